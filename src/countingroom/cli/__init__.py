@@ -1,0 +1,1 @@
+"""Law: a command is a client of the API, except `up` and `serve`."""

@@ -1,0 +1,1 @@
+"""Law: the console knows no department: it meets them on the bus, in the words of core."""

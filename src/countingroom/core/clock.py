@@ -1,0 +1,36 @@
+"""Law: nobody reads the time or waits except through a Clock, so tests can hold time still."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """The two times and the only way to wait."""
+
+    def now_ns(self) -> int:
+        """Wall clock, ns since the epoch (UTC). For stamps, never for durations."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never jump. For durations and deadlines."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; returns at once, after one turn of the loop, for 0 or less."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))

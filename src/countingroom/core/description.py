@@ -1,0 +1,47 @@
+"""Law: what a person writes is a strict section: unknown keys refused, values frozen, durations and quantities with units.
+
+Each department declares its section in its own `description.py`; `experiment.py` composes and loads them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from countingroom.core.subjects import is_token
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31557600.0}
+_DURATION = re.compile(r"\s*([0-9.]+)\s*([a-z]*)\s*")
+
+
+class Section(BaseModel):
+    """A part of the description."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+
+def _seconds(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value)
+    try:
+        if match and match[2] in _SECONDS:
+            return float(match[1]) * _SECONDS[match[2]]
+    except ValueError:
+        pass
+    raise ValueError(f"a duration is a number with one of {', '.join(_SECONDS)}, such as 500 ms or 10 s; got {value!r}")
+
+
+def _name(value: str) -> str:
+    if not is_token(value):
+        raise ValueError(f"a name has letters, digits, _ and - only; got {value!r}")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=float | str)]
+"""A duration in seconds, written as `10`, `500 ms`, `2 min`, `30 d`."""
+
+Name = Annotated[str, AfterValidator(_name)]
+"""A name that can stand in a bus subject and in a URL."""

@@ -1,0 +1,118 @@
+"""Law: a point says everything about itself that a person or a rule must know before touching it."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+
+from msgspec import Struct
+
+from countingroom.core.errors import OutOfRange
+from countingroom.core.values import Scalar
+
+
+class Type(StrEnum):
+    """What values a point takes."""
+
+    FLOAT = "float"
+    INT = "int"
+    BOOL = "bool"
+    STRING = "string"
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Where a value becomes a warning (priority 3) or an alarm (priority 2); None where there is no such limit."""
+
+    alarm_low: float | None = None
+    warning_low: float | None = None
+    warning_high: float | None = None
+    alarm_high: float | None = None
+
+
+class Point(Struct, frozen=True, kw_only=True):
+    """One named value of a device. Its address on the bus, in the API and in the history is `<device>.<name>`."""
+
+    name: str
+    """Unique in the device: `internal_temp`, or `<channel>.<column>` where the device has channels: `0.lv_vMon`."""
+    channel: str = ""
+    """The channel (row of the device's table) it belongs to; empty for the device itself."""
+    column: str = ""
+    """What it is in its channel (column of the table): `lv_vMon`; equals `name` where there is no channel."""
+    label: str = ""
+    """For people, short: `LV V mon`."""
+    description: str = ""
+    type: Type = Type.FLOAT
+    unit: str = ""
+    """As Pint writes it, short: `V`, `uA`, `degC`, `g/s`; empty for numbers without one."""
+    precision: int = 2
+    """Decimals that mean something on this instrument."""
+    deadband: float = 0.0
+    """A change not larger than this is not published. 0: every change is."""
+    limits: Limits = Limits()
+    choices: tuple[Scalar, ...] = ()
+    """The only values it takes, where they are few."""
+    codes: dict[str, str] = {}
+    """What a value means, by its text: {"3": "ramping up"}."""
+    severity: int = 0
+    """For a bool point that is a fault flag: the priority (1, 2, 3) it has while true; 0: it is no fault flag."""
+    stale_after_s: float = 30.0
+    """Without news for this long it is STALE. 0: never (values that only change when somebody changes them)."""
+    main: bool = True
+    """Shown in the device's main table; the rest behind `all values`."""
+
+    writable: bool = False
+    write_low: float | None = None
+    write_high: float | None = None
+    readback: str = ""
+    """The point that proves a written value; empty: this point reads itself back."""
+    tolerance: float = 0.0
+    """How close readback and setpoint must come for the setpoint to count as holding."""
+    confirm_s: float = 5.0
+    """Deadline for that, in seconds after the write."""
+    rate: str = ""
+    """The point (units per second) that says how fast the value follows; lets the console say `about 0.5 s`."""
+
+    def check_write(self, value: Scalar, *, source: str = "") -> float | int | str | bool:
+        """The value as this point takes it; OutOfRange, with the limits, when it must not be sent."""
+        if not self.writable:
+            raise OutOfRange(f"{self.name} cannot be written", source=source, code="read_only")
+        taken = _convert(self, value, source)
+        if self.choices and taken not in self.choices:
+            allowed = ", ".join(map(str, self.choices))
+            raise OutOfRange(
+                f"{self.name} takes one of {allowed}; got {value}",
+                source=source,
+                suggestion=f"choose one of {allowed}",
+            )
+        if isinstance(taken, (int, float)) and not isinstance(taken, bool):
+            low = float("-inf") if self.write_low is None else self.write_low
+            high = float("inf") if self.write_high is None else self.write_high
+            if not low <= taken <= high:
+                unit = f" {self.unit}" if self.unit else ""
+                raise OutOfRange(
+                    f"{self.name}: {taken:g}{unit} is outside {low:g} to {high:g}{unit}",
+                    source=source,
+                    evidence={"value": taken, "low": self.write_low, "high": self.write_high},
+                    suggestion=f"give a value from {low:g} to {high:g}{unit}",
+                )
+        return taken
+
+
+def _convert(point: Point, value: Scalar, source: str) -> float | int | str | bool:
+    match point.type, value:
+        case Type.BOOL, bool():
+            return value
+        case Type.BOOL, (0 | 1):
+            return bool(value)
+        case Type.STRING, str():
+            return value
+        case Type.INT, int() if not isinstance(value, bool):
+            return value
+        case Type.INT, float() if value.is_integer():
+            return int(value)
+        case Type.FLOAT, (int() | float()) if not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+        case _:
+            raise OutOfRange(
+                f"{point.name} takes a {point.type.value}; got {value!r}", source=source, code="wrong_type"
+            )

@@ -1,0 +1,70 @@
+"""Law: states follow readback and commands are tables; all of it pure, so it is proven without a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from countingroom.core.charts import Chart
+from countingroom.core.errors import Cause
+from countingroom.core.messages import CommandSpec
+from countingroom.core.values import Reading, Scalar
+
+
+class Observation(Struct, frozen=True, kw_only=True):
+    """The state that the readings prove, and why where it is abnormal."""
+
+    state: str
+    cause: Cause | None = None
+
+
+class Write(Struct, frozen=True, kw_only=True):
+    """One value to send, in order. With `confirm`, the next waits until the readback agrees or the deadline passes."""
+
+    point: str
+    value: float | int | str | bool
+    confirm: bool = True
+
+
+class Behaviour(Protocol):
+    """What a kind of device does: charts, states from readings, commands to writes. No I/O, no clock, no memory.
+
+    A channel's state and the device's are told from readings alone (and, for the device, its channels' states), so a
+    restarted host is right at once. The host calls `observe_channel` for channels whose points changed, then
+    `observe_device`. When the whole link is down the host does not ask: the state is DISCONNECTED.
+    """
+
+    chart: Chart
+    """The device's own. Must contain DISCONNECTED."""
+    channel_chart: Chart | None
+    channels: tuple[str, ...]
+    inactive: frozenset[str]
+    """Channels that are monitored but never commanded and do not count."""
+    commands: tuple[CommandSpec, ...]
+
+    def observe_channel(self, channel: str, readings: Mapping[str, Reading]) -> Observation: ...
+
+    def observe_device(self, states: Mapping[str, str], readings: Mapping[str, Reading]) -> Observation:
+        """`states`: channel -> state, active channels only."""
+        ...
+
+    def writes(
+        self, command: str, channel: str, arguments: Mapping[str, Scalar], readings: Mapping[str, Reading]
+    ) -> tuple[Write, ...]:
+        """What a legal command sends. The host has already checked the state and the declared parameters; raises
+        RequestError for what only the readings can tell."""
+        ...
+
+    def may_write(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> Cause | None:
+        """Why this setpoint must not be written now (LV voltage while LV is on), or None. Limits are checked apart."""
+        ...
+
+    def settings(self) -> tuple[Write, ...]:
+        """What the description asks to be written with `apply_on_connect`."""
+        ...
+
+    def may_apply(self, channel: str, readings: Mapping[str, Reading]) -> Cause | None:
+        """Why settings of this channel must not be applied now (HV is on), or None."""
+        ...

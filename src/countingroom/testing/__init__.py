@@ -1,0 +1,1 @@
+"""Law: tests only; shipped for plug-in authors, imported by nothing that ships."""
