@@ -1,4 +1,4 @@
-"""Law: what a person writes is a strict section: unknown keys refused, values frozen, durations and quantities with units.
+"""Law: a section is strict: unknown keys refused, values frozen, durations written with their units.
 
 Each department declares its section in its own `description.py`; `experiment.py` composes and loads them.
 """
