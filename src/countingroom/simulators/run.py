@@ -1,0 +1,137 @@
+"""Law: a simulator is a child process that speaks one JSON line at a time and never outlives its parent.
+
+    python -m countingroom.simulators.run KIND
+
+Its first line in are the parameters: the device's section as JSON, of which it takes what it knows (registers,
+channels) and which may be `{}`. Its first line out is `{"ready": {...}}`, the keys of the section that now point at it,
+or `{"refused": cause}`. Then each `{"fault": name, "arguments": {...}}` is answered by `{"done": name}` or
+`{"refused": cause}`. It ends when its input ends (which is what a parent's death looks like) or on SIGTERM. SIGINT is
+ignored: Ctrl-C reaches the whole group, and the parent decides the order in which things end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+import msgspec
+
+from countingroom.core.errors import Cause, ConfigurationError, CountingRoomError, RequestError
+from countingroom.core.values import Scalar
+from countingroom.simulators.port import Simulator
+
+Factory = Callable[[Mapping[str, Any]], Simulator]
+Answer = Callable[[Mapping[str, object]], None]
+
+FAULT_DEADLINE_S = 10.0
+_LINE_LIMIT = 1 << 24
+
+
+def _in_module(module: str, name: str) -> Factory:
+    """A simulator of this package, imported only when one is wanted."""
+
+    def create(parameters: Mapping[str, Any]) -> Simulator:
+        return getattr(import_module(f"countingroom.simulators.{module}"), name)(parameters)
+
+    return create
+
+
+KINDS: dict[str, Factory] = {
+    "caen": _in_module("caen", "CaenSimulator"),
+    "epics": _in_module("epics", "EpicsSimulator"),
+    "julabo": _in_module("julabo", "JulaboSimulator"),
+    "marta": _in_module("marta", "MartaSimulator"),
+    "modbus": _in_module("modbus", "ModbusSimulator"),
+    "sensors": _in_module("sensors", "SensorSimulator"),
+}
+"""Kind -> what makes one from its parameters."""
+
+
+class _Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One line in."""
+
+    fault: str
+    arguments: dict[str, Scalar] = {}
+
+
+async def serve(factory: Factory, lines: asyncio.StreamReader, answer: Answer) -> int:
+    """One simulator, from its parameters to the end of the lines; the exit status."""
+    try:
+        simulator = factory(_parameters(await lines.readline()))
+    except CountingRoomError as error:
+        answer({"refused": error.cause})
+        return 1
+    try:
+        answer({"ready": await simulator.start()})
+        while line := await lines.readline():
+            answer(await _provoke(simulator, line))
+    except CountingRoomError as error:
+        answer({"refused": error.cause})
+        return 1
+    finally:
+        await simulator.stop()
+    return 0
+
+
+def _parameters(line: bytes) -> Mapping[str, Any]:
+    try:
+        return msgspec.json.decode(line or b"{}", type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(f"the parameters are no JSON object: {error}") from error
+
+
+async def _provoke(simulator: Simulator, line: bytes) -> dict[str, object]:
+    """Make one fault happen and say how that went."""
+    try:
+        wanted = msgspec.json.decode(line, type=_Fault)
+        async with asyncio.timeout(FAULT_DEADLINE_S):
+            await simulator.fault(wanted.fault, wanted.arguments)
+    except msgspec.DecodeError as error:
+        return {"refused": RequestError(f"not a fault: {error}").cause}
+    except TimeoutError:
+        return {"refused": Cause(code="late", message=f"the fault took longer than {FAULT_DEADLINE_S:g} s")}
+    except CountingRoomError as error:
+        return {"refused": error.cause}
+    return {"done": wanted.fault}
+
+
+async def _child(kind: str) -> int:
+    loop = asyncio.get_running_loop()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    this = asyncio.current_task()
+    if this is not None:
+        loop.add_signal_handler(signal.SIGTERM, this.cancel)
+    lines = asyncio.StreamReader(limit=_LINE_LIMIT)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    try:
+        return await serve(KINDS[kind], lines, _private_output())
+    except asyncio.CancelledError:
+        return 0
+
+
+def _private_output() -> Answer:
+    """The answers go to stdout; what libraries print there goes to stderr instead."""
+    stream = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+
+    def answer(message: Mapping[str, object]) -> None:
+        stream.write(msgspec.json.encode(message) + b"\n")
+
+    return answer
+
+
+def main() -> int:
+    """The child process."""
+    if len(sys.argv) != 2 or sys.argv[1] not in KINDS:
+        sys.stderr.write(f"usage: python -m countingroom.simulators.run {'|'.join(KINDS)}\n")
+        return 2
+    return asyncio.run(_child(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
