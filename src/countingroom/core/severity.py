@@ -1,0 +1,74 @@
+"""Law: how bad something is, is told by one pure rule, the same for every page, count and picture.
+
+1 high, 2 medium, 3 low priority; 0 normal; STALE where nobody knows any more. Limits give 2 (alarm) and 3 (warning), a
+fault flag has the priority of its point, a state that maps to `error` is 1, a lost link is 2.
+"""
+
+from __future__ import annotations
+
+from countingroom.core.messages import DeviceState, Link
+from countingroom.core.points import Point
+from countingroom.core.values import Quality, Scalar
+
+NORMAL = 0
+HIGH = 1
+MEDIUM = 2
+LOW = 3
+STALE = 4
+
+_URGENCY = (0, 4, 3, 2, 1)
+
+
+def urgency(level: int) -> int:
+    """For sorting and `max`: greater is worse. STALE is more than normal and less than any alarm."""
+    return _URGENCY[level]
+
+
+def of_reading(point: Point, value: Scalar, quality: int) -> int:
+    """The level of one reading. A value that is old or missing is STALE, whatever it was."""
+    if quality >= Quality.STALE or value is None:
+        return STALE
+    if point.severity:
+        return point.severity if value else NORMAL
+    if isinstance(value, str):
+        return NORMAL
+    limits = point.limits
+    if (limits.alarm_high is not None and value > limits.alarm_high) or (
+        limits.alarm_low is not None and value < limits.alarm_low
+    ):
+        return MEDIUM
+    if (limits.warning_high is not None and value > limits.warning_high) or (
+        limits.warning_low is not None and value < limits.warning_low
+    ):
+        return LOW
+    return NORMAL
+
+
+def of_state(state: DeviceState) -> int:
+    """The level of a device's or channel's state. An inactive channel alarms nobody."""
+    if not state.active:
+        return NORMAL
+    if state.link is Link.DISCONNECTED:
+        return MEDIUM
+    return HIGH if state.common == "error" else NORMAL
+
+
+def why(point: Point, value: Scalar) -> str:
+    """One sentence on why a reading is abnormal: `I mon 11.82 uA is above its alarm limit 10.00 uA`."""
+    label = point.label or point.name
+    unit = f" {point.unit}" if point.unit else ""
+    if point.severity:
+        return point.description or label
+    if not isinstance(value, (int, float)):
+        return f"{label} has no present value"
+    digits = point.precision
+    limits = point.limits
+    for limit, above, word in (
+        (limits.alarm_high, True, "above its alarm limit"),
+        (limits.alarm_low, False, "below its alarm limit"),
+        (limits.warning_high, True, "above its warning limit"),
+        (limits.warning_low, False, "below its warning limit"),
+    ):
+        if limit is not None and (value > limit if above else value < limit):
+            return f"{label} {value:.{digits}f}{unit} is {word} {limit:.{digits}f}{unit}"
+    return f"{label} {value:.{digits}f}{unit}"
