@@ -1,1 +1,74 @@
-"""Law: the `devices` section: a device name to the section of its driver. No driver is imported to read it."""
+"""Law: the `devices` section maps a device name to the section of its driver. No driver is imported to read it.
+
+Drivers of other packages join by an entry point in the group `countingroom.drivers` that names their section class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Annotated, Any, cast, get_args
+
+from pydantic import GetCoreSchemaHandler, RootModel
+from pydantic_core import CoreSchema, core_schema
+
+from countingroom.core.description import Name
+from countingroom.core.errors import ConfigurationError
+from countingroom.devices.mqtt.description import MqttSensorsSection
+from countingroom.devices.section import DeviceSection
+
+GROUP = "countingroom.drivers"
+
+OURS: tuple[type[DeviceSection], ...] = (MqttSensorsSection,)
+
+
+def kind_of(section: type[DeviceSection]) -> str:
+    """The word after `driver:` that chooses this section."""
+    field = section.model_fields.get("driver")
+    words = get_args(field.annotation) if field else ()
+    if len(words) != 1 or not isinstance(words[0], str):
+        raise ConfigurationError(
+            f"{section.__name__} does not say which driver it is of",
+            suggestion='give the class `driver: Literal["…"]` with one word',
+        )
+    return words[0]
+
+
+@cache
+def sections() -> dict[str, type[DeviceSection]]:
+    """Every driver's section by its word: ours first, then those of installed packages, which cannot replace ours."""
+    known = {kind_of(section): section for section in OURS}
+    for entry in entry_points(group=GROUP):
+        section = entry.load()
+        if not (isinstance(section, type) and issubclass(section, DeviceSection)):
+            raise ConfigurationError(
+                f"the entry point {entry.name} = {entry.value} of group {GROUP} is not a DeviceSection",
+                suggestion="let it name the class of the driver's section",
+            )
+        known.setdefault(kind_of(section), section)
+    return known
+
+
+class _ChosenByDriver:
+    """Validates as the section that `driver` names."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        choices = {kind: handler.generate_schema(section) for kind, section in sections().items()}
+        return core_schema.tagged_union_schema(cast("dict[Any, CoreSchema]", choices), discriminator="driver")
+
+
+class DevicesSection(RootModel[dict[Name, Annotated[DeviceSection, _ChosenByDriver()]]]):
+    """Device name -> its driver's section."""
+
+    root: dict[Name, Annotated[DeviceSection, _ChosenByDriver()]] = {}
+
+    def items(self) -> ItemsView[str, DeviceSection]:
+        """The devices in the order of the description."""
+        return self.root.items()
+
+    def __getitem__(self, name: str) -> DeviceSection:
+        return self.root[name]
+
+    def __len__(self) -> int:
+        return len(self.root)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
 from countingroom.core.description import Seconds, Section
 from countingroom.core.points import Limits
+
+
+Duration = Annotated[Seconds, Field(gt=0)]
 
 
 class PointOverride(Section):
@@ -32,17 +39,20 @@ class PointOverride(Section):
 class DeviceSection(Section):
     """Base of every driver's section, which adds `driver: Literal["…"]` and its own keys."""
 
+    builder: ClassVar[str] = ""
+    """`module:function` that makes the device of it; empty: `build` in the module build.py beside the section's."""
+
     title: str = ""
     """For people; the device's name where empty."""
     group: str = ""
     """Heading in the console's navigation; the driver's own where empty."""
-    poll: Seconds = 1.0
+    poll: Duration = 1.0
     """Between the starts of two polls; unused by drivers that are told of changes."""
-    timeout: Seconds = 2.0
+    timeout: Duration = 2.0
     """For one answer of the device."""
-    reconnect_first: Seconds = 0.5
+    reconnect_first: Duration = 0.5
     """The first pause before connecting again; it doubles up to `reconnect_most`."""
-    reconnect_most: Seconds = 30.0
+    reconnect_most: Duration = 30.0
     apply_on_connect: bool = False
     """Write the settings of this section to the device when it connects. Never while that would be unsafe."""
     points: dict[str, PointOverride] = {}

@@ -1,0 +1,63 @@
+"""Law: a device described by its points alone is reached or not; there is nothing more to say about its state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from countingroom.core.charts import Chart, Row
+from countingroom.core.errors import Cause
+from countingroom.core.messages import CommandSpec
+from countingroom.core.values import Quality, Reading, Scalar
+from countingroom.devices.behaviour import Observation, Write
+
+CHART = Chart(
+    name="plain",
+    rows=(Row("DISCONNECTED", "connect", "CONNECTED"), Row("CONNECTED", "disconnect", "DISCONNECTED")),
+    initial="DISCONNECTED",
+    safe=("CONNECTED",),
+    common={"DISCONNECTED": "no_link", "CONNECTED": "on"},
+)
+
+
+class PlainBehaviour:
+    """Behaviour of generic devices. A channel is CONNECTED while any of its points has news."""
+
+    chart = CHART
+    commands: tuple[CommandSpec, ...] = ()
+
+    def __init__(self, channels: tuple[str, ...] = (), *, settings: tuple[Write, ...] = ()) -> None:
+        self.channels = channels
+        self.channel_chart: Chart | None = CHART if channels else None
+        self.inactive: frozenset[str] = frozenset()
+        self._settings = settings
+
+    def observe_channel(self, channel: str, readings: Mapping[str, Reading]) -> Observation:
+        mine = [reading for name, reading in readings.items() if name.startswith(f"{channel}.")]
+        if any(reading.quality <= Quality.UNCERTAIN for reading in mine):
+            return Observation(state="CONNECTED")
+        return Observation(
+            state="DISCONNECTED",
+            cause=Cause(
+                code="silent",
+                message=f"nothing is heard from {channel}",
+                source=channel,
+                suggestion="look whether it has power and reaches the network",
+            ),
+        )
+
+    def observe_device(self, states: Mapping[str, str], readings: Mapping[str, Reading]) -> Observation:
+        return Observation(state="CONNECTED")
+
+    def writes(
+        self, command: str, channel: str, arguments: Mapping[str, Scalar], readings: Mapping[str, Reading]
+    ) -> tuple[Write, ...]:
+        return ()
+
+    def may_write(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> Cause | None:
+        return None
+
+    def settings(self) -> tuple[Write, ...]:
+        return self._settings
+
+    def may_apply(self, channel: str, readings: Mapping[str, Reading]) -> Cause | None:
+        return None
