@@ -1,0 +1,73 @@
+"""Law: a test says what it needs; what this machine lacks is a skip at home and a failure where CI promised it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+_SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin"))
+
+
+@pytest.fixture(scope="session")
+def needs() -> Callable[[str], str]:
+    """`needs("mosquitto")`: the path of that program; without it the test is skipped, or fails where CI=true."""
+
+    def need(program: str) -> str:
+        found = shutil.which(program, path=_SYSTEM_PATH)
+        if found:
+            return found
+        missing = f"{program} is not installed; requirements/debian.txt names its package"
+        if os.environ.get("CI", "").lower() in {"true", "1"}:
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(missing)
+
+    return need
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real input files of other systems, kept beside the repository and not in it."""
+    place = ROOT.parent / "shared" / "data"
+    if not place.is_dir():
+        pytest.skip("the real input files are not beside this checkout")
+    return place
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that finds a TCP port of loopback that nobody listens on now."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
+
+
+@pytest.fixture
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    """Every task a test started has ended with it."""
+    before = asyncio.all_tasks()
+    yield
+    left = [task for task in asyncio.all_tasks() - before if task is not asyncio.current_task() and not task.done()]
+    if left:
+        names = "\n".join(f"  {task.get_name()}: {task.get_coro()}" for task in left)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        pytest.fail(f"tasks outlived their test:\n{names}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _tasks_are_owned(request: pytest.FixtureRequest) -> None:
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("no_leaked_tasks")
