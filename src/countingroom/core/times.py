@@ -1,0 +1,92 @@
+"""Law: a time that a person writes means one instant; without a zone it is UTC, relative ones count from `now`.
+
+Taken: `now`, `-90s`, `-1h30min`, `now-2d`, `+10min`, `2026-11-22`, `2026-11-22T06:00:00.25+01:00`, and whole
+nanoseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from countingroom.core.errors import RequestError
+
+_UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "min": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+    "w": 604_800_000_000_000,
+    "y": 31_557_600_000_000_000,
+}
+_RELATIVE = re.compile(r"(?:now)?\s*([+-])\s*((?:\d+(?:\.\d+)?\s*[a-z]+\s*)+)")
+_TERM = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+_FRACTION = re.compile(r"(?<=:\d\d)[.,](\d+)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_time(text: str, *, now_ns: int) -> int:
+    """The instant as ns since the epoch; RequestError (`wrong_time`) when it is none."""
+    plain = text.strip()
+    if plain == "now":
+        return now_ns
+    if plain.isdecimal() and len(plain) > 4:
+        return int(plain)
+    if match := _RELATIVE.fullmatch(plain):
+        span = _span_ns(match[2])
+        if span is not None:
+            return now_ns + span if match[1] == "+" else now_ns - span
+    elif (instant := _iso_ns(plain)) is not None:
+        return instant
+    raise RequestError(
+        f"{text!r} is not a time",
+        code="wrong_time",
+        suggestion="write now, -1h, -2d12h, 2026-11-22T06:00:00Z, or nanoseconds since the epoch",
+    )
+
+
+def format_time(time_ns: int) -> str:
+    """The instant as ISO 8601 in UTC, with as many decimals (0, 3, 6 or 9) as it needs."""
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    whole = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    decimals = f"{rest:09d}"
+    while decimals.endswith("000"):
+        decimals = decimals[:-3]
+    return f"{whole}.{decimals}Z" if decimals else f"{whole}Z"
+
+
+def format_span(span_ns: int) -> str:
+    """A duration in the largest unit that divides it: `1h`, `90s`, `250ms`."""
+    for unit, size in reversed(_UNITS_NS.items()):
+        if unit not in ("y", "w") and span_ns % size == 0:
+            return f"{span_ns // size}{unit}"
+    return f"{span_ns}ns"
+
+
+def _span_ns(text: str) -> int | None:
+    total = 0
+    for number, unit in _TERM.findall(text):
+        if unit not in _UNITS_NS:
+            return None
+        whole, _, decimals = number.partition(".")
+        size = _UNITS_NS[unit]
+        total += int(whole) * size + int(decimals or "0") * size // 10 ** len(decimals)
+    return total
+
+
+def _iso_ns(text: str) -> int | None:
+    fraction = 0
+    if match := _FRACTION.search(text):
+        fraction = int(match[1][:9].ljust(9, "0"))
+        text = text[: match.start()] + text[match.end() :]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + fraction
