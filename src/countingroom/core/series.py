@@ -1,6 +1,8 @@
 """Law: a question to the history and its answer are values; a gap in time is visible in the answer.
 
-Subjects: `query.history.range` (RangeQuery -> Answer of Series), `query.history.last` (LastQuery -> Answer of Last).
+Subjects, each answered by its answer or Refusal: `query.history.range` (RangeQuery -> SeriesAnswer),
+`query.history.last` (LastQuery -> LastAnswer), `query.history.points` (PointsQuery -> PointsAnswer),
+`query.history.export` (ExportQuery -> ExportAnswer).
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ class Series(Struct, frozen=True, kw_only=True):
     """Columns of equal length, in time order.
 
     A row is one sample (`resolution` raw) or one bucket (`bucket_ns` long, time_ns is its begin). A row with quality
-    BAD and None values ends a stretch after which nothing was recorded: draw no line across it.
+    BAD and None values ends a stretch after which nothing was recorded: draw no line across it. A first row of count 0
+    is the value that already held at the start of the range. Values hold until the next row, so lines are steps. Means,
+    lows and highs are of GOOD and UNCERTAIN samples; a bucket without such has None.
     """
 
     point: str
@@ -76,4 +80,62 @@ class LastAnswer(Struct, frozen=True, kw_only=True, tag=True):
     last: Last
 
 
-__all__ = ["Last", "LastAnswer", "LastQuery", "RangeQuery", "Refusal", "Scalar", "Series", "SeriesAnswer"]
+class PointsQuery(Struct, frozen=True, kw_only=True):
+    """Which points have a history."""
+
+    prefix: str = ""
+    """Only those whose address begins so: `caen.`."""
+
+
+class PointsAnswer(Struct, frozen=True, kw_only=True, tag=True):
+    """The answer to a PointsQuery, or Refusal."""
+
+    points: list[str]
+    """Addresses, sorted."""
+
+
+class ExportQuery(Struct, frozen=True, kw_only=True):
+    """Every sample of some points in [start_ns, end_ns), page by page."""
+
+    points: tuple[str, ...]
+    start_ns: int
+    end_ns: int
+    limit: int = 20_000
+    """At most about this many rows a page."""
+
+
+class Samples(Struct, frozen=True, kw_only=True):
+    """Columns of equal length: samples as they were, in order of time."""
+
+    point: list[int]
+    """Index into `points` of the query."""
+    time_ns: list[int]
+    value: list[Scalar]
+    quality: list[int]
+    device_ns: list[int]
+    received_ns: list[int]
+
+
+class ExportAnswer(Struct, frozen=True, kw_only=True, tag=True):
+    """The answer to an ExportQuery, or Refusal."""
+
+    samples: Samples
+    next_ns: int | None
+    """The start of the next page; None when this was the last one."""
+
+
+__all__ = [
+    "ExportAnswer",
+    "ExportQuery",
+    "Last",
+    "LastAnswer",
+    "LastQuery",
+    "PointsAnswer",
+    "PointsQuery",
+    "RangeQuery",
+    "Refusal",
+    "Samples",
+    "Scalar",
+    "Series",
+    "SeriesAnswer",
+]
