@@ -9,7 +9,6 @@ from pydantic import Field
 from countingroom.core.description import Seconds, Section
 from countingroom.core.points import Limits
 
-
 Duration = Annotated[Seconds, Field(gt=0)]
 
 

@@ -1,0 +1,222 @@
+"""Law: a device that does what a test says, behind the same port as every real one.
+
+`FakeSupply` is the device: two channels with a voltage and a switch, and a temperature of its own. `FakeDriver` reaches
+it by polling, `FakeMonitoringDriver` is told. `FakeBehaviour` is what it can do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from countingroom.core.charts import Chart, Row
+from countingroom.core.errors import Cause, DeviceError, LinkError
+from countingroom.core.messages import CommandSpec, Parameter
+from countingroom.core.points import Point, Type
+from countingroom.core.values import Quality, Reading, Scalar
+from countingroom.devices.behaviour import Observation, Write
+from countingroom.devices.port import Sample, Sink
+
+CHANNELS = ("a", "b", "spare")
+
+
+def supply_points() -> tuple[Point, ...]:
+    """A setpoint, its readback and a switch for each channel, and a temperature."""
+    points = [Point(name="temperature", label="Temperature", unit="degC", deadband=0.5)]
+    for channel in CHANNELS:
+        points += [
+            Point(
+                name=f"{channel}.v_set",
+                column="v_set",
+                unit="V",
+                writable=True,
+                write_low=0.0,
+                write_high=15.0,
+                readback=f"{channel}.v_mon",
+                tolerance=0.05,
+                stale_after_s=0,
+                channel=channel,
+            ),
+            Point(name=f"{channel}.v_mon", column="v_mon", unit="V", deadband=0.01, channel=channel),
+            Point(name=f"{channel}.on", column="on", type=Type.BOOL, writable=True, stale_after_s=0, channel=channel),
+        ]
+    return tuple(points)
+
+
+class FakeSupply:
+    """The device. A test sets its attributes and looks at what was written."""
+
+    def __init__(self) -> None:
+        self.points = supply_points()
+        self.values: dict[str, Scalar] = {
+            point.name: False if point.type == Type.BOOL else 20.0 if point.name == "temperature" else 0.0
+            for point in self.points
+        }
+        self.present = True
+        """False: nothing answers, LinkError."""
+        self.hanging = False
+        """True: every call waits for ever."""
+        self.following = True
+        """False: readbacks stay as they are when a setpoint is written."""
+        self.complaint = ""
+        """What it answers to everything, as a DeviceError; empty: it works."""
+        self.writes: list[tuple[str, Scalar]] = []
+        self.connections = 0
+        self.reads = 0
+        self.told: list[Sink] = []
+
+    async def answer(self) -> None:
+        """What every call goes through."""
+        if self.hanging:
+            await asyncio.Event().wait()
+        if not self.present:
+            raise LinkError("the supply does not answer", source="supply")
+        if self.complaint:
+            raise DeviceError(self.complaint, source="supply")
+
+    def take(self, point: str, value: Scalar) -> None:
+        """A write that arrived."""
+        self.writes.append((point, value))
+        self.put(point, value)
+        if self.following and point.endswith(".v_set"):
+            self.put(point.replace("v_set", "v_mon"), value)
+
+    def put(self, point: str, value: Scalar) -> None:
+        """The value is this from now on; whoever monitors is told."""
+        self.values[point] = value
+        for sink in self.told:
+            sink([Sample(point=point, value=value)])
+
+    def drop(self) -> None:
+        """Gone; whoever monitors is told."""
+        self.present = False
+        for sink in self.told:
+            sink([Sample(point=point.name, value=None, quality=Quality.STALE) for point in self.points])
+
+
+class FakeDriver:
+    """Reaches a FakeSupply by polling."""
+
+    def __init__(self, supply: FakeSupply) -> None:
+        self.supply = supply
+        self.connected = False
+        self.closed = 0
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        return self.supply.points
+
+    async def connect(self) -> None:
+        await self.supply.answer()
+        self.supply.connections += 1
+        self.connected = True
+
+    async def read(self) -> Sequence[Sample]:
+        await self._answer()
+        self.supply.reads += 1
+        return [Sample(point=name, value=value) for name, value in self.supply.values.items()]
+
+    async def write(self, point: str, value: float | int | str | bool) -> None:
+        await self._answer()
+        self.supply.take(point, value)
+
+    async def close(self) -> None:
+        self.connected = False
+        self.closed += 1
+
+    async def _answer(self) -> None:
+        if not self.connected:
+            raise LinkError("not connected", source="supply")
+        await self.supply.answer()
+
+
+class FakeMonitoringDriver(FakeDriver):
+    """Is told of a FakeSupply's changes."""
+
+    def monitor(self, sink: Sink) -> None:
+        self.supply.told.append(sink)
+
+
+CHART = Chart(
+    name="supply",
+    rows=(
+        Row("DISCONNECTED", "reached", "OFF"),
+        Row("OFF", "switch_on", "ON"),
+        Row("ON", "switch_off", "OFF"),
+        Row("OFF", "fault", "ERROR"),
+        Row("ON", "fault", "ERROR"),
+        Row("ERROR", "switch_off", "OFF"),
+        Row("OFF", "lost", "DISCONNECTED"),
+    ),
+    initial="DISCONNECTED",
+    safe=("OFF",),
+    common={"DISCONNECTED": "no_link", "OFF": "off", "ON": "on", "ERROR": "error"},
+)
+
+
+class FakeBehaviour:
+    """Channels are ON or OFF by their switch, ERROR above 14 V; the device is ON when one is. Switching on is one
+    write; the voltage must not be set while its channel is on."""
+
+    chart = CHART
+    channel_chart: Chart | None = CHART
+    channels: tuple[str, ...] = CHANNELS
+    inactive = frozenset({"spare"})
+    commands: tuple[CommandSpec, ...] = (
+        CommandSpec(name="switch_on", event="switch_on", scope="channel", done_in=("ON",), deadline_s=5.0),
+        CommandSpec(name="switch_off", event="switch_off", scope="channel", done_in=("OFF",), deadline_s=5.0),
+        CommandSpec(name="switch_off", event="switch_off", done_in=("OFF",), deadline_s=5.0, dangerous=True),
+        CommandSpec(
+            name="ramp",
+            parameters=(
+                Parameter(name="volts", unit="V", low=0.0, high=12.0),
+                Parameter(name="mode", type=Type.STRING, choices=("slow", "fast"), optional=True),
+            ),
+            deadline_s=5.0,
+        ),
+    )
+
+    def __init__(self, settings: tuple[Write, ...] = ()) -> None:
+        self._settings = settings
+
+    def observe_channel(self, channel: str, readings: Mapping[str, Reading]) -> Observation:
+        volts = readings[f"{channel}.v_mon"].value
+        if isinstance(volts, float) and volts > 14:
+            cause = Cause(code="over_voltage", message=f"{channel} is above 14 V", source=channel)
+            return Observation(state="ERROR", cause=cause)
+        return Observation(state="ON" if readings[f"{channel}.on"].value else "OFF")
+
+    def observe_device(self, states: Mapping[str, str], readings: Mapping[str, Reading]) -> Observation:
+        for state in ("ERROR", "ON"):
+            if state in states.values():
+                return Observation(state=state)
+        return Observation(state="OFF")
+
+    def writes(
+        self, command: str, channel: str, arguments: Mapping[str, Scalar], readings: Mapping[str, Reading]
+    ) -> tuple[Write, ...]:
+        if command == "ramp":
+            volts = arguments["volts"]
+            assert isinstance(volts, float)  # noqa: S101 - the host has checked it; this proves it did
+            return tuple(Write(point=f"{name}.v_set", value=volts) for name in ("a", "b"))
+        channels = (channel,) if channel else ("a", "b")
+        return tuple(Write(point=f"{name}.on", value=command == "switch_on", confirm=False) for name in channels)
+
+    def may_write(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> Cause | None:
+        channel = point.partition(".")[0]
+        if point.endswith(".v_set") and readings[f"{channel}.on"].value:
+            return Cause(
+                code="on",
+                message=f"{point} must not be written while {channel} is on",
+                source=channel,
+                suggestion=f"switch {channel} off first",
+            )
+        return None
+
+    def settings(self) -> tuple[Write, ...]:
+        return self._settings
+
+    def may_apply(self, channel: str, readings: Mapping[str, Reading]) -> Cause | None:
+        if channel and readings[f"{channel}.on"].value:
+            return Cause(code="on", message=f"{channel} is on", source=channel)
+        return None
