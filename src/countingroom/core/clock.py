@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 
@@ -34,3 +36,20 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+
+@asynccontextmanager
+async def within(clock: Clock, seconds: float) -> AsyncGenerator[None]:
+    """`asyncio.timeout` by a Clock: TimeoutError when what is inside has not ended by then."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as scope:
+
+        async def ring() -> None:
+            await clock.sleep(seconds)
+            scope.reschedule(loop.time())
+
+        bell = loop.create_task(ring())
+        try:
+            yield
+        finally:
+            bell.cancel()
