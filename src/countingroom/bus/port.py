@@ -80,7 +80,9 @@ class Lease(Protocol):
     name: str
     token: int
     """Fencing token: greater than that of every earlier holder."""
-    lost: bool
+
+    @property
+    def lost(self) -> bool: ...
 
     async def wait_lost(self) -> None: ...
     async def release(self) -> None: ...

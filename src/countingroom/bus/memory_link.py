@@ -1,0 +1,60 @@
+"""Law: a client's link is up, down for now, or closed for good; one bell wakes all who wait for any news over it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from countingroom.core.errors import LinkError
+
+
+class Bell:
+    """Wakes all who wait when it rings."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+class MemoryLink:
+    """One client's link to the memory server."""
+
+    def __init__(self) -> None:
+        self.up, self.closed = True, False
+        self.news = Bell()
+        self.callbacks: list[Callable[[bool], None]] = []
+
+    @property
+    def connected(self) -> bool:
+        return self.up and not self.closed
+
+    def set(self, *, up: bool) -> None:
+        """Cut or mend; nothing when it is so already, or closed."""
+        if self.closed or up == self.up:
+            return
+        self.up = up
+        for callback in tuple(self.callbacks):
+            callback(up)
+        self.news.ring()
+
+    def close(self) -> None:
+        """End of everything that runs over this link."""
+        self.closed = True
+        self.news.ring()
+
+    def check(self) -> None:
+        """LinkError while the link is not up."""
+        if not self.connected:
+            raise LinkError("the bus is not reached", source="bus", suggestion="wait until the link is back")
+
+    async def wait_up(self) -> bool:
+        """Wait until it is up; False when it was closed."""
+        while not self.up and not self.closed:
+            await self.news.wait()
+        return not self.closed
