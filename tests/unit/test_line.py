@@ -1,0 +1,220 @@
+"""Law: whatever a device's delays, every user of a line gets the answer to its own question or none."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tty
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from countingroom.core.errors import ConfigurationError, LinkError
+from countingroom.devices.line import Line, Probe, Settings
+from countingroom.testing.clock import FakeClock
+
+PROBES = (Probe(b"who\r", lambda answer: answer == b"I am the echo"), Probe(b"how\r", lambda answer: answer == b"well"))
+FIXED = {b"who": b"I am the echo", b"how": b"well"}
+
+
+class Echo:
+    """A device on a pseudo terminal that answers `x` with `x!`, in order, each after the test lets it."""
+
+    def __init__(self) -> None:
+        self.master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.path = os.ttyname(self._slave)
+        self.asked: list[bytes] = []
+        self.delay: Callable[[bytes], Awaitable[object]] | None = None
+        self._requests: asyncio.Queue[bytes] = asyncio.Queue()
+        self._buffer = b""
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.master, self._arrived)
+        try:
+            while True:
+                request = await self._requests.get()
+                if self.delay is not None:
+                    await self.delay(request)
+                if request != b"hush":
+                    os.write(self.master, FIXED.get(request, request + b"!") + b"\r\n")
+        finally:
+            loop.remove_reader(self.master)
+            os.close(self.master)
+            os.close(self._slave)
+
+    def _arrived(self) -> None:
+        *requests, self._buffer = (self._buffer + os.read(self.master, 4096)).split(b"\r")
+        for request in requests:
+            self.asked.append(request)
+            self._requests.put_nowait(request)
+
+    def line(self, **more: object) -> Line:
+        settings = Settings(address=self.path, baudrate=4800, bits=7, parity="E", rtscts=True, terminator=b"\r\n")
+        return Line(settings, probes=PROBES, **more)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def echo() -> AsyncIterator[Echo]:
+    device = Echo()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(device.run())
+        try:
+            yield device
+        finally:
+            task.cancel()
+
+
+async def test_two_clients_of_a_line_that_delays_never_get_each_others_answers() -> None:
+    delays = iter([0.004, 0.0, 0.002, 0.001, 0.003] * 100)
+
+    async def client(line: Line, name: str) -> None:
+        await line.open(2.0)
+        for number in range(40):
+            asked = f"{name}{number}".encode()
+            assert await line.query(asked + b"\r", timeout_s=2.0) == asked + b"!"
+        await line.close()
+
+    async with echo() as device:
+        device.delay = lambda _: asyncio.sleep(next(delays))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(client(device.line(), "reader"))
+            group.create_task(client(device.line(), "writer"))
+        assert len(device.asked) == 80
+
+
+async def test_a_late_answer_is_never_taken_for_the_next_ones() -> None:
+    release = asyncio.Event()
+
+    async def hold_the_first(request: bytes) -> None:
+        if request == b"slow":
+            await release.wait()
+
+    async with echo() as device:
+        device.delay = hold_the_first
+        one, other = device.line(), device.line()
+        await one.open(2.0)
+        await other.open(2.0)
+        with pytest.raises(LinkError, match="no answer"):
+            await one.query(b"slow\r", timeout_s=0.05)
+        release.set()  # the answer to `slow` is now on its way
+        assert await other.query(b"quick\r", timeout_s=2.0) == b"quick!"
+        assert await one.query(b"again\r", timeout_s=2.0) == b"again!"
+        await one.close()
+        await other.close()
+
+
+async def test_a_frozen_line_catches_up_in_step_even_after_probes_were_left_unanswered() -> None:
+    thaw = asyncio.Event()
+
+    async with echo() as device:
+        device.delay = lambda _: thaw.wait()
+        line = device.line()
+        for _ in range(4):  # what a host does: ask, time out, close, open, ask
+            await line.open(2.0)
+            with pytest.raises(LinkError):
+                await line.query(b"temperature\r", timeout_s=0.03)
+            await line.close()
+        assert set(device.asked) == {b"temperature", b"who", b"how"}
+        thaw.set()
+        await line.open(2.0)
+        assert await line.query(b"now\r", timeout_s=1.0) == b"now!"
+        assert await line.query(b"then\r", timeout_s=1.0) == b"then!"
+        await line.close()
+
+
+async def test_a_lost_answer_does_not_shift_the_ones_after_it() -> None:
+    async with echo() as device:
+        line = device.line()
+        await line.open(2.0)
+        with pytest.raises(LinkError):
+            await line.query(b"hush\r", timeout_s=0.03)
+        assert await line.query(b"next\r", timeout_s=2.0) == b"next!"
+        await line.close()
+
+
+async def test_a_cancelled_question_leaves_the_line_in_step() -> None:
+    gate = asyncio.Event()
+    asked = asyncio.Event()
+
+    async def hold(request: bytes) -> None:
+        if request == b"first":
+            asked.set()
+            await gate.wait()
+
+    async with echo() as device:
+        device.delay = hold
+        line = device.line()
+        await line.open(2.0)
+        async with asyncio.TaskGroup() as group:
+            question = group.create_task(line.query(b"first\r", timeout_s=5.0))
+            await asked.wait()
+            question.cancel()
+        gate.set()
+        assert await line.query(b"second\r", timeout_s=2.0) == b"second!"
+        await line.close()
+
+
+async def test_nothing_is_sent_before_the_quiet_time_is_over() -> None:
+    clock = FakeClock()
+    async with echo() as device:
+        line = device.line(clock=clock)
+        await line.open(2.0)
+        await line.tell(b"hush\r", quiet_s=0.25)
+        async with asyncio.TaskGroup() as group:
+            question = group.create_task(line.query(b"after\r", timeout_s=2.0))
+            await clock.advance(0.24)
+            assert b"after" not in device.asked
+            await clock.advance(0.02)
+            assert await question == b"after!"
+        await line.close()
+
+
+async def test_the_port_stays_open_until_its_last_user_goes() -> None:
+    async with echo() as device:
+        one, other = device.line(), device.line()
+        await one.open(2.0)
+        await other.open(2.0)
+        await one.close()
+        await one.close()
+        assert await other.query(b"still\r", timeout_s=2.0) == b"still!"
+        with pytest.raises(LinkError, match="closed"):
+            await one.query(b"mine\r", timeout_s=2.0)
+        await other.close()
+
+
+async def test_two_devices_on_one_line_must_agree_on_its_settings() -> None:
+    async with echo() as device:
+        line = device.line()
+        with pytest.raises(ConfigurationError, match="other settings"):
+            Line(Settings(address=device.path, baudrate=9600))
+        await line.close()
+
+
+async def test_a_port_that_is_not_there_is_a_link_error_with_advice() -> None:
+    line = Line(Settings(address="/dev/no-such-port"))
+    with pytest.raises(LinkError, match="no-such-port") as caught:
+        await line.open(1.0)
+    assert "cable" in caught.value.cause.suggestion
+    await line.close()
+
+
+async def test_a_socket_that_closes_is_a_link_error_and_can_be_opened_again() -> None:
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readuntil(b"\r") + b"\n")
+        await reader.readuntil(b"\r")
+        writer.close()
+
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    line = Line(Settings(address=f"socket://127.0.0.1:{port}", terminator=b"\r\n"), probes=())
+    async with server:
+        await line.open(2.0)
+        assert await line.query(b"hello\r", timeout_s=2.0) == b"hello"
+        with pytest.raises(LinkError):
+            await line.query(b"bye\r", timeout_s=2.0)
+        await line.close()
+        await line.open(2.0)
+        await line.close()
