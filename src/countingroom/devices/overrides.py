@@ -1,0 +1,39 @@
+"""Law: the experiment knows some points better than their driver does; what it says of none of them is a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from countingroom.core.errors import ConfigurationError
+from countingroom.core.points import Limits, Point
+from countingroom.devices.section import PointOverride
+
+
+def overridden(points: tuple[Point, ...], overrides: Mapping[str, PointOverride]) -> tuple[Point, ...]:
+    """The points with the overrides applied: patterns in the order written, then exact names."""
+    names = {point.name for point in points}
+    for pattern in overrides:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigurationError(
+                f"no point is named {pattern}",
+                source="points",
+                suggestion=f"choose from {', '.join(sorted(names)[:12])}{' …' if len(names) > 12 else ''}",
+            )
+    ordered = sorted(overrides.items(), key=lambda item: item[0] in names)
+    return tuple(
+        _overridden(point, [o for pattern, o in ordered if fnmatchcase(point.name, pattern)]) for point in points
+    )
+
+
+def _overridden(point: Point, overrides: list[PointOverride]) -> Point:
+    for override in overrides:
+        said = override.model_dump(exclude_none=True)
+        limits = {key: value for key, value in said.items() if key in Limits.__struct_fields__}
+        plain = {key: value for key, value in said.items() if key in ("label", "deadband", "write_low", "write_high")}
+        if "stale_after" in said:
+            plain["stale_after_s"] = said["stale_after"]
+        point = msgspec.structs.replace(point, limits=msgspec.structs.replace(point.limits, **limits), **plain)
+    return point
