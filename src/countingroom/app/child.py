@@ -1,0 +1,256 @@
+"""Law: a child process is kept running, and never outlives its parent.
+
+All children of ours speak the same words. Their first line in is a JSON object of parameters; their first line out is
+`{"ready": {...}}` or `{"refused": cause}`; later lines are answered one by one. Their input ends when the parent does,
+even a parent killed with -9, and then they end. They stand in process groups of their own, so that Ctrl-C reaches the
+parent alone, which decides the order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, CountingRoomError, LinkError, RequestError
+
+FIRST_PAUSE_S = 0.5
+MOST_PAUSE_S = 30.0
+SETTLED_S = 30.0
+"""Having lived this long, a child that ends is started again with the first pause."""
+READY_S = 60.0
+STOP_S = 5.0
+"""Between the request to end and the kill."""
+LOG_BYTES = 5_000_000
+_LINE_LIMIT = 1 << 24
+
+
+class Refused(CountingRoomError):
+    """A child says why it cannot begin."""
+
+    code = "refused_to_start"
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """A child came or went."""
+
+    name: str
+    pid: int
+    running: bool
+    message: str
+    again_in_s: float | None = None
+    """When it is started again; None when it is not."""
+
+
+class _First(Struct):
+    ready: dict[str, Any] | None = None
+    refused: Cause | None = None
+
+
+class _Answer(Struct):
+    done: Any = None
+    refused: Cause | None = None
+
+
+class Child:
+    """One program, started, restarted with growing pauses, stopped.
+
+    `run` supervises until cancelled; it raises only when the very first start fails. `ready` waits for the first start
+    and returns what the child said.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        parameters: Callable[[], Mapping[str, Any]],
+        clock: Clock,
+        log: Path | None = None,
+        stop_s: float = STOP_S,
+        on_change: Callable[[Change], None] = lambda change: None,
+    ) -> None:
+        self.name = name
+        self._command = tuple(command)
+        self._parameters = parameters
+        self._clock = clock
+        self._log = log
+        self._stop_s = stop_s
+        self._on_change = on_change
+        self._process: asyncio.subprocess.Process | None = None
+        self._first: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._asking = asyncio.Lock()
+        self._answer: asyncio.Future[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the present life; None between two."""
+        return self._process.pid if self._process else None
+
+    async def ready(self) -> dict[str, Any]:
+        """What the child said when it was first ready."""
+        return await asyncio.shield(self._first)
+
+    async def run(self) -> None:
+        """Keep it running until cancelled, then end it."""
+        pause = FIRST_PAUSE_S
+        while True:
+            began = self._clock.monotonic()
+            try:
+                status = await self._live()
+            except CountingRoomError as error:
+                if not self._first.done():
+                    self._first.set_exception(error)
+                    return
+                reason = error.cause.message
+            else:
+                reason = _ending(status)
+                if not self._first.done():
+                    self._first.set_exception(self._never_ready(reason))
+                    return
+            if self._clock.monotonic() - began > SETTLED_S:
+                pause = FIRST_PAUSE_S
+            self._tell(running=False, message=f"{self.name} {reason}", again_in_s=pause)
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, MOST_PAUSE_S)
+
+    async def ask(self, line: Mapping[str, Any], *, timeout_s: float) -> None:
+        """Send one line and wait for its answer; RequestError when refused, LinkError when the child is not there.
+
+        A child that does not answer in time is taken for hung: it is killed, and so started again.
+        """
+        async with self._asking:
+            process = self._process
+            if process is None:
+                raise LinkError(f"{self.name} is not running", source=self.name)
+            into, _ = _pipes(process)
+            answer = self._answer = asyncio.get_running_loop().create_future()
+            try:
+                into.write(msgspec.json.encode(line) + b"\n")
+                async with asyncio.timeout(timeout_s):
+                    said = msgspec.json.decode(await answer, type=_Answer)
+            except TimeoutError:
+                _kill(process)
+                raise LinkError(f"{self.name} did not answer within {timeout_s:g} s", source=self.name) from None
+            finally:
+                self._answer = None
+        if said.refused:
+            raise RequestError(
+                said.refused.message,
+                source=said.refused.source or self.name,
+                code=said.refused.code,
+                suggestion=said.refused.suggestion,
+                evidence=said.refused.evidence,
+            )
+
+    async def _live(self) -> int:
+        """One life, from its start to its end; the exit status."""
+        log = _open_log(self._log)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                limit=_LINE_LIMIT,
+                process_group=0,
+            )
+        finally:
+            if log is not None:
+                os.close(log)
+        try:
+            said = await self._shake_hands(process)
+            self._process = process
+            if not self._first.done():
+                self._first.set_result(said)
+            self._tell(running=True, message=f"{self.name} runs", pid=process.pid)
+            await self._listen(process)
+            return await process.wait()
+        finally:
+            self._process = None
+            await _end(process, self._stop_s)
+
+    async def _shake_hands(self, process: asyncio.subprocess.Process) -> dict[str, Any]:
+        into, out = _pipes(process)
+        try:
+            into.write(msgspec.json.encode(self._parameters()) + b"\n")
+            async with asyncio.timeout(READY_S):
+                line = await out.readline()
+            if not line:
+                raise self._never_ready(_ending(await process.wait()))
+            first = msgspec.json.decode(line, type=_First)
+        except TimeoutError:
+            raise self._never_ready(f"said nothing for {READY_S:g} s") from None
+        except (msgspec.DecodeError, ValueError) as error:
+            raise self._never_ready(f"said something else than ready: {error}") from error
+        if first.ready is None:
+            causes = (first.refused,) if first.refused else ()
+            raise Refused(f"{self.name} cannot begin", source=self.name, causes=causes)
+        return first.ready
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        _, out = _pipes(process)
+        while line := await out.readline():
+            if self._answer and not self._answer.done():
+                self._answer.set_result(line)
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(LinkError(f"{self.name} ended while it was asked", source=self.name))
+
+    def _never_ready(self, reason: str) -> CountingRoomError:
+        where = f"its own words are at the end of {self._log}" if self._log else ""
+        return Refused(f"{self.name} {reason} before it was ready", source=self.name, suggestion=where)
+
+    def _tell(self, *, running: bool, message: str, pid: int = 0, again_in_s: float | None = None) -> None:
+        self._on_change(Change(name=self.name, pid=pid, running=running, message=message, again_in_s=again_in_s))
+
+
+def _pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("a child is started with both pipes")
+    return process.stdin, process.stdout
+
+
+async def _end(process: asyncio.subprocess.Process, stop_s: float) -> None:
+    """Ask it to end, wait, kill it and what it started."""
+    if process.stdin:
+        process.stdin.close()
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(stop_s):
+            await process.wait()
+    except TimeoutError:
+        _kill(process)
+        await process.wait()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+def _open_log(path: Path | None) -> int | None:
+    """The log to append to; one that has grown is put aside first, over the one before."""
+    if path is None:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_suffix(".old.log"))
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -1,0 +1,137 @@
+"""Law: simulation is a switch: one child a device speaks its real protocol, and the drivers notice no difference.
+
+What a simulator says when it is ready are keys of the device's section that now point at it. A simulator started again
+is told them (`again`) and listens exactly there, because the device host goes on asking there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from pydantic import ValidationError
+
+from countingroom.app.child import Change, Child
+from countingroom.bus.port import Bus, Message
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import ConfigurationError, CountingRoomError
+from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
+from countingroom.devices.description import kind_of
+from countingroom.devices.section import DeviceSection
+
+ROLE = "simulators"
+KIND_OF_DRIVER = {
+    "caen": "caen",
+    "epics": "epics",
+    "julabo": "julabo",
+    "marta": "marta",
+    "modbus": "modbus",
+    "mqtt": "sensors",
+}
+"""Driver word -> the simulator that stands in for its hardware."""
+FAULT_S = 15.0
+
+Overrides = dict[str, dict[str, Any]]
+"""Device -> keys of its section that point at its simulator."""
+
+
+def pointed_at(section: DeviceSection, overrides: Mapping[str, Any]) -> DeviceSection:
+    """The section with its address replaced by the simulator's."""
+    if not overrides:
+        return section
+    try:
+        return type(section).model_validate({**section.model_dump(mode="json"), **overrides})
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"a simulator answered with an address its driver cannot use: {error}", source=ROLE
+        ) from error
+
+
+class Simulators:
+    """The simulators of an experiment's devices, kept running, and their faults on the bus."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        devices: Mapping[str, DeviceSection],
+        *,
+        again: Overrides,
+        on_change: Callable[[Change], None] = lambda change: None,
+    ) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._overrides: Overrides = {name: dict(keys) for name, keys in again.items() if name in devices}
+        self._children = {
+            name: Child(
+                f"simulator-{name}",
+                (sys.executable, "-m", "countingroom.simulators.run", _kind(name, section)),
+                parameters=lambda name=name, section=section: self._parameters(name, section),
+                clock=clock,
+                on_change=on_change,
+            )
+            for name, section in devices.items()
+        }
+
+    async def run(self, on_ready: Callable[[Overrides], None]) -> None:
+        """Start all at once, say where they are, serve faults until cancelled."""
+        async with asyncio.TaskGroup() as group, AsyncExitStack() as listening:
+            for child in self._children.values():
+                group.create_task(child.run(), name=child.name)
+            for name, child in self._children.items():
+                self._overrides[name] = await child.ready()
+            for name in self._children:
+                await listening.enter_async_context(
+                    self._bus.respond(
+                        subjects.commands_to(ROLE, name), lambda message, name=name: self._fault(name, message)
+                    )
+                )
+            on_ready(self._overrides)
+            await asyncio.Future[None]()
+
+    def _parameters(self, name: str, section: DeviceSection) -> dict[str, Any]:
+        parameters = section.model_dump(mode="json")
+        if where := self._overrides.get(name):
+            parameters["again"] = where
+        return parameters
+
+    async def _fault(self, device: str, message: Message) -> bytes:
+        """A command on the bus becomes a fault of that device's simulator."""
+        command = decode(message.data, Command)
+        try:
+            await self._children[device].ask(
+                {"fault": command.action, "arguments": command.arguments}, timeout_s=FAULT_S
+            )
+        except CountingRoomError as error:
+            return encode(Reply(id=command.id, accepted=False, cause=error.cause))
+        event = Event(
+            id=uuid.uuid4().hex,
+            kind=EventKind.NOTE,
+            time_ns=self._clock.now_ns(),
+            department=ROLE,
+            source=device,
+            message=f"{device}: the simulator was made to {command.action}",
+            principal=subjects.command_user(message.subject),
+            command_id=command.id,
+            action=command.action,
+            data=command.arguments,
+        )
+        await self._bus.append(subjects.event(ROLE, device), encode(event), message_id=event.id)
+        return encode(Reply(id=command.id, accepted=True))
+
+
+def _kind(name: str, section: DeviceSection) -> str:
+    driver = kind_of(type(section))
+    try:
+        return KIND_OF_DRIVER[driver]
+    except KeyError:
+        raise ConfigurationError(
+            f"there is no simulator for the driver {driver}",
+            source=f"devices.{name}",
+            suggestion="run without --simulate, or leave this device out of the simulated description",
+        ) from None

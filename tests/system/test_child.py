@@ -1,0 +1,170 @@
+"""Law: a child is kept running while its parent lives, and not a moment longer. Real processes, real signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from countingroom.app.child import Change, Child, Refused
+from countingroom.core.clock import SystemClock
+from countingroom.core.errors import LinkError, RequestError
+
+ECHO = """
+import json, sys
+given = json.loads(sys.stdin.readline())
+print(json.dumps({"ready": given}), flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["fault"] == "end":
+        break
+    if asked["fault"] == "hang":
+        import time; time.sleep(600)
+    known = asked["fault"] == "drop"
+    print(json.dumps({"done": "drop"} if known else {"refused": {"code": "unknown", "message": "no"}}), flush=True)
+"""
+REFUSES = """
+import json
+print(json.dumps({"refused": {"code": "sad", "message": "not today"}}), flush=True)
+"""
+DEAF = """
+import json, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(json.dumps({"ready": {}}), flush=True)
+time.sleep(600)
+"""
+PARENT = """
+import asyncio, sys
+from countingroom.app.child import Child
+from countingroom.core.clock import SystemClock
+async def main():
+    child = Child("c", (sys.executable, "-c", sys.argv[1]), parameters=dict, clock=SystemClock())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(child.run())
+        await child.ready()
+        print(child.pid, flush=True)
+asyncio.run(main())
+"""
+
+
+def make(script: str, changes: list[Change] | None = None, log: Path | None = None, stop_s: float = 5.0) -> Child:
+    return Child(
+        "echo",
+        (sys.executable, "-c", script),
+        parameters=lambda: {"port": 7},
+        clock=SystemClock(),
+        log=log,
+        stop_s=stop_s,
+        on_change=(changes if changes is not None else []).append,
+    )
+
+
+@asynccontextmanager
+async def running(child: Child) -> AsyncIterator[Child]:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(child.run())
+        try:
+            yield child
+        finally:
+            task.cancel()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_child_is_given_its_parameters_and_says_when_it_is_ready() -> None:
+    async with running(make(ECHO)) as child:
+        assert await child.ready() == {"port": 7}
+
+
+async def test_a_child_that_is_left_is_gone() -> None:
+    async with running(make(ECHO)) as child:
+        await child.ready()
+        pid = child.pid
+        assert pid and psutil.pid_exists(pid)
+    assert not psutil.pid_exists(pid)
+
+
+async def test_a_killed_child_is_started_again_with_the_same_parameters() -> None:
+    changes: list[Change] = []
+    async with running(make(ECHO, changes)) as child:
+        await child.ready()
+        first = child.pid
+        assert first
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: child.pid not in {None, first})
+        await child.ask({"fault": "drop"}, timeout_s=5)
+    assert [change.running for change in changes] == [True, False, True]
+    assert "SIGKILL" in changes[1].message
+
+
+async def test_an_answer_belongs_to_its_question() -> None:
+    async with running(make(ECHO)) as child:
+        await child.ready()
+        await child.ask({"fault": "drop"}, timeout_s=5)
+        with pytest.raises(RequestError, match="no") as refused:
+            await child.ask({"fault": "fly"}, timeout_s=5)
+        assert refused.value.cause.code == "unknown"
+        await child.ask({"fault": "drop"}, timeout_s=5)
+
+
+async def test_a_child_that_ends_while_asked_is_a_lost_link() -> None:
+    async with running(make(ECHO)) as child:
+        await child.ready()
+        with pytest.raises(LinkError, match="ended while it was asked"):
+            await child.ask({"fault": "end"}, timeout_s=5)
+
+
+async def test_a_child_that_hangs_is_killed_and_started_again() -> None:
+    async with running(make(ECHO)) as child:
+        await child.ready()
+        first = child.pid
+        with pytest.raises(LinkError, match="did not answer"):
+            await child.ask({"fault": "hang"}, timeout_s=0.3)
+        await until(lambda: child.pid not in {None, first})
+
+
+async def test_a_child_that_cannot_begin_says_why() -> None:
+    async with running(make(REFUSES)) as child:
+        with pytest.raises(Refused) as refused:
+            await child.ready()
+    assert [cause.code for cause in refused.value.cause.causes] == ["sad"]
+
+
+async def test_a_child_that_crashes_at_once_points_to_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "child.log"
+    async with running(make("raise SystemExit('broken')", log=log)) as child:
+        with pytest.raises(Refused, match="ended with status 1") as refused:
+            await child.ready()
+    assert str(log) in refused.value.cause.suggestion
+    assert "broken" in log.read_text()
+
+
+async def test_a_deaf_child_is_killed() -> None:
+    async with running(make(DEAF, stop_s=0.2)) as child:
+        await child.ready()
+        pid = child.pid
+        assert pid
+    assert not psutil.pid_exists(pid)
+
+
+async def test_a_child_ends_when_its_parent_is_killed() -> None:
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, ECHO, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+    )
+    assert parent.stdout
+    pid = int(await parent.stdout.readline())
+    assert psutil.pid_exists(pid)
+    parent.kill()
+    await parent.wait()
+    await until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
