@@ -1,0 +1,71 @@
+"""Law: what a circulator answers to the bytes it gets; questions are answered, settings are not."""
+
+from __future__ import annotations
+
+import re
+
+from countingroom.simulators.julabo_bath import Bath, Trouble
+
+VERSION = b"JULABO FP50-HL SIMULATOR VERSION 4.1"
+LOWEST_C, HIGHEST_C = -55.0, 200.0
+_OUT = re.compile(rb"OUT_(SP|MODE)_(\d\d) +(-?\d+(?:\.\d+)?)", re.IGNORECASE)
+
+
+def answer(bath: Bath, request: bytes) -> bytes | None:
+    """The answer without its line end; None where none is due."""
+    word = request.strip().upper()
+    if word.startswith(b"OUT_"):
+        _obey(bath, word)
+        return None
+    known = _answers(bath).get(word)
+    return known if known is not None else b"-08 INVALID COMMAND"
+
+
+def is_setting(request: bytes) -> bool:
+    """Whether this request changes something."""
+    return request.strip().upper().startswith(b"OUT_")
+
+
+def _answers(bath: Bath) -> dict[bytes, bytes]:
+    status = bath.status()
+    return {
+        b"STATUS": f"{status.code:0{2 + (status.code < 0)}d} {status.text}".encode("ascii", "replace"),
+        b"VERSION": VERSION,
+        b"IN_PV_00": b"%.2f" % bath.noisy(bath.temperature),
+        b"IN_PV_01": b"%.1f" % bath.power,
+        b"IN_PV_02": b"%.2f" % bath.noisy(bath.external) if bath.sensor_plugged else b"---.--",
+        b"IN_SP_00": b"%.2f" % bath.setpoints[0],
+        b"IN_SP_01": b"%.2f" % bath.setpoints[1],
+        b"IN_SP_02": b"%.2f" % bath.setpoints[2],
+        b"IN_MODE_01": b"%d" % bath.used,
+        b"IN_MODE_04": b"%d" % bath.external_control,
+        b"IN_MODE_05": b"%d" % bath.running,
+    }
+
+
+def _obey(bath: Bath, word: bytes) -> None:
+    """A setting; a wrong one is ignored, and a local panel in manual control wins over the line."""
+    match = _OUT.fullmatch(word)
+    if match is None or bath.manual:
+        return
+    kind, number, value = match[1].upper(), int(match[2]), float(match[3])
+    match kind, number:
+        case b"SP", (0 | 1 | 2) if LOWEST_C <= value <= HIGHEST_C:
+            bath.setpoints[number] = value
+        case b"SP", 7 if value in (1, 2, 3, 4):
+            bath.stage = int(value)
+        case b"MODE", 1 if value in (0, 1, 2):
+            bath.used = int(value)
+        case b"MODE", 4 if value in (0, 1):
+            bath.external_control = value == 1
+        case b"MODE", 5 if value in (0, 1):
+            if not value and bath.trouble is not None:
+                bath.trouble = None
+            bath.set_running(value == 1)
+        case _:
+            pass
+
+
+def trouble(code: int, text: str) -> Trouble:
+    """A fault; codes are below 0."""
+    return Trouble(-abs(code) or -1, text)

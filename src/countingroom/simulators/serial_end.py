@@ -1,0 +1,122 @@
+"""Law: the device's end of a serial line: a pseudo terminal at a lasting address, or the socket of a serial server."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import tempfile
+import tty
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+Arrived = Callable[[bytes], None]
+
+
+class SerialEnd(Protocol):
+    """Where bytes come in and go out. May be closed and opened again at the same address."""
+
+    async def open(self) -> str:
+        """The address a driver is given."""
+        ...
+
+    def send(self, data: bytes) -> None:
+        """To whoever listens; into the void where nobody does."""
+        ...
+
+    async def close(self) -> None:
+        """The cable is out."""
+        ...
+
+    async def forget(self) -> None:
+        """The address is given up too."""
+        ...
+
+
+class PtyEnd:
+    """A pseudo terminal behind a symbolic link, so that a new one can take its place."""
+
+    def __init__(self, arrived: Arrived) -> None:
+        self._arrived = arrived
+        self._folder = Path(tempfile.mkdtemp(prefix="countingroom-line-"))
+        self._link = self._folder / "line"
+        self._ours = -1
+        self._theirs = -1
+
+    async def open(self) -> str:
+        self._ours, self._theirs = os.openpty()
+        tty.setraw(self._theirs)
+        os.set_blocking(self._ours, False)
+        self._link.unlink(missing_ok=True)
+        self._link.symlink_to(os.ttyname(self._theirs))
+        asyncio.get_running_loop().add_reader(self._ours, self._readable)
+        return str(self._link)
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._ours, 4096)
+        except OSError as error:
+            if error.errno not in (errno.EIO, errno.EAGAIN):
+                raise
+            return
+        self._arrived(data)
+
+    def send(self, data: bytes) -> None:
+        if self._ours >= 0:
+            with suppress(BlockingIOError):
+                os.write(self._ours, data)
+
+    async def close(self) -> None:
+        if self._ours >= 0:
+            asyncio.get_running_loop().remove_reader(self._ours)
+            os.close(self._ours)
+            os.close(self._theirs)
+            self._ours = -1
+
+    async def forget(self) -> None:
+        await self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class TcpEnd:
+    """A serial server on loopback: any number of clients share the line behind it, as they do on a real one."""
+
+    def __init__(self, arrived: Arrived) -> None:
+        self._arrived = arrived
+        self._port = 0
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.StreamWriter] = set()
+
+    async def open(self) -> str:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+        return f"socket://127.0.0.1:{self._port}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.add(writer)
+        try:
+            while data := await reader.read(4096):
+                self._arrived(data)
+        except ConnectionError:
+            pass
+        finally:
+            self._clients.discard(writer)
+            writer.close()
+
+    def send(self, data: bytes) -> None:
+        for client in self._clients:
+            client.write(data)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            for client in list(self._clients):
+                client.transport.abort()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def forget(self) -> None:
+        await self.close()
