@@ -1,0 +1,231 @@
+"""Law: a YAML document becomes plain values that remember where each of them was written.
+
+Reading never raises for what a person wrote: what is wrong is collected in `problems`, so that everything can be told
+at once. Scalars follow the core schema of YAML 1.2 (`on`, `12:30` and `2026-11-22` are texts), keys are always texts
+(`3:` is "3"), and a key given twice is a mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable
+from typing import Any, cast
+
+import yaml
+from msgspec import Struct, field
+
+Path = tuple[str | int, ...]
+
+
+class Place(Struct, frozen=True):
+    """A line of a file, counted from 1; line 0 is the file as a whole."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """One mistake: where, at which path of the description, and what is wrong and what was expected."""
+
+    place: Place
+    path: str = ""
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (str(self.place), self.path, self.message) if part)
+
+
+class Located(Struct, kw_only=True):
+    """A value with the places of everything in it."""
+
+    value: Any = None
+    keys: dict[Path, Place] = field(default_factory=dict[Path, Place])
+    """Path -> where its key (or list item) is written."""
+    values: dict[Path, Place] = field(default_factory=dict[Path, Place])
+    """Path -> where its value begins; another file than the key's where it was included."""
+    problems: list[Problem] = field(default_factory=list[Problem])
+    broken: set[Path] = field(default_factory=set[Path])
+    """Paths whose value could not be read: what is missing under them says nothing."""
+
+    def place(self, path: Path, *, of_value: bool = False) -> Place:
+        """Where a path is written; where that is not known, the nearest thing around it that is."""
+        for end in range(len(path), -1, -1):
+            key, value = self.keys.get(path[:end]), self.values.get(path[:end])
+            inside = of_value or end < len(path)
+            if value and (key is None or (inside and value.file != key.file)):
+                return value
+            if key:
+                return key
+        return Place("")
+
+    def adopt(self, other: Located, path: Path) -> None:
+        """Put the other's value at a path of this one, with its places; the caller sets the value itself."""
+        self.keys.update({path + inner: place for inner, place in other.keys.items() if inner})
+        self.values.update({path + inner: place for inner, place in other.values.items()})
+        self.broken.update(path + inner for inner in other.broken)
+
+
+Include = Callable[[str, Place], Located]
+"""(what `!include` names, where it stands) -> what is there."""
+
+
+def show(path: Path) -> str:
+    """`devices.caen.channels.3.lv` and `points[2].address`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def parse(text: str, *, file: str, include: Include | None = None) -> Located:
+    """One YAML document. `include` answers the tag `!include`; without it the tag is a mistake."""
+    located = Located()
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is not None:
+            located.value = _Reader(loader, file, include, located).read(node, ())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        located.problems.append(
+            Problem(
+                place=Place(file, mark.line + 1 if mark else 0), message=f"no YAML: {error.problem or error.context}"
+            )
+        )
+        located.broken.add(())
+    except yaml.YAMLError as error:
+        located.problems.append(Problem(place=Place(file), message=f"no YAML: {error}"))
+        located.broken.add(())
+    located.values.setdefault((), Place(file, 1))
+    return located
+
+
+_TYPES = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "null": (r"~|null|Null|NULL|", "~nN"),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|0b[01]+", "-+0123456789"),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    "merge": (r"<<", "<"),
+}
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the implicit types of YAML 1.2, and binary numbers."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {
+        first: [
+            (f"tag:yaml.org,2002:{kind}", re.compile(rf"^(?:{pattern})$"))
+            for kind, (pattern, firsts) in _TYPES.items()
+            if first in firsts or (not first and kind == "null")
+        ]
+        for first in ["", *sorted({first for _, firsts in _TYPES.values() for first in firsts})]
+    }
+
+
+def _integer(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = str(node.value)
+    base = {"0o": 8, "0x": 16, "0b": 2}.get(text[:2], 10)
+    return int(text, base)
+
+
+def _real(_loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    return float(str(node.value).lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+_Loader.add_constructor("tag:yaml.org,2002:float", _real)
+
+
+class _Reader:
+    """Nodes to values, noting places on the way."""
+
+    def __init__(self, loader: _Loader, file: str, include: Include | None, into: Located) -> None:
+        self._loader, self._file, self._include, self._into = loader, file, include, into
+        self._open: list[yaml.Node] = []
+
+    def read(self, node: yaml.Node, path: Path) -> Any:
+        self._into.values[path] = self._place(node)
+        if any(node is outer for outer in self._open):
+            return self._broken(node, path, "an alias inside the thing it stands for")
+        self._open.append(node)
+        try:
+            if node.tag == "!include":
+                return self._included(node, path)
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, path)
+            if isinstance(node, yaml.SequenceNode):
+                for index, item in enumerate(node.value):
+                    self._into.keys[(*path, index)] = self._place(item)
+                return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
+            return self._scalar(node, path)
+        finally:
+            self._open.pop()
+
+    def _scalar(self, node: yaml.Node, path: Path) -> Any:
+        try:
+            return self._loader.construct_object(node)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        except (yaml.YAMLError, ValueError):
+            return self._broken(node, path, f"{node.value!r} cannot be read as {node.tag}")
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        merges: list[yaml.Node] = []
+        seen: dict[Hashable, Place] = {}
+        pairs: list[tuple[yaml.Node, yaml.Node]] = node.value
+        for key, value in pairs:
+            if not isinstance(key, yaml.ScalarNode):
+                self._problem(key, path, "a key is a single word or number")
+            elif key.tag == "tag:yaml.org,2002:merge":
+                merges.extend(value.value if isinstance(value, yaml.SequenceNode) else [value])
+            elif key.value in seen:
+                inner = (*path, key.value)
+                self._problem(key, inner, f"key given twice; the first is at line {seen[key.value].line}")
+            else:
+                seen[key.value] = self._into.keys[(*path, key.value)] = self._place(key)
+                values[key.value] = self.read(value, (*path, key.value))
+        for merge in merges:
+            self._merge(merge, path, values)
+        return values
+
+    def _merge(self, node: yaml.Node, path: Path, values: dict[str, Any]) -> None:
+        other = Located()
+        reader = _Reader(self._loader, self._file, self._include, other)
+        reader._open = self._open
+        found = reader.read(node, ())
+        merged = cast(dict[str, Any], found) if isinstance(found, dict) else None
+        self._into.problems.extend(other.problems)
+        if other.broken == {()}:
+            self._into.broken.add(path)
+        elif merged is None:
+            self._problem(node, path, "<< takes a mapping, or a list of mappings")
+        else:
+            own = set(values)
+            values.update({key: value for key, value in merged.items() if key not in own})
+            for table, mine in ((other.keys, self._into.keys), (other.values, self._into.values)):
+                mine.update({path + inner: place for inner, place in table.items() if inner and inner[0] not in own})
+            self._into.broken.update(path + inner for inner in other.broken if inner[0] not in own)
+
+    def _included(self, node: yaml.Node, path: Path) -> Any:
+        if self._include is None or not isinstance(node, yaml.ScalarNode):
+            return self._broken(node, path, "!include takes the name of a file, in an experiment's description")
+        found = self._include(str(node.value), self._place(node))
+        self._into.adopt(found, path)
+        self._into.problems.extend(
+            Problem(place=problem.place, path=problem.path or show(path), message=problem.message)
+            for problem in found.problems
+        )
+        return found.value
+
+    def _broken(self, node: yaml.Node, path: Path, message: str) -> None:
+        self._problem(node, path, message)
+        self._into.broken.add(path)
+
+    def _problem(self, node: yaml.Node, path: Path, message: str) -> None:
+        self._into.problems.append(Problem(place=self._place(node), path=show(path), message=message))
+
+    def _place(self, node: yaml.Node) -> Place:
+        return Place(self._file, node.start_mark.line + 1)
