@@ -1,0 +1,267 @@
+"""Law: the embedded server runs while we run: restarted with its state when it crashes, gone when we are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from countingroom.bus import server_binary
+from countingroom.bus.description import BusSection
+from countingroom.bus.server_conf import Room, configuration, store_bytes, text
+from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.errors import Cause, ConfigurationError, LinkError
+from countingroom.core.messages import Event, EventKind
+
+READY_S = 60.0
+"""A large store takes its time to be read back."""
+STOP_S = 10.0
+_LOOK_S = 0.02
+_FIRST_PAUSE_S, _MOST_PAUSE_S, _SETTLED_S = 0.1, 5.0, 30.0
+_GIVEN_UP_S = 5.0
+"""For the server of a killed parent to end."""
+_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG."""
+
+
+class EmbeddedServer:
+    """A nats-server on this machine, supervised. `start`, use `url`, `stop`."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        description: BusSection,
+        on_event: Callable[[Event], None] = lambda event: None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._directory = data_dir.resolve()
+        self._description = description
+        self._on_event = on_event
+        self._clock = clock or SystemClock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self.port = self.mqtt_port = 0
+        self.store_bytes = 0
+        """What streams may take on this disk: give it to `streams.prepare`."""
+
+    @property
+    def url(self) -> str:
+        """For `nats.connect`; the same over restarts."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """Of the present life; None between two."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> str:
+        """Start it and wait until it serves; its URL."""
+        program = await server_binary.find()
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self._wait_for_former()
+        self._write_configuration()
+        await self._launch(program)
+        try:
+            await self._wait_ready()
+        except BaseException:
+            await self._end()
+            raise
+        self._supervisor = asyncio.create_task(self._supervise(program), name="nats-server")
+        return self.url
+
+    async def stop(self) -> None:
+        """End it; what was acknowledged is on disk."""
+        if self._supervisor:
+            self._supervisor.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._supervisor
+            self._supervisor = None
+        await self._end()
+
+    async def _wait_for_former(self) -> None:
+        """The server of a parent that was killed ends by itself; one that does not is somebody's."""
+        deadline = self._clock.monotonic() + _GIVEN_UP_S
+        while pid := _running(self._directory):
+            if self._clock.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"a nats-server, process {pid}, already runs on {self._directory}",
+                    source="bus",
+                    code="data_in_use",
+                    suggestion=f"stop the counting room it belongs to, or the process itself: kill {pid}",
+                )
+            await self._clock.sleep(_LOOK_S)
+
+    def _write_configuration(self) -> None:
+        mqtt = self._description.mqtt
+        ports = self._directory / "ports.json"
+        try:
+            known = msgspec.json.decode(ports.read_bytes(), type=dict[str, int])
+        except (OSError, msgspec.DecodeError):
+            known = {}
+        self.port = _port("127.0.0.1", self._description.port, known.get("nats", 0))
+        if mqtt:
+            self.mqtt_port = _port(mqtt.host, mqtt.port, known.get("mqtt", 0))
+        ports.write_bytes(msgspec.json.encode({"nats": self.port, "mqtt": self.mqtt_port}))
+        used = sum(file.stat().st_size for file in self._directory.rglob("*") if file.is_file())
+        room = Room(free=shutil.disk_usage(self._directory).free, used=used)
+        self.store_bytes = store_bytes(self._description.max_bytes, room)
+        conf = configuration(
+            self._directory, port=self.port, max_bytes=self.store_bytes, mqtt=mqtt, mqtt_port=self.mqtt_port
+        )
+        file = self._directory / "nats.conf"
+        file.touch(mode=0o600)  # it may hold passwords
+        file.write_text(text(conf))
+
+    async def _launch(self, program: Path) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            program,
+            "-c",
+            self._directory / "nats.conf",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            preexec_fn=_end_with(os.getpid()),
+            process_group=0,
+        )
+
+    async def _wait_ready(self) -> None:
+        process, deadline = self._process, self._clock.monotonic() + READY_S
+        while process and process.returncode is None and self._clock.monotonic() < deadline:
+            if await _serves(self.port):
+                return
+            await self._clock.sleep(_LOOK_S)
+        raise LinkError(
+            f"nats-server did not begin to serve: {self._last_words()}",
+            source="bus",
+            code="server",
+            suggestion=f"see {self._directory / 'nats.log'}",
+        )
+
+    async def _supervise(self, program: Path) -> None:
+        pause = _FIRST_PAUSE_S
+        while (process := self._process) is not None:
+            began = self._clock.monotonic()
+            status = await process.wait()
+            if self._clock.monotonic() - began > _SETTLED_S:
+                pause = _FIRST_PAUSE_S
+            self._tell(f"nats-server ended ({_how(status)}) and is started again", self._last_words())
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, _MOST_PAUSE_S)
+            try:
+                await self._launch(program)
+                await self._wait_ready()
+            except (LinkError, OSError) as error:
+                self._tell("nats-server does not come back", str(error))
+                await self._end(keep=True)
+            else:
+                self._tell("nats-server serves again", "")
+
+    async def _end(self, *, keep: bool = False) -> None:
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        if not keep:
+            self._process = None
+
+    def _tell(self, message: str, why: str) -> None:
+        cause = Cause(code="server", message=why, source="bus") if why else None
+        self._on_event(
+            Event(
+                id=uuid.uuid4().hex,
+                kind=EventKind.PROCESS,
+                time_ns=self._clock.now_ns(),
+                department="bus",
+                source="server",
+                message=message,
+                severity=2 if why else 0,
+                cause=cause,
+            )
+        )
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self._directory / "nats.log").read_text(errors="replace").splitlines()
+        except OSError:
+            return "it wrote no log"
+        bad = [line for line in lines[-50:] if "[FTL]" in line or "[ERR]" in line]
+        return (bad or lines or ["its log is empty"])[-1]
+
+
+def _end_with(parent: int) -> Callable[[], None] | None:
+    """For the child, before it becomes the server: end when the parent does, even by kill -9. Linux only."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def end_with_parent() -> None:
+        prctl(_DEATH_SIGNAL, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return end_with_parent
+
+
+def _running(directory: Path) -> int | None:
+    """The process that serves this directory."""
+    try:
+        pid = int((directory / "nats.pid").read_text())
+        process = psutil.Process(pid)
+        mine = str(directory / "nats.conf") in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, ValueError, psutil.Error):
+        return None
+    return pid if mine else None
+
+
+def _port(host: str, wanted: int, known: int) -> int:
+    """The wanted one; or the one of last time, if it is still free; or any free one."""
+    if wanted:
+        return wanted
+    for port in dict.fromkeys((known, 0)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ConfigurationError(f"no free port on {host}", source="bus")
+
+
+async def _serves(port: int) -> bool:
+    """Whether a server greets there and its streams are ready."""
+    try:
+        async with asyncio.timeout(2.0):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                greeting = await reader.readline()
+            finally:
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
+    except (OSError, TimeoutError):
+        return False
+    return greeting.startswith(b"INFO ") and b'"jetstream":true' in greeting
+
+
+def _how(status: int) -> str:
+    return f"status {status}" if status >= 0 else f"signal {-status}"

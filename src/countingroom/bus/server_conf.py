@@ -1,0 +1,101 @@
+"""Law: the configuration of the embedded server is a function of the description, the ports and the room on disk.
+
+Pure. nats-server reads JSON as well as its own format, so JSON is what is written.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from countingroom.bus.description import Mqtt
+
+SERVER_NAME = "countingroom"
+MAX_PAYLOAD = 8 << 20
+_HOUSE = "house"
+"""Who comes in over NATS on loopback without a name."""
+_KEEP_FREE = 1 << 30
+"""On disk, or a tenth of what is free where that is less."""
+_OVERHEAD = 256 << 20
+"""For the small streams: MQTT sessions, leases, positions."""
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    """Room on disk."""
+
+    free: int
+    used: int
+    """By the store as it is."""
+
+
+def store_bytes(wanted: int, room: Room) -> int:
+    """What the streams may take: what is wanted, less where the disk has not that much."""
+    there = room.free + room.used
+    return max(0, min(wanted, there - min(_KEEP_FREE, there // 10) - _OVERHEAD))
+
+
+def configuration(
+    directory: Path, *, port: int, max_bytes: int, mqtt: Mqtt | None = None, mqtt_port: int = 0
+) -> dict[str, Any]:
+    """The configuration file's content."""
+    conf: dict[str, Any] = {
+        "server_name": SERVER_NAME,
+        "listen": f"127.0.0.1:{port}",
+        "max_payload": MAX_PAYLOAD,
+        "ping_interval": "1s",
+        "ping_max": 2,
+        "write_deadline": "10s",
+        "pid_file": str(directory / "nats.pid"),
+        "logfile": str(directory / "nats.log"),
+        "logfile_size_limit": 10_000_000,
+        "logfile_max_num": 3,
+        "jetstream": {
+            "store_dir": str(directory / "store"),
+            "sync_interval": "1s",
+            "max_file_store": max_bytes + _OVERHEAD,
+            "max_memory_store": 64 << 20,
+        },
+    }
+    if mqtt:
+        conf["mqtt"] = {"listen": f"{mqtt.host}:{mqtt_port}"}
+        conf["no_auth_user"] = _HOUSE
+        conf["authorization"] = {
+            "users": [
+                {"user": _HOUSE, "password": "", "allowed_connection_types": ["STANDARD"]},
+                *(
+                    {
+                        "user": user.name,
+                        "password": user.password(),
+                        "allowed_connection_types": ["MQTT"],
+                        "permissions": {
+                            "publish": _permission(user.publish),
+                            "subscribe": _permission(user.subscribe),
+                        },
+                    }
+                    for user in mqtt.users
+                ),
+            ]
+        }
+    return conf
+
+
+def text(conf: dict[str, Any]) -> str:
+    """The file."""
+    return json.dumps(conf, indent=2) + "\n"
+
+
+def _permission(topics: list[str]) -> dict[str, list[str]]:
+    subjects = [subject for topic in topics for subject in _subjects(topic)]
+    return {"allow": subjects, "deny": ["$MQTT.>"]} if subjects else {"deny": [">"]}
+
+
+def _subjects(topic: str) -> list[str]:
+    """What a topic filter is on the bus. `a/#` also means `a` itself."""
+    levels = ["*" if level == "+" else level for level in topic.split("/")]
+    if levels[-1] != "#":
+        return [".".join(levels)]
+    above = levels[:-1]
+    return [".".join([*above, ">"]), *([".".join(above)] if above else [])]
