@@ -1,0 +1,156 @@
+"""Law: an answer fits into what was asked for, and shows where nothing was recorded.
+
+The same for every store: what to read, how coarse, where lines end. Only the reading is the store's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from countingroom.core.errors import NotFound, RequestError
+from countingroom.core.series import ExportQuery, Last, LastQuery, RangeQuery, Samples, Series
+from countingroom.core.values import Quality
+from countingroom.history import reduce, thin
+from countingroom.history.columns import Columns, Numbers
+from countingroom.history.gaps import GAP_NS, ends_before_gap
+from countingroom.history.plan import Plan, coarser, plan
+from countingroom.history.port import Store
+from countingroom.history.reduce import Buckets
+
+FEWEST_ROWS, MOST_ROWS = 10, 50_000
+_PAGE = 50_000
+_WINDOW_NS = 600_000_000_000
+
+
+def answer_range(store: Store, query: RangeQuery) -> Series:
+    """The series; NotFound for a point never heard of, RequestError for a range that is none."""
+    _check(store, (query.point,), query.start_ns, query.end_ns)
+    if not FEWEST_ROWS <= query.max_points <= MOST_ROWS:
+        raise RequestError(
+            f"max_points is {query.max_points}", suggestion=f"ask for {FEWEST_ROWS} to {MOST_ROWS}", code="out_of_range"
+        )
+    if store.points()[query.point]:
+        return thin.series(query, thin.thin(_told(store, query)))
+    return _numbers(store, query)
+
+
+def answer_last(store: Store, query: LastQuery) -> Last:
+    """The readings; points that have none are left out."""
+    rows = store.last_before(query.points, query.at_ns)
+    return Last(readings={name: rows.reading(row) for row, name in enumerate(rows.names)})
+
+
+def answer_export(store: Store, query: ExportQuery) -> tuple[Samples, int | None]:
+    """A page, and where the next one starts or None."""
+    _check(store, query.points, query.start_ns, query.end_ns)
+    limit = min(max(1, query.limit), _PAGE)
+    rows, following = _page(store, query.points, query.start_ns, query.end_ns, limit)
+    index = {name: place for place, name in enumerate(query.points)}
+    page = Samples(
+        point=[index[name] for name in rows.names],
+        time_ns=rows.time_ns.tolist(),
+        value=[rows.value(row) for row in range(len(rows))],
+        quality=rows.quality.tolist(),
+        device_ns=rows.device_ns.tolist(),
+        received_ns=rows.received_ns.tolist(),
+    )
+    return page, following
+
+
+def _check(store: Store, names: tuple[str, ...], start_ns: int, end_ns: int) -> None:
+    if start_ns >= end_ns:
+        raise RequestError("the range ends before it begins", code="out_of_range", suggestion="give from before to")
+    known = store.points()
+    if missing := [name for name in names if name not in known]:
+        raise NotFound(
+            f"there is no history of {', '.join(missing)}",
+            suggestion="look up the points that have one: countingroom history points",
+        )
+
+
+def _page(store: Store, names: tuple[str, ...], start: int, end: int, limit: int) -> tuple[Columns, int | None]:
+    """Some rows and where the next page starts. Rows of one moment are never torn apart, however many they are."""
+    window = _WINDOW_NS
+    while True:
+        stop = min(end, start + window)
+        rows = store.samples(names, start, stop, limit=limit + 1)
+        if len(rows) > limit:
+            stop = max(int(rows.time_ns[-1]), int(rows.time_ns[0]) + 1)
+            rows = store.samples(names, start, stop, limit=2**62)
+        if len(rows) or stop == end:
+            return rows, None if stop == end else stop
+        start, window = stop, 2 * window
+
+
+def _told(store: Store, query: RangeQuery) -> Iterator[thin.Told]:
+    """The text that held when the range began, then every sample in it."""
+    start: int | None = query.start_ns
+    rows = _held(store, query)
+    while True:
+        for row in range(len(rows)):
+            value = rows.value(row)
+            yield thin.Told(
+                time_ns=int(rows.time_ns[row]),
+                text=None if value is None else str(value),
+                quality=int(rows.quality[row]),
+            )
+        if start is None:
+            return
+        rows, start = _page(store, (query.point,), start, query.end_ns, _PAGE)
+
+
+def _held(store: Store, query: RangeQuery) -> Columns:
+    """The sample whose value held when the range began, if there is one."""
+    found = store.last_before((query.point,), query.start_ns - 1)
+    near = found.time_ns >= query.start_ns - GAP_NS
+    return found if near.all() else store.samples((), query.start_ns, query.start_ns + 1, limit=0)
+
+
+def _numbers(store: Store, query: RangeQuery) -> Series:
+    horizon, held = store.horizon(), _held(store, query)
+    chosen = plan(query.start_ns, query.end_ns, query.max_points, horizon)
+    if query.start_ns >= horizon.raw_ns and store.fits(query.point, query.start_ns, query.end_ns, query.max_points):
+        every = store.samples((query.point,), query.start_ns, query.end_ns, limit=query.max_points)
+        series = _draw(query, None, reduce.samples(every.time_ns, every.number, every.quality.astype(np.int64)), held)
+        if len(series.time_ns) <= query.max_points:
+            return series
+    while True:
+        rows = store.buckets(query.point, query.start_ns, query.end_ns, chosen)
+        series = _draw(query, chosen, rows, held)
+        if len(series.time_ns) <= query.max_points:
+            return series
+        chosen = coarser(chosen)
+
+
+def _draw(query: RangeQuery, chosen: Plan | None, rows: Buckets, held: Columns) -> Series:
+    """Buckets, or samples where there is no plan, with the value that held before and the gaps."""
+    time = np.maximum(rows.begin_ns, query.start_ns)
+    if len(held) and not (len(time) and time[0] == query.start_ns):
+        before = reduce.samples(held.time_ns, held.number, held.quality.astype(np.int64))
+        rows = reduce.concatenate((before, rows))
+        time = np.append(query.start_ns, time)
+        count = np.append(0, rows.count[1:])
+    else:
+        count = rows.count
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = rows.total / rows.good
+    ends = np.flatnonzero(ends_before_gap(rows.first_ns, rows.last_ns, query.end_ns))
+    after = ends + 1
+    return Series(
+        point=query.point,
+        resolution=chosen.label if chosen else "raw",
+        bucket_ns=chosen.bucket_ns if chosen else 0,
+        time_ns=np.insert(time, after, np.maximum(rows.last_ns[ends], time[ends]) + 1).tolist(),
+        mean=_plain(np.insert(mean, after, np.nan)),
+        low=_plain(np.insert(rows.low, after, np.nan)),
+        high=_plain(np.insert(rows.high, after, np.nan)),
+        quality=np.insert(rows.quality, after, Quality.BAD).tolist(),
+        count=np.insert(count, after, 0).tolist(),
+    )
+
+
+def _plain(column: Numbers) -> list[float | None]:
+    """Numbers as JSON has them: None where there is none."""
+    return [value if finite else None for value, finite in zip(column.tolist(), np.isfinite(column), strict=True)]

@@ -1,0 +1,71 @@
+"""Law: what a store of time series is. Every adapter passes tests/contract/test_history.py.
+
+Its methods block, so they are called from threads: `append` and `maintain` from one at a time, the questions from any
+number, and neither waits for the other. What a store cannot do now (disk full, server away) is a LinkError: nothing of
+that call happened, and it is worth trying again.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from countingroom.history.columns import Columns
+from countingroom.history.plan import Horizon, Plan
+from countingroom.history.reduce import Buckets
+
+
+class Position(Struct, frozen=True, kw_only=True, order=True):
+    """How far into the stream the store is complete. stored_ns tells a stream from another that began anew."""
+
+    sequence: int = 0
+    stored_ns: int = 0
+
+
+class Maintained(Struct, frozen=True, kw_only=True):
+    """What maintenance did."""
+
+    rolled: int = 0
+    """Minutes summed up."""
+    early_ns: int | None = None
+    """Raw samples older than this were removed before their time, for lack of room."""
+
+
+class Store(Protocol):
+    """Samples of points by time. A point is known once it was appended."""
+
+    def position(self) -> Position: ...
+
+    def append(self, columns: Columns, position: Position) -> None:
+        """All of it and the position, or nothing; safe on disk when this returns."""
+        ...
+
+    def points(self) -> dict[str, bool]:
+        """Address -> whether it has texts."""
+        ...
+
+    def horizon(self) -> Horizon: ...
+
+    def samples(self, names: tuple[str, ...], start_ns: int, end_ns: int, *, limit: int) -> Columns:
+        """Raw samples in [start_ns, end_ns), in order of time; the first `limit`. Unknown names have none."""
+        ...
+
+    def fits(self, name: str, start_ns: int, end_ns: int, most: int) -> bool:
+        """Whether there are at most that many raw samples in [start_ns, end_ns)."""
+        ...
+
+    def buckets(self, name: str, start_ns: int, end_ns: int, plan: Plan) -> Buckets:
+        """Numbers reduced. From RAW: samples in [start_ns, end_ns). Otherwise whole minutes (or five) that begin from
+        the one that holds start_ns to before end_ns. Late samples are in, whether maintained or not."""
+        ...
+
+    def last_before(self, names: tuple[str, ...], at_ns: int) -> Columns:
+        """The latest sample at or before that time of each that has one."""
+        ...
+
+    def maintain(self, now_ns: int) -> Maintained:
+        """Sum up, tidy, and drop what is past its time."""
+        ...
+
+    def close(self) -> None: ...
