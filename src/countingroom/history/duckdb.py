@@ -1,0 +1,268 @@
+# ruff: noqa: S608 (what is put into statements are names of tables and integers of our own)
+"""Law: a batch and the position it brings the store to are one transaction, so a crash neither loses nor doubles.
+
+One DuckDB file. A writing connection of its own, under a lock; every question gets a connection of its own and sees the
+moment it began, so neither waits for the other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from countingroom.core.errors import LinkError
+from countingroom.history import duckdb_arrow as arrow
+from countingroom.history import duckdb_sql as sql
+from countingroom.history.columns import Columns
+from countingroom.history.description import HistorySection
+from countingroom.history.plan import FIVE_MINUTES_NS, MINUTE_NS, Horizon, Plan, Resolution, kept_from
+from countingroom.history.port import Maintained, Position
+from countingroom.history.reduce import Buckets
+
+_CHUNK = 2_000_000
+"""Rows that are put in order together."""
+_SINCE_NS = (130_000_000_000, 3_600_000_000_000, 86_400_000_000_000, 2**62)
+"""How far back the last sample is looked for, by steps."""
+_TABLES = {Resolution.MINUTE: "minute", Resolution.FIVE_MINUTES: "five"}
+
+
+class DuckStore:
+    """The Store in a file. LinkError where it cannot be opened."""
+
+    def __init__(self, path: Path, section: HistorySection | None = None) -> None:
+        self._path = path
+        self._section = section or HistorySection()
+        self._lock = threading.Lock()
+        self._open()
+
+    def _open(self) -> None:
+        path = self._path
+        with _failures(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._root = duckdb.connect(
+                path,
+                config={
+                    "threads": 2,
+                    "memory_limit": f"{self._section.memory_mb}MB",
+                    "temp_directory": str(path.with_suffix(".spill")),
+                },
+            )
+            self._writer = self._root.cursor()
+            self._writer.execute(sql.SCHEMA)
+            self._ids = {name: int(key) for key, name in self._writer.execute("FROM point").fetchall()}
+            self._with_text = {
+                int(key) for (key,) in self._writer.execute("SELECT DISTINCT point FROM text").fetchall()
+            }
+            self._due = {int(minute) for (minute,) in self._writer.execute("FROM due").fetchall()}
+            self._recent = {name: self._count(f"{name}_recent") for name in sql.TABLES}
+            sequence, stored, raw, minute = self._writer.execute("FROM progress").fetchall()[0]
+            self._position = Position(sequence=sequence, stored_ns=stored)
+            self._horizon = Horizon(raw_ns=raw, minute_ns=minute)
+
+    def position(self) -> Position:
+        return self._position
+
+    def points(self) -> dict[str, bool]:
+        return {name: key in self._with_text for name, key in sorted(self._ids.items())}
+
+    def horizon(self) -> Horizon:
+        return self._horizon
+
+    def close(self) -> None:
+        with self._lock:
+            self._writer.close()
+            self._root.close()
+
+    def append(self, columns: Columns, position: Position) -> None:
+        self._settle()
+        new = {
+            name: len(self._ids) + place for place, name in enumerate(dict.fromkeys(columns.names) - self._ids.keys())
+        }
+        ids = self._ids | new if new else self._ids
+        point = np.fromiter(map(ids.__getitem__, columns.names), np.int32, len(columns))
+        minutes = set((np.unique(columns.time_ns // MINUTE_NS) * MINUTE_NS).tolist()) - self._due
+        texts = np.array(list(columns.texts), np.int64)
+        numbers = np.delete(np.arange(len(columns)), texts) if len(texts) else slice(None)
+        with self._transaction() as writer:
+            if new:
+                arrow.insert(writer, "point", {"id": list(new.values()), "name": list(new)})
+            if len(texts) < len(columns):
+                arrow.insert(writer, "raw_recent", arrow.samples(columns, point, numbers))
+            if len(texts):
+                arrow.insert(
+                    writer, "text_recent", arrow.samples(columns, point, texts) | {"text": list(columns.texts.values())}
+                )
+            if minutes:
+                arrow.insert(writer, "due", {"minute_ns": list(minutes)})
+            writer.execute("UPDATE progress SET sequence = ?, stored_ns = ?", [position.sequence, position.stored_ns])
+        self._ids = ids
+        self._with_text = self._with_text | set(point[texts].tolist()) if len(texts) else self._with_text
+        self._due |= minutes
+        self._recent["raw"] += len(columns) - len(texts)
+        self._recent["text"] += len(texts)
+        self._position = position
+
+    def samples(self, names: tuple[str, ...], start_ns: int, end_ns: int, *, limit: int) -> Columns:
+        with self._question() as ask:
+            return self._select(ask, self._where(names, start_ns, end_ns), f"LIMIT {limit}")
+
+    def fits(self, name: str, start_ns: int, end_ns: int, most: int) -> bool:
+        where = self._where((name,), start_ns, end_ns)
+        with self._question() as ask:
+            found = ask.execute(f"SELECT count(*) FROM (SELECT 1 FROM raw WHERE {where} LIMIT {most + 1})").fetchall()
+        return int(found[0][0]) <= most
+
+    def buckets(self, name: str, start_ns: int, end_ns: int, plan: Plan) -> Buckets:
+        with self._question() as ask:
+            if plan.base is Resolution.RAW:
+                query = sql.reduce_samples(plan.bucket_ns, self._where((name,), start_ns, end_ns))
+            else:
+                base = int(plan.base)
+                low = start_ns // base * base
+                where = self._where((name,), low, -(-end_ns // base) * base)
+                first, last = ask.execute("SELECT min(minute_ns), max(minute_ns) FROM due").fetchall()[0]
+                fresh = (
+                    f"time_ns >= {(first or 0) // base * base} AND time_ns < {base + (-base if last is None else last)}"
+                )
+                query = sql.kept(_TABLES[plan.base], base, plan.bucket_ns, where, fresh)
+            table = ask.sql(f"{query} ORDER BY time_ns").to_arrow_table()
+        return arrow.buckets(table)
+
+    def last_before(self, names: tuple[str, ...], at_ns: int) -> Columns:
+        known = {self._ids[name]: name for name in names if name in self._ids}
+        found: list[tuple[int, int]] = []
+        with self._question() as ask:
+            for back in _SINCE_NS:
+                missing = [known[key] for key in known.keys() - {key for key, _ in found}]
+                where = self._where(missing, at_ns - back, at_ns + 1)
+                union = " UNION ALL ".join(
+                    f"SELECT point, time_ns FROM {table} WHERE {where}" for table in ("raw", "text")
+                )
+                found += ask.execute(f"SELECT point, max(time_ns) FROM ({union}) GROUP BY point").fetchall()
+                if len(found) == len(known):
+                    break
+            at = ", ".join(f"({key}, {time})" for key, time in found) or "(NULL, NULL)"
+            return self._select(
+                ask,
+                f"{self._where(list(known.values()), min((t for _, t in found), default=0), at_ns + 1)} "
+                f"AND (point, time_ns) IN ({at})",
+                "QUALIFY row_number() OVER (PARTITION BY point ORDER BY received_ns DESC, quality DESC) = 1",
+            )
+
+    def maintain(self, now_ns: int) -> Maintained:
+        rolled = self._roll(now_ns // MINUTE_NS * MINUTE_NS)
+        self._settle()
+        raw = max(self._horizon.raw_ns, kept_from(now_ns, self._section.keep.raw))
+        early = self._early(now_ns)
+        minute = min(raw, max(self._horizon.minute_ns, kept_from(now_ns, self._section.keep.minute)))
+        self._retain(
+            Horizon(raw_ns=max(raw, early or 0), minute_ns=minute), kept_from(now_ns, self._section.keep.five_minutes)
+        )
+        return Maintained(rolled=rolled, early_ns=early)
+
+    def _roll(self, before_ns: int) -> int:
+        due = sorted(minute for minute in self._due if minute < before_ns)
+        if not due:
+            return 0
+        horizon = self._horizon
+        with self._transaction() as writer:
+            arrow.register(writer, {"minute_ns": due})
+            for statement in sql.roll(due[0], due[-1] + MINUTE_NS, horizon.raw_ns, horizon.minute_ns):
+                writer.execute(statement)
+        self._due.difference_update(due)
+        for name in ("minute", "five"):
+            self._recent[name] = self._count(f"{name}_recent")
+        return len(due)
+
+    def _settle(self) -> None:
+        for name, rows in self._recent.items():
+            if rows >= _CHUNK:
+                with self._transaction() as writer:
+                    for statement in sql.settle(name):
+                        writer.execute(statement)
+                self._recent[name] = 0
+
+    def _retain(self, horizon: Horizon, five_ns: int) -> None:
+        if horizon == self._horizon or (self._due and min(self._due) < horizon.raw_ns):
+            return
+        with self._transaction() as writer:
+            for table, before in (
+                ("raw", horizon.raw_ns),
+                ("minute", horizon.minute_ns),
+                ("text", horizon.minute_ns),
+                ("five", five_ns),
+            ):
+                for statement in sql.drop(table, before):
+                    writer.execute(statement)
+            writer.execute("UPDATE progress SET raw_ns = ?, minute_ns = ?", [horizon.raw_ns, horizon.minute_ns])
+        self._horizon = horizon
+        self._recent = {name: self._count(f"{name}_recent") for name in sql.TABLES}
+
+    def _early(self, now_ns: int) -> int | None:
+        """What raw samples must go now for lack of room: the oldest twentieth of their time."""
+        with self._question() as ask:
+            size, used = ask.execute("SELECT block_size, used_blocks FROM pragma_database_size()").fetchall()[0]
+            if size * used <= self._section.max_disk_gb * 1e9:
+                return None
+            oldest = ask.execute("SELECT min(time_ns) FROM raw").fetchall()[0][0]
+        if oldest is None:
+            return None
+        return (oldest + max((now_ns - oldest) // 20, FIVE_MINUTES_NS)) // FIVE_MINUTES_NS * FIVE_MINUTES_NS
+
+    def _count(self, table: str) -> int:
+        return int(self._writer.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+
+    def _where(self, names: Iterable[str], start_ns: int, end_ns: int) -> str:
+        keys = [self._ids[name] for name in names if name in self._ids] or [-1]
+        which = f"= {keys[0]}" if len(keys) == 1 else f"IN ({', '.join(map(str, keys))})"
+        return f"point {which} AND time_ns >= {start_ns} AND time_ns < {end_ns}"
+
+    def _select(self, ask: duckdb.DuckDBPyConnection, where: str, rest: str) -> Columns:
+        """Samples, texts and all, in order."""
+        names = {key: name for name, key in self._ids.items()}
+        union = f"SELECT *, NULL AS text FROM raw WHERE {where} UNION ALL SELECT * FROM text WHERE {where}"
+        order = "ORDER BY time_ns, point, received_ns, quality"
+        clauses = f"{rest} {order}" if rest.startswith("QUALIFY") else f"{order} {rest}"
+        table = ask.sql(f"SELECT * FROM ({union}) {clauses}").to_arrow_table()
+        return arrow.columns(table, names)
+
+    @contextmanager
+    def _transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """The writing connection, in a transaction."""
+        with self._lock, _failures(self._path):
+            self._writer.begin()
+            try:
+                yield self._writer
+                self._writer.commit()
+            except (duckdb.FatalException, duckdb.InternalException):
+                self._root.close()
+                self._open()
+                raise
+            except BaseException:
+                self._writer.rollback()
+                raise
+
+    @contextmanager
+    def _question(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection for one question, seeing one moment."""
+        with _failures(self._path), self._root.cursor() as ask:
+            ask.begin()
+            yield ask
+
+
+@contextmanager
+def _failures(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        raise LinkError(
+            f"the history file {path} cannot be used: {error}",
+            source="history",
+            code="store_failed",
+            suggestion="see that the disk has room and that no other process has the file open",
+        ) from error

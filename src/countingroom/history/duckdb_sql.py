@@ -1,0 +1,114 @@
+# ruff: noqa: S608 (what is put into statements are names of tables and integers of our own)
+"""Law: the tables of the DuckDB history, and how samples are summed up, in SQL.
+
+Each resolution has two tables of the same columns: `…_recent` in order of arrival, `…_settled` in chunks of some
+million rows, each ordered by point and time. Row groups of a chunk then hold few points and are skipped by their
+minima and maxima, so that one point of a thousand is found without reading the others. A view unites both.
+"""
+
+from __future__ import annotations
+
+from countingroom.core.values import Quality
+from countingroom.history.plan import FIVE_MINUTES_NS, MINUTE_NS
+
+_SAMPLE = (
+    "point INTEGER, time_ns BIGINT, number DOUBLE, kind UTINYINT, quality UTINYINT, device_ns BIGINT, "
+    "received_ns BIGINT"
+)
+_SUMMARY = (
+    "point INTEGER, time_ns BIGINT, count BIGINT, good BIGINT, low DOUBLE, high DOUBLE, total DOUBLE, latest DOUBLE, "
+    "quality UTINYINT, first_ns BIGINT, last_ns BIGINT"
+)
+TABLES = {"raw": _SAMPLE, "minute": _SUMMARY, "five": _SUMMARY, "text": _SAMPLE + ", text VARCHAR"}
+
+SCHEMA = (
+    "".join(
+        f"""
+    CREATE TABLE IF NOT EXISTS {name}_recent ({columns});
+    CREATE TABLE IF NOT EXISTS {name}_settled ({columns});
+    CREATE VIEW IF NOT EXISTS {name} AS SELECT * FROM {name}_recent UNION ALL SELECT * FROM {name}_settled;
+    """
+        for name, columns in TABLES.items()
+    )
+    + """
+    CREATE TABLE IF NOT EXISTS point (id INTEGER, name VARCHAR);
+    CREATE TABLE IF NOT EXISTS due (minute_ns BIGINT);
+    CREATE TABLE IF NOT EXISTS progress (sequence BIGINT, stored_ns BIGINT, raw_ns BIGINT, minute_ns BIGINT);
+    INSERT INTO progress SELECT 0, 0, 0, 0 WHERE NOT EXISTS (FROM progress);
+"""
+)
+
+_OF_SAMPLES = """count(*)::BIGINT AS count, count(good)::BIGINT AS good, min(good) AS low, max(good) AS high,
+    sum(good) AS total, {latest} AS latest, max(quality) AS quality, min(time_ns) AS first_ns,
+    max(time_ns) AS last_ns"""
+_OF_SUMMARIES = """sum(count)::BIGINT AS count, sum(good)::BIGINT AS good, min(low) AS low, max(high) AS high,
+    sum(total) AS total, arg_max(latest, last_ns) AS latest, max(quality) AS quality, min(first_ns) AS first_ns,
+    max(last_ns) AS last_ns"""
+
+
+def _begin(bucket_ns: int) -> str:
+    return f"time_ns // {bucket_ns} * {bucket_ns}"
+
+
+def _good(where: str) -> str:
+    """Samples with `good`: the value where it can be believed."""
+    good = f"CASE WHEN quality < {int(Quality.STALE)} THEN number END AS good"
+    return f"(SELECT point, time_ns, quality, {good} FROM raw WHERE {where})"
+
+
+def reduce_samples(bucket_ns: int, where: str, *, latest: bool = False) -> str:
+    """Samples by point and bucket."""
+    columns = _OF_SAMPLES.format(latest="arg_max(good, time_ns)" if latest else "NULL::DOUBLE")
+    return f"SELECT point, {_begin(bucket_ns)} AS time_ns, {columns} FROM {_good(where)} GROUP BY ALL"
+
+
+def merge(bucket_ns: int, source: str) -> str:
+    """Summaries by point and larger bucket."""
+    return f"SELECT point, {_begin(bucket_ns)} AS time_ns, {_OF_SUMMARIES} FROM ({source}) GROUP BY ALL"
+
+
+def kept(table: str, base_ns: int, bucket_ns: int, where: str, fresh: str) -> str:
+    """Summaries of what is summed up, and of what is due to be (between the limits that `fresh` sets) new sums."""
+    due = f"(SELECT minute_ns // {base_ns} * {base_ns} FROM due)"
+    again = f"{_begin(base_ns)} IN {due} AND time_ns >= (SELECT raw_ns FROM progress)"
+    return merge(
+        bucket_ns,
+        f"SELECT * FROM {table} WHERE {where} AND NOT ({again}) "
+        f"UNION ALL {reduce_samples(base_ns, f'{where} AND {fresh} AND {again}')}",
+    )
+
+
+def roll(low_ns: int, high_ns: int, raw_ns: int, minute_ns: int) -> list[str]:
+    """Sum up the minutes in `batch`, all in [low_ns, high_ns). Where finer data are no longer kept, what came late is
+    added to what is there, and goes; else sums are made anew."""
+    five_low = low_ns // FIVE_MINUTES_NS * FIVE_MINUTES_NS
+    near = f"time_ns >= {low_ns} AND time_ns < {high_ns} AND {_begin(MINUTE_NS)} IN (SELECT minute_ns FROM batch)"
+    fives = f"(SELECT DISTINCT minute_ns // {FIVE_MINUTES_NS} * {FIVE_MINUTES_NS} FROM batch)"
+    near_five = (
+        f"time_ns >= {five_low} AND time_ns < {high_ns + FIVE_MINUTES_NS} AND {_begin(FIVE_MINUTES_NS)} IN {fives}"
+    )
+    statements = [f"DELETE FROM minute_{part} WHERE {near} AND time_ns >= {raw_ns}" for part in ("recent", "settled")]
+    statements.append(f"INSERT INTO minute_recent {reduce_samples(MINUTE_NS, near, latest=True)}")
+    statements += [
+        f"DELETE FROM five_{part} WHERE {near_five} AND time_ns >= {minute_ns}" for part in ("recent", "settled")
+    ]
+    statements.append(f"INSERT INTO five_recent {merge(FIVE_MINUTES_NS, f'SELECT * FROM minute WHERE {near_five}')}")
+    if low_ns < raw_ns:
+        statements += drop("raw", raw_ns)
+    if low_ns < minute_ns:
+        statements += drop("minute", minute_ns)
+    statements.append("DELETE FROM due WHERE minute_ns IN (SELECT minute_ns FROM batch)")
+    return statements
+
+
+def settle(table: str) -> list[str]:
+    """What is recent becomes one more chunk."""
+    return [
+        f"INSERT INTO {table}_settled SELECT * FROM {table}_recent ORDER BY point, time_ns",
+        f"DELETE FROM {table}_recent",
+    ]
+
+
+def drop(table: str, before_ns: int) -> list[str]:
+    """What is older goes."""
+    return [f"DELETE FROM {table}_{part} WHERE time_ns < {before_ns}" for part in ("recent", "settled")]
