@@ -17,8 +17,16 @@ from countingroom.core.description import Name, Section
 from countingroom.core.errors import ConfigurationError
 
 _UNITS = {
-    **{"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12},
-    **{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40},
+    "": 1,
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+    "TiB": 1 << 40,
 }
 _AMOUNT = re.compile(r"\s*([0-9]+)\s*([A-Za-z]*)\s*")
 _LEVEL = re.compile(r"[^\s./#+*>]+|\+|\*")
