@@ -41,7 +41,7 @@ class Words:
         self._stream.write(msgspec.json.encode({"refused": cause}) + b"\n")
 
 
-def when_parent_ends(stop: Callable[[], None]) -> None:
+def when_parent_ends(stop: Callable[[], object]) -> None:
     """Call `stop`, from a thread, once the parent closes its end or dies; end by force when that does not help."""
 
     def watch() -> None:

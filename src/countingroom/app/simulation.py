@@ -11,9 +11,10 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from countingroom.app.child import Change, Child
 from countingroom.bus.port import Bus, Message
@@ -42,14 +43,20 @@ Overrides = dict[str, dict[str, Any]]
 
 def pointed_at(section: DeviceSection, overrides: Mapping[str, Any]) -> DeviceSection:
     """The section with its address replaced by the simulator's."""
-    if not overrides:
-        return section
+    fields = type(section).model_fields
     try:
-        return type(section).model_validate({**section.model_dump(mode="json"), **overrides})
-    except ValidationError as error:
+        known = {key: _validated(fields[key], value) for key, value in overrides.items()}
+    except (KeyError, ValidationError) as error:
         raise ConfigurationError(
             f"a simulator answered with an address its driver cannot use: {error}", source=ROLE
         ) from error
+    return section.model_copy(update=known)
+
+
+def _validated(field: FieldInfo, value: Any) -> Any:
+    """A value as its key of the section takes it. The section's other keys are right already, and stay."""
+    annotated: Any = Annotated[field.annotation, field]
+    return TypeAdapter[Any](annotated).validate_python(value)
 
 
 class Simulators:

@@ -1,0 +1,71 @@
+"""Law: what our own processes do is on the record; while the bus is away it waits, and of too much the oldest goes."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from countingroom.app.child import Change
+from countingroom.bus.port import Bus
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import LinkError
+from countingroom.core.messages import Event, EventKind, encode
+
+DEPARTMENT = "processes"
+WAITING = 1000
+_AGAIN_S = 0.5
+
+
+class Record:
+    """Events on their way to the bus."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waiting: asyncio.Queue[Event] = asyncio.Queue(WAITING)
+
+    def add(self, event: Event) -> None:
+        """Something happened."""
+        if self._waiting.full():
+            self._waiting.get_nowait()
+        self._waiting.put_nowait(event)
+
+    def add_change(self, change: Change) -> None:
+        """A child came or went."""
+        self.add(
+            Event(
+                id=uuid.uuid4().hex,
+                kind=EventKind.PROCESS,
+                time_ns=self._clock.now_ns(),
+                department=DEPARTMENT,
+                source=change.name,
+                message=change.message,
+                severity=0 if change.running else 2,
+                data={"pid": change.pid, "running": change.running},
+            )
+        )
+
+    @asynccontextmanager
+    async def on(self, bus: Bus) -> AsyncGenerator[None]:
+        """Bring what happens to this bus while the block runs."""
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(self._bring(bus), name="record")
+            try:
+                yield
+            finally:
+                task.cancel()
+
+    async def _bring(self, bus: Bus) -> None:
+        while True:
+            event = await self._waiting.get()
+            while not await self._brought(bus, event):
+                await self._clock.sleep(_AGAIN_S)
+
+    async def _brought(self, bus: Bus, event: Event) -> bool:
+        try:
+            await bus.append(subjects.event(event.department, event.source), encode(event), message_id=event.id)
+        except LinkError:
+            return False
+        return True

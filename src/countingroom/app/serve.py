@@ -1,0 +1,141 @@
+"""Law: a process that plays roles: connects, runs them until it is told to end, and says goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from countingroom.app import lifeline
+from countingroom.app.roles import ROLES, Setting
+from countingroom.bus import nats, streams
+from countingroom.bus.description import BusSection
+from countingroom.bus.port import Bus
+from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.errors import ConfigurationError, CountingRoomError
+from countingroom.experiment import Experiment
+
+_log = logging.getLogger(__name__)
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """What a serving process is to do."""
+
+    experiment: Experiment
+    roles: tuple[str, ...]
+    bus_url: str
+    data: Path
+    port: int
+    overrides: dict[str, dict[str, Any]] = {}
+
+
+def by_hand(task: Task) -> None:
+    """Play roles in the foreground until Ctrl-C or SIGTERM."""
+    _log_to_stderr()
+
+    def ready(role: str, said: Mapping[str, Any]) -> None:
+        details = ", ".join(f"{key} {value}" for key, value in said.items() if value)
+        sys.stderr.write(f"{role} serves{': ' + details if details else ''}\n")
+
+    asyncio.run(_until_told(task, ready, prepare=True, supervised=False))
+
+
+def supervised(task: Task) -> None:
+    """Play one role as a child: see lifeline.py for the words spoken."""
+    _log_to_stderr()
+    words = lifeline.Words()
+    try:
+        parameters = lifeline.parameters()
+        task = Task(
+            experiment=task.experiment,
+            roles=task.roles,
+            bus_url=task.bus_url,
+            data=task.data,
+            port=task.port,
+            overrides=parameters.get("overrides", {}),
+        )
+        asyncio.run(_until_told(task, lambda _role, said: words.ready(said), prepare=False, supervised=True))
+    except CountingRoomError as error:
+        words.refused(error.cause)
+        raise
+
+
+async def _until_told(
+    task: Task, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool, supervised: bool
+) -> None:
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    if this is None:
+        raise RuntimeError("roles are played inside a task")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, this.cancel)
+    if supervised:
+        lifeline.when_parent_ends(lambda: loop.call_soon_threadsafe(this.cancel))
+    with contextlib.suppress(asyncio.CancelledError):
+        await _play(task, ready, prepare=prepare)
+
+
+async def _play(task: Task, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool) -> None:
+    clock = SystemClock()
+    section = task.experiment.bus
+    bus = await connect(section, task.bus_url or section.url, "+".join(task.roles), clock)
+    try:
+        if prepare:
+            await streams.prepare(bus, max_bytes=section.max_bytes)
+        setting = Setting(
+            experiment=task.experiment,
+            bus=bus,
+            clock=clock,
+            data=task.data,
+            port=task.port,
+            overrides=task.overrides,
+        )
+        async with asyncio.TaskGroup() as group:
+            for role in task.roles:
+                group.create_task(
+                    ROLES[role](setting, lambda said, role=role: ready(role, said)),  # pyright: ignore[reportArgumentType]
+                    name=role,
+                )
+    except BaseExceptionGroup as failures:
+        raise first_of(failures) from failures
+    finally:
+        await bus.close()
+
+
+async def connect(section: BusSection, url: str, name: str, clock: Clock) -> Bus:
+    """The bus under the identity that the description gives us."""
+    return await nats.connect(url, name=name, user=section.user, password=section.password(), clock=clock)
+
+
+def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one worth telling: our own kind where there is one, else the first."""
+    known, _ = failures.split(CountingRoomError)
+    failure: BaseException = known or failures
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return failure  # pyright: ignore[reportUnknownVariableType]
+
+
+def known_roles(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, checked."""
+    if unknown := [name for name in names if name not in ROLES]:
+        raise ConfigurationError(
+            f"there is no role {unknown[0]}",
+            source="serve",
+            suggestion=f"choose from {', '.join(ROLES)}",
+        )
+    return tuple(names)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
+    )
+    for noisy in ("httpx", "uvicorn.error", "pymodbus", "nats"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,88 @@
+"""Law: the commands are a client of the public API; what the server refuses is told as its Cause, unchanged."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+import msgspec
+import typer
+
+from countingroom.core.errors import Cause, CountingRoomError, LinkError
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+URL_VARIABLE = "COUNTINGROOM_URL"
+TIMEOUT_S = 30.0
+
+Url = Annotated[str, typer.Option("--url", envvar=URL_VARIABLE, help="Where the console is.", show_default=True)]
+"""The option every command that talks to a server takes; give it the default DEFAULT_URL."""
+
+
+class Remote(CountingRoomError):
+    """What the server answered instead of doing it."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
+
+
+class Client:
+    """The API at one address. A context manager; every method raises Remote or LinkError, nothing else."""
+
+    def __init__(self, url: str) -> None:
+        import httpx
+
+        self.url = url.rstrip("/")
+        self._errors = httpx.HTTPError
+        self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT_S, headers={"User-Agent": "countingroom-cli"})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """A resource as plain values. A parameter that is None is left out."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._ask("GET", path, params=given)
+
+    def post(self, path: str, body: Any, *, timeout_s: float = TIMEOUT_S) -> Any:
+        """An action, and what came of it."""
+        return self._ask("POST", path, json=body, timeout=timeout_s)
+
+    def _ask(self, method: str, path: str, **how: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **how)
+        except self._errors as error:
+            raise not_running(self.url, str(error)) from error
+        try:
+            answer: Any = msgspec.json.decode(response.content) if response.content else None
+        except msgspec.DecodeError as error:
+            raise LinkError(
+                f"{self.url} answers, but not as a counting room does", source=self.url, suggestion="see --url"
+            ) from error
+        if response.is_success:
+            return answer
+        raise Remote(_cause(answer, f"{self.url} answered {response.status_code}"))
+
+
+def not_running(url: str, why: str) -> LinkError:
+    """Nobody answers at the address."""
+    hint = "" if os.environ.get(URL_VARIABLE) else f" (another address: --url or {URL_VARIABLE})"
+    return LinkError(
+        f"no counting room answers at {url}: {why}",
+        source="cli",
+        suggestion=f"start it with: countingroom up EXPERIMENT.yaml{hint}",
+        code="unreachable",
+    )
+
+
+def _cause(answer: Any, otherwise: str) -> Cause:
+    try:
+        return msgspec.convert(answer["cause"], Cause)
+    except (msgspec.ValidationError, KeyError, TypeError):
+        return Cause(code="refused", message=otherwise)

@@ -1,0 +1,41 @@
+"""Law: the shell completes commands and options; installing that is one command, and showing it is another."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+PROGRAM = "countingroom"
+
+app = typer.Typer(no_args_is_help=True, help="Complete commands in your shell.")
+
+
+class Shell(StrEnum):
+    """The shells that are known."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+@app.command()
+def install(shell: Annotated[Shell, typer.Argument(help="The shell you use.", show_default=False)]) -> None:
+    """Install it for your user, in the shell's own place."""
+    from typer.completion import install as install_script  # pyright: ignore[reportPrivateImportUsage]
+
+    _, path = install_script(shell=shell.value, prog_name=PROGRAM, complete_var=_variable())
+    typer.echo(f"Installed in {path}; it works in new shells.")
+
+
+@app.command()
+def show(shell: Annotated[Shell, typer.Argument(help="The shell you use.", show_default=False)]) -> None:
+    """Print the script instead, to put it where you like."""
+    from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
+
+    typer.echo(get_completion_script(prog_name=PROGRAM, complete_var=_variable(), shell=shell.value))
+
+
+def _variable() -> str:
+    return f"_{PROGRAM.upper()}_COMPLETE"

@@ -1,0 +1,95 @@
+"""Law: every command is named here and imported when it is called, so that the first letter of help costs nothing.
+
+Exit status: 0 done, 1 refused or failed (its Cause is on stderr), 2 wrong usage or an invalid description.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.completion import completion_init  # pyright: ignore[reportPrivateImportUsage]
+from typer.core import TyperCommand, TyperGroup
+
+from countingroom import __version__
+from countingroom.core.errors import ConfigurationError, CountingRoomError
+
+REFUSED = 1
+INVALID = 2
+
+COMMANDS = {
+    "up": ("countingroom.cli.up", "Run an experiment: everything, in the foreground."),
+    "serve": ("countingroom.cli.serve", "Run some roles of an experiment."),
+    "check": ("countingroom.cli.check", "Check a description without touching anything."),
+    "schema": ("countingroom.cli.schema", "Print the description's JSON Schema, for editors."),
+    "fsm": ("countingroom.cli.fsm", "Check, show and draw state machines."),
+    "device": ("countingroom.cli.device", "See and command devices."),
+    "history": ("countingroom.cli.history", "Query and export what was recorded."),
+    "simulate": ("countingroom.cli.simulate", "Run one simulator, or provoke a fault in a running one."),
+    "completion": ("countingroom.cli.completion", "Complete commands in your shell."),
+}
+"""Command -> the module whose `app` it is, and its line in the help."""
+
+
+class _Rooms(TyperGroup):
+    """A group whose members are imported when they are called. (Typer's own Click has no public types.)"""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS:
+            command = typer.main.get_command(import_module(COMMANDS[name][0]).app)
+            command.name = name
+        return name, command, rest
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"countingroom {__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(cls=_Rooms, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The control room of a scientific experiment as one system."""
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """One command; its exit status."""
+    from countingroom.cli.output import print_cause
+
+    if "_COUNTINGROOM_COMPLETE" in os.environ:
+        completion_init()
+    try:
+        app(arguments, prog_name="countingroom")
+    except CountingRoomError as error:
+        print_cause(error.cause)
+        return INVALID if isinstance(error, ConfigurationError) else REFUSED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    return 0
+
+
+def main() -> None:
+    """The command `countingroom`."""
+    raise SystemExit(run())
+
+
+if __name__ == "__main__":
+    main()

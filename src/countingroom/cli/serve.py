@@ -1,0 +1,45 @@
+"""Law: `serve` plays some roles of an experiment in one process, for a machine of their own or under a supervisor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    experiment: Annotated[Path, typer.Argument(help="The description, experiment.yaml.", show_default=False)],
+    roles: Annotated[list[str], typer.Argument(help="devices, history, console.", show_default=False)],
+    bus: Annotated[str, typer.Option("--bus", help="The bus's URL; default: the description's.")] = "",
+    data: Annotated[Path | None, typer.Option("--data", help="Where the history is kept.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Of the console.")] = None,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+) -> None:
+    """Play the named roles until Ctrl-C or SIGTERM. The bus must run already."""
+    from countingroom.app import serve as serving
+    from countingroom.app.place import default_data
+    from countingroom.core.errors import ConfigurationError
+    from countingroom.experiment import load
+
+    description = load(experiment)
+    task = serving.Task(
+        experiment=description,
+        roles=serving.known_roles(roles),
+        bus_url=bus or description.bus.url,
+        data=(data or default_data(experiment)).resolve(),
+        port=description.console.port if port is None else port,
+    )
+    if not task.bus_url:
+        raise ConfigurationError(
+            "the bus is nowhere named",
+            source="serve",
+            suggestion="give --bus nats://HOST:PORT, or write bus.url in the description",
+        )
+    if supervised:
+        serving.supervised(task)
+    else:
+        serving.by_hand(task)

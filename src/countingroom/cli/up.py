@@ -1,0 +1,44 @@
+"""Law: `up` runs an experiment in the foreground and says what it does, a line at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def up(
+    experiment: Annotated[Path, typer.Argument(help="The description, experiment.yaml.", show_default=False)],
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Simulators in place of every device, over the real protocols.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Of the console; 0 takes any free one.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Where bus, history and logs are kept.", show_default=False)
+    ] = None,
+) -> None:
+    """Run an experiment: the bus, the device host, the history and the console, until Ctrl-C.
+
+    The console has no login yet and listens on this machine alone.
+    """
+    from countingroom.app import up as everything
+    from countingroom.app.place import default_data
+    from countingroom.experiment import load
+
+    description = load(experiment)
+    everything.run(
+        everything.Plan(
+            description=experiment.resolve(),
+            experiment=description,
+            simulate=simulate,
+            port=description.console.port if port is None else port,
+            data=(data or default_data(experiment)).resolve(),
+        ),
+        say=lambda line: print(line, flush=True),
+    )

@@ -1,0 +1,96 @@
+"""Law: what a person typed becomes the value a point takes, and a value becomes what a person reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from countingroom.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from countingroom.core.messages import Catalogue
+    from countingroom.core.points import Point
+    from countingroom.core.values import Scalar
+
+QUALITIES = ("", "uncertain", "stale", "bad")
+
+
+def arguments(catalogue: Any, command: str, given: list[str]) -> dict[str, Scalar]:
+    """NAME=VALUE texts as the values the command's parameters take."""
+    known = _catalogue(catalogue)
+    specs = [spec for spec in known.commands if spec.name == command]
+    if not specs:
+        words = ", ".join(dict.fromkeys(spec.name for spec in known.commands))
+        raise RequestError(
+            f"{known.device} has no command {command}", source="cli", code="not_found", suggestion=f"it has: {words}"
+        )
+    parameters = {one.name: one for spec in specs for one in spec.parameters}
+    values: dict[str, Scalar] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or name not in parameters:
+            takes = " ".join(f"{one}=…" for one in parameters) or "no arguments"
+            raise RequestError(
+                f"{command} does not take {pair}", source="cli", code="invalid", suggestion=f"it takes {takes}"
+            )
+        values[name] = scalar(value, parameters[name])
+    return values
+
+
+def scalar(value: str, of: Any) -> Scalar:
+    """A text as the type of its point or parameter."""
+    from countingroom.core.points import Type
+
+    try:
+        match of.type:
+            case Type.FLOAT:
+                return float(value)
+            case Type.INT:
+                return int(value, 0)
+            case Type.BOOL:
+                return {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}[value.lower()]
+            case _:
+                return value
+    except (ValueError, KeyError):
+        raise RequestError(
+            f"{of.name} takes a {of.type.value}; got {value!r}", source="cli", code="wrong_type"
+        ) from None
+
+
+def point(plain: Any) -> Point:
+    """A point as the API tells it."""
+    import msgspec
+
+    from countingroom.core.points import Point
+
+    return msgspec.convert(plain, Point)
+
+
+def _catalogue(plain: Any) -> Catalogue:
+    import msgspec
+
+    from countingroom.core.messages import Catalogue
+
+    return msgspec.convert(plain, Catalogue)
+
+
+def shown(value: Any, quality: int, of: Any) -> str:
+    """A reading in one line."""
+    return " ".join(part for part in (number(value, of), of["unit"], QUALITIES[quality]) if part)
+
+
+def number(value: Any, of: Any) -> str:
+    """With the decimals that mean something on this instrument."""
+    if value is None:
+        return "—"
+    if isinstance(value, float):
+        return f"{value:.{of['precision']}f}" if "precision" in of else f"{value:g}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return of.get("codes", {}).get(str(value), str(value))
+
+
+def clock(ns: int) -> str:
+    """A time of day, UTC."""
+    import datetime
+
+    return datetime.datetime.fromtimestamp(ns / 1e9, datetime.UTC).strftime("%H:%M:%S.%f")[:-3]
