@@ -1,0 +1,180 @@
+"""Law: what a device has to say reaches the bus in order and at once; what the bus did not take is given again.
+
+Readings: one message under way at a time, the next carries all that changed meanwhile, so a slow bus thins values and
+never queues them. States: the latest of each key. Events: every one, up to a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from msgspec import Struct
+
+from countingroom.bus.port import Bus
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import CountingRoomError
+from countingroom.core.messages import Event, encode
+from countingroom.devices.table import Table
+
+_log = logging.getLogger(__name__)
+
+FLUSH_S = 0.004
+"""Between two messages of one device. A single change goes at once; a storm of them is gathered for this long."""
+
+RETRY_S = 0.25
+"""Before giving again what the bus did not take."""
+
+FULL_S = 60.0
+"""Between full messages."""
+
+EVENTS = 8192
+"""Events that wait while the bus is away; the oldest are then dropped, and that is logged."""
+
+
+class Delivery:
+    """Gives one thing after another to the bus until it is taken; logs when that begins to fail and when it is over."""
+
+    def __init__(self, clock: Clock, source: str) -> None:
+        self._clock = clock
+        self._source = source
+        self._failing = False
+
+    async def give(self, send: Callable[[], Awaitable[object]]) -> bool:
+        """Until taken. True when it went at the first attempt."""
+        at_once = True
+        while True:
+            try:
+                await send()
+            except CountingRoomError as error:
+                at_once = False
+                if not self._failing:
+                    self._failing = True
+                    _log.warning("%s: the bus does not take what it is given: %s", self._source, error.cause)
+                await self._clock.sleep(RETRY_S)
+            else:
+                if self._failing:
+                    self._failing = False
+                    _log.info("%s: the bus takes it again", self._source)
+                return at_once
+
+
+class ReadingsPump:
+    """Publishes a table's changes."""
+
+    def __init__(self, bus: Bus, clock: Clock, table: Table, boot: str) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._table = table
+        self._boot = boot
+        self._news = asyncio.Event()
+        self._full = True
+        self._last_full = float("-inf")
+        self._under_way: Callable[[], Awaitable[object]] | None = None
+        self._delivery = Delivery(clock, f"devices.{table.device}")
+
+    def wake(self) -> None:
+        """Something may have changed."""
+        self._news.set()
+
+    def full(self) -> None:
+        """Let the next message be a full one."""
+        self._full = True
+        self._news.set()
+
+    def tick(self) -> None:
+        """Called now and then: a full message when it is time."""
+        if self._clock.monotonic() - self._last_full >= FULL_S:
+            self.full()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if await self.flush():
+                await self._clock.sleep(FLUSH_S)
+
+    async def flush(self) -> bool:
+        """Publish what waits; whether there was anything. After any trouble with the bus the next message is full."""
+        self._under_way = self._under_way or self._next()
+        if self._under_way is None:
+            return False
+        if not await self._delivery.give(self._under_way):
+            self.full()
+        self._under_way = None
+        return True
+
+    def _next(self) -> Callable[[], Awaitable[object]] | None:
+        full, self._full = self._full, False
+        message = self._table.message(full=full, boot=self._boot, sent_ns=self._clock.now_ns())
+        if message is None:
+            return None
+        if full:
+            self._last_full = self._clock.monotonic()
+        return partial(
+            self._bus.append,
+            subjects.readings(message.device, full=full),
+            encode(message),
+            message_id=f"{message.device}:{self._boot}:{message.sequence}",
+        )
+
+
+class Recorder:
+    """Publishes states and events."""
+
+    def __init__(self, bus: Bus, clock: Clock, source: str) -> None:
+        self._bus = bus
+        self._states: dict[str, Struct] = {}
+        self._events: deque[Event] = deque(maxlen=EVENTS)
+        self._dropped = False
+        self._news = asyncio.Event()
+        self._source = source
+        self._delivery = Delivery(clock, source)
+
+    def state(self, key: str, state: Struct) -> None:
+        """The key of the state bucket is this now."""
+        self._states[key] = state
+        self._news.set()
+
+    def event(self, event: Event) -> None:
+        """This happened."""
+        full = len(self._events) == EVENTS
+        if full and not self._dropped:
+            _log.error("%s: more than %d events wait for the bus; the oldest are lost", self._source, EVENTS)
+        self._dropped = full
+        self._events.append(event)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Publish what waits, states before events."""
+        while self._states or self._events:
+            if self._states:
+                key = next(iter(self._states))
+                state = self._states[key]
+                await self._delivery.give(partial(self._put, key))
+                if self._states.get(key) is state:
+                    del self._states[key]
+            else:
+                event = self._events[0]
+                await self._delivery.give(partial(self._append, event))
+                if self._events and self._events[0] is event:
+                    self._events.popleft()
+
+    async def _put(self, key: str) -> None:
+        await self._bus.put(subjects.STATE_BUCKET, key, encode(self._states[key]))
+
+    async def _append(self, event: Event) -> None:
+        subject = subjects.event(event.department, event.source)
+        await self._bus.append(subject, encode(event), message_id=event.id)

@@ -1,0 +1,574 @@
+"""Law: what the device host promises, seen from the bus, with time standing still."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Literal
+
+import pytest
+
+from countingroom.bus import streams
+from countingroom.bus.memory import MemoryBus
+from countingroom.core import subjects
+from countingroom.core.errors import DeviceError
+from countingroom.core.messages import (
+    Catalogue,
+    Command,
+    DeviceState,
+    Event,
+    EventKind,
+    Link,
+    Readings,
+    Reply,
+    decode,
+    encode,
+)
+from countingroom.core.values import Quality, Reading, Scalar
+from countingroom.devices.behaviour import Write
+from countingroom.devices.host import DeviceHost
+from countingroom.devices.port import Driver
+from countingroom.devices.registry import Hosted
+from countingroom.devices.section import DeviceSection, PointOverride
+from countingroom.testing.clock import FakeClock
+from countingroom.testing.fake_device import FakeBehaviour, FakeDriver, FakeMonitoringDriver, FakeSupply
+
+
+class FakeSection(DeviceSection):
+    driver: Literal["fake"] = "fake"
+
+
+class Room:
+    """A bus, a clock, a supply and the hosts that look after it."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.bus = MemoryBus(self.clock)
+        self.supply = FakeSupply()
+        self.ids = itertools.count(1)
+
+    @asynccontextmanager
+    async def host(
+        self,
+        *,
+        driver: Callable[[FakeSupply], Driver] = FakeDriver,
+        settings: tuple[Write, ...] = (),
+        instance: str = "main",
+        bus: MemoryBus | None = None,
+        **section: object,
+    ) -> AsyncIterator[MemoryBus]:
+        own = bus or self.bus.client()
+        hosted = Hosted(
+            name="supply",
+            title="Supply",
+            group="Power supplies",
+            driver=driver(self.supply),
+            behaviour=FakeBehaviour(settings),
+            section=FakeSection.model_validate(section),
+        )
+        task = asyncio.create_task(DeviceHost(own, self.clock, [hosted], instance=instance).run())
+        await self.clock.advance(0.1)
+        try:
+            yield own
+        finally:
+            task.cancel()
+            for _ in range(60):
+                await self.clock.advance(0.1)
+                if task.done():
+                    break
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def messages(self) -> list[Readings]:
+        async with self.bus.replay(subjects.READINGS_STREAM, follow=False) as stored:
+            return [decode(one.data, Readings) async for one in stored]
+
+    async def present(self) -> dict[str, Reading]:
+        """What a listener knows: all messages one on top of the other."""
+        return {name: reading for message in await self.messages() for name, reading in message.rows()}
+
+    async def events(self, *kinds: EventKind) -> list[Event]:
+        async with self.bus.replay(subjects.EVENTS_STREAM, follow=False) as stored:
+            events = [decode(one.data, Event) async for one in stored]
+        return [event for event in events if not kinds or event.kind in kinds]
+
+    async def state(self, channel: str = "") -> DeviceState:
+        key = subjects.channel_key("supply", channel) if channel else subjects.device_key("supply")
+        entry = await self.bus.get(subjects.STATE_BUCKET, key)
+        assert entry
+        assert entry.data
+        return decode(entry.data, DeviceState)
+
+    async def give(self, action: str, channel: str = "", **more: object) -> Reply:
+        command = Command(
+            **{  # type: ignore[arg-type]
+                "id": f"c{next(self.ids)}",
+                "action": action,
+                "channel": channel,
+                "issued_ns": self.clock.now_ns(),
+                "deadline_ns": self.clock.now_ns() + 10**10,
+                **more,
+            }
+        )
+        answer = asyncio.create_task(
+            self.bus.request(subjects.command("ann", "devices", "supply"), encode(command), timeout_s=5)
+        )
+        await self.clock.advance(0)
+        return decode((await answer).data, Reply)
+
+    async def set(self, point: str, value: Scalar, **more: object) -> Reply:
+        return await self.give("set", arguments={"point": point, "value": value}, **more)
+
+    async def outcome(self) -> Event:
+        return (await self.events(EventKind.DONE, EventKind.FAILED))[-1]
+
+
+@pytest.fixture
+async def room() -> Room:
+    made = Room()
+    await streams.prepare(made.bus)
+    return made
+
+
+async def test_a_polled_device_is_live_at_once_and_publishes_what_changes(room: Room) -> None:
+    async with room.host():
+        assert (await room.state()).state == "OFF"
+        assert (await room.present())["temperature"].value == 20.0
+        before = len(await room.messages())
+        room.supply.values["temperature"] = 21.0
+        room.supply.values["a.v_mon"] = 0.005
+        await room.clock.advance(1.0)
+        (delta,) = (await room.messages())[before:]
+        assert (delta.full, delta.points, delta.values) == (False, ["temperature"], [21.0])
+        await room.clock.advance(5.0)
+        assert len(await room.messages()) == before + 1
+
+
+async def test_nothing_is_written_to_a_device_by_starting_reading_and_stopping(room: Room) -> None:
+    async with room.host():
+        await room.clock.advance(5.0)
+    assert room.supply.writes == []
+
+
+async def test_the_catalogue_says_what_the_device_is(room: Room) -> None:
+    async with room.host(points={"*.v_mon": {"label": "Voltage", "deadband": 0.2}}):
+        entry = await room.bus.get(subjects.STATE_BUCKET, subjects.catalogue_key("supply"))
+        assert entry
+        assert entry.data
+        catalogue = decode(entry.data, Catalogue)
+        assert (catalogue.title, catalogue.driver, catalogue.channels) == ("Supply", "fake", ("a", "b", "spare"))
+        assert {spec.name for spec in catalogue.commands} >= {"switch_on", "ramp", "reconnect", "refresh"}
+        point = next(point for point in catalogue.points if point.name == "a.v_mon")
+        assert (point.label, point.deadband) == ("Voltage", 0.2)
+
+
+async def test_a_full_message_comes_every_minute(room: Room) -> None:
+    async with room.host():
+        before = sum(message.full for message in await room.messages())
+        await room.clock.advance(121.0)
+        assert sum(message.full for message in await room.messages()) == before + 2
+
+
+async def test_messages_of_one_life_are_numbered_without_holes(room: Room) -> None:
+    async with room.host() as bus:
+        for number in range(10):
+            room.supply.values["a.v_mon"] = float(number)
+            await room.clock.advance(1.0)
+            if number == 3:
+                bus.cut()
+            if number == 6:
+                bus.mend()
+    numbers = [message.sequence for message in await room.messages()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_a_device_that_is_off_at_start_is_disconnected_and_joins_when_it_appears(room: Room) -> None:
+    room.supply.present = False
+    async with room.host():
+        state = await room.state()
+        assert (state.state, state.link) == ("DISCONNECTED", Link.DISCONNECTED)
+        assert state.cause
+        assert state.cause.message == "the supply does not answer"
+        assert (await room.state("a")).state == "DISCONNECTED"
+        assert {reading.quality for reading in (await room.present()).values()} == {Quality.BAD}
+        room.supply.present = True
+        await room.clock.advance(2.0)
+        assert (await room.state()).state == "OFF"
+        assert (await room.present())["a.v_mon"].quality == Quality.GOOD
+
+
+async def test_a_lost_link_is_published_at_once_with_its_reason_and_keeps_the_last_values(room: Room) -> None:
+    async with room.host():
+        room.supply.present = False
+        await room.clock.advance(1.0)
+        reading = (await room.present())["temperature"]
+        assert (reading.value, reading.quality) == (20.0, Quality.STALE)
+        assert (await room.state("a")).state == "DISCONNECTED"
+        (event,) = [event for event in await room.events(EventKind.LINK) if event.after == "disconnected"]
+        assert event.cause
+        room.supply.present = True
+        await room.clock.advance(1.0)
+        assert (await room.state("a")).state == "OFF"
+        assert (await room.messages())[-1].full
+
+
+async def test_a_hundred_failures_are_logged_once(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="countingroom.devices")
+    room.supply.present = False
+    async with room.host(reconnect_first=0.1, reconnect_most=1.0) as _:
+        await room.clock.advance(120.0)
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert len(await room.events(EventKind.LINK)) == 1
+        room.supply.present = True
+        await room.clock.advance(1.0)
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_pauses_between_attempts_grow_to_their_cap(room: Room) -> None:
+    room.supply.present = False
+    attempts: list[float] = []
+
+    class Counting(FakeDriver):
+        async def connect(self) -> None:
+            attempts.append(room.clock.monotonic())
+            await super().connect()
+
+    async with room.host(driver=Counting, reconnect_first=1.0, reconnect_most=4.0):
+        await room.clock.advance(20.0)
+    pauses = [round(later - earlier, 3) for earlier, later in itertools.pairwise(attempts)]
+    assert pauses[:4] == [1.0, 2.0, 4.0, 4.0]
+
+
+async def test_a_device_that_hangs_is_given_up_and_found_again(room: Room) -> None:
+    async with room.host(timeout=1.0):
+        room.supply.hanging = True
+        await room.clock.advance(20.0)
+        state = await room.state()
+        assert state.state == "DISCONNECTED"
+        assert state.cause
+        assert state.cause.code == "timeout"
+        room.supply.hanging = False
+        await room.clock.advance(31.0)
+        assert (await room.state()).state == "OFF"
+
+
+async def test_a_complaint_keeps_the_link_and_is_noted_once_until_it_is_over(room: Room) -> None:
+    async with room.host():
+        room.supply.complaint = "checksum"
+        await room.clock.advance(10.0)
+        assert (await room.state()).link == Link.CONNECTED
+        assert len(await room.events(EventKind.NOTE)) == 1
+        await room.clock.advance(25.0)
+        assert (await room.present())["temperature"].quality == Quality.STALE
+        room.supply.complaint = ""
+        await room.clock.advance(1.0)
+        assert len(await room.events(EventKind.NOTE)) == 2
+        assert (await room.present())["temperature"].quality == Quality.GOOD
+
+
+async def test_a_driver_with_a_mistake_in_it_is_a_lost_device_and_not_a_dead_host(room: Room) -> None:
+    class Broken(FakeDriver):
+        async def read(self):
+            raise ZeroDivisionError("oops")
+
+    async with room.host(driver=Broken):
+        cause = (await room.state()).cause
+        assert cause
+        assert cause.code == "driver_failed"
+        assert "oops" in cause.message
+
+
+async def test_nan_is_published_as_bad(room: Room) -> None:
+    async with room.host():
+        room.supply.values["temperature"] = float("nan")
+        await room.clock.advance(1.0)
+        reading = (await room.present())["temperature"]
+        assert (reading.value, reading.quality) == (None, Quality.BAD)
+
+
+async def test_a_setpoint_is_done_when_its_readback_agrees(room: Room) -> None:
+    async with room.host():
+        room.supply.following = False
+        assert (await room.set("a.v_set", 5.0)).accepted
+        await room.clock.advance(2.0)
+        assert await room.events(EventKind.DONE) == []
+        room.supply.values["a.v_mon"] = 4.96
+        await room.clock.advance(1.0)
+        done = await room.outcome()
+        assert (done.kind, done.principal, done.action) == (EventKind.DONE, "ann", "set")
+        assert done.data["point"] == "a.v_set"
+        (accepted,) = await room.events(EventKind.COMMAND)
+        assert accepted.command_id == done.command_id
+
+
+async def test_a_setpoint_that_does_not_hold_in_time_has_failed_with_both_numbers(room: Room) -> None:
+    async with room.host():
+        room.supply.following = False
+        await room.set("a.v_set", 5.0)
+        await room.clock.advance(6.0)
+        failed = await room.outcome()
+        assert failed.kind == EventKind.FAILED
+        assert failed.cause
+        assert failed.cause.code == "not_confirmed"
+        assert failed.cause.evidence == {"written": 5.0, "readback": 0.0}
+
+
+async def test_an_old_reading_that_happens_to_agree_proves_nothing(room: Room) -> None:
+    async with room.host(poll=3.0):
+        room.supply.following = False
+        room.supply.values["a.v_mon"] = 5.0
+        await room.clock.advance(3.0)
+
+        def fall(point: str, value: Scalar) -> None:
+            room.supply.values["a.v_mon"] = 0.0
+
+        room.supply.take = fall  # type: ignore[method-assign]
+        await room.set("a.v_set", 5.0)
+        await room.clock.advance(6.0)
+        assert (await room.outcome()).kind == EventKind.FAILED
+
+
+async def test_a_command_is_done_when_its_state_is_reached_and_acts_on_one_channel(room: Room) -> None:
+    async with room.host():
+        assert (await room.give("switch_on", "a", seen_state="OFF")).accepted
+        await room.clock.advance(1.0)
+        assert room.supply.writes == [("a.on", True)]
+        assert (await room.outcome()).kind == EventKind.DONE
+        assert (await room.state("a")).state == "ON"
+        assert (await room.state("b")).state == "OFF"
+        changes = [(event.channel, event.before, event.after) for event in await room.events(EventKind.STATE)]
+        assert changes[-2:] == [("a", "OFF", "ON"), ("", "OFF", "ON")]
+
+
+async def test_a_refused_command_writes_nothing_and_is_on_record(room: Room) -> None:
+    async with room.host():
+        reply = await room.set("a.v_set", 99.0)
+        assert not reply.accepted
+        assert reply.cause
+        assert (reply.cause.code, reply.cause.source) == ("out_of_range", "devices.supply")
+        (event,) = await room.events(EventKind.REFUSED)
+        assert (event.principal, event.cause) == ("ann", reply.cause)
+        await room.clock.advance(2.0)
+        assert room.supply.writes == []
+
+
+async def test_the_same_command_twice_acts_once(room: Room) -> None:
+    async with room.host():
+        assert (await room.set("a.v_set", 5.0, id="same")).accepted
+        await room.clock.advance(1.0)
+        again = await room.set("a.v_set", 5.0, id="same")
+        assert again.cause
+        assert again.cause.code == "repeated"
+        assert room.supply.writes == [("a.v_set", 5.0)]
+
+
+async def test_garbage_on_the_command_subject_is_refused(room: Room) -> None:
+    async with room.host():
+        answer = await room.bus.request(subjects.command("ann", "devices", "supply"), b"\xff?", timeout_s=1)
+        reply = decode(answer.data, Reply)
+        assert reply.cause
+        assert reply.cause.code == "malformed"
+
+
+async def test_a_long_wait_for_one_readback_holds_up_no_other_command(room: Room) -> None:
+    async with room.host():
+        room.supply.following = False
+        await room.set("a.v_set", 5.0)
+        await room.set("b.on", True)
+        await room.clock.advance(1.0)
+        (done,) = await room.events(EventKind.DONE)
+        assert done.data["point"] == "b.on"
+
+
+async def test_a_newer_command_takes_the_place_of_the_older(room: Room) -> None:
+    async with room.host():
+        room.supply.following = False
+        await room.set("a.v_set", 5.0)
+        await room.set("a.v_set", 6.0)
+        await room.clock.advance(0.5)
+        (failed,) = await room.events(EventKind.FAILED)
+        assert failed.cause
+        assert failed.cause.code == "superseded"
+        room.supply.values["a.v_mon"] = 6.0
+        await room.clock.advance(1.0)
+        assert (await room.outcome()).kind == EventKind.DONE
+
+
+async def test_a_write_that_meets_a_lost_link_has_failed_and_is_never_sent_later(room: Room) -> None:
+    async with room.host():
+        room.supply.present = False
+        await room.set("a.v_set", 5.0)
+        await room.clock.advance(0.5)
+        failed = await room.outcome()
+        assert failed.cause
+        assert failed.cause.code == "link_lost"
+        room.supply.present = True
+        await room.clock.advance(10.0)
+        assert (await room.state()).link == Link.CONNECTED
+        assert room.supply.writes == []
+
+
+async def test_a_device_that_says_no_to_a_write_fails_the_command_and_keeps_the_link(room: Room) -> None:
+    class Stubborn(FakeDriver):
+        async def write(self, point: str, value: float | int | str | bool) -> None:
+            raise DeviceError("locked")
+
+    async with room.host(driver=Stubborn):
+        await room.set("a.v_set", 5.0)
+        await room.clock.advance(0.5)
+        failed = await room.outcome()
+        assert failed.cause
+        assert failed.cause.message == "locked"
+        assert (await room.state()).link == Link.CONNECTED
+
+
+async def test_reconnect_makes_the_link_anew_without_waiting(room: Room) -> None:
+    room.supply.present = False
+    async with room.host(reconnect_first=30.0):
+        await room.clock.advance(1.0)
+        room.supply.present = True
+        assert (await room.give("reconnect")).accepted
+        await room.clock.advance(0.1)
+        assert (await room.state()).link == Link.CONNECTED
+        assert (await room.outcome()).kind == EventKind.DONE
+
+
+async def test_settings_are_written_only_when_asked_for(room: Room) -> None:
+    async with room.host(settings=(Write(point="a.v_set", value=5.0),)):
+        await room.clock.advance(2.0)
+    assert room.supply.writes == []
+
+
+async def test_settings_are_never_written_where_it_would_be_unsafe(room: Room) -> None:
+    room.supply.values["a.on"] = True
+    settings = (
+        Write(point="a.v_set", value=5.0),
+        Write(point="b.v_set", value=6.0),
+        Write(point="spare.v_set", value=1.0),
+    )
+    async with room.host(settings=settings, apply_on_connect=True):
+        await room.clock.advance(2.0)
+        assert room.supply.writes == [("b.v_set", 6.0)]
+        notes = {event.channel: event.cause for event in await room.events(EventKind.NOTE)}
+        assert notes["a"]
+        assert notes["b"] is None
+        room.supply.present = False
+        await room.clock.advance(2.0)
+        room.supply.present = True
+        await room.clock.advance(2.0)
+        assert room.supply.writes == [("b.v_set", 6.0)]
+
+
+async def test_a_monitored_device_is_published_as_it_tells_and_never_polled(room: Room) -> None:
+    async with room.host(driver=FakeMonitoringDriver):
+        reads = room.supply.reads
+        room.supply.put("temperature", 30.0)
+        await room.clock.advance(0)
+        assert (await room.present())["temperature"].value == 30.0
+        await room.clock.advance(20.0)
+        assert room.supply.reads == reads
+
+
+async def test_a_setpoint_of_a_monitored_device_holds_by_what_it_tells(room: Room) -> None:
+    async with room.host(driver=FakeMonitoringDriver):
+        await room.set("a.v_set", 5.0)
+        await room.clock.advance(0.1)
+        assert (await room.outcome()).kind == EventKind.DONE
+
+
+async def test_a_monitored_device_that_falls_silent_is_disconnected_and_found_again(room: Room) -> None:
+    async with room.host(driver=FakeMonitoringDriver):
+        room.supply.drop()
+        await room.clock.advance(0.1)
+        assert (await room.state()).state == "DISCONNECTED"
+        assert (await room.set("a.v_set", 5.0)).cause
+        room.supply.present = True
+        await room.clock.advance(3.0)
+        assert (await room.state()).state == "OFF"
+        assert (await room.present())["temperature"].quality == Quality.GOOD
+
+
+async def test_a_storm_of_changes_is_thinned_to_the_latest_and_never_queued(room: Room) -> None:
+    async with room.host(driver=FakeMonitoringDriver):
+        before = len(await room.messages())
+        for number in range(1000):
+            room.supply.put("a.v_mon", float(number % 10))
+        room.supply.put("a.v_mon", 7.25)
+        await room.clock.advance(0.1)
+        assert len(await room.messages()) <= before + 2
+        assert (await room.present())["a.v_mon"].value == 7.25
+
+
+async def test_while_the_bus_is_away_the_device_is_looked_after_and_all_is_told_when_it_is_back(room: Room) -> None:
+    async with room.host() as bus:
+        bus.cut()
+        reads = room.supply.reads
+        room.supply.values["temperature"] = 33.0
+        room.supply.values["a.on"] = True
+        await room.clock.advance(2.0)
+        assert room.supply.reads > reads
+        bus.mend()
+        await room.clock.advance(1.0)
+        assert (await room.present())["temperature"].value == 33.0
+        assert (await room.messages())[-1].full
+        assert (await room.state("a")).state == "ON"
+        assert [event.after for event in await room.events(EventKind.STATE) if event.channel == "a"][-1] == "ON"
+
+
+async def test_a_host_that_stops_says_so_and_leaves_the_device_as_it_was(room: Room) -> None:
+    room.supply.values["a.on"] = True
+    async with room.host():
+        assert (await room.state("a")).state == "ON"
+    state = await room.state("a")
+    assert state.state == "DISCONNECTED"
+    assert state.cause
+    assert state.cause.code == "host_stopped"
+    assert {reading.quality for reading in (await room.present()).values()} == {Quality.STALE}
+    assert room.supply.writes == []
+
+
+async def test_a_restarted_host_is_right_at_once_from_the_field_alone(room: Room) -> None:
+    async with room.host():
+        pass
+    room.supply.values["b.on"] = True
+    async with room.host():
+        assert (await room.state("b")).state == "ON"
+        assert room.supply.writes == []
+
+
+async def test_a_command_under_way_when_the_host_stops_ends_as_not_known(room: Room) -> None:
+    async with room.host():
+        room.supply.following = False
+        await room.set("a.v_set", 5.0)
+        await room.clock.advance(0.1)
+    failed = await room.outcome()
+    assert failed.cause
+    assert failed.cause.code == "host_stopped"
+
+
+async def test_a_second_host_stands_by_and_takes_over_when_the_first_is_gone(room: Room) -> None:
+    first = room.bus.client()
+    async with room.host(instance="first", bus=first), room.host(instance="second"):
+        await room.clock.advance(1.0)
+        assert room.supply.connections == 1
+        assert "first" in (await room.bus.holders())["device.supply"]
+        first.cut()
+        await room.clock.advance(5.0)
+        assert "second" in (await room.bus.holders())["device.supply"]
+        assert room.supply.connections == 2
+        assert (await room.state()).state == "OFF"
+        first.mend()
+        await room.clock.advance(2.0)
+        assert "second" in (await room.bus.holders())["device.supply"]
+        assert (await room.state()).state == "OFF"
+
+
+async def test_overrides_come_as_values_of_their_type(room: Room) -> None:
+    async with room.host(points={"temperature": PointOverride(deadband=5.0)}):
+        before = len(await room.messages())
+        room.supply.values["temperature"] = 24.0
+        await room.clock.advance(2.0)
+        assert len(await room.messages()) == before
