@@ -1,0 +1,92 @@
+"""Law: what an IOC says about a process variable becomes a sample, whatever it says; nothing here raises."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from msgspec import Struct
+
+from countingroom.core.points import Point, Type
+from countingroom.core.values import Quality, Scalar
+from countingroom.devices.port import Sample
+
+LONG, DOUBLE, ENUM_AS_TEXT = 5, 6, 996
+"""What to ask a server for (DBR codes of db_access.h; the last is aioca's: enums as text, the rest as it is)."""
+
+EPOCH_S = 631152000
+"""Begin of 1990, from which EPICS counts; the stamp of a record that was never processed."""
+
+_QUALITY = (Quality.GOOD, Quality.UNCERTAIN, Quality.UNCERTAIN, Quality.BAD)
+"""By alarm severity: none, minor, major, invalid."""
+
+
+class Variable(Struct, frozen=True, kw_only=True):
+    """A process variable and the point it is."""
+
+    pv: str
+    point: Point
+    words: dict[str, float | int | str | bool] = {}
+    """Text of the IOC -> value of the point; empty: the value is taken as it comes."""
+
+    @property
+    def datatype(self) -> int:
+        """What to ask the server for."""
+        if self.words or self.point.type is Type.STRING:
+            return ENUM_AS_TEXT
+        return DOUBLE if self.point.type is Type.FLOAT else LONG
+
+    def to_send(self, value: float | int | str | bool) -> float | int | str:
+        """The value as the IOC takes it: the text where words are known, a number otherwise."""
+        for word, meaning in self.words.items():
+            if meaning == value:
+                return word
+        return int(value) if isinstance(value, bool) else value
+
+
+def sample(variable: Variable, given: Any) -> Sample:
+    """The sample of what arrived: a value with time stamp and severity, or the news that the link is lost."""
+    point = variable.point
+    if not given.ok:
+        return Sample(point=point.name, value=None, quality=Quality.STALE)
+    seconds: int = given.raw_stamp[0]
+    stamp = None if seconds <= EPOCH_S else seconds * 1_000_000_000 + given.raw_stamp[1]
+    severity: int = given.severity
+    quality = _QUALITY[severity] if 0 <= severity <= 3 else Quality.BAD
+    value = None if quality is Quality.BAD else _value(variable, given)
+    if value is None:
+        quality = Quality.BAD
+    return Sample(point=point.name, value=value, quality=quality, device_ns=stamp)
+
+
+def _value(variable: Variable, given: Any) -> Scalar:
+    """The value as the point has it; None where it cannot be one (NaN, an unknown word, an array)."""
+    if variable.words:
+        return _meaning(variable, given)
+    try:
+        match variable.point.type:
+            case Type.FLOAT:
+                number = float(given)
+                return number if math.isfinite(number) else None
+            case Type.INT:
+                return int(given)
+            case Type.BOOL:
+                return bool(int(given))
+            case Type.STRING:
+                return str(given) if getattr(given, "shape", None) is None else _long_string(given)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _meaning(variable: Variable, given: Any) -> Scalar:
+    """By its word; a server that serves the number instead of the word is understood too."""
+    if isinstance(given, str):
+        return variable.words.get(str(given).strip())
+    return next((value for value in variable.words.values() if value == given), None)
+
+
+def _long_string(array: Any) -> Scalar:
+    """A string of more than 39 characters comes as an array of them."""
+    if array.dtype.itemsize != 1:
+        return None
+    return bytes(array).split(b"\0")[0].decode(errors="replace")

@@ -1,0 +1,193 @@
+"""Law: a Channel Access server that can be frozen, killed and started again while what it serves lives on here.
+
+The IOC is a child process (`ioc_server.py`); its values, and the physics behind them, stay in this one. So a dropped
+link is a real one (no process, no port) and what comes back is the same hardware.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.core.errors import DeviceError, LinkError
+from countingroom.core.messages import CommandSpec
+from countingroom.core.values import Scalar
+from countingroom.simulators.ioc_server import Record
+
+START_DEADLINE_S = 20.0
+_LINE_LIMIT = 1 << 22
+
+PutHandler = Callable[[str, float | int | str], None]
+
+
+class _Put(Struct, frozen=True, kw_only=True):
+    put: tuple[str, float | int | str]
+
+
+class Ioc:
+    """Process variables, served on loopback at a port that stays the same over restarts."""
+
+    def __init__(
+        self, records: Iterable[Record], on_put: PutHandler, *, again: Mapping[str, Any] | None = None
+    ) -> None:
+        """`again`: the keys given at an earlier start, whose port is taken once more."""
+        self._records = {record.name: record for record in records}
+        self._on_put = on_put
+        self._values: dict[str, tuple[Scalar, int]] = {r.name: (r.value, 0) for r in self._records.values()}
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._frozen = False
+        former = (again or {}).get("address_list") or [":0"]
+        self.port = int(str(former[0]).rpartition(":")[2])
+
+    @property
+    def address(self) -> str:
+        """Where its clients find it, as `EPICS_CA_ADDR_LIST` has it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether the server process is there."""
+        return self._process is not None
+
+    async def start(self) -> None:
+        """Listen, with the present values. LinkError when the server does not come up."""
+        if self._process is not None:
+            return
+        self.port = self.port or _free_port()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "countingroom.simulators.ioc_server",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, **_environment(self.port)},
+            limit=_LINE_LIMIT,
+        )
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101 (both are pipes)
+        now = [msgspec.structs.replace(r, value=self._start_value(r)) for r in self._records.values()]
+        process.stdin.write(msgspec.json.encode({"records": now}) + b"\n")
+        try:
+            async with asyncio.timeout(START_DEADLINE_S):
+                ready = await process.stdout.readline()
+        except TimeoutError:
+            ready = b""
+        if not ready:
+            process.kill()
+            await process.wait()
+            raise LinkError("the simulated IOC did not start", source="simulators.ioc")
+        self._process = process
+        self._reader = asyncio.create_task(self._read(process.stdout), name="ioc puts")
+        self._send((name, value, severity) for name, (value, severity) in self._values.items() if severity)
+
+    def _start_value(self, record: Record) -> float | int | str:
+        value, _ = self._values[record.name]
+        return record.value if value is None or isinstance(value, bool) else value
+
+    async def _read(self, lines: asyncio.StreamReader) -> None:
+        decoder = msgspec.json.Decoder(_Put)
+        while line := await lines.readline():
+            name, value = decoder.decode(line).put
+            self._values[name] = (value, 0)
+            self._on_put(name, value)
+
+    def set(self, values: Mapping[str, Scalar], *, severity: int = 0) -> None:
+        """New values; those that are as they were are not sent. None is not-a-number."""
+        known = self._values
+        changed = [(n, v, severity) for n, v in values.items() if known[n] != (v, severity)]
+        for name, value, _ in changed:
+            known[name] = (value, severity)
+        self._send(changed)
+
+    def _send(self, values: Iterable[tuple[str, Scalar, int]]) -> None:
+        batch: Sequence[Any] = list(values)
+        process = self._process
+        if batch and process is not None and process.stdin is not None and not self._frozen:
+            process.stdin.write(msgspec.json.encode({"set": batch}) + b"\n")
+
+    def freeze(self) -> None:
+        """The server stops answering, its sockets stay open: what a hung IOC looks like."""
+        if self._process is not None and not self._frozen:
+            self._frozen = True
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on, with the present values."""
+        if self._process is not None and self._frozen:
+            self._frozen = False
+            self._process.send_signal(signal.SIGCONT)
+            self._send((name, value, severity) for name, (value, severity) in self._values.items())
+
+    async def stop(self) -> None:
+        """The server process is gone, as after a power cut."""
+        process, self._process, self._frozen = self._process, None, False
+        if process is None:
+            return
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        if self._reader is not None:
+            await self._reader
+            self._reader = None
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+IOC_FAULTS = (
+    CommandSpec(name="drop", description="The server process is killed: no process, no port."),
+    CommandSpec(name="restore", description="The server is there again, answering, at the same port."),
+    CommandSpec(name="freeze", description="The server stops in the middle; its sockets stay open."),
+    CommandSpec(name="thaw", description="A frozen server goes on."),
+)
+"""What can go wrong with any IOC."""
+
+
+async def provoke(ioc: Ioc, fault: str) -> bool:
+    """Make one of them happen; False when it is none of them."""
+    match fault:
+        case "drop":
+            await ioc.stop()
+        case "restore":
+            ioc.thaw()
+            await ioc.start()
+        case "freeze":
+            ioc.freeze()
+        case "thaw":
+            ioc.thaw()
+        case _:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    """A port free for both TCP and UDP on loopback: an IOC takes the same number of both."""
+    for _ in range(50):
+        with socket.socket(type=socket.SOCK_STREAM) as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            stream.bind(("127.0.0.1", 0))
+            port: int = stream.getsockname()[1]
+            try:
+                datagrams.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise DeviceError("no port is free for both TCP and UDP", source="simulators.ioc")
+
+
+def _environment(port: int) -> dict[str, str]:
+    return {
+        "EPICS_CA_SERVER_PORT": str(port),
+        "EPICS_CAS_SERVER_PORT": str(port),
+        "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
+        "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1",
+        "EPICS_CA_AUTO_ADDR_LIST": "NO",
+        "EPICS_CA_ADDR_LIST": "127.0.0.1",
+    }

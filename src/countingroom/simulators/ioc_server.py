@@ -1,0 +1,114 @@
+"""Law: a process that is one Channel Access server and nothing else: records and values come in, puts go out.
+
+Lines of JSON. In, first: `{"records": [Record…]}`, answered by `{"ready": true}`. Then in:
+`{"set": [[name, value, severity]…]}`, out: `{"put": [name, value]}` for what a client wrote. Ends with its input.
+
+libca's server cannot be stopped inside a process and reads its addresses from the environment as it is loaded; so it
+is alone in its process, and whoever starts it says where it listens (`ioc.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable
+from threading import Lock, get_ident
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """One process variable."""
+
+    name: str
+    kind: str = "float"
+    """`float`, `int`, `enum`, `string`."""
+    value: float | int | str = 0.0
+    """For an enum: the number of the choice."""
+    writable: bool = False
+    choices: tuple[str, ...] = ()
+    unit: str = ""
+    precision: int = 3
+
+
+class Setup(Struct, frozen=True, kw_only=True):
+    """The first line in."""
+
+    records: tuple[Record, ...]
+
+
+class Values(Struct, frozen=True, kw_only=True):
+    """Every later line in: name, value (null: not a number), severity (0 none, 1 minor, 2 major, 3 invalid)."""
+
+    set: tuple[tuple[str, float | int | str | None, int], ...]
+
+
+def _make(builder: Any, record: Record, on_put: Callable[[Any, str], None]) -> Any:
+    fields: dict[str, Any] = {"initial_value": record.value}
+    if record.kind in {"float", "int"}:
+        fields["EGU"] = record.unit
+    if record.kind == "float":
+        fields["PREC"] = record.precision
+    if record.writable:
+        fields |= {"on_update_name": on_put, "always_update": True}
+    makers: dict[tuple[str, bool], Callable[..., Any]] = {
+        ("float", False): builder.aIn,
+        ("float", True): builder.aOut,
+        ("int", False): builder.longIn,
+        ("int", True): builder.longOut,
+        ("enum", False): builder.mbbIn,
+        ("enum", True): builder.mbbOut,
+        ("string", False): builder.stringIn,
+        ("string", True): builder.stringOut,
+    }
+    return makers[record.kind, record.writable](record.name, *record.choices, **fields)
+
+
+def _at_once(func: Any, func_args: Any = (), completion: Any = None, completion_args: Any = ()) -> None:
+    """softioc's dispatcher: what a put causes is done in the thread of the put; it only writes a line."""
+    func(*func_args)
+    if completion:
+        completion(*completion_args)
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; our parent ends us
+    output = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what the C library prints must not come between our lines
+    lines = sys.stdin.buffer
+    setup = msgspec.json.decode(lines.readline(), type=Setup)
+
+    from softioc import alarm, builder, softioc  # its addresses are in the environment by now
+
+    lock = Lock()
+
+    def say(message: dict[str, Any]) -> None:
+        with lock:
+            output.write(msgspec.json.encode(message) + b"\n")
+
+    ours = get_ident()
+
+    def on_put(value: Any, name: str) -> None:
+        if get_ident() != ours:  # a record that we set is processed in this thread, and is no put
+            say({"put": [name, value]})
+
+    softioc_ioc: Any = softioc
+    records: dict[str, Any] = {record.name: _make(builder, record, on_put) for record in setup.records}
+    builder.LoadDatabase()
+    softioc_ioc.iocInit(_at_once, enable_pva=False)
+    say({"ready": True})
+    decoder = msgspec.json.Decoder(Values)
+    for line in lines:
+        for name, given, severity in decoder.decode(line).set:
+            value = math.nan if given is None else given
+            records[name].set(value, severity=severity, alarm=alarm.STATE_ALARM if severity else alarm.NO_ALARM)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
