@@ -1,0 +1,102 @@
+"""Law: words to values and back, bits within a word, and which words to ask for together. Pure arithmetic."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from countingroom.core.errors import DeviceError
+
+MOST_WORDS = 125
+"""The protocol's limit for one question."""
+
+_FORMATS = {
+    "bool": "H",
+    "int": "H",
+    "int16": "h",
+    "uint16": "H",
+    "int32": "i",
+    "uint32": "I",
+    "float32": "f",
+    "float64": "d",
+}
+
+
+class Order(Struct, frozen=True):
+    """How a device puts the bytes of a value into registers. Big-endian bytes, least significant word first, by
+    default."""
+
+    bytes: str = "big"
+    words: str = "little"
+
+
+class Span(Struct, frozen=True, order=True):
+    """Neighbouring registers."""
+
+    address: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """The first address after it."""
+        return self.address + self.count
+
+
+def width(kind: str) -> int:
+    """How many registers a value of this kind takes."""
+    return struct.calcsize("=" + _FORMATS[kind]) // 2
+
+
+def decode(kind: str, words: Sequence[int], order: Order) -> float | int:
+    """The number in these registers. NaN comes out as NaN."""
+    try:
+        raw = struct.pack(f">{width(kind)}H", *_arranged(words, order))
+        return struct.unpack(">" + _FORMATS[kind], raw)[0]
+    except struct.error as error:
+        raise DeviceError(f"{list(words)} is no {kind}: {error}", code="nonsense") from error
+
+
+def encode(kind: str, value: float, order: Order) -> tuple[int, ...]:
+    """The registers that hold this number; DeviceError where they cannot."""
+    try:
+        number = value if kind.startswith("float") else int(value)
+        raw = struct.pack(">" + _FORMATS[kind], number)
+    except (struct.error, OverflowError, ValueError) as error:
+        raise DeviceError(f"{value} does not fit a {kind} register: {error}", code="out_of_range") from error
+    return tuple(_arranged(struct.unpack(f">{width(kind)}H", raw), order))
+
+
+def bit_of(word: int, bit: int | None) -> bool:
+    """One bit of a register, or whether it is not 0."""
+    return bool(word) if bit is None else bool(word >> bit & 1)
+
+
+def with_bit(word: int, bit: int | None, on: bool) -> int:
+    """The register with that bit changed and no other."""
+    if bit is None:
+        return int(on)
+    return word | 1 << bit if on else word & ~(1 << bit)
+
+
+def plan(spans: Iterable[Span], *, bridge: int = 0, most: int = MOST_WORDS) -> tuple[Span, ...]:
+    """The fewest questions that cover the spans without splitting one, asking for no register outside them except in
+    holes of up to `bridge`."""
+    chunks: list[Span] = []
+    for span in sorted(set(spans)):
+        last = chunks[-1] if chunks else None
+        if last and span.address <= last.end + bridge and max(span.end, last.end) - last.address <= most:
+            chunks[-1] = Span(last.address, max(span.end, last.end) - last.address)
+        else:
+            chunks.append(span)
+    return tuple(chunks)
+
+
+def _arranged(words: Sequence[int], order: Order) -> Sequence[int]:
+    """Registers in the device's order as big-endian words, most significant first; and the other way round."""
+    if order.words == "little":
+        words = words[::-1]
+    if order.bytes == "little":
+        words = [(word & 0xFF) << 8 | word >> 8 for word in words]
+    return words
