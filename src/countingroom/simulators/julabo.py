@@ -51,7 +51,7 @@ class JulaboSimulator:
         self.bath = Bath(seed=seed)
         self.settings_taken = 0
         self._clock = clock or SystemClock()
-        self._end: SerialEnd = _end_for(str(parameters.get("port", "")), self._arrived)
+        self._end: SerialEnd = _end_for(parameters, self._arrived)
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(_MOST_WAITING)
         self._unfinished = b""
         self._connected = True
@@ -139,5 +139,10 @@ class JulaboSimulator:
                 self._waiting.put_nowait(request)
 
 
-def _end_for(port: str, arrived: Arrived) -> SerialEnd:
-    return TcpEnd(arrived) if port.startswith("socket://") else PtyEnd(arrived)
+def _end_for(parameters: Mapping[str, Any], arrived: Arrived) -> SerialEnd:
+    """A line of the kind the section describes, at the address of a former life where there was one."""
+    again: Mapping[str, Any] = parameters.get("again") or {}
+    former = str(again.get("port", ""))
+    if str(parameters.get("port", "")).startswith("socket://") or former.startswith("socket://"):
+        return TcpEnd(arrived, int(former.rpartition(":")[2] or 0))
+    return PtyEnd(arrived, former)

@@ -15,6 +15,8 @@ from typing import Protocol
 
 Arrived = Callable[[bytes], None]
 
+_FOLDER = "countingroom-line-"
+
 
 class SerialEnd(Protocol):
     """Where bytes come in and go out. May be closed and opened again at the same address."""
@@ -39,10 +41,10 @@ class SerialEnd(Protocol):
 class PtyEnd:
     """A pseudo terminal behind a symbolic link, so that a new one can take its place."""
 
-    def __init__(self, arrived: Arrived) -> None:
+    def __init__(self, arrived: Arrived, link: str = "") -> None:
+        """`link`: the address of a former life, to be taken up again."""
         self._arrived = arrived
-        self._folder = Path(tempfile.mkdtemp(prefix="countingroom-line-"))
-        self._link = self._folder / "line"
+        self._link = Path(link) if link else Path(tempfile.mkdtemp(prefix=_FOLDER)) / "line"
         self._ours = -1
         self._theirs = -1
 
@@ -50,6 +52,7 @@ class PtyEnd:
         self._ours, self._theirs = os.openpty()
         tty.setraw(self._theirs)
         os.set_blocking(self._ours, False)
+        self._link.parent.mkdir(parents=True, exist_ok=True)
         self._link.unlink(missing_ok=True)
         self._link.symlink_to(os.ttyname(self._theirs))
         asyncio.get_running_loop().add_reader(self._ours, self._readable)
@@ -78,15 +81,18 @@ class PtyEnd:
 
     async def forget(self) -> None:
         await self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._link.unlink(missing_ok=True)
+        if self._link.parent.name.startswith(_FOLDER):
+            shutil.rmtree(self._link.parent, ignore_errors=True)
 
 
 class TcpEnd:
     """A serial server on loopback: any number of clients share the line behind it, as they do on a real one."""
 
-    def __init__(self, arrived: Arrived) -> None:
+    def __init__(self, arrived: Arrived, port: int = 0) -> None:
+        """`port`: that of a former life, to be taken up again."""
         self._arrived = arrived
-        self._port = 0
+        self._port = port
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.StreamWriter] = set()
 
