@@ -7,7 +7,7 @@ A map is CSV of `private,common`. A file that cannot be read this way raises `Un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from msgspec import Struct
@@ -15,22 +15,12 @@ from pydantic import Field, ValidationError
 
 from countingroom.core.charts import Chart, Row
 from countingroom.core.description import Section
-from countingroom.core.errors import Cause, ConfigurationError
-from countingroom.core.located import Path, Place, Problem, parse
+from countingroom.core.located import Mistaken, Path, Place, Problem, parse
 from countingroom.core.mistakes import mistakes
 
 
-class Unreadable(ConfigurationError):
-    """A table, map or subsystem file that is none. `problems` has every mistake."""
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__(
-            "\n".join(map(str, self.problems)),
-            causes=[
-                Cause(code=self.code, message=problem.message, source=str(problem.place)) for problem in self.problems
-            ],
-        )
+class Unreadable(Mistaken):
+    """A table, map or subsystem file that is none."""
 
 
 class MapRow(Struct, frozen=True, kw_only=True):

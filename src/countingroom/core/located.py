@@ -8,11 +8,13 @@ at once. Scalars follow the core schema of YAML 1.2 (`on`, `12:30` and `2026-11-
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, cast
 
 import yaml
 from msgspec import Struct, field
+
+from countingroom.core.errors import Cause, ConfigurationError
 
 Path = tuple[str | int, ...]
 
@@ -37,6 +39,26 @@ class Problem(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         return ": ".join(part for part in (str(self.place), self.path, self.message) if part)
 
+    def cause(self) -> Cause:
+        """The same for API and log."""
+        message = f"{self.path}: {self.message}" if self.path else self.message
+        return Cause(code="configuration", message=message, source=str(self.place))
+
+
+class Mistaken(ConfigurationError):
+    """A file has mistakes; `problems` is all of them, `str` a line for each."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        files = ", ".join(dict.fromkeys(problem.place.file for problem in self.problems))
+        super().__init__(
+            f"{len(self.problems)} mistake{'s' if len(self.problems) > 1 else ''} in {files}",
+            causes=[problem.cause() for problem in self.problems],
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
 
 class Located(Struct, kw_only=True):
     """A value with the places of everything in it."""
@@ -48,7 +70,7 @@ class Located(Struct, kw_only=True):
     """Path -> where its value begins; another file than the key's where it was included."""
     problems: list[Problem] = field(default_factory=list[Problem])
     broken: set[Path] = field(default_factory=set[Path])
-    """Paths whose value could not be read: what is missing under them says nothing."""
+    """Paths whose value could not be read: what is wrong under them says nothing. (): something of it is missing."""
 
     def place(self, path: Path, *, of_value: bool = False) -> Place:
         """Where a path is written; where that is not known, the nearest thing around it that is."""
@@ -70,6 +92,11 @@ class Located(Struct, kw_only=True):
 
 Include = Callable[[str, Place], Located]
 """(what `!include` names, where it stands) -> what is there."""
+
+
+def mapping(value: Any) -> dict[str, Any] | None:
+    """The value itself where it is a mapping."""
+    return cast(dict[str, Any], value) if isinstance(value, dict) else None
 
 
 def show(path: Path) -> str:
@@ -195,8 +222,7 @@ class _Reader:
         other = Located()
         reader = _Reader(self._loader, self._file, self._include, other)
         reader._open = self._open
-        found = reader.read(node, ())
-        merged = cast(dict[str, Any], found) if isinstance(found, dict) else None
+        merged = mapping(reader.read(node, ()))
         self._into.problems.extend(other.problems)
         if other.broken == {()}:
             self._into.broken.add(path)

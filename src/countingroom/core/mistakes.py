@@ -24,7 +24,11 @@ def mistakes(error: ValidationError, model: type[BaseModel] | TypeAdapter[Any], 
     told: dict[tuple[Path, bool], list[str]] = {}
     for one in error.errors(include_url=False):
         path, keys = _written(one["loc"], schema, located.value)
-        if any(path[: len(broken)] == broken for broken in located.broken):
+        if one["type"].startswith("union_tag"):
+            path = (*path, _discriminator(one))
+        if any(broken and path[: len(broken)] == broken for broken in located.broken):
+            continue
+        if () in located.broken and one["type"] == "missing" and len(path) == 1:
             continue
         sentence = _sentence(cast(dict[str, Any], one), path, keys)
         sentences = told.setdefault((path, one["type"] == "missing"), [])
@@ -116,11 +120,10 @@ def _sentence(error: dict[str, Any], path: Path, keys: list[str]) -> str:
         case "missing":
             return "is missing"
         case "union_tag_not_found":
-            return f"{str(context['discriminator']).strip(chr(39))} is missing; expected one of the known ones"
+            return "is missing; it says what the rest means"
         case "union_tag_invalid":
             known = [one.strip(" '") for one in str(context["expected_tags"]).split(",")]
-            word = str(context["discriminator"]).strip("'")
-            return f"{word} {context['tag']} is not known{did_you_mean(str(context['tag']), known)}"
+            return f"{context['tag']} is not known{did_you_mean(str(context['tag']), known)}"
         case "value_error" | "assertion_error":
             return message.split(", ", 1)[-1] if message.startswith(("Value error", "Assertion")) else message
         case "none_required" | "model_type" | "dict_type" | "list_type" if given is None:
@@ -128,6 +131,10 @@ def _sentence(error: dict[str, Any], path: Path, keys: list[str]) -> str:
         case _:
             said = message.replace("Input should be", "expected")
             return f"got {_short(given)}; {said[:1].lower()}{said[1:]}"
+
+
+def _discriminator(error: Any) -> str:
+    return str(error["ctx"]["discriminator"]).strip("'")
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,54 @@
+"""Law: the description is its departments' sections side by side; this file adds only the experiment's own name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from countingroom.bus.description import BusSection
+from countingroom.console.description import ConsoleSection
+from countingroom.core.description import Name, Section
+from countingroom.devices.description import DevicesSection
+from countingroom.history.description import HistorySection
+
+
+class About(Section):
+    """What is being run."""
+
+    name: Name
+    """Short, for addresses and file names: `tracker_cleanroom`."""
+    title: str = ""
+    """For people, on every page; the name where empty."""
+
+
+class Experiment(Section):
+    """An experiment, whole."""
+
+    experiment: About
+    """Its name and title."""
+    bus: BusSection = BusSection()
+    """What carries everything; the embedded server where left out."""
+    devices: DevicesSection = DevicesSection()
+    """Device name -> its driver and settings."""
+    history: HistorySection = HistorySection()
+    """Where time series are kept, and how long."""
+    console: ConsoleSection = ConsoleSection()
+    """The API and the pages."""
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return self.experiment.title or self.experiment.name
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of one description file, for editors: sections and `include`."""
+    made = Experiment.model_json_schema()
+    names = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+    made["properties"]["include"] = {
+        "description": "More files of this form, relative to this one; `*` stands for any name.",
+        **names,
+    }
+    made["patternProperties"] = {"^x-": {"description": "Ignored: a place for YAML anchors."}}
+    # A file that is included may have any part of the sections.
+    made.pop("required", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}

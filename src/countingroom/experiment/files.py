@@ -1,0 +1,118 @@
+"""Law: a description may be spread over files; each part keeps the file and line it was written at.
+
+`!include other.yaml` stands for the content of that file, anywhere a value may stand, `<<: !include other.yaml` too.
+`include: [a.yaml, "devices/*.yaml"]` at the top of a file merges the sections of others into it: a thing given in two
+files is a mistake. Names are relative to the file they stand in. Files are read, nothing is ever written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from countingroom.core.located import Located, Place, Problem, mapping, parse, show
+
+_WILD = "*?["
+
+
+def read(path: Path) -> Located:
+    """The whole description under a file. Never raises for what a person wrote: see `problems`."""
+    return _Files().document(path, Place(str(path)))
+
+
+class _Files:
+    """One reading; knows which files are open above, so that none includes itself."""
+
+    def __init__(self) -> None:
+        self._open: list[Path] = []
+
+    def document(self, path: Path, wanted: Place) -> Located:
+        """A file with its top-level `include`."""
+        located = self.content(path, wanted)
+        value = mapping(located.value)
+        if value is None:
+            return located
+        for key in [key for key in value if key.startswith("x-") or (value[key] is None and key != "include")]:
+            del value[key]
+        if "include" not in value:
+            return located
+        names = value.pop("include")
+        self._open.append(path.resolve())
+        for found, place in self._named(names, located, path):
+            self._merge(located, self.document(found, place))
+        self._open.pop()
+        return located
+
+    def content(self, path: Path, wanted: Place) -> Located:
+        """A file with its `!include`s; a problem at `wanted`, where it is asked for, when it cannot be read."""
+        if path.resolve() in self._open:
+            return _nothing(wanted, f"{path} includes itself: {' → '.join(str(one.name) for one in self._open)}")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return _nothing(wanted, f"{path} is not a text in UTF-8")
+        except OSError as error:
+            return _nothing(wanted, f"cannot read {path}: {error.strerror or error}")
+        self._open.append(path.resolve())
+        try:
+            return parse(text, file=str(path), include=lambda name, place: self.content(path.parent / name, place))
+        finally:
+            self._open.pop()
+
+    def _named(self, names: Any, located: Located, path: Path) -> Iterator[tuple[Path, Place]]:
+        listed = cast(list[Any], names) if isinstance(names, list) else [names]
+        for index, name in enumerate(listed):
+            spot = ("include", index) if isinstance(names, list) else ("include",)
+            place = located.place(spot)
+            if not isinstance(name, str) or not name:
+                message = "expected the name of a file, or a pattern such as devices/*.yaml"
+                located.problems.append(Problem(place=place, path=show(spot), message=message))
+                continue
+            wild = any(sign in name for sign in _WILD)
+            found = sorted(path.parent.glob(name)) if wild else [path.parent / name]
+            if not found:
+                message = f"no file matches {path.parent / name}"
+                located.problems.append(Problem(place=place, path=show(spot), message=message))
+            yield from ((one, place) for one in found)
+
+    def _merge(self, into: Located, other: Located) -> None:
+        """The other file's sections join; what both give is a mistake."""
+        into.problems.extend(other.problems)
+        if other.broken == {()}:
+            into.broken.add(())
+            return
+        ours, theirs = mapping(into.value), mapping(other.value)
+        if ours is None or theirs is None:
+            message = "expected sections such as `devices:`"
+            into.problems.append(Problem(place=other.place((), of_value=True), message=message))
+            return
+        for section, content in theirs.items():
+            mine, more = mapping(ours.get(section)), mapping(content)
+            if section not in ours:
+                ours[section] = content
+                _adopt(into, other, (section,))
+            elif mine is not None and more is not None:
+                for key, value in more.items():
+                    if key in mine:
+                        self._twice(into, other, (section, key))
+                    else:
+                        mine[key] = value
+                        _adopt(into, other, (section, key))
+            else:
+                self._twice(into, other, (section,))
+
+    def _twice(self, into: Located, other: Located, path: tuple[str, ...]) -> None:
+        message = f"given in two files; the first is {into.place(path)}"
+        into.problems.append(Problem(place=other.place(path), path=show(path), message=message))
+
+
+def _adopt(into: Located, other: Located, path: tuple[str, ...]) -> None:
+    length = len(path)
+    into.keys.update({inner: place for inner, place in other.keys.items() if inner[:length] == path})
+    into.values.update({inner: place for inner, place in other.values.items() if inner[:length] == path})
+    into.broken.update(inner for inner in other.broken if inner[:length] == path)
+
+
+def _nothing(place: Place, message: str) -> Located:
+    return Located(problems=[Problem(place=place, message=message)], broken={()}, values={(): place})

@@ -1,0 +1,109 @@
+"""Law: a description is loaded whole and right, or refused with every mistake in it at its file and line.
+
+Beside its model, a section may define `problems() -> Iterable[(path within it, message)]` for what only shows across
+keys. It is asked also where other sections are wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from msgspec import Struct
+from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
+
+from countingroom.core.located import Located, Mistaken, Problem, mapping, show
+from countingroom.core.located import Path as KeyPath
+from countingroom.core.mistakes import mistakes
+from countingroom.experiment.description import Experiment
+from countingroom.experiment.files import read
+
+
+class Invalid(Mistaken):
+    """The description cannot be used as it is."""
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """An experiment, and where each part of it is written."""
+
+    experiment: Experiment
+    located: Located
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        """Something found wrong later, at its place."""
+        return Problem(place=self.located.place(path), path=show(path), message=message)
+
+
+def load(path: Path | str) -> Experiment:
+    """The experiment of this file and all it includes; Invalid with every mistake."""
+    return load_located(path).experiment
+
+
+def load_located(path: Path | str) -> Loaded:
+    """The same, with places."""
+    path = Path(path)
+    located = read(path)
+    context = {"directory": path.parent}
+    found = list(located.problems)
+    experiment: Experiment | None = None
+    if located.value is None and located.broken:
+        raise Invalid(found)
+    try:
+        experiment = Experiment.model_validate({} if located.value is None else located.value, context=context)
+        parts: list[tuple[KeyPath, Any]] = [((), experiment)]
+    except ValidationError as error:
+        found += mistakes(error, Experiment, located)
+        parts = list(_right_parts(located.value, context))
+    for spot, part in parts:
+        found += [
+            Problem(place=located.place(spot + inner), path=show(spot + inner), message=message)
+            for inner, message in said_by(part)
+        ]
+    if experiment is None or found:
+        raise Invalid(_in_order(found, located))
+    return Loaded(experiment=experiment, located=located)
+
+
+def _right_parts(value: Any, context: dict[str, Path]) -> Iterator[tuple[KeyPath, Any]]:
+    """Of a description that is wrong somewhere: the sections that are right, and the right entries of those that are
+    a table of things."""
+    for name, field in Experiment.model_fields.items():
+        content = mapping((mapping(value) or {}).get(name))
+        if content is None or not isinstance(field.annotation, type):
+            continue
+        adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)
+        table = issubclass(field.annotation, RootModel)
+        for piece in ({key: entry} for key, entry in content.items()) if table else (content,):
+            try:
+                yield (name,), adapter.validate_python(piece, context=context)
+            except ValidationError:
+                continue  # told already
+
+
+def said_by(part: Any) -> Iterator[tuple[KeyPath, str]]:
+    """What this section and those under it say themselves, outermost first, at paths as they are written."""
+    if isinstance(part, BaseModel):
+        ask = getattr(part, "problems", None)
+        if callable(ask):
+            yield from cast("Iterator[tuple[KeyPath, str]]", ask())
+        if isinstance(part, RootModel):
+            yield from said_by(cast(Any, part).root)
+            return
+        for name, field in type(part).model_fields.items():
+            for inner, message in said_by(getattr(part, name)):
+                yield (field.alias or name, *inner), message
+    elif isinstance(part, (dict, list, tuple)):
+        pairs = cast(dict[str, Any], part).items() if isinstance(part, dict) else enumerate(cast(list[Any], part))
+        for key, entry in pairs:
+            for inner, message in said_by(entry):
+                yield (key, *inner), message
+
+
+def _in_order(found: list[Problem], located: Located) -> list[Problem]:
+    """The main file first, then the others as they were met; by line in each; each only once."""
+    files = list(dict.fromkeys(place.file for place in [*located.values.values(), *(one.place for one in found)]))
+    main = located.values[()].file
+    return sorted(
+        dict.fromkeys(found), key=lambda one: (one.place.file != main, files.index(one.place.file), one.place.line)
+    )
