@@ -15,12 +15,14 @@ from pydantic_core import CoreSchema, core_schema
 
 from countingroom.core.description import Name
 from countingroom.core.errors import ConfigurationError
+from countingroom.devices.caen.description import CaenSection
+from countingroom.devices.epics.description import EpicsSection
 from countingroom.devices.mqtt.description import MqttSensorsSection
 from countingroom.devices.section import DeviceSection
 
 GROUP = "countingroom.drivers"
 
-OURS: tuple[type[DeviceSection], ...] = (MqttSensorsSection,)
+OURS: tuple[type[DeviceSection], ...] = (CaenSection, EpicsSection, MqttSensorsSection)
 
 
 def kind_of(section: type[DeviceSection]) -> str:
