@@ -1,0 +1,108 @@
+"""Law: any payload on any topic becomes a sample or nothing, never an error."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from countingroom.core.values import Quality, Scalar
+from countingroom.devices.mqtt.description import MqttSensorsSection, SensorValue
+from countingroom.devices.mqtt.topics import Route, filter_of, pattern_of, routes, sample
+
+
+def section(**value: object) -> MqttSensorsSection:
+    return MqttSensorsSection.model_validate(
+        {"driver": "mqtt", "sensors": {"ESP01": "", "ESP02": ""}, "values": {"v": {"topic": "{sensor}/v", **value}}}
+    )
+
+
+def route(**value: object) -> Route:
+    return routes(section(**value))[0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic", "matches"),
+    [
+        ("ESP01/sensors/#/DS/temp", "ESP01/sensors/DS/temp", True),
+        ("ESP01/sensors/#/DS/temp", "ESP01/sensors/rack/3/DS/temp", True),
+        ("ESP01/sensors/#/DS/temp", "ESP02/sensors/DS/temp", False),
+        ("ESP01/sensors/#/DS/temp", "ESP01/sensors/xDS/temp", False),
+        ("a/+/c", "a/b/c", True),
+        ("a/+/c", "a/b/b/c", False),
+        ("a/#", "a/b/c", True),
+        ("a.b/c", "aXb/c", False),
+    ],
+)
+def test_a_pattern_matches_whole_levels(pattern: str, topic: str, matches: bool) -> None:
+    assert bool(pattern_of(pattern).fullmatch(topic)) is matches
+
+
+def test_a_subscription_ends_at_the_first_wildcard_of_many_levels() -> None:
+    assert filter_of("ESP01/sensors/#/DS/temp") == "ESP01/sensors/#"
+    assert filter_of("a/+/c") == "a/+/c"
+
+
+def test_every_board_has_every_value_as_a_point_of_its_channel() -> None:
+    points = [route.point for route in routes(section(unit="degC", stale_after="2 min"))]
+    assert [(point.name, point.channel, point.unit, point.stale_after_s) for point in points] == [
+        ("ESP01.v", "ESP01", "degC", 120.0),
+        ("ESP02.v", "ESP02", "degC", 120.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "payload", "value", "quality"),
+    [
+        ({}, b"21.5", 21.5, Quality.GOOD),
+        ({}, b" 21 \n", 21.0, Quality.GOOD),
+        ({}, b"nan", None, Quality.BAD),
+        ({}, b"", None, Quality.BAD),
+        ({}, b"\xff\xfe", None, Quality.BAD),
+        ({}, b"twenty", None, Quality.BAD),
+        ({"low": -40.0, "high": 85.0}, b"-127", -127.0, Quality.UNCERTAIN),
+        ({"field": "meas1"}, b'{"meas1": 3, "meas2": 4}', 3.0, Quality.GOOD),
+        ({"field": "data.1.t"}, b'{"data": [{}, {"t": "2.5"}]}', 2.5, Quality.GOOD),
+        ({"field": "data.7.t"}, b'{"data": []}', None, Quality.BAD),
+        ({"field": "meas1"}, b"[1, 2]", None, Quality.BAD),
+        ({"field": "meas1"}, b"{", None, Quality.BAD),
+        ({"field": "meas1"}, b'{"meas1": true}', None, Quality.BAD),
+        ({"field": "on", "type": "bool"}, b'{"on": true}', True, Quality.GOOD),
+        ({"type": "bool"}, b"OFF", False, Quality.GOOD),
+        ({"type": "bool"}, b"2", None, Quality.BAD),
+        ({"type": "string"}, b"ok", "ok", Quality.GOOD),
+    ],
+)
+def test_a_payload_is_a_value_or_bad(
+    wanted: dict[str, object], payload: bytes, value: Scalar, quality: Quality
+) -> None:
+    said = sample(route(**wanted), payload, retained=False)
+    assert (said.value, said.quality) == (value, quality)
+
+
+def test_a_retained_value_may_be_old() -> None:
+    assert sample(route(), b"1", retained=True).quality == Quality.UNCERTAIN
+
+
+@given(
+    st.binary(max_size=200), st.sampled_from(("", "a", "a.0.b")), st.sampled_from(("float", "int", "bool", "string"))
+)
+def test_no_payload_breaks_anything(payload: bytes, field: str, kind: str) -> None:
+    said = sample(route(field=field, type=kind), payload, retained=False)
+    assert (said.value is None) == (said.quality == Quality.BAD)
+
+
+def test_boards_must_be_listed_where_topics_name_them() -> None:
+    with pytest.raises(ValidationError, match="need the boards listed"):
+        MqttSensorsSection.model_validate({"driver": "mqtt", "values": {"v": {"topic": "{sensor}/v"}}})
+
+
+def test_a_password_comes_from_one_place() -> None:
+    with pytest.raises(ValidationError, match="not both"):
+        MqttSensorsSection.model_validate({"driver": "mqtt", "password_env": "A", "password_file": "b", "values": {}})
+
+
+def test_a_value_without_a_board_is_the_devices_own() -> None:
+    made = MqttSensorsSection.model_validate({"driver": "mqtt", "values": {"t": SensorValue(topic="hall/t")}})
+    assert [(one.point.name, one.point.channel) for one in routes(made)] == [("t", "")]
