@@ -175,6 +175,21 @@ def test_words_of_the_old_yaml_stay_words(tmp_path: Path) -> None:
     assert list(devices["on"].model_dump()["values"]) == ["0"]
 
 
+def test_a_channel_file_in_use_is_included_unchanged(tmp_path: Path, shared_data: Path) -> None:
+    channels = shared_data / "slow-control" / "caen_channels.yml"
+    text = MINIMAL + f"devices:\n  caen:\n    driver: caen\n    <<: !include {channels}\n"
+    section = load(write(tmp_path, main=text)).devices["caen"].model_dump()
+    assert section["channels"]["0"]["lv"]["setV"] == 13.0
+    assert section["everywhere"]["lv"]["tripExt"] == 0b00010001
+
+
+def test_a_mistake_deep_in_a_channel_file_is_told_at_its_path_there(tmp_path: Path) -> None:
+    channels = "channels:\n  3:\n    lv: {board: 9, chan: 0}\n    hv: {board: 12, chan: 0}\n"
+    text = MINIMAL + "devices:\n  caen:\n    driver: caen\n    <<: !include channels.yaml\n"
+    told = problems(write(tmp_path, main=text, channels=channels))
+    assert told == [("channels.yaml", 3, "devices.caen.channels.3.lv.board", "got 9; expected less than or equal to 4")]
+
+
 def test_the_schema_describes_every_section_and_refuses_what_the_loader_refuses() -> None:
     made = schema()
     assert set(made["properties"]) == {"experiment", "bus", "devices", "history", "console", "include"}

@@ -1,0 +1,94 @@
+"""Law: a description is checked whole, devices and state machines included, and nothing is touched: no file is written,
+no socket opened, no device asked.
+
+Exit status: 0 it can be used, 2 it cannot.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from countingroom.cli.output import Json, print_json, print_table, table, text
+
+if TYPE_CHECKING:
+    from countingroom.core.located import Problem
+    from countingroom.devices.registry import Hosted
+    from countingroom.experiment import Loaded
+
+app = typer.Typer(help="Check a description without touching anything.")
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The description, experiment.yaml.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Check a description without touching anything."""
+    from countingroom.experiment import Invalid, load_located
+
+    hosted: dict[str, Hosted] = {}
+    title = ""
+    try:
+        loaded = load_located(file)
+        title = loaded.experiment.title
+        hosted, problems = _built(loaded)
+    except Invalid as invalid:
+        problems = list(invalid.problems)
+    if json:
+        print_json({"valid": not problems, "problems": problems, "devices": [_facts(one) for one in hosted.values()]})
+    elif problems:
+        sys.stderr.write("".join(f"{problem}\n" for problem in problems))
+    else:
+        _print(file, title, hosted)
+    raise typer.Exit(2 if problems else 0)
+
+
+def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
+    """Every device made, as at the start of its host, but never connected; and what that shows to be wrong."""
+    from countingroom.core.chart_check import Severity
+    from countingroom.core.chart_check import check as check_chart
+    from countingroom.core.errors import ConfigurationError
+    from countingroom.devices.registry import build
+
+    hosted: dict[str, Hosted] = {}
+    problems: list[Problem] = []
+    for name, section in loaded.experiment.devices.items():
+        try:
+            hosted[name] = build(name, section)
+        except ConfigurationError as error:
+            problems.append(loaded.problem(("devices", name), error.cause.message))
+            continue
+        behaviour = hosted[name].behaviour
+        for chart in filter(None, (behaviour.chart, behaviour.channel_chart)):
+            wrong = [finding for finding in check_chart(chart) if finding.severity is Severity.ERROR]
+            problems += [
+                loaded.problem(("devices", name), f"state machine {chart.name}: {finding.text}") for finding in wrong
+            ]
+    return hosted, problems
+
+
+def _print(file: Path, title: str, hosted: dict[str, Hosted]) -> None:
+    count = len(hosted)
+    typer.echo(f"{file}: {title}, {count} device{'' if count == 1 else 's'}, nothing wrong")
+    if not hosted:
+        return
+    made = table("", ["Device", "Title", "Driver", "Location", "Channels", "Points", "Commands"])
+    for one in hosted.values():
+        made.add_row(*(text(value) for value in _facts(one).values()))
+    print_table(made)
+
+
+def _facts(one: Hosted) -> dict[str, Any]:
+    return {
+        "device": one.name,
+        "title": one.title,
+        "driver": str(one.section.model_dump().get("driver", "")),
+        "location": one.location,
+        "channels": len(one.behaviour.channels),
+        "points": len(one.driver.points),
+        "commands": len(one.behaviour.commands),
+    }

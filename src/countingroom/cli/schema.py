@@ -1,0 +1,28 @@
+"""Law: the description's JSON Schema is printed for editors, so that a mistake is seen while it is typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Print the description's JSON Schema, for editors.")
+
+
+@app.command()
+def schema(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it to this file instead.", show_default=False)
+    ] = None,
+) -> None:
+    """Print the description's JSON Schema, for editors."""
+    import json
+
+    from countingroom.experiment import schema as made
+
+    text = json.dumps(made(), indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")

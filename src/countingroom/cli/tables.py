@@ -1,0 +1,108 @@
+"""Law: state tables, maps and subsystem files are read from disk here; what cannot be read is told, not raised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from msgspec import Struct, field
+
+from countingroom.core.chart_check import Finding, check, check_map
+from countingroom.core.chart_table import StateMap, Table, Unreadable, read_map, read_table
+from countingroom.core.located import Place, Problem
+from countingroom.core.subsystems import parse_subsystem_cfg
+
+
+class Tables(Struct, kw_only=True):
+    """The tables that could be read, and why others could not."""
+
+    tables: dict[str, Table] = field(default_factory=dict[str, Table])
+    """File -> table; one that several kinds of system share is here once."""
+    maps: dict[str, StateMap] = field(default_factory=dict[str, StateMap])
+    problems: list[Problem] = field(default_factory=list[Problem])
+    lacking: set[str] = field(default_factory=set[str])
+    """Maps of which a table could not be read: what seems unused may be for that one."""
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong or odd with all of them, maps last."""
+        found = [finding for table in self.tables.values() for finding in check(table)]
+        for file, states in self.maps.items():
+            charts = [table.chart for table in self.tables.values() if table.states == states]
+            found += [
+                finding
+                for finding in check_map(states, charts)
+                if file not in self.lacking or finding.code != "unused_map_row"
+            ]
+        return tuple(found)
+
+
+def read_tables(files: Iterable[Path], states: Path | None = None) -> Tables:
+    """State tables, and those that subsystem files (`.cfg`) name; `states` is the map of tables that have none."""
+    found = Tables()
+    shared = _map(found, states, Place(str(states))) if states else None
+    for file in files:
+        if file.suffix == ".cfg":
+            _read_subsystems(found, file)
+        else:
+            _table(found, file, shared, Place(str(file)))
+    return found
+
+
+def _read_subsystems(found: Tables, file: Path) -> None:
+    text = _text(found, file, Place(str(file)))
+    if text is None:
+        return
+    try:
+        kinds = parse_subsystem_cfg(text, file=str(file))
+    except Unreadable as unreadable:
+        found.problems += unreadable.problems
+        return
+    for kind in kinds:
+        states = None
+        if kind.map_file:
+            place, path = kind.places["mapFile"], f"{kind.name}.mapFile"
+            states = _map(found, file.parent / kind.map_file, place, path)
+        place, path = kind.places["stateFile"], f"{kind.name}.stateFile"
+        _table(found, file.parent / kind.state_file, states, place, path)
+
+
+def _table(found: Tables, file: Path, states: StateMap | None, place: Place, path: str = "") -> None:
+    if str(file) in found.tables:
+        return
+    text = _text(found, file, place, path)
+    try:
+        if text is not None:
+            table = found.tables[str(file)] = read_table(text, file=str(file), states=states)
+            if table.states is not None:
+                found.maps.setdefault(table.states.file, table.states)
+            return
+    except Unreadable as unreadable:
+        found.problems += unreadable.problems
+    if states is not None:
+        found.lacking.add(states.file)
+
+
+def _map(found: Tables, file: Path, place: Place, path: str = "") -> StateMap | None:
+    if str(file) in found.maps:
+        return found.maps[str(file)]
+    text = _text(found, file, place, path)
+    try:
+        if text is not None:
+            return found.maps.setdefault(str(file), read_map(text, file=str(file)))
+    except Unreadable as unreadable:
+        found.problems += unreadable.problems
+    return None
+
+
+def _text(found: Tables, file: Path, place: Place, path: str = "") -> str | None:
+    """What is in the file; where it cannot be read, a problem at the place that names it."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        reason = "it is not a text in UTF-8"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    problem = Problem(place=place, path=path, message=f"cannot read {file}: {reason}")
+    if problem not in found.problems:
+        found.problems.append(problem)
+    return None
