@@ -11,7 +11,7 @@ import datetime
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sized
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -170,10 +170,14 @@ class _House:
 def _summary(role: str, said: dict[str, Any]) -> str:
     match role, said:
         case "devices", {"devices": [*names]}:
-            return f"{len(names)} devices"
+            return _counted(names)
         case "simulators", _:
-            return f"{len(said)} devices"
+            return _counted(said)
         case "console", {"address": address}:
             return str(address)
         case _:
             return "ready"
+
+
+def _counted(devices: Sized) -> str:
+    return f"{len(devices)} device{'' if len(devices) == 1 else 's'}"
