@@ -17,12 +17,20 @@ from countingroom.core.description import Name
 from countingroom.core.errors import ConfigurationError
 from countingroom.devices.caen.description import CaenSection
 from countingroom.devices.epics.description import EpicsSection
+from countingroom.devices.julabo.description import JulaboSection
+from countingroom.devices.modbus.description import ModbusSection
 from countingroom.devices.mqtt.description import MqttSensorsSection
 from countingroom.devices.section import DeviceSection
 
 GROUP = "countingroom.drivers"
 
-OURS: tuple[type[DeviceSection], ...] = (CaenSection, EpicsSection, MqttSensorsSection)
+OURS: tuple[type[DeviceSection], ...] = (
+    CaenSection,
+    EpicsSection,
+    JulaboSection,
+    ModbusSection,
+    MqttSensorsSection,
+)
 
 
 def kind_of(section: type[DeviceSection]) -> str:
