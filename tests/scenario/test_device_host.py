@@ -421,8 +421,25 @@ async def test_a_device_that_says_no_to_a_write_fails_the_command_and_keeps_the_
         await room.clock.advance(0.5)
         failed = await room.outcome()
         assert failed.cause
-        assert failed.cause.message == "locked"
+        assert failed.cause.message == "refused by a: locked"
         assert (await room.state()).link == Link.CONNECTED
+
+
+async def test_one_channel_that_says_no_keeps_no_other_from_being_switched(room: Room) -> None:
+    class DeadBoard(FakeDriver):
+        async def write(self, point: str, value: float | int | str | bool) -> None:
+            if point.startswith("a."):
+                raise DeviceError("the board does not answer")
+            await super().write(point, value)
+
+    room.supply.values |= {"a.on": True, "b.on": True}
+    async with room.host(driver=DeadBoard):
+        await room.give("switch_off")
+        await room.clock.advance(1.0)
+        assert room.supply.writes == [("b.on", False)]
+        failed = await room.outcome()
+        assert failed.cause
+        assert [cause.message for cause in failed.cause.causes] == ["the board does not answer"]
 
 
 async def test_reconnect_makes_the_link_anew_without_waiting(room: Room) -> None:

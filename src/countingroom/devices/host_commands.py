@@ -16,7 +16,7 @@ from msgspec import Struct
 from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import Cause, Conflict, CountingRoomError, RequestError
+from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, RequestError
 from countingroom.core.messages import Command, EventKind, Reply, decode, encode
 from countingroom.devices.admission import SET, Admitted, Situation, admit
 from countingroom.devices.behaviour import Write
@@ -157,14 +157,35 @@ class Commands:
             before = owner.connections
             owner.reconnect()
             await self._until(lambda _: owner.connections > before, after=None)
-        for write in admitted.writes:
-            reads = owner.reads
-            await owner.write(write)
-            if write.confirm:
-                await self._until(lambda situation, write=write: _confirmed(write, situation), after=reads)
+        await self._send(admitted)
         if spec.done_in:
             await self._until(
                 lambda situation: situation.states[command.channel].state in spec.done_in, after=owner.reads
+            )
+
+    async def _send(self, admitted: Admitted) -> None:
+        """Every write in order. A channel that says no is left at that; the others are not kept waiting by it."""
+        owner = self._owner
+        points = owner.situation().points
+        said_no: dict[str, Cause] = {}
+        for write in admitted.writes:
+            channel = points[write.point].channel
+            if channel in said_no:
+                continue
+            reads = owner.reads
+            try:
+                await owner.write(write)
+            except DeviceError as error:
+                said_no[channel] = error.cause
+                continue
+            if write.confirm:
+                await self._until(lambda situation, write=write: _confirmed(write, situation), after=reads)
+        if said_no:
+            raise DeviceError(
+                f"refused by {', '.join(channel or self._device for channel in said_no)}: "
+                + next(iter(said_no.values())).message,
+                source=f"devices.{self._device}",
+                causes=said_no.values(),
             )
 
     async def _until(self, true: Callable[[Situation], bool], *, after: int | None) -> None:

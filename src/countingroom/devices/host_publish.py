@@ -23,7 +23,7 @@ from countingroom.devices.table import Table
 
 _log = logging.getLogger(__name__)
 
-FLUSH_S = 0.004
+FLUSH_S = 0.002
 """Between two messages of one device. A single change goes at once; a storm of them is gathered for this long."""
 
 RETRY_S = 0.25

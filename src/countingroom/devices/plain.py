@@ -30,10 +30,12 @@ class PlainBehaviour:
         self.channel_chart: Chart | None = CHART if channels else None
         self.inactive: frozenset[str] = frozenset()
         self._settings = settings
+        self._names: dict[str, list[str]] = {}
 
     def observe_channel(self, channel: str, readings: Mapping[str, Reading]) -> Observation:
-        mine = [reading for name, reading in readings.items() if name.startswith(f"{channel}.")]
-        if any(reading.quality <= Quality.UNCERTAIN for reading in mine):
+        if channel not in self._names:
+            self._names[channel] = [name for name in readings if name.startswith(f"{channel}.")]
+        if any(readings[name].quality <= Quality.UNCERTAIN for name in self._names[channel]):
             return Observation(state="CONNECTED")
         return Observation(
             state="DISCONNECTED",
