@@ -107,9 +107,10 @@ class ModbusSimulator:
         if entry is None or not entry.get("type", "int").startswith("float"):
             raise NotFound(f"there is no float register {point}")
         self._spoilt.add(point)
-        self._hide_spoilt()
+        self.hide_spoilt()
 
-    def _hide_spoilt(self) -> None:
+    def hide_spoilt(self) -> None:
+        """What was made no number stays none."""
         for point in self._spoilt:
             self.image.put(point, math.nan)
 
@@ -119,7 +120,7 @@ class ModbusSimulator:
             await self.clock.sleep(_TICK_S)
             now = self.clock.monotonic()
             self.tick(now - before)
-            self._hide_spoilt()
+            self.hide_spoilt()
             before = now
 
 
