@@ -91,6 +91,13 @@ def test_what_was_appended_comes_back_as_it_was(opened: Store) -> None:
     assert opened.position() == Position(sequence=9, stored_ns=99)
 
 
+def test_an_append_that_is_repeated_changes_nothing(opened: Store) -> None:
+    columns = flatten([message("v", [(T0, 1.0, GOOD)])])
+    for _ in range(2):
+        opened.append(columns, Position(sequence=3, stored_ns=33))
+    assert len(opened.samples(("caen.v",), 0, T0 + 1, limit=9)) == 1
+
+
 def test_a_range_holds_its_begin_and_not_its_end(opened: Store) -> None:
     put(opened, "v", [(T0 + k, float(k)) for k in range(5)])
     found = opened.samples(("caen.v",), T0 + 1, T0 + 3, limit=100)

@@ -103,9 +103,7 @@ def _told(store: Store, query: RangeQuery) -> Iterator[thin.Told]:
 
 def _held(store: Store, query: RangeQuery) -> Columns:
     """The sample whose value held when the range began, if there is one."""
-    found = store.last_before((query.point,), query.start_ns - 1)
-    near = found.time_ns >= query.start_ns - GAP_NS
-    return found if near.all() else store.samples((), query.start_ns, query.start_ns + 1, limit=0)
+    return store.last_before((query.point,), query.start_ns - 1, since_ns=query.start_ns - GAP_NS)
 
 
 def _numbers(store: Store, query: RangeQuery) -> Series:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import IntEnum
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,19 @@ class Columns(Struct, frozen=True, kw_only=True):
             device_ns=int(self.device_ns[row]),
             received_ns=int(self.received_ns[row]),
         )
+
+
+def together(parts: Sequence[Columns]) -> Columns:
+    """One after the other."""
+    begins = accumulate((len(part) for part in parts), initial=0)
+    arrays = ("time_ns", "number", "kind", "quality", "device_ns", "received_ns")
+    return Columns(
+        names=[name for part in parts for name in part.names],
+        texts={
+            begin + row: text for part, begin in zip(parts, begins, strict=False) for row, text in part.texts.items()
+        },
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays},
+    )
 
 
 def scalar(kind: int, number: float) -> float | int | bool | None:

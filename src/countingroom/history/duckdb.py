@@ -18,7 +18,7 @@ import numpy as np
 from countingroom.core.errors import LinkError
 from countingroom.history import duckdb_arrow as arrow
 from countingroom.history import duckdb_sql as sql
-from countingroom.history.columns import Columns
+from countingroom.history.columns import Columns, together
 from countingroom.history.description import HistorySection
 from countingroom.history.plan import FIVE_MINUTES_NS, MINUTE_NS, Horizon, Plan, Resolution, kept_from
 from countingroom.history.port import Maintained, Position
@@ -26,7 +26,7 @@ from countingroom.history.reduce import Buckets
 
 _CHUNK = 2_000_000
 """Rows that are put in order together."""
-_SINCE_NS = (130_000_000_000, 3_600_000_000_000, 86_400_000_000_000, 2**62)
+_BACK_NS = (130_000_000_000, 3_600_000_000_000, 86_400_000_000_000, 2**62)
 """How far back the last sample is looked for, by steps."""
 _TABLES = {Resolution.MINUTE: "minute", Resolution.FIVE_MINUTES: "five"}
 
@@ -79,6 +79,8 @@ class DuckStore:
             self._root.close()
 
     def append(self, columns: Columns, position: Position) -> None:
+        if position == self._position:
+            return
         self._settle()
         new = {
             name: len(self._ids) + place for place, name in enumerate(dict.fromkeys(columns.names) - self._ids.keys())
@@ -109,7 +111,7 @@ class DuckStore:
 
     def samples(self, names: tuple[str, ...], start_ns: int, end_ns: int, *, limit: int) -> Columns:
         with self._question() as ask:
-            return self._select(ask, self._where(names, start_ns, end_ns), f"LIMIT {limit}")
+            return self._columns(ask, f"{sql.samples(self._where(names, start_ns, end_ns))} LIMIT {limit}")
 
     def fits(self, name: str, start_ns: int, end_ns: int, most: int) -> bool:
         where = self._where((name,), start_ns, end_ns)
@@ -133,26 +135,19 @@ class DuckStore:
             table = ask.sql(f"{query} ORDER BY time_ns").to_arrow_table()
         return arrow.buckets(table)
 
-    def last_before(self, names: tuple[str, ...], at_ns: int) -> Columns:
-        known = {self._ids[name]: name for name in names if name in self._ids}
-        found: list[tuple[int, int]] = []
+    def last_before(self, names: tuple[str, ...], at_ns: int, *, since_ns: int = 0) -> Columns:
+        missing = {self._ids[name]: name for name in names if name in self._ids}
+        found: list[Columns] = []
         with self._question() as ask:
-            for back in _SINCE_NS:
-                missing = [known[key] for key in known.keys() - {key for key, _ in found}]
-                where = self._where(missing, at_ns - back, at_ns + 1)
-                union = " UNION ALL ".join(
-                    f"SELECT point, time_ns FROM {table} WHERE {where}" for table in ("raw", "text")
-                )
-                found += ask.execute(f"SELECT point, max(time_ns) FROM ({union}) GROUP BY point").fetchall()
-                if len(found) == len(known):
+            for back in _BACK_NS:
+                start = max(since_ns, at_ns - back)
+                where = self._where(missing.values(), start, at_ns + 1)
+                found.append(self._columns(ask, sql.last(where, one=len(missing) == 1)))
+                for name in found[-1].names:
+                    del missing[self._ids[name]]
+                if not missing or start == since_ns:
                     break
-            at = ", ".join(f"({key}, {time})" for key, time in found) or "(NULL, NULL)"
-            return self._select(
-                ask,
-                f"{self._where(list(known.values()), min((t for _, t in found), default=0), at_ns + 1)} "
-                f"AND (point, time_ns) IN ({at})",
-                "QUALIFY row_number() OVER (PARTITION BY point ORDER BY received_ns DESC, quality DESC) = 1",
-            )
+        return together(found)
 
     def maintain(self, now_ns: int) -> Maintained:
         rolled = self._roll(now_ns // MINUTE_NS * MINUTE_NS)
@@ -222,14 +217,9 @@ class DuckStore:
         which = f"= {keys[0]}" if len(keys) == 1 else f"IN ({', '.join(map(str, keys))})"
         return f"point {which} AND time_ns >= {start_ns} AND time_ns < {end_ns}"
 
-    def _select(self, ask: duckdb.DuckDBPyConnection, where: str, rest: str) -> Columns:
-        """Samples, texts and all, in order."""
+    def _columns(self, ask: duckdb.DuckDBPyConnection, query: str) -> Columns:
         names = {key: name for name, key in self._ids.items()}
-        union = f"SELECT *, NULL AS text FROM raw WHERE {where} UNION ALL SELECT * FROM text WHERE {where}"
-        order = "ORDER BY time_ns, point, received_ns, quality"
-        clauses = f"{rest} {order}" if rest.startswith("QUALIFY") else f"{order} {rest}"
-        table = ask.sql(f"SELECT * FROM ({union}) {clauses}").to_arrow_table()
-        return arrow.columns(table, names)
+        return arrow.columns(ask.sql(query).to_arrow_table(), names)
 
     @contextmanager
     def _transaction(self) -> Generator[duckdb.DuckDBPyConnection]:

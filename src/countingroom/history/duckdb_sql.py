@@ -44,6 +44,7 @@ _OF_SAMPLES = """count(*)::BIGINT AS count, count(good)::BIGINT AS good, min(goo
 _OF_SUMMARIES = """sum(count)::BIGINT AS count, sum(good)::BIGINT AS good, min(low) AS low, max(high) AS high,
     sum(total) AS total, arg_max(latest, last_ns) AS latest, max(quality) AS quality, min(first_ns) AS first_ns,
     max(last_ns) AS last_ns"""
+_NAMES = "count, good, low, high, total, latest, quality, first_ns, last_ns"
 
 
 def _begin(bucket_ns: int) -> str:
@@ -56,25 +57,40 @@ def _good(where: str) -> str:
     return f"(SELECT point, time_ns, quality, {good} FROM raw WHERE {where})"
 
 
-def reduce_samples(bucket_ns: int, where: str, *, latest: bool = False) -> str:
-    """Samples by point and bucket."""
-    columns = _OF_SAMPLES.format(latest="arg_max(good, time_ns)" if latest else "NULL::DOUBLE")
-    return f"SELECT point, {_begin(bucket_ns)} AS time_ns, {columns} FROM {_good(where)} GROUP BY ALL"
+def samples(where: str) -> str:
+    """Samples and texts, in order."""
+    return f"SELECT * FROM ({_all(where)}) ORDER BY time_ns, point, received_ns, quality"
 
 
-def merge(bucket_ns: int, source: str) -> str:
-    """Summaries by point and larger bucket."""
-    return f"SELECT point, {_begin(bucket_ns)} AS time_ns, {_OF_SUMMARIES} FROM ({source}) GROUP BY ALL"
+def last(where: str, *, one: bool) -> str:
+    """The latest of them of each point; cheaper where there is one point."""
+    if one:
+        return f"SELECT * FROM ({_all(where)}) ORDER BY time_ns DESC, received_ns DESC, quality DESC LIMIT 1"
+    return f"""
+        WITH asked AS ({_all(where)}),
+        latest AS (SELECT point, max(time_ns) AS time_ns FROM asked GROUP BY point)
+        SELECT asked.* FROM asked JOIN latest USING (point, time_ns)
+        QUALIFY row_number() OVER (PARTITION BY point ORDER BY received_ns DESC, quality DESC) = 1"""
+
+
+def _all(where: str) -> str:
+    return f"SELECT *, NULL AS text FROM raw WHERE {where} UNION ALL SELECT * FROM text WHERE {where}"
+
+
+def reduce_samples(bucket_ns: int, where: str) -> str:
+    """Samples of one point by bucket."""
+    columns = _OF_SAMPLES.format(latest="NULL::DOUBLE")
+    return f"SELECT {_begin(bucket_ns)} AS time_ns, {columns} FROM {_good(where)} GROUP BY ALL"
 
 
 def kept(table: str, base_ns: int, bucket_ns: int, where: str, fresh: str) -> str:
     """Summaries of what is summed up, and of what is due to be (between the limits that `fresh` sets) new sums."""
     due = f"(SELECT minute_ns // {base_ns} * {base_ns} FROM due)"
     again = f"{_begin(base_ns)} IN {due} AND time_ns >= (SELECT raw_ns FROM progress)"
-    return merge(
-        bucket_ns,
-        f"SELECT * FROM {table} WHERE {where} AND NOT ({again}) "
-        f"UNION ALL {reduce_samples(base_ns, f'{where} AND {fresh} AND {again}')}",
+    return (
+        f"SELECT {_begin(bucket_ns)} AS time_ns, {_OF_SUMMARIES} FROM ("
+        f"SELECT time_ns, {_NAMES} FROM {table} WHERE {where} AND NOT ({again}) "
+        f"UNION ALL {reduce_samples(base_ns, f'{where} AND {fresh} AND {again}')}) GROUP BY ALL"
     )
 
 
@@ -88,11 +104,17 @@ def roll(low_ns: int, high_ns: int, raw_ns: int, minute_ns: int) -> list[str]:
         f"time_ns >= {five_low} AND time_ns < {high_ns + FIVE_MINUTES_NS} AND {_begin(FIVE_MINUTES_NS)} IN {fives}"
     )
     statements = [f"DELETE FROM minute_{part} WHERE {near} AND time_ns >= {raw_ns}" for part in ("recent", "settled")]
-    statements.append(f"INSERT INTO minute_recent {reduce_samples(MINUTE_NS, near, latest=True)}")
+    sums = _OF_SAMPLES.format(latest="arg_max(good, time_ns)")
+    statements.append(
+        f"INSERT INTO minute_recent SELECT point, {_begin(MINUTE_NS)}, {sums} FROM {_good(near)} GROUP BY ALL"
+    )
     statements += [
         f"DELETE FROM five_{part} WHERE {near_five} AND time_ns >= {minute_ns}" for part in ("recent", "settled")
     ]
-    statements.append(f"INSERT INTO five_recent {merge(FIVE_MINUTES_NS, f'SELECT * FROM minute WHERE {near_five}')}")
+    statements.append(
+        f"INSERT INTO five_recent SELECT point, {_begin(FIVE_MINUTES_NS)}, {_OF_SUMMARIES} FROM minute "
+        f"WHERE {near_five} GROUP BY ALL"
+    )
     if low_ns < raw_ns:
         statements += drop("raw", raw_ns)
     if low_ns < minute_ns:

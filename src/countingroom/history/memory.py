@@ -48,6 +48,8 @@ class MemoryStore:
 
     def append(self, columns: Columns, position: Position) -> None:
         with self._lock:
+            if position == self._position:
+                return
             for row, name in enumerate(columns.names):
                 sample = _Sample(
                     name=name,
@@ -90,9 +92,9 @@ class MemoryStore:
         chosen = (kept.begin_ns >= start_ns // plan.base * plan.base) & (kept.begin_ns < end_ns)
         return reduce.merge(reduce.select(kept, chosen), plan.bucket_ns)
 
-    def last_before(self, names: tuple[str, ...], at_ns: int) -> Columns:
+    def last_before(self, names: tuple[str, ...], at_ns: int, *, since_ns: int = 0) -> Columns:
         with self._lock:
-            last = [[s for s in self._samples.get(name, ()) if s.time_ns <= at_ns][-1:] for name in names]
+            last = [[s for s in self._samples.get(name, ()) if since_ns <= s.time_ns <= at_ns][-1:] for name in names]
         return _columns([sample for found in last for sample in found])
 
     def maintain(self, now_ns: int) -> Maintained:

@@ -38,7 +38,8 @@ class Store(Protocol):
     def position(self) -> Position: ...
 
     def append(self, columns: Columns, position: Position) -> None:
-        """All of it and the position, or nothing; safe on disk when this returns."""
+        """All of it and the position, or nothing; safe on disk when this returns. Again with the position it is at
+        already: nothing, so that an append whose end is unknown can be repeated."""
         ...
 
     def points(self) -> dict[str, bool]:
@@ -60,8 +61,8 @@ class Store(Protocol):
         the one that holds start_ns to before end_ns. Late samples are in, whether maintained or not."""
         ...
 
-    def last_before(self, names: tuple[str, ...], at_ns: int) -> Columns:
-        """The latest sample at or before that time of each that has one."""
+    def last_before(self, names: tuple[str, ...], at_ns: int, *, since_ns: int = 0) -> Columns:
+        """The latest raw sample, from since_ns to at_ns inclusive, of each that has one."""
         ...
 
     def maintain(self, now_ns: int) -> Maintained:
