@@ -1,0 +1,156 @@
+"""Law: what the bus has acknowledged reaches the store, once: fetch, append with the position, only then acknowledge.
+
+The store's own position is the truth. What comes again is known by it; what a consumer stepped over is read from the
+stream; a stream that began anew is known by its times. A store that cannot write is tried again with growing pauses
+while the stream holds what comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar
+
+import msgspec
+
+from countingroom.bus.port import Bus, Consumer, Stored
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import LinkError
+from countingroom.core.messages import Readings, decode
+from countingroom.history import metrics
+from countingroom.history.columns import Columns, flatten
+from countingroom.history.holes import Hole, Numbering
+from countingroom.history.notes import Notes
+from countingroom.history.port import Position, Store
+
+NAME = "history"
+MOST = 512
+"""Messages of one transaction."""
+_PAUSE_FIRST_S, _PAUSE_MOST_S = 0.5, 30.0
+
+T = TypeVar("T")
+
+
+class Writer:
+    """Carries readings from the bus to the store."""
+
+    def __init__(
+        self, bus: Bus, clock: Clock, store: Store, notes: Notes, threads: Executor, *, flush_s: float
+    ) -> None:
+        self._bus, self._clock, self._store = bus, clock, store
+        self._notes, self._threads, self._flush_s = notes, threads, flush_s
+        self._numbering = Numbering()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        consumer = await self._insist(lambda: self._bus.consumer(subjects.READINGS_STREAM, NAME))
+        while True:
+            fetched = await self._insist(lambda: consumer.fetch(MOST, timeout_s=self._flush_s))
+            if fetched:
+                await self._fill(fetched[0].sequence)
+                await self._keep(fetched)
+                await self._acknowledge(consumer, fetched[-1].sequence)
+
+    async def _fill(self, before: int) -> None:
+        """Read from the stream what the store has not and the consumer will not give."""
+        start = self._store.position().sequence + 1
+        if start >= before:
+            return
+        batch: list[Stored] = []
+        async with self._bus.replay(subjects.READINGS_STREAM, from_sequence=start, follow=False) as stored:
+            async for message in stored:
+                if message.sequence >= before:
+                    break
+                batch.append(message)
+                if len(batch) == MOST:
+                    await self._keep(batch)
+                    batch = []
+        if batch:
+            await self._keep(batch)
+        if (lost := before - 1 - self._store.position().sequence) and start > 1:
+            await self._notes.say(
+                f"{lost} messages left the stream before the history had them", severity=2, data={"messages": lost}
+            )
+
+    async def _keep(self, fetched: Sequence[Stored]) -> None:
+        """Into the store, however long it takes."""
+        new = [stored for stored in fetched if not _has(self._store.position(), stored)]
+        if not new:
+            return
+        columns, holes, unreadable = await self._thread(self._flatten, new)
+        position = Position(sequence=new[-1].sequence, stored_ns=new[-1].stored_ns)
+        await self._insist(lambda: self._thread(self._store.append, columns, position))
+        metrics.POINTS.inc(len(columns))
+        metrics.MESSAGES.inc(len(new))
+        metrics.DELAY.set((self._clock.now_ns() - new[-1].stored_ns) / 1e9)
+        for hole in holes:
+            count = hole.last - hole.first + 1
+            metrics.MISSING.labels(hole.device).inc(count)
+            await self._notes.say(
+                f"{count} messages of {hole.device} never came (numbers {hole.first} to {hole.last})",
+                severity=3,
+                data={"device": hole.device, "first": hole.first, "last": hole.last},
+            )
+        for subject in unreadable:
+            metrics.UNREADABLE.inc()
+            await self._notes.say(f"a message on {subject} is no readings and was passed over", severity=3)
+
+    def _flatten(self, new: Sequence[Stored]) -> tuple[Columns, list[Hole], list[str]]:
+        readings: list[Readings] = []
+        holes: list[Hole] = []
+        unreadable: list[str] = []
+        for stored in new:
+            try:
+                message = decode(stored.data, Readings)
+                columns = (message.values, message.qualities, message.device_ns, message.received_ns)
+                if any(len(column) != len(message.points) for column in columns):
+                    unreadable.append(stored.subject)
+                    continue
+            except msgspec.DecodeError:
+                unreadable.append(stored.subject)
+                continue
+            match self._numbering.take(message):
+                case False:
+                    metrics.REPEATED.inc()
+                    continue
+                case Hole() as hole:
+                    holes.append(hole)
+                case True:
+                    pass
+            readings.append(message)
+        return flatten(readings), holes, unreadable
+
+    async def _acknowledge(self, consumer: Consumer, sequence: int) -> None:
+        try:
+            await consumer.acknowledge(sequence)
+        except LinkError:
+            return  # it comes again, and is known
+
+    async def _insist(self, action: Callable[[], Awaitable[T]]) -> T:
+        """Do it, trying again with growing pauses; told at the first failure and when it works again."""
+        pause = _PAUSE_FIRST_S
+        failing = False
+        while True:
+            try:
+                result = await action()
+            except LinkError as error:
+                metrics.FAILURES.inc()
+                if not failing:
+                    await self._notes.say("the history cannot be written now", severity=2, cause=error.cause)
+                failing = True
+                await self._clock.sleep(pause)
+                pause = min(2 * pause, _PAUSE_MOST_S)
+            else:
+                if failing:
+                    await self._notes.say("the history is written again")
+                return result
+
+    async def _thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+def _has(position: Position, stored: Stored) -> bool:
+    """Whether the store has it. A lower number stored later belongs to a stream that began anew."""
+    return stored.sequence <= position.sequence and stored.stored_ns <= position.stored_ns
