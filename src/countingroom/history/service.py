@@ -1,0 +1,98 @@
+"""Law: the history department is one service: it writes what the bus brings, keeps it tidy, and answers questions."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from countingroom.bus.port import Bus, Handler, Message
+from countingroom.bus.presence import heartbeat
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import LinkError
+from countingroom.core.times import format_time
+from countingroom.history.description import HistorySection
+from countingroom.history.duckdb import DuckStore
+from countingroom.history.notes import Notes
+from countingroom.history.port import Store
+from countingroom.history.questions import Questions
+from countingroom.history.writer import Writer
+
+MAINTAIN_S = 60.0
+_ANSWERING = 2
+"""Questions worked on at once; more wait."""
+
+T = TypeVar("T")
+
+
+class HistoryService:
+    """Keeps the history in a directory. `run` ends only when cancelled, or with LinkError where the file cannot be
+    opened."""
+
+    def __init__(self, bus: Bus, clock: Clock, section: HistorySection, directory: Path) -> None:
+        self._bus, self._clock, self._section = bus, clock, section
+        self._path = directory / "history.duckdb"
+
+    async def run(self) -> None:
+        with (
+            ThreadPoolExecutor(1, "history-writer") as writing,
+            ThreadPoolExecutor(_ANSWERING, "history-answers") as answering,
+        ):
+            store = await _in(writing, lambda: DuckStore(self._path, self._section))
+            try:
+                await self._serve(store, writing, answering)
+            finally:
+                answering.shutdown()
+                await asyncio.shield(_in(writing, store.close))
+
+    async def _serve(self, store: Store, writing: ThreadPoolExecutor, answering: ThreadPoolExecutor) -> None:
+        notes = Notes(self._bus, self._clock)
+        writer = Writer(self._bus, self._clock, store, notes, writing, flush_s=self._section.flush)
+        async with AsyncExitStack() as stack:
+            for name, answer in Questions(store, self._clock).answers.items():
+                handler = _handler(answer, answering)
+                subject = subjects.query("history", name)
+                await stack.enter_async_context(self._bus.respond(subject, handler, concurrency=_ANSWERING))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(writer.run())
+                tasks.create_task(self._maintain(store, notes, writing))
+                tasks.create_task(
+                    heartbeat(self._bus, self._clock, role="history", instance="main", boot=uuid.uuid4().hex)
+                )
+
+    async def _maintain(self, store: Store, notes: Notes, writing: ThreadPoolExecutor) -> None:
+        """Sum up and tidy every minute; told when it begins to fail and when samples had to go early."""
+        failing = full = False
+        while True:
+            await self._clock.sleep(MAINTAIN_S)
+            try:
+                done = await _in(writing, lambda: store.maintain(self._clock.now_ns()))
+            except LinkError as error:
+                if not failing:
+                    await notes.say("the history cannot be tidied now", severity=3, cause=error.cause)
+                failing = True
+                continue
+            failing = False
+            if done.early_ns is not None and not full:
+                await notes.say(
+                    f"the history is at {self._section.max_disk_gb:g} GB: raw samples before "
+                    f"{format_time(done.early_ns)} were removed, their summaries stay",
+                    severity=3,
+                )
+            full = done.early_ns is not None
+
+
+def _handler(answer: Callable[[bytes], bytes], threads: ThreadPoolExecutor) -> Handler:
+    async def handle(message: Message) -> bytes:
+        return await _in(threads, lambda: answer(message.data))
+
+    return handle
+
+
+async def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, work)

@@ -1,0 +1,132 @@
+"""Law: asked over the bus, the history answers or refuses with a Cause, and tidies itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from countingroom.bus import streams
+from countingroom.bus.memory import MemoryBus
+from countingroom.core import subjects
+from countingroom.core.clock import SystemClock
+from countingroom.core.messages import Presence, Readings, decode, encode
+from countingroom.core.series import (
+    ExportAnswer,
+    ExportQuery,
+    LastAnswer,
+    LastQuery,
+    PointsAnswer,
+    PointsQuery,
+    RangeQuery,
+    Refusal,
+    SeriesAnswer,
+)
+from countingroom.history.description import HistorySection
+from countingroom.history.memory import MemoryStore
+from countingroom.history.questions import MOST_BYTES, Questions
+from countingroom.history.service import HistoryService
+
+S = 1_000_000_000
+Answer = SeriesAnswer | LastAnswer | PointsAnswer | ExportAnswer | Refusal
+
+
+def message(number: int, now: int, text: str = "ON") -> Readings:
+    return Readings(
+        device="caen",
+        boot="b",
+        sequence=number,
+        full=False,
+        sent_ns=now,
+        points=["v", "state"],
+        values=[float(number), text],
+        qualities=[0, 0],
+        device_ns=[now, now],
+        received_ns=[now, now],
+    )
+
+
+@pytest.fixture
+async def bus(tmp_path: Path) -> AsyncIterator[MemoryBus]:
+    clock = SystemClock()
+    bus = MemoryBus(clock)
+    await streams.prepare(bus)
+    service = HistoryService(bus.client(), clock, HistorySection(flush=0.02), tmp_path)
+    async with bus.subscribe(subjects.presence("history", "main")) as beats:
+        task = asyncio.create_task(service.run())
+        try:
+            assert decode((await anext(beats)).data, Presence).role == "history"
+            yield bus
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+    await bus.close()
+
+
+async def ask(bus: MemoryBus, what: str, query: Struct) -> Answer:
+    reply = await bus.request(subjects.query("history", what), encode(query), timeout_s=5)
+    return msgspec.msgpack.decode(reply.data, type=Answer)
+
+
+async def known(bus: MemoryBus, name: str) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            answer = await ask(bus, "points", PointsQuery(prefix=name))
+            assert isinstance(answer, PointsAnswer)
+            if answer.points:
+                return
+
+
+async def test_questions_are_answered_over_the_bus(bus: MemoryBus) -> None:
+    now = SystemClock().now_ns()
+    await bus.append(subjects.readings("caen", full=False), encode(message(1, now)))
+    await known(bus, "caen.v")
+    series = await ask(bus, "range", RangeQuery(point="caen.v", start_ns=now - S, end_ns=now + 3600 * S))
+    assert isinstance(series, SeriesAnswer)
+    assert (series.series.time_ns, series.series.mean) == ([now], [1.0])  # what lies ahead is no gap
+    last = await ask(bus, "last", LastQuery(points=("caen.v", "caen.state"), at_ns=now))
+    assert isinstance(last, LastAnswer)
+    assert {name: reading.value for name, reading in last.last.readings.items()} == {"caen.v": 1.0, "caen.state": "ON"}
+    export = await ask(bus, "export", ExportQuery(points=("caen.v",), start_ns=0, end_ns=now + S))
+    assert isinstance(export, ExportAnswer)
+    assert (export.samples.value, export.next_ns) == ([1.0], None)
+
+
+async def test_what_cannot_be_answered_is_refused_with_a_cause(bus: MemoryBus) -> None:
+    refused = await ask(bus, "range", RangeQuery(point="caen.w", start_ns=0, end_ns=S))
+    assert isinstance(refused, Refusal)
+    assert refused.cause.code == "not_found"
+    assert refused.cause.source == "history"
+    nonsense = await bus.request(subjects.query("history", "last"), b"?", timeout_s=5)
+    refusal = msgspec.msgpack.decode(nonsense.data, type=Answer)
+    assert isinstance(refusal, Refusal)
+    assert refusal.cause.code == "wrong_question"
+
+
+def test_an_answer_never_outgrows_a_message() -> None:
+    from countingroom.history.columns import flatten
+    from countingroom.history.port import Position
+
+    store = MemoryStore()
+    store.append(flatten([message(k, k * S, f"{k}:" + "x" * 20_000) for k in range(1, 1001)]), Position(sequence=1))
+    questions = Questions(store, SystemClock())
+    query = RangeQuery(point="caen.state", start_ns=0, end_ns=1001 * S)
+    answer = questions.answers["range"](encode(query))
+    assert len(answer) <= MOST_BYTES
+    assert isinstance(msgspec.msgpack.decode(answer, type=Answer), SeriesAnswer)
+    start: int | None = 0
+    seen = 0
+    while start is not None:
+        page = questions.answers["export"](encode(ExportQuery(points=("caen.state",), start_ns=start, end_ns=1001 * S)))
+        assert len(page) <= MOST_BYTES
+        decoded = msgspec.msgpack.decode(page, type=Answer)
+        assert isinstance(decoded, ExportAnswer)
+        seen += len(decoded.samples.value)
+        start = decoded.next_ns
+    assert seen == 1000
