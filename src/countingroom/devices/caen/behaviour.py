@@ -128,6 +128,8 @@ class CaenBehaviour:
         if command == "clear_alarms":
             return (Write(point=CLEAR_ALARM, value="Yes", confirm=False),)
         event = command.removeprefix("all_")
+        if event not in _SWITCHES:  # the host's own commands write nothing
+            return ()
         column, value = _SWITCHES[event]
         if channel:
             return (Write(point=f"{channel}.{column}", value=value),)
