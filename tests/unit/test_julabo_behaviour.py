@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from countingroom.core.chart_check import Severity, check
 from countingroom.core.errors import OutOfRange
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
@@ -106,3 +107,7 @@ def test_settings_are_applied_to_a_chiller_that_stands_still_only() -> None:
     assert behaviour.may_apply("", readings(running=False)) is None
     for unsafe in (readings(running=True), readings(running=None), {}):
         assert behaviour.may_apply("", unsafe) is not None
+
+
+def test_its_chart_has_nothing_wrong() -> None:
+    assert [finding for finding in check(CHART) if finding.severity is Severity.ERROR] == []

@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from countingroom.core.chart_check import Severity, check
 from countingroom.core.errors import OutOfRange
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
@@ -211,6 +212,13 @@ def test_every_bit_of_a_real_register_file_has_words(shared_data: Path) -> None:
     assert "Error: Emergency button pressed (EB_FS)" in lines
 
 
-def test_a_table_that_is_no_plant_is_refused() -> None:
-    with pytest.raises(ValueError, match="set_start_chiller"):
-        MartaSection.model_validate({"host": "h", "registers": {"status": {"address": 320}}})
+def test_a_table_that_is_no_plant_is_told_what_it_lacks() -> None:
+    table = {"status": {"address": 320}, "set_start_co2": {"address": 305, "type": "bool", "bit": 1}}
+    section = MartaSection.model_validate({"host": "h", "registers": table})
+    told = [message for _, message in section.problems()]
+    assert len(told) == 7 and "set_start_chiller" in told[0] and "input: true" in told[1]
+    assert not list(SECTION.problems())
+
+
+def test_its_chart_has_nothing_wrong() -> None:
+    assert [finding for finding in check(CHART) if finding.severity is Severity.ERROR] == []

@@ -104,16 +104,28 @@ def test_the_device_of_a_section_has_its_points_and_channels() -> None:
     assert [write.point for write in hosted.behaviour.settings()] == ["b.v"]
 
 
-@pytest.mark.parametrize(
-    ("register", "complaint"),
-    [
-        ({"address": 1, "bit": 3}, "bit"),
-        ({"address": 70000}, "65535"),
-        ({"address": 1, "write_low": 3}, "input"),
-        ({"address": 1, "typ": "int"}, "typ"),
-        ({"address": 1, "input": True, "readback": "elsewhere"}, "elsewhere"),
-    ],
-)
-def test_a_table_that_cannot_be_meant_is_refused(register: dict[str, object], complaint: str) -> None:
-    with pytest.raises(ValidationError, match=complaint):
+@pytest.mark.parametrize("register", [{"address": 70000}, {"address": 1, "typ": "int"}, {"address": 1, "bit": 16}])
+def test_a_register_that_cannot_be_is_refused(register: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
         ModbusSection.model_validate({"host": "h", "registers": {"x": register}})
+
+
+def test_everything_a_table_cannot_mean_is_told_with_its_place() -> None:
+    section = ModbusSection.model_validate(
+        {
+            "host": "h",
+            "registers": {
+                "a": {"address": 1, "bit": 3},
+                "b": {"address": 2, "write_low": 3},
+                "c": {"address": 3, "input": True, "write_low": 0, "write_high": 9, "readback": "elsewhere"},
+                "d": {"address": 4, "input": True, "write_low": 0},
+            },
+            "settings": {"a": 1, "c": 2},
+        }
+    )
+    assert [path for path, _ in section.problems()] == [
+        ("registers", "c", "readback"),
+        ("settings", "a"),
+        ("registers", "d"),
+    ]
+    assert [path for name in "abc" for path, _ in section.registers[name].problems()] == [("bit",), ("write_low",)]

@@ -18,6 +18,7 @@ from countingroom.core.errors import ConfigurationError
 from countingroom.devices.caen.description import CaenSection
 from countingroom.devices.epics.description import EpicsSection
 from countingroom.devices.julabo.description import JulaboSection
+from countingroom.devices.marta.description import MartaSection
 from countingroom.devices.modbus.description import ModbusSection
 from countingroom.devices.mqtt.description import MqttSensorsSection
 from countingroom.devices.section import DeviceSection
@@ -28,6 +29,7 @@ OURS: tuple[type[DeviceSection], ...] = (
     CaenSection,
     EpicsSection,
     JulaboSection,
+    MartaSection,
     ModbusSection,
     MqttSensorsSection,
 )

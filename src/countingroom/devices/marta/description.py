@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
-
-from pydantic import model_validator
+from collections.abc import Iterable
+from typing import Literal
 
 from countingroom.devices.marta.table import REGISTERS, TEXTS
-from countingroom.devices.modbus.description import ModbusTable, Register, ValueName
+from countingroom.devices.modbus.description import ModbusTable, Problem, Register, ValueName
 
 NEEDED = (
     "status",
@@ -31,11 +30,11 @@ class MartaSection(ModbusTable):
     alarm_codes: dict[str, str] = TEXTS
     """Alarm bit -> what to tell a person; a missing one, or `?`, is told from the bit's name."""
 
-    @model_validator(mode="after")
-    def _is_a_plant(self) -> Self:
+    def problems(self) -> Iterable[Problem]:
+        """A plant has what its states and commands are made of."""
+        yield from super().problems()
         for name in NEEDED:
             if name not in self.registers:
-                raise ValueError(f"registers: a MARTA plant has {name}, which is missing")
-            if name.startswith("set_") and not self.registers[name].input:
-                raise ValueError(f"registers.{name}: must have `input: true`")
-        return self
+                yield ("registers",), f"a MARTA plant has {name}, which is missing"
+            elif name.startswith("set_") and not self.registers[name].input:
+                yield ("registers", name), "it is written by commands: `input: true` is missing"

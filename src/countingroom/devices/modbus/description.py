@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from countingroom.core.description import Seconds, Section
 from countingroom.devices.section import DeviceSection
+
+Problem = tuple[tuple[str | int, ...], str]
+"""Where within the section, and what is wrong there."""
 
 Plain = float | int | str | bool
 Kind = Literal["bool", "int", "int16", "uint16", "int32", "uint32", "float32", "float64"]
@@ -49,13 +53,14 @@ class Register(Section):
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     confirm: Seconds = 5.0
 
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
+    def problems(self) -> Iterable[Problem]:
+        """What does not go together."""
         if self.bit is not None and self.type != "bool":
-            raise ValueError(f"`bit` is for `type: bool`; this is {self.type}")
-        if not self.input and (self.write_low is not None or self.write_high is not None or self.readback):
-            raise ValueError("write_low, write_high and readback are for values with `input: true`")
-        return self
+            yield ("bit",), f"a bit is for `type: bool`; this is {self.type}"
+        if not self.input:
+            for key in ("write_low", "write_high", "readback"):
+                if getattr(self, key) not in (None, ""):
+                    yield (key,), f"{key} is for values with `input: true`"
 
 
 class ModbusTable(DeviceSection):
@@ -75,18 +80,26 @@ class ModbusTable(DeviceSection):
     settings: dict[str, Plain] = {}
     """Value name -> what to write at the connection, with `apply_on_connect`."""
 
-    @model_validator(mode="after")
-    def _names_exist(self) -> Self:
+    def problems(self) -> Iterable[Problem]:
+        """Names that are of no use."""
         for name, register in self.registers.items():
             if register.readback and register.readback not in self.registers:
-                raise ValueError(f"registers.{name}.readback: there is no {register.readback}")
+                yield ("registers", name, "readback"), f"there is no register {register.readback}"
         for name in self.settings:
             if name not in self.registers or not self.registers[name].input:
-                raise ValueError(f"settings.{name}: there is no such register with `input: true`")
-        return self
+                yield ("settings", name), "there is no such register with `input: true`"
 
 
 class ModbusSection(ModbusTable):
     """Any Modbus TCP device."""
 
     driver: Literal["modbus"] = "modbus"
+
+    def problems(self) -> Iterable[Problem]:
+        """A number that may be written says within which limits."""
+        yield from super().problems()
+        for name, register in self.registers.items():
+            if register.input and register.type != "bool" and not register.choices:
+                for key in ("write_low", "write_high"):
+                    if getattr(register, key) is None:
+                        yield ("registers", name), f"a number with `input: true` says its limits: {key} is missing"
