@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from countingroom.core.errors import Cause, ConfigurationError, CountingRoomError, RequestError
+from countingroom.core.messages import CommandSpec
 from countingroom.core.values import Scalar
 from countingroom.simulators.port import Simulator
 
@@ -36,20 +37,31 @@ def _in_module(module: str, name: str) -> Factory:
     """A simulator of this package, imported only when one is wanted."""
 
     def create(parameters: Mapping[str, Any]) -> Simulator:
-        return getattr(import_module(f"countingroom.simulators.{module}"), name)(parameters)
+        return _class(module, name)(parameters)
 
     return create
 
 
-KINDS: dict[str, Factory] = {
-    "caen": _in_module("caen", "CaenSimulator"),
-    "epics": _in_module("epics", "EpicsSimulator"),
-    "julabo": _in_module("julabo", "JulaboSimulator"),
-    "marta": _in_module("marta", "MartaSimulator"),
-    "modbus": _in_module("modbus", "ModbusSimulator"),
-    "sensors": _in_module("sensors", "SensorSimulator"),
+def _class(module: str, name: str) -> Any:
+    return getattr(import_module(f"countingroom.simulators.{module}"), name)
+
+
+_PLACES = {
+    "caen": ("caen", "CaenSimulator"),
+    "epics": ("epics", "EpicsSimulator"),
+    "julabo": ("julabo", "JulaboSimulator"),
+    "marta": ("marta", "MartaSimulator"),
+    "modbus": ("modbus", "ModbusSimulator"),
+    "sensors": ("sensors", "SensorSimulator"),
 }
+
+KINDS: dict[str, Factory] = {kind: _in_module(*place) for kind, place in _PLACES.items()}
 """Kind -> what makes one from its parameters."""
+
+
+def faults(kind: str) -> tuple[CommandSpec, ...]:
+    """What can be made to go wrong with a kind, without making one."""
+    return _class(*_PLACES[kind]).faults
 
 
 class _Fault(msgspec.Struct, frozen=True, kw_only=True):
