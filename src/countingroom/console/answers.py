@@ -1,0 +1,112 @@
+"""Law: every answer is core's own words as JSON, and every refusal is a Cause under a status that fits its code."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from countingroom.core.errors import Cause, CountingRoomError, LinkError, NotFound, RequestError
+
+_STATUS = {
+    "not_found": 404,
+    "denied": 403,
+    "out_of_range": 422,
+    "wrong_type": 422,
+    "read_only": 422,
+    "invalid": 422,
+    "wrong_time": 422,
+    "timeout": 504,
+    "unreachable": 503,
+}
+
+
+def as_json(content: object, status: int = 200) -> Response:
+    """Structs, dicts and lists as a JSON answer."""
+    return Response(msgspec.json.encode(content), status_code=status, media_type="application/json")
+
+
+def refusal(cause: Cause, status: int | None = None) -> Response:
+    """`{"cause": …}`; 409 where the code has no status of its own."""
+    return as_json({"cause": cause}, status or _STATUS.get(cause.code, 409))
+
+
+def example(content: object, description: str = "") -> dict[str, Any]:
+    """An answer's entry in the OpenAPI description."""
+    return {"description": description or "As shown.", "content": {"application/json": {"example": content}}}
+
+
+REFUSED = example(
+    {
+        "cause": {
+            "code": "not_allowed",
+            "message": "hv_on is not allowed in LV_OFF; allowed: lv_on",
+            "source": "devices.caen.0",
+            "since_ns": None,
+            "evidence": {"state": "LV_OFF", "event": "hv_on", "allowed": "lv_on"},
+            "suggestion": "",
+            "causes": [],
+        }
+    },
+    "Refused: the cause says why and what to do.",
+)
+
+
+def install(app: FastAPI) -> None:
+    """Turn every error of the application into a Cause; pages get the console's own error page instead."""
+    # Registered by type; FastAPI calls the most specific.
+    app.add_exception_handler(CountingRoomError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _known(request: Request, error: Exception) -> Response:
+    if not isinstance(error, CountingRoomError):
+        raise error
+    return _told(request, error.cause, status_of(error))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    causes = tuple(
+        Cause(code="invalid", message=f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}")
+        for one in error.errors()
+    )
+    message = causes[0].message if len(causes) == 1 else f"{len(causes)} things are wrong with the request"
+    return _told(request, Cause(code="invalid", message=message, source="console", causes=causes), 422)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    code = re.sub(r"\W+", "_", HTTPStatus(error.status_code).phrase.lower())
+    message = f"there is no {request.url.path}" if error.status_code == 404 else str(error.detail)
+    return _told(request, Cause(code=code, message=message, source="console"), error.status_code)
+
+
+def _told(request: Request, cause: Cause, status: int) -> Response:
+    wants_page = not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+    pages = getattr(request.app.state, "pages", None)
+    if wants_page and pages is not None:
+        page: Response = pages.error(request, cause, status)
+        return page
+    return refusal(cause, status)
+
+
+def status_of(error: CountingRoomError) -> int:
+    """The HTTP status of an error we raise ourselves."""
+    match error:
+        case NotFound():
+            return 404
+        case LinkError():
+            return _STATUS.get(error.cause.code, 503)
+        case RequestError():
+            return _STATUS.get(error.cause.code, 409)
+        case _:
+            return _STATUS.get(error.cause.code, 502)

@@ -1,0 +1,11 @@
+"""Law: the public API is the only way to act and to ask; the pages use it like anybody else."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from countingroom.console.api import commands, devices, events, history, live, simulators
+
+router = APIRouter(prefix="/api/v1")
+for part in (devices, commands, simulators, history, events, live):
+    router.include_router(part.router)

@@ -1,0 +1,100 @@
+"""Law: the API sends commands on, in the name of who asks, and tells what their owner said."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import uuid4
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, StrictStr
+
+from countingroom.console.answers import REFUSED, as_json, example, refusal
+from countingroom.console.api.devices import Here, catalogue
+from countingroom.console.commands import not_in_time, send, send_and_wait
+from countingroom.core.errors import Cause
+from countingroom.core.messages import Command, Reply
+
+router = APIRouter(tags=["commands"])
+
+Argument = StrictBool | StrictInt | FiniteFloat | StrictStr | None
+
+
+class Order(BaseModel):
+    """The body of a command."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        use_attribute_docstrings=True,
+        json_schema_extra={"example": {"arguments": {"point": "0.hv_setV", "value": 120.0}, "wait_s": 10}},
+    )
+
+    channel: Annotated[str, Field(max_length=100)] = ""
+    """For a command of a channel."""
+    arguments: dict[str, Argument] = {}
+    """As the command declares them; `set` takes `point` and `value`."""
+    seen_state: str | None = None
+    """The state the person saw; refused when it is no longer so."""
+    issued_ns: Annotated[int, Field(ge=0)] | None = None
+    """When the person decided, on the server's clock; refused when older than 2 s and `seen_state` is given."""
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Not to be begun later than this."""
+    wait_s: Annotated[float, Field(ge=0, le=600)] = 0.0
+    """Wait that long for the outcome; 0: answer as soon as it is accepted."""
+    id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """Yours, if you may have to send it again: the same id acts once."""
+
+
+def build(action: str, order: Order, request: Request, now_ns: int) -> Command:
+    """The command as the bus knows it."""
+    who = request.client.host if request.client else ""
+    return Command(
+        id=order.id or uuid4().hex,
+        action=action,
+        channel=order.channel,
+        arguments=dict(order.arguments),
+        issued_ns=now_ns if order.issued_ns is None else order.issued_ns,
+        deadline_ns=now_ns + round(order.deadline_s * 1e9),
+        seen_state=order.seen_state,
+        origin=f"{'console' if 'origin' in request.headers else 'api'} {who}".strip(),
+    )
+
+
+def refused_by(reply: Reply, target: str) -> Response:
+    """The owner's refusal as an answer."""
+    cause = reply.cause or Cause(code="refused", message=f"{target} refused and gave no reason", source=target)
+    return refusal(cause)
+
+
+@router.post(
+    "/devices/{device}/commands/{command}",
+    summary="Command a device",
+    responses={
+        200: example(
+            {"id": "6f1c", "outcome": {"kind": "done", "message": "0.hv_setV is 120.0 V", "command_id": "6f1c"}},
+            "With wait_s: what came of it, `done` or `failed`, by readback.",
+        ),
+        202: example({"id": "6f1c", "accepted": True}, "Accepted; the outcome is an event with this command_id."),
+        404: REFUSED,
+        409: REFUSED,
+        422: REFUSED,
+        503: REFUSED,
+        504: REFUSED,
+    },
+    status_code=202,
+)
+async def command_device(
+    device: str, command: str, here: Here, request: Request, order: Order | None = None
+) -> Response:
+    """A command of the device's catalogue, or `set`. 503: it was not sent. 504: unknown, ask for the state."""
+    catalogue(here.latest, device)
+    asked = order or Order()
+    told = build(command, asked, request, here.clock.now_ns())
+    if not asked.wait_s:
+        reply = await send(here.bus, "devices", device, told)
+        return as_json({"id": told.id, "accepted": True}, 202) if reply.accepted else refused_by(reply, device)
+    reply, outcome = await send_and_wait(here.bus, "devices", device, told, asked.wait_s)
+    if not reply.accepted:
+        return refused_by(reply, device)
+    if outcome is None:
+        return refusal(not_in_time(told, device, asked.wait_s), 504)
+    return as_json({"id": told.id, "outcome": outcome})

@@ -1,0 +1,145 @@
+"""Law: what a device is and how it stands is read from the present, never asked of the device."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from countingroom.bus.latest import Latest
+from countingroom.console.answers import REFUSED, as_json, example
+from countingroom.console.room import Room, room
+from countingroom.core import subjects
+from countingroom.core.errors import NotFound
+from countingroom.core.messages import Catalogue, DeviceState
+
+router = APIRouter(tags=["devices"])
+Here = Annotated[Room, Depends(room)]
+
+
+def catalogue(latest: Latest, device: str) -> Catalogue:
+    """What the device is; NotFound, naming those there are."""
+    found = latest.catalogues.get(device)
+    if found is None:
+        there = ", ".join(sorted(latest.catalogues)) or "none yet"
+        raise NotFound(f"there is no device {device!r}", source="console", suggestion=f"devices: {there}")
+    return found
+
+
+def states(latest: Latest, of: Catalogue) -> tuple[DeviceState | None, dict[str, DeviceState]]:
+    """Its own state and those of its channels, as far as they were ever published."""
+    channels = {
+        channel: state
+        for channel in of.channels
+        if (state := latest.states.get(subjects.channel_key(of.device, channel))) is not None
+    }
+    return latest.states.get(subjects.device_key(of.device)), channels
+
+
+@router.get(
+    "/devices",
+    summary="Every device, with its state and what is abnormal",
+    responses={
+        200: example(
+            {
+                "devices": [
+                    {
+                        "device": "chiller",
+                        "title": "Chiller",
+                        "driver": "julabo",
+                        "group": "Cooling",
+                        "location": "socket://10.0.0.7:8000",
+                        "simulated": False,
+                        "state": {"device": "chiller", "state": "ON", "common": "on", "link": "connected"},
+                        "channels": {},
+                        "abnormal": {"1": 0, "2": 0, "3": 1},
+                        "stale": 0,
+                        "alive": True,
+                    }
+                ]
+            }
+        )
+    },
+)
+async def list_devices(here: Here) -> Response:
+    """`abnormal` counts alarms by priority, `stale` the points nobody knows any more."""
+    return as_json({"devices": [_row(here, one) for one in here.latest.catalogues.values()]})
+
+
+def _row(here: Room, of: Catalogue) -> dict[str, object]:
+    own, channels = states(here.latest, of)
+    summary = here.board.summary(of.device)
+    return {
+        "device": of.device,
+        "title": of.title,
+        "driver": of.driver,
+        "group": of.group,
+        "location": of.location,
+        "simulated": of.simulated,
+        "state": own,
+        "channels": {channel: state.state for channel, state in channels.items()},
+        "abnormal": {str(level): count for level, count in enumerate(summary.priorities, 1)},
+        "stale": summary.no_link,
+        "alive": here.board.living().get(of.device, False),
+    }
+
+
+@router.get(
+    "/devices/{device}",
+    summary="One device: what it is and everything it says",
+    responses={
+        200: example(
+            {
+                "catalogue": {"device": "chiller", "title": "Chiller", "points": [], "commands": []},
+                "state": {"device": "chiller", "state": "ON", "common": "on", "link": "connected"},
+                "channels": {},
+                "readings": {"internal_temp": [-12.48, 0, 1790000000000000000, 1790000000000000000]},
+                "alive": True,
+            },
+            "A reading is value, quality (0 good, 1 uncertain, 2 stale, 3 bad), device time and time of arrival in ns.",
+        ),
+        404: REFUSED,
+    },
+)
+async def get_device(device: str, here: Here) -> Response:
+    """The whole catalogue with points, limits, commands and charts, and the present readings and states."""
+    of = catalogue(here.latest, device)
+    own, channels = states(here.latest, of)
+    readings = here.latest.readings.get(device, {})
+    return as_json(
+        {
+            "catalogue": of,
+            "state": own,
+            "channels": channels,
+            "readings": {
+                name: (one.value, one.quality, one.device_ns, one.received_ns) for name, one in readings.items()
+            },
+            "alive": here.board.living().get(device, False),
+        }
+    )
+
+
+@router.get(
+    "/devices/{device}/points/{point}",
+    summary="One point and its reading",
+    responses={
+        200: example(
+            {
+                "point": {"name": "internal_temp", "unit": "degC", "precision": 2},
+                "reading": {"value": -12.48, "quality": 0, "device_ns": 1790000000000000000, "received_ns": 0},
+            }
+        ),
+        404: REFUSED,
+    },
+)
+async def get_point(device: str, point: str, here: Here) -> Response:
+    """`reading` is null for a point that was never heard of."""
+    of = catalogue(here.latest, device)
+    found = next((one for one in of.points if one.name == point), None)
+    if found is None:
+        raise NotFound(
+            f"{device} has no point {point!r}",
+            source="console",
+            suggestion=f"ask /api/v1/devices/{device} for its {len(of.points)} points",
+        )
+    return as_json({"point": found, "reading": here.latest.readings.get(device, {}).get(point)})

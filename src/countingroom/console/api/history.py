@@ -1,0 +1,133 @@
+"""Law: the past is asked of the history over the bus; the console keeps none of it."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+
+from countingroom.bus.port import Bus
+from countingroom.console.answers import REFUSED, as_json, example
+from countingroom.console.api.devices import Here
+from countingroom.core import subjects
+from countingroom.core.errors import LinkError, RequestError
+from countingroom.core.messages import encode
+from countingroom.core.series import RangeQuery, Refusal, Series, SeriesAnswer
+from countingroom.core.times import format_time, parse_time
+from countingroom.core.values import Quality
+
+router = APIRouter(tags=["history"])
+_decoder: msgspec.msgpack.Decoder[SeriesAnswer | Refusal] = msgspec.msgpack.Decoder(SeriesAnswer | Refusal)
+_ANSWER_S = 20.0
+_POINTS = 16
+"""Most points of one question."""
+
+
+class Format(StrEnum):
+    """How the answer is written."""
+
+    JSON = "json"
+    CSV = "csv"
+
+
+async def ask(bus: Bus, question: RangeQuery) -> Series:
+    """The history's answer; RequestError where it refuses, LinkError where it does not answer."""
+    try:
+        message = await bus.request(subjects.query("history", "range"), encode(question), timeout_s=_ANSWER_S)
+    except LinkError as error:
+        nobody = error.cause.code == "no_responders"
+        raise LinkError(
+            "the history is not running" if nobody else f"the history gave no answer about {question.point}",
+            code="unreachable" if nobody else "timeout",
+            source="history",
+            suggestion="start it: countingroom serve … history" if nobody else "ask for a shorter range",
+            causes=(error.cause,),
+        ) from error
+    answer = _decoder.decode(message.data)
+    if isinstance(answer, Refusal):
+        cause = answer.cause
+        raise RequestError(
+            cause.message,
+            code=cause.code,
+            source=cause.source,
+            suggestion=cause.suggestion,
+            evidence=cause.evidence,
+            causes=cause.causes,
+        )
+    return answer.series
+
+
+@router.get(
+    "/history",
+    summary="The past of one point or several",
+    responses={
+        200: example(
+            {
+                "point": "chiller.internal_temp",
+                "resolution": "raw/4s",
+                "bucket_ns": 4000000000,
+                "time_ns": [1790000000000000000],
+                "mean": [-12.48],
+                "low": [-12.51],
+                "high": [-12.44],
+                "quality": [0],
+                "count": [8],
+                "text": None,
+            },
+            'One point: its series. Several (`point` repeated): `{"series": […]}`. A row of quality 3 without values '
+            "ends a stretch after which nothing was recorded.",
+        ),
+        422: REFUSED,
+        503: REFUSED,
+    },
+)
+async def get_history(
+    here: Here,
+    point: Annotated[list[str], Query(min_length=1, max_length=_POINTS, description="`<device>.<point>`; repeat it")],
+    begin: Annotated[str, Query(alias="from", description="ISO 8601, ns, or relative: `-1h`")] = "-1h",
+    end: Annotated[str, Query(alias="to")] = "now",
+    max_points: Annotated[int, Query(ge=2, le=100_000)] = 2000,
+    format: Annotated[Format, Query()] = Format.JSON,
+) -> Response:
+    """Reduced to at most `max_points` rows of minimum, mean and maximum, so that no peak is lost."""
+    now_ns = here.clock.now_ns()
+    start_ns, end_ns = parse_time(begin, now_ns=now_ns), parse_time(end, now_ns=now_ns)
+    if start_ns >= end_ns:
+        raise RequestError("`from` must be before `to`", source="console", code="invalid")
+    questions = [RangeQuery(point=one, start_ns=start_ns, end_ns=end_ns, max_points=max_points) for one in point]
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(ask(here.bus, question)) for question in questions]
+    except* (LinkError, RequestError) as errors:
+        raise errors.exceptions[0] from None
+    series = [task.result() for task in asked]
+    if format is Format.CSV:
+        name = "history.csv" if len(point) > 1 else f"{point[0]}.csv"
+        safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
+        headers = {"Content-Disposition": f'attachment; filename="{safe}"'}
+        return Response(as_csv(series), media_type="text/csv; charset=utf-8", headers=headers)
+    return as_json(series[0] if len(series) == 1 else {"series": series})
+
+
+def as_csv(series: Iterable[Series]) -> str:
+    """One row a sample or bucket, with its point; empty cells where there is no value."""
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator="\n").writerow
+    write(("point", "time", "mean", "low", "high", "quality", "count", "text"))
+    for one in series:
+        texts = one.text or [None] * len(one.time_ns)
+        columns = zip(one.time_ns, one.mean, one.low, one.high, one.quality, one.count, texts, strict=True)
+        for time_ns, mean, low, high, quality, count, text in columns:
+            write((one.point, format_time(time_ns), mean, low, high, Quality(quality).name, count, harmless(text)))
+    return out.getvalue()
+
+
+def harmless(text: str | None) -> str | None:
+    """A device's text that a spreadsheet cannot take for a formula."""
+    return f"'{text}" if text and text[0] in "=+-@\t\r" else text

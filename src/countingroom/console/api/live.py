@@ -1,0 +1,70 @@
+"""Law: a websocket says what it wants to see, gets a snapshot, then numbered deltas; it can never command.
+
+Close codes: 1003 not a watch message, 1008 refused by the guard, 1013 too many viewers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from countingroom.console.hub import Hub, Viewer
+from countingroom.console.room import Room, room
+from countingroom.console.watch import parse
+from countingroom.core.clock import within
+from countingroom.core.errors import RequestError
+
+router = APIRouter()
+_FIRST_S = 5.0
+_MOST_CHARACTERS = 100_000
+
+
+@router.websocket("/live")
+async def live(websocket: WebSocket, here: Annotated[Room, Depends(room)]) -> None:
+    """One viewer, until it goes."""
+    await websocket.accept()
+    try:
+        async with within(here.clock, _FIRST_S):
+            watch, resume = parse(await _receive(websocket))
+        with here.hub.viewer(watch, resume) as viewer:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(_send(websocket, here.hub, viewer))
+                try:
+                    await _listen(websocket, viewer)
+                finally:
+                    sending.cancel()
+    except* WebSocketDisconnect:
+        pass
+    except* TimeoutError:
+        await websocket.close(1003, "say first what to watch")
+    except* RequestError as errors:
+        await websocket.close(*_why(errors))
+
+
+async def _receive(websocket: WebSocket) -> str:
+    text = await websocket.receive_text()
+    if len(text) > _MOST_CHARACTERS:
+        raise RequestError("the message is too long", source="console", code="invalid")
+    return text
+
+
+async def _listen(websocket: WebSocket, viewer: Viewer) -> None:
+    """A later message changes the wish, and a snapshot answers it."""
+    while True:
+        viewer.watch, _ = parse(await _receive(websocket))
+        viewer.restart()
+
+
+async def _send(websocket: WebSocket, hub: Hub, viewer: Viewer) -> None:
+    while True:
+        await websocket.send_text(await hub.next(viewer))
+
+
+def _why(errors: ExceptionGroup[RequestError]) -> tuple[int, str]:
+    first = errors.exceptions[0]
+    if isinstance(first, ExceptionGroup):
+        return _why(first)
+    return (1013 if first.cause.code == "too_many" else 1003), first.cause.message[:120]

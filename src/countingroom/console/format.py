@@ -1,0 +1,92 @@
+"""Law: a value is written the way its instrument means it, and never as NaN. Pure; static/js/format.js is its twin."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from countingroom.core.points import Point
+from countingroom.core.values import Scalar
+
+NOTHING = "–"
+_UNITS = {"uA": "µA", "uV": "µV", "uW": "µW", "us": "µs", "um": "µm", "degC": "°C", "percent": "%", "delta_degC": "K"}
+
+
+def unit(text: str) -> str:
+    """A unit as people write it."""
+    return _UNITS.get(text, text)
+
+
+def value(point: Point, given: Scalar) -> str:
+    """A reading's value without its unit."""
+    if given is None:
+        return NOTHING
+    if point.codes and (meaning := point.codes.get(_key(given))):
+        return meaning
+    if isinstance(given, bool):
+        return "on" if given else "off"
+    if isinstance(given, str):
+        return given
+    if isinstance(given, int):
+        return str(given)
+    if abs(given) >= 1e7:
+        return f"{given:.4g}"
+    text = f"{given:.{point.precision}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def _key(given: Scalar) -> str:
+    if isinstance(given, bool):
+        return "true" if given else "false"
+    if isinstance(given, float) and given.is_integer():
+        return str(int(given))
+    return str(given)
+
+
+def limits(point: Point) -> str:
+    """The limits that are told as a range: `warning 10 to 40, alarm ≤ 45`."""
+    told = point.limits
+    parts = [
+        f"{word} {_range(point, low, high)}"
+        for word, low, high in (
+            ("warning", told.warning_low, told.warning_high),
+            ("alarm", told.alarm_low, told.alarm_high),
+        )
+        if low is not None or high is not None
+    ]
+    return " · ".join(parts)
+
+
+def allowed(point: Point) -> str:
+    """What may be written: `0.0 to 800.0`; empty where nothing is said."""
+    if point.choices:
+        return ", ".join(value(point, choice) for choice in point.choices)
+    if point.write_low is None and point.write_high is None:
+        return ""
+    return _range(point, point.write_low, point.write_high)
+
+
+def _range(point: Point, low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"≤ {value(point, high)}"
+    if high is None:
+        return f"≥ {value(point, low)}"
+    return f"{value(point, low)} to {value(point, high)}"
+
+
+def clock(time_ns: int) -> str:
+    """UTC, to the second: `13:52:07`."""
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%H:%M:%S")
+
+
+def moment(time_ns: int) -> str:
+    """UTC with its date."""
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def age(seconds: float) -> str:
+    """How old: `0.2`, `49.4`, `12 min`, `3 h`."""
+    if seconds < 100:
+        return f"{max(0.0, seconds):.1f}"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} d"

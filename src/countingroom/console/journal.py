@@ -1,0 +1,144 @@
+"""Law: events are read from their stream, never kept elsewhere; the newest few stay in memory for the pages.
+
+The stream has no way to be read backwards, so a page is found by reading forward from ever earlier places, within a
+bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+
+import msgspec
+
+from countingroom.bus.port import Bus, Stored
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import LinkError, RequestError
+from countingroom.core.messages import Event, decode
+
+_log = logging.getLogger(__name__)
+_MOST_READ = 100_000
+"""Events looked through for one page."""
+
+Numbered = tuple[int, Event]
+"""Its place in the stream, and the event."""
+
+
+def read(stored: Stored) -> Numbered | None:
+    """The event; None for what is no event (the stream may hold what a newer version wrote)."""
+    try:
+        return stored.sequence, decode(stored.data, Event)
+    except msgspec.DecodeError:
+        return None
+
+
+def shown(numbered: Numbered) -> dict[str, object]:
+    """An event as API and pages give it: with its place in the stream."""
+    sequence, event = numbered
+    return {"sequence": sequence, **msgspec.to_builtins(event)}
+
+
+class Journal:
+    """The events stream as the pages want it: newest first."""
+
+    def __init__(self, bus: Bus, clock: Clock, *, keep: int = 2000) -> None:
+        self._bus, self._clock = bus, clock
+        self._recent: deque[Numbered] = deque(maxlen=keep)
+        self._keep = keep
+        self._new: deque[Numbered] = deque(maxlen=keep)
+        self._ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow the stream until cancelled; begins again where it stood when the link fails."""
+        while True:
+            try:
+                await self._follow()
+            except LinkError as error:
+                _log.info("events are not followed: %s", error)
+            await self._clock.sleep(1.0)
+
+    async def _follow(self) -> None:
+        last = self._recent[-1][0] if self._recent else await self._last_sequence() - self._keep
+        async with self._bus.replay(subjects.EVENTS_STREAM, from_sequence=max(1, last + 1)) as stream:
+            self._ready.set()
+            async for stored in stream:
+                if numbered := read(stored):
+                    self._recent.append(numbered)
+                    self._new.append(numbered)
+
+    async def _last_sequence(self) -> int:
+        """The highest sequence there is: that of the newest of all subjects."""
+        last = 0
+        async with self._bus.replay(subjects.EVENTS_STREAM, last_per_subject=True, follow=False) as stream:
+            async for stored in stream:
+                last = max(last, stored.sequence)
+        return last
+
+    async def ready(self) -> None:
+        """Returns once the stream is followed."""
+        await self._ready.wait()
+
+    def take_new(self) -> list[Numbered]:
+        """The events that came since the last call, in order. For the hub alone."""
+        new = list(self._new)
+        self._new.clear()
+        return new
+
+    def recent(self, limit: int, *, source: str = "") -> list[Numbered]:
+        """The newest in memory, newest first."""
+        return list(islice(_matching(reversed(self._recent), source, ""), limit))
+
+    async def page(
+        self, *, source: str, kind: str, limit: int, before: int | None
+    ) -> tuple[list[Numbered], int | None]:
+        """Up to `limit` events older than the sequence `before`, newest first; and where to go on, None at the
+        beginning. A rare kind may give fewer than there are: go on from there."""
+        oldest = self._recent[0][0] if self._recent else 1
+        end = before if before is not None else (self._recent[-1][0] + 1 if self._recent else 1)
+        found: list[Numbered] = []
+        if end > oldest:
+            inside = (one for one in reversed(self._recent) if one[0] < end)
+            found = list(islice(_matching(inside, source, kind), limit))
+            end = oldest
+        span, bound = 2 * self._keep, max(1, end - _MOST_READ)
+        while len(found) < limit and end > bound:
+            begin = max(bound, end - span)
+            older = await self._between(begin, end, source)
+            found += islice(_matching(reversed(older), source, kind), limit - len(found))
+            end, span = begin, 4 * span
+        if len(found) >= limit:
+            end = found[-1][0]
+        return found, end if end > 1 else None
+
+    async def _between(self, begin: int, end: int, source: str) -> list[Numbered]:
+        wanted = f"events.*.{subjects.token(source)}" if source else "events.>"
+        older: list[Numbered] = []
+        try:
+            async with (
+                asyncio.timeout(5.0),
+                self._bus.replay(subjects.EVENTS_STREAM, subjects=wanted, from_sequence=begin, follow=False) as stream,
+            ):
+                async for stored in stream:
+                    if stored.sequence >= end:
+                        break
+                    if numbered := read(stored):
+                        older.append(numbered)
+        except TimeoutError:
+            raise RequestError(
+                "the events that far back could not be read in 5 s",
+                source="console",
+                code="too_slow",
+                suggestion="ask for fewer, or for one source",
+            ) from None
+        return older
+
+
+def _matching(events: Iterator[Numbered], source: str, kind: str) -> Iterator[Numbered]:
+    for numbered in events:
+        event = numbered[1]
+        if (not source or event.source == source) and (not kind or event.kind.value == kind):
+            yield numbered

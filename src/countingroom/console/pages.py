@@ -1,0 +1,171 @@
+"""Law: a page is rendered here with what is true now; its script keeps it true. Text of others is always escaped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from countingroom.console import format as write
+from countingroom.console import views
+from countingroom.console.journal import shown
+from countingroom.console.room import LOCAL_USER, Room
+from countingroom.core import severity, subjects
+from countingroom.core.chart_draw import svg
+from countingroom.core.errors import Cause, NotFound
+from countingroom.core.messages import Catalogue, EventKind
+
+_LEVELS = ("normal", "high", "medium", "low", "stale")
+_BAR = 4
+"""Alarms that the bar at the bottom names."""
+
+
+class Pages:
+    """The console's pages."""
+
+    def __init__(self, room: Room, static: Path) -> None:
+        self._room = room
+        self._static = static
+        self._jinja = Environment(
+            loader=FileSystemLoader(Path(__file__).parent / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        words: dict[str, Any] = {"write": write, "views": views, "glyph_words": _LEVELS}
+        self._jinja.globals.update(words)
+        self.router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+        self.router.add_api_route("/", self.overview)
+        self.router.add_api_route("/devices/{device}", self.device)
+        self.router.add_api_route("/trends", self.trends)
+        self.router.add_api_route("/events", self.events)
+
+    async def overview(self) -> HTMLResponse:
+        """Is anything wrong, and what."""
+        latest = self._room.latest
+        cards = [self._card(catalogue) for branch in views.branches(latest.catalogues) for catalogue in branch.devices]
+        counts = {branch.group: views.group_counts(self._room.board, branch) for branch in self._branches()}
+        return self._page(
+            "overview.html", "overview", "Overview", cards=cards, group_counts=counts, events=self._recent(12)
+        )
+
+    async def device(self, device: str) -> HTMLResponse:
+        """One device: everything it says and what may be done with it."""
+        latest = self._room.latest
+        catalogue = latest.catalogues.get(device)
+        if catalogue is None:
+            raise NotFound(f"there is no device {device!r}", source="console", suggestion="choose one on the left")
+        states = {
+            channel: latest.states.get(
+                subjects.channel_key(device, channel) if channel else subjects.device_key(device)
+            )
+            for channel in ("", *catalogue.channels)
+        }
+        return self._page(
+            "device.html",
+            "device",
+            catalogue.title or device,
+            above=catalogue.group or "Devices",
+            catalogue=catalogue,
+            states=states,
+            columns=views.columns(catalogue),
+            own=views.own_points(catalogue),
+            partner=views.partner(catalogue),
+            rows=views.first_rows(self._room.board, device, latest.readings.get(device, {})),
+            chart=self._chart(catalogue, states[""].state if states[""] else ""),
+            events=self._recent(30, source=device),
+            data={
+                "device": device,
+                "catalogue": views.compact(catalogue),
+                "states": {channel: msgspec.to_builtins(state) for channel, state in states.items() if state},
+            },
+        )
+
+    async def trends(self) -> HTMLResponse:
+        """The past of any points."""
+        return self._page("trends.html", "trends", "Trends", data={"points": self._all_points()})
+
+    async def events(self) -> HTMLResponse:
+        """What happened."""
+        kinds = [kind.value for kind in EventKind]
+        return self._page("events.html", "events", "Events", events=self._recent(200), kinds=kinds)
+
+    def error(self, request: Request, cause: Cause, status: int) -> HTMLResponse:
+        """A page that says what is wrong."""
+        del request
+        page = self._page("error.html", "error", "Not here" if status == 404 else "Not possible", cause=cause)
+        page.status_code = status
+        return page
+
+    def _page(self, template: str, name: str, here: str, **values: Any) -> HTMLResponse:
+        room = self._room
+        alarms = room.board.alarms()
+        context = {
+            "page": name,
+            "here": here,
+            "above": "",
+            "title": room.title,
+            "version": room.version,
+            "user": LOCAL_USER,
+            "vendored": (self._static / "vendor" / "uplot.js").exists(),
+            "simulated": any(catalogue.simulated for catalogue in room.latest.catalogues.values()),
+            "branches": self._branches(),
+            "board": room.board,
+            "catalogues": room.latest.catalogues,
+            "alarms": alarms,
+            "bar": alarms[:_BAR],
+            "counts": [sum(alarm.level == level for alarm in alarms) for level in (1, 2, 3)],
+            "now_ns": room.clock.now_ns(),
+            "urgency": severity.urgency,
+            "data": {},
+        }
+        return HTMLResponse(self._jinja.get_template(template).render(context | values))
+
+    def _branches(self) -> list[views.Branch]:
+        return views.branches(self._room.latest.catalogues)
+
+    def _recent(self, limit: int, *, source: str = "") -> list[dict[str, object]]:
+        return [shown(one) for one in self._room.journal.recent(limit, source=source)]
+
+    def _card(self, catalogue: Catalogue) -> dict[str, object]:
+        latest = self._room.latest
+        readings = latest.readings.get(catalogue.device, {})
+        return {
+            "catalogue": catalogue,
+            "state": latest.states.get(subjects.device_key(catalogue.device)),
+            "channels": [
+                (channel, latest.states.get(subjects.channel_key(catalogue.device, channel)))
+                for channel in catalogue.channels
+            ],
+            "facts": [(point, readings.get(point.name)) for point in views.key_points(catalogue)],
+            "summary": self._room.board.summary(catalogue.device),
+        }
+
+    def _chart(self, catalogue: Catalogue, present: str) -> Markup:
+        """The drawing comes from our own code, which escapes the names in it."""
+        return Markup(svg(catalogue.chart, present)) if catalogue.chart else Markup("")  # noqa: S704
+
+    def _all_points(self) -> list[dict[str, object]]:
+        return [
+            {
+                "id": f"{catalogue.device}.{point.name}",
+                "device": catalogue.title or catalogue.device,
+                "channel": point.channel,
+                "label": point.label or point.column or point.name,
+                "unit": write.unit(point.unit),
+                "precision": point.precision,
+                "limits": {
+                    name: limit for name, limit in msgspec.to_builtins(point.limits).items() if limit is not None
+                },
+                "codes": point.codes,
+                "type": point.type.value,
+            }
+            for catalogue in self._room.latest.catalogues.values()
+            for point in catalogue.points
+        ]

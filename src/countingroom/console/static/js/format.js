@@ -1,0 +1,63 @@
+// Law: a value is written the way its instrument means it, and never as NaN. The twin of console/format.py.
+export const NOTHING = "–";
+const UNITS = { uA: "µA", uV: "µV", uW: "µW", us: "µs", um: "µm", degC: "°C", percent: "%", delta_degC: "K" };
+
+export const unit = (text) => UNITS[text] ?? text ?? "";
+
+export function value(point, given) {
+  if (given === null || given === undefined || Number.isNaN(given)) return NOTHING;
+  const meaning = point.codes?.[String(given)];
+  if (meaning) return meaning;
+  if (typeof given === "boolean") return given ? "on" : "off";
+  if (typeof given === "string") return given;
+  if (point.type === "int") return String(given);
+  return number(given, point.precision ?? 2);
+}
+
+export function number(given, precision) {
+  if (!Number.isFinite(given)) return NOTHING;
+  if (Math.abs(given) >= 1e7) return given.toPrecision(4);
+  const text = given.toFixed(precision);
+  return Number(text) === 0 ? text.replace("-", "") : text;
+}
+
+export const withUnit = (point, given) =>
+  given === null || given === undefined ? NOTHING : `${value(point, given)}${point.unit ? " " + unit(point.unit) : ""}`;
+
+export function range(point, low, high) {
+  if (low === null || low === undefined) return `≤ ${value(point, high)}`;
+  if (high === null || high === undefined) return `≥ ${value(point, low)}`;
+  return `${value(point, low)} to ${value(point, high)}`;
+}
+
+export function allowed(point) {
+  if (point.choices?.length) return point.choices.map((choice) => value(point, choice)).join(", ");
+  if (point.write_low == null && point.write_high == null) return "";
+  return range(point, point.write_low, point.write_high) + (point.unit ? " " + unit(point.unit) : "");
+}
+
+export function limits(point) {
+  const told = point.limits ?? {};
+  const parts = [];
+  for (const word of ["warning", "alarm"]) {
+    const low = told[`${word}_low`] ?? null, high = told[`${word}_high`] ?? null;
+    if (low !== null || high !== null) parts.push(`${word} ${range(point, low, high)}`);
+  }
+  return parts.join(" · ");
+}
+
+export const clock = (ns) => new Date(ns / 1e6).toISOString().slice(11, 19);
+export const moment = (ns) => new Date(ns / 1e6).toISOString().slice(0, 19).replace("T", " ");
+export const words = (state) => (state ?? "unknown").replaceAll("_", " ");
+
+export function age(seconds) {
+  if (seconds < 100) return Math.max(0, seconds).toFixed(1);
+  if (seconds < 7200) return `${(seconds / 60).toFixed(0)} min`;
+  return seconds < 172800 ? `${(seconds / 3600).toFixed(0)} h` : `${(seconds / 86400).toFixed(0)} d`;
+}
+
+export function disc(state) {
+  if (!state) return "unknown";
+  if (state.link !== "connected") return "no_link";
+  return ["off", "on", "moving", "error", "no_link"].includes(state.common) ? state.common : "ready";
+}

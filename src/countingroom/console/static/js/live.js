@@ -1,0 +1,100 @@
+// Law: one websocket a page; three missed ticks and the link counts as lost; afterwards it resumes where it stood.
+const MISSED_MS = 3000;
+
+export class Live {
+  constructor(watch) {
+    this.watch = watch;
+    this.revision = null;
+    this.offsetNs = 0; // server's clock minus ours
+    this.up = false;
+    this.bus = true;
+    this.lostSince = null;
+    this.heardAt = performance.now();
+    this.points = new Map();
+    this.states = new Map();
+    this.alive = {};
+    this.alarms = [];
+    this.counts = [0, 0, 0];
+    this.devices = {};
+    this.listeners = { change: [], link: [], event: [], tick: [], catalogue: [] };
+    this.pauseMs = 250;
+  }
+
+  on(kind, listener) { this.listeners[kind].push(listener); return this; }
+  tell(kind, ...told) { for (const listener of this.listeners[kind]) listener(...told); }
+  nowNs() { return Date.now() * 1e6 + this.offsetNs; }
+  get trusted() { return this.up && this.bus; }
+
+  start() {
+    this.connect();
+    setInterval(() => this.check(), 500);
+  }
+
+  connect() {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const socket = new WebSocket(`${scheme}://${location.host}/api/v1/live`);
+    this.socket = socket;
+    this.openedAt = performance.now();
+    socket.onopen = () => socket.send(JSON.stringify({ watch: this.watch, resume: this.revision }));
+    socket.onmessage = (message) => { if (socket === this.socket) this.take(JSON.parse(message.data)); };
+    socket.onclose = () => { if (socket === this.socket) this.again(); };
+  }
+
+  again() {
+    this.socket = null;
+    this.lose();
+    setTimeout(() => { if (!this.socket) this.connect(); }, this.pauseMs);
+    this.pauseMs = Math.min(this.pauseMs * 1.6, 3000);
+  }
+
+  look(watch) {
+    this.watch = watch;
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ watch, resume: null }));
+  }
+
+  check() {
+    const now = performance.now();
+    if (this.up && now - this.heardAt > MISSED_MS) this.lose();
+    if (this.socket && now - Math.max(this.heardAt, this.openedAt) > MISSED_MS) {
+      const socket = this.socket;
+      this.socket = null;
+      socket.onclose = null;
+      socket.close();
+      this.again();
+    }
+  }
+
+  lose() {
+    if (!this.up && this.lostSince !== null) return;
+    this.up = false;
+    this.lostSince ??= this.nowNs() - (performance.now() - this.heardAt) * 1e6;
+    this.tell("link");
+  }
+
+  take(message) {
+    this.heardAt = performance.now();
+    this.pauseMs = 250;
+    this.revision = message.revision;
+    this.offsetNs = message.time_ns - Date.now() * 1e6;
+    const snapshot = message.kind === "snapshot";
+    if (snapshot) { this.points.clear(); this.states.clear(); }
+    const points = message.points ?? {}, states = message.states ?? {};
+    for (const [name, row] of Object.entries(points)) this.points.set(name, row);
+    for (const [key, state] of Object.entries(states)) this.states.set(key, state);
+    if (message.alive) this.alive = message.alive;
+    if (message.alarms) ({ alarms: this.alarms, counts: this.counts, devices: this.devices } = message);
+    const bus = message.bus ?? this.bus, changedLink = !this.up || bus !== this.bus;
+    this.bus = bus;
+    if (changedLink) {
+      this.up = true;
+      this.lostSince = bus ? null : this.lostSince ?? message.time_ns;
+      this.tell("link");
+    }
+    if (message.catalogues && !snapshot) this.tell("catalogue", message.catalogues);
+    if (message.kind !== "tick") {
+      this.tell("change", { points, states, alarms: Boolean(message.alarms), alive: Boolean(message.alive), snapshot });
+    }
+    for (const event of message.events ?? []) this.tell("event", event);
+    this.tell("tick", message.time_ns);
+  }
+}

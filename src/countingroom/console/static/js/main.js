@@ -1,0 +1,18 @@
+// Law: every page has the shell, the feed and the finder; what else it does is in the module of its name.
+import { follow } from "./commands.js";
+import { finder } from "./finder.js";
+import { Live } from "./live.js";
+import { shell } from "./shell.js";
+import { tips } from "./tip.js";
+
+const PAGES = { overview: "./page-overview.js", device: "./page-device.js", trends: "./page-trends.js", events: "./page-events.js" };
+
+const live = new Live({ devices: ["*"], points: [], states: true, events: true });
+shell(live);
+finder();
+tips();
+follow(live);
+const name = PAGES[document.body.dataset.page];
+if (name) (await import(name)).page(live);
+live.start();
+document.body.dataset.script = "ready";

@@ -1,0 +1,109 @@
+// Law: the overview says whether anything is wrong, what, and how every device stands.
+import { $, $$, el, setText } from "./dom.js";
+import { clock, number, NOTHING } from "./format.js";
+import { disc, words } from "./format.js";
+import { followLog, glyph, link, place, setState } from "./parts.js";
+import { Line, past } from "./series.js";
+import { titles } from "./shell.js";
+
+const SPAN_S = 600;
+
+export function page(live) {
+  const cells = new Map($$("[data-point]").map((node) => [node.dataset.point, node]));
+  const sparks = new Map($$("[data-spark]").map((node) => [node.dataset.spark, { node, line: new Line(node.dataset.spark) }]));
+  live.watch = { devices: ["*"], points: [...new Set([...cells.keys(), ...sparks.keys()])], states: true, events: true };
+  followLog(live, $("#log"));
+  begin(live, sparks);
+  live.on("change", (change) => {
+    for (const [name, row] of Object.entries(change.points)) {
+      sparks.get(name)?.line.take(row);
+      const cell = cells.get(name);
+      if (!cell) continue;
+      setText(cell, typeof row[0] === "number" ? number(row[0], Number(cell.dataset.precision)) : row[0] === null ? NOTHING : String(row[0]));
+      cell.classList.toggle("stale", row[3] === 4);
+    }
+    if (Object.keys(change.states).length || change.alive || change.snapshot) states(live);
+    if (change.alarms) { table(live); groups(live); }
+  });
+  let drawn = 0;
+  live.on("tick", () => {
+    if (live.nowNs() - drawn < 1e9) return;
+    drawn = live.nowNs();
+    for (const spark of sparks.values()) sketch(spark, live.nowNs() / 1e9);
+  });
+}
+
+async function begin(live, sparks) {
+  const now = live.nowNs(), names = [...sparks.keys()];
+  for (let i = 0; i < names.length; i += 16) {
+    try {
+      for (const series of await past(names.slice(i, i + 16), now - SPAN_S * 1e9, now, 300)) {
+        const spark = sparks.get(series.point), tail = spark.line;
+        spark.line = new Line(series.point);
+        spark.line.begin(series);
+        for (let k = 0; k < tail.t.length; k++) spark.line.add(tail.t[k], tail.mean[k]);
+        spark.line.last = tail.last;
+      }
+    } catch { return; /* no history: the lines grow from now on */ }
+  }
+}
+
+function sketch({ node, line }, nowS) {
+  const [t, mean] = line.columns(nowS);
+  const shown = mean.filter((one, i) => one !== null && t[i] >= nowS - SPAN_S);
+  if (!shown.length) return;
+  const low = Math.min(...shown), high = Math.max(...shown), room = Math.max(high - low, Math.abs(high) * 0.004, 1e-6);
+  const middle = (low + high) / 2;
+  let path = "", pen = false;
+  for (let i = 0; i < t.length; i++) {
+    if (t[i] < nowS - SPAN_S) continue;
+    if (mean[i] === null) { pen = false; continue; }
+    path += `${pen ? "L" : "M"}${(300 * (t[i] - nowS + SPAN_S) / SPAN_S).toFixed(1)} ${(22 - 34 * (mean[i] - middle) / room).toFixed(1)}`;
+    pen = true;
+  }
+  $(".line", node).setAttribute("d", path);
+}
+
+function states(live) {
+  for (const card of $$(".dcard")) {
+    const device = card.dataset.device, state = live.states.get(`device.${device}`);
+    setState($(".big.st", card), live.alive[device] === false && state ? { ...state, link: "disconnected" } : state, true);
+  }
+  for (const chip of $$("[data-channel]")) {
+    const state = live.states.get(`channel.${chip.dataset.channel}`);
+    const name = `chip s-${disc(state)}${state && !state.active ? " ex" : ""}`;
+    if (chip.className !== name) chip.className = name;
+    setText($("small", chip), words(state?.state));
+  }
+}
+
+function table(live) {
+  setText($("#alarm-total"), live.alarms.length ? String(live.counts.reduce((a, b) => a + b)) : "none");
+  $("#no-alarms").hidden = live.alarms.length > 0;
+  const rows = $("#alarm-rows"), key = JSON.stringify(live.alarms);
+  if (rows.dataset.key === key) return;
+  rows.dataset.key = key;
+  rows.replaceChildren(...live.alarms.map((alarm) => el("tr", {}, el("td", {}, glyph(alarm.level)), el("td", { class: "fs nw" }, clock(alarm.since_ns)),
+    el("td", { class: "nw" }, el("a", { href: link(alarm) }, place(alarm, titles))), el("td", {}, alarm.what))));
+  for (const card of $$(".dcard")) {
+    const told = live.devices[card.dataset.device]?.priorities ?? [0, 0, 0];
+    told.forEach((count, index) => {
+      const node = $(`.prios [data-level="${index + 1}"]`, card);
+      node.hidden = !count;
+      setText($("b", node), String(count));
+    });
+  }
+}
+
+function groups(live) {
+  for (const tr of $$("#groups [data-devices]")) {
+    for (const word of ["normal", "alarm", "off", "no_link"]) {
+      const count = tr.dataset.devices.split(" ").reduce((sum, device) => sum + (live.devices[device]?.[word] ?? 0), 0);
+      const td = $(`[data-count="${word}"]`, tr);
+      if (td.dataset.now === String(count)) continue;
+      td.dataset.now = count;
+      const mark = { alarm: 2, no_link: 4 }[word];
+      td.replaceChildren(...(count && mark ? [glyph(mark), " "] : []), count ? String(count) : NOTHING);
+    }
+  }
+}

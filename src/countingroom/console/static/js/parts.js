@@ -1,0 +1,55 @@
+// Law: the pieces that several pages show look the same wherever they are made; their twins are templates/parts.html.
+import { el, setClass, setText, $ } from "./dom.js";
+import { clock, disc, moment, words } from "./format.js";
+
+export const LEVELS = ["normal", "high", "medium", "low", "stale"];
+export const GLYPHS = ["", "■", "▲", "◆", "◌"];
+
+export const glyph = (level) =>
+  el("span", { class: level ? `g g${level}` : "g none", role: "img", "aria-label": LEVELS[level] });
+
+export function setGlyph(node, level) {
+  setClass(node, level ? `g g${level}` : "g none");
+  if (node.getAttribute("aria-label") !== LEVELS[level]) node.setAttribute("aria-label", LEVELS[level]);
+}
+
+export function setState(node, state, big) {
+  setClass(node, `st ${big ? "big" : ""} s-${disc(state)}`);
+  setText($("b", node), words(state?.state));
+}
+
+export const link = (alarm) => `/devices/${encodeURIComponent(alarm.device)}${alarm.point ? "#" + alarm.point : ""}`;
+
+export function place(alarm, titles) {
+  const title = titles[alarm.device] || alarm.device;
+  return alarm.channel ? `${title} ch ${alarm.channel}` : title;
+}
+
+export const barItem = (alarm, titles) =>
+  el("a", { class: "it", href: link(alarm) }, glyph(alarm.level), el("span", { class: "mut" }, clock(alarm.since_ns)),
+    el("b", {}, place(alarm, titles)), el("span", {}, alarm.what));
+
+export const logLine = (event) =>
+  el("div", { "data-sequence": String(event.sequence) },
+    el("time", { title: moment(event.time_ns) + " UTC" }, clock(event.time_ns)), glyph(event.severity),
+    el("span", { class: "src" }, event.source + (event.channel ? ` ch ${event.channel}` : "")),
+    el("span", { class: event.severity ? "E" : "" }, event.message,
+      event.principal ? el("i", { class: "mut" }, ` by ${event.principal}`) : null));
+
+// A log that follows the feed: newest first, bounded, of one source or of all. After a gap it is read again.
+export function followLog(live, node) {
+  const most = Number(node.dataset.most), source = node.dataset.source;
+  const add = (event) => {
+    if (source && event.source !== source) return;
+    if (node.querySelector(`[data-sequence="${event.sequence}"]`)) return;
+    $(".empty", node)?.remove();
+    node.prepend(logLine(event));
+    while (node.childElementCount > most) node.lastElementChild.remove();
+  };
+  live.on("event", add);
+  live.on("change", async ({ snapshot }) => {
+    if (!snapshot) return;
+    const answer = await fetch(`/api/v1/events?limit=${most}&source=${source ?? ""}`);
+    if (answer.ok) for (const event of (await answer.json()).events.reverse()) add(event);
+  });
+}

@@ -1,0 +1,56 @@
+// Law: whatever the page, the shell says the time, how many alarms there are, which branch is worst, and whether the link holds.
+import { $, $$, el, setClass, setText } from "./dom.js";
+import { clock } from "./format.js";
+import { barItem, setGlyph } from "./parts.js";
+
+const BAR = 4;
+
+export const titles = Object.fromEntries($$(".nav [data-device]").map((a) => [a.dataset.device, $(".ell", a).textContent]));
+
+export function shell(live) {
+  $("#theme").addEventListener("click", () => {
+    const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+    document.documentElement.dataset.theme = theme;
+    try { localStorage.setItem("theme", theme); } catch { /* it holds for this page */ }
+    document.dispatchEvent(new Event("theme"));
+  });
+  setInterval(() => setText($("#utc"), clock(live.nowNs())), 250);
+  live.on("change", (change) => { if (change.alarms) alarms(live); });
+  live.on("link", () => link(live));
+  live.on("catalogue", (devices) => {
+    const mine = devices.some((device) => !(device in titles)) || devices.includes(document.body.dataset.device);
+    if (mine) note("The description of a device changed.", { action: ["Show it", () => location.reload()] });
+  });
+}
+
+function alarms(live) {
+  live.counts.forEach((count, index) => {
+    const a = $(`#acount [data-level="${index + 1}"]`);
+    setText($("b", a), String(count));
+    setClass(a, count ? `on${index + 1}` : "");
+  });
+  for (const a of $$(".nav [data-device]")) setGlyph($(".g", a), live.devices[a.dataset.device]?.worst ?? 0);
+  const key = live.alarms.slice(0, BAR).map((alarm) => `${alarm.since_ns} ${alarm.device} ${alarm.point} ${alarm.what}`).join("|");
+  const bar = $("#bar");
+  if (bar.dataset.key === key) return;
+  bar.dataset.key = key;
+  bar.replaceChildren(...live.alarms.slice(0, BAR).map((alarm) => barItem(alarm, titles)));
+  if (!live.alarms.length) bar.append(el("span", { class: "mut" }, "No active alarm"));
+}
+
+function link(live) {
+  const banner = $("#link-lost");
+  document.body.classList.toggle("lost", !live.trusted);
+  banner.hidden = live.trusted;
+  if (live.trusted) return;
+  const who = live.up ? "The console has lost the bus" : "The link to the console is lost";
+  setText(banner, `${who} since ${clock(live.lostSince)} UTC. What is shown is stale; commands are disabled.`);
+}
+
+export function note(text, { bad = false, detail = "", action = null, seconds = 8 } = {}) {
+  const node = el("div", { class: bad ? "note bad" : "note" }, text, detail ? el("small", {}, detail) : null);
+  if (action) node.append(" ", el("button", { class: "btn small", type: "button", onclick: action[1] }, action[0]));
+  $("#notes").append(node);
+  if (!action) setTimeout(() => node.remove(), seconds * 1000);
+  while ($("#notes").childElementCount > 4) $("#notes").firstElementChild.remove();
+}

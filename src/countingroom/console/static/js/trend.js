@@ -1,0 +1,148 @@
+// Law: lines differ by dash as well as by colour, limits are lines with names, gaps are gaps, and a band shows what was reduced.
+import { number, unit as unitOf } from "./format.js";
+
+const DASHES = [[], [7, 3], [2, 3], [10, 3, 2, 3], [4, 2], [1, 2]];
+const COLOURS = 6;
+export const MOST = 8;
+
+let library = null;
+export const drawing = async () => (library ??= (await import("../vendor/uplot.js")).default);
+export const dash = (index) => DASHES[index % DASHES.length];
+export const colour = (index) => getComputedStyle(document.documentElement).getPropertyValue(`--c${(index % COLOURS) + 1}`).trim();
+const paint = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const faint = (colour_) => `color-mix(in srgb, ${colour_} 22%, transparent)`;
+
+// A chart of a few lines. `lines`: Line objects; `about`: name -> {label, unit, precision, limits, steps}.
+export class Trend {
+  constructor(place, { height = 240, zoom = null } = {}) {
+    this.place = place;
+    this.height = height;
+    this.zoom = zoom;
+    this.plot = null;
+    new ResizeObserver(() => this.resize()).observe(place);
+    document.addEventListener("theme", () => this.rebuild());
+  }
+
+  async show(lines, about) {
+    this.lines = lines;
+    this.about = about;
+    this.uPlot = await drawing();
+    this.rebuild();
+  }
+
+  rebuild() {
+    if (!this.lines || !this.uPlot) return;
+    const range = this.range;
+    this.plot?.destroy();
+    this.plot = null;
+    this.place.replaceChildren();
+    if (!this.lines.length) return;
+    this.plot = new this.uPlot(this.options(), [[]], this.place);
+    this.range = range;
+    if (range) this.draw(...range, this.nowS);
+  }
+
+  options() {
+    const units = [...new Set(this.lines.map((line) => this.about[line.name].unit || "-"))];
+    const text = paint("--txt2"), grid = { stroke: paint("--grid"), width: 1 }, font = "12px Inter, system-ui, sans-serif";
+    const series = [{ label: "UTC", value: (_, t) => (t === null ? "" : new Date(t * 1000).toISOString().slice(11, 19)) }];
+    const bands = [];
+    this.lines.forEach((line, index) => {
+      const about = this.about[line.name], scale = about.unit || "-", stroke = colour(index);
+      const shared = { scale, points: { show: false } };
+      series.push({ ...shared, label: about.label, stroke, dash: dash(index), width: index === 0 ? 2 : 1.5,
+        paths: about.steps ? this.uPlot.paths.stepped({ align: 1 }) : undefined,
+        value: (plot, v, s) => { const shown = v ?? this.lastOf(plot, s); return shown == null ? "–" : `${number(shown, about.precision ?? 2)} ${unitOf(about.unit)}`; } });
+      series.push({ ...shared, label: "low", stroke: "transparent", class: "vh-series" }, { ...shared, label: "high", stroke: "transparent", class: "vh-series" });
+      bands.push({ series: [index * 3 + 3, index * 3 + 2], fill: faint(stroke) });
+    });
+    const axis = (scale, side) => ({ scale, side, stroke: text, font, grid: side === 3 ? grid : { show: false }, ticks: grid, size: 54, label: unitOf(scale === "-" ? "" : scale), labelFont: font, labelSize: 18 });
+    return {
+      ...this.size(), tzDate: (t) => this.uPlot.tzDate(new Date(t * 1000), "Etc/UTC"), series, bands,
+      scales: { x: { time: true }, ...Object.fromEntries(units.map((scale) => [scale, { range: (_, low, high) => this.span(scale, low, high) }])) },
+      axes: [{ stroke: text, font, grid, ticks: grid, values: [[86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [0.001, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] }, ...units.slice(0, 2).map((scale, index) => axis(scale, index ? 1 : 3))],
+      cursor: { drag: { x: Boolean(this.zoom), y: false, setScale: false } },
+      legend: { live: true, markers: { width: 2, dash: undefined } },
+      hooks: {
+        draw: [(plot) => this.limits(plot)],
+        setSelect: [(plot) => {
+          if (!this.zoom || plot.select.width < 6) return;
+          const from = plot.posToVal(plot.select.left, "x"), to = plot.posToVal(plot.select.left + plot.select.width, "x");
+          plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+          this.zoom(from, to);
+        }],
+        ready: [(plot) => {
+          for (const [index, row] of [...plot.root.querySelectorAll(".u-legend .u-series")].entries()) if (index && (index - 1) % 3) row.hidden = true;
+        }],
+      },
+    };
+  }
+
+  // The last drawn value, for the legend while the cursor is elsewhere.
+  lastOf(plot, series) {
+    if (plot.cursor.idx != null) return null;
+    const column = plot.data[series] ?? [];
+    for (let i = column.length - 1; i >= 0; i--) if (column[i] != null) return column[i];
+    return null;
+  }
+
+  // A span with room above and below, and the nearest limits in sight when the values come close.
+  span(scale, low, high) {
+    if (low == null) return [0, 1];
+    const room = Math.max((high - low) * 0.12, Math.abs(high) * 1e-3, 1e-3);
+    let [bottom, top] = [low - room, high + room];
+    for (const { value } of this.marks(scale)) {
+      if (value > high && value - high < 2.5 * (high - low + room)) top = Math.max(top, value + room);
+      if (value < low && low - value < 2.5 * (high - low + room)) bottom = Math.min(bottom, value - room);
+    }
+    return [bottom, top];
+  }
+
+  marks(scale) {
+    const first = this.lines.find((line) => (this.about[line.name].unit || "-") === scale);
+    const { limits = {}, precision = 2, unit } = this.about[first.name];
+    return Object.entries(limits).filter(([, value]) => value != null)
+      .map(([name, value]) => ({ value, name: `${name.split("_")[0]} limit ${number(value, precision)} ${unitOf(unit)}`, colour: paint(name.startsWith("alarm") ? "--p2" : "--p3") }));
+  }
+
+  limits(plot) {
+    const { ctx, bbox } = plot, ratio = devicePixelRatio;
+    const scale = this.about[this.lines[0].name].unit || "-";
+    ctx.save();
+    ctx.font = `${11 * ratio}px Inter, system-ui, sans-serif`;
+    for (const mark of this.marks(scale)) {
+      const y = plot.valToPos(mark.value, scale, true);
+      if (y < bbox.top || y > bbox.top + bbox.height) continue;
+      ctx.strokeStyle = ctx.fillStyle = mark.colour;
+      ctx.lineWidth = 1.4 * ratio;
+      ctx.setLineDash([6 * ratio, 4 * ratio]);
+      ctx.beginPath(); ctx.moveTo(bbox.left, y); ctx.lineTo(bbox.left + bbox.width, y); ctx.stroke();
+      ctx.fillText(mark.name, bbox.left + 6 * ratio, y - 5 * ratio);
+    }
+    ctx.restore();
+  }
+
+  draw(fromS, toS, nowS) {
+    this.range = [fromS, toS];
+    this.nowS = nowS;
+    if (!this.plot) return;
+    const tables = this.lines.map((line) => line.columns(Math.min(nowS, toS)));
+    const joined = tables.length ? this.uPlot.join(tables) : [[]];
+    this.plot.setData(joined, false);
+    this.plot.batch(() => {
+      this.plot.setScale("x", { min: fromS, max: toS });
+    });
+    this.plot.setLegend?.({ idx: this.plot.cursor.idx ?? null }, false);
+  }
+
+  size() {
+    const legend = this.plot?.root.querySelector(".u-legend")?.offsetHeight ?? 32;
+    const height = this.height === "fill" ? Math.max(180, this.place.clientHeight - legend - 12) : this.height;
+    return { width: Math.max(200, this.place.clientWidth - 12), height };
+  }
+
+  resize() {
+    const size = this.size();
+    if (this.plot && (size.width !== this.plot.width || size.height !== this.plot.height)) this.plot.setSize(size);
+  }
+}
