@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from countingroom import __version__
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from cli_page import page  # noqa: E402  beside this file
+
+from countingroom import __version__  # noqa: E402
+
+(HERE / "reference" / "cli.md").write_text(page(), encoding="utf-8")
 
 project = "Counting room"
 author = "The counting room's authors"

@@ -8,7 +8,7 @@ import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Remote, Url
 from countingroom.cli.output import Json, print_json, print_table, table, text
-from countingroom.cli.values import QUALITIES, arguments, clock, number, point, scalar, shown
+from countingroom.cli.values import QUALITIES, arguments, catalogue, clock, number, point, scalar, shown
 from countingroom.core.errors import CountingRoomError, DeviceError, LinkError
 
 app = typer.Typer(no_args_is_help=True, help="See and command devices.")
@@ -58,12 +58,12 @@ def get(
         found = api.get(f"/api/v1/devices/{device}")
     if json:
         return print_json(found)
-    catalogue = found["catalogue"]
+    told = found["catalogue"]
     state = found["state"]["state"] if found["state"] else "unknown"
     channels = "".join(f"  {channel}: {one['state']}" for channel, one in found["channels"].items())
-    typer.echo(f"{catalogue['title']} ({catalogue['driver']}): {state}{channels}")
+    typer.echo(f"{told['title']} ({told['driver']}): {state}{channels}")
     made = table("", ("point", "value", "unit", "quality", "description"), numbers=("value",))
-    for one in catalogue["points"]:
+    for one in told["points"]:
         value, quality = _reading(found, one["name"])
         made.add_row(
             text(one["name"]),
@@ -105,8 +105,8 @@ def do(
 ) -> None:
     """Give a command and wait for its outcome."""
     with Client(url) as api:
-        catalogue = api.get(f"/api/v1/devices/{device}")["catalogue"]
-        body: dict[str, Any] = {"arguments": arguments(catalogue, command, given or []), "wait_s": wait}
+        known = catalogue(api.get(f"/api/v1/devices/{device}")["catalogue"])
+        body: dict[str, Any] = {"arguments": arguments(device, known.commands, command, given or []), "wait_s": wait}
         if channel:
             body["channel"] = channel
         _tell(_command(api, device, command, body, wait), json=json)

@@ -33,6 +33,10 @@ COMMANDS = {
 """Command -> the module whose `app` it is, and its line in the help."""
 
 
+_OWN_COMPLETION = {"install_completion", "show_completion"}
+"""What Typer gives every application of its own; ours is the command `completion`."""
+
+
 class _Rooms(TyperGroup):
     """A group whose members are imported when they are called. (Typer's own Click has no public types.)"""
 
@@ -49,6 +53,7 @@ class _Rooms(TyperGroup):
         if name in COMMANDS:
             command = typer.main.get_command(import_module(COMMANDS[name][0]).app)
             command.name = name
+            command.params = [one for one in command.params if one.name not in _OWN_COMPLETION]
         return name, command, rest
 
 

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from countingroom.core.errors import RequestError
 
 if TYPE_CHECKING:
-    from countingroom.core.messages import Catalogue
+    from countingroom.core.messages import Catalogue, CommandSpec
     from countingroom.core.points import Point
     from countingroom.core.values import Scalar
 
 QUALITIES = ("", "uncertain", "stale", "bad")
 
 
-def arguments(catalogue: Any, command: str, given: list[str]) -> dict[str, Scalar]:
-    """NAME=VALUE texts as the values the command's parameters take."""
-    known = _catalogue(catalogue)
-    specs = [spec for spec in known.commands if spec.name == command]
-    if not specs:
-        words = ", ".join(dict.fromkeys(spec.name for spec in known.commands))
+def arguments(owner: str, commands: Iterable[CommandSpec], name: str, given: Iterable[str]) -> dict[str, Scalar]:
+    """NAME=VALUE texts as the values that the named command takes."""
+    specs: dict[str, list[CommandSpec]] = {}
+    for spec in commands:
+        specs.setdefault(spec.name, []).append(spec)
+    if name not in specs:
         raise RequestError(
-            f"{known.device} has no command {command}", source="cli", code="not_found", suggestion=f"it has: {words}"
+            f"{owner} has no {name}", source="cli", code="not_found", suggestion=f"it has: {', '.join(specs)}"
         )
-    parameters = {one.name: one for spec in specs for one in spec.parameters}
+    parameters = {one.name: one for spec in specs[name] for one in spec.parameters}
     values: dict[str, Scalar] = {}
     for pair in given:
-        name, equals, value = pair.partition("=")
-        if not equals or name not in parameters:
+        key, equals, value = pair.partition("=")
+        if not equals or key not in parameters:
             takes = " ".join(f"{one}=…" for one in parameters) or "no arguments"
             raise RequestError(
-                f"{command} does not take {pair}", source="cli", code="invalid", suggestion=f"it takes {takes}"
+                f"{name} does not take {pair}", source="cli", code="invalid", suggestion=f"it takes {takes}"
             )
-        values[name] = scalar(value, parameters[name])
+        values[key] = scalar(value, parameters[key])
     return values
 
 
@@ -65,7 +66,8 @@ def point(plain: Any) -> Point:
     return msgspec.convert(plain, Point)
 
 
-def _catalogue(plain: Any) -> Catalogue:
+def catalogue(plain: Any) -> Catalogue:
+    """What a device is, as the API tells it."""
     import msgspec
 
     from countingroom.core.messages import Catalogue

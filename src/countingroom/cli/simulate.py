@@ -1,0 +1,124 @@
+"""Law: hardware that cannot be here runs alone in a terminal, or is made to fail where it runs already."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.values import arguments
+from countingroom.core.errors import CountingRoomError, NotFound
+
+if TYPE_CHECKING:
+    from countingroom.core.messages import CommandSpec
+    from countingroom.core.values import Scalar
+    from countingroom.simulators.port import Simulator
+
+app = typer.Typer(no_args_is_help=True, help="Run one simulator, or provoke a fault in a running one.")
+
+KINDS = ("caen", "epics", "julabo", "marta", "modbus", "sensors")
+Like = Annotated[Path | None, typer.Option("--like", help="A description, to be like a device of it.")]
+Device = Annotated[str, typer.Option("--device", help="Which device of --like.")]
+
+
+def _alone(kind: str) -> None:
+    """A command that runs this kind."""
+
+    def command(like: Like = None, device: Device = "") -> None:
+        asyncio.run(_run(kind, _parameters(like, device)))
+
+    app.command(kind, help=f"Run a {kind} simulator until Ctrl-C; type a fault and its NAME=VALUE to provoke it.")(
+        command
+    )
+
+
+for _kind in KINDS:
+    _alone(_kind)
+
+
+@app.command()
+def fault(
+    device: Annotated[str, typer.Argument(help="A device of an experiment that runs simulated.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="FAULT", help="drop, restore, freeze …", show_default=False)],
+    given: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Its arguments.")] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Provoke a fault of a device's simulator."""
+    from countingroom.app.simulation import KIND_OF_DRIVER
+    from countingroom.simulators.run import faults
+
+    with Client(url) as api:
+        catalogue = api.get(f"/api/v1/devices/{device}")["catalogue"]
+        kind = KIND_OF_DRIVER.get(catalogue["driver"])
+        if not catalogue["simulated"] or kind is None:
+            raise NotFound(
+                f"{device} is not simulated", source="cli", suggestion="start the experiment with --simulate"
+            )
+        values = arguments(device, faults(kind), name, given or [])
+        api.post(f"/api/v1/simulators/{device}/faults/{name}", {"arguments": values})
+    typer.echo(f"{device}: {name}")
+
+
+def _parameters(like: Path | None, device: str) -> Mapping[str, Any]:
+    if like is None:
+        return {}
+    from countingroom.experiment import load
+
+    devices = load(like).devices
+    if device not in devices.root:
+        raise NotFound(
+            f"{like} has no device {device!r}", source="--device", suggestion=f"it has {', '.join(devices.root)}"
+        )
+    return devices[device].model_dump(mode="json")
+
+
+async def _run(kind: str, parameters: Mapping[str, Any]) -> None:
+    """Start it, say where it listens, take faults from the terminal, stop it."""
+    from countingroom.simulators.run import KINDS as FACTORIES
+
+    simulator = FACTORIES[kind](parameters)
+    this, loop = asyncio.current_task(), asyncio.get_running_loop()
+    if this is not None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, this.cancel)
+    try:
+        where = await simulator.start()
+        typer.echo(f"{kind}: {', '.join(f'{key} {value}' for key, value in where.items())}")
+        typer.echo("\n".join(_fault_line(one) for one in simulator.faults))
+        await _take_faults(kind, simulator)
+        await asyncio.Future[None]()
+    except asyncio.CancelledError:
+        typer.echo("stopped")
+    finally:
+        await simulator.stop()
+
+
+async def _take_faults(kind: str, simulator: Simulator) -> None:
+    """Lines typed by a person; returns when there are none to come."""
+    lines = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    except (OSError, ValueError):  # input is a file: nobody types
+        return
+    while line := await lines.readline():
+        words = line.decode(errors="replace").split()
+        if not words:
+            continue
+        try:
+            values: dict[str, Scalar] = arguments(kind, simulator.faults, words[0], words[1:])
+            await simulator.fault(words[0], values)
+            typer.echo(f"{kind}: {words[0]}")
+        except CountingRoomError as error:
+            typer.echo(str(error.cause), err=True)
+
+
+def _fault_line(spec: CommandSpec) -> str:
+    takes = "".join(f" {f'[{one.name}=…]' if one.optional else f'{one.name}=…'}" for one in spec.parameters)
+    return f"  {spec.name + takes:<34} {spec.description}"
