@@ -155,7 +155,12 @@ class MemoryBus:
         self._link.check()
         ledger = self.server.ledger(stream)
         reading = readers.replay(
-            self._link, ledger, subjects, from_sequence, last_per_subject=last_per_subject, follow=follow
+            self._link,
+            ledger,
+            subjects,
+            past=ledger.last_per_subject(subjects) if last_per_subject else [],
+            position=ledger.last + 1 if last_per_subject else from_sequence,
+            end=None if follow else ledger.last,
         )
         async with aclosing(reading):
             yield reading

@@ -72,24 +72,23 @@ class MemoryConsumer:
 
 
 async def replay(
-    link: MemoryLink, ledger: Ledger, subjects: str, from_sequence: int, *, last_per_subject: bool, follow: bool
+    link: MemoryLink, ledger: Ledger, subjects: str, *, past: list[Stored], position: int, end: int | None
 ) -> AsyncGenerator[Stored]:
-    """What is stored, then, with `follow`, what comes."""
-    end, position = ledger.last, from_sequence
-    if last_per_subject:
-        for message in ledger.last_per_subject(subjects):
-            yield message
-        position = end + 1
+    """The past, then what is stored from the position on: up to `end` where there is one."""
+    for message in past:
+        yield message
     while await link.wait_up():
-        for message in ledger.read(subjects, position, None if follow else end):
+        seen = ledger.last
+        for message in ledger.read(subjects, position, seen if end is None else end):
             position = message.sequence + 1
             yield message
             if not link.connected:
                 break
         else:
-            if not follow:
+            if end is not None:
                 return
-            await link.news.wait()
+            if ledger.last == seen:
+                await link.news.wait()
 
 
 async def watch(link: MemoryLink, bucket: Bucket, pattern: str) -> AsyncGenerator[Entry | Current | Stale]:

@@ -1,0 +1,237 @@
+"""Law: one wrapper owns nats-py; over it everything either happens now or fails now, and nothing is sent late.
+
+nats-py keeps what it could not send and sends it after reconnecting, gives up after some refusals, and takes minutes to
+miss a silent peer. Here it is told otherwise, and what cannot be told is done by the subclass, for the pinned version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
+from typing import Any, cast
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from countingroom.core.errors import CountingRoomError, Denied, LinkError, RequestError
+
+_log = logging.getLogger(__name__)
+
+_PING_S = 1
+_PINGS_OUTSTANDING = 2
+_RETRY_S = 0.1
+_UNSENT_BYTES = 32 << 20
+"""What may wait for a server that does not read."""
+API_S = 5.0
+"""For one answer of the server."""
+
+
+class ApiError(CountingRoomError):
+    """The server refuses a JetStream request. `number` is its own error code."""
+
+    def __init__(self, number: int, description: str) -> None:
+        super().__init__(f"the bus refuses: {description}", source="bus", evidence={"number": number})
+        self.number = number
+
+
+class _Client(Client):
+    """nats-py, except that it never closes by itself and forgets what it could not send."""
+
+    async def _process_err(self, err_msg: str) -> None:
+        if "permissions violation" in err_msg:
+            await super()._process_err(err_msg)
+        else:
+            await self._process_op_err(nats.errors.Error(f"nats: {err_msg}"))
+
+    def forget(self) -> None:
+        """The link is gone: nothing unsent is sent later, and whoever waits for an answer learns it now."""
+        self._pending: list[bytes] = []
+        self._pending_data_size = 0
+        waiting = cast("dict[str, asyncio.Future[Msg]]", getattr(self, "_resp_map", {}))
+        for answer in tuple(waiting.values()):
+            if not answer.done():
+                answer.set_exception(_lost())
+
+
+def _lost() -> LinkError:
+    return LinkError("the bus is not reached", source="bus", suggestion="wait until the link is back")
+
+
+class Wire:
+    """A connection to the servers that comes back by itself."""
+
+    def __init__(self) -> None:
+        self.client = _Client()
+        self.closed = False
+        self.life = 0
+        """Counts the connections made."""
+        self.callbacks: list[Callable[[bool], None]] = []
+        self.news: set[asyncio.Event] = set()
+        """Set whenever the link comes or goes, or is closed."""
+        self._up = False
+        self._said = ""
+
+    async def connect(self, url: str, *, name: str, user: str, password: str, timeout_s: float) -> None:
+        """LinkError when no server is reached in time, Denied when it refuses us."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.client.connect(
+                    [one.strip() for one in url.split(",")],
+                    name=name,
+                    user=user or None,
+                    password=password or None,
+                    connect_timeout=2,
+                    reconnect_time_wait=cast("int", _RETRY_S),
+                    max_reconnect_attempts=-1,
+                    ping_interval=_PING_S,
+                    max_outstanding_pings=_PINGS_OUTSTANDING,
+                    pending_size=-1,
+                    error_cb=self._error,
+                    disconnected_cb=self._disconnected,
+                    reconnected_cb=self._reconnected,
+                )
+        except TimeoutError:
+            await self.client.close()
+            if "authorization" in self._said.lower():
+                raise Denied(f"the bus refuses {user or 'anonymous'}", source="bus") from None
+            raise LinkError(
+                f"the bus is not reached at {url} within {timeout_s:g} s: {self._said or 'no answer'}",
+                source="bus",
+                suggestion="start its server, or give the right url in the section bus",
+            ) from None
+        self._up, self._said, self.life = True, "", 1
+
+    @property
+    def connected(self) -> bool:
+        return self._up and not self.closed and self.client.is_connected
+
+    def check(self) -> None:
+        """LinkError while the link is not up, or its other end does not read."""
+        if not self.connected:
+            raise _lost()
+        if self.client.pending_data_size > _UNSENT_BYTES:
+            raise LinkError("the bus does not take what is sent", source="bus", code="bus_slow")
+
+    async def publish(self, subject: str, data: bytes, *, reply: str = "") -> None:
+        """At most once."""
+        self.check()
+        with _translated(subject, data):
+            await self.client.publish(subject, data, reply)
+
+    async def reply(self, subject: str, data: bytes) -> None:
+        """An answer; the link may be gone, and who asked with it."""
+        with suppress(LinkError):
+            await self.publish(subject, data)
+
+    async def request(
+        self, subject: str, data: bytes, *, timeout_s: float = API_S, headers: dict[str, str] | None = None
+    ) -> Msg:
+        """Ask and wait for the answer."""
+        self.check()
+        with _translated(subject, data):
+            try:
+                return await self.client.request(subject, data, timeout=timeout_s, headers=headers)
+            except nats.errors.TimeoutError:
+                raise LinkError(
+                    f"no answer on {subject} within {timeout_s:g} s",
+                    source="bus",
+                    code="no_answer",
+                    suggestion="it may have been done or not: look before trying again",
+                ) from None
+
+    async def api(self, subject: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask JetStream; ApiError when it refuses."""
+        answer = await self.request(f"$JS.API.{subject}", json.dumps(question).encode() if question else b"")
+        return checked(answer.data)
+
+    async def store(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> int:
+        """Publish into a stream; the sequence it got. ApiError when it is refused."""
+        try:
+            answer = await self.request(subject, data, headers=headers)
+        except LinkError as error:
+            if error.cause.code == "no_responders":
+                raise LinkError(f"no stream covers {subject}", source="bus", code="no_stream") from None
+            raise
+        return int(checked(answer.data)["seq"])
+
+    async def subscribe(
+        self, subject: str, heard: Callable[[Msg], Awaitable[None]], *, queue: str = "", limit: int = 65536
+    ) -> Subscription:
+        """In force on return, or, while the link is down, once it is back."""
+        subscription = await self.client.subscribe(  # pyright: ignore[reportUnknownMemberType]
+            subject, queue=queue, cb=heard, pending_msgs_limit=limit, pending_bytes_limit=0
+        )
+        if self.connected:
+            try:
+                await self.client.flush()
+            except (nats.errors.Error, OSError):
+                _log.debug("the link went while subscribing to %s", subject)
+        return subscription
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """No more of it."""
+        if not self.client.is_closed:
+            await subscription.unsubscribe()
+
+    async def close(self) -> None:
+        """For good."""
+        self.closed, self._up = True, False
+        await self.client.close()
+        self._wake()
+
+    async def _disconnected(self) -> None:
+        self.client.forget()
+        if self._up:
+            self._up = False
+            _log.warning("the link to the bus is lost")
+            self._tell(up=False)
+
+    async def _reconnected(self) -> None:
+        if not self.closed:
+            self._up, self._said = True, ""
+            self.life += 1
+            _log.warning("the link to the bus is back")
+            self._tell(up=True)
+
+    def _tell(self, *, up: bool) -> None:
+        self._wake()
+        for callback in tuple(self.callbacks):
+            callback(up)
+
+    def _wake(self) -> None:
+        for event in self.news:
+            event.set()
+
+    async def _error(self, error: Exception) -> None:
+        said = f"{type(error).__name__}: {error}"
+        level = logging.DEBUG if said == self._said or not self._up else logging.WARNING
+        _log.log(level, "the bus reports %s", said)
+        self._said = said
+
+
+@contextmanager
+def _translated(subject: str, data: bytes) -> Generator[None]:
+    """nats-py's errors in our words."""
+    try:
+        yield
+    except nats.errors.NoRespondersError:
+        raise LinkError(f"nobody listens to {subject}", source="bus", code="no_responders") from None
+    except nats.errors.MaxPayloadError:
+        raise RequestError(
+            f"{len(data)} bytes on {subject} are more than one message may have", source="bus", code="too_big"
+        ) from None
+    except (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionClosedError, OSError) as error:
+        raise _lost() from error
+
+
+def checked(data: bytes) -> dict[str, Any]:
+    """A JetStream answer; ApiError where it is a refusal."""
+    answer: dict[str, Any] = json.loads(data)
+    if error := answer.get("error"):
+        raise ApiError(int(error.get("err_code", 0)), str(error.get("description", "")))
+    return answer

@@ -1,0 +1,52 @@
+"""Law: a cable is what lies between one client and the server; a test can pull it and plug it in again."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+
+class Cable:
+    """A TCP relay on a port of its own."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._server: asyncio.Server | None = None
+        self._ends: set[asyncio.StreamWriter] = set()
+        self.port = 0
+
+    async def plug(self) -> None:
+        """Connect what comes with the server. The port stays the same."""
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def pull(self) -> None:
+        """Break every connection and refuse new ones."""
+        if self._server:
+            self._server.close()
+            for end in tuple(self._ends):
+                end.transport.abort()
+            await self._server.wait_closed()
+            while self._ends:
+                await asyncio.sleep(0)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+            self._ends |= {writer, far_writer}
+            try:
+                await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
+            finally:
+                self._ends -= {writer, far_writer}
+                for end in (writer, far_writer):
+                    end.close()
+                    with suppress(OSError):
+                        await end.wait_closed()
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
