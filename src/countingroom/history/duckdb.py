@@ -24,18 +24,16 @@ from countingroom.history.plan import FIVE_MINUTES_NS, MINUTE_NS, Horizon, Plan,
 from countingroom.history.port import Maintained, Position
 from countingroom.history.reduce import Buckets
 
-_CHUNK = 2_000_000
-"""Rows that are put in order together."""
 _BACK_NS = (130_000_000_000, 3_600_000_000_000, 86_400_000_000_000, 2**62)
 """How far back the last sample is looked for, by steps."""
 _TABLES = {Resolution.MINUTE: "minute", Resolution.FIVE_MINUTES: "five"}
 
 
 class DuckStore:
-    """The Store in a file. LinkError where it cannot be opened."""
+    """The Store in a file. LinkError where it cannot be opened. `chunk`: how many rows are put in order together."""
 
-    def __init__(self, path: Path, section: HistorySection | None = None) -> None:
-        self._path = path
+    def __init__(self, path: Path, section: HistorySection | None = None, *, chunk: int = 2_000_000) -> None:
+        self._path, self._chunk = path, chunk
         self._section = section or HistorySection()
         self._lock = threading.Lock()
         self._open()
@@ -176,7 +174,7 @@ class DuckStore:
 
     def _settle(self) -> None:
         for name, rows in self._recent.items():
-            if rows >= _CHUNK:
+            if rows >= self._chunk:
                 with self._transaction() as writer:
                     for statement in sql.settle(name):
                         writer.execute(statement)
