@@ -38,6 +38,8 @@ class TinySupply:
         self.volts = 0.0
         self.written = 0
         self.port = 0
+        self.most_at_once = 0
+        """Connections."""
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -55,6 +57,7 @@ class TinySupply:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self.most_at_once = max(self.most_at_once, len(self._writers))
         try:
             while line := (await reader.readline()).decode().strip():
                 writer.write(f"{self._answer(line)}\n".encode())
