@@ -1,0 +1,69 @@
+"""Law: what boards publish where, as the section's own topic patterns say; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+BOARDS = ("ESP01", "ESP02")
+DEFAULTS = {
+    "DS_temp": "DS/temp",
+    "BME_temp": "BME/temp",
+    "BME_humi": "BME/humi",
+    "CCS_co2": "CCS/co2",
+    "CCS_tvoc": "CCS/tvoc",
+    "SCD30_co2": "SCD30/co2",
+    "SCD30_temp": "SCD30/temp",
+    "SCD30_humi": "SCD30/humi",
+}
+"""What a board has when nobody says: value -> end of its topic."""
+
+
+class Outlet(Struct, frozen=True, kw_only=True):
+    """One value of one board, on its way out."""
+
+    board: str
+    value: str
+    topic: str
+    field: str
+    """Where in a JSON payload; empty: bare."""
+
+    @property
+    def quantity(self) -> str:
+        """What it measures: the last level of its topic, or of its field."""
+        return (self.field or self.topic).replace(".", "/").rpartition("/")[2]
+
+    def payload(self, measured: float | str) -> str:
+        """As the board writes it."""
+        if not self.field:
+            return str(measured)
+        content: Any = measured
+        for step in reversed(self.field.split(".")):
+            content = [*[None] * int(step), content] if step.isdigit() else {step: content}
+        return json.dumps(content)
+
+
+def outlets(parameters: Mapping[str, Any]) -> tuple[Outlet, ...]:
+    """Every value that is published."""
+    boards = tuple(parameters.get("sensors") or BOARDS)
+    values: Mapping[str, Any] = parameters.get("values") or {
+        name: {"topic": f"{{sensor}}/sensors/#/{end}"} for name, end in DEFAULTS.items()
+    }
+    return tuple(
+        Outlet(
+            board=board,
+            value=name,
+            topic=_concrete(entry["topic"].replace("{sensor}", board)),
+            field=entry.get("field") or "",
+        )
+        for name, entry in values.items()
+        for board in (boards if "{sensor}" in entry["topic"] else ("",))
+    )
+
+
+def _concrete(pattern: str) -> str:
+    """A topic that the pattern matches."""
+    return "/".join("box" if level in ("+", "#") else level for level in pattern.split("/"))

@@ -1,0 +1,151 @@
+"""Law: simulated boards publish to a broker as real ones do: their own small one, unless they are told another.
+
+Their broker is a nats-server of this installation with its MQTT door open to one user, so nothing else is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from aiomqtt import Client, MqttError
+
+from countingroom.bus.description import BusSection, Mqtt, MqttUser
+from countingroom.bus.server import EmbeddedServer
+from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.errors import NotFound
+from countingroom.core.messages import CommandSpec, Parameter
+from countingroom.core.points import Type
+from countingroom.core.values import Scalar
+from countingroom.simulators.air import Air
+from countingroom.simulators.arguments import number, text
+from countingroom.simulators.sensor_topics import Outlet, outlets
+
+_USER = "sensors"
+_FOLDER = "countingroom-broker-"
+_AGAIN_S = 0.2
+_DAY_NS = 86_400_000_000_000
+_SENSOR = Parameter(name="sensor", type=Type.STRING)
+
+
+class SensorSimulator:
+    """Boards ESP01 and ESP02, or those of a section, and the broker they publish to."""
+
+    faults = (
+        CommandSpec(name="drop", description="the broker goes away"),
+        CommandSpec(name="freeze", description="no board publishes; the broker stays"),
+        CommandSpec(name="silence", description="one board falls silent", parameters=(_SENSOR,)),
+        CommandSpec(name="nan", description="one board publishes nan", parameters=(_SENSOR,)),
+        CommandSpec(name="garbage", description="one board publishes nonsense", parameters=(_SENSOR,)),
+        CommandSpec(
+            name="slow",
+            description="publish that seldom",
+            parameters=(Parameter(name="seconds", unit="s", low=0.0, high=600.0),),
+        ),
+        CommandSpec(name="restore", description="everything is well again"),
+    )
+
+    def __init__(self, parameters: Mapping[str, Any], *, clock: Clock | None = None, seed: int = 1) -> None:
+        """`broker`: host, port, user and password of one that is there already; `period_s` between two rounds."""
+        self._clock = clock or SystemClock()
+        self._outlets = outlets(parameters)
+        self._air = {outlet.board: Air(outlet.board, seed=seed) for outlet in self._outlets}
+        self._period_s = self._usual_s = float(parameters.get("period_s", 1.0))
+        self._frozen = False
+        self._says: dict[str, str | None] = {}
+        """Board -> what it publishes in place of its values; None: nothing."""
+        self._broker: Mapping[str, Any] | None = parameters.get("broker")
+        self._again: Mapping[str, Any] = parameters.get("again") or {}
+        self._server: EmbeddedServer | None = None
+        self._folder: Path | None = None
+        self._life: asyncio.Task[None] | None = None
+
+    async def start(self) -> Mapping[str, Any]:
+        where = self._broker if self._broker is not None else await self._own_broker()
+        self._life = asyncio.create_task(self._live(where))
+        told = {"host": where["host"], "port": where["port"], "user": where.get("user", "")}
+        return told | {"password_file": str(where.get("password_file", "")), "password_env": "", "tls_ca": ""}
+
+    async def stop(self) -> None:
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.wait([self._life])
+        if self._server is not None:
+            await self._server.stop()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def fault(self, name: str, arguments: Mapping[str, Scalar]) -> None:
+        match name:
+            case "drop" if self._server is not None:
+                await self._server.stop()
+            case "freeze":
+                self._frozen = True
+            case "silence" | "nan" | "garbage":
+                says = {"silence": None, "nan": "nan", "garbage": "#?@"}[name]
+                self._says[self._board(arguments)] = says
+            case "slow":
+                self._period_s = max(self._usual_s, number(arguments, "seconds"))
+            case "restore":
+                self._frozen, self._period_s = False, self._usual_s
+                self._says.clear()
+                if self._server is not None and self._server.pid is None:
+                    await self._server.start()
+            case _:
+                raise NotFound(f"simulated sensors have no fault {name}")
+
+    def _board(self, arguments: Mapping[str, Scalar]) -> str:
+        board = text(arguments, "sensor")
+        if board not in self._air:
+            raise NotFound(f"there is no board {board}", suggestion=f"choose one of {', '.join(self._air)}")
+        return board
+
+    async def _own_broker(self) -> Mapping[str, Any]:
+        """A broker in a folder of its own; that of a former life where there was one."""
+        former = str(self._again.get("password_file", ""))
+        self._folder = Path(former).parent if former else Path(tempfile.mkdtemp(prefix=_FOLDER))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        secret = self._folder / "password"
+        if not secret.exists():
+            secret.touch(mode=0o600)
+            secret.write_text(secrets.token_urlsafe(16))
+        user = MqttUser(name=_USER, password_file=secret, publish=["#"], subscribe=["#"])
+        mqtt = Mqtt(port=int(self._again.get("port", 0)), users=[user])
+        self._server = EmbeddedServer(self._folder / "server", description=BusSection(mqtt=mqtt), clock=self._clock)
+        await self._server.start()
+        return {"host": mqtt.host, "port": self._server.mqtt_port, "user": _USER, "password_file": secret}
+
+    async def _live(self, where: Mapping[str, Any]) -> None:
+        password = _password(where)
+        while True:
+            with suppress(MqttError):
+                async with Client(
+                    where["host"], where["port"], username=where.get("user") or None, password=password
+                ) as client:
+                    await self._publish(client)
+            await self._clock.sleep(_AGAIN_S)
+
+    async def _publish(self, client: Client) -> None:
+        while True:
+            seconds = self._clock.now_ns() % _DAY_NS / 1e9
+            for outlet in () if self._frozen else self._outlets:
+                said = self._said(outlet, seconds)
+                if said is not None:
+                    await client.publish(outlet.topic, outlet.payload(said))
+            await self._clock.sleep(self._period_s)
+
+    def _said(self, outlet: Outlet, seconds: float) -> float | str | None:
+        if outlet.board in self._says:
+            return self._says[outlet.board]
+        return self._air[outlet.board].measure(outlet.quantity, seconds)
+
+
+def _password(where: Mapping[str, Any]) -> str | None:
+    secret = where.get("password_file")
+    return Path(secret).read_text().partition("\n")[0] if secret else where.get("password")
