@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from countingroom.core.chart_check import Severity, check
 from countingroom.core.errors import OutOfRange
+from countingroom.core.units import is_unit
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
 from countingroom.devices.marta.alarms import summary, text_of
@@ -168,7 +169,7 @@ def test_no_alarm_is_an_empty_text() -> None:
         ("DT03_CO2_calc", "K"),
         ("DP_EV3C_CO2_calc", "bar"),
         ("FT01_CO2", "g/s"),
-        ("EV3C_valve_pos", "%"),
+        ("EV3C_valve_pos", "percent"),
         ("LP_speed", "rpm"),
         ("speed_setpoint", "rpm"),
         ("set_flow_setpoint", "g/s"),
@@ -222,3 +223,8 @@ def test_a_table_that_is_no_plant_is_told_what_it_lacks() -> None:
 
 def test_its_chart_has_nothing_wrong() -> None:
     assert [finding for finding in check(CHART) if finding.severity is Severity.ERROR] == []
+
+
+def test_its_units_are_units() -> None:
+    for point in POINTS.values():
+        assert is_unit(point.unit), point

@@ -111,7 +111,7 @@ def points(section: JulaboSection) -> tuple[Point, ...]:
             choices=(1, 2, 3),
             writable=True,
         ),
-        Point(name="power", label="Power", description="heating, or cooling below 0", unit="%", precision=1),
+        Point(name="power", label="Power", description="heating, or cooling below 0", unit="percent", precision=1),
         Point(
             name="ext_is_used",
             label="External control",

@@ -16,9 +16,9 @@ _UNITS = (
     (r"(SC|SH|DT)\d", "K"),
     (r"DP(\d|_)", "bar"),
     (r"FT\d", "g/s"),
-    (r"EV\d+C?_valve_pos", "%"),
+    (r"EV\d+C?_valve_pos", "percent"),
     (r"LP_speed|(set_)?speed_setpoint", "rpm"),
-    (r"EH_power", "%"),
+    (r"EH_power", "percent"),
     (r"(set_)?temperature_setpoint", "degC"),
     (r"(set_)?flow_setpoint", "g/s"),
 )
