@@ -155,6 +155,8 @@ def test_plain_words_mean_what_yaml_1_2_says(text: str, value: Any) -> None:
         ("{[1, 2]: 3}\n", 1, "a key is a single word or number"),
         ("a:\n  <<: 3\n", 2, "<< takes a mapping"),
         ("a: 1\n--- \nb: 2\n", 2, "no YAML: "),
+        ("a: one: two\n", 1, "a text with `: ` in it needs quotes"),
+        ("a:\n\tb: 1\n", 2, "indent with spaces"),
     ],
 )
 def test_what_cannot_be_read_is_a_problem_with_a_line_and_never_runs(text: str, line: int, said: str) -> None:

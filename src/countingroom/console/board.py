@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from countingroom.console import format as write
 from countingroom.core import severity
 from countingroom.core.messages import Catalogue, DeviceState, Link
 from countingroom.core.points import Point
@@ -54,23 +55,29 @@ class Board:
     """The levels of everything that is known."""
 
     def __init__(self) -> None:
+        self._catalogues: dict[str, Catalogue] = {}
         self._points: dict[str, dict[str, Point]] = {}
         self._states: dict[str, dict[str, DeviceState]] = {}
         self._levels: dict[str, dict[str, int]] = {}
         self._abnormal: dict[str, dict[str, _Abnormal]] = {}
         self._gone_since: dict[str, int] = {}
 
-    def learn(self, catalogue: Catalogue) -> None:
-        """A device and its points; what it had before and has no more is forgotten."""
-        device = catalogue.device
+    def learn(self, catalogue: Catalogue) -> bool:
+        """A device and its points; what it had before and has no more is forgotten. False where nothing of it is new
+        but the life of its host."""
+        device, lasting = catalogue.device, structs.replace(catalogue, boot="")
+        if self._catalogues.get(device) == lasting:
+            return False
+        self._catalogues[device] = lasting
         self._points[device] = {point.name: point for point in catalogue.points}
         for known in (self._levels.setdefault(device, {}), self._abnormal.setdefault(device, {})):
             for name in known.keys() - self._points[device].keys():
                 del known[name]
+        return True
 
     def forget(self, device: str) -> None:
         """The device is no longer described."""
-        for known in (self._points, self._states, self._levels, self._abnormal, self._gone_since):
+        for known in (self._catalogues, self._points, self._states, self._levels, self._abnormal, self._gone_since):
             known.pop(device, None)
 
     def alive(self, device: str, is_alive: bool, *, now_ns: int) -> None:
@@ -166,7 +173,7 @@ class Board:
             if level and not lost_with_device:
                 what = state.cause.message if state.cause else f"is in {state.state}"
                 yield Alarm(level=level, since_ns=state.since_ns, device=device, channel=channel, what=what)
-        points = self._points[device]
+        points = self._points.get(device, {})
         for name, one in self._abnormal.get(device, {}).items():
             point = points.get(name)
             if point is None or one.level == severity.STALE or self._ignored(device, point):
@@ -177,5 +184,5 @@ class Board:
                 device=device,
                 channel=point.channel,
                 point=name,
-                what=severity.why(point, one.value),
+                what=severity.why(point, one.value, unit=write.unit(point.unit)),
             )

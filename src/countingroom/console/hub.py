@@ -88,6 +88,7 @@ class Hub:
         self._alarms_at_s = float("-inf")
         self._quiet_until_s = clock.monotonic() + _FIRST_BEATS_S
         self._unheard: set[str] = set()
+        self._bus_told = True
         self.revision = clock.now_ns() // 1_000_000
         self.updates: dict[str, int] = {}
         """Device -> readings shown since the start."""
@@ -183,28 +184,26 @@ class Hub:
         now_ns = self._clock.now_ns()
         shared: list[bytes] = []
         changed: dict[str, set[str] | None] = dict(taken.points)
-        for device in taken.catalogues:
-            if catalogue := self._latest.catalogues.get(device):
-                self.board.learn(catalogue)
-            else:
-                self.board.forget(device)
-            changed[device] = None
+        renewed = {device for device in taken.catalogues if self._learn(device)}
         heard = self._hear(taken.alive)
+        changed |= dict.fromkeys(renewed | heard)
         for device in heard:
             self.board.alive(device, self._latest.alive.get(device, False), now_ns=now_ns)
-            changed[device] = None
         rows = {device: self._rows(device, names) for device, names in changed.items()}
         states: dict[str, list[str]] = {}
         for key in taken.states:
             if state := self._latest.states.get(key):
                 self.board.state(state)
                 states.setdefault(state.device, []).append(key)
+        if self._latest.connected != self._bus_told:
+            self._bus_told = self._latest.connected
+            shared.append(b'"bus":' + msgspec.json.encode(self._bus_told))
         if heard:
             shared.append(b'"alive":' + msgspec.json.encode(self.board.living()))
-        if taken.catalogues:
-            shared.append(b'"catalogues":' + msgspec.json.encode(sorted(taken.catalogues)))
-        if (now_s := self._clock.monotonic()) - self._alarms_at_s >= _ALARMS_EVERY_S:
-            self._alarms_at_s = now_s
+        if renewed:
+            shared.append(b'"catalogues":' + msgspec.json.encode(sorted(renewed)))
+        if heard or self._clock.monotonic() - self._alarms_at_s >= _ALARMS_EVERY_S:
+            self._alarms_at_s = self._clock.monotonic()
             if (alarms := self._encode_alarms()) != self._alarms:
                 self._alarms = alarms
                 shared.append(alarms)
@@ -226,6 +225,13 @@ class Hub:
             events={source: msgspec.json.encode(list_)[1:-1] for source, list_ in events.items()},
             shared=b",".join(shared),
         )
+
+    def _learn(self, device: str) -> bool:
+        """Whether anything about it is new."""
+        if catalogue := self._latest.catalogues.get(device):
+            return self.board.learn(catalogue)
+        self.board.forget(device)
+        return True
 
     def _hear(self, changed: set[str]) -> set[str]:
         """The devices whose life is to be told anew: the living at once, the silent when the first beats are over."""

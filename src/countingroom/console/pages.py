@@ -67,6 +67,7 @@ class Pages:
             )
             for channel in ("", *catalogue.channels)
         }
+        rows = self._room.board.show(device, latest.readings.get(device, {}).items())
         return self._page(
             "device.html",
             "device",
@@ -77,11 +78,12 @@ class Pages:
             columns=views.columns(catalogue),
             own=views.own_points(catalogue),
             partner=views.partner(catalogue),
-            rows=views.first_rows(self._room.board, device, latest.readings.get(device, {})),
+            rows=rows,
             chart=self._chart(catalogue, states[""].state if states[""] else ""),
             events=self._recent(30, source=device),
             data={
                 "device": device,
+                "rows": rows,
                 "catalogue": views.compact(catalogue),
                 "states": {channel: msgspec.to_builtins(state) for channel, state in states.items() if state},
             },

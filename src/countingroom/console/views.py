@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from countingroom.console.board import Alarm, Board, Row, Summary
+from countingroom.console.board import Alarm, Board, Summary
 from countingroom.core.messages import Catalogue, DeviceState, Link
 from countingroom.core.points import Point, Type
 
@@ -119,8 +119,3 @@ def compact(catalogue: Catalogue) -> dict[str, Any]:
     ]
     del told["chart"], told["channel_chart"]
     return told
-
-
-def first_rows(board: Board, device: str, readings: Mapping[str, Any]) -> dict[str, Row]:
-    """The readings as a page shows them at first."""
-    return board.show(device, readings.items())

@@ -53,10 +53,13 @@ def of_state(state: DeviceState) -> int:
     return HIGH if state.common == "error" else NORMAL
 
 
-def why(point: Point, value: Scalar) -> str:
-    """One sentence on why a reading is abnormal: `I mon 11.82 uA is above its alarm limit 10.00 uA`."""
+def why(point: Point, value: Scalar, *, unit: str | None = None) -> str:
+    """One sentence on why a reading is abnormal: `I mon 11.82 uA is above its alarm limit 10.00 uA`.
+
+    `unit` is how to write the point's unit, where not as Pint does."""
     label = point.label or point.name
-    unit = f" {point.unit}" if point.unit else ""
+    unit = point.unit if unit is None else unit
+    unit = f" {unit}" if unit else ""
     if point.severity:
         return point.description or label
     if not isinstance(value, (int, float)):

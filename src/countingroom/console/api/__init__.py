@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from countingroom.console.api import commands, devices, events, history, live, simulators
+from countingroom.console.api import archive, commands, devices, events, history, live, simulators
 
 router = APIRouter(prefix="/api/v1")
-for part in (devices, commands, simulators, history, events, live):
+for part in (devices, commands, simulators, history, archive, events, live):
     router.include_router(part.router)

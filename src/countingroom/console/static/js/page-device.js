@@ -17,6 +17,7 @@ export function page(live) {
   document.body.dataset.device = device;
   live.watch = { devices: [device], points: true, states: true, events: true };
   for (const [channel, state] of Object.entries(data.states)) live.states.set(channel ? `channel.${device}.${channel}` : `device.${device}`, state);
+  for (const [name, row] of Object.entries(data.rows)) live.points.set(`${device}.${name}`, row);
   const stateOf = (channel) => live.states.get(channel ? `channel.${device}.${channel}` : `device.${device}`);
   const row = (name) => live.points.get(`${device}.${name}`);
   const commands = (scope) => catalogue.commands.filter((command) => command.scope === scope);

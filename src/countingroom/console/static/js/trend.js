@@ -62,7 +62,7 @@ export class Trend {
       scales: { x: { time: true }, ...Object.fromEntries(units.map((scale) => [scale, { range: (_, low, high) => this.span(scale, low, high) }])) },
       axes: [{ stroke: text, font, grid, ticks: grid, values: [[86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [0.001, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] }, ...units.slice(0, 2).map((scale, index) => axis(scale, index ? 1 : 3))],
       cursor: { drag: { x: Boolean(this.zoom), y: false, setScale: false } },
-      legend: { live: true, markers: { width: 2, dash: undefined } },
+      legend: { live: true, markers: { width: 2, dash: (_, index) => ["solid", "dashed", "dotted"][((index - 1) / 3) % 3] } },
       hooks: {
         draw: [(plot) => this.limits(plot)],
         setSelect: [(plot) => {
@@ -115,6 +115,8 @@ export class Trend {
       if (y < bbox.top || y > bbox.top + bbox.height) continue;
       ctx.strokeStyle = ctx.fillStyle = mark.colour;
       ctx.lineWidth = 1.4 * ratio;
+      ctx.textAlign = "left";
+      ctx.textBaseline = "alphabetic";
       ctx.setLineDash([6 * ratio, 4 * ratio]);
       ctx.beginPath(); ctx.moveTo(bbox.left, y); ctx.lineTo(bbox.left + bbox.width, y); ctx.stroke();
       ctx.fillText(mark.name, bbox.left + 6 * ratio, y - 5 * ratio);
