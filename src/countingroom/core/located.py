@@ -115,11 +115,9 @@ def parse(text: str, *, file: str, include: Include | None = None) -> Located:
             located.value = _Reader(loader, file, include, located).read(node, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        located.problems.append(
-            Problem(
-                place=Place(file, mark.line + 1 if mark else 0), message=f"no YAML: {error.problem or error.context}"
-            )
-        )
+        said = str(error.problem or error.context)
+        message = f"no YAML: {said}{_HINTS.get(said, '')}"
+        located.problems.append(Problem(place=Place(file, mark.line + 1 if mark else 0), message=message))
         located.broken.add(())
     except yaml.YAMLError as error:
         located.problems.append(Problem(place=Place(file), message=f"no YAML: {error}"))
@@ -127,6 +125,12 @@ def parse(text: str, *, file: str, include: Include | None = None) -> Located:
     located.values.setdefault((), Place(file, 1))
     return located
 
+
+_HINTS = {
+    "mapping values are not allowed here": "; a text with `: ` in it needs quotes, and keys of one mapping one indent",
+    "found character '\\t' that cannot start any token": "; indent with spaces, not with tabs",
+}
+"""What most often is the reason."""
 
 _TYPES = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
