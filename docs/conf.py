@@ -9,10 +9,12 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from cli_page import page  # noqa: E402  beside this file
+from description_page import page as description_page  # noqa: E402  beside this file
 
 from countingroom import __version__  # noqa: E402
 
 (HERE / "reference" / "cli.md").write_text(page(), encoding="utf-8")
+(HERE / "reference" / "description.md").write_text(description_page(), encoding="utf-8")
 
 project = "Counting room"
 author = "The counting room's authors"
