@@ -1,0 +1,165 @@
+"""Law: `countingroom history` shows what was recorded, or takes it all away in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.output import Json, print_json, print_table, table, text
+
+if TYPE_CHECKING:
+    from countingroom.core.series import Series
+
+app = typer.Typer(help="What was recorded: show it, or export it.", no_args_is_help=True)
+
+Points = Annotated[list[str], typer.Argument(metavar="POINT…", help="Addresses, such as caen.0.lv_vMon.")]
+From = Annotated[str, typer.Option("--from", help="Since when: -1h, -2d12h, 2026-11-22T06:00:00Z.")]
+To = Annotated[str, typer.Option("--to", help="Until when.")]
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_QUALITIES = ("", "uncertain", "stale", "bad")
+
+
+@app.command()
+def query(
+    points: Points,
+    since: From = "-1h",
+    to: To = "now",
+    most: Annotated[int, typer.Option("--max-points", min=10, help="Rows of a point; more samples are reduced.")] = 60,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Points over a time range: every sample, or min, max and mean of equal parts where there are many."""
+    import msgspec
+
+    from countingroom.core.series import Series
+
+    start, end = _range(since, to)
+    with Client(url) as api:
+        answer = api.get("/api/v1/history", **{"point": points, "from": start, "to": end, "max_points": most})
+    found = msgspec.convert(answer.get("series", [answer]), list[Series])
+    if as_json:
+        print_json({"series": found})
+        return
+    for series in found:
+        _show(series)
+
+
+@app.command()
+def last(
+    points: Points,
+    at: Annotated[str, typer.Option("--at", help="The last value at or before this time.")] = "now",
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """The last value of points."""
+    import msgspec
+
+    from countingroom.core.series import Last
+    from countingroom.core.times import format_time
+
+    moment, _ = _range(at, at)
+    with Client(url) as api:
+        found = msgspec.convert(api.get("/api/v1/history/last", point=points, at=moment), Last)
+    if as_json:
+        print_json(found)
+        return
+    made = table("", ("point", "value", "quality", "time"), numbers=("value",))
+    for name, reading in found.readings.items():
+        quality, time = _QUALITIES[reading.quality], format_time(reading.device_ns)
+        made.add_row(text(name), text(_number(reading.value)), quality, time)
+    print_table(made)
+
+
+@app.command("points")
+def list_points(
+    prefix: Annotated[str, typer.Argument(help="Only those that begin so, such as caen.")] = "",
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Which points have a history."""
+    with Client(url) as api:
+        answer = api.get("/api/v1/history/points", prefix=prefix)
+    if as_json:
+        print_json(answer)
+        return
+    for name in answer["points"]:
+        typer.echo(name)
+
+
+@app.command()
+def export(
+    points: Points,
+    output: Annotated[Path, typer.Option("--output", "-o", help="FILE.parquet or FILE.csv")],
+    since: From = "-1d",
+    to: To = "now",
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Every sample of points, as it was, into a file."""
+    import msgspec
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from countingroom.core.series import Samples
+    from countingroom.history.export import sheet
+
+    start, end = _range(since, to)
+    console = Console(stderr=True)
+    count = 0
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=console
+    )
+    with Client(url) as api, sheet(output) as file, bar:
+        task = bar.add_task("exporting", total=end - start)
+        cursor: int | None = start
+        while cursor is not None:
+            page = api.get("/api/v1/history/export", **{"point": points, "from": cursor, "to": end})
+            samples = msgspec.convert(page["samples"], Samples)
+            file.add(points, samples)
+            count += len(samples.time_ns)
+            cursor = page["next_ns"]
+            done = end if cursor is None else cursor
+            bar.update(task, completed=done - start, description=f"{count:,} samples")
+    console.print(f"{output}: {count:,} samples", highlight=False, markup=False)
+
+
+def _range(since: str, to: str) -> tuple[int, int]:
+    import time
+
+    from countingroom.core.times import parse_time
+
+    now = time.time_ns()
+    return parse_time(since, now_ns=now), parse_time(to, now_ns=now)
+
+
+def _show(series: Series) -> None:
+    from countingroom.core.times import format_time
+
+    columns = {"text": series.text} if series.text else {"mean": series.mean, "low": series.low, "high": series.high}
+    made = table(
+        f"{series.point}  {series.resolution}", ("time", *columns, "quality", "samples"), numbers=tuple(columns)
+    )
+    for row, (time, quality, count) in enumerate(zip(series.time_ns, series.quality, series.count, strict=True)):
+        gap = row > 0 and count == 0
+        cells = [text(_number(column[row])) for column in columns.values()]
+        said = "nothing recorded" if gap else _QUALITIES[quality]
+        made.add_row(format_time(time), *cells, said, "" if gap else str(count))
+    print_table(made)
+    if not series.text:
+        typer.echo(sparkline(series.mean) + "\n")
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Numbers as a line of blocks; a blank where there is none."""
+    known = [value for value in values if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    span = (high - low) or 1.0
+    return "".join(" " if value is None else _BLOCKS[round((value - low) / span * 7)] for value in values)
+
+
+def _number(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else value
