@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from countingroom.core.errors import DeviceError
 from countingroom.core.values import Quality, Scalar
 from countingroom.devices.mqtt.description import MqttSensorsSection, SensorValue
+from countingroom.devices.mqtt.driver import MqttSensorsDriver
 from countingroom.devices.mqtt.topics import Route, filter_of, pattern_of, routes, sample
 
 
@@ -106,3 +108,10 @@ def test_a_password_comes_from_one_place() -> None:
 def test_a_value_without_a_board_is_the_devices_own() -> None:
     made = MqttSensorsSection.model_validate({"driver": "mqtt", "values": {"t": SensorValue(topic="hall/t")}})
     assert [(one.point.name, one.point.channel) for one in routes(made)] == [("t", "")]
+
+
+async def test_a_sensor_takes_no_value() -> None:
+    driver = MqttSensorsDriver(section())
+    assert not any(point.writable for point in driver.points)
+    with pytest.raises(DeviceError):
+        await driver.write("ESP01.v", 1.0)

@@ -12,14 +12,16 @@ from countingroom.core.points import Limits, Point
 from countingroom.devices.section import PointOverride
 
 
-def overridden(points: tuple[Point, ...], overrides: Mapping[str, PointOverride]) -> tuple[Point, ...]:
+def overridden(
+    points: tuple[Point, ...], overrides: Mapping[str, PointOverride], *, source: str = "points"
+) -> tuple[Point, ...]:
     """The points with the overrides applied: patterns in the order written, then exact names."""
     names = {point.name for point in points}
     for pattern in overrides:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise ConfigurationError(
                 f"no point is named {pattern}",
-                source="points",
+                source=source,
                 suggestion=f"choose from {', '.join(sorted(names)[:12])}{' …' if len(names) > 12 else ''}",
             )
     ordered = sorted(overrides.items(), key=lambda item: item[0] in names)

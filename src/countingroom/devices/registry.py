@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError
 from countingroom.devices.behaviour import Behaviour
+from countingroom.devices.overrides import overridden
 from countingroom.devices.port import Driver
 from countingroom.devices.section import DeviceSection
 
@@ -32,12 +33,13 @@ class Hosted(Struct, frozen=True, kw_only=True):
 
 
 def build(name: str, section: DeviceSection, *, simulated: bool = False) -> Hosted:
-    """The device of this section. Nothing is connected yet.
+    """The device of this section. Nothing is connected yet; ConfigurationError when it cannot work.
 
     The builder is the function `build(name, section) -> Hosted` in the module `build` beside the section's own module,
     or whatever `module:function` the section's class attribute `builder` names.
     """
     hosted = _builder(type(section))(name, section)
+    overridden(hosted.driver.points, section.points, source=f"devices.{name}.points")
     return msgspec.structs.replace(
         hosted,
         title=section.title or hosted.title or name,
