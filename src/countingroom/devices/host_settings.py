@@ -25,6 +25,11 @@ class Owner(Protocol):
 
     name: str
 
+    @property
+    def reads(self) -> int | None:
+        """Polls made; None for a device that tells of changes by itself."""
+        ...
+
     def situation(self) -> Situation: ...
     async def write(self, write: Write) -> None: ...
     async def news(self) -> None: ...
@@ -40,7 +45,8 @@ async def apply_settings(owner: Owner, clock: Clock) -> None:
         if channel in behaviour.inactive:
             continue
         where = f"{owner.name} {channel}".strip()
-        await _until_known(owner, clock, channel)
+        if owner.reads is None:  # a polled device has said everything at its first poll
+            await _until_known(owner, clock, channel)
         try:
             count = await _apply(owner, channel, list(writes))
         except CountingRoomError as error:
