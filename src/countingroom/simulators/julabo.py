@@ -49,6 +49,8 @@ class JulaboSimulator:
 
     def __init__(self, parameters: Mapping[str, Any], *, clock: Clock | None = None, seed: int = 1) -> None:
         self.bath = Bath(seed=seed)
+        self.requests = 0
+        """Asked so far."""
         self.settings_taken = 0
         self._clock = clock or SystemClock()
         self._end: SerialEnd = _end_for(parameters, self._arrived)
@@ -134,6 +136,7 @@ class JulaboSimulator:
         """Requests wait their turn; what a full device cannot hold is lost, as on a real line."""
         *requests, rest = (self._unfinished + data).split(b"\r")
         self._unfinished = rest[-_MOST_UNFINISHED:]
+        self.requests += len(requests)
         for request in requests:
             if not self._waiting.full():
                 self._waiting.put_nowait(request)

@@ -1,0 +1,110 @@
+"""Law: one simulated device, a host that looks after it, and somebody on the bus who watches and commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+from countingroom.bus.latest import Latest
+from countingroom.bus.memory import MemoryBus
+from countingroom.bus.streams import prepare
+from countingroom.core import subjects
+from countingroom.core.clock import SystemClock
+from countingroom.core.messages import Command, DeviceState, Event, EventKind, Reply, decode, encode
+from countingroom.core.values import Quality, Reading, Scalar
+from countingroom.devices.host import DeviceHost
+from countingroom.devices.registry import build
+from countingroom.devices.section import DeviceSection
+from countingroom.simulators.port import Simulator
+
+DEVICE = "cooler"
+
+
+class Stand:
+    """What a test sees and does."""
+
+    def __init__(self, simulator: Simulator, latest: Latest, bus: MemoryBus) -> None:
+        self.simulator = simulator
+        self._latest = latest
+        self._bus = bus
+
+    @property
+    def state(self) -> DeviceState | None:
+        return self._latest.states.get(subjects.device_key(DEVICE))
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        return self._latest.readings.get(DEVICE, {})
+
+    def value(self, point: str) -> Scalar:
+        reading = self.readings.get(point)
+        return None if reading is None else reading.value
+
+    async def until(self, true: Callable[[], bool], within_s: float = 20.0) -> None:
+        async with asyncio.timeout(within_s):
+            while not true():
+                await asyncio.sleep(0.01)
+
+    async def until_state(self, word: str) -> DeviceState:
+        await self.until(lambda: self.state is not None and self.state.state == word)
+        assert self.state is not None
+        return self.state
+
+    async def until_quality(self, quality: Quality, *points: str) -> None:
+        await self.until(lambda: all(self.readings[point].quality is quality for point in points))
+
+    async def give(self, action: str, **arguments: Scalar) -> Reply:
+        """Command; the answer."""
+        now_ns = SystemClock().now_ns()
+        self.id = uuid4().hex
+        command = Command(
+            id=self.id, action=action, arguments=arguments, issued_ns=now_ns, deadline_ns=now_ns + 10_000_000_000
+        )
+        subject = subjects.command("tester", "devices", DEVICE)
+        return decode((await self._bus.request(subject, encode(command), timeout_s=5)).data, Reply)
+
+    async def refusal(self, action: str, **arguments: Scalar) -> str:
+        """The code it is refused with."""
+        reply = await self.give(action, **arguments)
+        assert not reply.accepted and reply.cause is not None
+        return reply.cause.code
+
+    async def do(self, action: str, **arguments: Scalar) -> Event:
+        """Command, and how it ended."""
+        reply = await self.give(action, **arguments)
+        assert reply.accepted, reply.cause
+        async with asyncio.timeout(30), self._bus.replay(subjects.EVENTS_STREAM) as events:
+            async for stored in events:
+                event = decode(stored.data, Event)
+                if event.command_id == self.id and event.kind in {EventKind.DONE, EventKind.FAILED}:
+                    return event
+        raise AssertionError("the events ended")
+
+
+@asynccontextmanager
+async def stand(
+    simulator: Simulator, section: Callable[[Mapping[str, Any]], DeviceSection], *, off_at_first: bool = False
+) -> AsyncIterator[Stand]:
+    """Everything running. `section` makes the device's section of the simulator's address."""
+    described = section(await simulator.start())
+    if off_at_first:
+        await simulator.fault("drop", {})
+    clock = SystemClock()
+    bus = MemoryBus(clock)
+    await prepare(bus)
+    watcher = bus.client()
+    latest = Latest(watcher, clock)
+    host = DeviceHost(bus, clock, [build(DEVICE, described)])
+    running = [asyncio.create_task(host.run()), asyncio.create_task(latest.run())]
+    try:
+        yield Stand(simulator, latest, watcher)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+        await simulator.stop()
+        await watcher.close()
+        await bus.close()
