@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.values import Quality
 from countingroom.devices.julabo.description import JulaboSection
-from countingroom.devices.julabo.driver import JulaboDriver
+from countingroom.devices.julabo.driver import NOT_KNOWN, JulaboDriver
 from countingroom.devices.port import Sample
 from countingroom.simulators.julabo import JulaboSimulator
 from countingroom.simulators.julabo_bath import ROOM_C, Bath, Trouble
@@ -88,7 +88,7 @@ async def test_all_its_values_arrive(pair: Pair) -> None:
     assert values["used_setpoint"] == 1 and values["ext_is_used"] is False and values["running"] is False
     assert values["internal_temp"] == pytest.approx(ROOM_C, abs=0.2)
     assert "JULABO" in str(values["version"])
-    assert values["pressure_stage"] is None
+    assert values["pressure_stage"] == NOT_KNOWN
 
 
 async def test_settings_are_taken_and_read_back(pair: Pair) -> None:

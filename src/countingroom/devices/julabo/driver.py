@@ -12,6 +12,9 @@ from countingroom.devices.julabo.description import HIGHEST_C, LOWEST_C, JulaboS
 from countingroom.devices.line import Line, Probe, Settings
 from countingroom.devices.port import Sample
 
+NOT_KNOWN = 0
+"""The pump stage before one was set from here."""
+
 PROBES = (Probe(codec.VERSION, codec.is_version), Probe(codec.STATUS, codec.is_status))
 
 _PARSERS: dict[str, Callable[[bytes], Scalar]] = {
@@ -41,7 +44,7 @@ class JulaboDriver:
             probes=PROBES,
         )
         self._version = Sample(point="version", value=None, quality=Quality.BAD)
-        self._stage = Sample(point="pressure_stage", value=None, quality=Quality.BAD)
+        self._stage = Sample(point="pressure_stage", value=NOT_KNOWN, quality=Quality.UNCERTAIN)
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -127,6 +130,7 @@ def points(section: JulaboSection) -> tuple[Point, ...]:
             description="as sent from here; the chiller does not say which stage holds",
             type=Type.INT,
             precision=0,
+            codes={str(NOT_KNOWN): "not known"},
             writable=True,
             write_low=1,
             write_high=section.pressure_stages,
