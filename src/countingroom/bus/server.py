@@ -35,6 +35,14 @@ _DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG."""
 
 
+class Remembered(msgspec.Struct, kw_only=True):
+    """What a data directory keeps from one start to the next."""
+
+    name: str = msgspec.field(default_factory=lambda: f"countingroom-{uuid.uuid4().hex[:8]}")
+    port: int = 0
+    mqtt_port: int = 0
+
+
 class EmbeddedServer:
     """A nats-server on this machine, supervised. `start`, use `url`, `stop`."""
 
@@ -52,7 +60,7 @@ class EmbeddedServer:
         self._clock = clock or SystemClock()
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self.port = self.mqtt_port = 0
+        self._known = Remembered()
         self.store_bytes = 0
         """What streams may take on this disk: give it to `streams.prepare`."""
 
@@ -60,6 +68,16 @@ class EmbeddedServer:
     def url(self) -> str:
         """For `nats.connect`; the same over restarts."""
         return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """Of NATS, on loopback."""
+        return self._known.port
+
+    @property
+    def mqtt_port(self) -> int:
+        """Of MQTT; 0 where it is off."""
+        return self._known.mqtt_port
 
     @property
     def pid(self) -> int | None:
@@ -105,20 +123,25 @@ class EmbeddedServer:
 
     def _write_configuration(self) -> None:
         mqtt = self._description.mqtt
-        ports = self._directory / "ports.json"
+        file = self._directory / "server.json"
         try:
-            known = msgspec.json.decode(ports.read_bytes(), type=dict[str, int])
+            known = msgspec.json.decode(file.read_bytes(), type=Remembered)
         except (OSError, msgspec.DecodeError):
-            known = {}
-        self.port = _port("127.0.0.1", self._description.port, known.get("nats", 0))
-        if mqtt:
-            self.mqtt_port = _port(mqtt.host, mqtt.port, known.get("mqtt", 0))
-        ports.write_bytes(msgspec.json.encode({"nats": self.port, "mqtt": self.mqtt_port}))
+            known = Remembered()
+        known.port = _port("127.0.0.1", self._description.port, known.port)
+        known.mqtt_port = _port(mqtt.host, mqtt.port, known.mqtt_port) if mqtt else 0
+        file.write_bytes(msgspec.json.encode(known))
+        self._known = known
         used = sum(file.stat().st_size for file in self._directory.rglob("*") if file.is_file())
         room = Room(free=shutil.disk_usage(self._directory).free, used=used)
         self.store_bytes = store_bytes(self._description.max_bytes, room)
         conf = configuration(
-            self._directory, port=self.port, max_bytes=self.store_bytes, mqtt=mqtt, mqtt_port=self.mqtt_port
+            self._directory,
+            name=known.name,
+            port=known.port,
+            max_bytes=self.store_bytes,
+            mqtt=mqtt,
+            mqtt_port=known.mqtt_port,
         )
         file = self._directory / "nats.conf"
         file.touch(mode=0o600)  # it may hold passwords
@@ -139,7 +162,7 @@ class EmbeddedServer:
     async def _wait_ready(self) -> None:
         process, deadline = self._process, self._clock.monotonic() + READY_S
         while process and process.returncode is None and self._clock.monotonic() < deadline:
-            if await _serves(self.port):
+            if await _serves(self.port, self._known.name):
                 return
             await self._clock.sleep(_LOOK_S)
         raise LinkError(
@@ -247,8 +270,8 @@ def _port(host: str, wanted: int, known: int) -> int:
     raise ConfigurationError(f"no free port on {host}", source="bus")
 
 
-async def _serves(port: int) -> bool:
-    """Whether a server greets there and its streams are ready."""
+async def _serves(port: int, name: str) -> bool:
+    """Whether this server, and no other, greets there and its streams are ready."""
     try:
         async with asyncio.timeout(2.0):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -260,7 +283,7 @@ async def _serves(port: int) -> bool:
                     await writer.wait_closed()
     except (OSError, TimeoutError):
         return False
-    return greeting.startswith(b"INFO ") and b'"jetstream":true' in greeting
+    return f'"server_name":"{name}"'.encode() in greeting and b'"jetstream":true' in greeting
 
 
 def _how(status: int) -> str:

@@ -13,10 +13,13 @@ from msgspec import Struct
 
 from countingroom.bus.description import Mqtt
 
-SERVER_NAME = "countingroom"
 MAX_PAYLOAD = 8 << 20
 _HOUSE = "house"
 """Who comes in over NATS on loopback without a name."""
+_INNER = ["$JS.>", "$KV.>", "$O.>", "$SYS.>", "$SRV.>", "_INBOX.>"]
+"""The server's own subjects, which a list such as `#` does not mean."""
+_DELIVERY = "$MQTT/sub/#"
+"""Where the server delivers what was subscribed with quality of service 1. It refuses a client that asks for it."""
 _KEEP_FREE = 1 << 30
 """On disk, or a tenth of what is free where that is less."""
 _OVERHEAD = 256 << 20
@@ -38,11 +41,11 @@ def store_bytes(wanted: int, room: Room) -> int:
 
 
 def configuration(
-    directory: Path, *, port: int, max_bytes: int, mqtt: Mqtt | None = None, mqtt_port: int = 0
+    directory: Path, *, name: str, port: int, max_bytes: int, mqtt: Mqtt | None = None, mqtt_port: int = 0
 ) -> dict[str, Any]:
     """The configuration file's content."""
     conf: dict[str, Any] = {
-        "server_name": SERVER_NAME,
+        "server_name": name,
         "listen": f"127.0.0.1:{port}",
         "max_payload": MAX_PAYLOAD,
         "ping_interval": "1s",
@@ -71,8 +74,10 @@ def configuration(
                         "password": user.password(),
                         "allowed_connection_types": ["MQTT"],
                         "permissions": {
-                            "publish": _permission(user.publish),
-                            "subscribe": _permission(user.subscribe),
+                            "publish": _permission(user.publish, deny=[*_INNER, "$MQTT.>"]),
+                            "subscribe": _permission(
+                                [*user.subscribe, _DELIVERY] if user.subscribe else [], deny=_INNER
+                            ),
                         },
                     }
                     for user in mqtt.users
@@ -87,9 +92,9 @@ def text(conf: dict[str, Any]) -> str:
     return json.dumps(conf, indent=2) + "\n"
 
 
-def _permission(topics: list[str]) -> dict[str, list[str]]:
+def _permission(topics: list[str], *, deny: list[str]) -> dict[str, list[str]]:
     subjects = [subject for topic in topics for subject in _subjects(topic)]
-    return {"allow": subjects, "deny": ["$MQTT.>"]} if subjects else {"deny": [">"]}
+    return {"allow": subjects, "deny": deny} if subjects else {"deny": [">"]}
 
 
 def _subjects(topic: str) -> list[str]:
