@@ -83,7 +83,11 @@ class CaenBehaviour:
 
     def observe_channel(self, channel: str, readings: Mapping[str, Reading]) -> Observation:
         """By status words; DISCONNECTED where any of its variables is not linked."""
-        lost = [name for name in self._points[channel] if _quality(readings, name) is Quality.STALE]
+        lost = [
+            name
+            for name in self._points[channel]
+            if (reading := readings.get(name)) is not None and reading.quality is Quality.STALE
+        ]
         if lost:
             return Observation(state="DISCONNECTED", cause=_lost(channel, lost))
         lv, hv = (_status(readings, f"{channel}.{side}_status") for side in ("lv", "hv"))
@@ -186,11 +190,6 @@ class CaenBehaviour:
 def _setting(own: object, common: object, key: str) -> float | int | str | None:
     value = getattr(own, key, None)
     return getattr(common, key, None) if value is None else value
-
-
-def _quality(readings: Mapping[str, Reading], name: str) -> Quality | None:
-    reading = readings.get(name)
-    return reading.quality if reading else None
 
 
 def _status(readings: Mapping[str, Reading], name: str) -> int | None:

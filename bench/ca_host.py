@@ -1,0 +1,29 @@
+"""Law: a process that is one device host: the bus's address and the sections in, `{}` once it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import msgspec
+
+from countingroom.bus import nats
+from countingroom.core.clock import SystemClock
+from countingroom.devices.description import DevicesSection
+from countingroom.devices.host import DeviceHost
+from countingroom.devices.registry import build
+
+
+async def main() -> None:
+    """Serve until terminated."""
+    given = msgspec.json.decode(sys.stdin.buffer.readline())
+    sections = DevicesSection.model_validate(given["devices"])
+    bus = await nats.connect(given["url"], name="host")
+    host = DeviceHost(bus, SystemClock(), [build(name, section) for name, section in sections.items()])
+    sys.stdout.write("{}\n")
+    sys.stdout.flush()
+    await host.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

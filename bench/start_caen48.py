@@ -1,0 +1,58 @@
+"""Law: how long until 48 channels, 1,296 process variables of two mainframes, are live on the bus.
+
+From the moment the device host runs (its modules loaded, the bus reached) to the last point with a good value on the
+bus. The raw limit is the client library alone, from its first search to its last first value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from bench.ca_field import bus, child, mainframes
+from bench.row import Row
+from countingroom.core.messages import Readings, decode
+from countingroom.core.values import Quality
+
+DEADLINE_S = 30.0
+
+
+async def measure() -> list[Row]:
+    """Start once, with everything but the device host there."""
+    async with mainframes(2) as sections, bus() as (url, client), client.subscribe("readings.>") as messages:
+        raw_parameters = {"sections": list(sections.values()), "settle_s": 0, "watch_s": 0}
+        async with child("bench.ca_raw", parameters=raw_parameters) as answer:
+            raw_s = answer["live_s"]
+        waiting = 2 * (24 * 27 + 1)
+        live: set[str] = set()
+        async with child("bench.ca_host", parameters={"url": url, "devices": sections}):
+            begin = time.monotonic()
+            async with asyncio.timeout(DEADLINE_S):
+                async for message in messages:
+                    said = decode(message.data, Readings)
+                    for point, quality in zip(said.points, said.qualities, strict=True):
+                        if quality == Quality.GOOD:
+                            live.add(f"{said.device}.{point}")
+                    if len(live) == waiting:
+                        break
+            took_s = time.monotonic() - begin
+    return [
+        Row(
+            name="start of 48 CAEN channels (1,296 process variables) until all are live",
+            value=took_s,
+            unit="s",
+            raw_limit=raw_s,
+            ratio=took_s / raw_s,
+            goal="<= 3 s",
+        )
+    ]
+
+
+def run() -> list[Row]:
+    """The rows of this benchmark."""
+    return asyncio.run(measure())
+
+
+if __name__ == "__main__":
+    for row in run():
+        print(row)
