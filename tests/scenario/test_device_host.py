@@ -58,6 +58,7 @@ class Room:
         settings: tuple[Write, ...] = (),
         instance: str = "main",
         bus: MemoryBus | None = None,
+        behaviour: type[FakeBehaviour] = FakeBehaviour,
         **section: object,
     ) -> AsyncIterator[MemoryBus]:
         own = bus or self.bus.client()
@@ -66,7 +67,7 @@ class Room:
             title="Supply",
             group="Power supplies",
             driver=driver(self.supply),
-            behaviour=FakeBehaviour(settings),
+            behaviour=behaviour(settings),
             section=FakeSection.model_validate(section),
         )
         task = asyncio.create_task(DeviceHost(own, self.clock, [hosted], instance=instance).run())
@@ -277,7 +278,7 @@ async def test_a_driver_with_a_mistake_in_it_is_a_lost_device_and_not_a_dead_hos
     async with room.host(driver=Broken):
         cause = (await room.state()).cause
         assert cause
-        assert cause.code == "driver_failed"
+        assert cause.code == "mistake"
         assert "oops" in cause.message
 
 
@@ -440,6 +441,23 @@ async def test_one_channel_that_says_no_keeps_no_other_from_being_switched(room:
         failed = await room.outcome()
         assert failed.cause
         assert [cause.message for cause in failed.cause.causes] == ["the board does not answer"]
+
+
+async def test_a_slowly_polled_point_is_not_missed_between_two_polls(room: Room) -> None:
+    async with room.host(poll="1 min"):
+        await room.clock.advance(170.0)
+        assert (await room.present())["temperature"].quality == Quality.GOOD
+
+
+async def test_a_mistake_in_a_behaviour_is_a_refusal_and_not_silence(room: Room) -> None:
+    class Muddled(FakeBehaviour):
+        def may_write(self, point: str, value: Scalar, readings: object) -> None:
+            raise KeyError("muddle")
+
+    async with room.host(behaviour=Muddled):
+        reply = await room.set("a.v_set", 1.0)
+        assert reply.cause
+        assert reply.cause.code == "mistake"
 
 
 async def test_reconnect_makes_the_link_anew_without_waiting(room: Room) -> None:

@@ -22,6 +22,7 @@ from countingroom.devices.admission import SET, Admitted, Situation, admit
 from countingroom.devices.behaviour import Write
 from countingroom.devices.confirmation import holds, readback_of
 from countingroom.devices.legality import RECONNECT, REFRESH
+from countingroom.devices.mistake import Spoiled, cause_of
 
 UNDER_WAY = 512
 """Commands under way in one device; more are refused."""
@@ -103,15 +104,20 @@ class Commands:
 
     def _admit(self, command: Command) -> Admitted:
         try:
-            if len(self._under_way) >= UNDER_WAY:
-                raise Conflict(
-                    f"{len(self._under_way)} commands are under way", code="busy", suggestion="wait until they ended"
-                )
+            self._check_room()
             return admit(command, self._owner.situation(self._seen))
+        except RequestError:
+            raise
+        except Exception as error:  # must not be answered by silence
+            raise Spoiled(error, f"devices.{self._device}") from error
         finally:
             self._seen[command.id] = None
             if len(self._seen) > REMEMBERED:
                 del self._seen[next(iter(self._seen))]
+
+    def _check_room(self) -> None:
+        if len(self._under_way) >= UNDER_WAY:
+            raise Conflict(f"{UNDER_WAY} commands are under way", code="busy", suggestion="wait until they ended")
 
     def _begin(self, new: _UnderWay) -> None:
         for old in self._under_way:
@@ -131,6 +137,8 @@ class Commands:
             cause = self._not_in_time(one.admitted)
         except CountingRoomError as error:
             cause = _sourced(error.cause, self._device)
+        except Exception as error:  # must not take the host down with all other devices
+            cause = cause_of(error, f"devices.{self._device}")
         except asyncio.CancelledError:
             if not one.superseded_by:
                 stopped = Cause(code="host_stopped", message="the device host stopped; the outcome is not known")

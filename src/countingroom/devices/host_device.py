@@ -20,8 +20,8 @@ from countingroom.devices.host_link import Line
 from countingroom.devices.host_publish import FLUSH_S, ReadingsPump, Recorder
 from countingroom.devices.host_settings import apply_settings
 from countingroom.devices.legality import OF_THE_HOST
-from countingroom.devices.overrides import overridden
-from countingroom.devices.port import Sample
+from countingroom.devices.overrides import overridden, patient
+from countingroom.devices.port import MonitoringDriver, Sample
 from countingroom.devices.registry import Hosted
 from countingroom.devices.states import Change, States
 from countingroom.devices.table import Table
@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 
 TICK_S = 0.5
 """Between two looks for points that have fallen silent."""
+
+POLLS = 3.0
+"""A point that is polled is not missed before this many polls."""
 
 GOODBYE_S = 2.0
 """The most that saying goodbye to the bus may take."""
@@ -45,6 +48,8 @@ class DeviceRoom:
         self._source = f"devices.{hosted.name}"
         self._boot = boot
         points = overridden(hosted.driver.points, hosted.section.points)
+        if not isinstance(hosted.driver, MonitoringDriver):
+            points = tuple(patient(point, POLLS * hosted.section.poll) for point in points)
         self._commands = (*hosted.behaviour.commands, *OF_THE_HOST)
         self._table = Table(hosted.name, points, clock.now_ns())
         self._states = States(hosted.name, hosted.behaviour, self._commands, boot)
@@ -194,6 +199,8 @@ class DeviceRoom:
         now_ns, monotonic = self._clock.now_ns(), self._clock.monotonic()
         self._changed |= self._table.take(samples, now_ns=now_ns, monotonic=monotonic)
         self._dirty.set()
+        if self._table.waiting:
+            self._pump.wake()
 
     async def _follow(self) -> None:
         while True:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, LinkError
 from countingroom.devices.backoff import pause_s
+from countingroom.devices.mistake import cause_of
 from countingroom.devices.port import Driver, MonitoringDriver, Sample
 from countingroom.devices.section import DeviceSection
 
@@ -88,8 +89,7 @@ class Line:
                 self._let_go()
                 await self._close()
             failures = 1 if reached else failures + 1
-            if not self._again:
-                await self._pause(failures)
+            await self._pause(failures)
 
     async def _attempt(self) -> tuple[bool, Cause]:
         """Connect and stay; whether it was reached, and why it ended."""
@@ -98,8 +98,8 @@ class Line:
             await (self._listen() if self.monitoring else self._poll())
         except CountingRoomError as error:
             return self._up, error.cause
-        except Exception as error:  # a mistake in a driver must not take the host down with all other devices
-            return self._up, _mistake(error, self._source)
+        except Exception as error:  # must not take the host down with all other devices
+            return self._up, cause_of(error, self._source)
         return self._up, Cause(code="reconnecting", message="the link is made anew", source=self._source)
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
@@ -165,7 +165,7 @@ class Line:
         failures = 0
         while self._silent and not self._again:
             failures += 1
-            await self._pause(failures)
+            await self._pause(failures, unless_heard=True)
             self._hear(await self._call(self._driver.read()))
         if not self._again:
             self._reach(())
@@ -217,9 +217,11 @@ class Line:
                     await self._wake.wait()
         self._wake.clear()
 
-    async def _pause(self, failures: int) -> None:
-        section = self._section
-        await self._wait(pause_s(failures, first_s=section.reconnect_first, most_s=section.reconnect_most))
+    async def _pause(self, failures: int, *, unless_heard: bool = False) -> None:
+        section, clock = self._section, self._clock
+        end = clock.monotonic() + pause_s(failures, first_s=section.reconnect_first, most_s=section.reconnect_most)
+        while not self._again and clock.monotonic() < end and not (unless_heard and not self._silent):
+            await self._wait(end - clock.monotonic())
 
     async def _close(self) -> None:
         with suppress(LinkError):  # a close that hangs is left behind
@@ -233,12 +235,3 @@ def _fail(write: _Write, error: CountingRoomError) -> None:
 
 def _unknown(source: str) -> LinkError:
     return LinkError("the write was interrupted; it is not known whether it arrived", source=source, code="unknown")
-
-
-def _mistake(error: Exception, source: str) -> Cause:
-    return Cause(
-        code="driver_failed",
-        message=f"the driver failed: {type(error).__name__}: {error}",
-        source=source,
-        suggestion="report it to the author of the driver; it is tried again",
-    )

@@ -96,8 +96,9 @@ class ReadingsPump:
         while True:
             await self._news.wait()
             self._news.clear()
+            began = self._clock.monotonic()
             if await self.flush():
-                await self._clock.sleep(FLUSH_S)
+                await self._clock.sleep(FLUSH_S - (self._clock.monotonic() - began))
 
     async def flush(self) -> bool:
         """Publish what waits; whether there was anything. After any trouble with the bus the next message is full."""

@@ -30,6 +30,13 @@ def overridden(
     )
 
 
+def patient(point: Point, least_s: float) -> Point:
+    """The point, not called STALE before this."""
+    if not 0 < point.stale_after_s < least_s:
+        return point
+    return msgspec.structs.replace(point, stale_after_s=least_s)
+
+
 def _overridden(point: Point, overrides: list[PointOverride]) -> Point:
     for override in overrides:
         said = override.model_dump(exclude_none=True)

@@ -14,6 +14,7 @@ from countingroom.core.messages import CommandSpec, DeviceState, Link
 from countingroom.core.values import Reading
 from countingroom.devices.behaviour import Behaviour, Observation
 from countingroom.devices.legality import refusals
+from countingroom.devices.mistake import cause_of
 
 DISCONNECTED = "DISCONNECTED"
 
@@ -65,20 +66,15 @@ class States:
     def _ask(self, question: Any, *about: Any) -> Observation:
         try:
             return question(*about)
-        except Exception as error:  # a mistake in one kind of device must not take the host down with all others
-            return Observation(
-                state="ERROR",
-                cause=Cause(
-                    code="no_rule",
-                    message=f"no rule tells the state: {type(error).__name__}: {error}",
-                    source=f"devices.{self._device}",
-                    suggestion="look at the values and act by hand; report it to the author of the driver",
-                ),
-            )
+        except Exception as error:  # must not take the host down with all other devices
+            return Observation(state="ERROR", cause=cause_of(error, f"devices.{self._device}"))
 
     def _tell(self, channel: str, chart: Chart, seen: Observation, link: Link, now_ns: int) -> list[Change]:
         before = self._now.get(channel)
         same = before is not None and before.state == seen.state
+        cause = _steady(before.cause, seen.cause) if before and same else seen.cause
+        if before and same and before.link is link and before.cause == cause:
+            return []
         active = channel not in self._behaviour.inactive
         now = DeviceState(
             device=self._device,
@@ -87,13 +83,11 @@ class States:
             common=chart.common.get(seen.state, "no_link" if seen.state == DISCONNECTED else ""),
             link=link,
             since_ns=before.since_ns if before and same else now_ns,
-            cause=_steady(before.cause, seen.cause) if before and same else seen.cause,
+            cause=cause,
             refusals=refusals(self._commands, chart, channel, seen, link=link, active=active),
             boot=self._boot,
             active=active,
         )
-        if now == before:
-            return []
         self._now[channel] = now
         return [Change(before=before, now=now)]
 
