@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -108,6 +109,21 @@ def test_boxes_never_overlap_and_stay_in_the_picture(rows: list[Row]) -> None:
     for index, (x, y, w, h) in enumerate(boxes):
         assert x >= 0 and y >= 0 and x + w <= wide and y + h <= high
         assert all(x + w <= ox or ox + ow <= x or y + h <= oy or oy + oh <= y for ox, oy, ow, oh in boxes[:index])
+
+
+@given(ROWS)
+def test_no_line_runs_through_a_box(rows: list[Row]) -> None:
+    picture = ET.fromstring(svg(chart_of(rows)))
+    boxes = [
+        tuple(float(rect.attrib[name]) for name in ("x", "y", "width", "height"))
+        for rect in picture.iter("{http://www.w3.org/2000/svg}rect")
+    ]
+    for line in picture.iter("{http://www.w3.org/2000/svg}polyline"):
+        spots = [tuple(map(float, spot.split(","))) for spot in line.attrib["points"].split()]
+        for (ax, ay), (bx, by) in pairwise(spots):
+            for part in range(1, 50):
+                px, py = ax + (bx - ax) * part / 50, ay + (by - ay) * part / 50
+                assert not any(x < px - 0.2 < x + w - 0.4 and y < py - 0.2 < y + h - 0.4 for x, y, w, h in boxes)
 
 
 GOOD = """Idle,configure,Busy

@@ -87,19 +87,37 @@ def _cells(chart: Chart, edges: tuple[Edge, ...]) -> dict[str, tuple[int, int]]:
 
 
 def _depths(chart: Chart, edges: tuple[Edge, ...]) -> dict[str, int]:
-    """Steps from the initial state; what only an escape reaches stands beside the first states it can lead to or,
-    failing that, in a row of its own at the end."""
-    depth: dict[str, int] = {}
-    fresh = [chart.initial] if chart.initial in chart.states else list(chart.states[:1])
-    level = 0
-    while fresh:
-        depth.update(dict.fromkeys(fresh, level))
-        level += 1
-        fresh = list(dict.fromkeys(e.end for e in edges if e.begin in fresh and e.end not in depth))
+    """The longest way from the initial state that does not turn back. What only an escape reaches stands beside the
+    first states it can lead to or, failing that, in a row of its own at the end."""
+    start = chart.initial if chart.initial in chart.states else chart.states[0]
+    onward, order = _onward(edges, start)
+    depth = {start: 0}
+    for state in order:
+        for end in onward[state]:
+            depth[end] = max(depth.get(end, 0), depth[state] + 1)
+    level = max(depth.values()) + 1
     for state in (state for state in chart.states if state not in depth):
         near = [depth[edge.end] for edge in edges if edge.begin == state and edge.end in depth]
         depth[state] = min(near) + 1 if near and level > 1 else level
     return depth
+
+
+def _onward(edges: tuple[Edge, ...], start: str) -> tuple[dict[str, list[str]], list[str]]:
+    """Where each state leads without turning back to one on the way to it, and the states, each before those."""
+    onward: dict[str, list[str]] = {}
+    way: list[str] = []
+    done: list[str] = []
+
+    def walk(state: str) -> None:
+        way.append(state)
+        onward[state] = [edge.end for edge in edges if edge.begin == state and edge.end not in way]
+        for end in onward[state]:
+            if end not in onward:
+                walk(end)
+        done.append(way.pop())
+
+    walk(start)
+    return onward, done[::-1]
 
 
 def _ahead(edges: tuple[Edge, ...], depth: dict[str, int]) -> dict[str, int]:

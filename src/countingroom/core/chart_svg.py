@@ -86,7 +86,7 @@ class _Picture:
         self.left = max(self.left, texts["down"] - self.wide / 3 + 12)
         self.top = 34.0
         self.right = self.left + columns * self.wide + (columns - 1) * self.gap
-        self.right += max(beside + 8, texts["right"] + 12)
+        self.right += max(beside + 8, texts["right"] + _STUB + 12)
         self.width = self.right + len(self.kinds["right"]) * _TRACK + 12
         self.height = self.top + rows * (self.high + _BETWEEN) - _BETWEEN + 16
 
@@ -110,7 +110,8 @@ class _Picture:
             *(part for edge in self.kinds["down"] for part in self._down(edge)),
             *(part for edge in self.kinds["across"] for part in self._across(edge)),
             *(part for edge in self.kinds["loop"] for part in self._loop(edge)),
-            *(part for side in ("left", "right") for edge in self.kinds[side] for part in self._around(edge, side)),
+            *(part for edge in self.kinds["left"] for part in self._left(edge)),
+            *(part for edge in self.kinds["right"] for part in self._right(edge)),
             *(part for one in self.plan.escapes for part in self._escape(one)),
             *(self._box(state, present) for state in self.plan.cells),
             "</svg>",
@@ -131,6 +132,7 @@ class _Picture:
         (row, column), (below, aside) = self.plan.cells[edge.begin], self.plan.cells[edge.end]
         both = any(other.begin == edge.end and other.end == edge.begin for other in self.kinds["down"])
         downward, corner = row < below, 0.88 if column < aside else 0.12
+        corner += (0.5 - corner) * 0.2 if both and not downward else 0
         share = 0.5 if not both else 0.67 if downward else 0.33
         (x, y), (to_x, to_y) = self._corner(edge.begin), self._corner(edge.end)
         begin = (x + self.wide * (share if column == aside else corner), y + (self.high if downward else 0))
@@ -150,25 +152,30 @@ class _Picture:
         x, y = self._spot(edge.begin, "right", (edge.begin, edge.end, "loop"))
         return [*_line([(x, y - 4), (x + 12, y - 4), (x + 12, y + 3), (x, y + 3)]), _text(edge, x + 18, y + 4, "start")]
 
-    def _around(self, edge: Edge, side: str) -> list[str]:
-        """Through a gutter; from and to a box that has neighbours on that side, through the space below its row."""
-        way, track = (edge.begin, edge.end, side), self.kinds[side].index(edge) * _TRACK
-        begin, end = self._spot(edge.begin, side, way), self._spot(edge.end, side, way)
-        if side == "left":
-            x = 12 + (len(self.kinds[side]) - 1) * _TRACK - track
-            return [*_line([begin, (x, begin[1]), (x, end[1]), end]), _text(edge, begin[0] - 5, begin[1] - 3, "end")]
-        x, lane = self.right + track, self.high + 9 + track / 2
-        outward = [begin, (x, begin[1])]
-        label = _text(edge, begin[0] + 5, begin[1] - 3, "start")
-        if not self.plan.last_in_row(edge.begin):
-            y = self._corner(edge.begin)[1] + lane
-            outward = [begin, (begin[0] + 9, begin[1]), (begin[0] + 9, y), (x, y)]
-            label = _text(edge, begin[0] + 13, y - 3, "start")
+    def _left(self, edge: Edge) -> list[str]:
+        """Through the gutter on the left, between boxes of the first column."""
+        way, edges = (edge.begin, edge.end, "left"), self.kinds["left"]
+        begin, end = self._spot(edge.begin, "left", way), self._spot(edge.end, "left", way)
+        x = 12 + (len(edges) - 1 - edges.index(edge)) * _TRACK
+        return [*_line([begin, (x, begin[1]), (x, end[1]), end]), _text(edge, begin[0] - 5, begin[1] - 3, "end")]
+
+    def _right(self, edge: Edge) -> list[str]:
+        """Through the gutter on the right; past neighbours on that side through the space below the row."""
+        way, track = (edge.begin, edge.end, "right"), self.kinds["right"].index(edge) * _TRACK
+        begin, end = self._spot(edge.begin, "right", way), self._spot(edge.end, "right", way)
+        x, lane = self.right + track, self.high + min(9 + track / 2, _BETWEEN - 12)
         inward = [(x, end[1]), end]
         if not self.plan.last_in_row(edge.end):
             y = self._corner(edge.end)[1] + lane
             inward = [(x, y), (end[0] + 14, y), (end[0] + 14, end[1]), end]
-        return [*_line([*outward, *inward]), label]
+        if not self.plan.last_in_row(edge.begin):
+            y = self._corner(edge.begin)[1] + lane
+            outward = [begin, (begin[0] + 9, begin[1]), (begin[0] + 9, y), (x, y)]
+            return [*_line([*outward, *inward]), _text(edge, begin[0] + 13, y - 3, "start")]
+        after = begin[0] + _STUB + 8 + _long(edge)  # the label stands in a gap of the line
+        stub = f'<polyline class="edge" points="{_points([begin, (begin[0] + _STUB, begin[1])])}"/>'
+        label = _text(edge, begin[0] + _STUB + 4, begin[1] + 4, "start")
+        return [stub, label, *_line([(after, begin[1]), (x, begin[1]), *inward])]
 
     def _escape(self, one: Escape) -> list[str]:
         x, y = self._spot(one.end, "right", ("", one.end, one.event))
