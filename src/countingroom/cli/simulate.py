@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +33,7 @@ def _alone(kind: str) -> None:
     """A command that runs this kind."""
 
     def command(like: Like = None, device: Device = "") -> None:
-        asyncio.run(_run(kind, _parameters(like, device)))
+        asyncio.run(_run(kind, _parameters(kind, like, device)))
 
     app.command(kind, help=f"Run a {kind} simulator until Ctrl-C; type a fault and its NAME=VALUE to provoke it.")(
         command
@@ -65,9 +67,9 @@ def fault(
     typer.echo(f"{device}: {name}")
 
 
-def _parameters(like: Path | None, device: str) -> Mapping[str, Any]:
+def _parameters(kind: str, like: Path | None, device: str) -> Mapping[str, Any]:
     if like is None:
-        return {}
+        return _usual(kind)
     from countingroom.experiment import load
 
     devices = load(like).devices
@@ -76,6 +78,15 @@ def _parameters(like: Path | None, device: str) -> Mapping[str, Any]:
             f"{like} has no device {device!r}", source="--device", suggestion=f"it has {', '.join(devices.root)}"
         )
     return devices[device].model_dump(mode="json")
+
+
+def _usual(kind: str) -> Mapping[str, Any]:
+    """What a simulator is like when nobody says: a plant has the registers of a real one."""
+    if kind != "marta":
+        return {}
+    from countingroom.devices.marta.table import REGISTERS
+
+    return {"registers": REGISTERS}
 
 
 async def _run(kind: str, parameters: Mapping[str, Any]) -> None:
@@ -101,12 +112,12 @@ async def _run(kind: str, parameters: Mapping[str, Any]) -> None:
 
 async def _take_faults(kind: str, simulator: Simulator) -> None:
     """Lines typed by a person; returns when there are none to come."""
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (sys.stdin.isatty() or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):  # a file, or nothing: nobody types
+        return
     lines = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
-    try:
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    except (OSError, ValueError):  # input is a file: nobody types
-        return
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := await lines.readline():
         words = line.decode(errors="replace").split()
         if not words:

@@ -30,7 +30,8 @@ class RegisterImage:
         table = parameters.get("registers")
         if not isinstance(table, dict) or not table:
             raise ConfigurationError(
-                "a simulated Modbus device needs its table", suggestion="give `registers` as in the device's section"
+                "a simulated Modbus device needs its register table",
+                suggestion="give `registers` as in its section; at a terminal: --like experiment.yaml --device NAME",
             )
         self.table: dict[str, dict[str, Any]] = table
         self._little_words = parameters.get("word_order", "little") == "little"
