@@ -68,6 +68,16 @@ def test_a_bad_one_ends_with_status_2_and_every_mistake_on_its_own_line() -> Non
     assert facts["problems"][1]["place"] == {"file": str(HERE / "ten_mistakes.yaml"), "line": 4}
 
 
+def test_a_unit_that_is_none_is_told_once_for_a_device(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(GOOD.replace("degC", "decG"))
+    result = CliRunner().invoke(app, [str(file)])
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"{file}:4: devices.boards: point ESP01.DS_temp: 'decG' is no unit; write it as V, uA, degC or g/s\n"
+    )
+
+
 def test_checking_writes_no_file_and_opens_no_connection(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text(GOOD)

@@ -52,6 +52,7 @@ def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
     from countingroom.core.chart_check import Severity
     from countingroom.core.chart_check import check as check_chart
     from countingroom.core.errors import ConfigurationError
+    from countingroom.core.units import is_unit
     from countingroom.devices.registry import build
 
     hosted: dict[str, Hosted] = {}
@@ -62,6 +63,11 @@ def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
         except ConfigurationError as error:
             problems.append(loaded.problem(("devices", name), error.cause.message))
             continue
+        unknown = {point.unit: point.name for point in reversed(hosted[name].driver.points) if not is_unit(point.unit)}
+        problems += [
+            loaded.problem(("devices", name), f"point {point}: {unit!r} is no unit; write it as V, uA, degC or g/s")
+            for unit, point in unknown.items()
+        ]
         behaviour = hosted[name].behaviour
         for chart in filter(None, (behaviour.chart, behaviour.channel_chart)):
             wrong = [finding for finding in check_chart(chart) if finding.severity is Severity.ERROR]
