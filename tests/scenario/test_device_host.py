@@ -22,12 +22,14 @@ from countingroom.core.messages import (
     Event,
     EventKind,
     Link,
+    Presence,
     Readings,
     Reply,
     decode,
     encode,
 )
 from countingroom.core.values import Quality, Reading, Scalar
+from countingroom.devices import host_commands
 from countingroom.devices.behaviour import Write
 from countingroom.devices.host import DeviceHost
 from countingroom.devices.port import Driver
@@ -396,6 +398,54 @@ async def test_a_newer_command_takes_the_place_of_the_older(room: Room) -> None:
         room.supply.values["a.v_mon"] = 6.0
         await room.clock.advance(1.0)
         assert (await room.outcome()).kind == EventKind.DONE
+
+
+async def test_a_command_of_the_whole_device_takes_the_place_of_those_of_its_channels(room: Room) -> None:
+    async with room.host():
+        room.supply.values |= {"a.on": True, "b.on": False}
+        await room.clock.advance(1.0)
+        room.supply.take = lambda point, value: None  # type: ignore[method-assign]
+        await room.give("switch_on", "b")
+        await room.set("a.on", False)
+        await room.give("switch_off")
+        await room.clock.advance(0.1)
+        (failed,) = await room.events(EventKind.FAILED)
+        assert (failed.channel, failed.action) == ("b", "switch_on")
+        assert failed.cause
+        assert failed.cause.code == "superseded"
+
+
+async def test_too_many_commands_under_way_are_refused(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_commands, "UNDER_WAY", 1)
+    async with room.host():
+        room.supply.following = False
+        assert (await room.set("a.v_set", 5.0)).accepted
+        refused = await room.set("b.v_set", 5.0)
+        assert refused.cause
+        assert refused.cause.code == "busy"
+        await room.clock.advance(6.0)
+        assert (await room.set("b.v_set", 5.0)).accepted
+
+
+async def test_the_host_standing_by_says_once_who_serves(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    async with room.host(instance="first"):
+        caplog.clear()
+        caplog.set_level(logging.INFO, logger="countingroom.devices")
+        async with room.host(instance="second"):
+            await room.clock.advance(20.0)
+            (record,) = caplog.records
+            assert "standing by" in record.getMessage()
+            assert "first" in record.getMessage()
+
+
+async def test_a_host_tells_which_devices_it_owns(room: Room) -> None:
+    async with room.bus.subscribe(subjects.presence("devices", "main")) as heard:
+        async with room.host():
+            await room.clock.advance(2.0)
+        beats = []
+        while not beats or not beats[-1].leaving:
+            beats.append(decode((await anext(heard)).data, Presence))
+    assert beats[1].targets == ("supply",)
 
 
 async def test_a_write_that_meets_a_lost_link_has_failed_and_is_never_sent_later(room: Room) -> None:

@@ -162,11 +162,7 @@ class Recorder:
         """Publish what waits, states before events."""
         while self._states or self._events:
             if self._states:
-                key = next(iter(self._states))
-                state = self._states[key]
-                await self._delivery.give(partial(self._put, key))
-                if self._states.get(key) is state:
-                    del self._states[key]
+                await self._delivery.give(partial(self._put, next(iter(self._states))))
             else:
                 event = self._events[0]
                 await self._delivery.give(partial(self._append, event))
@@ -174,7 +170,10 @@ class Recorder:
                     self._events.popleft()
 
     async def _put(self, key: str) -> None:
-        await self._bus.put(subjects.STATE_BUCKET, key, encode(self._states[key]))
+        state = self._states[key]
+        await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
+        if self._states[key] is state:
+            del self._states[key]
 
     async def _append(self, event: Event) -> None:
         subject = subjects.event(event.department, event.source)
