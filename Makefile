@@ -19,7 +19,7 @@ demo: vendor
 	@exec $(BIN)/countingroom up examples/demo/experiment.yaml --simulate --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
 test: system vendor lint docs
-	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 lint: .venv/.ready
 	$(BIN)/ruff format --check .

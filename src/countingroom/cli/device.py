@@ -153,7 +153,7 @@ def _changes(url: str, devices: list[str]) -> Any:
             feed.send(msgspec.json.encode(wish).decode())
             for message in feed:
                 said = msgspec.json.decode(message)
-                for address, (value, quality, device_ns) in said.get("points", {}).items():
+                for address, (value, quality, device_ns, *_) in said.get("points", {}).items():
                     yield address, value, quality, device_ns
     except (OSError, InvalidHandshake, ConnectionClosed) as error:
         raise LinkError(

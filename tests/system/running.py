@@ -1,0 +1,130 @@
+"""Law: a whole experiment under test is a child process, asked through its API and ended like a person would."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+T = TypeVar("T")
+
+DEADLINE_S = 60.0
+_LOOK_S = 0.05
+
+
+class Running:
+    """An experiment that is up."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str, data: Path) -> None:
+        self.process = process
+        self.url = url
+        self.data = data
+        self.http = httpx.Client(base_url=url, timeout=20.0)
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """A resource of the API."""
+        response = self.http.get(f"/api/v1{path}", params=parameters)
+        response.raise_for_status()
+        return response.json()
+
+    def command(self, device: str, name: str, **body: Any) -> httpx.Response:
+        """A command, with its answer whatever it is."""
+        return self.http.post(f"/api/v1/devices/{device}/commands/{name}", json=body)
+
+    def fault(self, device: str, name: str, **arguments: Any) -> None:
+        """Make its simulator go wrong."""
+        answer = self.http.post(f"/api/v1/simulators/{device}/faults/{name}", json={"arguments": arguments})
+        assert answer.status_code == 200, answer.text
+
+    def devices(self) -> dict[str, Any]:
+        """Every device by its name."""
+        return {one["device"]: one for one in self.get("/devices")["devices"]}
+
+    def state(self, device: str) -> str:
+        """The word of its state."""
+        state = self.devices()[device]["state"]
+        return state["state"] if state else ""
+
+    def reading(self, device: str, point: str) -> Any:
+        """Value, quality and times of one point; None before the first."""
+        return self.get(f"/devices/{device}/points/{point}")["reading"]
+
+    def role(self, name: str) -> psutil.Process:
+        """The process that plays a role."""
+        return next(one for one in self.children() if name in one.cmdline() and "serve" in one.cmdline())
+
+    def simulator(self, kind: str) -> psutil.Process:
+        """The first simulator of a kind."""
+        return next(one for one in self.children() if one.cmdline()[-2:] == ["countingroom.simulators.run", kind])
+
+    def children(self) -> list[psutil.Process]:
+        """All processes below it."""
+        return [one for one in psutil.Process(self.process.pid).children(recursive=True) if _cmdline(one)]
+
+    def stop(self) -> int:
+        """Ctrl-C; its exit status."""
+        self.http.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(DEADLINE_S)
+
+
+def until(condition: Callable[[], T], what: str, *, deadline_s: float = DEADLINE_S) -> T:
+    """Wait until the condition is true; what it answered. A refusal or a lost connection counts as not yet."""
+    end = time.monotonic() + deadline_s
+    last: object = None
+    while time.monotonic() < end:
+        try:
+            if answer := condition():
+                return answer
+            last = answer
+        except (httpx.HTTPError, KeyError, StopIteration, psutil.Error) as error:
+            last = error
+        time.sleep(_LOOK_S)
+    raise AssertionError(f"{what}: not within {deadline_s:g} s (last: {last!r})")
+
+
+@contextmanager
+def up(description: Path, data: Path, *options: str, status: int = 0) -> Iterator[Running]:
+    """`countingroom up` on a free port, from the line that names the console to its end with that status."""
+    data.mkdir(parents=True, exist_ok=True)
+    words = (sys.executable, "-m", "countingroom", "up", str(description), "--port", "0", "--data", str(data), *options)
+    with (data / "up.log").open("w") as errors:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True)
+    try:
+        running = Running(process, _console(process, data), data)
+        yield running
+        ended = running.stop()
+        assert ended == status, f"it ended with status {ended}"
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def _console(process: subprocess.Popen[str], data: Path) -> str:
+    said: list[str] = []
+    for line in process.stdout or ():
+        said.append(line)
+        if found := re.match(r"Console: (http://\S+)", line):
+            return found[1]
+    logs = "".join(f"\n--- {log.name}\n{log.read_text()[-2000:]}" for log in (data / "logs").glob("*.log"))
+    raise AssertionError(f"it never served:\n{''.join(said)}{(data / 'up.log').read_text()}{logs}")
+
+
+def _cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

@@ -1,0 +1,210 @@
+"""Law: the demo is the whole house at work; whatever is killed comes back, and nothing is left when it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.system.running import Running, until, up
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "examples" / "demo" / "experiment.yaml"
+GOOD, STALE = 0, 2
+SIMULATORS = {"caen": "caen", "chiller": "julabo", "co2": "marta", "coldbox": "sensors"}
+POINTS = {"caen": "0.lv_temp", "chiller": "internal_temp", "co2": "TT04_CO2", "coldbox": "ESP01.temperature"}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with up(DEMO, tmp_path_factory.mktemp("demo"), "--simulate") as running:
+        until(lambda: all(one["alive"] and one["state"] for one in running.devices().values()), "all devices are live")
+        yield running
+
+
+def fresh(demo: Running, device: str) -> bool:
+    """Whether the device's point is heard of now."""
+    reading = demo.reading(device, POINTS[device])
+    return bool(reading) and reading["quality"] == GOOD
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it lives; one that ended and was not yet waited for by its parent does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_every_device_is_live(demo: Running) -> None:
+    assert set(demo.devices()) == {"caen", "chiller", "co2", "coldbox", "cleanroom"}
+    for device in POINTS:
+        until(lambda device=device: fresh(demo, device), f"{device} has a good reading")
+    assert demo.devices()["caen"]["channels"] == {"0": "LV_OFF", "1": "LV_OFF", "2": "LV_OFF", "3": "LV_OFF"}
+    assert all(one["simulated"] for one in demo.devices().values())
+
+
+def test_a_setpoint_is_done_when_the_readback_agrees(demo: Running) -> None:
+    answer = demo.command("caen", "set", arguments={"point": "0.lv_setV", "value": 11.25}, wait_s=15)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["outcome"]["kind"] == "done"
+    until(lambda: demo.reading("caen", "0.lv_setV")["value"] == 11.25, "the readback is shown")
+
+
+def test_a_setpoint_outside_the_description_is_refused(demo: Running) -> None:
+    answer = demo.command("caen", "set", arguments={"point": "0.lv_setV", "value": 13.5})
+    assert answer.status_code == 422
+    assert "13" in answer.json()["cause"]["message"]
+
+
+def test_a_module_is_powered_in_order(demo: Running) -> None:
+    refused = demo.command("caen", "hv_on", channel="2")
+    assert refused.status_code == 409
+    assert refused.json()["cause"]["code"] == "not_allowed"
+    for command, state in (("lv_on", "LV_ON"), ("hv_on", "HV_ON"), ("hv_off", "LV_ON"), ("lv_off", "LV_OFF")):
+        answer = demo.command("caen", command, channel="2", wait_s=40)
+        assert answer.status_code == 200, answer.text
+        until(lambda state=state: demo.devices()["caen"]["channels"]["2"] == state, f"channel 2 is {state}")
+    assert demo.devices()["caen"]["channels"]["1"] == "LV_OFF"
+
+
+def test_a_killed_device_host_comes_back_and_writes_nothing(demo: Running) -> None:
+    done = demo.command("chiller", "start", wait_s=20)
+    assert done.status_code == 200, done.text
+    until(lambda: demo.state("chiller") == "ON", "the chiller runs")
+    setpoints = {
+        ("caen", "0.lv_setV"): demo.reading("caen", "0.lv_setV")["value"],
+        ("chiller", "setpoint_1"): demo.reading("chiller", "setpoint_1")["value"],
+    }
+    before = demo.role("devices")
+    before.send_signal(signal.SIGKILL)
+    until(lambda: demo.role("devices").pid != before.pid, "a new device host")
+    received = {device: demo.reading(device, POINTS[device])["received_ns"] for device in POINTS}
+    for device in ("caen", "chiller", "co2"):
+        until(
+            lambda device=device: (
+                fresh(demo, device) and demo.reading(device, POINTS[device])["received_ns"] > received[device]
+            ),
+            f"{device} is read again",
+        )
+    until(lambda: demo.state("chiller") == "ON", "the chiller's state is derived from the chiller")
+    for (device, point), value in setpoints.items():
+        assert demo.reading(device, point)["value"] == value
+    processes = demo.get("/events", source="devices", kind="process")["events"]
+    assert any("SIGKILL" in event["message"] for event in processes)
+    starts = [event for event in demo.get("/events", kind="command")["events"] if event["action"] == "start"]
+    assert len(starts) == 1
+
+
+@pytest.mark.parametrize("device", ["caen", "chiller", "co2", "coldbox"])
+def test_a_killed_simulator_is_a_lost_link_and_joins_again(demo: Running, device: str) -> None:
+    until(lambda: fresh(demo, device), f"{device} is heard")
+    until(lambda: demo.state(device) != "DISCONNECTED", f"{device} is connected")
+    before = demo.simulator(SIMULATORS[device])
+    stopped = before.children(recursive=True)
+    before.send_signal(signal.SIGKILL)
+    until(
+        lambda: any(
+            event["source"] == device and event["after"] == "DISCONNECTED"
+            for event in demo.get("/events", source=device, kind="state", limit=50)["events"]
+        ),
+        f"{device} is said to be disconnected",
+    )
+    until(lambda: demo.simulator(SIMULATORS[device]).pid != before.pid, "a new simulator")
+    until(lambda: demo.state(device) != "DISCONNECTED" and fresh(demo, device), f"{device} joins again")
+    assert not any(runs(one) for one in stopped)
+
+
+def test_a_frozen_line_is_stale_with_its_last_value(demo: Running) -> None:
+    until(lambda: fresh(demo, "chiller"), "the chiller is heard")
+    demo.fault("chiller", "freeze")
+    lost = until(
+        lambda: (reading := demo.reading("chiller", "internal_temp"))["quality"] == STALE and reading, "it is stale"
+    )
+    assert isinstance(lost["value"], float)
+    until(lambda: demo.state("chiller") == "DISCONNECTED", "it is disconnected")
+    demo.fault("chiller", "restore")
+    until(lambda: fresh(demo, "chiller") and demo.state("chiller") != "DISCONNECTED", "it is heard again")
+
+
+def test_what_was_measured_is_in_the_history(demo: Running) -> None:
+    def recorded() -> bool:
+        answer = demo.get("/history", **{"point": "chiller.internal_temp", "from": "-10min"})
+        series = answer.get("series", [answer])[0] if "series" in answer else answer
+        return sum(value is not None for value in series["mean"]) > 3
+
+    until(recorded, "the chiller's temperature is recorded")
+
+
+def test_the_command_line_sees_the_same(demo: Running) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "COUNTINGROOM_URL": demo.url}
+        return subprocess.run(
+            [sys.executable, "-m", "countingroom", *words],
+            env=environment,
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert "Julabo chiller" in run("device", "list").stdout
+    assert run("device", "set", "caen.1.lv_setV", "12.5").returncode == 0
+    assert run("device", "get", "caen.1.lv_setV").stdout.strip() == "12.50 V"
+    refused = run("device", "set", "caen.1.lv_setV", "99")
+    assert refused.returncode == 1
+    assert "out_of_range" in refused.stderr
+    watched = run("device", "watch", "coldbox", "--lines", "3", "--json")
+    assert watched.stdout.count('"point"') == 3
+    unknown = run("simulate", "fault", "caen", "fly")
+    assert unknown.returncode == 1
+    assert "drop" in unknown.stderr
+
+
+def test_a_second_experiment_on_the_same_data_is_told_who_runs_there(demo: Running) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "countingroom", "up", str(DEMO), "--port", "0", "--data", str(demo.data)],
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert str(demo.process.pid) in second.stderr
+    assert demo.url in second.stderr
+
+
+def test_a_port_that_is_taken_is_told_with_a_free_one(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = subprocess.run(
+            [sys.executable, "-m", "countingroom", "up", str(DEMO), "--port", port, "--data", str(tmp_path)],
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    assert refused.returncode == 2
+    assert f"127.0.0.1:{port}" in refused.stderr
+    assert "--port " in refused.stderr
+
+
+def test_nothing_is_left_after_a_clean_end(tmp_path: Path) -> None:
+    with up(DEMO, tmp_path, "--simulate") as running:
+        children = running.children()
+        assert len(children) > 6
+    assert [one for one in children if runs(one)] == []
+
+
+def test_nothing_is_left_after_a_kill(tmp_path: Path) -> None:
+    with up(DEMO, tmp_path, "--simulate", status=-signal.SIGKILL) as running:
+        children = running.children()
+        running.process.kill()
+        until(lambda: not any(runs(one) for one in children), "every child is gone")
