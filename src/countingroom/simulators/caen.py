@@ -96,6 +96,11 @@ class CaenSimulator:
         self._ioc = Ioc(self._records(), self._put, again=parameters.get("again"))
         self._work: asyncio.Task[None] | None = None
 
+    @property
+    def outputs(self) -> dict[tuple[str, str], LowVoltage | HighVoltage]:
+        """(channel, side) -> its output."""
+        return {key: self._outputs[stem] for key, stem in self._names.items()}
+
     def _records(self) -> list[Record]:
         records = [Record(name=self._clear, kind="enum", choices=("No", "Yes"), value=0, writable=True)]
         for stem, output in self._outputs.items():

@@ -79,7 +79,7 @@ def main() -> None:
     """Serve until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; our parent ends us
     output = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # what the C library prints must not come between our lines
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # its banner must not come between our lines
     lines = sys.stdin.buffer
     setup = msgspec.json.decode(lines.readline(), type=Setup)
 
@@ -100,7 +100,9 @@ def main() -> None:
     softioc_ioc: Any = softioc
     records: dict[str, Any] = {record.name: _make(builder, record, on_put) for record in setup.records}
     builder.LoadDatabase()
+    softioc_ioc.eltc(0)  # no banner
     softioc_ioc.iocInit(_at_once, enable_pva=False)
+    softioc_ioc.eltc(1)
     say({"ready": True})
     decoder = msgspec.json.Decoder(Values)
     for line in lines:

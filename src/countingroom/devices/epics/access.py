@@ -32,6 +32,11 @@ _SILENCE_S = "5.0"
 Callback = Callable[[Any], None]
 
 
+@_library.cadef.exception_handler
+def _quiet(details: Any) -> None:
+    """libca prints every lost circuit; its channels tell us, and the device host says it once."""
+
+
 class Addresses:
     """Where one device wants searches to go. In force for all devices of the process while this object lives."""
 
@@ -73,6 +78,8 @@ class Addresses:
         os.environ.update(wanted)
         os.environ.setdefault(_SILENCE, _SILENCE_S)
         cls._in_force = wanted
+        _library._Context._ensure_context()
+        _library.cadef.ca_add_exception_event(_quiet, None)
 
 
 _holders: Counter[str] = Counter()

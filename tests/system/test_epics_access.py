@@ -1,0 +1,175 @@
+"""Law: one Channel Access client a process, shared by devices that know nothing of each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
+from countingroom.core.values import Quality
+from countingroom.devices.epics.build import build
+from countingroom.devices.epics.description import EpicsSection
+from countingroom.devices.port import MonitoringDriver, Sample
+from countingroom.simulators.ioc import Ioc
+from countingroom.simulators.ioc_server import Record
+
+VALUES: dict[str, Any] = {
+    "a": {"pv": "a"},
+    "b": {"pv": "b", "writable": True, "write_low": -1e9, "write_high": 1e9},
+    "text": {"pv": "text", "type": "string", "writable": True},
+}
+
+
+@pytest.fixture
+async def ioc() -> AsyncIterator[Ioc]:
+    served = Ioc(
+        [
+            Record(name="x:a", value=1.5),
+            Record(name="x:b", value=2.5, writable=True),
+            Record(name="x:text", kind="string", value="hello", writable=True),
+        ],
+        lambda name, value: None,
+    )
+    await served.start()
+    yield served
+    await served.stop()
+
+
+class Heard:
+    """A driver and the last sample of each point."""
+
+    def __init__(self, values: dict[str, Any], *addresses: str, timeout: float = 2.0) -> None:
+        section = EpicsSection.model_validate(
+            {
+                "driver": "epics",
+                "prefix": "x:",
+                "values": values,
+                "address_list": list(addresses),
+                "timeout": timeout,
+            }
+        )
+        driver = build("x", section).driver
+        assert isinstance(driver, MonitoringDriver)
+        self.driver = driver
+        self.last: dict[str, Sample] = {}
+        driver.monitor(lambda batch: self.last.update({sample.point: sample for sample in batch}))
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not true():
+                await asyncio.sleep(0.01)
+
+
+async def test_a_variable_that_nobody_serves_is_stale_and_keeps_none_of_the_others(ioc: Ioc) -> None:
+    heard = Heard({**VALUES, "missing": {"pv": "missing"}}, ioc.address, timeout=0.5)
+    await heard.driver.connect()
+    await heard.until(lambda: len(heard.last) == 4)
+    assert heard.last["missing"].quality is Quality.STALE
+    assert heard.last["a"].value == 1.5
+    with pytest.raises(DeviceError, match="missing does not answer"):
+        await heard.driver.write("missing", 1.0)
+    await heard.driver.close()
+
+
+async def test_changes_come_with_the_time_of_the_ioc(ioc: Ioc) -> None:
+    heard = Heard(VALUES, ioc.address)
+    await heard.driver.connect()
+    first = heard.last["a"].device_ns
+    ioc.set({"x:a": 7.25})
+    await heard.until(lambda: heard.last["a"].value == 7.25)
+    later = heard.last["a"].device_ns
+    assert first is not None
+    assert later is not None
+    assert later > first
+    await heard.driver.close()
+
+
+async def test_an_alarm_severity_is_a_quality(ioc: Ioc) -> None:
+    heard = Heard(VALUES, ioc.address)
+    await heard.driver.connect()
+    ioc.set({"x:a": 8.0}, severity=2)
+    await heard.until(lambda: heard.last["a"].quality is Quality.UNCERTAIN)
+    assert heard.last["a"].value == 8.0
+    ioc.set({"x:a": 8.0}, severity=3)
+    await heard.until(lambda: heard.last["a"].quality is Quality.BAD)
+    assert heard.last["a"].value is None
+    await heard.driver.close()
+
+
+async def test_two_devices_may_watch_the_same_variable_and_one_may_leave(ioc: Ioc) -> None:
+    one, other = Heard(VALUES, ioc.address), Heard(VALUES, ioc.address)
+    await one.driver.connect()
+    await other.driver.connect()
+    await one.driver.close()
+    ioc.set({"x:a": 9.0})
+    await other.until(lambda: other.last["a"].value == 9.0)
+    await other.driver.write("b", 4.0)
+    await other.until(lambda: other.last["b"].value == 4.0)
+    await one.driver.connect()
+    await one.until(lambda: one.last["b"].value == 4.0)
+    await one.driver.close()
+    await other.driver.close()
+
+
+async def test_what_the_ioc_cannot_take_is_its_refusal_and_not_a_lost_link(ioc: Ioc) -> None:
+    heard = Heard({**VALUES, "b": {"pv": "b", "type": "string", "writable": True}}, ioc.address)
+    await heard.driver.connect()
+    with pytest.raises(DeviceError):
+        await heard.driver.write("b", "no number")
+    await heard.until(lambda: heard.last["a"].value == 1.5)
+    await heard.driver.close()
+
+
+async def test_a_frozen_server_fails_a_put_in_time(ioc: Ioc) -> None:
+    heard = Heard(VALUES, ioc.address, timeout=0.5)
+    await heard.driver.connect()
+    ioc.freeze()
+    async with asyncio.timeout(3):
+        with pytest.raises(LinkError, match="no answer to a put"):
+            await heard.driver.write("b", 1.0)
+    ioc.thaw()
+    await heard.driver.close()
+
+
+async def test_devices_built_together_search_at_the_addresses_of_all(ioc: Ioc) -> None:
+    second = Ioc([Record(name="x:a", value=3.0), Record(name="x:c", value=4.0)], lambda name, value: None)
+    await second.start()
+    here, there = Heard({"b": {"pv": "b"}}, ioc.address), Heard({"c": {"pv": "c"}}, second.address)
+    await here.driver.connect()
+    await there.driver.connect()
+    assert there.last["c"].value == 4.0
+    assert here.last["b"].value == 2.5
+    await here.driver.close()
+    await there.driver.close()
+    await second.stop()
+
+
+async def test_a_device_built_late_with_other_addresses_is_told_so(ioc: Ioc) -> None:
+    early = Heard(VALUES, ioc.address)
+    await early.driver.connect()
+    late = Heard(VALUES, "127.0.0.1:9")
+    with pytest.raises(ConfigurationError, match="other addresses"):
+        await late.driver.connect()
+    await early.driver.close()
+    del late
+
+
+async def test_a_server_that_returns_with_its_values_is_found_again(ioc: Ioc) -> None:
+    heard = Heard(VALUES, ioc.address)
+    await heard.driver.connect()
+    await heard.driver.write("b", 11.5)
+    await heard.until(lambda: heard.last["b"].value == 11.5)
+    port = ioc.port
+    await ioc.stop()
+    await heard.until(lambda: all(sample.quality is Quality.STALE for sample in heard.last.values()))
+    with pytest.raises(LinkError):
+        await heard.driver.read()
+    await heard.driver.close()
+    await ioc.start()
+    assert ioc.port == port
+    await heard.driver.connect()
+    assert heard.last["b"].value == 11.5
+    await heard.driver.close()
