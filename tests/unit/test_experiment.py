@@ -195,6 +195,7 @@ def test_the_schema_describes_every_section_and_refuses_what_the_loader_refuses(
     assert set(made["properties"]) == {"experiment", "bus", "devices", "history", "console", "include"}
     assert all(part.get("description") for part in made["properties"].values())
     assert made["additionalProperties"] is False
+    assert made["$defs"]["MqttSensorsSection"]["properties"]["poll"]["exclusiveMinimum"] == 0
     json.dumps(made)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from countingroom.bus.description import BusSection
 from countingroom.console.description import ConsoleSection
@@ -51,4 +51,19 @@ def schema() -> dict[str, Any]:
     made["patternProperties"] = {"^x-": {"description": "Ignored: a place for YAML anchors."}}
     # A file that is included may have any part of the sections.
     made.pop("required", None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_spelled(made)}
+
+
+_BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+
+
+def _spelled(node: Any) -> Any:
+    """Bounds of what may be a number or a text (durations) in the words of JSON Schema; pydantic leaves its own."""
+    if isinstance(node, dict):
+        pairs = cast(dict[str, Any], node).items()
+        return {
+            _BOUNDS.get(key, key) if isinstance(value, int | float) else key: _spelled(value) for key, value in pairs
+        }
+    if isinstance(node, list):
+        return [_spelled(one) for one in cast(list[Any], node)]
+    return node
