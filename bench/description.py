@@ -16,7 +16,7 @@ from countingroom.experiment import load
 ROUNDS = 5
 
 
-def rows() -> list[Row]:
+def run() -> list[Row]:
     """Two mainframes of 24 channels."""
     text = _text()
     with tempfile.TemporaryDirectory() as folder:
