@@ -11,7 +11,7 @@ from countingroom.core.messages import Command, CommandSpec, DeviceState, Link
 from countingroom.core.points import Point
 from countingroom.core.values import Reading, Scalar
 from countingroom.devices.behaviour import Behaviour, Write
-from countingroom.devices.legality import inactive, unreachable
+from countingroom.devices.legality import OF_THE_HOST, inactive, unreachable
 
 SEEN_FOR_NS = 2_000_000_000
 """How long what its sender saw may be ago."""
@@ -56,9 +56,11 @@ def admit(command: Command, situation: Situation) -> Admitted:
     if cause is not None:
         raise _refused(cause)
     arguments = _check_arguments(command, spec)
-    writes = situation.behaviour.writes(spec.name, command.channel, arguments, situation.readings)
-    checked = tuple(checked_write(write, situation.points) for write in writes)
-    return Admitted(command=command, spec=spec, writes=checked, deadline_s=spec.deadline_s)
+    writes: tuple[Write, ...] = ()
+    if spec not in OF_THE_HOST:
+        asked = situation.behaviour.writes(spec.name, command.channel, arguments, situation.readings)
+        writes = tuple(checked_write(write, situation.points) for write in asked)
+    return Admitted(command=command, spec=spec, writes=writes, deadline_s=spec.deadline_s)
 
 
 def checked_write(write: Write, points: Mapping[str, Point]) -> Write:
@@ -163,10 +165,10 @@ def _admit_set(command: Command, situation: Situation) -> Admitted:
     if command.channel and point.channel != command.channel:
         raise NotFound(f"{name} is not of channel {command.channel}", suggestion="name the channel of the point")
     if point.channel in situation.behaviour.inactive:
-        raise _refused(inactive(point.channel))
+        raise _refused(inactive(f"devices.{situation.device}.{point.channel}"))
     state = situation.states[point.channel if point.channel in situation.states else ""]
     if state.link is not Link.CONNECTED:
-        raise _refused(unreachable(point.channel, state.cause))
+        raise _refused(unreachable(f"devices.{situation.device}", state.cause))
     cause = situation.behaviour.may_write(name, write.value, situation.readings)
     if cause is not None:
         raise _refused(cause)

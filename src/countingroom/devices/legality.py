@@ -21,38 +21,46 @@ OF_THE_HOST = (RECONNECT, REFRESH)
 
 
 def refusals(
-    commands: tuple[CommandSpec, ...], chart: Chart, channel: str, seen: Observation, *, link: Link, active: bool
+    commands: tuple[CommandSpec, ...],
+    chart: Chart,
+    channel: str,
+    seen: Observation,
+    *,
+    link: Link,
+    active: bool,
+    source: str,
 ) -> dict[str, Cause | None]:
     """Command -> None where the chart allows it now, else why not; those of the device or those of its channels."""
     scope = "channel" if channel else "device"
+    source = f"{source}.{channel}" if channel else source
     return {
-        spec.name: refusal(spec, chart, channel, seen, link=link, active=active)
+        spec.name: refusal(spec, chart, seen, link=link, active=active, source=source)
         for spec in commands
         if spec.scope == scope
     }
 
 
 def refusal(
-    spec: CommandSpec, chart: Chart, channel: str, seen: Observation, *, link: Link, active: bool
+    spec: CommandSpec, chart: Chart, seen: Observation, *, link: Link, active: bool, source: str
 ) -> Cause | None:
     """Why this command may not be given now, or None."""
     if spec in OF_THE_HOST:
         return None
     if not active:
-        return inactive(channel)
+        return inactive(source)
     if link is not Link.CONNECTED:
-        return unreachable(channel, seen.cause)
+        return unreachable(source, seen.cause)
     if spec.event and spec.event not in chart.allowed(seen.state):
-        return _not_allowed(spec, chart, channel, seen)
+        return _not_allowed(spec, chart, seen, source)
     return None
 
 
-def inactive(channel: str) -> Cause:
+def inactive(source: str) -> Cause:
     """A channel that is watched and never commanded."""
     return Cause(
         code="inactive",
-        message=f"channel {channel} is monitored but not commanded",
-        source=channel,
+        message="the channel is monitored but not commanded",
+        source=source,
         suggestion="give the channel a module in the description to make it active",
     )
 
@@ -68,13 +76,13 @@ def unreachable(source: str, cause: Cause | None) -> Cause:
     )
 
 
-def _not_allowed(spec: CommandSpec, chart: Chart, channel: str, seen: Observation) -> Cause:
-    error = NotAllowed(seen.state, spec.event, chart.allowed(seen.state), source=channel or chart.name)
+def _not_allowed(spec: CommandSpec, chart: Chart, seen: Observation, source: str) -> Cause:
+    error = NotAllowed(seen.state, spec.event, chart.allowed(seen.state))
     where = list(dict.fromkeys(row.state for row in chart.rows if row.event == spec.event))
     return Cause(
         code=error.cause.code,
         message=f"{spec.label or spec.name} is not possible in {seen.state}",
-        source=channel,
+        source=source,
         evidence=error.cause.evidence,
         suggestion=f"it is possible in {' or '.join(where)}" if where else "no state allows it",
         causes=(seen.cause,) if seen.cause else (),

@@ -84,7 +84,9 @@ class States:
             link=link,
             since_ns=before.since_ns if before and same else now_ns,
             cause=cause,
-            refusals=refusals(self._commands, chart, channel, seen, link=link, active=active),
+            refusals=refusals(
+                self._commands, chart, channel, seen, link=link, active=active, source=f"devices.{self._device}"
+            ),
             boot=self._boot,
             active=active,
         )

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from countingroom.core.charts import Chart, Row
-from countingroom.core.errors import Cause, DeviceError, LinkError
+from countingroom.core.errors import Cause, DeviceError, LinkError, NotFound
 from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Reading, Scalar
@@ -199,6 +199,8 @@ class FakeBehaviour:
             volts = arguments["volts"]
             assert isinstance(volts, float)  # noqa: S101 - the host has checked it; this proves it did
             return tuple(Write(point=f"{name}.v_set", value=volts) for name in ("a", "b"))
+        if command not in ("switch_on", "switch_off"):
+            raise NotFound(f"the supply has no command {command}")
         channels = (channel,) if channel else ("a", "b")
         return tuple(Write(point=f"{name}.on", value=command == "switch_on", confirm=False) for name in channels)
 
