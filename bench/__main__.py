@@ -1,0 +1,92 @@
+"""Law: one table of what this machine does with us, beside what it does without us and beside the goal.
+
+`python -m bench` runs all; `python -m bench ca_to_bus at_rest` runs some; `--json` prints the rows for a program.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import msgspec
+
+from bench.row import Row
+
+MODULES = ("ca_to_bus", "start_caen48", "history_bus", "history_store", "description", "command_line", "at_rest")
+DEADLINE_S = 600
+
+
+def main() -> int:
+    """The table; status 1 where a goal is missed or a benchmark failed."""
+    words = sys.argv[1:]
+    wanted = [word for word in words if not word.startswith("-")] or list(MODULES)
+    if unknown := [name for name in wanted if find_spec(f"bench.{name}") is None]:
+        sys.stderr.write(f"there is no benchmark {unknown[0]}; there are {', '.join(MODULES)}\n")
+        return 2
+    rows: list[Row] = []
+    failed = False
+    for name in wanted:
+        sys.stderr.write(f"{name} …\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.one", name],
+            stdout=subprocess.PIPE,
+            timeout=DEADLINE_S,
+            check=False,
+            text=True,
+        )
+        if done.returncode:
+            sys.stderr.write(f"{name} failed with status {done.returncode}\n")
+            failed = True
+            continue
+        rows += msgspec.json.decode(done.stdout.splitlines()[-1], type=list[Row])
+    if "--json" in words:
+        sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
+    else:
+        show(rows)
+    return int(failed or any(met(row) is False for row in rows))
+
+
+def met(row: Row) -> bool | None:
+    """Whether the goal is reached; None where there is none."""
+    if not row.goal:
+        return None
+    relation, _, rest = row.goal.partition(" ") if row.goal[0] in "<>" else ("==", "", row.goal)
+    goal = float(rest.split()[0].replace(",", ""))
+    return {"<=": row.value <= goal, ">=": row.value >= goal, "==": row.value == goal}[relation]
+
+
+def show(rows: list[Row]) -> None:
+    """The table for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}", title_justify="left"
+    )
+    for heading in ("", "measured", "raw limit", "ratio", "goal", ""):
+        table.add_column(heading, justify="left" if heading in {"", "goal"} else "right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            f"{number(row.value)} {row.unit}",
+            "" if row.raw_limit is None else f"{number(row.raw_limit)} {row.unit}",
+            "" if row.ratio is None else f"{row.ratio:.2f}",
+            row.goal,
+            {True: "reached", False: "MISSED", None: ""}[met(row)],
+        )
+    console = Console()
+    (console if console.is_terminal else Console(width=160)).print(table)
+
+
+def number(value: float) -> str:
+    """Three digits that mean something."""
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Law: what the demo costs while nobody looks: start to console, memory and CPU, by process.
+
+The raw limit of the memory is as many bare Python interpreters. Memory is what a process has for itself (USS); of the
+CPU, 100 % is one core.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from bench.row import Row
+
+DEMO = Path(__file__).parents[1] / "examples" / "demo" / "experiment.yaml"
+SETTLE_S, WATCH_S = 15.0, 20.0
+MIB = 1 << 20
+
+
+def run() -> list[Row]:
+    """The rows of this benchmark."""
+    with tempfile.TemporaryDirectory() as data:
+        words = (sys.executable, "-m", "countingroom", "up", str(DEMO), "--simulate", "--port", "0", "--data", data)
+        begin = time.perf_counter()
+        up = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            if not any(line.startswith("Console: ") for line in up.stdout or ()):
+                raise RuntimeError("the demo did not start")
+            started = time.perf_counter() - begin
+            time.sleep(SETTLE_S)
+            rows = _cost(psutil.Process(up.pid))
+        finally:
+            up.terminate()
+            up.wait(30)
+    return [Row(name="demo, start until the console serves", value=started, unit="s"), *rows]
+
+
+def _cost(up: psutil.Process) -> list[Row]:
+    processes = {_name(one): one for one in (up, *up.children(recursive=True))}
+    before = {name: sum(one.cpu_times()[:2]) for name, one in processes.items()}
+    time.sleep(WATCH_S)
+    memory = {name: one.memory_full_info().uss / MIB for name, one in processes.items()}
+    load = {name: (sum(one.cpu_times()[:2]) - before[name]) / WATCH_S * 100 for name, one in processes.items()}
+    bare = _bare() * sum("nats" not in name for name in processes)
+    total = sum(memory.values())
+    rows = [
+        Row(
+            name=f"demo at rest, memory of {len(processes)} processes",
+            value=total,
+            unit="MiB",
+            raw_limit=bare,
+            ratio=total / bare,
+        ),
+        Row(name="demo at rest, CPU", value=sum(load.values()), unit="%"),
+    ]
+    for name in sorted(memory, key=lambda name: -memory[name]):
+        rows.append(Row(name=f"  {name}, memory", value=memory[name], unit="MiB"))
+        rows.append(Row(name=f"  {name}, CPU", value=load[name], unit="%"))
+    return rows
+
+
+def _name(process: psutil.Process) -> str:
+    words = process.cmdline()
+    if "serve" in words:
+        return words[words.index("serve") + 2]
+    if "up" in words:
+        return "up"
+    if "countingroom.simulators.run" in words:
+        return f"simulator {words[-1]} {process.pid}"
+    return f"{process.name()} {process.pid}" if "nats" not in process.name() else "nats-server"
+
+
+def _bare() -> float:
+    """MiB of an interpreter that does nothing."""
+    idle = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        time.sleep(0.5)
+        return psutil.Process(idle.pid).memory_full_info().uss / MIB
+    finally:
+        idle.kill()
+        idle.wait()

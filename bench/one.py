@@ -1,0 +1,18 @@
+"""Law: each benchmark runs in an interpreter of its own, so that none measures what another left behind."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import msgspec
+
+
+def main() -> None:
+    """`python -m bench.one MODULE`: its rows as one line of JSON, the last line of the output."""
+    rows = import_module(f"bench.{sys.argv[1]}").run()
+    sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
+
+
+if __name__ == "__main__":
+    main()
