@@ -1,0 +1,25 @@
+"""Law: every whole description that a how-to page shows is right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from countingroom.experiment import load
+
+PAGES = [
+    page
+    for page in sorted((Path(__file__).parents[2] / "docs" / "howto").glob("*.md"))
+    if page.stem != "write-a-driver"  # its driver exists only where its own test makes it
+]
+BLOCK = re.compile(r"^```yaml\n(experiment:.*?)^```", re.MULTILINE | re.DOTALL)
+SHOWN = [(page.stem, text) for page in PAGES for text in BLOCK.findall(page.read_text())]
+
+
+@pytest.mark.parametrize(("page", "text"), SHOWN, ids=[f"{page}-{n}" for n, (page, _) in enumerate(SHOWN)])
+def test_a_shown_description_is_right(page: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(text)
+    assert len(load(file).devices), page
