@@ -78,6 +78,19 @@ def test_a_unit_that_is_none_is_told_once_for_a_device(tmp_path: Path) -> None:
     )
 
 
+def test_every_point_that_is_changed_but_not_there_is_told_at_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(
+        GOOD + "    points:\n      ESP03.DS_temp: {deadband: 1}\n      '*.DS_temp': {deadband: 1}\n      x: {}\n"
+    )
+    told = CliRunner().invoke(app, [str(file)]).stderr.splitlines()
+    near = "choose from ESP01.DS_temp, ESP02.DS_temp"
+    assert told == [
+        f"{file}:10: devices.boards.points.ESP03.DS_temp: no point is named ESP03.DS_temp; {near}",
+        f"{file}:12: devices.boards.points.x: no point is named x; {near}",
+    ]
+
+
 def test_checking_writes_no_file_and_opens_no_connection(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text(GOOD)

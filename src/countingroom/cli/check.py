@@ -15,6 +15,7 @@ import typer
 from countingroom.cli.output import Json, print_json, print_table, table, text
 
 if TYPE_CHECKING:
+    from countingroom.core.errors import Cause
     from countingroom.core.located import Problem
     from countingroom.devices.registry import Hosted
     from countingroom.experiment import Loaded
@@ -61,7 +62,7 @@ def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
         try:
             hosted[name] = build(name, section)
         except ConfigurationError as error:
-            problems.append(loaded.problem(("devices", name), error.cause.message))
+            problems += [_problem(loaded, name, cause) for cause in error.cause.causes or (error.cause,)]
             continue
         unknown = {point.unit: point.name for point in reversed(hosted[name].driver.points) if not is_unit(point.unit)}
         problems += [
@@ -75,6 +76,13 @@ def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
                 loaded.problem(("devices", name), f"state machine {chart.name}: {finding.text}") for finding in wrong
             ]
     return hosted, problems
+
+
+def _problem(loaded: Loaded, name: str, cause: Cause) -> Problem:
+    """At the key that the cause's source names, `devices.caen.points.3.lv_vMon`, or at the device."""
+    part, _, key = cause.source.removeprefix(f"devices.{name}").removeprefix(".").partition(".")
+    message = f"{cause.message}; {cause.suggestion}" if cause.suggestion else cause.message
+    return loaded.problem(("devices", name, *filter(None, (part, key))), message)
 
 
 def _print(file: Path, title: str, hosted: dict[str, Hosted]) -> None:

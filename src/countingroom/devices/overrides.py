@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from countingroom.core.errors import ConfigurationError
+from countingroom.core.errors import Cause, ConfigurationError
 from countingroom.core.points import Limits, Point
 from countingroom.devices.section import PointOverride
 
@@ -17,13 +17,20 @@ def overridden(
 ) -> tuple[Point, ...]:
     """The points with the overrides applied: patterns in the order written, then exact names."""
     names = {point.name for point in points}
-    for pattern in overrides:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise ConfigurationError(
-                f"no point is named {pattern}",
-                source=source,
-                suggestion=f"choose from {', '.join(sorted(names)[:12])}{' …' if len(names) > 12 else ''}",
-            )
+    near = f"{', '.join(sorted(names)[:12])}{' …' if len(names) > 12 else ''}"
+    unknown = tuple(
+        Cause(
+            code="configuration",
+            message=f"no point is named {pattern}",
+            source=f"{source}.{pattern}",
+            suggestion=f"choose from {near}",
+        )
+        for pattern in overrides
+        if not any(fnmatchcase(name, pattern) for name in names)
+    )
+    if unknown:
+        message = ", and ".join(cause.message for cause in unknown)
+        raise ConfigurationError(message, source=source, suggestion=f"choose from {near}", causes=unknown)
     ordered = sorted(overrides.items(), key=lambda item: item[0] in names)
     return tuple(
         _overridden(point, [o for pattern, o in ordered if fnmatchcase(point.name, pattern)]) for point in points
