@@ -32,6 +32,7 @@ class HistorySection(Section):
     flush: Seconds = Field(default=0.5, gt=0, le=10)
     """Readings are written to disk at least this often."""
     max_disk_gb: float = Field(default=50.0, gt=0)
-    """The file does not outgrow this by much: the oldest raw samples go first, summaries stay."""
+    """What all of it may take: the oldest raw samples go first, summaries stay. The file, with room to be used again,
+    can be twice as large."""
     memory_mb: int = Field(default=512, ge=64)
     """What the store may use for its buffers."""

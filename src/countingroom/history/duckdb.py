@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -195,6 +195,8 @@ class DuckStore:
             writer.execute("UPDATE progress SET raw_ns = ?, minute_ns = ?", [horizon.raw_ns, horizon.minute_ns])
         self._horizon = horizon
         self._recent = {name: self._count(f"{name}_recent") for name in sql.TABLES}
+        with suppress(duckdb.TransactionException):  # somebody reads: the room is given back the next time
+            self._writer.execute("CHECKPOINT")
 
     def _early(self, now_ns: int) -> int | None:
         """What raw samples must go now for lack of room: the oldest twentieth of their time."""
@@ -205,7 +207,8 @@ class DuckStore:
             oldest = ask.execute("SELECT min(time_ns) FROM raw").fetchall()[0][0]
         if oldest is None:
             return None
-        return (oldest + max((now_ns - oldest) // 20, FIVE_MINUTES_NS)) // FIVE_MINUTES_NS * FIVE_MINUTES_NS
+        before = oldest + max((now_ns - oldest) // 20, FIVE_MINUTES_NS)
+        return min(before, now_ns) // FIVE_MINUTES_NS * FIVE_MINUTES_NS
 
     def _count(self, table: str) -> int:
         return int(self._writer.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
