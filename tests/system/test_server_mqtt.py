@@ -77,7 +77,18 @@ async def test_a_user_publishes_its_topics_and_is_refused_others(server: Embedde
 async def test_a_user_hears_its_topics_and_is_refused_others(server: EmbeddedServer, bus: NatsBus, qos: int) -> None:
     async with mqtt(server, "board", "rosebud") as board:
         refused = []
-        for topic in ("#", "sensors/#", "boards/#", "$MQTT/#", "$MQTT/sub/#", "$MQTT/sub/+", "$MQTT/+/+", "$SYS/#"):
+        for topic in (
+            "#",
+            "sensors/#",
+            "boards/#",
+            "$MQTT/#",
+            "$MQTT/sub/#",
+            "$MQTT/sub/+",
+            "$MQTT/msgs/#",
+            "$MQTT/sess/#",
+            "$MQTT/+/+",
+            "$SYS/#",
+        ):
             (granted,) = await board.subscribe(topic, qos=qos)
             refused.append(granted.value)
         assert min(refused) >= 128
@@ -105,7 +116,7 @@ async def test_who_may_do_everything_may_not_reach_the_inside_of_the_server(
     async with mqtt(server, "flow", "sesame") as flow:
         await flow.publish("$KV/state/device/caen", b"forged", qos=1)
         await flow.publish("$JS/API/STREAM/DELETE/KV_state", b"", qos=1)
-        granted = [(await flow.subscribe(topic))[0].value for topic in ("$KV/#", "$JS/#", "_INBOX/#", "#")]
+        granted = [(await flow.subscribe(topic))[0].value for topic in ("$KV/#", "$MQTT/msgs/#", "_INBOX/#", "#")]
     assert [value >= 128 for value in granted] == [True, True, True, False]
     assert await bus.get("state", "device.caen") is None
 

@@ -57,7 +57,7 @@ class Reader:
         self._subscription: Subscription | None = None
         self._inbox = ""
         self._consumer = ""
-        self._life = self._count = self._under_way = 0
+        self._life = self._count = self._past = self._under_way = 0
         self._caught_up = self._idle = False
 
     async def open(self) -> None:
@@ -169,7 +169,8 @@ class Reader:
         )
         self._consumer, self._count, self._under_way = name, 0, 0
         self._caught_up = self._idle = False
-        if not answer["num_pending"]:
+        self._past = int(answer["num_pending"])
+        if not self._past:
             self._end_of_past()
 
     async def _pull(self) -> None:
@@ -201,7 +202,9 @@ class Reader:
         if sequence >= self.position:
             self.position = sequence + 1
             self._buffer.append(Delivered(message, sequence, int(fields[at + 5])))
-        if fields[at + 6] == "0":
+        # Neither alone ends the past: the pending number may touch 0 too early while others write, and a count does
+        # not see what moved to the end because it was written again.
+        if fields[at + 6] == "0" and self._count >= self._past:
             self._end_of_past()
 
     def _status(self, headers: dict[str, str]) -> None:

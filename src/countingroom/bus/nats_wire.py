@@ -27,6 +27,7 @@ _PINGS_OUTSTANDING = 2
 _RETRY_S = 0.1
 _UNSENT_BYTES = 32 << 20
 """What may wait for a server that does not read."""
+_SETTLE_S = 1
 API_S = 5.0
 """For one answer of the server."""
 
@@ -166,17 +167,14 @@ class Wire:
         subscription = await self.client.subscribe(  # pyright: ignore[reportUnknownMemberType]
             subject, queue=queue, cb=heard, pending_msgs_limit=limit, pending_bytes_limit=0
         )
-        if self.connected:
-            try:
-                await self.client.flush()
-            except (nats.errors.Error, OSError):
-                _log.debug("the link went while subscribing to %s", subject)
+        await self._settle()
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
-        """No more of it."""
+        """No more of it; on return the servers know."""
         if not self.client.is_closed:
             await subscription.unsubscribe()
+            await self._settle()
 
     async def close(self) -> None:
         """For good."""
@@ -197,6 +195,12 @@ class Wire:
             self.life += 1
             _log.warning("the link to the bus is back")
             self._tell(up=True)
+
+    async def _settle(self) -> None:
+        """Wait until the server has dealt with what was sent; what it has not when the link goes, is gone."""
+        if self.connected:
+            with suppress(nats.errors.Error, OSError, LinkError):
+                await self.client.flush(_SETTLE_S)
 
     def _tell(self, *, up: bool) -> None:
         self._wake()
