@@ -1,0 +1,29 @@
+"""Law: what is shipped is complete: pages, styles and browser libraries are in the wheel, tests are not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_wheel_carries_everything_the_pages_load(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)],
+        check=True,
+        capture_output=True,
+        timeout=110,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    console = ROOT / "src" / "countingroom" / "console"
+    wanted = [path for part in ("static", "templates") for path in (console / part).rglob("*") if path.is_file()]
+    assert len(wanted) > 10
+    assert {str(path.relative_to(ROOT / "src")) for path in wanted} <= names
+    assert "countingroom/console/static/vendor/uplot.js" in names
+    assert "countingroom/console/static/vendor/inter.woff2" in names
+    assert not [name for name in names if name.startswith(("tests/", "bench/"))]

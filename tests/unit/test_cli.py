@@ -1,0 +1,228 @@
+"""Law: a command says what came of it by its status, its words on the right stream, and JSON where asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from countingroom.cli.main import COMMANDS, run
+from countingroom.cli.values import arguments, number, scalar
+from countingroom.core.errors import RequestError
+from countingroom.core.messages import CommandSpec, Parameter
+from countingroom.core.points import Point, Type
+
+POINT = {
+    "name": "internal_temp",
+    "unit": "degC",
+    "precision": 2,
+    "type": "float",
+    "label": "Bath",
+    "description": "bath temperature",
+    "writable": True,
+}
+DEVICE = {
+    "device": "chiller",
+    "title": "Chiller [bold]of the lab[/bold]",
+    "driver": "julabo",
+    "group": "Cooling",
+    "location": "socket://10.0.0.7:8000",
+    "simulated": False,
+    "state": {"state": "ON"},
+    "channels": {},
+    "abnormal": {"1": 0, "2": 1, "3": 0},
+    "stale": 3,
+    "alive": True,
+}
+REFUSED = {"cause": {"code": "out_of_range", "message": "80 degC is outside -50 to 50 degC", "suggestion": "give less"}}
+Answers = dict[tuple[str, str], tuple[int, Any]]
+
+
+@contextmanager
+def serving(answers: Answers) -> Iterator[tuple[str, list[Any]]]:
+    """A server that gives these answers and keeps the bodies it was sent."""
+    sent: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers.get((self.command, self.path.partition("?")[0]), (404, {"cause": {"code": "x"}}))
+            if length := int(self.headers.get("Content-Length") or 0):
+                sent.append(json.loads(self.rfile.read(length)))
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_POST = do_GET
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", sent
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_help_names_every_command_and_imports_none() -> None:
+    code = (
+        "import sys; from countingroom.cli.main import run; status = run(['--help'])\n"
+        "loaded = [n for n in sys.modules if n.split('.')[0] in {'httpx', 'duckdb', 'pyarrow', 'nats', 'pydantic'}]\n"
+        "sys.exit(status or ' '.join(loaded) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+def test_wrong_usage_is_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["device", "dance"]) == 2
+    assert "dance" in capsys.readouterr().err
+
+
+def test_an_invalid_description_is_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.yaml").write_text("experiment:\n  name: x\n  colour: red\n")
+    assert run(["up", str(tmp_path / "bad.yaml"), "--data", str(tmp_path / "data")]) == 2
+    assert "bad.yaml:3" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_unknown_role_is_told_with_those_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "good.yaml").write_text("experiment: {name: x}\n")
+    assert run(["serve", str(tmp_path / "good.yaml"), "cook", "--bus", "nats://127.0.0.1:4"]) == 2
+    said = capsys.readouterr().err
+    assert "cook" in said
+    assert "history" in said
+
+
+def test_a_missing_server_is_told_with_how_to_start_it(
+    free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["list"], ["get", "chiller"], ["watch"]):
+        assert run(["device", *words, "--url", f"http://127.0.0.1:{free_port()}"]) == 1
+        assert "countingroom up" in capsys.readouterr().err
+
+
+def test_devices_are_a_table_or_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving({("GET", "/api/v1/devices"): (200, {"devices": [DEVICE]})}) as (url, _):
+        assert run(["device", "list", "--url", url]) == 0
+        table = capsys.readouterr().out
+        assert run(["device", "list", "--url", url, "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+    assert "ON" in table
+    assert "[bold]of the lab[/bold]" in table, "what a device is called is text, never markup"
+    assert facts == {"devices": [DEVICE]}
+
+
+def test_a_value_has_the_decimals_of_its_instrument(capsys: pytest.CaptureFixture[str]) -> None:
+    reading = {"value": -12.48333, "quality": 0, "device_ns": 1, "received_ns": 1}
+    path = "/api/v1/devices/chiller/points/internal_temp"
+    with serving({("GET", path): (200, {"point": POINT, "reading": reading})}) as (url, _):
+        assert run(["device", "get", "chiller.internal_temp", "--url", url]) == 0
+    assert capsys.readouterr().out == "-12.48 degC\n"
+
+
+def test_a_refusal_is_status_1_with_its_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    answers: Answers = {
+        ("GET", "/api/v1/devices/chiller/points/internal_temp"): (200, {"point": POINT, "reading": None}),
+        ("POST", "/api/v1/devices/chiller/commands/set"): (422, REFUSED),
+    }
+    with serving(answers) as (url, sent):
+        assert run(["device", "set", "chiller.internal_temp", "80", "--url", url]) == 1
+    assert sent[0]["arguments"] == {"point": "internal_temp", "value": 80.0}
+    said = capsys.readouterr()
+    assert "outside -50 to 50" in said.err
+    assert "give less" in said.err
+    assert not said.out
+
+
+def test_a_failed_outcome_is_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = {"kind": "failed", "message": "it did not", "source": "chiller", "cause": REFUSED["cause"]}
+    answers: Answers = {
+        ("GET", "/api/v1/devices/chiller/points/internal_temp"): (200, {"point": POINT, "reading": None}),
+        ("POST", "/api/v1/devices/chiller/commands/set"): (200, {"id": "1", "outcome": outcome}),
+    }
+    with serving(answers) as (url, _):
+        assert run(["device", "set", "chiller.internal_temp", "20", "--url", url]) == 1
+    assert "outside" in capsys.readouterr().err
+
+
+def test_a_server_of_another_kind_is_not_believed(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving({("GET", "/api/v1/devices"): (500, "<html>")}) as (url, _):
+        assert run(["device", "list", "--url", url]) == 1
+    assert "500" in capsys.readouterr().err
+
+
+SPECS = (
+    CommandSpec(name="set_wt", parameters=(Parameter(name="setpoint", type=Type.INT), Parameter(name="temp"))),
+    CommandSpec(name="start"),
+)
+
+
+def test_arguments_take_the_types_of_their_command() -> None:
+    assert arguments("chiller", SPECS, "set_wt", ["setpoint=2", "temp=-5.5"]) == {"setpoint": 2, "temp": -5.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("dance", [], "set_wt, start"),
+        ("start", ["now=1"], "no arguments"),
+        ("set_wt", ["setpoint"], "setpoint=… temp=…"),
+    ],
+)
+def test_what_a_command_does_not_take_is_told_with_what_it_does(name: str, given: list[str], told: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        arguments("chiller", SPECS, name, given)
+    assert told in refused.value.cause.suggestion
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "value"),
+    [(Type.FLOAT, "1e2", 100.0), (Type.INT, "0x10", 16), (Type.BOOL, "off", False), (Type.STRING, "Low", "Low")],
+)
+def test_a_typed_value_is_what_its_point_takes(kind: Type, typed: str, value: object) -> None:
+    assert scalar(typed, Point(name="p", type=kind)) == value
+
+
+@pytest.mark.parametrize(("kind", "typed"), [(Type.FLOAT, "warm"), (Type.INT, "1.5"), (Type.BOOL, "maybe")])
+def test_a_typed_value_of_another_kind_is_refused(kind: Type, typed: str) -> None:
+    with pytest.raises(RequestError, match="takes a"):
+        scalar(typed, Point(name="p", type=kind))
+
+
+def test_a_code_is_read_as_its_text() -> None:
+    assert number(3, {"codes": {"3": "ramping up"}}) == "ramping up"
+    assert number(None, {}) == "—"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed_for_a_shell(shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run(["completion", "install", shell]) == 0
+    assert any("countingroom" in path.name for path in tmp_path.rglob("*"))
+
+
+def test_a_shell_is_told_the_commands_that_begin_so() -> None:
+    completed = subprocess.run(
+        [sys.executable, "-m", "countingroom"],
+        env={"_COUNTINGROOM_COMPLETE": "complete_bash", "COMP_WORDS": "countingroom se", "COMP_CWORD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.stdout.split() == ["serve"]
