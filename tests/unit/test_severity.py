@@ -38,6 +38,11 @@ def test_every_reading_has_a_level_and_old_ones_are_stale(value: float | bool | 
     assert level == severity.STALE if quality >= Quality.STALE else level in (0, 2, 3)
 
 
+def test_a_setting_that_cannot_be_read_back_is_nothing_abnormal() -> None:
+    assert severity.of_reading(Point(name="stage", writable=True), None, Quality.BAD) == severity.NORMAL
+    assert severity.of_reading(Point(name="sensor"), None, Quality.BAD) == severity.STALE
+
+
 def test_a_fault_flag_has_the_priority_of_its_point_while_it_is_true() -> None:
     assert severity.of_reading(FLAG, True, Quality.GOOD) == 1
     assert severity.of_reading(FLAG, False, Quality.GOOD) == 0

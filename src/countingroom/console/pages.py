@@ -162,6 +162,7 @@ class Pages:
                 "label": point.label or point.column or point.name,
                 "unit": write.unit(point.unit),
                 "precision": point.precision,
+                "deadband": point.deadband,
                 "limits": {
                     name: limit for name, limit in msgspec.to_builtins(point.limits).items() if limit is not None
                 },

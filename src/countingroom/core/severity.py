@@ -25,7 +25,10 @@ def urgency(level: int) -> int:
 
 
 def of_reading(point: Point, value: Scalar, quality: int) -> int:
-    """The level of one reading. A value that is old or missing is STALE, whatever it was."""
+    """The level of one reading. A value that is old or missing is STALE, whatever it was; but what can be written and
+    never was heard of (some settings cannot be read back) is as it should be."""
+    if value is None and quality == Quality.BAD and point.writable:
+        return NORMAL
     if quality >= Quality.STALE or value is None:
         return STALE
     if point.severity:

@@ -92,7 +92,7 @@ async def get_history(
     point: Annotated[list[str], Query(min_length=1, max_length=_POINTS, description="`<device>.<point>`; repeat it")],
     begin: Annotated[str, Query(alias="from", description="ISO 8601, ns, or relative: `-1h`")] = "-1h",
     end: Annotated[str, Query(alias="to")] = "now",
-    max_points: Annotated[int, Query(ge=2, le=100_000)] = 2000,
+    max_points: Annotated[int, Query(ge=10, le=50_000)] = 2000,
     format: Annotated[Format, Query()] = Format.JSON,
 ) -> Response:
     """Reduced to at most `max_points` rows of minimum, mean and maximum, so that no peak is lost."""

@@ -25,7 +25,7 @@ export class Buttons {
     if (!state) return "Its state is not known yet.";
     if (!state.active && this.channel) return "This channel is monitored only.";
     const refused = state.refusals?.[command.name];
-    return refused ? refused.message + (refused.suggestion ? ` ${refused.suggestion}` : "") : "";
+    return refused ? refused.message + (refused.suggestion ? `; ${refused.suggestion}` : "") : "";
   }
 
   refresh() {

@@ -9,6 +9,13 @@ import { setpoint } from "./setpoint.js";
 import { Trend } from "./trend.js";
 
 const SPAN_S = 600;
+const MOST_CAUSES = 3;
+
+// A cause with those under it, in one line.
+function sentence(cause) {
+  const under = (cause.causes ?? []).slice(0, MOST_CAUSES).map(sentence);
+  return [cause.message + (cause.suggestion ? ` → ${cause.suggestion}` : ""), ...under].join(" · ");
+}
 
 export function page(live) {
   const { device, catalogue } = data;
@@ -27,7 +34,7 @@ export function page(live) {
   let panel = null, line = null, chosen = null;
 
   async function draw(name) {
-    const point = points.get(name), about = { label: named(point), unit: point.unit ?? "", precision: point.precision, limits: point.limits, steps: point.type !== "float" };
+    const point = points.get(name), about = { label: named(point), unit: point.unit ?? "", precision: point.precision, deadband: point.deadband, limits: point.limits, steps: point.type !== "float" };
     setText($("#trend-title"), `${named(point)}, last 10 min`);
     $("#trend-open").href = `/trends?point=${encodeURIComponent(`${device}.${name}`)}`;
     const mine = line = new Line(`${device}.${name}`);
@@ -52,7 +59,7 @@ export function page(live) {
     if (chosen !== point.name) draw(point.name);
     chosen = point.name;
     history.replaceState(null, "", `#${name ?? channel}`);
-    const settable = point.writable ? point : catalogue.points.map((one) => points.get(one.name)).find((one) => one.writable && one.readback === point.name);
+    const settable = setterOf(point);
     const inChannel = channel ? catalogue.points.map((one) => points.get(one.name)).filter((one) => one.channel === channel && one.writable && one.main !== false && one !== settable) : [];
     const form = settable ? setpoint(live, { device, title: channel ? `${title} channel ${channel}` : title, point: settable, channel: settable.channel ?? "", now: () => row(settable.name)?.[0] ?? null, rate: () => rateOf(settable), state: () => stateOf(settable.channel ?? "") }) : null;
     const acts = el("div", { class: "acts2", role: "group", "aria-label": "Commands of the channel" });
@@ -63,6 +70,14 @@ export function page(live) {
     const buttons = channel ? new Buttons(live, acts, { device, title: `${title} channel ${channel}`, commands: commands("channel"), channel, state: () => stateOf(channel) }) : null;
     panel = { point, channel, settable, form, facts, buttons };
     refresh();
+  }
+
+  // What sets this value: itself, the point it is the readback of, or in its channel the setting of the same kind and unit.
+  function setterOf(point) {
+    if (point.writable) return point;
+    const all = catalogue.points.map((one) => points.get(one.name)).filter((one) => one.writable);
+    const kin = (one) => one.channel && one.channel === point.channel && one.main !== false && one.unit && one.unit === point.unit && one.column.split("_")[0] === point.column.split("_")[0];
+    return all.find((one) => one.readback === point.name) ?? all.find(kin);
   }
 
   function rateOf(point) {
@@ -106,7 +121,7 @@ export function page(live) {
     const banner = $("#cause");
     banner.hidden = !cause;
     banner.className = `banner cause ${state?.link === "connected" && live.alive[device] !== false ? "" : "l2"}`;
-    if (cause) setText(banner, cause.message + (cause.suggestion ? ` ${cause.suggestion}` : ""));
+    if (cause) setText(banner, sentence(cause));
     for (const node of $$("#fsm .state")) {
       const present = node.dataset.state === state?.state;
       node.classList.toggle("present", present);
@@ -114,6 +129,13 @@ export function page(live) {
     }
   }
 
+  $("#fsm-large")?.addEventListener("click", () => {
+    const dialog = $("#confirm"), close = el("button", { class: "btn", type: "button", onclick: () => dialog.close() }, "Close");
+    dialog.classList.add("wide");
+    dialog.onclose = () => { dialog.classList.remove("wide"); dialog.replaceChildren(); };
+    dialog.replaceChildren(el("h2", { id: "confirm-title" }, `State machine of ${title}`), el("div", { class: "fsm" }, $("#fsm svg").cloneNode(true)), el("div", { class: "bd acts" }, close));
+    dialog.showModal();
+  });
   const grid = new Grid(live, { device, points, channels: catalogue.channels, select });
   followLog(live, $("#log"));
   live.on("change", (change) => {
@@ -132,11 +154,16 @@ export function page(live) {
     grid.ages(now);
     redraw();
   });
+  const firstValue = () => {
+    const cells = $$(".lg tbody tr:not(.ex) td[data-p]:not(.rest)");
+    const tells = (td) => { const point = points.get(td.dataset.p.slice(device.length + 1)); return point?.type === "float" && !point.writable; };
+    return cells.find(tells) ?? cells[0];
+  };
   const goTo = () => {
     const wanted = decodeURIComponent(location.hash.slice(1));
     const cell = wanted ? $(`td[data-p="${CSS.escape(`${device}.${wanted}`)}"]`) ?? $(`tr[data-channel="${CSS.escape(wanted)}"] td[data-p]`) : null;
     if (cell?.classList.contains("rest") || cell?.parentElement.classList.contains("rest")) { $("#all-values").checked = true; $(".gridbox").classList.remove("hide-rest"); }
-    grid.choose(cell || $(".lg tbody tr:not(.ex) td[data-p]"));
+    grid.choose(cell || firstValue());
   };
   addEventListener("hashchange", goTo);
   goTo();

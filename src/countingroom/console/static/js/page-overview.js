@@ -80,6 +80,7 @@ function states(live) {
 function table(live) {
   setText($("#alarm-total"), live.alarms.length ? String(live.counts.reduce((a, b) => a + b)) : "none");
   $("#no-alarms").hidden = live.alarms.length > 0;
+  $("#alarm-table").hidden = !live.alarms.length;
   const rows = $("#alarm-rows"), key = JSON.stringify(live.alarms);
   if (rows.dataset.key === key) return;
   rows.dataset.key = key;

@@ -38,7 +38,7 @@ export function page(live) {
     history.replaceState(null, "", `?${query}`);
     const [from, until] = window_();
     const csv = new URLSearchParams(lines.map((line) => ["point", line.name]));
-    for (const [name, value] of [["from", String(Math.round(from * 1e9))], ["to", String(Math.round(until * 1e9))], ["max_points", "100000"], ["format", "csv"]]) csv.set(name, value);
+    for (const [name, value] of [["from", String(Math.round(from * 1e9))], ["to", String(Math.round(until * 1e9))], ["max_points", "50000"], ["format", "csv"]]) csv.set(name, value);
     $("#as-csv").href = `/api/v1/history?${csv}`;
   }
 

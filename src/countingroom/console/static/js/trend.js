@@ -27,6 +27,9 @@ export class Trend {
     this.lines = lines;
     this.about = about;
     this.uPlot = await drawing();
+    const key = JSON.stringify(lines.map((line) => [line.name, line.resolution === "raw"]));
+    if (key === this.key && this.plot) return;
+    this.key = key;
     this.rebuild();
   }
 
@@ -51,16 +54,16 @@ export class Trend {
       const about = this.about[line.name], scale = about.unit || "-", stroke = colour(index);
       const shared = { scale, points: { show: false } };
       series.push({ ...shared, label: about.label, stroke, dash: dash(index), width: index === 0 ? 2 : 1.5,
-        paths: about.steps ? this.uPlot.paths.stepped({ align: 1 }) : undefined,
+        paths: about.steps || (line.resolution === "raw" && about.deadband > 0) ? this.uPlot.paths.stepped({ align: 1 }) : undefined,
         value: (plot, v, s) => { const shown = v ?? this.lastOf(plot, s); return shown == null ? "–" : `${number(shown, about.precision ?? 2)} ${unitOf(about.unit)}`; } });
       series.push({ ...shared, label: "low", stroke: "transparent", class: "vh-series" }, { ...shared, label: "high", stroke: "transparent", class: "vh-series" });
       bands.push({ series: [index * 3 + 3, index * 3 + 2], fill: faint(stroke) });
     });
-    const axis = (scale, side) => ({ scale, side, stroke: text, font, grid: side === 3 ? grid : { show: false }, ticks: grid, size: 54, label: unitOf(scale === "-" ? "" : scale), labelFont: font, labelSize: 18 });
+    const axis = (scale, side) => ({ scale, side, stroke: text, font, grid: scale === units[0] ? grid : { show: false }, ticks: grid, size: 54, label: unitOf(scale === "-" ? "" : scale), labelFont: font, labelSize: 18 });
     return {
       ...this.size(), tzDate: (t) => this.uPlot.tzDate(new Date(t * 1000), "Etc/UTC"), series, bands,
       scales: { x: { time: true }, ...Object.fromEntries(units.map((scale) => [scale, { range: (_, low, high) => this.span(scale, low, high) }])) },
-      axes: [{ stroke: text, font, grid, ticks: grid, values: [[86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [0.001, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] }, ...units.slice(0, 2).map((scale, index) => axis(scale, index ? 1 : 3))],
+      axes: [{ stroke: text, font, grid, ticks: grid, values: [[86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [0.001, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] }, ...units.slice(0, 4).map((scale, index) => axis(scale, index % 2 ? 1 : 3))],
       cursor: { drag: { x: Boolean(this.zoom), y: false, setScale: false } },
       legend: { live: true, markers: { width: 2, dash: (_, index) => ["solid", "dashed", "dotted"][((index - 1) / 3) % 3] } },
       hooks: {
@@ -89,7 +92,8 @@ export class Trend {
   // A span with room above and below, and the nearest limits in sight when the values come close.
   span(scale, low, high) {
     if (low == null) return [0, 1];
-    const room = Math.max((high - low) * 0.12, Math.abs(high) * 1e-3, 1e-3);
+    const finest = Math.max(...this.lines.map((line) => this.about[line.name]).filter((about) => (about.unit || "-") === scale).map((about) => (about.steps ? 0.5 : 5 * 10 ** -(about.precision ?? 2))));
+    const room = Math.max((high - low) * 0.12, finest);
     let [bottom, top] = [low - room, high + room];
     for (const { value } of this.marks(scale)) {
       if (value > high && value - high < 2.5 * (high - low + room)) top = Math.max(top, value + room);
