@@ -50,13 +50,9 @@ class _Client(Client):
             await self._process_op_err(nats.errors.Error(f"nats: {err_msg}"))
 
     def forget(self) -> None:
-        """The link is gone: nothing unsent is sent later, and whoever waits for an answer learns it now."""
+        """The link is gone: nothing unsent is sent later."""
         self._pending: list[bytes] = []
         self._pending_data_size = 0
-        waiting = cast("dict[str, asyncio.Future[Msg]]", getattr(self, "_resp_map", {}))
-        for answer in tuple(waiting.values()):
-            if not answer.done():
-                answer.set_exception(_lost())
 
 
 def _lost() -> LinkError:
@@ -76,6 +72,9 @@ class Wire:
         """Set whenever the link comes or goes, or is closed."""
         self._up = False
         self._said = ""
+        self._inbox = ""
+        self._asked = 0
+        self._waiting: dict[str, asyncio.Future[Msg]] = {}
 
     async def connect(self, url: str, *, name: str, user: str, password: str, timeout_s: float) -> None:
         """LinkError when no server is reached in time, Denied when it refuses us."""
@@ -106,6 +105,8 @@ class Wire:
                 suggestion="start its server, or give the right url in the section bus",
             ) from None
         self._up, self._said, self.life = True, "", 1
+        self._inbox = self.client.new_inbox()
+        await self.subscribe(f"{self._inbox}.*", self._answered)
 
     @property
     def connected(self) -> bool:
@@ -132,18 +133,31 @@ class Wire:
     async def request(
         self, subject: str, data: bytes, *, timeout_s: float = API_S, headers: dict[str, str] | None = None
     ) -> Msg:
-        """Ask and wait for the answer."""
+        """Ask and wait for the answer; LinkError at once where nobody listens or the link goes.
+
+        nats-py's own way to ask may lose the cancellation of who asks (`asyncio.wait_for` before Python 3.12).
+        """
         self.check()
-        with _translated(subject, data):
-            try:
-                return await self.client.request(subject, data, timeout=timeout_s, headers=headers)
-            except nats.errors.TimeoutError:
-                raise LinkError(
-                    f"no answer on {subject} within {timeout_s:g} s",
-                    source="bus",
-                    code="no_answer",
-                    suggestion="it may have been done or not: look before trying again",
-                ) from None
+        self._asked += 1
+        token = str(self._asked)
+        self._waiting[token] = answer = asyncio.get_running_loop().create_future()
+        try:
+            with _translated(subject, data):
+                await self.client.publish(subject, data, f"{self._inbox}.{token}", headers)
+            async with asyncio.timeout(timeout_s):
+                message = await answer
+        except TimeoutError:
+            raise LinkError(
+                f"no answer on {subject} within {timeout_s:g} s",
+                source="bus",
+                code="no_answer",
+                suggestion="it may have been done or not: look before trying again",
+            ) from None
+        finally:
+            del self._waiting[token]
+        if not message.data and message.headers and message.headers.get("Status") == "503":
+            raise LinkError(f"nobody listens to {subject}", source="bus", code="no_responders")
+        return message
 
     async def api(self, subject: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask JetStream; ApiError when it refuses."""
@@ -184,6 +198,9 @@ class Wire:
 
     async def _disconnected(self) -> None:
         self.client.forget()
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(_lost())
         if self._up:
             self._up = False
             _log.warning("the link to the bus is lost")
@@ -196,11 +213,15 @@ class Wire:
             _log.warning("the link to the bus is back")
             self._tell(up=True)
 
+    async def _answered(self, message: Msg) -> None:
+        answer = self._waiting.get(message.subject.rpartition(".")[2])
+        if answer and not answer.done():
+            answer.set_result(message)
+
     async def _settle(self) -> None:
-        """Wait until the server has dealt with what was sent; what it has not when the link goes, is gone."""
-        if self.connected:
-            with suppress(nats.errors.Error, OSError, LinkError):
-                await self.client.flush(_SETTLE_S)
+        """Wait until the server has dealt with what was sent: a word to ourselves comes back after it."""
+        with suppress(LinkError):
+            await self.request(f"{self._inbox}.{self._asked + 1}", b"", timeout_s=_SETTLE_S)
 
     def _tell(self, *, up: bool) -> None:
         self._wake()
@@ -223,8 +244,6 @@ def _translated(subject: str, data: bytes) -> Generator[None]:
     """nats-py's errors in our words."""
     try:
         yield
-    except nats.errors.NoRespondersError:
-        raise LinkError(f"nobody listens to {subject}", source="bus", code="no_responders") from None
     except nats.errors.MaxPayloadError:
         raise RequestError(
             f"{len(data)} bytes on {subject} are more than one message may have", source="bus", code="too_big"
