@@ -114,8 +114,9 @@ def test_what_the_hardware_has_not_is_refused_at_its_place(path: str, value: Any
 
 def test_an_output_is_used_by_one_channel_only() -> None:
     other = {"lv": {"board": 0, "chan": 1}, "hv": {"board": 12, "chan": 0}}
-    with pytest.raises(ValidationError, match="channels 0 and 1 both use hv board 12 chan 0"):
-        section({"0": ONE, "1": other})
+    assert list(section({"0": ONE, "1": other}).problems()) == [
+        (("channels", "1", "hv"), "board 12 chan 0 is the hv output of channel 0 already")
+    ]
 
 
 def test_writes_are_limited_to_what_outputs_can_do() -> None:

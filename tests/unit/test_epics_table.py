@@ -46,9 +46,6 @@ def test_words_are_the_choices_and_their_meaning() -> None:
         ({"a": {"pv": "two words"}}, "pattern"),
         ({"a b": {"pv": "x"}}, "letters, digits"),
         ({"a.b.c": {"pv": "x"}}, "letters, digits"),
-        ({"a": {"pv": "x", "writable": True}}, "write_low and write_high missing"),
-        ({"a": {"pv": "x", "write_high": 3}}, "writable: true"),
-        ({"a": {"pv": "x", "writable": True, "write_low": 0, "write_high": 1, "readback": "b"}}, "no value of this"),
         ({"a": {"pv": "x", "deadband": -1}}, "greater than or equal to 0"),
         ({"a": {"pv": "x", "colour": "red"}}, "Extra inputs"),
     ],
@@ -56,6 +53,29 @@ def test_words_are_the_choices_and_their_meaning() -> None:
 def test_a_table_that_cannot_work_is_refused(values: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         section(values)
+
+
+@pytest.mark.parametrize(
+    ("value", "complaints"),
+    [
+        ({"writable": True}, ["write_low is missing", "write_high is missing"]),
+        ({"write_high": 3}, ["write_high is for values with `writable: true`"]),
+        ({"writable": True, "choices": [1, 2]}, []),
+        ({"type": "string", "writable": True}, []),
+    ],
+)
+def test_a_value_that_contradicts_itself_is_told(value: dict[str, Any], complaints: list[str]) -> None:
+    found = [message for _, message in section({"a": {"pv": "x", **value}}).values["a"].problems()]
+    assert len(found) == len(complaints)
+    for message, complaint in zip(found, complaints, strict=True):
+        assert message.endswith(complaint)
+
+
+def test_a_name_that_is_not_in_the_table_is_told_at_its_place() -> None:
+    writable = {"pv": "x", "writable": True, "write_low": 0, "write_high": 1, "readback": "b"}
+    assert list(section({"a": writable}).problems()) == [
+        (("values", "a", "readback"), "there is no value b in this table")
+    ]
 
 
 def test_the_registry_finds_the_builder() -> None:

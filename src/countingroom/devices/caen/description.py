@@ -6,9 +6,10 @@ file is included unchanged: `<<: !include caen_channels.yml`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from countingroom.core.description import Name, Section
 from countingroom.devices.epics.description import ChannelAccessSection
@@ -119,14 +120,14 @@ class CaenSection(ChannelAccessSection):
     everywhere: Annotated[GlobalSettings, Field(alias="global")] = GlobalSettings()
     """Set at every channel that says nothing else."""
 
-    @model_validator(mode="after")
-    def _every_output_once(self) -> Self:
+    def problems(self) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """Outputs that two channels claim, with their place in this section."""
         owners: dict[tuple[int, int], str] = {}
         for name, channel in self.channels.items():
-            for kind, output in (("lv", channel.lv), ("hv", channel.hv)):
+            for side, output in (("lv", channel.lv), ("hv", channel.hv)):
                 owner = owners.setdefault((output.board, output.chan), name)
                 if owner != name:
-                    raise ValueError(
-                        f"channels {owner} and {name} both use {kind} board {output.board} chan {output.chan}"
+                    yield (
+                        ("channels", name, side),
+                        f"board {output.board} chan {output.chan} is the {side} output of channel {owner} already",
                     )
-        return self

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from countingroom.core.description import Seconds, Section
 from countingroom.core.points import Limits, Point, Type
@@ -13,6 +14,8 @@ from countingroom.core.values import Scalar
 from countingroom.devices.section import DeviceSection
 
 Plain = float | int | str | bool
+Problem = tuple[tuple[str | int, ...], str]
+"""Where within the section, and what is wrong there."""
 
 
 def _value_name(value: str) -> str:
@@ -74,15 +77,16 @@ class EpicsValue(Section):
     rate: str = ""
     """The value of this table that says how fast it follows, in units per second."""
 
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
-        if not self.writable and (self.write_low is not None or self.write_high is not None or self.readback):
-            raise ValueError("write_low, write_high and readback are for values with `writable: true`")
-        if self.writable and self.type in {"float", "int"} and not (self.words or self.choices):
-            missing = [k for k in ("write_low", "write_high") if getattr(self, k) is None]
-            if missing:
-                raise ValueError(f"a writable number says its limits: {' and '.join(missing)} missing")
-        return self
+    def problems(self) -> Iterable[Problem]:
+        """What does not go together."""
+        if not self.writable:
+            for key in ("write_low", "write_high", "readback"):
+                if getattr(self, key) not in (None, ""):
+                    yield (key,), f"{key} is for values with `writable: true`"
+        elif self.type in {"float", "int"} and not (self.words or self.choices):
+            for key in ("write_low", "write_high"):
+                if getattr(self, key) is None:
+                    yield (), f"a number with `writable: true` says its limits: {key} is missing"
 
     def point(self, name: str) -> Point:
         """The point of this value in a table where it has that name: `pressure`, or `<channel>.<column>`."""
@@ -128,10 +132,9 @@ class EpicsSection(ChannelAccessSection):
     values: Annotated[dict[ValueName, EpicsValue], Field(min_length=1)]
     """Name of the value, or `<channel>.<column>` for a device with channels, -> what it is."""
 
-    @model_validator(mode="after")
-    def _refers_to_itself(self) -> Self:
+    def problems(self) -> Iterable[Problem]:
+        """Names that are of no use."""
         for name, value in self.values.items():
             for key, other in (("readback", value.readback), ("rate", value.rate)):
                 if other and other not in self.values:
-                    raise ValueError(f"{name}: {key} {other} is no value of this table")
-        return self
+                    yield ("values", name, key), f"there is no value {other} in this table"
