@@ -1,0 +1,109 @@
+"""Law: values are written the way their instrument means them, and a page's counts add up."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from countingroom.console import format as write
+from countingroom.console import views
+from countingroom.console.board import Board
+from countingroom.core.messages import DeviceState, Link
+from countingroom.core.points import Limits, Point, Type
+from countingroom.core.values import Quality, Reading
+from tests.console.stage import CHILLER, caen
+
+
+@pytest.mark.parametrize(
+    ("point", "given_", "told"),
+    [
+        (Point(name="v", precision=1), 1450.24, "1450.2"),
+        (Point(name="v", precision=2), -0.0004, "0.00"),
+        (Point(name="v"), None, "–"),
+        (Point(name="v", type=Type.BOOL), True, "on"),
+        (Point(name="v", type=Type.INT, codes={"3": "ramping up"}), 3, "ramping up"),
+        (Point(name="v", type=Type.INT), 1500, "1500"),
+        (Point(name="v"), 1.5e9, "1.5e+09"),
+        (Point(name="v", type=Type.STRING), "<b>", "<b>"),
+    ],
+)
+def test_a_value_is_written_as_its_instrument_means_it(point: Point, given_: float | str | None, told: str) -> None:
+    assert write.value(point, given_) == told
+
+
+@given(st.floats(-1e300, 1e300), st.integers(0, 6))
+def test_no_number_is_written_as_nan_or_minus_nothing(number: float, precision: int) -> None:
+    text = write.value(Point(name="v", precision=precision), number)
+    assert "nan" not in text.lower()
+    assert not (text.startswith("-") and float(text) == 0)
+    assert math.isfinite(float(text))
+
+
+def test_limits_and_what_is_allowed_are_told_as_ranges() -> None:
+    point = Point(name="v", precision=0, limits=Limits(warning_low=10, warning_high=40, alarm_high=45), write_high=800)
+    assert write.limits(point) == "warning 10 to 40 · alarm ≤ 45"
+    assert write.allowed(point) == "≤ 800"
+    assert write.allowed(Point(name="v")) == ""
+
+
+def test_main_columns_come_first_and_settings_know_their_readback() -> None:
+    assert [column.name for column in views.columns(caen())] == ["hv_setV", "hv_vMon", "hv_iMon", "hv_rampUpSpeed"]
+    assert views.partner(caen())["0.hv_vMon"].name == "0.hv_setV"
+    assert [point.name for point in views.key_points(caen())] == ["0.hv_iMon", "0.hv_vMon"]
+
+
+def test_a_compact_catalogue_says_only_what_is_unusual() -> None:
+    told = views.compact(CHILLER)
+    status = next(point for point in told["points"] if point["name"] == "status")
+    assert status == {"name": "status", "label": "Status", "type": "string"}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(Quality), st.floats(-20, 20)),
+        min_size=len(caen().points),
+        max_size=len(caen().points),
+    ),
+    st.sampled_from(["on", "off", "error"]),
+    st.booleans(),
+)
+def test_every_point_is_counted_once(told: list[tuple[Quality, float]], common: str, alive: bool) -> None:
+    board = Board()
+    board.learn(caen())
+    for channel in ("", "0", "1", "2"):
+        board.state(
+            DeviceState(device="caen", channel=channel, state="X", common=common, link=Link.CONNECTED, since_ns=1)
+        )
+    board.alive("caen", alive, now_ns=5)
+    readings = [
+        (point.name, Reading(value=None if q is Quality.BAD else v, quality=q, device_ns=1, received_ns=1))
+        for point, (q, v) in zip(caen().points, told, strict=True)
+    ]
+    board.show("caen", readings)
+    summary = board.summary("caen")
+    assert summary.normal + summary.alarm + summary.off + summary.no_link == len(caen().points)
+    assert sum(summary.priorities) == len(board.alarms())
+    levels = [alarm.level for alarm in board.alarms()]
+    assert levels == sorted(levels)
+    if not alive:
+        assert len(board.alarms()) == 1
+
+
+def test_an_inactive_channel_alarms_nobody_and_since_is_when_it_began() -> None:
+    board = Board()
+    board.learn(caen())
+    hot = Reading(value=11.0, quality=Quality.GOOD, device_ns=100, received_ns=100)
+    board.show("caen", [("0.hv_iMon", hot), ("1.hv_iMon", hot)])
+    later = Reading(value=12.0, quality=Quality.GOOD, device_ns=200, received_ns=200)
+    board.show("caen", [("0.hv_iMon", later)])
+    board.state(
+        DeviceState(
+            device="caen", channel="1", state="ERROR", common="error", link=Link.CONNECTED, since_ns=1, active=False
+        )
+    )
+    (alarm,) = board.alarms()
+    assert (alarm.channel, alarm.since_ns) == ("0", 100)
+    assert alarm.what == "HV I mon 12.00 µA is above its alarm limit 10.00 µA"
