@@ -1,0 +1,68 @@
+"""Law: what our own processes did is on the record even when the bus was away meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+
+from countingroom.app.child import Change
+from countingroom.app.record import WAITING, Record
+from countingroom.bus import streams
+from countingroom.bus.memory import MemoryBus
+from countingroom.core import subjects
+from countingroom.core.clock import SystemClock
+from countingroom.core.messages import Event, EventKind, decode
+from countingroom.testing.clock import FakeClock
+
+
+def change(pid: int, *, running: bool = True) -> Change:
+    return Change(name="history", pid=pid, running=running, message=f"history {pid}")
+
+
+async def events(bus: MemoryBus, count: int) -> list[Event]:
+    found: list[Event] = []
+    async with asyncio.timeout(5), bus.replay(subjects.EVENTS_STREAM) as stored:
+        async for message in stored:
+            found.append(decode(message.data, Event))
+            if len(found) == count:
+                break
+    return found
+
+
+async def test_comings_and_goings_are_recorded_in_order() -> None:
+    bus = MemoryBus(SystemClock())
+    await streams.prepare(bus)
+    record = Record(SystemClock())
+    async with record.on(bus):
+        record.add_change(change(1))
+        record.add_change(change(1, running=False))
+        first, second = await events(bus, 2)
+    assert (first.kind, first.source, first.severity) == (EventKind.PROCESS, "history", 0)
+    assert (second.data["running"], second.severity) == (False, 2)
+    await bus.close()
+
+
+async def test_what_happens_while_the_bus_is_away_is_recorded_when_it_is_back() -> None:
+    clock = FakeClock()
+    bus = MemoryBus(clock)
+    await streams.prepare(bus)
+    record, other = Record(clock), bus.client()
+    bus.cut()
+    async with record.on(bus):
+        record.add_change(change(1))
+        await clock.advance(2)
+        bus.mend()
+        await clock.advance(2)
+        assert [event.message for event in await events(other, 1)] == ["history 1"]
+    await bus.close()
+
+
+async def test_of_too_much_the_oldest_goes() -> None:
+    bus = MemoryBus(SystemClock())
+    await streams.prepare(bus)
+    record = Record(SystemClock())
+    for pid in range(WAITING + 5):
+        record.add_change(change(pid))
+    async with record.on(bus):
+        found = await events(bus, WAITING)
+    assert [found[0].data["pid"], found[-1].data["pid"]] == [5, WAITING + 4]
+    await bus.close()
