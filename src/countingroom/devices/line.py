@@ -1,16 +1,14 @@
 """Law: a line has one owner and one question under way; a late answer is never taken for the answer to the next.
 
 A serial port, a pseudo terminal or `socket://host:port`, carrying requests and answers that end in a terminator. All
-`Line`s of one address in a process share one port, and their questions queue for it. A device answers in the order it
-was asked and its answers carry no number, so after a timeout (or a cancelled question) the port is out of step: before
-the next question it asks a probe whose answer cannot be mistaken, and throws away everything up to that answer.
+`Line`s of one address in a process share one port, and their questions queue for it. After a timeout (or a question
+that was given up) the port may be out of step: the ledger says so, and a probe whose answer cannot be mistaken brings
+it back.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -21,15 +19,16 @@ from msgspec.structs import replace
 
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import ConfigurationError, LinkError
+from countingroom.devices.line_ledger import Ledger, Probe
 
 _MOST_BUFFERED = 1 << 16
-_MOST_OWED = 64
+_MOST_PROBES = 64
 _MOST_STRAYS = 256
 _CLOSE_DEADLINE_S = 1.0
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """How the bytes travel. Only `address` and `terminator` matter to a socket."""
+    """How the bytes travel. The keys of a serial port mean nothing to a socket."""
 
     address: str
     """`/dev/ttyUSB0`, a pseudo terminal, or `socket://host:port`."""
@@ -40,22 +39,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     rtscts: bool = False
     terminator: bytes = b"\n"
     """What an answer ends with; it is cut off. What a request ends with belongs to the request."""
-
-
-class Probe(Struct, frozen=True):
-    """A harmless question whose answer cannot be taken for another's."""
-
-    request: bytes
-    recognises: Callable[[bytes], bool]
+    probes: tuple[Probe, ...] = ()
+    """How to get back in step. Without any, that is waiting for silence."""
 
 
 class Line:
     """One user's end of a line."""
 
-    def __init__(self, settings: Settings, *, probes: Sequence[Probe] = (), clock: Clock | None = None) -> None:
-        """`probes`: best two of different kinds; without any, getting back in step is waiting for silence."""
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         self._port = _port(settings, clock or SystemClock())
-        self._probes = tuple(probes)
 
     async def open(self, timeout_s: float) -> None:
         """Take the line; LinkError where it cannot be had."""
@@ -63,7 +55,7 @@ class Line:
 
     async def query(self, request: bytes, *, timeout_s: float, quiet_s: float = 0.0) -> bytes:
         """The answer to a request; LinkError when there is none in time. Nothing else is sent for `quiet_s` after."""
-        return await self._port.query(self, request, timeout_s, quiet_s, self._probes)
+        return await self._port.query(self, request, timeout_s, quiet_s)
 
     async def tell(self, request: bytes, *, quiet_s: float = 0.0) -> None:
         """Send what is not answered."""
@@ -117,15 +109,22 @@ class _Receiver(asyncio.Protocol):
         self.lost = str(exc or "closed by the other side")
         self._news.set()
 
+    def arrived(self, terminator: bytes) -> bytes | None:
+        """The next answer, without its terminator, if all of it is here."""
+        end = self.buffer.find(terminator)
+        if end < 0:
+            return None
+        answer = bytes(self.buffer[:end])
+        del self.buffer[: end + len(terminator)]
+        return answer
+
     async def line(self, terminator: bytes) -> bytes:
-        """The next answer, without its terminator."""
-        while (end := self.buffer.find(terminator)) < 0:
+        """The next answer."""
+        while (answer := self.arrived(terminator)) is None:
             if self.lost:
                 raise LinkError(self.lost)
             self._news.clear()
             await self._news.wait()
-        answer = bytes(self.buffer[:end])
-        del self.buffer[: end + len(terminator)]
         return answer
 
 
@@ -140,14 +139,15 @@ class _Port:
         self._transport: serialx.BaseSerialTransport | None = None
         self._receiver = _Receiver()
         self._ready_at = 0.0
-        self._owed: deque[bytes] = deque(maxlen=_MOST_OWED)
-        """Requests whose answers may still come. They outlive the port being closed: the device remembers."""
+        self._ledger = Ledger(settings.probes)
+        """It outlives the port being closed: the device remembers what it was asked."""
 
     async def open(self, user: Line, timeout_s: float) -> None:
         async with self._turn:
             if self._transport is None or self._receiver.lost:
                 await self._drop()
                 await self._connect(timeout_s)
+                self._ledger.opened()
             self._users.add(user)
 
     async def leave(self, user: Line) -> None:
@@ -155,17 +155,21 @@ class _Port:
         if not self._users:
             await self._drop()
 
-    async def query(
-        self, user: Line, request: bytes, timeout_s: float, quiet_s: float, probes: Sequence[Probe]
-    ) -> bytes:
+    async def query(self, user: Line, request: bytes, timeout_s: float, quiet_s: float) -> bytes:
         async with self._turn:
-            if self._owed:
-                await self._fall_in_step(user, timeout_s, quiet_s, probes)
-            return await self._ask(user, request, timeout_s, quiet_s)
+            if not self._ledger.may_ask(request):
+                await self._fall_in_step(user, request, timeout_s, quiet_s)
+            await self._send(user, request, quiet_s, answered=True)
+            for _ in range(_MOST_STRAYS):
+                answer = await self._next(timeout_s)
+                if self._ledger.belongs(answer):
+                    self._ready_at = self._clock.monotonic() + quiet_s
+                    return answer
+            raise self._babble()
 
     async def tell(self, user: Line, request: bytes, quiet_s: float) -> None:
         async with self._turn:
-            await self._send(user, request, quiet_s)
+            await self._send(user, request, quiet_s, answered=False)
 
     async def _connect(self, timeout_s: float) -> None:
         receiver, line = _Receiver(), _as_the_port_can(self.settings)
@@ -197,22 +201,19 @@ class _Port:
                 async with asyncio.timeout(_CLOSE_DEADLINE_S):
                     await transport.wait_closed()
 
-    async def _send(self, user: Line, request: bytes, quiet_s: float) -> None:
+    async def _send(self, user: Line, request: bytes, quiet_s: float, *, answered: bool) -> None:
         await self._clock.sleep(self._ready_at - self._clock.monotonic())
         if user not in self._users or self._transport is None or self._receiver.lost:
             raise LinkError(f"{self.settings.address} is closed", source=self.settings.address)
-        self._receiver.buffer.clear()
-        self._transport.write(request)
+        while (late := self._receiver.arrived(self.settings.terminator)) is not None:
+            self._ledger.stray(late)
+        try:
+            self._transport.write(request)
+        except (OSError, serialx.SerialException) as error:
+            raise LinkError(f"{self.settings.address} is gone: {error}", source=self.settings.address) from error
         self._ready_at = self._clock.monotonic() + quiet_s
-
-    async def _ask(self, user: Line, request: bytes, timeout_s: float, quiet_s: float) -> bytes:
-        """Send and wait. Until its answer is here the request is owed one, however this ends."""
-        await self._send(user, request, quiet_s)
-        self._owed.append(request)
-        answer = await self._next(timeout_s)
-        self._owed.pop()
-        self._ready_at = self._clock.monotonic() + quiet_s
-        return answer
+        if answered:
+            self._ledger.asked(request)
 
     async def _next(self, timeout_s: float) -> bytes:
         try:
@@ -223,30 +224,30 @@ class _Port:
                 f"no answer on {self.settings.address} within {timeout_s:g} s", source=self.settings.address
             ) from error
 
-    async def _fall_in_step(self, user: Line, timeout_s: float, quiet_s: float, probes: Sequence[Probe]) -> None:
-        """Until nothing that was asked before can be mistaken for an answer to what is asked next.
+    async def _fall_in_step(self, user: Line, request: bytes, timeout_s: float, quiet_s: float) -> None:
+        """Until no answer to what was asked before can be taken for the answer to this request."""
+        for _ in range(_MOST_PROBES):
+            probe = self._ledger.probe_for(request)
+            if probe is not None:
+                await self._send(user, probe.request, quiet_s, answered=True)
+            if await self._listen(request, timeout_s, probed=probe is not None):
+                return
+        raise self._babble()
 
-        Where no probe of that kind is owed, the first recognised answer is the probe's own and ends everything older.
-        Otherwise as many as were asked must come, unless the line then stays silent for a whole timeout: lost ones.
-        Without probes the line must stay silent for a whole timeout.
-        """
-        probe = next((one for one in probes if one.request not in self._owed), probes[0] if probes else None)
-        awaited = 0
-        if probe is not None:
-            await self._send(user, probe.request, quiet_s)
-            self._owed.append(probe.request)
-            awaited = self._owed.count(probe.request)
-        heard = 0
+    async def _listen(self, request: bytes, timeout_s: float, *, probed: bool) -> bool:
+        """Attribute what comes. True when the request may be asked; False when another probe is needed for that, which
+        is asked at once, because a device that answers is alive. Silence is a lost link, or without probes the end."""
         for _ in range(_MOST_STRAYS):
             try:
-                answer = await self._next(timeout_s)
+                stray = self._ledger.stray(await self._next(timeout_s))
             except LinkError:
-                if self._receiver.lost or (probe is not None and not heard):
+                if probed or self._receiver.lost:
                     raise
-                break
-            heard += probe is not None and probe.recognises(answer)
-            if probe is not None and heard == awaited:
-                break
-        else:
-            raise LinkError(f"{self.settings.address} does not stop talking", source=self.settings.address)
-        self._owed.clear()
+                self._ledger.answered()
+                return True
+            if stray:
+                return self._ledger.may_ask(request)
+        raise self._babble()
+
+    def _babble(self) -> LinkError:
+        return LinkError(f"{self.settings.address} answers what it was not asked", source=self.settings.address)

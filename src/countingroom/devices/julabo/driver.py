@@ -9,7 +9,8 @@ from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Scalar
 from countingroom.devices.julabo import codec
 from countingroom.devices.julabo.description import HIGHEST_C, LOWEST_C, JulaboSection
-from countingroom.devices.line import Line, Probe, Settings
+from countingroom.devices.line import Line, Settings
+from countingroom.devices.line_ledger import Probe
 from countingroom.devices.port import Sample
 
 NOT_KNOWN = 0
@@ -40,8 +41,8 @@ class JulaboDriver:
                 stop_bits=section.stop_bits,
                 rtscts=section.rtscts,
                 terminator=codec.ANSWER_END,
-            ),
-            probes=PROBES,
+                probes=PROBES,
+            )
         )
         self._version = Sample(point="version", value=None, quality=Quality.BAD)
         self._stage = Sample(point="pressure_stage", value=NOT_KNOWN, quality=Quality.UNCERTAIN)
