@@ -26,7 +26,7 @@ from tests.console.stage import CHILLER, caen
         (Point(name="v", type=Type.BOOL), True, "on"),
         (Point(name="v", type=Type.INT, codes={"3": "ramping up"}), 3, "ramping up"),
         (Point(name="v", type=Type.INT), 1500, "1500"),
-        (Point(name="v"), 1.5e9, "1.5e+09"),
+        (Point(name="v"), 1.5e9, "1.500e+09"),
         (Point(name="v", type=Type.STRING), "<b>", "<b>"),
     ],
 )

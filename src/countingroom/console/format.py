@@ -29,7 +29,7 @@ def value(point: Point, given: Scalar) -> str:
     if isinstance(given, int):
         return str(given)
     if abs(given) >= 1e7:
-        return f"{given:.4g}"
+        return f"{given:.3e}"
     text = f"{given:.{point.precision}f}"
     return text.lstrip("-") if float(text) == 0 else text
 

@@ -16,7 +16,7 @@ export function value(point, given) {
 
 export function number(given, precision) {
   if (!Number.isFinite(given)) return NOTHING;
-  if (Math.abs(given) >= 1e7) return given.toPrecision(4);
+  if (Math.abs(given) >= 1e7) return given.toExponential(3).replace(/e([+-])(\d)$/, "e$10$2");
   const text = given.toFixed(precision);
   return Number(text) === 0 ? text.replace("-", "") : text;
 }

@@ -94,7 +94,7 @@ export function page(live) {
     const told = [["Value", withUnit(point, now?.[0])]];
     if (now?.[1]) told.push(["Quality", ["good", "uncertain", "stale", "bad"][now[1]]]);
     if (channel) told.push(["State", words(state?.state)]);
-    if (point.description) told.push(["Is", point.description]);
+    if (point.description) told.push(["Meaning", point.description]);
     if (limits(point)) told.push(["Limits", limits(point)]);
     if (settable && settable !== point) told.push(["Setpoint", withUnit(settable, row(settable.name)?.[0])]);
     if (settable && allowed(settable)) told.push(["Allowed", allowed(settable)]);

@@ -58,7 +58,8 @@ function sketch({ node, line }, nowS) {
   for (let i = 0; i < t.length; i++) {
     if (t[i] < nowS - SPAN_S) continue;
     if (mean[i] === null) { pen = false; continue; }
-    path += `${pen ? "L" : "M"}${(300 * (t[i] - nowS + SPAN_S) / SPAN_S).toFixed(1)} ${(22 - 34 * (mean[i] - middle) / room).toFixed(1)}`;
+    const x = (300 * (t[i] - nowS + SPAN_S) / SPAN_S).toFixed(1), y = (22 - 34 * (mean[i] - middle) / room).toFixed(1);
+    path += pen ? `H${x}V${y}` : `M${x} ${y}`;
     pen = true;
   }
   $(".line", node).setAttribute("d", path);

@@ -48,13 +48,13 @@ export class Trend {
   options() {
     const units = [...new Set(this.lines.map((line) => this.about[line.name].unit || "-"))];
     const text = paint("--txt2"), grid = { stroke: paint("--grid"), width: 1 }, font = "12px Inter, system-ui, sans-serif";
-    const series = [{ label: "UTC", value: (_, t) => (t === null ? "" : new Date(t * 1000).toISOString().slice(11, 19)) }];
+    const series = [{ label: "UTC", value: (_, t) => new Date((t ?? this.range?.[1] ?? 0) * 1000).toISOString().slice(11, 19) }];
     const bands = [];
     this.lines.forEach((line, index) => {
       const about = this.about[line.name], scale = about.unit || "-", stroke = colour(index);
-      const shared = { scale, points: { show: false } };
+      const held = about.steps || (line.resolution === "raw" && about.deadband > 0);
+      const shared = { scale, points: { show: false }, paths: held ? this.uPlot.paths.stepped({ align: 1 }) : undefined };
       series.push({ ...shared, label: about.label, stroke, dash: dash(index), width: index === 0 ? 2 : 1.5,
-        paths: about.steps || (line.resolution === "raw" && about.deadband > 0) ? this.uPlot.paths.stepped({ align: 1 }) : undefined,
         value: (plot, v, s) => { const shown = v ?? this.lastOf(plot, s); return shown == null ? "–" : `${number(shown, about.precision ?? 2)} ${unitOf(about.unit)}`; } });
       series.push({ ...shared, label: "low", stroke: "transparent", class: "vh-series" }, { ...shared, label: "high", stroke: "transparent", class: "vh-series" });
       bands.push({ series: [index * 3 + 3, index * 3 + 2], fill: faint(stroke) });
@@ -106,7 +106,7 @@ export class Trend {
     const first = this.lines.find((line) => (this.about[line.name].unit || "-") === scale);
     const { limits = {}, precision = 2, unit } = this.about[first.name];
     return Object.entries(limits).filter(([, value]) => value != null)
-      .map(([name, value]) => ({ value, name: `${name.split("_")[0]} limit ${number(value, precision)} ${unitOf(unit)}`, colour: paint(name.startsWith("alarm") ? "--p2" : "--p3") }));
+      .map(([name, value]) => ({ value, name: `${name.split("_")[0]} limit ${number(value, precision)} ${unitOf(unit)}`, left: name.startsWith("alarm"), colour: paint(name.startsWith("alarm") ? "--p2" : "--p3") }));
   }
 
   limits(plot) {
@@ -119,11 +119,11 @@ export class Trend {
       if (y < bbox.top || y > bbox.top + bbox.height) continue;
       ctx.strokeStyle = ctx.fillStyle = mark.colour;
       ctx.lineWidth = 1.4 * ratio;
-      ctx.textAlign = "left";
+      ctx.textAlign = mark.left ? "left" : "right";
       ctx.textBaseline = "alphabetic";
       ctx.setLineDash([6 * ratio, 4 * ratio]);
       ctx.beginPath(); ctx.moveTo(bbox.left, y); ctx.lineTo(bbox.left + bbox.width, y); ctx.stroke();
-      ctx.fillText(mark.name, bbox.left + 6 * ratio, y - 5 * ratio);
+      ctx.fillText(mark.name, mark.left ? bbox.left + 6 * ratio : bbox.left + bbox.width - 6 * ratio, mark.left ? y - 5 * ratio : y + 13 * ratio);
     }
     ctx.restore();
   }

@@ -1,0 +1,109 @@
+"""Law: a page under test is watched: an error, a policy violation or a request to another host fails the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.system.running import Running, until, up
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "examples" / "demo" / "experiment.yaml"
+SCREENSHOTS = ROOT / "screenshots"
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_LINK_LOST = ("WebSocket connection to", "net::ERR_CONNECTION", "Failed to fetch")
+
+
+class Visitor:
+    """A person at a browser, and everything that went wrong on the way."""
+
+    def __init__(self, page: Page, demo: Running) -> None:
+        self.page, self.demo = page, demo
+        self.wrong: list[str] = []
+        self.loses_link = False
+        page.set_default_timeout(20_000)
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        page.on("request", lambda request: self._asked(request.url))
+        page.on("response", lambda answer: self._answered(answer.status, answer.url))
+        page.add_init_script(
+            "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective))"
+        )
+
+    def open(self, path: str) -> Page:
+        """Go to a page of the console and wait until its script runs and the feed has begun."""
+        self.page.goto(self.demo.url + path)
+        self.page.wait_for_selector("body[data-script=ready]:not(.lost)")
+        return self.page
+
+    def picture(self, name: str) -> None:
+        """Keep what is seen, to be compared by eye."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+    def cell(self, point: str) -> str:
+        """The text of a live cell."""
+        return self.page.locator(f'td[data-p="{point}"]').first.inner_text()
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait until it is so, while the page goes on."""
+
+        def look() -> object:
+            self.page.wait_for_timeout(50)
+            return condition()
+
+        until(look, what, deadline_s=40)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        expected = self.loses_link and any(word in message.text for word in _LINK_LOST)
+        if message.type in ("error", "warning") and not expected:
+            self.wrong.append(f"{message.type}: {message.text}")
+
+    def _asked(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("data", "blob") and parts.netloc != urlsplit(self.demo.url).netloc:
+            self.wrong.append(f"another host: {url}")
+
+    def _answered(self, status: int, url: str) -> None:
+        if status >= 500:
+            self.wrong.append(f"{status}: {url}")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The demo experiment with its simulators, all devices live."""
+    with up(DEMO, tmp_path_factory.mktemp("demo"), "--simulate") as running:
+        until(lambda: all(one["alive"] and one["state"] for one in running.devices().values()), "all devices are live")
+        until(lambda: running.state("caen") == "LV_OFF", "the crate is off")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(needs: Callable[[str], str]) -> Iterator[Browser]:
+    """Headless Chromium."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=needs("chromium"), args=list(_FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(params=["light"])
+def visitor(request: pytest.FixtureRequest, browser: Browser, demo: Running) -> Iterator[Visitor]:
+    """A visitor with a screen of 1600x900; nothing may have gone wrong when it leaves."""
+    context = browser.new_context(viewport={"width": 1600, "height": 900}, color_scheme=request.param)
+    visitor = Visitor(context.new_page(), demo)
+    yield visitor
+    context.close()
+    assert visitor.wrong == []

@@ -1,0 +1,269 @@
+"""Law: at four in the morning the pages say whether anything is wrong, what, and what may be done, and do just that."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+
+import msgspec
+import pytest
+from playwright.sync_api import Page, expect
+
+from countingroom.console import format as write
+from countingroom.core.points import Limits, Point, Type
+from tests.browser.conftest import ROOT, Visitor
+
+PAGES = {
+    "overview": "/",
+    "device-caen": "/devices/caen",
+    "device-chiller": "/devices/chiller",
+    "device-co2": "/devices/co2",
+    "device-coldbox": "/devices/coldbox",
+    "trends": "/trends?point=caen.0.hv_vMon&point=co2.TT05_CO2&point=chiller.internal_temp&span=600",
+    "events": "/events",
+}
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def number(text: str) -> float:
+    return float(re.sub(r"[^0-9.\-]", "", text) or "nan")
+
+
+def channel_command(page: Page, name: str) -> None:
+    """Press a command of the selected channel and confirm it."""
+    page.locator(f'#sel [data-command="{name}"]').click()
+    page.locator("#confirm .acts button").last.click()
+
+
+@pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
+def test_every_page_opens_and_lives(visitor: Visitor, request: pytest.FixtureRequest) -> None:
+    theme = request.node.callspec.params["visitor"]
+    for name, path in PAGES.items():
+        page = visitor.open(path)
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        page.wait_for_timeout(1500)
+        assert "NaN" not in page.locator("body").inner_text()
+        visitor.picture(f"{name}-{theme}")
+
+
+def test_a_module_is_switched_on_and_a_setpoint_followed(visitor: Visitor) -> None:
+    page = visitor.open("/devices/caen#0.hv_vMon")
+    channel_command(page, "lv_on")
+    row = page.locator('tr[data-channel="0"] td.st')
+    expect(row).to_have_text("LV ON")
+    channel_command(page, "hv_on")
+    visitor.until(lambda: number(visitor.cell("caen.0.hv_vMon")) > 290, "the high voltage is up")
+    expect(row).to_have_text("HV ON")
+    page.locator('td[data-p="caen.0.hv_setV"]').click()
+    field = page.locator("#sel input[name=value]")
+    field.fill("240")
+    page.locator("#sel button[type=submit]").click()
+    dialog = page.locator("#confirm")
+    for told in ("300.0 V", "240.0 V", "-60.0 V, about", "channel 0 alone", "Set 240.0 V"):
+        expect(dialog).to_contain_text(told)
+    visitor.picture("confirm-light")
+    dialog.get_by_role("button", name="Set 240.0 V").click()
+    expect(page.locator("#sel .outcome")).to_contain_text("done")
+    expect(page.locator('td[data-p="caen.0.hv_setV"]')).to_have_text("240.0")
+    visitor.until(lambda: abs(number(visitor.cell("caen.0.hv_vMon")) - 240) < 2, "the readback follows")
+    page.locator('td[data-p="caen.0.hv_vMon"]').click()
+    page.wait_for_timeout(800)
+    visitor.picture("device-hv-light")
+    expect(page.locator("#log")).to_contain_text("by local")
+
+
+def test_a_value_outside_its_limits_is_refused_before_it_is_sent(visitor: Visitor) -> None:
+    page = visitor.open("/devices/caen#1.lv_setV")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.locator("#sel input[name=value]").fill("13.5")
+    page.locator("#sel button[type=submit]").click()
+    expect(page.locator("#sel .wrong")).to_contain_text("Outside")
+    assert not page.locator("#confirm").is_visible()
+    assert sent == []
+
+
+def test_what_is_not_possible_is_focusable_and_says_why(visitor: Visitor) -> None:
+    page = visitor.open("/devices/caen#2.hv_vMon")
+    button = page.locator('#sel [data-command="hv_on"]')
+    expect(button).to_have_attribute("aria-disabled", "true")
+    button.focus()
+    expect(page.locator("#tip")).to_contain_text("HV on is not possible in LV_OFF")
+    visitor.picture("refused-light")
+    page.keyboard.press("Enter")
+    assert not page.locator("#confirm").is_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#tip")).to_be_hidden()
+
+
+def test_a_trip_is_an_alarm_on_every_page_until_it_is_cleared(visitor: Visitor) -> None:
+    page = visitor.open("/devices/caen#1.lv_vMon")
+    channel_command(page, "lv_on")
+    expect(page.locator('tr[data-channel="1"] td.st')).to_have_text("LV ON")
+    visitor.demo.fault("caen", "trip", channel="1", side="lv", now=True)
+    expect(page.locator('tr[data-channel="1"] td.st')).to_have_text("ERROR", timeout=20_000)
+    page = visitor.open("/")
+    expect(page.locator('#acount [data-level="1"] b')).not_to_have_text("0")
+    expect(page.locator("#alarm-rows tr").first).to_contain_text("CAEN mainframe")
+    expect(page.locator("#bar")).to_contain_text("CAEN mainframe")
+    visitor.picture("overview-alarm-light")
+    page.locator("#theme").click()
+    visitor.picture("overview-alarm-dark")
+    page.locator("#theme").click()
+    page = visitor.open("/devices/caen")
+    visitor.picture("device-alarm-light")
+    page.locator('#device-commands [data-command="clear_alarms"]').click()
+    page.locator("#confirm .acts button").last.click()
+    expect(page.locator('tr[data-channel="1"] td.st')).to_have_text("LV OFF")
+    expect(page.locator("#bar")).not_to_contain_text("CAEN mainframe ch 1")
+
+
+def test_a_lost_link_makes_everything_stale_and_comes_back_by_itself(visitor: Visitor) -> None:
+    visitor.loses_link = True
+    page = visitor.open("/devices/caen#2.lv_vMon")
+    seen = page.evaluate("document.querySelector('#utc').textContent")
+    console = visitor.demo.role("console")
+    console.suspend()
+    try:
+        expect(page.locator("body.lost")).to_be_attached()
+        expect(page.locator("#link-lost")).to_contain_text("link to the console is lost since")
+        button = page.locator('#sel [data-command="lv_on"]')
+        expect(button).to_have_attribute("aria-disabled", "true")
+        expect(button).to_have_attribute("data-why", re.compile("link is lost"))
+        visitor.picture("lost-light")
+    finally:
+        console.resume()
+    expect(page.locator("body:not(.lost)")).to_be_attached()
+    expect(page.locator("#link-lost")).to_be_hidden()
+    expect(button).to_have_attribute("aria-disabled", "false")
+    assert page.evaluate("document.querySelector('#utc').textContent") > seen
+
+
+def test_a_device_that_loses_its_link_is_said_to_and_returns(visitor: Visitor) -> None:
+    page = visitor.open("/devices/chiller")
+    visitor.demo.fault("chiller", "drop")
+    expect(page.locator(".head .st")).to_contain_text("DISCONNECTED")
+    expect(page.locator("td.f4").first).to_be_visible()
+    visitor.picture("device-disconnected-light")
+    visitor.demo.fault("chiller", "restore")
+    expect(page.locator(".head .st")).not_to_contain_text("DISCONNECTED", timeout=40_000)
+
+
+def test_the_keyboard_is_enough(visitor: Visitor) -> None:
+    page = visitor.open("/devices/caen#0.lv_vMon")
+    page.locator('td[data-p="caen.0.lv_vMon"]').focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#sel-title")).to_have_text("Channel 1 · middle")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("td.cur")).to_have_attribute("data-p", "caen.0.lv_iMon")
+    page.keyboard.press("/")
+    expect(page.locator("#finder")).to_be_visible()
+    page.keyboard.type("marta pt06")
+    expect(page.locator("#finder li").first).to_contain_text("PT06_CO2")
+    page.keyboard.press("Escape")
+    expect(page.locator("#finder")).to_be_hidden()
+    page.keyboard.press("/")
+    page.keyboard.type("events page")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/events")
+
+
+def test_a_trend_is_picked_dragged_and_told_as_a_table(visitor: Visitor) -> None:
+    page = visitor.open("/trends")
+    page.locator("#pick").click()
+    page.keyboard.type("chiller bath")
+    expect(page.locator("#pick-list li").first).to_contain_text("internal_temp")
+    page.keyboard.press("Enter")
+    page.locator('#presets [data-seconds="600"]').click()
+    expect(page.locator("#resolution")).to_contain_text("rows")
+    expect(page.locator(".u-legend")).to_contain_text("Bath")
+    expect(page.locator(".u-over")).to_be_visible()
+    plot = page.locator(".u-over").bounding_box()
+    assert plot
+    y = plot["y"] + plot["height"] / 2
+    page.mouse.move(plot["x"] + plot["width"] * 0.5, y)
+    page.mouse.down()
+    page.mouse.move(plot["x"] + plot["width"] * 0.999, y, steps=5)
+    page.mouse.up()
+    expect(page.locator("#follow")).to_have_attribute("aria-pressed", "false")
+    page.locator("#as-table").click()
+    expect(page.locator("#table tbody tr").first).to_be_visible()
+    times = [one.inner_text() for one in page.locator("#table tbody th").all()]
+    assert all(later > earlier for later, earlier in pairwise(times))
+    with page.expect_download() as download:
+        page.locator("#as-csv").click()
+    assert download.value.suggested_filename == "chiller.internal_temp.csv"
+    page.locator("#back").click()
+    expect(page.locator("#follow")).to_have_attribute("aria-pressed", "true")
+
+
+def test_events_are_filtered_and_come_by_themselves(visitor: Visitor) -> None:
+    page = visitor.open("/events")
+    expect(page.locator("#rows tr").first).to_be_visible()
+    page.locator("select[name=source]").select_option("co2")
+    visitor.until(lambda: page.locator("#rows tr").count() > 0, "some events")
+    expect(page.locator("#rows tr", has_text="caen")).to_have_count(0)
+    answer = visitor.demo.command("co2", "refresh")
+    assert answer.status_code == 202
+    expect(page.locator("#rows tr").first).to_contain_text("efresh")
+    page.locator("input[name=text]").fill("nothing like this")
+    expect(page.locator("#none")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 1024])
+def test_a_smaller_screen_scrolls_inside_its_panels_alone(visitor: Visitor, width: int) -> None:
+    visitor.page.set_viewport_size({"width": width, "height": 800})
+    for path in PAGES.values():
+        page = visitor.open(path)
+        page.wait_for_timeout(300)
+        wide = page.evaluate(
+            "['html', '.top', '#main'].map(one => document.querySelector(one)).map(n => n.scrollWidth - n.clientWidth)"
+        )
+        assert max(wide) <= 0, (path, wide)
+    visitor.open("/devices/caen")
+    visitor.picture(f"device-{width}")
+
+
+def test_numbers_look_the_same_from_the_server_and_in_the_page(visitor: Visitor) -> None:
+    points = [Point(name="v", precision=digits) for digits in range(4)]
+    points += [Point(name="v", type=Type.INT, codes={"3": "ramping"}), Point(name="v", limits=Limits(warning_low=1.5))]
+    points += [Point(name="v", type=Type.BOOL), Point(name="v", unit="uA", write_low=0.0, write_high=800.0)]
+    values = [None, True, False, 0, 3, -7, 0.0, -0.0004, 1450.256, 2.5e8, "text"]
+    cases = [(point, value) for point in points for value in values if fits(point, value)]
+    page = visitor.open("/")
+    shown = page.evaluate(
+        "async cases => { const f = await import('/static/js/format.js');"
+        " return cases.map(([point, value]) => [f.value(point, value), f.limits(point), f.age(1234.5)]) }",
+        [(msgspec.to_builtins(point), value) for point, value in cases],
+    )
+    assert shown == [[write.value(point, value), write.limits(point), write.age(1234.5)] for point, value in cases]
+
+
+def fits(point: Point, value: object) -> bool:
+    """Whether a point of that type has such values."""
+    if point.type is Type.BOOL:
+        return isinstance(value, bool) or value is None
+    if isinstance(value, bool):
+        return False
+    return not (point.type is Type.INT and isinstance(value, float)) and not (
+        point.type is Type.FLOAT and isinstance(value, int)
+    )
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
+@pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
+def test_axe_finds_nothing_serious(visitor: Visitor) -> None:
+    source = AXE.read_text()
+    for name, path in PAGES.items():
+        page = visitor.open(path)
+        page.wait_for_timeout(600)
+        page.evaluate(source)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [
+            (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], f"{name}: {json.dumps(serious, indent=1)}"
