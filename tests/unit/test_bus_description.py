@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from countingroom.bus.description import BusSection, Credentials
@@ -92,3 +94,11 @@ def test_the_store_stays_below_the_size_of_the_disk() -> None:
     for free, used in ((4 * GIB, 0), (2 * GIB, 2 * GIB), (GIB, 0), (0, 0)):
         allowed = store_bytes(4 * GIB, Room(free=free, used=used))
         assert 0 <= allowed < max(1, free + used)
+
+
+def test_the_example_in_the_reference_is_a_section() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "bus.md"
+    examples = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    assert examples
+    for example in examples:
+        BusSection.model_validate(yaml.safe_load(example)["bus"])

@@ -30,14 +30,13 @@ class Store:
         self._wire, self._replicas = wire, replicas
 
     async def stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float, **more: Any) -> None:
-        """Make the stream, or adapt the one there is."""
+        """Make the stream, or adapt the one there is; on how many servers that one is kept stays as it is."""
         wanted: dict[str, Any] = {
             "name": name,
             "subjects": subjects,
             "storage": "file",
             "retention": "limits",
             "discard": "old",
-            "num_replicas": self._replicas,
             "max_bytes": max_bytes,
             "max_age": round(max_age_s * 1e9),
             "duplicate_window": round(min(_DUPLICATES_S, max_age_s or _DUPLICATES_S) * 1e9),
@@ -49,7 +48,7 @@ class Store:
             except ApiError as error:
                 if error.number != _NO_STREAM:
                     raise
-                await self._wire.api(f"STREAM.CREATE.{name}", wanted)
+                await self._wire.api(f"STREAM.CREATE.{name}", {**wanted, "num_replicas": self._replicas})
             else:
                 if any(there["config"].get(key, 0) != value for key, value in wanted.items()):
                     await self._wire.api(f"STREAM.UPDATE.{name}", {**there["config"], **wanted})

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import shutil
 import signal
-import socket
-import sys
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from countingroom.bus import server_binary
+from countingroom.bus import server_place as place
 from countingroom.bus.description import BusSection
 from countingroom.bus.server_conf import Room, configuration, store_bytes, text
 from countingroom.core.clock import Clock, SystemClock
@@ -31,16 +28,6 @@ _LOOK_S = 0.02
 _FIRST_PAUSE_S, _MOST_PAUSE_S, _SETTLED_S = 0.1, 5.0, 30.0
 _GIVEN_UP_S = 5.0
 """For the server of a killed parent to end."""
-_DEATH_SIGNAL = 1
-"""PR_SET_PDEATHSIG."""
-
-
-class Remembered(msgspec.Struct, kw_only=True):
-    """What a data directory keeps from one start to the next."""
-
-    name: str = msgspec.field(default_factory=lambda: f"countingroom-{uuid.uuid4().hex[:8]}")
-    port: int = 0
-    mqtt_port: int = 0
 
 
 class EmbeddedServer:
@@ -60,7 +47,7 @@ class EmbeddedServer:
         self._clock = clock or SystemClock()
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._known = Remembered()
+        self._known = place.Remembered()
         self.store_bytes = 0
         """What streams may take on this disk: give it to `streams.prepare`."""
 
@@ -111,7 +98,7 @@ class EmbeddedServer:
     async def _wait_for_former(self) -> None:
         """The server of a parent that was killed ends by itself; one that does not is somebody's."""
         deadline = self._clock.monotonic() + _GIVEN_UP_S
-        while pid := _running(self._directory):
+        while pid := place.running(self._directory):
             if self._clock.monotonic() > deadline:
                 raise ConfigurationError(
                     f"a nats-server, process {pid}, already runs on {self._directory}",
@@ -125,11 +112,11 @@ class EmbeddedServer:
         mqtt = self._description.mqtt
         file = self._directory / "server.json"
         try:
-            known = msgspec.json.decode(file.read_bytes(), type=Remembered)
+            known = msgspec.json.decode(file.read_bytes(), type=place.Remembered)
         except (OSError, msgspec.DecodeError):
-            known = Remembered()
-        known.port = _port("127.0.0.1", self._description.port, known.port)
-        known.mqtt_port = _port(mqtt.host, mqtt.port, known.mqtt_port) if mqtt else 0
+            known = place.Remembered()
+        known.port = place.port("127.0.0.1", self._description.port, known.port)
+        known.mqtt_port = place.port(mqtt.host, mqtt.port, known.mqtt_port) if mqtt else 0
         file.write_bytes(msgspec.json.encode(known))
         self._known = known
         used = sum(file.stat().st_size for file in self._directory.rglob("*") if file.is_file())
@@ -155,14 +142,14 @@ class EmbeddedServer:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-            preexec_fn=_end_with(os.getpid()),
+            preexec_fn=place.end_with(os.getpid()),
             process_group=0,
         )
 
     async def _wait_ready(self) -> None:
         process, deadline = self._process, self._clock.monotonic() + READY_S
         while process and process.returncode is None and self._clock.monotonic() < deadline:
-            if await _serves(self.port, self._known.name):
+            if await place.serves(self.port, self._known.name):
                 return
             await self._clock.sleep(_LOOK_S)
         raise LinkError(
@@ -228,62 +215,6 @@ class EmbeddedServer:
             return "it wrote no log"
         bad = [line for line in lines[-50:] if "[FTL]" in line or "[ERR]" in line]
         return (bad or lines or ["its log is empty"])[-1]
-
-
-def _end_with(parent: int) -> Callable[[], None] | None:
-    """For the child, before it becomes the server: end when the parent does, even by kill -9. Linux only."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def end_with_parent() -> None:
-        prctl(_DEATH_SIGNAL, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return end_with_parent
-
-
-def _running(directory: Path) -> int | None:
-    """The process that serves this directory."""
-    try:
-        pid = int((directory / "nats.pid").read_text())
-        process = psutil.Process(pid)
-        mine = str(directory / "nats.conf") in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
-    except (OSError, ValueError, psutil.Error):
-        return None
-    return pid if mine else None
-
-
-def _port(host: str, wanted: int, known: int) -> int:
-    """The wanted one; or the one of last time, if it is still free; or any free one."""
-    if wanted:
-        return wanted
-    for port in dict.fromkeys((known, 0)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise ConfigurationError(f"no free port on {host}", source="bus")
-
-
-async def _serves(port: int, name: str) -> bool:
-    """Whether this server, and no other, greets there and its streams are ready."""
-    try:
-        async with asyncio.timeout(2.0):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                greeting = await reader.readline()
-            finally:
-                writer.close()
-                with suppress(OSError):
-                    await writer.wait_closed()
-    except (OSError, TimeoutError):
-        return False
-    return f'"server_name":"{name}"'.encode() in greeting and b'"jetstream":true' in greeting
 
 
 def _how(status: int) -> str:
