@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from countingroom.bus.description import BusSection
 from countingroom.console.description import ConsoleSection
 from countingroom.core.description import Name, Section
+from countingroom.core.mistakes import did_you_mean
 from countingroom.devices.description import DevicesSection
 from countingroom.history.description import HistorySection
+from countingroom.runs.description import RunsSection
 
 
 class About(Section):
@@ -33,11 +36,20 @@ class Experiment(Section):
     """Where time series are kept, and how long."""
     console: ConsoleSection = ConsoleSection()
     """The API and the pages."""
+    runs: RunsSection = RunsSection()
+    """What is brought up together and takes data: systems, partitions, configurations."""
 
     @property
     def title(self) -> str:
         """For people."""
         return self.experiment.title or self.experiment.name
+
+    def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        """What one section says of another that is not so."""
+        for name, device in self.runs.followed.items():
+            if device not in self.devices.root:
+                hint = did_you_mean(device, self.devices.root)
+                yield ("runs", "systems", name, "agent", "device"), f"there is no device {device}{hint}"
 
 
 def schema() -> dict[str, Any]:

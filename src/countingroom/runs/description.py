@@ -1,0 +1,136 @@
+"""Law: the section `runs` says which systems there are, how partitions are brought up, and what the first ones are.
+
+What changes while the experiment lives (who is where, configurations, tags) is kept in the database; the description
+gives it once, at the first start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from countingroom.core.description import Name, Section
+from countingroom.core.located import mapping, parse
+from countingroom.core.mistakes import did_you_mean
+from countingroom.core.systems import SystemKind
+from countingroom.core.values import Scalar
+from countingroom.runs.agent_sections import SlowControlAgent
+from countingroom.runs.system_section import SystemSection
+from countingroom.runs.template import DETECTORS
+from countingroom.runs.template_section import TemplateSection
+
+Problem = tuple[tuple[str | int, ...], str]
+
+SHIPPED = ("cbm",)
+"""Templates that are always there; one of the same name in the description takes its place."""
+
+
+@cache
+def shipped(name: str) -> TemplateSection:
+    """A template that comes with the package."""
+    path = files("countingroom.runs").joinpath(f"templates/{name}.yaml")
+    return TemplateSection.model_validate(parse(path.read_text(encoding="utf-8"), file=f"{name}.yaml").value)
+
+
+def _with_shipped(given: Any) -> Any:
+    own = mapping(given)
+    return given if own is None else {**{name: shipped(name) for name in SHIPPED if name not in own}, **own}
+
+
+class PartitionSection(Section):
+    """A partition that is there from the first start."""
+
+    template: Name = "cbm"
+    title: str = ""
+    """For people; its name where empty."""
+    detectors: list[Name] = []
+    """In it at the first start; they are moved in the console or by `partition move`."""
+    expendable: list[Name] = []
+    """Detectors that may be missing without taking it down."""
+    tag: Name | None = None
+    """The global tag that is selected at the first start."""
+
+
+class RunsSection(Section):
+    """Run control: systems, partitions, configurations."""
+
+    templates: Annotated[dict[Name, TemplateSection], BeforeValidator(_with_shipped)] = {}
+    """Name -> how a kind of partition is brought up. `cbm` is always there."""
+    systems: dict[Name, SystemSection] = {}
+    """Every detector and every global system."""
+    partitions: dict[Name, PartitionSection] = {}
+    configurations: dict[Name, dict[Name, dict[str, Scalar]]] = {}
+    """System -> configuration tag -> parameters."""
+    tags: dict[Name, dict[Name, Name]] = {}
+    """Global tag -> system -> its configuration tag."""
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Names of all detectors."""
+        return tuple(name for name, system in self.systems.items() if system.kind is SystemKind.DETECTOR)
+
+    @property
+    def global_systems(self) -> tuple[str, ...]:
+        """Names of all global systems."""
+        return tuple(name for name, system in self.systems.items() if system.kind is SystemKind.GLOBAL)
+
+    @property
+    def followed(self) -> dict[str, str]:
+        """System -> the device that its agent follows."""
+        agents = {name: system.agent for name, system in self.systems.items()}
+        return {name: agent.device for name, agent in agents.items() if isinstance(agent, SlowControlAgent)}
+
+    @property
+    def in_use(self) -> bool:
+        """Whether there is anything to control."""
+        return bool(self.systems or self.partitions)
+
+    def problems(self) -> Iterable[Problem]:
+        """What does not fit together across its keys."""
+        if DETECTORS in self.systems:
+            yield ("systems", DETECTORS), "stands for all detectors of a partition; call the system otherwise"
+        yield from self._partitions()
+        yield from self._configurations()
+
+    def _partitions(self) -> Iterable[Problem]:
+        owners: dict[str, str] = {}
+        for name, partition in self.partitions.items():
+            spot = ("partitions", name)
+            template = self.templates.get(partition.template)
+            if template is None:
+                hint = did_you_mean(partition.template, self.templates)
+                yield (*spot, "template"), f"there is no template {partition.template}{hint}"
+            for system in template.systems if template else ():
+                if system not in self.global_systems:
+                    told = "is a detector" if system in self.systems else "is not among the systems"
+                    yield (*spot, "template"), f"{partition.template} needs the global system {system}, which {told}"
+            for index, detector in enumerate(partition.detectors):
+                if detector not in self.detectors:
+                    told = "is a global system" if detector in self.systems else "is no system"
+                    hint = "" if detector in self.systems else did_you_mean(detector, self.detectors)
+                    yield (*spot, "detectors", index), f"{detector} {told}{hint}"
+                elif owners.setdefault(detector, name) != name or detector in partition.detectors[:index]:
+                    yield (*spot, "detectors", index), f"{detector} is in {owners[detector]} already"
+            for index, detector in enumerate(partition.expendable):
+                if detector not in self.detectors:
+                    yield (*spot, "expendable", index), f"{detector} is no detector"
+            if partition.tag and partition.tag not in self.tags:
+                yield (*spot, "tag"), f"there is no tag {partition.tag}{did_you_mean(partition.tag, self.tags)}"
+
+    def _configurations(self) -> Iterable[Problem]:
+        for system in self.configurations:
+            if system not in self.systems:
+                yield ("configurations", system), f"there is no system {system}{did_you_mean(system, self.systems)}"
+        for tag, parts in self.tags.items():
+            for system, configuration in parts.items():
+                known = self.configurations.get(system, {})
+                if system not in self.systems:
+                    hint = did_you_mean(system, self.systems)
+                    yield ("tags", tag, system), f"there is no system {system}{hint}"
+                elif configuration not in known:
+                    hint = did_you_mean(configuration, known)
+                    yield ("tags", tag, system), f"{system} has no configuration {configuration}{hint}"

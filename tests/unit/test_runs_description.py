@@ -1,0 +1,183 @@
+"""Law: what a person writes of run control is taken whole, or every mistake in it is told where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from countingroom.core.systems import SystemKind
+from countingroom.experiment import Experiment, Invalid, load
+from countingroom.runs.description import RunsSection, shipped
+from countingroom.runs.system_section import plain_chart
+
+Load = Callable[[str], Experiment]
+
+GLOBALS = """
+    TFC: {kind: global}
+    DCS: {kind: global}
+    FLES: {kind: global}
+    QA: {kind: global}
+"""
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Load:
+    """The experiment whose section `runs` is this text."""
+
+    def write(text: str) -> Experiment:
+        path = tmp_path / "main.yaml"
+        path.write_text(f"experiment: {{name: cbm}}\nruns:\n{text}\n")
+        return load(path)
+
+    return write
+
+
+def told(read: Load, text: str) -> list[str]:
+    with pytest.raises(Invalid) as invalid:
+        read(text)
+    return [f"{one.path}: {one.message}" for one in invalid.value.problems]
+
+
+def test_without_a_word_there_is_nothing_to_run_but_the_template_is_there() -> None:
+    assert not RunsSection().in_use
+    assert RunsSection().templates["cbm"] == shipped("cbm")
+
+
+def test_the_shipped_template_makes_the_published_levels() -> None:
+    template = shipped("cbm").template("cbm")
+    assert template.rests == ("Idle", "TFC_Active", "Detectors_Active", "FLES_and_DCS_Active", "QA_Active", "Recording")
+    assert template.recorders == ("QA", "FLES")
+    assert not list(shipped("cbm").problems())
+
+
+def test_a_whole_experiment_is_read(read: Load) -> None:
+    found = read(
+        f"""
+  systems: {GLOBALS}
+    sts: {{agent: {{kind: script, configure: [[./load, "{{tag}}"]]}}}}
+    rich: {{agent: {{kind: none}}}}
+  partitions:
+    beam: {{detectors: [sts, rich], expendable: [rich], tag: physics}}
+  configurations:
+    sts: {{physics: {{threshold: 12}}}}
+  tags:
+    physics: {{sts: physics}}
+"""
+    ).runs
+    assert found.in_use
+    assert found.detectors == ("sts", "rich")
+    assert found.global_systems == ("TFC", "DCS", "FLES", "QA")
+    assert found.systems["TFC"].kind is SystemKind.GLOBAL
+    assert found.systems["sts"].steps == ("Configuring",)
+    assert found.configurations["sts"]["physics"] == {"threshold": 12}
+
+
+def test_the_published_types_give_charts_steps_and_times_unchanged(read: Load, shared_data: Path) -> None:
+    kinds = ("STS", "RICH", "MVD", "TRD", "TOF", "TFC", "DCS", "QA", "FLES")
+    cfg = shared_data / "run-control" / "subsystem.cfg"
+    systems = "\n".join(f"    {kind}: {{type: {{cfg: {cfg}, section: {kind}}}}}" for kind in kinds)
+    found = read(f"  systems:\n{systems}").runs.systems
+    assert found["STS"].steps == ("Configuring_Step1", "Configuring_Step2")
+    assert found["QA"].steps == ("Configuring",)
+    assert found["STS"].chart.to_common("Configuring_Step2") == "Configuring"
+    assert (found["STS"].timeout_s, found["STS"].ping_s) == (2.0, 2.0)
+    assert found["QA"].timeout_s == 10.0
+    assert "start" in found["QA"].chart.allowed("Active")
+    assert "start" not in found["DCS"].chart.allowed("Active")
+
+
+def test_a_type_of_the_cfg_whose_table_is_missing_is_told(read: Load, shared_data: Path) -> None:
+    cfg = shared_data / "run-control" / "subsystem.cfg"
+    (said,) = told(read, f"  systems: {{x: {{type: {{cfg: {cfg}, section: DETECTOR_B}}}}}}")
+    assert said.startswith("runs.systems.x.type: cannot be read: ")
+    assert "DetectorStatemachine2.csv" in said
+    (said,) = told(read, f"  systems: {{x: {{type: {{cfg: {cfg}, section: DETECTOR_C}}}}}}")
+    assert "has no section 'DETECTOR_C'; did you mean DETECTOR_" in said
+
+
+def test_a_table_can_be_a_file_beside_the_description_or_written_in_it(read: Load, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text(
+        "Off,configure,Loading\nLoading,success,Ready\nReady,abort,Off\nLoading,abort,Off\n"
+    )
+    names = "map: {Off: Unconfigured, Loading: Configuring, Ready: Active}"
+    rows = "[[Off, configure, Loading], [Loading, success, Ready], [Ready, abort, Off], [Loading, abort, Off]]"
+    found = read(
+        f"  systems:\n    a: {{type: {{table: own.csv, {names}}}}}\n    b: {{type: {{table: {rows}, {names}}}}}"
+    )
+    first, second = found.runs.systems["a"], found.runs.systems["b"]
+    assert first.steps == second.steps == ("Loading",)
+    assert first.chart.rows == second.chart.rows
+    assert second.chart.to_common("Ready") == "Active"
+
+
+def test_a_table_that_leaves_a_state_unmapped_or_stuck_is_told(read: Load) -> None:
+    said = told(read, "  systems: {x: {type: {table: [[Unconfigured, configure, Busy]]}}}")
+    assert any("Busy of table must be mapped to one of Unconfigured" in line for line in said)
+    assert any(line.startswith("runs.systems.x.type: ") and "Busy" in line for line in said[:1])
+
+
+def test_a_system_without_type_has_every_common_state() -> None:
+    assert set(plain_chart().states) == {"Unconfigured", "Configuring", "Active", "Recording", "Error"}
+
+
+MISTAKES = {
+    "partitions: {p: {template: cbn}}": "runs.partitions.p.template: there is no template cbn; did you mean cbm?",
+    "partitions: {p: {}}": "runs.partitions.p.template: cbm needs the global system TFC, which is not among the",
+    "systems: {a: {}}\n  templates: {t: {levels: [{name: A, members: [a]}]}}\n  partitions: {p: {template: t}}": (
+        "runs.partitions.p.template: t needs the global system a, which is a detector"
+    ),
+    "systems: {a: {}}\n  templates: {t: {levels: [{name: D, members: [detectors]}]}}\n"
+    "  partitions: {p: {template: t, detectors: [a]}, q: {template: t, detectors: [a]}}": (
+        "runs.partitions.q.detectors[0]: a is in p already"
+    ),
+    "systems: {a: {}}\n  templates: {t: {levels: [{name: D, members: [detectors]}]}}\n"
+    "  partitions: {p: {template: t, detectors: [aa], expendable: [b], tag: c}}": (
+        "runs.partitions.p.detectors[0]: aa is no system; did you mean a?"
+    ),
+    "systems: {detectors: {}}": (
+        "runs.systems.detectors: stands for all detectors of a partition; call the system otherwise"
+    ),
+    "configurations: {a: {t: {}}}": "runs.configurations.a: there is no system a",
+    "systems: {a: {}}\n  tags: {t: {a: one}}": "runs.tags.t.a: a has no configuration one",
+    "tags: {t: {a: one}}": "runs.tags.t.a: there is no system a",
+    "systems: {a: {agent: {kind: slow-control, device: caen, states: {}}}}": (
+        "runs.systems.a.agent.device: there is no device caen"
+    ),
+    "systems: {a: {agent: {kind: scritp}}}": "runs.systems.a.agent.kind: scritp is not known; did you mean script?",
+    "systems: {a: {type: {section: STS}}}": "runs.systems.a.type: give either cfg with section, or table",
+    "templates: {t: {levels: [{name: A, members: [x]}, {name: B, members: [x]}]}}": (
+        "runs.templates.t.levels[1].members: x is a member of A already"
+    ),
+    "templates: {t: {levels: [{name: A, members: [x], loss: abort}]}}": (
+        "runs.templates.t.levels[0].loss: abort is an event of every partition; give this loss a name of its own"
+    ),
+    "templates: {t: {levels: [{name: A, members: [x], loss: e}, {name: B, members: [y], loss: e}]}}": (
+        "runs.templates.t.levels[1].loss: e is the event of A already"
+    ),
+    "templates: {t: {levels: [{name: A, members: [x], minimum: 2}]}}": (
+        "runs.templates.t.levels[0].minimum: there are 1 members only"
+    ),
+    "templates: {t: {levels: [{name: A, members: [x], expendable: [y]}]}}": (
+        "runs.templates.t.levels[0].expendable: y is no member; known here: x"
+    ),
+    "templates: {t: {levels: [{name: A, members: [x]}], recorders: [y]}}": (
+        "runs.templates.t.recorders: y is a member of no level; known here: x"
+    ),
+    "templates: {t: {levels: [{name: A, members: [x, y]}], recorders: [x, y], stop_order: [x]}}": (
+        "runs.templates.t.stop_order: must name every recorder once: x, y"
+    ),
+    "templates: {t: {levels: [{name: A, members: [x]}], idle: A_Active}}": (
+        "runs.templates.t: two states are called A_Active"
+    ),
+    "templates: {t: {levels: [{name: A, members: [x]}], hooks: {h: {command: [sh], trigger: before strat}}}}": (
+        "runs.templates.t.hooks.h.trigger: 'before strat' is no moment; did you mean before start?"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_is_told_at_its_place(read: Load, text: str) -> None:
+    said = told(read, f"  {text}")
+    assert any(line.startswith(MISTAKES[text]) for line in said), said
