@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -155,6 +156,18 @@ async def test_a_device_built_late_with_other_addresses_is_told_so(ioc: Ioc) -> 
         await late.driver.connect()
     await early.driver.close()
     del late
+
+
+async def test_a_device_that_has_left_is_no_reason_to_refuse_the_others(ioc: Ioc) -> None:
+    gone = Heard({"a": {"pv": "a"}}, "127.0.0.1:9")
+    one, other = Heard(VALUES, ioc.address), Heard(VALUES, ioc.address)
+    await one.driver.connect()
+    del gone
+    gc.collect()
+    await other.driver.connect()
+    assert other.last["a"].value == 1.5
+    await one.driver.close()
+    await other.driver.close()
 
 
 async def test_a_server_that_returns_with_its_values_is_found_again(ioc: Ioc) -> None:

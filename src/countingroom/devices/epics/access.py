@@ -62,12 +62,19 @@ class Addresses:
         }
 
     @classmethod
+    def _covers(cls, wanted: dict[str, str]) -> bool:
+        """Whether searches already go everywhere that is wanted (a device that has left is no reason to begin anew)."""
+        now = cls._in_force or {}
+        known = all(set(wanted[name].split()) <= set(now.get(name, "").split()) for name in _SITE)
+        return known and now.get(_AUTOMATIC) in (wanted[_AUTOMATIC], "YES")
+
+    @classmethod
     def apply(cls) -> None:
         """Put them in force; ConfigurationError when channels made under other addresses are still held."""
         wanted = cls._wanted()
-        if cls._in_force == wanted:
+        if cls._in_force == wanted or (_holders and cls._covers(wanted)):
             return
-        if cls._in_force is not None and _holders:
+        if _holders:
             raise ConfigurationError(
                 "Channel Access is already in use with other addresses in this process",
                 source="devices.epics",
