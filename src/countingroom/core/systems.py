@@ -95,3 +95,11 @@ class Answer(Struct, frozen=True, kw_only=True):
     accepted: bool
     cause: Cause | None = None
     state: SystemState | None = None
+
+
+class Whereabouts(Struct, frozen=True, kw_only=True):
+    """Who is where: every partition there is, and the partition each detector stands in."""
+
+    partitions: tuple[str, ...] = ()
+    detectors: dict[str, str] = {}
+    """Detector -> partition; empty: in none."""
