@@ -74,3 +74,17 @@ def query(department: str, what: str) -> str:
 def presence(role: str, instance: str) -> str:
     """Subject of a process's heartbeat (`Presence`): `presence.devices.main`."""
     return f"presence.{token(role)}.{token(instance)}"
+
+
+def pulse(system: str) -> str:
+    """Subject of an agent's heartbeat (`Presence`). Apart from `presence`: there are a thousand of them."""
+    return f"pulse.{system if system == '*' else token(system)}"
+
+
+def connection(system: str, boot: str) -> str:
+    """What the connection of an agent is called, so that who left the bus is known by name."""
+    return f"agent.{token(system)}.{token(boot)}"
+
+
+DEPARTURES = "server.gone"
+"""Where the server says whose connection ended."""
