@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Cause, CountingRoomError, LinkError, RequestError
 
 FIRST_PAUSE_S = 0.5
@@ -135,7 +135,7 @@ class Child:
             answer = self._answer = asyncio.get_running_loop().create_future()
             try:
                 into.write(msgspec.json.encode(line) + b"\n")
-                async with asyncio.timeout(timeout_s):
+                async with timeout(timeout_s):
                     said = msgspec.json.decode(await answer, type=_Answer)
             except TimeoutError:
                 _kill(process)
@@ -182,7 +182,7 @@ class Child:
         into, out = _pipes(process)
         try:
             into.write(msgspec.json.encode(self._parameters()) + b"\n")
-            async with asyncio.timeout(READY_S):
+            async with timeout(READY_S):
                 line = await out.readline()
             if not line:
                 raise self._never_ready(_ending(await process.wait()))
@@ -225,7 +225,7 @@ async def _end(process: asyncio.subprocess.Process, stop_s: float) -> None:
     if process.returncode is None:
         process.terminate()
     try:
-        async with asyncio.timeout(stop_s):
+        async with timeout(stop_s):
             await process.wait()
     except TimeoutError:
         _kill(process)

@@ -17,7 +17,7 @@ from countingroom.bus import server_binary
 from countingroom.bus import server_place as place
 from countingroom.bus.description import BusSection
 from countingroom.bus.server_conf import Room, configuration, store_bytes, text
-from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.clock import Clock, SystemClock, timeout
 from countingroom.core.errors import Cause, ConfigurationError, LinkError
 from countingroom.core.messages import Event, EventKind
 
@@ -185,7 +185,7 @@ class EmbeddedServer:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
             try:
-                async with asyncio.timeout(STOP_S):
+                async with timeout(STOP_S):
                     await process.wait()
             except TimeoutError:
                 process.kill()

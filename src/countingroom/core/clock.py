@@ -39,10 +39,28 @@ class SystemClock:
 
 
 @asynccontextmanager
+async def timeout(seconds: float | None) -> AsyncGenerator[asyncio.Timeout]:
+    """`asyncio.timeout`, also right while its task is being cancelled.
+
+    Before 3.11.3 (Debian 12 has 3.11.2) Python's own then ends as a cancellation, and a clean-up is left half done.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    scope = asyncio.timeout(seconds)
+    try:
+        async with scope:
+            yield scope
+    except asyncio.CancelledError as error:
+        if scope.expired() and task and task.cancelling() <= before:
+            raise TimeoutError from error
+        raise
+
+
+@asynccontextmanager
 async def within(clock: Clock, seconds: float) -> AsyncGenerator[None]:
     """`asyncio.timeout` by a Clock: TimeoutError when what is inside has not ended by then."""
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(None) as scope:
+    async with timeout(None) as scope:
 
         async def ring() -> None:
             await clock.sleep(seconds)

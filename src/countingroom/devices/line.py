@@ -17,7 +17,7 @@ import serialx
 from msgspec import Struct
 from msgspec.structs import replace
 
-from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.clock import Clock, SystemClock, timeout
 from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.devices.line_ledger import Ledger, Probe
 
@@ -174,7 +174,7 @@ class _Port:
     async def _connect(self, timeout_s: float) -> None:
         receiver, line = _Receiver(), _as_the_port_can(self.settings)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with timeout(timeout_s):
                 self._transport, _ = await serialx.create_serial_connection(
                     asyncio.get_running_loop(),
                     lambda: receiver,
@@ -198,7 +198,7 @@ class _Port:
         if transport is not None:
             transport.abort()
             with suppress(OSError, serialx.SerialException):
-                async with asyncio.timeout(_CLOSE_DEADLINE_S):
+                async with timeout(_CLOSE_DEADLINE_S):
                     await transport.wait_closed()
 
     async def _send(self, user: Line, request: bytes, quiet_s: float, *, answered: bool) -> None:
@@ -217,7 +217,7 @@ class _Port:
 
     async def _next(self, timeout_s: float) -> bytes:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with timeout(timeout_s):
                 return await self._receiver.line(self.settings.terminator)
         except TimeoutError as error:
             raise LinkError(

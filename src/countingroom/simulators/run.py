@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from countingroom.core.clock import timeout
 from countingroom.core.errors import Cause, ConfigurationError, CountingRoomError, RequestError
 from countingroom.core.messages import CommandSpec
 from countingroom.core.values import Scalar
@@ -101,7 +102,7 @@ async def _provoke(simulator: Simulator, line: bytes) -> dict[str, object]:
     """Make one fault happen and say how that went."""
     try:
         wanted = msgspec.json.decode(line, type=_Fault)
-        async with asyncio.timeout(FAULT_DEADLINE_S):
+        async with timeout(FAULT_DEADLINE_S):
             await simulator.fault(wanted.fault, wanted.arguments)
     except msgspec.DecodeError as error:
         return {"refused": RequestError(f"not a fault: {error}").cause}

@@ -104,7 +104,7 @@ async def get_history(
     try:
         async with asyncio.TaskGroup() as tasks:
             asked = [tasks.create_task(ask(here.bus, question)) for question in questions]
-    except* (LinkError, RequestError) as errors:
+    except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     series = [task.result() for task in asked]
     if format is Format.CSV:
