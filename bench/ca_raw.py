@@ -53,7 +53,7 @@ def main() -> None:
     sections = given["sections"]
     os.environ["EPICS_CA_ADDR_LIST"] = " ".join(section["address_list"][0] for section in sections)
     os.environ["EPICS_CA_AUTO_ADDR_LIST"] = "NO"
-    names = [name for section in sections for name in variables(section)]
+    names = [name for section in sections for name in variables(section) if name.endswith(tuple(given["only"]))]
     answer = asyncio.run(measure(names, given["settle_s"], given["watch_s"]))
     sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     sys.stdout.flush()

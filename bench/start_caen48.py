@@ -20,7 +20,7 @@ DEADLINE_S = 30.0
 async def measure() -> list[Row]:
     """Start once, with everything but the device host there."""
     async with mainframes(2) as sections, bus() as (url, client), client.subscribe("readings.>") as messages:
-        raw_parameters = {"sections": list(sections.values()), "settle_s": 0, "watch_s": 0}
+        raw_parameters = {"sections": list(sections.values()), "only": [""], "settle_s": 0, "watch_s": 0}
         async with child("bench.ca_raw", parameters=raw_parameters) as answer:
             raw_s = answer["live_s"]
         waiting = 2 * (24 * 27 + 1)
