@@ -303,7 +303,7 @@ class TestLostLink:
         await mend(corridor, bus)
         await until(lambda: told == [False, True])
 
-    async def test_a_request_under_way_ends_when_the_link_goes_or_in_time(
+    async def test_a_request_under_way_ends_when_the_link_goes(
         self, corridor: Corridor, bus: Bus, other: Bus, name: str
     ) -> None:
         asked, go = asyncio.Event(), asyncio.Event()
@@ -314,9 +314,23 @@ class TestLostLink:
             return b""
 
         async with other.respond(name, slow), asyncio.TaskGroup() as group:
-            request = group.create_task(_link_error(bus.request(name, b"", timeout_s=1)))
+            request = group.create_task(_link_error(bus.request(name, b"", timeout_s=600)))
             await soon(asked.wait())
             await cut(corridor, bus)
+            assert await soon(request)
+
+    async def test_a_request_under_way_ends_when_the_bus_is_closed(self, bus: Bus, other: Bus, name: str) -> None:
+        asked = asyncio.Event()
+
+        async def silent(_: Message) -> bytes:
+            asked.set()
+            await asyncio.Event().wait()
+            return b""
+
+        async with other.respond(name, silent), asyncio.TaskGroup() as group:
+            request = group.create_task(_link_error(bus.request(name, b"", timeout_s=600)))
+            await soon(asked.wait())
+            await bus.close()
             assert await soon(request)
 
 

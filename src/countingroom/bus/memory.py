@@ -85,6 +85,7 @@ class MemoryBus:
     async def request(self, subject: str, data: bytes, *, timeout_s: float) -> Message:
         self._link.check()
         answer = self.server.request(Message(subject=subject, data=data))
+        self._link.asked.add(answer)
         try:
             async with within(self.server.clock, timeout_s):
                 return Message(subject=subject, data=await answer)
@@ -95,6 +96,8 @@ class MemoryBus:
                 code="no_answer",
                 suggestion="it may have been done or not: look before trying again",
             ) from None
+        finally:
+            self._link.asked.discard(answer)
 
     @asynccontextmanager
     async def respond(self, subject: str, handler: Handler, *, concurrency: int = 64) -> AsyncGenerator[None]:

@@ -29,6 +29,8 @@ class MemoryLink:
         self.up, self.closed = True, False
         self.news = Bell()
         self.callbacks: list[Callable[[bool], None]] = []
+        self.asked: set[asyncio.Future[bytes]] = set()
+        """Answers that somebody waits for over this link."""
 
     @property
     def connected(self) -> bool:
@@ -39,6 +41,7 @@ class MemoryLink:
         if self.closed or up == self.up:
             return
         self.up = up
+        self._give_up()
         for callback in tuple(self.callbacks):
             callback(up)
         self.news.ring()
@@ -46,15 +49,26 @@ class MemoryLink:
     def close(self) -> None:
         """End of everything that runs over this link."""
         self.closed = True
+        self._give_up()
         self.news.ring()
 
     def check(self) -> None:
         """LinkError while the link is not up."""
         if not self.connected:
-            raise LinkError("the bus is not reached", source="bus", suggestion="wait until the link is back")
+            raise _lost()
 
     async def wait_up(self) -> bool:
         """Wait until it is up; False when it was closed."""
         while not self.up and not self.closed:
             await self.news.wait()
         return not self.closed
+
+    def _give_up(self) -> None:
+        if not self.connected:
+            for answer in self.asked:
+                if not answer.done():
+                    answer.set_exception(_lost())
+
+
+def _lost() -> LinkError:
+    return LinkError("the bus is not reached", source="bus", suggestion="wait until the link is back")
