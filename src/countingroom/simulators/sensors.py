@@ -30,6 +30,7 @@ from countingroom.simulators.sensor_topics import Outlet, outlets
 _USER = "sensors"
 _FOLDER = "countingroom-broker-"
 _AGAIN_S = 0.2
+_ANSWER_S = 2.0
 _DAY_NS = 86_400_000_000_000
 _SENSOR = Parameter(name="sensor", type=Type.STRING)
 
@@ -58,6 +59,8 @@ class SensorSimulator:
         self._air = {outlet.board: Air(outlet.board, seed=seed) for outlet in self._outlets}
         self._period_s = self._usual_s = float(parameters.get("period_s", 1.0))
         self._frozen = False
+        self._ending = False
+        """Beside the cancellation, which the client's waiting (`asyncio.wait_for` before Python 3.12) may lose."""
         self._says: dict[str, str | None] = {}
         """Board -> what it publishes in place of its values; None: nothing."""
         self._broker: Mapping[str, Any] | None = parameters.get("broker")
@@ -73,6 +76,7 @@ class SensorSimulator:
         return told | {"password_file": str(where.get("password_file", "")), "password_env": "", "tls_ca": ""}
 
     async def stop(self) -> None:
+        self._ending = True
         if self._life is not None:
             self._life.cancel()
             await asyncio.wait([self._life])
@@ -123,16 +127,20 @@ class SensorSimulator:
 
     async def _live(self, where: Mapping[str, Any]) -> None:
         password = _password(where)
-        while True:
+        while not self._ending:
             with suppress(MqttError):
                 async with Client(
-                    where["host"], where["port"], username=where.get("user") or None, password=password
+                    where["host"],
+                    where["port"],
+                    username=where.get("user") or None,
+                    password=password,
+                    timeout=_ANSWER_S,
                 ) as client:
                     await self._publish(client)
             await self._clock.sleep(_AGAIN_S)
 
     async def _publish(self, client: Client) -> None:
-        while True:
+        while not self._ending:
             seconds = self._clock.now_ns() % _DAY_NS / 1e9
             for outlet in () if self._frozen else self._outlets:
                 said = self._said(outlet, seconds)
