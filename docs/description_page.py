@@ -111,7 +111,8 @@ def _kind(node: Schema) -> str:
         return ", ".join(f"`{_yaml(value)}`" for value in node.get("enum", [node.get("const")]))
     match node.get("type"):
         case "object":
-            return f"name → {_kind(node.get('additionalProperties', {}))}"
+            inner = node.get("additionalProperties", {})
+            return f"name → {_kind(inner) if isinstance(inner, dict) else 'anything'}"
         case "array":
             return f"list of {_kind(node.get('items', {}))}"
         case "integer" | "number" as kind:
