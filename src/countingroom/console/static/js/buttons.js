@@ -11,9 +11,21 @@ export class Buttons {
   // state(): the DeviceState these commands act on; about: words for the dialog.
   constructor(live, place, { device, title, commands, channel = "", state }) {
     Object.assign(this, { live, place, device, title, commands, channel, state });
-    this.buttons = new Map(commands.map((command) => [command.name, el("button", {
-      class: command.dangerous ? "btn danger" : "btn", type: "button", "data-command": command.name,
-      onclick: () => this.press(command) }, labelOf(command) + (command.parameters.length || command.dangerous ? "…" : ""))]));
+    this.buttons = new Map(
+      commands.map((command) => [
+        command.name,
+        el(
+          "button",
+          {
+            class: command.dangerous ? "btn danger" : "btn",
+            type: "button",
+            "data-command": command.name,
+            onclick: () => this.press(command),
+          },
+          labelOf(command) + (command.parameters.length || command.dangerous ? "…" : ""),
+        ),
+      ]),
+    );
     place.replaceChildren(...this.buttons.values());
     this.refresh();
   }
@@ -30,7 +42,8 @@ export class Buttons {
 
   refresh() {
     for (const command of this.commands) {
-      const button = this.buttons.get(command.name), why = this.why(command);
+      const button = this.buttons.get(command.name),
+        why = this.why(command);
       if ((button.dataset.why ?? "") === why && button.hasAttribute("aria-disabled")) continue;
       button.dataset.why = why;
       button.setAttribute("aria-disabled", String(Boolean(why)));
@@ -43,15 +56,25 @@ export class Buttons {
     const { fields, read, check } = parameters(command);
     const sure = await confirm(this.live, {
       title: `${this.title}: ${labelOf(command)}?`,
-      rows: [["Now", words(seen)], ...(command.description ? [["Does", command.description]] : []),
+      rows: [
+        ["Now", words(seen)],
+        ...(command.description ? [["Does", command.description]] : []),
         ...(command.done_in.length ? [["Until", command.done_in.map(words).join(" or ")]] : []),
         ["At most", `${command.deadline_s} s`],
-        ["Affects", this.channel ? `channel ${this.channel} alone` : `all of ${this.title}`]],
-      button: labelOf(command), dangerous: command.dangerous, fields, check,
+        ["Affects", this.channel ? `channel ${this.channel} alone` : `all of ${this.title}`],
+      ],
+      button: labelOf(command),
+      dangerous: command.dangerous,
+      fields,
+      check,
     });
     if (!sure) return;
-    const answer = await send(this.live, this.device, command.name,
-      { channel: this.channel, values: read(), seenState: this.state()?.state, deadlineS: command.deadline_s });
+    const answer = await send(this.live, this.device, command.name, {
+      channel: this.channel,
+      values: read(),
+      seenState: seen,
+      deadlineS: command.deadline_s,
+    });
     tellOutcome(`${this.title}: ${labelOf(command)}`, answer);
   }
 }
@@ -65,7 +88,11 @@ export async function tellOutcome(what, answer, place = null) {
   if (!answer.accepted) return say(`${what}: refused. ${answer.cause.message}`, true, answer.cause.suggestion);
   say(`${what}: accepted`, false);
   const event = await answer.outcome;
-  return say(`${what}: ${event.kind === "done" ? "done" : "failed"}`, event.kind !== "done", event.cause?.message ?? event.message);
+  return say(
+    `${what}: ${event.kind === "done" ? "done" : "failed"}`,
+    event.kind !== "done",
+    event.cause?.message ?? event.message,
+  );
 }
 
 function parameters(command) {
@@ -79,15 +106,30 @@ function parameters(command) {
     return parameter.type === "string" ? text : Number(text);
   };
   return {
-    fields: el("div", {}, ...inputs.map(([parameter, input]) => boxed(parameter.label || words(parameter.name), input, parameter.unit))),
-    read: () => Object.fromEntries(inputs.map(([parameter, input]) => [parameter.name, one(parameter, input)]).filter(([, given]) => given !== undefined)),
+    fields: el(
+      "div",
+      {},
+      ...inputs.map(([parameter, input]) => boxed(parameter.label || words(parameter.name), input, parameter.unit)),
+    ),
+    read: () =>
+      Object.fromEntries(
+        inputs
+          .map(([parameter, input]) => [parameter.name, one(parameter, input)])
+          .filter(([, given]) => given !== undefined),
+      ),
     check: () => {
       for (const [parameter, input] of inputs) {
-        const given = one(parameter, input), name = parameter.label || words(parameter.name);
-        if (given === undefined) { if (!parameter.optional) return `${name} is missing.`; continue; }
+        const given = one(parameter, input),
+          name = parameter.label || words(parameter.name);
+        if (given === undefined) {
+          if (!parameter.optional) return `${name} is missing.`;
+          continue;
+        }
         if (["float", "int"].includes(parameter.type) && !parameter.choices.length) {
-          if (!Number.isFinite(given) || (parameter.type === "int" && !Number.isInteger(given))) return `${name} is a number.`;
-          if ((parameter.low ?? -Infinity) > given || given > (parameter.high ?? Infinity)) return `${name} is from ${parameter.low} to ${parameter.high} ${unit(parameter.unit)}.`;
+          if (!Number.isFinite(given) || (parameter.type === "int" && !Number.isInteger(given)))
+            return `${name} is a number.`;
+          if ((parameter.low ?? -Infinity) > given || given > (parameter.high ?? Infinity))
+            return `${name} is from ${parameter.low} to ${parameter.high} ${unit(parameter.unit)}.`;
         }
       }
       return "";
@@ -96,11 +138,27 @@ function parameters(command) {
 }
 
 function field({ choices, type, low, high, name }) {
-  if (choices.length) return el("select", { name }, ...choices.map((choice, index) => el("option", { value: String(index) }, String(choice))));
-  if (type === "bool") return el("select", { name }, el("option", { value: "true" }, "on"), el("option", { value: "false" }, "off"));
-  return el("input", { name, type: "text", inputmode: type === "string" ? "text" : "decimal", autocomplete: "off", placeholder: low == null ? "" : `${low} to ${high}` });
+  if (choices.length)
+    return el(
+      "select",
+      { name },
+      ...choices.map((choice, index) => el("option", { value: String(index) }, String(choice))),
+    );
+  if (type === "bool")
+    return el("select", { name }, el("option", { value: "true" }, "on"), el("option", { value: "false" }, "off"));
+  return el("input", {
+    name,
+    type: "text",
+    inputmode: type === "string" ? "text" : "decimal",
+    autocomplete: "off",
+    placeholder: low == null ? "" : `${low} to ${high}`,
+  });
 }
 
 export const boxed = (label, input, unitText) =>
-  el("label", { class: "boxed" }, el("span", {}, label), el("div", {}, input, unitText ? el("b", {}, unit(unitText)) : null));
-
+  el(
+    "label",
+    { class: "boxed" },
+    el("span", {}, label),
+    el("div", {}, input, unitText ? el("b", {}, unit(unitText)) : null),
+  );

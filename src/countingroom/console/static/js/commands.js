@@ -1,4 +1,5 @@
-// Law: a button is a POST to the public API, saying when the person decided and which state they saw; its outcome is an event.
+// Law: a button is a POST to the public API, saying when the person decided and which state they saw; its outcome is an
+// event.
 const waiting = new Map();
 
 export async function send(live, device, command, { channel = "", values = {}, seenState = null, deadlineS = 10 }) {
@@ -7,11 +8,14 @@ export async function send(live, device, command, { channel = "", values = {}, s
   if (seenState) body.seen_state = seenState;
   const outcome = new Promise((done) => waiting.set(id, done));
   try {
-    const answer = await fetch(`/api/v1/devices/${encodeURIComponent(device)}/commands/${encodeURIComponent(command)}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-Countingroom": "console" },
-      body: JSON.stringify(body),
-    });
+    const answer = await fetch(
+      `/api/v1/devices/${encodeURIComponent(device)}/commands/${encodeURIComponent(command)}`,
+      {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "X-Countingroom": "console" },
+        body: JSON.stringify(body),
+      },
+    );
     const told = await answer.json();
     if (answer.ok) {
       setTimeout(() => waiting.delete(id), 3600_000);
@@ -21,7 +25,14 @@ export async function send(live, device, command, { channel = "", values = {}, s
     return { accepted: false, cause: told.cause };
   } catch (error) {
     waiting.delete(id);
-    return { accepted: false, cause: { code: "unknown", message: `The console did not answer: ${error.message}`, suggestion: "Look at the state before sending it again." } };
+    return {
+      accepted: false,
+      cause: {
+        code: "unknown",
+        message: `The console did not answer: ${error.message}`,
+        suggestion: "Look at the state before sending it again.",
+      },
+    };
   }
 }
 

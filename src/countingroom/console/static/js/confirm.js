@@ -1,4 +1,5 @@
-// Law: before anything is sent a person sees from, to, change, how long and what it affects; the button repeats the value.
+// Law: before anything is sent a person sees from, to, change, how long and what it affects; the button repeats the
+// value.
 import { $, el } from "./dom.js";
 
 // rows: [term, text]; fields: DOM to fill in; check(): why it cannot be sent yet, or "". Resolves true when confirmed.
@@ -14,18 +15,31 @@ export function confirm(live, { title, rows, button, dangerous = false, fields =
     return !why;
   };
   const list = el("dl", { class: "dl" }, ...rows.flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)]));
-  dialog.replaceChildren(el("h2", { id: "confirm-title" }, title),
-    el("div", { class: "bd" }, list, fields, wrong, el("div", { class: "acts" }, cancel, go)));
+  dialog.replaceChildren(
+    el("h2", { id: "confirm-title" }, title),
+    el("div", { class: "bd" }, list, fields, wrong, el("div", { class: "acts" }, cancel, go)),
+  );
   return new Promise((resolve) => {
     let sure = false;
     const timer = setInterval(judge, 300);
     cancel.onclick = () => dialog.close();
-    go.onclick = () => { if (judge()) { sure = true; dialog.close(); } };
+    go.onclick = () => {
+      if (judge()) {
+        sure = true;
+        dialog.close();
+      }
+    };
     dialog.oninput = judge;
     dialog.onkeydown = (event) => {
-      if (event.key === "Enter" && event.target.matches("input, select")) { event.preventDefault(); go.click(); }
+      if (event.key === "Enter" && event.target.matches("input, select")) {
+        event.preventDefault();
+        go.click();
+      }
     };
-    dialog.onclose = () => { clearInterval(timer); resolve(sure); };
+    dialog.onclose = () => {
+      clearInterval(timer);
+      resolve(sure);
+    };
     judge();
     dialog.showModal();
     (fields?.querySelector("input, select") ?? (dangerous ? cancel : go)).focus();

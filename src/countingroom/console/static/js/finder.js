@@ -6,14 +6,22 @@ let things = null;
 
 async function everything() {
   if (things) return things;
-  things = [["Overview", "page", "/"], ["Trends", "page", "/trends"], ["Events", "page", "/events"]];
+  things = [
+    ["Overview", "page", "/"],
+    ["Trends", "page", "/trends"],
+    ["Events", "page", "/events"],
+  ];
   for (const [device, title] of Object.entries(titles)) things.push([title, "device", `/devices/${device}`]);
   for (const [device, title] of Object.entries(titles)) {
     const answer = await fetch(`/api/v1/devices/${device}`);
     if (!answer.ok) continue;
     const { catalogue } = await answer.json();
     for (const channel of catalogue.channels) {
-      things.push([`${title} ch ${channel} ${catalogue.channel_labels[channel] ?? ""}`, "channel", `/devices/${device}#${channel}`]);
+      things.push([
+        `${title} ch ${channel} ${catalogue.channel_labels[channel] ?? ""}`,
+        "channel",
+        `/devices/${device}#${channel}`,
+      ]);
     }
     for (const point of catalogue.points) {
       const label = point.channel ? `ch ${point.channel} ${point.label || point.column}` : point.label || point.name;
@@ -34,12 +42,27 @@ export function matches(all, text, most = 30) {
 }
 
 export function choose(input, list, { all, show, pick }) {
-  let found = [], at = 0;
+  let found = [],
+    at = 0;
   const draw = async () => {
     found = matches(await all(), input.value);
     at = 0;
-    list.replaceChildren(...found.map((one, index) =>
-      el("li", { role: "option", "aria-selected": String(index === 0), onmousedown: (event) => { event.preventDefault(); pick(one); } }, ...show(one))));
+    list.replaceChildren(
+      ...found.map((one, index) =>
+        el(
+          "li",
+          {
+            role: "option",
+            "aria-selected": String(index === 0),
+            onmousedown: (event) => {
+              event.preventDefault();
+              pick(one);
+            },
+          },
+          ...show(one),
+        ),
+      ),
+    );
   };
   const move = (step) => {
     if (!found.length) return;
@@ -51,15 +74,26 @@ export function choose(input, list, { all, show, pick }) {
   input.addEventListener("input", draw);
   input.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) { event.preventDefault(); move(step); }
-    if (event.key === "Enter" && found[at]) { event.preventDefault(); pick(found[at]); }
+    if (step) {
+      event.preventDefault();
+      move(step);
+    }
+    if (event.key === "Enter" && found[at]) {
+      event.preventDefault();
+      pick(found[at]);
+    }
   });
   return draw;
 }
 
 export function finder() {
   const dialog = $("#finder");
-  const input = el("input", { type: "text", placeholder: "Find a device, channel, point or page", "aria-label": "Find", autocomplete: "off" });
+  const input = el("input", {
+    type: "text",
+    placeholder: "Find a device, channel, point or page",
+    "aria-label": "Find",
+    autocomplete: "off",
+  });
   const list = el("ul", { role: "listbox", "aria-label": "Found" });
   dialog.append(input, list);
   const go = (one) => {
@@ -68,8 +102,19 @@ export function finder() {
     location.assign(one[2]);
     if (one[2].startsWith(before + "#")) dispatchEvent(new HashChangeEvent("hashchange"));
   };
-  const draw = choose(input, list, { all: everything, show: ([what, kind]) => [el("span", {}, what), el("small", {}, kind)], pick: go });
-  const open = () => { if (!$("dialog[open]")) { input.value = ""; dialog.showModal(); input.focus(); draw(); } };
+  const draw = choose(input, list, {
+    all: everything,
+    show: ([what, kind]) => [el("span", {}, what), el("small", {}, kind)],
+    pick: go,
+  });
+  const open = () => {
+    if (!$("dialog[open]")) {
+      input.value = "";
+      dialog.showModal();
+      input.focus();
+      draw();
+    }
+  };
   $("#find-button").addEventListener("click", open);
   addEventListener("keydown", (event) => {
     if (event.key === "/" && !event.target.closest("input, textarea, select") && !event.ctrlKey && !event.metaKey) {
@@ -77,5 +122,7 @@ export function finder() {
       open();
     }
   });
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
 }

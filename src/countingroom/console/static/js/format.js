@@ -40,7 +40,8 @@ export function limits(point) {
   const told = point.limits ?? {};
   const parts = [];
   for (const word of ["warning", "alarm"]) {
-    const low = told[`${word}_low`] ?? null, high = told[`${word}_high`] ?? null;
+    const low = told[`${word}_low`] ?? null,
+      high = told[`${word}_high`] ?? null;
     if (low !== null || high !== null) parts.push(`${word} ${range(point, low, high)}`);
   }
   return parts.join(" · ");

@@ -1,4 +1,5 @@
-// Law: a cell is written only when its text changes; arrows walk over the cells, Enter opens, and the map shows what is scrolled away.
+// Law: a cell is written only when its text changes; arrows walk over the cells, Enter opens, and the map shows what is
+// scrolled away.
 import { $, $$, el, setClass, setText } from "./dom.js";
 import { age, disc, value, words } from "./format.js";
 import { GLYPHS } from "./parts.js";
@@ -12,13 +13,20 @@ export class Grid {
       const list = this.cells.get(td.dataset.p) ?? this.cells.set(td.dataset.p, []).get(td.dataset.p);
       list.push({ td, kind });
     }
-    this.rows = new Map($$(".lg tbody tr").map((tr) => [tr.dataset.channel !== undefined ? `c:${tr.dataset.channel}` : `p:${tr.dataset.point}`, tr]));
+    this.rows = new Map(
+      $$(".lg tbody tr").map((tr) => [
+        tr.dataset.channel !== undefined ? `c:${tr.dataset.channel}` : `p:${tr.dataset.point}`,
+        tr,
+      ]),
+    );
     this.newest = new Map();
     this.at = null;
     this.buildMap();
     $(".lg-wrap").addEventListener("click", (event) => this.choose(event.target.closest("td, tbody th")));
     $(".lg-wrap").addEventListener("keydown", (event) => this.key(event));
-    $("#all-values").addEventListener("change", (event) => $(".gridbox").classList.toggle("hide-rest", !event.target.checked));
+    $("#all-values").addEventListener("change", (event) =>
+      $(".gridbox").classList.toggle("hide-rest", !event.target.checked),
+    );
     $(".gridbox").classList.add("hide-rest");
     const first = $(".lg tbody td");
     if (first) first.tabIndex = 0;
@@ -33,7 +41,8 @@ export class Grid {
     const prefix = this.device.length + 1;
     for (const [name, row] of Object.entries(points)) {
       if (!name.startsWith(this.device + ".")) continue;
-      const short = name.slice(prefix), point = this.points.get(short);
+      const short = name.slice(prefix),
+        point = this.points.get(short);
       if (!point) continue;
       const key = this.rowOf(short);
       if (row[2] > (this.newest.get(key) ?? 0)) this.newest.set(key, row[2]);
@@ -48,10 +57,12 @@ export class Grid {
 
   states() {
     for (const channel of this.channels) {
-      const state = this.live.states.get(`channel.${this.device}.${channel}`), tr = this.rows.get(`c:${channel}`);
+      const state = this.live.states.get(`channel.${this.device}.${channel}`),
+        tr = this.rows.get(`c:${channel}`);
       if (!state || !tr) continue;
       setClass(tr, `${state.common === "off" ? "off" : ""} ${state.active ? "" : "ex"}`.trim());
-      const td = tr.children[1], cursor = td.classList.contains("cur") ? " cur" : "";
+      const td = tr.children[1],
+        cursor = td.classList.contains("cur") ? " cur" : "";
       setClass(td, `st s-${disc(state)}${cursor}`);
       setText(td, words(state.state));
     }
@@ -69,7 +80,18 @@ export class Grid {
     const place = $("#map .cells");
     const names = this.channels.length ? this.channels.map((channel) => `c:${channel}`) : [...this.rows.keys()];
     $("#map").classList.toggle("many", names.length > 60);
-    this.map = new Map(names.map((key) => [key, el("button", { type: "button", tabIndex: -1, "aria-label": key.slice(2), title: key.slice(2), onclick: () => this.choose(this.rows.get(key).querySelector("td:not(.st)")) })]));
+    this.map = new Map(
+      names.map((key) => [
+        key,
+        el("button", {
+          type: "button",
+          tabIndex: -1,
+          "aria-label": key.slice(2),
+          title: key.slice(2),
+          onclick: () => this.choose(this.rows.get(key).querySelector("td:not(.st)")),
+        }),
+      ]),
+    );
     place.replaceChildren(...this.map.values());
   }
 
@@ -77,7 +99,8 @@ export class Grid {
     const worst = new Map();
     const urgency = [0, 4, 3, 2, 1];
     for (const [name] of this.points) {
-      const level = this.live.points.get(`${this.device}.${name}`)?.[3] ?? 0, key = this.rowOf(name);
+      const level = this.live.points.get(`${this.device}.${name}`)?.[3] ?? 0,
+        key = this.rowOf(name);
       if (level && urgency[level] > urgency[worst.get(key) ?? 0]) worst.set(key, level);
     }
     for (const [key, button] of this.map) {
@@ -95,7 +118,7 @@ export class Grid {
     const tr = cell.closest("tr");
     this.at?.classList.remove("cur");
     if (this.at) this.at.tabIndex = -1;
-    this.at = cell.tagName === "TH" ? tr.querySelector("td[data-p]") ?? tr.cells[1] : cell;
+    this.at = cell.tagName === "TH" ? (tr.querySelector("td[data-p]") ?? tr.cells[1]) : cell;
     this.at.classList.add("cur");
     this.at.tabIndex = 0;
     for (const one of $$(".lg tr[aria-selected=true]")) one.removeAttribute("aria-selected");
@@ -111,13 +134,19 @@ export class Grid {
     const td = event.target.closest("td");
     if (!td) return;
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (event.key === "Enter") { event.preventDefault(); this.choose(td); $("#sel input, #sel select, #sel button")?.focus(); return; }
+    if (event.key === "Enter") {
+      event.preventDefault();
+      this.choose(td);
+      $("#sel input, #sel select, #sel button")?.focus();
+      return;
+    }
     if (!step) return;
     event.preventDefault();
     const seen = (cells) => [...cells].filter((cell) => cell.offsetParent !== null);
     const rows = $$(".lg tbody tr").filter((tr) => tr.offsetParent !== null);
     const tr = rows[rows.indexOf(td.parentElement) + step[0]] ?? td.parentElement;
-    const cells = seen(tr.cells).filter((cell) => cell.tagName === "TD"), own = seen(td.parentElement.cells).filter((cell) => cell.tagName === "TD");
+    const cells = seen(tr.cells).filter((cell) => cell.tagName === "TD"),
+      own = seen(td.parentElement.cells).filter((cell) => cell.tagName === "TD");
     const next = cells[Math.max(0, Math.min(cells.length - 1, own.indexOf(td) + step[1]))];
     this.choose(next);
     next.focus();

@@ -20,10 +20,19 @@ export class Live {
     this.pauseMs = 250;
   }
 
-  on(kind, listener) { this.listeners[kind].push(listener); return this; }
-  tell(kind, ...told) { for (const listener of this.listeners[kind]) listener(...told); }
-  nowNs() { return Date.now() * 1e6 + this.offsetNs; }
-  get trusted() { return this.up && this.bus; }
+  on(kind, listener) {
+    this.listeners[kind].push(listener);
+    return this;
+  }
+  tell(kind, ...told) {
+    for (const listener of this.listeners[kind]) listener(...told);
+  }
+  nowNs() {
+    return Date.now() * 1e6 + this.offsetNs;
+  }
+  get trusted() {
+    return this.up && this.bus;
+  }
 
   start() {
     this.connect();
@@ -36,14 +45,20 @@ export class Live {
     this.socket = socket;
     this.openedAt = performance.now();
     socket.onopen = () => socket.send(JSON.stringify({ watch: this.watch, resume: this.revision }));
-    socket.onmessage = (message) => { if (socket === this.socket) this.take(JSON.parse(message.data)); };
-    socket.onclose = () => { if (socket === this.socket) this.again(); };
+    socket.onmessage = (message) => {
+      if (socket === this.socket) this.take(JSON.parse(message.data));
+    };
+    socket.onclose = () => {
+      if (socket === this.socket) this.again();
+    };
   }
 
   again() {
     this.socket = null;
     this.lose();
-    setTimeout(() => { if (!this.socket) this.connect(); }, this.pauseMs);
+    setTimeout(() => {
+      if (!this.socket) this.connect();
+    }, this.pauseMs);
     this.pauseMs = Math.min(this.pauseMs * 1.6, 3000);
   }
 
@@ -77,17 +92,22 @@ export class Live {
     this.revision = message.revision;
     this.offsetNs = message.time_ns - Date.now() * 1e6;
     const snapshot = message.kind === "snapshot";
-    if (snapshot) { this.points.clear(); this.states.clear(); }
-    const points = message.points ?? {}, states = message.states ?? {};
+    if (snapshot) {
+      this.points.clear();
+      this.states.clear();
+    }
+    const points = message.points ?? {},
+      states = message.states ?? {};
     for (const [name, row] of Object.entries(points)) this.points.set(name, row);
     for (const [key, state] of Object.entries(states)) this.states.set(key, state);
     if (message.alive) this.alive = message.alive;
     if (message.alarms) ({ alarms: this.alarms, counts: this.counts, devices: this.devices } = message);
-    const bus = message.bus ?? this.bus, changedLink = !this.up || bus !== this.bus;
+    const bus = message.bus ?? this.bus,
+      changedLink = !this.up || bus !== this.bus;
     this.bus = bus;
     if (changedLink) {
       this.up = true;
-      this.lostSince = bus ? null : this.lostSince ?? message.time_ns;
+      this.lostSince = bus ? null : (this.lostSince ?? message.time_ns);
       this.tell("link");
     }
     if (message.catalogues && !snapshot) this.tell("catalogue", message.catalogues);

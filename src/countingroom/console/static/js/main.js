@@ -5,7 +5,12 @@ import { Live } from "./live.js";
 import { shell } from "./shell.js";
 import { tips } from "./tip.js";
 
-const PAGES = { overview: "./page-overview.js", device: "./page-device.js", trends: "./page-trends.js", events: "./page-events.js" };
+const PAGES = {
+  overview: "./page-overview.js",
+  device: "./page-device.js",
+  trends: "./page-trends.js",
+  events: "./page-events.js",
+};
 
 const live = new Live({ devices: ["*"], points: [], states: true, events: true });
 shell(live);

@@ -10,8 +10,15 @@ const SPAN_S = 600;
 
 export function page(live) {
   const cells = new Map($$("[data-point]").map((node) => [node.dataset.point, node]));
-  const sparks = new Map($$("[data-spark]").map((node) => [node.dataset.spark, { node, line: new Line(node.dataset.spark) }]));
-  live.watch = { devices: ["*"], points: [...new Set([...cells.keys(), ...sparks.keys()])], states: true, events: true };
+  const sparks = new Map(
+    $$("[data-spark]").map((node) => [node.dataset.spark, { node, line: new Line(node.dataset.spark) }]),
+  );
+  live.watch = {
+    devices: ["*"],
+    points: [...new Set([...cells.keys(), ...sparks.keys()])],
+    states: true,
+    events: true,
+  };
   followLog(live, $("#log"));
   begin(live, sparks);
   live.on("change", (change) => {
@@ -19,11 +26,21 @@ export function page(live) {
       sparks.get(name)?.line.take(row);
       const cell = cells.get(name);
       if (!cell) continue;
-      setText(cell, typeof row[0] === "number" ? number(row[0], Number(cell.dataset.precision)) : row[0] === null ? NOTHING : String(row[0]));
+      setText(
+        cell,
+        typeof row[0] === "number"
+          ? number(row[0], Number(cell.dataset.precision))
+          : row[0] === null
+            ? NOTHING
+            : String(row[0]),
+      );
       cell.classList.toggle("stale", row[3] === 4);
     }
     if (Object.keys(change.states).length || change.alive || change.snapshot) states(live);
-    if (change.alarms) { table(live); groups(live); }
+    if (change.alarms) {
+      table(live);
+      groups(live);
+    }
   });
   let drawn = 0;
   live.on("tick", () => {
@@ -34,17 +51,21 @@ export function page(live) {
 }
 
 async function begin(live, sparks) {
-  const now = live.nowNs(), names = [...sparks.keys()];
+  const now = live.nowNs(),
+    names = [...sparks.keys()];
   for (let i = 0; i < names.length; i += 16) {
     try {
       for (const series of await past(names.slice(i, i + 16), now - SPAN_S * 1e9, now, 300)) {
-        const spark = sparks.get(series.point), tail = spark.line;
+        const spark = sparks.get(series.point),
+          tail = spark.line;
         spark.line = new Line(series.point);
         spark.line.begin(series);
         for (let k = 0; k < tail.t.length; k++) spark.line.add(tail.t[k], tail.mean[k]);
         spark.line.last = tail.last;
       }
-    } catch { return; /* no history: the lines grow from now on */ }
+    } catch {
+      return; /* no history: the lines grow from now on */
+    }
   }
 }
 
@@ -52,13 +73,20 @@ function sketch({ node, line }, nowS) {
   const [t, mean] = line.columns(nowS);
   const shown = mean.filter((one, i) => one !== null && t[i] >= nowS - SPAN_S);
   if (!shown.length) return;
-  const low = Math.min(...shown), high = Math.max(...shown), room = Math.max(high - low, Math.abs(high) * 0.004, 1e-6);
+  const low = Math.min(...shown),
+    high = Math.max(...shown),
+    room = Math.max(high - low, Math.abs(high) * 0.004, 1e-6);
   const middle = (low + high) / 2;
-  let path = "", pen = false;
+  let path = "",
+    pen = false;
   for (let i = 0; i < t.length; i++) {
     if (t[i] < nowS - SPAN_S) continue;
-    if (mean[i] === null) { pen = false; continue; }
-    const x = (300 * (t[i] - nowS + SPAN_S) / SPAN_S).toFixed(1), y = (22 - 34 * (mean[i] - middle) / room).toFixed(1);
+    if (mean[i] === null) {
+      pen = false;
+      continue;
+    }
+    const x = ((300 * (t[i] - nowS + SPAN_S)) / SPAN_S).toFixed(1),
+      y = (22 - (34 * (mean[i] - middle)) / room).toFixed(1);
     path += pen ? `H${x}V${y}` : `M${x} ${y}`;
     pen = true;
   }
@@ -67,8 +95,13 @@ function sketch({ node, line }, nowS) {
 
 function states(live) {
   for (const card of $$(".dcard")) {
-    const device = card.dataset.device, state = live.states.get(`device.${device}`);
-    setState($(".big.st", card), live.alive[device] === false && state ? { ...state, link: "disconnected" } : state, true);
+    const device = card.dataset.device,
+      state = live.states.get(`device.${device}`);
+    setState(
+      $(".big.st", card),
+      live.alive[device] === false && state ? { ...state, link: "disconnected" } : state,
+      true,
+    );
   }
   for (const chip of $$("[data-channel]")) {
     const state = live.states.get(`channel.${chip.dataset.channel}`);
@@ -82,11 +115,22 @@ function table(live) {
   setText($("#alarm-total"), live.alarms.length ? String(live.counts.reduce((a, b) => a + b)) : "none");
   $("#no-alarms").hidden = live.alarms.length > 0;
   $("#alarm-table").hidden = !live.alarms.length;
-  const rows = $("#alarm-rows"), key = JSON.stringify(live.alarms);
+  const rows = $("#alarm-rows"),
+    key = JSON.stringify(live.alarms);
   if (rows.dataset.key === key) return;
   rows.dataset.key = key;
-  rows.replaceChildren(...live.alarms.map((alarm) => el("tr", {}, el("td", {}, glyph(alarm.level)), el("td", { class: "fs nw" }, clock(alarm.since_ns)),
-    el("td", { class: "nw" }, el("a", { href: link(alarm) }, place(alarm, titles))), el("td", {}, alarm.what))));
+  rows.replaceChildren(
+    ...live.alarms.map((alarm) =>
+      el(
+        "tr",
+        {},
+        el("td", {}, glyph(alarm.level)),
+        el("td", { class: "fs nw" }, clock(alarm.since_ns)),
+        el("td", { class: "nw" }, el("a", { href: link(alarm) }, place(alarm, titles))),
+        el("td", {}, alarm.what),
+      ),
+    ),
+  );
   for (const card of $$(".dcard")) {
     const told = live.devices[card.dataset.device]?.priorities ?? [0, 0, 0];
     told.forEach((count, index) => {

@@ -26,19 +26,34 @@ export function place(alarm, titles) {
 }
 
 export const barItem = (alarm, titles) =>
-  el("a", { class: "it", href: link(alarm) }, glyph(alarm.level), el("span", { class: "mut" }, clock(alarm.since_ns)),
-    el("b", {}, place(alarm, titles)), el("span", {}, alarm.what));
+  el(
+    "a",
+    { class: "it", href: link(alarm) },
+    glyph(alarm.level),
+    el("span", { class: "mut" }, clock(alarm.since_ns)),
+    el("b", {}, place(alarm, titles)),
+    el("span", {}, alarm.what),
+  );
 
 export const logLine = (event) =>
-  el("div", { "data-sequence": String(event.sequence) },
-    el("time", { title: moment(event.time_ns) + " UTC" }, clock(event.time_ns)), glyph(event.severity),
+  el(
+    "div",
+    { "data-sequence": String(event.sequence) },
+    el("time", { title: moment(event.time_ns) + " UTC" }, clock(event.time_ns)),
+    glyph(event.severity),
     el("span", { class: "src" }, event.source + (event.channel ? ` ch ${event.channel}` : "")),
-    el("span", { class: event.severity ? "E" : "" }, event.message,
-      event.principal ? el("i", { class: "mut" }, ` by ${event.principal}`) : null));
+    el(
+      "span",
+      { class: event.severity ? "E" : "" },
+      event.message,
+      event.principal ? el("i", { class: "mut" }, ` by ${event.principal}`) : null,
+    ),
+  );
 
 // A log that follows the feed: newest first, bounded, of one source or of all. After a gap it is read again.
 export function followLog(live, node) {
-  const most = Number(node.dataset.most), source = node.dataset.source;
+  const most = Number(node.dataset.most),
+    source = node.dataset.source;
   const add = (event) => {
     if (source && event.source !== source) return;
     if (node.querySelector(`[data-sequence="${event.sequence}"]`)) return;

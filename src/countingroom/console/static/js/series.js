@@ -1,7 +1,8 @@
 // Law: the past comes from the history, the tail from the feed; a gap stays a gap, and memory stays bounded.
 const MOST_TAIL = 6000;
 
-export const number = (value) => (typeof value === "boolean" ? Number(value) : typeof value === "number" ? value : null);
+export const number = (value) =>
+  typeof value === "boolean" ? Number(value) : typeof value === "number" ? value : null;
 
 export async function past(points, fromNs, toNs, maxPoints) {
   const asked = new URLSearchParams(points.map((point) => ["point", point]));
@@ -23,7 +24,10 @@ export class Line {
 
   clear() {
     this.resolution = "";
-    this.t = []; this.mean = []; this.low = []; this.high = [];
+    this.t = [];
+    this.mean = [];
+    this.low = [];
+    this.high = [];
     this.last = null;
   }
 
@@ -31,14 +35,23 @@ export class Line {
     this.clear();
     this.resolution = series.resolution;
     for (let i = 0; i < series.time_ns.length; i++) {
-      this.add(series.time_ns[i] / 1e9, series.mean[i], series.low[i] ?? series.mean[i], series.high[i] ?? series.mean[i]);
+      this.add(
+        series.time_ns[i] / 1e9,
+        series.mean[i],
+        series.low[i] ?? series.mean[i],
+        series.high[i] ?? series.mean[i],
+      );
     }
   }
 
   add(seconds, mean, low = mean, high = mean) {
     if (this.t.length && seconds <= this.t.at(-1)) return;
-    this.t.push(seconds); this.mean.push(mean); this.low.push(low); this.high.push(high);
-    if (this.t.length > 2 * MOST_TAIL) for (const column of [this.t, this.mean, this.low, this.high]) column.splice(0, MOST_TAIL);
+    this.t.push(seconds);
+    this.mean.push(mean);
+    this.low.push(low);
+    this.high.push(high);
+    if (this.t.length > 2 * MOST_TAIL)
+      for (const column of [this.t, this.mean, this.low, this.high]) column.splice(0, MOST_TAIL);
   }
 
   // A row of the feed: [value, quality, device_ns, level].

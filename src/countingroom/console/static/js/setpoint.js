@@ -1,4 +1,5 @@
-// Law: a new value is judged against its limits while it is written, confirmed with from, to and how long, and sent once.
+// Law: a new value is judged against its limits while it is written, confirmed with from, to and how long, and sent
+// once.
 import { confirm } from "./confirm.js";
 import { send } from "./commands.js";
 import { el } from "./dom.js";
@@ -13,48 +14,98 @@ export function judge(point, text) {
   const given = Number(text.trim().replace(",", "."));
   if (text.trim() === "" || !Number.isFinite(given)) return ["Write a number.", null];
   if (point.type === "int" && !Number.isInteger(given)) return ["Write a whole number.", null];
-  if ((point.write_low ?? -Infinity) > given || given > (point.write_high ?? Infinity)) return [`Outside ${allowed(point)}.`, null];
+  if ((point.write_low ?? -Infinity) > given || given > (point.write_high ?? Infinity))
+    return [`Outside ${allowed(point)}.`, null];
   return ["", given];
 }
 
 export function setpoint(live, { device, title, point, channel, now, rate, state }) {
   const input = point.choices?.length
-    ? el("select", { name: "value" }, ...point.choices.map((choice, index) => el("option", { value: String(index), selected: choice === now() }, value(point, choice))))
+    ? el(
+        "select",
+        { name: "value" },
+        ...point.choices.map((choice, index) =>
+          el("option", { value: String(index), selected: choice === now() }, value(point, choice)),
+        ),
+      )
     : point.type === "bool"
-      ? el("select", { name: "value" }, ...[true, false].map((on) => el("option", { value: String(on), selected: now() === on }, value(point, on))))
-      : el("input", { name: "value", type: "text", inputmode: "decimal", autocomplete: "off", value: now() == null ? "" : value({ ...point, codes: {} }, now()) });
+      ? el(
+          "select",
+          { name: "value" },
+          ...[true, false].map((on) => el("option", { value: String(on), selected: now() === on }, value(point, on))),
+        )
+      : el("input", {
+          name: "value",
+          type: "text",
+          inputmode: "decimal",
+          autocomplete: "off",
+          value: now() == null ? "" : value({ ...point, codes: {} }, now()),
+        });
   const wrong = el("p", { class: "wrong", role: "alert" });
   const outcome = el("p", { class: "outcome", role: "status" });
   const button = el("button", { class: "btn primary", type: "submit" }, "Set…");
   const label = point.label || point.column || point.name;
-  const refused = () => (!live.trusted ? "The link is lost: commands are disabled." : live.alive[device] === false ? "Nobody answers for this device." : state() && state().link !== "connected" ? "It is not connected." : "");
-  const refresh = () => { button.dataset.why = refused(); button.setAttribute("aria-disabled", String(Boolean(refused()))); };
+  const refused = () =>
+    !live.trusted
+      ? "The link is lost: commands are disabled."
+      : live.alive[device] === false
+        ? "Nobody answers for this device."
+        : state() && state().link !== "connected"
+          ? "It is not connected."
+          : "";
+  const refresh = () => {
+    button.dataset.why = refused();
+    button.setAttribute("aria-disabled", String(Boolean(refused())));
+  };
   const submit = async (event) => {
     event.preventDefault();
     if (refused()) return;
     const [why, to] = judge(point, input.value);
     wrong.textContent = why;
     if (why) return;
-    const from = now(), told = withUnit(point, to);
+    const from = now(),
+      seen = state()?.state,
+      told = withUnit(point, to);
     const sure = await confirm(live, {
       title: `${title}: change ${label}?`,
-      rows: [["From", withUnit(point, from)], ["To", told], ["Change", change(point, from, to, rate())],
-        ["Affects", channel ? `channel ${channel} alone` : title]],
+      rows: [
+        ["From", withUnit(point, from)],
+        ["To", told],
+        ["Change", change(point, from, to, rate())],
+        ["Affects", channel ? `channel ${channel} alone` : title],
+      ],
       button: `Set ${told}`,
     });
     if (!sure) return;
     outcome.textContent = `Set ${told}: sent`;
-    tellOutcome(`Set ${told}`, await send(live, device, "set", { channel, values: { point: point.name, value: to }, seenState: state()?.state, deadlineS: Math.max(10, point.confirm_s ?? 5) }), outcome);
+    tellOutcome(
+      `Set ${told}`,
+      await send(live, device, "set", {
+        channel,
+        values: { point: point.name, value: to },
+        seenState: seen,
+        deadlineS: Math.max(10, point.confirm_s ?? 5),
+      }),
+      outcome,
+    );
   };
   refresh();
-  const form = el("form", { onsubmit: submit }, el("div", { class: "sel-set" }, boxed(`New ${label}`, input, point.unit), button), wrong, outcome);
+  const form = el(
+    "form",
+    { onsubmit: submit },
+    el("div", { class: "sel-set" }, boxed(`New ${label}`, input, point.unit), button),
+    wrong,
+    outcome,
+  );
   return { form, refresh };
 }
 
 function change(point, from, to, rate) {
-  if (typeof from !== "number" || typeof to !== "number") return from === to ? "none" : `${value(point, from)} → ${value(point, to)}`;
-  const by = to - from, signed = `${by > 0 ? "+" : ""}${number(by, point.precision ?? 2)} ${unit(point.unit)}`;
+  if (typeof from !== "number" || typeof to !== "number")
+    return from === to ? "none" : `${value(point, from)} → ${value(point, to)}`;
+  const by = to - from,
+    signed = `${by > 0 ? "+" : ""}${number(by, point.precision ?? 2)} ${unit(point.unit)}`;
   if (!rate || !by) return signed;
   const seconds = Math.abs(by) / rate.value;
-  return `${signed}, about ${seconds < 10 ? seconds.toFixed(1) : seconds.toFixed(0)} s at ${withUnit(rate.point, rate.value)}`;
+  return `${signed}, about ${seconds.toFixed(seconds < 10 ? 1 : 0)} s at ${withUnit(rate.point, rate.value)}`;
 }

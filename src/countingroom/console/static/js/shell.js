@@ -1,21 +1,30 @@
-// Law: whatever the page, the shell says the time, how many alarms there are, which branch is worst, and whether the link holds.
+// Law: whatever the page, the shell says the time, how many alarms there are, which branch is worst, and whether the
+// link holds.
 import { $, $$, el, setClass, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { barItem, setGlyph } from "./parts.js";
 
 const BAR = 4;
 
-export const titles = Object.fromEntries($$(".nav [data-device]").map((a) => [a.dataset.device, $(".ell", a).textContent]));
+export const titles = Object.fromEntries(
+  $$(".nav [data-device]").map((a) => [a.dataset.device, $(".ell", a).textContent]),
+);
 
 export function shell(live) {
   $("#theme").addEventListener("click", () => {
     const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
     document.documentElement.dataset.theme = theme;
-    try { localStorage.setItem("theme", theme); } catch { /* it holds for this page */ }
+    try {
+      localStorage.setItem("theme", theme);
+    } catch {
+      /* it holds for this page */
+    }
     document.dispatchEvent(new Event("theme"));
   });
   setInterval(() => setText($("#utc"), clock(live.nowNs())), 250);
-  live.on("change", (change) => { if (change.alarms) alarms(live); });
+  live.on("change", (change) => {
+    if (change.alarms) alarms(live);
+  });
   live.on("link", () => link(live));
   live.on("catalogue", (devices) => {
     const mine = devices.some((device) => !(device in titles)) || devices.includes(document.body.dataset.device);
@@ -30,7 +39,10 @@ function alarms(live) {
     setClass(a, count ? `on${index + 1}` : "");
   });
   for (const a of $$(".nav [data-device]")) setGlyph($(".g", a), live.devices[a.dataset.device]?.worst ?? 0);
-  const key = live.alarms.slice(0, BAR).map((alarm) => `${alarm.since_ns} ${alarm.device} ${alarm.point} ${alarm.what}`).join("|");
+  const key = live.alarms
+    .slice(0, BAR)
+    .map((alarm) => `${alarm.since_ns} ${alarm.device} ${alarm.point} ${alarm.what}`)
+    .join("|");
   const bar = $("#bar");
   if (bar.dataset.key === key) return;
   bar.dataset.key = key;

@@ -1,4 +1,5 @@
-// Law: lines differ by dash as well as by colour, limits are lines with names, gaps are gaps, and a band shows what was reduced.
+// Law: lines differ by dash as well as by colour, limits are lines with names, gaps are gaps, and a band shows what was
+// reduced.
 import { number, unit as unitOf } from "./format.js";
 
 const DASHES = [[], [7, 3], [2, 3], [10, 3, 2, 3], [4, 2], [1, 2]];
@@ -8,7 +9,10 @@ export const MOST = 8;
 let library = null;
 export const drawing = async () => (library ??= (await import("../vendor/uplot.js")).default);
 export const dash = (index) => DASHES[index % DASHES.length];
-export const colour = (index) => getComputedStyle(document.documentElement).getPropertyValue(`--c${(index % COLOURS) + 1}`).trim();
+export const colour = (index) =>
+  getComputedStyle(document.documentElement)
+    .getPropertyValue(`--c${(index % COLOURS) + 1}`)
+    .trim();
 const paint = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const faint = (colour_) => `color-mix(in srgb, ${colour_} 22%, transparent)`;
 
@@ -47,36 +51,98 @@ export class Trend {
 
   options() {
     const units = [...new Set(this.lines.map((line) => this.about[line.name].unit || "-"))];
-    const text = paint("--txt2"), grid = { stroke: paint("--grid"), width: 1 }, font = "12px Inter, system-ui, sans-serif";
-    const series = [{ label: "UTC", value: (_, t) => new Date((t ?? this.range?.[1] ?? 0) * 1000).toISOString().slice(11, 19) }];
+    const text = paint("--txt2"),
+      grid = { stroke: paint("--grid"), width: 1 },
+      font = "12px Inter, system-ui, sans-serif";
+    const series = [
+      { label: "UTC", value: (_, t) => new Date((t ?? this.range?.[1] ?? 0) * 1000).toISOString().slice(11, 19) },
+    ];
     const bands = [];
     this.lines.forEach((line, index) => {
-      const about = this.about[line.name], scale = about.unit || "-", stroke = colour(index);
+      const about = this.about[line.name],
+        scale = about.unit || "-",
+        stroke = colour(index);
       const held = about.steps || (line.resolution === "raw" && about.deadband > 0);
-      const shared = { scale, points: { show: false }, paths: held ? this.uPlot.paths.stepped({ align: 1 }) : undefined };
-      series.push({ ...shared, label: about.label, stroke, dash: dash(index), width: index === 0 ? 2 : 1.5,
-        value: (plot, v, s) => { const shown = v ?? this.lastOf(plot, s); return shown == null ? "–" : `${number(shown, about.precision ?? 2)} ${unitOf(about.unit)}`; } });
-      series.push({ ...shared, label: "low", stroke: "transparent", class: "vh-series" }, { ...shared, label: "high", stroke: "transparent", class: "vh-series" });
+      const shared = {
+        scale,
+        points: { show: false },
+        paths: held ? this.uPlot.paths.stepped({ align: 1 }) : undefined,
+      };
+      series.push({
+        ...shared,
+        label: about.label,
+        stroke,
+        dash: dash(index),
+        width: index === 0 ? 2 : 1.5,
+        value: (plot, v, s) => {
+          const shown = v ?? this.lastOf(plot, s);
+          return shown == null ? "–" : `${number(shown, about.precision ?? 2)} ${unitOf(about.unit)}`;
+        },
+      });
+      series.push(
+        { ...shared, label: "low", stroke: "transparent", class: "vh-series" },
+        { ...shared, label: "high", stroke: "transparent", class: "vh-series" },
+      );
       bands.push({ series: [index * 3 + 3, index * 3 + 2], fill: faint(stroke) });
     });
-    const axis = (scale, side) => ({ scale, side, stroke: text, font, grid: scale === units[0] ? grid : { show: false }, ticks: grid, size: 54, label: unitOf(scale === "-" ? "" : scale), labelFont: font, labelSize: 18 });
+    const axis = (scale, side) => ({
+      scale,
+      side,
+      stroke: text,
+      font,
+      grid: scale === units[0] ? grid : { show: false },
+      ticks: grid,
+      size: 54,
+      label: unitOf(scale === "-" ? "" : scale),
+      labelFont: font,
+      labelSize: 18,
+    });
     return {
-      ...this.size(), tzDate: (t) => this.uPlot.tzDate(new Date(t * 1000), "Etc/UTC"), series, bands,
-      scales: { x: { time: true }, ...Object.fromEntries(units.map((scale) => [scale, { range: (_, low, high) => this.span(scale, low, high) }])) },
-      axes: [{ stroke: text, font, grid, ticks: grid, values: [[86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [0.001, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] }, ...units.slice(0, 4).map((scale, index) => axis(scale, index % 2 ? 1 : 3))],
+      ...this.size(),
+      tzDate: (t) => this.uPlot.tzDate(new Date(t * 1000), "Etc/UTC"),
+      series,
+      bands,
+      scales: {
+        x: { time: true },
+        ...Object.fromEntries(units.map((scale) => [scale, { range: (_, low, high) => this.span(scale, low, high) }])),
+      },
+      axes: [
+        {
+          stroke: text,
+          font,
+          grid,
+          ticks: grid,
+          values: [
+            [86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1],
+            [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+            [60, "{HH}:{mm}", null, null, null, null, null, null, 1],
+            [0.001, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1],
+          ],
+        },
+        ...units.slice(0, 4).map((scale, index) => axis(scale, index % 2 ? 1 : 3)),
+      ],
       cursor: { drag: { x: Boolean(this.zoom), y: false, setScale: false } },
-      legend: { live: true, markers: { width: 2, dash: (_, index) => ["solid", "dashed", "dotted"][((index - 1) / 3) % 3] } },
+      legend: {
+        live: true,
+        markers: { width: 2, dash: (_, index) => ["solid", "dashed", "dotted"][((index - 1) / 3) % 3] },
+      },
       hooks: {
         draw: [(plot) => this.limits(plot)],
-        setSelect: [(plot) => {
-          if (!this.zoom || plot.select.width < 6) return;
-          const from = plot.posToVal(plot.select.left, "x"), to = plot.posToVal(plot.select.left + plot.select.width, "x");
-          plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-          this.zoom(from, to);
-        }],
-        ready: [(plot) => {
-          for (const [index, row] of [...plot.root.querySelectorAll(".u-legend .u-series")].entries()) if (index && (index - 1) % 3) row.hidden = true;
-        }],
+        setSelect: [
+          (plot) => {
+            if (!this.zoom || plot.select.width < 6) return;
+            const from = plot.posToVal(plot.select.left, "x"),
+              to = plot.posToVal(plot.select.left + plot.select.width, "x");
+            plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+            this.zoom(from, to);
+          },
+        ],
+        ready: [
+          (plot) => {
+            for (const [index, row] of [...plot.root.querySelectorAll(".u-legend .u-series")].entries())
+              if (index && (index - 1) % 3) row.hidden = true;
+          },
+        ],
       },
     };
   }
@@ -92,7 +158,12 @@ export class Trend {
   // A span with room above and below, and the nearest limits in sight when the values come close.
   span(scale, low, high) {
     if (low == null) return [0, 1];
-    const finest = Math.max(...this.lines.map((line) => this.about[line.name]).filter((about) => (about.unit || "-") === scale).map((about) => (about.steps ? 0.5 : 5 * 10 ** -(about.precision ?? 2))));
+    const finest = Math.max(
+      ...this.lines
+        .map((line) => this.about[line.name])
+        .filter((about) => (about.unit || "-") === scale)
+        .map((about) => (about.steps ? 0.5 : 5 * 10 ** -(about.precision ?? 2))),
+    );
     const room = Math.max((high - low) * 0.12, finest);
     let [bottom, top] = [low - room, high + room];
     for (const { value } of this.marks(scale)) {
@@ -105,12 +176,19 @@ export class Trend {
   marks(scale) {
     const first = this.lines.find((line) => (this.about[line.name].unit || "-") === scale);
     const { limits = {}, precision = 2, unit } = this.about[first.name];
-    return Object.entries(limits).filter(([, value]) => value != null)
-      .map(([name, value]) => ({ value, name: `${name.split("_")[0]} limit ${number(value, precision)} ${unitOf(unit)}`, left: name.startsWith("alarm"), colour: paint(name.startsWith("alarm") ? "--p2" : "--p3") }));
+    return Object.entries(limits)
+      .filter(([, value]) => value != null)
+      .map(([name, value]) => ({
+        value,
+        name: `${name.split("_")[0]} limit ${number(value, precision)} ${unitOf(unit)}`,
+        left: name.startsWith("alarm"),
+        colour: paint(name.startsWith("alarm") ? "--p2" : "--p3"),
+      }));
   }
 
   limits(plot) {
-    const { ctx, bbox } = plot, ratio = devicePixelRatio;
+    const { ctx, bbox } = plot,
+      ratio = devicePixelRatio;
     const scale = this.about[this.lines[0].name].unit || "-";
     ctx.save();
     ctx.font = `${11 * ratio}px Inter, system-ui, sans-serif`;
@@ -122,8 +200,15 @@ export class Trend {
       ctx.textAlign = mark.left ? "left" : "right";
       ctx.textBaseline = "alphabetic";
       ctx.setLineDash([6 * ratio, 4 * ratio]);
-      ctx.beginPath(); ctx.moveTo(bbox.left, y); ctx.lineTo(bbox.left + bbox.width, y); ctx.stroke();
-      ctx.fillText(mark.name, mark.left ? bbox.left + 6 * ratio : bbox.left + bbox.width - 6 * ratio, mark.left ? y - 5 * ratio : y + 13 * ratio);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.fillText(
+        mark.name,
+        mark.left ? bbox.left + 6 * ratio : bbox.left + bbox.width - 6 * ratio,
+        mark.left ? y - 5 * ratio : y + 13 * ratio,
+      );
     }
     ctx.restore();
   }

@@ -1,0 +1,64 @@
+// Law: what the page knows of its device is asked here: its points, what sets them, and how it and its channels stand.
+export class Model {
+  constructor(live, { device, catalogue, states, rows }) {
+    this.live = live;
+    this.device = device;
+    this.catalogue = catalogue;
+    this.title = catalogue.title || device;
+    this.channels = catalogue.channels;
+    this.points = new Map(catalogue.points.map((point) => [point.name, { type: "float", precision: 2, ...point }]));
+    for (const [channel, state] of Object.entries(states)) live.states.set(this.key(channel), state);
+    for (const [name, row] of Object.entries(rows)) live.points.set(`${device}.${name}`, row);
+  }
+
+  key(channel) {
+    return channel ? `channel.${this.device}.${channel}` : `device.${this.device}`;
+  }
+
+  state(channel) {
+    return this.live.states.get(this.key(channel));
+  }
+
+  get gone() {
+    return this.live.alive[this.device] === false;
+  }
+
+  // Its present reading: value, quality, device time, level.
+  row(name) {
+    return this.live.points.get(`${this.device}.${name}`);
+  }
+
+  commands(scope) {
+    return this.catalogue.commands.filter((command) => command.scope === scope);
+  }
+
+  of(channel) {
+    return [...this.points.values()].filter((point) => (point.channel ?? "") === channel);
+  }
+
+  named(point) {
+    const label = point.label || point.column || point.name;
+    return point.channel ? `ch ${point.channel} ${label}` : label;
+  }
+
+  whose(channel) {
+    const label = this.catalogue.channel_labels[channel];
+    return `Channel ${channel}${label ? ` · ${label}` : ""}`;
+  }
+
+  // What sets a value: itself, the point it is the readback of, or in its channel the setting of its kind and unit.
+  setterOf(point) {
+    if (point.writable) return point;
+    const settings = [...this.points.values()].filter((one) => one.writable);
+    const kind = (one) => `${one.channel} ${one.unit} ${one.column?.split("_")[0]}`;
+    const kin = (one) => one.channel && one.unit && one.main !== false && kind(one) === kind(point);
+    return settings.find((one) => one.readback === point.name) ?? settings.find(kin);
+  }
+
+  // How fast a setting is followed now, where the device says so.
+  rateOf(point) {
+    const rate = this.points.get(point.rate);
+    const given = rate && this.row(rate.name)?.[0];
+    return typeof given === "number" && given > 0 ? { point: rate, value: given } : null;
+  }
+}

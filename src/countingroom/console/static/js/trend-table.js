@@ -1,0 +1,37 @@
+// Law: what is drawn can be read as a table, newest first: the same rows, with their times.
+import { $, el } from "./dom.js";
+import { NOTHING, number, unit } from "./format.js";
+
+const MOST_ROWS = 500;
+
+// Every line's own times brought together: [seconds, {name: mean}], newest first.
+function rowsOf(lines, from, until) {
+  const rows = new Map();
+  for (const line of lines) {
+    line.t.forEach((seconds, index) => {
+      if (seconds < from || seconds > until) return;
+      if (!rows.has(seconds)) rows.set(seconds, {});
+      rows.get(seconds)[line.name] = line.mean[index];
+    });
+  }
+  return [...rows].sort(([one], [other]) => other - one).slice(0, MOST_ROWS);
+}
+
+export function showTable(lines, about, from, until) {
+  const title = ({ label, unit: text }) => el("th", { scope: "col" }, label, el("span", { class: "u" }, unit(text)));
+  $("#table thead").replaceChildren(
+    el("tr", {}, el("th", { scope: "col" }, "UTC"), ...lines.map((line) => title(about[line.name]))),
+  );
+  const time = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 23).replace("T", " ");
+  const cell = (mean, { precision }) => el("td", {}, mean == null ? NOTHING : number(mean, precision));
+  $("#table tbody").replaceChildren(
+    ...rowsOf(lines, from, until).map(([seconds, means]) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, time(seconds)),
+        ...lines.map((line) => cell(means[line.name], about[line.name])),
+      ),
+    ),
+  );
+}
