@@ -39,6 +39,28 @@ def catalogue_key(device: str) -> str:
     return f"catalogue.{token(device)}"
 
 
+def system_key(system: str, partition: str = "") -> str:
+    """Key in `state` of a system's state (`SystemState`); of a global system one for each partition."""
+    return f"system.{token(system)}.{token(partition)}" if partition else f"system.{token(system)}"
+
+
+def partition_key(partition: str) -> str:
+    """Key in `state` of everything about a partition (`PartitionState`)."""
+    return f"partition.{token(partition)}"
+
+
+MAPPING_KEY = "detectors"
+"""Key in `state` of who is where (`Whereabouts`)."""
+
+EXPERIMENT = "_experiment"
+"""The target of commands to the experiment as a whole: `command.<user>.runs._experiment`."""
+
+
+def agent(system: str) -> str:
+    """Subject of orders to an agent (`Order`, answered by `Answer`). Only run control asks there."""
+    return f"agent.{token(system)}"
+
+
 def readings(device: str, *, full: bool) -> str:
     """Subject of a device's readings. A full message carries every point and comes at least every minute; a delta
     carries the points that changed. The last full message and what follows it is the present."""
