@@ -81,6 +81,9 @@ def _below(properties: Schema, whole: Schema, shown: set[str]) -> Iterator[str]:
             shown.add(name)
             section = whole["$defs"][name]
             yield f"\n### {name}\n\n{section.get('description', '')}\n\n"
+            if "properties" not in section:
+                yield f"{_kind(section)}\n"
+                continue
             yield _table(section["properties"], section.get("required", []))
             yield from _below(section["properties"], whole, shown)
 
