@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.bus.nats_store import Store
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Conflict, LinkError
 from countingroom.core.subjects import LEASE_BUCKET
 
@@ -49,7 +49,7 @@ class NatsLease:
     async def wait_lost(self) -> None:
         while not self.lost:
             try:
-                async with asyncio.timeout(self._until - self._clock.monotonic()):
+                async with timeout(self._until - self._clock.monotonic()):
                     await self._lost.wait()
             except TimeoutError:
                 continue

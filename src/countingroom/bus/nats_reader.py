@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from countingroom.bus.nats_wire import ApiError, Wire
+from countingroom.core.clock import timeout
 from countingroom.core.errors import LinkError
 
 _log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class Reader:
         """Wait for anything; a consumer that says nothing for too long is given up."""
         self._news.clear()
         try:
-            async with asyncio.timeout(_SILENCE_S if self._wire.connected else None):
+            async with timeout(_SILENCE_S if self._wire.connected else None):
                 await self._news.wait()
         except TimeoutError:
             self._consumer = ""

@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 from countingroom.bus.nats_reader import CaughtUp, Delivered, Reader
 from countingroom.bus.nats_wire import Wire
 from countingroom.bus.port import Current, Entry, Message, Stale, Stored
+from countingroom.core.clock import timeout
 
 _TAKE = 256
 POSITIONS = "consumers"
@@ -61,7 +62,7 @@ class NatsConsumer:
     async def fetch(self, max_messages: int, *, timeout_s: float) -> list[Stored]:
         found: list[Stored] = []
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
+            async with timeout(timeout_s):
                 while len(found) < max_messages:
                     one = self._reader.take(max_messages - len(found))
                     found += [_stored(item) for item in one if isinstance(item, Delivered)]

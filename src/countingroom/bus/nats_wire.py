@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from countingroom.core.clock import timeout
 from countingroom.core.errors import CountingRoomError, Denied, LinkError, RequestError
 
 _log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Wire:
     async def connect(self, url: str, *, name: str, user: str, password: str, timeout_s: float) -> None:
         """LinkError when no server is reached in time, Denied when it refuses us."""
         try:
-            async with asyncio.timeout(timeout_s):
+            async with timeout(timeout_s):
                 await self.client.connect(
                     [one.strip() for one in url.split(",")],
                     name=name,
@@ -144,7 +145,7 @@ class Wire:
         try:
             with _translated(subject, data):
                 await self.client.publish(subject, data, f"{self._inbox}.{token}", headers)
-            async with asyncio.timeout(timeout_s):
+            async with timeout(timeout_s):
                 message = await answer
         except TimeoutError:
             raise LinkError(

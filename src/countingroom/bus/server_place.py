@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError
 
 _DEATH_SIGNAL = 1
@@ -73,7 +74,7 @@ def port(host: str, wanted: int, known: int) -> int:
 async def serves(port: int, name: str) -> bool:
     """Whether this server, and no other, greets there and its streams are ready."""
     try:
-        async with asyncio.timeout(2.0):
+        async with timeout(2.0):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 greeting = await reader.readline()
