@@ -61,6 +61,11 @@ def agent(system: str) -> str:
     return f"agent.{token(system)}"
 
 
+def control_key(target: str) -> str:
+    """Key in `state` of who is in control of a partition or of the experiment (`Control`)."""
+    return f"control.{token(target)}"
+
+
 def readings(device: str, *, full: bool) -> str:
     """Subject of a device's readings. A full message carries every point and comes at least every minute; a delta
     carries the points that changed. The last full message and what follows it is the present."""
