@@ -20,6 +20,8 @@ class Goal(Struct, frozen=True, kw_only=True):
     requested_by: str = ""
     since_ns: int = 0
     command_id: str = ""
+    at_once: bool = False
+    """Abort: everything goes down together, and recording is not stopped in order before."""
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
@@ -97,6 +99,8 @@ class MemberState(Struct, frozen=True, kw_only=True):
     level: str
     included: bool
     critical: bool
+    joining: bool = False
+    """Included while recording: not being ready is no loss until it was ready once."""
     seen: str
     """Common state as the partition acts on it, or `Connection Problem`."""
     own: str

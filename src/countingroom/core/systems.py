@@ -58,6 +58,8 @@ class SystemState(Struct, frozen=True, kw_only=True):
     """Fingerprint of the configuration it has and of everything below it that it depends on; empty: none."""
     run: int = 0
     """The run it records; 0: none."""
+    order: str = ""
+    """The last order it took: a report that names it was made after it."""
     sequence: int
     """1, 2, 3 … within one boot: an older one is dropped."""
     boot: str
