@@ -1,0 +1,258 @@
+"""Law: the shell does what the reducer says: it lets the system work, publishes states, answers; it decides nothing.
+
+States are published one at a time for each context, the newest alone: a transition never waits for the bus, and while
+the bus is away the system goes on; all is said again when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from contextlib import suppress
+from uuid import uuid4
+
+import msgspec
+
+from countingroom.bus.port import Bus, Message
+from countingroom.core import subjects
+from countingroom.core.charts import Chart
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, CountingRoomError, LinkError, NotAllowed, NotFound, RequestError
+from countingroom.core.messages import Command, Presence, Reply, decode, encode
+from countingroom.core.systems import Answer, Order, SystemKind
+from countingroom.runs.agents import context as words
+from countingroom.runs.agents.desk import Desk
+from countingroom.runs.agents.orders import refusal
+from countingroom.runs.agents.port import Factory, Recovery
+from countingroom.runs.agents.reducer import born, contexts_for, step
+from countingroom.runs.agents.whereabouts import Directory
+
+_log = logging.getLogger(__name__)
+
+BEAT_S = 0.5
+"""Between two signs of life."""
+RETRY_S = 0.25
+"""Before giving again what the bus did not take."""
+GOODBYE_S = 2.0
+"""For what is being done to end when the agent ends."""
+
+
+class Agent:
+    """A system on the bus. The bus is its own connection, called `subjects.connection(name, boot)`."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        name: str,
+        kind: SystemKind,
+        chart: Chart,
+        factory: Factory,
+        *,
+        boot: str = "",
+        version: str = "",
+        directory: Directory | None = None,
+    ) -> None:
+        self._bus, self._clock, self._factory = bus, clock, factory
+        self._agent = born(name, kind, chart, boot=boot or uuid4().hex, version=version)
+        self._own_directory = directory is None
+        self._directory = directory or Directory(bus, clock)
+        self._desks: dict[str, Desk] = {}
+        self._unsaid: dict[str, None] = {}
+        """Contexts whose state, or whose end, is still to be published."""
+        self._news, self._replaced = asyncio.Event(), asyncio.Event()
+        self._group: asyncio.TaskGroup
+        self._beat = self._presence()
+        self._silent = False
+        """The bus did not take the last state."""
+
+    @property
+    def name(self) -> str:
+        return self._agent.system
+
+    @property
+    def knows(self) -> words.Agent:
+        """All it knows now."""
+        return self._agent
+
+    async def run(self) -> None:
+        """Until cancelled. Then what is being done is cancelled, what records goes on, and it says goodbye."""
+        self._bus.on_link(self._linked)
+        self._directory.follow(self._replaced.set)
+        await self._directory.refresh()
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                await self._place()
+                self._group.create_task(self._publish())
+                self._group.create_task(self._follow())
+                if self._own_directory:
+                    self._group.create_task(self._directory.run())
+                async with (
+                    self._bus.respond(subjects.agent(self.name), self._order),
+                    self._bus.respond(subjects.commands_to("systems", self.name), self._command),
+                ):
+                    await self._live()
+        finally:
+            with suppress(LinkError):
+                await self._bus.publish(subjects.pulse(self.name), encode(self._presence(leaving=True)))
+
+    # What comes by the bus.
+
+    async def _order(self, message: Message) -> bytes:
+        try:
+            order = decode(message.data, Order)
+        except msgspec.DecodeError as error:
+            cause = Cause(code="not_understood", message=f"no order: {error}", source=f"systems.{self.name}")
+            return encode(Answer(id="", accepted=False, cause=cause))
+        cause = refusal(self._agent, order)
+        if cause and cause.code in ("unknown_partition", "not_mine"):
+            await self._directory.refresh()
+            await self._place()
+        answer = self.tell(words.Ordered(order=order))
+        if answer is None:
+            raise RuntimeError(f"order {order.id} was not answered")
+        if answer.cause:
+            _log.info("systems.%s: %s refused: %s", self.name, order.action.value, answer.cause)
+        return encode(answer)
+
+    async def _command(self, message: Message) -> bytes:
+        command = decode(message.data, Command)
+        try:
+            self._obey(command, subjects.command_user(message.subject))
+        except RequestError as error:
+            return encode(Reply(id=command.id, accepted=False, cause=error.cause))
+        return encode(Reply(id=command.id, accepted=True))
+
+    def _obey(self, command: Command, user: str) -> None:
+        """What a person, or the system's own programs, say of it."""
+        source = f"systems.{self.name}"
+        if command.deadline_ns <= self._clock.now_ns():
+            raise RequestError("the command came after its deadline", source=source, code="late")
+        partition = str(command.arguments.get("partition", ""))
+        text = str(command.arguments.get("message", "")) or f"{user} says so"
+        refused: list[NotAllowed] = []
+        desks = self._desks_of(partition)
+        for desk in desks:
+            try:
+                match command.action:
+                    case "error":
+                        desk.error(Cause(code="reported", message=text, source=source, evidence={"by": user}))
+                    case "resolved":
+                        desk.resolved()
+                    case _:
+                        desk.instructed(command.action, command.arguments)
+            except NotAllowed as error:
+                refused.append(error)
+        if refused and len(refused) == len(desks):
+            raise refused[0]
+
+    def _desks_of(self, partition: str) -> list[Desk]:
+        """The one of a partition; all of them where none is named."""
+        if self._agent.kind is SystemKind.DETECTOR or not partition:
+            return list(self._desks.values())
+        if partition not in self._desks:
+            raise NotFound(f"{self.name} knows no partition {partition!r}", source=f"systems.{self.name}")
+        return [self._desks[partition]]
+
+    # What the reducer says.
+
+    def tell(self, event: words.Event) -> Answer | None:
+        """Something happened; the answer where it was an order."""
+        self._agent, effects = step(self._agent, event, now_ns=self._clock.now_ns())
+        answer: Answer | None = None
+        for effect in effects:
+            match effect:
+                case words.Publish(at=at):
+                    self._unsaid[at] = None
+                    self._news.set()
+                case words.Begin(at=at):
+                    self._desk(at).begin(effect)
+                case words.Kill(at=at):
+                    self._desk(at).kill()
+                case words.Forget(at=at):
+                    self._unsaid[at] = None
+                    self._news.set()
+                    self._desk(at).close()
+                    del self._desks[at]
+                case words.Reply():
+                    answer = effect.answer
+        return answer
+
+    def _desk(self, at: str) -> Desk:
+        if at not in self._desks:
+            self._desks[at] = Desk(self, at, self._factory, self._clock, self._group)
+        return self._desks[at]
+
+    # Who is where.
+
+    async def _follow(self) -> None:
+        while True:
+            await self._replaced.wait()
+            self._replaced.clear()
+            await self._place()
+
+    async def _place(self) -> None:
+        """Have the contexts there should be; a new one begins as its system is found."""
+        whereabouts = self._directory.present
+        found: dict[str, Recovery] = {}
+        for at in contexts_for(self._agent, whereabouts):
+            if at not in self._agent.contexts and (recovery := await self._desk(at).recover()):
+                found[at] = recovery
+        if whereabouts == self._directory.present:
+            self.tell(words.Placed(whereabouts=whereabouts, found=found))
+            for at in self._agent.contexts:
+                self._desk(at).open()
+
+    # What goes out.
+
+    def _linked(self, up: bool) -> None:
+        if up:
+            self._unsaid |= dict.fromkeys(self._agent.contexts)
+            self._news.set()
+
+    async def _publish(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._unsaid:
+                at = next(iter(self._unsaid))
+                del self._unsaid[at]
+                try:
+                    await self._say(at)
+                except CountingRoomError as error:
+                    if not self._silent:
+                        _log.warning("systems.%s: its state is not taken by the bus: %s", self.name, error.cause)
+                    self._silent = True
+                    self._unsaid.setdefault(at)
+                    await self._clock.sleep(RETRY_S)
+                else:
+                    self._silent = False
+
+    async def _say(self, at: str) -> None:
+        key = subjects.system_key(self.name, at)
+        if at in self._agent.contexts:
+            await self._bus.put(subjects.STATE_BUCKET, key, encode(self._agent.contexts[at].state))
+        else:
+            await self._bus.delete(subjects.STATE_BUCKET, key)
+
+    async def _live(self) -> None:
+        while True:
+            with suppress(LinkError):  # whoever listens notices the silence
+                presence = msgspec.structs.replace(self._beat, sent_ns=self._clock.now_ns())
+                await self._bus.publish(subjects.pulse(self.name), encode(presence))
+            await self._clock.sleep(BEAT_S)
+
+    def _presence(self, *, leaving: bool = False) -> Presence:
+        return Presence(
+            role="agent",
+            instance=self.name,
+            boot=self._agent.boot,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            interval_s=BEAT_S,
+            sent_ns=self._clock.now_ns(),
+            leaving=leaving,
+            targets=(self.name,),
+        )

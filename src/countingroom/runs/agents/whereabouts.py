@@ -1,0 +1,66 @@
+"""Law: who is where is followed once for all agents of a process, and asked anew before anybody is refused for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from countingroom.bus.port import Bus, Current, Entry, Stale
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import CountingRoomError
+from countingroom.core.messages import decode
+from countingroom.core.systems import Whereabouts
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S = 0.25
+
+
+class Directory:
+    """Follows the key that says who is where. `present` is None while nobody has said it."""
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self._bus, self._clock = bus, clock
+        self._followers: list[Callable[[], None]] = []
+        self.present: Whereabouts | None = None
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Call back whenever it is otherwise."""
+        self._followers.append(changed)
+
+    async def refresh(self) -> None:
+        """Ask what stands there now; while the bus is away the last known stands."""
+        try:
+            entry = await self._bus.get(subjects.STATE_BUCKET, subjects.MAPPING_KEY)
+        except CountingRoomError:
+            return
+        self._learn(entry.data if entry else None)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                async with self._bus.watch(subjects.STATE_BUCKET, subjects.MAPPING_KEY) as entries:
+                    async for entry in entries:
+                        self._take(entry)
+            except CountingRoomError as error:
+                _log.debug("who is where is not followed: %s", error.cause)
+            await self._clock.sleep(_RETRY_S)
+
+    def _take(self, entry: Entry | Current | Stale) -> None:
+        if isinstance(entry, Entry):
+            self._learn(entry.data)
+
+    def _learn(self, data: bytes | None) -> None:
+        try:
+            present = decode(data, Whereabouts) if data is not None else None
+        except msgspec.DecodeError as error:
+            _log.warning("who is where is not understood: %s", error)
+            return
+        if present != self.present:
+            self.present = present
+            for follower in self._followers:
+                follower()
