@@ -9,14 +9,15 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from countingroom.bus import streams
+from countingroom.bus import recorder, streams
 from countingroom.bus.memory import MemoryBus
+from countingroom.bus.recorder import Recorder
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import DeviceState, Event, EventKind, Link, Readings, decode
 from countingroom.core.points import Point
 from countingroom.devices import host_publish
-from countingroom.devices.host_publish import FULL_S, ReadingsPump, Recorder
+from countingroom.devices.host_publish import FULL_S, ReadingsPump
 from countingroom.devices.port import Sample
 from countingroom.devices.table import Table
 from countingroom.testing.clock import FakeClock
@@ -125,7 +126,7 @@ async def test_a_full_message_comes_when_it_is_time(desk: Desk) -> None:
 async def test_events_of_a_bus_away_come_in_order_when_it_is_back_and_it_is_logged_once(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="countingroom.devices")
+    caplog.set_level(logging.INFO, logger="countingroom.bus")
     async with desk.running():
         desk.bus.cut()
         for number in range(50):
@@ -140,7 +141,7 @@ async def test_events_of_a_bus_away_come_in_order_when_it_is_back_and_it_is_logg
 async def test_more_events_than_there_is_room_for_lose_the_oldest_and_say_so(
     desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_publish, "EVENTS", 10)
+    monkeypatch.setattr(recorder, "EVENTS", 10)
     desk.recorder = Recorder(desk.bus, desk.clock, "devices.d")
     for number in range(15):
         desk.happen(number)

@@ -8,6 +8,7 @@ from collections.abc import Container, Sequence
 from uuid import uuid4
 
 from countingroom.bus.port import Bus
+from countingroom.bus.recorder import Recorder
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
@@ -17,7 +18,7 @@ from countingroom.devices.behaviour import Write
 from countingroom.devices.description import kind_of
 from countingroom.devices.host_commands import Commands
 from countingroom.devices.host_link import Line
-from countingroom.devices.host_publish import FLUSH_S, ReadingsPump, Recorder
+from countingroom.devices.host_publish import FLUSH_S, ReadingsPump
 from countingroom.devices.host_settings import apply_settings
 from countingroom.devices.legality import OF_THE_HOST
 from countingroom.devices.overrides import overridden, patient
