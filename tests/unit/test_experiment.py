@@ -192,7 +192,16 @@ def test_a_mistake_deep_in_a_channel_file_is_told_at_its_path_there(tmp_path: Pa
 
 def test_the_schema_describes_every_section_and_refuses_what_the_loader_refuses() -> None:
     made = schema()
-    assert set(made["properties"]) == {"experiment", "bus", "devices", "history", "console", "runs", "include"}
+    assert set(made["properties"]) == {
+        "experiment",
+        "bus",
+        "devices",
+        "history",
+        "storage",
+        "console",
+        "runs",
+        "include",
+    }
     assert all(part.get("description") for part in made["properties"].values())
     assert made["additionalProperties"] is False
     assert made["$defs"]["MqttSensorsSection"]["properties"]["poll"]["exclusiveMinimum"] == 0

@@ -12,6 +12,7 @@ from countingroom.core.mistakes import did_you_mean
 from countingroom.devices.description import DevicesSection
 from countingroom.history.description import HistorySection
 from countingroom.runs.description import RunsSection
+from countingroom.storage.description import StorageSection
 
 
 class About(Section):
@@ -34,6 +35,8 @@ class Experiment(Section):
     """Device name -> its driver and settings."""
     history: HistorySection = HistorySection()
     """Where time series are kept, and how long."""
+    storage: StorageSection = StorageSection()
+    """Where configurations, the run book and accounts are kept; beside the other data where left out."""
     console: ConsoleSection = ConsoleSection()
     """The API and the pages."""
     runs: RunsSection = RunsSection()
