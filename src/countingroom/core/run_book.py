@@ -77,3 +77,44 @@ class Run(Struct, frozen=True, kw_only=True):
     """Of all systems at the end: `QA.events`."""
     sequence: str = ""
     """The sequence of runs it is part of; empty: none."""
+
+
+class RunFilter(Struct, frozen=True, kw_only=True):
+    """Which runs are asked for, newest first. Everything given must hold."""
+
+    partition: str = ""
+    from_ns: int | None = None
+    """Asked for at this time or later."""
+    to_ns: int | None = None
+    """Asked for before this time."""
+    text: str = ""
+    """Occurs in the tag, who requested it, a member, a note or the sequence; case does not matter."""
+    quality: str | None = None
+    """None: any; empty: not judged."""
+    open: bool | None = None
+    sequence: str = ""
+    before: int | None = None
+    """Numbers lower than this: the next page begins at the last number of this one."""
+    limit: int = 100
+
+
+class RunSequence(Struct, frozen=True, kw_only=True):
+    """Runs one after the other, unattended: one parameter of one system takes each of the values in turn."""
+
+    name: str
+    partition: str
+    requested_by: str
+    created_ns: int
+    system: str
+    parameter: str
+    values: tuple[Scalar, ...]
+    limit: RunLimit
+    """Of each run."""
+    tag: str = ""
+    """What the scan starts from."""
+    runs: tuple[int, ...] = ()
+    """Number of the run of each value taken so far; the next value is `values[len(runs)]`."""
+    end: str = ""
+    """`finished`, `stopped`, `failed`; empty: it goes on."""
+    ended_ns: int | None = None
+    cause: Cause | None = None

@@ -1,0 +1,57 @@
+"""Law: what was asked for is written down with its outcome; no entry is ever changed or removed, by database rule."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from sqlalchemy import Connection, insert, select
+
+from countingroom.core.accounts import AuditEntry
+from countingroom.storage import rows
+from countingroom.storage.engine import Store
+from countingroom.storage.people_tables import audit
+
+
+class AuditFilter(Struct, frozen=True, kw_only=True):
+    """Which entries are asked for, newest first. Everything given must hold."""
+
+    who: str = ""
+    what: str = ""
+    target: str = ""
+    outcome: str = ""
+    from_ns: int | None = None
+    to_ns: int | None = None
+    before: int | None = None
+    """Sequences lower than this: the next page begins at the last of this one."""
+    limit: int = 100
+
+
+class Audit:
+    """Who did what."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def append(self, *entries: AuditEntry) -> None:
+        """Write them down, all or none."""
+        kept = [rows.columns(one, "sequence") for one in entries]
+
+        def work(connection: Connection) -> None:
+            if kept:
+                connection.execute(insert(audit), kept)
+
+        await self._store.write(work)
+
+    async def find(self, wanted: AuditFilter = AuditFilter()) -> tuple[AuditEntry, ...]:  # noqa: B008 - it is frozen
+        """The entries that were asked for, newest first."""
+        query = select(audit)
+        for key in ("who", "what", "target", "outcome"):
+            if value := getattr(wanted, key):
+                query = query.where(audit.c[key] == value)
+        if wanted.from_ns is not None:
+            query = query.where(audit.c.time_ns >= wanted.from_ns)
+        if wanted.to_ns is not None:
+            query = query.where(audit.c.time_ns < wanted.to_ns)
+        if wanted.before is not None:
+            query = query.where(audit.c.sequence < wanted.before)
+        query = query.order_by(audit.c.sequence.desc()).limit(max(0, wanted.limit))
+        return await self._store.read(lambda connection: rows.every(connection, query, AuditEntry))

@@ -1,0 +1,57 @@
+"""Law: what people wrote is looked at before it is kept: names are names, values come back as they were."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import cast
+
+from countingroom.core.configurations import Parameters
+from countingroom.core.errors import Cause, OutOfRange
+from countingroom.core.subjects import is_token
+from countingroom.core.values import Scalar
+
+_INT = 1 << 63
+
+
+def name(text: str, what: str) -> str:
+    """The text itself, which can stand in a URL and on the bus; OutOfRange else."""
+    if not is_token(text):
+        raise OutOfRange(
+            f"{text!r} cannot be the name of a {what}",
+            source="storage",
+            suggestion="use letters, digits, _ and - only",
+        )
+    return text
+
+
+def parameters(values: Mapping[str, object], *, source: str) -> Parameters:
+    """The same; OutOfRange with a cause for each that could not be read back as it is."""
+    causes = [
+        Cause(code="out_of_range", message=f"{key}: {why}", source=source)
+        for key, value in values.items()
+        if (why := _why_not(key, value))
+    ]
+    if causes:
+        raise OutOfRange("parameters cannot be kept", source=source, causes=causes)
+    return cast(dict[str, Scalar], dict(values))
+
+
+def _why_not(key: str, value: object) -> str:
+    if not key or not _is_text(key):
+        return "the name of a parameter is a text and not empty"
+    match value:
+        case None | bool():
+            return ""
+        case int():
+            return "" if -_INT <= value < _INT else "an integer has 64 bits at most"
+        case float():
+            return "" if math.isfinite(value) else f"{value} is no number"
+        case str():
+            return "" if _is_text(value) else "the text has characters that are none"
+        case _:
+            return f"a value is a number, a text, true, false or null, not {type(value).__name__}"
+
+
+def _is_text(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)

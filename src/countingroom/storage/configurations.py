@@ -1,0 +1,295 @@
+"""Law: what a system is configured with has a history; the newest revision counts, the others stay readable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select
+
+from countingroom.core.clock import Clock
+from countingroom.core.configurations import ConfigurationRevision, SchemaRevision
+from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
+from countingroom.core.values import Scalar
+from countingroom.storage import checked, rows
+from countingroom.storage.engine import Store
+from countingroom.storage.schemas import check_schema, misfits
+from countingroom.storage.tables import (
+    configuration,
+    configuration_revision,
+    partition_wanted,
+    schema_revision,
+    tag_member,
+)
+from countingroom.storage.tags import delete_tag
+
+_CURRENT = configuration_revision.join(
+    configuration,
+    and_(
+        configuration.c.system == configuration_revision.c.system,
+        configuration.c.tag == configuration_revision.c.tag,
+        configuration.c.revision == configuration_revision.c.revision,
+    ),
+)
+
+
+class Configurations:
+    """Parameters per system and tag."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def save(
+        self,
+        system: str,
+        tag: str,
+        parameters: Mapping[str, Scalar],
+        by: str,
+        comment: str = "",
+        *,
+        expected: int | None = None,
+    ) -> ConfigurationRevision:
+        """A new revision; the present one where nothing differs.
+
+        `expected` is the revision that was looked at (0: none): Conflict when it is no longer the present one.
+        """
+        now_ns = self._clock.now_ns()
+        return await self._store.write(
+            lambda connection: save_configuration(
+                connection, system, tag, parameters, by=by, comment=comment, now_ns=now_ns, expected=expected
+            )
+        )
+
+    async def get(self, system: str, tag: str, revision: int | None = None) -> ConfigurationRevision:
+        """The present revision, or one of old, which may say that it was deleted. NotFound."""
+        return await self._store.read(lambda connection: get_configuration(connection, system, tag, revision))
+
+    async def list(self, system: str = "") -> tuple[ConfigurationRevision, ...]:
+        """Present configurations, of one system or of all."""
+        chosen = configuration.c.system == system if system else None
+        return await self._store.read(lambda connection: current_configurations(connection, chosen))
+
+    async def history(self, system: str, tag: str = "", *, limit: int = 100) -> tuple[ConfigurationRevision, ...]:
+        """Every change of a system's configurations, newest first."""
+        table = configuration_revision
+        query = select(table).where(table.c.system == system)
+        if tag:
+            query = query.where(table.c.tag == tag)
+        query = query.order_by(table.c.saved_ns.desc(), table.c.revision.desc()).limit(limit)
+        return await self._store.read(lambda connection: _revisions(connection, query))
+
+    async def delete(
+        self, system: str, tag: str, by: str, comment: str = "", *, with_tags: bool = False
+    ) -> tuple[str, ...]:
+        """Take it away, and with `with_tags` the global tags that hold it; the names of those.
+
+        Conflict while a tag holds it and `with_tags` is not given, or while a partition has it selected.
+        """
+        now_ns = self._clock.now_ns()
+        return await self._store.write(
+            lambda connection: delete_configuration(
+                connection, system, tag, by=by, comment=comment, now_ns=now_ns, with_tags=with_tags
+            )
+        )
+
+    async def schema(self, system: str) -> SchemaRevision | None:
+        """The JSON Schema that configurations of the system fit; None where there never was one."""
+        return await self._store.read(lambda connection: present_schema(connection, system))
+
+    async def save_schema(
+        self, system: str, schema: Mapping[str, Any] | None, by: str, comment: str = ""
+    ) -> SchemaRevision:
+        """Hold the system's configurations to a JSON Schema (None: to none). Conflict where a present one misfits."""
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> SchemaRevision:
+            saved = save_schema(connection, system, schema, by=by, comment=comment, now_ns=now_ns)
+            hold_to_schema(connection, system)
+            return saved
+
+        return await self._store.write(work)
+
+
+def current_configurations(
+    connection: Connection, chosen: ColumnElement[bool] | None = None
+) -> tuple[ConfigurationRevision, ...]:
+    """Present configurations, ordered by system and tag."""
+    query = select(configuration_revision).select_from(_CURRENT)
+    if chosen is not None:
+        query = query.where(chosen)
+    return _revisions(connection, query.order_by(configuration.c.system, configuration.c.tag))
+
+
+def get_configuration(
+    connection: Connection, system: str, tag: str, revision: int | None = None
+) -> ConfigurationRevision:
+    """One revision; the present one where None is given."""
+    if revision is None:
+        found = current_configurations(connection, and_(configuration.c.system == system, configuration.c.tag == tag))
+    else:
+        table = configuration_revision
+        query = select(table).where(table.c.system == system, table.c.tag == tag, table.c.revision == revision)
+        found = _revisions(connection, query)
+    if not found:
+        which = f"{system} has no configuration {tag}" + (f" of revision {revision}" if revision else "")
+        raise NotFound(which, source=f"configurations.{system}", suggestion=f"look at the configurations of {system}")
+    return found[0]
+
+
+def save_configuration(
+    connection: Connection,
+    system: str,
+    tag: str,
+    parameters: Mapping[str, Scalar],
+    *,
+    by: str,
+    comment: str,
+    now_ns: int,
+    expected: int | None = None,
+    hold: bool = True,
+) -> ConfigurationRevision:
+    """Within a transaction. `hold` False leaves the check against the schema to whoever calls."""
+    source = f"configurations.{checked.name(system, 'system')}"
+    values = checked.parameters(parameters, source=source)
+    key = and_(configuration.c.system == system, configuration.c.tag == checked.name(tag, "configuration"))
+    present = next(iter(current_configurations(connection, key)), None)
+    expect_revision(f"the configuration {tag} of {system}", present.revision if present else 0, expected, source)
+    if hold:
+        _fit(connection, system, tag, values)
+    if present and msgspec.json.encode(present.parameters, order="sorted") == msgspec.json.encode(
+        values, order="sorted"
+    ):
+        return present
+    saved = ConfigurationRevision(
+        system=system,
+        tag=tag,
+        revision=_last(connection, system, tag) + 1,
+        parameters=values,
+        saved_by=by,
+        saved_ns=now_ns,
+        comment=comment,
+    )
+    connection.execute(insert(configuration_revision).values(**rows.columns(saved)))
+    if present:
+        connection.execute(configuration.update().where(key).values(revision=saved.revision))
+    else:
+        connection.execute(insert(configuration).values(system=system, tag=tag, revision=saved.revision))
+    return saved
+
+
+def delete_configuration(
+    connection: Connection, system: str, tag: str, *, by: str, comment: str, now_ns: int, with_tags: bool
+) -> tuple[str, ...]:
+    """Within a transaction: names of the tags that went with it."""
+    present = get_configuration(connection, system, tag)
+    holders = connection.scalars(
+        select(tag_member.c.name).where(tag_member.c.system == system, tag_member.c.configuration == tag)
+    ).all()
+    wanted = partition_wanted
+    selected = connection.scalars(
+        select(wanted.c.partition).where(wanted.c.system == system, wanted.c.configuration == tag)
+    ).all()
+    causes = [
+        Cause(code="in_use", message=f"the tag {name} holds it", source=f"tags.{name}")
+        for name in ([] if with_tags else sorted(holders))
+    ] + [
+        Cause(code="in_use", message=f"the partition {name} has it selected", source=f"partitions.{name}")
+        for name in sorted(selected)
+    ]
+    if causes:
+        raise Conflict(
+            f"the configuration {tag} of {system} is in use",
+            code="in_use",
+            source=f"configurations.{system}",
+            causes=causes,
+            suggestion="select another in these partitions" if selected else "delete it together with its tags",
+        )
+    for name in sorted(holders):
+        delete_tag(connection, name, by=by, comment=f"{tag} of {system} was deleted", now_ns=now_ns)
+    gone = msgspec.structs.replace(
+        present, revision=present.revision + 1, saved_by=by, saved_ns=now_ns, comment=comment, deleted=True
+    )
+    connection.execute(insert(configuration_revision).values(**rows.columns(gone)))
+    connection.execute(delete(configuration).where(configuration.c.system == system, configuration.c.tag == tag))
+    return tuple(sorted(holders))
+
+
+def present_schema(connection: Connection, system: str) -> SchemaRevision | None:
+    """The newest schema revision of a system."""
+    table = schema_revision
+    query = select(table).where(table.c.system == system).order_by(table.c.revision.desc()).limit(1)
+    return rows.first(connection, query, SchemaRevision)
+
+
+def save_schema(
+    connection: Connection, system: str, schema: Mapping[str, Any] | None, *, by: str, comment: str, now_ns: int
+) -> SchemaRevision:
+    """Within a transaction; configurations are not looked at."""
+    if schema is not None:
+        check_schema(schema, system=checked.name(system, "system"))
+    present = present_schema(connection, system)
+    if present and present.schema == schema:
+        return present
+    saved = SchemaRevision(
+        system=system,
+        revision=present.revision + 1 if present else 1,
+        schema=dict(schema) if schema is not None else None,
+        saved_by=by,
+        saved_ns=now_ns,
+        comment=comment,
+    )
+    connection.execute(insert(schema_revision).values(**rows.columns(saved)))
+    return saved
+
+
+def hold_to_schema(connection: Connection, system: str) -> None:
+    """Conflict, with every misfit, where a present configuration does not fit the present schema."""
+    schema = present_schema(connection, system)
+    if schema is None or schema.schema is None:
+        return
+    causes: list[Cause] = []
+    for one in current_configurations(connection, configuration.c.system == system):
+        causes += misfits(one.parameters, schema.schema, source=f"configurations.{system}.{one.tag}")
+    if causes:
+        raise Conflict(
+            f"configurations of {system} do not fit its schema",
+            source=f"configurations.{system}",
+            causes=causes,
+            suggestion="change them first, or import them together with the schema",
+        )
+
+
+def expect_revision(what: str, present: int, expected: int | None, source: str) -> None:
+    """Conflict when somebody changed it in between."""
+    if expected is not None and expected != present:
+        raise Conflict(
+            f"{what} is at revision {present}, not at {expected} any more"
+            if present
+            else f"{what} is not there any more",
+            source=source,
+            evidence={"present": present, "expected": expected},
+            suggestion="look at what changed, then save again",
+        )
+
+
+def _fit(connection: Connection, system: str, tag: str, values: Mapping[str, Scalar]) -> None:
+    schema = present_schema(connection, system)
+    causes = misfits(values, schema.schema, source=f"configurations.{system}.{tag}") if schema and schema.schema else ()
+    if causes:
+        raise OutOfRange(
+            f"{len(causes)} parameter{'s' if len(causes) > 1 else ''} of {tag} of {system} misfit its schema",
+            source=f"configurations.{system}",
+            causes=causes,
+            suggestion="correct them, or change the schema first",
+        )
+
+
+def _last(connection: Connection, system: str, tag: str) -> int:
+    table = configuration_revision
+    query = select(func.max(table.c.revision)).where(table.c.system == system, table.c.tag == tag)
+    return connection.scalar(query) or 0
+
+
+def _revisions(connection: Connection, query: Any) -> tuple[ConfigurationRevision, ...]:
+    return rows.every(connection, query, ConfigurationRevision)

@@ -1,0 +1,59 @@
+"""Law: one door to the database: open it, and each repository answers; what it acknowledged is synced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from countingroom.core.clock import Clock, SystemClock
+from countingroom.storage.audit import Audit
+from countingroom.storage.backup import backup
+from countingroom.storage.configurations import Configurations
+from countingroom.storage.engine import Store
+from countingroom.storage.mapping import Mapping
+from countingroom.storage.migrating import migrate
+from countingroom.storage.partitions import Partitions
+from countingroom.storage.runs import Runs
+from countingroom.storage.sequences import Sequences
+from countingroom.storage.sessions import Sessions
+from countingroom.storage.tags import Tags
+from countingroom.storage.users import Users
+
+
+class Database:
+    """The SQL database: `sqlite:////path/of/file`, `postgresql://user@host/name`; `sqlite://` forgets at its close.
+
+    Any method raises LinkError when the database does not answer; what was asked for is then done or not, never half.
+    """
+
+    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+        clock = clock or SystemClock()
+        self._store = store = Store(url)
+        self.configurations = Configurations(store, clock)
+        self.tags = Tags(store, clock)
+        self.mapping = Mapping(store, clock)
+        self.partitions = Partitions(store, clock)
+        self.runs = Runs(store, clock)
+        self.sequences = Sequences(store, clock)
+        self.users = Users(store, clock)
+        self.sessions = Sessions(store, clock)
+        self.audit = Audit(store)
+
+    async def open(self) -> None:
+        """Reach it and bring it to our schema. ConfigurationError when it is of a newer version."""
+        if self._store.is_sqlite and self._store.url.database:
+            Path(self._store.url.database).parent.mkdir(parents=True, exist_ok=True)
+
+        def prepare(connection: Connection) -> None:
+            migrate(connection)
+
+        await self._store.write(prepare)
+
+    async def close(self) -> None:
+        """After what was begun is over."""
+        await self._store.close()
+
+    async def backup(self, path: Path) -> None:
+        """A whole copy as of now, while others go on; for PostgreSQL use its own tools (RequestError)."""
+        await self._store.outside(lambda engine: backup(engine, path))

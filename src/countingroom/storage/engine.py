@@ -1,0 +1,170 @@
+"""Law: writing is one transaction after the other, in one thread, over when it is synced; reading never waits for it.
+
+SQLite: WAL, `synchronous=FULL`, `BEGIN IMMEDIATE`, so several processes may have the file open. PostgreSQL: an advisory
+lock held by each writing transaction, and `synchronous_commit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, exc, make_url, text
+
+from countingroom.core.errors import ConfigurationError, Conflict, CountingRoomError, LinkError, OutOfRange
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+WAITING = 1000
+"""So many requests may wait for the database; more are refused."""
+DEADLINE_S = 30.0
+_BUSY_MS = 10_000
+_LOCK = 0x636F756E74  # one number for all our writers, unlikely to be another program's
+
+
+class Store:
+    """Transactions on one database."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _parsed(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.in_memory = self.is_sqlite and not self.url.database
+        self._engine = _engine(self.url, in_memory=self.in_memory)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="storage-write")
+        self._reader = self._writer if self.in_memory else ThreadPoolExecutor(2, thread_name_prefix="storage-read")
+        self._waiting = 0
+
+    async def write(self, work: Work[T]) -> T:
+        """What `work` returns, after its transaction is committed and synced; nothing is changed when it raises."""
+        return await self._run(self._writer, lambda: self._transaction(work, writes=True))
+
+    async def read(self, work: Work[T]) -> T:
+        """What `work` returns from one snapshot of the database."""
+        return await self._run(self._reader, lambda: self._transaction(work, writes=False))
+
+    async def outside(self, work: Callable[[Engine], T]) -> T:
+        """Something that is no transaction: preparing, copying. In the writer's turn."""
+        return await self._run(self._writer, lambda: _told(lambda: work(self._engine)), deadline_s=None)
+
+    async def close(self) -> None:
+        """After what was begun is over."""
+        await asyncio.to_thread(self._writer.shutdown)
+        await asyncio.to_thread(self._reader.shutdown)
+        self._engine.dispose()
+
+    def _transaction(self, work: Work[T], *, writes: bool) -> T:
+        def do() -> T:
+            options = {"writes": writes} if self.is_sqlite or writes else {"isolation_level": "REPEATABLE READ"}
+            with self._engine.connect().execution_options(**options) as connection, connection.begin():
+                if writes and not self.is_sqlite:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                return work(connection)
+
+        return _told(do)
+
+    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T], deadline_s: float | None = DEADLINE_S) -> T:
+        if self._waiting >= WAITING:
+            raise LinkError(
+                f"{WAITING} requests wait for the database already",
+                code="busy",
+                source="storage",
+                suggestion="try again",
+            )
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await asyncio.get_running_loop().run_in_executor(pool, work)
+        except TimeoutError as error:
+            raise LinkError(
+                f"the database did not answer within {deadline_s:g} s; whether it was done is not known",
+                code="no_answer",
+                source="storage",
+                suggestion="look whether it was done, then try again",
+            ) from error
+        finally:
+            self._waiting -= 1
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError as error:
+        raise ConfigurationError(
+            "the address of the database cannot be read",
+            source="storage",
+            suggestion="write sqlite:////path/of/file or postgresql://user@host/database",
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return parsed.set(drivername="sqlite+pysqlite")
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    raise ConfigurationError(f"{backend} is not a database we know: sqlite or postgresql", source="storage")
+
+
+def _engine(url: URL, *, in_memory: bool) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(
+            url,
+            pool_size=3,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 10, "options": "-c synchronous_commit=on"},
+        )
+    more: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"pool_size": 4}
+    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000}, **more)
+
+    def connected(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # we begin transactions, not the driver
+        for pragma in (f"busy_timeout={_BUSY_MS}", "foreign_keys=ON", "synchronous=FULL", "trusted_schema=OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own knows ASCII only
+        _into_wal(connection)
+
+    def began(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", began)
+    return engine
+
+
+def _lower(text: object) -> object:
+    return text.lower() if isinstance(text, str) else text
+
+
+def _into_wal(connection: Any) -> None:
+    """Changing the mode needs the file alone and does not wait by itself."""
+    until = time.monotonic() + _BUSY_MS / 1000
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except Exception as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
+def _told(work: Callable[[], T]) -> T:
+    """Run it; what the database raises becomes an error of ours."""
+    try:
+        return work()
+    except CountingRoomError:
+        raise
+    except exc.IntegrityError as error:
+        raise Conflict(f"the database refuses it: {error.orig}", source="storage") from error
+    except exc.DataError as error:
+        raise OutOfRange(f"the database cannot keep it: {error.orig}", source="storage") from error
+    except exc.DBAPIError as error:
+        raise LinkError(
+            f"the database failed: {error.orig}",
+            code="storage_failed",
+            source="storage",
+            suggestion="look whether the database runs, its disk has room and its file may be written",
+        ) from error
+    except exc.TimeoutError as error:
+        raise LinkError("no connection to the database is free", code="busy", source="storage") from error

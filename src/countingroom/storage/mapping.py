@@ -1,0 +1,159 @@
+"""Law: every detector is in exactly one place; moves are done all together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Pairs
+
+from sqlalchemy import Connection, delete, insert, or_, update
+
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, Conflict, NotFound
+from countingroom.core.layout import UNMAPPED, Detector, LayoutChange
+from countingroom.storage import checked, layout
+from countingroom.storage.configurations import delete_configuration
+from countingroom.storage.engine import Store
+from countingroom.storage.tables import configuration, detector, layout_change, partition_excluded, partition_wanted
+
+
+class Mapping:
+    """Who is where."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def all(self) -> dict[str, str]:
+        """Detector -> its partition, or empty where it is unmapped."""
+        return {name: one.partition for name, one in (await self.detectors()).items()}
+
+    async def detectors(self) -> dict[str, Detector]:
+        """Every detector that is known, by name."""
+        return await self._store.read(layout.detectors)
+
+    async def create(self, name: str, by: str, *, type: str = "", partition: str = UNMAPPED) -> Detector:
+        """A new detector, unmapped unless said otherwise. Conflict where the name is taken."""
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> Detector:
+            checked.name(name, "detector")
+            if name in layout.detectors(connection):
+                raise Conflict(f"there is a detector {name} already", source="mapping", suggestion="take another name")
+            if partition:
+                layout.partitions(connection, [partition])
+            made = Detector(name=name, partition=partition, type=type, created_by=by, created_ns=now_ns)
+            row = {"name": name, "type": type, "created_by": by, "created_ns": now_ns, "partition": partition or None}
+            connection.execute(insert(detector).values(**row))
+            layout.record(
+                connection,
+                "create_detector",
+                by=by,
+                now_ns=now_ns,
+                partition=partition,
+                system=name,
+                detail={"type": type},
+            )
+            return made
+
+        return await self._store.write(work)
+
+    async def delete(self, name: str, by: str) -> tuple[str, ...]:
+        """Forget a detector, its configurations and the tags that hold them; the names of those tags.
+
+        NotFound; Conflict while it is in a partition.
+        """
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> tuple[str, ...]:
+            at = _known(connection, [name])[name].partition
+            if at:
+                raise Conflict(
+                    f"{name} is in {at}", source=f"mapping.{name}", suggestion=f"move it out of {at}, then delete it"
+                )
+            query = configuration.select().where(configuration.c.system == name)
+            gone: set[str] = set()
+            for row in connection.execute(query).mappings().all():
+                gone |= {
+                    *delete_configuration(
+                        connection,
+                        name,
+                        row["tag"],
+                        by=by,
+                        comment=f"{name} was deleted",
+                        now_ns=now_ns,
+                        with_tags=True,
+                    )
+                }
+            connection.execute(delete(detector).where(detector.c.name == name))
+            layout.record(connection, "delete_detector", by=by, now_ns=now_ns, system=name)
+            return tuple(sorted(gone))
+
+        return await self._store.write(work)
+
+    async def move(self, moves: Pairs[str, str], by: str, *, expected: Pairs[str, str] | None = None) -> dict[str, str]:
+        """Move detectors (name -> partition, or empty); where each of those that moved was before.
+
+        What was chosen for them in the partition they leave is forgotten there. NotFound for a detector or partition
+        that is not there; Conflict where one is no longer at its `expected` place. All of them move, or none.
+        """
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> dict[str, str]:
+            known = _known(connection, moves)
+            layout.partitions(connection, sorted({to for to in moves.values() if to}))
+            if astray := [name for name, at in (expected or {}).items() if _place(known, connection, name) != at]:
+                causes = [
+                    Cause(
+                        code="conflict",
+                        message=f"{name} is {_spoken(_place(known, connection, name))}",
+                        source=f"mapping.{name}",
+                    )
+                    for name in astray
+                ]
+                raise Conflict(
+                    f"{', '.join(astray)}: moved in between",
+                    source="mapping",
+                    causes=causes,
+                    suggestion="look where they are, then move them again",
+                )
+            before = {name: known[name].partition for name, to in moves.items() if known[name].partition != to}
+            for name, was in before.items():
+                _leave(connection, name, was)
+                connection.execute(
+                    update(detector).where(detector.c.name == name).values(partition=moves[name] or None)
+                )
+                layout.record(
+                    connection, "move", by=by, now_ns=now_ns, partition=moves[name], system=name, detail={"from": was}
+                )
+            return before
+
+        return await self._store.write(work)
+
+    async def history(self, detector: str = "", *, limit: int = 100) -> tuple[LayoutChange, ...]:
+        """What became of a detector, or of all, newest first."""
+        mine = layout_change.c.system == detector
+        theirs = or_(*(layout_change.c.what == what for what in ("create_detector", "delete_detector", "move")))
+        return await self._store.read(
+            lambda connection: layout.changes(connection, mine if detector else theirs, limit)
+        )
+
+
+def _known(connection: Connection, names: Pairs[str, str] | list[str]) -> dict[str, Detector]:
+    there = layout.detectors(connection)
+    if missing := [name for name in names if name not in there]:
+        raise NotFound(
+            f"there is no detector {', '.join(missing)}", source="mapping", suggestion="look at the list of detectors"
+        )
+    return {name: there[name] for name in names}
+
+
+def _place(known: Pairs[str, Detector], connection: Connection, name: str) -> str | None:
+    one = known.get(name) or layout.detectors(connection).get(name)
+    return one.partition if one else None
+
+
+def _spoken(place: str | None) -> str:
+    return "not there" if place is None else f"in {place}" if place else "unmapped"
+
+
+def _leave(connection: Connection, name: str, partition: str) -> None:
+    for table in (partition_wanted, partition_excluded):
+        connection.execute(delete(table).where(table.c.partition == partition, table.c.system == name))

@@ -1,0 +1,1 @@
+"""Law: one file a step, in order of its number."""

@@ -1,0 +1,182 @@
+"""Law: what people decided of a partition outlives every process: its template, members left out, what is selected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, and_, delete, insert, select, update
+
+from countingroom.core.clock import Clock
+from countingroom.core.configurations import ConfigurationRevision
+from countingroom.core.errors import Conflict, NotFound
+from countingroom.core.layout import LayoutChange, PartitionRecord, Wanted
+from countingroom.storage import checked, layout, rows
+from countingroom.storage.engine import Store
+from countingroom.storage.run_tables import run
+from countingroom.storage.tables import (
+    configuration,
+    configuration_revision,
+    detector,
+    layout_change,
+    partition,
+    partition_excluded,
+    partition_wanted,
+)
+from countingroom.storage.tags import missing_configurations
+
+CUSTOM = "custom"
+"""The tag of a partition whose systems were chosen one by one."""
+
+
+class Partitions:
+    """Partitions as they are kept."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def list(self) -> tuple[PartitionRecord, ...]:
+        """All of them, by name."""
+        return await self._store.read(layout.partitions)
+
+    async def get(self, name: str) -> PartitionRecord:
+        """One of them. NotFound."""
+        return await self._store.read(lambda connection: layout.partitions(connection, [name])[0])
+
+    async def create(self, name: str, template: str, title: str, by: str) -> PartitionRecord:
+        """A new one, without detectors. Conflict where the name is taken."""
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> PartitionRecord:
+            checked.name(name, "partition")
+            if any(one.name == name for one in layout.partitions(connection)):
+                raise Conflict(
+                    f"there is a partition {name} already", source="partitions", suggestion="take another name"
+                )
+            made = PartitionRecord(name=name, title=title, template=template, created_by=by, created_ns=now_ns)
+            connection.execute(insert(partition).values(**rows.columns(made, "detectors", "excluded")))
+            detail = {"template": template, "title": title}
+            layout.record(connection, "create_partition", by=by, now_ns=now_ns, partition=name, detail=detail)
+            return made
+
+        return await self._store.write(work)
+
+    async def delete(self, name: str, by: str, *, force: bool = False) -> tuple[str, ...]:
+        """Take it away; `force` unmaps its detectors first, whose names are returned. Its runs stay in the run book.
+
+        NotFound; Conflict while a run of it is open, or while it has detectors and `force` is not given.
+        """
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> tuple[str, ...]:
+            inside = layout.partitions(connection, [name])[0].detectors
+            number = connection.scalar(select(run.c.number).where(run.c.partition == name, run.c.end.is_(None)))
+            if number:
+                raise Conflict(
+                    f"run {number} of {name} is open", source=f"partitions.{name}", suggestion="stop the run first"
+                )
+            if inside and not force:
+                raise Conflict(
+                    f"{name} has {len(inside)} detector{'s' if len(inside) > 1 else ''}: {', '.join(inside)}",
+                    source=f"partitions.{name}",
+                    suggestion="move them out of it first, or delete it with force",
+                )
+            for one in inside:
+                detail = {"from": name}
+                layout.record(connection, "move", by=by, now_ns=now_ns, system=one, detail=detail)
+            connection.execute(update(detector).where(detector.c.partition == name).values(partition=None))
+            connection.execute(delete(partition).where(partition.c.name == name))
+            layout.record(connection, "delete_partition", by=by, now_ns=now_ns, partition=name)
+            return inside
+
+        return await self._store.write(work)
+
+    async def wanted(self, name: str) -> Wanted:
+        """What is selected for its systems, with the parameters as they are now. NotFound."""
+        return await self._store.read(lambda connection: _wanted(connection, name))
+
+    async def select(self, name: str, tag: str, systems: Mapping[str, str], by: str) -> Wanted:
+        """Want these configurations (system -> tag of its configuration) from now on, and no others.
+
+        `tag` is the global tag they are of, `custom` where they were chosen one by one. NotFound for what is not
+        there.
+        """
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> Wanted:
+            layout.partitions(connection, [name])
+            if causes := missing_configurations(connection, systems):
+                raise NotFound(
+                    f"{name} cannot have configurations that are not there",
+                    source=f"partitions.{name}",
+                    causes=causes,
+                    suggestion="save them, or choose others",
+                )
+            connection.execute(update(partition).where(partition.c.name == name).values(tag=tag))
+            connection.execute(delete(partition_wanted).where(partition_wanted.c.partition == name))
+            if systems:
+                connection.execute(
+                    insert(partition_wanted),
+                    [{"partition": name, "system": one, "configuration": chosen} for one, chosen in systems.items()],
+                )
+            detail = {"tag": tag, **{f"system.{one}": chosen for one, chosen in systems.items()}}
+            layout.record(connection, "select", by=by, now_ns=now_ns, partition=name, detail=detail)
+            return _wanted(connection, name)
+
+        return await self._store.write(work)
+
+    async def include(self, name: str, system: str, included: bool, by: str) -> PartitionRecord:
+        """Take a system in, or leave it out. NotFound."""
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> PartitionRecord:
+            present = layout.partitions(connection, [name])[0]
+            if included == (system not in present.excluded):
+                return present
+            table = partition_excluded
+            if included:
+                connection.execute(delete(table).where(table.c.partition == name, table.c.system == system))
+            else:
+                connection.execute(insert(table).values(partition=name, system=checked.name(system, "system")))
+            what = "include" if included else "exclude"
+            layout.record(connection, what, by=by, now_ns=now_ns, partition=name, system=system)
+            return layout.partitions(connection, [name])[0]
+
+        return await self._store.write(work)
+
+    async def lock(self, name: str, locked: bool, by: str) -> PartitionRecord:
+        """Take no commands, or again. NotFound."""
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> PartitionRecord:
+            present = layout.partitions(connection, [name])[0]
+            if present.locked == locked:
+                return present
+            connection.execute(update(partition).where(partition.c.name == name).values(locked=locked))
+            layout.record(connection, "lock" if locked else "unlock", by=by, now_ns=now_ns, partition=name)
+            return layout.partitions(connection, [name])[0]
+
+        return await self._store.write(work)
+
+    async def history(self, name: str = "", *, limit: int = 100) -> tuple[LayoutChange, ...]:
+        """What became of a partition, or of all partitions and detectors, newest first."""
+        where = layout_change.c.partition == name if name else None
+        return await self._store.read(lambda connection: layout.changes(connection, where, limit))
+
+
+def _wanted(connection: Connection, name: str) -> Wanted:
+    tag = layout.partitions(connection, [name])[0].tag
+    revision = configuration_revision
+    query = (
+        select(revision)
+        .join(configuration, and_(*(configuration.c[key] == revision.c[key] for key in ("system", "tag", "revision"))))
+        .join(
+            partition_wanted,
+            and_(
+                partition_wanted.c.system == configuration.c.system,
+                partition_wanted.c.configuration == configuration.c.tag,
+            ),
+        )
+        .where(partition_wanted.c.partition == name)
+        .order_by(revision.c.system)
+    )
+    return Wanted(tag=tag, systems={one.system: one for one in rows.every(connection, query, ConfigurationRevision)})

@@ -1,0 +1,209 @@
+"""Law: a run's number is given out once, in the transaction that records it; its end is written once.
+
+Numbers grow over all partitions together. A partition has one open run at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from sqlalchemy import Connection, func, insert, select, update
+
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, Conflict, NotFound
+from countingroom.core.partitions import Configuration
+from countingroom.core.run_book import Run, RunEnd, RunFilter, RunLimit, RunNote
+from countingroom.core.values import Scalar
+from countingroom.storage import rows
+from countingroom.storage.engine import Store
+from countingroom.storage.run_rows import chosen, read_runs
+from countingroom.storage.run_tables import run, run_counter, run_note
+
+
+class Runs:
+    """The run book."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def reserve(
+        self,
+        partition: str,
+        template: str,
+        requested_by: str,
+        asked_ns: int | None = None,
+        *,
+        tag: str = "",
+        configurations: Mapping[str, Configuration] | None = None,
+        members: Iterable[str] = (),
+        versions: Mapping[str, str] | None = None,
+        limit: RunLimit | None = None,
+        sequence: str = "",
+        quality: str = "",
+    ) -> Run:
+        """A new run, with the next number, before anything is started. Conflict while the partition has one open."""
+        wish = Run(
+            number=0,
+            partition=partition,
+            template=template,
+            requested_by=requested_by,
+            asked_ns=self._clock.now_ns() if asked_ns is None else asked_ns,
+            tag=tag,
+            configurations=dict(configurations or {}),
+            members=tuple(members),
+            versions=dict(versions or {}),
+            limit=limit,
+            sequence=sequence,
+            quality=quality,
+        )
+        return await self._store.write(lambda connection: _reserve(connection, wish))
+
+    async def began(self, number: int, started_ns: int) -> Run:
+        """All recorders record. Said again, the first time holds. NotFound; Conflict when it is over."""
+
+        def work(connection: Connection) -> Run:
+            present = _run(connection, number)
+            if present.started_ns is not None:
+                return present
+            _is_open(present)
+            connection.execute(update(run).where(run.c.number == number).values(started_ns=started_ns))
+            return msgspec.structs.replace(present, started_ns=started_ns)
+
+        return await self._store.write(work)
+
+    async def note(self, number: int, note: RunNote) -> Run:
+        """Something said about it or that happened in it, also after its end. NotFound."""
+
+        def work(connection: Connection) -> Run:
+            present = _run(connection, number)
+            _note(connection, number, note)
+            return msgspec.structs.replace(present, notes=(*present.notes, note))
+
+        return await self._store.write(work)
+
+    async def flag(self, number: int, quality: str, by: str) -> Run:
+        """Judge it: `good`, `bad`, `test`, or empty. What it was flagged before stays in its notes. NotFound."""
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> Run:
+            present = _run(connection, number)
+            if present.quality == quality:
+                return present
+            connection.execute(update(run).where(run.c.number == number).values(quality=quality))
+            note = RunNote(time_ns=now_ns, kind="flag", text=quality, author=by)
+            _note(connection, number, note)
+            return msgspec.structs.replace(present, quality=quality, notes=(*present.notes, note))
+
+        return await self._store.write(work)
+
+    async def close(
+        self,
+        number: int,
+        end: RunEnd,
+        ended_ns: int | None = None,
+        *,
+        ended_by: str = "",
+        cause: Cause | None = None,
+        counters: Mapping[str, Scalar] | None = None,
+        versions: Mapping[str, str] | None = None,
+    ) -> Run:
+        """It is over, for this reason. Said again with the same reason, the first time holds.
+
+        `versions`, where given, are added to what was known at its start. NotFound; Conflict when it ended otherwise.
+        """
+        at_ns = self._clock.now_ns() if ended_ns is None else ended_ns
+
+        def work(connection: Connection) -> Run:
+            present = _run(connection, number)
+            if present.end is end:
+                return present
+            _is_open(present)
+            closed = msgspec.structs.replace(
+                present,
+                end=end,
+                ended_ns=at_ns,
+                ended_by=ended_by,
+                cause=cause,
+                counters=dict(counters or {}),
+                versions={**present.versions, **(versions or {})},
+            )
+            values = {key: getattr(closed, key) for key in ("ended_ns", "ended_by", "cause", "counters", "versions")}
+            connection.execute(update(run).where(run.c.number == number).values(end=end.value, **values))
+            return closed
+
+        return await self._store.write(work)
+
+    async def get(self, number: int) -> Run:
+        """One run. NotFound."""
+        return await self._store.read(lambda connection: _run(connection, number))
+
+    async def open_runs(self, partition: str = "") -> tuple[Run, ...]:
+        """Runs that are not closed, of one partition or of all."""
+        wanted = RunFilter(partition=partition, open=True, limit=10_000)
+        return await self.find(wanted)
+
+    async def last(self, partition: str) -> Run | None:
+        """The newest run of a partition."""
+        return next(iter(await self.find(RunFilter(partition=partition, limit=1))), None)
+
+    async def find(self, wanted: RunFilter = RunFilter()) -> tuple[Run, ...]:  # noqa: B008 - it is frozen
+        """The runs that were asked for, newest first."""
+        return await self._store.read(lambda connection: read_runs(connection, chosen(wanted)))
+
+    async def skip_to(self, number: int) -> int:
+        """Give out no number lower than this one from now on; the next one that will be given.
+
+        For a run book that goes on from another, or from a backup older than the last run.
+        """
+
+        def work(connection: Connection) -> int:
+            last = max(_counter(connection), number - 1)
+            connection.execute(update(run_counter).values(last=last))
+            return last + 1
+
+        return await self._store.write(work)
+
+
+def _reserve(connection: Connection, wish: Run) -> Run:
+    query = select(run.c.number).where(run.c.partition == wish.partition, run.c.end.is_(None))
+    if (open_run := connection.scalar(query)) is not None:
+        raise Conflict(
+            f"run {open_run} of {wish.partition} is open",
+            source=f"runs.{wish.partition}",
+            evidence={"run": open_run},
+            suggestion=f"stop run {open_run} first",
+        )
+    number = _counter(connection) + 1
+    connection.execute(update(run_counter).values(last=number))
+    given = msgspec.structs.replace(wish, number=number)
+    connection.execute(insert(run).values(**rows.columns(given, "notes")))
+    return given
+
+
+def _counter(connection: Connection) -> int:
+    """The last number given out; never lower than any run, whatever became of the counter."""
+    counted = connection.scalar(select(run_counter.c.last)) or 0
+    return max(counted, connection.scalar(select(func.max(run.c.number))) or 0)
+
+
+def _run(connection: Connection, number: int) -> Run:
+    found = read_runs(connection, select(run).where(run.c.number == number))
+    if not found:
+        raise NotFound(f"there is no run {number}", source="runs", suggestion="look at the list of runs")
+    return found[0]
+
+
+def _note(connection: Connection, number: int, note: RunNote) -> None:
+    connection.execute(insert(run_note).values(run=number, **rows.columns(note)))
+
+
+def _is_open(present: Run) -> None:
+    if present.end is not None:
+        raise Conflict(
+            f"run {present.number} is over: {present.end.value}",
+            source=f"runs.{present.partition}",
+            evidence={"run": present.number, "end": present.end.value},
+            since_ns=present.ended_ns,
+            suggestion="write a comment to it instead",
+        )

@@ -1,0 +1,107 @@
+"""Law: a login is what the server remembers of it: it can be ended at any time, by its user or by an administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+
+from countingroom.core.accounts import Session
+from countingroom.core.clock import Clock
+from countingroom.storage import rows, secret
+from countingroom.storage.engine import Store
+from countingroom.storage.people_tables import session, user
+
+_S = 1_000_000_000
+_SEEN_S = 60
+"""Being seen is written down this often at most."""
+_ID = 16
+
+
+class Sessions:
+    """Logins."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def create(self, user: str, *, lifetime_s: float, origin: str = "", agent: str = "") -> tuple[str, Session]:
+        """(the secret for the cookie, the session). Conflict where there is no such user."""
+        now_ns, token = self._clock.now_ns(), secret.token()
+        row = {
+            "digest": secret.digest(token),
+            "user": user,
+            "created_ns": now_ns,
+            "last_seen_ns": now_ns,
+            "expires_ns": now_ns + round(lifetime_s * _S),
+            "revoked_ns": None,
+            "revoked_by": "",
+            "origin": origin,
+            "agent": agent,
+        }
+
+        def work(connection: Connection) -> tuple[str, Session]:
+            connection.execute(insert(session).values(**row))
+            return token, _session(row)
+
+        return await self._store.write(work)
+
+    async def get(self, token: str) -> Session | None:
+        """The session a secret proves, seen now; None where it is unknown, over or revoked, or its user disabled."""
+        now_ns = self._clock.now_ns()
+        is_it = session.c.digest == secret.digest(token)
+        query = (
+            select(session)
+            .join(user, user.c.name == session.c.user)
+            .where(is_it, session.c.revoked_ns.is_(None), session.c.expires_ns > now_ns, user.c.disabled.is_(False))
+        )
+        found = await self._store.read(lambda connection: _first(connection, query))
+        if found and now_ns - found.last_seen_ns >= _SEEN_S * _S:
+            seen = update(session).where(is_it).values(last_seen_ns=now_ns)
+            await self._store.write(lambda connection: connection.execute(seen) and None)
+            return msgspec.structs.replace(found, last_seen_ns=now_ns)
+        return found
+
+    async def list(self, user: str = "") -> tuple[Session, ...]:
+        """Logins that hold now, of one user or of all, newest first."""
+        holds = and_(session.c.revoked_ns.is_(None), session.c.expires_ns > self._clock.now_ns())
+        query = select(session).where(holds).order_by(session.c.created_ns.desc())
+        if user:
+            query = query.where(session.c.user == user)
+        return await self._store.read(
+            lambda connection: tuple(_session(row) for row in connection.execute(query).mappings())
+        )
+
+    async def revoke(self, id: str, by: str) -> bool:
+        """End one; False where none of this id held."""
+        return await self._revoke(session.c.digest.startswith(id, autoescape=True) if id else None, by) > 0
+
+    async def revoke_all(self, user: str, by: str, *, but: str = "") -> int:
+        """End all of a user, but the one of this id; how many."""
+        others = session.c.user == user
+        if but:
+            others &= session.c.digest.not_like(f"{but}%")
+        return await self._revoke(others, by)
+
+    async def forget(self, before_ns: int) -> int:
+        """Remove what was over before then; how many."""
+        over = (session.c.expires_ns < before_ns) | (session.c.revoked_ns < before_ns)
+        return await self._store.write(lambda connection: connection.execute(delete(session).where(over)).rowcount)
+
+    async def _revoke(self, which: ColumnElement[bool] | None, by: str) -> int:
+        if which is None:
+            return 0
+        now_ns = self._clock.now_ns()
+        change = update(session).where(which, session.c.revoked_ns.is_(None), session.c.expires_ns > now_ns)
+        change = change.values(revoked_ns=now_ns, revoked_by=by)
+        return await self._store.write(lambda connection: connection.execute(change).rowcount)
+
+
+def _first(connection: Connection, query: Any) -> Session | None:
+    row = connection.execute(query).mappings().first()
+    return _session(row) if row else None
+
+
+def _session(row: Mapping[Any, Any]) -> Session:
+    return rows.value(row, Session, id=row["digest"][:_ID])

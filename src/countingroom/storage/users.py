@@ -1,0 +1,182 @@
+"""Law: an account is never forgotten, only disabled; one administrator at least can always log in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+
+from countingroom.core.accounts import EVERYWHERE, User
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Conflict, Denied, NotFound
+from countingroom.core.policy import Role
+from countingroom.storage import checked, rows, secret
+from countingroom.storage.engine import Store
+from countingroom.storage.people_tables import link, session, user, user_role
+
+_S = 1_000_000_000
+
+
+class Users:
+    """Accounts."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def create(self, name: str, by: str, *, full_name: str = "", roles: Mapping[str, Role] | None = None) -> User:
+        """A new account, which has no password yet: make a link for it. Conflict where the name is taken."""
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> User:
+            checked.name(name, "user")
+            if name in _users(connection):
+                raise Conflict(f"there is a user {name} already", source="users", suggestion="take another name")
+            row = {"name": name, "full_name": full_name, "created_by": by, "created_ns": now_ns}
+            connection.execute(insert(user).values(**row, disabled=False, failures=0, locked_until_ns=0))
+            for target, role in (roles or {}).items():
+                connection.execute(insert(user_role).values(name=name, target=target, role=int(role)))
+            return _user(connection, name)
+
+        return await self._store.write(work)
+
+    async def get(self, name: str) -> User | None:
+        """One of them; None where there is none."""
+        return (await self._store.read(_users)).get(name)
+
+    async def list(self) -> tuple[User, ...]:
+        """All of them, by name."""
+        return tuple((await self._store.read(_users)).values())
+
+    async def password(self, name: str) -> str | None:
+        """The hash to verify against; None where there is no such user, no password yet, or the user is disabled."""
+        query = select(user.c.password).where(user.c.name == name, user.c.disabled.is_(False))
+        return await self._store.read(lambda connection: connection.scalar(query))
+
+    async def set_password(self, name: str, password: str) -> User:
+        """Keep a hash (argon2id, with its own salt and costs); failures are forgotten. NotFound."""
+        fresh = {"password": password, "failures": 0, "locked_until_ns": 0}
+        return await self._change(name, fresh)
+
+    async def grant(self, name: str, target: str, role: Role | None) -> User:
+        """Trust somebody with a role for a target (`*`: everywhere); None takes it away.
+
+        NotFound; Conflict where nobody would be left who administers.
+        """
+
+        def work(connection: Connection) -> User:
+            _user(connection, name)
+            connection.execute(delete(user_role).where(user_role.c.name == name, user_role.c.target == target))
+            if role is not None:
+                connection.execute(insert(user_role).values(name=name, target=target, role=int(role)))
+            _somebody_administers(connection)
+            return _user(connection, name)
+
+        return await self._store.write(work)
+
+    async def disable(self, name: str, disabled: bool, by: str) -> User:
+        """Let somebody in no more, ending every session and link, or again. NotFound; Conflict for the last
+        administrator."""
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> User:
+            _user(connection, name)
+            connection.execute(update(user).where(user.c.name == name).values(disabled=disabled))
+            if disabled:
+                open_ones = (session.c.user == name) & session.c.revoked_ns.is_(None)
+                connection.execute(update(session).where(open_ones).values(revoked_ns=now_ns, revoked_by=by))
+                connection.execute(delete(link).where(link.c.name == name))
+                _somebody_administers(connection)
+            return _user(connection, name)
+
+        return await self._store.write(work)
+
+    async def failed(self, name: str, *, allowed: int, lock_s: float) -> User | None:
+        """A wrong password: counted, and after `allowed` of them no login for `lock_s`. None: no such user."""
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> User | None:
+            present = _users(connection).get(name)
+            if present is None:
+                return None
+            failures = present.failures + 1
+            until_ns = now_ns + round(lock_s * _S) if failures >= allowed else present.locked_until_ns
+            connection.execute(
+                update(user).where(user.c.name == name).values(failures=failures, locked_until_ns=until_ns)
+            )
+            return msgspec.structs.replace(present, failures=failures, locked_until_ns=until_ns)
+
+        return await self._store.write(work)
+
+    async def succeeded(self, name: str) -> User:
+        """A right password: failures are forgotten. NotFound."""
+        return await self._change(name, {"failures": 0, "locked_until_ns": 0})
+
+    async def make_link(self, name: str, by: str, *, lifetime_s: float) -> str:
+        """A secret that lets its bearer set this user's password, once; earlier ones are void. NotFound."""
+        now_ns, token = self._clock.now_ns(), secret.token()
+
+        def work(connection: Connection) -> str:
+            _user(connection, name)
+            connection.execute(delete(link).where(link.c.name == name, link.c.used_ns.is_(None)))
+            row = {"digest": secret.digest(token), "name": name, "created_by": by, "created_ns": now_ns}
+            connection.execute(insert(link).values(**row, expires_ns=now_ns + round(lifetime_s * _S)))
+            return token
+
+        return await self._store.write(work)
+
+    async def use_link(self, token: str, password: str) -> User:
+        """Set the password of the link's user, which uses it up. Denied when it was used, is too old or none."""
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> User:
+            is_it = link.c.digest == secret.digest(token)
+            row = connection.execute(select(link).where(is_it)).mappings().first()
+            if row is None or row["used_ns"] is not None or row["expires_ns"] <= now_ns:
+                raise Denied(
+                    "this link cannot be used: it was used before, is too old, or was replaced by a newer one",
+                    code="link_void",
+                    source="users",
+                    suggestion="ask an administrator for a new link",
+                )
+            connection.execute(update(link).where(is_it).values(used_ns=now_ns))
+            fresh = {"password": password, "failures": 0, "locked_until_ns": 0}
+            connection.execute(update(user).where(user.c.name == row["name"]).values(**fresh))
+            return _user(connection, row["name"])
+
+        return await self._store.write(work)
+
+    async def _change(self, name: str, values: Mapping[str, object]) -> User:
+        def work(connection: Connection) -> User:
+            _user(connection, name)
+            connection.execute(update(user).where(user.c.name == name).values(**values))
+            return _user(connection, name)
+
+        return await self._store.write(work)
+
+
+def _users(connection: Connection) -> dict[str, User]:
+    roles: dict[str, dict[str, int]] = {}
+    for row in connection.execute(select(user_role).order_by(user_role.c.target)).mappings():
+        roles.setdefault(row["name"], {})[row["target"]] = row["role"]
+    return {
+        row["name"]: rows.value(row, User, roles=roles.get(row["name"], {}), has_password=row["password"] is not None)
+        for row in connection.execute(select(user).order_by(user.c.name)).mappings()
+    }
+
+
+def _user(connection: Connection, name: str) -> User:
+    found = _users(connection).get(name)
+    if found is None:
+        raise NotFound(f"there is no user {name}", source="users", suggestion="look at the list of users")
+    return found
+
+
+def _somebody_administers(connection: Connection) -> None:
+    everyone = _users(connection).values()
+    if not any(one.roles.get(EVERYWHERE) is Role.ADMINISTRATOR and not one.disabled for one in everyone):
+        raise Conflict(
+            "nobody would be left who is administrator",
+            source="users",
+            suggestion="make somebody else administrator first",
+        )
