@@ -77,16 +77,17 @@ def test_topics_become_subjects_and_all_else_is_denied(monkeypatch: pytest.Monke
     monkeypatch.setenv("P", "x")
     section = BusSection.model_validate(mqtt(publish=["sensors/+/t", "boards/#"]))
     conf = configuration(Path("/d"), name="n", port=1, max_bytes=GIB, mqtt=section.mqtt, mqtt_port=2)
-    user = conf["authorization"]["users"][1]
+    user = conf["accounts"]["HOUSE"]["users"][1]
     assert user["permissions"]["publish"]["allow"] == ["sensors.*.t", "boards.>", "boards"]
     assert "$MQTT.>" in user["permissions"]["publish"]["deny"]
     assert user["permissions"]["subscribe"] == {"deny": [">"]}
 
 
-def test_without_mqtt_the_configuration_names_neither_door_nor_users() -> None:
+def test_without_mqtt_the_configuration_names_neither_door_nor_users_of_it() -> None:
     conf = configuration(Path("/d"), name="n", port=1, max_bytes=GIB)
     assert conf["listen"] == "127.0.0.1:1"
-    assert not {"mqtt", "authorization", "no_auth_user"} & conf.keys()
+    assert "mqtt" not in conf
+    assert [user["user"] for user in conf["accounts"]["HOUSE"]["users"]] == ["house"]
 
 
 def test_the_store_stays_below_the_size_of_the_disk() -> None:

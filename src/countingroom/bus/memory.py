@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 
 from countingroom.bus import memory_readers as readers
+from countingroom.bus.departures import departure
 from countingroom.bus.ledger import Ledger
 from countingroom.bus.memory_lease import MemoryLease
 from countingroom.bus.memory_link import MemoryLink
@@ -29,15 +30,16 @@ _WAITING = 65536
 class MemoryBus:
     """One client of a memory server."""
 
-    def __init__(self, clock: Clock | None = None, *, server: MemoryServer | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, *, server: MemoryServer | None = None, name: str = "") -> None:
+        self._name = name
         self.server = server or MemoryServer(clock or SystemClock())
         self._link = MemoryLink()
         self._leases: list[MemoryLease] = []
         self.server.grown.append(self._link.news.ring)
 
-    def client(self) -> MemoryBus:
+    def client(self, name: str = "") -> MemoryBus:
         """Another client of the same server."""
-        return MemoryBus(server=self.server)
+        return MemoryBus(server=self.server, name=name)
 
     def cut(self) -> None:
         """Take this client's link away."""
@@ -67,6 +69,7 @@ class MemoryBus:
             for lease in self._leases:
                 lease.linked(False)
             self._link.close()
+            self.server.publish(departure(self._name))
 
     async def publish(self, subject: str, data: bytes) -> None:
         self._link.check()

@@ -16,7 +16,7 @@ import msgspec
 from countingroom.bus import server_binary
 from countingroom.bus import server_place as place
 from countingroom.bus.description import BusSection
-from countingroom.bus.server_conf import Room, configuration, store_bytes, text
+from countingroom.bus.server_conf import ACCOUNT, NAMELESS, Room, configuration, store_bytes, text
 from countingroom.core.clock import Clock, SystemClock, timeout
 from countingroom.core.errors import Cause, ConfigurationError, LinkError
 from countingroom.core.messages import Event, EventKind
@@ -130,6 +130,7 @@ class EmbeddedServer:
             mqtt=mqtt,
             mqtt_port=known.mqtt_port,
         )
+        place.adopt(self._directory / "store", former=NAMELESS, account=ACCOUNT)
         file = self._directory / "nats.conf"
         file.touch(mode=0o600)  # it may hold passwords
         file.write_text(text(conf))

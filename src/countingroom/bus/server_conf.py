@@ -11,12 +11,18 @@ from typing import Any
 
 from msgspec import Struct
 
-from countingroom.bus.description import Mqtt
+from countingroom.bus.description import Mqtt, MqttUser
+from countingroom.core.subjects import DEPARTURES
 
 MAX_PAYLOAD = 8 << 20
 _HOUSE = "house"
 """Who comes in over NATS on loopback without a name."""
-_INNER = ["$JS.>", "$KV.>", "$O.>", "$SYS.>", "$SRV.>", "_INBOX.>"]
+ACCOUNT = "HOUSE"
+"""The account all of us are in. The server tells of departures only in accounts that have a name."""
+NAMELESS = "$G"
+"""The account of a server without any; a store of that time is taken over."""
+_DEPARTED = f"$SYS.ACCOUNT.{ACCOUNT}.DISCONNECT"
+_INNER = ["$JS.>", "$KV.>", "$O.>", "$SYS.>", "$SRV.>", "_INBOX.>", DEPARTURES]
 """The server's own subjects, which a list such as `#` does not mean."""
 _DELIVERY = "$MQTT/sub/#"
 """Where the server delivers what was subscribed with quality of service 1. It refuses a client that asks for it."""
@@ -62,29 +68,34 @@ def configuration(
             "max_memory_store": 64 << 20,
         },
     }
-    if mqtt:
-        conf["mqtt"] = {"listen": f"{mqtt.host}:{mqtt_port}"}
-        conf["no_auth_user"] = _HOUSE
-        conf["authorization"] = {
+    conf["system_account"] = "SYS"
+    conf["no_auth_user"] = _HOUSE
+    conf["accounts"] = {
+        "SYS": {"exports": [{"stream": _DEPARTED}]},
+        ACCOUNT: {
+            "jetstream": "enabled",
+            "imports": [{"stream": {"account": "SYS", "subject": _DEPARTED}, "to": DEPARTURES}],
             "users": [
                 {"user": _HOUSE, "password": "", "allowed_connection_types": ["STANDARD"]},
-                *(
-                    {
-                        "user": user.name,
-                        "password": user.password(),
-                        "allowed_connection_types": ["MQTT"],
-                        "permissions": {
-                            "publish": _permission(user.publish, deny=[*_INNER, "$MQTT.>"]),
-                            "subscribe": _permission(
-                                [*user.subscribe, _DELIVERY] if user.subscribe else [], deny=_INNER
-                            ),
-                        },
-                    }
-                    for user in mqtt.users
-                ),
-            ]
-        }
+                *(_board(user) for user in (mqtt.users if mqtt else ())),
+            ],
+        },
+    }
+    if mqtt:
+        conf["mqtt"] = {"listen": f"{mqtt.host}:{mqtt_port}"}
     return conf
+
+
+def _board(user: MqttUser) -> dict[str, Any]:
+    return {
+        "user": user.name,
+        "password": user.password(),
+        "allowed_connection_types": ["MQTT"],
+        "permissions": {
+            "publish": _permission(user.publish, deny=[*_INNER, "$MQTT.>"]),
+            "subscribe": _permission([*user.subscribe, _DELIVERY] if user.subscribe else [], deny=_INNER),
+        },
+    }
 
 
 def text(conf: dict[str, Any]) -> str:

@@ -85,3 +85,10 @@ async def serves(port: int, name: str) -> bool:
     except (OSError, TimeoutError):
         return False
     return f'"server_name":"{name}"'.encode() in greeting and b'"jetstream":true' in greeting
+
+
+def adopt(store: Path, *, former: str, account: str) -> None:
+    """The streams kept for one account of the server become those of another, where that has none."""
+    streams = store / "jetstream" / former
+    if streams.is_dir() and not (store / "jetstream" / account).exists():
+        streams.rename(store / "jetstream" / account)

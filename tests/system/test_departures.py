@@ -1,0 +1,75 @@
+"""Law: whose connection ended is told by name; the store of a server from before it could tell is taken over."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from countingroom.bus import nats
+from countingroom.bus.departures import read
+from countingroom.bus.description import BusSection
+from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server_conf import ACCOUNT, NAMELESS
+from countingroom.core.subjects import DEPARTURES
+
+CHILD = """
+import asyncio, sys
+from countingroom.bus import nats
+async def main():
+    bus = await nats.connect(sys.argv[1], name="agent.sts.b1")
+    print("ready", flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+async def server(tmp_path: Path):
+    server = EmbeddedServer(tmp_path, description=BusSection())
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def test_a_killed_process_is_told_by_the_name_of_its_connection(server: EmbeddedServer) -> None:
+    bus = await nats.connect(server.url, name="watcher")
+    try:
+        async with bus.subscribe(DEPARTURES) as departures, asyncio.timeout(20):
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", CHILD, server.url, stdout=asyncio.subprocess.PIPE
+            )
+            assert child.stdout
+            await child.stdout.readline()
+            os.kill(child.pid, signal.SIGKILL)
+            async for message in departures:
+                left = read(message)
+                if left and left.name == "agent.sts.b1":
+                    assert left.sure
+                    break
+            await child.wait()
+    finally:
+        await bus.close()
+
+
+async def test_the_store_of_a_server_without_accounts_is_taken_over(tmp_path: Path) -> None:
+    async def written(server: EmbeddedServer, value: bytes = b"") -> bytes | None:
+        bus = await nats.connect(await server.start(), name="test")
+        try:
+            await bus.ensure_bucket("state")
+            if value:
+                await bus.put("state", "a", value)
+            entry = await bus.get("state", "a")
+            return entry.data if entry else None
+        finally:
+            await bus.close()
+            await server.stop()
+
+    assert await written(EmbeddedServer(tmp_path, description=BusSection()), b"kept") == b"kept"
+    streams = tmp_path / "store" / "jetstream"
+    (streams / ACCOUNT).rename(streams / NAMELESS)
+    assert await written(EmbeddedServer(tmp_path, description=BusSection())) == b"kept"
