@@ -1,0 +1,99 @@
+"""Law: who leaves is seen at once where the server says so, who falls silent after three beats, and each is told once.
+
+While our own link is down nobody is declared lost; when it is back everyone has three beats to be heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from countingroom.bus.departures import read
+from countingroom.bus.port import Bus
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause
+from countingroom.core.messages import Presence
+from countingroom.runs.facts import LinkChanged
+from countingroom.runs.hearing import Hearing
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S = 0.1
+_beats = msgspec.msgpack.Decoder(Presence)
+
+
+class Liveness:
+    """Listens to all agents. `tell` is called with every change, in this task."""
+
+    def __init__(self, bus: Bus, clock: Clock, tell: Callable[[LinkChanged], None]) -> None:
+        self._bus, self._clock, self._tell = bus, clock, tell
+        self._hearing = Hearing()
+        self._settled = asyncio.Event()
+
+    def connected(self, system: str) -> bool:
+        """Whether its agent is heard."""
+        return self._hearing.connected(system)
+
+    def why_not(self, system: str) -> Cause | None:
+        """Why its agent is not connected; None while it is, or while that is not known yet."""
+        return self._hearing.lost.get(system)
+
+    def expect(self, systems: Iterable[str]) -> None:
+        """These should be there: one that is not heard in time is told as not connected."""
+        self._settled.clear()
+        self._hearing.expect(systems, self._clock.monotonic())
+        self._look()
+
+    async def settled(self) -> None:
+        """Returns once it is known of everyone expected whether it is connected."""
+        await self._settled.wait()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._bus.on_link(self._linked)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hear_beats())
+            group.create_task(self._hear_departures())
+            while True:
+                self._look()
+                await self._clock.sleep(_LOOK_S)
+
+    async def _hear_beats(self) -> None:
+        async with self._bus.subscribe(subjects.pulse("*")) as beats:
+            async for message in beats:
+                try:
+                    presence = _beats.decode(message.data)
+                except msgspec.DecodeError as error:
+                    _log.warning("a message on %s is not understood: %s", message.subject, error)
+                else:
+                    self._say(self._hearing.beat(presence, self._clock.monotonic(), self._clock.now_ns()))
+
+    async def _hear_departures(self) -> None:
+        async with self._bus.subscribe(subjects.DEPARTURES) as departures:
+            async for message in departures:
+                left = read(message)
+                if left and left.sure:
+                    self._say(self._hearing.departed(left.name, left.reason, self._clock.now_ns()))
+
+    def _look(self) -> None:
+        for change in self._hearing.look(self._clock.monotonic(), self._clock.now_ns()):
+            self._say(change)
+        if self._hearing.settled:
+            self._settled.set()
+
+    def _say(self, change: LinkChanged | None) -> None:
+        if change is None:
+            return
+        if change.cause:
+            _log.warning("%s", change.cause)
+        self._tell(change)
+
+    def _linked(self, up: bool) -> None:
+        if up:
+            self._hearing.hears(self._clock.monotonic())
+        else:
+            self._hearing.deaf()

@@ -1,0 +1,173 @@
+"""Law: an agent is connected while it is heard, and each change of that is told once, with its cause."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from countingroom.bus.departures import departure, read
+from countingroom.bus.memory import MemoryBus
+from countingroom.bus.port import Message
+from countingroom.core import subjects
+from countingroom.core.messages import Presence, encode
+from countingroom.runs.facts import LinkChanged
+from countingroom.runs.hearing import Hearing
+from countingroom.runs.liveness import Liveness
+from countingroom.testing.clock import FakeClock
+
+
+def beat(system: str = "sts", boot: str = "b1", *, leaving: bool = False) -> Presence:
+    return Presence(
+        role="agent", instance=system, boot=boot, host="h", pid=7, interval_s=0.5, sent_ns=0, leaving=leaving
+    )
+
+
+class Stage:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.bus = MemoryBus(self.clock)
+        self.agent = self.bus.client(subjects.connection("sts", "b1"))
+        self.told: list[LinkChanged] = []
+        self.own = self.bus.client()
+        self.liveness = Liveness(self.own, self.clock, self.told.append)
+
+    async def beats(self, seconds: float, presence: Presence | None = None) -> None:
+        for _ in range(round(seconds / 0.5)):
+            await self.agent.publish(subjects.pulse("sts"), encode(presence or beat()))
+            await self.clock.advance(0.5)
+
+    @property
+    def codes(self) -> list[str]:
+        return [change.cause.code if change.cause else "connected" for change in self.told]
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[Stage]:
+    made = Stage()
+    task = asyncio.create_task(made.liveness.run())
+    await made.clock.advance(0)
+    try:
+        yield made
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_silence_is_told_once_after_three_beats_and_so_is_the_return() -> None:
+    async with stage() as on:
+        await on.beats(2)
+        assert on.codes == ["connected"]
+        await on.clock.advance(1.0)
+        assert on.codes == ["connected"]
+        await on.clock.advance(0.3)
+        assert on.codes == ["connected", "agent_silent"]
+        await on.clock.advance(10)
+        assert not on.liveness.connected("sts")
+        assert on.liveness.why_not("sts")
+        await on.beats(2)
+        assert on.codes == ["connected", "agent_silent", "connected"]
+        assert on.liveness.why_not("sts") is None
+
+
+async def test_a_connection_that_ends_is_told_at_once_and_its_silence_not_again() -> None:
+    async with stage() as on:
+        await on.beats(1)
+        await on.agent.close()
+        await on.clock.advance(0)
+        assert on.codes == ["connected", "agent_gone"]
+        await on.clock.advance(10)
+        assert on.codes == ["connected", "agent_gone"]
+
+
+async def test_a_goodbye_is_told_as_such() -> None:
+    async with stage() as on:
+        await on.beats(1)
+        await on.agent.publish(subjects.pulse("sts"), encode(beat(leaving=True)))
+        await on.agent.close()
+        await on.clock.advance(5)
+        assert on.codes == ["connected", "agent_left"]
+
+
+async def test_the_end_of_an_earlier_life_and_an_unheard_connection_say_nothing_of_the_present_one() -> None:
+    async with stage() as on:
+        await on.beats(1, beat(boot="b2"))
+        await on.agent.close()
+        on.agent = on.bus.client("agent.sts.b2")
+        stale = departure("agent.sts.b2", "Stale Connection")
+        await on.bus.publish(stale.subject, stale.data)
+        await on.beats(2, beat(boot="b2"))
+        assert on.codes == ["connected"]
+
+
+async def test_while_our_own_link_is_down_nobody_is_lost() -> None:
+    async with stage() as on:
+        await on.beats(1)
+        on.own.cut()
+        await on.clock.advance(60)
+        on.own.mend()
+        await on.clock.advance(1.4)
+        assert on.codes == ["connected"]
+        await on.clock.advance(0.3)
+        assert on.codes == ["connected", "agent_silent"]
+
+
+async def test_who_is_expected_and_does_not_come_is_told_and_then_all_is_settled() -> None:
+    async with stage() as on:
+        on.liveness.expect(["sts", "tof"])
+        settled = asyncio.create_task(on.liveness.settled())
+        await on.beats(1.5)
+        assert not settled.done()
+        await on.beats(0.5)
+        assert settled.done()
+        assert on.codes == ["connected", "agent_absent"]
+        assert on.told[-1].system == "tof"
+
+
+async def test_what_is_no_heartbeat_is_passed_over() -> None:
+    async with stage() as on:
+        await on.bus.publish(subjects.pulse("sts"), b"\xc1")
+        await on.bus.publish(subjects.DEPARTURES, b"{}")
+        await on.beats(1)
+        assert on.codes == ["connected"]
+
+
+def test_the_advisory_of_a_server_is_read() -> None:
+    told = msgspec.json.encode({"type": "x", "client": {"name": "agent.sts.b1", "id": 4}, "reason": "Client Closed"})
+    left = read(Message(subject=subjects.DEPARTURES, data=told))
+    assert left
+    assert (left.name, left.reason, left.sure) == ("agent.sts.b1", "Client Closed", True)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("beat"), st.sampled_from(["b1", "b2"]), st.booleans()),
+            st.tuples(st.just("gone"), st.sampled_from(["b1", "b2"]), st.none()),
+            st.tuples(st.just("wait"), st.sampled_from([0.1, 0.7, 2.0]), st.none()),
+            st.tuples(st.just("link"), st.booleans(), st.none()),
+        ),
+        max_size=40,
+    )
+)
+def test_changes_alternate_and_agree_with_what_is_connected(history: list[tuple[str, object, object]]) -> None:
+    hearing, now, told = Hearing(), 0.0, list[LinkChanged | None]()
+    for what, which, more in history:
+        match what:
+            case "beat":
+                told.append(hearing.beat(beat(boot=str(which), leaving=bool(more)), now, 1))
+            case "gone":
+                told.append(hearing.departed(f"agent.sts.{which}", "Client Closed", 1))
+            case "wait":
+                now += float(str(which))
+                told += hearing.look(now, 1)
+            case _:
+                hearing.hears(now) if which else hearing.deaf()
+        changes = [change.connected for change in told if change]
+        assert changes == [index % 2 == 0 for index in range(len(changes))]
+        assert hearing.connected("sts") == (bool(changes) and changes[-1])
