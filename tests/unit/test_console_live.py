@@ -182,10 +182,12 @@ async def test_a_lost_link_is_one_alarm_of_the_device_not_one_of_each_channel(sc
 
 async def test_a_catalogue_that_changes_is_told(scene: Scene) -> None:
     with scene.hub.viewer(EVERYTHING) as viewer:
-        await take(scene.hub, viewer)
+        first = await take(scene.hub, viewer)
         await scene.here.catalogue(caen(4))
         await scene.tick()
-        assert (await take(scene.hub, viewer))["catalogues"] == ["caen"]
+        changed = (await take(scene.hub, viewer))["catalogues"]
+        assert changed["chiller"] == first["catalogues"]["chiller"]
+        assert changed["caen"] != first["catalogues"]["caen"]
         await scene.here.catalogue(caen(4, boot="boot2"))
         await scene.tick()
         assert "catalogues" not in (await drain(scene.hub, viewer))[0]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from hashlib import blake2b
 
 from msgspec import Struct, structs
 
 from countingroom.console import format as write
 from countingroom.core import severity
-from countingroom.core.messages import Catalogue, DeviceState, Link
+from countingroom.core.messages import Catalogue, DeviceState, Link, encode
 from countingroom.core.points import Point
 from countingroom.core.values import Reading, Scalar
 
@@ -56,6 +57,7 @@ class Board:
 
     def __init__(self) -> None:
         self._catalogues: dict[str, Catalogue] = {}
+        self._digests: dict[str, str] = {}
         self._points: dict[str, dict[str, Point]] = {}
         self._states: dict[str, dict[str, DeviceState]] = {}
         self._levels: dict[str, dict[str, int]] = {}
@@ -69,15 +71,28 @@ class Board:
         if self._catalogues.get(device) == lasting:
             return False
         self._catalogues[device] = lasting
+        self._digests[device] = blake2b(encode(lasting), digest_size=8).hexdigest()
         self._points[device] = {point.name: point for point in catalogue.points}
         for known in (self._levels.setdefault(device, {}), self._abnormal.setdefault(device, {})):
             for name in known.keys() - self._points[device].keys():
                 del known[name]
         return True
 
+    def digests(self) -> dict[str, str]:
+        """Device -> a short word that changes when its catalogue does, so that a page knows whether it is outdated."""
+        return self._digests
+
     def forget(self, device: str) -> None:
         """The device is no longer described."""
-        for known in (self._catalogues, self._points, self._states, self._levels, self._abnormal, self._gone_since):
+        for known in (
+            self._catalogues,
+            self._digests,
+            self._points,
+            self._states,
+            self._levels,
+            self._abnormal,
+            self._gone_since,
+        ):
             known.pop(device, None)
 
     def alive(self, device: str, is_alive: bool, *, now_ns: int) -> None:

@@ -176,6 +176,7 @@ class Hub:
             else b'"states":{}'
         )
         parts.append(b'"alive":' + msgspec.json.encode(self.board.living()))
+        parts.append(b'"catalogues":' + msgspec.json.encode(self.board.digests()))
         parts.append(self._encode_alarms())
         return (b"{" + b",".join(parts) + b"}").decode()
 
@@ -201,7 +202,7 @@ class Hub:
         if heard:
             shared.append(b'"alive":' + msgspec.json.encode(self.board.living()))
         if renewed:
-            shared.append(b'"catalogues":' + msgspec.json.encode(sorted(renewed)))
+            shared.append(b'"catalogues":' + msgspec.json.encode(self.board.digests()))
         if heard or self._clock.monotonic() - self._alarms_at_s >= _ALARMS_EVERY_S:
             self._alarms_at_s = self._clock.monotonic()
             if (alarms := self._encode_alarms()) != self._alarms:

@@ -110,7 +110,7 @@ export class Live {
       this.lostSince = bus ? null : (this.lostSince ?? message.time_ns);
       this.tell("link");
     }
-    if (message.catalogues && !snapshot) this.tell("catalogue", message.catalogues);
+    if (message.catalogues) this.tell("catalogue", message.catalogues);
     if (message.kind !== "tick") {
       this.tell("change", { points, states, alarms: Boolean(message.alarms), alive: Boolean(message.alive), snapshot });
     }

@@ -26,10 +26,19 @@ export function shell(live) {
     if (change.alarms) alarms(live);
   });
   live.on("link", () => link(live));
-  live.on("catalogue", (devices) => {
-    const mine = devices.some((device) => !(device in titles)) || devices.includes(document.body.dataset.device);
-    if (mine) note("The description of a device changed.", { action: ["Show it", () => location.reload()] });
-  });
+  live.on("catalogue", outdated);
+}
+
+// Devices came, went, or the one that is shown is not what it was: an empty overview is loaded again, others say so.
+let told = false;
+function outdated(digests) {
+  const shown = Object.fromEntries($$(".nav [data-device]").map((a) => [a.dataset.device, a.dataset.digest]));
+  const mine = document.body.dataset.device;
+  const names = (of) => Object.keys(of).sort().join(" ");
+  if (told || (names(digests) === names(shown) && (!mine || !shown[mine] || digests[mine] === shown[mine]))) return;
+  told = true;
+  if (!names(shown) && document.body.dataset.page === "overview") location.reload();
+  else note("What this page shows of the devices is outdated.", { action: ["Load again", () => location.reload()] });
 }
 
 function alarms(live) {

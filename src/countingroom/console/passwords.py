@@ -1,0 +1,85 @@
+"""Law: a password is kept as an argon2id hash alone, and looking at one costs the same whether it is right or not.
+
+A hash takes 64 MiB and some tenths of a second on purpose; no more than two are made at once, and a few may wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from collections.abc import Callable
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from countingroom.core.errors import Conflict, OutOfRange
+
+SHORTEST = 10
+LONGEST = 200
+_AT_ONCE = 2
+_WAITING = 20
+
+T = TypeVar("T")
+
+
+def acceptable(password: str, *, name: str) -> str:
+    """The password in the one spelling that is hashed; OutOfRange where it is too easily guessed."""
+    password = unicodedata.normalize("NFKC", password)
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise OutOfRange(
+            f"a password has {SHORTEST} to {LONGEST} characters",
+            code="weak_password",
+            source="login",
+            suggestion="take a few words that do not belong together",
+        )
+    if len(set(password)) < 5 or name.lower() in password.lower():
+        raise OutOfRange(
+            "this password is easily guessed",
+            code="weak_password",
+            source="login",
+            suggestion="take a few words that do not belong together, without the name of the user",
+        )
+    return password
+
+
+class Passwords:
+    """Hashing and verifying, outside the event loop."""
+
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        self._hasher = hasher or PasswordHasher()  # argon2id; RFC 9106's second choice of costs
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
+        self._nobodys: str | None = None
+
+    async def hash(self, password: str) -> str:
+        """What is to be kept."""
+        return await self._apart(lambda: self._hasher.hash(password))
+
+    async def verify(self, kept: str | None, password: str) -> bool:
+        """Whether it is right. `kept` None: nobody's password, which takes as long and is never right."""
+        password = unicodedata.normalize("NFKC", password[:LONGEST])
+        if kept is None and self._nobodys is None:
+            self._nobodys = await self.hash("nobody's")
+        against = kept or self._nobodys or ""
+        return await self._apart(lambda: self._fits(against, password)) and kept is not None
+
+    def outdated(self, kept: str) -> bool:
+        """Whether it was made with other costs than today's."""
+        return self._hasher.check_needs_rehash(kept)
+
+    def _fits(self, kept: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(kept, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _apart(self, work: Callable[[], T]) -> T:
+        if self._waiting >= _WAITING:
+            raise Conflict("too many log in at once", code="busy", source="login", suggestion="try again in a minute")
+        self._waiting += 1
+        try:
+            async with self._places:
+                return await asyncio.to_thread(work)
+        finally:
+            self._waiting -= 1

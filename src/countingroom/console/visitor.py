@@ -1,0 +1,44 @@
+"""Law: who asks is known once, at the door, and travels with the request; no handler reads a cookie."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from starlette.requests import HTTPConnection
+
+from countingroom.core.accounts import Session
+from countingroom.core.policy import LOCAL, Principal, Role
+
+AT_HOME_MARK = "console"
+"""What a page puts into the header X-Countingroom where nobody is logged in."""
+
+
+class Visitor(Struct, frozen=True, kw_only=True):
+    """Who asks, and by what right."""
+
+    principal: Principal
+    session: Session | None = None
+    """None: there is no login, or nobody is logged in."""
+    mark: str = AT_HOME_MARK
+    """What a page of theirs must show in X-Countingroom; no other site can know it."""
+    secret: str = ""
+    """What proves the session."""
+
+    @property
+    def name(self) -> str:
+        """The user token of what they ask for; empty: a stranger."""
+        return self.principal.name
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the proof is a cookie, which a browser sends by itself."""
+        return self.session is not None and not self.session.is_token
+
+
+LOCAL_VISITOR = Visitor(principal=LOCAL)
+STRANGER = Visitor(principal=Principal(name="", role=Role.VIEWER))
+
+
+def visitor(connection: HTTPConnection) -> Visitor:
+    """Who this request is of."""
+    found: Visitor = connection.scope["visitor"]
+    return found
