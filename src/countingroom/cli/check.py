@@ -32,10 +32,10 @@ def check(
     from countingroom.experiment import Invalid, load_located
 
     hosted: dict[str, Hosted] = {}
-    title = ""
+    title, systems = "", 0
     try:
         loaded = load_located(file)
-        title = loaded.experiment.title
+        title, systems = loaded.experiment.title, len(loaded.experiment.runs.systems)
         hosted, problems = _built(loaded)
     except Invalid as invalid:
         problems = list(invalid.problems)
@@ -44,7 +44,7 @@ def check(
     elif problems:
         sys.stderr.write("".join(f"{problem}\n" for problem in problems))
     else:
-        _print(file, title, hosted)
+        _print(file, title, hosted, systems)
     raise typer.Exit(2 if problems else 0)
 
 
@@ -85,9 +85,10 @@ def _problem(loaded: Loaded, name: str, cause: Cause) -> Problem:
     return loaded.problem(("devices", name, *filter(None, (part, key))), message)
 
 
-def _print(file: Path, title: str, hosted: dict[str, Hosted]) -> None:
+def _print(file: Path, title: str, hosted: dict[str, Hosted], systems: int) -> None:
     count = len(hosted)
-    typer.echo(f"{file}: {title}, {count} device{'' if count == 1 else 's'}, nothing wrong")
+    under = f", {systems} system{'' if systems == 1 else 's'} under run control" if systems else ""
+    typer.echo(f"{file}: {title}, {count} device{'' if count == 1 else 's'}{under}, nothing wrong")
     if not hosted:
         return
     made = table("", ["Device", "Title", "Driver", "Location", "Channels", "Points", "Commands"])

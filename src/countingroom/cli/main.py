@@ -27,6 +27,7 @@ COMMANDS = {
     "fsm": ("countingroom.cli.fsm", "Check, show and draw state machines."),
     "device": ("countingroom.cli.device", "See and command devices."),
     "history": ("countingroom.cli.history", "Query and export what was recorded."),
+    "example": ("countingroom.cli.example", "Write a description to begin with."),
     "simulate": ("countingroom.cli.simulate", "Run one simulator, or provoke a fault in a running one."),
     "completion": ("countingroom.cli.completion", "Complete commands in your shell."),
 }

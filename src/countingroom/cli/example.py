@@ -1,0 +1,76 @@
+"""Law: an example is a whole description that runs as it is written; nothing that is there is overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Write a description to begin with.")
+
+GLOBAL = ("TFC", "DCS", "FLES", "QA")
+DETECTORS = ("STS", "MVD", "RICH", "TRD", "TOF")
+TABLES = ("two_steps.csv", "three_steps.csv", "map.csv")
+TAGS = {"physics": "{ threshold: 40, trigger: beam }", "cosmics": "{ threshold: 25, trigger: self }"}
+
+
+@app.callback()
+def example() -> None:
+    """Write a description to begin with."""
+
+
+@app.command()
+def cbm(
+    detectors: Annotated[int, typer.Option("--detectors", min=1, max=5000, help="So many, simulated.")] = 5,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory to write it in.")] = Path("cbm"),
+    pause: Annotated[float, typer.Option("--pause", min=0, max=600, help="Seconds that a step takes.")] = 0.2,
+) -> None:
+    """The CBM experiment: TFC, detectors, FLES and DCS, QA, with a simulated agent for each system."""
+    from importlib.resources import files
+
+    from countingroom.core.errors import Conflict
+
+    file = output / "experiment.yaml"
+    shipped = files("countingroom.cli").joinpath("cbm")
+    written = {output / "tables" / name: shipped.joinpath(name).read_text("utf-8") for name in TABLES}
+    written[file] = "".join(_text(shipped.joinpath("head.yaml").read_text("utf-8"), detectors, pause))
+    if there := [path for path in written if path.exists()]:
+        raise Conflict(
+            f"{there[0]} is there already",
+            source="--output",
+            suggestion="choose another directory with -o DIR, or take that one away",
+            code="exists",
+        )
+    (output / "tables").mkdir(parents=True, exist_ok=True)
+    for path, text in written.items():
+        path.write_text(text, encoding="utf-8")
+    typer.echo(f"{file}: {detectors} detector{'' if detectors == 1 else 's'}; run it with: countingroom up {file}")
+
+
+def names(count: int) -> list[str]:
+    """`STS` … `TOF`, then `STS2` and so on."""
+    rounds = (f"{name}{number if number > 1 else ''}" for number in range(1, count + 1) for name in DETECTORS)
+    return [name for name, _ in zip(rounds, range(count), strict=False)]
+
+
+def _text(head: str, count: int, pause: float) -> Iterator[str]:
+    detectors = names(count)
+    systems = [*GLOBAL, *detectors]
+    yield head.replace("{pause}", f"{pause:g}")
+    yield "\nruns:\n  systems:\n"
+    yield from (f"    {name}: *global\n" for name in GLOBAL)
+    yield from (f"    {name}: *{'two' if index % 3 else 'three'}_steps\n" for index, name in enumerate(detectors))
+    yield "\n  partitions:\n    mCBM:\n      title: All of CBM\n      template: cbm\n      tag: physics\n"
+    yield "      detectors:\n"
+    yield from (f"        - {name}\n" for name in detectors)
+    yield "\n  configurations:\n"
+    for index, name in enumerate(systems):
+        if index:
+            yield f"    {name}: *parameters\n"
+        else:
+            yield f"    {name}: &parameters\n" + "".join(f"      {tag}: {values}\n" for tag, values in TAGS.items())
+    yield "\n  tags:\n"
+    for tag in TAGS:
+        yield f"    {tag}:\n" + "".join(f"      {name}: {tag}\n" for name in systems)
