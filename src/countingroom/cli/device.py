@@ -6,15 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from countingroom.cli.client import DEFAULT_URL, Client, Remote, Url
+from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.feed import messages
+from countingroom.cli.outcome import Wait, give, tell
 from countingroom.cli.output import Json, print_json, print_table, table, text
 from countingroom.cli.values import QUALITIES, arguments, catalogue, clock, number, point, scalar, shown
-from countingroom.core.errors import CountingRoomError, DeviceError, LinkError
 
 app = typer.Typer(no_args_is_help=True, help="See and command devices.")
-
-Wait = Annotated[float, typer.Option("--wait", min=0, max=600, help="Seconds to wait for the outcome; 0: do not.")]
-CONNECT_S = 5.0
 
 
 @app.command("list")
@@ -87,8 +85,8 @@ def set_point(
     device, _, name = what.partition(".")
     with Client(url) as api:
         known = point(api.get(f"/api/v1/devices/{device}/points/{name}")["point"])
-        body = {"arguments": {"point": name, "value": scalar(value, known)}, "wait_s": wait}
-        _tell(_command(api, device, "set", body, wait), json=json)
+        body = {"arguments": {"point": name, "value": scalar(value, known)}}
+        tell(give(api, f"devices/{device}", "set", body, wait), json=json)
 
 
 @app.command()
@@ -106,10 +104,10 @@ def do(
     """Give a command and wait for its outcome."""
     with Client(url) as api:
         known = catalogue(api.get(f"/api/v1/devices/{device}")["catalogue"])
-        body: dict[str, Any] = {"arguments": arguments(device, known.commands, command, given or []), "wait_s": wait}
+        body: dict[str, Any] = {"arguments": arguments(device, known.commands, command, given or [])}
         if channel:
             body["channel"] = channel
-        _tell(_command(api, device, command, body, wait), json=json)
+        tell(give(api, f"devices/{device}", command, body, wait), json=json)
 
 
 @app.command()
@@ -142,51 +140,6 @@ def _reading(device: Any, point: str) -> tuple[Any, int]:
 
 def _changes(url: str, devices: list[str]) -> Any:
     """(address, value, quality, device_ns) for ever, from the live feed; first how everything is."""
-    import msgspec
-    from websockets.exceptions import ConnectionClosed, InvalidHandshake
-    from websockets.sync.client import connect
-
-    feed_url = "ws" + url.rstrip("/").removeprefix("http") + "/api/v1/live"
-    wish = {"watch": {"devices": devices, "points": True, "states": False, "events": False}, "resume": None}
-    try:
-        with connect(feed_url, open_timeout=CONNECT_S) as feed:
-            feed.send(msgspec.json.encode(wish).decode())
-            for message in feed:
-                said = msgspec.json.decode(message)
-                for address, (value, quality, device_ns, *_) in said.get("points", {}).items():
-                    yield address, value, quality, device_ns
-    except (OSError, InvalidHandshake, ConnectionClosed) as error:
-        raise LinkError(
-            f"the live feed of {url} ended: {error or 'closed'}",
-            source="cli",
-            suggestion="see whether `countingroom up` still runs",
-            code="unreachable",
-        ) from error
-
-
-def _command(api: Client, device: str, command: str, body: dict[str, Any], wait: float) -> Any:
-    path = f"/api/v1/devices/{device}/commands/{command}"
-    return api.post(path, {**body, "deadline_s": max(wait, 10.0)}, timeout_s=wait + 15.0)
-
-
-def _tell(answer: Any, *, json: bool) -> None:
-    """The outcome; a failed one is raised with its Cause."""
-    outcome = answer.get("outcome")
-    if json:
-        print_json(answer)
-    elif outcome is None:
-        typer.echo(f"accepted; its outcome will be an event of {answer['id']}")
-    elif outcome["kind"] != "failed":
-        typer.echo(outcome["message"])
-    if outcome and outcome["kind"] == "failed":
-        raise _failed(outcome)
-
-
-def _failed(outcome: Any) -> CountingRoomError:
-    import msgspec
-
-    from countingroom.core.errors import Cause
-
-    if outcome.get("cause"):
-        return Remote(msgspec.convert(outcome["cause"], Cause))
-    return DeviceError(outcome["message"], source=outcome["source"])
+    for said in messages(url, devices=devices, points=True, states=False, events=False):
+        for address, (value, quality, device_ns, *_) in said.get("points", {}).items():
+            yield address, value, quality, device_ns

@@ -1,0 +1,31 @@
+"""Law: what happens is followed on the live feed, from the present on, until the feed or the person ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from countingroom.core.errors import LinkError
+
+CONNECT_S = 5.0
+
+
+def messages(url: str, **watch: Any) -> Iterator[Any]:
+    """Every message of the feed for this wish: a snapshot, then what changed."""
+    import msgspec
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake
+    from websockets.sync.client import connect
+
+    feed_url = "ws" + url.rstrip("/").removeprefix("http") + "/api/v1/live"
+    try:
+        with connect(feed_url, open_timeout=CONNECT_S) as feed:
+            feed.send(msgspec.json.encode({"watch": watch, "resume": None}).decode())
+            for message in feed:
+                yield msgspec.json.decode(message)
+    except (OSError, InvalidHandshake, ConnectionClosed) as error:
+        raise LinkError(
+            f"the live feed of {url} ended: {error or 'closed'}",
+            source="cli",
+            suggestion="see whether `countingroom up` still runs",
+            code="unreachable",
+        ) from error
