@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from countingroom.app import lifeline
-from countingroom.app.roles import ROLES, Setting
+from countingroom.app.roles import ROLES, Ready, Role, Setting
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus
@@ -84,28 +85,23 @@ async def _until_told(
 async def _play(task: Task, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool) -> None:
     clock = SystemClock()
     section = task.experiment.bus
+    setting = Setting(experiment=task.experiment, clock=clock, data=task.data, port=task.port, overrides=task.overrides)
+    roles = {name: ROLES[name](setting) for name in task.roles}
     bus = await connect(section, task.bus_url or section.url, "+".join(task.roles), clock)
     try:
         if prepare:
             await streams.prepare(bus, max_bytes=section.max_bytes)
-        setting = Setting(
-            experiment=task.experiment,
-            bus=bus,
-            clock=clock,
-            data=task.data,
-            port=task.port,
-            overrides=task.overrides,
-        )
         async with asyncio.TaskGroup() as group:
-            for role in task.roles:
-                group.create_task(
-                    ROLES[role](setting, lambda said, role=role: ready(role, said)),  # pyright: ignore[reportArgumentType]
-                    name=role,
-                )
+            for name, role in roles.items():
+                group.create_task(_run(role, bus, functools.partial(ready, name)), name=name)
     except BaseExceptionGroup as failures:
         raise first_of(failures) from failures
     finally:
         await bus.close()
+
+
+async def _run(role: Role, bus: Bus, ready: Ready) -> None:
+    await role(bus, ready)
 
 
 async def connect(section: BusSection, url: str, name: str, clock: Clock) -> Bus:

@@ -19,10 +19,10 @@ from typing import Any
 from msgspec import Struct
 
 from countingroom import __version__
+from countingroom.app.address import listen
 from countingroom.app.child import Change, Child
 from countingroom.app.place import Owner, owned
 from countingroom.app.record import Record
-from countingroom.app.roles import listen
 from countingroom.app.serve import connect, first_of
 from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.bus import streams
