@@ -17,7 +17,8 @@ settings.register_profile("house", deadline=None)  # how long a case takes says 
 settings.load_profile("house")
 
 ROOT = Path(__file__).parent.parent
-_SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin"))
+_POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)  # Debian keeps it off the PATH
+_SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin", *_POSTGRESQL))
 
 
 @pytest.fixture(scope="session")

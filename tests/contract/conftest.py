@@ -1,0 +1,37 @@
+"""Law: fixtures of the contract suites that more than one file needs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from countingroom.storage.database import Database
+from tests.contract.storage.postgres import Postgres
+from tests.contract.storage.stand import Stand
+
+
+@pytest.fixture(scope="module")
+def postgres(needs: Callable[[str], str]) -> Iterator[Postgres]:
+    server = Postgres(needs("initdb"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest_asyncio.fixture(params=["sqlite", "memory", "postgresql"])
+async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").database()
+    else:
+        url = "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'storage.sqlite'}"
+    async with AsyncExitStack() as stack:
+        yield Stand(url, stack)
+
+
+@pytest_asyncio.fixture
+async def database(stand: Stand) -> Database:
+    return await stand.open()

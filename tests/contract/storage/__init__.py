@@ -1,0 +1,1 @@
+"""Law: what the contract suite of the storage stands on."""
