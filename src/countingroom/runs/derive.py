@@ -32,62 +32,116 @@ class Seen(Struct, frozen=True, kw_only=True):
 UNSEEN = Seen()
 
 
-def is_right(member: Member, seen: Seen) -> bool:
+def is_right(member: Member, seen: Seen, *, any_key: bool = False) -> bool:
     """It is Active or Recording with the configuration that is wanted (any, where none is selected)."""
     if not seen.connected or seen.state is None or seen.state.common not in (ACTIVE, RECORDING):
         return False
-    return member.wanted is None or seen.state.key == member.wanted.key
+    return any_key or member.wanted is None or seen.state.key == member.wanted.key
 
 
 class LevelView(Struct, frozen=True, kw_only=True):
-    """How far a level is; names of included members."""
+    """How far a level is."""
 
     level: Level
-    members: tuple[str, ...]
-    right: tuple[str, ...]
-    going: tuple[str, ...]
-    """In Configuring."""
+    members: tuple[Member, ...]
+    """Those included."""
+    right: frozenset[str]
+    going: bool
+    """A member is in Configuring."""
     missing: tuple[str, ...]
     """Critical and not right."""
     ready: bool
 
 
-def view(level: Level, members: Iterable[Member], seen: Mapping[str, Seen]) -> LevelView:
-    """Look at one level. A level without included members is ready."""
-    here = [member for member in members if member.level == level.name and member.included]
-    right = tuple(member.system for member in here if is_right(member, seen.get(member.system, UNSEEN)))
-    missing = tuple(member.system for member in here if member.critical and member.system not in right)
-    return LevelView(
-        level=level,
-        members=tuple(member.system for member in here),
-        right=right,
-        going=tuple(member.system for member in here if seen.get(member.system, UNSEEN).common == CONFIGURING),
-        missing=missing,
-        ready=not missing and len(right) >= min(level.minimum, len(here)),
+class Survey(Struct, frozen=True, kw_only=True):
+    """What the reports prove, looked at once."""
+
+    state: str
+    """Of the template's chart."""
+    levels: tuple[LevelView, ...]
+    ready: int
+    """How many levels are ready, counted from the lowest without a gap."""
+    common: Mapping[str, str]
+    """Of every member, as it is seen."""
+    recording: bool
+    """Every recorder that is included records; there is one at least."""
+    left: tuple[str, ...]
+    """Recorders that are included and do not record."""
+
+    @property
+    def any_records(self) -> bool:
+        """Whether a recorder records, also one that is excluded."""
+        return RECORDING in self.common.values()
+
+    @property
+    def any_right(self) -> bool:
+        """Whether a single member is right."""
+        return any(view.right for view in self.levels)
+
+
+def survey(
+    template: Template, members: Iterable[Member], seen: Mapping[str, Seen], *, joining: Collection[str] = ()
+) -> Survey:
+    """Look at all members. Those `joining` a recording are no loss while they are not ready.
+
+    While everybody records, what is selected for later does not count: a run is never disturbed by it.
+    """
+    here: dict[str, list[Member]] = {level.name: [] for level in template.levels}
+    common: dict[str, str] = {}
+    included: set[str] = set()
+    for member in members:
+        common[member.system] = seen.get(member.system, UNSEEN).common
+        if member.included and member.level in here:
+            included.add(member.system)
+            here[member.level].append(member)
+    recorders = [name for name in template.recorders if name in included]
+    left = tuple(name for name in recorders if common[name] != RECORDING)
+    recording = bool(recorders) and not left
+    views = tuple(
+        _view(level, here[level.name], seen, common, joining=joining, any_key=recording) for level in template.levels
+    )
+    ready = next((index for index, view in enumerate(views) if not view.ready), len(views))
+    return Survey(
+        state=_state(template, views, ready, recording),
+        levels=views,
+        ready=ready,
+        common=common,
+        recording=recording,
+        left=left,
     )
 
 
-def ready_levels(template: Template, members: Sequence[Member], seen: Mapping[str, Seen]) -> int:
-    """How many levels are ready, counted from the lowest without a gap."""
-    for index, level in enumerate(template.levels):
-        if not view(level, members, seen).ready:
-            return index
-    return len(template.levels)
+def _view(
+    level: Level,
+    here: Sequence[Member],
+    seen: Mapping[str, Seen],
+    common: Mapping[str, str],
+    *,
+    joining: Collection[str],
+    any_key: bool,
+) -> LevelView:
+    right = frozenset(m.system for m in here if is_right(m, seen.get(m.system, UNSEEN), any_key=any_key))
+    wrong = [member for member in here if member.system not in right]
+    missing = tuple(member.system for member in wrong if member.critical and member.system not in joining)
+    return LevelView(
+        level=level,
+        members=tuple(here),
+        right=right,
+        going=any(common[member.system] == CONFIGURING for member in wrong),
+        missing=missing,
+        ready=not missing and len(right) >= level.minimum,
+    )
 
 
-def all_record(template: Template, members: Iterable[Member], seen: Mapping[str, Seen]) -> bool:
-    """Every recorder that is included records; there is one at least."""
-    recorders = [member.system for member in members if member.system in template.recorders and member.included]
-    return bool(recorders) and all(seen.get(name, UNSEEN).common == RECORDING for name in recorders)
-
-
-def derive(template: Template, members: Sequence[Member], seen: Mapping[str, Seen]) -> str:
-    """The state of the template's chart that the reports prove."""
-    ready = ready_levels(template, members, seen)
-    if ready == len(template.levels):
-        return template.recording if all_record(template, members, seen) else template.top
-    following = view(template.levels[ready], members, seen)
-    return following.level.configuring if following.going else template.below(ready)
+def _state(template: Template, views: Sequence[LevelView], ready: int, recording: bool) -> str:
+    for view in views[: ready + 1]:
+        if view.going and not (view.ready and view.right):
+            return view.level.configuring
+    if not any(view.right for view in views):
+        return template.idle
+    if ready == len(views):
+        return template.recording if recording else template.top
+    return template.below(ready)
 
 
 def moves(chart: Chart, before: str, after: str, *, prefer: Collection[str] = ()) -> tuple[Row, ...]:

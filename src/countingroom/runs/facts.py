@@ -33,13 +33,18 @@ class OrderRefused(Struct, frozen=True, kw_only=True):
     system: str
     action: Action
     cause: Cause
+    id: str = ""
+    """Of the order; empty: whichever is pending."""
 
 
 class GoalSet(Struct, frozen=True, kw_only=True):
-    """Somebody who may wants it there; None: stay where you are and only follow. `run`: the number given out for it."""
+    """Somebody who may wants it there; None: stay where you are and only follow."""
 
     goal: Goal | None
     run: int = 0
+    """The number given out for the run that is to be recorded; 0: none is begun."""
+    end: RunEnd = RunEnd.STOPPED
+    """Why the open run ends, where this goal ends it."""
 
 
 class MembersSet(Struct, frozen=True, kw_only=True):
@@ -71,7 +76,10 @@ Fact = Reported | LinkChanged | OrderRefused | GoalSet | MembersSet | HookOver |
 class SendOrder(Struct, frozen=True, kw_only=True):
     """Tell an agent."""
 
+    id: str
+    """Unique: made of the partition, the time and a count."""
     step: Step
+    deadline_ns: int
     configuration: Configuration | None
     run: int
 
@@ -103,22 +111,25 @@ class RunHook(Struct, frozen=True, kw_only=True):
     hook: Hook
     run: int
     goal: str
+    tag: str
+    deadline_ns: int
 
 
 class Excluded(Struct, frozen=True, kw_only=True):
     """Taken out by the recovery policy."""
 
     system: str
+    cause: Cause
 
 
 class GoalMet(Struct, frozen=True, kw_only=True):
-    """The command that asked for it is done."""
+    """It is reached: the command that asked for it is done."""
 
     goal: Goal
 
 
 class GoalFailed(Struct, frozen=True, kw_only=True):
-    """It will not get there by itself."""
+    """It will not get there by itself, or another took its place: the command that asked for it has failed."""
 
     goal: Goal
     cause: Cause

@@ -1,269 +1,248 @@
 """Law: a partition moves by facts alone: `step` takes what happened and gives what is to be done; it does nothing.
 
 Facts come in batches, because a thousand systems report at once: one plan is made a batch. What is done, is done by the
-room around it (room.py): orders are sent, moves are recorded, runs are closed.
+room around it: orders are sent, moves are recorded, runs are closed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
-from msgspec import Struct
 
 from countingroom.core.errors import Cause
-from countingroom.core.partitions import Goal, Member, Step, StepStatus
-from countingroom.core.run_book import RunEnd
-from countingroom.core.systems import CONFIGURING, RECORDING, Action, SystemState
-from countingroom.runs.derive import UNSEEN, Seen, derive, moves, ready_levels
+from countingroom.core.partitions import Goal, Step, StepStatus
+from countingroom.core.systems import Action
+from countingroom.runs import causes
+from countingroom.runs.derive import UNSEEN, Survey, moves, survey
 from countingroom.runs.facts import (
     Effect,
     Excluded,
     Fact,
     GoalFailed,
     GoalMet,
-    GoalSet,
-    HookOver,
-    LinkChanged,
-    LockSet,
-    MembersSet,
     Moved,
-    OrderRefused,
-    Reported,
-    RunBegan,
-    RunOver,
+    RunHook,
     SendOrder,
 )
-from countingroom.runs.plan import Decision, Memory, Pending, plan
-from countingroom.runs.template import Template
-
-
-class Partition(Struct, frozen=True, kw_only=True):
-    """All an owner knows of its partition."""
-
-    name: str
-    template: Template
-    members: tuple[Member, ...] = ()
-    seen: Mapping[str, Seen] = {}
-    goal: Goal | None = None
-    memory: Memory = Memory()
-    state: str
-    since_ns: int
-    tag: str = ""
-    run: int = 0
-    """The run that is open; 0: none."""
-    locked: bool = False
-    steps: tuple[Step, ...] = ()
-    """Ordered and not over."""
-    cause: Cause | None = None
-    """Why it does not get on."""
+from countingroom.runs.intake import take
+from countingroom.runs.memory import Failure, HookRun, Pending
+from countingroom.runs.plan import Decision, plan
+from countingroom.runs.recording import follow_recording
+from countingroom.runs.situation import Partition
 
 
 def step(partition: Partition, facts: Sequence[Fact], *, now_ns: int) -> tuple[Partition, tuple[Effect, ...]]:
     """The partition after these facts, and what is to be done. Also called without facts when `wake_ns` is reached."""
-    after = _take(partition, facts, now_ns)
-    after, effects = _follow(partition, after, now_ns)
-    after, more = _act(after, now_ns)
-    return after, (*effects, *more)
+    taken = take(partition, facts)
+    partition, effects = taken.partition, list(taken.effects)
+    if partition.is_looking(now_ns):
+        return partition, taken.effects
+    partition = _expire(partition, now_ns)
+    while True:
+        found = survey(partition.template, partition.members, partition.seen, joining=partition.joining)
+        partition = _follow(partition, found, now_ns, effects)
+        partition = _lost(partition, found, taken.fallen, effects)
+        before = partition
+        partition = _act(partition, found, now_ns, effects)
+        if (partition.goal, partition.members) == (before.goal, before.members) and (
+            partition.memory.hooks == before.memory.hooks
+        ):
+            return partition, tuple(effects)
 
 
 def wake_ns(partition: Partition) -> int | None:
     """When it wants to be stepped again although nothing happens: the next deadline."""
     deadlines = [pending.deadline_ns for pending in partition.memory.pending.values()]
-    levels = {level.name: level for level in partition.template.levels}
-    for member in partition.members:
-        seen = partition.seen.get(member.system, UNSEEN)
-        if (
-            partition.goal
-            and seen.common == CONFIGURING
-            and seen.state
-            and member.system not in partition.memory.pending
-        ):
-            deadlines.append(seen.state.since_ns + round(levels[member.level].configure_s * 1e9))
+    deadlines += [run.deadline_ns for run in partition.memory.hooks.values() if not run.over]
+    if partition.is_looking(0):
+        deadlines.append(partition.look_until_ns)
     return min(deadlines, default=None)
 
 
-def _take(partition: Partition, facts: Sequence[Fact], now_ns: int) -> Partition:
-    seen, pending = dict(partition.seen), dict(partition.memory.pending)
-    attempts, goal, run, recording = (
-        dict(partition.memory.attempts),
-        partition.goal,
-        partition.run,
-        partition.memory.recording,
-    )
-    members, tag, locked, cause = partition.members, partition.tag, partition.locked, partition.cause
-    for fact in facts:
-        match fact:
-            case Reported(state=state):
-                before = seen.get(state.system, UNSEEN)
-                if _is_news(before.state, state):
-                    seen[state.system] = Seen(state=state, connected=before.connected, cause=before.cause)
-                    if state.system in pending and _is_over(pending[state.system].action, before.state, state):
-                        del pending[state.system]
-            case LinkChanged(system=system, connected=connected, cause=why):
-                seen[system] = Seen(state=seen.get(system, UNSEEN).state, connected=connected, cause=why)
-                if not connected:
-                    pending.pop(system, None)
-            case OrderRefused(system=system, cause=why):
-                pending.pop(system, None)
-                cause = why
-            case GoalSet(goal=goal):
-                attempts, cause = {}, None
-                run = fact.run or run
-            case MembersSet(members=members, tag=tag):
-                gone = set(seen) - {member.system for member in members}
-                seen = {name: state for name, state in seen.items() if name not in gone}
-                pending = {name: order for name, order in pending.items() if name not in gone}
-            case LockSet(locked=locked):
-                pass
-            case HookOver():
-                pass
-    return msgspec.structs.replace(
-        partition,
-        members=members,
-        seen=seen,
-        goal=goal,
-        memory=Memory(pending=pending, attempts=attempts, recording=recording),
-        tag=tag,
-        run=run,
-        locked=locked,
-        cause=cause,
-    )
+def _expire(partition: Partition, now_ns: int) -> Partition:
+    """Orders and hooks whose time is over have failed."""
+    memory = partition.memory
+    pending = {name: one for name, one in memory.pending.items() if now_ns < one.deadline_ns}
+    hooks = {name: one for name, one in memory.hooks.items() if one.over or now_ns < one.deadline_ns}
+    if len(pending) == len(memory.pending) and len(hooks) == len(memory.hooks):
+        return partition
+    seconds = {each.system: each.deadline_s for each in partition.steps}
+    failed = dict(memory.failed)
+    for name in memory.pending.keys() - pending.keys():
+        action = memory.pending[name].action
+        cause = causes.late(name, action, seconds.get(name, 0.0))
+        failed[name] = Failure(action=action, cause=cause, late=True)
+    for name in memory.hooks.keys() - hooks.keys():
+        run = memory.hooks[name]
+        hooks[name] = HookRun(deadline_ns=run.deadline_ns, over=True, cause=causes.hook_late(name))
+    memory = msgspec.structs.replace(memory, pending=pending, failed=failed, hooks=hooks)
+    return msgspec.structs.replace(partition, memory=memory)
 
 
-def _is_news(before: SystemState | None, now: SystemState) -> bool:
-    return before is None or before.boot != now.boot or before.sequence < now.sequence
-
-
-def _is_over(action: Action, before: SystemState | None, now: SystemState) -> bool:
-    """Whether this report ends the order: it is at rest and something happened since."""
-    if before is not None and before.boot == now.boot and before.sequence == now.sequence:
-        return False
-    match action:
-        case Action.START:
-            return now.common != "Active"
-        case Action.STOP:
-            return now.common != RECORDING
-        case _:
-            return now.common != CONFIGURING
-
-
-def _follow(before: Partition, partition: Partition, now_ns: int) -> tuple[Partition, list[Effect]]:
+def _follow(partition: Partition, found: Survey, now_ns: int, effects: list[Effect]) -> Partition:
     """Let the state follow the reports; open and close the run with it."""
-    effects: list[Effect] = []
-    template, memory = partition.template, partition.memory
-    state = derive(template, partition.members, partition.seen)
-    goal, run, cause = partition.goal, partition.run, partition.cause
-    if state != partition.state:
+    moved = found.state != partition.state
+    if moved:
+        goal, template = partition.goal, partition.template
         aborting = goal is not None and goal.state == template.idle
-        way = moves(template.chart(), partition.state, state, prefer=("abort",) if aborting else ())
-        cause = _why_lost(partition, state) or cause
+        way = moves(template.chart(), partition.state, found.state, prefer=("abort",) if aborting else ())
+        cause = _why_moved(partition, found) or (None if _is_higher(partition, found) else partition.cause)
         effects.append(Moved(rows=tuple((row.state, row.event, row.next) for row in way), cause=cause))
-    recording = state == template.recording
-    if recording and not memory.recording and run:
-        effects.append(RunBegan(run=run))
-    anyone = any(partition.seen.get(name, UNSEEN).common == RECORDING for name in template.recorders)
-    if (
-        memory.recording
-        and not recording
-        and goal
-        and goal.state == template.recording
-        and not template.recovery.resume
-    ):
-        effects.append(GoalFailed(goal=goal, cause=cause or _left(partition)))
-        goal = None
-    if run and memory.recording and not recording and not anyone:
-        effects.append(RunOver(run=run, end=_end(before, template), cause=cause if goal is None else None))
-        run = 0
-    partition = msgspec.structs.replace(
-        partition,
-        state=state,
-        since_ns=now_ns if state != partition.state else partition.since_ns,
-        goal=goal,
-        run=run,
-        cause=cause,
-        memory=msgspec.structs.replace(memory, recording=recording or (memory.recording and anyone)),
-    )
-    return partition, effects
+        partition = msgspec.structs.replace(partition, state=found.state, since_ns=now_ns, cause=cause)
+    partition = follow_recording(partition, found, now_ns, effects)
+    if partition.joining:
+        right = frozenset[str]().union(*(view.right for view in found.levels))
+        joining = partition.joining - right if found.any_records else frozenset[str]()
+        partition = msgspec.structs.replace(partition, joining=joining)
+    return partition
 
 
-def _act(partition: Partition, now_ns: int) -> tuple[Partition, list[Effect]]:
+def _lost(partition: Partition, found: Survey, fallen: frozenset[str], effects: list[Effect]) -> Partition:
+    """A level lost on the way up ends the way, unless the policy is to go on."""
+    goal, template = partition.goal, partition.template
+    if not fallen or goal is None or goal.lower or template.recovery.resume or goal.state not in template.rests:
+        return partition
+    for view in found.levels[: template.height(goal.state)]:
+        if lost := [name for name in view.missing if name in fallen]:
+            cause = causes.level_lost(partition.name, view, [c for name in lost if (c := _own_cause(partition, name))])
+            effects.append(GoalFailed(goal=goal, cause=cause))
+            return msgspec.structs.replace(partition, goal=None, cause=cause)
+    return partition
+
+
+def _is_higher(partition: Partition, found: Survey) -> bool:
+    order = partition.template.chart().states
+    return order.index(found.state) > order.index(partition.state) if partition.state in order else True
+
+
+def _why_moved(partition: Partition, found: Survey) -> Cause | None:
+    """The cause of a fall that nobody asked for."""
+    rests, goal = partition.template.rests, partition.goal
+    if partition.state not in rests or found.state not in rests:
+        return None
+    height = rests.index(found.state)
+    if height >= rests.index(partition.state) or (goal and goal.lower):
+        return None
+    if found.ready == len(found.levels):
+        return causes.recorder_left(partition.name, found.left) if partition.memory.ending is None else None
+    view = found.levels[found.ready]
+    if all(found.common[name] in ("Active", "Recording") for name in view.missing) and view.missing:
+        return causes.reconfigure(partition.name, view)
+    under = [c for name in view.missing if (c := _own_cause(partition, name))]
+    return causes.level_lost(partition.name, view, under)
+
+
+def _own_cause(partition: Partition, system: str) -> Cause | None:
+    seen = partition.seen.get(system, UNSEEN)
+    return (seen.state.cause if seen.state else None) if seen.connected else seen.cause
+
+
+def _act(partition: Partition, found: Survey, now_ns: int, effects: list[Effect]) -> Partition:
     """Order what the plan says; end the goal that is met or cannot be."""
-    effects: list[Effect] = []
-    decision = plan(
-        partition.template, partition.members, partition.seen, partition.goal, partition.memory, now_ns=now_ns
+    memory, goal = partition.memory, partition.goal
+    decision = plan(partition.template, found, partition.seen, goal, memory, began=partition.began)
+    partition = _ordered(partition, decision, now_ns, effects)
+    if decision.exclude:
+        for system, cause in decision.exclude.items():
+            effects.append(Excluded(system=system, cause=cause))
+        members = tuple(
+            msgspec.structs.replace(member, included=False) if member.system in decision.exclude else member
+            for member in partition.members
+        )
+        partition = msgspec.structs.replace(partition, members=members)
+    if goal and decision.settled:
+        partition = _ended(partition, goal, found, decision, now_ns, effects)
+    elif decision.obstacle and decision.obstacle != partition.cause:
+        partition = msgspec.structs.replace(partition, cause=decision.obstacle)
+    return partition
+
+
+def _ordered(partition: Partition, decision: Decision, now_ns: int, effects: list[Effect]) -> Partition:
+    """Send what is to be sent, and remember it."""
+    if not (decision.steps or decision.adopt or decision.hooks or decision.moments):
+        return _without_done(partition)
+    memory = partition.memory
+    pending, tried, failed, hooks = (
+        dict(memory.pending),
+        dict(memory.tried),
+        dict(memory.failed),
+        dict(memory.hooks),
     )
-    pending, attempts = dict(partition.memory.pending), dict(partition.memory.attempts)
     wanted = {member.system: member.wanted for member in partition.members}
+    orders = memory.orders
     for each in decision.steps:
-        effects.append(SendOrder(step=each, configuration=wanted.get(each.system), run=partition.run))
+        orders += 1
+        order = f"{partition.name}-{now_ns:x}-{orders}"
+        deadline_ns = now_ns + round(each.deadline_s * 1e9)
+        configuration = wanted.get(each.system) if each.action is Action.CONFIGURE else None
+        effects.append(
+            SendOrder(id=order, step=each, deadline_ns=deadline_ns, configuration=configuration, run=partition.run)
+        )
+        pending[each.system] = Pending(action=each.action, deadline_ns=deadline_ns, id=order)
+        tried[each.system, each.action] = tried.get((each.system, each.action), 0) + 1
+        if each.action is not Action.ABORT:
+            failed.pop(each.system, None)
+    for each in decision.adopt:
         pending[each.system] = Pending(action=each.action, deadline_ns=now_ns + round(each.deadline_s * 1e9))
-        if each.action is Action.CONFIGURE:
-            attempts[each.system] = attempts.get(each.system, 0) + 1
-    effects.extend(Excluded(system=name) for name in decision.exclude)
-    begun = {each.system: msgspec.structs.replace(each, status=StepStatus.GOING) for each in decision.steps}
+    for hook in decision.hooks:
+        deadline_ns = now_ns + round(hook.deadline_s * 1e9)
+        goal = partition.goal.state if partition.goal else ""
+        effects.append(RunHook(hook=hook, run=partition.run, goal=goal, tag=partition.tag, deadline_ns=deadline_ns))
+        hooks[hook.name] = HookRun(deadline_ns=deadline_ns)
+    begun = {each.system: msgspec.structs.replace(each, status=StepStatus.GOING) for each in _both(decision)}
     going = [each for each in partition.steps if each.system in pending and each.system not in begun]
-    goal, cause = partition.goal, partition.cause
-    if goal and (end := _end_of_goal(partition, goal, decision)):
-        effects.append(end)
-        cause = end.cause if isinstance(end, GoalFailed) else None
-        goal = None
-    partition = msgspec.structs.replace(
-        partition,
-        goal=goal,
-        cause=cause,
-        steps=(*going, *begun.values()),
-        memory=msgspec.structs.replace(partition.memory, pending=pending, attempts=attempts),
+    memory = msgspec.structs.replace(
+        memory,
+        pending=pending,
+        tried=tried,
+        failed=failed,
+        hooks=hooks,
+        moments=memory.moments | decision.moments,
+        orders=orders,
     )
-    return partition, effects
+    return msgspec.structs.replace(partition, steps=(*going, *begun.values()), memory=memory)
 
 
-def _end_of_goal(partition: Partition, goal: Goal, decision: Decision) -> GoalMet | GoalFailed | None:
-    if not decision.settled:
-        return None
-    if partition.state == goal.state:
-        keeps = goal.state == partition.template.recording or partition.template.recovery.resume
-        return None if keeps else GoalMet(goal=goal)
-    if decision.obstacle:
-        return None if partition.template.recovery.resume else GoalFailed(goal=goal, cause=decision.obstacle)
-    return None
+def _both(decision: Decision) -> tuple[Step, ...]:
+    return (*decision.steps, *decision.adopt)
 
 
-def _why_lost(partition: Partition, state: str) -> Cause | None:
-    rests = partition.template.rests
-    if partition.state not in rests or state not in rests or rests.index(state) >= rests.index(partition.state):
-        return None
-    ready = ready_levels(partition.template, partition.members, partition.seen)
-    if ready == len(partition.template.levels):
-        return None
-    lost = [
-        member.system
-        for member in partition.members
-        if member.level == partition.template.levels[ready].name and member.included and member.critical
-    ]
-    under = [seen.cause for name in lost if (seen := partition.seen.get(name, UNSEEN)).cause]
-    return Cause(
-        code="level_lost",
-        message=f"{partition.template.levels[ready].name} is no longer ready",
-        source=f"runs.{partition.name}",
-        suggestion="look at its systems, then configure again",
-        causes=tuple(cause for cause in under if cause),
-    )
+def _without_done(partition: Partition) -> Partition:
+    going = tuple(each for each in partition.steps if each.system in partition.memory.pending)
+    return partition if len(going) == len(partition.steps) else msgspec.structs.replace(partition, steps=going)
 
 
-def _left(partition: Partition) -> Cause:
-    left = [n for n in partition.template.recorders if partition.seen.get(n, UNSEEN).common != RECORDING]
-    return Cause(
-        code="recorder_left",
-        message=f"{', '.join(left)} left recording",
-        source=f"runs.{partition.name}",
-        suggestion="look at it, then start a new run",
-    )
+def _ended(
+    partition: Partition, goal: Goal, found: Survey, decision: Decision, now_ns: int, effects: list[Effect]
+) -> Partition:
+    """The goal is met, or will not be met by itself."""
+    template, memory = partition.template, partition.memory
+    done = msgspec.structs.replace(memory, tried={}, failed={}, hooks={}, moments=frozenset[str]())
+    if decision.obstacle is None and _is_reached(partition, goal, found):
+        if memory.met:
+            return partition
+        effects.append(GoalMet(goal=goal))
+        keeps = template.recovery.resume
+        memory = msgspec.structs.replace(done, met=keeps)
+        return msgspec.structs.replace(partition, goal=goal if keeps else None, cause=None, memory=memory)
+    if goal.state in template.rests:
+        cause = decision.obstacle or causes.unreachable(partition.name, goal.state, found.state)
+    else:
+        cause = causes.unknown_goal(partition.name, goal.state, template.rests)
+    if not memory.met:
+        effects.append(GoalFailed(goal=goal, cause=cause))
+    lower: Goal | None = None
+    if template.recovery.fall_back and decision.obstacle and template.height(goal.state) > decision.level:
+        lower = Goal(state=template.rests[decision.level], requested_by="recovery", since_ns=now_ns, lower=True)
+    memory = msgspec.structs.replace(done, met=False)
+    return msgspec.structs.replace(partition, goal=lower, cause=cause, memory=memory)
 
 
-def _end(before: Partition, template: Template) -> RunEnd:
-    if before.goal is None:
-        return RunEnd.LOST
-    if before.goal.state == template.idle:
-        return RunEnd.ABORTED
-    return RunEnd.LOST if before.goal.state == template.recording else RunEnd.STOPPED
+def _is_reached(partition: Partition, goal: Goal, found: Survey) -> bool:
+    """The plan has nothing left to do. A level that nobody is in neither helps nor hinders."""
+    template = partition.template
+    if goal.state == template.recording:
+        return found.recording
+    height = template.rests.index(goal.state) if goal.state in template.rests else None
+    return height == 0 or (height is not None and found.ready >= height and found.any_right)

@@ -1,39 +1,24 @@
 """Law: what to do next follows from the goal and from what is observed; nothing to do where they agree.
 
-`plan` is asked again after every report and gives the steps that can be begun now. Lower levels come first, the
-members of a level go in parallel, recorders one after the other. Whatever records is stopped before anything else when
-it should not. What is still going on in time is left alone.
+`plan` is asked again after every report and gives the steps that can be begun now. Whatever records is stopped before
+anything else when it should not; then what is too high goes down; then lower levels go up before higher ones, the
+members of a level in parallel, and recorders start one after the other. What is still going on in time is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Member, Step
-from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, NO_CONNECTION, RECORDING, UNCONFIGURED, Action
-from countingroom.runs.derive import UNSEEN, Seen, is_right, ready_levels, view
-from countingroom.runs.template import Level, Template
-
-
-class Pending(Struct, frozen=True, kw_only=True):
-    """An order that was sent and is not over."""
-
-    action: Action
-    deadline_ns: int
-
-
-class Memory(Struct, frozen=True, kw_only=True):
-    """What the owner remembers beside the reports. Losing it costs a repeated attempt, nothing more."""
-
-    pending: Mapping[str, Pending] = {}
-    """System -> the order it works on."""
-    attempts: Mapping[str, int] = {}
-    """System -> how often it was told to configure for this goal."""
-    recording: bool = False
-    """All recorders have been recording together: one that leaves ends it."""
+from countingroom.core.systems import ACTIVE, CONFIGURING, RECORDING, UNCONFIGURED, Action
+from countingroom.runs import causes
+from countingroom.runs.derive import UNSEEN, LevelView, Seen, Survey
+from countingroom.runs.memory import Memory
+from countingroom.runs.template import Hook, Template
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -41,237 +26,274 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     steps: tuple[Step, ...] = ()
     waiting: tuple[str, ...] = ()
-    """Systems that are still at it."""
-    exclude: tuple[str, ...] = ()
+    """Systems (and hooks) that are still at it."""
+    adopt: tuple[Step, ...] = ()
+    """Systems found configuring without an order: they have the time that one would have."""
+    exclude: Mapping[str, Cause] = {}
     """Expendable members that used up their attempts, where the policy says so."""
+    hooks: tuple[Hook, ...] = ()
+    """To be begun."""
+    moments: frozenset[str] = frozenset()
+    """Moments that are passed now."""
     obstacle: Cause | None = None
     """Why it does not go on by itself."""
+    level: int = 0
+    """Where the obstacle is: how many levels are below it."""
 
     @property
     def settled(self) -> bool:
         """Nothing to do and nothing to wait for."""
-        return not (self.steps or self.waiting or self.exclude)
+        return not (self.steps or self.waiting or self.adopt or self.exclude or self.hooks)
 
 
 def plan(
     template: Template,
-    members: Sequence[Member],
+    survey: Survey,
     seen: Mapping[str, Seen],
     goal: Goal | None,
     memory: Memory,
     *,
-    now_ns: int,
+    began: bool = False,
 ) -> Decision:
-    """What to begin now. Pure; the same question has the same answer."""
-    return _Planner(template, members, seen, memory, now_ns).decide(goal)
+    """What to begin now. Pure; the same question has the same answer.
+
+    `began`: all recorders have recorded together, so that one that leaves ends it.
+    """
+    return _Planner(template, survey, seen, goal, memory, began).decide()
 
 
 class _Planner:
     def __init__(
-        self, template: Template, members: Sequence[Member], seen: Mapping[str, Seen], memory: Memory, now_ns: int
+        self,
+        template: Template,
+        survey: Survey,
+        seen: Mapping[str, Seen],
+        goal: Goal | None,
+        memory: Memory,
+        began: bool,
     ) -> None:
-        self.template, self.memory, self.now_ns = template, memory, now_ns
-        self.members = [member for member in members if member.included]
-        self.seen = seen
-        self.ready = ready_levels(template, members, seen)
+        self.template, self.survey, self.seen, self.goal = template, survey, seen, goal
+        self.memory, self.began = memory, began
+        self.height = template.rests.index(goal.state) if goal and goal.state in template.rests else None
+        self.passed: set[str] = set()
 
-    def decide(self, goal: Goal | None) -> Decision:
-        height = self.template.height(goal.state) if goal else None
-        if stopping := self._stop(height):
-            return stopping
-        if goal is None or height is None:
-            return Decision()
-        if lowering := self._lower(height):
-            return lowering
-        for index, level in enumerate(self.template.levels[:height]):
-            decision = self._raise(level)
-            if not decision.settled or decision.obstacle or index >= self.ready:
-                return decision
-        if goal.state == self.template.recording:
-            return self._start()
-        return Decision()
-
-    def common(self, system: str) -> str:
-        return self.seen.get(system, UNSEEN).common
-
-    def is_pending(self, system: str, *actions: Action) -> bool:
-        pending = self.memory.pending.get(system)
-        return pending is not None and pending.action in actions and self.now_ns < pending.deadline_ns
+    def decide(self) -> Decision:
+        top = len(self.template.levels)
+        decision = None
+        if not (self.goal and self.goal.at_once):
+            decision = self._stop()
+        if decision is None and self.goal and self.goal.lower and self.height is not None:
+            decision = self._after("stop") or self._lower(self.height)
+        if decision is None and self.height is not None:
+            decision = self._climb(min(self.height, top))
+        decision = decision or Decision()
+        return msgspec.structs.replace(decision, moments=frozenset(self.passed)) if self.passed else decision
 
     # Recording ends first.
 
-    def _stop(self, height: int | None) -> Decision | None:
-        recording = [name for name in self._stop_order() if self.common(name) == RECORDING]
-        reason = self._why_stop(height) if recording else ""
-        if not reason:
-            return None
-        first = recording[0]
-        if self.is_pending(first, Action.STOP):
-            return Decision(waiting=(first,))
-        if first in self.memory.pending and self.memory.pending[first].action is Action.STOP:
-            return Decision(steps=(self._abort(first, "it did not stop in time"),))
-        step = Step(system=first, action=Action.STOP, reason=reason, deadline_s=self.template.stop_s)
-        return Decision(steps=(step,), waiting=tuple(recording[1:]))
+    def _stop(self) -> Decision | None:
+        stuck: Cause | None = None
+        for name in self.template.stop_order or self.template.recorders:
+            reason = self._why_stop(name)
+            if not reason:
+                continue
+            if self._is_pending(name, Action.START):
+                return Decision(waiting=(name,))
+            if self.survey.common.get(name) != RECORDING:
+                continue
+            if self._is_pending(name, Action.STOP, Action.ABORT):
+                return Decision(waiting=(name,))
+            if self._has_tried(name, Action.ABORT):
+                stuck = stuck or causes.did_not(name, Action.ABORT, self.memory.failed.get(name))
+            elif self._has_tried(name, Action.STOP):
+                return Decision(steps=(self._step(name, Action.ABORT, "it did not stop"),))
+            else:
+                held = self._at("before stop") if self.height is not None else None
+                return held or Decision(steps=(self._step(name, Action.STOP, reason),))
+        return Decision(obstacle=stuck) if stuck else None
 
-    def _why_stop(self, height: int | None) -> str:
-        if self.ready < len(self.template.levels):
-            lost = view(self.template.levels[self.ready], self.members, self.seen)
-            return f"{', '.join(lost.missing) or lost.level.name} is no longer ready"
-        if height is not None and height <= len(self.template.levels):
-            return f"the goal is {self.template.rests[height]}"
-        left = [name for name in self._recorders() if self.common(name) != RECORDING]
-        if left and (self.memory.recording or height is None):
+    def _why_stop(self, name: str) -> str:
+        """Why this recorder should not record."""
+        top, left = len(self.template.levels), self.survey.left
+        if name not in self.survey.common:
+            return ""
+        if name not in self._recorders():
+            return "it is excluded"
+        if self.height is not None and self.height <= top:
+            return f"the goal is {self.template.rests[self.height]}"
+        if self.survey.ready < top:
+            lost = self.survey.levels[self.survey.ready]
+            return f"{', '.join(lost.missing[:5]) or lost.level.name} is not ready"
+        if left and (self.began or self.height is None):
             return f"{', '.join(left)} does not record"
         return ""
 
     # Going down.
 
     def _lower(self, height: int) -> Decision | None:
-        above = {level.name for level in self.template.levels[height:]}
-        up = [m.system for m in self.members if m.level in above and self.common(m.system) in (ACTIVE, CONFIGURING)]
-        if height == 0:
-            up += [m.system for m in self.members if self.common(m.system) == ERROR]
-        steps = tuple(
-            self._abort(name, f"the goal is {self.template.rests[height]}")
-            for name in up
-            if not self.is_pending(name, Action.ABORT)
-        )
-        return Decision(steps=steps, waiting=tuple(n for n in up if self.is_pending(n, Action.ABORT))) if up else None
+        steps: list[Step] = []
+        waiting: list[str] = []
+        stuck: list[Cause] = []
+        for view in self.survey.levels[height:]:
+            for member in view.members:
+                name = member.system
+                begun = self._is_pending(name, Action.CONFIGURE, Action.START)
+                up = begun or self.survey.common[name] in (ACTIVE, CONFIGURING, RECORDING)
+                if self._is_pending(name, Action.ABORT, Action.RESET, Action.STOP):
+                    waiting.append(name)
+                elif up and self._has_tried(name, Action.ABORT):
+                    stuck.append(causes.did_not(name, Action.ABORT, self.memory.failed.get(name)))
+                elif up:
+                    steps.append(self._step(name, Action.ABORT, f"the goal is {self.template.rests[height]}"))
+        if not (steps or waiting or stuck):
+            return None
+        obstacle = causes.level_not_ready(self.survey.levels[height], stuck) if stuck else None
+        return Decision(steps=tuple(steps), waiting=tuple(waiting), obstacle=obstacle, level=height)
 
     # Going up.
 
-    def _raise(self, level: Level) -> Decision:
-        steps: list[Step] = []
-        waiting: list[str] = []
-        exclude: list[str] = []
-        obstacles: list[Cause] = []
-        for member in self.members:
-            if member.level != level.name or is_right(member, self.seen.get(member.system, UNSEEN)):
-                continue
-            if self.is_pending(member.system, Action.CONFIGURE, Action.ABORT, Action.RESET):
-                waiting.append(member.system)
-                continue
-            verdict = self._configure(member, level)
-            if isinstance(verdict, Step):
-                steps.append(verdict)
-            elif verdict is None:
-                waiting.append(member.system)
-            elif member.critical:
-                obstacles.append(verdict)
-            elif self.template.recovery.exclude_expendable:
-                exclude.append(member.system)
-        return Decision(
-            steps=tuple(steps), waiting=tuple(waiting), exclude=tuple(exclude), obstacle=_obstacle(level, obstacles)
-        )
-
-    def _configure(self, member: Member, level: Level) -> Step | Cause | None:
-        """A step, or why there is none to take, or None to wait for it."""
-        name, seen = member.system, self.seen.get(member.system, UNSEEN)
-        used = self.memory.attempts.get(name, 0)
-        left = used < self.template.recovery.attempts
-        overdue = name in self.memory.pending
-        match seen.common:
-            case "Configuring" if not overdue and seen.state and self._in_time(seen.state.since_ns, level):
-                return None
-            case "Configuring":
-                return self._abort(name, f"it did not finish within {level.configure_s:g} s")
-            case "Error" if left:
-                return Step(
-                    system=name,
-                    action=Action.RESET,
-                    reason="it is in Error and will be configured again",
-                    level=level.name,
-                    deadline_s=self.template.abort_s,
-                )
-            case "Unconfigured" | "Active" if member.wanted is None:
-                return Cause(
-                    code="no_configuration",
-                    message=f"no configuration is selected for {name}",
-                    source=f"runs.{name}",
-                    suggestion="select a configuration tag that covers every system of the partition",
-                )
-            case "Unconfigured" | "Active" if left:
-                return Step(
-                    system=name,
-                    action=Action.CONFIGURE,
-                    reason=self._why_configure(member, seen),
-                    level=level.name,
-                    deadline_s=level.configure_s,
-                )
-            case "Active" if used and seen.state and not overdue:
-                return self._abort(name, f"it reports {seen.state.tag or 'no tag'}, not what was asked")
-            case _:
-                return _failed(member, seen, used)
-
-    def _in_time(self, since_ns: int, level: Level) -> bool:
-        return self.now_ns < since_ns + level.configure_s * 1e9
-
-    @staticmethod
-    def _why_configure(member: Member, seen: Seen) -> str:
-        wanted = member.wanted.tag if member.wanted else ""
-        if seen.common == UNCONFIGURED or seen.state is None:
-            return f"it is not configured; wanted is {wanted}"
-        if seen.state.tag != wanted:
-            return f"it has {seen.state.tag or 'no tag'}; wanted is {wanted}"
-        return f"something below it, or {wanted} itself, has changed"
-
-    def _start(self) -> Decision:
-        for name in self._recorders():
-            if self.common(name) == RECORDING:
-                continue
-            if self.is_pending(name, Action.START):
-                return Decision(waiting=(name,))
-            if name in self.memory.pending:
-                return Decision(
-                    obstacle=Cause(
-                        code="start_failed",
-                        message=f"{name} did not begin to record within {self.template.start_s:g} s",
-                        source=f"runs.{name}",
-                        suggestion=f"look at {name}, then start again",
-                    )
-                )
-            reason = "everything is ready and recording is wanted"
-            step = Step(system=name, action=Action.START, reason=reason, deadline_s=self.template.start_s)
-            return Decision(steps=(step,))
+    def _climb(self, height: int) -> Decision:
+        for index, view in enumerate(self.survey.levels[:height]):
+            decision = self._raise(index, view)
+            if decision is not None:
+                return decision
+            if held := self._after(f"configure {view.level.name}"):
+                return held
+        if self.goal and self.goal.state == self.template.recording:
+            return self._start()
         return Decision()
 
-    def _abort(self, system: str, reason: str) -> Step:
-        return Step(system=system, action=Action.ABORT, reason=reason, deadline_s=self.template.abort_s)
+    def _raise(self, index: int, view: LevelView) -> Decision | None:
+        """What this level still needs; None where it is ready and nobody can do more."""
+        steps: list[Step] = []
+        waiting: list[str] = []
+        adopt: list[Step] = []
+        exclude: dict[str, Cause] = {}
+        obstacles: list[Cause] = []
+        for member in view.members:
+            name = member.system
+            if name in view.right:
+                continue
+            if name in self.memory.pending:
+                waiting.append(name)
+                continue
+            verdict = self._mend(member, view)
+            if isinstance(verdict, Cause):
+                obstacles.append(verdict)
+                if not member.critical and self.template.recovery.exclude_expendable:
+                    exclude[name] = verdict
+            elif verdict.action is Action.CONFIGURE and self.survey.common[name] == CONFIGURING:
+                adopt.append(verdict)
+            else:
+                steps.append(verdict)
+        if any(step.action is Action.CONFIGURE for step in steps) and (
+            held := self._at(f"before configure {view.level.name}")
+        ):
+            return held
+        busy = steps or waiting or adopt or exclude
+        if view.ready and not busy:
+            return None
+        failed = obstacles and not view.ready
+        return Decision(
+            steps=tuple(steps),
+            waiting=tuple(waiting),
+            adopt=tuple(adopt),
+            exclude=exclude,
+            obstacle=causes.level_not_ready(view, obstacles) if failed or not busy else None,
+            level=index,
+        )
 
-    def _recorders(self) -> Iterator[str]:
-        included = {member.system for member in self.members}
-        return (name for name in self.template.recorders if name in included)
+    def _mend(self, member: Member, view: LevelView) -> Step | Cause:
+        """The step that brings a member nearer to being right, or why there is none."""
+        name, seen = member.system, self.seen.get(member.system, UNSEEN)
+        failure, tried = self.memory.failed.get(name), self.memory.tried.get((name, Action.CONFIGURE), 0)
+        left = tried < self.template.recovery.attempts
+        seconds = view.level.configure_s
+        match seen.common:
+            case "Configuring" if not (failure and failure.late):
+                return self._step(name, Action.CONFIGURE, "it is being configured", view.level.name, seconds)
+            case "Configuring" if failure and failure.action is not Action.ABORT:
+                return self._step(name, Action.ABORT, f"it did not finish within {seconds:g} s", view.level.name)
+            case "Error" if left and self.memory.tried.get((name, Action.RESET), 0) <= tried:
+                reason = "it is in Error and will be configured again"
+                return self._step(name, Action.RESET, reason, view.level.name)
+            case "Unconfigured" | "Active" | "Recording" if member.wanted is None:
+                return causes.no_configuration(name)
+            case "Unconfigured" | "Active" if left:
+                reason = _why_configure(member, seen)
+                return self._step(name, Action.CONFIGURE, reason, view.level.name, seconds)
+            case "Active" if self.memory.tried.get((name, Action.ABORT), 0) < tried:
+                has = (seen.state and seen.state.tag) or "no tag"
+                return self._step(name, Action.ABORT, f"it reports {has}, not what was asked", view.level.name)
+            case _:
+                return causes.not_ready(member, seen, failure, tried)
 
-    def _stop_order(self) -> Iterator[str]:
-        order = self.template.stop_order or self.template.recorders
-        included = {member.system for member in self.members}
-        return (name for name in order if name in included)
+    def _start(self) -> Decision:
+        if self.survey.recording:
+            return self._after("start") or Decision()
+        for name in self._recorders():
+            if self.survey.common[name] == RECORDING:
+                continue
+            if name in self.memory.pending:
+                return Decision(waiting=(name,))
+            if self._has_tried(name, Action.START):
+                cause = causes.did_not(name, Action.START, self.memory.failed.get(name))
+                return Decision(obstacle=cause, level=len(self.template.levels))
+            if held := self._at("before start"):
+                return held
+            reason = "everything is ready and recording is wanted"
+            return Decision(steps=(self._step(name, Action.START, reason),))
+        return Decision()
 
+    # Hooks.
 
-def _failed(member: Member, seen: Seen, used: int) -> Cause:
-    name = member.system
-    if seen.common == NO_CONNECTION:
-        under = (seen.cause,) if seen.cause else ()
-        message = f"{name} is not connected"
-        suggestion = f"start the agent of {name}" if member.critical else f"start the agent of {name}, or exclude it"
-    else:
-        own = seen.state.cause if seen.state else None
-        under = (own,) if own else ()
-        times = "once" if used == 1 else f"{used} times"
-        message = f"{name} is {seen.common} after it was configured {times}"
-        suggestion = f"look at {name}, then configure again"
-    return Cause(code="not_ready", message=message, source=f"runs.{name}", suggestion=suggestion, causes=under)
+    def _after(self, what: str) -> Decision | None:
+        """What `after …` wants, where the way to this goal passed `before …`."""
+        before = f"before {what}"
+        return self._at(f"after {what}") if before in self.memory.moments or before in self.passed else None
 
-
-def _obstacle(level: Level, causes: list[Cause]) -> Cause | None:
-    if not causes:
+    def _at(self, moment: str) -> Decision | None:
+        """Begin what this moment triggers and wait for what it awaits; None to go on."""
+        if not self.template.hooks:
+            return None
+        if moment not in self.memory.moments:
+            self.passed.add(moment)
+        begin = tuple(h for h in self.template.hooks if h.trigger == moment and h.name not in self.memory.hooks)
+        if begin and moment in self.passed:
+            return Decision(hooks=begin)
+        for hook in self.template.hooks:
+            run = self.memory.hooks.get(hook.name)
+            if hook.awaited != moment or run is None:
+                continue
+            if not run.over:
+                return Decision(waiting=(hook.name,))
+            if run.cause and hook.critical:
+                return Decision(obstacle=causes.hook_failed(hook, run.cause), level=len(self.template.levels))
         return None
-    if len(causes) == 1:
-        return causes[0]
-    return Cause(
-        code="level_not_ready",
-        message=f"{len(causes)} systems keep {level.name} from being ready",
-        source=f"runs.{level.name}",
-        suggestion="mend or exclude them, then configure again",
-        causes=tuple(causes),
-    )
+
+    # Words.
+
+    def _is_pending(self, system: str, *actions: Action) -> bool:
+        pending = self.memory.pending.get(system)
+        return pending is not None and pending.action in actions
+
+    def _has_tried(self, system: str, action: Action) -> bool:
+        return (system, action) in self.memory.tried
+
+    def _recorders(self) -> Sequence[str]:
+        included = {member.system for view in self.survey.levels for member in view.members}
+        return [name for name in self.template.recorders if name in included]
+
+    def _step(self, system: str, action: Action, reason: str, level: str = "", seconds: float | None = None) -> Step:
+        times = {Action.START: self.template.start_s, Action.STOP: self.template.stop_s}
+        deadline = times.get(action, self.template.abort_s) if seconds is None else seconds
+        return Step(system=system, action=action, reason=reason, level=level, deadline_s=deadline)
+
+
+def _why_configure(member: Member, seen: Seen) -> str:
+    wanted = member.wanted.tag if member.wanted else ""
+    if seen.common == UNCONFIGURED or seen.state is None:
+        return f"it is not configured; wanted is {wanted}"
+    if seen.state.tag != wanted:
+        return f"it has {seen.state.tag or 'no tag'}; wanted is {wanted}"
+    return f"something below it, or {wanted} itself, has changed"

@@ -107,6 +107,13 @@ class Template(Struct, frozen=True, kw_only=True):
         """How many levels are ready in a state of rest; one more than all of them for recording."""
         return self.rests.index(state)
 
+    def reached(self, state: str) -> float:
+        """How many levels are ready in any state of the chart; half a level where one is being configured."""
+        for index, level in enumerate(self.levels):
+            if state == level.configuring:
+                return index + 0.5
+        return self.rests.index(state) if state in self.rests else 0
+
     def below(self, index: int) -> str:
         """The state of rest under a level."""
         return self.rests[index]
