@@ -106,3 +106,22 @@ def compare(
 def covers(tag: Mapping[str, str], systems: Iterable[str]) -> bool:
     """Whether the tag names a configuration for exactly these systems: none missing, none over."""
     return set(tag) == set(systems)
+
+
+class ConfigurationSet(Struct, frozen=True, kw_only=True):
+    """Configurations, tags and schemas by name, as they are taken from one database to another."""
+
+    configurations: dict[str, dict[str, Parameters]] = {}
+    """System -> tag -> parameters."""
+    tags: dict[str, dict[str, str]] = {}
+    """Name -> system -> tag of its configuration."""
+    schemas: dict[str, dict[str, Any]] = {}
+    """System -> JSON Schema."""
+
+
+class ImportReport(Struct, frozen=True, kw_only=True):
+    """What an import changed; what was the same already is in neither."""
+
+    configurations: tuple[ConfigurationRevision, ...] = ()
+    tags: tuple[TagRevision, ...] = ()
+    schemas: tuple[SchemaRevision, ...] = ()

@@ -42,5 +42,6 @@ def text(name: str, **more: Any) -> Column[str]:
 def ns(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
 
+
 APPEND_ONLY = ("configuration_revision", "schema_revision", "tag_revision", "layout_change", "run_note", "audit")
 """Tables that say what was: the database refuses to change or delete their rows."""

@@ -10,7 +10,7 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, NotFound
 from countingroom.core.layout import UNMAPPED, Detector, LayoutChange
 from countingroom.storage import checked, layout
-from countingroom.storage.configurations import delete_configuration
+from countingroom.storage.configuration_rows import delete_configuration
 from countingroom.storage.engine import Store
 from countingroom.storage.tables import configuration, detector, layout_change, partition_excluded, partition_wanted
 

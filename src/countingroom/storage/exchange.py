@@ -1,0 +1,125 @@
+"""Law: configurations and tags go out as YAML that people can read, and come in as the same values, all or none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import yaml
+
+from countingroom.core.configurations import ConfigurationSet, Parameters
+from countingroom.core.located import Located, Mistaken, Path, Problem, mapping, parse, show
+from countingroom.core.subjects import is_token
+from countingroom.core.values import Scalar
+
+_PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)$)[A-Za-z_][A-Za-z0-9_\-]*", re.IGNORECASE)
+
+
+def to_yaml(kept: ConfigurationSet) -> str:
+    """The set as YAML, in order of names, so that two exports can be compared line by line."""
+    tree: dict[str, Any] = {}
+    if kept.configurations:
+        tree["configurations"] = _sorted(kept.configurations)
+    if kept.tags:
+        tree["tags"] = _sorted(kept.tags)
+    if kept.schemas:
+        tree["schemas"] = dict(sorted(kept.schemas.items()))
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def from_yaml(text: str, *, file: str = "import") -> ConfigurationSet:
+    """The set that a YAML document holds; Mistaken, with every mistake at its line, when it holds none."""
+    located = parse(text, file=file)
+    reader = _Reader(located)
+    tree = reader.mapping((), located.value)
+    for key in tree:
+        if key not in ("configurations", "tags", "schemas"):
+            reader.wrong((key,), "unknown key; there are configurations, tags and schemas")
+    found = ConfigurationSet(
+        configurations=reader.nested(("configurations",), tree.get("configurations"), reader.parameters),
+        tags=reader.nested(("tags",), tree.get("tags"), reader.text),
+        schemas={
+            name: reader.mapping(("schemas", name), schema)
+            for name, schema in reader.named(("schemas",), tree.get("schemas")).items()
+        },
+    )
+    if located.problems:
+        raise Mistaken(located.problems)
+    return found
+
+
+class _Reader:
+    """Checks a located tree, noting what is wrong and going on."""
+
+    def __init__(self, located: Located) -> None:
+        self._located = located
+
+    def wrong(self, path: Path, message: str) -> None:
+        place = self._located.place(path)
+        self._located.problems.append(Problem(place=place, path=show(path), message=message))
+
+    def mapping(self, path: Path, value: Any) -> dict[str, Any]:
+        found = mapping(value)
+        if found is None and value is not None and path not in self._located.broken:
+            self.wrong(path, "expected a mapping")
+        return found or {}
+
+    def named(self, path: Path, value: Any) -> dict[str, Any]:
+        found = self.mapping(path, value)
+        for key in found:
+            if not is_token(key):
+                self.wrong((*path, key), "a name has letters, digits, _ and - only")
+        return found
+
+    def nested(self, path: Path, value: Any, leaf: Callable[[Path, Any], Any]) -> dict[str, dict[str, Any]]:
+        """Two levels of names with a leaf each."""
+        return {
+            outer: {
+                inner: leaf((*path, outer, inner), one) for inner, one in self.named((*path, outer), inside).items()
+            }
+            for outer, inside in self.named(path, value).items()
+        }
+
+    def parameters(self, path: Path, value: Any) -> Parameters:
+        found = self.mapping(path, value)
+        for key, one in found.items():
+            if one is not None and not isinstance(one, bool | int | float | str):
+                self.wrong((*path, key), "a value is a number, a text, true, false or null")
+        return cast(dict[str, Scalar], found)
+
+    def text(self, path: Path, value: Any) -> str:
+        if not isinstance(value, str):
+            self.wrong(path, "expected the name of a configuration; quote it if it looks like a number")
+            return ""
+        return value
+
+
+def _sorted(tree: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: dict(sorted(inside.items())) for name, inside in sorted(tree.items())}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts are quoted unless no reader could take them for anything else."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if _PLAIN.fullmatch(text) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _real(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:float", _spelled(value))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _spelled(value: float) -> str:
+    text = repr(value)
+    whole, e, exponent = text.partition("e")
+    return f"{whole}.0e{exponent}" if e and "." not in whole else text
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(float, _real)
