@@ -72,6 +72,11 @@ def readings(device: str, *, full: bool) -> str:
     return f"readings.{'full' if full else 'delta'}.{token(device)}"
 
 
+def readings_of(device: str) -> str:
+    """Every reading of a device, full and delta."""
+    return f"readings.*.{token(device)}"
+
+
 def event(department: str, source: str) -> str:
     """Subject of an event: `events.devices.caen`."""
     return f"events.{token(department)}.{token(source)}"
@@ -99,8 +104,8 @@ def query(department: str, what: str) -> str:
 
 
 def presence(role: str, instance: str) -> str:
-    """Subject of a process's heartbeat (`Presence`): `presence.devices.main`."""
-    return f"presence.{token(role)}.{token(instance)}"
+    """Subject of a process's heartbeat (`Presence`): `presence.devices.main`; `*` for any instance."""
+    return f"presence.{token(role)}.{instance if instance == '*' else token(instance)}"
 
 
 def pulse(system: str) -> str:

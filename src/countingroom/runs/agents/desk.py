@@ -16,6 +16,7 @@ from countingroom.core.errors import Cause, CountingRoomError, NotAllowed, NotFo
 from countingroom.core.systems import Action, Answer, Order
 from countingroom.core.values import Scalar
 from countingroom.runs.agents import context as words
+from countingroom.runs.agents.memo import Memo
 from countingroom.runs.agents.port import Factory, Recovery
 
 _log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ class Owner(Protocol):
 
     @property
     def knows(self) -> words.Agent: ...
+    @property
+    def memo(self) -> Memo: ...
     def tell(self, event: words.Event) -> Answer | None: ...
 
 
@@ -63,8 +66,16 @@ class Desk:
         return context.state.state if context else self.chart.initial
 
     @property
+    def common(self) -> str:
+        return self.chart.to_common(self.state)
+
+    @property
     def order(self) -> Order | None:
         return self._order
+
+    @property
+    def remembered(self) -> Recovery | None:
+        return self._owner.memo.found(self._at)
 
     def error(self, cause: Cause | str) -> None:
         if isinstance(cause, str):

@@ -25,6 +25,8 @@ class Recovery(Struct, frozen=True, kw_only=True):
     tag: str = ""
     key: str = ""
     run: int = 0
+    since_ns: int = 0
+    """Since when; 0: not known."""
 
 
 class Handle(Protocol):
@@ -47,8 +49,18 @@ class Handle(Protocol):
         ...
 
     @property
+    def common(self) -> str:
+        """The common state it maps to."""
+        ...
+
+    @property
     def order(self) -> Order | None:
         """The last order that was begun: its tag, key, parameters, run and deadline."""
+        ...
+
+    @property
+    def remembered(self) -> Recovery | None:
+        """Where it rested last, on this boot of the machine, as far as its agent knows; for `recover`."""
         ...
 
     def error(self, cause: Cause | str) -> None:
@@ -100,7 +112,8 @@ class System:
 
     async def recover(self) -> Recovery | None:
         """Asked once at the start of its agent: what is it doing already? None: it is unconfigured. It must look and
-        not touch: an agent may be started again while the system takes data."""
+        not touch: an agent may be started again while the system takes data. A system that goes on without its agent
+        answers with `self.handle.remembered`, once it has seen that this is still so."""
         return None
 
     async def live(self) -> None:

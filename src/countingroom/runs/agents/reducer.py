@@ -266,6 +266,7 @@ def _found(chart: Chart, context: Context, found: Recovery | None) -> Context:
         tag=found.tag,
         key=found.key,
         run=found.run if common == RECORDING else 0,
+        since_ns=found.since_ns or context.state.since_ns,
         comment="found so by its agent",
     )
 

@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 from contextlib import suppress
+from pathlib import Path
 from uuid import uuid4
 
 import msgspec
@@ -19,11 +20,12 @@ from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
 from countingroom.core.charts import Chart
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, CountingRoomError, LinkError, NotAllowed, NotFound, RequestError
+from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkError, NotAllowed, NotFound, RequestError
 from countingroom.core.messages import Command, Presence, Reply, decode, encode
-from countingroom.core.systems import Answer, Order, SystemKind
+from countingroom.core.systems import ACTIVE, RECORDING, Answer, Order, SystemKind, SystemState
 from countingroom.runs.agents import context as words
 from countingroom.runs.agents.desk import Desk
+from countingroom.runs.agents.memo import Memo
 from countingroom.runs.agents.orders import refusal
 from countingroom.runs.agents.port import Factory, Recovery
 from countingroom.runs.agents.reducer import born, contexts_for, step
@@ -35,8 +37,9 @@ BEAT_S = 0.5
 """Between two signs of life."""
 RETRY_S = 0.25
 """Before giving again what the bus did not take."""
-GOODBYE_S = 2.0
-"""For what is being done to end when the agent ends."""
+WHO_S = 1.0
+"""For another agent of the same system to answer."""
+_WHO = "who"
 
 
 class Agent:
@@ -54,11 +57,14 @@ class Agent:
         boot: str = "",
         version: str = "",
         directory: Directory | None = None,
+        memory: Path | None = None,
     ) -> None:
+        """`memory`: a folder in which it keeps where the system rests, for its next life."""
         self._bus, self._clock, self._factory = bus, clock, factory
         self._agent = born(name, kind, chart, boot=boot or uuid4().hex, version=version)
         self._own_directory = directory is None
         self._directory = directory or Directory(bus, clock)
+        self.memo = Memo(memory, name)
         self._desks: dict[str, Desk] = {}
         self._unsaid: dict[str, None] = {}
         """Contexts whose state, or whose end, is still to be published."""
@@ -80,10 +86,10 @@ class Agent:
     async def run(self) -> None:
         """Until cancelled. Then what is being done is cancelled, what records goes on, and it says goodbye."""
         self._bus.on_link(self._linked)
-        self._directory.follow(self._replaced.set)
         await self._directory.refresh()
         try:
             async with asyncio.TaskGroup() as self._group:
+                await self._be_the_only_one()
                 await self._place()
                 self._group.create_task(self._publish())
                 self._group.create_task(self._follow())
@@ -97,6 +103,25 @@ class Agent:
         finally:
             with suppress(LinkError):
                 await self._bus.publish(subjects.pulse(self.name), encode(self._presence(leaving=True)))
+
+    async def _be_the_only_one(self) -> None:
+        """Conflict where an agent of this system is there already, even one that does not answer."""
+        now_ns = self._clock.now_ns()
+        ask = Command(id=self._agent.boot, action=_WHO, issued_ns=now_ns, deadline_ns=now_ns + round(WHO_S * 1e9))
+        where = subjects.command("agents", "systems", self.name)
+        try:
+            answer = decode((await self._bus.request(where, encode(ask), timeout_s=WHO_S)).data, Reply)
+        except LinkError as error:
+            if error.cause.code != "no_answer":
+                return
+            answer = Reply(id="", accepted=False, cause=error.cause)
+        raise Conflict(
+            f"{self.name} has an agent already",
+            source=f"systems.{self.name}",
+            code="already_running",
+            suggestion="end that one first, or leave it",
+            causes=(answer.cause,) if answer.cause else (),
+        )
 
     # What comes by the bus.
 
@@ -128,6 +153,9 @@ class Agent:
     def _obey(self, command: Command, user: str) -> None:
         """What a person, or the system's own programs, say of it."""
         source = f"systems.{self.name}"
+        if command.action == _WHO:
+            place = f"process {self._beat.pid} on {self._beat.host}"
+            raise RequestError(f"the agent of {self.name} is {place}", source=source, code="already_running")
         if command.deadline_ns <= self._clock.now_ns():
             raise RequestError("the command came after its deadline", source=source, code="late")
         partition = str(command.arguments.get("partition", ""))
@@ -165,6 +193,8 @@ class Agent:
         for effect in effects:
             match effect:
                 case words.Publish(at=at):
+                    if not self._rests(at):
+                        self.memo.forget(at)
                     self._unsaid[at] = None
                     self._news.set()
                 case words.Begin(at=at):
@@ -172,6 +202,7 @@ class Agent:
                 case words.Kill(at=at):
                     self._desk(at).kill()
                 case words.Forget(at=at):
+                    self.memo.forget(at)
                     self._unsaid[at] = None
                     self._news.set()
                     self._desk(at).close()
@@ -179,6 +210,10 @@ class Agent:
                 case words.Reply():
                     answer = effect.answer
         return answer
+
+    def _rests(self, at: str) -> bool:
+        context = self._agent.contexts[at]
+        return context.task is None and context.state.common in (ACTIVE, RECORDING)
 
     def _desk(self, at: str) -> Desk:
         if at not in self._desks:
@@ -188,10 +223,11 @@ class Agent:
     # Who is where.
 
     async def _follow(self) -> None:
-        while True:
-            await self._replaced.wait()
-            self._replaced.clear()
-            await self._place()
+        with self._directory.followed(self._replaced.set):
+            while True:
+                await self._place()
+                await self._replaced.wait()
+                self._replaced.clear()
 
     async def _place(self) -> None:
         """Have the contexts there should be; a new one begins as its system is found."""
@@ -233,7 +269,10 @@ class Agent:
     async def _say(self, at: str) -> None:
         key = subjects.system_key(self.name, at)
         if at in self._agent.contexts:
-            await self._bus.put(subjects.STATE_BUCKET, key, encode(self._agent.contexts[at].state))
+            state = self._agent.contexts[at].state
+            if self._rests(at):
+                self.memo.keep(at, _rest(state))
+            await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
         else:
             await self._bus.delete(subjects.STATE_BUCKET, key)
 
@@ -256,3 +295,7 @@ class Agent:
             leaving=leaving,
             targets=(self.name,),
         )
+
+
+def _rest(state: SystemState) -> Recovery:
+    return Recovery(state=state.state, tag=state.tag, key=state.key, run=state.run, since_ns=state.since_ns)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -27,9 +28,14 @@ class Directory:
         self._followers: list[Callable[[], None]] = []
         self.present: Whereabouts | None = None
 
-    def follow(self, changed: Callable[[], None]) -> None:
-        """Call back whenever it is otherwise."""
+    @contextmanager
+    def followed(self, changed: Callable[[], None]) -> Generator[None]:
+        """Call back whenever it is otherwise, while entered."""
         self._followers.append(changed)
+        try:
+            yield
+        finally:
+            self._followers.remove(changed)
 
     async def refresh(self) -> None:
         """Ask what stands there now; while the bus is away the last known stands."""
@@ -62,5 +68,5 @@ class Directory:
             return
         if present != self.present:
             self.present = present
-            for follower in self._followers:
+            for follower in tuple(self._followers):
                 follower()

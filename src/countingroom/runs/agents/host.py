@@ -1,0 +1,142 @@
+"""Law: a host runs the agents of a description, each over a connection of its own, and one that fails starts again.
+
+A system that has an agent elsewhere already is left to it; the host stands by for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from countingroom.bus.port import Bus
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import CountingRoomError
+from countingroom.runs import agent_sections as sections
+from countingroom.runs.agents.calibration import Calibration
+from countingroom.runs.agents.port import Factory
+from countingroom.runs.agents.script import Script
+from countingroom.runs.agents.shell import Agent
+from countingroom.runs.agents.simulated import Simulated
+from countingroom.runs.agents.slow_control import SlowControl
+from countingroom.runs.agents.whereabouts import Directory
+from countingroom.runs.description import RunsSection
+from countingroom.runs.system_section import SystemSection
+
+_log = logging.getLogger(__name__)
+
+Connect = Callable[[str], Awaitable[Bus]]
+"""A new connection of this name."""
+
+_AT_ONCE = 64
+"""Agents that connect at the same time."""
+_AGAIN_S = 1.0
+
+
+class AgentHost:
+    """Runs every agent that the description does not start elsewhere."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        clock: Clock,
+        section: RunsSection,
+        *,
+        directory: Path | None = None,
+        data: Path | None = None,
+    ) -> None:
+        """`directory`: of the description, where programs are looked for. `data`: where agents keep what their next
+        life should know, and calibrations their results; without it agents remember nothing."""
+        self._connect, self._clock, self._section = connect, clock, section
+        self._directory, self._data = directory or Path(), data
+        self._entering = asyncio.Semaphore(_AT_ONCE)
+
+    @property
+    def systems(self) -> dict[str, SystemSection]:
+        """Whose agents are run here."""
+        return {
+            name: system
+            for name, system in self._section.systems.items()
+            if not isinstance(system.agent, sections.NoAgent)
+        }
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        bus = await self._reach("agents")
+        try:
+            directory = Directory(bus, self._clock)
+            await directory.refresh()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(directory.run())
+                for name, system in self.systems.items():
+                    group.create_task(self._serve(name, system, directory), name=f"agent {name}")
+        finally:
+            await bus.close()
+
+    async def _reach(self, name: str) -> Bus:
+        told = False
+        while True:
+            try:
+                return await self._connect(name)
+            except CountingRoomError as error:
+                if not told:
+                    told = True
+                    _log.warning("%s is not connected: %s", name, error.cause)
+                await self._clock.sleep(_AGAIN_S)
+
+    async def _serve(self, name: str, system: SystemSection, directory: Directory) -> None:
+        told = ""
+        while True:
+            boot = uuid4().hex
+            async with self._entering:
+                bus = await self._reach(subjects.connection(name, boot))
+            try:
+                await self.agent(bus, name, system, boot=boot, directory=directory).run()
+            except* CountingRoomError as group:
+                why = "; ".join(str(error) for error in group.exceptions)
+                if why != told:
+                    told = why
+                    _log.warning("systems.%s: %s", name, why)
+            except* Exception:
+                _log.exception("the agent of %s failed and is started again", name)
+            finally:
+                with suppress(CountingRoomError):
+                    await bus.close()
+            await self._clock.sleep(_AGAIN_S)
+
+    def agent(
+        self, bus: Bus, name: str, system: SystemSection, *, boot: str = "", directory: Directory | None = None
+    ) -> Agent:
+        """The agent of one system."""
+        return Agent(
+            bus,
+            self._clock,
+            name,
+            system.kind,
+            system.chart,
+            self._factory(bus, name, system),
+            boot=boot,
+            directory=directory,
+            memory=self._data / "agents" if self._data else None,
+        )
+
+    def _factory(self, bus: Bus, name: str, system: SystemSection) -> Factory:
+        clock, directory = self._clock, self._directory
+        match system.agent:
+            case sections.SimulatedAgent() as simulated:
+                return lambda handle: Simulated(handle, simulated, clock)
+            case sections.ScriptAgent() as script:
+                return lambda handle: Script(handle, script, clock, directory=directory)
+            case sections.SlowControlAgent() as slow_control:
+                return lambda handle: SlowControl(handle, slow_control, bus, clock)
+            case sections.CalibrationAgent() as calibration:
+                results = (self._data or directory) / calibration.results / name
+                return lambda handle: Calibration(
+                    handle, calibration, clock, directory=directory, results=results / handle.partition
+                )
+            case sections.NoAgent():
+                raise ValueError(f"the agent of {name} is started elsewhere")

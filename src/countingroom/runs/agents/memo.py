@@ -1,0 +1,77 @@
+"""Law: where a system rests is kept in a small file, so that an agent started again knows it and touches nothing.
+
+For systems that go on by themselves while their agent is away. A file is written whole or not at all, forgotten before
+anything is begun that would make it untrue, and counts as nothing on another boot of the machine.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.runs.agents.port import Recovery
+
+_log = logging.getLogger(__name__)
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+class _Kept(Struct, frozen=True, kw_only=True):
+    recovery: Recovery
+    machine: str
+
+
+class Memo:
+    """The memory of one agent; without a directory it keeps nothing."""
+
+    def __init__(self, directory: Path | None, system: str) -> None:
+        self._directory, self._system = directory, system
+        self._known: dict[str, Recovery | None] = {}
+
+    def found(self, at: str) -> Recovery | None:
+        """What was kept of a context on this boot of the machine."""
+        if at not in self._known:
+            self._known[at] = self._read(at)
+        return self._known[at]
+
+    def keep(self, at: str, recovery: Recovery) -> None:
+        """It rests so."""
+        if self._directory is None or self.found(at) == recovery:
+            return
+        file = self._file(self._directory, at)
+        fresh = file.with_suffix(".new")
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(msgspec.json.encode(_Kept(recovery=recovery, machine=_machine())))
+            fresh.replace(file)
+        except OSError as error:
+            _log.warning("systems.%s: its next agent will not know where it rests: %s", self._system, error)
+        self._known[at] = recovery
+
+    def forget(self, at: str) -> None:
+        """It does no longer."""
+        if self._directory and self.found(at):
+            self._file(self._directory, at).unlink(missing_ok=True)
+        self._known[at] = None
+
+    def _read(self, at: str) -> Recovery | None:
+        if self._directory is None:
+            return None
+        try:
+            kept = msgspec.json.decode(self._file(self._directory, at).read_bytes(), type=_Kept)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return kept.recovery if kept.machine == _machine() else None
+
+    def _file(self, directory: Path, at: str) -> Path:
+        return directory / f"{self._system}{f'.{at}' if at else ''}.json"
+
+
+def _machine() -> str:
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return ""
