@@ -40,12 +40,13 @@ def run() -> list[Row]:
 
 
 def _cost(up: psutil.Process) -> list[Row]:
-    processes = {_name(one): one for one in (up, *up.children(recursive=True))}
+    living = [one for one in (up, *up.children(recursive=True)) if one.status() != psutil.STATUS_ZOMBIE]
+    processes = {_name(one): one for one in living}
     before = {name: sum(one.cpu_times()[:2]) for name, one in processes.items()}
     time.sleep(WATCH_S)
     memory = {name: one.memory_full_info().uss / MIB for name, one in processes.items()}
     load = {name: (sum(one.cpu_times()[:2]) - before[name]) / WATCH_S * 100 for name, one in processes.items()}
-    bare = _bare() * sum("nats" not in name for name in processes)
+    bare = _bare() * sum("nats" not in one.name() for one in living)
     total = sum(memory.values())
     rows = [
         Row(
@@ -71,7 +72,9 @@ def _name(process: psutil.Process) -> str:
         return "up"
     if "countingroom.simulators.run" in words:
         return f"simulator {words[-1]} {process.pid}"
-    return f"{process.name()} {process.pid}" if "nats" not in process.name() else "nats-server"
+    if "nats" in process.name():
+        return "bus" if "/bus/" in words[-1] else f"nats-server as a broker {process.pid}"
+    return f"{words[-1].rpartition('.')[2]} {process.pid}"
 
 
 def _bare() -> float:
