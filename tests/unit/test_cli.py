@@ -5,12 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +15,7 @@ from countingroom.cli.values import arguments, number, scalar
 from countingroom.core.errors import RequestError
 from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.core.points import Point, Type
+from tests.unit.answering import Answers, serving
 
 POINT = {
     "name": "internal_temp",
@@ -43,39 +40,6 @@ DEVICE = {
     "alive": True,
 }
 REFUSED = {"cause": {"code": "out_of_range", "message": "80 degC is outside -50 to 50 degC", "suggestion": "give less"}}
-Answers = dict[tuple[str, str], tuple[int, Any]]
-
-
-@contextmanager
-def serving(answers: Answers) -> Iterator[tuple[str, list[Any]]]:
-    """A server that gives these answers and keeps the bodies it was sent."""
-    sent: list[Any] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answers.get((self.command, self.path.partition("?")[0]), (404, {"cause": {"code": "x"}}))
-            if length := int(self.headers.get("Content-Length") or 0):
-                sent.append(json.loads(self.rfile.read(length)))
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_POST = do_GET
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", sent
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_help_names_every_command_and_imports_none() -> None:

@@ -50,15 +50,20 @@ class Client:
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._ask("GET", path, params=given)
 
+    def download(self, path: str, **parameters: Any) -> bytes:
+        """A resource that is no JSON, as it is."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        response = self._send("GET", path, params=given)
+        if response.is_success:
+            return response.content
+        raise Remote(_cause(_decoded(response.content), f"{self.url} answered {response.status_code}"))
+
     def post(self, path: str, body: Any, *, timeout_s: float = TIMEOUT_S) -> Any:
         """An action, and what came of it."""
         return self._ask("POST", path, json=body, timeout=timeout_s)
 
     def _ask(self, method: str, path: str, **how: Any) -> Any:
-        try:
-            response = self._http.request(method, path, **how)
-        except self._errors as error:
-            raise not_running(self.url, str(error)) from error
+        response = self._send(method, path, **how)
         try:
             answer: Any = msgspec.json.decode(response.content) if response.content else None
         except msgspec.DecodeError as error:
@@ -68,6 +73,12 @@ class Client:
         if response.is_success:
             return answer
         raise Remote(_cause(answer, f"{self.url} answered {response.status_code}"))
+
+    def _send(self, method: str, path: str, **how: Any) -> Any:
+        try:
+            return self._http.request(method, path, **how)
+        except self._errors as error:
+            raise not_running(self.url, str(error)) from error
 
 
 def not_running(url: str, why: str) -> LinkError:
@@ -79,6 +90,13 @@ def not_running(url: str, why: str) -> LinkError:
         suggestion=f"start it with: countingroom up EXPERIMENT.yaml{hint}",
         code="unreachable",
     )
+
+
+def _decoded(content: bytes) -> Any:
+    try:
+        return msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        return None
 
 
 def _cause(answer: Any, otherwise: str) -> Cause:

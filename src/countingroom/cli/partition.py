@@ -1,0 +1,278 @@
+"""Law: a person at a terminal leads partitions through the same API as the pages, and is told the outcome."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.feed import messages
+from countingroom.cli.outcome import Wait, give, tell
+from countingroom.cli.output import Json, print_json
+from countingroom.cli.partition_shown import checked, show, show_all, show_plan
+from countingroom.cli.values import clock
+from countingroom.core.subjects import EXPERIMENT
+
+app = typer.Typer(no_args_is_help=True, help="See and lead partitions.")
+
+Partition = Annotated[str, typer.Argument(metavar="PARTITION", show_default=False)]
+System = Annotated[str, typer.Argument(metavar="SYSTEM", help="A member of it.", show_default=False)]
+Force = Annotated[bool, typer.Option("--force", help="Also where somebody does not answer.")]
+GOAL_S = 300.0
+
+
+@app.command("list")
+def list_partitions(url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Every partition, and the detectors that are in none."""
+    import msgspec
+
+    from countingroom.core.partitions import PartitionState
+
+    with Client(url) as api:
+        found = api.get("/api/v1/partitions")
+    if json:
+        return print_json(found)
+    return show_all(msgspec.convert(found["partitions"], list[PartitionState]), found["unmapped"])
+
+
+@app.command("show")
+def show_partition(partition: Partition, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """One partition, system by system, and what keeps it from getting on."""
+    import msgspec
+
+    from countingroom.core.partitions import PartitionState
+
+    with Client(url) as api:
+        found = api.get(f"/api/v1/partitions/{checked(partition)}")
+    if json:
+        return print_json(found)
+    holder = found["control"]["holder"] if found["control"] else ""
+    return show(msgspec.convert(found["partition"], PartitionState), holder)
+
+
+@app.command()
+def watch(
+    partition: Partition,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Stop after so many; 0: never.")] = 0,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """What happens to a partition, as it happens, until Ctrl-C."""
+    import msgspec
+
+    left = lines or -1
+    for said in messages(url, devices=[checked(partition)], points=False, states=False, events=True):
+        for event in said.get("events", []):
+            if json:
+                typer.echo(msgspec.json.encode(event))
+            else:
+                who = f"  ({event['principal']})" if event.get("principal") else ""
+                typer.echo(f"{clock(event['time_ns'])}  {event['message']}{who}")
+            left -= 1
+            if not left:
+                return
+
+
+@app.command()
+def goal(
+    partition: Partition,
+    state: Annotated[str, typer.Argument(help="Idle, QA_Active, Recording …", show_default=False)],
+    tag: Annotated[str, typer.Option("--tag", help="Configuration tag to have there.")] = "",
+    plan: Annotated[bool, typer.Option("--plan", help="Show the way and do nothing.")] = False,
+    wait: Wait = GOAL_S,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Bring a partition to a state, by whatever is needed and nothing else."""
+    if plan:
+        return show_way(partition, state, tag, url, json)
+    return _do(partition, "goal", {"state": state, "tag": tag or None}, wait, url, json)
+
+
+@app.command("plan")
+def show_way(
+    partition: Partition,
+    state: Annotated[str, typer.Argument(help="Idle, QA_Active, Recording …", show_default=False)],
+    tag: Annotated[str, typer.Option("--tag", help="As if this tag were selected.")] = "",
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """The way to a state: every step, why, what stays as it is, and how long it should take. Nothing is done."""
+    import msgspec
+
+    from countingroom.core.partitions import Plan
+
+    with Client(url) as api:
+        found = api.get(f"/api/v1/partitions/{checked(partition)}/plan", goal=state, tag=tag or None)
+    if json:
+        return print_json(found)
+    return show_plan(msgspec.convert(found["plan"], Plan))
+
+
+@app.command()
+def configure(partition: Partition, wait: Wait = GOAL_S, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Configure the next level."""
+    _do(partition, "configure", {}, wait, url, json)
+
+
+@app.command("configure-all")
+def configure_all(partition: Partition, wait: Wait = GOAL_S, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Configure level after level, to the top."""
+    _do(partition, "configure_all", {}, wait, url, json)
+
+
+@app.command()
+def start(
+    partition: Partition,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="Stop by itself after so long.")] = None,
+    point: Annotated[str, typer.Option("--point", help="Stop by itself by the value of this point …")] = "",
+    above: Annotated[float | None, typer.Option("--above", help="… above this …")] = None,
+    below: Annotated[float | None, typer.Option("--below", help="… or below this.")] = None,
+    comment: Annotated[str, typer.Option("--comment", help="For the run book.")] = "",
+    wait: Wait = 60.0,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Begin a run. It is recorded in the run book before anything starts."""
+    limits = {"seconds": seconds, "point": point or None, "above": above, "below": below, "comment": comment or None}
+    _do(partition, "start", limits, wait, url, json)
+
+
+@app.command()
+def repeat(partition: Partition, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Begin a run like the last one."""
+    _do(partition, "repeat", {}, wait, url, json)
+
+
+@app.command()
+def stop(partition: Partition, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """End the run, in order."""
+    _do(partition, "stop", {}, wait, url, json)
+
+
+@app.command()
+def abort(partition: Partition, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Everything down at once, from anywhere."""
+    _do(partition, "abort", {}, wait, url, json)
+
+
+@app.command()
+def reset(partition: Partition, system: System, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Take a system out of Error."""
+    _do(partition, "reset", {"system": system}, wait, url, json)
+
+
+@app.command()
+def include(
+    partition: Partition, system: System, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False
+) -> None:
+    """Let a system take part, also while a run goes on."""
+    _do(partition, "include", {"system": system}, wait, url, json)
+
+
+@app.command()
+def exclude(
+    partition: Partition, system: System, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False
+) -> None:
+    """Go on without a system, also while a run goes on."""
+    _do(partition, "exclude", {"system": system}, wait, url, json)
+
+
+@app.command()
+def lock(partition: Partition, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Take no commands until it is unlocked."""
+    _do(partition, "lock", {}, wait, url, json)
+
+
+@app.command()
+def unlock(partition: Partition, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Take commands again."""
+    _do(partition, "unlock", {}, wait, url, json)
+
+
+@app.command()
+def select(
+    partition: Partition,
+    tag: Annotated[str, typer.Argument(help="A tag that covers exactly its systems.", show_default=False)],
+    system: Annotated[str, typer.Option("--system", help="Only for this one: its own configuration's tag.")] = "",
+    wait: Wait = 10.0,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Choose what its systems are to be configured with. Nothing is configured by it."""
+    action, chosen = ("select_one", {"system": system, "tag": tag}) if system else ("select", {"tag": tag})
+    _do(partition, action, chosen, wait, url, json)
+
+
+@app.command()
+def take(
+    partition: Partition,
+    force: Annotated[bool, typer.Option("--force", help="Also from whoever holds it; that is recorded.")] = False,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Take control of a partition; `_experiment` for the experiment as a whole."""
+    _do(partition, "force_control" if force else "take_control", {}, 10.0, url, json)
+
+
+@app.command("hand-over")
+def hand_over(
+    partition: Partition,
+    to: Annotated[str, typer.Argument(help="The user who has it then.", show_default=False)],
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Give control to somebody."""
+    _do(partition, "hand_over", {"to": to}, 10.0, url, json)
+
+
+@app.command()
+def release(partition: Partition, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Give control up."""
+    _do(partition, "release_control", {}, 10.0, url, json)
+
+
+@app.command()
+def move(
+    detectors: Annotated[list[str], typer.Argument(metavar="DETECTOR…", show_default=False)],
+    to: Annotated[str, typer.Option("--to", help="The partition they are in then.")] = "",
+    out: Annotated[bool, typer.Option("--out", help="Into no partition.")] = False,
+    force: Force = False,
+    wait: Wait = 60.0,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Move detectors, all or none of them."""
+    if bool(to) == out:
+        raise typer.BadParameter("give --to PARTITION, or --out")
+    arguments = {"detectors": ",".join(checked(name) for name in detectors), "to": to, "force": force}
+    _do(EXPERIMENT, "move", arguments, wait, url, json)
+
+
+@app.command()
+def create(
+    partition: Partition,
+    template: Annotated[str, typer.Option("--template", help="How it is brought up.")] = "cbm",
+    title: Annotated[str, typer.Option("--title", help="For people.")] = "",
+    wait: Wait = 10.0,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """A new partition, with no detectors yet."""
+    _do(EXPERIMENT, "create_partition", {"name": partition, "template": template, "title": title}, wait, url, json)
+
+
+@app.command()
+def delete(
+    partition: Partition, force: Force = False, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False
+) -> None:
+    """Take a partition away; with --force its detectors are moved out before."""
+    _do(EXPERIMENT, "delete_partition", {"name": partition, "force": force}, wait, url, json)
+
+
+def _do(target: str, action: str, arguments: dict[str, Any], wait: float, url: str, json: bool) -> None:
+    path = "experiment" if target == EXPERIMENT else f"partitions/{checked(target)}"
+    given = {name: value for name, value in arguments.items() if value is not None}
+    with Client(url) as api:
+        tell(give(api, path, action, {"arguments": given}, wait), json=json)

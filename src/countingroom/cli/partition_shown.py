@@ -1,0 +1,97 @@
+"""Law: a partition and a plan are shown as people read them: where it stands, what comes next, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import typer
+
+from countingroom.cli.output import print_table, table, text
+from countingroom.core.subjects import token
+
+if TYPE_CHECKING:
+    from countingroom.core.partitions import PartitionState, Plan
+
+
+def show_all(partitions: Iterable[PartitionState], unmapped: Iterable[str]) -> None:
+    """Every partition in a line, and the detectors that are in none."""
+    made = table("", ("partition", "state", "goal", "tag", "run", "systems", "not right", "owner"), numbers=("run",))
+    for one in partitions:
+        wrong = [member.system for member in one.members if member.included and not member.right]
+        made.add_row(
+            text(one.partition),
+            text(one.state + (" (locked)" if one.locked else "")),
+            text(one.goal.state if one.goal else ""),
+            text(one.tag),
+            text(one.run or ""),
+            text(len(one.members)),
+            text(", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")),
+            text(one.owner),
+        )
+    print_table(made)
+    if names := list(unmapped):
+        typer.echo(f"In no partition: {', '.join(names)}")
+
+
+def show(one: PartitionState, holder: str) -> None:
+    """One partition: its state and the way it is on, then system by system."""
+    goal = f", on its way to {one.goal.state}" if one.goal and one.goal.state != one.state else ""
+    run = f", run {one.run}" if one.run else ""
+    typer.echo(f"{one.partition}: {one.state}{goal}{run}{', locked' if one.locked else ''}")
+    typer.echo(f"template {one.template}, tag {one.tag or 'none'}, in control: {holder or 'nobody'}")
+    if one.cause:
+        typer.echo("\n".join(one.cause.lines("  ")))
+    made = table("", ("level", "system", "as seen", "own state", "tag", "wanted", "included", "comment"))
+    for member in one.members:
+        critical = "yes" if member.critical else "expendable"
+        made.add_row(
+            text(member.level),
+            text(member.system),
+            text(member.seen),
+            text(member.own),
+            text(member.tag),
+            text(member.wanted_tag),
+            text(critical if member.included else "no"),
+            text(member.cause.message if member.cause else member.comment),
+        )
+    print_table(made)
+
+
+def show_plan(plan: Plan) -> None:
+    """The way to the goal as a tree: stages in order, each system with the reason it is touched or kept."""
+    from rich.console import Console
+    from rich.tree import Tree
+
+    tag = f" with {plan.tag}" if plan.tag else ""
+    trunk = Tree(text(f"{plan.partition} → {plan.goal}{tag}{_about(plan.expected_s)}"), guide_style="dim")
+    for stage in plan.stages:
+        branch = trunk.add(text(f"{stage.title}{_about(stage.expected_s)}"))
+        for step in stage.steps:
+            branch.add(text(f"{step.action.value} {step.system}: {step.reason}{_about(step.expected_s)}"))
+    if plan.kept:
+        branch = trunk.add(text("stays as it is"))
+        for system, why in plan.kept.items():
+            branch.add(text(f"{system}: {why}"))
+    if not plan.stages and not plan.obstacle:
+        trunk.add(text("nothing to be done"))
+    if plan.obstacle:
+        branch = trunk.add(text("it does not get there"))
+        for line in plan.obstacle.lines():
+            branch.add(text(line))
+    console = Console()
+    (console if console.is_terminal else Console(width=max(240, console.width))).print(trunk)
+
+
+def _about(seconds: float | None) -> str:
+    return "" if seconds is None else f", about {seconds:.3g} s"
+
+
+def checked(name: str) -> str:
+    """The name, where it can be one: it stands in an address."""
+    from countingroom.core.errors import RequestError
+
+    try:
+        return token(name)
+    except ValueError as error:
+        raise RequestError(str(error), source="cli", code="invalid") from None

@@ -1,0 +1,185 @@
+"""Law: the run book is read, commented on and judged; nothing in it is ever taken away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.outcome import give, tell
+from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from countingroom.core.run_book import Run
+
+app = typer.Typer(no_args_is_help=True, help="The run book: find, show, comment, judge, export.")
+
+Number = Annotated[int, typer.Argument(metavar="RUN", min=1, help="Its number.", show_default=False)]
+Partition = Annotated[str, typer.Option("--partition", "-p", help="Only of this partition.")]
+From = Annotated[str, typer.Option("--from", help="Asked for at this time or later: -1d, 2026-11-22T06:00:00Z.")]
+To = Annotated[str, typer.Option("--to", help="Asked for before this time.")]
+Said = Annotated[str, typer.Option("--text", help="Occurs in its tag, members, notes or who asked for it.")]
+Quality = Annotated[str, typer.Option("--quality", help="Judged so: good, bad, test …")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="So many, the newest.")]
+FORMATS = (".csv", ".parquet", ".json")
+
+
+@app.command("list")
+def list_runs(
+    partition: Partition = "",
+    since: From = "",
+    to: To = "",
+    said: Said = "",
+    quality: Quality = "",
+    limit: Limit = 30,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Runs, newest first."""
+    with Client(url) as api:
+        found = api.get("/api/v1/runs", **_filter(partition, since, to, said, quality), limit=limit)
+    if json:
+        return print_json(found)
+    columns = ("run", "partition", "began", "lasted", "ended", "tag", "quality", "by", "comment")
+    made = table("", columns, numbers=("run", "lasted"))
+    for run in _runs(found["runs"]):
+        comments = [note.text for note in run.notes if note.kind == "comment"]
+        began, lasted = _times(run)
+        made.add_row(
+            text(run.number),
+            text(run.partition),
+            text(began),
+            text(lasted),
+            text(run.end.value if run.end else "open"),
+            text(run.tag),
+            text(run.quality),
+            text(run.requested_by),
+            text(comments[-1] if comments else ""),
+        )
+    return print_table(made)
+
+
+@app.command()
+def show(number: Number, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """One run: what it had, what happened in it, what it counted, why it ended."""
+    with Client(url) as api:
+        found = api.get(f"/api/v1/runs/{number}")
+    if json:
+        return print_json(found)
+    (run,) = _runs([found])
+    began, lasted = _times(run)
+    end = f"{run.end.value}{f' by {run.ended_by}' if run.ended_by else ''}" if run.end else "still open"
+    typer.echo(f"Run {run.number} of {run.partition}: {end}{f', judged {run.quality}' if run.quality else ''}")
+    typer.echo(f"asked for by {run.requested_by}, began {began}, lasted {lasted or '—'}, tag {run.tag or 'none'}")
+    if run.cause:
+        typer.echo("\n".join(run.cause.lines("  ")))
+    made = table("", ("system", "configuration", "parameters", "software", "counted"))
+    for system in run.members:
+        had = run.configurations.get(system)
+        parameters = ", ".join(f"{name} {value}" for name, value in had.parameters.items()) if had else ""
+        counted = {
+            name.partition(".")[2]: value for name, value in run.counters.items() if name.startswith(f"{system}.")
+        }
+        made.add_row(
+            text(system),
+            text(had.tag if had else ""),
+            text(parameters),
+            text(run.versions.get(system, "")),
+            text(", ".join(f"{name} {value}" for name, value in counted.items())),
+        )
+    print_table(made)
+    for note in run.notes:
+        who = f" ({note.author})" if note.author else ""
+        typer.echo(f"{_time(note.time_ns)}  {note.kind}  {note.system} {note.text}{who}".replace("  ", " ", 2))
+    return None
+
+
+@app.command()
+def comment(
+    number: Number,
+    words: Annotated[str, typer.Argument(metavar="TEXT", show_default=False)],
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Say something about a run, while it goes on or later."""
+    _note(number, "comment", {"text": words}, url, json)
+
+
+@app.command()
+def flag(
+    number: Number,
+    quality: Annotated[str, typer.Argument(help="good, bad, test …", show_default=False)],
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Judge a run."""
+    _note(number, "flag", {"quality": quality}, url, json)
+
+
+@app.command()
+def export(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="FILE.csv, FILE.parquet or FILE.json", show_default=False)
+    ],
+    partition: Partition = "",
+    since: From = "",
+    to: To = "",
+    said: Said = "",
+    quality: Quality = "",
+    limit: Limit = 10_000,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Runs into a file, a row a run."""
+    if output.suffix not in FORMATS:
+        raise RequestError(
+            f"{output} is none of {', '.join(FORMATS)}",
+            source="--output",
+            code="wrong_format",
+            suggestion="give -o runs.csv, runs.parquet or runs.json",
+        )
+    wanted = _filter(partition, since, to, said, quality)
+    with Client(url) as api:
+        data = api.download("/api/v1/runs/export", **wanted, limit=limit, format=output.suffix[1:])
+    output.write_bytes(data)
+    typer.echo(f"{output}: {len(data):,} bytes")
+
+
+def _note(number: int, action: str, said: dict[str, Any], url: str, json: bool) -> None:
+    with Client(url) as api:
+        partition = api.get(f"/api/v1/runs/{number}")["partition"]
+        answer = give(api, f"partitions/{partition}", action, {"arguments": {"run": number, **said}}, 10.0)
+    tell(answer, json=json)
+
+
+def _filter(partition: str, since: str, to: str, said: str, quality: str) -> dict[str, Any]:
+    return {
+        "partition": partition or None,
+        "from": since or None,
+        "to": to or None,
+        "text": said or None,
+        "quality": quality or None,
+    }
+
+
+def _runs(plain: list[Any]) -> list[Run]:
+    import msgspec
+
+    from countingroom.core.run_book import Run
+
+    return msgspec.convert(plain, list[Run])
+
+
+def _times(run: Run) -> tuple[str, str]:
+    """When it began to record, and for how long it did."""
+    if run.started_ns is None:
+        return f"{_time(run.asked_ns)} (not)", ""
+    return _time(run.started_ns), f"{(run.ended_ns - run.started_ns) / 1e9:.1f} s" if run.ended_ns else ""
+
+
+def _time(ns: int) -> str:
+    from countingroom.core.times import format_time
+
+    return format_time(ns // 1_000_000_000 * 1_000_000_000)

@@ -1,0 +1,112 @@
+"""Law: a system is seen as it says itself; what happened to it can be said for it, and it follows its own table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.outcome import Wait, give, tell
+from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.cli.partition_shown import checked
+
+if TYPE_CHECKING:
+    from countingroom.core.systems import SystemState
+
+app = typer.Typer(no_args_is_help=True, help="See systems, and say what happened to them.")
+
+System = Annotated[str, typer.Argument(metavar="SYSTEM", show_default=False)]
+At = Annotated[str, typer.Option("--partition", "-p", help="For which partition, where the system is global.")]
+
+
+@app.command("list")
+def list_systems(url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Every detector and global system with its state, in each partition it serves."""
+    with Client(url) as api:
+        found = api.get("/api/v1/systems")
+    if json:
+        return print_json(found)
+    made = table("", ("system", "kind", "partition", "state", "own state", "tag", "run", "comment"), numbers=("run",))
+    for one in found["systems"]:
+        for state in _states(one) or [None]:
+            made.add_row(text(one["system"]), text(one["kind"]), *_cells(one, state))
+    return print_table(made)
+
+
+@app.command()
+def show(system: System, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """One system: its states, what it counted, and the configurations it has."""
+    with Client(url) as api:
+        found = api.get(f"/api/v1/systems/{checked(system)}")
+    if json:
+        return print_json(found)
+    typer.echo(f"{found['system']}: {found['kind']}, {found['partition'] or 'in no partition'}")
+    for state in _states(found):
+        at = f" in {state.partition}" if state.partition else ""
+        typer.echo(f"{state.common} ({state.state}){at}, tag {state.tag or 'none'}  {state.comment}".rstrip())
+        if state.cause:
+            typer.echo("\n".join(state.cause.lines("  ")))
+        if state.counters:
+            typer.echo("  " + ", ".join(f"{name} {value}" for name, value in state.counters.items()))
+    made = table("", ("configuration", "revision", "by", "parameters"), numbers=("revision",))
+    for one in found.get("configurations", []):
+        parameters = ", ".join(f"{name} {value}" for name, value in one["parameters"].items())
+        made.add_row(text(one["tag"]), text(one["revision"]), text(one["saved_by"]), text(parameters))
+    return print_table(made)
+
+
+@app.command()
+def error(
+    system: System,
+    message: Annotated[str, typer.Option("--message", "-m", help="What is wrong.")] = "",
+    partition: At = "",
+    wait: Wait = 0.0,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Say for a system that something is wrong with it: it goes to Error."""
+    _say(system, "error", {"message": message, "partition": partition}, wait, url, json)
+
+
+@app.command()
+def resolved(system: System, partition: At = "", wait: Wait = 0.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Say for a system that it is right again."""
+    _say(system, "resolved", {"partition": partition}, wait, url, json)
+
+
+@app.command()
+def fault(
+    system: System,
+    name: Annotated[str, typer.Argument(metavar="FAULT", help="hang, fail, slow, heal, crash.", show_default=False)],
+    partition: At = "",
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Make a simulated system go wrong."""
+    _say(system, "fault", {"name": name, "partition": partition}, 0.0, url, json)
+
+
+def _say(system: str, action: str, arguments: dict[str, Any], wait: float, url: str, json: bool) -> None:
+    given = {name: value for name, value in arguments.items() if value}
+    with Client(url) as api:
+        answer = give(api, f"systems/{checked(system)}", action, {"arguments": given}, wait)
+    if json or wait:
+        return tell(answer, json=json)
+    return typer.echo(f"{system}: {action}")
+
+
+def _states(of: Any) -> list[SystemState]:
+    import msgspec
+
+    from countingroom.core.systems import SystemState
+
+    return msgspec.convert(list(of["states"].values()), list[SystemState])
+
+
+def _cells(of: Any, state: SystemState | None) -> list[Any]:
+    if state is None:
+        return [text(of["partition"]), text("never heard"), *(text("") for _ in range(4))]
+    said = state.cause.message if state.cause else state.comment
+    at = state.partition or of["partition"]
+    return [text(one) for one in (at, state.common, state.state, state.tag, state.run or "", said)]
