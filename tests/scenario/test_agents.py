@@ -391,6 +391,7 @@ async def test_a_simulated_system_fails_hangs_and_is_slow_on_demand(stage: Stage
     assert await configured("heal", 0) == "Active"
     assert await configured("slow", 1, seconds=3) == "Configuring_Step1"
     assert (await stage.command("fault", name="heal")).accepted
+    await stage.order(Action.CONFIGURE)
     assert (await stage.command("fault", name="error", partition="p")).accepted
     assert (await stage.state()).state == "Error"
     refused = await stage.command("fault", name="explode")
