@@ -38,6 +38,8 @@ def step(partition: Partition, facts: Sequence[Fact], *, now_ns: int) -> tuple[P
     partition, effects = taken.partition, list(taken.effects)
     if partition.is_looking(now_ns):
         return partition, taken.effects
+    if partition.look_until_ns:
+        partition = msgspec.structs.replace(partition, look_until_ns=0)
     partition = _expire(partition, now_ns)
     while True:
         found = survey(partition.template, partition.members, partition.seen, joining=partition.joining)
@@ -55,7 +57,7 @@ def wake_ns(partition: Partition) -> int | None:
     """When it wants to be stepped again although nothing happens: the next deadline."""
     deadlines = [pending.deadline_ns for pending in partition.memory.pending.values()]
     deadlines += [run.deadline_ns for run in partition.memory.hooks.values() if not run.over]
-    if partition.is_looking(0):
+    if partition.look_until_ns:
         deadlines.append(partition.look_until_ns)
     return min(deadlines, default=None)
 

@@ -42,7 +42,8 @@ class Partition(Struct, frozen=True, kw_only=True):
     cause: Cause | None = None
     """Why it does not get on."""
     look_until_ns: int = 0
-    """A new owner looks round first: until every member included was heard of, or this time, it takes facts in only."""
+    """A new owner looks round first: until every member included was heard of, or this time, it takes facts in only.
+    0: it has looked."""
 
     def is_looking(self, now_ns: int) -> bool:
         """Whether it is too early to conclude anything."""

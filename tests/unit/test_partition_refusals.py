@@ -1,0 +1,204 @@
+"""Law: whatever cannot be done now says why, and what to do instead; what can be done says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from countingroom.core.systems import CONFIGURING, ERROR
+from countingroom.runs.derive import survey
+from countingroom.runs.facts import LockSet, MembersSet
+from countingroom.runs.refusals import REASONS, Question, next_state, refusal, refusals
+from countingroom.runs.situation import Partition
+from tests.unit.plant import CBM, SECOND, Plant
+
+
+def idle() -> Partition:
+    return Plant().partition
+
+
+def top() -> Partition:
+    return Plant().reach("QA_Active").partition
+
+
+def recording() -> Partition:
+    return Plant().reach("Recording").partition
+
+
+def locked() -> Partition:
+    plant = Plant()
+    plant.step(LockSet(locked=True))
+    return plant.partition
+
+
+def busy() -> Partition:
+    plant = Plant()
+    plant.ask("QA_Active")
+    return plant.partition
+
+
+def starting() -> Partition:
+    plant = Plant().reach("QA_Active")
+    plant.ask("Recording")
+    return plant.partition
+
+
+def without_configuration() -> Partition:
+    plant = Plant()
+    who = [msgspec.structs.replace(m, wanted=None) if m.system == "rich" else m for m in plant.partition.members]
+    plant.step(MembersSet(members=tuple(who), tag=""))
+    return plant.partition
+
+
+def without_systems() -> Partition:
+    plant = Plant()
+    who = [msgspec.structs.replace(member, included=False) for member in plant.partition.members]
+    plant.step(MembersSet(members=tuple(who), tag=""))
+    return plant.partition
+
+
+def without_recorders() -> Partition:
+    template = msgspec.structs.replace(CBM, recorders=())
+    return Plant(template).partition
+
+
+def looking() -> Partition:
+    return Plant().restart()
+
+
+def in_error() -> Partition:
+    plant = Plant().reach("QA_Active")
+    plant.step(plant.become("sts", ERROR))
+    return plant.partition
+
+
+def dead() -> Partition:
+    plant = Plant()
+    plant.step(plant.die("sts"))
+    return plant.partition
+
+
+def one_recorder() -> Partition:
+    plant = Plant().reach("Recording")
+    who = [msgspec.structs.replace(m, included=m.system != "FLES") for m in plant.partition.members]
+    plant.step(MembersSet(members=tuple(who), tag="physics"))
+    return plant.partition
+
+
+def halfway() -> Partition:
+    plant = Plant().reach("QA_Active")
+    plant.step(plant.become("FLES", CONFIGURING))
+    return plant.partition
+
+
+MAY: dict[Callable[[], Partition], str] = {
+    idle: "goal configure configure_all exclude select select_one lock",
+    top: "goal start abort exclude select select_one repeat sequence lock",
+    recording: "goal stop abort exclude lock",
+    locked: "unlock",
+    busy: "goal abort exclude lock",
+    starting: "goal stop abort exclude lock",
+    without_configuration: "goal exclude select select_one lock",
+    without_systems: "goal include select select_one lock",
+    without_recorders: "goal configure configure_all exclude select select_one lock",
+    looking: "",
+    in_error: "goal configure configure_all abort reset exclude select select_one lock",
+    dead: "goal configure configure_all exclude select select_one lock",
+    halfway: "goal configure configure_all abort exclude select select_one lock",
+}
+
+
+@pytest.mark.parametrize("situation", MAY, ids=lambda situation: situation.__name__)
+def test_what_may_be_done_and_what_may_not(situation: Callable[[], Partition]) -> None:
+    found = refusals(situation())
+    allowed = set(MAY[situation].split()) | {"comment", "flag"}
+    assert {command for command, cause in found.items() if cause is None} == allowed
+
+
+@pytest.mark.parametrize("situation", MAY, ids=lambda situation: situation.__name__)
+def test_every_refusal_has_a_code_a_sentence_and_a_suggestion(situation: Callable[[], Partition]) -> None:
+    for cause in refusals(situation()).values():
+        if cause is not None:
+            assert cause.code.isidentifier()
+            assert cause.message
+            assert cause.suggestion
+            assert cause.source == "runs.beam"
+
+
+# Every reason there is, with the command it stands against.
+TABLE = [
+    (looking, "configure", {}, "looking"),
+    (locked, "abort", {}, "locked"),
+    (locked, "lock", {}, "nothing_to_do"),
+    (idle, "unlock", {}, "nothing_to_do"),
+    (busy, "configure", {}, "busy"),
+    (recording, "start", {}, "run_open"),
+    (recording, "select", {}, "run_open"),
+    (without_systems, "configure", {}, "no_systems"),
+    (without_systems, "goal", {"state": "QA_Active"}, "no_systems"),
+    (without_configuration, "configure", {}, "no_configuration"),
+    (without_configuration, "goal", {"state": "QA_Active"}, "no_configuration"),
+    (top, "configure_all", {}, "nothing_to_do"),
+    (idle, "goal", {"state": "Recordign"}, "not_found"),
+    (top, "goal", {"state": "QA_Active"}, "nothing_to_do"),
+    (without_recorders, "start", {}, "no_recorders"),
+    (idle, "start", {}, "wrong_state"),
+    (idle, "stop", {}, "wrong_state"),
+    (idle, "abort", {}, "nothing_to_do"),
+    (idle, "reset", {"system": "stss"}, "not_found"),
+    (idle, "reset", {"system": "sts"}, "nothing_to_do"),
+    (idle, "reset", {}, "nothing_to_do"),
+    (dead, "reset", {"system": "sts"}, "not_connected"),
+    (idle, "include", {"system": "sts"}, "nothing_to_do"),
+    (without_systems, "exclude", {"system": "sts"}, "nothing_to_do"),
+    (one_recorder, "exclude", {"system": "QA"}, "run_open"),
+    (idle, "dance", {}, "not_found"),
+]
+
+
+@pytest.mark.parametrize(("situation", "command", "arguments", "code"), TABLE)
+def test_each_reason_is_given_where_it_holds(
+    situation: Callable[[], Partition], command: str, arguments: dict[str, str], code: str
+) -> None:
+    cause = refusal(situation(), command, **arguments)
+    assert cause is not None
+    assert cause.code == code
+    assert cause.suggestion
+
+
+def test_the_table_shows_every_reason_there_is() -> None:
+    shown = set()
+    for situation, command, arguments, _ in TABLE:
+        partition = situation()
+        found = survey(partition.template, partition.members, partition.seen, joining=partition.joining)
+        question = Question(partition=partition, found=found, **arguments)
+        shown |= {next((reason for reason in REASONS.get(command, ()) if reason(question)), None)}
+    assert shown - {None} == {reason for column in REASONS.values() for reason in column}
+
+
+def test_a_system_in_error_may_be_reset_and_an_excluded_one_included() -> None:
+    assert refusal(in_error(), "reset", system="sts") is None
+    assert refusal(one_recorder(), "include", system="FLES") is None
+    assert refusal(one_recorder(), "exclude", system="sts") is None
+    assert refusal(busy(), "goal", state="Idle") is None
+
+
+def test_configure_leads_one_level_up() -> None:
+    plant, seen = Plant(), []
+    while (state := next_state(plant.partition)) != plant.partition.state:
+        seen.append(state)
+        plant.reach(state)
+    assert seen == ["TFC_Active", "Detectors_Active", "FLES_and_DCS_Active", "QA_Active"]
+    assert next_state(recording()) == "Recording"
+
+
+def test_a_new_owner_that_has_looked_may_be_commanded() -> None:
+    plant = Plant()
+    plant.partition = plant.restart()
+    assert refusal(plant.partition, "configure") is not None
+    plant.now_ns += 2 * SECOND
+    plant.step()
+    assert refusal(plant.partition, "configure") is None
+    assert plant.partition.state == "Idle"
