@@ -16,21 +16,30 @@ from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.app.simulation import Overrides, Simulators, pointed_at
 from countingroom.bus.port import Bus
 from countingroom.core.clock import Clock
+from countingroom.core.errors import ConfigurationError
 from countingroom.experiment import Experiment
 
 Ready = Callable[[Mapping[str, Any]], None]
+Connect = Callable[[str], Awaitable[Bus]]
+"""A connection of this name to the bus."""
 
 
 class Setting(Struct, frozen=True, kw_only=True):
     """What a role is given."""
 
     experiment: Experiment
+    directory: Path
+    """Of the description."""
     clock: Clock
     data: Path
     port: int
     """Of the console."""
+    connect: Connect
+    """For a role that needs more connections than the one it is given."""
     overrides: Overrides
     """Where simulators listen; empty keys for real hardware."""
+    systems: tuple[str, ...] = ()
+    """Those whose agents are run; empty: all."""
 
 
 Role = Callable[[Bus, Ready], Awaitable[None]]
@@ -66,6 +75,28 @@ def history(setting: Setting) -> Role:
     return run
 
 
+def agents(setting: Setting) -> Role:
+    """The agents of the description's systems, each over a connection of its own."""
+    from countingroom.runs.agents.host import AgentHost
+
+    section = setting.experiment.runs
+    if unknown := [name for name in setting.systems if name not in section.systems]:
+        raise ConfigurationError(
+            f"there is no system {unknown[0]}",
+            source="--system",
+            suggestion=f"choose from {', '.join(section.systems)}",
+        )
+    if setting.systems:
+        section = section.model_copy(update={"systems": {name: section.systems[name] for name in setting.systems}})
+    host = AgentHost(setting.connect, setting.clock, section, directory=setting.directory, data=setting.data)
+
+    async def run(bus: Bus, ready: Ready) -> None:
+        ready({"agents": len(host.systems)})
+        await host.run()
+
+    return run
+
+
 def console(setting: Setting) -> Role:
     """API, live feed and pages."""
     from countingroom.app.address import listen
@@ -97,6 +128,7 @@ ROLES: dict[str, Callable[[Setting], Role]] = {
     SIMULATORS: simulators,
     "history": history,
     "devices": devices,
+    "agents": agents,
     "console": console,
 }
 """In the order in which they begin."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from countingroom.app import lifeline
 from countingroom.app.roles import ROLES, Ready, Role, Setting
@@ -30,11 +30,15 @@ class Task(Struct, frozen=True, kw_only=True):
     """What a serving process is to do."""
 
     experiment: Experiment
+    directory: Path
+    """Of the description."""
     roles: tuple[str, ...]
     bus_url: str
     data: Path
     port: int
     overrides: dict[str, dict[str, Any]] = {}
+    systems: tuple[str, ...] = ()
+    """Those whose agents are run; empty: all."""
 
 
 def by_hand(task: Task) -> None:
@@ -54,14 +58,7 @@ def supervised(task: Task) -> None:
     words = lifeline.Words()
     try:
         parameters = lifeline.parameters()
-        task = Task(
-            experiment=task.experiment,
-            roles=task.roles,
-            bus_url=task.bus_url,
-            data=task.data,
-            port=task.port,
-            overrides=parameters.get("overrides", {}),
-        )
+        task = structs.replace(task, overrides=parameters.get("overrides", {}))
         asyncio.run(_until_told(task, lambda _role, said: words.ready(said), prepare=False, supervised=True))
     except CountingRoomError as error:
         words.refused(error.cause)
@@ -85,9 +82,19 @@ async def _until_told(
 async def _play(task: Task, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool) -> None:
     clock = SystemClock()
     section = task.experiment.bus
-    setting = Setting(experiment=task.experiment, clock=clock, data=task.data, port=task.port, overrides=task.overrides)
+    url = task.bus_url or section.url
+    setting = Setting(
+        experiment=task.experiment,
+        directory=task.directory,
+        clock=clock,
+        data=task.data,
+        port=task.port,
+        connect=lambda name: connect(section, url, name, clock),
+        overrides=task.overrides,
+        systems=task.systems,
+    )
     roles = {name: ROLES[name](setting) for name in task.roles}
-    bus = await connect(section, task.bus_url or section.url, "+".join(task.roles), clock)
+    bus = await connect(section, url, "+".join(task.roles), clock)
     try:
         if prepare:
             await streams.prepare(bus, max_bytes=section.max_bytes)

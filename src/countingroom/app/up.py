@@ -11,7 +11,7 @@ import datetime
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Sized
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -91,15 +91,23 @@ class _House:
     async def _everything(self) -> None:
         async with self._bus() as (bus, url), self._record.on(bus):
             ground = ["history", SIMULATORS] if self._plan.simulate else ["history"]
-            async with self._children(ground, url) as first:
+            async with self._children(ground, url) as first, contextlib.AsyncExitStack() as above:
                 if self._plan.simulate:
                     self._overrides.update(await first[SIMULATORS].ready())
-                async with self._children(["devices", "console"], url) as rest:
-                    said = await rest["console"].ready()
-                    self._begun = True
-                    self._say(f"Console: {said['address']}")
-                    self._say("Ctrl-C stops everything.")
-                    await asyncio.Future[None]()
+                children = first
+                for stage in self._stages():
+                    children = await above.enter_async_context(self._children(stage, url))
+                said = await children["console"].ready()
+                self._begun = True
+                self._say(f"Console: {said['address']}")
+                self._say("Ctrl-C stops everything.")
+                await asyncio.Future[None]()
+
+    def _stages(self) -> list[list[str]]:
+        """What stands on the ground."""
+        if self._plan.experiment.runs.in_use:
+            return [["devices", "agents"], ["console"]]
+        return [["devices", "console"]]
 
     @asynccontextmanager
     async def _bus(self) -> AsyncGenerator[tuple[Bus, str]]:
@@ -170,14 +178,18 @@ class _House:
 def _summary(role: str, said: dict[str, Any]) -> str:
     match role, said:
         case "devices", {"devices": [*names]}:
-            return _counted(names)
+            return _counted(len(names), "device")
         case "simulators", _:
-            return _counted(said)
+            return _counted(len(said), "device")
+        case "agents", {"agents": int(count)}:
+            return _counted(count, "system")
+        case "runs", {"partitions": int(count)}:
+            return _counted(count, "partition")
         case "console", {"address": address}:
             return str(address)
         case _:
             return "ready"
 
 
-def _counted(devices: Sized) -> str:
-    return f"{len(devices)} device{'' if len(devices) == 1 else 's'}"
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

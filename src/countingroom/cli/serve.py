@@ -13,9 +13,14 @@ app = typer.Typer()
 @app.command()
 def serve(
     experiment: Annotated[Path, typer.Argument(help="The description, experiment.yaml.", show_default=False)],
-    roles: Annotated[list[str], typer.Argument(help="devices, history, console.", show_default=False)],
+    roles: Annotated[list[str], typer.Argument(help="devices, history, agents, runs, console.", show_default=False)],
     bus: Annotated[str, typer.Option("--bus", help="The bus's URL; default: the description's.")] = "",
-    data: Annotated[Path | None, typer.Option("--data", help="Where the history is kept.", show_default=False)] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Where history and database are kept.", show_default=False)
+    ] = None,
+    system: Annotated[
+        list[str] | None, typer.Option("--system", help="Of agents: only of this system; may be given again.")
+    ] = None,
     port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Of the console.")] = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
@@ -28,10 +33,12 @@ def serve(
     description = load(experiment)
     task = serving.Task(
         experiment=description,
+        directory=experiment.resolve().parent,
         roles=serving.known_roles(roles),
         bus_url=bus or description.bus.url,
         data=(data or default_data(experiment)).resolve(),
         port=description.console.port if port is None else port,
+        systems=tuple(system or ()),
     )
     if not task.bus_url:
         raise ConfigurationError(
