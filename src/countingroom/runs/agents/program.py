@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -37,36 +37,33 @@ async def run(
     said: Callable[[str], None],
 ) -> int:
     """Its exit status; negative for the signal that ended it. ConfigurationError where it cannot be started."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            cwd=directory,
-            env={**os.environ, **environment},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=_LINE,
-            process_group=0,
-            preexec_fn=end_with(os.getpid()),
-        )
-    except OSError as error:
-        raise ConfigurationError(
-            f"{argv[0]} cannot be run in {directory}: {error.strerror}", suggestion="see the agent's section"
-        ) from error
-    reading = asyncio.create_task(_read(process, said), name=f"output of {argv[0]}")
-    try:
-        await _give(process, given)
-        status = await process.wait()
-        await asyncio.wait([reading], timeout=_DRAIN_S)
-        return status
-    finally:
+    async with _heard(said) as (output, reading):
         try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                cwd=directory,
+                env={**os.environ, **environment},
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                process_group=0,
+                preexec_fn=end_with(os.getpid()),
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                f"{argv[0]} cannot be run in {directory}: {error.strerror}", suggestion="see the agent's section"
+            ) from error
+        finally:
+            os.close(output)
+        try:
+            await _give(process, given)
+            status = await process.wait()
+            await asyncio.wait([reading], timeout=_DRAIN_S)
+            return status
+        finally:
             if process.returncode is None:
                 await end(process.pid, clock)
                 await process.wait()
-        finally:
-            reading.cancel()
-            await asyncio.wait([reading])
 
 
 async def end(pid: int, clock: Clock) -> None:
@@ -111,9 +108,26 @@ async def _give(process: asyncio.subprocess.Process, given: bytes) -> None:
         process.stdin.close()
 
 
-async def _read(process: asyncio.subprocess.Process, said: Callable[[str], None]) -> None:
-    output = process.stdout
-    while output and (line := await _line(output)):
+@asynccontextmanager
+async def _heard(said: Callable[[str], None]) -> AsyncGenerator[tuple[int, asyncio.Task[None]]]:
+    """Where output is to be written, and the task that reads it. Ours, so that a child of the program that keeps it
+    open keeps nobody waiting."""
+    ours, theirs = os.pipe()
+    output = asyncio.StreamReader(limit=_LINE)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(output), os.fdopen(ours, "rb")
+    )
+    reading = asyncio.create_task(_read(output, said), name="output of a program")
+    try:
+        yield theirs, reading
+    finally:
+        transport.close()
+        reading.cancel()
+        await asyncio.wait([reading])
+
+
+async def _read(output: asyncio.StreamReader, said: Callable[[str], None]) -> None:
+    while line := await _line(output):
         if text := line.decode(errors="replace").strip():
             said(text)
 

@@ -1,0 +1,278 @@
+"""Law: programs behind a system are judged by their exit status, ended with all their children, and found again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from countingroom.bus import streams
+from countingroom.bus.memory import MemoryBus
+from countingroom.core import subjects
+from countingroom.core.clock import SystemClock
+from countingroom.core.messages import Presence, decode, encode
+from countingroom.core.systems import Action, Answer, Order, SystemState
+from countingroom.runs.agents import program
+from countingroom.runs.agents.host import AgentHost
+from countingroom.runs.description import RunsSection
+
+STEPS = [
+    ["Unconfigured", "configure", "Configuring_Step1"],
+    ["Configuring_Step1", "success", "Configuring_Step2"],
+    ["Configuring_Step1", "abort", "Unconfigured"],
+    ["Configuring_Step1", "error", "Error"],
+    ["Configuring_Step2", "success", "Active"],
+    ["Configuring_Step2", "abort", "Unconfigured"],
+    ["Configuring_Step2", "error", "Error"],
+    ["Active", "configure", "Configuring_Step1"],
+    ["Active", "abort", "Unconfigured"],
+    ["Active", "error", "Error"],
+    ["Active", "start", "Recording"],
+    ["Recording", "stop", "Active"],
+    ["Recording", "abort", "Unconfigured"],
+    ["Recording", "error", "Error"],
+    ["Error", "reset", "Unconfigured"],
+]
+MAP = {f"Configuring_Step{n}": "Configuring" for n in (1, 2)}
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+class Stage:
+    def __init__(self, place: Path) -> None:
+        self.place, self.clock = place, SystemClock()
+        self.bus = MemoryBus(self.clock)
+        self.orders = 0
+        self.host: asyncio.Task[None] | None = None
+
+    async def begin(self, agent: dict[str, Any]) -> None:
+        await streams.prepare(self.bus)
+        system = {"type": {"table": STEPS, "map": MAP}, "agent": agent}
+        section = RunsSection.model_validate({"systems": {"daq": system, "far": {"agent": {"kind": "none"}}}})
+
+        async def connect(name: str) -> MemoryBus:
+            return self.bus.client(name)
+
+        host = AgentHost(connect, self.clock, section, directory=self.place, data=self.place / "data")
+        assert list(host.systems) == ["daq"]
+        async with asyncio.timeout(20), self.bus.subscribe(subjects.pulse("daq")) as beats:
+            self.host = asyncio.create_task(host.run())
+            async for beat in beats:
+                if not decode(beat.data, Presence).leaving:
+                    return
+
+    async def end(self) -> None:
+        if self.host:
+            self.host.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.host
+
+    async def order(self, action: Action, deadline_s: float = 30, **more: Any) -> Answer:
+        self.orders += 1
+        deadline_ns = self.clock.now_ns() + round(deadline_s * 1e9)
+        order = Order(id=f"o{self.orders}", action=action, partition="p", fence=1, deadline_ns=deadline_ns, **more)
+        return decode((await self.bus.request(subjects.agent("daq"), encode(order), timeout_s=5)).data, Answer)
+
+    async def until(self, true: Callable[[SystemState], bool]) -> SystemState:
+        async with asyncio.timeout(20), self.bus.watch("state", subjects.system_key("daq")) as entries:
+            async for entry in entries:
+                data = getattr(entry, "data", None)
+                if data and true(state := decode(data, SystemState)):
+                    return state
+        raise AssertionError
+
+    async def reached(self, state: str) -> SystemState:
+        return await self.until(lambda seen: seen.state == state)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    made = Stage(tmp_path)
+    yield made
+    await made.end()
+
+
+async def appears(path: Path) -> str:
+    async with asyncio.timeout(20):
+        while not path.exists() or not path.read_text().endswith("\n"):
+            await asyncio.sleep(0.01)
+    return path.read_text()
+
+
+TELL = """
+import json, os, sys
+order = json.loads(sys.stdin.readline())
+assert order["parameters"] == json.loads(os.environ["COUNTINGROOM_PARAMETERS"])
+with open("told.txt", "a") as file:
+    print(order["action"], order["step"], sys.argv[1:], os.environ["COUNTINGROOM_TAG"], order["run"], file=file)
+print("all is well")
+"""
+
+
+async def test_a_program_a_step_is_told_what_to_do_and_its_status_decides(stage: Stage) -> None:
+    tell = python(TELL)
+    await stage.begin(
+        {
+            "kind": "script",
+            "configure": [[*tell, "{hv}", "{unknown}"], [*tell, "{step} of {partition}"]],
+            "start": [*tell, "{run}"],
+            "stop": tell,
+            "abort": python("print('gone'); raise SystemExit(3)"),
+        }
+    )
+    await stage.order(Action.CONFIGURE, tag="t", key="k", parameters={"hv": 1500, "on": True})
+    await stage.reached("Active")
+    await stage.order(Action.START, run=4)
+    await stage.reached("Recording")
+    await stage.order(Action.STOP)
+    await stage.reached("Active")
+    assert (stage.place / "told.txt").read_text().splitlines() == [
+        "configure Configuring_Step1 ['1500', '{unknown}'] t 0",
+        "configure Configuring_Step2 ['Configuring_Step2 of p'] t 0",
+        "start  ['4'] t 4".replace(" t 4", "  4"),
+        "stop  []  0",
+    ]
+    await stage.order(Action.ABORT)
+    state = await stage.reached("Error")
+    assert state.cause
+    assert (state.cause.code, state.cause.evidence["status"], state.cause.evidence["said"]) == (
+        "program_failed",
+        3,
+        "gone",
+    )
+
+
+async def test_a_program_that_is_not_there_is_an_error_that_names_it(stage: Stage) -> None:
+    await stage.begin({"kind": "script", "configure": [["no-such-program"]]})
+    await stage.order(Action.CONFIGURE)
+    state = await stage.reached("Error")
+    assert state.cause
+    assert "no-such-program" in state.cause.message
+
+
+FAMILY = """
+import subprocess, sys, time, os, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+children = [
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]),
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True),
+]
+print(*(child.pid for child in children), os.getpid(), file=open("pids.new", "w"))
+os.rename("pids.new", "pids.txt")
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("how", ["abort", "deadline", "agent"])
+async def test_a_program_is_ended_with_all_its_children(
+    stage: Stage, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "ASKED_S", 0.2)
+    await stage.begin({"kind": "script", "configure": [python(FAMILY)]})
+    await stage.order(Action.CONFIGURE, deadline_s=2 if how == "deadline" else 30)
+    pids = [int(word) for word in (await appears(stage.place / "pids.txt")).split()]
+    family = [psutil.Process(pid) for pid in pids]
+    if how == "abort":
+        await stage.order(Action.ABORT)
+        await stage.reached("Unconfigured")
+    elif how == "deadline":
+        await stage.reached("Error")
+    else:
+        await stage.end()
+    async with asyncio.timeout(10):
+        while any(program.alive(one) for one in family):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_program_may_leave_children_behind_that_hold_its_output(stage: Stage) -> None:
+    code = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, file=open("pid.txt", "w"))
+"""
+    await stage.begin({"kind": "script", "configure": [python(code)]})
+    await stage.order(Action.CONFIGURE)
+    await stage.reached("Active")
+    child = psutil.Process(int((stage.place / "pid.txt").read_text()))
+    assert program.alive(child)
+    child.kill()
+
+
+CALIBRATE = """
+import json, pathlib, signal, sys, time, os
+ended = []
+signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
+order = json.loads(sys.stdin.readline())
+pathlib.Path(sys.argv[1], "curve.txt").write_text("result")
+print("starting up")
+print(json.dumps({"counters": {"scans": 1}, "comment": "module 1"}), flush=True)
+while not ended and not os.path.exists("finish"):
+    time.sleep(0.02)
+print(json.dumps({"counters": {"scans": 2}}), flush=True)
+raise SystemExit(int(open("finish").read() or 0) if os.path.exists("finish") else 0)
+"""
+CALIBRATION = {"kind": "calibration", "command": [*python(CALIBRATE), "{results}"], "environment": {"GAIN": 3}}
+
+
+async def calibrating(stage: Stage) -> Path:
+    await stage.begin(CALIBRATION)
+    await stage.order(Action.CONFIGURE, key="k", tag="t")
+    await stage.reached("Active")
+    await stage.order(Action.START, run=12)
+    await stage.until(lambda state: state.counters == {"scans": 1})
+    return stage.place / "data" / "results" / "daq" / "run_000012"
+
+
+async def test_a_calibration_works_while_recording_and_its_results_are_kept(stage: Stage) -> None:
+    folder = await calibrating(stage)
+    await stage.order(Action.STOP)
+    state = await stage.reached("Active")
+    assert state.counters == {"scans": 2}
+    assert (folder / "curve.txt").read_text() == "result"
+    assert (folder / "output.jsonl").read_text().startswith("starting up\n")
+    assert json.loads((folder / "order.json").read_text())["run"] == 12
+
+
+@pytest.mark.parametrize(("status", "after"), [("0", "Active"), ("5", "Error")])
+async def test_a_calibration_that_ends_by_itself_ends_recording(stage: Stage, status: str, after: str) -> None:
+    await calibrating(stage)
+    (stage.place / "finish").write_text(status)
+    state = await stage.reached(after)
+    assert state.counters == {"scans": 2}
+    assert (state.cause is not None) == (after == "Error")
+
+
+async def test_a_calibration_goes_on_without_its_agent_and_is_found_again(stage: Stage) -> None:
+    folder = await calibrating(stage)
+    await stage.end()
+    pid = json.loads((folder / "program.json").read_text())["pid"]
+    assert program.alive(psutil.Process(pid))
+    await stage.begin(CALIBRATION)
+    state = await stage.reached("Recording")
+    assert (state.run, state.key) == (12, "k")
+    await stage.until(lambda state: state.counters == {"scans": 1})
+    await stage.order(Action.ABORT)
+    await stage.reached("Unconfigured")
+    assert not psutil.pid_exists(pid) or not program.alive(psutil.Process(pid))
+
+
+async def test_a_calibration_that_ended_meanwhile_is_found_at_rest(stage: Stage) -> None:
+    folder = await calibrating(stage)
+    await stage.end()
+    (stage.place / "finish").write_text("0")
+    pid = json.loads((folder / "program.json").read_text())["pid"]
+    async with asyncio.timeout(10):
+        while psutil.pid_exists(pid) and program.alive(psutil.Process(pid)):
+            await asyncio.sleep(0.01)
+    await stage.begin(CALIBRATION)
+    state = await stage.reached("Active")
+    assert (state.run, state.key, state.tag) == (0, "k", "t")
