@@ -15,7 +15,17 @@ import msgspec
 
 from bench.row import Row
 
-MODULES = ("bus", "ca_to_bus", "start_caen48", "history_bus", "history_store", "description", "command_line", "at_rest")
+MODULES = (
+    "bus",
+    "ca_to_bus",
+    "start_caen48",
+    "history_bus",
+    "history_store",
+    "storage",
+    "description",
+    "command_line",
+    "at_rest",
+)
 DEADLINE_S = 600
 
 
