@@ -54,6 +54,8 @@ class SlowControl(System):
         self._roster = Roster(clock)
         self._hosted = False
         self._known, self._news = asyncio.Event(), asyncio.Event()
+        self._blames_device = False
+        """It is in Error because of the device: it is resolved when the device is."""
         self._deaf_until_s = 0.0
         """After a loss of our own link hosts get time to be heard again."""
         self._ordered = 0
@@ -61,6 +63,7 @@ class SlowControl(System):
 
     async def configure(self, step: str, parameters: Mapping[str, Scalar]) -> None:
         self._ordered += 1
+        self._blames_device = False
         try:
             await self._known.wait()
             if self._section.configure and step == self._first_step():
@@ -142,7 +145,9 @@ class SlowControl(System):
         try:
             if cause and common != ERROR and "error" in chart.allowed(state):
                 self.handle.error(cause)
-            elif not cause and common == ERROR and "resolved" in chart.allowed(state):
+                self._blames_device = True
+            elif not cause and common == ERROR and self._blames_device and "resolved" in chart.allowed(state):
+                self._blames_device = False
                 self.handle.resolved()
             elif not cause and (event := _SPONTANEOUS.get((common, self._common()))):
                 self.handle.follow(event)
