@@ -1,4 +1,4 @@
-"""Law: until it has a login the console can be described for this machine alone."""
+"""Law: without a login the console can be described for this machine alone."""
 
 from __future__ import annotations
 
@@ -15,9 +15,27 @@ def test_loopback_addresses_are_taken(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "control.example", ""])
-def test_any_other_is_refused_and_says_why_and_what_to_do(host: str) -> None:
-    with pytest.raises(ValidationError, match=r"until it has a login.*ssh -L"):
-        ConsoleSection(host=host)
+def test_any_other_is_refused_without_login_and_says_why_and_what_to_do(host: str) -> None:
+    ((path, told),) = ConsoleSection(host=host).problems()
+    assert path == ("host",)
+    assert "while it has no login" in told and "login: local" in told and "ssh -L" in told
+
+
+def test_with_a_login_other_hosts_are_taken_and_their_names_are_answered_for() -> None:
+    section = ConsoleSection(login="local", host="0.0.0.0", names=("Control.example", "fd00::1"))
+    assert list(section.problems()) == []
+    assert section.answers_for == {"localhost", "127.0.0.1", "[::1]", "control.example", "[fd00::1]"}
+    assert "10.0.0.3" in ConsoleSection(login="local", host="10.0.0.3").answers_for
+
+
+def test_what_does_not_go_together_is_told() -> None:
+    def told(**keys: object) -> list[tuple[str, ...]]:
+        return [path for path, _ in ConsoleSection.model_validate(keys).problems()]
+
+    assert told(names=["control.example"]) == [("names",)]
+    assert told(login="local", host="::") == [("names",)]
+    assert told(tls_key="key.pem") == [("tls_certificate",)]
+    assert told(tls_certificate="c.pem") == [("tls_key",)]
 
 
 def test_a_tick_is_written_as_a_duration_and_bounded() -> None:

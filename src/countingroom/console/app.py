@@ -1,23 +1,32 @@
-"""Law: the console is put together here: guard outermost, then API, feed and pages; it lives between start and stop."""
+"""Law: the console is put together here: guard outermost, then the door, then API, feed
+and pages; it lives between start and stop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Set
 from contextlib import asynccontextmanager
 from os import PathLike, stat_result
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from msgspec import Struct
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from countingroom.bus.port import Bus
 from countingroom.console import answers, api, health
-from countingroom.console.guard import Guard
+from countingroom.console.door import Door
+from countingroom.console.guard import LOOPBACK_NAMES, Guard
 from countingroom.console.pages import Pages
+from countingroom.console.passwords import Passwords
+from countingroom.console.permits import permitted
+from countingroom.console.reception import Life
 from countingroom.console.room import Room
+from countingroom.console.scribe import Scribe
 from countingroom.core.clock import Clock
+from countingroom.storage.database import Database
 
 STATIC = Path(__file__).parent / "static"
 _TAGS = [
@@ -26,13 +35,48 @@ _TAGS = [
     {"name": "history", "description": "The past, reduced to what can be drawn."},
     {"name": "events", "description": "What happened, and who did it."},
     {"name": "simulators", "description": "Faults on demand, where hardware is simulated."},
+    {"name": "login", "description": "Who somebody is. Programs show a token instead: `Authorization: Bearer …`."},
+    {"name": "users", "description": "Accounts, roles, and the record of who did what; for administrators."},
     {"name": "health", "description": "For supervisors and Prometheus."},
 ]
 
 
-def create(bus: Bus, clock: Clock, *, title: str, version: str, tick_s: float = 0.2) -> FastAPI:
-    """The ASGI application. `tick_s`: between two messages of the live feed."""
-    room = Room(bus, clock, title=title, version=version, tick_s=tick_s)
+class Login(Struct, frozen=True, kw_only=True):
+    """That people log in, by accounts in the database."""
+
+    life: Life = Life(idle_s=8 * 3600.0, whole_s=3 * 86_400.0)
+    passwords: Passwords | None = None
+
+
+def create(
+    bus: Bus,
+    clock: Clock,
+    *,
+    title: str,
+    version: str,
+    tick_s: float = 0.2,
+    database: Database | None = None,
+    login: Login | None = None,
+    names: Set[str] = LOOPBACK_NAMES,
+) -> FastAPI:
+    """The ASGI application.
+
+    `tick_s`: between two messages of the live feed. `database`: open; without one nothing is recorded and nobody can
+    log in. `names`: the hosts it answers for; others than loopback need a login.
+    """
+    if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):
+        raise ValueError("a login needs a database, and other hosts than this machine need a login")
+    room = Room(
+        bus,
+        clock,
+        title=title,
+        version=version,
+        tick_s=tick_s,
+        database=database,
+        life=login.life if login else None,
+        passwords=login.passwords if login else None,
+    )
+    scribe = Scribe(room.recorder, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -48,6 +92,7 @@ def create(bus: Bus, clock: Clock, *, title: str, version: str, tick_s: float = 
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(permitted)],
     )
     app.state.room = room
     app.state.pages = Pages(room, STATIC)
@@ -56,7 +101,8 @@ def create(bus: Bus, clock: Clock, *, title: str, version: str, tick_s: float = 
     app.include_router(health.router)
     app.include_router(app.state.pages.router)
     app.mount("/static", Unhurried(directory=STATIC), name="static")
-    app.add_middleware(Guard)
+    app.add_middleware(Door, reception=room.reception, scribe=scribe)
+    app.add_middleware(Guard, names=names, refused=scribe.refused)
     return app
 
 

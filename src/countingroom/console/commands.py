@@ -7,7 +7,6 @@ import asyncio
 import msgspec
 
 from countingroom.bus.port import Bus, Subscription
-from countingroom.console.room import LOCAL_USER
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, LinkError
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
@@ -15,30 +14,36 @@ from countingroom.core.messages import Command, Event, EventKind, Reply, decode,
 ANSWER_S = 5.0
 """An owner accepts or refuses at once; after this long the answer is unknown."""
 _ENDS = (EventKind.DONE, EventKind.FAILED)
+_OWNERS = {
+    "devices": "see whether its device host runs",
+    "runs": "see whether run control runs: countingroom serve … runs",
+    "systems": "see whether its agent runs: countingroom serve … agents",
+}
+"""Department -> what to do where nobody answers."""
 
 
-async def send(bus: Bus, department: str, target: str, command: Command) -> Reply:
-    """Hand the command to the target's owner; its Reply. LinkError (`timeout` or `unreachable`) where none came."""
-    subject = subjects.command(LOCAL_USER, department, target)
+async def send(bus: Bus, department: str, target: str, command: Command, *, user: str) -> Reply:
+    """Hand the user's command to the target's owner; its Reply. LinkError (`timeout`, `unreachable`) if none came."""
+    subject = subjects.command(user, department, target)
     if not bus.connected:
         down = Cause(code="unreachable", message="the bus is not reached", source="bus")
-        raise _unknown(command, target, down)
+        raise _unknown(command, department, target, down)
     try:
         message = await bus.request(subject, encode(command), timeout_s=ANSWER_S)
         return decode(message.data, Reply)
     except LinkError as error:
-        raise _unknown(command, target, error.cause) from error
+        raise _unknown(command, department, target, error.cause) from error
     except msgspec.DecodeError as error:
         cause = Cause(code="nonsense", message=f"its answer could not be read: {error}", source=target)
-        raise _unknown(command, target, cause) from error
+        raise _unknown(command, department, target, cause) from error
 
 
 async def send_and_wait(
-    bus: Bus, department: str, target: str, command: Command, wait_s: float
+    bus: Bus, department: str, target: str, command: Command, wait_s: float, *, user: str
 ) -> tuple[Reply, Event | None]:
     """The same, then its outcome: DONE or FAILED; None where none came within `wait_s`."""
     async with bus.subscribe(subjects.event(department, target), limit=1024) as events:
-        reply = await send(bus, department, target, command)
+        reply = await send(bus, department, target, command, user=user)
         if not reply.accepted:
             return reply, None
         try:
@@ -59,18 +64,18 @@ async def _outcome(events: Subscription, command_id: str) -> Event | None:
     return None
 
 
-def not_in_time(command: Command, target: str, wait_s: float) -> Cause:
+def not_in_time(command: Command, department: str, target: str, wait_s: float) -> Cause:
     """Accepted, but not finished when the waiting was over."""
     return Cause(
         code="timeout",
         message=f"{command.action} was accepted; it neither finished nor failed within {wait_s:g} s",
-        source=f"devices.{target}",
+        source=f"{department}.{target}",
         evidence={"id": command.id},
         suggestion="it may still finish: ask for the state, or look for its id in the events",
     )
 
 
-def _unknown(command: Command, target: str, under: Cause) -> LinkError:
+def _unknown(command: Command, department: str, target: str, under: Cause) -> LinkError:
     nobody = under.code in ("no_responders", "unreachable")
     if nobody:
         message = f"nobody answers for {target}; {command.action} was not sent to it"
@@ -79,8 +84,10 @@ def _unknown(command: Command, target: str, under: Cause) -> LinkError:
     return LinkError(
         message,
         code="unreachable" if nobody else "timeout",
-        source=f"devices.{target}",
+        source=f"{department}.{target}",
         evidence={"id": command.id},
-        suggestion="see whether its device host runs" if nobody else "ask for the state before sending it again",
+        suggestion=_OWNERS.get(department, "see whether its owner runs")
+        if nobody
+        else "ask for the state before sending it again",
         causes=(under,),
     )

@@ -1,14 +1,16 @@
-"""Law: what a person may say about the console in the description; the console has no login yet, so it stays at home.
+"""Law: what a person may say about the console in the description; without a login it stays at home.
 
-The page and the API listen on a loopback address only. Anything else is refused here, not warned about.
+Without a login page and API listen on a loopback address only. Anything else is refused here, not warned about.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from countingroom.core.description import Seconds, Section
 
@@ -23,21 +25,53 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _at_home(host: str) -> str:
-    if not is_loopback(host):
-        raise ValueError(
-            f"the console listens on a loopback address only (127.0.0.1, ::1, localhost) until it has a login; "
-            f"got {host!r}; to look from another machine, forward the port with ssh -L"
-        )
-    return host
-
-
 class ConsoleSection(Section):
     """The console: API, live feed and pages."""
 
-    host: Annotated[str, AfterValidator(_at_home)] = "127.0.0.1"
-    """Where it listens; a loopback address."""
+    login: Literal["none", "local"] = "none"
+    """`local`: by accounts of its own. `none`: whoever is on this machine may do everything, nobody else anything."""
+    host: str = "127.0.0.1"
+    """Where it listens; without login a loopback address."""
+    names: tuple[str, ...] = ()
+    """Under which names browsers reach it beside `host` and those of this machine: `control.example.org`. Requests for
+    any other name are refused."""
+    tls_certificate: Path | None = None
+    """A file with the certificate and those above it (PEM); with `tls_key` the console speaks HTTPS."""
+    tls_key: Path | None = None
+    """The file with its key; readable for this user alone."""
+    idle: Annotated[Seconds, Field(ge=60)] = 8 * 3600.0
+    """A login that is not used ends after this long; a page that only looks on is no use."""
+    session: Annotated[Seconds, Field(ge=60)] = 3 * 86_400.0
+    """A login ends after this long in any case."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """0: any free port, printed at start."""
     tick: Annotated[Seconds, Field(ge=0.05, le=2.0)] = 0.2
     """Between two messages of the live feed: 200 ms is five a second."""
+
+    def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        """What does not go together."""
+        if self.login == "none" and not is_loopback(self.host):
+            yield (
+                ("host",),
+                f"the console listens on a loopback address only (127.0.0.1, ::1, localhost) while it has no login; "
+                f"got {self.host!r}; write login: local, or forward the port with ssh -L to look from another machine",
+            )
+        if self.login == "none" and self.names:
+            yield ("names",), "other names than this machine's need a login; write login: local"
+        if self.login == "local" and self.host in _ANY and not self.names:
+            yield ("names",), f"on {self.host} say by which names browsers reach the console: [control.example]"
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            yield ("tls_certificate" if self.tls_key else "tls_key",), "certificate and key belong together"
+
+    @property
+    def answers_for(self) -> frozenset[str]:
+        """The names of hosts it answers for, as they stand in a request."""
+        own = {self.host} if self.host not in _ANY else set[str]()
+        return frozenset({"localhost", "127.0.0.1", "[::1]"} | {_in_url(name.lower()) for name in (*self.names, *own)})
+
+
+_ANY = frozenset({"0.0.0.0", "::", ""})
+
+
+def _in_url(name: str) -> str:
+    return f"[{name}]" if ":" in name else name

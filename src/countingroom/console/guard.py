@@ -1,26 +1,29 @@
 """Law: nothing reaches a handler, HTTP or websocket alike, that another site could have made a browser send.
 
-Until the console has a login, whoever is on this machine may act, so everything a browser could be tricked into is
-refused here, before routing:
-- Host must be a loopback name (a name that somebody's DNS turned to 127.0.0.1 is not);
+Without a login whoever is on this machine may act, and with one a browser shows its cookie by itself, so everything a
+browser could be tricked into is refused here, before routing:
+- Host must be a name this console goes by, loopback ones if nothing else is said (a name that somebody's DNS turned to
+  127.0.0.1 is not);
 - Origin, which browsers always send with a POST or a websocket, must be this very host; where it is missing the sender
   is no browser page (CLI, script), unless Sec-Fetch-Site says it is one from elsewhere;
-- a POST with an Origin must carry the header `X-Countingroom: console`, which no form and no foreign page can add
-  without a preflight that is never answered; a POST is JSON and small.
+- a POST with an Origin must carry the header `X-Countingroom`, which no form and no foreign page can add without a
+  preflight that is never answered (what it must say depends on the login, see door.py); a POST is JSON and small.
 Every answer carries a strict Content-Security-Policy: no inline script or style, no eval, no other host.
 """
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Callable, Set
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from countingroom.console.refusing import turn_away
 from countingroom.core.errors import Cause
 
-TOKEN = ("x-countingroom", "console")
+MARK = "x-countingroom"
 MOST_BYTES = 65_536
-_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SAFE = frozenset({"GET", "HEAD"})
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -42,12 +45,14 @@ def _host_name(host: str) -> str:
     return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.rsplit(":", 1)[0]
 
 
-def judge(scope_type: str, method: str, headers: Headers) -> tuple[int, Cause] | None:
-    """Why this request is refused, with the HTTP status; None where it may pass. Pure."""
+def judge(
+    scope_type: str, method: str, headers: Headers, *, names: Set[str] = LOOPBACK_NAMES
+) -> tuple[int, Cause] | None:
+    """Why this request is refused, with the HTTP status; None where it may pass. `names`: what we go by. Pure."""
     host = headers.get("host", "").lower()
-    if _host_name(host) not in _NAMES:
+    if _host_name(host) not in names:
         return 421, _refused(
-            "forged_host", f"this console does not answer for the host {host!r}", "open http://127.0.0.1 or localhost"
+            "forged_host", f"this console does not answer for the host {host!r}", f"open {' or '.join(sorted(names))}"
         )
     if scope_type == "http" and method in _SAFE:
         return None
@@ -62,13 +67,15 @@ def judge(scope_type: str, method: str, headers: Headers) -> tuple[int, Cause] |
 
 
 def _judge_post(headers: Headers, *, from_page: bool) -> tuple[int, Cause] | None:
-    if from_page and headers.get(TOKEN[0]) != TOKEN[1]:
-        return 403, _refused("no_token", "a page's request must carry the header X-Countingroom: console", "")
+    if from_page and not headers.get(MARK):
+        return 403, _refused(
+            "no_token", "a page's request must carry the header X-Countingroom", "use the console's own pages"
+        )
     length = headers.get("content-length", "")
     if not length.isdigit():
         return 411, _refused("length", "the request must say how long it is", "send a Content-Length")
     if int(length) > MOST_BYTES:
-        return 413, _refused("too_large", f"a request has at most {MOST_BYTES} bytes", "")
+        return 413, _refused("too_large", f"a request has at most {MOST_BYTES} bytes", "send less at once")
     if int(length) and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return 415, _refused("not_json", "the body of a request is JSON", "send Content-Type: application/json")
     return None
@@ -79,17 +86,23 @@ def _refused(code: str, message: str, suggestion: str) -> Cause:
 
 
 class Guard:
-    """ASGI middleware; the outermost."""
+    """ASGI middleware; the outermost. `refused` is told of everything that is turned away."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        names: Set[str] = LOOPBACK_NAMES,
+        refused: Callable[[Scope, Cause], None] = lambda scope, cause: None,
+    ) -> None:
+        self._app, self._names, self._refused = app, names, refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge, then pass on with the headers of every answer set; or refuse."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refused = judge(scope["type"], scope.get("method", ""), Headers(scope=scope))
+        verdict = judge(scope["type"], scope.get("method", ""), Headers(scope=scope), names=self._names)
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -99,17 +112,9 @@ class Guard:
                 answer.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        if refused is None:
+        if verdict is None:
             await self._app(scope, receive, sealed)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": refused[1].code})
-        else:
-            await _answer(sealed, *refused)
-
-
-async def _answer(send: Send, status: int, cause: Cause) -> None:
-    body = msgspec.json.encode({"cause": cause})
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+            return
+        status, cause = verdict
+        self._refused(scope, cause)
+        await turn_away(scope, receive, sealed, cause, status)

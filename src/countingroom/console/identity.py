@@ -38,7 +38,7 @@ class LocalAccounts:
     async def prove(self, proof: Mapping[str, str], *, origin: str) -> User:
         """Proof: `name`, `password`. What is wrong of the two is not told."""
         name, password = proof.get("name", ""), proof.get("password", "")
-        self._not_too_often(name, origin)
+        self.paced(name, origin)
         user = await self._users.get(name)
         locked = user is not None and self._clock.now_ns() < user.locked_until_ns
         kept = await self._users.password(name) if user and not locked else None
@@ -56,7 +56,8 @@ class LocalAccounts:
             await self._users.set_password(name, await self._passwords.hash(password))
         return await self._users.succeeded(name)
 
-    def _not_too_often(self, name: str, origin: str) -> None:
+    def paced(self, name: str, origin: str) -> None:
+        """Count a try; Denied where they come too often."""
         now_s = self._clock.monotonic()
         wait_s = max(self._from.wait_s(origin, now_s), self._as.wait_s(name, now_s))
         if wait_s:

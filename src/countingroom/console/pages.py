@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,21 @@ from starlette.responses import HTMLResponse
 
 from countingroom.console import format as write
 from countingroom.console import views
+from countingroom.console.accounts import in_words, word
 from countingroom.console.journal import shown
-from countingroom.console.room import LOCAL_USER, Room
+from countingroom.console.passwords import SHORTEST
+from countingroom.console.permits import denied_commands
+from countingroom.console.room import Room
+from countingroom.console.visitor import visitor
 from countingroom.core import severity, subjects
 from countingroom.core.chart_draw import svg
 from countingroom.core.errors import Cause, NotFound
 from countingroom.core.messages import Catalogue, EventKind
+from countingroom.core.policy import Role
 
 _LEVELS = ("normal", "high", "medium", "low", "stale")
+PLAIN = {"login": "Log in", "link": "Set your password", "account": "Account", "users": "Users", "audit": "Audit"}
+"""Pages about people."""
 _BAR = 4
 """Alarms that the bar at the bottom names."""
 
@@ -45,17 +53,19 @@ class Pages:
         self.router.add_api_route("/devices/{device}", self.device)
         self.router.add_api_route("/trends", self.trends)
         self.router.add_api_route("/events", self.events)
+        for name, title in PLAIN.items():
+            self.router.add_api_route(f"/{name}", self._plain(name, title))
 
-    async def overview(self) -> HTMLResponse:
+    async def overview(self, request: Request) -> HTMLResponse:
         """Is anything wrong, and what."""
         latest = self._room.latest
         cards = [self._card(catalogue) for branch in views.branches(latest.catalogues) for catalogue in branch.devices]
         counts = {branch.group: views.group_counts(self._room.board, branch) for branch in self._branches()}
         return self._page(
-            "overview.html", "overview", "Overview", cards=cards, group_counts=counts, events=self._recent(12)
+            request, "overview.html", "overview", "Overview", cards=cards, group_counts=counts, events=self._recent(12)
         )
 
-    async def device(self, device: str) -> HTMLResponse:
+    async def device(self, request: Request, device: str) -> HTMLResponse:
         """One device: everything it says and what may be done with it."""
         latest = self._room.latest
         catalogue = latest.catalogues.get(device)
@@ -69,6 +79,7 @@ class Pages:
         }
         rows = self._room.board.show(device, latest.readings.get(device, {}).items())
         return self._page(
+            request,
             "device.html",
             "device",
             catalogue.title or device,
@@ -86,27 +97,37 @@ class Pages:
                 "rows": rows,
                 "catalogue": views.compact(catalogue),
                 "states": {channel: msgspec.to_builtins(state) for channel, state in states.items() if state},
+                "denied": msgspec.to_builtins(
+                    denied_commands(visitor(request).principal, catalogue, self._room.clock.now_ns())
+                ),
             },
         )
 
-    async def trends(self) -> HTMLResponse:
+    async def trends(self, request: Request) -> HTMLResponse:
         """The past of any points."""
-        return self._page("trends.html", "trends", "Trends", data={"points": self._all_points()})
+        return self._page(request, "trends.html", "trends", "Trends", data={"points": self._all_points()})
 
-    async def events(self) -> HTMLResponse:
+    async def events(self, request: Request) -> HTMLResponse:
         """What happened."""
         kinds = [kind.value for kind in EventKind]
-        return self._page("events.html", "events", "Events", events=self._recent(200), kinds=kinds)
+        return self._page(request, "events.html", "events", "Events", events=self._recent(200), kinds=kinds)
+
+    def _plain(self, name: str, title: str) -> Callable[[Request], Awaitable[HTMLResponse]]:
+        """A page that holds nothing but its form; its script asks for the rest."""
+
+        async def plain(request: Request) -> HTMLResponse:
+            return self._page(request, f"{name}.html", name, title)
+
+        return plain
 
     def error(self, request: Request, cause: Cause, status: int) -> HTMLResponse:
         """A page that says what is wrong."""
-        del request
-        page = self._page("error.html", "error", "Not here" if status == 404 else "Not possible", cause=cause)
+        page = self._page(request, "error.html", "error", "Not here" if status == 404 else "Not possible", cause=cause)
         page.status_code = status
         return page
 
-    def _page(self, template: str, name: str, here: str, **values: Any) -> HTMLResponse:
-        room = self._room
+    def _page(self, request: Request, template: str, name: str, here: str, **values: Any) -> HTMLResponse:
+        room, who = self._room, visitor(request)
         alarms = room.board.alarms()
         context = {
             "page": name,
@@ -114,7 +135,13 @@ class Pages:
             "above": "",
             "title": room.title,
             "version": room.version,
-            "user": LOCAL_USER,
+            "user": who.name,
+            "role": word(who.principal.role),
+            "roles": in_words(who.principal.roles),
+            "shortest": SHORTEST,
+            "mark": who.mark,
+            "has_login": room.reception.has_login,
+            "administers": who.principal.role is Role.ADMINISTRATOR,
             "vendored": (self._static / "vendor" / "uplot.js").exists(),
             "simulated": any(catalogue.simulated for catalogue in room.latest.catalogues.values()),
             "branches": self._branches(),

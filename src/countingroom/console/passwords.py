@@ -23,7 +23,7 @@ _WAITING = 20
 T = TypeVar("T")
 
 
-def acceptable(password: str, *, name: str) -> str:
+def acceptable(password: str, *, name: str = "") -> str:
     """The password in the one spelling that is hashed; OutOfRange where it is too easily guessed."""
     password = unicodedata.normalize("NFKC", password)
     if not SHORTEST <= len(password) <= LONGEST:
@@ -33,7 +33,7 @@ def acceptable(password: str, *, name: str) -> str:
             source="login",
             suggestion="take a few words that do not belong together",
         )
-    if len(set(password)) < 5 or name.lower() in password.lower():
+    if len(set(password)) < 5 or (name and name.lower() in password.lower()):
         raise OutOfRange(
             "this password is easily guessed",
             code="weak_password",

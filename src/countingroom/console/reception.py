@@ -1,7 +1,7 @@
 """Law: whoever comes shows a secret that the server knows, and is asked again each time; who is known no more is out.
 
-A login is a random secret in a strict cookie; the server keeps its digest, when it was used, and when it ends. Ending it
-works at once: everything open under it looks again. While the database does not answer, who was known before stays
+A login is a random secret in a strict cookie; the server keeps its digest, when it was used, and when it ends. Ending
+it works at once: everything open under it looks again. While the database does not answer, who was known before stays
 known: a broken disk must not keep a shifter from switching off.
 """
 
@@ -74,7 +74,7 @@ class Logins:
     has_login = True
 
     def __init__(self, database: Database, clock: Clock, life: Life) -> None:
-        self._database, self._clock, self._life = database, clock, life
+        self._database, self._clock, self.life = database, clock, life
         self._remembered: OrderedDict[str, tuple[Session, User]] = OrderedDict()
         self._waiting: set[asyncio.Event] = set()
 
@@ -90,7 +90,7 @@ class Logins:
     async def enter(self, user: User, *, origin: str, agent: str) -> Visitor:
         """A new login of somebody whose identity is proven."""
         secret, session = await self._database.sessions.create(
-            user.name, lifetime_s=self._life.whole_s, origin=origin, agent=agent[:200]
+            user.name, lifetime_s=self.life.whole_s, origin=origin, agent=agent[:200]
         )
         return _visitor(session, user, secret)
 
@@ -136,7 +136,7 @@ class Logins:
             raise Denied(
                 "what was shown proves no login", code="forged_login", source="login", suggestion="log in again"
             )
-        over = why_over(found[1], found[0], now_ns=self._clock.now_ns(), idle_s=self._life.idle_s)
+        over = why_over(found[1], found[0], now_ns=self._clock.now_ns(), idle_s=self.life.idle_s)
         if over is not None:
             self._remembered.pop(secret, None)
             raise over_error(over)

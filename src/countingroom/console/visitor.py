@@ -33,6 +33,11 @@ class Visitor(Struct, frozen=True, kw_only=True):
         """Whether the proof is a cookie, which a browser sends by itself."""
         return self.session is not None and not self.session.is_token
 
+    @property
+    def is_program(self) -> bool:
+        """Whether the proof is a token, which no browser sends by itself."""
+        return self.session is not None and self.session.is_token
+
 
 LOCAL_VISITOR = Visitor(principal=LOCAL)
 STRANGER = Visitor(principal=Principal(name="", role=Role.VIEWER))

@@ -1,12 +1,16 @@
 """Law: whether somebody may do something is decided here alone, from values alone; the answer is None or a Cause.
 
-Two questions, in this order: is the role high enough for the action, and is nobody else in control of the target.
+Two questions, in this order: is the role on the target high enough for the action, and is nobody else in control of it.
 What makes an experiment safer is never stopped by a lease: anyone who may operate at all may do it.
+
+A target is `device.caen`, `partition.mCBM` or `_experiment`; a role holds for a pattern of targets (`device.caen*`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
+from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
@@ -53,6 +57,19 @@ class Principal(Struct, frozen=True, kw_only=True):
 
     name: str
     role: Role
+    """Everywhere."""
+    roles: dict[str, Role] = {}
+    """Pattern of targets (`partition.*`, `device.caen?`) -> what more somebody is trusted with there."""
+
+    def on(self, target: str) -> Role:
+        """The highest role that holds for this target."""
+        return max(self.role, role_on(self.roles, target))
+
+
+def role_on(roles: Mapping[str, Role], target: str) -> Role:
+    """The highest of those whose pattern fits; VIEWER where none does."""
+    fitting = (role for pattern, role in roles.items() if fnmatchcase(target, pattern))
+    return max(fitting, default=Role.VIEWER)
 
 
 LOCAL = Principal(name="local", role=Role.ADMINISTRATOR)
@@ -106,14 +123,14 @@ def decide(
     `control` is the target's lease, None where a target has no lease. `token` is the fencing token the request
     carries; one that is not the present lease's is out of date, whoever holds it.
     """
-    needed = NEEDS[action]
-    if principal.role < needed:
+    needed, role = NEEDS[action], principal.on(target)
+    if role < needed:
         return Cause(
             code="denied",
-            message=f"{principal.name} is {_word(principal.role)}; {action.value} on {target} needs {_word(needed)}",
+            message=f"{principal.name} is {_word(role)}; {action.value} on {target} needs {_word(needed)}",
             source="policy",
-            evidence={"principal": principal.name, "role": _word(principal.role), "needs": _word(needed)},
-            suggestion=f"ask somebody who is {_word(needed)}",
+            evidence={"principal": principal.name, "role": _word(role), "needs": _word(needed)},
+            suggestion=f"ask somebody who is {_word(needed)}, or an administrator for the role",
         )
     if control is None or action not in UNDER_LEASE:
         return None

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
-from countingroom.core.accounts import Session
+from countingroom.core.accounts import Session, User
 from countingroom.core.clock import Clock
 from countingroom.storage import rows, secret
 from countingroom.storage.engine import Store
 from countingroom.storage.people_tables import session, user
+from countingroom.storage.users import user_of
 
 _S = 1_000_000_000
 _SEEN_S = 60
@@ -62,6 +63,23 @@ class Sessions:
             await self._store.write(lambda connection: connection.execute(seen) and None)
             return msgspec.structs.replace(found, last_seen_ns=now_ns)
         return found
+
+    async def find(self, token: str) -> tuple[Session, User] | None:
+        """The session a secret proves and its user, whatever state they are in; None for a secret of none."""
+        digest = secret.digest(token)
+
+        def work(connection: Connection) -> tuple[Session, User] | None:
+            row = connection.execute(select(session).where(session.c.digest == digest)).mappings().first()
+            return (_session(row), user_of(connection, row["user"])) if row else None
+
+        return await self._store.read(work)
+
+    async def seen(self, token: str, known: Session) -> None:
+        """The session was used now; written down where `known` is not of the last minute."""
+        now_ns = self._clock.now_ns()
+        if now_ns - known.last_seen_ns >= _SEEN_S * _S:
+            change = update(session).where(session.c.digest == secret.digest(token)).values(last_seen_ns=now_ns)
+            await self._store.write(lambda connection: connection.execute(change) and None)
 
     async def list(self, user: str = "") -> tuple[Session, ...]:
         """Logins that hold now, of one user or of all, newest first."""

@@ -36,7 +36,7 @@ class Users:
             connection.execute(insert(user).values(**row, disabled=False, failures=0, locked_until_ns=0))
             for target, role in (roles or {}).items():
                 connection.execute(insert(user_role).values(name=name, target=target, role=int(role)))
-            return _user(connection, name)
+            return user_of(connection, name)
 
         return await self._store.write(work)
 
@@ -65,12 +65,12 @@ class Users:
         """
 
         def work(connection: Connection) -> User:
-            _user(connection, name)
+            user_of(connection, name)
             connection.execute(delete(user_role).where(user_role.c.name == name, user_role.c.target == target))
             if role is not None:
                 connection.execute(insert(user_role).values(name=name, target=target, role=int(role)))
             _somebody_administers(connection)
-            return _user(connection, name)
+            return user_of(connection, name)
 
         return await self._store.write(work)
 
@@ -80,14 +80,14 @@ class Users:
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> User:
-            _user(connection, name)
+            user_of(connection, name)
             connection.execute(update(user).where(user.c.name == name).values(disabled=disabled))
             if disabled:
                 open_ones = (session.c.user == name) & session.c.revoked_ns.is_(None)
                 connection.execute(update(session).where(open_ones).values(revoked_ns=now_ns, revoked_by=by))
                 connection.execute(delete(link).where(link.c.name == name))
                 _somebody_administers(connection)
-            return _user(connection, name)
+            return user_of(connection, name)
 
         return await self._store.write(work)
 
@@ -117,7 +117,7 @@ class Users:
         now_ns, token = self._clock.now_ns(), secret.token()
 
         def work(connection: Connection) -> str:
-            _user(connection, name)
+            user_of(connection, name)
             connection.execute(delete(link).where(link.c.name == name, link.c.used_ns.is_(None)))
             row = {"digest": secret.digest(token), "name": name, "created_by": by, "created_ns": now_ns}
             connection.execute(insert(link).values(**row, expires_ns=now_ns + round(lifetime_s * _S)))
@@ -142,15 +142,15 @@ class Users:
             connection.execute(update(link).where(is_it).values(used_ns=now_ns))
             fresh = {"password": password, "failures": 0, "locked_until_ns": 0}
             connection.execute(update(user).where(user.c.name == row["name"]).values(**fresh))
-            return _user(connection, row["name"])
+            return user_of(connection, row["name"])
 
         return await self._store.write(work)
 
     async def _change(self, name: str, values: Mapping[str, object]) -> User:
         def work(connection: Connection) -> User:
-            _user(connection, name)
+            user_of(connection, name)
             connection.execute(update(user).where(user.c.name == name).values(**values))
-            return _user(connection, name)
+            return user_of(connection, name)
 
         return await self._store.write(work)
 
@@ -165,7 +165,8 @@ def _users(connection: Connection) -> dict[str, User]:
     }
 
 
-def _user(connection: Connection, name: str) -> User:
+def user_of(connection: Connection, name: str) -> User:
+    """The account, within a transaction; NotFound."""
     found = _users(connection).get(name)
     if found is None:
         raise NotFound(f"there is no user {name}", source="users", suggestion="look at the list of users")

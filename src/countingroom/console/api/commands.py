@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, Stri
 from countingroom.console.answers import REFUSED, as_json, example, refusal
 from countingroom.console.api.devices import Here, catalogue
 from countingroom.console.commands import not_in_time, send, send_and_wait
+from countingroom.console.room import Room
+from countingroom.console.visitor import visitor
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Command, Reply
 
@@ -87,14 +89,21 @@ async def command_device(
 ) -> Response:
     """A command of the device's catalogue, or `set`. 503: it was not sent. 504: unknown, ask for the state."""
     catalogue(here.latest, device)
+    return await carry(here, request, "devices", device, command, order)
+
+
+async def carry(
+    here: Room, request: Request, department: str, target: str, action: str, order: Order | None
+) -> Response:
+    """Send it on in the name of who asks; the answer says what its owner said, or with `wait_s` what came of it."""
     asked = order or Order()
-    told = build(command, asked, request, here.clock.now_ns())
+    told, user = build(action, asked, request, here.clock.now_ns()), visitor(request).name
     if not asked.wait_s:
-        reply = await send(here.bus, "devices", device, told)
-        return as_json({"id": told.id, "accepted": True}, 202) if reply.accepted else refused_by(reply, device)
-    reply, outcome = await send_and_wait(here.bus, "devices", device, told, asked.wait_s)
+        reply = await send(here.bus, department, target, told, user=user)
+        return as_json({"id": told.id, "accepted": True}, 202) if reply.accepted else refused_by(reply, target)
+    reply, outcome = await send_and_wait(here.bus, department, target, told, asked.wait_s, user=user)
     if not reply.accepted:
-        return refused_by(reply, device)
+        return refused_by(reply, target)
     if outcome is None:
-        return refusal(not_in_time(told, device, asked.wait_s), 504)
+        return refusal(not_in_time(told, department, target, asked.wait_s), 504)
     return as_json({"id": told.id, "outcome": outcome})

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
 
 from countingroom.bus.latest import Latest
 from countingroom.console.answers import REFUSED, as_json, example
+from countingroom.console.permits import denied_commands
 from countingroom.console.room import Room, room
+from countingroom.console.visitor import visitor
 from countingroom.core import subjects
-from countingroom.core.errors import NotFound
+from countingroom.core.errors import Cause, NotFound
 from countingroom.core.messages import Catalogue, DeviceState
+from countingroom.core.policy import Principal
 
 router = APIRouter(tags=["devices"])
 Here = Annotated[Room, Depends(room)]
@@ -26,14 +30,25 @@ def catalogue(latest: Latest, device: str) -> Catalogue:
     return found
 
 
-def states(latest: Latest, of: Catalogue) -> tuple[DeviceState | None, dict[str, DeviceState]]:
-    """Its own state and those of its channels, as far as they were ever published."""
+def states(here: Room, of: Catalogue, who: Principal) -> tuple[DeviceState | None, dict[str, DeviceState]]:
+    """Its own state and those of its channels, as far as they were ever published; what this person may not do is
+    among the refusals."""
+    latest = here.latest
+    denied = denied_commands(who, of, here.clock.now_ns())
+    own = latest.states.get(subjects.device_key(of.device))
     channels = {
-        channel: state
+        channel: _for_viewer(state, denied)
         for channel in of.channels
         if (state := latest.states.get(subjects.channel_key(of.device, channel))) is not None
     }
-    return latest.states.get(subjects.device_key(of.device)), channels
+    return own and _for_viewer(own, denied), channels
+
+
+def _for_viewer(state: DeviceState, denied: dict[str, Cause]) -> DeviceState:
+    if not denied:
+        return state
+    known = {name: denied.get(name, cause) for name, cause in state.refusals.items()}
+    return msgspec.structs.replace(state, refusals=known | {"set": denied["set"]} if "set" in denied else known)
 
 
 @router.get(
@@ -61,13 +76,14 @@ def states(latest: Latest, of: Catalogue) -> tuple[DeviceState | None, dict[str,
         )
     },
 )
-async def list_devices(here: Here) -> Response:
+async def list_devices(here: Here, request: Request) -> Response:
     """`abnormal` counts alarms by priority, `stale` the points nobody knows any more."""
-    return as_json({"devices": [_row(here, one) for one in here.latest.catalogues.values()]})
+    who = visitor(request).principal
+    return as_json({"devices": [_row(here, one, who) for one in here.latest.catalogues.values()]})
 
 
-def _row(here: Room, of: Catalogue) -> dict[str, object]:
-    own, channels = states(here.latest, of)
+def _row(here: Room, of: Catalogue, who: Principal) -> dict[str, object]:
+    own, channels = states(here, of, who)
     summary = here.board.summary(of.device)
     return {
         "device": of.device,
@@ -101,10 +117,10 @@ def _row(here: Room, of: Catalogue) -> dict[str, object]:
         404: REFUSED,
     },
 )
-async def get_device(device: str, here: Here) -> Response:
+async def get_device(device: str, here: Here, request: Request) -> Response:
     """The whole catalogue with points, limits, commands and charts, and the present readings and states."""
     of = catalogue(here.latest, device)
-    own, channels = states(here.latest, of)
+    own, channels = states(here, of, visitor(request).principal)
     readings = here.latest.readings.get(device, {})
     return as_json(
         {

@@ -1,6 +1,7 @@
 """Law: a websocket says what it wants to see, gets a snapshot, then numbered deltas; it can never command.
 
-Close codes: 1003 not a watch message, 1008 refused by the guard, 1013 too many viewers.
+Close codes: 1003 not a watch message, 1008 refused by the guard, 1013 too many viewers, 4001 the login is over or its
+roles are others.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from fastapi import APIRouter, Depends, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from countingroom.console.hub import Hub, Viewer
+from countingroom.console.reception import Reception
 from countingroom.console.room import Room, room
+from countingroom.console.visitor import visitor
 from countingroom.console.watch import parse
 from countingroom.core.clock import within
 from countingroom.core.errors import RequestError
@@ -20,6 +23,7 @@ from countingroom.core.errors import RequestError
 router = APIRouter()
 _FIRST_S = 5.0
 _MOST_CHARACTERS = 100_000
+LOGIN_OVER = 4001
 
 
 @router.websocket("/live")
@@ -32,10 +36,12 @@ async def live(websocket: WebSocket, here: Annotated[Room, Depends(room)]) -> No
         with here.hub.viewer(watch, resume) as viewer:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(_send(websocket, here.hub, viewer))
+                watching = tasks.create_task(_close_when_over(websocket, here.reception, sending))
                 try:
                     await _listen(websocket, viewer)
                 finally:
                     sending.cancel()
+                    watching.cancel()
     except* WebSocketDisconnect:
         pass
     except* TimeoutError:
@@ -61,6 +67,12 @@ async def _listen(websocket: WebSocket, viewer: Viewer) -> None:
 async def _send(websocket: WebSocket, hub: Hub, viewer: Viewer) -> None:
     while True:
         await websocket.send_text(await hub.next(viewer))
+
+
+async def _close_when_over(websocket: WebSocket, reception: Reception, sending: asyncio.Task[None]) -> None:
+    why = await reception.until_over(visitor(websocket))
+    sending.cancel()
+    await websocket.close(LOGIN_OVER, why[:120])
 
 
 def _why(errors: ExceptionGroup[RequestError]) -> tuple[int, str]:

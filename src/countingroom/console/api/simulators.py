@@ -11,6 +11,7 @@ from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.commands import Argument, Order, build, refused_by
 from countingroom.console.api.devices import Here
 from countingroom.console.commands import send
+from countingroom.console.visitor import visitor
 from countingroom.core import subjects
 from countingroom.core.errors import NotFound
 
@@ -36,5 +37,5 @@ async def make_fault(device: str, fault: str, here: Here, request: Request, body
         raise NotFound(f"there is no simulator {device!r}", source="console")
     order = Order(arguments=body.arguments if body else {})
     told = build(fault, order, request, here.clock.now_ns())
-    reply = await send(here.bus, "simulators", device, told)
+    reply = await send(here.bus, "simulators", device, told, user=visitor(request).name)
     return as_json({"id": told.id, "accepted": True}) if reply.accepted else refused_by(reply, device)

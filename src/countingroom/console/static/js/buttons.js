@@ -1,6 +1,7 @@
 // Law: a button that may not be pressed now stays where it is, dashed and focusable, and says why.
 import { el } from "./dom.js";
 import { confirm } from "./confirm.js";
+import { denied } from "./denied.js";
 import { send } from "./commands.js";
 import { note } from "./shell.js";
 import { unit, words } from "./format.js";
@@ -36,7 +37,7 @@ export class Buttons {
     const state = this.state();
     if (!state) return "Its state is not known yet.";
     if (!state.active && this.channel) return "This channel is monitored only.";
-    const refused = state.refusals?.[command.name];
+    const refused = denied[command.name] ?? state.refusals?.[command.name];
     return refused ? refused.message + (refused.suggestion ? `; ${refused.suggestion}` : "") : "";
   }
 

@@ -1,5 +1,7 @@
 // Law: a button is a POST to the public API, saying when the person decided and which state they saw; its outcome is an
 // event.
+import { post } from "./post.js";
+
 const waiting = new Map();
 
 export async function send(live, device, command, { channel = "", values = {}, seenState = null, deadlineS = 10 }) {
@@ -7,33 +9,14 @@ export async function send(live, device, command, { channel = "", values = {}, s
   const body = { id, channel, arguments: values, issued_ns: Math.round(live.nowNs()), deadline_s: deadlineS };
   if (seenState) body.seen_state = seenState;
   const outcome = new Promise((done) => waiting.set(id, done));
-  try {
-    const answer = await fetch(
-      `/api/v1/devices/${encodeURIComponent(device)}/commands/${encodeURIComponent(command)}`,
-      {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "X-Countingroom": "console" },
-        body: JSON.stringify(body),
-      },
-    );
-    const told = await answer.json();
-    if (answer.ok) {
-      setTimeout(() => waiting.delete(id), 3600_000);
-      return { accepted: true, id, outcome };
-    }
-    waiting.delete(id);
-    return { accepted: false, cause: told.cause };
-  } catch (error) {
-    waiting.delete(id);
-    return {
-      accepted: false,
-      cause: {
-        code: "unknown",
-        message: `The console did not answer: ${error.message}`,
-        suggestion: "Look at the state before sending it again.",
-      },
-    };
+  const path = `/api/v1/devices/${encodeURIComponent(device)}/commands/${encodeURIComponent(command)}`;
+  const answer = await post(path, body);
+  if (answer.done) {
+    setTimeout(() => waiting.delete(id), 3600_000);
+    return { accepted: true, id, outcome };
   }
+  waiting.delete(id);
+  return { accepted: false, cause: answer.cause };
 }
 
 export function follow(live) {

@@ -1,5 +1,6 @@
 // Law: one websocket a page; three missed ticks and the link counts as lost; afterwards it resumes where it stood.
 const MISSED_MS = 3000;
+const LOGIN_OVER = 4001;
 
 export class Live {
   constructor(watch) {
@@ -48,9 +49,19 @@ export class Live {
     socket.onmessage = (message) => {
       if (socket === this.socket) this.take(JSON.parse(message.data));
     };
-    socket.onclose = () => {
-      if (socket === this.socket) this.again();
+    socket.onclose = ({ code }) => {
+      if (code === LOGIN_OVER) location.reload(); // to the login, or with the roles as they are now
+      else if (socket === this.socket) {
+        this.ask();
+        this.again();
+      }
     };
+  }
+
+  async ask() {
+    // A refused socket does not say why.
+    const answer = await fetch("/api/v1/me").catch(() => null);
+    if (answer?.status === 401) location.reload();
   }
 
   again() {

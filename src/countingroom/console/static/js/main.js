@@ -1,6 +1,7 @@
 // Law: every page has the shell, the feed and the finder; what else it does is in the module of its name.
 import { follow } from "./commands.js";
 import { finder } from "./finder.js";
+import { leaving } from "./leave.js";
 import { Live } from "./live.js";
 import { shell } from "./shell.js";
 import { tips } from "./tip.js";
@@ -10,6 +11,9 @@ const PAGES = {
   device: "./page-device.js",
   trends: "./page-trends.js",
   events: "./page-events.js",
+  account: "./page-account.js",
+  users: "./page-users.js",
+  audit: "./page-audit.js",
 };
 
 const live = new Live({ devices: ["*"], points: [], states: true, events: true });
@@ -17,6 +21,7 @@ shell(live);
 finder();
 tips();
 follow(live);
+leaving();
 const name = PAGES[document.body.dataset.page];
 if (name) (await import(name)).page(live);
 live.start();

@@ -4,6 +4,7 @@ import { confirm } from "./confirm.js";
 import { send } from "./commands.js";
 import { el } from "./dom.js";
 import { allowed, number, unit, value, withUnit } from "./format.js";
+import { denied } from "./denied.js";
 import { boxed, tellOutcome } from "./buttons.js";
 
 // Why this text is no value for the point, or "" and the value.
@@ -52,7 +53,9 @@ export function setpoint(live, { device, title, point, channel, now, rate, state
         ? "Nobody answers for this device."
         : state() && state().link !== "connected"
           ? "It is not connected."
-          : "";
+          : denied.set
+            ? `${denied.set.message}; ${denied.set.suggestion}`
+            : "";
   const refresh = () => {
     button.dataset.why = refused();
     button.setAttribute("aria-disabled", String(Boolean(refused())));

@@ -1,0 +1,17 @@
+// Law: the pages before a login have no feed: a form, and the way back to where somebody wanted to go.
+import { form, twice } from "./form.js";
+
+function goOn() {
+  const wanted = new URLSearchParams(location.search).get("next") ?? "/";
+  location.replace(/^\/(?![/\\])/.test(wanted) ? wanted : "/");
+}
+
+form("#login", "/api/v1/login", (data) => ({ name: data.get("name"), password: data.get("password") }), goOn);
+form(
+  "#link",
+  "/api/v1/link",
+  (data) =>
+    twice(data) ? { refused: twice(data) } : { token: location.hash.slice(1), password: data.get("password") },
+  goOn,
+);
+document.body.dataset.script = "ready";

@@ -1,0 +1,59 @@
+"""Law: which power a command needs is read from one table; a command that is not in it needs an administrator. Pure."""
+
+from __future__ import annotations
+
+from countingroom.core.messages import CommandSpec
+from countingroom.core.policy import Action
+
+PARTITION = {
+    **dict.fromkeys(
+        (
+            *("goal", "configure", "configure_all", "start", "repeat", "sequence", "reset"),
+            *("include", "exclude", "lock", "unlock", "select", "select_one", "hand_over", "release_control"),
+        ),
+        Action.OPERATE,
+    ),
+    **dict.fromkeys(("stop", "abort", "stop_sequence"), Action.MAKE_SAFE),
+    **dict.fromkeys(("comment", "flag", "request_control"), Action.ACKNOWLEDGE),
+    "take_control": Action.TAKE_CONTROL,
+    "force_control": Action.TAKE_OVER,
+}
+"""Command of a partition -> what it is."""
+
+EXPERIMENT = {
+    **dict.fromkeys(("move", "hand_over", "release_control"), Action.OPERATE),
+    **dict.fromkeys(
+        (
+            *("create_partition", "delete_partition", "create_detector", "delete_detector"),
+            *("save_configuration", "delete_configuration", "save_tag", "delete_tag", "import"),
+        ),
+        Action.CONFIGURE,
+    ),
+    "request_control": Action.ACKNOWLEDGE,
+    "take_control": Action.TAKE_CONTROL,
+    "force_control": Action.TAKE_OVER,
+}
+"""Command of the experiment as a whole -> what it is."""
+
+SYSTEM = {"resolved": Action.OPERATE, "error": Action.ENDANGER, "fault": Action.SIMULATE}
+"""Command to a system's agent -> what it is."""
+
+
+def of_partition(command: str) -> Action:
+    """What a command of a partition is."""
+    return PARTITION.get(command, Action.ADMINISTER)
+
+
+def of_experiment(command: str) -> Action:
+    """What a command of the experiment is."""
+    return EXPERIMENT.get(command, Action.ADMINISTER)
+
+
+def of_system(command: str) -> Action:
+    """What a command to a system's agent is."""
+    return SYSTEM.get(command, Action.ADMINISTER)
+
+
+def of_device(spec: CommandSpec | None) -> Action:
+    """What a command of a device is; None stands for `set`."""
+    return Action.ENDANGER if spec is not None and spec.dangerous else Action.OPERATE
