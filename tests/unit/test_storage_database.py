@@ -87,6 +87,19 @@ async def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> No
     await database.close()
 
 
+async def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "a.sqlite") as raw:
+        raw.execute("CREATE TABLE session (mine TEXT)")  # in the way of one of ours, after others were made
+    raw.close()
+    database = Database(_url(tmp_path / "a.sqlite"))
+    with pytest.raises(LinkError, match="already exists"):
+        await database.open()
+    await database.close()
+    with sqlite3.connect(tmp_path / "a.sqlite") as raw:
+        assert raw.execute("SELECT name FROM sqlite_master").fetchall() == [("session",)]
+    raw.close()
+
+
 async def test_what_is_acknowledged_is_synced(tmp_path: Path) -> None:
     database = await _opened(tmp_path / "a.sqlite")
     store: Store = database._store
