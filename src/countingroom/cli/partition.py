@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Url
 from countingroom.cli.feed import messages
-from countingroom.cli.outcome import Wait, give, tell
+from countingroom.cli.outcome import Wait
 from countingroom.cli.output import Json, print_json
+from countingroom.cli.partition_act import Partition, do
+from countingroom.cli.partition_place import app as place_app
 from countingroom.cli.partition_shown import checked, show, show_all, show_plan
 from countingroom.cli.values import clock
-from countingroom.core.subjects import EXPERIMENT
 
 app = typer.Typer(no_args_is_help=True, help="See and lead partitions.")
 
-Partition = Annotated[str, typer.Argument(metavar="PARTITION", show_default=False)]
 System = Annotated[str, typer.Argument(metavar="SYSTEM", help="A member of it.", show_default=False)]
-Force = Annotated[bool, typer.Option("--force", help="Also where somebody does not answer.")]
 GOAL_S = 300.0
 
 
@@ -87,7 +86,7 @@ def goal(
     """Bring a partition to a state, by whatever is needed and nothing else."""
     if plan:
         return show_way(partition, state, tag, url, json)
-    return _do(partition, "goal", {"state": state, "tag": tag or None}, wait, url, json)
+    return do(partition, "goal", {"state": state, "tag": tag or None}, wait, url, json)
 
 
 @app.command("plan")
@@ -113,13 +112,13 @@ def show_way(
 @app.command()
 def configure(partition: Partition, wait: Wait = GOAL_S, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Configure the next level."""
-    _do(partition, "configure", {}, wait, url, json)
+    do(partition, "configure", {}, wait, url, json)
 
 
 @app.command("configure-all")
 def configure_all(partition: Partition, wait: Wait = GOAL_S, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Configure level after level, to the top."""
-    _do(partition, "configure_all", {}, wait, url, json)
+    do(partition, "configure_all", {}, wait, url, json)
 
 
 @app.command()
@@ -136,31 +135,31 @@ def start(
 ) -> None:
     """Begin a run. It is recorded in the run book before anything starts."""
     limits = {"seconds": seconds, "point": point or None, "above": above, "below": below, "comment": comment or None}
-    _do(partition, "start", limits, wait, url, json)
+    do(partition, "start", limits, wait, url, json)
 
 
 @app.command()
 def repeat(partition: Partition, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Begin a run like the last one."""
-    _do(partition, "repeat", {}, wait, url, json)
+    do(partition, "repeat", {}, wait, url, json)
 
 
 @app.command()
 def stop(partition: Partition, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """End the run, in order."""
-    _do(partition, "stop", {}, wait, url, json)
+    do(partition, "stop", {}, wait, url, json)
 
 
 @app.command()
 def abort(partition: Partition, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Everything down at once, from anywhere."""
-    _do(partition, "abort", {}, wait, url, json)
+    do(partition, "abort", {}, wait, url, json)
 
 
 @app.command()
 def reset(partition: Partition, system: System, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Take a system out of Error."""
-    _do(partition, "reset", {"system": system}, wait, url, json)
+    do(partition, "reset", {"system": system}, wait, url, json)
 
 
 @app.command()
@@ -168,7 +167,7 @@ def include(
     partition: Partition, system: System, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False
 ) -> None:
     """Let a system take part, also while a run goes on."""
-    _do(partition, "include", {"system": system}, wait, url, json)
+    do(partition, "include", {"system": system}, wait, url, json)
 
 
 @app.command()
@@ -176,19 +175,19 @@ def exclude(
     partition: Partition, system: System, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False
 ) -> None:
     """Go on without a system, also while a run goes on."""
-    _do(partition, "exclude", {"system": system}, wait, url, json)
+    do(partition, "exclude", {"system": system}, wait, url, json)
 
 
 @app.command()
 def lock(partition: Partition, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Take no commands until it is unlocked."""
-    _do(partition, "lock", {}, wait, url, json)
+    do(partition, "lock", {}, wait, url, json)
 
 
 @app.command()
 def unlock(partition: Partition, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Take commands again."""
-    _do(partition, "unlock", {}, wait, url, json)
+    do(partition, "unlock", {}, wait, url, json)
 
 
 @app.command()
@@ -202,77 +201,28 @@ def select(
 ) -> None:
     """Choose what its systems are to be configured with. Nothing is configured by it."""
     action, chosen = ("select_one", {"system": system, "tag": tag}) if system else ("select", {"tag": tag})
-    _do(partition, action, chosen, wait, url, json)
+    do(partition, action, chosen, wait, url, json)
 
 
 @app.command()
-def take(
+def sequence(
     partition: Partition,
-    force: Annotated[bool, typer.Option("--force", help="Also from whoever holds it; that is recorded.")] = False,
+    system: Annotated[str, typer.Option("--system", help="Whose parameter is scanned.", show_default=False)],
+    parameter: Annotated[str, typer.Option("--parameter", help="Which one.", show_default=False)],
+    values: Annotated[list[str], typer.Argument(metavar="VALUE…", help="One run for each.", show_default=False)],
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="How long a run lasts.")] = 60.0,
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
-    """Take control of a partition; `_experiment` for the experiment as a whole."""
-    _do(partition, "force_control" if force else "take_control", {}, 10.0, url, json)
+    """Runs one after the other, unattended: a parameter takes each of the values in turn."""
+    scan = {"system": system, "parameter": parameter, "values": ",".join(values), "seconds": seconds}
+    do(partition, "sequence", scan, 0.0, url, json)
 
 
-@app.command("hand-over")
-def hand_over(
-    partition: Partition,
-    to: Annotated[str, typer.Argument(help="The user who has it then.", show_default=False)],
-    url: Url = DEFAULT_URL,
-    json: Json = False,
-) -> None:
-    """Give control to somebody."""
-    _do(partition, "hand_over", {"to": to}, 10.0, url, json)
+@app.command("stop-sequence")
+def stop_sequence(partition: Partition, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """No further runs of the sequence that goes on."""
+    do(partition, "stop_sequence", {}, wait, url, json)
 
 
-@app.command()
-def release(partition: Partition, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Give control up."""
-    _do(partition, "release_control", {}, 10.0, url, json)
-
-
-@app.command()
-def move(
-    detectors: Annotated[list[str], typer.Argument(metavar="DETECTOR…", show_default=False)],
-    to: Annotated[str, typer.Option("--to", help="The partition they are in then.")] = "",
-    out: Annotated[bool, typer.Option("--out", help="Into no partition.")] = False,
-    force: Force = False,
-    wait: Wait = 60.0,
-    url: Url = DEFAULT_URL,
-    json: Json = False,
-) -> None:
-    """Move detectors, all or none of them."""
-    if bool(to) == out:
-        raise typer.BadParameter("give --to PARTITION, or --out")
-    arguments = {"detectors": ",".join(checked(name) for name in detectors), "to": to, "force": force}
-    _do(EXPERIMENT, "move", arguments, wait, url, json)
-
-
-@app.command()
-def create(
-    partition: Partition,
-    template: Annotated[str, typer.Option("--template", help="How it is brought up.")] = "cbm",
-    title: Annotated[str, typer.Option("--title", help="For people.")] = "",
-    wait: Wait = 10.0,
-    url: Url = DEFAULT_URL,
-    json: Json = False,
-) -> None:
-    """A new partition, with no detectors yet."""
-    _do(EXPERIMENT, "create_partition", {"name": partition, "template": template, "title": title}, wait, url, json)
-
-
-@app.command()
-def delete(
-    partition: Partition, force: Force = False, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False
-) -> None:
-    """Take a partition away; with --force its detectors are moved out before."""
-    _do(EXPERIMENT, "delete_partition", {"name": partition, "force": force}, wait, url, json)
-
-
-def _do(target: str, action: str, arguments: dict[str, Any], wait: float, url: str, json: bool) -> None:
-    path = "experiment" if target == EXPERIMENT else f"partitions/{checked(target)}"
-    given = {name: value for name, value in arguments.items() if value is not None}
-    with Client(url) as api:
-        tell(give(api, path, action, {"arguments": given}, wait), json=json)
+app.add_typer(place_app)

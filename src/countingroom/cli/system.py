@@ -78,13 +78,16 @@ def resolved(system: System, partition: At = "", wait: Wait = 0.0, url: Url = DE
 @app.command()
 def fault(
     system: System,
-    name: Annotated[str, typer.Argument(metavar="FAULT", help="hang, fail, slow, heal, crash.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="FAULT", help="fail, hang, slow, error, heal.", show_default=False)],
+    times: Annotated[int | None, typer.Option("--times", min=1, help="So many steps go wrong.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="How slow it is.")] = None,
     partition: At = "",
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
     """Make a simulated system go wrong."""
-    _say(system, "fault", {"name": name, "partition": partition}, 0.0, url, json)
+    arguments = {"name": name, "times": times, "seconds": seconds, "partition": partition}
+    _say(system, "fault", arguments, 0.0, url, json)
 
 
 def _say(system: str, action: str, arguments: dict[str, Any], wait: float, url: str, json: bool) -> None:
