@@ -181,3 +181,10 @@ MISTAKES = {
 def test_a_mistake_is_told_at_its_place(read: Load, text: str) -> None:
     said = told(read, f"  {text}")
     assert any(line.startswith(MISTAKES[text]) for line in said), said
+
+
+def test_a_first_goal_is_a_state_that_the_template_rests_in(read: Load) -> None:
+    text = f"  systems:{GLOBALS}\n  partitions:\n    mCBM: {{goal: GOAL}}"
+    assert read(text.replace("GOAL", "Recording")).runs.partitions["mCBM"].goal == "Recording"
+    (mistake,) = told(read, text.replace("GOAL", "Recordings"))
+    assert mistake.startswith("runs.partitions.mCBM.goal: cbm does not rest in a state Recordings")

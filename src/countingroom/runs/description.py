@@ -53,6 +53,8 @@ class PartitionSection(Section):
     """Detectors that may be missing without taking it down."""
     tag: Name | None = None
     """The global tag that is selected at the first start."""
+    goal: Name | None = None
+    """Where it is brought by itself at the first start: `Recording`; left out: it waits for somebody to ask."""
 
 
 class RunsSection(Section):
@@ -104,6 +106,9 @@ class RunsSection(Section):
             if template is None:
                 hint = did_you_mean(partition.template, self.templates)
                 yield (*spot, "template"), f"there is no template {partition.template}{hint}"
+            elif partition.goal and partition.goal not in (rests := template.template(partition.template).rests):
+                hint = did_you_mean(partition.goal, rests)
+                yield (*spot, "goal"), f"{partition.template} does not rest in a state {partition.goal}{hint}"
             for system in template.systems if template else ():
                 if system not in self.global_systems:
                     told = "is a detector" if system in self.systems else "is not among the systems"
