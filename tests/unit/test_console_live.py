@@ -15,10 +15,12 @@ from countingroom.console.hub import Hub, Viewer
 from countingroom.console.ring import Change, Ring
 from countingroom.console.room import Room
 from countingroom.console.watch import Watch, parse
-from countingroom.core.errors import RequestError
+from countingroom.core.errors import Cause, RequestError
 from countingroom.core.messages import Link
 from countingroom.core.values import Quality
+from countingroom.storage.database import Database
 from countingroom.testing.clock import FakeClock
+from tests.console.runs_stage import RunsStage, member
 from tests.console.stage import Stage, caen, stage
 
 EVERYTHING = Watch(devices=None, points=None, states=True, events=True)
@@ -208,7 +210,9 @@ async def test_losing_the_bus_is_told_and_its_return_too(scene: Scene) -> None:
 
 
 def change(revision: int, size: int = 10) -> Change:
-    return Change(revision=revision, time_ns=0, rows={}, points={"d": b"x" * size}, states={}, events={}, shared=b"")
+    return Change(
+        revision=revision, time_ns=0, rows={}, points={"d": b"x" * size}, states={}, words={}, events={}, shared=b""
+    )
 
 
 @given(most=st.integers(1, 20), count=st.integers(0, 40), asked=st.integers(-5, 50))
@@ -244,3 +248,40 @@ def test_wishes_that_mean_the_same_are_one() -> None:
         parse('{"watch": {"devices": ["b", "a"]}}')[0] == parse('{"watch": {"devices": ["a", "b"], "points": true}}')[0]
     )
     assert isinstance(hash(parse("{}")[0]), int)
+
+
+async def test_words_of_run_control_reach_those_who_watch_the_partition_and_nobody_else(scene: Scene) -> None:
+    runs = RunsStage(scene.here, Database("sqlite://"))
+    mine = Watch(devices=frozenset(), points=frozenset(), states=False, events=True, partitions=frozenset({"mCBM"}))
+    everything = Watch(devices=frozenset(), points=frozenset(), states=False, events=False, partitions=None)
+    with scene.hub.viewer(mine) as one, scene.hub.viewer(everything) as all_, scene.hub.viewer(QUIET) as quiet:
+        for viewer in (one, all_, quiet):
+            await take(scene.hub, viewer)
+        await runs.partition("mCBM")
+        await runs.partition("lab")
+        await runs.system("STS", "mCBM")
+        await runs.control("mCBM", "m.rossi")
+        await runs.places(STS="mCBM")
+        await runs.event("mCBM", message="state Idle → TFC_Active")
+        await scene.tick(1.1)
+        told = await take(scene.hub, one)
+        assert sorted(told["states"]) == ["control.mCBM", "partition.mCBM", "system.STS"]
+        assert told["events"][0]["message"] == "state Idle → TFC_Active"
+        assert {"partition.lab", "detectors"} <= set((await take(scene.hub, all_))["states"])
+        assert "states" not in await take(scene.hub, quiet)
+        await scene.here.bus.delete("state", "partition.mCBM")
+        await scene.tick(1.1)
+        assert (await take(scene.hub, one))["states"] == {"partition.mCBM": None}
+
+
+async def test_a_lost_member_of_a_partition_is_an_alarm_like_any_other(scene: Scene) -> None:
+    runs = RunsStage(scene.here, Database("sqlite://"))
+    with scene.hub.viewer(EVERYTHING) as viewer:
+        await take(scene.hub, viewer)
+        broken = member("STS", seen="Error", cause=Cause(code="sync", message="crate 12 lost sync"))
+        await runs.partition("mCBM", members=(broken, member("TOF", tag="old", critical=False)))
+        await scene.tick(1.1)
+        told = (await drain(scene.hub, viewer))[-1]
+    assert told["counts"] == [1, 0, 1]
+    assert (told["alarms"][0]["partition"], told["alarms"][0]["what"]) == ("mCBM", "crate 12 lost sync")
+    assert told["partitions"]["mCBM"] == {"worst": 1, "priorities": [1, 0, 1]}

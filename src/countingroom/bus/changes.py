@@ -12,13 +12,15 @@ class Changed(Struct, kw_only=True):
     """Device -> its points with news."""
     states: set[str] = field(default_factory=set[str])
     """Keys of device and channel states that changed or went away."""
+    words: set[str] = field(default_factory=set[str])
+    """Keys of what run control says that changed or went away."""
     catalogues: set[str] = field(default_factory=set[str])
     """Devices whose catalogue changed or went away."""
     alive: set[str] = field(default_factory=set[str])
     """Devices that began or ceased to be answered for."""
 
     def __bool__(self) -> bool:
-        return bool(self.points or self.states or self.catalogues or self.alive)
+        return bool(self.points or self.states or self.words or self.catalogues or self.alive)
 
 
 class Changes:

@@ -20,9 +20,22 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings, decode
+from countingroom.core.partitions import PartitionState
+from countingroom.core.policy import Control
+from countingroom.core.systems import SystemState, Whereabouts
 from countingroom.core.values import Quality, Reading
 
 T = TypeVar("T")
+Word = PartitionState | SystemState | Control | Whereabouts
+"""What run control keeps in the state bucket."""
+
+_WORDS: dict[str, type[Word]] = {
+    "partition": PartitionState,
+    "system": SystemState,
+    "control": Control,
+    subjects.MAPPING_KEY: Whereabouts,
+}
+"""Beginning of a key -> what is at such keys."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +55,8 @@ class Latest:
         """Device -> point name -> its last reading."""
         self.states: dict[str, DeviceState] = {}
         """Key in the state bucket -> state of a device or channel."""
+        self.words: dict[str, Word] = {}
+        """Key in the state bucket -> what run control says there."""
         self.catalogues: dict[str, Catalogue] = {}
         """Device -> what it is."""
         self.roster = Roster(clock)
@@ -92,7 +107,8 @@ class Latest:
                 await self._clock.sleep(_RETRY_S)
 
     async def _follow_states(self) -> None:
-        known, snapshot = {*self.states, *map(subjects.catalogue_key, self.catalogues)}, set[str]()
+        known = {*self.states, *self.words, *map(subjects.catalogue_key, self.catalogues)}
+        snapshot = set[str]()
         async with self._bus.watch(subjects.STATE_BUCKET) as entries:
             async for entry in entries:
                 match entry:
@@ -120,6 +136,10 @@ class Latest:
                 _put(self.states, entry.key, decode(entry.data, DeviceState) if entry.data is not None else None)
                 for follower in self._followers:
                     follower.changed.states.add(entry.key)
+            elif word := _WORDS.get(kind):
+                _put(self.words, entry.key, decode(entry.data, word) if entry.data is not None else None)
+                for follower in self._followers:
+                    follower.changed.words.add(entry.key)
         except msgspec.DecodeError as error:
             _log.warning("%s in the state bucket is not understood: %s", entry.key, error)
 

@@ -29,6 +29,9 @@ class Alarm(Struct, frozen=True, kw_only=True):
     """1, 2 or 3, as everywhere."""
     since_ns: int
     device: str
+    """The device, or the system of a partition."""
+    partition: str = ""
+    """Empty for a device."""
     channel: str = ""
     point: str = ""
     """Empty where it is a state that is abnormal."""

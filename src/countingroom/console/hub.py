@@ -13,7 +13,8 @@ from contextlib import contextmanager
 
 import msgspec
 
-from countingroom.bus.latest import Latest
+from countingroom.bus.latest import Latest, Word
+from countingroom.console import alarms
 from countingroom.console.board import Board, Row
 from countingroom.console.journal import Journal, shown
 from countingroom.console.ring import Change, Ring
@@ -169,16 +170,18 @@ class Hub:
         if watch.points:
             rows = {name: row for name, row in rows.items() if name in watch.points}
         parts.append(b'"points":{%s}' % fragment(rows))
-        states = self._latest.states
-        parts.append(
-            b'"states":{%s}' % fragment({key: one for key, one in states.items() if watch.sees(one.device)})
-            if watch.states
-            else b'"states":{}'
-        )
+        parts.append(b'"states":{%s}' % fragment(self._states(watch)))
         parts.append(b'"alive":' + msgspec.json.encode(self.board.living()))
         parts.append(b'"catalogues":' + msgspec.json.encode(self.board.digests()))
         parts.append(self._encode_alarms())
         return (b"{" + b",".join(parts) + b"}").decode()
+
+    def _states(self, watch: Watch) -> dict[str, object]:
+        """Every state that the wish sees."""
+        states = self._latest.states.items() if watch.states else ()
+        found: dict[str, object] = {key: one for key, one in states if watch.sees(one.device)}
+        words = self._latest.words.items()
+        return found | {key: one for key, one in words if watch.sees_partition(alarms.place_of(key, one))}
 
     def _gather(self) -> Change | None:
         taken = self._changes.take()
@@ -196,6 +199,10 @@ class Hub:
             if state := self._latest.states.get(key):
                 self.board.state(state)
                 states.setdefault(state.device, []).append(key)
+        words: dict[str, dict[str, Word | None]] = {}
+        for key in taken.words:
+            word = self._latest.words.get(key)
+            words.setdefault(alarms.place_of(key, word), {})[key] = word
         if self._latest.connected != self._bus_told:
             self._bus_told = self._latest.connected
             shared.append(b'"bus":' + msgspec.json.encode(self._bus_told))
@@ -205,13 +212,13 @@ class Hub:
             shared.append(b'"catalogues":' + msgspec.json.encode(self.board.digests()))
         if heard or self._clock.monotonic() - self._alarms_at_s >= _ALARMS_EVERY_S:
             self._alarms_at_s = self._clock.monotonic()
-            if (alarms := self._encode_alarms()) != self._alarms:
-                self._alarms = alarms
-                shared.append(alarms)
+            if (told := self._encode_alarms()) != self._alarms:
+                self._alarms = told
+                shared.append(told)
         events: dict[str, list[dict[str, object]]] = {}
         for numbered in self._journal.take_new():
             events.setdefault(numbered[1].source, []).append(shown(numbered))
-        if not (any(rows.values()) or states or events or shared):
+        if not (any(rows.values()) or states or words or events or shared):
             return None
         for device, one in rows.items():
             self.updates[device] = self.updates.get(device, 0) + len(one)
@@ -223,6 +230,7 @@ class Hub:
             states={
                 device: fragment({key: self._latest.states[key] for key in keys}) for device, keys in states.items()
             },
+            words={partition: fragment(told) for partition, told in words.items()},
             events={source: msgspec.json.encode(list_)[1:-1] for source, list_ in events.items()},
             shared=b",".join(shared),
         )
@@ -250,7 +258,11 @@ class Hub:
         return {f"{device}.{name}": row for name, row in self.board.show(device, chosen).items()}
 
     def _encode_alarms(self) -> bytes:
-        alarms = self.board.alarms()
-        counts = [sum(alarm.level == level for alarm in alarms) for level in (1, 2, 3)]
+        found = alarms.everything(self.board, self._latest.words)
+        counts = [sum(alarm.level == level for alarm in found) for level in (1, 2, 3)]
         devices = {device: self.board.summary(device) for device in self._latest.catalogues}
-        return fragment({"alarms": alarms[:_ALARMS], "counts": counts, "devices": devices})
+        partitions = {
+            name: {"worst": alarms.worst(state), "priorities": alarms.priorities(state)}
+            for name, state in alarms.partitions(self._latest.words).items()
+        }
+        return fragment({"alarms": found[:_ALARMS], "counts": counts, "devices": devices, "partitions": partitions})

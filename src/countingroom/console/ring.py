@@ -22,6 +22,8 @@ class Change(Struct, frozen=True, kw_only=True):
     """Device -> the same, encoded."""
     states: Mapping[str, bytes]
     """Device -> its states that changed."""
+    words: Mapping[str, bytes]
+    """Partition -> what run control says of it that changed; an empty name: of the experiment as a whole."""
     events: Mapping[str, bytes]
     """Source -> its events, comma-separated."""
     shared: bytes
@@ -30,7 +32,7 @@ class Change(Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         """Bytes it occupies, about: the rows cost several times their text."""
-        texts = (*self.points.values(), *self.states.values(), *self.events.values(), self.shared)
+        texts = (*self.points.values(), *self.states.values(), *self.words.values(), *self.events.values(), self.shared)
         return 6 * sum(map(len, texts))
 
     def compose(self, watch: Watch) -> str | None:
@@ -39,9 +41,11 @@ class Change(Struct, frozen=True, kw_only=True):
         points = list(self._points(watch))
         if points:
             parts.append(b'"points":{%s}' % b",".join(points))
-        if watch.states and (states := [text for device, text in self.states.items() if watch.sees(device)]):
+        states = [text for device, text in self.states.items() if watch.states and watch.sees(device)]
+        states += [text for partition, text in self.words.items() if watch.sees_partition(partition)]
+        if states:
             parts.append(b'"states":{%s}' % b",".join(states))
-        if watch.events and (events := [text for source, text in self.events.items() if watch.sees(source)]):
+        if events := [text for source, text in self.events.items() if watch.hears(source)]:
             parts.append(b'"events":[%s]' % b",".join(events))
         if self.shared:
             parts.append(self.shared)

@@ -22,6 +22,8 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every point of the devices, none, or only these (`<device>.<name>`)."""
     states: bool = True
     events: bool = True
+    partitions: _Names = ()
+    """Partition names; `*` for all, with the systems that are in none."""
 
 
 class Hello(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,10 +43,20 @@ class Watch(Struct, frozen=True, kw_only=True):
     """None: all of the devices; empty: none."""
     states: bool
     events: bool
+    partitions: frozenset[str] | None = frozenset()
+    """None: all."""
 
     def sees(self, device: str) -> bool:
         """Whether this device is of interest."""
         return self.devices is None or device in self.devices
+
+    def sees_partition(self, partition: str) -> bool:
+        """Whether this partition is; an empty name stands for the experiment as a whole."""
+        return self.partitions is None or partition in self.partitions
+
+    def hears(self, source: str) -> bool:
+        """Whether what happens to this device, system or partition is."""
+        return self.events and (self.sees(source) or self.sees_partition(source))
 
 
 def parse(text: str) -> tuple[Watch, int | None]:
@@ -66,6 +78,7 @@ def parse(text: str) -> tuple[Watch, int | None]:
             points=frozenset(points) if isinstance(points, tuple) else None if points else frozenset(),
             states=wish.states,
             events=wish.events,
+            partitions=None if "*" in wish.partitions else frozenset(wish.partitions),
         ),
         hello.resume,
     )

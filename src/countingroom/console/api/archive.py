@@ -2,65 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query, Response
-from msgspec import Struct
 
-from countingroom.bus.port import Bus
 from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.devices import Here
-from countingroom.core import subjects
-from countingroom.core.errors import CountingRoomError, LinkError
-from countingroom.core.messages import encode
-from countingroom.core.series import (
-    ExportAnswer,
-    ExportQuery,
-    LastAnswer,
-    LastQuery,
-    PointsAnswer,
-    PointsQuery,
-    Refusal,
-)
+from countingroom.console.asking import ask
+from countingroom.core.series import ExportAnswer, ExportQuery, LastAnswer, LastQuery, PointsAnswer, PointsQuery
 from countingroom.core.times import parse_time
 
 router = APIRouter(tags=["history"])
-_ANSWER_S = 20.0
 _POINTS = 1000
 """Most points of one question."""
 
-Answer = TypeVar("Answer", bound=Struct)
 Addresses = Annotated[
     list[str], Query(alias="point", min_length=1, max_length=_POINTS, description="`<device>.<point>`; repeat it")
 ]
-
-
-class Refused(CountingRoomError):
-    """The history's own Cause, unchanged."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.cause.message)
-        self.cause = refusal.cause
-
-
-async def ask(bus: Bus, what: str, question: Struct, kind: type[Answer]) -> Answer:
-    """The history's answer; Refused, or LinkError where it gives none."""
-    try:
-        message = await bus.request(subjects.query("history", what), encode(question), timeout_s=_ANSWER_S)
-    except LinkError as error:
-        nobody = error.cause.code == "no_responders"
-        raise LinkError(
-            "the history is not running" if nobody else "the history gave no answer",
-            code="unreachable" if nobody else "timeout",
-            source="history",
-            suggestion="start it: countingroom serve … history" if nobody else "ask for less at once",
-            causes=(error.cause,),
-        ) from error
-    answer: Answer | Refusal = msgspec.msgpack.decode(message.data, type=kind | Refusal)
-    if isinstance(answer, Refusal):
-        raise Refused(answer)
-    return answer
 
 
 @router.get(
@@ -70,7 +28,7 @@ async def ask(bus: Bus, what: str, question: Struct, kind: type[Answer]) -> Answ
 )
 async def list_points(here: Here, prefix: Annotated[str, Query()] = "") -> Response:
     """Addresses, sorted, that begin with `prefix`."""
-    answer = await ask(here.bus, "points", PointsQuery(prefix=prefix), PointsAnswer)
+    answer = await ask(here.bus, "history", "points", PointsQuery(prefix=prefix), PointsAnswer)
     return as_json({"points": answer.points})
 
 
@@ -98,7 +56,7 @@ async def list_points(here: Here, prefix: Annotated[str, Query()] = "") -> Respo
 async def get_last(here: Here, points: Addresses, at: Annotated[str, Query()] = "now") -> Response:
     """The last reading of each at or before the time."""
     moment = parse_time(at, now_ns=here.clock.now_ns())
-    answer = await ask(here.bus, "last", LastQuery(points=tuple(points), at_ns=moment), LastAnswer)
+    answer = await ask(here.bus, "history", "last", LastQuery(points=tuple(points), at_ns=moment), LastAnswer)
     return as_json(answer.last)
 
 
@@ -140,5 +98,5 @@ async def export(
         end_ns=parse_time(end, now_ns=now_ns),
         limit=limit,
     )
-    answer = await ask(here.bus, "export", question, ExportAnswer)
+    answer = await ask(here.bus, "history", "export", question, ExportAnswer)
     return as_json({"points": points, "samples": answer.samples, "next_ns": answer.next_ns})

@@ -1,0 +1,47 @@
+"""Law: a question to another department has one answer: its value, its Cause, or that it does not answer."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.bus.port import Bus
+from countingroom.core import subjects
+from countingroom.core.errors import CountingRoomError, LinkError
+from countingroom.core.messages import encode
+from countingroom.core.series import Refusal
+
+_ANSWER_S = 20.0
+_WHO = {"history": "the history", "runs": "run control"}
+
+Answer = TypeVar("Answer", bound=Struct)
+
+
+class Refused(CountingRoomError):
+    """The department's own Cause, unchanged."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.cause.message)
+        self.cause = refusal.cause
+
+
+async def ask(bus: Bus, department: str, what: str, question: Struct, kind: type[Answer]) -> Answer:
+    """The answer; Refused, or LinkError where there is none."""
+    try:
+        message = await bus.request(subjects.query(department, what), encode(question), timeout_s=_ANSWER_S)
+    except LinkError as error:
+        nobody = error.cause.code == "no_responders"
+        who = _WHO[department]
+        raise LinkError(
+            f"{who} is not running" if nobody else f"{who} gave no answer",
+            code="unreachable" if nobody else "timeout",
+            source=department,
+            suggestion=f"start it: countingroom serve … {department}" if nobody else "ask for less at once",
+            causes=(error.cause,),
+        ) from error
+    answer: Answer | Refusal = msgspec.msgpack.decode(message.data, type=kind | Refusal)
+    if isinstance(answer, Refusal):
+        raise Refused(answer)
+    return answer
