@@ -44,6 +44,17 @@ async def test_somebody_is_always_left_who_administers(database: Database) -> No
     assert (await database.users.disable("root", True, "second")).disabled
     with pytest.raises(Conflict):
         await database.users.grant("second", "*", None)
+    await database.users.set_password("second", "hash")
+    await database.users.create("third", "second", roles=ADMINISTRATOR)
+    with pytest.raises(Conflict):
+        await database.users.disable("second", True, "third")
+    await database.users.set_password("third", "hash")
+    await database.users.disable("second", True, "third")
+
+
+async def test_where_nobody_administers_yet_roles_can_be_given(database: Database) -> None:
+    await database.users.create("anna", "local")
+    assert (await database.users.grant("anna", "*", Role.SHIFTER)).role("*") is Role.SHIFTER
 
 
 async def test_a_link_sets_the_password_once(stand: Stand) -> None:

@@ -66,10 +66,11 @@ class Users:
 
         def work(connection: Connection) -> User:
             user_of(connection, name)
+            before = _administered(connection)
             connection.execute(delete(user_role).where(user_role.c.name == name, user_role.c.target == target))
             if role is not None:
                 connection.execute(insert(user_role).values(name=name, target=target, role=int(role)))
-            _somebody_administers(connection)
+            _still_administered(connection, before)
             return user_of(connection, name)
 
         return await self._store.write(work)
@@ -81,12 +82,13 @@ class Users:
 
         def work(connection: Connection) -> User:
             user_of(connection, name)
+            before = _administered(connection)
             connection.execute(update(user).where(user.c.name == name).values(disabled=disabled))
             if disabled:
                 open_ones = (session.c.user == name) & session.c.revoked_ns.is_(None)
                 connection.execute(update(session).where(open_ones).values(revoked_ns=now_ns, revoked_by=by))
                 connection.execute(delete(link).where(link.c.name == name))
-                _somebody_administers(connection)
+                _still_administered(connection, before)
             return user_of(connection, name)
 
         return await self._store.write(work)
@@ -173,11 +175,20 @@ def user_of(connection: Connection, name: str) -> User:
     return found
 
 
-def _somebody_administers(connection: Connection) -> None:
-    everyone = _users(connection).values()
-    if not any(one.roles.get(EVERYWHERE) is Role.ADMINISTRATOR and not one.disabled for one in everyone):
+def _administered(connection: Connection) -> int:
+    """2: somebody who administers can log in; 1: somebody could, once the link is used; 0: nobody."""
+    able = [
+        1 + one.has_password
+        for one in _users(connection).values()
+        if one.roles.get(EVERYWHERE) is Role.ADMINISTRATOR and not one.disabled
+    ]
+    return max(able, default=0)
+
+
+def _still_administered(connection: Connection, before: int) -> None:
+    if _administered(connection) < before:
         raise Conflict(
-            "nobody would be left who is administrator",
+            "nobody would be left who is administrator and can log in",
             source="users",
-            suggestion="make somebody else administrator first",
+            suggestion="make somebody else administrator first, who sets a password",
         )
