@@ -1,0 +1,63 @@
+"""Law: a partition that is described with a goal is brought there at its first start, as if somebody had asked.
+
+Who asked has no control of it afterwards: the first person who acts takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from uuid import uuid4
+
+from countingroom.bus.port import Bus
+from countingroom.core import subjects
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause, LinkError
+from countingroom.core.messages import Command, Reply, decode, encode
+from countingroom.core.policy import LOCAL
+from countingroom.core.values import Scalar
+
+_log = logging.getLogger(__name__)
+
+LONGEST_S = 60.0
+"""A partition that does not take its goal by then is left where it is."""
+_AGAIN_S = 0.5
+_ANSWER_S = 5.0
+
+
+async def bring(bus: Bus, clock: Clock, goals: Mapping[str, str]) -> None:
+    """Ask each partition for its goal until it is taken; what comes of it is on the record."""
+    async with asyncio.TaskGroup() as group:
+        for partition, goal in goals.items():
+            group.create_task(_bring(bus, clock, partition, goal))
+
+
+async def _bring(bus: Bus, clock: Clock, partition: str, goal: str) -> None:
+    cause: Cause | None = None
+    try:
+        async with within(clock, LONGEST_S):
+            while cause := await _refusal(bus, clock, partition, "goal", {"state": goal}):
+                await clock.sleep(_AGAIN_S)
+            await _refusal(bus, clock, partition, "release_control", {})
+    except TimeoutError:
+        _log.warning("%s is not brought to %s: %s", partition, goal, cause)
+
+
+async def _refusal(bus: Bus, clock: Clock, partition: str, action: str, arguments: dict[str, Scalar]) -> Cause | None:
+    """Give a command; why it is not taken."""
+    now_ns = clock.now_ns()
+    command = Command(
+        id=uuid4().hex,
+        action=action,
+        arguments=arguments,
+        issued_ns=now_ns,
+        deadline_ns=now_ns + round(_ANSWER_S * 1e9),
+        origin="description",
+    )
+    where = subjects.command(LOCAL.name, "runs", partition)
+    try:
+        reply = decode((await bus.request(where, encode(command), timeout_s=_ANSWER_S)).data, Reply)
+    except LinkError as error:
+        return error.cause
+    return None if reply.accepted else reply.cause or Cause(code="refused", message="it gave no reason")
