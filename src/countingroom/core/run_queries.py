@@ -17,7 +17,7 @@ class PlanQuery(Struct, frozen=True, kw_only=True):
     """As it would be with this global tag; empty: with what is selected."""
 
 
-class PlanAnswer(Struct, frozen=True, kw_only=True):
+class PlanAnswer(Struct, frozen=True, kw_only=True, tag=True):
     """The way; its `obstacle` says why the goal cannot be reached from here."""
 
     plan: Plan

@@ -4,8 +4,27 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from countingroom.console.api import archive, commands, devices, events, history, live, login, simulators, users
+from countingroom.console.api import (
+    archive,
+    commands,
+    configurations,
+    devices,
+    events,
+    experiment,
+    history,
+    live,
+    login,
+    partitions,
+    runs,
+    simulators,
+    systems,
+    users,
+)
 
 router = APIRouter(prefix="/api/v1")
-for part in (devices, commands, simulators, history, archive, events, live, login, users):
+_PARTS = (
+    *(devices, commands, simulators, history, archive, events, live),
+    *(partitions, systems, experiment, configurations, runs, login, users),
+)
+for part in _PARTS:
     router.include_router(part.router)

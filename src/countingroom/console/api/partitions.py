@@ -1,0 +1,166 @@
+"""Law: how a partition stands is read from the present; how it would get somewhere is asked of run control."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from countingroom.console import alarms
+from countingroom.console.answers import REFUSED, as_json, example
+from countingroom.console.api.commands import Order, carry
+from countingroom.console.api.devices import Here
+from countingroom.console.asking import ask
+from countingroom.console.room import Room
+from countingroom.core import subjects
+from countingroom.core.errors import NotFound
+from countingroom.core.partitions import PartitionState
+from countingroom.core.run_queries import PlanAnswer, PlanQuery
+from countingroom.core.systems import Whereabouts
+
+router = APIRouter(tags=["partitions"])
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    200: example(
+        {"id": "6f1c", "outcome": {"kind": "done", "message": "goal done", "command_id": "6f1c"}},
+        "With wait_s: what came of it, `done` or `failed`.",
+    ),
+    202: example({"id": "6f1c", "accepted": True}, "Accepted; the outcome is an event with this command_id."),
+    403: REFUSED,
+    404: REFUSED,
+    409: REFUSED,
+    503: REFUSED,
+    504: REFUSED,
+}
+_PARTITION: dict[str, Any] = {
+    "partition": "mCBM",
+    "template": "cbm",
+    "state": "QA_Active",
+    "since_ns": 1790000000000000000,
+    "tag": "physics",
+    "members": [{"system": "STS", "kind": "detector", "level": "Detectors", "seen": "Active", "own": "Active"}],
+    "run": 0,
+    "refusals": {"start": None, "stop": {"code": "not_allowed", "message": "stop is not allowed in QA_Active"}},
+}
+
+
+def partition_state(here: Room, name: str) -> PartitionState:
+    """How it stands; NotFound, naming those there are."""
+    there = alarms.partitions(here.latest.words)
+    if name not in there:
+        told = ", ".join(there) or "none yet"
+        raise NotFound(f"there is no partition {name!r}", source="console", suggestion=f"partitions: {told}")
+    return there[name]
+
+
+def unmapped(here: Room) -> list[str]:
+    """The detectors that are in no partition."""
+    places = here.latest.words.get(subjects.MAPPING_KEY)
+    return sorted(one for one, at in places.detectors.items() if not at) if isinstance(places, Whereabouts) else []
+
+
+@router.get(
+    "/partitions",
+    summary="Every partition, and the detectors that are in none",
+    responses={200: example({"partitions": [_PARTITION], "unmapped": ["TRD"]})},
+)
+async def list_partitions(here: Here) -> Response:
+    """`refusals` says of every command whether it may be given now (null), else why not."""
+    there = alarms.partitions(here.latest.words)
+    return as_json({"partitions": list(there.values()), "unmapped": unmapped(here)})
+
+
+@router.get(
+    "/partitions/{partition}",
+    summary="One partition, and who is in control of it",
+    responses={200: example({"partition": _PARTITION, "control": {"holder": "m.rossi", "token": 3}}), 404: REFUSED},
+)
+async def get_partition(partition: str, here: Here) -> Response:
+    """Members as the partition sees them (`seen`) and as they say themselves (`own`)."""
+    state = partition_state(here, partition)
+    return as_json({"partition": state, "control": here.latest.words.get(subjects.control_key(state.partition))})
+
+
+@router.get(
+    "/partitions/{partition}/plan",
+    summary="How it would get to a goal: stages, reasons, how long, and who stays as it is",
+    responses={
+        200: example(
+            {
+                "plan": {
+                    "partition": "mCBM",
+                    "goal": "Recording",
+                    "tag": "physics",
+                    "stages": [
+                        {
+                            "title": "TFC",
+                            "steps": [{"system": "TFC", "action": "configure", "reason": "it is not configured"}],
+                        }
+                    ],
+                    "kept": {"STS": "it has physics already"},
+                    "expected_s": 12.4,
+                    "obstacle": None,
+                }
+            }
+        ),
+        404: REFUSED,
+        503: REFUSED,
+    },
+)
+async def get_plan(
+    partition: str,
+    here: Here,
+    goal: Annotated[str, Query(description="a state it can rest in: `Idle`, `QA_Active`, `Recording`")],
+    tag: Annotated[str, Query(description="as it would be with this tag; empty: with what is selected")] = "",
+) -> Response:
+    """Nothing is done."""
+    partition_state(here, partition)
+    question = PlanQuery(partition=partition, goal=goal, tag=tag)
+    return as_json({"plan": (await ask(here.bus, "runs", "plan", question, PlanAnswer)).plan})
+
+
+@router.get(
+    "/partitions/{partition}/tags",
+    summary="The tags that name a configuration for exactly its systems",
+    responses={200: example({"tags": [{"name": "physics", "revision": 4, "systems": {"TFC": "default"}}]})},
+)
+async def get_tags(partition: str, here: Here) -> Response:
+    """The only ones it can be given as a whole."""
+    state = partition_state(here, partition)
+    systems = [member.system for member in state.members]
+    return as_json({"tags": await here.records.tags.covering(systems)})
+
+
+@router.post(
+    "/partitions/{partition}/commands/{command}", summary="Command a partition", status_code=202, responses=_ACCEPTED
+)
+async def command_partition(
+    partition: str, command: str, here: Here, request: Request, order: Order | None = None
+) -> Response:
+    """`goal {state, tag?}`, `configure` (one level), `configure_all`, `start {seconds?, comment?}`, `stop`, `abort`,
+    `reset {system}`, `include {system}`, `exclude {system}`, `select {tag}`, `select_one {system, tag}`, `lock`,
+    `unlock`, `comment {run, text}`, `flag {run, quality}`, `take_control`, `hand_over {to}` …"""
+    partition_state(here, partition)
+    return await carry(here, request, "runs", partition, command, order)
+
+
+_SHORT = ("goal", "configure", "start", "stop", "abort")
+
+
+def _short(action: str) -> None:
+    async def command(partition: str, here: Here, request: Request, order: Order | None = None) -> Response:
+        return await command_partition(partition, action, here, request, order)
+
+    router.add_api_route(
+        f"/partitions/{{partition}}/{action}",
+        command,
+        methods=["POST"],
+        summary=f"The command `{action}`",
+        description="The same as `commands/…`.",
+        operation_id=f"partition_{action}",
+        status_code=202,
+        responses=_ACCEPTED,
+    )
+
+
+for _action in _SHORT:
+    _short(_action)

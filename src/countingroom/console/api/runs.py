@@ -1,0 +1,85 @@
+"""Law: the run book is read here, newest first, by filter; what is said about a run is a command of its partition."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from countingroom.console.answers import REFUSED, as_json, example
+from countingroom.console.api.devices import Here
+from countingroom.core.run_book import RunFilter
+from countingroom.core.times import parse_time
+from countingroom.storage.run_export import export
+
+router = APIRouter(tags=["runs"])
+_RUN: dict[str, Any] = {
+    "number": 48213,
+    "partition": "mCBM",
+    "template": "cbm",
+    "requested_by": "m.rossi",
+    "asked_ns": 1790000000000000000,
+    "started_ns": 1790000001200000000,
+    "ended_ns": None,
+    "end": None,
+    "tag": "physics",
+    "members": ["TFC", "STS", "FLES", "QA"],
+    "quality": "",
+    "notes": [],
+    "counters": {},
+}
+
+
+def chosen(
+    here: Here,
+    partition: str = "",
+    begin: Annotated[str, Query(alias="from", description="asked for at this time or later")] = "",
+    end: Annotated[str, Query(alias="to")] = "",
+    text: Annotated[str, Query(description="in tag, person, member, note or sequence")] = "",
+    quality: Annotated[str | None, Query(description="empty: not judged")] = None,
+    is_open: Annotated[bool | None, Query(alias="open")] = None,
+    sequence: str = "",
+    before: Annotated[int | None, Query(ge=1, description="numbers lower than this")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> RunFilter:
+    """The filter that the address says."""
+    now_ns = here.clock.now_ns()
+    return RunFilter(
+        partition=partition,
+        from_ns=parse_time(begin, now_ns=now_ns) if begin else None,
+        to_ns=parse_time(end, now_ns=now_ns) if end else None,
+        text=text,
+        quality=quality,
+        open=is_open,
+        sequence=sequence,
+        before=before,
+        limit=limit,
+    )
+
+
+Chosen = Annotated[RunFilter, Depends(chosen)]
+
+
+@router.get("/runs", summary="Runs, newest first", responses={200: example({"runs": [_RUN]}), 422: REFUSED})
+async def list_runs(here: Here, wanted: Chosen) -> Response:
+    """To read on, give `before` the last number of the answer."""
+    return as_json({"runs": await here.records.runs.find(wanted)})
+
+
+@router.get(
+    "/runs/export",
+    summary="The same runs as a file",
+    responses={200: {"content": {"text/csv": {}, "application/json": {}, "application/vnd.apache.parquet": {}}}},
+)
+async def export_runs(here: Here, wanted: Chosen, format: Annotated[str, Query()] = "csv") -> Response:
+    """`csv`, `json` or `parquet`: one row a run, nothing left out."""
+    media, body = export(await here.records.runs.find(wanted), format)
+    suffix = media.partition(";")[0].rpartition("/")[2].rpartition(".")[2]
+    headers = {"Content-Disposition": f'attachment; filename="runs.{suffix}"'}
+    return Response(body, media_type=media, headers=headers)
+
+
+@router.get("/runs/{number}", summary="One run", responses={200: example(_RUN), 404: REFUSED})
+async def get_run(number: int, here: Here) -> Response:
+    """With the configurations it had, its notes, and what was counted."""
+    return as_json(await here.records.runs.get(number))

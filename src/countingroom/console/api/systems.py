@@ -1,0 +1,83 @@
+"""Law: a system is what its agent says of it, for each partition it serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from countingroom.console.answers import REFUSED, as_json, example
+from countingroom.console.api.commands import Order, carry
+from countingroom.console.api.devices import Here
+from countingroom.console.room import Room
+from countingroom.core import subjects
+from countingroom.core.errors import NotFound
+from countingroom.core.systems import SystemKind, SystemState, Whereabouts
+
+router = APIRouter(tags=["partitions"])
+_SYSTEM: dict[str, Any] = {
+    "system": "STS",
+    "kind": "detector",
+    "partition": "mCBM",
+    "states": {"mCBM": {"system": "STS", "state": "Configuring_Step2", "common": "Configuring", "tag": "physics"}},
+}
+
+
+def systems(here: Room) -> dict[str, dict[str, Any]]:
+    """Every system that said something or stands somewhere, by name; its states by partition."""
+    words = here.latest.words
+    found: dict[str, dict[str, Any]] = {}
+    places = words.get(subjects.MAPPING_KEY)
+    if isinstance(places, Whereabouts):
+        for name, partition in places.detectors.items():
+            found[name] = {"system": name, "kind": SystemKind.DETECTOR, "partition": partition, "states": {}}
+    for word in words.values():
+        if isinstance(word, SystemState):
+            new: dict[str, Any] = {"system": word.system, "kind": word.kind, "partition": "", "states": {}}
+            one = found.setdefault(word.system, new)
+            if word.kind is SystemKind.DETECTOR and not isinstance(places, Whereabouts):
+                one["partition"] = word.partition
+            one["states"][word.partition] = word
+    return dict(sorted(found.items()))
+
+
+def system(here: Room, name: str) -> dict[str, Any]:
+    """One of them; NotFound, naming those there are."""
+    there = systems(here)
+    if name not in there:
+        told = ", ".join(there) or "none yet"
+        raise NotFound(f"there is no system {name!r}", source="console", suggestion=f"systems: {told}")
+    return there[name]
+
+
+@router.get("/systems", summary="Every system, as it says itself", responses={200: example({"systems": [_SYSTEM]})})
+async def list_systems(here: Here) -> Response:
+    """A global system has one state for each partition; a detector has one, and `partition` is where it stands."""
+    return as_json({"systems": list(systems(here).values())})
+
+
+@router.get(
+    "/systems/{system}",
+    summary="One system, with its configurations",
+    responses={200: example({**_SYSTEM, "configurations": ()}), 404: REFUSED},
+)
+async def get_system(system: str, here: Here) -> Response:
+    """`configurations` are those that can be selected for it."""
+    one = _one(here, system)
+    return as_json(one | {"configurations": await here.records.configurations.list(system)})
+
+
+@router.post(
+    "/systems/{system}/commands/{command}",
+    summary="Tell the agent of a system",
+    responses={202: example({"id": "6f1c", "accepted": True}), 404: REFUSED, 409: REFUSED, 503: REFUSED},
+    status_code=202,
+)
+async def command_system(
+    system: str, command: str, here: Here, request: Request, order: Order | None = None
+) -> Response:
+    """`error {partition?, message?}`, `resolved {partition?}`; of a simulated one `fault {name}`."""
+    return await carry(here, request, "systems", _one(here, system)["system"], command, order)
+
+
+_one = system
