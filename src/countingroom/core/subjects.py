@@ -61,6 +61,11 @@ def agent(system: str) -> str:
     return f"agent.{token(system)}"
 
 
+def owner(partition: str) -> str:
+    """Subject of what the experiment tells the owner of a partition (`Hold`, `Release`)."""
+    return f"owner.{token(partition)}"
+
+
 def control_key(target: str) -> str:
     """Key in `state` of who is in control of a partition or of the experiment (`Control`)."""
     return f"control.{token(target)}"

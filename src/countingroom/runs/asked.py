@@ -1,0 +1,78 @@
+"""Law: what is asked for comes with who asks, and its arguments are read in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from countingroom.core.errors import OutOfRange
+from countingroom.core.messages import Command
+from countingroom.core.values import Scalar
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """An admitted command and who gave it."""
+
+    command: Command
+    by: str
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """An argument as text; OutOfRange where it is missing and has no default."""
+        value = self.command.arguments.get(name)
+        if value is None or value == "":
+            if default is None:
+                raise OutOfRange(
+                    f"{self.command.action} needs {name}", code="missing_argument", suggestion=f"give {name}"
+                )
+            return default
+        return str(value)
+
+    def number(self, name: str) -> float | None:
+        """An argument as a finite number; None where it is not given."""
+        value = self.command.arguments.get(name)
+        if value is None or value == "":
+            return None
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if isinstance(value, bool) or not abs(number) < float("inf"):
+            raise OutOfRange(f"{name} is a number, not {value!r}", code="wrong_argument", suggestion=f"give {name}")
+        return number
+
+    def flag(self, name: str) -> bool:
+        """An argument as yes or no; no where it is not given."""
+        value = self.command.arguments.get(name, False)
+        if str(value).lower() not in ("true", "false", "1", "0", "yes", "no", "none", ""):
+            raise OutOfRange(
+                f"{name} is yes or no, not {value!r}", code="wrong_argument", suggestion="give true or false"
+            )
+        return str(value).lower() in ("true", "1", "yes")
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """An argument that lists names: `STS,MVD`."""
+        return tuple(dict.fromkeys(part.strip() for part in self.text(name).split(",") if part.strip()))
+
+
+class Later:
+    """Whoever carries it out says how it ended, by `Reception.ended`."""
+
+
+LATER = Later()
+
+Rest = Coroutine[Any, Any, Mapping[str, Scalar] | None] | Later | None
+"""What is left to do once it is accepted: nothing (it is done), work whose end is its end, or LATER."""
+
+Handler = Callable[[Asked], Awaitable[Rest]]
+
+
+class Word(Struct, frozen=True):
+    """Something that can be asked for."""
+
+    handler: Handler
+    takes: tuple[str, ...] = ()
+    """Names of its arguments."""
+    of_control: bool = False
+    """It is about control itself, so giving it is no use of control."""

@@ -1,0 +1,69 @@
+"""Law: the picture of a partition has one writer; who finds that another wrote it is not the owner any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from countingroom.bus.port import Lease
+from countingroom.core import subjects
+from countingroom.core.errors import Conflict, LinkError
+from countingroom.core.messages import encode
+from countingroom.core.partitions import PartitionState
+from countingroom.runs.office import Office
+
+RETRY_S = 0.2
+PUBLISH_S = 0.02
+"""Between two pictures of a partition in motion."""
+
+
+class Board:
+    """Shows one partition, the latest picture of it."""
+
+    def __init__(self, office: Office, name: str, lease: Lease, draw: Callable[[], PartitionState]) -> None:
+        self._office, self._lease, self._draw = office, lease, draw
+        self._key = subjects.partition_key(name)
+        self._dirty = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._gone = False
+        self.revision = 0
+        """Of the key, as it was last seen."""
+
+    def changed(self) -> None:
+        """The picture is another."""
+        self._dirty.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._dirty.set()
+        while True:
+            await self._dirty.wait()
+            await self.show()
+            await self._office.clock.sleep(PUBLISH_S)
+
+    async def show(self) -> None:
+        """Show it now; returns when it stands there, or when it is not ours to show."""
+        async with self._writing:
+            while not (self._lease.lost or self._gone):
+                self._dirty.clear()
+                data = encode(self._draw())
+                try:
+                    self.revision = await self._office.bus.put(
+                        subjects.STATE_BUCKET, self._key, data, expected=self.revision
+                    )
+                except Conflict:
+                    await self._look_again()
+                except LinkError:
+                    await self._office.clock.sleep(RETRY_S)
+                else:
+                    return
+
+    async def _look_again(self) -> None:
+        """Our own write whose answer was lost, or that of another owner, whose lease is then not ours."""
+        try:
+            entry = await self._office.bus.get(subjects.STATE_BUCKET, self._key)
+        except LinkError:
+            return
+        if entry is None and self.revision:
+            self._gone = True  # the partition is being deleted
+        self.revision = entry.revision if entry else 0

@@ -1,0 +1,70 @@
+"""Law: what happened to a run is written into the run book in order, and tried again until the book has it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from countingroom.core.clock import Clock
+from countingroom.core.errors import CountingRoomError, LinkError
+from countingroom.core.run_book import RunNote
+from countingroom.storage.database import Database
+
+_log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+WAITING = 4096
+"""Entries that wait while the database is away; more are dropped, and that is logged."""
+
+Entry = Callable[[], Awaitable[object]]
+
+
+class Book:
+    """Writes for one partition."""
+
+    def __init__(self, database: Database, clock: Clock, source: str) -> None:
+        self._database, self._clock, self._source = database, clock, source
+        self._waiting: asyncio.Queue[Entry] = asyncio.Queue(WAITING)
+        self._failing = False
+
+    def write(self, entry: Entry) -> None:
+        """Do this after what waits."""
+        try:
+            self._waiting.put_nowait(entry)
+        except asyncio.QueueFull:
+            _log.error("%s: more than %d entries wait for the run book; one is lost", self._source, WAITING)
+
+    def note(self, run: int, kind: str, text: str, *, author: str = "", system: str = "") -> None:
+        """Something happened in a run; nothing is written where there is none."""
+        if run:
+            note = RunNote(time_ns=self._clock.now_ns(), kind=kind, text=text, author=author, system=system)
+            self.write(lambda: self._database.runs.note(run, note))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._see_through(await self._waiting.get())
+            self._waiting.task_done()
+
+    async def written(self) -> None:
+        """Return when nothing waits."""
+        await self._waiting.join()
+
+    async def _see_through(self, entry: Entry) -> None:
+        while True:
+            try:
+                await entry()
+            except LinkError as error:
+                if not self._failing:
+                    self._failing = True
+                    _log.warning("%s: the run book is not reached: %s", self._source, error.cause)
+                await self._clock.sleep(RETRY_S)
+            except CountingRoomError as error:
+                _log.error("%s: the run book refuses an entry: %s", self._source, error.cause)
+                return
+            else:
+                if self._failing:
+                    self._failing = False
+                    _log.info("%s: the run book is reached again", self._source)
+                return

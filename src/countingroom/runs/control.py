@@ -1,0 +1,131 @@
+"""Law: one person at a time is in control of a target; everybody sees who, and an idle one loses it after notice.
+
+The key of the target is written by comparing: of two who take it at the same moment one gets it. Every holder has a
+token greater than that of every earlier one, and a command given under an older token is refused. The key outlives
+the process that writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from countingroom.bus.port import Bus
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Conflict, CountingRoomError, OutOfRange
+from countingroom.core.messages import decode, encode
+from countingroom.core.policy import Control
+
+IDLE_S = 1200.0
+"""Control is over after this without a command of its holder."""
+
+NOTICE_S = 60.0
+"""He is told this long before."""
+
+_LOOK_S = 1.0
+_RENEW_S = 5.0
+"""What is left is written anew at most this often."""
+
+Notify = Callable[[str, str], None]
+"""What happened, in a sentence, and who did it."""
+
+
+class ControlDesk:
+    """Who is in control of one target. Only the owner of the target has one."""
+
+    def __init__(self, bus: Bus, clock: Clock, target: str, notify: Notify, *, idle_s: float = IDLE_S) -> None:
+        self._bus, self._clock, self._target, self._notify = bus, clock, target, notify
+        self._idle_ns = round(idle_s * 1e9)
+        self._key = subjects.control_key(target)
+        self._revision = 0
+        self._noticed = False
+        self._asked_for = ""
+        self.present = Control()
+
+    async def load(self) -> None:
+        """Read who is."""
+        entry = await self._bus.get(subjects.STATE_BUCKET, self._key)
+        if entry and entry.data:
+            self.present, self._revision = decode(entry.data, Control), entry.revision
+        else:
+            self.present, self._revision = Control(), entry.revision if entry else 0
+
+    async def run(self) -> None:
+        """Give notice and end what is idle, until cancelled."""
+        while True:
+            await self._clock.sleep(_LOOK_S)
+            holder, left_ns = self.present.holder, self.present.until_ns - self._clock.now_ns()
+            if not holder:
+                continue
+            if left_ns <= 0:
+                try:
+                    await self._write(Control(token=self.present.token))
+                except CountingRoomError:
+                    continue
+                self._notify(f"{holder} is no longer in control of {self._target}: idle for too long", "")
+            elif left_ns <= NOTICE_S * 1e9 and not self._noticed:
+                self._noticed = True
+                self._notify(f"{holder} loses control of {self._target} in {left_ns / 1e9:.0f} s, being idle", "")
+
+    async def take(self, by: str) -> None:
+        """Become the holder; whether he may is decided before. Again: renew."""
+        now_ns = self._clock.now_ns()
+        if self.present.held(now_ns) and self.present.holder == by:
+            await self._write(msgspec.structs.replace(self.present, until_ns=now_ns + self._idle_ns))
+            return
+        before = self.present.holder if self.present.held(now_ns) else ""
+        await self._write(Control(holder=by, token=self.present.token + 1, until_ns=now_ns + self._idle_ns))
+        taken = f", taken from {before}" if before else ""
+        self._notify(f"{by} is in control of {self._target}{taken}", by)
+
+    async def release(self, by: str) -> None:
+        """Give it up."""
+        self._check_holder(by)
+        await self._write(Control(token=self.present.token))
+        self._notify(f"{by} gave up control of {self._target}", by)
+
+    async def hand_over(self, by: str, to: str) -> None:
+        """Give it to somebody."""
+        self._check_holder(by)
+        if not subjects.is_token(to):
+            raise OutOfRange(f"{to!r} is nobody's name", code="wrong_argument", suggestion="give the name of a user")
+        until_ns = self._clock.now_ns() + self._idle_ns
+        await self._write(Control(holder=to, token=self.present.token + 1, until_ns=until_ns))
+        self._notify(f"{by} handed control of {self._target} over to {to}", by)
+
+    async def request(self, by: str) -> None:
+        """Ask its holder for it; where nobody is, take it."""
+        if not self.present.held(self._clock.now_ns()):
+            await self.take(by)
+        else:
+            self._notify(f"{by} asks {self.present.holder} for control of {self._target}", by)
+
+    async def used(self, by: str) -> None:
+        """He gave a command: that takes what nobody has, and puts off the end of what he has."""
+        now_ns = self._clock.now_ns()
+        held = self.present.held(now_ns)
+        if held and (self.present.holder != by or self.present.until_ns - now_ns > self._idle_ns - _RENEW_S * 1e9):
+            return
+        await self.take(by)
+
+    def _check_holder(self, by: str) -> None:
+        if not self.present.held(self._clock.now_ns()) or self.present.holder != by:
+            who = self.present.holder if self.present.held(self._clock.now_ns()) else "nobody"
+            raise Conflict(
+                f"{who} is in control of {self._target}, not {by}",
+                code="not_in_control",
+                suggestion="take control first",
+            )
+
+    async def _write(self, control: Control) -> None:
+        try:
+            self._revision = await self._bus.put(
+                subjects.STATE_BUCKET, self._key, encode(control), expected=self._revision
+            )
+        except Conflict:
+            await self.load()
+            raise
+        self.present = control
+        self._noticed = False

@@ -1,0 +1,30 @@
+"""Law: control of anything is taken, asked for, handed over and given up with the same words."""
+
+from __future__ import annotations
+
+from countingroom.runs.asked import Asked, Rest, Word
+from countingroom.runs.control import ControlDesk
+
+
+def control_words(desk: ControlDesk) -> dict[str, Word]:
+    """The words of one target."""
+
+    async def take(asked: Asked) -> Rest:
+        await desk.take(asked.by)
+
+    async def request(asked: Asked) -> Rest:
+        await desk.request(asked.by)
+
+    async def hand_over(asked: Asked) -> Rest:
+        await desk.hand_over(asked.by, asked.text("to"))
+
+    async def release(asked: Asked) -> Rest:
+        await desk.release(asked.by)
+
+    return {
+        "take_control": Word(take, of_control=True),
+        "force_control": Word(take, of_control=True),
+        "request_control": Word(request, of_control=True),
+        "hand_over": Word(hand_over, of_control=True, takes=("to",)),
+        "release_control": Word(release, of_control=True),
+    }

@@ -1,0 +1,106 @@
+"""Law: who is where has one writer, by lease. The database says it; everybody else is told by one key.
+
+That key is put again whenever anything kept has changed, and every owner then looks anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from countingroom.bus.port import Lease
+from countingroom.bus.recorder import Recorder
+from countingroom.core import subjects
+from countingroom.core.errors import LinkError
+from countingroom.core.messages import EventKind, encode
+from countingroom.core.policy import Principal
+from countingroom.core.systems import Whereabouts
+from countingroom.runs import planning
+from countingroom.runs.control import ControlDesk
+from countingroom.runs.experiment_words import ExperimentWords
+from countingroom.runs.office import Office
+from countingroom.runs.reception import Reception
+from countingroom.runs.room import acquired
+from countingroom.runs.seeding import seed
+
+_log = logging.getLogger(__name__)
+
+LEASE = "runs"
+LEASE_S = 1.0
+RETRY_S = 0.25
+
+
+class Coordinator:
+    """The experiment as a whole, in this process: coordinated or stood by for."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            lease = await acquired(self._office, LEASE, ttl_s=LEASE_S)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    serving = group.create_task(self._serve(lease))
+                    await lease.wait_lost()
+                    serving.cancel()
+                _log.warning("runs: the experiment is let go: the lease is lost")
+            finally:
+                try:
+                    await lease.release()
+                except LinkError as error:
+                    _log.debug("the lease is left to run out: %s", error.cause)
+
+    async def _serve(self, lease: Lease) -> None:
+        office = self._office
+        recorder = Recorder(office.bus, office.clock, "runs")
+        control = ControlDesk(
+            office.bus,
+            office.clock,
+            subjects.EXPERIMENT,
+            lambda message, by: reception.tell(EventKind.NOTE, message, by=by, action="control"),
+        )
+        words = ExperimentWords(office, control, partial(self._announce, lease))
+        reception = Reception(
+            office.bus,
+            office.clock,
+            subjects.EXPERIMENT,
+            words,
+            recorder=recorder,
+            control=control,
+            people=self._principal,
+        )
+        await self._begin(control, lease)
+        async with (
+            asyncio.TaskGroup() as group,
+            office.bus.respond(subjects.query("runs", "plan"), partial(planning.answer, office)),
+        ):
+            for part in (recorder, control, reception):
+                group.create_task(part.run())
+
+    async def _begin(self, control: ControlDesk, lease: Lease) -> None:
+        while True:
+            try:
+                if await seed(self._office.database, self._office.section):
+                    _log.info("runs: the database was empty and is filled from the description")
+                await control.load()
+                await self._announce(lease)
+            except LinkError as error:
+                _log.warning("runs: the experiment cannot be taken on yet: %s", error.cause)
+                await self._office.clock.sleep(RETRY_S)
+            else:
+                return
+
+    async def _announce(self, lease: Lease) -> None:
+        """Tell who is where, and that what is kept has changed."""
+        office = self._office
+        if lease.lost:
+            raise LinkError("another process coordinates now", source="runs", code="lease_lost", suggestion="ask again")
+        partitions = tuple(one.name for one in await office.database.partitions.list())
+        whereabouts = Whereabouts(partitions=partitions, detectors=await office.database.mapping.all())
+        await office.bus.put(subjects.STATE_BUCKET, subjects.MAPPING_KEY, encode(whereabouts))
+
+    async def _principal(self, user: str) -> Principal:
+        return await self._office.principal(user, subjects.EXPERIMENT)

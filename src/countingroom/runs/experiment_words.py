@@ -1,0 +1,188 @@
+"""Law: what the experiment as a whole can be asked for is this table of words; each change is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from countingroom.core import subjects
+from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
+from countingroom.core.located import Mistaken
+from countingroom.core.mistakes import did_you_mean
+from countingroom.core.values import Scalar
+from countingroom.runs.asked import Asked, Rest, Word
+from countingroom.runs.control import ControlDesk
+from countingroom.runs.control_words import control_words
+from countingroom.runs.moving import plan_move
+from countingroom.runs.office import Office
+from countingroom.runs.transaction import Transaction
+from countingroom.storage.exchange import from_yaml
+
+
+class ExperimentWords:
+    """Carries out what is asked of the experiment. `announce` tells everybody who is where, and that things changed."""
+
+    def __init__(self, office: Office, control: ControlDesk, announce: Callable[[], Awaitable[None]]) -> None:
+        self._office, self._announce = office, announce
+        self._transaction = Transaction(office, announce)
+        self.words: Mapping[str, Word] = {
+            "move": Word(self._move, takes=("detectors", "to", "force")),
+            "create_partition": Word(self._create_partition, takes=("name", "template", "title")),
+            "delete_partition": Word(self._delete_partition, takes=("name", "force")),
+            "create_detector": Word(self._create_detector, takes=("name", "type")),
+            "delete_detector": Word(self._delete_detector, takes=("name", "force")),
+            "save_configuration": Word(
+                self._save_configuration, takes=("system", "tag", "parameters", "comment", "expected")
+            ),
+            "delete_configuration": Word(self._delete_configuration, takes=("system", "tag", "comment", "with_tags")),
+            "save_tag": Word(self._save_tag, takes=("name", "systems", "comment", "expected")),
+            "delete_tag": Word(self._delete_tag, takes=("name", "comment")),
+            "import": Word(self._import, takes=("document", "comment")),
+            **control_words(control),
+        }
+
+    @property
+    def present(self) -> str:
+        """The experiment has no state."""
+        return ""
+
+    def refusal(self, asked: Asked) -> Cause | None:
+        """Nothing is refused for what it is."""
+        return None
+
+    # Who is where.
+
+    async def _move(self, asked: Asked) -> Rest:
+        database, force = self._office.database, asked.flag("force")
+        partitions = {one.name for one in await database.partitions.list()}
+        where = await database.mapping.all()
+        move = plan_move(
+            asked.names("detectors"),
+            asked.text("to", ""),
+            where=where,
+            partitions=partitions,
+            missing=self._missing,
+            force=force,
+        )
+
+        async def rest() -> Mapping[str, Scalar]:
+            if move.moves:
+                await self._transaction.move(move, asked.by, force=force)
+            return {"moved": len(move.moves)}
+
+        return rest()
+
+    def _missing(self, system: str) -> Cause | None:
+        return None if self._office.reports.connected(system) else self._office.reports.why_not(system)
+
+    async def _create_partition(self, asked: Asked) -> Rest:
+        name, template = asked.text("name"), asked.text("template", "cbm")
+        known = self._office.section.templates
+        if template not in known:
+            hint = did_you_mean(template, known)
+            raise NotFound(f"there is no template {template}{hint}", suggestion=f"there are {', '.join(known)}")
+        there = self._office.section.global_systems
+        if missing := [one for one in known[template].systems if one not in there]:
+            raise Conflict(
+                f"{template} needs the global system {', '.join(missing)}, which the description does not have",
+                suggestion="add it to the description, or choose another template",
+            )
+        await self._office.database.partitions.create(name, template, asked.text("title", name), asked.by)
+        await self._announce()
+        return None
+
+    async def _delete_partition(self, asked: Asked) -> Rest:
+        name, force = asked.text("name"), asked.flag("force")
+        await self._office.database.partitions.get(name)
+
+        async def rest() -> Mapping[str, Scalar]:
+            gone = await self._transaction.delete_partition(name, asked.by, force=force)
+            for key in (subjects.partition_key(name), subjects.control_key(name)):
+                await self._office.bus.delete(subjects.STATE_BUCKET, key)
+            return {"unmapped": ",".join(gone)}
+
+        return rest()
+
+    async def _create_detector(self, asked: Asked) -> Rest:
+        name = asked.text("name")
+        if name in self._office.section.global_systems:
+            raise Conflict(f"{name} is a global system", suggestion="take another name")
+        await self._office.database.mapping.create(name, asked.by, type=asked.text("type", ""))
+        await self._announce()
+        return None
+
+    async def _delete_detector(self, asked: Asked) -> Rest:
+        name = asked.text("name")
+        if not asked.flag("force") and not self._office.reports.connected(name):
+            raise Conflict(
+                f"{name} is not connected",
+                code="not_connected",
+                suggestion="start its agent, or delete it anyway with force",
+            )
+        await self._office.database.mapping.delete(name, asked.by)
+        await self._announce()
+        return None
+
+    # Configurations and tags.
+
+    async def _save_configuration(self, asked: Asked) -> Rest:
+        system = asked.text("system")
+        if system not in self._office.section.systems and system not in await self._office.database.mapping.all():
+            hint = did_you_mean(system, self._office.section.systems)
+            raise NotFound(f"there is no system {system}{hint}", suggestion="look at the list of systems")
+        parameters = _mapping(asked, "parameters")
+        await self._office.database.configurations.save(
+            system, asked.text("tag"), parameters, asked.by, asked.text("comment", ""), expected=_revision(asked)
+        )
+        await self._announce()
+        return None
+
+    async def _delete_configuration(self, asked: Asked) -> Rest:
+        await self._office.database.configurations.delete(
+            asked.text("system"),
+            asked.text("tag"),
+            asked.by,
+            asked.text("comment", ""),
+            with_tags=asked.flag("with_tags"),
+        )
+        await self._announce()
+        return None
+
+    async def _save_tag(self, asked: Asked) -> Rest:
+        systems = {name: str(tag) for name, tag in _mapping(asked, "systems").items()}
+        await self._office.database.tags.save(
+            asked.text("name"), systems, asked.by, asked.text("comment", ""), expected=_revision(asked)
+        )
+        return None
+
+    async def _delete_tag(self, asked: Asked) -> Rest:
+        await self._office.database.tags.delete(asked.text("name"), asked.by, asked.text("comment", ""))
+        return None
+
+    async def _import(self, asked: Asked) -> Rest:
+        try:
+            kept = from_yaml(asked.text("document"))
+        except Mistaken as error:
+            raise OutOfRange(
+                f"the document cannot be imported: {error}", code="wrong_document", suggestion="correct these lines"
+            ) from error
+        await self._office.database.configurations.put(kept, asked.by, asked.text("comment", ""))
+        await self._announce()
+        return None
+
+
+def _mapping(asked: Asked, name: str) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(asked.text(name, "{}"), type=dict[str, Scalar])
+    except msgspec.DecodeError as error:
+        raise OutOfRange(
+            f"{name} is no JSON object of plain values: {error}", code="wrong_argument", suggestion='write {"name": 1}'
+        ) from error
+    return dict(found)
+
+
+def _revision(asked: Asked) -> int | None:
+    number = asked.number("expected")
+    return None if number is None else int(number)

@@ -1,0 +1,36 @@
+"""Law: what all rooms of a run-control process share is handed to them in one value."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from countingroom.bus.port import Bus
+from countingroom.core.accounts import EVERYWHERE
+from countingroom.core.clock import Clock
+from countingroom.core.policy import LOCAL, Principal, Role
+from countingroom.runs.description import RunsSection
+from countingroom.runs.reports import Reports
+from countingroom.storage.database import Database
+
+
+class Office(Struct, frozen=True, kw_only=True):
+    """The desk everybody works at."""
+
+    bus: Bus
+    clock: Clock
+    section: RunsSection
+    database: Database
+    reports: Reports
+    boot: str
+    holder: str
+    """What this process is called where others ask who owns something."""
+
+    async def principal(self, user: str, target: str) -> Principal:
+        """Who a user is, and what he is trusted with at a target. Without accounts everybody is trusted with all."""
+        account = await self.database.users.get(user)
+        if account is None:
+            trusted = user == LOCAL.name or not await self.database.users.list()
+            return Principal(name=user, role=LOCAL.role if trusted else Role.VIEWER)
+        if account.disabled:
+            return Principal(name=user, role=Role.VIEWER)
+        return Principal(name=user, role=max(account.role(EVERYWHERE), account.role(target)))

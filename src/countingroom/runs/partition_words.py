@@ -1,0 +1,281 @@
+"""Law: what a partition can be asked for is this table of words; each becomes a goal, a choice or an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from countingroom.core import subjects
+from countingroom.core.configurations import covers
+from countingroom.core.errors import Cause, Conflict, DeviceError, NotFound, OutOfRange
+from countingroom.core.messages import decode, encode
+from countingroom.core.partitions import Goal
+from countingroom.core.run_book import Run, RunLimit
+from countingroom.core.systems import Action, Answer, Order
+from countingroom.core.values import Scalar
+from countingroom.runs.asked import LATER, Asked, Rest, Word
+from countingroom.runs.control_words import control_words
+from countingroom.runs.orders import ANSWER_S
+from countingroom.runs.refusals import REASONS, next_state, refusal
+from countingroom.storage.partitions import CUSTOM
+
+if TYPE_CHECKING:
+    from countingroom.runs.tenure import Tenure
+
+LIMIT = ("seconds", "point", "above", "below")
+
+
+class PartitionWords:
+    """Carries out what is asked of one partition."""
+
+    def __init__(self, tenure: Tenure) -> None:
+        self._tenure = tenure
+        self.words: Mapping[str, Word] = {
+            "configure": Word(self._configure),
+            "configure_all": Word(self._configure_all),
+            "goal": Word(self._goal, takes=("state", "tag", *LIMIT, "comment")),
+            "start": Word(self._start, takes=(*LIMIT, "comment")),
+            "repeat": Word(self._repeat),
+            "stop": Word(self._stop),
+            "abort": Word(self._abort),
+            "reset": Word(self._reset, takes=("system",)),
+            "include": Word(self._include, takes=("system",)),
+            "exclude": Word(self._exclude, takes=("system",)),
+            "lock": Word(self._lock),
+            "unlock": Word(self._unlock),
+            "select": Word(self._select, takes=("tag",)),
+            "select_one": Word(self._select_one, takes=("system", "tag")),
+            "comment": Word(self._comment, takes=("run", "text")),
+            "flag": Word(self._flag, takes=("run", "quality")),
+            **tenure.sequence.words,
+            **control_words(tenure.control),
+        }
+
+    @property
+    def present(self) -> str:
+        """The state it is in."""
+        return self._tenure.partition.state
+
+    def refusal(self, asked: Asked) -> Cause | None:
+        """Why it cannot be done now."""
+        if asked.command.action not in REASONS:
+            return None
+        return refusal(
+            self._tenure.partition,
+            asked.command.action,
+            system=asked.text("system", ""),
+            state=asked.text("state", ""),
+        )
+
+    # Goals.
+
+    async def _configure(self, asked: Asked) -> Rest:
+        return self._want(asked, next_state(self._tenure.partition))
+
+    async def _configure_all(self, asked: Asked) -> Rest:
+        partition = self._tenure.partition
+        recording = partition.template.recording
+        return self._want(asked, recording if partition.state == recording else partition.template.top)
+
+    async def _goal(self, asked: Asked) -> Rest:
+        template, state = self._tenure.partition.template, asked.text("state")
+        if state not in template.rests:
+            raise NotFound(
+                f"{self._tenure.name} cannot rest in {state}",
+                suggestion=f"choose one of {', '.join(template.rests)}",
+            )
+        if tag := asked.text("tag", ""):
+            await self._choose(tag, asked.by)
+        if state == template.recording and not self._tenure.partition.run:
+            return self._want(asked, state, await self.reserve(asked.by, limit_of(asked), asked.text("comment", "")))
+        return self._want(asked, state)
+
+    async def _start(self, asked: Asked) -> Rest:
+        run = await self.reserve(asked.by, limit_of(asked), asked.text("comment", ""))
+        return self._want(asked, self._tenure.partition.template.recording, run)
+
+    async def _repeat(self, asked: Asked) -> Rest:
+        last = await self._tenure.office.database.runs.last(self._tenure.name)
+        if last is None:
+            raise NotFound(f"{self._tenure.name} has had no run", suggestion="start one")
+        run = await self.reserve(asked.by, last.limit, f"repeats run {last.number}")
+        return self._want(asked, self._tenure.partition.template.recording, run)
+
+    async def _stop(self, asked: Asked) -> Rest:
+        return self._want(asked, self._tenure.partition.template.top)
+
+    async def _abort(self, asked: Asked) -> Rest:
+        return self._want(asked, self._tenure.partition.template.idle, at_once=True)
+
+    def _want(self, asked: Asked, state: str, run: Run | None = None, *, at_once: bool = False) -> Rest:
+        goal = Goal(
+            state=state,
+            requested_by=asked.by,
+            since_ns=self._tenure.office.clock.now_ns(),
+            command_id=asked.command.id,
+            at_once=at_once,
+        )
+        self._tenure.goal(goal, asked.command.action, run=run)
+        return LATER
+
+    async def reserve(self, by: str, limit: RunLimit | None, comment: str = "", *, sequence: str = "") -> Run:
+        """A number for a run, recorded before anything is begun. Conflict while one is open."""
+        tenure, partition = self._tenure, self._tenure.partition
+        run = await tenure.office.database.runs.reserve(
+            partition.name,
+            partition.template.name,
+            by,
+            tenure.office.clock.now_ns(),
+            tag=partition.tag,
+            configurations={one.system: one.wanted for one in partition.members if one.included and one.wanted},
+            members=[one.system for one in partition.members if one.included],
+            versions=tenure.life.versions(),
+            limit=limit,
+            sequence=sequence,
+        )
+        if comment:
+            tenure.book.note(run.number, "comment", comment, author=by)
+        return run
+
+    # Single systems.
+
+    async def _reset(self, asked: Asked) -> Rest:
+        system = self._member(asked.text("system"))
+        return self._order(system, Action.RESET)
+
+    async def _order(self, system: str, action: Action) -> dict[str, Scalar]:
+        tenure = self._tenure
+        seconds = tenure.partition.template.abort_s
+        order = Order(
+            id=f"{tenure.name}-{uuid4().hex}",
+            action=action,
+            partition=tenure.name,
+            fence=tenure.lease.token,
+            deadline_ns=tenure.office.clock.now_ns() + round(seconds * 1e9),
+        )
+        message = await tenure.office.bus.request(subjects.agent(system), encode(order), timeout_s=ANSWER_S)
+        answer = decode(message.data, Answer)
+        if not answer.accepted:
+            raise DeviceError(
+                f"{system} does not {action.value}",
+                source=f"systems.{system}",
+                causes=(answer.cause,) if answer.cause else (),
+                suggestion=f"look at {system}",
+            )
+        return {"system": system}
+
+    def _member(self, system: str) -> str:
+        members = [one.system for one in self._tenure.partition.members]
+        if system not in members:
+            raise NotFound(
+                f"{system} is no system of {self._tenure.name}", suggestion=f"choose one of {', '.join(members)}"
+            )
+        return system
+
+    async def _include(self, asked: Asked) -> Rest:
+        return await self._change(asked, included=True)
+
+    async def _exclude(self, asked: Asked) -> Rest:
+        return await self._change(asked, included=False)
+
+    async def _change(self, asked: Asked, *, included: bool) -> Rest:
+        tenure, system = self._tenure, self._member(asked.text("system"))
+        await tenure.office.database.partitions.include(tenure.name, system, included, asked.by)
+        kind = "include" if included else "exclude"
+        tenure.book.note(tenure.partition.run, kind, f"{system} is {kind}d", author=asked.by, system=system)
+        await tenure.muster()
+        return None
+
+    async def _lock(self, asked: Asked) -> Rest:
+        return await self._set_lock(asked, locked=True)
+
+    async def _unlock(self, asked: Asked) -> Rest:
+        return await self._set_lock(asked, locked=False)
+
+    async def _set_lock(self, asked: Asked, *, locked: bool) -> Rest:
+        await self._tenure.office.database.partitions.lock(self._tenure.name, locked, asked.by)
+        self._tenure.holding.lock(locked)
+        return None
+
+    # What is to be configured.
+
+    async def _select(self, asked: Asked) -> Rest:
+        await self._choose(asked.text("tag"), asked.by)
+        return None
+
+    async def _choose(self, name: str, by: str) -> None:
+        tenure = self._tenure
+        tag = await tenure.office.database.tags.get(name)
+        systems = {one.system for one in tenure.partition.members}
+        if not covers(tag.systems, systems):
+            missing, over = sorted(systems - tag.systems.keys()), sorted(tag.systems.keys() - systems)
+            told = [f"it has nothing for {', '.join(missing)}"] if missing else []
+            told += [f"{', '.join(over)} is not in {tenure.name}"] if over else []
+            raise Conflict(
+                f"{name} does not cover exactly the systems of {tenure.name}: {'; '.join(told)}",
+                code="not_covering",
+                source=f"tags.{name}",
+                suggestion="choose another tag, or a configuration for each system",
+            )
+        await tenure.office.database.partitions.select(tenure.name, name, tag.systems, by)
+        await tenure.muster()
+
+    async def _select_one(self, asked: Asked) -> Rest:
+        await self.choose_one(self._member(asked.text("system")), asked.text("tag"), asked.by)
+        return None
+
+    async def choose_one(self, system: str, tag: str, by: str) -> None:
+        """Want another configuration of one system."""
+        tenure = self._tenure
+        wanted = await tenure.office.database.partitions.wanted(tenure.name)
+        chosen = {name: one.tag for name, one in wanted.systems.items()} | {system: tag}
+        await tenure.office.database.partitions.select(tenure.name, CUSTOM, chosen, by)
+        await tenure.muster()
+
+    # The run book.
+
+    async def _comment(self, asked: Asked) -> Rest:
+        text = asked.text("text")
+        number = self._number(asked)
+        await self._of_mine(number)
+        self._tenure.book.note(number, "comment", text, author=asked.by)
+        await self._tenure.book.written()
+        return None
+
+    async def _flag(self, asked: Asked) -> Rest:
+        number = self._number(asked)
+        await self._of_mine(number)
+        await self._tenure.office.database.runs.flag(number, asked.text("quality", ""), asked.by)
+        return None
+
+    def _number(self, asked: Asked) -> int:
+        """Of the run that is meant; the one that is open where none is named."""
+        number = asked.number("run")
+        if number is None and not self._tenure.partition.run:
+            raise OutOfRange("no run is open", code="missing_argument", suggestion="give the number of a run")
+        return int(number) if number is not None else self._tenure.partition.run
+
+    async def _of_mine(self, number: int) -> None:
+        run = await self._tenure.office.database.runs.get(number)
+        if run.partition != self._tenure.name:
+            raise Conflict(f"run {number} is of {run.partition}", suggestion=f"ask {run.partition}")
+
+
+def limit_of(asked: Asked) -> RunLimit | None:
+    """When the run is to stop by itself; None: when somebody stops it."""
+    seconds, above, below = (asked.number(name) for name in ("seconds", "above", "below"))
+    point = asked.text("point", "")
+    if seconds is not None and seconds <= 0:
+        raise OutOfRange("a run lasts longer than 0 s", code="wrong_argument", suggestion="give more seconds")
+    if bool(point) != (above is not None or below is not None):
+        raise OutOfRange(
+            "a condition is a point with above or below",
+            code="wrong_argument",
+            suggestion="give point and above or below",
+        )
+    if point and "." not in point:
+        raise OutOfRange(f"{point} is no point", code="wrong_argument", suggestion="write DEVICE.POINT")
+    if seconds is None and not point:
+        return None
+    return RunLimit(seconds=seconds, point=point, above=above, below=below)

@@ -1,0 +1,61 @@
+"""Law: a partition has one owner, by lease. Who loses the lease stops acting at once; who stands by goes on.
+
+A new owner builds everything from what is reported and written, so it does not matter where the old one was ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from countingroom.bus.port import Lease
+from countingroom.core import subjects
+from countingroom.core.errors import Conflict, CountingRoomError, LinkError
+from countingroom.runs.office import Office
+from countingroom.runs.tenure import Tenure
+
+_log = logging.getLogger(__name__)
+
+LEASE_S = 1.0
+"""An owner that is gone is followed by one that stands by after this."""
+
+ASK_AGAIN_S = 0.1
+
+
+class PartitionRoom:
+    """One partition in this process: owned or stood by for."""
+
+    def __init__(self, office: Office, name: str) -> None:
+        self.name = name
+        self._office = office
+        self.tenure: Tenure | None = None
+
+    async def run(self) -> None:
+        """Until cancelled; systems are left as they are."""
+        while True:
+            lease = await acquired(self._office, subjects.partition_key(self.name), ttl_s=LEASE_S)
+            self.tenure = Tenure(self._office, self.name, lease)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    serving = group.create_task(self.tenure.run())
+                    await lease.wait_lost()
+                    serving.cancel()
+                _log.warning("runs.%s: let go: the lease is lost", self.name)
+            finally:
+                self.tenure = None
+                with suppress(CountingRoomError):
+                    await lease.release()
+
+
+async def acquired(office: Office, name: str, *, ttl_s: float) -> Lease:
+    """The lease, when it is free; who has it is logged once."""
+    told = ""
+    while True:
+        try:
+            return await office.bus.acquire(name, ttl_s=ttl_s, holder=office.holder)
+        except (LinkError, Conflict) as error:
+            if error.cause.message != told:
+                told = error.cause.message
+                _log.warning("runs: standing by for %s: %s", name, error.cause)
+        await office.clock.sleep(ASK_AGAIN_S)

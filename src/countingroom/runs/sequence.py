@@ -1,0 +1,183 @@
+"""Law: a sequence of runs is driven from what the database says of it, so it goes on under whoever owns it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from countingroom.core.errors import Conflict, CountingRoomError, LinkError, NotFound, OutOfRange
+from countingroom.core.messages import EventKind
+from countingroom.core.partitions import Goal
+from countingroom.core.run_book import Run, RunEnd, RunLimit, RunSequence
+from countingroom.core.values import Scalar
+from countingroom.runs.asked import Asked, Rest, Word
+
+if TYPE_CHECKING:
+    from countingroom.runs.tenure import Tenure
+
+_log = logging.getLogger(__name__)
+_RETRY_S = 1.0
+VALUES = 1000
+"""Of one sequence."""
+
+_GOES_ON = (RunEnd.LIMIT, RunEnd.OWNER_DIED)
+
+
+class Sequence:
+    """Runs the sequences of one partition."""
+
+    def __init__(self, tenure: Tenure) -> None:
+        self._tenure = tenure
+        self._begun = asyncio.Event()
+        self.words = {
+            "sequence": Word(self._sequence, takes=("system", "parameter", "values", "seconds", "name")),
+            "stop_sequence": Word(self._stop),
+        }
+
+    async def _sequence(self, asked: Asked) -> Rest:
+        tenure, clock = self._tenure, self._tenure.office.clock
+        system, parameter = asked.text("system"), asked.text("parameter")
+        wanted = await tenure.office.database.partitions.wanted(tenure.name)
+        if system not in wanted.systems:
+            raise NotFound(f"no configuration is selected for {system}", suggestion="select a tag first")
+        base = wanted.systems[system]
+        seconds = asked.number("seconds")
+        if seconds is None or seconds <= 0:
+            raise OutOfRange(
+                "a sequence needs the seconds of each run", code="missing_argument", suggestion="give seconds"
+            )
+        values = tuple(_scalar(part) for part in asked.text("values").split(","))
+        if len(values) > VALUES:
+            raise OutOfRange(f"a sequence has {VALUES} values at most", suggestion="make two of it")
+        await tenure.office.database.sequences.begin(
+            RunSequence(
+                name=asked.text("name", f"scan-{clock.now_ns() // 1_000_000_000}"),
+                partition=tenure.name,
+                requested_by=asked.by,
+                created_ns=clock.now_ns(),
+                system=system,
+                parameter=parameter,
+                values=values,
+                limit=RunLimit(seconds=seconds),
+                tag=base.tag,
+            )
+        )
+        self._begun.set()
+        return None
+
+    async def _stop(self, asked: Asked) -> Rest:
+        tenure = self._tenure
+        going = await tenure.office.database.sequences.going(tenure.name)
+        if going is None:
+            raise Conflict(f"{tenure.name} is in no sequence", suggestion="nothing is to be stopped")
+        await tenure.office.database.sequences.end(going.name, "stopped")
+        tenure.goal(Goal(state=tenure.partition.template.top, requested_by=asked.by, since_ns=tenure.now_ns()), "stop")
+        return None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._begun.clear()
+            try:
+                going = await self._tenure.office.database.sequences.going(self._tenure.name)
+                if going:
+                    await self._drive(going)
+            except LinkError as error:
+                _log.warning("%s: the sequence waits: %s", self._tenure.source, error.cause)
+                await self._tenure.office.clock.sleep(_RETRY_S)
+                continue
+            await self._begun.wait()
+
+    async def _drive(self, going: RunSequence) -> None:
+        tenure, sequences = self._tenure, self._tenure.office.database.sequences
+        tenure.reception.tell(
+            EventKind.NOTE, f"sequence {going.name}: run {len(going.runs) + 1} of {len(going.values)}"
+        )
+        try:
+            while True:
+                going, end = await self._last_run(going)
+                if end or len(going.runs) == len(going.values):
+                    break
+                await self._configure(going, going.values[len(going.runs)])
+                going = await self._begin(going)
+            cause = None
+        except LinkError:
+            raise
+        except CountingRoomError as error:
+            end, cause = "failed", error.cause
+        going = await sequences.end(going.name, end or "finished", cause)
+        if going.end != "stopped":
+            await tenure.words.choose_one(going.system, going.tag, going.requested_by)
+        tenure.reception.tell(
+            EventKind.NOTE,
+            f"sequence {going.name} is over: {going.end}, {len(going.runs)} of {len(going.values)} runs",
+            by=going.requested_by,
+            action="sequence_over",
+            cause=cause,
+            severity=3 if cause else 0,
+        )
+
+    async def _last_run(self, going: RunSequence) -> tuple[RunSequence, str]:
+        """Wait for the run under way; why it does not go on after it, or empty."""
+        tenure = self._tenure
+        while tenure.partition.run:
+            await tenure.changed()
+        await tenure.book.written()
+        going = await tenure.office.database.sequences.get(going.name)
+        if going.end or not going.runs:
+            return going, going.end
+        last = await tenure.office.database.runs.get(going.runs[-1])
+        if last.end in _GOES_ON:
+            return going, ""
+        if last.end in (RunEnd.STOPPED, RunEnd.ABORTED):
+            return going, "stopped"
+        raise _Failed(last)
+
+    async def _configure(self, going: RunSequence, value: Scalar) -> None:
+        tenure, database = self._tenure, self._tenure.office.database
+        base = await database.configurations.get(going.system, going.tag)
+        parameters = {**base.parameters, going.parameter: value}
+        comment = f"{going.parameter} {value} of sequence {going.name}"
+        await database.configurations.save(going.system, going.name, parameters, going.requested_by, comment)
+        await tenure.words.choose_one(going.system, going.name, going.requested_by)
+        while not any(
+            one.system == going.system and one.wanted and one.wanted.parameters == parameters
+            for one in tenure.partition.members
+        ):
+            await tenure.changed()
+
+    async def _begin(self, going: RunSequence) -> RunSequence:
+        tenure = self._tenure
+        run = await tenure.words.reserve(going.requested_by, going.limit, sequence=going.name)
+        going = await tenure.office.database.sequences.advance(going.name, run.number)
+        goal = Goal(
+            state=tenure.partition.template.recording, requested_by=going.requested_by, since_ns=tenure.now_ns()
+        )
+        tenure.goal(goal, "start", run=run)
+        while tenure.partition.run != run.number and tenure.life.open is not None:
+            await tenure.changed()
+        return going
+
+
+class _Failed(CountingRoomError):
+    def __init__(self, run: Run) -> None:
+        end = run.end.value if run.end else "open"
+        super().__init__(
+            f"run {run.number} ended: {end}",
+            code="run_failed",
+            causes=(run.cause,) if run.cause else (),
+            suggestion="look at the run, then begin a new sequence",
+        )
+
+
+def _scalar(text: str) -> Scalar:
+    text = text.strip()
+    if not text:
+        raise OutOfRange("a value is empty", code="wrong_argument", suggestion="give values as 1,2,3")
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
