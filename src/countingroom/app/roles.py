@@ -100,16 +100,31 @@ def agents(setting: Setting) -> Role:
 def console(setting: Setting) -> Role:
     """API, live feed and pages."""
     from countingroom.app.address import listen
+    from countingroom.app.database import opened
     from countingroom.app.web import serve
-    from countingroom.console.app import create
+    from countingroom.console.app import Login, create
+    from countingroom.console.reception import Life
 
     section = setting.experiment.console
     listening = listen(section.host, setting.port)
-    address = f"http://{section.host}:{listening.getsockname()[1]}"
+    address = section.address(listening.getsockname()[1])
+    login = Login(life=Life(idle_s=section.idle, whole_s=section.session)) if section.login == "local" else None
 
     async def run(bus: Bus, ready: Ready) -> None:
-        app = create(bus, setting.clock, title=setting.experiment.title, version=__version__, tick_s=section.tick)
-        await serve(app, listening, lambda: ready({"address": address}))
+        async with opened(setting.experiment.storage, setting.data, setting.clock) as database:
+            app = create(
+                bus,
+                setting.clock,
+                title=setting.experiment.title,
+                version=__version__,
+                tick_s=section.tick,
+                database=database,
+                login=login,
+                names=section.answers_for,
+            )
+            first = await app.state.room.login()[0].first() if login else None
+            said = {"address": address} | ({"first": f"{address}/link#{first}"} if first else {})
+            await serve(app, listening, lambda: ready(said), tls=section.tls)
 
     return run
 

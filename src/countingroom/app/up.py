@@ -28,6 +28,7 @@ from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.bus import streams
 from countingroom.bus.port import Bus
 from countingroom.bus.server import EmbeddedServer
+from countingroom.console.accounts import FIRST
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.messages import Event
 from countingroom.experiment import Experiment
@@ -48,7 +49,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
     host = plan.experiment.console.host
     with listen(host, plan.port) as free:  # known now, before anything is started
         port = free.getsockname()[1]
-    address = f"http://{host}:{port}"
+    address = plan.experiment.console.address(port)
     owner = Owner(
         pid=os.getpid(),
         description=str(plan.description),
@@ -100,6 +101,8 @@ class _House:
                 said = await children["console"].ready()
                 self._begun = True
                 self._say(f"Console: {said['address']}")
+                if "first" in said:
+                    self._say(f"First administrator ({FIRST}), valid once, for a day: {said['first']}")
                 self._say("Ctrl-C stops everything.")
                 await asyncio.Future[None]()
 

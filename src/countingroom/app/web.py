@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -28,8 +29,11 @@ class _Server(uvicorn.Server):
             self._serves()
 
 
-async def serve(app: Any, listening: socket.socket, serves: Callable[[], None]) -> None:
-    """Serve an ASGI application on this socket; `serves` is called when it does."""
+async def serve(
+    app: Any, listening: socket.socket, serves: Callable[[], None], *, tls: tuple[Path, Path] | None = None
+) -> None:
+    """Serve an ASGI application on this socket; `serves` is called when it does. `tls`: certificate and key."""
+    certificate, key = tls or (None, None)
     settings = uvicorn.Config(
         app,
         lifespan="on",
@@ -42,6 +46,8 @@ async def serve(app: Any, listening: socket.socket, serves: Callable[[], None]) 
         ws_ping_interval=5,
         ws_ping_timeout=10,
         timeout_graceful_shutdown=2,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
     )
     server = _Server(settings, serves)
     with listening:

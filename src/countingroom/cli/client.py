@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Self
 
 import msgspec
 import typer
 
-from countingroom.core.errors import Cause, CountingRoomError, LinkError
+from countingroom.core.errors import Cause, ConfigurationError, CountingRoomError, LinkError
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 URL_VARIABLE = "COUNTINGROOM_URL"
+TOKEN_VARIABLE = "COUNTINGROOM_TOKEN"  # noqa: S105 - names, not secrets
+TOKEN_FILE_VARIABLE = "COUNTINGROOM_TOKEN_FILE"  # noqa: S105
 TIMEOUT_S = 30.0
 
 Url = Annotated[str, typer.Option("--url", envvar=URL_VARIABLE, help="Where the console is.", show_default=True)]
@@ -35,7 +38,8 @@ class Client:
 
         self.url = url.rstrip("/")
         self._errors = httpx.HTTPError
-        self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT_S, headers={"User-Agent": "countingroom-cli"})
+        headers = {"User-Agent": "countingroom-cli", **authorization()}
+        self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT_S, headers=headers)
 
     def __enter__(self) -> Self:
         return self
@@ -79,6 +83,21 @@ class Client:
             return self._http.request(method, path, **how)
         except self._errors as error:
             raise not_running(self.url, str(error)) from error
+
+
+def authorization() -> dict[str, str]:
+    """The header by which these commands act as somebody, where there is a login: from a file or the environment."""
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    if name := os.environ.get(TOKEN_FILE_VARIABLE, ""):
+        try:
+            token = Path(name).read_text().strip()
+        except OSError as error:
+            raise ConfigurationError(
+                f"the token cannot be read from {name}: {error.strerror}",
+                source=TOKEN_FILE_VARIABLE,
+                suggestion="make one with: countingroom user token EXPERIMENT.yaml NAME",
+            ) from error
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def not_running(url: str, why: str) -> LinkError:

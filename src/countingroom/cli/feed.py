@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from countingroom.cli.client import authorization
 from countingroom.core.errors import LinkError
 
 CONNECT_S = 5.0
@@ -18,7 +19,7 @@ def messages(url: str, **watch: Any) -> Iterator[Any]:
 
     feed_url = "ws" + url.rstrip("/").removeprefix("http") + "/api/v1/live"
     try:
-        with connect(feed_url, open_timeout=CONNECT_S) as feed:
+        with connect(feed_url, open_timeout=CONNECT_S, additional_headers=authorization()) as feed:
             feed.send(msgspec.json.encode({"watch": watch, "resume": None}).decode())
             for message in feed:
                 yield msgspec.json.decode(message)

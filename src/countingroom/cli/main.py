@@ -33,6 +33,7 @@ COMMANDS = {
     "history": ("countingroom.cli.history", "Query and export what was recorded."),
     "example": ("countingroom.cli.example", "Write a description to begin with."),
     "simulate": ("countingroom.cli.simulate", "Run one simulator, or provoke a fault in a running one."),
+    "user": ("countingroom.cli.user", "Accounts of the console: the first administrator, tokens, roles."),
     "completion": ("countingroom.cli.completion", "Complete commands in your shell."),
 }
 """Command -> the module whose `app` it is, and its line in the help."""

@@ -25,7 +25,7 @@ def up(
 ) -> None:
     """Run an experiment: the bus, the device host, the history and the console, until Ctrl-C.
 
-    The console has no login yet and listens on this machine alone.
+    Without `console.login` in the description the console listens on this machine alone.
     """
     from countingroom.app import up as everything
     from countingroom.app.place import default_data

@@ -64,6 +64,16 @@ class ConsoleSection(Section):
             yield ("tls_certificate" if self.tls_key else "tls_key",), "certificate and key belong together"
 
     @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """Certificate and key; None: plain HTTP."""
+        return (self.tls_certificate, self.tls_key) if self.tls_certificate and self.tls_key else None
+
+    def address(self, port: int) -> str:
+        """Where a browser finds it."""
+        host = self.names[0] if self.host in _ANY and self.names else self.host
+        return f"{'https' if self.tls else 'http'}://{_in_url(host)}:{port}"
+
+    @property
     def answers_for(self) -> frozenset[str]:
         """The names of hosts it answers for, as they stand in a request."""
         own = {self.host} if self.host not in _ANY else set[str]()

@@ -23,7 +23,7 @@ from countingroom.core.errors import Cause, CountingRoomError, Denied, LinkError
 from countingroom.storage.database import Database
 
 COOKIE = "countingroom"
-SECURE_COOKIE = "__Host-countingroom"
+"""And the port: browsers show the cookies of one port to every other of the same host."""
 LOOK_AGAIN_S = 1.0
 """What another process ended is noticed after this long; what this one ended, at once."""
 _REMEMBERED = 1000
@@ -161,15 +161,21 @@ def shown(headers: Headers) -> tuple[str, bool]:
         cookies = SimpleCookie(headers.get("cookie", ""))
     except CookieError:
         return "", False
-    found = cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
+    host = headers.get("host", "")
+    found = cookies.get(_name(host, secure=True)) or cookies.get(_name(host, secure=False))
     return (found.value if found else ""), False
 
 
-def cookie(visitor: Visitor, *, secure: bool, whole_s: float) -> str:
-    """The Set-Cookie of a login; of a visitor without secret, one that removes it."""
-    name = SECURE_COOKIE if secure else COOKIE
+def cookie(visitor: Visitor, host: str, *, secure: bool, whole_s: float) -> str:
+    """The Set-Cookie of a login at this Host; of a visitor without secret, one that removes it."""
+    name = _name(host, secure=secure)
     age = round(whole_s) if visitor.secret else 0
     return f"{name}={visitor.secret}; Max-Age={age}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
+
+
+def _name(host: str, *, secure: bool) -> str:
+    port = host.rpartition(":")[2]
+    return f"{'__Host-' if secure else ''}{COOKIE}{f'_{port}' if port.isdigit() else ''}"
 
 
 def over_error(cause: Cause) -> Denied:

@@ -109,5 +109,7 @@ async def _entered(here: Here, request: Request, user: User) -> Response:
 
 def _told(request: Request, who: Visitor, whole_s: float) -> Response:
     answer = as_json({"name": who.name})
-    answer.headers["Set-Cookie"] = cookie(who, secure=request.url.scheme == "https", whole_s=whole_s)
+    answer.headers["Set-Cookie"] = cookie(
+        who, request.headers["host"], secure=request.url.scheme == "https", whole_s=whole_s
+    )
     return answer

@@ -1,0 +1,180 @@
+"""Law: who may read the experiment's data may make accounts here, without a login; each of these is on the record.
+
+Everything else about people is done on the console's page, by administrators.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from countingroom.cli.output import Json, print_json, print_table, table, text
+
+if TYPE_CHECKING:
+    from countingroom.console.accounts import Accounts
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, help="Accounts of the console: the first administrator, tokens, roles.")
+
+Experiment = Annotated[Path, typer.Argument(help="The description, experiment.yaml.", show_default=False)]
+Data = Annotated[Path | None, typer.Option("--data", help="Where the experiment's data are.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="The user.", show_default=False)]
+Target = Annotated[str, typer.Option("--for", help="*, device.NAME, partition.NAME, _experiment; * and ? for letters.")]
+_DAY_S = 86_400.0
+
+
+@app.command()
+def first(experiment: Experiment, data: Data = None) -> None:
+    """A link by which the first administrator sets a password; valid once, for a day."""
+    secret = _do(experiment, data, "first", "", lambda accounts, by: accounts.first())
+    if secret is None:
+        typer.echo("There is an administrator already. For a new password: countingroom user link EXPERIMENT NAME")
+    else:
+        typer.echo(_link(experiment, secret))
+
+
+@app.command()
+def add(
+    experiment: Experiment,
+    name: Name,
+    role: Annotated[str, typer.Option("--role", help="viewer, shifter, expert or administrator.")] = "viewer",
+    target: Target = "*",
+    full_name: Annotated[str, typer.Option("--full-name")] = "",
+    data: Data = None,
+) -> None:
+    """A new account; prints the link by which its owner sets a password."""
+    from countingroom.console.accounts import role_of
+
+    roles = {target: role_of(role)}
+    secret = _do(
+        experiment, data, "add", name, lambda accounts, by: accounts.add(name, by, full_name=full_name, roles=roles)
+    )
+    typer.echo(_link(experiment, secret))
+
+
+@app.command()
+def link(experiment: Experiment, name: Name, data: Data = None) -> None:
+    """A link for a new password; valid once, for a day. Earlier ones are void."""
+    typer.echo(_link(experiment, _do(experiment, data, "link", name, lambda accounts, by: accounts.link(name, by))))
+
+
+@app.command()
+def grant(
+    experiment: Experiment,
+    name: Name,
+    role: Annotated[str, typer.Argument(help="viewer, shifter, expert, administrator; none takes it away.")],
+    target: Target = "*",
+    data: Data = None,
+) -> None:
+    """Give or take a role. It holds at once."""
+    from countingroom.console.accounts import role_of
+
+    given = None if role == "none" else role_of(role)
+    _do(experiment, data, "grant", name, lambda accounts, by: accounts.grant(name, target, given))
+
+
+@app.command()
+def disable(
+    experiment: Experiment,
+    name: Name,
+    again: Annotated[bool, typer.Option("--undo", help="Let in again.")] = False,
+    data: Data = None,
+) -> None:
+    """Let somebody in no more; every login and token of theirs ends."""
+    _do(experiment, data, "disable", name, lambda accounts, by: accounts.disable(name, not again, by))
+
+
+@app.command()
+def token(
+    experiment: Experiment,
+    name: Name,
+    days: Annotated[float, typer.Option("--days", min=0.01, max=3650, help="How long it holds.")] = 365.0,
+    what_for: Annotated[str, typer.Option("--what-for", help="For the list of logins.")] = "",
+    data: Data = None,
+) -> None:
+    """A secret by which programs act as this user: put it into COUNTINGROOM_TOKEN, or into a file that
+    COUNTINGROOM_TOKEN_FILE names."""
+    secret = _do(
+        experiment,
+        data,
+        "token",
+        name,
+        lambda accounts, by: accounts.token(name, what_for=what_for or f"made by {by}", lifetime_s=days * _DAY_S),
+    )
+    typer.echo(secret)
+
+
+@app.command("list")
+def list_users(experiment: Experiment, data: Data = None, json: Json = False) -> None:
+    """Every account with its roles."""
+    found = _do(experiment, data, "", "", lambda accounts, by: accounts.everybody())
+    if json:
+        import msgspec
+
+        return print_json(msgspec.to_builtins({"users": found}))
+    made = table("", ("name", "full name", "roles", "state", "logins"), numbers=("logins",))
+    for one in found:
+        state = "disabled" if one.user.disabled else "may log in" if one.user.has_password else "no password yet"
+        roles = ", ".join(f"{role} of {target}" for target, role in one.roles.items()) or "viewer"
+        made.add_row(*map(text, (one.user.name, one.user.full_name, roles, state, one.logins)))
+    return print_table(made)
+
+
+def _do(
+    experiment: Path, data: Path | None, what: str, target: str, work: Callable[[Accounts, str], Awaitable[T]]
+) -> T:
+    """Open the experiment's database and do it; with a word for it, on the record."""
+    from countingroom.app.database import opened
+    from countingroom.app.place import default_data
+    from countingroom.console.accounts import Accounts
+    from countingroom.core.accounts import AuditEntry, Outcome
+    from countingroom.core.clock import SystemClock
+    from countingroom.core.errors import CountingRoomError
+    from countingroom.experiment import load
+
+    section, clock, by = load(experiment).storage, SystemClock(), _me()
+
+    async def run() -> T:
+        async with opened(section, (data or default_data(experiment)).resolve(), clock) as database:
+            cause = None
+            try:
+                return await work(Accounts(database, clock), by)
+            except CountingRoomError as error:
+                cause = error.cause
+                raise
+            finally:
+                if what:
+                    entry = AuditEntry(
+                        time_ns=clock.now_ns(),
+                        who=by,
+                        what=what,
+                        target=f"name.{target}" if target else "",
+                        origin="cli",
+                        outcome=Outcome.REFUSED if cause else Outcome.ACCEPTED,
+                        cause=cause,
+                    )
+                    await database.audit.append(entry)
+
+    return asyncio.run(run())
+
+
+def _me() -> str:
+    """Who is at this terminal, as the system knows them."""
+    try:
+        return f"cli-{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli-{os.getuid()}"
+
+
+def _link(experiment: Path, secret: str) -> str:
+    from countingroom.experiment import load
+
+    section = load(experiment).console
+    return f"{section.address(section.port)}/link#{secret}"
