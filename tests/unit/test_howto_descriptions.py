@@ -15,6 +15,7 @@ PAGES = [
     if page.stem != "write-a-driver"  # its driver exists only where its own test makes it
 ]
 BLOCK = re.compile(r"^```yaml\n(experiment:.*?)^```", re.MULTILINE | re.DOTALL)
+RUNS = re.compile(r"^```yaml\n(runs:.*?)^```", re.MULTILINE | re.DOTALL)
 SHOWN = [(page.stem, text) for page in PAGES for text in BLOCK.findall(page.read_text())]
 
 
@@ -23,3 +24,13 @@ def test_a_shown_description_is_right(page: str, text: str, tmp_path: Path) -> N
     file = tmp_path / "experiment.yaml"
     file.write_text(text)
     assert len(load(file).devices), page
+
+
+PARTS = [(page.stem, text) for page in PAGES for text in RUNS.findall(page.read_text())]
+
+
+@pytest.mark.parametrize(("page", "text"), PARTS, ids=[f"{page}-{n}" for n, (page, _) in enumerate(PARTS)])
+def test_a_shown_section_of_run_control_is_right(page: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(f"experiment: {{name: shown}}\n{text}")
+    assert load(file).runs.in_use, page
