@@ -21,6 +21,7 @@ MODULES = (
     "start_caen48",
     "history_bus",
     "history_store",
+    "agents",
     "storage",
     "description",
     "command_line",
