@@ -1,0 +1,109 @@
+"""Law: the ECS tables drive agents as they stand: detectors, global systems, and global systems that record."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from countingroom.bus import streams
+from countingroom.bus.memory import MemoryBus
+from countingroom.core import subjects
+from countingroom.core.charts import Chart
+from countingroom.core.clock import SystemClock
+from countingroom.core.errors import Cause
+from countingroom.core.messages import decode, encode
+from countingroom.core.systems import Action, Answer, Order, SystemKind
+from countingroom.runs.agents import context as words
+from countingroom.runs.agents.host import AgentHost
+from countingroom.runs.agents.reducer import born, step
+from countingroom.runs.description import RunsSection
+
+TABLES = {
+    "DetectorStatemachine.csv": SystemKind.DETECTOR,
+    "globalSystemStatemachine.csv": SystemKind.GLOBAL,
+    "globalSystemStatemachine+.csv": SystemKind.GLOBAL,
+}
+
+
+def section(place: Path, table: str) -> RunsSection:
+    system = {"kind": TABLES[table], "type": {"table": str(place / table), "map": str(place / "map.csv")}}
+    return RunsSection.model_validate({"systems": {"sys": system}})
+
+
+def at_rest(chart: Chart, kind: SystemKind, state: str) -> words.Agent:
+    """An agent whose system is in a state, without anything under way."""
+    known, _ = step(born("sys", kind, chart, boot="b"), ordered(Action.RESET, "first"), now_ns=1)
+    (at,) = known.contexts
+    ways: dict[str, list[str]] = {chart.initial: []}
+    for row in [row for _ in chart.states for row in chart.rows]:
+        if row.state in ways and row.next not in ways:
+            ways[row.next] = [*ways[row.state], row.event]
+    for event in ways[state]:
+        known, _ = step(known, words.Moved(at=at, event=event), now_ns=2)
+    return known
+
+
+def ordered(action: Action, number: str = "o") -> words.Ordered:
+    return words.Ordered(order=Order(id=number, action=action, partition="p", fence=1, deadline_ns=10**9, run=1))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_row_is_a_move_of_an_agent(shared_data: Path, table: str) -> None:
+    chart = section(shared_data / "run-control", table).systems["sys"].chart
+    for row in chart.rows:
+        known = at_rest(chart, TABLES[table], row.state)
+        (at,) = known.contexts
+        if row.event in set(Action):
+            known, effects = step(known, ordered(Action(row.event)), now_ns=3)
+            if row.event != "configure":
+                (begin,) = [effect for effect in effects if isinstance(effect, words.Begin)]
+                known, _ = step(known, words.Ended(at=at, ticket=begin.task.ticket), now_ns=4)
+        elif row.event == "success":
+            known, _ = step(known, words.Moved(at=at, event="success"), now_ns=3)
+        else:
+            cause = Cause(code="c", message="m") if row.event == "error" else None
+            known, _ = step(known, words.Moved(at=at, event=row.event, cause=cause), now_ns=3)
+        assert known.contexts[at].state.state == row.next, row
+        assert known.contexts[at].state.common == chart.to_common(row.next)
+
+
+@pytest.mark.parametrize("table", TABLES)
+async def test_an_agent_of_each_table_is_configured_and_aborted(shared_data: Path, table: str) -> None:
+    clock = SystemClock()
+    bus = MemoryBus(clock)
+    await streams.prepare(bus)
+
+    async def connect(name: str) -> MemoryBus:
+        return bus.client(name)
+
+    async def order(action: Action, key: str = "") -> Answer:
+        given = Order(
+            id=f"{action}{key}", action=action, partition="p", fence=1, deadline_ns=clock.now_ns() + 10**10, key=key
+        )
+        return decode((await bus.request(subjects.agent("sys"), encode(given), timeout_s=5)).data, Answer)
+
+    async def until(host: AgentHost, common: str) -> None:
+        pattern = "system.>"
+        async with asyncio.timeout(10), bus.watch(subjects.STATE_BUCKET, pattern) as entries:
+            async for entry in entries:
+                data = getattr(entry, "data", None)
+                if data and b"common" in data and common.encode() in data:
+                    return
+
+    host = AgentHost(connect, clock, section(shared_data / "run-control", table))
+    running = asyncio.create_task(host.run())
+    try:
+        async with asyncio.timeout(10), bus.subscribe(subjects.pulse("sys")) as beats:
+            await anext(beats)
+        assert (await order(Action.CONFIGURE, "k")).accepted
+        await until(host, "Active")
+        assert (await order(Action.START)).accepted == (table == "globalSystemStatemachine+.csv")
+        assert (await order(Action.ABORT)).accepted
+        await until(host, "Unconfigured")
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
