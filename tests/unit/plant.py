@@ -165,7 +165,7 @@ class Plant:
         delay = seconds + self.chance.random() * self.jitter_s
         heapq.heappush(self._queue, (self.now_ns + round(delay * SECOND), self._count, what))
 
-    def run(self, seconds: float = 10_000.0, *, until: object = None) -> None:
+    def run(self, seconds: float = 10_000.0) -> None:
         """Let things happen for so long, or until nothing more would."""
         end = self.now_ns + round(seconds * SECOND)
         for _ in range(100_000):
@@ -242,14 +242,14 @@ class Plant:
 
     # What is asked and found.
 
-    def ask(self, state: str, *, at_once: bool = False, **more: object) -> None:
+    def ask(self, state: str, *, at_once: bool = False, command_id: str = "") -> None:
         """Ask for a state; a run number is given out for recording."""
-        goal = Goal(state=state, requested_by="tester", command_id=f"c{self._count}", at_once=at_once)
+        goal = Goal(state=state, requested_by="tester", command_id=command_id, at_once=at_once)
         run = 0
         if state == self.partition.template.recording and not self.partition.run:
             self._runs += 1
             run = self._runs
-        self.step(GoalSet(goal=goal, run=run, **more))  # type: ignore[arg-type]
+        self.step(GoalSet(goal=goal, run=run))
 
     def reach(self, state: str) -> Plant:
         """Bring it there; everything obeys."""

@@ -121,6 +121,8 @@ class _Intake:
 
     def _goal(self, goal: Goal | None, fact: GoalSet) -> None:
         before, template = self.partition.goal, self.partition.template
+        if before and goal and before.command_id == goal.command_id != "":
+            return  # the same command told twice
         if before and not self.memory.met:
             cause = causes.superseded(self.partition.name, before.state, goal.state if goal else "nothing")
             self.effects.append(GoalFailed(goal=before, cause=cause))

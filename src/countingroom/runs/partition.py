@@ -226,8 +226,9 @@ def _ended(
             return partition
         effects.append(GoalMet(goal=goal))
         keeps = template.recovery.resume
+        kept = msgspec.structs.replace(goal, command_id="") if keeps else None
         memory = msgspec.structs.replace(done, met=keeps)
-        return msgspec.structs.replace(partition, goal=goal if keeps else None, cause=None, memory=memory)
+        return msgspec.structs.replace(partition, goal=kept, cause=None, memory=memory)
     if goal.state in template.rests:
         cause = decision.obstacle or causes.unreachable(partition.name, goal.state, found.state)
     else:

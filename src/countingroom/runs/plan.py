@@ -210,7 +210,7 @@ class _Planner:
         left = tried < self.template.recovery.attempts
         seconds = view.level.configure_s
         match seen.common:
-            case "Configuring" if not (failure and failure.late):
+            case "Configuring" if failure is None or (failure.action is not Action.ABORT and not failure.late):
                 return self._step(name, Action.CONFIGURE, "it is being configured", view.level.name, seconds)
             case "Configuring" if failure and failure.action is not Action.ABORT:
                 return self._step(name, Action.ABORT, f"it did not finish within {seconds:g} s", view.level.name)
@@ -253,7 +253,7 @@ class _Planner:
         return self._at(f"after {what}") if before in self.memory.moments or before in self.passed else None
 
     def _at(self, moment: str) -> Decision | None:
-        """Begin what this moment triggers and wait for what it awaits; None to go on."""
+        """Begin what this moment triggers and wait for what it awaits; None to go on. A failure hinders no stop."""
         if not self.template.hooks:
             return None
         if moment not in self.memory.moments:
@@ -267,7 +267,7 @@ class _Planner:
                 continue
             if not run.over:
                 return Decision(waiting=(hook.name,))
-            if run.cause and hook.critical:
+            if run.cause and hook.critical and not moment.endswith(" stop"):
                 return Decision(obstacle=causes.hook_failed(hook, run.cause), level=len(self.template.levels))
         return None
 

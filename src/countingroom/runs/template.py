@@ -66,7 +66,7 @@ class Hook(Struct, frozen=True, kw_only=True):
     """The moment at which it must be over."""
     deadline_s: float = 30.0
     critical: bool = True
-    """Its failure ends the way to the goal."""
+    """Its failure ends the way to the goal, but never a stop."""
 
 
 class Template(Struct, frozen=True, kw_only=True):

@@ -65,7 +65,7 @@ class HookSection(Section):
     """When it must be over; its trigger where left out."""
     deadline: Duration = 30.0
     critical: bool = True
-    """Its failure ends the way to the goal; that of another is only told."""
+    """Its failure ends the way to the goal, but never a stop; that of another is only told."""
 
 
 class TemplateSection(Section):
