@@ -43,8 +43,9 @@ def plants(draw: st.DrawFn) -> Plant:
     """A partition somewhere, at rest; everybody obeys, each in its own time."""
     template = draw(templates)
     detectors = [f"d{number}" for number in range(draw(st.integers(1, 4)))]
+    spare = set(draw(st.lists(st.sampled_from(detectors)))) - {"d0"}
     who = [
-        msgspec.structs.replace(member, critical=member.critical and (draw(st.booleans()) or member.kind == "global"))
+        msgspec.structs.replace(member, critical=member.critical and member.system not in spare)
         for member in members(template, detectors)
     ]
     plant = Plant(template, who)
