@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg
 import pytest
 
-from countingroom.core.errors import Cause, Conflict, NotFound
+from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
 from countingroom.core.partitions import Configuration
 from countingroom.core.run_book import Run, RunEnd, RunFilter, RunLimit, RunNote, RunSequence
 from countingroom.storage.database import Database
@@ -91,6 +92,32 @@ async def test_a_flag_is_a_note_too_and_a_comment_may_come_after_the_end(databas
         ("flag", "bad", "ben"),
         ("comment", "noisy", "carl"),
     ]
+
+
+@pytest.mark.parametrize("note", [("\ud800", 1), ("fine", 2**70)])
+async def test_what_no_database_can_keep_is_refused_and_changes_nothing(
+    database: Database, note: tuple[str, int]
+) -> None:
+    number = (await database.runs.reserve("A", "cbm", "anna")).number
+    with pytest.raises(OutOfRange):
+        await database.runs.note(number, RunNote(time_ns=note[1], kind="comment", text=note[0]))
+    assert (await database.runs.get(number)).notes == ()
+
+
+async def test_a_server_that_cut_every_connection_is_reached_again(stand: Stand) -> None:
+    if not stand.url.startswith("postgresql"):
+        return
+    database = await stand.open()
+    await database.runs.reserve("A", "cbm", "anna")
+    with psycopg.connect(stand.url, autocommit=True) as other:
+        cut = other.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchone()
+    assert cut is not None
+    assert cut[0] >= 1
+    assert (await database.runs.reserve("B", "cbm", "anna")).number == 2
+    assert len(await database.runs.open_runs()) == 2
 
 
 async def test_runs_are_found_by_everything_that_is_known_of_them(database: Database) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, Text, create_engine
+from sqlalchemy import Column, Connection, Engine, Text, create_engine
 
 from countingroom.core.errors import ConfigurationError, LinkError
-from countingroom.core.run_book import RunEnd, RunFilter
+from countingroom.core.run_book import RunEnd, RunFilter, RunNote
 from countingroom.storage import engine as engine_room
 from countingroom.storage import people_tables, run_tables, tables
 from countingroom.storage.columns import Json, metadata
@@ -138,6 +139,36 @@ async def test_a_backup_that_cannot_be_written_says_so_and_leaves_nothing(tmp_pa
     await database.close()
 
 
+async def test_nobody_else_on_the_machine_reads_the_database(tmp_path: Path) -> None:
+    database = await _opened(tmp_path / "a.sqlite")
+    await database.runs.reserve("A", "cbm", "anna")
+    await database.backup(tmp_path / "copy.sqlite")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("a.sqlite", "a.sqlite-wal", "a.sqlite-shm", "copy.sqlite"), 0o600)
+    await database.close()
+
+
+async def test_a_full_disk_refuses_what_is_written_and_keeps_what_was(tmp_path: Path) -> None:
+    database = await _opened(tmp_path / "a.sqlite")
+    await database.runs.reserve("A", "cbm", "anna")
+
+    def limit(pages: int) -> Callable[[Engine], None]:
+        def work(engine: Engine) -> None:
+            with engine.connect() as connection:
+                connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+        return work
+
+    await database._store.outside(limit(1))
+    long = RunNote(time_ns=1, kind="comment", text="x" * 1_000_000)
+    with pytest.raises(LinkError, match="full"):
+        await database.runs.note(1, long)
+    assert [run.notes for run in await database.runs.open_runs()] == [()]
+    await database._store.outside(limit(1_000_000))
+    assert (await database.runs.note(1, long)).notes == (long,)
+    await database.close()
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [("nonsense:secret@", "cannot be read"), ("mysql://a:secret@b/c", "mysql is not a database we know")],
@@ -152,6 +183,14 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.sqlite").write_bytes(b"this is no database at all" * 100)
     database = Database(_url(tmp_path / "a.sqlite"))
     with pytest.raises(LinkError, match="not a database"):
+        await database.open()
+    await database.close()
+
+
+async def test_a_place_where_no_file_can_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    database = Database(_url(tmp_path / "file" / "a.sqlite"))
+    with pytest.raises(ConfigurationError, match="cannot be made"):
         await database.open()
     await database.close()
 

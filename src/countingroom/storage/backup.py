@@ -27,6 +27,7 @@ def backup(engine: Engine, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
         source: Any = raw.driver_connection
         copy = sqlite3.connect(part)
         try:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.errors import ConfigurationError
 from countingroom.storage.audit import Audit
 from countingroom.storage.backup import backup
 from countingroom.storage.configurations import Configurations
@@ -43,12 +42,9 @@ class Database:
     async def open(self) -> None:
         """Reach it and bring it to our schema. ConfigurationError when it is of a newer version."""
         if self._store.is_sqlite and self._store.url.database:
-            Path(self._store.url.database).parent.mkdir(parents=True, exist_ok=True)
-
-        def prepare(connection: Connection) -> None:
-            migrate(connection)
-
-        await self._store.write(prepare)
+            path = Path(self._store.url.database)
+            await self._store.outside(lambda _: _make(path))
+        await self._store.write(migrate)
 
     async def close(self) -> None:
         """After what was begun is over."""
@@ -57,3 +53,15 @@ class Database:
     async def backup(self, path: Path) -> None:
         """A whole copy as of now, while others go on; for PostgreSQL use its own tools (RequestError)."""
         await self._store.outside(lambda engine: backup(engine, path))
+
+
+def _make(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # hashes of passwords are in it; SQLite gives the files beside it the same mode
+    except OSError as error:
+        raise ConfigurationError(
+            f"the database cannot be made: {error}",
+            source="storage",
+            suggestion="name a file in a directory that this user may write",
+        ) from error

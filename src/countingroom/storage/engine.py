@@ -23,6 +23,12 @@ WAITING = 1000
 """So many requests may wait for the database; more are refused."""
 DEADLINE_S = 30.0
 _BUSY_MS = 10_000
+_PATIENCE = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 20_000,
+    "options": f"-c synchronous_commit=on -c statement_timeout={round(DEADLINE_S * 1000)}",
+}
+"""Of PostgreSQL: a server that went silent does not hold its thread for ever."""
 _LOCK = 0x636F756E74  # one number for all our writers, unlikely to be another program's
 
 
@@ -108,12 +114,7 @@ def _parsed(url: str) -> URL:
 
 def _engine(url: URL, *, in_memory: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(
-            url,
-            pool_size=3,
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": 10, "options": "-c synchronous_commit=on"},
-        )
+        return create_engine(url, pool_size=3, pool_pre_ping=True, connect_args=_PATIENCE)
     more: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"pool_size": 4}
     engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000}, **more)
 
@@ -157,8 +158,8 @@ def _told(work: Callable[[], T]) -> T:
         raise
     except exc.IntegrityError as error:
         raise Conflict(f"the database refuses it: {error.orig}", source="storage") from error
-    except exc.DataError as error:
-        raise OutOfRange(f"the database cannot keep it: {error.orig}", source="storage") from error
+    except (exc.DataError, UnicodeEncodeError, OverflowError) as error:
+        raise OutOfRange(f"the database cannot keep it: {getattr(error, 'orig', error)}", source="storage") from error
     except exc.DBAPIError as error:
         raise LinkError(
             f"the database failed: {error.orig}",
@@ -166,5 +167,7 @@ def _told(work: Callable[[], T]) -> T:
             source="storage",
             suggestion="look whether the database runs, its disk has room and its file may be written",
         ) from error
+    except exc.StatementError as error:
+        raise OutOfRange(f"the database cannot keep it: {error.orig}", source="storage") from error
     except exc.TimeoutError as error:
         raise LinkError("no connection to the database is free", code="busy", source="storage") from error

@@ -33,6 +33,8 @@ def migrate(connection: Connection) -> None:
     from alembic import command  # a quarter of a second that an up to date database does not cost
     from alembic.config import Config
 
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
