@@ -74,8 +74,8 @@ class Coordinator:
         )
         await self._begin(control, lease)
         async with (
-            asyncio.TaskGroup() as group,
             office.bus.respond(subjects.query("runs", "plan"), partial(planning.answer, office)),
+            asyncio.TaskGroup() as group,
         ):
             for part in (recorder, control, reception):
                 group.create_task(part.run())
