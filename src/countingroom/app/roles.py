@@ -5,6 +5,7 @@ Imports and drivers take their time, in which a client could not answer the bus:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,27 @@ def agents(setting: Setting) -> Role:
     return run
 
 
+def runs(setting: Setting) -> Role:
+    """Run control: the partitions that this process owns, and those it stands by for."""
+    from countingroom.app.database import opened
+    from countingroom.app.first_goals import bring
+    from countingroom.runs.service import RunsService
+
+    section = setting.experiment.runs
+
+    async def run(bus: Bus, ready: Ready) -> None:
+        async with opened(setting.experiment.storage, setting.data, setting.clock) as database:
+            there = await database.partitions.list()
+            first = {} if there else {name: one.goal for name, one in section.partitions.items() if one.goal}
+            service = RunsService(bus, setting.clock, section, database)
+            ready({"partitions": len(there or section.partitions)})
+            async with asyncio.TaskGroup() as group:
+                group.create_task(service.run())
+                await bring(bus, setting.clock, first)
+
+    return run
+
+
 def console(setting: Setting) -> Role:
     """API, live feed and pages."""
     from countingroom.app.address import listen
@@ -144,6 +166,7 @@ ROLES: dict[str, Callable[[Setting], Role]] = {
     "history": history,
     "devices": devices,
     "agents": agents,
+    "runs": runs,
     "console": console,
 }
 """In the order in which they begin."""

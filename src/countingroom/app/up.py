@@ -107,9 +107,9 @@ class _House:
                 await asyncio.Future[None]()
 
     def _stages(self) -> list[list[str]]:
-        """What stands on the ground."""
+        """What stands on the ground. Run control ends before its agents, so that none of them seems lost to it."""
         if self._plan.experiment.runs.in_use:
-            return [["devices", "agents"], ["console"]]
+            return [["devices", "agents"], ["runs", "console"]]
         return [["devices", "console"]]
 
     @asynccontextmanager
