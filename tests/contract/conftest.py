@@ -24,14 +24,30 @@ def postgres(needs: Callable[[str], str]) -> Iterator[Postgres]:
 
 @pytest_asyncio.fixture(params=["sqlite", "memory", "postgresql"])
 async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").database()
-    else:
-        url = "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'storage.sqlite'}"
     async with AsyncExitStack() as stack:
-        yield Stand(url, stack)
+        yield Stand(_url(request, tmp_path), stack)
+
+
+@pytest_asyncio.fixture(params=["sqlite", "postgresql"])
+async def shared_stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
+    """A database that several can open."""
+    async with AsyncExitStack() as stack:
+        yield Stand(_url(request, tmp_path), stack)
+
+
+@pytest_asyncio.fixture(params=["postgresql"])
+async def server_stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
+    """A database that is a server."""
+    async with AsyncExitStack() as stack:
+        yield Stand(_url(request, tmp_path), stack)
 
 
 @pytest_asyncio.fixture
 async def database(stand: Stand) -> Database:
     return await stand.open()
+
+
+def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres").database()
+    return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'storage.sqlite'}"

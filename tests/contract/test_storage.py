@@ -218,29 +218,25 @@ async def test_a_name_is_taken_once(database: Database) -> None:
             await wrong
 
 
-async def test_a_lock_and_what_is_left_out_outlive_their_process(stand: Stand) -> None:
-    first = await stand.open()
+async def test_a_lock_and_what_is_left_out_outlive_their_process(shared_stand: Stand) -> None:
+    first = await shared_stand.open()
     await first.partitions.create("A", "cbm", "", "anna")
     await first.partitions.lock("A", True, "anna")
     await first.partitions.include("A", "QA", False, "anna")
-    if stand.url == "sqlite://":
-        return
-    second = await stand.open()
+    second = await shared_stand.open()
     found = await second.partitions.get("A")
     assert (found.locked, found.excluded) == (True, ("QA",))
 
 
-async def test_the_database_itself_refuses_to_change_what_was(stand: Stand) -> None:
-    if stand.url == "sqlite://":
-        pytest.skip("a database in memory has one door")
-    database = await stand.open()
+async def test_the_database_itself_refuses_to_change_what_was(shared_stand: Stand) -> None:
+    database = await shared_stand.open()
     await database.configurations.save("STS", "default", {}, "anna")
     await database.configurations.save_schema("STS", {}, "anna")
     await database.tags.save("t", {"STS": "default"}, "anna")
     await database.mapping.create("STS", "anna")
     await database.runs.flag((await database.runs.reserve("A", "cbm", "anna")).number, "good", "anna")
     await database.audit.append(AuditEntry(time_ns=1, who="anna", what="login", outcome="accepted"))
-    engine = create_engine(stand.url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = create_engine(shared_stand.url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
         for table in APPEND_ONLY:
             column = metadata.tables[table].columns.keys()[0]
@@ -251,17 +247,15 @@ async def test_the_database_itself_refuses_to_change_what_was(stand: Stand) -> N
     engine.dispose()
 
 
-async def test_many_who_write_at_once_are_served_one_after_the_other(stand: Stand) -> None:
-    doors = [await stand.open() for _ in range(1 if stand.url == "sqlite://" else 3)]
+async def test_many_who_write_at_once_are_served_one_after_the_other(shared_stand: Stand) -> None:
+    doors = [await shared_stand.open() for _ in range(3)]
     await doors[0].configurations.save("STS", "default", {"n": 0}, "anna")
     saves = [doors[n % len(doors)].configurations.save("STS", "default", {"n": n}, "anna") for n in range(1, 31)]
     revisions = {one.revision for one in await asyncio.gather(*saves)}
     assert revisions == set(range(2, 32))
 
 
-async def test_several_who_open_an_empty_database_at_once_make_one_schema(stand: Stand) -> None:
-    if stand.url == "sqlite://":
-        pytest.skip("a database in memory has one door")
-    doors = await asyncio.gather(*(stand.open() for _ in range(4)))
+async def test_several_who_open_an_empty_database_at_once_make_one_schema(shared_stand: Stand) -> None:
+    doors = await asyncio.gather(*(shared_stand.open() for _ in range(4)))
     await doors[0].partitions.create("A", "cbm", "", "anna")
     assert [[one.name for one in await door.partitions.list()] for door in doors] == [["A"]] * 4

@@ -40,15 +40,15 @@ async def test_a_run_comes_back_as_it_was_from_its_request_to_its_end(database: 
     assert closed.configurations["STS"].parameters == {"hv": 1.0, "mode": "x"}
 
 
-async def test_numbers_grow_over_all_partitions_whoever_asks(stand: Stand) -> None:
-    doors = [await stand.open() for _ in range(1 if stand.url == "sqlite://" else 3)]
+async def test_numbers_grow_over_all_partitions_whoever_asks(shared_stand: Stand) -> None:
+    doors = [await shared_stand.open() for _ in range(3)]
     asked = [doors[n % len(doors)].runs.reserve(f"P{n}", "cbm", "anna") for n in range(30)]
     numbers = [run.number for run in await asyncio.gather(*asked)]
     assert sorted(numbers) == list(range(1, 31))
 
 
-async def test_a_partition_has_one_open_run(stand: Stand) -> None:
-    doors = [await stand.open() for _ in range(1 if stand.url == "sqlite://" else 2)]
+async def test_a_partition_has_one_open_run(shared_stand: Stand) -> None:
+    doors = [await shared_stand.open() for _ in range(2)]
     asked = [doors[n % len(doors)].runs.reserve("A", "cbm", "anna") for n in range(6)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     (given,) = [one for one in answers if isinstance(one, Run)]
@@ -104,12 +104,10 @@ async def test_what_no_database_can_keep_is_refused_and_changes_nothing(
     assert (await database.runs.get(number)).notes == ()
 
 
-async def test_a_server_that_cut_every_connection_is_reached_again(stand: Stand) -> None:
-    if not stand.url.startswith("postgresql"):
-        return
-    database = await stand.open()
+async def test_a_server_that_cut_every_connection_is_reached_again(server_stand: Stand) -> None:
+    database = await server_stand.open()
     await database.runs.reserve("A", "cbm", "anna")
-    with psycopg.connect(stand.url, autocommit=True) as other:
+    with psycopg.connect(server_stand.url, autocommit=True) as other:
         cut = other.execute(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
