@@ -11,8 +11,9 @@ from typing import Any
 
 from countingroom.bus import streams
 from countingroom.bus.memory import MemoryBus
-from countingroom.bus.port import Bus
+from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
+from countingroom.core.errors import LinkError
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.core.partitions import PartitionState
 from countingroom.core.policy import Control
@@ -29,10 +30,11 @@ GLOBALS = ("TFC", "FLES", "DCS", "QA")
 DETECTORS = ("STS", "MVD", "TRD")
 
 
-def description(**partitions: Sequence[str]) -> RunsSection:
+def description(agent: dict[str, Any] | None = None, **partitions: Sequence[str]) -> RunsSection:
     """CBM with partitions of these detectors, `A` of STS and MVD where none is named; TRD is there too."""
     partitions = partitions or {"A": ("STS", "MVD")}
-    systems = {name: {"kind": "global"} for name in GLOBALS} | {name: {} for name in DETECTORS}
+    kinds = dict.fromkeys(GLOBALS, "global") | dict.fromkeys(DETECTORS, "detector")
+    systems = {name: {"kind": kind, "agent": agent or {"kind": "simulated"}} for name, kind in kinds.items()}
     tags = {
         f"physics-{name}": dict.fromkeys((*GLOBALS, *detectors), "physics") for name, detectors in partitions.items()
     }
@@ -60,6 +62,24 @@ class AtOnce(Executor):
         return future
 
 
+class FaultyBus(MemoryBus):
+    """Fails where a test says so: `fails` is asked with every subject requested and every key put."""
+
+    fails: Callable[[str], bool] = staticmethod(lambda _: False)
+
+    async def request(self, subject: str, data: bytes, *, timeout_s: float) -> Message:
+        self._fail(subject)
+        return await super().request(subject, data, timeout_s=timeout_s)
+
+    async def put(self, bucket: str, key: str, data: bytes, *, expected: int | None = None) -> int:
+        self._fail(key)
+        return await super().put(bucket, key, data, expected=expected)
+
+    def _fail(self, where: str) -> None:
+        if self.fails(where):
+            raise LinkError(f"{where} is not reached", source="bus")
+
+
 class World:
     """Everything, and a hand to act with."""
 
@@ -72,7 +92,7 @@ class World:
         self.orders: list[Order] = []
         self.ids = itertools.count(1)
         self.tasks: dict[str, asyncio.Task[None]] = {}
-        self.buses: dict[str, MemoryBus] = {}
+        self.buses: dict[str, FaultyBus] = {}
 
     async def connect(self, name: str) -> Bus:
         return self.bus.client(name)
@@ -82,7 +102,7 @@ class World:
 
     def begin_runs(self, name: str = "runs") -> None:
         """A run-control process."""
-        self.buses[name] = bus = self.bus.client()
+        self.buses[name] = bus = FaultyBus(server=self.bus.server)
         service = RunsService(bus, self.clock, self.section, self.database, instance=name)
         self.begin(name, service.run)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from countingroom.core.messages import EventKind
+import asyncio
+
+from countingroom.core import subjects
+from countingroom.core.messages import EventKind, Readings, decode, encode
 from countingroom.core.run_book import RunEnd
-from tests.scenario.experiment import experiment
+from countingroom.core.run_queries import PlanAnswer, PlanQuery
+from tests.scenario.experiment import World, description, experiment
 
 
 async def test_a_partition_is_configured_started_and_stopped() -> None:
@@ -25,3 +29,215 @@ async def test_a_partition_is_configured_started_and_stopped() -> None:
             ("QA_Active", "start_recording", "Recording"),
             ("Recording", "stop_recording", "QA_Active"),
         ]
+
+
+async def test_a_step_at_a_time_leads_through_every_state_of_the_template() -> None:
+    async with experiment() as world:
+        for state in ("TFC_Active", "Detectors_Active", "FLES_and_DCS_Active", "QA_Active"):
+            await world.does("configure")
+            await world.reaches(state)
+        assert (await world.does("abort")).kind is EventKind.DONE
+        await world.reaches("Idle")
+
+
+async def test_a_partition_whose_owner_is_killed_while_it_records_goes_on_under_the_next_one() -> None:
+    async with experiment() as world:
+        world.begin_runs("second")
+        await world.does("configure_all")
+        await world.does("start")
+        await world.reaches("Recording")
+        before = len(world.orders)
+        await world.kill("runs")
+        await world.until(lambda: _owned_by(world, "second"), seconds=2.0)
+        shown = await world.reaches("Recording")
+        await world.clock.advance(5)
+        assert (shown.run, len(world.orders)) == (1, before)
+        assert [run.end for run in await world.runs()] == [None]
+        await world.does("stop")
+        await world.reaches("QA_Active")
+        assert [run.end for run in await world.runs()] == [RunEnd.STOPPED]
+
+
+async def test_a_goal_is_gone_on_with_by_the_next_owner() -> None:
+    async with experiment(description(agent={"kind": "simulated", "configure": "2 s"})) as world:
+        world.begin_runs("second")
+        reply = await world.ask("configure_all")
+        await world.clock.advance(3)
+        await world.kill("runs")
+        await world.reaches("QA_Active")
+        ends = [e.kind for e in await world.events() if e.command_id == reply.id and e.kind is EventKind.DONE]
+        assert ends == [EventKind.DONE]
+        assert [(order.action, order.partition) for order in world.orders].count(("configure", "A")) == 6
+
+
+async def test_a_run_that_ended_while_nobody_looked_is_closed_by_the_next_owner_as_such() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        await world.does("start")
+        await world.reaches("Recording")
+        await world.kill("runs")
+        for name in ("agents",):
+            await world.end(name)
+        await world.clock.advance(5)
+        world.begin_agents()
+        await world.clock.advance(5)
+        world.begin_runs("second")
+        await world.until(lambda: _closed(world))
+        assert [run.end for run in await world.runs()] == [RunEnd.OWNER_DIED]
+
+
+async def test_a_run_stops_by_itself_when_its_time_is_over() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        await world.does("start", seconds=10)
+        await world.reaches("QA_Active")
+        (run,) = await world.runs()
+        assert run.end is RunEnd.LIMIT and run.started_ns and run.ended_ns
+        assert 10.0 <= (run.ended_ns - run.started_ns) / 1e9 < 11.0
+
+
+async def test_a_run_stops_by_itself_when_a_point_passes_its_limit() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        await world.does("start", point="caen.current", above=5)
+        await world.clock.advance(2)
+        for sequence, value in enumerate((4.0, 6.0), 1):
+            assert await _records(world)
+            await world.bus.append(subjects.readings("caen", full=True), encode(_reading(value, sequence)))
+            await world.clock.advance(1)
+        await world.reaches("QA_Active")
+        (run,) = await world.runs()
+        assert run.end is RunEnd.LIMIT
+        assert "caen.current is 6.0, above 5" in [note.text for note in run.notes]
+
+
+async def test_what_is_not_allowed_is_refused_with_a_suggestion_and_recorded() -> None:
+    async with experiment() as world:
+        for action, arguments in (
+            ("start", {}),
+            ("stop", {}),
+            ("fly", {}),
+            ("configure", {"speed": 1}),
+            ("select", {"tag": "nothing"}),
+            ("exclude", {"system": "RICH"}),
+            ("goal", {"state": "Heaven"}),
+            ("flag", {"quality": "good"}),
+        ):
+            reply = await world.ask(action, **arguments)
+            assert not reply.accepted and reply.cause and reply.cause.suggestion, action
+            told = [event for event in await world.events() if event.command_id == reply.id]
+            assert [event.kind for event in told] == [EventKind.REFUSED]
+        await world.does("configure")
+        assert (await world.ask("configure", id="c9")).cause.code == "repeated"
+
+
+async def test_one_person_at_a_time_is_in_control() -> None:
+    async with experiment() as world:
+        assert (await world.ask("take_control", by="anna")).accepted
+        refused = await world.ask("configure", by="ben")
+        assert refused.cause and refused.cause.code == "in_control" and "anna" in refused.cause.message
+        assert (await world.ask("request_control", by="ben")).accepted
+        assert (await world.ask("hand_over", by="anna", to="ben")).accepted
+        assert (await world.ask("configure", by="ben")).accepted
+        control = await world.control()
+        assert control and (control.holder, control.token) == ("ben", 2)
+        assert (await world.ask("force_control", by="anna")).accepted
+        await world.reaches("TFC_Active")
+        await world.clock.advance(1141)
+        assert any("loses control" in event.message for event in await world.events())
+        await world.clock.advance(70)
+        control = await world.control()
+        assert control and control.holder == ""
+        assert (await world.ask("configure", by="ben")).accepted
+
+
+async def test_a_scan_takes_every_value_and_puts_the_configuration_back() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        await world.does("sequence", system="STS", parameter="threshold", values="5,6,7", seconds=3, name="scan")
+        await world.until(lambda: _sequence_over(world), seconds=120)
+        runs = list(reversed(await world.runs()))
+        assert [run.configurations["STS"].parameters["threshold"] for run in runs] == [5, 6, 7]
+        assert [run.end for run in runs] == [RunEnd.LIMIT] * 3
+        assert {run.sequence for run in runs} == {"scan"}
+        wanted = await world.database.partitions.wanted("A")
+        assert wanted.systems["STS"].tag == "physics"
+
+
+async def test_a_scan_goes_on_under_the_next_owner() -> None:
+    async with experiment() as world:
+        world.begin_runs("second")
+        await world.does("configure_all")
+        await world.does("sequence", system="STS", parameter="threshold", values="5,6", seconds=5, name="scan")
+        await world.until(lambda: _records(world))
+        await world.kill("runs")
+        await world.until(lambda: _sequence_over(world), seconds=120)
+        assert [run.end for run in await world.runs()] == [RunEnd.LIMIT] * 2
+
+
+async def test_a_plan_is_shown_and_nothing_is_touched() -> None:
+    async with experiment() as world:
+        query = encode(PlanQuery(partition="A", goal="Recording"))
+        asking = asyncio.create_task(world.bus.request(subjects.query("runs", "plan"), query, timeout_s=5))
+        await world.until(asking.done)
+        plan = decode((await asking).data, PlanAnswer).plan
+        assert [sorted(step.system for step in stage.steps) for stage in plan.stages] == [
+            ["TFC"],
+            ["MVD", "STS"],
+            ["DCS", "FLES"],
+            ["QA"],
+            ["QA"],
+            ["FLES"],
+        ]
+        assert not world.orders
+
+
+async def test_a_killed_agent_takes_its_partition_down_and_the_run_is_closed_as_lost() -> None:
+    async with experiment(agents=False, runs=False) as world:
+        world.begin_agents("TFC", "FLES", "DCS", "QA", "MVD")
+        world.begin_agents("STS")
+        world.begin_runs()
+        await world.until(world.partition)
+        await world.does("configure_all")
+        await world.does("start")
+        await world.reaches("Recording")
+        await world.end("agents of STS")
+        shown = await world.reaches("TFC_Active")
+        assert shown.cause and "STS" in shown.cause.message
+        await world.until(lambda: _closed(world))
+        (run,) = await world.runs()
+        assert run.end is RunEnd.LOST
+        assert any(note.system == "STS" for note in run.notes)
+
+
+async def _owned_by(world: World, name: str) -> bool:
+    found = await world.partition()
+    return found is not None and found.owner.startswith(name)
+
+
+async def _records(world: World) -> bool:
+    found = await world.partition()
+    return found is not None and found.state == "Recording"
+
+
+async def _closed(world: World) -> bool:
+    return all(run.end for run in await world.runs())
+
+
+async def _sequence_over(world: World) -> bool:
+    return any(event.action == "sequence_over" for event in await world.events())
+
+
+def _reading(value: float, sequence: int) -> Readings:
+    return Readings(
+        device="caen",
+        boot="b",
+        sequence=sequence,
+        full=True,
+        sent_ns=0,
+        points=["current"],
+        values=[value],
+        qualities=[0],
+        device_ns=[0],
+        received_ns=[0],
+    )

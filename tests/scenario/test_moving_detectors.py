@@ -1,0 +1,139 @@
+"""Law: detectors are moved all together or not at all, and no partition stays held, whoever dies on the way."""
+
+from __future__ import annotations
+
+import json
+
+from countingroom.core import subjects
+from countingroom.core.messages import EventKind, decode
+from countingroom.core.systems import Whereabouts
+from tests.scenario.experiment import World, description, experiment
+
+TWO = description(A=("STS", "MVD"), B=("TRD",))
+
+
+async def members(world: World, partition: str) -> set[str]:
+    shown = await world.partition(partition)
+    assert shown is not None
+    return {member.system for member in shown.members if member.kind == "detector"}
+
+
+async def is_free(world: World) -> bool:
+    shown = [await world.partition(name) for name in ("A", "B")]
+    return all(one is not None and not one.locked for one in shown)
+
+
+async def test_detectors_are_moved_together_between_partitions_and_out_of_them() -> None:
+    async with experiment(TWO) as world:
+        await world.until(lambda: world.partition("B"))
+        assert (await world.does("move", "_experiment", detectors="STS,MVD", to="B")).kind is EventKind.DONE
+        await world.until(lambda: is_free(world))
+        assert (await members(world, "A"), await members(world, "B")) == (set(), {"STS", "MVD", "TRD"})
+        assert (await world.does("move", "_experiment", detectors="TRD", to="")).kind is EventKind.DONE
+        entry = await world.bus.get(subjects.STATE_BUCKET, subjects.MAPPING_KEY)
+        assert entry and entry.data
+        assert decode(entry.data, Whereabouts).detectors == {"STS": "B", "MVD": "B", "TRD": ""}
+
+
+async def test_a_detector_that_was_moved_is_configured_by_its_new_partition() -> None:
+    async with experiment(TWO) as world:
+        await world.until(lambda: world.partition("B"))
+        await world.does("move", "_experiment", detectors="MVD", to="B")
+        systems = json.dumps(dict.fromkeys(("TFC", "FLES", "DCS", "QA", "TRD", "MVD"), "physics"))
+        await world.does("save_tag", "_experiment", name="more", systems=systems)
+        await world.does("select", "B", tag="more")
+        assert (await world.does("configure_all", "B")).kind is EventKind.DONE
+        await world.reaches("QA_Active", "B")
+        state = await world.system("MVD")
+        assert state and (state.partition, state.common) == ("B", "Active")
+
+
+async def test_a_partition_that_is_busy_keeps_its_detectors_unless_forced() -> None:
+    async with experiment(TWO) as world:
+        await world.until(lambda: world.partition("B"))
+        await world.does("configure_all")
+        await world.does("start")
+        end = await world.does("move", "_experiment", detectors="STS", to="B")
+        assert end.kind is EventKind.FAILED and end.cause and end.cause.code == "busy"
+        assert await world.database.mapping.all() == {"STS": "A", "MVD": "A", "TRD": "B"}
+        assert await is_free(world)
+        assert (await world.does("move", "_experiment", detectors="STS", to="B", force=True)).kind is EventKind.DONE
+        await world.until(lambda: is_free(world))
+        assert await members(world, "B") == {"STS", "TRD"}
+
+
+async def test_a_detector_without_agent_is_moved_with_force_only() -> None:
+    async with experiment(TWO, agents=False) as world:
+        world.begin_agents("TFC", "FLES", "DCS", "QA", "MVD", "TRD")
+        await world.until(lambda: world.partition("B"))
+        await world.clock.advance(3)
+        refused = await world.ask("move", "_experiment", detectors="STS,MVD", to="B")
+        assert refused.cause and [cause.source for cause in refused.cause.causes] == ["mapping.STS"]
+        assert (await world.does("move", "_experiment", detectors="STS,MVD", to="B", force=True)).kind is EventKind.DONE
+
+
+async def test_a_partition_nobody_owns_holds_up_a_move_unless_forced() -> None:
+    async with experiment(TWO) as world:
+        await world.until(lambda: world.partition("B"))
+        world.buses["runs"].fails = lambda where: where == subjects.owner("B")
+        end = await world.does("move", "_experiment", detectors="STS", to="B")
+        assert end.kind is EventKind.FAILED
+        assert (await world.database.mapping.all())["STS"] == "A"
+        await world.until(lambda: is_free(world))
+        assert (await world.does("move", "_experiment", detectors="STS", to="B", force=True)).kind is EventKind.DONE
+        await world.until(lambda: is_free(world))
+
+
+async def test_what_fails_after_the_database_was_written_is_put_back() -> None:
+    async with experiment(TWO) as world:
+        await world.until(lambda: world.partition("B"))
+        failures = [subjects.MAPPING_KEY]
+        world.buses["runs"].fails = lambda where: where in failures and bool(failures.pop())
+        end = await world.does("move", "_experiment", detectors="STS", to="B")
+        assert end.kind is EventKind.FAILED and not failures
+        assert (await world.database.mapping.all())["STS"] == "A"
+        await world.until(lambda: is_free(world))
+        assert "STS" in await members(world, "A")
+
+
+async def test_a_coordinator_that_is_killed_on_the_way_leaves_no_partition_held() -> None:
+    async with experiment(TWO) as world:
+        world.begin_runs("second")
+        await world.until(lambda: world.partition("B"))
+        await world.ask("move", "_experiment", detectors="STS", to="B")
+        await world.kill("runs")
+        await world.clock.advance(20)
+        assert await is_free(world)
+        where = await world.database.mapping.all()
+        assert {name for name, at in where.items() if at == "B"} == await members(world, "B")
+        assert {name for name, at in where.items() if at == "A"} == await members(world, "A")
+
+
+async def test_partitions_and_detectors_come_and_go() -> None:
+    async with experiment(TWO) as world:
+        await world.until(lambda: world.partition("B"))
+        await world.does("create_partition", "_experiment", name="C")
+        await world.until(lambda: world.partition("C"))
+        await world.does("move", "_experiment", detectors="TRD", to="C")
+        refused = await world.does("delete_partition", "_experiment", name="C")
+        assert refused.kind is EventKind.FAILED and refused.cause and "TRD" in refused.cause.message
+        assert (await world.does("delete_partition", "_experiment", name="C", force=True)).kind is EventKind.DONE
+        await world.clock.advance(3)
+        assert await world.partition("C") is None
+        assert (await world.database.mapping.all())["TRD"] == ""
+        assert (await world.does("delete_detector", "_experiment", name="TRD")).kind is EventKind.DONE
+        assert (await world.does("create_detector", "_experiment", name="RICH")).kind is EventKind.DONE
+        assert set(await world.database.mapping.all()) == {"STS", "MVD", "RICH"}
+
+
+async def test_a_configuration_that_is_changed_is_wanted_at_once() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        await world.reaches("QA_Active")
+        parameters = json.dumps({"threshold": 11})
+        await world.does("save_configuration", "_experiment", system="FLES", tag="physics", parameters=parameters)
+        before = len(world.orders)
+        await world.clock.advance(1)
+        await world.does("configure_all")
+        await world.reaches("QA_Active")
+        assert len(world.orders) - before == 2
