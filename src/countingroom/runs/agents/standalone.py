@@ -1,0 +1,88 @@
+"""Law: an agent of your own is one call: it connects, serves its system until it is told to end, and says so.
+
+standalone.run(Beam, "BEAM", url="nats://127.0.0.1:4222")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+from countingroom.bus import nats
+from countingroom.bus.port import Bus
+from countingroom.core import subjects
+from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.errors import Cause, CountingRoomError, LinkError
+from countingroom.core.systems import SystemKind
+from countingroom.runs.agents.port import Factory
+from countingroom.runs.agents.shell import Agent
+from countingroom.runs.system_section import TypeSection, plain_chart
+
+_log = logging.getLogger(__name__)
+
+_AGAIN_S = 1.0
+
+
+def run(
+    factory: Factory,
+    system: str,
+    *,
+    url: str,
+    user: str = "",
+    password: str = "",
+    kind: SystemKind | str = SystemKind.DETECTOR,
+    table: Path | str | None = None,
+    map: Path | str | None = None,
+    version: str = "",
+    memory: Path | str | None = None,
+) -> None:
+    """Until SIGTERM or Ctrl-C. `factory` is your System class, or what makes one from its handle.
+
+    `table`, `map`: the state table (CSV or YAML) and its map; a plain one with one step where left out. `memory`: a
+    folder for what the agent's next life should know of a system that goes on without it.
+    """
+    chart = TypeSection.model_validate({"table": str(table), "map": map and str(map)}).chart if table else plain_chart()
+
+    refused: list[Cause] = []
+
+    async def serve() -> None:
+        clock, boot = SystemClock(), uuid4().hex
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, lambda: task and task.cancel())
+        try:
+            bus = await _reach(clock, url, subjects.connection(system, boot), user, password)
+            try:
+                keeps = Path(memory) if memory else None
+                agent = Agent(
+                    bus, clock, system, SystemKind(kind), chart, factory, boot=boot, version=version, memory=keeps
+                )
+                _log.info("the agent of %s serves", system)
+                await agent.run()
+            finally:
+                await bus.close()
+        except* asyncio.CancelledError:
+            _log.info("the agent of %s ends", system)
+        except* CountingRoomError as group:
+            refused.extend(error.cause for error in group.exceptions if isinstance(error, CountingRoomError))
+
+    asyncio.run(serve())
+    if refused:
+        sys.stderr.write("".join(f"{cause}\n" for cause in refused))
+        raise SystemExit(1)
+
+
+async def _reach(clock: Clock, url: str, name: str, user: str, password: str) -> Bus:
+    told = False
+    while True:
+        try:
+            return await nats.connect(url, name=name, user=user, password=password, clock=clock)
+        except LinkError as error:
+            if not told:
+                told = True
+                _log.warning("%s waits for the bus: %s", name, error.cause)
+            await clock.sleep(_AGAIN_S)
