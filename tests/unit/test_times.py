@@ -39,6 +39,16 @@ def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     assert "-1h" in refused.value.cause.suggestion
 
 
+@pytest.mark.parametrize(
+    "text", ["-1000000d", "-99999999999999999999d", "9" * 30, "9" * 5000, "0001-01-01", "9999-12-31"]
+)
+def test_a_time_that_no_record_could_hold_is_refused_with_what_it_could(text: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_time(text, now_ns=NOW)
+    assert refused.value.cause.code == "wrong_time"
+    assert refused.value.cause.suggestion
+
+
 @given(st.integers(0, 4_000_000_000 * S))
 def test_a_written_instant_reads_back_exactly(instant: int) -> None:
     assert parse_time(format_time(instant), now_ns=0) == instant

@@ -25,27 +25,42 @@ _UNITS_NS = {
 _RELATIVE = re.compile(r"(?:now)?\s*([+-])\s*((?:\d+(?:\.\d+)?\s*[a-z]+\s*)+)")
 _TERM = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 _FRACTION = re.compile(r"(?<=:\d\d)[.,](\d+)")
+_LONGEST = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DECADE_NS = 315_576_000_000_000_000
+_FIRST_NS, _LAST_NS = -29 * _DECADE_NS, 29 * _DECADE_NS
+"""Nearly all that 64 bits hold, with room for arithmetic."""
 
 
 def parse_time(text: str, *, now_ns: int) -> int:
     """The instant as ns since the epoch; RequestError (`wrong_time`) when it is none."""
-    plain = text.strip()
+    instant = _instant(text.strip(), now_ns) if len(text) < _LONGEST else None
+    if instant is None:
+        raise RequestError(
+            f"{text[:_LONGEST]!r} is not a time",
+            code="wrong_time",
+            suggestion="write now, -1h, -2d12h, 2026-11-22T06:00:00Z, or nanoseconds since the epoch",
+        )
+    if not _FIRST_NS <= instant <= _LAST_NS:
+        raise RequestError(
+            f"{text!r} is outside what can be recorded",
+            code="wrong_time",
+            suggestion=f"give a time from {format_time(_FIRST_NS)} to {format_time(_LAST_NS)}",
+        )
+    return instant
+
+
+def _instant(plain: str, now_ns: int) -> int | None:
     if plain == "now":
         return now_ns
     if plain.isdecimal() and len(plain) > 4:
         return int(plain)
     if match := _RELATIVE.fullmatch(plain):
         span = _span_ns(match[2])
-        if span is not None:
-            return now_ns + span if match[1] == "+" else now_ns - span
-    elif (instant := _iso_ns(plain)) is not None:
-        return instant
-    raise RequestError(
-        f"{text!r} is not a time",
-        code="wrong_time",
-        suggestion="write now, -1h, -2d12h, 2026-11-22T06:00:00Z, or nanoseconds since the epoch",
-    )
+        if span is None:
+            return None
+        return now_ns + span if match[1] == "+" else now_ns - span
+    return _iso_ns(plain)
 
 
 def format_time(time_ns: int) -> str:
