@@ -86,7 +86,14 @@ async def test_an_outcome_that_does_not_come_is_unknown_not_failed(here: Stage, 
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [("not_allowed", 409), ("conflict", 409), ("out_of_range", 422), ("denied", 403), ("not_found", 404)],
+    [
+        ("not_allowed", 409),
+        ("conflict", 409),
+        ("out_of_range", 422),
+        ("denied", 403),
+        ("not_found", 404),
+        *((code, 422) for code in ("wrong_argument", "unknown_argument", "missing_argument", "wrong_scope")),
+    ],
 )
 async def test_a_refusal_has_the_status_of_its_code(
     here: Stage, web: httpx.AsyncClient, code: str, status: int
@@ -108,6 +115,24 @@ async def test_a_body_that_is_wrong_is_told_what_is_wrong(web: httpx.AsyncClient
     answer = await web.post("/api/v1/devices/caen/commands/set", json=body)
     assert answer.status_code == 422
     assert next(iter(body)) in answer.json()["cause"]["message"] or answer.json()["cause"]["causes"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"arguments": {"point": "0.hv_setV", "value": 123456789012345678901234567890}}',
+        '{"issued_ns": 99999999999999999999999}',
+        '{"arguments": {"point": "0.hv_setV", "value": "\\ud800"}}',
+        '{"id": "\\udfff"}',
+    ],
+)
+async def test_what_cannot_be_sent_on_is_refused_with_its_cause(here: Stage, web: httpx.AsyncClient, body: str) -> None:
+    before = len(here.asked)
+    headers = {"Content-Type": "application/json"}
+    answer = await web.post("/api/v1/devices/caen/commands/set", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["cause"]["code"] == "invalid"
+    assert len(here.asked) == before
 
 
 SERIES = Series(

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.core.charts import Chart
-from countingroom.core.errors import Cause
+from countingroom.core.errors import Cause, OutOfRange
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Reading, Scalar
 
@@ -19,8 +19,15 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def encode(message: Struct) -> bytes:
-    """A message as MessagePack."""
-    return _encoder.encode(message)
+    """A message as MessagePack; OutOfRange (`invalid`) for a number or text that cannot be written so."""
+    try:
+        return _encoder.encode(message)
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise OutOfRange(
+            f"it holds a number or a text that cannot be sent: {error}",
+            code="invalid",
+            suggestion="give whole numbers of 64 bits and texts of real characters",
+        ) from error
 
 
 def decode(data: bytes, kind: type[T]) -> T:
