@@ -7,21 +7,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
 from countingroom.core.errors import Cause, LinkError, RequestError
-from countingroom.core.messages import CommandSpec
+from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.simulators.run import serve
 
 
 class Kettle:
     """A simulator that can only boil dry."""
 
-    faults = (CommandSpec(name="boil_dry"),)
+    faults = (
+        CommandSpec(name="boil_dry"),
+        CommandSpec(name="slow", parameters=(Parameter(name="seconds", unit="s", low=0.0, high=60.0),)),
+    )
 
     def __init__(self, parameters: Mapping[str, Any], *, broken: bool = False) -> None:
         self.parameters = parameters
         self.broken = broken
         self.stopped = False
+        self.slow_s = 0.0
 
     async def start(self) -> Mapping[str, Any]:
         if self.broken:
@@ -29,7 +34,9 @@ class Kettle:
         return {"port": 4711}
 
     async def fault(self, name: str, arguments: Mapping[str, Any]) -> None:
-        if name != "boil_dry":
+        if name == "slow":
+            self.slow_s = arguments["seconds"]
+        elif name != "boil_dry":
             raise RequestError(f"no such fault: {name}")
 
     async def stop(self) -> None:
@@ -64,6 +71,16 @@ async def test_every_fault_line_is_answered_and_nonsense_does_not_end_it() -> No
     assert status == 0
     assert [next(iter(answer)) for answer in answers] == ["ready", "done", "refused", "refused", "done"]
     assert msgspec.convert(answers[2]["refused"], Cause).message == "no such fault: explode"
+
+
+@pytest.mark.parametrize("seconds", [b"1e308", b"-1", b"true", b'"long"', b"null"])
+async def test_a_fault_outside_what_it_declares_does_not_reach_the_simulator(seconds: bytes) -> None:
+    wrong = b'{"fault": "slow", "arguments": {"seconds": ' + seconds + b"}}"
+    right = b'{"fault": "slow", "arguments": {"seconds": 2.5}}'
+    _, answers, kettle = await _conversation([b"{}", right, wrong, b'{"fault": "slow", "arguments": {"minutes": 1}}'])
+    assert [next(iter(answer)) for answer in answers] == ["ready", "done", "refused", "refused"]
+    assert "seconds" in answers[3]["refused"]["suggestion"]
+    assert kettle is not None and kettle.slow_s == 2.5
 
 
 async def test_a_simulator_that_cannot_start_says_why_and_is_stopped() -> None:

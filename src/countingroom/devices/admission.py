@@ -6,10 +6,11 @@ from collections.abc import Container, Mapping
 
 from msgspec import Struct
 
+from countingroom.core.arguments import checked
 from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange, RequestError
 from countingroom.core.messages import Command, CommandSpec, DeviceState, Link
 from countingroom.core.points import Point
-from countingroom.core.values import Reading, Scalar
+from countingroom.core.values import Reading
 from countingroom.devices.behaviour import Behaviour, Write
 from countingroom.devices.legality import OF_THE_HOST, inactive, unreachable
 
@@ -55,7 +56,7 @@ def admit(command: Command, situation: Situation) -> Admitted:
     cause = state.refusals.get(spec.name)
     if cause is not None:
         raise _refused(cause)
-    arguments = _check_arguments(command, spec)
+    arguments = checked(spec, command.arguments)
     writes: tuple[Write, ...] = ()
     if spec not in OF_THE_HOST:
         asked = situation.behaviour.writes(spec.name, command.channel, arguments, situation.readings)
@@ -125,35 +126,6 @@ def _check_seen(command: Command, state: DeviceState, situation: Situation) -> N
             evidence={"seen": command.seen_state, "state": state.state},
             suggestion="look at the present state and decide again",
         )
-
-
-def _check_arguments(command: Command, spec: CommandSpec) -> dict[str, Scalar]:
-    given = {name: value for name, value in command.arguments.items() if value is not None}
-    known = {parameter.name for parameter in spec.parameters}
-    for name in given:
-        if name not in known:
-            takes = ", ".join(sorted(known)) or "nothing"
-            raise OutOfRange(f"{spec.name} takes no {name}", code="unknown_argument", suggestion=f"it takes {takes}")
-    checked: dict[str, Scalar] = {}
-    for parameter in spec.parameters:
-        if parameter.name in given:
-            like = Point(
-                name=parameter.name,
-                type=parameter.type,
-                unit=parameter.unit,
-                choices=parameter.choices,
-                writable=True,
-                write_low=parameter.low,
-                write_high=parameter.high,
-            )
-            checked[parameter.name] = like.check_write(given[parameter.name], source=spec.name)
-        elif not parameter.optional:
-            raise OutOfRange(
-                f"{spec.name} needs {parameter.name}",
-                code="missing_argument",
-                suggestion=f"give {parameter.name}{f' in {parameter.unit}' if parameter.unit else ''}",
-            )
-    return checked
 
 
 def _admit_set(command: Command, situation: Situation) -> Admitted:

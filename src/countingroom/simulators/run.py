@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from countingroom.core.arguments import checked
 from countingroom.core.clock import timeout
 from countingroom.core.errors import Cause, ConfigurationError, CountingRoomError, RequestError
 from countingroom.core.messages import CommandSpec
@@ -103,7 +104,7 @@ async def _provoke(simulator: Simulator, line: bytes) -> dict[str, object]:
     try:
         wanted = msgspec.json.decode(line, type=_Fault)
         async with timeout(FAULT_DEADLINE_S):
-            await simulator.fault(wanted.fault, wanted.arguments)
+            await simulator.fault(wanted.fault, _arguments(simulator, wanted))
     except msgspec.DecodeError as error:
         return {"refused": RequestError(f"not a fault: {error}").cause}
     except TimeoutError:
@@ -111,6 +112,12 @@ async def _provoke(simulator: Simulator, line: bytes) -> dict[str, object]:
     except CountingRoomError as error:
         return {"refused": error.cause}
     return {"done": wanted.fault}
+
+
+def _arguments(simulator: Simulator, wanted: _Fault) -> dict[str, Scalar]:
+    """As the fault declares them; what it is that it does not know, the simulator says itself."""
+    spec = next((one for one in simulator.faults if one.name == wanted.fault), None)
+    return checked(spec, wanted.arguments) if spec else wanted.arguments
 
 
 async def _child(kind: str) -> int:

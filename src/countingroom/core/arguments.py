@@ -1,0 +1,40 @@
+"""Law: what a command is given is what it declares, of the declared type and within the limits, or it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from countingroom.core.errors import OutOfRange
+from countingroom.core.messages import CommandSpec
+from countingroom.core.points import Point
+from countingroom.core.values import Scalar
+
+
+def checked(spec: CommandSpec, arguments: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The arguments as the command takes them; None counts as not given. OutOfRange otherwise."""
+    given = {name: value for name, value in arguments.items() if value is not None}
+    known = {parameter.name for parameter in spec.parameters}
+    for name in given:
+        if name not in known:
+            takes = ", ".join(sorted(known)) or "nothing"
+            raise OutOfRange(f"{spec.name} takes no {name}", code="unknown_argument", suggestion=f"it takes {takes}")
+    taken: dict[str, Scalar] = {}
+    for parameter in spec.parameters:
+        if parameter.name in given:
+            like = Point(
+                name=parameter.name,
+                type=parameter.type,
+                unit=parameter.unit,
+                choices=parameter.choices,
+                writable=True,
+                write_low=parameter.low,
+                write_high=parameter.high,
+            )
+            taken[parameter.name] = like.check_write(given[parameter.name], source=spec.name)
+        elif not parameter.optional:
+            raise OutOfRange(
+                f"{spec.name} needs {parameter.name}",
+                code="missing_argument",
+                suggestion=f"give {parameter.name}{f' in {parameter.unit}' if parameter.unit else ''}",
+            )
+    return taken
