@@ -163,10 +163,40 @@ def test_a_typed_value_is_what_its_point_takes(kind: Type, typed: str, value: ob
     assert scalar(typed, Point(name="p", type=kind)) == value
 
 
-@pytest.mark.parametrize(("kind", "typed"), [(Type.FLOAT, "warm"), (Type.INT, "1.5"), (Type.BOOL, "maybe")])
+@pytest.mark.parametrize(
+    ("kind", "typed"),
+    [
+        (Type.FLOAT, "warm"),
+        (Type.FLOAT, "nan"),
+        (Type.FLOAT, "-inf"),
+        (Type.FLOAT, "1e9999"),
+        (Type.INT, "1.5"),
+        (Type.BOOL, "maybe"),
+    ],
+)
 def test_a_typed_value_of_another_kind_is_refused(kind: Type, typed: str) -> None:
     with pytest.raises(RequestError, match="takes a"):
         scalar(typed, Point(name="p", type=kind))
+
+
+def test_a_code_is_typed_as_its_text() -> None:
+    mode = Point(name="tripMode", type=Type.INT, codes={"0": "Ramp", "1": "Kill"})
+    assert (scalar("kill", mode), scalar("1", mode)) == (1, 1)
+    with pytest.raises(RequestError) as refused:
+        scalar("Break", mode)
+    assert "kill" in refused.value.cause.suggestion
+
+
+def test_setting_what_is_no_point_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["device", "set", "chiller", "5"]) == 2
+    assert "DEVICE.POINT" in capsys.readouterr().err
+
+
+def test_watching_a_device_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    unknown = {"cause": {"code": "not_found", "message": "there is no device 'nope'"}}
+    with serving({("GET", "/api/v1/devices/nope"): (404, unknown)}) as (url, _):
+        assert run(["device", "watch", "nope", "--url", url]) == 1
+    assert "no device 'nope'" in capsys.readouterr().err
 
 
 def test_a_code_is_read_as_its_text() -> None:

@@ -83,6 +83,8 @@ def set_point(
 ) -> None:
     """Set a point and wait until its readback agrees. A negative value stands after `--`."""
     device, _, name = what.partition(".")
+    if not device or not name:
+        raise typer.BadParameter(f"{what!r} names no point; write DEVICE.POINT, such as chiller.setpoint_1")
     with Client(url) as api:
         known = point(api.get(f"/api/v1/devices/{device}/points/{name}")["point"])
         body = {"arguments": {"point": name, "value": scalar(value, known)}}
@@ -120,6 +122,9 @@ def watch(
     """Print every change as it happens, until Ctrl-C."""
     import msgspec
 
+    with Client(url) as api:
+        for device in devices or ():
+            api.get(f"/api/v1/devices/{device}")
     left = lines or -1
     for address, value, quality, device_ns in _changes(url, devices or ["*"]):
         if json:

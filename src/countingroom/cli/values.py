@@ -38,23 +38,33 @@ def arguments(owner: str, commands: Iterable[CommandSpec], name: str, given: Ite
 
 
 def scalar(value: str, of: Any) -> Scalar:
-    """A text as the type of its point or parameter."""
+    """A text as the type of its point or parameter; where numbers have names, the name will do."""
+    from math import isfinite
+
     from countingroom.core.points import Type
 
+    named = {text.lower(): code for code, text in getattr(of, "codes", {}).items()}
+    value = named.get(value.lower(), value)
     try:
         match of.type:
-            case Type.FLOAT:
+            case Type.FLOAT if isfinite(float(value)):
                 return float(value)
             case Type.INT:
                 return int(value, 0)
             case Type.BOOL:
                 return {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}[value.lower()]
-            case _:
+            case Type.STRING:
                 return value
+            case _:
+                pass
     except (ValueError, KeyError):
-        raise RequestError(
-            f"{of.name} takes a {of.type.value}; got {value!r}", source="cli", code="wrong_type"
-        ) from None
+        pass
+    raise RequestError(
+        f"{of.name} takes a {of.type.value}; got {value!r}",
+        source="cli",
+        code="wrong_type",
+        suggestion=f"choose one of {', '.join(named)}" if named else "",
+    )
 
 
 def point(plain: Any) -> Point:
