@@ -16,6 +16,13 @@ from countingroom.core.errors import Cause, CountingRoomError, LinkError, NotFou
 _STATUS = {
     "not_found": 404,
     "denied": 403,
+    "wrong_mark": 403,
+    "link_void": 403,
+    "no_login": 401,
+    "forged_login": 401,
+    "login_over": 401,
+    "wrong_password": 401,
+    "too_often": 429,
     "out_of_range": 422,
     "wrong_type": 422,
     "read_only": 422,
@@ -25,6 +32,7 @@ _STATUS = {
     "missing_argument": 422,
     "wrong_scope": 422,
     "wrong_time": 422,
+    "weak_password": 422,
     "timeout": 504,
     "unreachable": 503,
 }

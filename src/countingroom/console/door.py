@@ -43,8 +43,7 @@ class Door:
                 await self._recognise(scope)
         except CountingRoomError as error:
             self._scribe.refused(scope, error.cause)
-            stranger = isinstance(error, Denied) and error.cause.code != "wrong_mark"
-            await turn_away(scope, receive, send, error.cause, 401 if stranger else status_of(error))
+            await turn_away(scope, receive, send, error.cause, status_of(error))
             return
         if scope["type"] == "http":
             await self._recorded(scope, receive, send)

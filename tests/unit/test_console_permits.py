@@ -1,0 +1,189 @@
+"""Law: every route and command, walked by everybody, answers exactly what the table of powers says.
+
+The tables here are written apart from those of the product: whoever changes who may do what changes both.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from countingroom.bus.memory import MemoryBus
+from countingroom.console.app import create
+from countingroom.console.permits import ROUTES, find
+from countingroom.core import powers
+from countingroom.core.clock import SystemClock
+from countingroom.core.policy import NEEDS, Principal, Role, decide
+from tests.console.people import PEOPLE, house
+from tests.console.stage import served, stage
+
+V, S, E, A = Role.VIEWER, Role.SHIFTER, Role.EXPERT, Role.ADMINISTRATOR
+OPEN = {"GET /healthz", "GET /readyz", "GET /login", "GET /link", "POST /api/v1/login", "POST /api/v1/link"}
+"""Strangers too."""
+OWN = {"POST /api/v1/logout", "POST /api/v1/me/password"}
+"""Actions on what is one's own."""
+ADMINISTRATORS = {"GET /users", "GET /audit", "GET /api/v1/users", "GET /api/v1/audit", "POST /api/v1/users"} | {
+    f"POST /api/v1/users/{{name}}/{action}" for action in ("grant", "link", "disable", "log_out")
+}
+OUTSIDE = {"GET /openapi.json", "MOUNT /static"}
+"""No handlers of ours: files, and the description of the API, for whoever is logged in."""
+
+PARTITION = {
+    **dict.fromkeys(("goal", "configure", "configure_all", "start", "stop", "abort", "reset"), S),
+    **dict.fromkeys(("include", "exclude", "lock", "unlock", "select", "select_one", "comment", "flag"), S),
+    **dict.fromkeys(("repeat", "sequence", "stop_sequence"), S),
+    **dict.fromkeys(("take_control", "request_control", "hand_over", "release_control"), S),
+    "force_control": E,
+    "made_up": A,
+}
+EXPERIMENT = {
+    **dict.fromkeys(("move", "take_control", "request_control", "hand_over", "release_control"), S),
+    **dict.fromkeys(("create_partition", "delete_partition", "create_detector", "delete_detector"), E),
+    **dict.fromkeys(("save_configuration", "delete_configuration", "save_tag", "delete_tag", "import"), E),
+    "force_control": E,
+    "made_up": A,
+}
+SYSTEM = {"resolved": S, "error": E, "fault": E, "made_up": A}
+DEVICE = {"lv_on": S, "set": S, "hv_on": S, "made_up": S, "hv_off": E}
+"""`hv_off` is marked dangerous in the catalogue of this stage."""
+COMMANDS = {
+    "POST /api/v1/devices/{device}/commands/{command}": ("device.caen", DEVICE),
+    "POST /api/v1/partitions/{partition}/commands/{command}": ("partition.mCBM", PARTITION),
+    "POST /api/v1/experiment/commands/{command}": ("_experiment", EXPERIMENT),
+    "POST /api/v1/systems/{system}/commands/{command}": ("system.STS", SYSTEM),
+}
+FIXED = {
+    **{
+        f"POST /api/v1/partitions/{{partition}}/{command}": ("partition.mCBM", S)
+        for command in ("goal", "configure", "start", "stop", "abort")
+    },
+    "POST /api/v1/simulators/{device}/faults/{fault}": ("device.caen", E),
+}
+VALUES = {
+    "device": "caen",
+    "partition": "mCBM",
+    "system": "STS",
+    "point": "0.hv_vMon",
+    "name": "nobody",
+    "fault": "trip",
+}
+
+
+def routes(app: FastAPI) -> set[str]:
+    """Every route there is, as the table names them."""
+    found: set[str] = set()
+    for one in iter_route_contexts(app.routes):
+        route = one
+        methods = getattr(route, "methods", None) or set()
+        kind = type(getattr(one, "original_route", one)).__name__
+        if "WebSocket" in kind:
+            methods = {"WS"}
+        elif "Mount" in kind:
+            methods = {"MOUNT"}
+        found |= {f"{method} {route.path}" for method in methods - {"HEAD"}}
+    return found
+
+
+def test_every_route_is_in_the_table_and_the_table_has_no_other() -> None:
+    clock = SystemClock()
+    app = create(MemoryBus(clock).client(), clock, title="t", version="1")
+    there = routes(app)
+    assert there - OUTSIDE - set(ROUTES) == set(), "tell in console/permits.py who may use them"
+    assert set(ROUTES) - there == set(), "there are no such routes"
+
+
+def test_every_route_that_acts_is_in_a_table_here() -> None:
+    acting = {name for name in ROUTES if name.startswith("POST")}
+    assert acting == set(COMMANDS) | set(FIXED) | OWN | (OPEN & acting) | (ADMINISTRATORS & acting)
+
+
+def test_every_command_of_a_table_is_in_a_table_here() -> None:
+    assert set(PARTITION) - {"made_up"} == set(powers.PARTITION)
+    assert set(EXPERIMENT) - {"made_up"} == set(powers.EXPERIMENT)
+    assert set(SYSTEM) - {"made_up"} == set(powers.SYSTEM)
+
+
+def questions() -> list[tuple[str, str, str, Role]]:
+    """(route, path, target, lowest role) of everything that can be asked of the console by who is logged in."""
+    asked: list[tuple[str, str, str, Role]] = []
+    for name in ROUTES:
+        method, _, template = name.partition(" ")
+        if name in OPEN or method == "WS":
+            continue
+        if name in COMMANDS:
+            target, commands = COMMANDS[name]
+            asked += [(name, filled(template, command), target, role) for command, role in commands.items()]
+        elif name in FIXED:
+            asked.append((name, filled(template), *FIXED[name]))
+        else:
+            asked.append((name, filled(template), "_experiment", A if name in ADMINISTRATORS else V))
+    return asked
+
+
+def filled(template: str, command: str = "") -> str:
+    values = VALUES | {"command": command}
+    return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], "1"), template)
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+async def test_everybody_may_exactly_what_the_tables_say(name: str) -> None:
+    roles = PEOPLE[name]
+    who = Principal(name=name, role=roles.get("*", V), roles=roles)
+    async with stage(SystemClock()) as here, house(here) as home:
+        wrong: list[str] = []
+        for route, path, target, lowest in questions():
+            program = await home.program(name)
+            method = route.partition(" ")[0]
+            answer = await program.request(method, path, json={} if method == "POST" else None)
+            code = answer.json()["cause"]["code"] if "/api/" in path and answer.status_code >= 400 else ""
+            denied = answer.status_code == 403 and code in ("denied", "")
+            if denied != (who.on(target) < lowest) or (answer.status_code == 401 and code != "wrong_password"):
+                wrong.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+        assert wrong == []
+        denials = [one for one in await home.record() if one.cause and one.cause.code == "denied"]
+        assert bool(denials) == (name != "adam")
+        assert {one.who for one in denials} <= {name}
+
+
+async def test_a_stranger_may_nothing_but_become_known() -> None:
+    async with stage(SystemClock()) as here, house(here) as home:
+        stranger = home.client()
+        for route, path, _, _ in questions():
+            method = route.partition(" ")[0]
+            answer = await stranger.request(method, path, json={} if method == "POST" else None)
+            assert (answer.status_code, answer.json()["cause"]["code"]) == (401, "no_login"), path
+        for route in OPEN:
+            method, _, path = route.partition(" ")
+            answer = await stranger.request(method, path, json={} if method == "POST" else None)
+            assert answer.status_code in (200, 422), path
+        assert here.asked == []
+
+
+async def test_without_a_login_whoever_is_here_may_everything() -> None:
+    clock = SystemClock()
+    async with stage(clock) as here, served(here) as (_, client):
+        for route, path, _, _ in questions():
+            method = route.partition(" ")[0]
+            answer = await client.request(method, path, json={} if method == "POST" else None)
+            assert answer.status_code not in (401, 403), path
+
+
+def test_a_path_is_found_in_the_table_by_what_is_spelled_out_first() -> None:
+    for name in ROUTES:
+        method, _, template = name.partition(" ")
+        found = find(method, filled(template, "goal"))
+        assert found is not None
+        if "{" not in template:
+            assert found.template == template
+    assert find("GET", "/api/v1/nothing") is None
+    assert find("DELETE", "/api/v1/devices") is None
+
+
+def test_the_policy_refuses_below_the_role_and_only_below_it() -> None:
+    for action, needed in NEEDS.items():
+        for role in Role:
+            cause = decide(Principal(name="x", role=role), action, "device.caen", now_ns=0)
+            assert (cause is None) == (role >= needed)
