@@ -23,7 +23,7 @@ From = Annotated[str, typer.Option("--from", help="Asked for at this time or lat
 To = Annotated[str, typer.Option("--to", help="Asked for before this time.")]
 Said = Annotated[str, typer.Option("--text", help="Occurs in its tag, members, notes or who asked for it.")]
 Quality = Annotated[str, typer.Option("--quality", help="Judged so: good, bad, test …")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="So many, the newest.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="So many, the newest.")]
 FORMATS = (".csv", ".parquet", ".json")
 
 
@@ -129,7 +129,7 @@ def export(
     to: To = "",
     said: Said = "",
     quality: Quality = "",
-    limit: Limit = 10_000,
+    limit: Limit = 100_000,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Runs into a file, a row a run."""

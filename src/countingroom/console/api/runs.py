@@ -40,7 +40,7 @@ def chosen(
     is_open: Annotated[bool | None, Query(alias="open")] = None,
     sequence: str = "",
     before: Annotated[int | None, Query(ge=1, description="numbers lower than this")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=100_000)] = 100,
 ) -> RunFilter:
     """The filter that the address says."""
     now_ns = here.clock.now_ns()
