@@ -15,18 +15,16 @@ from countingroom.core.errors import Cause, NotAllowed
 from countingroom.core.systems import (
     ACTIVE,
     CONFIGURING,
-    RECORDING,
     Action,
     Answer,
     Order,
     SystemKind,
-    SystemState,
     Whereabouts,
 )
 from countingroom.runs.agents import context as words
+from countingroom.runs.agents.changes import found, fresh, moved, said
 from countingroom.runs.agents.context import Agent, Context, Effect, Event, Task
 from countingroom.runs.agents.orders import Verdict, judge, refusal
-from countingroom.runs.agents.port import Recovery
 
 _REMEMBERED = 32
 """Answers per context."""
@@ -47,7 +45,7 @@ def step(agent: Agent, event: Event, *, now_ns: int) -> tuple[Agent, tuple[Effec
         case words.Placed():
             return _placed(agent, event, now_ns)
         case words.Versioned(version=version):
-            changed = {at: _said(one, version=version) for at, one in agent.contexts.items()}
+            changed = {at: said(one, version=version) for at, one in agent.contexts.items()}
             return replace(agent, version=version, contexts=changed), tuple(words.Publish(at=at) for at in changed)
         case _:
             before = agent.contexts.get(event.at)
@@ -80,11 +78,11 @@ def _ordered(agent: Agent, order: Order, now_ns: int) -> tuple[Agent, tuple[Effe
         return agent, (_reply(order, cause, context),)
     effects: list[Effect] = []
     if at not in agent.contexts:
-        agent = replace(agent, contexts=_with(agent.contexts, at, _fresh(agent, at, order.partition, now_ns)))
+        agent = replace(agent, contexts=_with(agent.contexts, at, fresh(agent, order.partition, now_ns)))
         effects.append(words.Publish(at=at))
     context = agent.contexts[at]
     if agent.kind is SystemKind.DETECTOR and context.state.partition != order.partition:
-        context = _said(context, partition=order.partition)
+        context = said(context, partition=order.partition)
     for answer in context.answered:
         if answer.id == order.id:
             return agent, (words.Reply(answer=replace(answer, state=context.state)),)
@@ -105,14 +103,14 @@ def _obey(
 ) -> tuple[Context, tuple[Effect, ...]]:
     if isinstance(verdict, Cause):
         return context, ()
-    context = _said(context, order=order.id)
+    context = said(context, order=order.id)
     if verdict is not Verdict.BEGIN:
         return context, (words.Publish(at=at),)
     killed: tuple[Effect, ...] = (words.Kill(at=at),) if context.task else ()
     match order.action:
         case Action.CONFIGURE:
             state = chart.step(context.state.state, "configure")
-            context = _moved(context, chart, state, now_ns, tag="", key="", run=0, cause=None)
+            context = moved(context, chart, state, now_ns, tag="", key="", run=0, cause=None)
             context, effects = _configuring(chart, at, context, order, now_ns)
         case Action.START:
             context, effects = _begin(at, context, order, comment=f"starting run {order.run}", counters={})
@@ -126,10 +124,10 @@ def _obey(
 
 
 def _begin(
-    at: str, context: Context, order: Order, *, step: str = "", **said: object
+    at: str, context: Context, order: Order, *, step: str = "", **changes: object
 ) -> tuple[Context, tuple[Effect, ...]]:
     task = Task(ticket=context.tickets + 1, order=order, step=step)
-    context = replace(_said(context, **said), task=task, tickets=task.ticket)
+    context = replace(said(context, **changes), task=task, tickets=task.ticket)
     return context, (words.Begin(at=at, task=task), words.Publish(at=at))
 
 
@@ -141,7 +139,7 @@ def _configuring(
     if chart.to_common(state) == CONFIGURING:
         return _begin(at, context, order, step=state, comment=f"{state} of {order.tag}" if order.tag else state)
     reached = {"tag": order.tag, "key": order.key} if chart.to_common(state) == ACTIVE else {}
-    return replace(_said(context, comment="", **reached), task=None), (words.Publish(at=at),)
+    return replace(said(context, comment="", **reached), task=None), (words.Publish(at=at),)
 
 
 # What happens in one context.
@@ -155,17 +153,17 @@ def _happened(chart: Chart, context: Context, event: Event, now_ns: int) -> tupl
             cause = _too_long(context, context.task, now_ns)
             context, effects = _failed(chart, at, context, cause, now_ns)
             return context, (words.Kill(at=at), *effects)
-        case words.Moved(at=at, event=moved, cause=cause):
-            state = chart.step(context.state.state, moved)
+        case words.Moved(at=at, event=own, cause=cause):
+            state = chart.step(context.state.state, own)
             killed: tuple[Effect, ...] = (words.Kill(at=at),) if context.task else ()
             comment = "" if cause is None else cause.message
-            context = replace(_moved(context, chart, state, now_ns, comment=comment, cause=cause), task=None)
+            context = replace(moved(context, chart, state, now_ns, comment=comment, cause=cause), task=None)
             return context, (*killed, words.Publish(at=at))
         case words.Told(at=at, comment=comment, counters=counters):
-            said: dict[str, object] = {} if comment is None else {"comment": comment}
+            changes: dict[str, object] = {} if comment is None else {"comment": comment}
             if counters is not None:
-                said["counters"] = {**context.state.counters, **counters}
-            return _said(context, **said), (words.Publish(at=at),)
+                changes["counters"] = {**context.state.counters, **counters}
+            return said(context, **changes), (words.Publish(at=at),)
         case _:
             return context, ()
 
@@ -183,13 +181,13 @@ def _ended(
         return _failed(chart, at, context, error.cause, now_ns)
     match order.action:
         case Action.CONFIGURE:
-            return _configuring(chart, at, _moved(context, chart, state, now_ns), order, now_ns)
+            return _configuring(chart, at, moved(context, chart, state, now_ns), order, now_ns)
         case Action.START:
-            context = _moved(context, chart, state, now_ns, run=order.run, comment="")
+            context = moved(context, chart, state, now_ns, run=order.run, comment="")
         case Action.ABORT:
-            context = _moved(context, chart, state, now_ns, comment="transition aborted", cause=None)
+            context = moved(context, chart, state, now_ns, comment="transition aborted", cause=None)
         case Action.STOP | Action.RESET:
-            context = _moved(context, chart, state, now_ns, comment="", cause=None)
+            context = moved(context, chart, state, now_ns, comment="", cause=None)
     return replace(context, task=None), (words.Publish(at=at),)
 
 
@@ -197,7 +195,7 @@ def _failed(chart: Chart, at: str, context: Context, cause: Cause, now_ns: int) 
     """To Error, where the chart leads there; else it stays and says why."""
     before = context.state.state
     state = chart.step(before, "error") if "error" in chart.allowed(before) else before
-    context = _moved(context, chart, state, now_ns, comment="transition failed", cause=cause)
+    context = moved(context, chart, state, now_ns, comment="transition failed", cause=cause)
     return replace(context, task=None), (words.Publish(at=at),)
 
 
@@ -228,64 +226,17 @@ def _placed(agent: Agent, event: words.Placed, now_ns: int) -> tuple[Agent, tupl
             effects += [*([words.Kill(at=at)] if before.task else []), words.Forget(at=at)]
     for at in wanted:
         if at not in contexts:
-            contexts[at] = _found(agent.chart, _fresh(agent, at, at, now_ns), event.found.get(at))
+            contexts[at] = found(agent.chart, fresh(agent, at, now_ns), event.found.get(at))
             effects.append(words.Publish(at=at))
     if agent.kind is SystemKind.DETECTOR and event.whereabouts:
         partition = event.whereabouts.detectors.get(agent.system, "")
         if contexts[""].state.partition != partition:
-            contexts[""] = _said(contexts[""], partition=partition)
+            contexts[""] = said(contexts[""], partition=partition)
             effects.append(words.Publish(at=""))
     return replace(agent, whereabouts=event.whereabouts, contexts=contexts), tuple(effects)
 
 
-def _fresh(agent: Agent, at: str, partition: str, now_ns: int) -> Context:
-    return Context(
-        state=SystemState(
-            system=agent.system,
-            partition=partition,
-            kind=agent.kind,
-            state=agent.chart.initial,
-            common=agent.chart.to_common(agent.chart.initial),
-            sequence=1,
-            boot=agent.boot,
-            since_ns=now_ns,
-            version=agent.version,
-        )
-    )
-
-
-def _found(chart: Chart, context: Context, found: Recovery | None) -> Context:
-    """What the system says it is doing already, where its chart knows that."""
-    if found is None or found.state not in chart.states:
-        return context
-    common = chart.to_common(found.state)
-    return _said(
-        context,
-        state=found.state,
-        common=common,
-        tag=found.tag,
-        key=found.key,
-        run=found.run if common == RECORDING else 0,
-        since_ns=found.since_ns or context.state.since_ns,
-        comment="found so by its agent",
-    )
-
-
 # Small words.
-
-
-def _moved(context: Context, chart: Chart, state: str, now_ns: int, **said: object) -> Context:
-    """In another state of its own; configuration and run are kept only where there is one."""
-    common = chart.to_common(state)
-    if common not in (ACTIVE, RECORDING):
-        said = {**said, "tag": "", "key": ""}
-    if common != RECORDING:
-        said = {**said, "run": 0}
-    return _said(context, state=state, common=common, since_ns=now_ns, **said)
-
-
-def _said(context: Context, **changes: object) -> Context:
-    return replace(context, state=replace(context.state, sequence=context.state.sequence + 1, **changes))
 
 
 def _with(known: Mapping[str, V], key: str, value: V) -> dict[str, V]:

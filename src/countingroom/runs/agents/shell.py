@@ -20,7 +20,7 @@ from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
 from countingroom.core.charts import Chart
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkError, NotAllowed, NotFound, RequestError
+from countingroom.core.errors import Cause, Conflict, LinkError, NotAllowed, NotFound, RequestError
 from countingroom.core.messages import Command, Presence, Reply, decode, encode
 from countingroom.core.systems import ACTIVE, RECORDING, Answer, Order, SystemKind, SystemState
 from countingroom.runs.agents import context as words
@@ -29,14 +29,13 @@ from countingroom.runs.agents.memo import Memo
 from countingroom.runs.agents.orders import refusal
 from countingroom.runs.agents.port import Factory, Recovery
 from countingroom.runs.agents.reducer import born, contexts_for, step
+from countingroom.runs.agents.states import States
 from countingroom.runs.agents.whereabouts import Directory
 
 _log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
 """Between two signs of life."""
-RETRY_S = 0.25
-"""Before giving again what the bus did not take."""
 WHO_S = 1.0
 """For another agent of the same system to answer."""
 _WHO = "who"
@@ -66,13 +65,10 @@ class Agent:
         self._directory = directory or Directory(bus, clock)
         self.memo = Memo(memory, name)
         self._desks: dict[str, Desk] = {}
-        self._unsaid: dict[str, None] = {}
-        """Contexts whose state, or whose end, is still to be published."""
-        self._news, self._replaced = asyncio.Event(), asyncio.Event()
+        self._states = States(bus, clock, name, self._state)
+        self._replaced = asyncio.Event()
         self._group: asyncio.TaskGroup
         self._beat = self._presence()
-        self._silent = False
-        """The bus did not take the last state."""
 
     @property
     def name(self) -> str:
@@ -91,7 +87,7 @@ class Agent:
             async with asyncio.TaskGroup() as self._group:
                 await self._be_the_only_one()
                 await self._place()
-                self._group.create_task(self._publish())
+                self._group.create_task(self._states.run())
                 self._group.create_task(self._follow())
                 if self._own_directory:
                     self._group.create_task(self._directory.run())
@@ -195,16 +191,14 @@ class Agent:
                 case words.Publish(at=at):
                     if not self._rests(at):
                         self.memo.forget(at)
-                    self._unsaid[at] = None
-                    self._news.set()
+                    self._states.changed(at)
                 case words.Begin(at=at):
                     self._desk(at).begin(effect)
                 case words.Kill(at=at):
                     self._desk(at).kill()
                 case words.Forget(at=at):
                     self.memo.forget(at)
-                    self._unsaid[at] = None
-                    self._news.set()
+                    self._states.changed(at)
                     self._desk(at).close()
                     del self._desks[at]
                 case words.Reply():
@@ -243,38 +237,19 @@ class Agent:
 
     # What goes out.
 
+    def _state(self, at: str) -> SystemState | None:
+        """What is to be published of a context; kept first where the system rests."""
+        if at not in self._agent.contexts:
+            return None
+        state = self._agent.contexts[at].state
+        if self._rests(at):
+            self.memo.keep(at, _rest(state))
+        return state
+
     def _linked(self, up: bool) -> None:
         if up:
-            self._unsaid |= dict.fromkeys(self._agent.contexts)
-            self._news.set()
-
-    async def _publish(self) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._unsaid:
-                at = next(iter(self._unsaid))
-                del self._unsaid[at]
-                try:
-                    await self._say(at)
-                except CountingRoomError as error:
-                    if not self._silent:
-                        _log.warning("systems.%s: its state is not taken by the bus: %s", self.name, error.cause)
-                    self._silent = True
-                    self._unsaid.setdefault(at)
-                    await self._clock.sleep(RETRY_S)
-                else:
-                    self._silent = False
-
-    async def _say(self, at: str) -> None:
-        key = subjects.system_key(self.name, at)
-        if at in self._agent.contexts:
-            state = self._agent.contexts[at].state
-            if self._rests(at):
-                self.memo.keep(at, _rest(state))
-            await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
-        else:
-            await self._bus.delete(subjects.STATE_BUCKET, key)
+            for at in self._agent.contexts:
+                self._states.changed(at)
 
     async def _live(self) -> None:
         while True:
