@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec import structs
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from countingroom.core.accounts import AuditEntry
-from countingroom.core.configurations import compare
+from countingroom.core.configurations import ConfigurationSet, compare
 from countingroom.core.errors import Conflict, NotFound, OutOfRange
+from countingroom.core.layout import Seed, SeedPartition
 from countingroom.storage.columns import APPEND_ONLY, metadata
 from countingroom.storage.database import Database
 from tests.contract.storage.stand import Stand
@@ -205,6 +207,26 @@ async def test_a_partition_with_detectors_is_deleted_by_force_alone_and_they_are
     assert await database.mapping.all() == {"STS": ""}
     history = [one.what for one in await database.partitions.history("A")]
     assert history == ["delete_partition", "create_detector", "create_partition"]
+
+
+async def test_an_empty_database_is_filled_once_as_one_change(database: Database) -> None:
+    given = Seed(
+        configurations=ConfigurationSet(
+            configurations={"STS": {"cold": {"t": -10}}}, tags={"physics": {"STS": "cold"}}
+        ),
+        partitions=(SeedPartition(name="A", template="cbm", tag="physics", systems={"STS": "cold"}),),
+        detectors={"STS": "A", "MVD": ""},
+    )
+    astray = structs.replace(given, detectors={"STS": "nowhere"})
+    with pytest.raises(NotFound):
+        await database.sow(astray, "description")
+    assert (await database.partitions.list(), await database.configurations.list()) == ((), ())
+    assert await database.sow(given, "description")
+    assert (await database.partitions.wanted("A")).systems["STS"].parameters == {"t": -10}
+    assert await database.mapping.all() == {"MVD": "", "STS": "A"}
+    await database.mapping.move({"STS": ""}, "anna")
+    assert not await database.sow(structs.replace(given, detectors={"STS": "A", "TRD": "A"}), "description")
+    assert await database.mapping.all() == {"MVD": "", "STS": "", "TRD": ""}
 
 
 async def test_a_name_is_taken_once(database: Database) -> None:

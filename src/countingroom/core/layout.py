@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from countingroom.core.configurations import ConfigurationRevision
+from countingroom.core.configurations import ConfigurationRevision, ConfigurationSet
 from countingroom.core.values import Scalar
 
 UNMAPPED = ""
@@ -43,6 +43,27 @@ class Wanted(Struct, frozen=True, kw_only=True):
     tag: str = ""
     systems: dict[str, ConfigurationRevision] = {}
     """System -> the present revision of what is selected for it."""
+
+
+class SeedPartition(Struct, frozen=True, kw_only=True):
+    """A partition that an empty database begins with."""
+
+    name: str
+    template: str
+    title: str = ""
+    tag: str = ""
+    """What is selected; empty: nothing."""
+    systems: dict[str, str] = {}
+    """System -> tag of its configuration, where a tag is selected."""
+
+
+class Seed(Struct, frozen=True, kw_only=True):
+    """What an empty database begins with."""
+
+    configurations: ConfigurationSet = ConfigurationSet()
+    partitions: tuple[SeedPartition, ...] = ()
+    detectors: dict[str, str] = {}
+    """Name -> partition, or empty."""
 
 
 class LayoutChange(Struct, frozen=True, kw_only=True):

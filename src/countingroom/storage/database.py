@@ -6,6 +6,7 @@ from pathlib import Path
 
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.layout import Seed
 from countingroom.storage.audit import Audit
 from countingroom.storage.backup import backup
 from countingroom.storage.configurations import Configurations
@@ -14,6 +15,7 @@ from countingroom.storage.mapping import Mapping
 from countingroom.storage.migrating import migrate
 from countingroom.storage.partitions import Partitions
 from countingroom.storage.runs import Runs
+from countingroom.storage.seeding import sow
 from countingroom.storage.sequences import Sequences
 from countingroom.storage.sessions import Sessions
 from countingroom.storage.tags import Tags
@@ -27,7 +29,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
-        clock = clock or SystemClock()
+        self._clock = clock = clock or SystemClock()
         self._store = store = Store(url)
         self.configurations = Configurations(store, clock)
         self.tags = Tags(store, clock)
@@ -45,6 +47,12 @@ class Database:
             path = Path(self._store.url.database)
             await self._store.outside(lambda _: _make(path))
         await self._store.write(migrate)
+
+    async def sow(self, seed: Seed, by: str) -> bool:
+        """Fill an empty database as one change; True. In one that has partitions or detectors, only the detectors it
+        does not know are added, unmapped; False."""
+        now_ns = self._clock.now_ns()
+        return await self._store.write(lambda connection: sow(connection, seed, by=by, now_ns=now_ns))
 
     async def close(self) -> None:
         """After what was begun is over."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from countingroom.core.errors import NotFound
+from countingroom.core.errors import Conflict, NotFound
 from countingroom.core.layout import UNMAPPED, Detector, LayoutChange, PartitionRecord
 from countingroom.core.values import Scalar
-from countingroom.storage import rows
-from countingroom.storage.tables import detector, layout_change, partition, partition_excluded
+from countingroom.storage import checked, rows
+from countingroom.storage.tables import detector, layout_change, partition, partition_excluded, partition_wanted
+from countingroom.storage.tags import missing_configurations
 
 
 def record(
@@ -45,8 +46,8 @@ def detectors(connection: Connection) -> dict[str, Detector]:
 def partitions(connection: Connection, names: Sequence[str] | None = None) -> tuple[PartitionRecord, ...]:
     """Partitions whole, by name; NotFound for one of `names` that is not there."""
     inside: dict[str, list[str]] = {}
-    for one in detectors(connection).values():
-        inside.setdefault(one.partition, []).append(one.name)
+    for row in connection.execute(select(detector.c.name, detector.c.partition).order_by(detector.c.name)):
+        inside.setdefault(row[1] or UNMAPPED, []).append(row[0])
     excluded: dict[str, list[str]] = {}
     for row in connection.execute(select(partition_excluded).order_by(partition_excluded.c.system)).mappings():
         excluded.setdefault(row["partition"], []).append(row["system"])
@@ -66,3 +67,55 @@ def partitions(connection: Connection, names: Sequence[str] | None = None) -> tu
                 suggestion=f"there are {', '.join(found)}" if found else "create it",
             )
     return tuple(found[name] for name in names)
+
+
+def create_partition(connection: Connection, name: str, template: str, title: str, *, by: str, now_ns: int) -> None:
+    """A new one, without detectors. Conflict where the name is taken."""
+    if connection.scalar(select(partition.c.name).where(partition.c.name == checked.name(name, "partition"))):
+        raise Conflict(f"there is a partition {name} already", source="partitions", suggestion="take another name")
+    made = PartitionRecord(name=name, title=title, template=template, created_by=by, created_ns=now_ns)
+    connection.execute(insert(partition).values(**rows.columns(made, "detectors", "excluded")))
+    detail = {"template": template, "title": title}
+    record(connection, "create_partition", by=by, now_ns=now_ns, partition=name, detail=detail)
+
+
+def create_detectors(
+    connection: Connection, places: Mapping[str, str], *, type: str = "", by: str, now_ns: int
+) -> None:
+    """New ones (name -> partition, or empty). Conflict where a name is taken; NotFound for a partition not there."""
+    there = set(connection.scalars(select(detector.c.name)))
+    for name in places:
+        if checked.name(name, "detector") in there:
+            raise Conflict(f"there is a detector {name} already", source="mapping", suggestion="take another name")
+    partitions(connection, sorted({place for place in places.values() if place}))
+    if not places:
+        return
+    stamp = {"type": type, "created_by": by, "created_ns": now_ns}
+    connection.execute(
+        insert(detector), [{"name": name, "partition": place or None, **stamp} for name, place in places.items()]
+    )
+    change = {"time_ns": now_ns, "who": by, "what": "create_detector", "detail": {"type": type}}
+    connection.execute(
+        insert(layout_change), [{**change, "partition": place, "system": name} for name, place in places.items()]
+    )
+
+
+def select_configurations(
+    connection: Connection, name: str, tag: str, systems: Mapping[str, str], *, by: str, now_ns: int
+) -> None:
+    """Want these (system -> tag of its configuration) and no others. NotFound for what is not there."""
+    partitions(connection, [name])
+    if causes := missing_configurations(connection, systems):
+        raise NotFound(
+            f"{name} cannot have configurations that are not there",
+            source=f"partitions.{name}",
+            causes=causes,
+            suggestion="save them, or choose others",
+        )
+    connection.execute(update(partition).where(partition.c.name == name).values(tag=tag))
+    connection.execute(delete(partition_wanted).where(partition_wanted.c.partition == name))
+    if systems:
+        wanted = [{"partition": name, "system": one, "configuration": chosen} for one, chosen in systems.items()]
+        connection.execute(insert(partition_wanted), wanted)
+    detail = {"tag": tag, **{f"system.{one}": chosen for one, chosen in systems.items()}}
+    record(connection, "select", by=by, now_ns=now_ns, partition=name, detail=detail)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Pairs
 
-from sqlalchemy import Connection, delete, insert, or_, update
+from sqlalchemy import Connection, delete, or_, update
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, NotFound
 from countingroom.core.layout import UNMAPPED, Detector, LayoutChange
-from countingroom.storage import checked, layout
+from countingroom.storage import layout
 from countingroom.storage.configuration_rows import delete_configuration
 from countingroom.storage.engine import Store
 from countingroom.storage.tables import configuration, detector, layout_change, partition_excluded, partition_wanted
@@ -34,24 +34,8 @@ class Mapping:
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> Detector:
-            checked.name(name, "detector")
-            if name in layout.detectors(connection):
-                raise Conflict(f"there is a detector {name} already", source="mapping", suggestion="take another name")
-            if partition:
-                layout.partitions(connection, [partition])
-            made = Detector(name=name, partition=partition, type=type, created_by=by, created_ns=now_ns)
-            row = {"name": name, "type": type, "created_by": by, "created_ns": now_ns, "partition": partition or None}
-            connection.execute(insert(detector).values(**row))
-            layout.record(
-                connection,
-                "create_detector",
-                by=by,
-                now_ns=now_ns,
-                partition=partition,
-                system=name,
-                detail={"type": type},
-            )
-            return made
+            layout.create_detectors(connection, {name: partition}, type=type, by=by, now_ns=now_ns)
+            return layout.detectors(connection)[name]
 
         return await self._store.write(work)
 

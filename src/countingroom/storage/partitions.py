@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from countingroom.core.clock import Clock
 from countingroom.core.configurations import ConfigurationRevision
-from countingroom.core.errors import Conflict, NotFound
+from countingroom.core.errors import Conflict
 from countingroom.core.layout import LayoutChange, PartitionRecord, Wanted
 from countingroom.storage import checked, layout, rows
 from countingroom.storage.engine import Store
@@ -22,7 +22,6 @@ from countingroom.storage.tables import (
     partition_excluded,
     partition_wanted,
 )
-from countingroom.storage.tags import missing_configurations
 
 CUSTOM = "custom"
 """The tag of a partition whose systems were chosen one by one."""
@@ -47,16 +46,8 @@ class Partitions:
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> PartitionRecord:
-            checked.name(name, "partition")
-            if any(one.name == name for one in layout.partitions(connection)):
-                raise Conflict(
-                    f"there is a partition {name} already", source="partitions", suggestion="take another name"
-                )
-            made = PartitionRecord(name=name, title=title, template=template, created_by=by, created_ns=now_ns)
-            connection.execute(insert(partition).values(**rows.columns(made, "detectors", "excluded")))
-            detail = {"template": template, "title": title}
-            layout.record(connection, "create_partition", by=by, now_ns=now_ns, partition=name, detail=detail)
-            return made
+            layout.create_partition(connection, name, template, title, by=by, now_ns=now_ns)
+            return layout.partitions(connection, [name])[0]
 
         return await self._store.write(work)
 
@@ -103,23 +94,7 @@ class Partitions:
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> Wanted:
-            layout.partitions(connection, [name])
-            if causes := missing_configurations(connection, systems):
-                raise NotFound(
-                    f"{name} cannot have configurations that are not there",
-                    source=f"partitions.{name}",
-                    causes=causes,
-                    suggestion="save them, or choose others",
-                )
-            connection.execute(update(partition).where(partition.c.name == name).values(tag=tag))
-            connection.execute(delete(partition_wanted).where(partition_wanted.c.partition == name))
-            if systems:
-                connection.execute(
-                    insert(partition_wanted),
-                    [{"partition": name, "system": one, "configuration": chosen} for one, chosen in systems.items()],
-                )
-            detail = {"tag": tag, **{f"system.{one}": chosen for one, chosen in systems.items()}}
-            layout.record(connection, "select", by=by, now_ns=now_ns, partition=name, detail=detail)
+            layout.select_configurations(connection, name, tag, systems, by=by, now_ns=now_ns)
             return _wanted(connection, name)
 
         return await self._store.write(work)
