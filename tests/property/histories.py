@@ -48,6 +48,7 @@ class History(Plant):
 
     def __init__(self, seed: int) -> None:
         self.watched = self.healed = False
+        self._commands = 0
         chance = random.Random(seed)
         recovery = Recovery(
             attempts=chance.choice((1, 1, 2, 3)),
@@ -208,8 +209,11 @@ class History(Plant):
         state = chance.choice((*rests, rests[-1], rests[-1], rests[-2]))
         if state == rests[-1] and not self.partition.run:
             self.given.add(self._runs + 1)
-        self._commands = getattr(self, "_commands", 0) + 1
-        self.ask(state, at_once=state == rests[0] and chance.random() < 0.5, command_id=f"c{self._commands}")
+        self._commands += 1
+        half = chance.random() < 0.5
+        self.ask(
+            state, at_once=half and state == rests[0], stop=half and state == rests[-2], command_id=f"c{self._commands}"
+        )
 
     def changed_members(self) -> tuple[Member, ...]:
         return tuple(

@@ -174,6 +174,7 @@ class Plant:
             queued = self._queue[0][0] if self._queue else None
             due = min((at for at in (wake, queued) if at is not None), default=None)
             if due is None or due > end:
+                self.now_ns = self.now_ns if due is None else end
                 break
             self.now_ns = due
             facts: list[Fact] = []
@@ -242,9 +243,9 @@ class Plant:
 
     # What is asked and found.
 
-    def ask(self, state: str, *, at_once: bool = False, command_id: str = "") -> None:
+    def ask(self, state: str, *, at_once: bool = False, stop: bool = False, command_id: str = "") -> None:
         """Ask for a state; a run number is given out for recording."""
-        goal = Goal(state=state, requested_by="tester", command_id=command_id, at_once=at_once)
+        goal = Goal(state=state, requested_by="tester", command_id=command_id, at_once=at_once, stop=stop)
         run = 0
         if state == self.partition.template.recording and not self.partition.run:
             self._runs += 1

@@ -22,6 +22,8 @@ class Goal(Struct, frozen=True, kw_only=True):
     command_id: str = ""
     at_once: bool = False
     """Abort: everything goes down together, and recording is not stopped in order before."""
+    stop: bool = False
+    """Stop, or end at a limit: nothing is configured for it; it is met when nothing is above it."""
     lower: bool = False
     """It was below the state in which it was asked for: what is above it goes down. Set by the owner."""
 

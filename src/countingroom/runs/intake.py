@@ -63,12 +63,8 @@ class _Intake:
             match fact:
                 case Reported(state=state):
                     self._reported(state)
-                case LinkChanged(system=system, connected=connected, cause=cause):
-                    self.seen[system] = Seen(
-                        state=self.seen.get(system, UNSEEN).state, connected=connected, cause=cause
-                    )
-                    if not connected:
-                        self.pending.pop(system, None)
+                case LinkChanged():
+                    self._link(fact)
                 case OrderRefused():
                     self._refused(fact)
                 case GoalSet(goal=goal):

@@ -248,4 +248,6 @@ def _is_reached(partition: Partition, goal: Goal, found: Survey) -> bool:
     if goal.state == template.recording:
         return found.recording
     height = template.rests.index(goal.state) if goal.state in template.rests else None
-    return height == 0 or (height is not None and found.ready >= height and found.any_right)
+    if height is None:
+        return False
+    return height == 0 or goal.stop or (found.ready >= height and found.any_right)

@@ -84,7 +84,7 @@ class _Planner:
             decision = self._stop()
         if decision is None and self.goal and self.goal.lower and self.height is not None:
             decision = self._after("stop") or self._lower(self.height)
-        if decision is None and self.height is not None:
+        if decision is None and self.height is not None and not (self.goal and self.goal.stop):
             decision = self._climb(min(self.height, top))
         decision = decision or Decision()
         return msgspec.structs.replace(decision, moments=frozenset(self.passed)) if self.passed else decision
