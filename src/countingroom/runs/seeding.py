@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from countingroom.core.configurations import ConfigurationSet
+from countingroom.core.layout import Seed, SeedPartition
 from countingroom.runs.description import RunsSection
 from countingroom.runs.template import DETECTORS
 from countingroom.storage.database import Database
@@ -12,27 +13,18 @@ BY = "description"
 
 async def seed(database: Database, section: RunsSection) -> bool:
     """Whether this was the first start."""
-    where = await database.mapping.all()
-    first = not where and not await database.partitions.list()
-    places = {name: at for at, one in section.partitions.items() for name in one.detectors} if first else {}
-    if first:
-        schemas = {name: one.parameters for name, one in section.systems.items() if isinstance(one.parameters, dict)}
-        kept = ConfigurationSet(configurations=section.configurations, tags=section.tags, schemas=schemas)
-        await database.configurations.put(kept, BY, "first start")
-        for name, one in section.partitions.items():
-            await database.partitions.create(name, one.template, one.title or name, BY)
-    for name in section.detectors:
-        if name not in where:
-            await database.mapping.create(name, BY, partition=places.get(name, ""))
-    if first:
-        for name, one in section.partitions.items():
-            if one.tag:
-                await database.partitions.select(name, one.tag, _of(section, name, section.tags[one.tag]), BY)
-    return first
+    places = {name: at for at, one in section.partitions.items() for name in one.detectors}
+    schemas = {name: one.parameters for name, one in section.systems.items() if isinstance(one.parameters, dict)}
+    given = Seed(
+        configurations=ConfigurationSet(configurations=section.configurations, tags=section.tags, schemas=schemas),
+        partitions=tuple(_partition(section, name) for name in section.partitions),
+        detectors={name: places.get(name, "") for name in section.detectors},
+    )
+    return await database.sow(given, BY)
 
 
-def _of(section: RunsSection, partition: str, tag: dict[str, str]) -> dict[str, str]:
-    """What a tag says of the systems of a partition."""
-    one = section.partitions[partition]
+def _partition(section: RunsSection, name: str) -> SeedPartition:
+    one = section.partitions[name]
     systems = {*one.detectors, *section.templates[one.template].systems} - {DETECTORS}
-    return {system: chosen for system, chosen in tag.items() if system in systems}
+    chosen = {system: tag for system, tag in section.tags[one.tag].items() if system in systems} if one.tag else {}
+    return SeedPartition(name=name, template=one.template, title=one.title or name, tag=one.tag or "", systems=chosen)
