@@ -65,7 +65,7 @@ class Agent:
         self._directory = directory or Directory(bus, clock)
         self.memo = Memo(memory, name)
         self._desks: dict[str, Desk] = {}
-        self._states = States(bus, clock, name, self._state)
+        self._states = States(bus, clock, name, self._state, self._keep)
         self._replaced = asyncio.Event()
         self._group: asyncio.TaskGroup
         self._beat = self._presence()
@@ -125,7 +125,7 @@ class Agent:
         try:
             order = decode(message.data, Order)
         except msgspec.DecodeError as error:
-            cause = Cause(code="not_understood", message=f"no order: {error}", source=f"systems.{self.name}")
+            cause = Cause(code="not_understood", message=f"no order: {error}", source=f"systems.{self.name}", suggestion="see whether both are of one version")
             return encode(Answer(id="", accepted=False, cause=cause))
         cause = refusal(self._agent, order)
         if cause and cause.code in ("unknown_partition", "not_mine"):
@@ -162,7 +162,7 @@ class Agent:
             try:
                 match command.action:
                     case "error":
-                        desk.error(Cause(code="reported", message=text, source=source, evidence={"by": user}))
+                        desk.error(Cause(code="reported", message=text, source=source, evidence={"by": user}, suggestion="look at the system; say resolved when it is right"))
                     case "resolved":
                         desk.resolved()
                     case _:
@@ -238,13 +238,17 @@ class Agent:
     # What goes out.
 
     def _state(self, at: str) -> SystemState | None:
-        """What is to be published of a context; kept first where the system rests."""
+        """What is to be published of a context. What records is kept before anybody believes it."""
         if at not in self._agent.contexts:
             return None
         state = self._agent.contexts[at].state
-        if self._rests(at):
-            self.memo.keep(at, _rest(state))
+        if state.common == RECORDING:
+            self._keep(at)
         return state
+
+    def _keep(self, at: str) -> None:
+        if at in self._agent.contexts and self._rests(at):
+            self.memo.keep(at, _rest(self._agent.contexts[at].state))
 
     def _linked(self, up: bool) -> None:
         if up:

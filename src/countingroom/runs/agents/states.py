@@ -20,10 +20,17 @@ RETRY_S = 0.25
 
 
 class States:
-    """Publishes what `present` says of a context; None: it is no more."""
+    """Publishes what `present` says of a context; None: it is no more. `said` is called after each."""
 
-    def __init__(self, bus: Bus, clock: Clock, system: str, present: Callable[[str], SystemState | None]) -> None:
-        self._bus, self._clock, self._system, self._present = bus, clock, system, present
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        system: str,
+        present: Callable[[str], SystemState | None],
+        said: Callable[[str], None],
+    ) -> None:
+        self._bus, self._clock, self._system, self._present, self._said = bus, clock, system, present, said
         self._unsaid: dict[str, None] = {}
         self._news = asyncio.Event()
         self._silent = False
@@ -59,3 +66,4 @@ class States:
             await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
         else:
             await self._bus.delete(subjects.STATE_BUCKET, key)
+        self._said(at)
