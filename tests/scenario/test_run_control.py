@@ -241,3 +241,19 @@ def _reading(value: float, sequence: int) -> Readings:
         device_ns=[0],
         received_ns=[0],
     )
+
+
+async def test_a_goal_with_another_tag_configures_what_differs_and_the_run_has_that_tag() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        tag = dict.fromkeys(("TFC", "STS", "MVD", "FLES", "DCS", "QA"), "physics")
+        await world.database.tags.save("night", tag | {"STS": "tests"}, "ada")
+        assert (await world.does("goal", state="Recording", tag="night")).kind is EventKind.DONE
+        shown = await world.reaches("Recording")
+        assert shown.tag == "night"
+        assert {member.system: member.tag for member in shown.members}["STS"] == "tests"
+        (run,) = await world.runs()
+        assert (run.tag, run.configurations["STS"].tag) == ("night", "tests")
+        await world.does("stop")
+        refused = await world.ask("goal", state="QA_Active", tag="night")
+        assert refused.cause and refused.cause.code == "nothing_to_do"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from countingroom.core import subjects
+from countingroom.core.clock import within
 from countingroom.core.configurations import covers
 from countingroom.core.errors import Cause, Conflict, DeviceError, NotFound, OutOfRange
 from countingroom.core.messages import decode, encode
@@ -17,6 +19,7 @@ from countingroom.core.values import Scalar
 from countingroom.runs.asked import LATER, Asked, Rest, Word
 from countingroom.runs.control_words import control_words
 from countingroom.runs.orders import ANSWER_S
+from countingroom.runs.reception import Refusal
 from countingroom.runs.refusals import REASONS, next_state, refusal
 from countingroom.storage.partitions import CUSTOM
 
@@ -59,11 +62,14 @@ class PartitionWords:
 
     def refusal(self, asked: Asked) -> Cause | None:
         """Why it cannot be done now."""
-        if asked.command.action not in REASONS:
+        action = asked.command.action
+        if action not in REASONS:
             return None
+        if action == "goal" and asked.text("tag", ""):
+            action = "select"  # what is wanted then is looked at when it is selected
         return refusal(
             self._tenure.partition,
-            asked.command.action,
+            action,
             system=asked.text("system", ""),
             state=asked.text("state", ""),
         )
@@ -87,6 +93,8 @@ class PartitionWords:
             )
         if tag := asked.text("tag", ""):
             await self._choose(tag, asked.by)
+            if cause := refusal(self._tenure.partition, "goal", state=state):
+                raise Refusal(cause)
         if state == template.recording and not self._tenure.partition.run:
             return self._want(asked, state, await self.reserve(asked.by, limit_of(asked), asked.text("comment", "")))
         return self._want(asked, state)
@@ -220,6 +228,13 @@ class PartitionWords:
             )
         await tenure.office.database.partitions.select(tenure.name, name, tag.systems, by)
         await tenure.muster()
+        with suppress(TimeoutError):
+            async with within(tenure.office.clock, ANSWER_S):
+                while self._wanted() != tag.systems:
+                    await tenure.changed()
+
+    def _wanted(self) -> dict[str, str]:
+        return {one.system: one.wanted.tag if one.wanted else "" for one in self._tenure.partition.members}
 
     async def _select_one(self, asked: Asked) -> Rest:
         await self.choose_one(self._member(asked.text("system")), asked.text("tag"), asked.by)
