@@ -148,7 +148,7 @@ async def runs_stage(devices: Stage) -> AsyncGenerator[RunsStage]:
     here = RunsStage(devices, database)
     for system in ("TFC", "STS", "TOF"):
         for tag in ("default", "physics"):
-            await database.configurations.save(system, tag, {"threshold": 40 + len(tag)}, "m.rossi")
+            await database.configurations.save(system, tag, {"threshold": 47 if tag == "physics" else 40}, "m.rossi")
     await database.tags.save("physics", {"TFC": "physics", "STS": "physics"}, "m.rossi")
     await database.tags.save("default", {"TFC": "default", "STS": "default"}, "m.rossi")
     await here.places(STS="mCBM", TRD="")

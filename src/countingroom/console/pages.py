@@ -12,13 +12,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from countingroom.console import alarms as present_alarms
 from countingroom.console import format as write
-from countingroom.console import views
+from countingroom.console import run_views, views
 from countingroom.console.accounts import in_words, word
 from countingroom.console.journal import shown
 from countingroom.console.passwords import SHORTEST
 from countingroom.console.permits import denied_commands
 from countingroom.console.room import Room
+from countingroom.console.run_pages import RunPages
 from countingroom.console.visitor import visitor
 from countingroom.core import severity, subjects
 from countingroom.core.chart_draw import svg
@@ -46,13 +48,15 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        words: dict[str, Any] = {"write": write, "views": views, "glyph_words": _LEVELS}
+        words: dict[str, Any] = {"write": write, "views": views, "run_views": run_views, "glyph_words": _LEVELS}
         self._jinja.globals.update(words)
         self.router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
         self.router.add_api_route("/", self.overview)
         self.router.add_api_route("/devices/{device}", self.device)
         self.router.add_api_route("/trends", self.trends)
         self.router.add_api_route("/events", self.events)
+        self._runs = RunPages(room, self._page)
+        self._runs.add_to(self.router)
         for name, title in PLAIN.items():
             self.router.add_api_route(f"/{name}", self._plain(name, title))
 
@@ -62,7 +66,14 @@ class Pages:
         cards = [self._card(catalogue) for branch in views.branches(latest.catalogues) for catalogue in branch.devices]
         counts = {branch.group: views.group_counts(self._room.board, branch) for branch in self._branches()}
         return self._page(
-            request, "overview.html", "overview", "Overview", cards=cards, group_counts=counts, events=self._recent(12)
+            request,
+            "overview.html",
+            "overview",
+            "Overview",
+            cards=cards,
+            group_counts=counts,
+            events=self._recent(12),
+            **await self._runs.cards(),
         )
 
     async def device(self, request: Request, device: str) -> HTMLResponse:
@@ -128,7 +139,7 @@ class Pages:
 
     def _page(self, request: Request, template: str, name: str, here: str, **values: Any) -> HTMLResponse:
         room, who = self._room, visitor(request)
-        alarms = room.board.alarms()
+        alarms = present_alarms.everything(room.board, room.latest.words)
         context = {
             "page": name,
             "here": here,
@@ -147,6 +158,10 @@ class Pages:
             "branches": self._branches(),
             "board": room.board,
             "catalogues": room.latest.catalogues,
+            "partitions": present_alarms.partitions(room.latest.words),
+            "worst_of": present_alarms.worst,
+            "priorities_of": present_alarms.priorities,
+            "has_runs": room.has_runs,
             "alarms": alarms,
             "bar": alarms[:_BAR],
             "counts": [sum(alarm.level == level for alarm in alarms) for level in (1, 2, 3)],

@@ -102,6 +102,8 @@ def group_counts(board: Board, branch: Branch) -> Summary:
 
 def place(alarm: Alarm | Any, catalogues: Mapping[str, Catalogue]) -> str:
     """Where an alarm is, for people: `CAEN crate ch 17`."""
+    if alarm.partition:
+        return alarm.partition if alarm.device == alarm.partition else f"{alarm.partition} / {alarm.device}"
     catalogue = catalogues.get(alarm.device)
     title = catalogue.title if catalogue else alarm.device
     return f"{title or alarm.device} ch {alarm.channel}" if alarm.channel else title or alarm.device

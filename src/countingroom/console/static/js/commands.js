@@ -4,13 +4,20 @@ import { post } from "./post.js";
 
 const waiting = new Map();
 
-export async function send(live, device, command, { channel = "", values = {}, seenState = null, deadlineS = 10 }) {
+export const send = (live, device, command, asked) =>
+  order(live, `/api/v1/devices/${encodeURIComponent(device)}`, command, asked);
+
+export const tellPartition = (live, partition, command, asked = {}) =>
+  order(live, `/api/v1/partitions/${encodeURIComponent(partition)}`, command, asked);
+
+export const tellExperiment = (live, command, asked = {}) => order(live, "/api/v1/experiment", command, asked);
+
+async function order(live, target, command, { channel = "", values = {}, seenState = null, deadlineS = 10 }) {
   const id = crypto.randomUUID();
   const body = { id, channel, arguments: values, issued_ns: Math.round(live.nowNs()), deadline_s: deadlineS };
   if (seenState) body.seen_state = seenState;
   const outcome = new Promise((done) => waiting.set(id, done));
-  const path = `/api/v1/devices/${encodeURIComponent(device)}/commands/${encodeURIComponent(command)}`;
-  const answer = await post(path, body);
+  const answer = await post(`${target}/commands/${encodeURIComponent(command)}`, body);
   if (answer.done) {
     setTimeout(() => waiting.delete(id), 3600_000);
     return { accepted: true, id, outcome };

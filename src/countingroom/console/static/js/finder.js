@@ -1,5 +1,5 @@
 // Law: "/" finds anything: pages, devices, channels and points; arrows choose, Enter goes, Escape closes.
-import { $, el } from "./dom.js";
+import { $, $$, el } from "./dom.js";
 import { titles } from "./shell.js";
 
 let things = null;
@@ -11,6 +11,9 @@ async function everything() {
     ["Trends", "page", "/trends"],
     ["Events", "page", "/events"],
   ];
+  for (const a of $$(".nav a[href^='/runs'], .nav a[href^='/configurations'], .nav a[href^='/detectors']"))
+    things.push([a.textContent.trim(), "page", a.getAttribute("href")]);
+  for (const a of $$(".nav [data-partition]")) things.push([a.dataset.partition, "partition", a.getAttribute("href")]);
   for (const [device, title] of Object.entries(titles)) things.push([title, "device", `/devices/${device}`]);
   for (const [device, title] of Object.entries(titles)) {
     const answer = await fetch(`/api/v1/devices/${device}`);

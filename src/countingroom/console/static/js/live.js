@@ -17,6 +17,7 @@ export class Live {
     this.alarms = [];
     this.counts = [0, 0, 0];
     this.devices = {};
+    this.partitions = {};
     this.listeners = { change: [], link: [], event: [], tick: [], catalogue: [] };
     this.pauseMs = 250;
   }
@@ -110,9 +111,14 @@ export class Live {
     const points = message.points ?? {},
       states = message.states ?? {};
     for (const [name, row] of Object.entries(points)) this.points.set(name, row);
-    for (const [key, state] of Object.entries(states)) this.states.set(key, state);
+    for (const [key, state] of Object.entries(states)) {
+      if (state === null) this.states.delete(key);
+      else this.states.set(key, state);
+    }
     if (message.alive) this.alive = message.alive;
-    if (message.alarms) ({ alarms: this.alarms, counts: this.counts, devices: this.devices } = message);
+    if (message.alarms) {
+      ({ alarms: this.alarms, counts: this.counts, devices: this.devices, partitions: this.partitions } = message);
+    }
     const bus = message.bus ?? this.bus,
       changedLink = !this.up || bus !== this.bus;
     this.bus = bus;

@@ -6,6 +6,13 @@ import { glyph } from "./parts.js";
 
 const MOST = 2000;
 
+const sourceOf = ({ department, source }) =>
+  department !== "runs"
+    ? `/devices/${encodeURIComponent(source)}`
+    : source === "_experiment"
+      ? "/detectors"
+      : `/partitions/${encodeURIComponent(source)}`;
+
 export function page(live) {
   const form = $("#filter"),
     rows = $("#rows"),
@@ -34,7 +41,7 @@ export function page(live) {
         { class: "nw" },
         el(
           "a",
-          { href: `/devices/${encodeURIComponent(event.source)}` },
+          { href: sourceOf(event) },
           event.source + (event.channel ? ` ch ${event.channel}` : ""),
         ),
       ),

@@ -4,6 +4,7 @@ import { clock, number, NOTHING } from "./format.js";
 import { disc, words } from "./format.js";
 import { followLog, glyph, link, place, setState } from "./parts.js";
 import { Line, past } from "./series.js";
+import { partitionCards } from "./partition-cards.js";
 import { titles } from "./shell.js";
 
 const SPAN_S = 600;
@@ -18,7 +19,9 @@ export function page(live) {
     points: [...new Set([...cells.keys(), ...sparks.keys()])],
     states: true,
     events: true,
+    partitions: ["*"],
   };
+  partitionCards(live);
   followLog(live, $("#log"));
   begin(live, sparks);
   live.on("change", (change) => {

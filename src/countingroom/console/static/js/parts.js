@@ -18,9 +18,15 @@ export function setState(node, state, big) {
   setText($("b", node), words(state?.state));
 }
 
-export const link = (alarm) => `/devices/${encodeURIComponent(alarm.device)}${alarm.point ? "#" + alarm.point : ""}`;
+export const link = (alarm) =>
+  alarm.partition
+    ? `/partitions/${encodeURIComponent(alarm.partition)}`
+    : `/devices/${encodeURIComponent(alarm.device)}${alarm.point ? "#" + alarm.point : ""}`;
 
 export function place(alarm, titles) {
+  if (alarm.partition) {
+    return alarm.device === alarm.partition ? alarm.partition : `${alarm.partition} / ${alarm.device}`;
+  }
   const title = titles[alarm.device] || alarm.device;
   return alarm.channel ? `${title} ch ${alarm.channel}` : title;
 }

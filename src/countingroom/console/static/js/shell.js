@@ -48,9 +48,11 @@ function alarms(live) {
     setClass(a, count ? `on${index + 1}` : "");
   });
   for (const a of $$(".nav [data-device]")) setGlyph($(".g", a), live.devices[a.dataset.device]?.worst ?? 0);
+  for (const a of $$(".nav [data-partition]"))
+    setGlyph($(".g", a), live.partitions[a.dataset.partition]?.worst ?? 0);
   const key = live.alarms
     .slice(0, BAR)
-    .map((alarm) => `${alarm.since_ns} ${alarm.device} ${alarm.point} ${alarm.what}`)
+    .map((alarm) => `${alarm.since_ns} ${alarm.partition} ${alarm.device} ${alarm.point} ${alarm.what}`)
     .join("|");
   const bar = $("#bar");
   if (bar.dataset.key === key) return;

@@ -1,0 +1,61 @@
+// Law: detectors move together or not at all, after a person has seen who goes where; what failed is listed.
+import { $, $$, data, el, setText } from "./dom.js";
+import { boxed } from "./buttons.js";
+import { tellExperiment } from "./commands.js";
+import { confirm } from "./confirm.js";
+
+export function page(live) {
+  live.watch = { devices: [], points: [], states: false, events: true, partitions: ["*"] };
+  const form = $("#move"),
+    boxes = $$("#detectors input[type=checkbox]"),
+    chosen = () => boxes.filter((box) => box.checked).map((box) => box.value);
+  const count = () => setText($("#chosen"), chosen().length ? `${chosen().length} chosen: ${chosen().join(", ")}` : "None chosen");
+  for (const box of boxes) box.addEventListener("change", count);
+  $("#every").addEventListener("change", (event) => {
+    for (const box of boxes) box.checked = event.target.checked;
+    count();
+  });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const detectors = chosen(),
+      { to, force } = form.elements;
+    if (!detectors.length) return;
+    const sure = await confirm(live, {
+      title: detectors.length === 1 ? `Move ${detectors[0]}?` : `Move ${detectors.length} detectors?`,
+      rows: [
+        ["Who", detectors.join(", ")],
+        ["To", to.value || "no partition"],
+        ["Does", "all of them move, or none; each begins there unconfigured"],
+        ...(force.checked ? [["Forced", "also where the partition records or an agent does not answer"]] : []),
+      ],
+      button: `Move to ${to.value || "no partition"}`,
+      dangerous: force.checked,
+    });
+    if (sure) await act(live, "move", { detectors: detectors.join(","), to: to.value, force: force.checked });
+  });
+  $("#new-partition").addEventListener("click", async () => {
+    const name = el("input", { name: "name", autocomplete: "off" }),
+      template = el("input", { name: "template", value: "cbm", autocomplete: "off" });
+    const sure = await confirm(live, {
+      title: "New partition",
+      rows: [["Does", "an empty partition; move detectors into it"]],
+      fields: el("div", {}, boxed("Name", name, ""), boxed("Template", template, "")),
+      button: "Create",
+      check: () => (/^[\w-]+$/.test(name.value.trim()) ? "" : "Give it a name: letters, digits, _ and -."),
+    });
+    if (sure) await act(live, "create_partition", { name: name.value.trim(), template: template.value.trim() });
+  });
+}
+
+async function act(live, command, values) {
+  const failed = $("#failed");
+  failed.hidden = true;
+  const answer = data.denied[command] ? { accepted: false, cause: data.denied[command] } : await tellExperiment(live, command, { values });
+  const event = answer.accepted ? await answer.outcome : { kind: "refused", cause: answer.cause };
+  if (event.kind === "done") return location.reload();
+  const { message, suggestion, causes = [] } = event.cause ?? event;
+  failed.hidden = false;
+  failed.replaceChildren(
+    el("div", {}, el("p", {}, message + (suggestion ? ` → ${suggestion}` : "")), ...causes.map((one) => el("p", {}, `${one.source ? one.source + ": " : ""}${one.message}`))),
+  );
+}

@@ -1,0 +1,32 @@
+// Law: what is said about a run is a command of its partition; the page is loaded again when it is in the book.
+import { $, data } from "./dom.js";
+import { tellPartition } from "./commands.js";
+
+export function page(live) {
+  live.watch = { devices: [], points: [], states: false, events: true, partitions: [data.partition] };
+  const say = async (command, values, form) => {
+    const wrong = $(".wrong", form) ?? $("#comment .wrong");
+    wrong.textContent = "";
+    if (data.denied[command]) {
+      wrong.textContent = data.denied[command].message;
+      return;
+    }
+    const answer = await tellPartition(live, data.partition, command, { values: { run: data.run, ...values } });
+    if (!answer.accepted) {
+      wrong.textContent = answer.cause.message;
+      return;
+    }
+    const event = await answer.outcome;
+    if (event.kind === "done") location.reload();
+    else wrong.textContent = event.cause?.message ?? event.message;
+  };
+  $("#comment").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = event.target.elements.text.value.trim();
+    if (text) say("comment", { text }, event.target);
+  });
+  $("#flag").addEventListener("submit", (event) => {
+    event.preventDefault();
+    say("flag", { quality: event.target.elements.quality.value }, event.target);
+  });
+}

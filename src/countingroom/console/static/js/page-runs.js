@@ -1,0 +1,24 @@
+// Law: the run book is filtered by the server; the files that leave it are what the filter shows.
+import { $, $$ } from "./dom.js";
+
+export function page() {
+  const form = $("#filter");
+  const asked = () => {
+    const given = new URLSearchParams([...new FormData(form)].filter(([name, value]) => (name === "quality" ? value !== "*" : value)));
+    return given;
+  };
+  const links = () => {
+    for (const a of $$("[data-export]")) a.href = `/api/v1/runs/export?format=${a.dataset.export}&limit=1000&${asked()}`;
+    const older = $("#older");
+    if (older) {
+      const before = new URL(older.href).searchParams.get("before");
+      older.href = `/runs?before=${before}&${asked()}`;
+    }
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    location.assign(`/runs?${asked()}`);
+  });
+  form.addEventListener("change", () => form.requestSubmit());
+  links();
+}

@@ -1,0 +1,40 @@
+// Law: on the overview every partition is one card that stays true; partitions that come or go ask for a new page.
+import { $, $$, setClass, setText } from "./dom.js";
+import { clock } from "./format.js";
+import { discOf, discOfPartition, holderOf, setDisc } from "./run-parts.js";
+import { note } from "./shell.js";
+
+export function partitionCards(live) {
+  const cards = new Map($$(".pcard").map((card) => [card.dataset.partition, card]));
+  let told = false;
+  live.on("change", () => {
+    const there = [...live.states.keys()].filter((key) => key.startsWith("partition.")).map((key) => key.slice(10));
+    for (const name of there) if (cards.has(name)) refresh(live, cards.get(name), live.states.get(`partition.${name}`));
+    if (told || (there.length === cards.size && there.every((name) => cards.has(name)))) return;
+    told = true;
+    if (!cards.size) location.reload();
+    else note("Partitions came or went.", { action: ["Load again", () => location.reload()] });
+  });
+}
+
+function refresh(live, card, partition) {
+  setDisc($(".big.st", card), discOfPartition(partition), partition.state, true);
+  const facts = {
+    run: String(partition.run || "–"),
+    tag: partition.tag || "none",
+    holder: holderOf(live.states.get(`control.${partition.partition}`), live.nowNs()) || "nobody",
+    since: clock(partition.since_ns),
+  };
+  for (const [name, text] of Object.entries(facts)) setText($(`[data-fact="${name}"]`, card), text);
+  for (const member of partition.members) {
+    const chip = $(`[data-system="${CSS.escape(member.system)}"]`, card);
+    if (!chip) continue;
+    setClass(chip, `chip s-${discOf(member.seen)}${member.included ? "" : " ex"}`);
+    if (chip.title !== member.own) chip.title = member.own;
+  }
+  (live.partitions[partition.partition]?.priorities ?? [0, 0, 0]).forEach((count, index) => {
+    const node = $(`.prios [data-level="${index + 1}"]`, card);
+    node.hidden = !count;
+    setText($("b", node), String(count));
+  });
+}

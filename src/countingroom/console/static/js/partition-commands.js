@@ -1,0 +1,170 @@
+// Law: the commands of a partition are where they always are; each shows what it will do before it is sent.
+import { $, el, setText } from "./dom.js";
+import { boxed, tellOutcome } from "./buttons.js";
+import { tellPartition } from "./commands.js";
+import { confirm } from "./confirm.js";
+import { words } from "./format.js";
+import { planned } from "./plan-dialog.js";
+
+const MAIN = [
+  ["select", "Configuration…"],
+  ["configure", "Configure…"],
+  ["configure_all", "Auto-configure…"],
+  ["start", "Start…"],
+  ["stop", "Stop…"],
+  ["abort", "Abort…"],
+];
+
+export class Commands {
+  constructor(live, model) {
+    Object.assign(this, { live, model });
+    this.buttons = new Map(MAIN.map(([command, label]) => [command, this.button(command, label)]));
+    $("#partition-commands").replaceChildren(...this.buttons.values());
+  }
+
+  button(command, label) {
+    const kind = command === "abort" ? "btn danger" : "btn";
+    return el("button", { class: kind, type: "button", "data-command": command, onclick: () => this.press(command) }, label);
+  }
+
+  refresh() {
+    for (const [command, button] of this.buttons) mark(button, this.model.why(command));
+  }
+
+  async press(command) {
+    if (this.model.why(command)) return;
+    if (command === "select") await this.select();
+    else if (command === "abort") await this.abort();
+    else await this.move(command);
+  }
+
+  async move(command) {
+    const { model } = this;
+    const length = el("input", { name: "seconds", inputmode: "decimal", autocomplete: "off", placeholder: "until it is stopped" });
+    const comment = el("input", { name: "comment", autocomplete: "off", maxlength: "500" });
+    const fields = el("div", {}, boxed("Stop by itself after", length, "s"), boxed("Comment", comment, ""));
+    const asked = {
+      configure: { title: `Configure ${model.name}`, goal: model.next },
+      configure_all: { title: `Configure all of ${model.name}`, goal: model.top },
+      start: { title: `Start a run of ${model.name}`, goal: model.rests.at(-1), fields },
+      stop: { title: `Stop the run of ${model.name}`, goal: model.top },
+    }[command];
+    const verb = { configure: "Configure to", configure_all: "Configure to", start: "Start:", stop: "Stop:" }[command];
+    const sure = await planned(this.live, model, { ...asked, button: `${verb} ${words(asked.goal)}` });
+    if (!sure) return;
+    const values = {};
+    if (command === "start") {
+      const given = Number(length.value.trim().replace(",", "."));
+      if (length.value.trim() && Number.isFinite(given) && given > 0) values.seconds = given;
+      if (comment.value.trim()) values.comment = comment.value.trim();
+    }
+    await this.send(command, values, sure.seen);
+  }
+
+  async abort() {
+    const { model } = this,
+      seen = model.state.state;
+    const sure = await confirm(this.live, {
+      title: `Abort ${model.name}?`,
+      rows: [
+        ["Now", words(seen)],
+        ["Then", words(model.rests[0])],
+        ["Does", "everything goes down together; a run is closed as aborted"],
+        ["Affects", `${model.state.members.filter((one) => one.included).length} systems`],
+      ],
+      button: `Abort ${model.name}`,
+      dangerous: true,
+    });
+    if (sure) await this.send("abort", {}, null);
+  }
+
+  async select() {
+    const { model } = this;
+    const answer = await fetch(`/api/v1/partitions/${encodeURIComponent(model.name)}/tags`);
+    const tags = answer.ok ? (await answer.json()).tags.map((one) => one.name) : [];
+    const option = (name, text = name) => el("option", { value: name, selected: name === model.state.tag }, text);
+    const whole = el("select", { name: "tag" }, option("", tags.length ? "choose" : "no tag covers exactly its systems"), ...tags.map((name) => option(name)));
+    const systems = el("select", { name: "system" }, option("", "as the tag says"), ...model.state.members.map((one) => option(one.system)));
+    const single = el("select", { name: "single" }, option("", "–"));
+    systems.onchange = async () => {
+      const told = systems.value ? await (await fetch(`/api/v1/configurations?system=${encodeURIComponent(systems.value)}`)).json() : { configurations: [] };
+      single.replaceChildren(option("", "–"), ...told.configurations.map((one) => option(one.tag)));
+    };
+    const custom = () => systems.value && single.value;
+    const sure = await confirm(this.live, {
+      title: `Configuration of ${model.name}`,
+      rows: [
+        ["Selected", model.state.tag || "none"],
+        ["Does", "what differs, and everything above it, is configured anew at the next Configure"],
+      ],
+      fields: el("div", {}, boxed("Tag for all systems", whole, ""), boxed("Or one system", systems, ""), boxed("Its configuration", single, "")),
+      button: "Select",
+      check: () => (systems.value ? (single.value ? "" : "Choose its configuration.") : whole.value ? "" : "Choose a tag."),
+    });
+    if (!sure) return;
+    if (custom()) await this.send("select_one", { system: systems.value, tag: single.value }, null);
+    else await this.send("select", { tag: whole.value }, null);
+  }
+
+  async send(command, values, seenState) {
+    const answer = await tellPartition(this.live, this.model.name, command, { values, seenState });
+    await tellOutcome(`${this.model.name}: ${words(command)}`, answer);
+  }
+}
+
+export function mark(button, why) {
+  if (button.dataset.why === why) return;
+  button.dataset.why = why;
+  button.setAttribute("aria-disabled", String(Boolean(why)));
+}
+
+// Who is in control, and the words about it.
+export class Control {
+  constructor(live, model, send) {
+    Object.assign(this, { live, model, send });
+    this.place = $("#control");
+  }
+
+  refresh() {
+    const { model } = this,
+      { holder, user, state } = model;
+    setText($("#holder"), holder || "nobody");
+    setText($("#control-hint"), holder ? `${holder === user ? "you hold" : `${holder} holds`} it` : "free");
+    const told = JSON.stringify([holder, state.locked, ["lock", "unlock", "take_control"].map((one) => model.why(one))]);
+    if (this.told === told) return;
+    this.told = told;
+    const mine = holder === user;
+    const acts = !holder
+      ? [["take_control", "Take control"]]
+      : mine
+        ? [["release_control", "Release"], ["hand_over", "Hand over…"]]
+        : [["request_control", "Ask for control"], ["force_control", "Take over…"]];
+    acts.push(state.locked ? ["unlock", "Unlock"] : ["lock", "Lock"]);
+    const text = state.locked ? "Locked: no commands are taken until it is unlocked." : "";
+    this.place.replaceChildren(...acts.map(([command, label]) => this.button(command, label)), text ? el("p", {}, text) : "");
+  }
+
+  button(command, label) {
+    const button = el("button", { class: "btn", type: "button", "data-command": command, onclick: () => this.press(command) }, label);
+    mark(button, this.model.why(command));
+    return button;
+  }
+
+  async press(command) {
+    const { model } = this;
+    if (model.why(command)) return;
+    if (command === "hand_over") {
+      const to = el("input", { name: "to", autocomplete: "off" });
+      const check = () => (/^[\w-]+$/.test(to.value.trim()) ? "" : "Write the name of a user.");
+      const rows = [["Now", model.holder]];
+      if (await confirm(this.live, { title: `Hand ${model.name} over?`, rows, fields: boxed("To", to, ""), button: "Hand over", check }))
+        await this.send(command, { to: to.value.trim() }, null);
+      return;
+    }
+    if (command === "force_control") {
+      const rows = [["Now", model.holder], ["Then", model.user]];
+      if (!(await confirm(this.live, { title: `Take ${model.name} over?`, rows, button: "Take over", dangerous: true }))) return;
+    }
+    await this.send(command, {}, null);
+  }
+}

@@ -1,0 +1,60 @@
+// Law: what the page knows of its partition is asked here: how it stands, who holds it, and why a command may not be.
+import { LOST, holderOf, rests } from "./run-parts.js";
+
+export class Partition {
+  constructor(live, { partition, states, tags, denied, leased, user }) {
+    Object.assign(this, { live, name: partition, tags, denied, leased: new Set(leased), user });
+    for (const [key, state] of Object.entries(states)) live.states.set(key, state);
+  }
+
+  get state() {
+    return this.live.states.get(`partition.${this.name}`);
+  }
+  get holder() {
+    return holderOf(this.live.states.get(`control.${this.name}`), this.live.nowNs());
+  }
+  get rests() {
+    return rests(this.state.chart);
+  }
+
+  // What its agent says of a member, for this partition.
+  report(member) {
+    const key = member.kind === "global" ? `system.${member.system}.${this.name}` : `system.${member.system}`;
+    return this.live.states.get(key);
+  }
+
+  // Why the command may not be given now, or "".
+  why(command) {
+    if (!this.live.trusted) return "The link is lost: commands are disabled.";
+    if (!this.state) return "The partition is gone.";
+    const refused = this.denied[command] ?? this.state.refusals?.[command];
+    if (refused) return refused.message + (refused.suggestion ? `; ${refused.suggestion}` : "");
+    if (this.leased.has(command) && this.holder && this.holder !== this.user)
+      return `${this.holder} is in control of ${this.name}: ask for control first.`;
+    return "";
+  }
+
+  // Where `configure` leads: one level up.
+  get next() {
+    const at = this.rests.indexOf(this.state.state);
+    return this.rests[Math.min(at + 1, this.rests.length - 1)];
+  }
+  get top() {
+    return this.state.chart.rows.find((row) => row.event === "start_recording")?.state ?? this.rests.at(-1);
+  }
+
+  differs(member) {
+    if (!member.included) return false;
+    const said = this.report(member)?.common;
+    return member.seen === LOST ? member.own !== LOST : Boolean(said) && said !== member.seen;
+  }
+
+  level(member) {
+    if (!member.included) return 0;
+    const broken = member.seen === "Error" || this.report(member)?.common === "Error";
+    if (broken) return member.critical ? 1 : 2;
+    if (member.seen === LOST) return member.critical && this.state.state !== this.state.chart.initial ? 1 : 2;
+    const ready = ["Active", "Recording"].includes(member.seen);
+    return ready && member.wanted_tag && member.tag !== member.wanted_tag ? 3 : 0;
+  }
+}

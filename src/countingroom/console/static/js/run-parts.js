@@ -1,0 +1,44 @@
+// Law: how a partition and its systems are told is the same on every page of run control; its twin is run_views.py.
+import { $, el, setClass, setText } from "./dom.js";
+import { words } from "./format.js";
+
+export const LOST = "Connection Problem";
+const DISCS = { Configuring: "moving", Active: "ready", Recording: "on", Error: "error", [LOST]: "no_link" };
+
+export const discOf = (common) => DISCS[common] ?? "off";
+
+const step = (chart, state, event) => chart.rows.find((row) => row.state === state && row.event === event)?.next;
+
+// The states a partition can rest in, lowest first.
+export function rests(chart) {
+  const found = [chart.initial];
+  for (let next; (next = step(chart, found.at(-1), "configure")); ) found.push(step(chart, next, "success"));
+  const recording = step(chart, found.at(-1), "start_recording");
+  return recording ? [...found, recording] : found;
+}
+
+export function discOfPartition(partition) {
+  const there = rests(partition.chart),
+    records = partition.chart.rows.some((row) => row.event === "start_recording");
+  if (partition.state === there[0]) return "off";
+  if (!there.includes(partition.state)) return "moving";
+  if (records && partition.state === there.at(-1)) return "on";
+  return step(partition.chart, partition.state, "start_recording") ? "ready" : "part";
+}
+
+export const dot = (kind, word) =>
+  el("span", { class: `st s-${kind}` }, el("span", { class: "dot", "aria-hidden": "true" }), el("b", {}, words(word)));
+
+export function setDisc(node, kind, word, big = false) {
+  setClass(node, `st ${big ? "big" : ""} s-${kind}`);
+  setText($("b", node), words(word));
+}
+
+export const holderOf = (control, nowNs) => (control?.holder && control.until_ns > nowNs ? control.holder : "");
+
+export const grouped = (count) => String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+
+export function seconds(given) {
+  if (given === null || given === undefined) return "–";
+  return given < 100 ? `${given.toFixed(1)} s` : `${Math.round(given / 60)} min`;
+}

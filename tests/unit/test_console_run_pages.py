@@ -1,0 +1,108 @@
+"""Law: pages of run control show what is so, escaped, and are offered only where there are partitions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+
+from countingroom.console import run_views
+from countingroom.core.clock import SystemClock
+from countingroom.core.errors import Cause
+from countingroom.core.run_book import RunEnd, RunNote
+from tests.console.runs_stage import RunsStage, partition, runs_served, runs_stage
+from tests.console.stage import served, stage
+
+
+@pytest.fixture
+async def here() -> AsyncGenerator[RunsStage]:
+    async with stage(SystemClock(), play=False) as devices, runs_stage(devices) as playing:
+        yield playing
+
+
+@pytest.fixture
+async def web(here: RunsStage) -> AsyncGenerator[httpx.AsyncClient]:
+    async with runs_served(here) as (app, client):
+        app.state.room.hub.tick()
+        yield client
+
+
+async def text(web: httpx.AsyncClient, path: str) -> str:
+    answer = await web.get(path, headers={"accept": "text/html"})
+    assert answer.status_code == 200, answer.text[:500]
+    return answer.text
+
+
+async def test_a_partition_shows_its_systems_by_group_and_texts_of_others_as_text(web: httpx.AsyncClient) -> None:
+    page = await text(web, "/partitions/mCBM")
+    assert page.index("Global systems") < page.index(">TFC<") < page.index("Detectors</th>") < page.index(">STS<")
+    assert "<b>TOF</b>" not in page
+    assert "&lt;b&gt;TOF&lt;/b&gt;" in page
+    assert "m.rossi" in page
+    assert (await web.get("/partitions/none", headers={"accept": "text/html"})).status_code == 404
+
+
+async def test_the_overview_shows_a_card_a_partition_the_unmapped_and_the_last_runs(
+    here: RunsStage, web: httpx.AsyncClient
+) -> None:
+    run = await here.database.runs.reserve("mCBM", "cbm", "m.rossi", tag="physics")
+    page = await text(web, "/")
+    assert 'data-partition="lab"' in page
+    assert "In no partition" in page
+    assert f'href="/runs/{run.number}"' in page
+
+
+async def test_a_run_shows_its_notes_its_end_and_the_trends_of_its_time(
+    here: RunsStage, web: httpx.AsyncClient
+) -> None:
+    runs = here.database.runs
+    run = await runs.reserve("mCBM", "cbm", "m.rossi", members=("TFC",))
+    await runs.began(run.number, run.asked_ns + 10**9)
+    note = RunNote(time_ns=run.asked_ns, kind="comment", text="beam <i>is</i> back", author="j.doe")
+    await runs.note(run.number, note)
+    cause = Cause(code="lost", message="TFC was lost")
+    await runs.close(
+        run.number, RunEnd.LOST, run.asked_ns + 91 * 10**9, ended_by="", cause=cause, counters={"QA.events": 1234567}
+    )
+    page = await text(web, f"/runs/{run.number}")
+    assert "beam &lt;i&gt;is&lt;/i&gt; back" in page
+    assert "TFC was lost" in page
+    assert "90 s" in page
+    assert "1\u202f234\u202f567" in page
+    assert "/trends?from=" in page
+    book = await text(web, "/runs?text=beam")
+    assert f">{run.number}<" in book
+    assert "No run matches" in await text(web, "/runs?partition=lab")
+
+
+async def test_configurations_can_be_looked_at_and_tags_compared(web: httpx.AsyncClient) -> None:
+    page = await text(web, "/configurations?system=STS&tag=physics")
+    assert '"threshold": 47' in page
+    compared = await text(web, "/configurations?before=default&after=physics")
+    assert "threshold</td>" in compared
+
+
+async def test_detectors_are_listed_with_where_they_are(here: RunsStage, web: httpx.AsyncClient) -> None:
+    await here.database.partitions.create("mCBM", "cbm", "", "m.rossi")
+    await here.database.mapping.create("STS", "m.rossi", partition="mCBM")
+    page = await text(web, "/detectors")
+    assert '<input type="checkbox" value="STS"' in page
+    assert '<option value="mCBM">' in page
+
+
+async def test_without_partitions_nothing_of_run_control_is_offered() -> None:
+    async with stage(SystemClock()) as devices, served(devices) as (_, web):
+        page = await text(web, "/")
+        assert 'href="/runs' not in page
+        assert "Partitions" not in page
+        assert (await web.get("/api/v1/runs")).json()["cause"]["code"] == "no_database"
+
+
+@pytest.mark.parametrize(
+    ("state", "disc"),
+    [("Idle", "off"), ("Configuring_TFC", "moving"), ("TFC_Active", "ready"), ("Recording", "on")],
+)
+def test_the_disc_of_a_partition_fills_with_its_progress(state: str, disc: str) -> None:
+    assert run_views.disc(partition(state=state)) == disc
+    assert run_views.rests(partition(state=state)) == ["Idle", "TFC_Active", "Recording"]
