@@ -14,6 +14,7 @@ from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Step, StepStatus
 from countingroom.core.systems import Action
 from countingroom.runs import causes
+from countingroom.runs.decision import Decision
 from countingroom.runs.derive import UNSEEN, Survey, moves, survey
 from countingroom.runs.facts import (
     Effect,
@@ -27,7 +28,7 @@ from countingroom.runs.facts import (
 )
 from countingroom.runs.intake import take
 from countingroom.runs.memory import Failure, HookRun, Pending
-from countingroom.runs.plan import Decision, plan
+from countingroom.runs.plan import plan
 from countingroom.runs.recording import follow_recording
 from countingroom.runs.situation import Partition
 
@@ -225,8 +226,8 @@ def _ended(
         if memory.met:
             return partition
         effects.append(GoalMet(goal=goal))
-        keeps = template.recovery.resume
-        kept = msgspec.structs.replace(goal, command_id="") if keeps else None
+        keeps = template.recovery.resume and goal.state != template.idle
+        kept = msgspec.structs.replace(goal, command_id="", stop=False, lower=False) if keeps else None
         memory = msgspec.structs.replace(done, met=keeps)
         return msgspec.structs.replace(partition, goal=kept, cause=None, memory=memory)
     if goal.state in template.rests:

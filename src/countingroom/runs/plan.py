@@ -9,41 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-from msgspec import Struct
-
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Member, Step
 from countingroom.core.systems import ACTIVE, CONFIGURING, RECORDING, UNCONFIGURED, Action
 from countingroom.runs import causes
+from countingroom.runs.decision import Decision
 from countingroom.runs.derive import UNSEEN, LevelView, Seen, Survey
 from countingroom.runs.memory import Memory
-from countingroom.runs.template import Hook, Template
-
-
-class Decision(Struct, frozen=True, kw_only=True):
-    """What to do now."""
-
-    steps: tuple[Step, ...] = ()
-    waiting: tuple[str, ...] = ()
-    """Systems (and hooks) that are still at it."""
-    adopt: tuple[Step, ...] = ()
-    """Systems found configuring without an order: they have the time that one would have."""
-    exclude: Mapping[str, Cause] = {}
-    """Expendable members that used up their attempts, where the policy says so."""
-    hooks: tuple[Hook, ...] = ()
-    """To be begun."""
-    moments: frozenset[str] = frozenset()
-    """Moments that are passed now."""
-    obstacle: Cause | None = None
-    """Why it does not go on by itself."""
-    level: int = 0
-    """Where the obstacle is: how many levels are below it."""
-
-    @property
-    def settled(self) -> bool:
-        """Nothing to do and nothing to wait for."""
-        return not (self.steps or self.waiting or self.adopt or self.exclude or self.hooks)
+from countingroom.runs.moments import Moments
+from countingroom.runs.template import Template
 
 
 def plan(
@@ -75,7 +49,7 @@ class _Planner:
         self.template, self.survey, self.seen, self.goal = template, survey, seen, goal
         self.memory, self.began = memory, began
         self.height = template.rests.index(goal.state) if goal and goal.state in template.rests else None
-        self.passed: set[str] = set()
+        self.moments = Moments(template, memory)
 
     def decide(self) -> Decision:
         top = len(self.template.levels)
@@ -83,11 +57,11 @@ class _Planner:
         if not (self.goal and self.goal.at_once):
             decision = self._stop()
         if decision is None and self.goal and self.goal.lower and self.height is not None:
-            decision = self._after("stop") or self._lower(self.height)
+            decision = self.moments.after("stop") or self._lower(self.height)
         if decision is None and self.height is not None and not (self.goal and self.goal.stop):
             decision = self._climb(min(self.height, top))
         decision = decision or Decision()
-        return msgspec.structs.replace(decision, moments=frozenset(self.passed)) if self.passed else decision
+        return self.moments.noted(decision)
 
     # Recording ends first.
 
@@ -104,11 +78,13 @@ class _Planner:
             if self._is_pending(name, Action.STOP, Action.ABORT):
                 return Decision(waiting=(name,))
             if self._has_tried(name, Action.ABORT):
+                if name not in self._recorders():
+                    continue
                 stuck = stuck or causes.did_not(name, Action.ABORT, self.memory.failed.get(name))
             elif self._has_tried(name, Action.STOP):
                 return Decision(steps=(self._step(name, Action.ABORT, "it did not stop"),))
             else:
-                held = self._at("before stop") if self.height is not None else None
+                held = self.moments.at("before stop") if self.height is not None else None
                 return held or Decision(steps=(self._step(name, Action.STOP, reason),))
         return Decision(obstacle=stuck) if stuck else None
 
@@ -157,7 +133,7 @@ class _Planner:
             decision = self._raise(index, view)
             if decision is not None:
                 return decision
-            if held := self._after(f"configure {view.level.name}"):
+            if held := self.moments.after(f"configure {view.level.name}"):
                 return held
         if self.goal and self.goal.state == self.template.recording:
             return self._start()
@@ -187,7 +163,7 @@ class _Planner:
             else:
                 steps.append(verdict)
         if any(step.action is Action.CONFIGURE for step in steps) and (
-            held := self._at(f"before configure {view.level.name}")
+            held := self.moments.at(f"before configure {view.level.name}")
         ):
             return held
         busy = steps or waiting or adopt or exclude
@@ -230,7 +206,7 @@ class _Planner:
 
     def _start(self) -> Decision:
         if self.survey.recording:
-            return self._after("start") or Decision()
+            return self.moments.after("start") or Decision()
         for name in self._recorders():
             if self.survey.common[name] == RECORDING:
                 continue
@@ -239,37 +215,11 @@ class _Planner:
             if self._has_tried(name, Action.START):
                 cause = causes.did_not(name, Action.START, self.memory.failed.get(name))
                 return Decision(obstacle=cause, level=len(self.template.levels))
-            if held := self._at("before start"):
+            if held := self.moments.at("before start"):
                 return held
             reason = "everything is ready and recording is wanted"
             return Decision(steps=(self._step(name, Action.START, reason),))
         return Decision()
-
-    # Hooks.
-
-    def _after(self, what: str) -> Decision | None:
-        """What `after …` wants, where the way to this goal passed `before …`."""
-        before = f"before {what}"
-        return self._at(f"after {what}") if before in self.memory.moments or before in self.passed else None
-
-    def _at(self, moment: str) -> Decision | None:
-        """Begin what this moment triggers and wait for what it awaits; None to go on. A failure hinders no stop."""
-        if not self.template.hooks:
-            return None
-        if moment not in self.memory.moments:
-            self.passed.add(moment)
-        begin = tuple(h for h in self.template.hooks if h.trigger == moment and h.name not in self.memory.hooks)
-        if begin and moment in self.passed:
-            return Decision(hooks=begin)
-        for hook in self.template.hooks:
-            run = self.memory.hooks.get(hook.name)
-            if hook.awaited != moment or run is None:
-                continue
-            if not run.over:
-                return Decision(waiting=(hook.name,))
-            if run.cause and hook.critical and not moment.endswith(" stop"):
-                return Decision(obstacle=causes.hook_failed(hook, run.cause), level=len(self.template.levels))
-        return None
 
     # Words.
 
