@@ -159,6 +159,22 @@ def test_a_file_that_is_not_there_or_no_yaml_or_no_mapping_is_refused(tmp_path: 
         load(write(tmp_path, main=""))
 
 
+def test_a_file_that_would_not_end_or_not_fit_is_refused(tmp_path: Path) -> None:
+    aliases = "".join(f"x{n}: &x{n} [{','.join([f'*x{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    (said,) = problems(write(tmp_path, main=f"x0: &x0 [1]\n{aliases}{MINIMAL}"))
+    assert "values" in said[3]
+    (said,) = problems(write(tmp_path, main=f"{MINIMAL}x-a: {'[' * 5000}{']' * 5000}"))
+    assert "nested too deeply" in said[3]
+    (said,) = problems(write(tmp_path, main="experiment: !include /dev/zero"))
+    assert "longer than any description" in said[3]
+
+
+@pytest.mark.parametrize("duration", ["1e30 d", "99999999999999999999 d", ".inf", "300 y"])
+def test_a_duration_that_no_clock_can_count_is_refused(tmp_path: Path, duration: str) -> None:
+    (said,) = problems(write(tmp_path, main=f"{MINIMAL}history: {{keep: {{raw: {duration}}}}}"))
+    assert said[2] == "history.keep.raw"
+
+
 def test_keys_that_begin_with_x_are_a_place_for_anchors(tmp_path: Path) -> None:
     text = MINIMAL + "x-board: &board\n  driver: mqtt\n  values: {t: {topic: a}}\ndevices:\n  a: *board\n  b: *board\n"
     assert len(load(write(tmp_path, main=text)).devices) == 2

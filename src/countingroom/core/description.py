@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 from countingroom.core.subjects import is_token
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31557600.0}
+_LONGEST_S = 290 * _SECONDS["y"]
+"""What a time in ns has room for."""
 _DURATION = re.compile(r"\s*([0-9.]+)\s*([a-z]*)\s*")
 
 
@@ -34,13 +36,19 @@ def _seconds(value: Any) -> Any:
     raise ValueError(f"a duration is a number with one of {', '.join(_SECONDS)}, such as 500 ms or 10 s; got {value!r}")
 
 
+def _span(value: float) -> float:
+    if abs(value) > _LONGEST_S:
+        raise ValueError(f"a duration is at most 290 y; got {value:g} s")
+    return value
+
+
 def _name(value: str) -> str:
     if not is_token(value):
         raise ValueError(f"a name has letters, digits, _ and - only; got {value!r}")
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=float | str)]
+Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=float | str), AfterValidator(_span)]
 """A duration in seconds, written as `10`, `500 ms`, `2 min`, `30 d`."""
 
 Name = Annotated[str, AfterValidator(_name)]

@@ -122,9 +122,15 @@ def parse(text: str, *, file: str, include: Include | None = None) -> Located:
     except yaml.YAMLError as error:
         located.problems.append(Problem(place=Place(file), message=f"no YAML: {error}"))
         located.broken.add(())
+    except RecursionError:
+        located.problems.append(Problem(place=Place(file), message="no description: it is nested too deeply"))
+        located.broken.add(())
     located.values.setdefault((), Place(file, 1))
     return located
 
+
+_MOST_NODES = 500_000
+"""Of one document with its aliases written out: a few lines of aliases of aliases stand for more than any memory."""
 
 _HINTS = {
     "mapping values are not allowed here": "; a text with `: ` in it needs quotes, and keys of one mapping one indent",
@@ -147,6 +153,7 @@ _TYPES = {
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the implicit types of YAML 1.2, and binary numbers."""
 
+    nodes_read = 0
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {
         first: [
             (f"tag:yaml.org,2002:{kind}", re.compile(rf"^(?:{pattern})$"))
@@ -180,6 +187,11 @@ class _Reader:
 
     def read(self, node: yaml.Node, path: Path) -> Any:
         self._into.values[path] = self._place(node)
+        self._loader.nodes_read += 1
+        if self._loader.nodes_read > _MOST_NODES:
+            raise yaml.MarkedYAMLError(
+                problem=f"with its aliases it has more than {_MOST_NODES} values", problem_mark=node.start_mark
+            )
         if any(node is outer for outer in self._open):
             return self._broken(node, path, "an alias inside the thing it stands for")
         self._open.append(node)

@@ -14,6 +14,7 @@ from typing import Any, cast
 from countingroom.core.located import Located, Place, Problem, mapping, parse, show
 
 _WILD = "*?["
+_MOST_CHARACTERS = 10_000_000
 
 
 def read(path: Path) -> Located:
@@ -49,11 +50,16 @@ class _Files:
         if path.resolve() in self._open:
             return _nothing(wanted, f"{path} includes itself: {' → '.join(str(one.name) for one in self._open)}")
         try:
-            text = path.read_text(encoding="utf-8")
+            with path.open(encoding="utf-8") as file:
+                text = file.read(_MOST_CHARACTERS + 1)
         except UnicodeDecodeError:
             return _nothing(wanted, f"{path} is not a text in UTF-8")
         except OSError as error:
             return _nothing(wanted, f"cannot read {path}: {error.strerror or error}")
+        if len(text) > _MOST_CHARACTERS:
+            return _nothing(
+                wanted, f"{path} is longer than any description: {_MOST_CHARACTERS} characters are the most"
+            )
         self._open.append(path.resolve())
         try:
             return parse(text, file=str(path), include=lambda name, place: self.content(path.parent / name, place))
