@@ -71,6 +71,14 @@ async def test_a_snapshot_then_deltas_then_a_resume(site: Site) -> None:
         assert missed["points"] == {"caen.0.hv_vMon": [7.0, 0, missed["points"]["caen.0.hv_vMon"][2], 0]}
 
 
+async def test_bytes_are_no_wish(site: Site) -> None:
+    async with connect(site.url) as socket:
+        await socket.send(b"{}")
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1003
+
+
 async def test_another_wish_is_answered_with_another_snapshot(site: Site) -> None:
     async with connect(site.url) as socket:
         await socket.send('{"watch": {"points": false}}')

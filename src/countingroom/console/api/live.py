@@ -51,7 +51,12 @@ async def live(websocket: WebSocket, here: Annotated[Room, Depends(room)]) -> No
 
 
 async def _receive(websocket: WebSocket) -> str:
-    text = await websocket.receive_text()
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005), message.get("reason"))
+    text: str | None = message.get("text")
+    if text is None:
+        raise RequestError("not a watch message: send text, not bytes", source="console", code="invalid")
     if len(text) > _MOST_CHARACTERS:
         raise RequestError("the message is too long", source="console", code="invalid")
     return text
