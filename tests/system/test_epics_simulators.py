@@ -77,6 +77,18 @@ async def test_a_drop_is_a_real_one_and_what_comes_back_is_at_the_same_place() -
 
 
 @pytest.mark.parametrize("kind", ["caen", "epics"])
+async def test_a_server_that_is_killed_is_there_again(kind: str) -> None:
+    async with child(kind, {}) as (process, _):
+        (before,) = psutil.Process(process.pid).children(recursive=True)
+        before.kill()
+        await gone([before])
+        async with asyncio.timeout(20):
+            while not [one for one in psutil.Process(process.pid).children(recursive=True) if one.pid != before.pid]:
+                await asyncio.sleep(0.02)
+        assert (await ask(process, "drop")) == {"done": "drop"}
+
+
+@pytest.mark.parametrize("kind", ["caen", "epics"])
 async def test_a_restarted_simulator_listens_where_it_listened(kind: str) -> None:
     async with child(kind, {}) as (_, answer):
         ready = answer["ready"]

@@ -45,6 +45,7 @@ class Ioc:
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._frozen = False
+        self._changing = asyncio.Lock()
         former = (again or {}).get("address_list") or [":0"]
         self.port = int(str(former[0]).rpartition(":")[2])
 
@@ -60,8 +61,11 @@ class Ioc:
 
     async def start(self) -> None:
         """Listen, with the present values. LinkError when the server does not come up."""
-        if self._process is not None:
-            return
+        async with self._changing:
+            if self._process is None:
+                await self._begin()
+
+    async def _begin(self) -> None:
         self.port = self.port or _free_port()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -85,19 +89,26 @@ class Ioc:
             await process.wait()
             raise LinkError("the simulated IOC did not start", source="simulators.ioc")
         self._process = process
-        self._reader = asyncio.create_task(self._read(process.stdout), name="ioc puts")
+        self._reader = asyncio.create_task(self._read(process), name="ioc puts")
         self._send((name, value, severity) for name, (value, severity) in self._values.items() if severity)
 
     def _start_value(self, record: Record) -> float | int | str:
         value, _ = self._values[record.name]
         return record.value if value is None or isinstance(value, bool) else value
 
-    async def _read(self, lines: asyncio.StreamReader) -> None:
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        """What clients write; a server that ends though nobody asked it to is started again."""
+        assert process.stdout is not None  # noqa: S101 (it is a pipe)
         decoder = msgspec.json.Decoder(_Put)
-        while line := await lines.readline():
+        while line := await process.stdout.readline():
             name, value = decoder.decode(line).put
             self._values[name] = (value, 0)
             self._on_put(name, value)
+        await process.wait()
+        async with self._changing:
+            if self._process is process:
+                self._process, self._frozen = None, False
+                await self._begin()
 
     def set(self, values: Mapping[str, Scalar], *, severity: int = 0) -> None:
         """New values; those that are as they were are not sent. None is not-a-number."""
@@ -128,17 +139,19 @@ class Ioc:
 
     async def stop(self) -> None:
         """The server process is gone, as after a power cut."""
-        process, self._process, self._frozen = self._process, None, False
-        if process is None:
-            return
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        if self._reader is not None:
-            await self._reader
-            self._reader = None
-        if process.stdin is not None:
-            process.stdin.close()
+        async with self._changing:
+            process, self._process, self._frozen = self._process, None, False
+            if process is None:
+                return
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            if self._reader is not None:
+                self._reader.cancel()
+                await asyncio.wait([self._reader])
+                self._reader = None
+            if process.stdin is not None:
+                process.stdin.close()
 
 
 IOC_FAULTS = (
