@@ -23,6 +23,7 @@ MODULES = (
     "history_store",
     "agents",
     "storage",
+    "partition_step",
     "description",
     "command_line",
     "at_rest",

@@ -1,0 +1,81 @@
+"""Law: the heart of a partition costs a fraction of a millisecond a report, and grows with its members alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from bench.row import Row
+from countingroom.core.partitions import Configuration, Goal, Member
+from countingroom.core.systems import ACTIVE, SystemKind, SystemState
+from countingroom.runs.description import shipped
+from countingroom.runs.facts import Fact, LinkChanged, Reported
+from countingroom.runs.forecast import forecast
+from countingroom.runs.members import muster
+from countingroom.runs.partition import step
+from countingroom.runs.situation import Partition
+
+ROUNDS = 7
+NOW_NS = 1_000_000_000
+COUNTS = (200, 1000, 2000)
+
+
+def run() -> list[Row]:
+    """A step with one report, with a report of every member, and a whole forecast."""
+    rows: list[Row] = []
+    for count in COUNTS:
+        idle, active = _partition(count, ""), _partition(count, ACTIVE)
+        one = [Reported(state=_state(active.members[1], ACTIVE, 9))]
+        every = [Reported(state=_state(member, ACTIVE, 9)) for member in active.members]
+        named: dict[str, Callable[[], object]] = {
+            "step with one report": lambda partition=active, facts=one: step(partition, facts, now_ns=NOW_NS),
+            "step with a report of each": lambda partition=active, facts=every: step(partition, facts, now_ns=NOW_NS),
+            "plan to the top": lambda partition=idle: forecast(partition, Goal(state="QA_Active"), now_ns=NOW_NS),
+        }
+        for name, job in named.items():
+            goal = "<= 10 ms" if count == 1000 and name != "plan to the top" else ""
+            rows.append(Row(name=f"{name}, {count} detectors", value=_best(job), unit="ms", goal=goal))
+    return rows
+
+
+def _partition(count: int, common: str) -> Partition:
+    template = shipped("cbm").template("cbm")
+    members = tuple(
+        Member(
+            system=member.system,
+            kind=member.kind,
+            level=member.level,
+            wanted=Configuration(tag="physics", key=f"{member.system}/physics"),
+        )
+        for member in muster(template, [f"d{number}" for number in range(count)])
+    )
+    partition = Partition(name="beam", template=template, members=members, state=template.idle, since_ns=0)
+    facts: list[Fact] = []
+    for member in members:
+        facts += [LinkChanged(system=member.system, connected=True), Reported(state=_state(member, common, 1))]
+    return step(partition, facts, now_ns=NOW_NS)[0]
+
+
+def _state(member: Member, common: str, sequence: int) -> SystemState:
+    common = common or "Unconfigured"
+    key = member.wanted.key if member.wanted and common == ACTIVE else ""
+    return SystemState(
+        system=member.system,
+        kind=SystemKind(member.kind),
+        state=common,
+        common=common,
+        tag="physics" if key else "",
+        key=key,
+        sequence=sequence,
+        boot="bench",
+        since_ns=0,
+    )
+
+
+def _best(job: Callable[[], object]) -> float:
+    best = float("inf")
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        job()
+        best = min(best, time.perf_counter() - begin)
+    return best * 1000
