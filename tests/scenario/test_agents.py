@@ -169,7 +169,7 @@ async def test_it_is_configured_step_by_step_and_says_with_what(stage: Stage) ->
     answer = await stage.order(Action.CONFIGURE, tag="night", key="k1", parameters={"hv": 3})
     assert answer.accepted
     assert answer.state
-    assert answer.state.state == "Configuring_Step1"
+    assert answer.state.state == "Active"
     assert stage.diary == [("p", "Configuring_Step1", {"hv": 3}), ("p", "Configuring_Step2", {"hv": 3})]
     state = await stage.state()
     assert (state.state, state.tag, state.key, state.order) == ("Active", "night", "k1", "o1")
@@ -192,7 +192,9 @@ async def test_a_run_is_started_counted_and_stopped(stage: Stage) -> None:
 async def test_abort_in_one_partition_cancels_its_step_and_no_other(stage: Stage) -> None:
     await stage.begin(PQ)
     stage.gate.clear()
-    await stage.order(Action.CONFIGURE, "p")
+    answer = await stage.order(Action.CONFIGURE, "p")
+    assert answer.state
+    assert answer.state.state == "Configuring_Step2"
     await stage.order(Action.CONFIGURE, "q")
     stage.diary.clear()
     await stage.order(Action.ABORT, "p")

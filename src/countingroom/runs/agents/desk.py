@@ -79,7 +79,12 @@ class Desk:
 
     def error(self, cause: Cause | str) -> None:
         if isinstance(cause, str):
-            cause = Cause(code="system_error", message=cause, source=f"systems.{self.system}")
+            cause = Cause(
+                code="system_error",
+                message=cause,
+                source=f"systems.{self.system}",
+                suggestion="look at the system, then reset it",
+            )
         self._owner.tell(words.Moved(at=self._at, event="error", cause=cause))
         _log.warning("systems.%s: %s", self.system, cause)
 

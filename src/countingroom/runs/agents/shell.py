@@ -28,7 +28,7 @@ from countingroom.runs.agents.desk import Desk
 from countingroom.runs.agents.memo import Memo
 from countingroom.runs.agents.orders import refusal
 from countingroom.runs.agents.port import Factory, Recovery
-from countingroom.runs.agents.reducer import born, contexts_for, step
+from countingroom.runs.agents.reducer import at_of, born, contexts_for, step
 from countingroom.runs.agents.states import States
 from countingroom.runs.agents.whereabouts import Directory
 
@@ -125,7 +125,12 @@ class Agent:
         try:
             order = decode(message.data, Order)
         except msgspec.DecodeError as error:
-            cause = Cause(code="not_understood", message=f"no order: {error}", source=f"systems.{self.name}", suggestion="see whether both are of one version")
+            cause = Cause(
+                code="not_understood",
+                message=f"no order: {error}",
+                source=f"systems.{self.name}",
+                suggestion="see whether both are of one version",
+            )
             return encode(Answer(id="", accepted=False, cause=cause))
         cause = refusal(self._agent, order)
         if cause and cause.code in ("unknown_partition", "not_mine"):
@@ -134,6 +139,11 @@ class Agent:
         answer = self.tell(words.Ordered(order=order))
         if answer is None:
             raise RuntimeError(f"order {order.id} was not answered")
+        context = self._agent.contexts.get(at_of(self._agent, order.partition))
+        if answer.accepted and context and context.task:
+            await asyncio.sleep(0)  # what takes no time is done then, and the answer says so
+            context = self._agent.contexts.get(at_of(self._agent, order.partition))
+            answer = msgspec.structs.replace(answer, state=context.state if context else None)
         if answer.cause:
             _log.info("systems.%s: %s refused: %s", self.name, order.action.value, answer.cause)
         return encode(answer)
@@ -162,7 +172,15 @@ class Agent:
             try:
                 match command.action:
                     case "error":
-                        desk.error(Cause(code="reported", message=text, source=source, evidence={"by": user}, suggestion="look at the system; say resolved when it is right"))
+                        desk.error(
+                            Cause(
+                                code="reported",
+                                message=text,
+                                source=source,
+                                evidence={"by": user},
+                                suggestion="look at the system; say resolved when it is right",
+                            )
+                        )
                     case "resolved":
                         desk.resolved()
                     case _:
