@@ -60,4 +60,8 @@ async def _refusal(bus: Bus, clock: Clock, partition: str, action: str, argument
         reply = decode((await bus.request(where, encode(command), timeout_s=_ANSWER_S)).data, Reply)
     except LinkError as error:
         return error.cause
-    return None if reply.accepted else reply.cause or Cause(code="refused", message="it gave no reason")
+    return (
+        None
+        if reply.accepted
+        else reply.cause or Cause(code="refused", message="it gave no reason", suggestion="look at the partition")
+    )

@@ -195,7 +195,7 @@ class EmbeddedServer:
             self._process = None
 
     def _tell(self, message: str, why: str) -> None:
-        cause = Cause(code="server", message=why, source="bus") if why else None
+        cause = Cause(code="server", message=why, source="bus", suggestion="see the log of the bus") if why else None
         self._on_event(
             Event(
                 id=uuid.uuid4().hex,

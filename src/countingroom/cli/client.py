@@ -122,4 +122,4 @@ def _cause(answer: Any, otherwise: str) -> Cause:
     try:
         return msgspec.convert(answer["cause"], Cause)
     except (msgspec.ValidationError, KeyError, TypeError):
-        return Cause(code="refused", message=otherwise)
+        return Cause(code="refused", message=otherwise, suggestion="see --url")

@@ -87,11 +87,22 @@ async def _invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     causes = tuple(
-        Cause(code="invalid", message=f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}")
+        Cause(
+            code="invalid",
+            message=f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}",
+            suggestion="correct it and ask again",
+        )
         for one in error.errors()
     )
     message = causes[0].message if len(causes) == 1 else f"{len(causes)} things are wrong with the request"
-    return _told(request, Cause(code="invalid", message=message, source="console", causes=causes), 422)
+    cause = Cause(
+        code="invalid",
+        message=message,
+        source="console",
+        causes=causes,
+        suggestion="see /openapi.json for what it takes",
+    )
+    return _told(request, cause, 422)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -99,7 +110,9 @@ async def _http(request: Request, error: Exception) -> Response:
         raise error
     code = re.sub(r"\W+", "_", HTTPStatus(error.status_code).phrase.lower())
     message = f"there is no {request.url.path}" if error.status_code == 404 else str(error.detail)
-    return _told(request, Cause(code=code, message=message, source="console"), error.status_code)
+    suggestion = "go to /" if error.status_code == 404 else "see /openapi.json for what there is"
+    cause = Cause(code=code, message=message, source="console", suggestion=suggestion)
+    return _told(request, cause, error.status_code)
 
 
 def _told(request: Request, cause: Cause, status: int) -> Response:

@@ -26,7 +26,9 @@ async def send(bus: Bus, department: str, target: str, command: Command, *, user
     """Hand the user's command to the target's owner; its Reply. LinkError (`timeout`, `unreachable`) if none came."""
     subject = subjects.command(user, department, target)
     if not bus.connected:
-        down = Cause(code="unreachable", message="the bus is not reached", source="bus")
+        down = Cause(
+            code="unreachable", message="the bus is not reached", source="bus", suggestion="wait until it is back"
+        )
         raise _unknown(command, department, target, down)
     try:
         message = await bus.request(subject, encode(command), timeout_s=ANSWER_S)
@@ -34,7 +36,12 @@ async def send(bus: Bus, department: str, target: str, command: Command, *, user
     except LinkError as error:
         raise _unknown(command, department, target, error.cause) from error
     except msgspec.DecodeError as error:
-        cause = Cause(code="nonsense", message=f"its answer could not be read: {error}", source=target)
+        cause = Cause(
+            code="nonsense",
+            message=f"its answer could not be read: {error}",
+            source=target,
+            suggestion="see whether both are of one version",
+        )
         raise _unknown(command, department, target, cause) from error
 
 

@@ -91,7 +91,10 @@ class Recorder:
         if not self._untold:
             return []
         cause = Cause(
-            code="not_recorded", message=f"{self._untold} entries before this one were not written", source="audit"
+            code="not_recorded",
+            message=f"{self._untold} entries before this one were not written",
+            source="audit",
+            suggestion="look for what kept the database busy or away",
         )
         now_ns = self._clock.now_ns()
         return [AuditEntry(time_ns=now_ns, who="", what="record", outcome=Outcome.FAILED, cause=cause)]

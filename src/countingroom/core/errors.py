@@ -44,10 +44,10 @@ class Cause(Struct, frozen=True, kw_only=True):
 
 
 class CountingRoomError(Exception):
-    """Root of everything this package raises on purpose."""
+    """Root of everything this package raises on purpose. What a class suggests holds where nothing better is said."""
 
     code = "error"
-    suggestion = ""
+    suggestion = "tell those who run this experiment, with the time"
 
     def __init__(
         self,
@@ -76,12 +76,14 @@ class ConfigurationError(CountingRoomError):
     """The description is wrong: edit it. Trying again changes nothing."""
 
     code = "configuration"
+    suggestion = "correct the description, then try again"
 
 
 class RequestError(CountingRoomError):
     """The request is refused and nothing was done."""
 
     code = "refused"
+    suggestion = "look at the present state and ask for something it allows"
 
 
 class NotAllowed(RequestError):
@@ -99,6 +101,7 @@ class NotAllowed(RequestError):
             f"{event} is not allowed in {state}; allowed: {can}",
             source=source,
             evidence={"state": state, "event": event, "allowed": can},
+            suggestion=f"first do one of: {can}" if self.allowed else f"wait until it has left {state}",
         )
 
 
@@ -106,33 +109,39 @@ class Denied(RequestError):
     """This person may not do this, or somebody else is in control."""
 
     code = "denied"
+    suggestion = "ask somebody who may, or an administrator for the role"
 
 
 class OutOfRange(RequestError):
     """A value outside its limits, or of the wrong type; nothing was sent."""
 
     code = "out_of_range"
+    suggestion = "give a value that is allowed"
 
 
 class NotFound(RequestError):
     """There is no such thing."""
 
     code = "not_found"
+    suggestion = "look at the list of what there is"
 
 
 class Conflict(RequestError):
     """What the request was based on is no longer true, or it came too late or twice."""
 
     code = "conflict"
+    suggestion = "look at the present state and decide again"
 
 
 class LinkError(CountingRoomError):
     """The other side was not reached, or did not answer in time. Try again."""
 
     code = "link_lost"
+    suggestion = "see whether the other side runs and is reached, then try again"
 
 
 class DeviceError(CountingRoomError):
     """The other side was reached and reports a failure or answered nonsense."""
 
     code = "device"
+    suggestion = "look at the device itself, then try again"

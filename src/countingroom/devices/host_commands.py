@@ -141,11 +141,18 @@ class Commands:
             cause = cause_of(error, f"devices.{self._device}")
         except asyncio.CancelledError:
             if not one.superseded_by:
-                stopped = Cause(code="host_stopped", message="the device host stopped; the outcome is not known")
+                stopped = Cause(
+                    code="host_stopped",
+                    message="the device host stopped; the outcome is not known",
+                    suggestion="look at the state, then decide again",
+                )
                 self._tell(EventKind.FAILED, command, one.user, f"{name}: outcome not known", cause=stopped)
                 raise
             cause = Cause(
-                code="superseded", message=f"{one.superseded_by} came after it", source=f"devices.{self._device}"
+                code="superseded",
+                message=f"{one.superseded_by} came after it",
+                source=f"devices.{self._device}",
+                suggestion="look at what came after it",
             )
         finally:
             self._under_way.remove(one)

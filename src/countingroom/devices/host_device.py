@@ -60,7 +60,10 @@ class DeviceRoom:
         self._executor = Commands(hosted.name, bus, clock, self)
         self._link = Link.CONNECTING
         self._cause: Cause | None = Cause(
-            code="not_reached_yet", message="it is being reached for the first time", source=self._source
+            code="not_reached_yet",
+            message="it is being reached for the first time",
+            source=self._source,
+            suggestion="wait a moment",
         )
         self._complaint: Cause | None = None
         self._changed: set[str] = set()

@@ -100,7 +100,9 @@ class Line:
             return self._up, error.cause
         except Exception as error:  # must not take the host down with all other devices
             return self._up, cause_of(error, self._source)
-        return self._up, Cause(code="reconnecting", message="the link is made anew", source=self._source)
+        return self._up, Cause(
+            code="reconnecting", message="the link is made anew", source=self._source, suggestion="wait a moment"
+        )
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
         """Send it before the next poll; returns when the device has taken it. LinkError at once while it is not

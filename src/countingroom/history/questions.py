@@ -48,7 +48,11 @@ class Questions:
             try:
                 return self._fit(msgspec.msgpack.decode(data, type=kind))
             except msgspec.DecodeError as error:
-                return _refuse(Cause(code="wrong_question", message=str(error), source="history"))
+                return _refuse(
+                    Cause(
+                        code="wrong_question", message=str(error), source="history", suggestion="correct the question"
+                    )
+                )
             except CountingRoomError as error:
                 cause = error.cause
                 return _refuse(cause if cause.source else structs.replace(cause, source="history"))

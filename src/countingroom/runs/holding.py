@@ -45,7 +45,13 @@ class Holding:
         try:
             notice = msgspec.msgpack.decode(message.data, type=Notice)
         except msgspec.DecodeError as error:
-            return encode(Reply(id="", accepted=False, cause=Cause(code="malformed", message=str(error))))
+            return encode(
+                Reply(
+                    id="",
+                    accepted=False,
+                    cause=Cause(code="malformed", message=str(error), suggestion="see whether both are of one version"),
+                )
+            )
         cause = None
         try:
             if isinstance(notice, Hold):

@@ -55,12 +55,23 @@ class Orders:
         except CountingRoomError as error:
             self._refused(effect, error.cause)
         except msgspec.DecodeError as error:
-            self._refused(effect, Cause(code="malformed", message=f"{step.system} answers nonsense: {error}"))
+            self._refused(
+                effect,
+                Cause(
+                    code="malformed",
+                    message=f"{step.system} answers nonsense: {error}",
+                    suggestion="see whether its agent is of this version",
+                ),
+            )
         else:
             if answer.state:
                 self._tell(Reported(state=answer.state))
             if not answer.accepted:
-                self._refused(effect, answer.cause or Cause(code="refused", message=f"{step.system} says no"))
+                self._refused(
+                    effect,
+                    answer.cause
+                    or Cause(code="refused", message=f"{step.system} says no", suggestion="look at the system"),
+                )
 
     def _refused(self, effect: SendOrder, cause: Cause) -> None:
         if not cause.source:

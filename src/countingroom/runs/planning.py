@@ -26,7 +26,16 @@ async def answer(office: Office, message: Message) -> bytes:
     try:
         return encode(PlanAnswer(plan=await plan_for(office, decode(message.data, PlanQuery))))
     except msgspec.DecodeError as error:
-        return encode(Refusal(cause=Cause(code="malformed", message=str(error), source="runs")))
+        return encode(
+            Refusal(
+                cause=Cause(
+                    code="malformed",
+                    message=str(error),
+                    source="runs",
+                    suggestion="see whether both are of one version",
+                )
+            )
+        )
     except CountingRoomError as error:
         return encode(Refusal(cause=error.cause))
 

@@ -216,7 +216,10 @@ class Reception:
             cause = self._sourced(error.cause)
         except asyncio.CancelledError:
             stopped = Cause(
-                code="owner_stopped", message="its owner stopped; the outcome is not known", source=self._source
+                code="owner_stopped",
+                message="its owner stopped; the outcome is not known",
+                source=self._source,
+                suggestion="look at the partition, then decide again",
             )
             self.ended(command.id, command.action, asked.by, stopped)
             raise

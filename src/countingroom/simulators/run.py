@@ -108,7 +108,11 @@ async def _provoke(simulator: Simulator, line: bytes) -> dict[str, object]:
     except msgspec.DecodeError as error:
         return {"refused": RequestError(f"not a fault: {error}").cause}
     except TimeoutError:
-        return {"refused": Cause(code="late", message=f"the fault took longer than {FAULT_DEADLINE_S:g} s")}
+        return {
+            "refused": Cause(
+                code="late", message=f"the fault took longer than {FAULT_DEADLINE_S:g} s", suggestion="try again"
+            )
+        }
     except CountingRoomError as error:
         return {"refused": error.cause}
     return {"done": wanted.fault}

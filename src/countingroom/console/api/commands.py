@@ -63,7 +63,12 @@ def build(action: str, order: Order, request: Request, now_ns: int) -> Command:
 
 def refused_by(reply: Reply, target: str) -> Response:
     """The owner's refusal as an answer."""
-    cause = reply.cause or Cause(code="refused", message=f"{target} refused and gave no reason", source=target)
+    cause = reply.cause or Cause(
+        code="refused",
+        message=f"{target} refused and gave no reason",
+        source=target,
+        suggestion="look at the present state",
+    )
     return refusal(cause)
 
 

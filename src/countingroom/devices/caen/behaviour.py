@@ -225,7 +225,12 @@ def _lost(channel: str, names: list[str]) -> Cause:
 
 
 def _unknown(channel: str) -> Cause:
-    return Cause(code="unknown", message=f"channel {channel} has not told its status yet", source=channel)
+    return Cause(
+        code="unknown",
+        message=f"channel {channel} has not told its status yet",
+        source=channel,
+        suggestion="wait until it has",
+    )
 
 
 def _fault(channel: str, side: str, status: int) -> Cause:
