@@ -75,7 +75,7 @@ class Limits:
             return
         tenure.book.note(run.number, "limit", why)
         now_ns = tenure.office.clock.now_ns()
-        goal = Goal(state=tenure.partition.template.top, requested_by=run.requested_by, since_ns=now_ns)
+        goal = Goal(state=tenure.partition.template.top, requested_by=run.requested_by, since_ns=now_ns, stop=True)
         tenure.goal(goal, "stop", end=RunEnd.LIMIT)
 
 

@@ -111,18 +111,21 @@ class PartitionWords:
         return self._want(asked, self._tenure.partition.template.recording, run)
 
     async def _stop(self, asked: Asked) -> Rest:
-        return self._want(asked, self._tenure.partition.template.top)
+        return self._want(asked, self._tenure.partition.template.top, stop=True)
 
     async def _abort(self, asked: Asked) -> Rest:
         return self._want(asked, self._tenure.partition.template.idle, at_once=True)
 
-    def _want(self, asked: Asked, state: str, run: Run | None = None, *, at_once: bool = False) -> Rest:
+    def _want(
+        self, asked: Asked, state: str, run: Run | None = None, *, at_once: bool = False, stop: bool = False
+    ) -> Rest:
         goal = Goal(
             state=state,
             requested_by=asked.by,
             since_ns=self._tenure.office.clock.now_ns(),
             command_id=asked.command.id,
             at_once=at_once,
+            stop=stop,
         )
         self._tenure.goal(goal, asked.command.action, run=run)
         return LATER

@@ -72,7 +72,8 @@ class Sequence:
         if going is None:
             raise Conflict(f"{tenure.name} is in no sequence", suggestion="nothing is to be stopped")
         await tenure.office.database.sequences.end(going.name, "stopped")
-        tenure.goal(Goal(state=tenure.partition.template.top, requested_by=asked.by, since_ns=tenure.now_ns()), "stop")
+        top = tenure.partition.template.top
+        tenure.goal(Goal(state=top, requested_by=asked.by, since_ns=tenure.now_ns(), stop=True), "stop")
         return None
 
     async def run(self) -> None:
