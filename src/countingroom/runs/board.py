@@ -13,8 +13,8 @@ from countingroom.core.partitions import PartitionState
 from countingroom.runs.office import Office
 
 RETRY_S = 0.2
-PUBLISH_S = 0.02
-"""Between two pictures of a partition in motion."""
+GATHER_S = 0.05
+"""Changes are gathered for this long: of a partition in motion a picture now and then is enough."""
 
 
 class Board:
@@ -35,11 +35,11 @@ class Board:
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._dirty.set()
+        await self.show()
         while True:
             await self._dirty.wait()
+            await self._office.clock.sleep(GATHER_S)
             await self.show()
-            await self._office.clock.sleep(PUBLISH_S)
 
     async def show(self) -> None:
         """Show it now; returns when it stands there, or when it is not ours to show."""

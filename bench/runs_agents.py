@@ -1,0 +1,47 @@
+"""Law: the agents of the benchmark live in a process of their own, each over its own connection, as they do in earnest.
+
+`python -m bench.runs_agents URL N`: ended by the end of its input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from countingroom.bus import nats
+from countingroom.bus.port import Bus
+from countingroom.core.clock import SystemClock
+from countingroom.runs.agents.host import AgentHost
+from countingroom.runs.description import RunsSection
+
+
+def description(detectors: int) -> RunsSection:
+    """CBM with so many detectors in one partition, whose steps are no work."""
+    names = [f"D{number:04}" for number in range(detectors)]
+    globals_ = ("TFC", "FLES", "DCS", "QA")
+    systems: dict[str, Any] = {name: {"kind": "global"} for name in globals_} | {name: {} for name in names}
+    return RunsSection.model_validate(
+        {
+            "systems": systems,
+            "partitions": {"bench": {"detectors": names, "tag": "physics"}},
+            "configurations": {name: {"physics": {"threshold": 1}} for name in systems},
+            "tags": {"physics": dict.fromkeys(systems, "physics")},
+        }
+    )
+
+
+async def serve(url: str, detectors: int) -> None:
+    """Until standard input ends."""
+    clock = SystemClock()
+
+    async def connect(name: str) -> Bus:
+        return await nats.connect(url, name=name, clock=clock)
+
+    host = asyncio.create_task(AgentHost(connect, clock, description(detectors)).run())
+    await asyncio.to_thread(sys.stdin.read)
+    host.cancel()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,148 @@
+"""Law: a partition of N agents, each a connection of its own to a real server, is brought up, started and stopped.
+
+Measured by somebody who gives the command on the bus and waits for its DONE: what a person at a console feels. Beside
+it stands the raw limit: N requests and two states of each agent, by the library alone, with nobody thinking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from bench.row import Row
+from bench.runs_agents import description
+from countingroom.bus import nats
+from countingroom.bus.description import BusSection
+from countingroom.bus.nats import NatsBus
+from countingroom.bus.port import Subscription
+from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.streams import prepare
+from countingroom.core import subjects
+from countingroom.core.clock import SystemClock
+from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
+from countingroom.runs.service import RunsService
+from countingroom.storage.database import Database
+
+REPEATS = {200: 200, 1000: 20, 2000: 10}
+ANSWER_S = 30.0
+
+
+class Hand:
+    """Gives commands and waits for their end."""
+
+    def __init__(self, bus: NatsBus, events: Subscription) -> None:
+        self._bus, self._events = bus, events
+
+    async def does(self, action: str) -> float:
+        """Seconds from the command to its DONE."""
+        now_ns = time.time_ns()
+        command = Command(id=uuid4().hex, action=action, issued_ns=now_ns, deadline_ns=now_ns + 10_000_000_000)
+        begin = time.perf_counter()
+        subject = subjects.command("local", "runs", "bench")
+        async with asyncio.timeout(ANSWER_S):
+            answer = await self._bus.request(subject, encode(command), timeout_s=ANSWER_S)
+            reply = decode(answer.data, Reply)
+            if not reply.accepted:
+                raise RuntimeError(str(reply.cause))
+            async for message in self._events:
+                event = decode(message.data, Event)
+                if event.command_id == command.id and event.kind is EventKind.DONE:
+                    return time.perf_counter() - begin
+                if event.command_id == command.id and event.kind is EventKind.FAILED:
+                    raise RuntimeError(str(event.cause))
+        raise RuntimeError("the events ended")
+
+
+@asynccontextmanager
+async def partition(agents: int) -> AsyncIterator[Hand]:
+    """A partition of so many agents, four of them global systems."""
+    clock = SystemClock()
+    with tempfile.TemporaryDirectory() as folder:
+        server = EmbeddedServer(Path(folder) / "bus", description=BusSection())
+        await server.start()
+        bus = await nats.connect(server.url, name="bench")
+        watcher = await nats.connect(server.url, name="hand")
+        await prepare(bus, max_bytes=server.store_bytes)
+        database = Database(f"sqlite:///{folder}/runs.sqlite")
+        await database.open()
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.runs_agents", server.url, str(agents - 4), stdin=asyncio.subprocess.PIPE
+        )
+        service = asyncio.create_task(RunsService(bus, clock, description(agents - 4), database).run())
+        try:
+            async with watcher.subscribe("events.runs.bench") as events:
+                hand = Hand(watcher, events)
+                await _ready(hand)
+                yield hand
+        finally:
+            service.cancel()
+            with suppress(asyncio.CancelledError):
+                await service
+            child.terminate()
+            await child.wait()
+            await watcher.close()
+            await bus.close()
+            await database.close()
+            await server.stop()
+
+
+async def _ready(hand: Hand) -> None:
+    """Until every agent has joined: the first configure that succeeds says so."""
+    end = time.monotonic() + 120
+    while True:
+        try:
+            await hand.does("configure_all")
+        except Exception:
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(0.5)
+        else:
+            await hand.does("abort")
+            return
+
+
+async def measure(agents: int) -> tuple[list[float], list[float], list[float]]:
+    """Seconds to configure, to start and to stop, each time."""
+    configured: list[float] = []
+    started: list[float] = []
+    stopped: list[float] = []
+    async with partition(agents) as hand:
+        for _ in range(REPEATS[agents]):
+            configured.append(await hand.does("configure_all"))
+            if len(started) < 50:
+                started.append(await hand.does("start"))
+                stopped.append(await hand.does("stop"))
+            await hand.does("abort")
+    return configured, started, stopped
+
+
+def run() -> list[Row]:
+    """The rows."""
+    rows: list[Row] = []
+    goals = {200: ("<= 100 ms", "<= 300 ms"), 1000: ("<= 500 ms", ""), 2000: ("", "")}
+    for agents in REPEATS:
+        configured, started, stopped = asyncio.run(measure(agents))
+        median_goal, most_goal = goals[agents]
+        rows += [
+            _row(
+                f"{agents} agents to QA_Active, median of {len(configured)}", statistics.median(configured), median_goal
+            ),
+            _row(f"{agents} agents to QA_Active, longest", max(configured), most_goal),
+        ]
+        if agents == 200:
+            rows += [
+                _row("start of a run, median", statistics.median(started), "<= 20 ms"),
+                _row("stop of a run, median", statistics.median(stopped), "<= 20 ms"),
+            ]
+    return rows
+
+
+def _row(name: str, seconds: float, goal: str) -> Row:
+    return Row(name=name, value=round(seconds * 1000, 1), unit="ms", goal=goal)

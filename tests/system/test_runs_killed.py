@@ -1,0 +1,228 @@
+"""Law: the owner of a partition may be killed at any moment: it is owned again and right within 2 s, no system is
+disturbed, and no run is lost or left open."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from countingroom.bus import nats, streams
+from countingroom.bus.description import BusSection
+from countingroom.bus.nats import NatsBus
+from countingroom.bus.port import Bus
+from countingroom.bus.server import EmbeddedServer
+from countingroom.core import subjects
+from countingroom.core.clock import SystemClock
+from countingroom.core.messages import Command, Reply, decode, encode
+from countingroom.core.partitions import PartitionState
+from countingroom.core.run_book import RunEnd
+from countingroom.core.systems import Order
+from countingroom.runs.agents.host import AgentHost
+from countingroom.storage.database import Database
+from tests.scenario.experiment import description
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+STEP = "100 ms"
+"""What a step of a system takes."""
+
+RIGHT_S = 2.0
+WAIT_S = 60.0
+
+
+class Stand:
+    """A real server, real agents, and two processes of run control."""
+
+    def __init__(self, bus: NatsBus, url: str, folder: Path) -> None:
+        self.bus, self.url, self.folder = bus, url, folder
+        self.database = Database(f"sqlite:///{folder}/runs.sqlite")
+        self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.orders: list[Order] = []
+
+    async def begin(self, name: str) -> None:
+        self.processes[name] = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(HERE / "runs_child.py"),
+            self.url,
+            f"sqlite:///{self.folder}/runs.sqlite",
+            name,
+            STEP,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+
+    async def kill(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+    async def listen(self) -> None:
+        async with self.bus.subscribe("agent.>") as messages:
+            async for message in messages:
+                self.orders.append(decode(message.data, Order))
+
+    async def shown(self) -> PartitionState | None:
+        entry = await self.bus.get(subjects.STATE_BUCKET, subjects.partition_key("A"))
+        return decode(entry.data, PartitionState) if entry and entry.data else None
+
+    async def owner(self) -> str:
+        shown = await self.shown()
+        return shown.owner.split()[0] if shown else ""
+
+    async def until(self, true: Callable[[], Awaitable[bool]], *, seconds: float = WAIT_S) -> float:
+        """Seconds until it was true."""
+        begin = time.monotonic()
+        while not await true():
+            assert time.monotonic() - begin < seconds, await self.shown()
+            await asyncio.sleep(0.01)
+        return time.monotonic() - begin
+
+    async def ask(self, action: str) -> Reply:
+        now_ns = time.time_ns()
+        command = Command(id=uuid4().hex, action=action, issued_ns=now_ns, deadline_ns=now_ns + 10_000_000_000)
+        subject = subjects.command("local", "runs", "A")
+        return decode((await self.bus.request(subject, encode(command), timeout_s=5)).data, Reply)
+
+    async def reaches(self, state: str) -> float:
+        async def is_there() -> bool:
+            shown = await self.shown()
+            return shown is not None and shown.state == state and shown.goal is None
+
+        return await self.until(is_there)
+
+    async def go(self, action: str, state: str) -> None:
+        reply = await self.ask(action)
+        assert reply.accepted, str(reply.cause)
+        await self.reaches(state)
+
+    async def stand_by(self, name: str) -> None:
+        """Begin a process and wait until it can take over: by its third beat it has heard every agent."""
+        async with self.bus.subscribe(subjects.presence("runs", name)) as beats:
+            await self.begin(name)
+            async with asyncio.timeout(WAIT_S):
+                for _ in range(3):
+                    await anext(beats)
+
+    async def kill_owner(self) -> float:
+        """Kill who owns the partition; seconds until it is owned again by the other one, which is ready at once."""
+        name = await self.owner()
+        other = next(one for one in self.processes if one != name)
+        await self.kill(name)
+        return await self.until(lambda: _is(self.owner, other))
+
+    async def restore(self) -> None:
+        """Two processes again, the partition in Idle and nothing counted."""
+        missing = {"first", "second"} - self.processes.keys()
+        for name in missing:
+            await self.stand_by(name)
+        shown = await self.shown()
+        if shown and shown.state != "Idle":
+            await self.go("abort", "Idle")
+        self.orders.clear()
+
+
+@pytest_asyncio.fixture
+async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+    server = EmbeddedServer(tmp_path / "bus", description=BusSection())
+    await server.start()
+    bus = await nats.connect(server.url, name="test")
+    await streams.prepare(bus, max_bytes=server.store_bytes)
+    stand = Stand(bus, server.url, tmp_path)
+    await stand.database.open()
+
+    async def connect(name: str) -> Bus:
+        return await nats.connect(server.url, name=name)
+
+    section = description({"kind": "simulated", "configure": STEP, "start": STEP, "stop": STEP})
+    tasks = [
+        asyncio.create_task(AgentHost(connect, SystemClock(), section).run()),
+        asyncio.create_task(stand.listen()),
+    ]
+    await stand.begin("first")
+    await stand.until(lambda: _is(stand.owner, "first"))
+    await stand.stand_by("second")
+    await stand.reaches("Idle")
+    try:
+        yield stand
+    finally:
+        for name in list(stand.processes):
+            await stand.kill(name)
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await bus.close()
+        await stand.database.close()
+        await server.stop()
+
+
+async def _is(what: Callable[[], Awaitable[str]], wanted: str) -> bool:
+    return await what() == wanted
+
+
+RESTS = ("Idle", "TFC_Active", "Detectors_Active", "FLES_and_DCS_Active", "QA_Active", "Recording")
+
+
+async def climb(stand: Stand, state: str) -> None:
+    """Bring it to a state of rest."""
+    for rest in RESTS[1 : RESTS.index(state) + 1]:
+        await stand.go("start" if rest == "Recording" else "configure", rest)
+
+
+async def test_killed_at_rest_it_is_owned_again_in_the_same_state_and_nobody_got_an_order(stand: Stand) -> None:
+    for state in RESTS:
+        await climb(stand, state)
+        before = await stand.database.runs.find()
+        stand.orders.clear()
+        took = await stand.kill_owner()
+        took += await stand.reaches(state)
+        assert took <= RIGHT_S, f"{state}: {took:.2f} s"
+        shown = await stand.shown()
+        assert shown is not None and all(
+            member.seen != "Connection Problem" for member in shown.members if member.included
+        )
+        assert stand.orders == [], state
+        assert await stand.database.runs.find() == before
+        await stand.restore()
+    assert [run.end for run in await stand.database.runs.find()] == [RunEnd.ABORTED]
+
+
+@pytest.mark.parametrize(
+    ("first", "action", "goal", "moments"),
+    [
+        ("Idle", "configure_all", "QA_Active", (0.0, 0.12, 0.3)),
+        ("QA_Active", "start", "Recording", (0.0, 0.15)),
+        ("Recording", "stop", "QA_Active", (0.05, 0.2)),
+        ("Recording", "abort", "Idle", (0.05,)),
+    ],
+)
+async def test_killed_on_the_way_the_goal_is_gone_on_with_and_no_run_is_left_open(
+    stand: Stand, first: str, action: str, goal: str, moments: tuple[float, ...]
+) -> None:
+    for moment in moments:
+        await climb(stand, first)
+        stand.orders.clear()
+        reply = await stand.ask(action)
+        assert reply.accepted
+        await asyncio.sleep(moment)  # the kill comes at another moment each time
+        assert await stand.kill_owner() <= RIGHT_S
+        shown = await stand.shown()
+        assert shown is not None
+        if shown.goal is None and shown.state == first:  # killed before it was written down: nothing was begun
+            assert stand.orders == []
+        else:
+            await stand.reaches(goal)
+        allowed = {"configure_all": {"configure"}, "start": {"start"}, "stop": {"stop"}}.get(action)
+        assert allowed is None or {order.action.value for order in stand.orders} <= allowed
+        await stand.restore()
+        assert await stand.database.runs.open_runs() == ()
