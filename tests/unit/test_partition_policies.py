@@ -490,6 +490,21 @@ def test_the_plan_of_another_tag_names_what_changes_and_all_above() -> None:
     assert set(plan.kept) == {"TFC", "sts", "rich", "DCS"}
 
 
+def test_the_plan_of_another_tag_is_what_selecting_it_and_going_there_does() -> None:
+    plant = Plant().reach("QA_Active")
+    who = tuple(
+        msgspec.structs.replace(m, wanted=configuration(m.system, "cosmics")) if m.level == "TFC" else m
+        for m in plant.partition.members
+    )
+    plan = forecast(plant.partition, Goal(state="Detectors_Active"), now_ns=plant.now_ns, members=who, tag="cosmics")
+    plant.step(MembersSet(members=who, tag="cosmics"))
+    plant.ask("Detectors_Active")
+    plant.run()
+    assert (
+        [(s.system, s.action.value) for one in plan.stages for s in one.steps] == plant.told == [("TFC", "configure")]
+    )
+
+
 def test_the_plan_says_what_stands_against_it() -> None:
     plant = Plant()
     plant.step(plant.die("sts"))
