@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -49,6 +50,45 @@ def test_every_device_is_live(demo: Running) -> None:
         until(lambda device=device: fresh(demo, device), f"{device} has a good reading")
     assert demo.devices()["caen"]["channels"] == {"0": "LV_OFF", "1": "LV_OFF", "2": "LV_OFF", "3": "LV_OFF"}
     assert all(one["simulated"] for one in demo.devices().values())
+
+
+def partition(demo: Running) -> dict[str, Any]:
+    return demo.get("/partitions/mCBM")["partition"]
+
+
+def test_a_run_goes_on_beside_the_devices(demo: Running) -> None:
+    until(lambda: partition(demo)["state"] == "Recording", "the described goal is reached")
+    run = demo.get(f"/runs/{partition(demo)['run']}")
+    assert run["end"] is None
+    assert set(run["members"]) == {"TFC", "DCS", "FLES", "QA", "STS", "MVD", "RICH", "TRD", "TOF"}
+    until(lambda: not in_control(demo), "nobody is in control")
+    assert "mCBM" in demo.http.get("/partitions/mCBM").text
+    assert demo.get("/partitions")["unmapped"] == ["PSD"]
+
+
+def in_control(demo: Running) -> str:
+    control = demo.get("/partitions/mCBM")["control"]
+    return control["holder"] if control else ""
+
+
+def test_a_device_in_trouble_ends_the_run_that_needs_it_with_its_cause(demo: Running) -> None:
+    until(lambda: partition(demo)["state"] == "Recording", "a run goes on")
+    number = partition(demo)["run"]
+    demo.fault("co2", "drop")
+    run = until(lambda: (found := demo.get(f"/runs/{number}"))["end"] and found, "the run is closed")
+    assert run["end"] == "lost"
+    assert "DCS" in str(run["cause"])
+    assert "co2" in str(run["cause"])
+    until(lambda: partition(demo)["state"] == "Detectors_Active", "it rests on the level below")
+    demo.fault("co2", "restore")
+    until(lambda: fresh(demo, "co2") and demo.state("co2") != "DISCONNECTED", "the plant joins again")
+
+    def again() -> bool:
+        body = {"arguments": {"state": "QA_Active"}, "wait_s": 15}
+        answer = demo.http.post("/api/v1/partitions/mCBM/commands/goal", json=body)
+        return answer.status_code == 200 and answer.json()["outcome"]["kind"] == "done"
+
+    until(again, "it is brought up again")
 
 
 def test_a_setpoint_is_done_when_the_readback_agrees(demo: Running) -> None:
