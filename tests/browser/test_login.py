@@ -1,0 +1,141 @@
+"""Law: by a link or a password a browser becomes somebody, sees what that person may do, and is out at once."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import SCREENSHOTS
+from tests.system.running import Running, up
+
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+DESCRIPTION = """
+experiment: {name: trial, title: Trial}
+console: {login: local}
+devices:
+  chiller: {driver: julabo, port: /dev/null, title: Chiller}
+"""
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A small experiment with a login."""
+    place = tmp_path_factory.mktemp("login")
+    (place / "experiment.yaml").write_text(DESCRIPTION)
+    with up(place / "experiment.yaml", place / "data", "--simulate") as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A browser of somebody new; a violated policy or a script's error fails the test."""
+    context, wrong = browser.new_context(viewport={"width": 1400, "height": 900}), list[str]()
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.add_init_script("addEventListener('securitypolicyviolation', e => { throw new Error(e.violatedDirective); })")
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def first_link(site: Running) -> str:
+    """The secret of the link that the command line gives."""
+    description = site.data.parent / "experiment.yaml"
+    command = [sys.executable, "-m", "countingroom", "user", "first", str(description), "--data", str(site.data)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().partition("#")[2]
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds on the page."""
+    if not AXE.exists():
+        return []
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    return [
+        f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def settle(page: Page, path: str) -> None:
+    page.wait_for_url(re.compile(re.escape(path) + "$"))
+    page.wait_for_selector("body[data-script=ready]")
+
+
+def test_from_the_first_link_to_a_shifter_who_is_logged_out(site: Running, browser: Browser, page: Page) -> None:
+    page.goto(site.url + "/devices/chiller")
+    settle(page, "/login?next=/devices/chiller")
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "login.png")
+    assert serious(page) == []
+    page.goto(site.url + "/link#" + first_link(site))
+    page.get_by_label("New password").fill(PASSWORD)
+    page.get_by_label("Again").fill("something else")
+    page.get_by_role("button", name="Set the password").click()
+    expect(page.get_by_role("alert")).to_contain_text("differ")
+    page.get_by_label("Again").fill(PASSWORD)
+    page.get_by_role("button", name="Set the password").click()
+    settle(page, "/")
+    expect(page.locator("header")).to_contain_text("admin")
+
+    page.get_by_role("link", name="Users").click()
+    settle(page, "/users")
+    page.locator("#add [name=name]").fill("sam")
+    page.locator("#add [name=role]").select_option("viewer")
+    page.get_by_role("button", name="Add", exact=True).click()
+    link = page.locator("#made code").inner_text()
+    expect(page.locator("#rows")).to_contain_text("no password yet")
+    page.screenshot(path=SCREENSHOTS / "users.png")
+    assert serious(page) == []
+
+    sams = browser.new_context().new_page()
+    sams.goto(link)
+    sams.get_by_label("New password").fill(PASSWORD)
+    sams.get_by_label("Again").fill(PASSWORD)
+    sams.get_by_role("button", name="Set the password").click()
+    settle(sams, "/")
+    sams.goto(site.url + "/devices/chiller")
+    settle(sams, "/devices/chiller")
+    start = sams.locator("[data-command]").first
+    expect(start).to_have_attribute("aria-disabled", "true")
+    expect(start).to_have_attribute("data-why", re.compile("sam is viewer"))
+
+    page.locator("#grant [name=name]").select_option("sam")
+    page.locator("#grant [name=role]").select_option("shifter")
+    page.locator("#grant [name=target]").fill("device.chil*")
+    page.get_by_role("button", name="Set", exact=True).click()
+    expect(sams.locator("[data-command=start]").first).not_to_have_attribute("data-why", re.compile("viewer"))
+
+    page.get_by_role("button", name="Log out: sam").click()
+    sams.wait_for_url(re.compile("/login"))
+    sams.context.close()
+
+    page.get_by_role("link", name="Audit").click()
+    settle(page, "/audit")
+    expect(page.locator("#rows")).to_contain_text("log_out")
+    expect(page.locator("#rows")).to_contain_text("name.sam")
+    page.screenshot(path=SCREENSHOTS / "audit.png")
+    assert serious(page) == []
+    page.locator("#log-out").click()
+    page.wait_for_url(re.compile("/login$"))
+
+
+def test_a_wrong_password_is_told_and_the_right_one_leads_where_one_wanted_to_go(site: Running, page: Page) -> None:
+    page.goto(site.url + "/audit")
+    settle(page, "/login?next=/audit")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("wrong")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    settle(page, "/audit")
