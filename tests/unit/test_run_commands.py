@@ -218,6 +218,15 @@ def test_an_error_is_said_for_a_system(capsys: pytest.CaptureFixture[str]) -> No
     assert told == "TFC: error\n"
 
 
+def test_a_detector_is_made_known_and_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/api/v1/experiment/commands/"
+    answers: Answers = {("POST", f"{path}{name}_detector"): (200, DONE) for name in ("create", "delete")}
+    _, made = said(["system", "create", "ECAL", "--type", "calorimeter"], answers, capsys)
+    _, gone = said(["system", "delete", "ECAL"], answers, capsys)
+    assert made[0]["arguments"] == {"name": "ECAL", "type": "calorimeter"}
+    assert gone[0]["arguments"] == {"name": "ECAL", "force": False}
+
+
 REVISION = {
     "system": "STS",
     "tag": "physics",

@@ -9,7 +9,9 @@ import typer
 from countingroom.cli.client import DEFAULT_URL, Client, Url
 from countingroom.cli.outcome import Wait, give, tell
 from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.cli.partition_act import do
 from countingroom.cli.partition_shown import checked
+from countingroom.core.subjects import EXPERIMENT
 
 if TYPE_CHECKING:
     from countingroom.core.systems import SystemState
@@ -88,6 +90,30 @@ def fault(
     """Make a simulated system go wrong."""
     arguments = {"name": name, "times": times, "seconds": seconds, "partition": partition}
     _say(system, "fault", arguments, 0.0, url, json)
+
+
+@app.command()
+def create(
+    system: System,
+    kind: Annotated[str, typer.Option("--type", help="What it is, for people.")] = "",
+    wait: Wait = 10.0,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """A detector that the description does not name. It is in no partition, and its agent comes by the bus."""
+    do(EXPERIMENT, "create_detector", {"name": checked(system), "type": kind or None}, wait, url, json)
+
+
+@app.command()
+def delete(
+    system: System,
+    force: Annotated[bool, typer.Option("--force", help="Also when its agent does not answer.")] = False,
+    wait: Wait = 10.0,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Forget a detector that is in no partition."""
+    do(EXPERIMENT, "delete_detector", {"name": checked(system), "force": force}, wait, url, json)
 
 
 def _say(system: str, action: str, arguments: dict[str, Any], wait: float, url: str, json: bool) -> None:
