@@ -22,6 +22,7 @@ MODULES = (
     "history_bus",
     "history_store",
     "agents",
+    "runs_bench",
     "storage",
     "partition_step",
     "description",

@@ -30,7 +30,7 @@ from countingroom.core.messages import Command, Event, EventKind, Reply, decode,
 from countingroom.runs.service import RunsService
 from countingroom.storage.database import Database
 
-REPEATS = {200: 200, 1000: 20, 2000: 10}
+REPEATS = {200: 200, 1000: 20, 2000: 5}
 ANSWER_S = 30.0
 
 

@@ -192,6 +192,22 @@ async def test_a_plan_is_shown_and_nothing_is_touched() -> None:
         assert not world.orders
 
 
+async def test_the_time_a_plan_takes_is_known_after_it_was_gone_once_also_to_the_next_process() -> None:
+    async with experiment(description({"kind": "simulated", "configure": "2 s", "start": "1 s"})) as world:
+        await world.does("configure_all")
+        await world.does("start")
+        await world.does("abort")
+        await world.clock.advance(6)
+        await world.kill("runs")
+        world.begin_runs("second")
+        await world.until(lambda: _owned_by(world, "second"))
+        query = encode(PlanQuery(partition="A", goal="Recording"))
+        asking = asyncio.create_task(world.bus.request(subjects.query("runs", "plan"), query, timeout_s=5))
+        await world.until(asking.done)
+        plan = decode((await asking).data, PlanAnswer).plan
+        assert plan.expected_s is not None and 10.0 <= plan.expected_s < 11.0
+
+
 async def test_a_killed_agent_takes_its_partition_down_and_the_run_is_closed_as_lost() -> None:
     async with experiment(agents=False, runs=False) as world:
         world.begin_agents("TFC", "FLES", "DCS", "QA", "MVD")

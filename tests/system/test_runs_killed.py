@@ -120,6 +120,9 @@ class Stand:
         await self.kill(name)
         return await self.until(lambda: _is(self.owner, other))
 
+    async def has_no_open_run(self) -> bool:
+        return not await self.database.runs.open_runs()
+
     async def restore(self) -> None:
         """Two processes again, the partition in Idle and nothing counted."""
         missing = {"first", "second"} - self.processes.keys()
@@ -194,6 +197,7 @@ async def test_killed_at_rest_it_is_owned_again_in_the_same_state_and_nobody_got
         assert stand.orders == [], state
         assert await stand.database.runs.find() == before
         await stand.restore()
+    await stand.until(stand.has_no_open_run)
     assert [run.end for run in await stand.database.runs.find()] == [RunEnd.ABORTED]
 
 
@@ -225,4 +229,4 @@ async def test_killed_on_the_way_the_goal_is_gone_on_with_and_no_run_is_left_ope
         allowed = {"configure_all": {"configure"}, "start": {"start"}, "stop": {"stop"}}.get(action)
         assert allowed is None or {order.action.value for order in stand.orders} <= allowed
         await stand.restore()
-        assert await stand.database.runs.open_runs() == ()
+        await stand.until(stand.has_no_open_run)

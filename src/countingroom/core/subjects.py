@@ -52,6 +52,9 @@ def partition_key(partition: str) -> str:
 MAPPING_KEY = "detectors"
 """Key in `state` of who is where (`Whereabouts`)."""
 
+DURATIONS_KEY = "durations"
+"""Key in `state` of how long systems took lately."""
+
 EXPERIMENT = "_experiment"
 """The target of commands to the experiment as a whole: `command.<user>.runs._experiment`."""
 

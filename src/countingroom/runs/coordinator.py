@@ -13,11 +13,12 @@ from countingroom.bus.port import Lease
 from countingroom.bus.recorder import Recorder
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
-from countingroom.core.messages import EventKind, encode
+from countingroom.core.messages import EventKind, decode, encode
 from countingroom.core.policy import Principal
 from countingroom.core.systems import Whereabouts
 from countingroom.runs import planning
 from countingroom.runs.control import ControlDesk
+from countingroom.runs.durations import Known
 from countingroom.runs.experiment_words import ExperimentWords
 from countingroom.runs.office import Office
 from countingroom.runs.reception import Reception
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 LEASE = "runs"
 LEASE_S = 1.0
 RETRY_S = 0.25
+KEEP_S = 5.0
+"""Between two times that what was learnt is kept."""
 
 
 class Coordinator:
@@ -79,6 +82,7 @@ class Coordinator:
         ):
             for part in (recorder, control, reception):
                 group.create_task(part.run())
+            group.create_task(self._keep_durations())
 
     async def _begin(self, control: ControlDesk, lease: Lease) -> None:
         while True:
@@ -86,12 +90,27 @@ class Coordinator:
                 if await seed(self._office.database, self._office.section):
                     _log.info("runs: the database was empty and is filled from the description")
                 await control.load()
+                entry = await self._office.bus.get(subjects.STATE_BUCKET, subjects.DURATIONS_KEY)
+                if entry and entry.data:
+                    self._office.reports.durations.remember(decode(entry.data, Known))
                 await self._announce(lease)
             except LinkError as error:
                 _log.warning("runs: the experiment cannot be taken on yet: %s", error.cause)
                 await self._office.clock.sleep(RETRY_S)
             else:
                 return
+
+    async def _keep_durations(self) -> None:
+        """So that the next process can say how long something takes."""
+        durations, bus = self._office.reports.durations, self._office.bus
+        while True:
+            await self._office.clock.sleep(KEEP_S)
+            if durations.changed:
+                durations.changed = False
+                try:
+                    await bus.put(subjects.STATE_BUCKET, subjects.DURATIONS_KEY, encode(durations.known()))
+                except LinkError:
+                    durations.changed = True
 
     async def _announce(self, lease: Lease) -> None:
         """Tell who is where, and that what is kept has changed."""

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from countingroom.bus.port import Bus, Lease
+from countingroom.bus.port import Lease
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.messages import encode
 from countingroom.core.systems import Answer, Order
 from countingroom.runs.facts import Fact, OrderRefused, Reported, SendOrder
+from countingroom.runs.office import Office
 
 ANSWER_S = 2.0
 """An agent answers at once; one that has not by then does not."""
@@ -26,8 +27,9 @@ _answers = msgspec.msgpack.Decoder(Answer)
 class Orders:
     """Sends orders under one lease, and tells what came of them."""
 
-    def __init__(self, bus: Bus, lease: Lease, partition: str, tell: Callable[[Fact], None]) -> None:
-        self._bus, self._lease, self._partition, self._tell = bus, lease, partition, tell
+    def __init__(self, office: Office, lease: Lease, partition: str, tell: Callable[[Fact], None]) -> None:
+        self._bus, self._clock, self._durations = office.bus, office.clock, office.reports.durations
+        self._lease, self._partition, self._tell = lease, partition, tell
 
     def send(self, group: asyncio.TaskGroup, orders: Iterable[SendOrder]) -> None:
         """Begin to send them all; nothing is sent once the lease is lost."""
@@ -49,6 +51,7 @@ class Orders:
             parameters=configuration.parameters if configuration else {},
             run=effect.run,
         )
+        self._durations.ordered(order.id, order.action, self._clock.now_ns())
         try:
             message = await self._bus.request(subjects.agent(step.system), encode(order), timeout_s=ANSWER_S)
             answer = _answers.decode(message.data)

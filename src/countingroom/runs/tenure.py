@@ -71,7 +71,7 @@ class Tenure:
             people=self._principal,
         )
         self.partition: Partition
-        self.orders, self.hooks = Orders(office.bus, lease, name, self.tell), Hooks(office, name, self.tell)
+        self.orders, self.hooks = Orders(office, lease, name, self.tell), Hooks(office, name, self.tell)
         self.life = RunLife(self)
         self.board = Board(office, name, lease, self._picture)
         self._inbox: list[Fact] = []
