@@ -58,6 +58,22 @@ async def test_a_partition_whose_owner_is_killed_while_it_records_goes_on_under_
         assert [run.end for run in await world.runs()] == [RunEnd.STOPPED]
 
 
+async def test_an_owner_that_is_cut_off_stops_acting_and_stands_by_when_it_is_back() -> None:
+    async with experiment(description({"kind": "simulated", "configure": "2 s"})) as world:
+        world.begin_runs("second")
+        await world.ask("configure_all")
+        await world.clock.advance(3)
+        world.buses["runs"].cut()
+        await world.until(lambda: _owned_by(world, "second"), seconds=3.0)
+        world.buses["runs"].mend()
+        await world.reaches("QA_Active")
+        await world.clock.advance(5)
+        assert await _owned_by(world, "second")
+        fences = [order.fence for order in world.orders]
+        assert fences == sorted(fences) and len(set(fences)) == 2
+        assert len(world.orders) == 6
+
+
 async def test_a_goal_is_gone_on_with_by_the_next_owner() -> None:
     async with experiment(description(agent={"kind": "simulated", "configure": "2 s"})) as world:
         world.begin_runs("second")
