@@ -199,7 +199,7 @@ def test_abort_is_reached_when_the_system_has_aborted() -> None:
 
 @pytest.mark.parametrize("kind", SystemKind)
 def test_a_partition_it_does_not_know_gets_an_answer(kind: SystemKind) -> None:
-    for partition in ("nowhere", "", "no name", "q" if kind is SystemKind.DETECTOR else "r"):
+    for partition in ("nowhere", "", "no name", "_experiment", "q" if kind is SystemKind.DETECTOR else "r"):
         _, (reply,) = step(agent(kind), order(Action.CONFIGURE, partition), now_ns=1)
         assert isinstance(reply, words.Reply)
         assert reply.answer.cause

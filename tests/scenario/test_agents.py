@@ -299,6 +299,26 @@ async def test_a_detector_obeys_the_partition_it_is_in() -> None:
         await stage.end()
 
 
+async def test_a_detector_in_no_partition_can_be_aborted_and_nothing_else() -> None:
+    stage = Stage(SystemKind.DETECTOR)
+    try:
+        await stage.begin(Whereabouts(partitions=("p",), detectors={"qa": "p"}))
+        await stage.order(Action.CONFIGURE, "p", key="k")
+        refused = await stage.command("abort")
+        assert refused.cause
+        assert refused.cause.code == "not_mine"
+        assert (await stage.order(Action.ABORT, subjects.EXPERIMENT)).cause
+        await stage.place(Whereabouts(partitions=("p",), detectors={"qa": ""}))
+        again = await stage.order(Action.CONFIGURE, subjects.EXPERIMENT)
+        assert again.cause
+        assert again.cause.code == "no_partition"
+        assert (await stage.command("abort")).accepted
+        state = await stage.state()
+        assert (state.state, state.partition) == ("Unconfigured", "")
+    finally:
+        await stage.end()
+
+
 async def test_a_person_may_say_that_it_failed_and_that_it_is_well_again(stage: Stage) -> None:
     await stage.begin(PQ)
     await stage.order(Action.CONFIGURE)

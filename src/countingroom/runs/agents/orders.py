@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 from countingroom.core.charts import Chart
 from countingroom.core.errors import Cause, NotAllowed
-from countingroom.core.subjects import is_token
+from countingroom.core.subjects import EXPERIMENT, is_token
 from countingroom.core.systems import ACTIVE, RECORDING, Action, Order, SystemKind, SystemState
 from countingroom.runs.agents.context import Agent, Context
 
@@ -22,10 +22,12 @@ class Verdict(Enum):
 
 
 def refusal(agent: Agent, order: Order) -> Cause | None:
-    """Why this partition may not order this agent now, whatever the order is."""
+    """Why this partition may not order this agent now. The experiment itself may, where a detector is in no partition,
+    and there is nothing to do then but to abort or reset it."""
     source, where = f"systems.{agent.system}", agent.whereabouts
     if not is_token(order.partition) or (
-        agent.kind is SystemKind.GLOBAL and where is not None and order.partition not in where.partitions
+        agent.kind is SystemKind.GLOBAL
+        and (order.partition == EXPERIMENT or (where is not None and order.partition not in where.partitions))
     ):
         known = ", ".join(where.partitions) if where else ""
         return Cause(
@@ -37,7 +39,7 @@ def refusal(agent: Agent, order: Order) -> Cause | None:
         )
     if agent.kind is SystemKind.DETECTOR and where is not None:
         place = where.detectors.get(agent.system, "")
-        if place != order.partition:
+        if place != ("" if order.partition == EXPERIMENT else order.partition):
             return Cause(
                 code="not_mine",
                 message=f"{agent.system} is {f'in {place}' if place else 'in no partition'}, not in {order.partition}",
@@ -45,6 +47,13 @@ def refusal(agent: Agent, order: Order) -> Cause | None:
                 evidence={"partition": order.partition, "place": place},
                 suggestion=f"move {agent.system} to {order.partition} first",
             )
+    if order.partition == EXPERIMENT and order.action not in (Action.ABORT, Action.RESET):
+        return Cause(
+            code="no_partition",
+            message=f"{agent.system} is in no partition: it can only be aborted or reset",
+            source=source,
+            suggestion=f"move {agent.system} to a partition first",
+        )
     if order.fence < (highest := agent.fences.get(order.partition, 0)):
         return Cause(
             code="outdated",

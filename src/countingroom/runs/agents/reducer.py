@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from countingroom.core.charts import Chart
 from countingroom.core.errors import Cause, NotAllowed
+from countingroom.core.subjects import EXPERIMENT
 from countingroom.core.systems import (
     ACTIVE,
     CONFIGURING,
@@ -81,7 +82,7 @@ def _ordered(agent: Agent, order: Order, now_ns: int) -> tuple[Agent, tuple[Effe
         agent = replace(agent, contexts=_with(agent.contexts, at, fresh(agent, order.partition, now_ns)))
         effects.append(words.Publish(at=at))
     context = agent.contexts[at]
-    if agent.kind is SystemKind.DETECTOR and context.state.partition != order.partition:
+    if agent.kind is SystemKind.DETECTOR and order.partition not in (EXPERIMENT, context.state.partition):
         context = said(context, partition=order.partition)
     for answer in context.answered:
         if answer.id == order.id:

@@ -20,10 +20,11 @@ from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
 from countingroom.core.charts import Chart
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, Conflict, LinkError, NotAllowed, NotFound, RequestError
+from countingroom.core.errors import Cause, Conflict, LinkError
 from countingroom.core.messages import Command, Presence, Reply, decode, encode
 from countingroom.core.systems import ACTIVE, RECORDING, Answer, Order, SystemKind, SystemState
 from countingroom.runs.agents import context as words
+from countingroom.runs.agents.commands import WHO, Commands
 from countingroom.runs.agents.desk import Desk
 from countingroom.runs.agents.memo import Memo
 from countingroom.runs.agents.orders import refusal
@@ -38,7 +39,6 @@ BEAT_S = 0.5
 """Between two signs of life."""
 WHO_S = 1.0
 """For another agent of the same system to answer."""
-_WHO = "who"
 
 
 class Agent:
@@ -69,6 +69,8 @@ class Agent:
         self._replaced = asyncio.Event()
         self._group: asyncio.TaskGroup
         self._beat = self._presence()
+        place = f"process {self._beat.pid} on {self._beat.host}"
+        self._commands = Commands(self, clock, self._desks, place)
 
     @property
     def name(self) -> str:
@@ -93,7 +95,7 @@ class Agent:
                     self._group.create_task(self._directory.run())
                 async with (
                     self._bus.respond(subjects.agent(self.name), self._order),
-                    self._bus.respond(subjects.commands_to("systems", self.name), self._command),
+                    self._bus.respond(subjects.commands_to("systems", self.name), self._commands.answer),
                 ):
                     await self._live()
         finally:
@@ -103,7 +105,7 @@ class Agent:
     async def _be_the_only_one(self) -> None:
         """Conflict where an agent of this system is there already, even one that does not answer."""
         now_ns = self._clock.now_ns()
-        ask = Command(id=self._agent.boot, action=_WHO, issued_ns=now_ns, deadline_ns=now_ns + round(WHO_S * 1e9))
+        ask = Command(id=self._agent.boot, action=WHO, issued_ns=now_ns, deadline_ns=now_ns + round(WHO_S * 1e9))
         where = subjects.command("agents", "systems", self.name)
         try:
             answer = decode((await self._bus.request(where, encode(ask), timeout_s=WHO_S)).data, Reply)
@@ -147,56 +149,6 @@ class Agent:
         if answer.cause:
             _log.info("systems.%s: %s refused: %s", self.name, order.action.value, answer.cause)
         return encode(answer)
-
-    async def _command(self, message: Message) -> bytes:
-        command = decode(message.data, Command)
-        try:
-            self._obey(command, subjects.command_user(message.subject))
-        except RequestError as error:
-            return encode(Reply(id=command.id, accepted=False, cause=error.cause))
-        return encode(Reply(id=command.id, accepted=True))
-
-    def _obey(self, command: Command, user: str) -> None:
-        """What a person, or the system's own programs, say of it."""
-        source = f"systems.{self.name}"
-        if command.action == _WHO:
-            place = f"process {self._beat.pid} on {self._beat.host}"
-            raise RequestError(f"the agent of {self.name} is {place}", source=source, code="already_running")
-        if command.deadline_ns <= self._clock.now_ns():
-            raise RequestError("the command came after its deadline", source=source, code="late")
-        partition = str(command.arguments.get("partition", ""))
-        text = str(command.arguments.get("message", "")) or f"{user} says so"
-        refused: list[NotAllowed] = []
-        desks = self._desks_of(partition)
-        for desk in desks:
-            try:
-                match command.action:
-                    case "error":
-                        desk.error(
-                            Cause(
-                                code="reported",
-                                message=text,
-                                source=source,
-                                evidence={"by": user},
-                                suggestion="look at the system; say resolved when it is right",
-                            )
-                        )
-                    case "resolved":
-                        desk.resolved()
-                    case _:
-                        desk.instructed(command.action, command.arguments)
-            except NotAllowed as error:
-                refused.append(error)
-        if refused and len(refused) == len(desks):
-            raise refused[0]
-
-    def _desks_of(self, partition: str) -> list[Desk]:
-        """The one of a partition; all of them where none is named."""
-        if self._agent.kind is SystemKind.DETECTOR or not partition:
-            return list(self._desks.values())
-        if partition not in self._desks:
-            raise NotFound(f"{self.name} knows no partition {partition!r}", source=f"systems.{self.name}")
-        return [self._desks[partition]]
 
     # What the reducer says.
 

@@ -1,0 +1,103 @@
+"""Law: beside orders an agent hears people and programs that say what it cannot know, or act where nobody else can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from countingroom.bus.port import Message
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, NotAllowed, NotFound, RequestError
+from countingroom.core.messages import Command, Reply, decode, encode
+from countingroom.core.systems import Action, Order, SystemKind
+from countingroom.runs.agents import context as words
+from countingroom.runs.agents.desk import Desk, Owner
+
+WHO = "who"
+"""Asked by another agent of the same system."""
+
+
+class Refused(RequestError):
+    """With the reducer's own cause."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
+
+
+class Commands:
+    """Answers commands to one system."""
+
+    def __init__(self, owner: Owner, clock: Clock, desks: Mapping[str, Desk], place: str) -> None:
+        """`place`: where the agent runs, for people."""
+        self._owner, self._clock, self._desks, self._place = owner, clock, desks, place
+
+    async def answer(self, message: Message) -> bytes:
+        command = decode(message.data, Command)
+        try:
+            self._obey(command, subjects.command_user(message.subject))
+        except RequestError as error:
+            return encode(Reply(id=command.id, accepted=False, cause=error.cause))
+        return encode(Reply(id=command.id, accepted=True))
+
+    def _obey(self, command: Command, user: str) -> None:
+        """What a person, or the system's own programs, say of it."""
+        source = f"systems.{self._owner.knows.system}"
+        if command.action == WHO:
+            raise RequestError(
+                f"the agent of {self._owner.knows.system} is {self._place}", source=source, code="already_running"
+            )
+        if command.deadline_ns <= self._clock.now_ns():
+            raise RequestError("the command came after its deadline", source=source, code="late")
+        if command.action in (Action.ABORT, Action.RESET):
+            self._alone(command)
+            return
+        partition = str(command.arguments.get("partition", ""))
+        text = str(command.arguments.get("message", "")) or f"{user} says so"
+        refused: list[NotAllowed] = []
+        desks = self._desks_of(partition)
+        for desk in desks:
+            try:
+                match command.action:
+                    case "error":
+                        desk.error(
+                            Cause(
+                                code="reported",
+                                message=text,
+                                source=source,
+                                evidence={"by": user},
+                                suggestion="look at the system; say resolved when it is right",
+                            )
+                        )
+                    case "resolved":
+                        desk.resolved()
+                    case _:
+                        desk.instructed(command.action, command.arguments)
+            except NotAllowed as error:
+                refused.append(error)
+        if refused and len(refused) == len(desks):
+            raise refused[0]
+
+    def _alone(self, command: Command) -> None:
+        """Abort or reset a detector that is in no partition; in one, its partition is asked."""
+        order = Order(
+            id=command.id,
+            action=Action(command.action),
+            partition=subjects.EXPERIMENT,
+            fence=self._owner.knows.fences.get(subjects.EXPERIMENT, 0),
+            deadline_ns=command.deadline_ns,
+        )
+        answer = self._owner.tell(words.Ordered(order=order))
+        if answer and answer.cause:
+            raise Refused(answer.cause)
+
+    def _desks_of(self, partition: str) -> list[Desk]:
+        """The one of a partition; all of them where none is named."""
+        if self._owner.knows.kind is SystemKind.DETECTOR or not partition:
+            return list(self._desks.values())
+        if partition not in self._desks:
+            raise NotFound(
+                f"{self._owner.knows.system} knows no partition {partition!r}",
+                source=f"systems.{self._owner.knows.system}",
+            )
+        return [self._desks[partition]]
