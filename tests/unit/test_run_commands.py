@@ -72,7 +72,7 @@ RUN = Run(
     cause=LOST,
     tag="physics",
     members=("STS",),
-    configurations={"STS": Configuration(tag="physics", key="k", parameters={"threshold": 40})},
+    configurations={"STS": Configuration(tag="physics", key="k", parameters={"threshold": 40, "self": True})},
     notes=(RunNote(time_ns=3_000_000_000, kind="comment", text="beam is back", author="ada"),),
     counters={"STS.events": 12345},
     quality="good",
@@ -307,7 +307,7 @@ def test_a_run_is_told_with_what_it_had_and_why_it_ended(capsys: pytest.CaptureF
     for word in ("12.5 s", "lost", "beam is back", "good"):
         assert word in told
     told, _ = said(["run", "show", "7"], answers, capsys)
-    for word in ("threshold 40", "events 12345", "beam is back (ada)", "start the agent of STS"):
+    for word in ("threshold 40, self true", "events 12345", "beam is back (ada)", "start the agent of STS"):
         assert word in told
 
 

@@ -11,7 +11,7 @@ import typer
 from countingroom.cli.client import DEFAULT_URL, Client, Remote, Url
 from countingroom.cli.config_tag import app as tag_app
 from countingroom.cli.outcome import give, tell
-from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.cli.output import Json, listed, print_json, print_table, table, text, written
 from countingroom.cli.partition_shown import checked
 from countingroom.core.errors import RequestError
 
@@ -57,7 +57,7 @@ def show(
     typer.echo(f"{system} {tag}, revision {found['revision']}, {_when(found)}  {found['comment']}".rstrip())
     made = table("", ("parameter", "value"))
     for name, value in found["parameters"].items():
-        made.add_row(text(name), text(value))
+        made.add_row(text(name), text(written(value)))
     return print_table(made)
 
 
@@ -138,7 +138,8 @@ def compare(
         if change["before"] != change["after"]:
             made.add_row(text(change["system"]), "", text(change["before"] or "none"), text(change["after"] or "none"))
         for one in change["parameters"]:
-            old, new = ("—" if one["added"] else one["before"]), ("—" if one["removed"] else one["after"])
+            old = "—" if one["added"] else written(one["before"])
+            new = "—" if one["removed"] else written(one["after"])
             made.add_row(text(change["system"]), text(one["name"]), text(old), text(new))
     return print_table(made)
 
@@ -218,8 +219,7 @@ def _read(file: Path) -> str:
 def _table(revisions: list[Any]) -> Any:
     made = table("", ("system", "tag", "revision", "saved", "parameters", "comment"), numbers=("revision",))
     for one in revisions:
-        parameters = ", ".join(f"{name} {value}" for name, value in one["parameters"].items())
-        said = "deleted" if one["deleted"] else parameters
+        said = "deleted" if one["deleted"] else listed(one["parameters"])
         made.add_row(
             text(one["system"]),
             text(one["tag"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,6 +41,18 @@ def text(value: object) -> Any:
     from rich.text import Text
 
     return Text("" if value is None else str(value))
+
+
+def written(value: object) -> str:
+    """A value as the description would have it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def listed(values: Mapping[str, object]) -> str:
+    """Names with their values, in a line."""
+    return ", ".join(f"{name} {written(value)}" for name, value in values.items())
 
 
 def print_table(made: Table) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Url
 from countingroom.cli.outcome import give, tell
-from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.cli.output import Json, listed, print_json, print_table, table, text
 from countingroom.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def show(number: Number, url: Url = DEFAULT_URL, json: Json = False) -> None:
     made = table("", ("system", "configuration", "parameters", "software", "counted"))
     for system in run.members:
         had = run.configurations.get(system)
-        parameters = ", ".join(f"{name} {value}" for name, value in had.parameters.items()) if had else ""
+        parameters = listed(had.parameters) if had else ""
         counted = {
             name.partition(".")[2]: value for name, value in run.counters.items() if name.startswith(f"{system}.")
         }
@@ -88,7 +88,7 @@ def show(number: Number, url: Url = DEFAULT_URL, json: Json = False) -> None:
             text(had.tag if had else ""),
             text(parameters),
             text(run.versions.get(system, "")),
-            text(", ".join(f"{name} {value}" for name, value in counted.items())),
+            text(listed(counted)),
         )
     print_table(made)
     for note in run.notes:

@@ -8,7 +8,7 @@ import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Url
 from countingroom.cli.outcome import Wait, give, tell
-from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.cli.output import Json, listed, print_json, print_table, table, text
 from countingroom.cli.partition_act import do
 from countingroom.cli.partition_shown import checked
 from countingroom.core.subjects import EXPERIMENT
@@ -50,11 +50,10 @@ def show(system: System, url: Url = DEFAULT_URL, json: Json = False) -> None:
         if state.cause:
             typer.echo("\n".join(state.cause.lines("  ")))
         if state.counters:
-            typer.echo("  " + ", ".join(f"{name} {value}" for name, value in state.counters.items()))
+            typer.echo(f"  {listed(state.counters)}")
     made = table("", ("configuration", "revision", "by", "parameters"), numbers=("revision",))
     for one in found.get("configurations", []):
-        parameters = ", ".join(f"{name} {value}" for name, value in one["parameters"].items())
-        made.add_row(text(one["tag"]), text(one["revision"]), text(one["saved_by"]), text(parameters))
+        made.add_row(text(one["tag"]), text(one["revision"]), text(one["saved_by"]), text(listed(one["parameters"])))
     return print_table(made)
 
 
