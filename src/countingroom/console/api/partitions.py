@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from countingroom.console import alarms
+from countingroom.console import alarms, run_views
 from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.commands import Order, carry
 from countingroom.console.api.devices import Here
 from countingroom.console.asking import ask
 from countingroom.console.room import Room
+from countingroom.console.visitor import visitor
 from countingroom.core import subjects
 from countingroom.core.errors import NotFound
 from countingroom.core.partitions import PartitionState
@@ -63,10 +65,17 @@ def unmapped(here: Room) -> list[str]:
     summary="Every partition, and the detectors that are in none",
     responses={200: example({"partitions": [_PARTITION], "unmapped": ["TRD"]})},
 )
-async def list_partitions(here: Here) -> Response:
+async def list_partitions(here: Here, request: Request) -> Response:
     """`refusals` says of every command whether it may be given now (null), else why not."""
     there = alarms.partitions(here.latest.words)
-    return as_json({"partitions": list(there.values()), "unmapped": unmapped(here)})
+    told = [_for_viewer(here, request, one) for one in there.values()]
+    return as_json({"partitions": told, "unmapped": unmapped(here)})
+
+
+def _for_viewer(here: Room, request: Request, state: PartitionState) -> PartitionState:
+    """The same; what this person may not do is among the refusals."""
+    denied = run_views.denied(visitor(request).principal, state.partition, here.clock.now_ns())
+    return msgspec.structs.replace(state, refusals=state.refusals | denied)
 
 
 @router.get(
@@ -74,9 +83,9 @@ async def list_partitions(here: Here) -> Response:
     summary="One partition, and who is in control of it",
     responses={200: example({"partition": _PARTITION, "control": {"holder": "m.rossi", "token": 3}}), 404: REFUSED},
 )
-async def get_partition(partition: str, here: Here) -> Response:
+async def get_partition(partition: str, here: Here, request: Request) -> Response:
     """Members as the partition sees them (`seen`) and as they say themselves (`own`)."""
-    state = partition_state(here, partition)
+    state = _for_viewer(here, request, partition_state(here, partition))
     return as_json({"partition": state, "control": here.latest.words.get(subjects.control_key(state.partition))})
 
 
