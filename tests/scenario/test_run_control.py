@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from countingroom.core import subjects
 from countingroom.core.messages import EventKind, Readings, decode, encode
@@ -100,6 +101,19 @@ async def test_a_run_that_ended_while_nobody_looked_is_closed_by_the_next_owner_
         world.begin_runs("second")
         await world.until(lambda: _closed(world))
         assert [run.end for run in await world.runs()] == [RunEnd.OWNER_DIED]
+
+
+async def test_another_tag_is_reason_enough_to_go_where_it_is_already() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        systems = dict.fromkeys(("TFC", "STS", "MVD", "FLES", "DCS"), "physics") | {"QA": "tests"}
+        await world.does("save_tag", "_experiment", name="other", systems=json.dumps(systems))
+        before = len(world.orders)
+        assert (await world.does("goal", state="QA_Active", tag="other")).kind is EventKind.DONE
+        await world.reaches("QA_Active")
+        state = await world.system("QA", "A")
+        assert state and state.tag == "tests"
+        assert [order.action for order in world.orders[before:]] == ["configure"]
 
 
 async def test_a_run_stops_by_itself_when_its_time_is_over() -> None:

@@ -71,7 +71,7 @@ class PartitionWords:
             self._tenure.partition,
             action,
             system=asked.text("system", ""),
-            state=asked.text("state", ""),
+            state="" if asked.text("tag", "") else asked.text("state", ""),
         )
 
     # Goals.
