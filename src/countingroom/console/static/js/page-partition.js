@@ -1,14 +1,15 @@
 // Law: the page of a partition says how it stands, why it does not get on, and what may be done; it stays true by the
 // feed.
 import { $, $$, data, el, setText } from "./dom.js";
-import { clock } from "./format.js";
+import { clock, words } from "./format.js";
 import { Commands, Control } from "./partition-commands.js";
 import { Partition } from "./partition-model.js";
 import { Systems } from "./partition-table.js";
 import { followLog } from "./parts.js";
-import { discOfPartition, grouped, setDisc } from "./run-parts.js";
+import { discOfPartition, grouped, hertz, setDisc } from "./run-parts.js";
 
 const DRAW_NS = 5e8;
+const RATE_S = 0.9; // over less, how reports arrive would be measured
 
 export function page(live) {
   const model = new Partition(live, data);
@@ -33,7 +34,7 @@ export function page(live) {
     systems.refresh();
     control.refresh();
     commands.refresh();
-    counts.take(live.nowNs());
+    if (live.up) counts.take(live.nowNs());
   };
   live.on("change", refresh);
   live.on("link", refresh);
@@ -45,6 +46,7 @@ export function page(live) {
     systems.ages(now);
   });
   refresh();
+  toView($("#fsm .present") ?? $("#fsm .state"));
 }
 
 function head(model) {
@@ -55,13 +57,25 @@ function head(model) {
     run.dataset.now = state.run;
     run.replaceChildren(state.run ? el("a", { href: `/runs/${state.run}` }, String(state.run)) : "–");
   }
+  $("#goal-kv").hidden = !state.goal;
+  setText($("#goal"), state.goal ? words(state.goal.state) : "");
   setText($("#tag"), state.tag || "none");
   setText($("#since"), clock(state.since_ns));
   for (const node of $$("#fsm .state")) {
     const present = node.dataset.state === state.state;
+    if (present && !node.classList.contains("present")) toView(node);
     node.classList.toggle("present", present);
     setText($("text", node), (present ? "▶ " : "") + node.dataset.state);
   }
+}
+
+// The state machine is higher than its card: what is present is in its middle.
+function toView(node) {
+  const place = $("#fsm"),
+    box = node.getBoundingClientRect(),
+    around = place.getBoundingClientRect();
+  place.scrollTop += box.top - around.top - (around.height - box.height) / 2;
+  place.scrollLeft += box.left - around.left - (around.width - box.width) / 2;
 }
 
 // Why it does not get on, with what helps: resetting or excluding who stands in the way.
@@ -112,12 +126,12 @@ class Counts {
       setText($("#rate"), "–");
       return;
     }
-    if (this.before && this.before.run === state.run && most > this.before.count && nowNs > this.before.at) {
-      setText($("#rate"), `${((most - this.before.count) / ((nowNs - this.before.at) / 1e9)).toFixed(1)} Hz`);
-    }
-    if (!this.before || this.before.run !== state.run || most !== this.before.count) {
-      this.before = { run: state.run, count: most, at: nowNs };
-    }
+    const { before } = this,
+      same = before?.run === state.run && most >= before.count,
+      passed = same ? (nowNs - before.at) / 1e9 : 0;
+    if (same && (passed < RATE_S || most === before.count)) return;
+    if (same) setText($("#rate"), hertz((most - before.count) / passed));
+    this.before = { run: state.run, count: most, at: nowNs };
   }
 }
 

@@ -129,7 +129,7 @@ export class Control {
     const { model } = this,
       { holder, user, state } = model;
     setText($("#holder"), holder || "nobody");
-    setText($("#control-hint"), holder ? `${holder === user ? "you hold" : `${holder} holds`} it` : "free");
+    setText($("#control-hint"), (holder ? (holder === user ? "yours" : holder) : "free") + (state.locked ? ", locked" : ""));
     const told = JSON.stringify([holder, state.locked, ["lock", "unlock", "take_control"].map((one) => model.why(one))]);
     if (this.told === told) return;
     this.told = told;
@@ -140,12 +140,11 @@ export class Control {
         ? [["release_control", "Release"], ["hand_over", "Hand over…"]]
         : [["request_control", "Ask for control"], ["force_control", "Take over…"]];
     acts.push(state.locked ? ["unlock", "Unlock"] : ["lock", "Lock"]);
-    const text = state.locked ? "Locked: no commands are taken until it is unlocked." : "";
-    this.place.replaceChildren(...acts.map(([command, label]) => this.button(command, label)), text ? el("p", {}, text) : "");
+    this.place.replaceChildren(...acts.map(([command, label]) => this.button(command, label)));
   }
 
   button(command, label) {
-    const button = el("button", { class: "btn", type: "button", "data-command": command, onclick: () => this.press(command) }, label);
+    const button = el("button", { class: "btn small", type: "button", "data-command": command, onclick: () => this.press(command) }, label);
     mark(button, this.model.why(command));
     return button;
   }

@@ -37,7 +37,7 @@ export class Systems {
     const wrong = level === 3;
     tag.replaceChildren(wrong ? `◆ ${member.tag || "none"}` : member.tag || "–");
     tag.title = member.wanted_tag ? `selected: ${member.wanted_tag}` : "";
-    setText(comment, [member.cause?.message, member.comment].filter(Boolean).join("; "));
+    setText(comment, [...new Set([member.cause?.message, member.comment])].filter(Boolean).join("; "));
     acts.replaceChildren(...this.buttons(member));
   }
 

@@ -38,6 +38,8 @@ export const holderOf = (control, nowNs) => (control?.holder && control.until_ns
 
 export const grouped = (count) => String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 
+export const hertz = (rate) => (rate < 1e4 ? `${rate.toFixed(1)} Hz` : `${(rate / 1e3).toFixed(1)} kHz`);
+
 export function seconds(given) {
   if (given === null || given === undefined) return "–";
   return given < 100 ? `${given.toFixed(1)} s` : `${Math.round(given / 60)} min`;

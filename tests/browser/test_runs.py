@@ -1,0 +1,177 @@
+"""Law: a shifter brings a partition up, takes a run and finds it in the book, seeing before each step what it does."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import ROOT, Visitor
+
+PAGES = {
+    "partition": "/partitions/mCBM",
+    "runs": "/runs",
+    "run": "/runs/1",
+    "configurations": "/configurations?system=STS&before=beam&after=noise",
+    "detectors": "/detectors",
+    "overview-runs": "/",
+}
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def recording(visitor: Visitor) -> Page:
+    """The page of the partition that the demo brings into recording by itself."""
+    visitor.until(lambda: state(visitor) == "Recording", "the demo records")
+    return visitor.open("/partitions/mCBM")
+
+
+def state(visitor: Visitor, partition: str = "mCBM") -> str:
+    return visitor.demo.get(f"/partitions/{partition}")["partition"]["state"]
+
+
+def big(page: Page, word: str) -> None:
+    """The state at the head of the page is that."""
+    expect(page.locator(".head > .st b")).to_have_text(word)
+
+
+def press(page: Page, command: str) -> None:
+    """Press a command and confirm what is shown."""
+    page.locator(f'#partition-commands [data-command="{command}"]').click()
+    page.locator("dialog[open] .acts button").last.click()
+
+
+@pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
+def test_every_page_of_run_control_opens_and_lives(visitor: Visitor, request: pytest.FixtureRequest) -> None:
+    recording(visitor)
+    for name, path in PAGES.items():
+        page = visitor.open(path)
+        page.wait_for_timeout(800)
+        assert "NaN" not in page.locator("body").inner_text()
+        visitor.picture(f"{name}-{request.node.callspec.params['visitor']}")
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
+def test_axe_finds_nothing_serious(visitor: Visitor) -> None:
+    recording(visitor)
+    for path in PAGES.values():
+        page = visitor.open(path)
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [
+            (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], path
+
+
+def test_what_may_not_be_done_now_says_why(visitor: Visitor) -> None:
+    page = recording(visitor)
+    start = page.locator('#partition-commands [data-command="start"]')
+    expect(start).to_have_attribute("aria-disabled", "true")
+    start.focus()
+    expect(page.locator("#tip")).to_be_visible()
+    assert len(page.locator("#tip").inner_text()) > 10
+
+
+def test_a_run_is_stopped_and_the_next_one_taken_and_both_are_in_the_book(visitor: Visitor) -> None:
+    page = recording(visitor)
+    first = int(page.locator("#run").inner_text())
+    page.locator('#partition-commands [data-command="stop"]').click()
+    expect(page.locator("#plan .stages")).to_contain_text("QA")
+    visitor.picture("plan-light")
+    page.locator("#plan .acts button").last.click()
+    big(page, "QA Active")
+    page.locator('#partition-commands [data-command="start"]').click()
+    page.locator('#plan input[name="comment"]').fill("after <b>lunch</b>")
+    expect(page.locator("#plan .stages")).to_contain_text("start")
+    page.locator("#plan .acts button").last.click()
+    big(page, "Recording")
+    visitor.until(lambda: int(page.locator("#run").inner_text()) > first, "a new run")
+    second = int(page.locator("#run").inner_text())
+    visitor.until(lambda: re.fullmatch(r"[\d.]+ k?Hz", page.locator("#rate").inner_text()), "its rate is shown")
+    page = visitor.open("/runs")
+    rows = page.locator("#rows tr")
+    expect(rows.nth(0)).to_contain_text("running")
+    expect(rows.nth(0)).to_contain_text(str(second))
+    expect(rows.nth(1)).to_contain_text("stopped by local")
+    page = visitor.open(f"/runs/{second}")
+    expect(page.locator("#run-notes")).to_contain_text("after <b>lunch</b>")
+
+
+def test_a_run_is_commented_and_judged(visitor: Visitor) -> None:
+    recording(visitor)
+    page = visitor.open("/runs/1")
+    page.locator("#comment textarea").fill("beam was <i>lost</i> twice")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Add comment").click()
+    expect(page.locator("#run-notes")).to_contain_text("beam was <i>lost</i> twice")
+    page.locator("#flag select").select_option("bad")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Judge").click()
+    expect(page.locator("#quality")).to_have_text("bad")
+    page = visitor.open("/runs?quality=bad")
+    expect(page.locator("#rows")).to_contain_text("bad")
+
+
+def test_a_system_in_error_is_shown_as_it_is_and_reset(visitor: Visitor) -> None:
+    page = visitor.open("/partitions/lab")
+    answer = visitor.demo.http.post(
+        "/api/v1/systems/MUCH/commands/error", json={"arguments": {"message": "gas is <b>low</b>"}}
+    )
+    assert answer.status_code == 202, answer.text
+    row = page.locator('tr[data-system="MUCH"]')
+    expect(row).to_contain_text("gas is <b>low</b>")
+    expect(row).to_have_class(re.compile("f1"))
+    expect(page.locator("#cause")).to_contain_text("MUCH")
+    expect(page.locator(".alarmbar")).to_contain_text("lab / MUCH")
+    visitor.picture("partition-error-light")
+    page.get_by_role("button", name="Reset MUCH").first.click()
+    expect(row).not_to_contain_text("gas is")
+
+
+def test_a_partition_is_brought_up_level_by_level_and_taken_down(visitor: Visitor) -> None:
+    page = visitor.open("/partitions/lab")
+    big(page, "Idle")
+    press(page, "configure")
+    big(page, "TFC Active")
+    press(page, "abort")
+    big(page, "Idle")
+
+
+def test_control_is_taken_and_given_up(visitor: Visitor) -> None:
+    page = visitor.open("/partitions/lab")
+    if page.locator("#holder").inner_text() == "local":
+        page.get_by_role("button", name="Release").click()
+    page.get_by_role("button", name="Take control").click()
+    expect(page.locator("#holder")).to_have_text("local")
+    page.get_by_role("button", name="Release").click()
+    expect(page.locator("#holder")).to_have_text("nobody")
+
+
+def test_detectors_are_moved_together(visitor: Visitor) -> None:
+    page = visitor.open("/detectors")
+    page.locator('#detectors input[value="PSD"]').check()
+    page.locator('#move select[name="to"]').select_option("lab")
+    page.get_by_role("button", name="Move…", exact=True).click()
+    with page.expect_navigation():
+        page.locator("#confirm .acts button").last.click()
+    visitor.until(lambda: "PSD" in str(members(visitor, "lab")), "PSD is in lab")
+    assert visitor.demo.get("/partitions")["unmapped"] == []
+
+
+def members(visitor: Visitor, partition: str) -> list[str]:
+    return [one["system"] for one in visitor.demo.get(f"/partitions/{partition}")["partition"]["members"]]
+
+
+def test_a_configuration_is_changed_by_a_new_revision(visitor: Visitor) -> None:
+    page = visitor.open("/configurations?system=MUCH&tag=lab")
+    before = msgspec.json.decode(page.locator('[name="parameters"]').input_value())
+    page.locator('[name="parameters"]').fill(msgspec.json.encode(before | {"gain": 3}).decode())
+    page.get_by_role("button", name="Save…").click()
+    expect(page.locator("#confirm")).to_contain_text("gain: – → 3")
+    with page.expect_navigation():
+        page.locator("#confirm .acts button").last.click()
+    expect(page.locator('section[aria-label="Revisions"] tbody tr').first).to_contain_text("2")
