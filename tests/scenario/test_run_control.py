@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+
 from countingroom.core import subjects
 from countingroom.core.messages import EventKind, Readings, decode, encode
 from countingroom.core.run_book import RunEnd
@@ -114,6 +116,19 @@ async def test_another_tag_is_reason_enough_to_go_where_it_is_already() -> None:
         state = await world.system("QA", "A")
         assert state and state.tag == "tests"
         assert [order.action for order in world.orders[before:]] == ["configure"]
+
+
+async def test_a_partition_that_cannot_be_owned_takes_no_other_one_down(caplog: pytest.LogCaptureFixture) -> None:
+    async with experiment(runs=False) as world:
+        await world.database.partitions.create("X", "forgotten", "", "anna")
+        await world.database.mapping.create("STS", "anna")
+        await world.database.partitions.create("A", "cbm", "", "anna")
+        world.begin_runs()
+        await world.until(world.partition)
+        await world.clock.advance(5)
+        assert (await world.ask("lock")).accepted
+        assert "there is no template forgotten" in caplog.text
+        assert await world.partition("X") is None
 
 
 async def test_a_run_stops_by_itself_when_its_time_is_over() -> None:

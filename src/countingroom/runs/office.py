@@ -7,9 +7,12 @@ from msgspec import Struct
 from countingroom.bus.port import Bus
 from countingroom.core.accounts import EVERYWHERE
 from countingroom.core.clock import Clock
+from countingroom.core.errors import ConfigurationError
+from countingroom.core.mistakes import did_you_mean
 from countingroom.core.policy import LOCAL, Principal, Role
 from countingroom.runs.description import RunsSection
 from countingroom.runs.reports import Reports
+from countingroom.runs.template import Template
 from countingroom.storage.database import Database
 
 
@@ -24,6 +27,17 @@ class Office(Struct, frozen=True, kw_only=True):
     boot: str
     holder: str
     """What this process is called where others ask who owns something."""
+
+    def template(self, name: str) -> Template:
+        """How a kind of partition is brought up; ConfigurationError where the description does not say it any more."""
+        known = self.section.templates
+        if name not in known:
+            raise ConfigurationError(
+                f"there is no template {name}{did_you_mean(name, known)}",
+                source="runs.templates",
+                suggestion=f"describe it again; there are {', '.join(known)}",
+            )
+        return known[name].template(name)
 
     async def principal(self, user: str, target: str) -> Principal:
         """Who a user is, and what he is trusted with at a target. Without accounts everybody is trusted with all."""

@@ -44,7 +44,7 @@ async def plan_for(office: Office, query: PlanQuery) -> Plan:
     """The way to a goal; NotFound for a partition, state or tag that is not there."""
     name, now_ns = query.partition, office.clock.now_ns()
     record = await office.database.partitions.get(name)
-    template = office.section.templates[record.template].template(record.template)
+    template = office.template(record.template)
     if query.goal not in template.rests:
         raise Refused(causes.unknown_goal(name, query.goal, template.rests))
     if query.tag:

@@ -22,6 +22,9 @@ LEASE_S = 1.0
 
 ASK_AGAIN_S = 0.1
 
+AFTER_FAILURE_S = 0.5
+"""Between two ownerships: whoever stands by comes first."""
+
 
 class PartitionRoom:
     """One partition in this process: owned or stood by for."""
@@ -42,10 +45,15 @@ class PartitionRoom:
                     await lease.wait_lost()
                     serving.cancel()
                 _log.warning("runs.%s: let go: the lease is lost", self.name)
+            except* CountingRoomError as group:
+                _log.error("runs.%s: let go: %s", self.name, "; ".join(str(error) for error in group.exceptions))
+            except* Exception:  # must not take the other partitions down
+                _log.exception("runs.%s: let go", self.name)
             finally:
                 self.tenure = None
                 with suppress(CountingRoomError):
                     await lease.release()
+            await self._office.clock.sleep(AFTER_FAILURE_S)
 
 
 async def acquired(office: Office, name: str, *, ttl_s: float) -> Lease:

@@ -120,7 +120,7 @@ class Tenure:
         last = _decoded(entry.data) if entry and entry.data else None
         self.board.revision = entry.revision if entry else 0
         self.life.open = opened = runs[0] if runs else None
-        template = office.section.templates[record.template].template(record.template)
+        template = office.template(record.template)
         now_ns = office.clock.now_ns()
         known = last is not None and last.state in template.chart().states
         self.partition = Partition(
