@@ -20,10 +20,10 @@ def up(
         int | None, typer.Option("--port", min=0, max=65535, help="Of the console; 0 takes any free one.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Where bus, history and logs are kept.", show_default=False)
+        Path | None, typer.Option("--data", help="Where bus, history, database and logs are kept.", show_default=False)
     ] = None,
 ) -> None:
-    """Run an experiment: the bus, the device host, the history and the console, until Ctrl-C.
+    """Run an experiment: bus, device host, history, run control with its agents, and console, until Ctrl-C.
 
     Without `console.login` in the description the console listens on this machine alone.
     """
