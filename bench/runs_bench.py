@@ -1,7 +1,6 @@
 """Law: a partition of N agents, each a connection of its own to a real server, is brought up, started and stopped.
 
-Measured by somebody who gives the command on the bus and waits for its DONE: what a person at a console feels. Beside
-it stands the raw limit: N requests and two states of each agent, by the library alone, with nobody thinking.
+Measured by somebody who gives the command on the bus and waits for its DONE: what a person at a console feels.
 """
 
 from __future__ import annotations
