@@ -11,6 +11,7 @@ import pytest
 
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
+from countingroom.core.run_book import RunEnd
 from tests.console.runs_stage import RunsStage, runs_served, runs_stage
 from tests.console.stage import stage
 
@@ -135,3 +136,14 @@ async def test_runs_are_found_by_filter_and_leave_as_a_file(here: RunsStage, web
     assert [row["partition"] for row in csv.DictReader(io.StringIO(file.text))] == ["lab"]
     assert (await web.get("/api/v1/runs/export", params={"format": "parquet"})).content[:4] == b"PAR1"
     assert (await web.get("/api/v1/runs/export", params={"format": "pdf"})).status_code == 409
+
+
+async def test_a_file_holds_every_run_that_matches_not_only_a_page_of_them(
+    here: RunsStage, web: httpx.AsyncClient
+) -> None:
+    for _ in range(101):
+        run = await here.database.runs.reserve("mCBM", "cbm", "m.rossi")
+        await here.database.runs.close(run.number, RunEnd.NEVER_STARTED)
+    assert len((await web.get("/api/v1/runs")).json()["runs"]) == 100
+    assert len((await web.get("/api/v1/runs/export", params={"format": "json"})).json()) == 101
+    assert len((await web.get("/api/v1/runs/export", params={"format": "json", "limit": 3})).json()) == 3

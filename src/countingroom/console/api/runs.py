@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from msgspec import structs
 
 from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.devices import Here
@@ -13,6 +15,8 @@ from countingroom.core.times import parse_time
 from countingroom.storage.run_export import export
 
 router = APIRouter(tags=["runs"])
+_MOST = 100_000
+"""Runs in one answer."""
 _RUN: dict[str, Any] = {
     "number": 48213,
     "partition": "mCBM",
@@ -40,7 +44,7 @@ def chosen(
     is_open: Annotated[bool | None, Query(alias="open")] = None,
     sequence: str = "",
     before: Annotated[int | None, Query(ge=1, description="numbers lower than this")] = None,
-    limit: Annotated[int, Query(ge=1, le=100_000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=_MOST)] = 100,
 ) -> RunFilter:
     """The filter that the address says."""
     now_ns = here.clock.now_ns()
@@ -71,9 +75,15 @@ async def list_runs(here: Here, wanted: Chosen) -> Response:
     summary="The same runs as a file",
     responses={200: {"content": {"text/csv": {}, "application/json": {}, "application/vnd.apache.parquet": {}}}},
 )
-async def export_runs(here: Here, wanted: Chosen, format: Annotated[str, Query()] = "csv") -> Response:
-    """`csv`, `json` or `parquet`: one row a run, nothing left out."""
-    media, body = export(await here.records.runs.find(wanted), format)
+async def export_runs(
+    here: Here,
+    wanted: Chosen,
+    format: Annotated[str, Query()] = "csv",
+    limit: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
+) -> Response:
+    """`csv`, `json` or `parquet`: one row a run, nothing left out. Without a limit, all that match."""
+    found = await here.records.runs.find(structs.replace(wanted, limit=limit))
+    media, body = await asyncio.to_thread(export, found, format)
     suffix = media.partition(";")[0].rpartition("/")[2].rpartition(".")[2]
     headers = {"Content-Disposition": f'attachment; filename="runs.{suffix}"'}
     return Response(body, media_type=media, headers=headers)

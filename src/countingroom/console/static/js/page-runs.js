@@ -8,7 +8,7 @@ export function page() {
     return given;
   };
   const links = () => {
-    for (const a of $$("[data-export]")) a.href = `/api/v1/runs/export?format=${a.dataset.export}&limit=1000&${asked()}`;
+    for (const a of $$("[data-export]")) a.href = `/api/v1/runs/export?format=${a.dataset.export}&${asked()}`;
     const older = $("#older");
     if (older) {
       const before = new URL(older.href).searchParams.get("before");
