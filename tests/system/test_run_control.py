@@ -217,3 +217,18 @@ def test_the_run_book_is_taken_away_in_a_file(cbm: Running, form: str, tmp_path:
         case _:
             found = set(pyarrow.parquet.read_table(file)["number"].to_pylist())
     assert found == numbers
+
+
+def test_a_detector_in_no_partition_is_led_by_itself(cbm: Running) -> None:
+    reach(cbm, "Idle")
+    assert command_line(cbm, "partition", "move", "MVD", "--out").returncode == 0
+    assert command_line(cbm, "system", "error", "MVD", "-m", "on the bench").returncode == 0
+    until(lambda: systems(cbm)["MVD"]["common"] == "Error", "it is in Error")
+    told = command_line(cbm, "system", "reset", "MVD")
+    assert told.returncode == 0, told.stderr
+    until(lambda: systems(cbm)["MVD"]["common"] == "Unconfigured", "it is reset")
+    assert command_line(cbm, "partition", "move", "MVD", "--to", "mCBM").returncode == 0
+    refused = until(
+        lambda: (told := command_line(cbm, "system", "abort", "MVD")).returncode == 1 and told, "in one it is refused"
+    )
+    assert "mCBM" in refused.stderr

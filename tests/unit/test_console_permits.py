@@ -46,7 +46,7 @@ EXPERIMENT = {
     "force_control": E,
     "made_up": A,
 }
-SYSTEM = {"resolved": S, "error": E, "fault": E, "made_up": A}
+SYSTEM = {"resolved": S, "reset": S, "abort": S, "error": E, "fault": E, "made_up": A}
 DEVICE = {"lv_on": S, "set": S, "hv_on": S, "made_up": S, "hv_off": E}
 """`hv_off` is marked dangerous in the catalogue of this stage."""
 COMMANDS = {

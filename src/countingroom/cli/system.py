@@ -77,6 +77,18 @@ def resolved(system: System, partition: At = "", wait: Wait = 0.0, url: Url = DE
 
 
 @app.command()
+def reset(system: System, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """Take a detector that is in no partition out of Error; in one, `partition reset` does."""
+    _say(system, "reset", {}, 0.0, url, json)
+
+
+@app.command()
+def abort(system: System, url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """End what a detector that is in no partition is doing; in one, `partition abort` does."""
+    _say(system, "abort", {}, 0.0, url, json)
+
+
+@app.command()
 def fault(
     system: System,
     name: Annotated[str, typer.Argument(metavar="FAULT", help="fail, hang, slow, error, heal.", show_default=False)],

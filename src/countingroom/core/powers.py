@@ -35,7 +35,12 @@ EXPERIMENT = {
 }
 """Command of the experiment as a whole -> what it is."""
 
-SYSTEM = {"resolved": Action.OPERATE, "error": Action.ENDANGER, "fault": Action.SIMULATE}
+SYSTEM = {
+    **dict.fromkeys(("resolved", "reset"), Action.OPERATE),
+    "abort": Action.MAKE_SAFE,
+    "error": Action.ENDANGER,
+    "fault": Action.SIMULATE,
+}
 """Command to a system's agent -> what it is."""
 
 
