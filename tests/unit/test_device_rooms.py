@@ -246,6 +246,7 @@ def test_the_same_word_may_be_a_command_of_a_channel_and_of_the_device() -> None
         ("ramp", "", {"arguments": {"volts": 1.0}, "deadline_ns": NOW - 1}, "too_late"),
         ("ramp", "", {"arguments": {"volts": 1.0}, "seen_state": "ON"}, "state_changed"),
         ("ramp", "", {"seen_state": "OFF", "issued_ns": NOW - SEEN_FOR_NS - 1}, "too_old"),
+        ("ramp", "", {"seen_state": "OFF", "issued_ns": NOW + SEEN_FOR_NS + 1}, "clock_ahead"),
     ],
 )
 def test_a_refusal_says_why_and_what_to_do(action: str, channel: str, more: dict[str, object], code: str) -> None:

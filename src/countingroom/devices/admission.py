@@ -119,6 +119,12 @@ def _check_seen(command: Command, state: DeviceState, situation: Situation) -> N
             code="too_old",
             suggestion="look at the present state and decide again",
         )
+    if command.issued_ns - situation.now_ns > SEEN_FOR_NS:
+        raise Conflict(
+            f"{command.action} was decided {(command.issued_ns - situation.now_ns) / 1e9:.1f} s from now",
+            code="clock_ahead",
+            suggestion="compare the clocks of the computers; how old the decision is cannot be told",
+        )
     if command.seen_state != state.state:
         raise Conflict(
             f"{command.action} was decided in {command.seen_state}, but it is {state.state} now",
