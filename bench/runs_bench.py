@@ -98,12 +98,12 @@ async def _ready(hand: Hand) -> None:
     while True:
         try:
             await hand.does("configure_all")
+            await hand.does("abort")
         except Exception:
             if time.monotonic() > end:
                 raise
             await asyncio.sleep(0.5)
         else:
-            await hand.does("abort")
             return
 
 
