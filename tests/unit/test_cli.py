@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from countingroom.cli.client import DEFAULT_URL
 from countingroom.cli.main import COMMANDS, run
 from countingroom.cli.values import arguments, number, scalar
 from countingroom.core.errors import RequestError
@@ -79,6 +80,11 @@ def test_a_missing_server_is_told_with_how_to_start_it(
     for words in (["list"], ["get", "chiller"], ["watch"]):
         assert run(["device", *words, "--url", f"http://127.0.0.1:{free_port()}"]) == 1
         assert "countingroom up" in capsys.readouterr().err
+
+
+def test_an_address_that_is_none_is_told_with_one_that_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["device", "list", "--url", "http://[::1"]) == 2
+    assert f"write it as {DEFAULT_URL}" in capsys.readouterr().err
 
 
 def test_devices_are_a_table_or_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -243,3 +243,16 @@ async def test_without_the_bus_it_is_alive_but_not_ready_and_commands_are_not_se
                 answer = await web.post("/api/v1/devices/caen/commands/lv_on")
                 assert answer.status_code == 503
                 assert here.asked == []
+
+
+async def test_what_nobody_foresaw_is_a_cause_too(here: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    async with served(here) as (app, _):
+        app.state.room.hub.tick()
+        app.state.room.board = None  # as broken as can be
+        outside = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=outside, base_url="http://127.0.0.1") as web:
+            answer = await web.get("/api/v1/devices")
+    assert answer.status_code == 500
+    assert answer.json()["cause"]["code"] == "internal"
+    assert answer.json()["cause"]["suggestion"]
+    assert "/api/v1/devices failed" in caplog.text

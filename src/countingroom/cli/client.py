@@ -39,7 +39,12 @@ class Client:
         self.url = url.rstrip("/")
         self._errors = httpx.HTTPError
         headers = {"User-Agent": "countingroom-cli", **authorization()}
-        self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT_S, headers=headers)
+        try:
+            self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT_S, headers=headers)
+        except httpx.InvalidURL as error:
+            raise ConfigurationError(
+                f"{url!r} is no address: {error}", source="--url", suggestion=f"write it as {DEFAULT_URL}"
+            ) from error
 
     def __enter__(self) -> Self:
         return self

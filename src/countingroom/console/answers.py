@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from countingroom.core.errors import Cause, CountingRoomError, LinkError, NotFound, RequestError
+
+_log = logging.getLogger(__name__)
 
 _STATUS = {
     "not_found": 404,
@@ -75,6 +78,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(CountingRoomError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
 
 
 async def _known(request: Request, error: Exception) -> Response:
@@ -113,6 +117,17 @@ async def _http(request: Request, error: Exception) -> Response:
     suggestion = "go to /" if error.status_code == 404 else "see /openapi.json for what there is"
     cause = Cause(code=code, message=message, source="console", suggestion=suggestion)
     return _told(request, cause, error.status_code)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    cause = Cause(
+        code="internal",
+        message=f"the console failed at {request.url.path}: {type(error).__name__}",
+        source="console",
+        suggestion="look at the present state before trying again; the console's log has the details",
+    )
+    return _told(request, cause, 500)
 
 
 def _told(request: Request, cause: Cause, status: int) -> Response:
