@@ -13,6 +13,7 @@ from countingroom.core.accounts import AuditEntry
 from countingroom.core.configurations import ConfigurationSet, compare
 from countingroom.core.errors import Conflict, NotFound, OutOfRange
 from countingroom.core.layout import Seed, SeedPartition
+from countingroom.core.subjects import EXPERIMENT
 from countingroom.storage.columns import APPEND_ONLY, metadata
 from countingroom.storage.database import Database
 from tests.contract.storage.stand import Stand
@@ -238,6 +239,13 @@ async def test_a_name_is_taken_once(database: Database) -> None:
     for wrong in (database.partitions.create("a b", "cbm", "", "anna"), database.mapping.create("", "anna")):
         with pytest.raises(OutOfRange):
             await wrong
+
+
+async def test_no_partition_takes_the_name_by_which_the_experiment_is_asked(database: Database) -> None:
+    for name in (EXPERIMENT, "x" * 65):
+        with pytest.raises(OutOfRange):
+            await database.partitions.create(name, "cbm", "", "anna")
+    assert await database.partitions.list() == ()
 
 
 async def test_a_lock_and_what_is_left_out_outlive_their_process(shared_stand: Stand) -> None:

@@ -136,6 +136,7 @@ MISTAKES = {
     "  partitions: {p: {template: t, detectors: [aa], expendable: [b], tag: c}}": (
         "runs.partitions.p.detectors[0]: aa is no system; did you mean a?"
     ),
+    "partitions: {_experiment: {}}": "runs.partitions._experiment: _experiment stands for the experiment as a whole",
     "systems: {detectors: {}}": (
         "runs.systems.detectors: stands for all detectors of a partition; call the system otherwise"
     ),

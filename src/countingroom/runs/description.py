@@ -16,6 +16,7 @@ from pydantic import BeforeValidator
 from countingroom.core.description import Name, Section
 from countingroom.core.located import mapping, parse
 from countingroom.core.mistakes import did_you_mean
+from countingroom.core.subjects import EXPERIMENT
 from countingroom.core.systems import SystemKind
 from countingroom.core.values import Scalar
 from countingroom.runs.agent_sections import SlowControlAgent
@@ -102,6 +103,8 @@ class RunsSection(Section):
         owners: dict[str, str] = {}
         for name, partition in self.partitions.items():
             spot = ("partitions", name)
+            if name == EXPERIMENT:
+                yield spot, f"{EXPERIMENT} stands for the experiment as a whole; call the partition otherwise"
             template = self.templates.get(partition.template)
             if template is None:
                 hint = did_you_mean(partition.template, self.templates)

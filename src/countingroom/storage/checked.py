@@ -8,19 +8,23 @@ from typing import cast
 
 from countingroom.core.configurations import Parameters
 from countingroom.core.errors import Cause, OutOfRange
-from countingroom.core.subjects import is_token
+from countingroom.core.subjects import EXPERIMENT, is_token
 from countingroom.core.values import Scalar
 
 _INT = 1 << 63
 
+LONGEST = 64
+"""Letters of a name."""
+
 
 def name(text: str, what: str) -> str:
-    """The text itself, which can stand in a URL and on the bus; OutOfRange else."""
-    if not is_token(text):
+    """The text itself, which can stand in a URL and on the bus and is nothing else's; OutOfRange else."""
+    if not is_token(text) or len(text) > LONGEST or text == EXPERIMENT:
+        shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
         raise OutOfRange(
-            f"{text!r} cannot be the name of a {what}",
+            f"{shown!r} cannot be the name of a {what}",
             source="storage",
-            suggestion="use letters, digits, _ and - only",
+            suggestion=f"use letters, digits, _ and - only, {LONGEST} at most; {EXPERIMENT} is taken",
         )
     return text
 
