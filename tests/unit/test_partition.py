@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from countingroom.core.chart_table import read_table
+from countingroom.core.partitions import Goal
+from countingroom.core.run_book import RunEnd
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, UNCONFIGURED
+from countingroom.runs.facts import GoalSet, RunOver
 from tests.unit.plant import CBM, Plant
 
 TABLE = "PCAStatemachine.csv"
@@ -211,6 +214,21 @@ def test_a_new_goal_ends_the_old_one_as_superseded() -> None:
     assert first.cause.code == "superseded"  # type: ignore[union-attr]
     assert type(second).__name__ == "GoalMet"
     assert {system.common for system in plant.systems.values()} == {UNCONFIGURED}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("command_id", ["c-2", ""])
+def test_a_stop_halts_no_abort(command_id: str, together: bool) -> None:
+    plant = Plant().reach("Recording")
+    abort = GoalSet(goal=Goal(state="Idle", requested_by="anna", since_ns=0, command_id="c-1", at_once=True))
+    stop = GoalSet(goal=Goal(state="QA_Active", requested_by="ben", since_ns=0, command_id=command_id, stop=True))
+    for facts in [(abort, stop)] if together else [(abort,), (stop,)]:
+        plant.step(*facts)
+    plant.run(60)
+    assert {system.common for system in plant.systems.values()} == {UNCONFIGURED}
+    ends = {end.goal.command_id: type(end).__name__ for end in plant.ends() if end.goal.command_id in ("c-1", "c-2")}
+    assert ends == {"c-1": "GoalMet", **({"c-2": "GoalFailed"} if command_id else {})}
+    assert [run.end for run in plant.runs() if isinstance(run, RunOver)] == [RunEnd.ABORTED]
 
 
 def test_a_goal_that_is_no_state_fails_at_once_and_says_what_there_is() -> None:
