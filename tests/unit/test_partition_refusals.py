@@ -87,6 +87,14 @@ def one_recorder() -> Partition:
     return plant.partition
 
 
+def recorder_left_out() -> Partition:
+    plant = Plant().reach("Recording")
+    who = [msgspec.structs.replace(m, included=m.system != "FLES") for m in plant.partition.members]
+    plant.step(MembersSet(members=tuple(who), tag="physics"))
+    plant.run(60)
+    return plant.partition
+
+
 def halfway() -> Partition:
     plant = Plant().reach("QA_Active")
     plant.step(plant.become("FLES", CONFIGURING))
@@ -154,6 +162,7 @@ TABLE = [
     (idle, "include", {"system": "sts"}, "nothing_to_do"),
     (without_systems, "exclude", {"system": "sts"}, "nothing_to_do"),
     (one_recorder, "exclude", {"system": "QA"}, "run_open"),
+    (recorder_left_out, "include", {"system": "FLES"}, "run_open"),
     (idle, "dance", {}, "not_found"),
 ]
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from countingroom.core.errors import Cause
 from countingroom.core.mistakes import did_you_mean
 from countingroom.core.partitions import Member
-from countingroom.core.systems import ERROR, NO_CONNECTION, UNCONFIGURED
+from countingroom.core.systems import ERROR, NO_CONNECTION, RECORDING, UNCONFIGURED
 from countingroom.runs import causes
 from countingroom.runs.derive import Survey, survey
 from countingroom.runs.situation import Partition
@@ -225,6 +225,16 @@ def _last_recorder(q: Question) -> Cause | None:
     return q.refuse("run_open", f"{q.system} is the only recorder of run {q.partition.run}", "stop the run first")
 
 
+def _late_recorder(q: Question) -> Cause | None:
+    """A run is over when a recorder does not record, so one that comes late would end it."""
+    here = q.system in q.partition.template.recorders and q.found.common[q.system] != RECORDING
+    if not here or not (q.partition.run or q.found.any_records):
+        return None
+    return q.refuse(
+        "run_open", f"{q.system} records from the beginning of a run or not at all", "stop the run, then include it"
+    )
+
+
 def _named(q: Question) -> Iterable[Member]:
     return (member for member in q.partition.members if q.system in ("", member.system))
 
@@ -242,7 +252,7 @@ REASONS: dict[str, tuple[Reason, ...]] = {
     "stop": (*_CLOSED, _not_recording),
     "abort": (*_CLOSED, _all_down),
     "reset": (*_CLOSED, _unknown_system, _not_in_error),
-    "include": (*_CLOSED, _unknown_system, _included_already),
+    "include": (*_CLOSED, _unknown_system, _included_already, _late_recorder),
     "exclude": (*_CLOSED, _unknown_system, _excluded_already, _last_recorder),
     "select": _SELECT,
     "select_one": _SELECT,
