@@ -50,7 +50,7 @@ class JulaboBehaviour:
         self.commands = _commands(section)
 
     def observe_channel(self, channel: str, readings: Mapping[str, Reading]) -> Observation:
-        raise NotImplementedError("a chiller has no channels")
+        raise LookupError(f"a chiller has no channel {channel}")
 
     def observe_device(self, states: Mapping[str, str], readings: Mapping[str, Reading]) -> Observation:
         status = readings.get("status_code")

@@ -75,7 +75,7 @@ class MartaBehaviour:
         self.commands = _commands()
 
     def observe_channel(self, channel: str, readings: Mapping[str, Reading]) -> Observation:
-        raise NotImplementedError("a MARTA plant has no channels")
+        raise LookupError(f"a MARTA plant has no channel {channel}")
 
     def observe_device(self, states: Mapping[str, str], readings: Mapping[str, Reading]) -> Observation:
         status, chiller, co2 = (_value(readings, name) for name in ("status", "set_start_chiller", "set_start_co2"))
