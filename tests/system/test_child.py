@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -148,6 +150,17 @@ async def test_a_child_that_crashes_at_once_points_to_its_log(tmp_path: Path) ->
             await child.ready()
     assert str(log) in refused.value.cause.suggestion
     assert "broken" in log.read_text()
+
+
+async def test_a_child_that_cannot_begin_while_nobody_waits_for_it_is_no_complaint_of_the_loop() -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+    for script in (REFUSES, "raise SystemExit(1)"):
+        child = make(script)
+        await child.run()
+        del child
+        gc.collect()
+    assert complaints == []
 
 
 async def test_a_deaf_child_is_killed() -> None:

@@ -108,13 +108,13 @@ class Child:
                 status = await self._live()
             except CountingRoomError as error:
                 if not self._first.done():
-                    self._first.set_exception(error)
+                    self._never(error)
                     return
                 reason = error.cause.message
             else:
                 reason = _ending(status)
                 if not self._first.done():
-                    self._first.set_exception(self._never_ready(reason))
+                    self._never(self._never_ready(reason))
                     return
             if self._clock.monotonic() - began > SETTLED_S:
                 pause = FIRST_PAUSE_S
@@ -203,6 +203,10 @@ class Child:
                 self._answer.set_result(line)
         if self._answer and not self._answer.done():
             self._answer.set_exception(LinkError(f"{self.name} ended while it was asked", source=self.name))
+
+    def _never(self, error: CountingRoomError) -> None:
+        self._first.set_exception(error)
+        self._first.exception()  # where another child failed before it, nobody asks any more
 
     def _never_ready(self, reason: str) -> CountingRoomError:
         where = f"its own words are at the end of {self._log}" if self._log else ""
