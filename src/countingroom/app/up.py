@@ -140,7 +140,7 @@ class _House:
             try:
                 for role, child in children.items():
                     said = await child.ready()
-                    self._line(role, _summary(role, said))
+                    self._line(role, summary(role, said))
                 yield children
             finally:
                 for task in tasks:
@@ -178,12 +178,13 @@ class _House:
         self._say(f"  {name:<11} {text}")
 
 
-def _summary(role: str, said: dict[str, Any]) -> str:
+def summary(role: str, said: dict[str, Any]) -> str:
+    """What a role that is ready has to do."""
     match role, said:
         case "devices", {"devices": [*names]}:
-            return _counted(len(names), "device")
+            return _counted(len(names), "device") if names else "none described"
         case "simulators", _:
-            return _counted(len(said), "device")
+            return _counted(len(said), "device") if said else "nothing to simulate"
         case "agents", {"agents": int(count)}:
             return _counted(count, "system")
         case "runs", {"partitions": int(count)}:
@@ -195,4 +196,4 @@ def _summary(role: str, said: dict[str, Any]) -> str:
 
 
 def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
