@@ -15,7 +15,7 @@ from countingroom.bus.memory import MemoryBus
 from countingroom.core import subjects
 from countingroom.core.charts import Chart, Row
 from countingroom.core.errors import Conflict, DeviceError
-from countingroom.core.messages import Command, Presence, Reply, decode, encode
+from countingroom.core.messages import Command, Event, Presence, Reply, decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemKind, SystemState, Whereabouts
 from countingroom.core.values import Scalar
 from countingroom.runs.agent_sections import SimulatedAgent
@@ -335,6 +335,22 @@ async def test_a_person_may_say_that_it_failed_and_that_it_is_well_again(stage: 
         await stage.command("dance"),
     ):
         assert refused.cause
+
+
+async def test_what_a_person_said_of_it_and_what_was_refused_is_on_record(stage: Stage) -> None:
+    await stage.begin(PQ)
+    await stage.order(Action.CONFIGURE)
+    await stage.command("error", partition="p", message="smoke")
+    await stage.command("dance")
+    async with stage.bus.replay(subjects.EVENTS_STREAM, subjects=subjects.event("systems", "qa")) as messages:
+        events = [decode((await anext(messages)).data, Event) for _ in range(3)]
+    assert [(one.kind.value, one.action, one.principal, one.command_id) for one in events] == [
+        ("command", "error", "ann", "c"),
+        ("done", "error", "ann", "c"),
+        ("refused", "dance", "ann", "c"),
+    ]
+    assert events[0].data == {"partition": "p", "message": "smoke"}
+    assert events[2].cause
 
 
 async def test_it_lives_on_without_the_bus_and_says_all_again_when_it_is_back(stage: Stage) -> None:

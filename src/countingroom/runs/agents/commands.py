@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from uuid import uuid4
 
-from countingroom.bus.port import Message
+from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, NotAllowed, NotFound, RequestError
-from countingroom.core.messages import Command, Reply, decode, encode
+from countingroom.core.errors import Cause, LinkError, NotAllowed, NotFound, RequestError
+from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.core.systems import Action, Order, SystemKind
 from countingroom.runs.agents import context as words
 from countingroom.runs.agents.desk import Desk, Owner
@@ -26,19 +28,48 @@ class Refused(RequestError):
 
 
 class Commands:
-    """Answers commands to one system."""
+    """Answers commands to one system, and records what was said."""
 
-    def __init__(self, owner: Owner, clock: Clock, desks: Mapping[str, Desk], place: str) -> None:
+    def __init__(self, owner: Owner, bus: Bus, clock: Clock, desks: Mapping[str, Desk], place: str) -> None:
         """`place`: where the agent runs, for people."""
-        self._owner, self._clock, self._desks, self._place = owner, clock, desks, place
+        self._owner, self._bus, self._clock, self._desks, self._place = owner, bus, clock, desks, place
 
     async def answer(self, message: Message) -> bytes:
-        command = decode(message.data, Command)
+        command, user = decode(message.data, Command), subjects.command_user(message.subject)
+        cause: Cause | None = None
         try:
-            self._obey(command, subjects.command_user(message.subject))
+            self._obey(command, user)
         except RequestError as error:
-            return encode(Reply(id=command.id, accepted=False, cause=error.cause))
-        return encode(Reply(id=command.id, accepted=True))
+            cause = error.cause
+        if command.action != WHO:
+            with suppress(LinkError):  # the state that follows tells it too
+                await self._record(command, user, cause)
+        return encode(Reply(id=command.id, accepted=cause is None, cause=cause))
+
+    async def _record(self, command: Command, user: str, cause: Cause | None) -> None:
+        """Who said what, and that it is done: telling takes no time. An abort ends later, and its state says so."""
+        told = {
+            EventKind.REFUSED: f"{command.action} refused: {cause.message if cause else ''}",
+            EventKind.COMMAND: command.action,
+            EventKind.DONE: f"{command.action} done",
+        }
+        done = () if command.action in (Action.ABORT, Action.RESET) else (EventKind.DONE,)
+        system = self._owner.knows.system
+        for kind in (EventKind.REFUSED,) if cause else (EventKind.COMMAND, *done):
+            event = Event(
+                id=uuid4().hex,
+                kind=kind,
+                time_ns=self._clock.now_ns(),
+                department="systems",
+                source=system,
+                message=told[kind],
+                principal=user,
+                command_id=command.id,
+                action=command.action,
+                cause=cause,
+                data=command.arguments,
+            )
+            await self._bus.append(subjects.event("systems", system), encode(event), message_id=event.id)
 
     def _obey(self, command: Command, user: str) -> None:
         """What a person, or the system's own programs, say of it."""

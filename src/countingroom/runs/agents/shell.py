@@ -70,7 +70,7 @@ class Agent:
         self._group: asyncio.TaskGroup
         self._beat = self._presence()
         place = f"process {self._beat.pid} on {self._beat.host}"
-        self._commands = Commands(self, clock, self._desks, place)
+        self._commands = Commands(self, bus, clock, self._desks, place)
 
     @property
     def name(self) -> str:
