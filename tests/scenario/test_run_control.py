@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from countingroom.bus.latest import Latest
 from countingroom.core import subjects
 from countingroom.core.messages import EventKind, Readings, decode, encode
 from countingroom.core.run_book import RunEnd
@@ -59,6 +60,26 @@ async def test_a_partition_whose_owner_is_killed_while_it_records_goes_on_under_
         await world.does("stop")
         await world.reaches("QA_Active")
         assert [run.end for run in await world.runs()] == [RunEnd.STOPPED]
+
+
+async def test_a_process_is_present_for_the_partitions_that_it_owns_and_not_for_those_it_stands_by_for() -> None:
+    async with experiment() as world:
+        latest = Latest(world.bus.client(), world.clock)
+        world.begin("latest", latest.run)
+        world.begin_runs("second")
+
+        def owned() -> dict[str, tuple[str, ...]]:
+            return {one.instance: one.targets for one in latest.roster.present() if one.role == "runs"}
+
+        await world.until(lambda: owned() == {"runs": ("partition.A",), "second": ()})
+        await world.kill("runs")
+        await world.until(lambda: owned() == {"second": ("partition.A",)}, seconds=5.0)
+        assert latest.alive["partition.A"] is True
+        await world.kill("second")
+        await world.until(lambda: latest.alive["partition.A"] is False, seconds=3.6)
+        world.begin_runs()
+        await world.until(lambda: latest.alive["partition.A"], seconds=5.0)
+        await world.end("latest")
 
 
 async def test_an_owner_that_is_cut_off_stops_acting_and_stands_by_when_it_is_back() -> None:

@@ -14,6 +14,7 @@ from countingroom.core import subjects
 from countingroom.core.messages import Catalogue, DeviceState, Link, Readings, encode
 from countingroom.core.values import Quality, Scalar
 from countingroom.testing.clock import FakeClock
+from tests.console.runs_stage import partition
 
 
 class House:
@@ -196,3 +197,35 @@ async def test_what_is_not_understood_is_left_out() -> None:
         await h.settle()
         assert h.latest.readings["caen"]["a"].quality is Quality.GOOD
         assert h.latest.states == {}
+
+
+async def test_a_partition_is_alive_while_its_owner_beats_and_from_its_first_word() -> None:
+    h = await house()
+    key = subjects.partition_key("mCBM")
+
+    async def say(state: str) -> None:
+        await h.host.put("state", key, encode(partition("mCBM", state)))
+        await h.settle()
+
+    async with h.running():
+        changes = h.latest.follow()
+        await say("Idle")
+        assert h.latest.alive == {key: True}
+        beating = asyncio.create_task(
+            heartbeat(h.host, h.clock, role="runs", instance="main", boot="b1", targets=[key, "partition.lab"])
+        )
+        await h.clock.advance(10)
+        assert h.latest.alive[key] is True
+        beating.cancel()
+        await h.clock.advance(0.5)
+        assert h.latest.alive[key] is False
+        assert key in changes.take().alive
+        h.viewer.cut()
+        await h.clock.advance(1)
+        h.viewer.mend()
+        await h.clock.advance(2)
+        assert h.latest.alive[key] is False
+        await say("TFC_Active")
+        assert h.latest.alive[key] is True
+        await h.clock.advance(3.6)
+        assert h.latest.alive[key] is False

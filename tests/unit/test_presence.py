@@ -64,6 +64,22 @@ async def test_the_heart_beats_every_second_and_says_goodbye() -> None:
         assert beats[0].targets == ("caen",)
 
 
+async def test_what_a_process_answers_for_is_read_at_every_beat() -> None:
+    clock = FakeClock()
+    bus = MemoryBus(clock)
+    owned = ["partition.A"]
+    async with bus.subscribe("presence.>") as heard:
+        task = asyncio.create_task(heartbeat(bus, clock, role="runs", instance="main", boot="b", targets=owned))
+        await clock.advance(0)
+        owned[:] = ["partition.B"]
+        await clock.advance(1)
+        beats = [decode((await anext(heard)).data, Presence) for _ in range(2)]
+        assert [beat.targets for beat in beats] == [("partition.A",), ("partition.B",)]
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
 async def test_the_heart_goes_on_beating_over_a_lost_link() -> None:
     clock = FakeClock()
     bus = MemoryBus(clock)

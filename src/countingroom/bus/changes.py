@@ -17,7 +17,7 @@ class Changed(Struct, kw_only=True):
     catalogues: set[str] = field(default_factory=set[str])
     """Devices whose catalogue changed or went away."""
     alive: set[str] = field(default_factory=set[str])
-    """Devices that began or ceased to be answered for."""
+    """Devices, and keys of partitions, that began or ceased to be answered for."""
 
     def __bool__(self) -> bool:
         return bool(self.points or self.states or self.words or self.catalogues or self.alive)

@@ -15,7 +15,7 @@ import msgspec
 
 from countingroom.bus.changes import Changes
 from countingroom.bus.port import Bus, Current, Entry, Stale, Stored
-from countingroom.bus.presence import INTERVAL_S, Roster
+from countingroom.bus.presence import INTERVAL_S, MISSED, Roster
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
@@ -61,6 +61,8 @@ class Latest:
         """Device -> what it is."""
         self.roster = Roster(clock)
         self._alive: dict[str, bool] = {}
+        self._said: dict[str, float] = {}
+        """Key of a partition -> when its owner last said something new."""
         self._followers: list[Changes] = []
         self._relinked = False
         self._ready = asyncio.Event(), asyncio.Event()
@@ -73,7 +75,7 @@ class Latest:
 
     @property
     def alive(self) -> Mapping[str, bool]:
-        """Device -> whether a device host answers for it."""
+        """Device, or key of a partition -> whether a device host, or its owner, answers for it."""
         return self._alive
 
     def follow(self) -> Changes:
@@ -137,11 +139,22 @@ class Latest:
                 for follower in self._followers:
                     follower.changed.states.add(entry.key)
             elif word := _WORDS.get(kind):
+                before = self.words.get(entry.key)
                 _put(self.words, entry.key, decode(entry.data, word) if entry.data is not None else None)
                 for follower in self._followers:
                     follower.changed.words.add(entry.key)
+                if word is PartitionState:
+                    self._heard_of_owner(entry.key, before)
         except msgspec.DecodeError as error:
             _log.warning("%s in the state bucket is not understood: %s", entry.key, error)
+
+    def _heard_of_owner(self, key: str, before: Word | None) -> None:
+        """News of a partition count as a beat of its owner; the same again after a lost link is no news."""
+        if key not in self.words:
+            self._said.pop(key, None)
+        elif self.words[key] != before:
+            self._said[key] = self._clock.monotonic()
+        self._tell_alive()
 
     async def _follow_readings(self) -> None:
         self._relinked = False
@@ -201,12 +214,13 @@ class Latest:
             await self._clock.sleep(INTERVAL_S / 2)
 
     def _tell_alive(self) -> None:
-        targets = self.roster.targets()
-        for device in {*self._alive, *targets, *self.catalogues}:
-            if self._alive.get(device) != (device in targets):
-                self._alive[device] = device in targets
+        oldest_s = self._clock.monotonic() - MISSED * INTERVAL_S
+        targets = self.roster.targets() | {key for key, said_s in self._said.items() if said_s >= oldest_s}
+        for name in {*self._alive, *targets, *self.catalogues, *self._said}:
+            if self._alive.get(name) != (name in targets):
+                self._alive[name] = name in targets
                 for follower in self._followers:
-                    follower.changed.alive.add(device)
+                    follower.changed.alive.add(name)
 
 
 def _put(known: dict[str, T], key: str, value: T | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 
 from countingroom.bus.port import Bus
@@ -20,9 +20,9 @@ MISSED = 3
 
 
 async def heartbeat(
-    bus: Bus, clock: Clock, *, role: str, instance: str, boot: str, targets: Sequence[str] = ()
+    bus: Bus, clock: Clock, *, role: str, instance: str, boot: str, targets: Iterable[str] = ()
 ) -> None:
-    """Say every second that this process lives, until cancelled; then say goodbye."""
+    """Say every second that this process lives, until cancelled; then say goodbye. `targets` are read at every beat."""
     subject = subjects.presence(role, instance)
     host, pid = socket.gethostname(), os.getpid()
 

@@ -230,4 +230,4 @@ class Presence(Struct, frozen=True, kw_only=True):
     leaving: bool = False
     """The last one of a clean exit."""
     targets: tuple[str, ...] = ()
-    """The things this process owns: device names for a device host."""
+    """The things this process answers for now: names of devices; `partition.<name>` of partitions, which it owns."""

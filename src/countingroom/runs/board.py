@@ -26,6 +26,8 @@ class Board:
         self._dirty = asyncio.Event()
         self._writing = asyncio.Lock()
         self._gone = False
+        self.shown = False
+        """Whether what stands there is ours."""
         self.revision = 0
         """Of the key, as it was last seen."""
 
@@ -56,6 +58,7 @@ class Board:
                 except LinkError:
                     await self._office.clock.sleep(RETRY_S)
                 else:
+                    self.shown = True
                     return
 
     async def _look_again(self) -> None:

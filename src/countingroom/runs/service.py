@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Iterator
 from uuid import uuid4
 
 import msgspec
@@ -49,7 +50,6 @@ class RunsService:
         self._coordinator = Coordinator(self._office)
         self.rooms: dict[str, PartitionRoom] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._targets: list[str] = []
 
     async def run(self) -> None:
         """Until cancelled. No system is touched at the start or at the end."""
@@ -62,7 +62,7 @@ class RunsService:
                     role="runs",
                     instance=self._instance,
                     boot=office.boot,
-                    targets=self._targets,
+                    targets=_Owned(self.rooms),
                 )
             )
             group.create_task(office.reports.run())
@@ -98,4 +98,15 @@ class RunsService:
             if name not in self.rooms:
                 self.rooms[name] = PartitionRoom(self._office, name)
                 self._tasks[name] = group.create_task(self.rooms[name].run())
-        self._targets[:] = self.rooms
+
+
+class _Owned:
+    """The partitions that are owned here at the moment, and shown as they stand; others are stood by for."""
+
+    def __init__(self, rooms: dict[str, PartitionRoom]) -> None:
+        self._rooms = rooms
+
+    def __iter__(self) -> Iterator[str]:
+        for name, room in self._rooms.items():
+            if room.tenure and room.tenure.board.shown:
+                yield subjects.partition_key(name)
