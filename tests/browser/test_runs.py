@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import msgspec
+import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -139,6 +141,34 @@ def test_a_partition_is_brought_up_level_by_level_and_taken_down(visitor: Visito
     big(page, "TFC Active")
     press(page, "abort")
     big(page, "Idle")
+
+
+def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_again(visitor: Visitor) -> None:
+    page = visitor.open("/partitions/lab")
+    control = next(
+        one
+        for one in psutil.Process(visitor.demo.process.pid).children(recursive=True)
+        if {"serve", "runs"} <= set(one.cmdline())
+    )
+    configure = page.locator('#partition-commands [data-command="configure"]')
+    expect(configure).to_have_attribute("aria-disabled", "false")
+    control.send_signal(signal.SIGSTOP)
+    try:
+        expect(page.locator("#cause")).to_contain_text("Not looked after since", timeout=6_000)
+        expect(page.locator(".head > .st")).to_have_class(re.compile("s-no_link"))
+        expect(configure).to_have_attribute("data-why", re.compile("^Not looked after since"))
+        visitor.picture("partition-gone-light")
+        page = visitor.open("/")
+        card = page.locator('.pcard[data-partition="lab"]')
+        expect(card).to_have_class(re.compile("lost"))
+        expect(card.locator(".gone")).to_contain_text("Not looked after since")
+        visitor.picture("overview-gone-light")
+    finally:
+        control.send_signal(signal.SIGCONT)
+    expect(card).not_to_have_class(re.compile("lost"))
+    expect(card.locator(".gone")).to_be_hidden()
+    page = visitor.open("/partitions/lab")
+    expect(page.locator('#partition-commands [data-command="configure"]')).to_have_attribute("aria-disabled", "false")
 
 
 def test_control_is_taken_and_given_up(visitor: Visitor) -> None:

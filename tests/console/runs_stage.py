@@ -16,7 +16,7 @@ from countingroom.console.app import create
 from countingroom.core import partitions, subjects
 from countingroom.core.charts import Chart, Row
 from countingroom.core.errors import Cause
-from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
+from countingroom.core.messages import Command, Event, EventKind, Presence, Reply, decode, encode
 from countingroom.core.partitions import MemberState, PartitionState, Plan, Step
 from countingroom.core.policy import Control
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
@@ -75,6 +75,21 @@ class RunsStage:
     async def partition(self, name: str = "mCBM", state: str = "TFC_Active", **more: object) -> None:
         """Say how a partition stands."""
         await self.say(subjects.partition_key(name), partition(name, state, **more))
+
+    async def beat(self, *partitions: str, boot: str = "boot1", leaving: bool = False) -> None:
+        """One heartbeat of run control, which owns these."""
+        beat = Presence(
+            role="runs",
+            instance="main",
+            boot=boot,
+            host="here",
+            pid=1,
+            interval_s=1.0,
+            sent_ns=self.clock.now_ns(),
+            targets=tuple(map(subjects.partition_key, partitions)),
+            leaving=leaving,
+        )
+        await self.bus.publish(subjects.presence("runs", "main"), encode(beat))
 
     async def places(self, **detectors: str) -> None:
         """Say who is where."""

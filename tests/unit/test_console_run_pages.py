@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import httpx
 import pytest
 
 from countingroom.console import run_views
+from countingroom.console.watch import Watch
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
 from countingroom.core.run_book import RunEnd, RunNote
+from countingroom.testing.clock import FakeClock
 from tests.console.runs_stage import RunsStage, partition, runs_served, runs_stage
 from tests.console.stage import served, stage
+
+WATCH = Watch(devices=None, points=None, states=True, events=True, partitions=None)
 
 
 @pytest.fixture
@@ -97,6 +103,49 @@ async def test_without_partitions_nothing_of_run_control_is_offered() -> None:
         assert 'href="/runs' not in page
         assert "Partitions" not in page
         assert (await web.get("/api/v1/runs")).json()["cause"]["code"] == "no_database"
+
+
+async def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_again() -> None:
+    clock = FakeClock()
+    async with stage(clock, play=False) as devices, runs_stage(devices) as here, runs_served(here) as (app, web):
+        hub = app.state.room.hub
+
+        async def seen() -> tuple[str, str, dict[str, Any], dict[str, Any]]:
+            hub.tick()
+            told = (await web.get("/api/v1/partitions/mCBM")).json()["partition"]
+            feed = json.loads(hub.snapshot(WATCH))["partitions"]["mCBM"]
+            return await text(web, "/partitions/mCBM"), await text(web, "/"), told, feed
+
+        async def beats(seconds: int) -> None:
+            for _ in range(seconds):
+                await here.beat("mCBM", "lab")
+                await clock.advance(1)
+
+        await beats(6)
+        page, overview, told, feed = await seen()
+        assert told["alive"] is True
+        assert told["refusals"]["start"] is None
+        assert feed["gone_ns"] is None
+        assert "Not looked after" not in page + overview
+        await clock.advance(3)
+        page, overview, told, feed = await seen()
+        assert (told["alive"], told["refusals"]["start"]["code"]) == (False, "not_looked_after")
+        assert told["refusals"]["take_control"]["suggestion"]
+        assert feed["gone_ns"] and feed["priorities"] == [0, 1, 0]
+        assert 'class="card head lost"' in page
+        assert "Not looked after since" in page
+        assert 'class="st big s-no_link"' in page
+        assert 'class="card pcard lost" data-partition="mCBM"' in overview
+        assert "nobody looks after it" in overview
+        listed = (await web.get("/api/v1/partitions")).json()["partitions"]
+        assert [one["alive"] for one in listed] == [False, False]
+        assert "partition." not in (await web.get("/metrics")).text
+        await here.beat("mCBM", boot="boot2")
+        await clock.advance(0.1)
+        page, overview, told, feed = await seen()
+        assert (told["alive"], feed["gone_ns"]) == (True, None)
+        assert "Not looked after" not in page
+        assert 'class="card pcard lost" data-partition="lab"' in overview
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 
 from countingroom.bus.latest import Word
 from countingroom.console.board import Alarm, Board
-from countingroom.core import severity
+from countingroom.core import severity, subjects
 from countingroom.core.partitions import MemberState, PartitionState
 from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING, SystemState
 
 
 def everything(board: Board, words: Mapping[str, Word]) -> list[Alarm]:
     """What is abnormal now, of devices and of partitions; worst first, then newest first."""
-    found = [*board.alarms(), *(alarm for state in partitions(words).values() for alarm in of_partition(state))]
+    found = board.alarms()
+    for name, state in partitions(words).items():
+        found += of_partition(state, gone_since(board, name))
     found.sort(key=lambda one: (one.level, -one.since_ns, one.partition, one.device, one.channel, one.point))
     return found
 
@@ -24,8 +26,19 @@ def partitions(words: Mapping[str, Word]) -> dict[str, PartitionState]:
     return dict(sorted(found.items()))
 
 
-def of_partition(state: PartitionState) -> Iterator[Alarm]:
-    """What is abnormal in a partition: its members, else that it does not get on."""
+def gone_since(board: Board, partition: str) -> int | None:
+    """Since when nobody owns it, so that what is known of it are last words."""
+    return board.gone_since(subjects.partition_key(partition))
+
+
+def of_partition(state: PartitionState, gone_ns: int | None = None) -> Iterator[Alarm]:
+    """What is abnormal in a partition: that nobody looks after it, else its members, else that it does not get on."""
+    if gone_ns is not None:
+        what = "nobody looks after it: its run control is gone or does not beat"
+        yield Alarm(
+            level=severity.MEDIUM, since_ns=gone_ns, device=state.partition, partition=state.partition, what=what
+        )
+        return
     quiet = True
     for member in state.members:
         level, what = _of_member(member, at_rest=state.state == state.chart.initial)
@@ -41,15 +54,15 @@ def of_partition(state: PartitionState) -> Iterator[Alarm]:
         )
 
 
-def priorities(state: PartitionState) -> tuple[int, int, int]:
+def priorities(state: PartitionState, gone_ns: int | None = None) -> tuple[int, int, int]:
     """How many alarms of each priority."""
-    levels = [alarm.level for alarm in of_partition(state)]
+    levels = [alarm.level for alarm in of_partition(state, gone_ns)]
     return levels.count(1), levels.count(2), levels.count(3)
 
 
-def worst(state: PartitionState) -> int:
+def worst(state: PartitionState, gone_ns: int | None = None) -> int:
     """The most urgent level in it."""
-    return max((alarm.level for alarm in of_partition(state)), key=severity.urgency, default=severity.NORMAL)
+    return max((alarm.level for alarm in of_partition(state, gone_ns)), key=severity.urgency, default=severity.NORMAL)
 
 
 def _of_member(member: MemberState, *, at_rest: bool) -> tuple[int, str]:

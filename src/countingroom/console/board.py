@@ -98,16 +98,20 @@ class Board:
         ):
             known.pop(device, None)
 
-    def alive(self, device: str, is_alive: bool, *, now_ns: int) -> None:
-        """Whether a device host answers for it. What nobody answers for is stale."""
+    def alive(self, name: str, is_alive: bool, *, now_ns: int) -> None:
+        """Whether anybody answers for a device, or for the partition of this key. What nobody answers for is stale."""
         if is_alive:
-            self._gone_since.pop(device, None)
+            self._gone_since.pop(name, None)
         else:
-            self._gone_since.setdefault(device, now_ns)
+            self._gone_since.setdefault(name, now_ns)
 
     def living(self) -> dict[str, bool]:
         """Device -> whether anybody answers for it."""
         return {device: device not in self._gone_since for device in self._points}
+
+    def gone_since(self, name: str) -> int | None:
+        """Since when nobody answers for a device, or for the partition of this key."""
+        return self._gone_since.get(name)
 
     def state(self, state: DeviceState) -> None:
         """A device's or channel's state."""

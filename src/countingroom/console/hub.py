@@ -190,9 +190,9 @@ class Hub:
         changed: dict[str, set[str] | None] = dict(taken.points)
         renewed = {device for device in taken.catalogues if self._learn(device)}
         heard = self._hear(taken.alive)
-        changed |= dict.fromkeys(renewed | heard)
-        for device in heard:
-            self.board.alive(device, self._latest.alive.get(device, False), now_ns=now_ns)
+        changed |= dict.fromkeys(renewed | heard & self._latest.catalogues.keys())
+        for name in heard:
+            self.board.alive(name, self._latest.alive.get(name, False), now_ns=now_ns)
         rows = {device: self._rows(device, names) for device, names in changed.items()}
         states: dict[str, list[str]] = {}
         for key in taken.states:
@@ -243,7 +243,8 @@ class Hub:
         return True
 
     def _hear(self, changed: set[str]) -> set[str]:
-        """The devices whose life is to be told anew: the living at once, the silent when the first beats are over."""
+        """The devices and partitions whose life is to be told anew: the living at once, the silent when the first beats
+        are over."""
         self._unheard |= changed
         if self._clock.monotonic() < self._quiet_until_s:
             told = {device for device in self._unheard if self._latest.alive.get(device)}
@@ -262,7 +263,12 @@ class Hub:
         counts = [sum(alarm.level == level for alarm in found) for level in (1, 2, 3)]
         devices = {device: self.board.summary(device) for device in self._latest.catalogues}
         partitions = {
-            name: {"worst": alarms.worst(state), "priorities": alarms.priorities(state)}
+            name: {
+                "worst": alarms.worst(state, gone_ns),
+                "priorities": alarms.priorities(state, gone_ns),
+                "gone_ns": gone_ns,
+            }
             for name, state in alarms.partitions(self._latest.words).items()
+            for gone_ns in [alarms.gone_since(self.board, name)]
         }
         return fragment({"alarms": found[:_ALARMS], "counts": counts, "devices": devices, "partitions": partitions})

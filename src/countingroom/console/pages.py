@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,7 @@ class Pages:
             "partitions": present_alarms.partitions(room.latest.words),
             "worst_of": present_alarms.worst,
             "priorities_of": present_alarms.priorities,
+            "gone_since": partial(present_alarms.gone_since, room.board),
             "has_runs": room.has_runs,
             "alarms": alarms,
             "bar": alarms[:_BAR],

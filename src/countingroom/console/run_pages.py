@@ -82,6 +82,7 @@ class RunPages:
             events=[shown(one) for one in room.journal.recent(40, source=partition)],
             data={
                 "partition": partition,
+                "gone_ns": alarms.gone_since(room.board, partition),
                 "states": msgspec.to_builtins(mine),
                 "tags": [tag.name for tag in covering],
                 "rests": run_views.rests(state),

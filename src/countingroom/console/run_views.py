@@ -75,6 +75,17 @@ def denied(who: Principal, partition: str, now_ns: int) -> dict[str, Cause]:
     return {command: cause for command, cause in verdicts.items() if cause is not None}
 
 
+def gone(partition: str) -> dict[str, Cause]:
+    """Every command of a partition that nobody looks after, and why it cannot be given."""
+    cause = Cause(
+        code="not_looked_after",
+        message=f"nobody looks after {partition}: its run control is gone or does not beat",
+        source=f"runs.{partition}",
+        suggestion="start run control; it goes on where it was",
+    )
+    return dict.fromkeys(powers.PARTITION, cause)
+
+
 def denied_experiment(who: Principal, now_ns: int) -> dict[str, Cause]:
     """The same for commands of the experiment as a whole."""
     verdicts = {

@@ -41,6 +41,7 @@ _PARTITION: dict[str, Any] = {
     "tag": "physics",
     "members": [{"system": "STS", "kind": "detector", "level": "Detectors", "seen": "Active", "own": "Active"}],
     "run": 0,
+    "alive": True,
     "refusals": {"start": None, "stop": {"code": "not_allowed", "message": "stop is not allowed in QA_Active"}},
 }
 
@@ -66,16 +67,20 @@ def unmapped(here: Room) -> list[str]:
     responses={200: example({"partitions": [_PARTITION], "unmapped": ["TRD"]})},
 )
 async def list_partitions(here: Here, request: Request) -> Response:
-    """`refusals` says of every command whether it may be given now (null), else why not."""
+    """`refusals` says of every command whether it may be given now (null), else why not. Where `alive` is false nobody
+    looks after it, and all else are last words."""
     there = alarms.partitions(here.latest.words)
     told = [_for_viewer(here, request, one) for one in there.values()]
     return as_json({"partitions": told, "unmapped": unmapped(here)})
 
 
-def _for_viewer(here: Room, request: Request, state: PartitionState) -> PartitionState:
-    """The same; what this person may not do is among the refusals."""
+def _for_viewer(here: Room, request: Request, state: PartitionState) -> dict[str, Any]:
+    """The same, and whether anybody looks after it; what this person may not do, or nobody, is among the refusals."""
+    alive = alarms.gone_since(here.board, state.partition) is None
     denied = run_views.denied(visitor(request).principal, state.partition, here.clock.now_ns())
-    return msgspec.structs.replace(state, refusals=state.refusals | denied)
+    gone = {} if alive else run_views.gone(state.partition)
+    told = msgspec.structs.replace(state, refusals=state.refusals | gone | denied)
+    return {**msgspec.to_builtins(told), "alive": alive}
 
 
 @router.get(
@@ -86,7 +91,7 @@ def _for_viewer(here: Room, request: Request, state: PartitionState) -> Partitio
 async def get_partition(partition: str, here: Here, request: Request) -> Response:
     """Members as the partition sees them (`seen`) and as they say themselves (`own`)."""
     state = _for_viewer(here, request, partition_state(here, partition))
-    return as_json({"partition": state, "control": here.latest.words.get(subjects.control_key(state.partition))})
+    return as_json({"partition": state, "control": here.latest.words.get(subjects.control_key(partition))})
 
 
 @router.get(

@@ -6,7 +6,7 @@ import { Commands, Control } from "./partition-commands.js";
 import { Partition } from "./partition-model.js";
 import { Systems } from "./partition-table.js";
 import { followLog } from "./parts.js";
-import { discOfPartition, grouped, hertz, setDisc } from "./run-parts.js";
+import { discOfPartition, goneWords, grouped, hertz, setDisc } from "./run-parts.js";
 
 const DRAW_NS = 5e8;
 const RATE_S = 0.9; // over less, how reports arrive would be measured
@@ -51,7 +51,8 @@ export function page(live) {
 
 function head(model) {
   const { state } = model;
-  setDisc($(".head > .st"), discOfPartition(state), state.state, true);
+  for (const node of [$(".card.head"), $(".systems")]) node.classList.toggle("lost", Boolean(model.goneNs));
+  setDisc($(".head > .st"), model.goneNs ? "no_link" : discOfPartition(state), state.state, true);
   const run = $("#run");
   if (run.dataset.now !== String(state.run)) {
     run.dataset.now = state.run;
@@ -84,7 +85,9 @@ function causeOf(model, send) {
     banner = $("#cause"),
     worst = state.members.filter((one) => model.level(one) === 1 || model.level(one) === 2);
   const lost = worst[0];
-  const message = state.cause
+  const message = model.goneNs
+    ? goneWords(model.goneNs)
+    : state.cause
     ? state.cause.message + (state.cause.suggestion ? ` → ${state.cause.suggestion}` : "")
     : lost
       ? `${lost.system} is ${lost.seen}${lost.cause ? `: ${lost.cause.message}` : ""}`

@@ -1,7 +1,7 @@
 // Law: on the overview every partition is one card that stays true; partitions that come or go ask for a new page.
 import { $, $$, setClass, setText } from "./dom.js";
 import { clock } from "./format.js";
-import { discOf, discOfPartition, holderOf, setDisc } from "./run-parts.js";
+import { discOf, discOfPartition, goneWords, holderOf, setDisc } from "./run-parts.js";
 import { note } from "./shell.js";
 
 export function partitionCards(live) {
@@ -18,7 +18,12 @@ export function partitionCards(live) {
 }
 
 function refresh(live, card, partition) {
-  setDisc($(".big.st", card), discOfPartition(partition), partition.state, true);
+  const told = live.partitions[partition.partition],
+    goneNs = told?.gone_ns;
+  card.classList.toggle("lost", Boolean(goneNs));
+  $(".gone", card).hidden = !goneNs;
+  setText($(".gone", card), goneNs ? goneWords(goneNs) : "");
+  setDisc($(".big.st", card), goneNs ? "no_link" : discOfPartition(partition), partition.state, true);
   const facts = {
     run: String(partition.run || "–"),
     tag: partition.tag || "none",
@@ -32,7 +37,7 @@ function refresh(live, card, partition) {
     setClass(chip, `chip s-${discOf(member.seen)}${member.included ? "" : " ex"}`);
     if (chip.title !== member.own) chip.title = member.own;
   }
-  (live.partitions[partition.partition]?.priorities ?? [0, 0, 0]).forEach((count, index) => {
+  (told?.priorities ?? [0, 0, 0]).forEach((count, index) => {
     const node = $(`.prios [data-level="${index + 1}"]`, card);
     node.hidden = !count;
     setText($("b", node), String(count));

@@ -1,14 +1,19 @@
 // Law: what the page knows of its partition is asked here: how it stands, who holds it, and why a command may not be.
-import { LOST, holderOf, rests } from "./run-parts.js";
+import { LOST, goneWords, holderOf, rests } from "./run-parts.js";
 
 export class Partition {
-  constructor(live, { partition, states, tags, denied, leased, user }) {
-    Object.assign(this, { live, name: partition, tags, denied, leased: new Set(leased), user });
+  constructor(live, { partition, gone_ns: goneNs, states, tags, denied, leased, user }) {
+    Object.assign(this, { live, name: partition, goneAtFirst: goneNs, tags, denied, leased: new Set(leased), user });
     for (const [key, state] of Object.entries(states)) live.states.set(key, state);
   }
 
   get state() {
     return this.live.states.get(`partition.${this.name}`);
+  }
+  // Since when nobody looks after it, or null: then what is known are last words.
+  get goneNs() {
+    const told = this.live.partitions[this.name];
+    return told ? told.gone_ns : this.goneAtFirst;
   }
   get holder() {
     return holderOf(this.live.states.get(`control.${this.name}`), this.live.nowNs());
@@ -27,6 +32,7 @@ export class Partition {
   why(command) {
     if (!this.live.trusted) return "The link is lost: commands are disabled.";
     if (!this.state) return "The partition is gone.";
+    if (this.goneNs) return goneWords(this.goneNs);
     const refused = this.denied[command] ?? this.state.refusals?.[command];
     if (refused) return refused.message + (refused.suggestion ? `; ${refused.suggestion}` : "");
     if (this.leased.has(command) && this.holder && this.holder !== this.user)
@@ -50,7 +56,7 @@ export class Partition {
   }
 
   level(member) {
-    if (!member.included) return 0;
+    if (!member.included || this.goneNs) return 0;
     const broken = member.seen === "Error" || this.report(member)?.common === "Error";
     if (broken) return member.critical ? 1 : 2;
     if (member.seen === LOST) return member.critical && this.state.state !== this.state.chart.initial ? 1 : 2;

@@ -1,6 +1,6 @@
 // Law: how a partition and its systems are told is the same on every page of run control; its twin is run_views.py.
 import { $, el, setClass, setText } from "./dom.js";
-import { words } from "./format.js";
+import { clock, words } from "./format.js";
 
 export const LOST = "Connection Problem";
 const DISCS = { Configuring: "moving", Active: "ready", Recording: "on", Error: "error", [LOST]: "no_link" };
@@ -25,6 +25,9 @@ export function discOfPartition(partition) {
   if (records && partition.state === there.at(-1)) return "on";
   return step(partition.chart, partition.state, "start_recording") ? "ready" : "part";
 }
+
+export const goneWords = (sinceNs) =>
+  `Not looked after since ${clock(sinceNs)}: its run control is gone. What is shown are its last words.`;
 
 export const dot = (kind, word) =>
   el("span", { class: `st s-${kind}` }, el("span", { class: "dot", "aria-hidden": "true" }), el("b", {}, words(word)));
