@@ -27,9 +27,18 @@ def beat(system: str = "sts", boot: str = "b1", *, leaving: bool = False) -> Pre
     )
 
 
+class Tardy(FakeClock):
+    """Wakes its sleepers later than they asked, as a busy process does."""
+
+    late_s = 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds + self.late_s)
+
+
 class Stage:
     def __init__(self) -> None:
-        self.clock = FakeClock()
+        self.clock = Tardy()
         self.bus = MemoryBus(self.clock)
         self.agent = self.bus.client(subjects.connection("sts", "b1"))
         self.told: list[LinkChanged] = []
@@ -73,6 +82,17 @@ async def test_silence_is_told_once_after_three_beats_and_so_is_the_return() -> 
         await on.beats(2)
         assert on.codes == ["connected", "agent_silent", "connected"]
         assert on.liveness.why_not("sts") is None
+
+
+async def test_what_a_busy_process_did_not_listen_to_is_no_silence() -> None:
+    async with stage() as on:
+        await on.beats(2)
+        on.clock.late_s = 2.0
+        await on.clock.advance(2.3)
+        on.clock.late_s = 0.0
+        assert on.codes == ["connected"]
+        await on.clock.advance(4.2)
+        assert on.codes == ["connected", "agent_silent"]
 
 
 async def test_a_connection_that_ends_is_told_at_once_and_its_silence_not_again() -> None:

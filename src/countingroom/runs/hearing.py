@@ -100,6 +100,12 @@ class Hearing:
             *(self._lose(name, "agent_absent", f"the agent of {name} is not there", now_ns) for name in absent),
         ]
 
+    def missed(self, seconds: float) -> None:
+        """We ourselves were held up for so long: what was not listened to is no silence."""
+        for heard in self._heard.values():
+            heard.last_s += seconds
+        self._expected = {name: since_s + seconds for name, since_s in self._expected.items()}
+
     def deaf(self) -> None:
         """Our own link is lost: silence means nothing now."""
         self._deaf = True

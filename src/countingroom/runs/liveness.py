@@ -60,7 +60,11 @@ class Liveness:
             group.create_task(self._hear_departures())
             while True:
                 self._look()
+                asleep = self._clock.monotonic()
                 await self._clock.sleep(_LOOK_S)
+                late = self._clock.monotonic() - asleep - _LOOK_S
+                if late > _LOOK_S:  # this process was held up, and the beats still wait to be read
+                    self._hearing.missed(late)
 
     async def _hear_beats(self) -> None:
         async with self._bus.subscribe(subjects.pulse("*")) as beats:
