@@ -124,6 +124,8 @@ async def test_partitions_and_detectors_come_and_go() -> None:
         assert (await world.does("delete_detector", "_experiment", name="TRD")).kind is EventKind.DONE
         assert (await world.does("create_detector", "_experiment", name="RICH")).kind is EventKind.DONE
         assert set(await world.database.mapping.all()) == {"STS", "MVD", "RICH"}
+        at_once = await world.ask("move", "_experiment", detectors="RICH", to="B")
+        assert at_once.cause and [cause.code for cause in at_once.cause.causes] == ["not_connected"]
 
 
 async def test_a_configuration_that_is_changed_is_wanted_at_once() -> None:

@@ -75,7 +75,15 @@ class ExperimentWords:
         return rest()
 
     def _missing(self, system: str) -> Cause | None:
-        return None if self._office.reports.connected(system) else self._office.reports.why_not(system)
+        reports = self._office.reports
+        if reports.connected(system):
+            return None
+        return reports.why_not(system) or Cause(
+            code="agent_absent",
+            message=f"the agent of {system} has not been heard so far",
+            source=f"systems.{system}",
+            suggestion=f"start the agent of {system}",
+        )
 
     async def _create_partition(self, asked: Asked) -> Rest:
         name, template = asked.text("name"), asked.text("template", "cbm")
@@ -134,7 +142,7 @@ class ExperimentWords:
             raise NotFound(f"there is no system {system}{hint}", suggestion="look at the list of systems")
         parameters = _mapping(asked, "parameters")
         await self._office.database.configurations.save(
-            system, asked.text("tag"), parameters, asked.by, asked.text("comment", ""), expected=_revision(asked)
+            system, asked.text("tag"), parameters, asked.by, asked.text("comment", ""), expected=asked.whole("expected")
         )
         await self._announce()
         return None
@@ -153,7 +161,7 @@ class ExperimentWords:
     async def _save_tag(self, asked: Asked) -> Rest:
         systems = {name: str(tag) for name, tag in _mapping(asked, "systems").items()}
         await self._office.database.tags.save(
-            asked.text("name"), systems, asked.by, asked.text("comment", ""), expected=_revision(asked)
+            asked.text("name"), systems, asked.by, asked.text("comment", ""), expected=asked.whole("expected")
         )
         return None
 
@@ -181,8 +189,3 @@ def _mapping(asked: Asked, name: str) -> dict[str, Any]:
             f"{name} is no JSON object of plain values: {error}", code="wrong_argument", suggestion='write {"name": 1}'
         ) from error
     return dict(found)
-
-
-def _revision(asked: Asked) -> int | None:
-    number = asked.number("expected")
-    return None if number is None else int(number)
