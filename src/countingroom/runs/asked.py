@@ -42,6 +42,15 @@ class Asked(Struct, frozen=True, kw_only=True):
             raise OutOfRange(f"{name} is a number, not {value!r}", code="wrong_argument", suggestion=f"give {name}")
         return number
 
+    def whole(self, name: str) -> int | None:
+        """An argument as a whole number; None where it is not given."""
+        number = self.number(name)
+        if number is not None and not number.is_integer():
+            raise OutOfRange(
+                f"{name} is a whole number, not {number:g}", code="wrong_argument", suggestion=f"give {name}"
+            )
+        return None if number is None else int(number)
+
     def flag(self, name: str) -> bool:
         """An argument as yes or no; no where it is not given."""
         value = self.command.arguments.get(name, False)

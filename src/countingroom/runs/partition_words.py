@@ -269,10 +269,10 @@ class PartitionWords:
 
     def _number(self, asked: Asked) -> int:
         """Of the run that is meant; the one that is open where none is named."""
-        number = asked.number("run")
+        number = asked.whole("run")
         if number is None and not self._tenure.partition.run:
             raise OutOfRange("no run is open", code="missing_argument", suggestion="give the number of a run")
-        return int(number) if number is not None else self._tenure.partition.run
+        return self._tenure.partition.run if number is None else number
 
     async def _of_mine(self, number: int) -> None:
         run = await self._tenure.office.database.runs.get(number)
