@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
-from uuid import uuid4
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 import msgspec
 
@@ -83,10 +83,11 @@ class Reception:
             await asyncio.Event().wait()
 
     def ended(self, command_id: str, action: str, by: str, cause: Cause | None, **data: Scalar) -> None:
-        """A command that was to end later did."""
+        """A command that was to end later did. Its end has one id: told again by the next owner, the bus drops it."""
         kind = EventKind.FAILED if cause else EventKind.DONE
         message = f"{action} failed: {cause.message}" if cause else f"{action} done"
-        self.tell(kind, message, by=by, command_id=command_id, action=action, cause=cause, data=data)
+        once = uuid5(NAMESPACE_OID, f"{self._target} {command_id}").hex if command_id else ""
+        self.tell(kind, message, by=by, command_id=command_id, action=action, cause=cause, data=data, id=once)
 
     def tell(
         self,
@@ -101,13 +102,14 @@ class Reception:
         cause: Cause | None = None,
         data: Mapping[str, Scalar] | None = None,
         severity: int | None = None,
+        id: str = "",
     ) -> None:
-        """Record an event of the target."""
+        """Record an event of the target; one of the same id that is recorded already is not recorded again."""
         if severity is None:
             severity = 3 if kind is EventKind.FAILED else 0
         self._recorder.event(
             Event(
-                id=uuid4().hex,
+                id=id or uuid4().hex,
                 kind=kind,
                 time_ns=self._clock.now_ns(),
                 department="runs",
