@@ -221,10 +221,10 @@ class World:
 
 @asynccontextmanager
 async def experiment(
-    section: RunsSection | None = None, *, agents: bool = True, runs: bool = True
+    section: RunsSection | None = None, *, agents: bool = True, runs: bool = True, world: World | None = None
 ) -> AsyncIterator[World]:
     """A world in which everything runs."""
-    world = World(section or description())
+    world = world or World(section or description())
     await streams.prepare(world.bus)
     await world.database.open()
     world.begin("listener", world.listen)
