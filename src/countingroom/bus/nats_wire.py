@@ -42,7 +42,20 @@ class ApiError(CountingRoomError):
 
 
 class _Client(Client):
-    """nats-py, except that it never closes by itself and forgets what it could not send."""
+    """nats-py, except that it never closes by itself, forgets what it could not send, and is not connected to a server
+    that hangs up instead of answering."""
+
+    _reading_task: asyncio.Task[None] | None
+    _ping_interval_task: asyncio.Task[None] | None
+    _flusher_task: asyncio.Task[None] | None
+
+    async def _process_connect_init(self) -> None:
+        await super()._process_connect_init()
+        if self._status != Client.CONNECTED:
+            for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
+                if task:
+                    task.cancel()
+            raise ConnectionResetError("hung up before it answered")
 
     async def _process_err(self, err_msg: str) -> None:
         if "permissions violation" in err_msg:
@@ -72,7 +85,9 @@ class Wire:
         self.news: set[asyncio.Event] = set()
         """Set whenever the link comes or goes, or is closed."""
         self._up = False
-        self._said = ""
+        self._said: str = ""
+        self._refused: bool = False
+        """A server did not know us; a later attempt that is cut short does not unsay it."""
         self._inbox = ""
         self._asked = 0
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
@@ -98,14 +113,14 @@ class Wire:
                 )
         except TimeoutError:
             await self.client.close()
-            if "authorization" in self._said.lower():
+            if self._refused:
                 raise Denied(f"the bus refuses {user or 'anonymous'}", source="bus") from None
             raise LinkError(
                 f"the bus is not reached at {url} within {timeout_s:g} s: {self._said or 'no answer'}",
                 source="bus",
                 suggestion="start its server, or give the right url in the section bus",
             ) from None
-        self._up, self._said, self.life = True, "", 1
+        self._up, self._said, self._refused, self.life = True, "", False, 1
         self._inbox = self.client.new_inbox()
         await self.subscribe(f"{self._inbox}.*", self._answered)
 
@@ -209,7 +224,7 @@ class Wire:
 
     async def _reconnected(self) -> None:
         if not self.closed:
-            self._up, self._said = True, ""
+            self._up, self._said, self._refused = True, "", False
             self.life += 1
             _log.warning("the link to the bus is back")
             self._tell(up=True)
@@ -238,6 +253,7 @@ class Wire:
         level = logging.DEBUG if said == self._said or not self._up else logging.WARNING
         _log.log(level, "the bus reports %s", said)
         self._said = said
+        self._refused = self._refused or "authorization" in said.lower()
 
 
 @contextmanager
