@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import SCREENSHOTS
 from tests.system.running import Running, up
@@ -71,6 +71,13 @@ def settle(page: Page, path: str) -> None:
     page.wait_for_selector("body[data-script=ready]")
 
 
+def answered_after_the_feed_is_closed(route: Route) -> None:
+    """The server closes the feed of a login that is over before its answer arrives."""
+    answer = route.fetch()
+    route.request.frame.page.wait_for_timeout(300)
+    route.fulfill(response=answer)
+
+
 def test_from_the_first_link_to_a_shifter_who_is_logged_out(site: Running, browser: Browser, page: Page) -> None:
     page.goto(site.url + "/devices/chiller")
     settle(page, "/login?next=/devices/chiller")
@@ -125,8 +132,6 @@ def test_from_the_first_link_to_a_shifter_who_is_logged_out(site: Running, brows
     expect(page.locator("#rows")).to_contain_text("name.sam")
     page.screenshot(path=SCREENSHOTS / "audit.png")
     assert serious(page) == []
-    page.locator("#log-out").click()
-    page.wait_for_url(re.compile("/login$"))
 
 
 def test_a_wrong_password_is_told_and_the_right_one_leads_where_one_wanted_to_go(site: Running, page: Page) -> None:
@@ -139,3 +144,14 @@ def test_a_wrong_password_is_told_and_the_right_one_leads_where_one_wanted_to_go
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     settle(page, "/audit")
+
+
+def test_who_logs_out_is_led_to_the_entrance_and_nowhere_else(site: Running, page: Page) -> None:
+    page.goto(site.url + "/login")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    settle(page, "/")
+    page.route("**/api/v1/logout", answered_after_the_feed_is_closed)
+    page.locator("#log-out").click()
+    page.wait_for_url(re.compile("/login$"))

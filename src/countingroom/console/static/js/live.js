@@ -20,6 +20,7 @@ export class Live {
     this.partitions = {};
     this.listeners = { change: [], link: [], event: [], tick: [], catalogue: [] };
     this.pauseMs = 250;
+    this.left = false; // the end of the login is our own doing
   }
 
   on(kind, listener) {
@@ -42,6 +43,7 @@ export class Live {
   }
 
   connect() {
+    if (this.left) return;
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/api/v1/live`);
     this.socket = socket;
@@ -62,7 +64,7 @@ export class Live {
   async ask() {
     // A refused socket does not say why.
     const answer = await fetch("/api/v1/me").catch(() => null);
-    if (answer?.status === 401) location.reload();
+    if (answer?.status === 401 && !this.left) location.reload();
   }
 
   again() {
@@ -74,6 +76,24 @@ export class Live {
     this.pauseMs = Math.min(this.pauseMs * 1.6, 3000);
   }
 
+  leave() {
+    this.left = true;
+    this.drop();
+  }
+
+  stay() {
+    this.left = false;
+    this.connect();
+  }
+
+  drop() {
+    const socket = this.socket;
+    this.socket = null;
+    if (!socket) return;
+    socket.onclose = null;
+    socket.close();
+  }
+
   look(watch) {
     this.watch = watch;
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ watch, resume: null }));
@@ -83,10 +103,7 @@ export class Live {
     const now = performance.now();
     if (this.up && now - this.heardAt > MISSED_MS) this.lose();
     if (this.socket && now - Math.max(this.heardAt, this.openedAt) > MISSED_MS) {
-      const socket = this.socket;
-      this.socket = null;
-      socket.onclose = null;
-      socket.close();
+      this.drop();
       this.again();
     }
   }

@@ -26,7 +26,7 @@ shell(live);
 finder();
 tips();
 follow(live);
-leaving();
+leaving(live);
 const name = PAGES[document.body.dataset.page];
 if (name) (await import(name)).page(live);
 live.start();
