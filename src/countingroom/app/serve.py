@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from countingroom.app import lifeline
+from countingroom.app.collector import collect
 from countingroom.app.roles import ROLES, Ready, Role, Setting
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
@@ -99,8 +100,11 @@ async def _play(task: Task, ready: Callable[[str, Mapping[str, Any]], None], *, 
         if prepare:
             await streams.prepare(bus, max_bytes=section.max_bytes)
         async with asyncio.TaskGroup() as group:
-            for name, role in roles.items():
-                group.create_task(_run(role, bus, functools.partial(ready, name)), name=name)
+            beside = group.create_task(collect(clock), name="collector")
+            async with asyncio.TaskGroup() as playing:
+                for name, role in roles.items():
+                    playing.create_task(_run(role, bus, functools.partial(ready, name)), name=name)
+            beside.cancel()
     except BaseExceptionGroup as failures:
         raise first_of(failures) from failures
     finally:

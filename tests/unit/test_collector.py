@@ -1,0 +1,48 @@
+"""Law: what refers to itself goes at the set time, and a burst of new objects brings no look through everything."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from countingroom.app.collector import WHOLE_S, collect
+from countingroom.testing.clock import FakeClock
+
+
+class Ring:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+
+
+async def test_everything_is_looked_through_at_the_set_time_and_not_in_a_burst() -> None:
+    clock = FakeClock()
+    task = asyncio.create_task(collect(clock))
+    await clock.advance(0)
+    ring = Ring()
+    gone = weakref.ref(ring)
+    gc.collect(1)  # it is old now
+    del ring
+    whole = gc.get_stats()[2]["collections"]
+    burst = [[number] for number in range(400_000)]
+    assert gc.get_stats()[2]["collections"] == whole
+    assert gone() is not None
+    await clock.advance(WHOLE_S)
+    assert gone() is None
+    assert len(burst) == 400_000
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
