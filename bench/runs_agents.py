@@ -9,6 +9,7 @@ import asyncio
 import sys
 from typing import Any
 
+from countingroom.app.collector import collect
 from countingroom.bus import nats
 from countingroom.bus.port import Bus
 from countingroom.core.clock import SystemClock
@@ -38,9 +39,11 @@ async def serve(url: str, detectors: int) -> None:
     async def connect(name: str) -> Bus:
         return await nats.connect(url, name=name, clock=clock)
 
-    host = asyncio.create_task(AgentHost(connect, clock, description(detectors)).run())
+    tasks = [asyncio.create_task(AgentHost(connect, clock, description(detectors)).run())]
+    tasks.append(asyncio.create_task(collect(clock)))
     await asyncio.to_thread(sys.stdin.read)
-    host.cancel()
+    for task in tasks:
+        task.cancel()
 
 
 if __name__ == "__main__":
