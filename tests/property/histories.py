@@ -102,7 +102,7 @@ class History(Plant):
                     self.later(3.5, Reported(state=self.systems[fact.state.system].report()))
                     continue
             found.append(fact)
-            if self.chance.random() < 0.05:
+            if not isinstance(fact, GoalSet) and self.chance.random() < 0.05:
                 found.append(fact)
         if self.chance.random() < 0.1:
             reports = [fact for fact in found if isinstance(fact, Reported)]
@@ -168,7 +168,7 @@ class History(Plant):
         chance = self.chance
         name = chance.choice(list(self.systems))
         system = self.systems[name]
-        match chance.randrange(16):
+        match chance.randrange(18):
             case 0 | 1 | 2 | 3:
                 self.command()
             case 4:
@@ -179,7 +179,8 @@ class History(Plant):
             case 7:
                 if system.alive:
                     system.work += 1
-                    self.step(self.become(name, chance.choice((UNCONFIGURED, CONFIGURING, ACTIVE, RECORDING, ERROR))))
+                    moved = self.become(name, chance.choice((UNCONFIGURED, CONFIGURING, ACTIVE, RECORDING, ERROR)))
+                    self.step(*([] if system.silent else [moved]))
             case 8:
                 system.takes_s = chance.choice((0.0, 0.1, 1.0, 25.0, 35.0, 1e9))
             case 9:
@@ -196,13 +197,20 @@ class History(Plant):
                 self.partition = self.restart()
                 facts = [fact for one in self.systems.values() for fact in self.known(one.name)]
                 self.step(*facts)
+            case 15:
+                names = chance.choice(([name], list(self.systems)))
+                self.step(*self.silence(*names))
+            case 16:
+                self.step(*self.hear(*(one.name for one in self.systems.values() if one.alive)))
             case _:
                 cause = Cause(code="late", message="no answer")
                 self.step(OrderRefused(system=name, action=chance.choice(list(Action)), cause=cause))
 
     def known(self, name: str) -> list[Fact]:
         system = self.systems[name]
-        return self.heard(system) if system.alive else [self.die(name)]
+        if not system.alive:
+            return [self.die(name)]
+        return self.silence(name) if system.silent else self.heard(system)
 
     def command(self) -> None:
         chance, rests = self.chance, self.partition.template.rests
@@ -235,6 +243,8 @@ class History(Plant):
             system.takes_s, system.ends_in, system.refuses, system.wrong_tag = 0.1, {}, set(), False
             if not system.alive:
                 facts += self.revive(system.name)
+            elif system.silent:
+                facts += self.hear(system.name)
         self.step(*facts)
 
 
@@ -270,6 +280,9 @@ def live(seed: int) -> History:
     history.step(MembersSet(members=mended, tag="physics"))
     history.run()
     at_rest(history)
+    recorded = {system.run for system in history.systems.values() if system.common == RECORDING}
+    told = history.partition.cause is not None  # who did not stop when asked twice is left to a person
+    assert recorded <= {0, history.partition.run} or told, "a run that is over is recorded"
     reach(history, history.partition.template.idle)
     if any(member.kind == "detector" for member in history.partition.members):
         reach(history, history.partition.template.top)

@@ -3,10 +3,7 @@ than it must."""
 
 from __future__ import annotations
 
-import os
-
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,22 +14,8 @@ from countingroom.runs.forecast import forecast, is_nothing_to_do
 from countingroom.runs.keys import Chosen, keyed
 from countingroom.runs.members import muster
 from countingroom.runs.situation import Partition
-from tests.property.histories import OTHER, live
+from tests.property.histories import OTHER
 from tests.unit.plant import CBM, Plant, members
-
-HISTORIES = int(os.environ.get("COUNTINGROOM_HISTORIES", "1000"))
-FIRST_SEED = int(os.environ.get("COUNTINGROOM_SEED", "0"))
-
-
-@pytest.mark.timeout(0)
-def test_random_histories_break_no_invariant() -> None:
-    for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES):
-        try:
-            live(seed)
-        except BaseException as error:
-            error.add_note(f"history of seed {seed}: COUNTINGROOM_SEED={seed} COUNTINGROOM_HISTORIES=1 repeats it")
-            raise
-
 
 templates = st.sampled_from((CBM, OTHER))
 states = st.integers(0, 5)

@@ -166,5 +166,5 @@ class MortalWorld(World):
         for member in shown.members:
             state = await self.system(member.system, "A" if member.kind == "global" else "")
             seen[member.system] = Seen(state=state, connected=True)
-        proven = survey(tenure.partition.template, tenure.partition.members, seen)
+        proven = survey(tenure.partition.template, tenure.partition.members, seen, run=tenure.partition.run)
         return shown.state == proven.state and {one.system: one.seen for one in shown.members} == proven.common

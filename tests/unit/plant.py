@@ -85,6 +85,8 @@ class System:
     boot: str = "first"
     since_ns: int = 0
     alive: bool = True
+    silent: bool = False
+    """Nothing reaches it and nothing comes from it; it goes on with what it does."""
     takes_s: float = 0.1
     ends_in: dict[Action, str] = field(default_factory=dict)
     """Action -> the state it ends in instead; empty: it never ends."""
@@ -102,7 +104,7 @@ class System:
             common=self.common,
             tag=self.tag,
             key=self.key,
-            run=self.run,
+            run=self.run if self.common == RECORDING else 0,
             order=self.order if self.names_orders else "",
             sequence=self.sequence,
             boot=self.boot,
@@ -191,13 +193,14 @@ class Plant:
         system = self.systems[name]
         if system.work != work or not system.alive:
             return []
-        return [self.become(name, common)]
+        moved = self.become(name, common)
+        return [] if system.silent else [moved]
 
     # What systems do.
 
     def _carry_out(self, effect: SendOrder) -> None:
         each, system = effect.step, self.systems[effect.step.system]
-        if not system.alive:
+        if not system.alive or system.silent:
             return
         if each.action in system.refuses:
             refusal = OrderRefused(system=system.name, action=each.action, cause=REFUSED, id=effect.id)
@@ -233,10 +236,22 @@ class Plant:
         self.systems[name].work += 1
         return LinkChanged(system=name, connected=False, cause=GONE)
 
+    def silence(self, *names: str) -> list[Fact]:
+        """These, or all, are not heard; they go on as before."""
+        for name in names or self.systems:
+            self.systems[name].silent = True
+        return [LinkChanged(system=name, connected=False, cause=GONE) for name in names or self.systems]
+
+    def hear(self, *names: str) -> list[Fact]:
+        """These, or all, are heard again, as they are."""
+        for name in names or self.systems:
+            self.systems[name].silent = False
+        return [fact for name in names or self.systems for fact in self.heard(self.systems[name])]
+
     def revive(self, name: str) -> list[Fact]:
         """Its agent begins anew, and knows nothing."""
         system = self.systems[name]
-        system.alive, system.boot, system.sequence = True, system.boot + "'", 0
+        system.alive, system.silent, system.boot, system.sequence = True, False, system.boot + "'", 0
         system.common, system.order, system.since_ns = UNCONFIGURED, "", self.now_ns
         system.tag = system.key = ""
         return self.heard(system)

@@ -8,7 +8,7 @@ import pytest
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import RunEnd
-from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, UNCONFIGURED, Action
+from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, RECORDING, UNCONFIGURED, Action
 from countingroom.runs.facts import (
     Excluded,
     GoalFailed,
@@ -18,6 +18,7 @@ from countingroom.runs.facts import (
     MembersSet,
     OrderRefused,
     Reported,
+    RunBegan,
     RunHook,
     RunOver,
 )
@@ -324,6 +325,41 @@ def test_a_run_ended_by_its_limit_says_so() -> None:
     plant.step(GoalSet(goal=Goal(state="QA_Active", stop=True), end=RunEnd.LIMIT))
     plant.run()
     assert over(plant).end is RunEnd.LIMIT
+
+
+def test_who_still_records_a_run_that_is_over_is_stopped_when_heard_again() -> None:
+    plant = Plant().reach("Recording")
+    plant.step(*plant.silence())
+    assert [effect for effect in plant.runs() if isinstance(effect, RunOver)]
+    plant.orders.clear()
+    plant.effects.clear()
+    plant.step(*plant.hear())
+    assert plant.partition.state == "QA_Active"
+    plant.run(5)
+    assert plant.told == [("QA", "stop"), ("FLES", "stop")]
+    assert {order.step.reason for order in plant.orders} == {"run 1 is over"}
+    assert (plant.partition.state, plant.partition.run) == ("QA_Active", 0)
+    assert plant.runs() == []
+
+
+def test_a_new_run_does_not_begin_with_who_still_records_the_last_one() -> None:
+    plant = Plant().reach("Recording")
+    plant.step(*plant.silence())
+    plant.effects.clear()
+    plant.orders.clear()
+    plant.step(*plant.hear(), GoalSet(goal=Goal(state="Recording"), run=2))
+    assert plant.runs() == []
+    plant.run(5)
+    assert plant.told == [("QA", "stop"), ("FLES", "stop"), ("QA", "start"), ("FLES", "start")]
+    assert plant.runs() == [RunBegan(run=2)]
+    assert (plant.partition.state, plant.partition.run) == ("Recording", 2)
+
+
+def test_a_recording_that_nobody_here_began_is_followed() -> None:
+    plant = Plant().reach("QA_Active")
+    plant.step(plant.become("QA", RECORDING), plant.become("FLES", RECORDING))
+    plant.run(5)
+    assert (plant.partition.state, plant.told) == ("Recording", [])
 
 
 def test_a_second_run_number_while_one_is_open_is_given_back() -> None:

@@ -181,7 +181,9 @@ def test_the_table_shows_every_reason_there_is() -> None:
     shown = set()
     for situation, command, arguments, _ in TABLE:
         partition = situation()
-        found = survey(partition.template, partition.members, partition.seen, joining=partition.joining)
+        found = survey(
+            partition.template, partition.members, partition.seen, run=partition.run, joining=partition.joining
+        )
         question = Question(partition=partition, found=found, **arguments)
         shown |= {next((reason for reason in REASONS.get(command, ()) if reason(question)), None)}
     assert shown - {None} == {reason for column in REASONS.values() for reason in column}

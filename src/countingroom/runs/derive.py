@@ -64,9 +64,11 @@ class Survey(Struct, frozen=True, kw_only=True):
     common: Mapping[str, str]
     """Of every member, as it is seen."""
     recording: bool
-    """Every recorder that is included records; there is one at least."""
+    """Every recorder that is included records; there is one at least. Who records a run that is over does not count."""
     left: tuple[str, ...]
     """Recorders that are included and do not record."""
+    stale: Mapping[str, int] = {}
+    """System -> the run that it records although it is over: it was not heard when it ended."""
 
     @property
     def any_records(self) -> bool:
@@ -80,9 +82,15 @@ class Survey(Struct, frozen=True, kw_only=True):
 
 
 def survey(
-    template: Template, members: Iterable[Member], seen: Mapping[str, Seen], *, joining: Collection[str] = ()
+    template: Template,
+    members: Iterable[Member],
+    seen: Mapping[str, Seen],
+    *,
+    run: int,
+    joining: Collection[str] = (),
 ) -> Survey:
-    """Look at all members. Those `joining` a recording are no loss while they are not ready.
+    """Look at all members. Those `joining` a recording are no loss while they are not ready. `run`: the one that is
+    open; a recording that nobody here began has no number, and counts.
 
     While everybody records, what is selected for later does not count: a run is never disturbed by it.
     """
@@ -95,7 +103,8 @@ def survey(
             included.add(member.system)
             here[member.level].append(member)
     recorders = [name for name in template.recorders if name in included]
-    left = tuple(name for name in recorders if common[name] != RECORDING)
+    stale = {name: over for name in common if (over := _run_of(seen.get(name, UNSEEN))) not in (0, run)}
+    left = tuple(name for name in recorders if common[name] != RECORDING or name in stale)
     recording = bool(recorders) and not left
     views = tuple(
         _view(level, here[level.name], seen, common, joining=joining, any_key=recording) for level in template.levels
@@ -108,7 +117,13 @@ def survey(
         common=common,
         recording=recording,
         left=left,
+        stale=stale,
     )
+
+
+def _run_of(seen: Seen) -> int:
+    """The run that it records; 0: none, or none that was numbered."""
+    return seen.state.run if seen.state and seen.common == RECORDING else 0
 
 
 def _view(

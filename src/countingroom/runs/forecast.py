@@ -40,7 +40,7 @@ def forecast(
     present = msgspec.structs.replace(
         partition,
         members=wanted,
-        state=survey(partition.template, wanted, partition.seen, joining=partition.joining).state,
+        state=survey(partition.template, wanted, partition.seen, run=partition.run, joining=partition.joining).state,
         tag=partition.tag if tag is None else tag,
         goal=None,
         memory=Memory(known=partition.run),

@@ -43,7 +43,9 @@ def step(partition: Partition, facts: Sequence[Fact], *, now_ns: int) -> tuple[P
         partition = msgspec.structs.replace(partition, look_until_ns=0)
     partition = _expire(partition, now_ns)
     while True:
-        found = survey(partition.template, partition.members, partition.seen, joining=partition.joining)
+        found = survey(
+            partition.template, partition.members, partition.seen, run=partition.run, joining=partition.joining
+        )
         partition = _follow(partition, found, now_ns, effects)
         partition = _lost(partition, found, taken.fallen, effects)
         before = partition

@@ -93,6 +93,8 @@ class _Planner:
         top, left = len(self.template.levels), self.survey.left
         if name not in self.survey.common:
             return ""
+        if name in self.survey.stale:
+            return f"run {self.survey.stale[name]} is over"
         if name not in self._recorders():
             return "it is excluded"
         if self.height is not None and self.height <= top:

@@ -1,0 +1,22 @@
+"""Law: ten thousand random histories break no invariant, and the seed of one that does repeats it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.property.histories import live
+
+HISTORIES = int(os.environ.get("COUNTINGROOM_HISTORIES", "10000"))
+FIRST_SEED = int(os.environ.get("COUNTINGROOM_SEED", "0"))
+
+
+@pytest.mark.timeout(0)
+def test_random_histories_break_no_invariant() -> None:
+    for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES):
+        try:
+            live(seed)
+        except BaseException as error:
+            error.add_note(f"history of seed {seed}: COUNTINGROOM_SEED={seed} COUNTINGROOM_HISTORIES=1 repeats it")
+            raise
