@@ -44,7 +44,7 @@ def test_no_number_is_written_as_nan_or_minus_nothing(number: float, precision: 
 
 def test_limits_and_what_is_allowed_are_told_as_ranges() -> None:
     point = Point(name="v", precision=0, limits=Limits(warning_low=10, warning_high=40, alarm_high=45), write_high=800)
-    assert write.limits(point) == "warning 10 to 40 · alarm ≤ 45"
+    assert write.limits(point) == "warning outside 10 to 40 · alarm above 45"
     assert write.allowed(point) == "≤ 800"
     assert write.allowed(Point(name="v")) == ""
 

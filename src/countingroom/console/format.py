@@ -43,10 +43,10 @@ def _key(given: Scalar) -> str:
 
 
 def limits(point: Point) -> str:
-    """The limits that are told as a range: `warning 10 to 40, alarm ≤ 45`."""
+    """When it warns and when it alarms: `warning outside 10 to 40 · alarm above 45`."""
     told = point.limits
     parts = [
-        f"{word} {_range(point, low, high)}"
+        f"{word} {_beyond(point, low, high)}"
         for word, low, high in (
             ("warning", told.warning_low, told.warning_high),
             ("alarm", told.alarm_low, told.alarm_high),
@@ -63,6 +63,14 @@ def allowed(point: Point) -> str:
     if point.write_low is None and point.write_high is None:
         return ""
     return _range(point, point.write_low, point.write_high)
+
+
+def _beyond(point: Point, low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"above {value(point, high)}"
+    if high is None:
+        return f"below {value(point, low)}"
+    return f"outside {value(point, low)} to {value(point, high)}"
 
 
 def _range(point: Point, low: float | None, high: float | None) -> str:

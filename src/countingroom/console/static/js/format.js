@@ -36,13 +36,19 @@ export function allowed(point) {
   return range(point, point.write_low, point.write_high) + (point.unit ? " " + unit(point.unit) : "");
 }
 
+function beyond(point, low, high) {
+  if (low === null) return `above ${value(point, high)}`;
+  if (high === null) return `below ${value(point, low)}`;
+  return `outside ${value(point, low)} to ${value(point, high)}`;
+}
+
 export function limits(point) {
   const told = point.limits ?? {};
   const parts = [];
   for (const word of ["warning", "alarm"]) {
     const low = told[`${word}_low`] ?? null,
       high = told[`${word}_high`] ?? null;
-    if (low !== null || high !== null) parts.push(`${word} ${range(point, low, high)}`);
+    if (low !== null || high !== null) parts.push(`${word} ${beyond(point, low, high)}`);
   }
   return parts.join(" · ");
 }
