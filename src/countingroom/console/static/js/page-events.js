@@ -33,7 +33,7 @@ export function page(live) {
   const line = (event) =>
     el(
       "tr",
-      { class: event.kind, "data-sequence": String(event.sequence), title: event.cause ? event.cause.message : "" },
+      { "data-kind": event.kind, "data-sequence": String(event.sequence), title: event.cause ? event.cause.message : "" },
       el("td", { class: "nw" }, moment(event.time_ns)),
       el("td", {}, glyph(event.severity)),
       el(
