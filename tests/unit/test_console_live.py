@@ -284,4 +284,6 @@ async def test_a_lost_member_of_a_partition_is_an_alarm_like_any_other(scene: Sc
         told = (await drain(scene.hub, viewer))[-1]
     assert told["counts"] == [1, 0, 1]
     assert (told["alarms"][0]["partition"], told["alarms"][0]["what"]) == ("mCBM", "crate 12 lost sync")
-    assert told["partitions"]["mCBM"] == {"worst": 1, "priorities": [1, 0, 1], "gone_ns": None}
+    shown = {"worst": 1, "priorities": [1, 0, 1], "gone_ns": None, "state": "TFC_Active", "run": 0}
+    assert told["partitions"]["mCBM"] == shown
+    assert told["foremost"] == "mCBM"

@@ -97,6 +97,24 @@ async def test_detectors_are_listed_with_where_they_are(here: RunsStage, web: ht
     assert '<option value="mCBM">' in page
 
 
+async def test_every_page_tells_the_partition_that_is_foremost_and_its_run(
+    here: RunsStage, web: httpx.AsyncClient
+) -> None:
+    assert 'id="front" href="/partitions/mCBM"' in await text(web, "/events")
+    assert 'id="front" href="/partitions/lab"' in await text(web, "/partitions/lab")
+
+
+def test_the_partition_with_the_newest_run_is_foremost_then_who_left_its_lowest_state_last() -> None:
+    idle, up = partition("a", state="Idle"), partition("b")
+    assert run_views.foremost({}) == ""
+    assert run_views.foremost({"a": idle, "b": up}) == "b"
+    assert run_views.foremost({"a": partition("a", run=7), "b": partition("b", run=8)}) == "b"
+
+
+def test_names_are_sorted_as_people_count() -> None:
+    assert sorted(["MVD10", "TOF", "MVD2", "mvd"], key=run_views.natural) == ["mvd", "MVD2", "MVD10", "TOF"]
+
+
 async def test_without_partitions_nothing_of_run_control_is_offered() -> None:
     async with stage(SystemClock()) as devices, served(devices) as (_, web):
         page = await text(web, "/")

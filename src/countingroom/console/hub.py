@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import msgspec
 
 from countingroom.bus.latest import Latest, Word
-from countingroom.console import alarms
+from countingroom.console import alarms, run_views
 from countingroom.console.board import Board, Row
 from countingroom.console.journal import Journal, shown
 from countingroom.console.ring import Change, Ring
@@ -262,13 +262,24 @@ class Hub:
         found = alarms.everything(self.board, self._latest.words)
         counts = [sum(alarm.level == level for alarm in found) for level in (1, 2, 3)]
         devices = {device: self.board.summary(device) for device in self._latest.catalogues}
+        states = alarms.partitions(self._latest.words)
         partitions = {
             name: {
                 "worst": alarms.worst(state, gone_ns),
                 "priorities": alarms.priorities(state, gone_ns),
                 "gone_ns": gone_ns,
+                "state": state.state,
+                "run": state.run,
             }
-            for name, state in alarms.partitions(self._latest.words).items()
+            for name, state in states.items()
             for gone_ns in [alarms.gone_since(self.board, name)]
         }
-        return fragment({"alarms": found[:_ALARMS], "counts": counts, "devices": devices, "partitions": partitions})
+        return fragment(
+            {
+                "alarms": found[:_ALARMS],
+                "counts": counts,
+                "devices": devices,
+                "partitions": partitions,
+                "foremost": run_views.foremost(states),
+            }
+        )

@@ -141,6 +141,7 @@ class Pages:
     def _page(self, request: Request, template: str, name: str, here: str, **values: Any) -> HTMLResponse:
         room, who = self._room, visitor(request)
         alarms = present_alarms.everything(room.board, room.latest.words)
+        partitions = present_alarms.partitions(room.latest.words)
         context = {
             "page": name,
             "here": here,
@@ -159,7 +160,8 @@ class Pages:
             "branches": self._branches(),
             "board": room.board,
             "catalogues": room.latest.catalogues,
-            "partitions": present_alarms.partitions(room.latest.words),
+            "partitions": partitions,
+            "foremost": here if name == "partition" else run_views.foremost(partitions),
             "worst_of": present_alarms.worst,
             "priorities_of": present_alarms.priorities,
             "gone_since": partial(present_alarms.gone_since, room.board),

@@ -55,7 +55,7 @@ class RunPages:
             last = await room.records.runs.find(RunFilter(limit=_LAST))
         except LinkError:
             last = ()  # what is true now is shown without the book
-        return {"partition_cards": found, "unmapped": unmapped(room), "last_runs": last}
+        return {"partition_cards": found, "unmapped": sorted(unmapped(room), key=run_views.natural), "last_runs": last}
 
     async def partition(self, request: Request, partition: str) -> HTMLResponse:
         """One partition: how it stands, why, and what may be done."""
@@ -181,7 +181,7 @@ class RunPages:
             "Detectors",
             detectors=[
                 (one, next(iter(there.get(name, {}).get("states", {}).values()), None))
-                for name, one in sorted(detectors.items())
+                for name, one in sorted(detectors.items(), key=lambda named: run_views.natural(named[0]))
             ],
             records=await room.records.partitions.list(),
             changes=await room.records.mapping.history(limit=30),

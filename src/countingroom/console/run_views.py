@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -22,6 +23,19 @@ class Group(Struct, frozen=True, kw_only=True):
 
     title: str
     members: tuple[MemberState, ...]
+
+
+def natural(name: str) -> list[tuple[str, int]]:
+    """Sorts names as people count: MVD2 before MVD10."""
+    return [(word, int(digits or 0)) for word, digits in re.findall(r"(\D*)(\d*)", name.casefold())]
+
+
+def foremost(states: Mapping[str, PartitionState]) -> str:
+    """The partition that every page tells of: the one with the newest run, else the one that last left its lowest
+    state; empty where there is none."""
+    return max(
+        states, key=lambda name: (states[name].run, disc(states[name]) != "off", states[name].since_ns), default=""
+    )
 
 
 def rests(state: PartitionState) -> list[str]:
@@ -54,7 +68,9 @@ def disc_of(common: str) -> str:
 def groups(state: PartitionState) -> list[Group]:
     """Its systems as they are listed: global ones in order of levels, then detectors by name."""
     shared = tuple(one for one in state.members if one.kind is SystemKind.GLOBAL)
-    detectors = sorted((one for one in state.members if one.kind is SystemKind.DETECTOR), key=lambda one: one.system)
+    detectors = sorted(
+        (one for one in state.members if one.kind is SystemKind.DETECTOR), key=lambda one: natural(one.system)
+    )
     found = (Group(title="Global systems", members=shared), Group(title="Detectors", members=tuple(detectors)))
     return [group for group in found if group.members]
 
@@ -117,7 +133,12 @@ def events(run: Run) -> str:
         for name, value in run.counters.items()
         if name.rpartition(".")[2] == "events" and isinstance(value, int) and not isinstance(value, bool)
     ]
-    return f"{max(counts):,}".replace(",", "\u202f") if counts else "–"
+    return counted(max(counts)) if counts else "–"
+
+
+def counted(value: object) -> str:
+    """What was counted, whole numbers in groups of three."""
+    return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def ended(run: Run) -> str:

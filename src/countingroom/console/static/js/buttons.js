@@ -81,8 +81,12 @@ export class Buttons {
 }
 
 export async function tellOutcome(what, answer, place = null) {
+  let said = null;
   const say = (text, bad, detail = "") => {
-    if (!place) return note(text, { bad, detail });
+    if (!place) {
+      said = note(text, { bad, detail, instead: said });
+      return;
+    }
     place.textContent = detail ? `${text}. ${detail}` : text;
     place.className = bad ? "outcome bad" : "outcome";
   };
@@ -92,9 +96,12 @@ export async function tellOutcome(what, answer, place = null) {
   return say(
     `${what}: ${event.kind === "done" ? "done" : "failed"}`,
     event.kind !== "done",
-    event.cause?.message ?? event.message,
+    event.cause ? event.cause.message + (event.cause.suggestion ? ` → ${event.cause.suggestion}` : "") : news(event),
   );
 }
+
+// What the end of a command says beyond that it is done.
+const news = ({ action, message }) => (message === `${action} done` ? "" : message);
 
 function parameters(command) {
   if (!command.parameters.length) return { fields: null, read: () => ({}), check: () => "" };

@@ -18,6 +18,7 @@ export class Live {
     this.counts = [0, 0, 0];
     this.devices = {};
     this.partitions = {};
+    this.foremost = "";
     this.listeners = { change: [], link: [], event: [], tick: [], catalogue: [] };
     this.pauseMs = 250;
     this.left = false; // the end of the login is our own doing
@@ -134,7 +135,8 @@ export class Live {
     }
     if (message.alive) this.alive = message.alive;
     if (message.alarms) {
-      ({ alarms: this.alarms, counts: this.counts, devices: this.devices, partitions: this.partitions } = message);
+      ({ alarms: this.alarms, counts: this.counts, devices: this.devices } = message);
+      ({ partitions: this.partitions, foremost: this.foremost } = message);
     }
     const bus = message.bus ?? this.bus,
       changedLink = !this.up || bus !== this.bus;

@@ -1,7 +1,7 @@
 // Law: whatever the page, the shell says the time, how many alarms there are, which branch is worst, and whether the
 // link holds.
 import { $, $$, el, setClass, setText } from "./dom.js";
-import { clock } from "./format.js";
+import { clock, words } from "./format.js";
 import { barItem, setGlyph } from "./parts.js";
 
 const BAR = 4;
@@ -24,6 +24,7 @@ export function shell(live) {
   setInterval(() => setText($("#utc"), clock(live.nowNs())), 250);
   live.on("change", (change) => {
     if (change.alarms) alarms(live);
+    front(live);
   });
   live.on("link", () => link(live));
   live.on("catalogue", outdated);
@@ -61,6 +62,23 @@ function alarms(live) {
   if (!live.alarms.length) bar.append(el("span", { class: "mut" }, "No active alarm"));
 }
 
+// The partition of the page, else the one that is foremost: its state and its run.
+function front(live) {
+  const place = $("#front");
+  if (!place) return;
+  const mine = document.body.dataset.page === "partition" ? place.dataset.partition : live.foremost;
+  const told = live.partitions[mine];
+  if (!told) return;
+  const { state, run } = live.states.get(`partition.${mine}`) ?? told;
+  setText($("i", place), mine);
+  setText($("b", place), words(state));
+  place.classList.toggle("gone-by", Boolean(told.gone_ns));
+  place.setAttribute("href", `/partitions/${encodeURIComponent(mine)}`);
+  $("#front-run").hidden = !run;
+  $("#front-run").setAttribute("href", `/runs/${run}`);
+  setText($("#front-run b"), String(run));
+}
+
 function link(live) {
   const banner = $("#link-lost");
   document.body.classList.toggle("lost", !live.trusted);
@@ -70,10 +88,15 @@ function link(live) {
   setText(banner, `${who} since ${clock(live.lostSince)} UTC. What is shown is stale; commands are disabled.`);
 }
 
-export function note(text, { bad = false, detail = "", action = null, seconds = 8 } = {}) {
+// What went wrong stays until a person has closed it. A later word takes the place of an earlier one: `instead`.
+export function note(text, { bad = false, detail = "", action = null, seconds = 8, instead = null } = {}) {
   const node = el("div", { class: bad ? "note bad" : "note" }, text, detail ? el("small", {}, detail) : null);
-  if (action) node.append(" ", el("button", { class: "btn small", type: "button", onclick: action[1] }, action[0]));
-  $("#notes").append(node);
-  if (!action) setTimeout(() => node.remove(), seconds * 1000);
+  const button = (label, onclick) => node.append(" ", el("button", { class: "btn small", type: "button", onclick }, label));
+  if (action) button(...action);
+  else if (bad) button("Close", () => node.remove());
+  else setTimeout(() => node.remove(), seconds * 1000);
+  if (instead?.isConnected) instead.replaceWith(node);
+  else $("#notes").append(node);
   while ($("#notes").childElementCount > 4) $("#notes").firstElementChild.remove();
+  return node;
 }
