@@ -1,7 +1,8 @@
 // Law: the head of the device page says how the device stands, why, and where that is in its state machine.
-import { $, $$, el, setText } from "./dom.js";
+import { $, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { Buttons } from "./buttons.js";
+import { Chart } from "./chart.js";
 import { setState } from "./parts.js";
 
 const MOST_CAUSES = 3;
@@ -24,7 +25,7 @@ export class Head {
       commands: model.commands("device"),
       state: () => model.state(""),
     });
-    $("#fsm-large")?.addEventListener("click", () => this.enlarge());
+    this.chart = new Chart(model.title);
   }
 
   refresh() {
@@ -39,11 +40,7 @@ export class Head {
     const active = model.channels.map((channel) => model.state(channel)).filter((one) => one?.active);
     setText($("#channels-on"), `${active.filter((one) => one.common === "on").length} of ${active.length}`);
     this.cause(state);
-    for (const node of $$("#fsm .state")) {
-      const present = node.dataset.state === state?.state;
-      node.classList.toggle("present", present);
-      setText($("text", node), (present ? "▶ " : "") + node.dataset.state);
-    }
+    this.chart.show(state?.state);
   }
 
   cause(state) {
@@ -52,21 +49,5 @@ export class Head {
     banner.hidden = !cause;
     banner.classList.toggle("l2", this.model.gone || state?.link !== "connected");
     if (cause) setText(banner, sentence(cause));
-  }
-
-  enlarge() {
-    const dialog = $("#confirm");
-    const close = el("button", { class: "btn", type: "button", onclick: () => dialog.close() }, "Close");
-    dialog.classList.add("wide");
-    dialog.onclose = () => {
-      dialog.classList.remove("wide");
-      dialog.replaceChildren();
-    };
-    dialog.replaceChildren(
-      el("h2", { id: "confirm-title" }, `State machine of ${this.model.title}`),
-      el("div", { class: "fsm", tabindex: "0" }, $("#fsm svg").cloneNode(true)),
-      el("div", { class: "bd acts" }, close),
-    );
-    dialog.showModal();
   }
 }

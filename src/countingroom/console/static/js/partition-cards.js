@@ -1,15 +1,18 @@
 // Law: on the overview every partition is one card that stays true; partitions that come or go ask for a new page.
 import { $, $$, setClass, setText } from "./dom.js";
+import { Counts } from "./counts.js";
 import { clock } from "./format.js";
-import { discOf, discOfPartition, goneWords, holderOf, setDisc } from "./run-parts.js";
+import { discOf, discOfPartition, goneWords, holderOf, reportOf, setDisc } from "./run-parts.js";
 import { note } from "./shell.js";
 
 export function partitionCards(live) {
   const cards = new Map($$(".pcard").map((card) => [card.dataset.partition, card]));
+  const counts = new Map([...cards.keys()].map((name) => [name, new Counts()]));
   let told = false;
   live.on("change", () => {
     const there = [...live.states.keys()].filter((key) => key.startsWith("partition.")).map((key) => key.slice(10));
-    for (const name of there) if (cards.has(name)) refresh(live, cards.get(name), live.states.get(`partition.${name}`));
+    for (const name of there)
+      if (cards.has(name)) refresh(live, cards.get(name), live.states.get(`partition.${name}`), counts.get(name));
     if (told || (there.length === cards.size && there.every((name) => cards.has(name)))) return;
     told = true;
     if (!cards.size) location.reload();
@@ -17,15 +20,20 @@ export function partitionCards(live) {
   });
 }
 
-function refresh(live, card, partition) {
+function refresh(live, card, partition, counts) {
   const told = live.partitions[partition.partition],
     goneNs = told?.gone_ns;
   card.classList.toggle("lost", Boolean(goneNs));
   $(".gone", card).hidden = !goneNs;
   setText($(".gone", card), goneNs ? goneWords(goneNs) : "");
   setDisc($(".big.st", card), goneNs ? "no_link" : discOfPartition(partition), partition.state, true);
+  if (live.up) counts.take(partition.run, partition.members.map((one) => reportOf(live, partition.partition, one)), live.nowNs());
+  for (const node of $$("[data-running]", card)) node.hidden = !partition.run;
+  const { events, rate } = counts;
   const facts = {
     run: String(partition.run || "–"),
+    events,
+    rate,
     tag: partition.tag || "none",
     holder: holderOf(live.states.get(`control.${partition.partition}`), live.nowNs()) || "nobody",
     since: clock(partition.since_ns),

@@ -49,8 +49,8 @@ export class Commands {
       start: { title: `Start a run of ${model.name}`, goal: model.rests.at(-1), fields },
       stop: { title: `Stop the run of ${model.name}`, goal: model.top },
     }[command];
-    const verb = { configure: "Configure to", configure_all: "Configure to", start: "Start:", stop: "Stop:" }[command];
-    const sure = await planned(this.live, model, { ...asked, button: `${verb} ${words(asked.goal)}` });
+    const button = { start: "Start the run", stop: `Stop run ${model.state.run}` }[command] ?? `Configure to ${words(asked.goal)}`;
+    const sure = await planned(this.live, model, { ...asked, button });
     if (!sure) return;
     const values = {};
     if (command === "start") {
@@ -104,6 +104,28 @@ export class Commands {
     if (!sure) return;
     if (custom()) await this.send("select_one", { system: systems.value, tag: single.value }, null);
     else await this.send("select", { tag: whole.value }, null);
+  }
+
+  // What is asked of one system: taking it out of a partition, or into it, is confirmed.
+  async member(command, system) {
+    const { model } = this;
+    if (model.why(command)) return;
+    const { state, run } = model.state,
+      one = model.state.members.find((member) => member.system === system);
+    if (command === "exclude" || command === "include") {
+      const [verb, does] =
+        command === "exclude"
+          ? ["Exclude", `${model.name} goes on without it; it keeps its state`]
+          : ["Include", "it is configured with the others at the next Configure"];
+      const rows = [
+        ["Now", `${words(one.own)} in ${model.name}, which is ${words(state)}`],
+        ["Does", does],
+        ["Affects", run ? `run ${run}: it is noted there` : "no run"],
+        ...(command === "exclude" && one.critical ? [["Critical", `yes: by its template ${model.name} needs it`]] : []),
+      ];
+      if (!(await confirm(this.live, { title: `${verb} ${system}?`, rows, button: `${verb} ${system}` }))) return;
+    }
+    await this.send(command, { system }, state);
   }
 
   async send(command, values, seenState) {

@@ -1,5 +1,5 @@
 // Law: what the page knows of its partition is asked here: how it stands, who holds it, and why a command may not be.
-import { LOST, goneWords, holderOf, rests } from "./run-parts.js";
+import { LOST, goneWords, holderOf, reportOf, rests } from "./run-parts.js";
 
 export class Partition {
   constructor(live, { partition, gone_ns: goneNs, states, tags, denied, leased, user }) {
@@ -24,8 +24,7 @@ export class Partition {
 
   // What its agent says of a member, for this partition.
   report(member) {
-    const key = member.kind === "global" ? `system.${member.system}.${this.name}` : `system.${member.system}`;
-    return this.live.states.get(key);
+    return reportOf(this.live, this.name, member);
   }
 
   // Why the command may not be given now, or "".

@@ -1,7 +1,11 @@
-// Law: a row a system: as it is seen and as it says itself; where these differ the row is tinted and says how old.
+// Law: a row a system: as it is seen and as it says itself; where these differ the row is tinted and says how old. The
+// map shows what is scrolled away.
 import { $, $$, el, setClass, setText } from "./dom.js";
 import { age } from "./format.js";
+import { GLYPHS } from "./parts.js";
 import { LOST, discOf, dot } from "./run-parts.js";
+
+const MANY = 60; // over so many the cells of the map are small
 
 export class Systems {
   // act(command, values): what a row's button asks for.
@@ -9,14 +13,29 @@ export class Systems {
     Object.assign(this, { live, model, act });
     this.table = $("#systems");
     this.keys = new Map();
+    this.map = new Map();
+    const place = $("#map .cells");
+    if (!place) return;
+    const rows = $$("[data-system]", this.table);
+    $("#map").classList.toggle("many", rows.length > MANY);
+    for (const tr of rows) this.map.set(tr.dataset.system, this.cell(tr));
+    place.replaceChildren(...this.map.values());
+  }
+
+  cell(tr) {
+    const name = tr.dataset.system;
+    const show = () => {
+      tr.scrollIntoView({ block: "center" });
+      $("button", tr)?.focus();
+    };
+    return el("button", { type: "button", tabIndex: -1, "aria-label": name, onclick: show });
   }
 
   refresh() {
     const { members } = this.model.state,
       shown = new Map($$("[data-system]", this.table).map((tr) => [tr.dataset.system, tr]));
     if (shown.size !== members.length || members.some((one) => !shown.has(one.system))) location.reload();
-    const included = members.filter((one) => one.included).length;
-    setText($("#included"), `${included} included, ${members.length - included} excluded`);
+    setText($("#included"), tally(members));
     for (const member of members) this.row(shown.get(member.system), member);
   }
 
@@ -32,13 +51,25 @@ export class Systems {
     setClass(tr, [member.included ? "" : "ex", level ? `f${level}` : ""].join(" ").trim());
     const [seen, own, , tag, comment, acts] = tr.querySelectorAll("td");
     const stale = el("span", { class: "badge" }, "stale");
-    seen.replaceChildren(...(member.included ? [dot(discOf(member.seen), member.seen), ...(differs ? [stale] : [])] : ["excluded"]));
-    own.replaceChildren(dot(member.own === LOST ? "no_link" : discOf(report?.common ?? member.seen), member.own));
+    const unheard = member.included && member.seen === LOST; // then what it said last is what is stale
+    seen.replaceChildren(...(member.included ? [dot(discOf(member.seen), member.seen), ...(differs && !unheard ? [stale] : [])] : ["excluded"]));
+    const kind = unheard || member.own === LOST ? "no_link" : discOf(report?.common ?? member.seen);
+    own.replaceChildren(dot(kind, member.own), ...(differs && unheard ? [stale] : []));
     const wrong = level === 3;
     tag.replaceChildren(wrong ? `◆ ${member.tag || "none"}` : member.tag || "–");
     tag.title = member.wanted_tag ? `selected: ${member.wanted_tag}` : "";
     setText(comment, [...new Set([member.cause?.message, member.comment])].filter(Boolean).join("; "));
     acts.replaceChildren(...this.buttons(member));
+    this.onMap(member, level);
+  }
+
+  onMap(member, level) {
+    const cell = this.map.get(member.system);
+    if (!cell) return;
+    const lost = member.included && member.seen === LOST && !level;
+    setClass(cell, !member.included ? "m5" : level ? `m${level}` : lost ? "m4" : `is-${discOf(member.seen)}`);
+    setText(cell, GLYPHS[level]);
+    cell.title = `${member.system}: ${member.included ? member.seen : "excluded"}`;
   }
 
   buttons(member) {
@@ -51,9 +82,9 @@ export class Systems {
 
   button(command, label, member) {
     const why = this.model.why(command);
-    const about = { class: "btn", type: "button", "data-why": why, "aria-disabled": String(Boolean(why)) };
+    const about = { class: "btn", type: "button", "data-command": command, "data-why": why, "aria-disabled": String(Boolean(why)) };
     const press = () => {
-      if (!this.model.why(command)) this.act(command, { system: member.system });
+      if (!this.model.why(command)) this.act(command, member.system);
     };
     return el("button", { ...about, "aria-label": `${label} ${member.system}`, onclick: press }, label);
   }
@@ -66,4 +97,14 @@ export class Systems {
       setText(tr?.querySelectorAll("td")[2], /\d$/.test(text) ? `${text} s` : text);
     }
   }
+}
+
+// How many there are of each: what most are in comes first.
+function tally(members) {
+  const counts = new Map(),
+    count = (word) => counts.set(word, (counts.get(word) ?? 0) + 1),
+    included = members.filter((one) => one.included);
+  for (const one of included) count(one.seen);
+  const each = [...counts].sort(([, one], [, other]) => other - one).map(([word, number]) => `${number} ${word}`);
+  return [`${included.length} included`, ...each, `${members.length - included.length} excluded`].join(" · ");
 }

@@ -2,7 +2,9 @@
 // stands in the way.
 import { $, el } from "./dom.js";
 import { words } from "./format.js";
-import { seconds } from "./run-parts.js";
+import { seconds, some } from "./run-parts.js";
+
+const MANY = 12;
 
 // ask: {title, button, goal, dangerous?, fields?, tags?}; resolves {tag} when confirmed, else null.
 export function planned(live, model, { title, button, goal, dangerous = false, fields = null }) {
@@ -21,12 +23,20 @@ export function planned(live, model, { title, button, goal, dangerous = false, f
   );
   return new Promise((resolve) => {
     let sure = false;
-    const timer = setInterval(() => {
+    const judge = () => {
       const moved = model.state && model.state.state !== seen ? `It is ${words(model.state.state)} now.` : "";
       const why = live.trusted ? moved : "The link is lost: nothing can be sent.";
       go.disabled = Boolean(why);
-      wrong.textContent = why;
-    }, 300);
+      if (wrong.textContent !== why) wrong.textContent = why;
+    };
+    const timer = setInterval(judge, 300);
+    judge();
+    dialog.onkeydown = (event) => {
+      if (event.key === "Enter" && event.target.matches("input, select")) {
+        event.preventDefault();
+        go.click();
+      }
+    };
     cancel.onclick = () => dialog.close();
     go.onclick = () => {
       sure = true;
@@ -66,18 +76,42 @@ async function show(way, model, goal) {
         el(
           "ul",
           {},
-          ...stage.steps.map((step) =>
-            el("li", {}, el("b", {}, step.system), el("span", {}, step.action), el("i", {}, step.reason), el("i", { class: "num" }, seconds(step.expected_s))),
+          ...together(stage.steps).map(({ names, action, reason, expected_s: takes }) =>
+            el(
+              "li",
+              {},
+              el("b", {}, names.length > 1 ? `${names.length} systems` : names[0]),
+              el("span", {}, action),
+              el("i", {}, reason),
+              el("i", { class: "num" }, seconds(takes)),
+              names.length > 1 ? el("div", { class: "names" }, names.join(", ")) : null,
+            ),
           ),
         ),
       ),
     ),
   );
-  const rest = Object.entries(kept);
+  const rest = new Map();
+  for (const [name, why] of Object.entries(kept)) rest.set(why, [...(rest.get(why) ?? []), name]);
+  const stays = [...rest].map(([why, names]) => `${some(names)} (${why})`).join("; ");
   way.replaceChildren(
     ...(stages.length ? [list] : [el("p", { class: "mut" }, "Nothing has to be done.")]),
     el("p", { class: "kept" }, expected_s === null ? "How long it takes is not known yet." : `Expected: ${seconds(expected_s)}.`),
-    ...(rest.length ? [el("p", { class: "kept" }, `Stays as it is: ${rest.map(([name, why]) => `${name} (${why})`).join(", ")}.`)] : []),
+    ...(stays ? [el("p", { class: "kept" }, `Stays as it is: ${stays}.`)] : []),
     ...(obstacle ? [el("p", { class: "wrong obstacle" }, `It will not get there: ${obstacle.message}${obstacle.suggestion ? `; ${obstacle.suggestion}` : ""}`)] : []),
   );
+}
+
+// Steps that differ in nothing but their system, as one where there are many.
+function together(steps) {
+  const found = new Map();
+  for (const step of steps) {
+    const key = steps.length > MANY ? `${step.action} ${step.reason}` : step.system;
+    const same = found.get(key);
+    if (same) {
+      same.names.push(step.system);
+      same.expected_s = Math.max(same.expected_s ?? 0, step.expected_s ?? 0) || null;
+    } else found.set(key, { ...step, names: [step.system] });
+  }
+  return [...found.values()];
 }

@@ -39,9 +39,22 @@ export function setDisc(node, kind, word, big = false) {
 
 export const holderOf = (control, nowNs) => (control?.holder && control.until_ns > nowNs ? control.holder : "");
 
+// What its agent says of a member, for that partition.
+export const reportOf = (live, partition, { kind, system }) =>
+  live.states.get(kind === "global" ? `system.${system}.${partition}` : `system.${system}`);
+
 export const grouped = (count) => String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 
 export const hertz = (rate) => (rate < 1e4 ? `${rate.toFixed(1)} Hz` : `${(rate / 1e3).toFixed(1)} kHz`);
+
+const MANY = 12;
+const inOrder = (one, other) => one.localeCompare(other, undefined, { numeric: true });
+
+// Names as a text: all of them, or the first and how many more there are.
+export function some(names) {
+  const told = [...names].sort(inOrder);
+  return told.length > MANY ? `${told.slice(0, 3).join(", ")} and ${told.length - 3} others` : told.join(", ");
+}
 
 export function seconds(given) {
   if (given === null || given === undefined) return "–";

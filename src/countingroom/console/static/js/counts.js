@@ -1,0 +1,30 @@
+// Law: events are what the system that saw most of them has counted; their rate is taken between two of its reports.
+import { NOTHING } from "./format.js";
+import { grouped, hertz } from "./run-parts.js";
+
+const RATE_S = 0.9; // over less, how reports arrive would be measured
+
+export class Counts {
+  constructor() {
+    this.before = null;
+    this.events = this.rate = NOTHING;
+  }
+
+  // run: its number, 0 for none; reports: what the systems of the partition say.
+  take(run, reports, nowNs) {
+    const count = Math.max(-1, ...reports.map((report) => report?.counters?.events ?? -1));
+    if (!run || count < 0) {
+      this.before = null;
+      this.events = this.rate = NOTHING;
+      return;
+    }
+    this.events = grouped(count);
+    const { before } = this,
+      same = before?.run === run && count >= before.count,
+      passed = same ? (nowNs - before.at) / 1e9 : 0;
+    if (!same) this.rate = NOTHING;
+    else if (passed < RATE_S || count === before.count) return;
+    else this.rate = hertz((count - before.count) / passed);
+    this.before = { run, count, at: nowNs };
+  }
+}
