@@ -1,15 +1,27 @@
-// Law: detectors move together or not at all, after a person has seen who goes where; what failed is listed.
+// Law: detectors move together or not at all, after a person has seen who goes where; what failed is listed. The list
+// stays true.
 import { $, $$, data, el, setText } from "./dom.js";
 import { boxed } from "./buttons.js";
 import { tellExperiment } from "./commands.js";
 import { confirm } from "./confirm.js";
+import { mark } from "./partition-commands.js";
+import { discOf, setDisc, some } from "./run-parts.js";
+import { note } from "./shell.js";
 
 export function page(live) {
   live.watch = { devices: [], points: [], states: false, events: true, partitions: ["*"] };
   const form = $("#move"),
     boxes = $$("#detectors input[type=checkbox]"),
     chosen = () => boxes.filter((box) => box.checked).map((box) => box.value);
-  const count = () => setText($("#chosen"), chosen().length ? `${chosen().length} chosen: ${chosen().join(", ")}` : "None chosen");
+  const why = () => (!live.trusted ? "The link is lost: commands are disabled." : chosen().length ? "" : "Choose detectors in the list first.");
+  const count = () => {
+    const names = chosen();
+    setText($("#chosen"), names.length ? `${names.length} chosen: ${some(names)}` : "None chosen");
+    mark($("button[type=submit]", form), why());
+  };
+  count();
+  live.on("link", count);
+  follow(live);
   for (const box of boxes) box.addEventListener("change", count);
   $("#every").addEventListener("change", (event) => {
     for (const box of boxes) box.checked = event.target.checked;
@@ -19,11 +31,11 @@ export function page(live) {
     event.preventDefault();
     const detectors = chosen(),
       { to, force } = form.elements;
-    if (!detectors.length) return;
+    if (why()) return;
     const sure = await confirm(live, {
       title: detectors.length === 1 ? `Move ${detectors[0]}?` : `Move ${detectors.length} detectors?`,
       rows: [
-        ["Who", detectors.join(", ")],
+        ["Who", some(detectors)],
         ["To", to.value || "no partition"],
         ["Does", "all of them move, or none; each begins there unconfigured"],
         ...(force.checked ? [["Forced", "also where the partition records or an agent does not answer"]] : []),
@@ -44,6 +56,25 @@ export function page(live) {
       check: () => (/^[\w-]+$/.test(name.value.trim()) ? "" : "Give it a name: letters, digits, _ and -."),
     });
     if (sure) await act(live, "create_partition", { name: name.value.trim(), template: template.value.trim() });
+  });
+}
+
+// Each detector's own state; where another partition has it now, the page is asked for anew.
+function follow(live) {
+  const rows = new Map($$("#detectors tr[data-detector]").map((tr) => [tr.dataset.detector, tr]));
+  let told = false;
+  live.on("change", () => {
+    const where = new Map();
+    for (const [key, one] of live.states)
+      if (key.startsWith("partition.")) for (const { system } of one.members) where.set(system, one.partition);
+    for (const [name, tr] of rows) {
+      const report = live.states.get(`system.${name}`),
+        place = $(".st", tr);
+      if (report && place) setDisc(place, discOf(report.common), report.state);
+      if (told || (where.get(name) ?? "") === tr.dataset.partition) continue;
+      told = true;
+      note("Detectors were moved.", { action: ["Load again", () => location.reload()] });
+    }
   });
 }
 
