@@ -1,4 +1,5 @@
 // Law: the overview says whether anything is wrong, what, and how every device stands.
+import { anew } from "./anew.js";
 import { $, $$, el, setText } from "./dom.js";
 import { clock, number, NOTHING } from "./format.js";
 import { disc, words } from "./format.js";
@@ -22,8 +23,12 @@ export function page(live) {
     partitions: ["*"],
   };
   partitionCards(live);
+  if ($("#last-runs")) anew(live, ["#last-runs"], () => $("#last-runs [data-open]"));
   followLog(live, $("#log"));
-  begin(live, sparks);
+  const draw = () => {
+    for (const spark of sparks.values()) sketch(spark, live.nowNs() / 1e9);
+  };
+  begin(live, sparks).then(draw);
   live.on("change", (change) => {
     for (const [name, row] of Object.entries(change.points)) {
       sparks.get(name)?.line.take(row);
@@ -49,7 +54,7 @@ export function page(live) {
   live.on("tick", () => {
     if (live.nowNs() - drawn < 1e9) return;
     drawn = live.nowNs();
-    for (const spark of sparks.values()) sketch(spark, live.nowNs() / 1e9);
+    draw();
   });
 }
 

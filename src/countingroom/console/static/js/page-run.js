@@ -1,9 +1,11 @@
 // Law: what is said about a run is a command of its partition; the page is loaded again when it is in the book.
+import { anew } from "./anew.js";
 import { $, data } from "./dom.js";
 import { tellPartition } from "./commands.js";
 
 export function page(live) {
   live.watch = { devices: [], points: [], states: false, events: true, partitions: [data.partition] };
+  anew(live, ["#run-head", "#run-cause", "#run-counters", "#run-notes", "#quality"], () => $("#run-head [data-open]"));
   const say = async (command, values, form) => {
     const wrong = $(".wrong", form) ?? $("#comment .wrong");
     wrong.textContent = "";

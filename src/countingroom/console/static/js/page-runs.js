@@ -1,7 +1,11 @@
-// Law: the run book is filtered by the server; the files that leave it are what the filter shows.
+// Law: the run book is filtered by the server; the files that leave it are what the filter shows, and its rows stay
+// true.
+import { anew } from "./anew.js";
 import { $, $$ } from "./dom.js";
 
-export function page() {
+export function page(live) {
+  live.watch = { devices: [], points: [], states: false, events: true, partitions: ["*"] };
+  anew(live, ["#rows"], () => $("#rows [data-open]"));
   const form = $("#filter");
   const asked = () => {
     const given = new URLSearchParams([...new FormData(form)].filter(([name, value]) => (name === "quality" ? value !== "*" : value)));

@@ -1,0 +1,42 @@
+// Law: what the server renders from its records is asked for anew when something happens, and put in place of the old.
+import { $ } from "./dom.js";
+
+const SOON_MS = 1000;
+const WHILE_RUNNING_MS = 10_000;
+
+// selectors: what is replaced, whole; running(): whether it grows by itself.
+export function anew(live, selectors, running) {
+  let timer = null,
+    busy = false;
+  const load = async () => {
+    timer = null;
+    if (busy || !live.trusted) return;
+    busy = true;
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+    busy = false;
+    if (!answer?.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const selector of selectors) {
+      const [old, fresh] = [$(selector), $(selector, page)];
+      if (old && fresh && old.outerHTML !== fresh.outerHTML) put(document.adoptNode(fresh), old);
+    }
+  };
+  live.on("event", ({ department }) => {
+    if (department === "runs") timer ??= setTimeout(load, SOON_MS);
+  });
+  live.on("change", ({ snapshot }) => {
+    if (snapshot) timer ??= setTimeout(load, SOON_MS);
+  });
+  setInterval(() => {
+    if (running() && !document.hidden) load();
+  }, WHILE_RUNNING_MS);
+}
+
+// In place of the old, with the focus where it was.
+function put(fresh, old) {
+  const held = document.activeElement;
+  const href = old.contains(held) && held.getAttribute("href");
+  const again = held === old ? fresh : href ? $(`[href="${CSS.escape(href)}"]`, fresh) : null;
+  old.replaceWith(fresh);
+  again?.focus();
+}
