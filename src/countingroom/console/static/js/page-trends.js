@@ -3,6 +3,8 @@ import { $, data, setText } from "./dom.js";
 import { moment } from "./format.js";
 import { Picked } from "./picked.js";
 import { Range } from "./range.js";
+import { runsIn } from "./run-spans.js";
+import { grouped } from "./run-parts.js";
 import { past } from "./series.js";
 import { showTable } from "./trend-table.js";
 import { Trend } from "./trend.js";
@@ -52,6 +54,10 @@ export function page(live) {
     setText($("#resolution"), resolution);
     if (trend) await trend.show(picked.lines, about);
     redraw();
+    const spans = trend ? await runsIn(...range.ends) : [];
+    if (mine !== turn || !trend) return;
+    trend.spans = spans;
+    redraw();
   }
 
   // Ask the history; in which resolution it answered, or why it did not.
@@ -64,7 +70,8 @@ export function page(live) {
       found.forEach((series, index) => picked.lines[index].begin(series));
       for (const line of picked.lines)
         if (range.open && live.points.has(line.name)) line.take(live.points.get(line.name));
-      return [...new Set(found.map((series) => `${series.resolution}, ${series.time_ns.length} rows`))].join(" · ");
+      const count = found.reduce((sum, series) => sum + series.time_ns.length, 0);
+      return `${[...new Set(found.map((series) => series.resolution))].join(" and ")}, ${grouped(count)} rows`;
     } catch (error) {
       return `${error.message}: drawn from now on`;
     }
@@ -85,6 +92,9 @@ export function page(live) {
     redraw();
   });
   if (!trend) $("#as-table").click();
+  live.on("event", ({ action }) => {
+    if (action === "run_began" || action === "run_over") load();
+  });
   live.on("change", ({ points }) => {
     for (const line of picked.lines) if (range.open && points[line.name]) line.take(points[line.name]);
   });

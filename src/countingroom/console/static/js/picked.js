@@ -27,7 +27,9 @@ export class Picked {
 
   show() {
     const chips = this.lines.map((line, index) => this.chip(line, index));
-    $("#picked").replaceChildren(...(chips.length ? chips : [el("span", { class: "mut" }, "No point chosen yet")]));
+    $("#picked").replaceChildren(...chips);
+    $("#picked").hidden = !chips.length;
+    $("#no-points").hidden = chips.length > 0;
   }
 
   chip(line, index) {
@@ -41,7 +43,7 @@ export class Picked {
       this.changed();
     };
     const button = el("button", { type: "button", "aria-label": `Remove ${label}`, onclick: remove }, "×");
-    return el("span", { role: "listitem" }, sample, label, button);
+    return el("li", {}, sample, label, button);
   }
 
   add(name) {

@@ -23,6 +23,7 @@ export class Trend {
     this.height = height;
     this.zoom = zoom;
     this.plot = null;
+    this.spans = []; // [{from, to, name}]: runs, drawn behind the lines
     new ResizeObserver(() => this.resize()).observe(place);
     document.addEventListener("theme", () => this.rebuild());
   }
@@ -93,6 +94,7 @@ export class Trend {
       grid: scale === units[0] ? grid : { show: false },
       ticks: grid,
       size: 54,
+      values: (_, splits, __, ___, step) => splits.map((one) => number(one, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)))),
       label: unitOf(scale === "-" ? "" : scale),
       labelFont: font,
       labelSize: 18,
@@ -127,6 +129,7 @@ export class Trend {
         markers: { width: 2, dash: (_, index) => ["solid", "dashed", "dotted"][((index - 1) / 3) % 3] },
       },
       hooks: {
+        drawClear: [(plot) => this.runs(plot)],
         draw: [(plot) => this.limits(plot)],
         setSelect: [
           (plot) => {
@@ -184,6 +187,27 @@ export class Trend {
         left: name.startsWith("alarm"),
         colour: paint(name.startsWith("alarm") ? "--p2" : "--p3"),
       }));
+  }
+
+  // Runs as bands, each with its name where there is room for it.
+  runs(plot) {
+    const { ctx, bbox } = plot,
+      ratio = devicePixelRatio;
+    ctx.save();
+    ctx.font = `${11 * ratio}px Inter, system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
+    for (const { from, to, name } of this.spans) {
+      const at = (seconds) => Math.max(bbox.left, Math.min(bbox.left + bbox.width, plot.valToPos(seconds, "x", true)));
+      const left = at(from),
+        width = at(to ?? this.nowS ?? from) - left;
+      if (width <= 0) continue;
+      ctx.fillStyle = `color-mix(in srgb, ${paint("--fill")} 9%, transparent)`;
+      ctx.fillRect(left, bbox.top, width, bbox.height);
+      ctx.fillStyle = paint("--txt2");
+      if (ctx.measureText(name).width + 12 * ratio < width) ctx.fillText(name, left + 6 * ratio, bbox.top + 14 * ratio);
+    }
+    ctx.restore();
   }
 
   limits(plot) {
