@@ -6,13 +6,8 @@ let things = null;
 
 async function everything() {
   if (things) return things;
-  things = [
-    ["Overview", "page", "/"],
-    ["Trends", "page", "/trends"],
-    ["Events", "page", "/events"],
-  ];
-  for (const a of $$(".nav a[href^='/runs'], .nav a[href^='/configurations'], .nav a[href^='/detectors']"))
-    things.push([a.textContent.trim(), "page", a.getAttribute("href")]);
+  things = $$(".nav a:not([data-partition]):not([data-device])").map((a) => [a.textContent.trim(), "page", a.getAttribute("href")]);
+  things.push(["Account", "page", "/account"]);
   for (const a of $$(".nav [data-partition]")) things.push([a.dataset.partition, "partition", a.getAttribute("href")]);
   for (const [device, title] of Object.entries(titles)) things.push([title, "device", `/devices/${device}`]);
   for (const [device, title] of Object.entries(titles)) {

@@ -3,6 +3,7 @@ import { follow } from "./commands.js";
 import { finder } from "./finder.js";
 import { leaving } from "./leave.js";
 import { Live } from "./live.js";
+import { rows } from "./rows.js";
 import { shell } from "./shell.js";
 import { tips } from "./tip.js";
 
@@ -25,6 +26,7 @@ const live = new Live({ devices: ["*"], points: [], states: true, events: true }
 shell(live);
 finder();
 tips();
+rows();
 follow(live);
 leaving(live);
 const name = PAGES[document.body.dataset.page];
