@@ -194,6 +194,8 @@ class Board:
             lost_with_device = bool(channel) and whole is not None and whole.link is not Link.CONNECTED
             if level and not lost_with_device:
                 what = state.cause.message if state.cause else f"is in {state.state}"
+                if state.link is not Link.CONNECTED:
+                    what = f"no link: {what}"
                 yield Alarm(level=level, since_ns=state.since_ns, device=device, channel=channel, what=what)
         points = self._points.get(device, {})
         for name, one in self._abnormal.get(device, {}).items():

@@ -2,6 +2,8 @@
 import { $, el } from "./dom.js";
 import { note } from "./shell.js";
 
+const HOW = ["id", "issued_ns", "deadline_s"]; // how it was asked, not what for; told when pointed at
+
 let before = null;
 
 export function page() {
@@ -30,13 +32,14 @@ async function load(further) {
 }
 
 function row(one) {
-  const given = Object.entries(one.arguments).map(([name, value]) => `${name}=${value}`).join(" ");
+  const all = Object.entries(one.arguments);
+  const given = all.filter(([name, value]) => value !== "" && !HOW.includes(name)).map(([name, value]) => `${name}=${value}`).join(" ");
   return el(
     "tr",
     {},
-    el("td", { class: "fit" }, new Date(one.time_ns / 1e6).toISOString().slice(0, 19).replace("T", " ")),
+    el("td", { class: "fit nw" }, new Date(one.time_ns / 1e6).toISOString().slice(0, 19).replace("T", " ")),
     el("td", {}, one.who || "nobody"),
-    el("td", {}, el("b", {}, one.what), given ? el("small", { class: "mut" }, ` ${given}`) : null),
+    el("td", { title: all.map(([name, value]) => `${name}=${value}`).join("\n") }, el("b", {}, one.what), given ? el("small", { class: "mut" }, ` ${given}`) : null),
     el("td", {}, one.target),
     el("td", {}, one.outcome === "accepted" ? one.outcome : el("b", { class: "E" }, one.outcome)),
     el("td", {}, one.cause ? `${one.cause.message} [${one.cause.code}]` : ""),

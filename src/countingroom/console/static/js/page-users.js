@@ -7,6 +7,7 @@ import { note } from "./shell.js";
 const ROLES = ["viewer", "shifter", "expert", "administrator"];
 
 export function page() {
+  if (!$("#add")) return; // there is no login here
   form(
     "#add",
     "/api/v1/users",
