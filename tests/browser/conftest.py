@@ -82,6 +82,16 @@ class Visitor:
             self.wrong.append(f"{status}: {url}")
 
 
+def wider_than_seen(page: Page) -> list[str]:
+    """What of the shell is wider than the screen shows, or what of it its own card cuts off."""
+    return page.evaluate(
+        """() => ['html', '.top', '#main', '#main > .head'].flatMap(one => [...document.querySelectorAll(one)])
+        .filter(node => node.scrollWidth > node.clientWidth
+            || (node.matches('.head') && node.scrollHeight > node.clientHeight + 1))
+        .map(node => node.id || node.className || node.tagName)"""
+    )
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The demo experiment with its simulators, all devices live."""

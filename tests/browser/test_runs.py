@@ -10,7 +10,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ROOT, Visitor
+from tests.browser.conftest import ROOT, Visitor, wider_than_seen
 
 PAGES = {
     "partition": "/partitions/mCBM",
@@ -55,6 +55,7 @@ def test_every_page_of_run_control_opens_and_lives(visitor: Visitor, request: py
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
+@pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
 def test_axe_finds_nothing_serious(visitor: Visitor) -> None:
     recording(visitor)
     for path in PAGES.values():
@@ -69,6 +70,30 @@ def test_axe_finds_nothing_serious(visitor: Visitor) -> None:
         assert serious == [], path
 
 
+@pytest.mark.parametrize("width", [1280, 900, 420])
+def test_a_smaller_screen_scrolls_inside_its_panels_alone(visitor: Visitor, width: int) -> None:
+    recording(visitor)
+    visitor.page.set_viewport_size({"width": width, "height": 800})
+    for name, path in PAGES.items():
+        page = visitor.open(path)
+        expect(page.locator("#main")).to_be_visible()
+        visitor.picture(f"{name}-{width}")
+        assert wider_than_seen(page) == [], path
+
+
+def test_every_page_tells_which_partition_takes_a_run(visitor: Visitor) -> None:
+    page = recording(visitor)
+    run = page.locator("#run").inner_text()
+    for path in ("/events", "/devices/chiller"):
+        page = visitor.open(path)
+        expect(page.locator("#front")).to_contain_text("mCBM")
+        expect(page.locator("#front b")).to_have_text("Recording")
+        expect(page.locator("#front-run b")).to_have_text(run)
+    page = visitor.open("/partitions/lab")
+    expect(page.locator("#front i")).to_have_text("lab")
+    expect(page.locator("#front-run")).to_be_hidden()
+
+
 def test_what_may_not_be_done_now_says_why(visitor: Visitor) -> None:
     page = recording(visitor)
     start = page.locator('#partition-commands [data-command="start"]')
@@ -81,11 +106,16 @@ def test_what_may_not_be_done_now_says_why(visitor: Visitor) -> None:
 def test_a_run_is_stopped_and_the_next_one_taken_and_both_are_in_the_book(visitor: Visitor) -> None:
     page = recording(visitor)
     first = int(page.locator("#run").inner_text())
+    beside = visitor.page.context.new_page()
+    beside.goto(visitor.demo.url + "/runs")
+    expect(beside.locator("#rows tr").first).to_contain_text("running")
     page.locator('#partition-commands [data-command="stop"]').click()
     expect(page.locator("#plan .stages")).to_contain_text("QA")
     visitor.picture("plan-light")
     page.locator("#plan .acts button").last.click()
     big(page, "QA Active")
+    expect(beside.locator("#rows tr").first).to_contain_text("stopped by local")
+    beside.close()
     page.locator('#partition-commands [data-command="start"]').click()
     page.locator('#plan input[name="comment"]').fill("after <b>lunch</b>")
     expect(page.locator("#plan .stages")).to_contain_text("start")
@@ -143,6 +173,52 @@ def test_a_partition_is_brought_up_level_by_level_and_taken_down(visitor: Visito
     big(page, "Idle")
 
 
+def test_a_way_that_was_shown_is_not_sent_when_the_partition_has_moved_since(visitor: Visitor) -> None:
+    page = visitor.open("/partitions/lab")
+    big(page, "Idle")
+    page.locator('#partition-commands [data-command="configure"]').click()
+    expect(page.locator("#plan .stages")).to_contain_text("TFC")
+    answer = visitor.demo.http.post("/api/v1/partitions/lab/commands/configure", json={})
+    assert answer.status_code == 202, answer.text
+    expect(page.locator("#plan .wrong").last).to_contain_text("It is")
+    expect(page.locator("#plan .acts button").last).to_be_disabled()
+    page.keyboard.press("Escape")
+    big(page, "TFC Active")
+    press(page, "abort")
+    big(page, "Idle")
+
+
+def test_a_system_is_taken_out_after_it_was_confirmed_only(visitor: Visitor) -> None:
+    page = visitor.open("/partitions/lab")
+    row = page.locator('tr[data-system="MUCH"]')
+    row.locator('[data-command="exclude"]').click()
+    expect(page.locator("#confirm")).to_contain_text("Exclude MUCH?")
+    expect(page.locator("#confirm")).to_contain_text("no run")
+    page.keyboard.press("Escape")
+    expect(page.locator("#included")).to_contain_text("0 excluded")
+    for command, told in (("exclude", "1 excluded"), ("include", "0 excluded")):
+        row.locator(f'[data-command="{command}"]').click()
+        page.locator("#confirm .acts button").last.click()
+        expect(page.locator("#included")).to_contain_text(told)
+
+
+def test_rows_are_walked_with_the_arrows_and_opened_with_enter(visitor: Visitor) -> None:
+    page = recording(visitor)
+    page.locator('tr[data-system="TFC"] [data-command="exclude"]').focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator('tr[data-system="FLES"] [data-command="exclude"]')).to_be_focused()
+    page = visitor.open("/runs")
+    page.locator('[aria-label="Table of runs"]').focus()
+    page.keyboard.press("ArrowDown")
+    number = page.evaluate("document.activeElement.textContent")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/runs/{number}")
+    page.go_back()
+    page.wait_for_selector("body[data-script=ready]:not(.lost)")
+
+
 def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_again(visitor: Visitor) -> None:
     page = visitor.open("/partitions/lab")
     control = next(
@@ -183,7 +259,10 @@ def test_control_is_taken_and_given_up(visitor: Visitor) -> None:
 
 def test_detectors_are_moved_together(visitor: Visitor) -> None:
     page = visitor.open("/detectors")
+    move = page.get_by_role("button", name="Move…", exact=True)
+    expect(move).to_have_attribute("data-why", re.compile("^Choose detectors"))
     page.locator('#detectors input[value="PSD"]').check()
+    expect(move).to_have_attribute("aria-disabled", "false")
     page.locator('#move select[name="to"]').select_option("lab")
     page.get_by_role("button", name="Move…", exact=True).click()
     with page.expect_navigation():
