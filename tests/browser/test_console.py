@@ -66,6 +66,11 @@ def test_a_module_is_switched_on_and_a_setpoint_followed(visitor: Visitor) -> No
     dialog = page.locator("#confirm")
     for told in ("300.0 V", "240.0 V", "-60.0 V, about", "channel 0 alone", "Set 240.0 V"):
         expect(dialog).to_contain_text(told)
+    visitor.until(lambda: visitor.demo.get("/partitions/mCBM")["partition"]["run"], "a run goes on")
+    expect(page.locator("#front-run")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.locator("#sel button[type=submit]").click()
+    expect(dialog).to_contain_text("mCBM takes run 1")
     visitor.picture("confirm-light")
     dialog.get_by_role("button", name="Set 240.0 V").click()
     expect(page.locator("#sel .outcome")).to_contain_text("done")

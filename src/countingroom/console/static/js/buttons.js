@@ -1,6 +1,6 @@
 // Law: a button that may not be pressed now stays where it is, dashed and focusable, and says why.
 import { el } from "./dom.js";
-import { confirm } from "./confirm.js";
+import { confirm, meanwhile } from "./confirm.js";
 import { denied } from "./denied.js";
 import { send } from "./commands.js";
 import { note } from "./shell.js";
@@ -63,6 +63,7 @@ export class Buttons {
         ...(command.done_in.length ? [["Until", command.done_in.map(words).join(" or ")]] : []),
         ["At most", `${command.deadline_s} s`],
         ["Affects", this.channel ? `channel ${this.channel} alone` : `all of ${this.title}`],
+        ...meanwhile(this.live),
       ],
       button: labelOf(command),
       dangerous: command.dangerous,

@@ -2,6 +2,12 @@
 // value.
 import { $, el } from "./dom.js";
 
+// Runs that are taken now: who acts on a device sees them.
+export function meanwhile(live) {
+  const running = Object.entries(live.partitions).filter(([, one]) => one.run && !one.gone_ns);
+  return running.length ? [["Meanwhile", running.map(([name, { run }]) => `${name} takes run ${run}`).join(", ")]] : [];
+}
+
 // rows: [term, text]; fields: DOM to fill in; check(): why it cannot be sent yet, or "". Resolves true when confirmed.
 export function confirm(live, { title, rows, button, dangerous = false, fields = null, check = () => "" }) {
   const dialog = $("#confirm");

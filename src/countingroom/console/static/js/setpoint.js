@@ -1,6 +1,6 @@
 // Law: a new value is judged against its limits while it is written, confirmed with from, to and how long, and sent
 // once.
-import { confirm } from "./confirm.js";
+import { confirm, meanwhile } from "./confirm.js";
 import { send } from "./commands.js";
 import { el } from "./dom.js";
 import { allowed, number, unit, value, withUnit } from "./format.js";
@@ -76,6 +76,7 @@ export function setpoint(live, { device, title, point, channel, now, rate, state
         ["To", told],
         ["Change", change(point, from, to, rate())],
         ["Affects", channel ? `channel ${channel} alone` : title],
+        ...meanwhile(live),
       ],
       button: `Set ${told}`,
     });
