@@ -47,15 +47,19 @@ function row({ user, roles, logins }) {
     {},
     el("td", {}, el("b", {}, user.name)),
     el("td", {}, user.full_name),
-    el("td", {}, Object.entries(roles).map(([target, role]) => `${role} of ${target}`).join(", ") || "viewer"),
+    el("td", {}, Object.entries(roles).map(([target, role]) => (target === "*" ? `${role} everywhere` : `${role} of ${target}`)).join(", ") || "viewer"),
     el("td", {}, state),
     el("td", { class: "num" }, String(logins)),
     el(
       "td",
       {},
-      act("New link", user, "link", {}),
-      act("Log out", user, "log_out", {}),
-      act(user.disabled ? "Let in" : "Disable", user, "disable", { disabled: !user.disabled }),
+      el(
+        "div",
+        { class: "deeds" },
+        act("New link", user, "link", {}),
+        act("Log out", user, "log_out", {}),
+        act(user.disabled ? "Let in" : "Disable", user, "disable", { disabled: !user.disabled }),
+      ),
     ),
   );
 }

@@ -16,6 +16,15 @@ export const colour = (index) =>
 const paint = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const faint = (colour_) => `color-mix(in srgb, ${colour_} 22%, transparent)`;
 
+// As many digits as tell one mark of an axis from the next: 0.025 has three.
+function decimals(step) {
+  for (let digits = 0; digits < 9; digits++) {
+    const whole = step * 10 ** digits;
+    if (Math.abs(whole - Math.round(whole)) < 1e-6) return digits;
+  }
+  return 9;
+}
+
 // A chart of a few lines. `lines`: Line objects; `about`: name -> {label, unit, precision, limits, steps}.
 export class Trend {
   constructor(place, { height = 240, zoom = null } = {}) {
@@ -94,7 +103,7 @@ export class Trend {
       grid: scale === units[0] ? grid : { show: false },
       ticks: grid,
       size: 54,
-      values: (_, splits, __, ___, step) => splits.map((one) => number(one, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)))),
+      values: (_, splits, __, ___, step) => splits.map((one) => number(one, decimals(step))),
       label: unitOf(scale === "-" ? "" : scale),
       labelFont: font,
       labelSize: 18,
