@@ -1,8 +1,10 @@
-// Law: what the server renders from its records is asked for anew when something happens, and put in place of the old.
+// Law: what the server renders from the run book is asked for anew when something is written there, and put in place of
+// the old.
 import { $ } from "./dom.js";
 
 const SOON_MS = 1000;
-const WHILE_RUNNING_MS = 10_000;
+const WHILE_RUNNING_MS = 20_000;
+const WRITTEN_BY = ["run_began", "run_over", "comment", "flag", "include", "exclude"]; // what the book takes down
 
 // selectors: what is replaced, whole; running(): whether it grows by itself.
 export function anew(live, selectors, running) {
@@ -21,8 +23,8 @@ export function anew(live, selectors, running) {
       if (old && fresh && old.outerHTML !== fresh.outerHTML) put(document.adoptNode(fresh), old);
     }
   };
-  live.on("event", ({ department }) => {
-    if (department === "runs") timer ??= setTimeout(load, SOON_MS);
+  live.on("event", ({ action }) => {
+    if (WRITTEN_BY.includes(action)) timer ??= setTimeout(load, SOON_MS);
   });
   live.on("change", ({ snapshot }) => {
     if (snapshot) timer ??= setTimeout(load, SOON_MS);
