@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import pairwise
 
@@ -32,6 +31,19 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 def number(text: str) -> float:
     return float(re.sub(r"[^0-9.\-]", "", text) or "nan")
+
+
+def serious(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe finds on the page."""
+    if not AXE.exists():
+        return []
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
 
 
 def channel_command(page: Page, name: str) -> None:
@@ -137,10 +149,12 @@ def test_a_lost_link_makes_everything_stale_and_comes_back_by_itself(visitor: Vi
     try:
         expect(page.locator("body.lost")).to_be_attached()
         expect(page.locator("#link-lost")).to_contain_text("link to the console is lost since")
+        expect(page.locator("#bar")).not_to_contain_text("No active alarm")
         button = page.locator('#sel [data-command="lv_on"]')
         expect(button).to_have_attribute("aria-disabled", "true")
         expect(button).to_have_attribute("data-why", re.compile("link is lost"))
         visitor.picture("lost-light")
+        assert serious(page) == []
     finally:
         console.resume()
     expect(page.locator("body:not(.lost)")).to_be_attached()
@@ -272,15 +286,7 @@ def fits(point: Point, value: object) -> bool:
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
 @pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
 def test_axe_finds_nothing_serious(visitor: Visitor) -> None:
-    source = AXE.read_text()
     for name, path in PAGES.items():
         page = visitor.open(path)
         page.wait_for_timeout(600)
-        page.evaluate(source)
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        serious = [
-            (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
-            for one in found["violations"]
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert serious == [], f"{name}: {json.dumps(serious, indent=1)}"
+        assert serious(page) == [], name

@@ -257,6 +257,22 @@ def test_control_is_taken_and_given_up(visitor: Visitor) -> None:
     expect(page.locator("#holder")).to_have_text("nobody")
 
 
+def test_what_the_server_put_on_the_page_is_disabled_with_the_link(visitor: Visitor) -> None:
+    visitor.loses_link = True
+    page = visitor.open("/configurations?system=MUCH&tag=lab")
+    save = page.get_by_role("button", name="Save…")
+    expect(save).to_have_attribute("aria-disabled", "false")
+    console = visitor.demo.role("console")
+    console.suspend()
+    try:
+        expect(save).to_have_attribute("data-why", re.compile("link is lost"))
+        page.locator('#edit [name="comment"]').press("Enter")
+        assert not page.locator("#confirm").is_visible()
+    finally:
+        console.resume()
+    expect(save).to_have_attribute("aria-disabled", "false")
+
+
 def test_detectors_are_moved_together(visitor: Visitor) -> None:
     page = visitor.open("/detectors")
     move = page.get_by_role("button", name="Move…", exact=True)

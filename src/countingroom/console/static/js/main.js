@@ -1,4 +1,5 @@
 // Law: every page has the shell, the feed and the finder; what else it does is in the module of its name.
+import { acts } from "./acts.js";
 import { follow } from "./commands.js";
 import { finder } from "./finder.js";
 import { leaving } from "./leave.js";
@@ -27,6 +28,7 @@ shell(live);
 finder();
 tips();
 rows();
+acts(live);
 follow(live);
 leaving(live);
 const name = PAGES[document.body.dataset.page];

@@ -1,10 +1,10 @@
 // Law: detectors move together or not at all, after a person has seen who goes where; what failed is listed. The list
 // stays true.
+import { mark, refusal } from "./acts.js";
 import { $, $$, data, el, setText } from "./dom.js";
 import { boxed } from "./buttons.js";
 import { tellExperiment } from "./commands.js";
 import { confirm } from "./confirm.js";
-import { mark } from "./partition-commands.js";
 import { discOf, setDisc, some } from "./run-parts.js";
 import { note } from "./shell.js";
 
@@ -13,13 +13,12 @@ export function page(live) {
   const form = $("#move"),
     boxes = $$("#detectors input[type=checkbox]"),
     chosen = () => boxes.filter((box) => box.checked).map((box) => box.value);
-  const why = () => (!live.trusted ? "The link is lost: commands are disabled." : chosen().length ? "" : "Choose detectors in the list first.");
+  const why = () => (chosen().length || !live.trusted ? refusal(live, "move") : "Choose detectors in the list first.");
   const count = () => {
     const names = chosen();
     setText($("#chosen"), names.length ? `${names.length} chosen: ${some(names)}` : "None chosen");
     mark($("button[type=submit]", form), why());
   };
-  count();
   live.on("link", count);
   follow(live);
   for (const box of boxes) box.addEventListener("change", count);

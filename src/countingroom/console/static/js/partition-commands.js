@@ -1,4 +1,5 @@
 // Law: the commands of a partition are where they always are; each shows what it will do before it is sent.
+import { mark } from "./acts.js";
 import { $, el, setText } from "./dom.js";
 import { boxed, tellOutcome } from "./buttons.js";
 import { tellPartition } from "./commands.js";
@@ -132,12 +133,6 @@ export class Commands {
     const answer = await tellPartition(this.live, this.model.name, command, { values, seenState });
     await tellOutcome(`${this.model.name}: ${words(command)}`, answer);
   }
-}
-
-export function mark(button, why) {
-  if (button.dataset.why === why) return;
-  button.dataset.why = why;
-  button.setAttribute("aria-disabled", String(Boolean(why)));
 }
 
 // Who is in control, and the words about it.

@@ -59,7 +59,7 @@ function alarms(live) {
   if (bar.dataset.key === key) return;
   bar.dataset.key = key;
   bar.replaceChildren(...live.alarms.slice(0, BAR).map((alarm) => barItem(alarm, titles)));
-  if (!live.alarms.length) bar.append(el("span", { class: "mut" }, "No active alarm"));
+  if (!live.alarms.length) bar.append(el("span", { class: "mut calm" }, "No active alarm"));
 }
 
 // The partition of the page, else the one that is foremost: its state and its run.
@@ -83,6 +83,10 @@ function link(live) {
   const banner = $("#link-lost");
   document.body.classList.toggle("lost", !live.trusted);
   banner.hidden = live.trusted;
+  for (const node of $$(".calm")) {
+    node.dataset.calm ??= node.textContent;
+    setText(node, live.trusted ? node.dataset.calm : "Whether anything is abnormal is not known.");
+  }
   if (live.trusted) return;
   const who = live.up ? "The console has lost the bus" : "The link to the console is lost";
   setText(banner, `${who} since ${clock(live.lostSince)} UTC. What is shown is stale; commands are disabled.`);

@@ -1,0 +1,28 @@
+// Law: a button that the server put on the page is dashed, and says why, while its command may not be given.
+import { $$ } from "./dom.js";
+import { denied } from "./denied.js";
+
+export function mark(button, why) {
+  if (button.dataset.why === why) return;
+  button.dataset.why = why;
+  button.setAttribute("aria-disabled", String(Boolean(why)));
+}
+
+// Why a command may not be given by this person over this link, or "".
+export function refusal(live, command) {
+  if (!live.trusted) return "The link is lost: commands are disabled.";
+  const cause = denied[command];
+  return cause ? cause.message + (cause.suggestion ? `; ${cause.suggestion}` : "") : "";
+}
+
+export function acts(live) {
+  live.on("link", () => {
+    for (const button of $$("[data-acts]")) mark(button, refusal(live, button.dataset.acts));
+  });
+  const hold = (event) => {
+    if (!event.target.closest?.("[data-acts][aria-disabled=true]")) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  };
+  document.addEventListener("click", hold, true);
+}
