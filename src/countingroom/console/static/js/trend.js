@@ -139,7 +139,7 @@ export class Trend {
       },
       hooks: {
         drawClear: [(plot) => this.runs(plot)],
-        draw: [(plot) => this.limits(plot)],
+        draw: [(plot) => this.limits(plot), (plot) => this.names(plot)],
         setSelect: [
           (plot) => {
             if (!this.zoom || plot.select.width < 6) return;
@@ -198,25 +198,39 @@ export class Trend {
       }));
   }
 
-  // Runs as bands, each with its name where there is room for it.
+  // Runs as bands behind everything; their names, where there is room, over the grid.
   runs(plot) {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.fillStyle = `color-mix(in srgb, ${paint("--fill")} 9%, transparent)`;
+    for (const { left, width } of this.bands(plot)) ctx.fillRect(left, bbox.top, width, bbox.height);
+    ctx.restore();
+  }
+
+  names(plot) {
     const { ctx, bbox } = plot,
       ratio = devicePixelRatio;
     ctx.save();
     ctx.font = `${11 * ratio}px Inter, system-ui, sans-serif`;
     ctx.textAlign = "left";
     ctx.textBaseline = "alphabetic";
-    for (const { from, to, name } of this.spans) {
-      const at = (seconds) => Math.max(bbox.left, Math.min(bbox.left + bbox.width, plot.valToPos(seconds, "x", true)));
-      const left = at(from),
-        width = at(to ?? this.nowS ?? from) - left;
-      if (width <= 0) continue;
-      ctx.fillStyle = `color-mix(in srgb, ${paint("--fill")} 9%, transparent)`;
-      ctx.fillRect(left, bbox.top, width, bbox.height);
+    for (const { left, width, name } of this.bands(plot)) {
+      const wide = ctx.measureText(name).width;
+      if (wide + 12 * ratio > width) continue;
+      ctx.fillStyle = paint("--panel");
+      ctx.fillRect(left + 3 * ratio, bbox.top + 3 * ratio, wide + 6 * ratio, 16 * ratio);
       ctx.fillStyle = paint("--txt2");
-      if (ctx.measureText(name).width + 12 * ratio < width) ctx.fillText(name, left + 6 * ratio, bbox.top + 14 * ratio);
+      ctx.fillText(name, left + 6 * ratio, bbox.top + 15 * ratio);
     }
     ctx.restore();
+  }
+
+  bands(plot) {
+    const { left: first, width: all } = plot.bbox;
+    const at = (seconds) => Math.max(first, Math.min(first + all, plot.valToPos(seconds, "x", true)));
+    return this.spans
+      .map(({ from, to, name }) => ({ name, left: at(from), width: at(to ?? this.nowS ?? from) - at(from) }))
+      .filter(({ width }) => width > 0);
   }
 
   limits(plot) {
