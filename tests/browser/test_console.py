@@ -112,6 +112,8 @@ def test_what_is_not_possible_is_focusable_and_says_why(visitor: Visitor) -> Non
     button.focus()
     expect(page.locator("#tip")).to_contain_text("HV on is not possible in LV_OFF")
     visitor.picture("refused-light")
+    other = "async (one) => { one.dataset.why = 'Other'; await null; return document.querySelector('#tip').innerText; }"
+    assert button.evaluate(other) == "Other"
     page.keyboard.press("Enter")
     assert not page.locator("#confirm").is_visible()
     page.keyboard.press("Escape")
