@@ -86,9 +86,11 @@ class Stage:
         async with self.bus.respond(subjects.commands_to("devices", "hv"), take):
             await asyncio.Event().wait()
 
-    async def device(self, state: str, link: Link = Link.CONNECTED, cause: Cause | None = None) -> None:
-        now_ns = self.clock.now_ns()
-        told = DeviceState(device="hv", state=state, link=link, since_ns=now_ns, cause=cause)
+    async def device(
+        self, state: str, link: Link = Link.CONNECTED, cause: Cause | None = None, *, boot: str = "b"
+    ) -> None:
+        now_ns, common = self.clock.now_ns(), "no_link" if state == "INIT" else ""
+        told = DeviceState(device="hv", state=state, common=common, link=link, since_ns=now_ns, cause=cause, boot=boot)
         await self.bus.put(subjects.STATE_BUCKET, subjects.device_key("hv"), encode(told))
         await self.clock.advance(0.5)
 
@@ -185,6 +187,26 @@ async def test_a_device_out_of_reach_and_a_host_that_is_gone_are_errors(stage: S
     stage.beating.cancel()
     await stage.clock.advance(5)
     assert (stage.now.state, stage.code) == ("Error", "no_host")
+
+
+async def test_a_host_that_begins_anew_says_nothing_of_the_device_until_it_has_found_it(stage: Stage) -> None:
+    await active(stage)
+    for state, link in (("INIT", Link.CONNECTING), ("INIT", Link.CONNECTED), ("ON", Link.CONNECTED)):
+        await stage.device(state, link, boot="next")
+        assert (stage.now.state, stage.now.key) == ("Active", "k"), state
+
+
+async def test_a_host_that_begins_anew_and_finds_nothing_is_believed_in_the_end(stage: Stage) -> None:
+    await active(stage)
+    await stage.device("INIT", Link.CONNECTING, boot="next")
+    await stage.clock.advance(4)
+    assert (stage.now.state, stage.code) == ("Error", "device_link")
+
+
+async def test_a_host_that_begins_anew_is_believed_at_once_when_it_has_looked(stage: Stage) -> None:
+    await active(stage)
+    await stage.device("DISCONNECTED", Link.DISCONNECTED, boot="next")
+    assert (stage.now.state, stage.code) == ("Error", "device_link")
 
 
 async def test_the_loss_of_our_own_link_says_nothing_of_the_device(stage: Stage) -> None:

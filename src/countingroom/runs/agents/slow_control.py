@@ -56,6 +56,8 @@ class SlowControl(System):
         self._known, self._news = asyncio.Event(), asyncio.Event()
         self._blames_device = False
         """It is in Error because of the device: it is resolved when the device is."""
+        self._new_until_s = 0.0
+        """After the host of the device began anew it gets time to find the device."""
         self._deaf_until_s = 0.0
         """After a loss of our own link hosts get time to be heard again."""
         self._ordered = 0
@@ -114,6 +116,14 @@ class SlowControl(System):
     def _common(self) -> str:
         return self.handle.chart.to_common(self._own())
 
+    def _is_sought(self) -> bool:
+        """The host of the device began anew and has not found it yet, so nothing is known of it."""
+        device = self._device
+        if device is None or self._clock.monotonic() >= self._new_until_s:
+            return False
+        unread = device.link is Link.CONNECTED and not self._own() and device.common == "no_link"
+        return unread or device.link is Link.CONNECTING
+
     def _trouble(self) -> Cause | None:
         """Why the device cannot serve; None while it can."""
         name, device = self._section.device, self._device
@@ -138,7 +148,7 @@ class SlowControl(System):
 
     def _follow(self) -> None:
         """Move as the device moved by itself."""
-        if self._ordered or not self._known.is_set():
+        if self._ordered or not self._known.is_set() or self._is_sought():
             return
         chart, state = self.handle.chart, self.handle.state
         common, cause = chart.to_common(state), self._trouble()
@@ -157,10 +167,11 @@ class SlowControl(System):
     async def _until(self, common: str) -> None:
         """Wait until the device stands for this, or is in trouble."""
         while True:
-            if cause := self._trouble():
-                raise self._failed(cause)
-            if self._common() in (common, ACTIVE):
-                return
+            if not self._is_sought():
+                if cause := self._trouble():
+                    raise self._failed(cause)
+                if self._common() in (common, ACTIVE):
+                    return
             await self._clock.sleep(_LOOK_S / 5)
 
     def _failed(self, cause: Cause) -> DeviceError:
@@ -207,12 +218,17 @@ class SlowControl(System):
                 async with self._bus.watch(subjects.STATE_BUCKET, subjects.device_key(self._section.device)) as entries:
                     async for entry in entries:
                         if isinstance(entry, Entry):
-                            self._device = decode(entry.data, DeviceState) if entry.data else None
+                            self._take(decode(entry.data, DeviceState) if entry.data else None)
                         if isinstance(entry, Entry | Current):
                             self._news.set()
             except (LinkError, msgspec.DecodeError) as error:
                 _log.debug("the device %s is not followed: %s", self._section.device, error)
             await self._clock.sleep(_RETRY_S)
+
+    def _take(self, device: DeviceState | None) -> None:
+        if device and self._device and device.boot != self._device.boot:
+            self._new_until_s = self._clock.monotonic() + _FIRST_S
+        self._device = device
 
     async def _hear_hosts(self) -> None:
         async with self._bus.subscribe(subjects.presence("devices", "*")) as heartbeats:
