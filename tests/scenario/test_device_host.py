@@ -409,10 +409,36 @@ async def test_a_command_of_the_whole_device_takes_the_place_of_those_of_its_cha
         await room.set("a.on", False)
         await room.give("switch_off")
         await room.clock.advance(0.1)
-        (failed,) = await room.events(EventKind.FAILED)
-        assert (failed.channel, failed.action) == ("b", "switch_on")
-        assert failed.cause
-        assert failed.cause.code == "superseded"
+        failed = await room.events(EventKind.FAILED)
+        assert {(event.channel, event.action) for event in failed} == {("b", "switch_on"), ("", "set")}
+        assert {event.cause.code for event in failed if event.cause} == {"superseded"}
+
+
+async def test_what_is_set_meanwhile_takes_the_place_of_no_switching(room: Room) -> None:
+    async with room.host():
+        room.supply.take = lambda point, value: None  # type: ignore[method-assign]
+        await room.give("switch_on", "b")
+        await room.give("ramp", arguments={"volts": 5.0})
+        await room.give("refresh")
+        await room.give("reconnect")
+        await room.clock.advance(0.1)
+        assert await room.events(EventKind.FAILED) == []
+        room.supply.values["b.on"] = True
+        await room.clock.advance(1.0)
+        done = await room.events(EventKind.DONE)
+        assert "switch_on" in {event.action for event in done}
+
+
+async def test_what_a_command_under_way_has_written_counts_before_the_readback_shows_it(room: Room) -> None:
+    async with room.host():
+        room.supply.take = lambda point, value: None  # type: ignore[method-assign]
+        assert (await room.give("switch_on", "a")).accepted
+        refused = await room.set("a.v_set", 5.0)
+        assert refused.cause
+        assert refused.cause.code == "on"
+        await room.clock.advance(6.0)
+        assert (await room.outcome()).kind == EventKind.FAILED
+        assert (await room.set("a.v_set", 5.0)).accepted
 
 
 async def test_too_many_commands_under_way_are_refused(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from countingroom.core.aggregates import prove
 from countingroom.core.chart_check import Severity, check
-from countingroom.core.errors import NotAllowed
+from countingroom.core.errors import NotAllowed, RequestError
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
 from countingroom.devices.caen.behaviour import CaenBehaviour
@@ -173,17 +173,30 @@ def written(writes: tuple[Write, ...]) -> Mapping[str, Scalar]:
 
 
 @pytest.mark.parametrize(
-    ("command", "write"),
+    ("command", "now", "write"),
     [
-        ("lv_on", ("1.lv_pw", 1)),
-        ("lv_off", ("1.lv_pw", 0)),
-        ("hv_on", ("1.hv_pw", 1)),
-        ("hv_off", ("1.hv_pw", 0)),
+        ("lv_on", (0, 0), ("1.lv_pw", 1)),
+        ("lv_off", (1, 0), ("1.lv_pw", 0)),
+        ("hv_on", (1, 0), ("1.hv_pw", 1)),
+        ("hv_off", (1, 1), ("1.hv_pw", 0)),
     ],
 )
-def test_a_command_to_one_channel_acts_on_that_channel_alone(command: str, write: tuple[str, int]) -> None:
-    behaviour = CaenBehaviour(section())
-    assert written(behaviour.writes(command, "1", {}, readings((0, 0), (0, 0), (0, 0)))) == dict([write])
+def test_a_command_to_one_channel_acts_on_that_channel_alone(
+    command: str, now: tuple[int, int], write: tuple[str, int]
+) -> None:
+    assert written(CaenBehaviour(section()).writes(command, "1", {}, readings(now, now, now))) == dict([write])
+
+
+@pytest.mark.parametrize(("command", "switch"), [("lv_off", {"0.hv_pw": 1}), ("hv_on", {"0.lv_pw": 0})])
+def test_the_low_voltage_stays_on_under_a_high_voltage_that_is_about_to_come(
+    command: str, switch: dict[str, int]
+) -> None:
+    """The switches have been moved, the status words do not show it yet."""
+    behaviour = CaenBehaviour(section(active=2))
+    now = readings((1, 0), (1, 0)) | {name: reading(value) for name, value in switch.items()}
+    with pytest.raises(RequestError, match="channel 0"):
+        behaviour.writes(command, "0", {}, now)
+    assert [write.point[0] for write in behaviour.writes(f"all_{command}", "", {}, now)] == ["1"]
 
 
 def test_a_command_to_all_acts_on_the_active_channels_whose_state_allows_it() -> None:

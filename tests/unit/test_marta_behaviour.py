@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countingroom.core.chart_check import Severity, check
-from countingroom.core.errors import OutOfRange
+from countingroom.core.errors import NotAllowed, OutOfRange
 from countingroom.core.units import is_unit
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
@@ -131,6 +131,16 @@ def test_a_start_bit_set_by_hand_is_as_legal_as_its_command() -> None:
     assert BEHAVIOUR.may_write("set_start_chiller", False, readings(2, chiller=True, co2=True)) is not None
     assert BEHAVIOUR.may_write("set_start_co2", False, readings(3, co2=True)) is None
     assert BEHAVIOUR.may_write("set_temperature_setpoint", 3.0, readings(3)) is None
+
+
+def test_a_start_bit_that_is_on_its_way_counts_before_the_plant_shows_it() -> None:
+    """No chiller is stopped under CO2 that was started a moment before, no CO2 started on a chiller that stops."""
+    with pytest.raises(NotAllowed, match=r"stop_chiller is not allowed in CO2_RUNNING; allowed: stop_co2$"):
+        BEHAVIOUR.writes("stop_chiller", "", {}, readings(1, chiller=True, co2=True))
+    with pytest.raises(NotAllowed, match="CONNECTED"):
+        BEHAVIOUR.writes("start_co2", "", {}, readings(1, chiller=False))
+    again = BEHAVIOUR.writes("stop_co2", "", {}, readings(1, chiller=True, co2=False))
+    assert again == (Write(point="set_start_co2", value=False),)
 
 
 def test_settings_are_applied_to_a_plant_at_rest_only() -> None:

@@ -1,7 +1,8 @@
 """Law: a command is answered at once and ends in exactly one event, DONE by readback or FAILED with the reason.
 
 Writes go over the one line in order; what they lead to is awaited side by side, so a long ramp holds up nobody.
-A newer command takes the place of an older one under way that touches the same thing: the older has FAILED.
+A newer command is judged by what those under way have written as if it held already. It takes the place of an older one
+that writes the same point or switches the same channel: the older has FAILED.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, RequestError
 from countingroom.core.messages import Command, EventKind, Reply, decode, encode
+from countingroom.core.values import Quality, Reading
 from countingroom.devices.admission import SET, Admitted, Situation, admit
 from countingroom.devices.behaviour import Write
 from countingroom.devices.confirmation import holds, readback_of
@@ -57,14 +59,16 @@ class Owner(Protocol):
 class _UnderWay(Struct, eq=False):
     admitted: Admitted
     user: str
+    points: frozenset[str]
+    """What it writes."""
+    switches: frozenset[str]
+    """Channels whose state it leads elsewhere; the empty name is the device."""
     task: asyncio.Task[None] | None = None
     superseded_by: str = ""
 
-    @property
-    def touches(self) -> str:
-        """What it acts on: a point, a channel, or everything."""
-        command = self.admitted.command
-        return f"point {command.arguments['point']}" if self.admitted.spec is SET else command.channel
+    def is_replaced_by(self, new: _UnderWay) -> bool:
+        """Whether the two act on the same thing."""
+        return bool(self.points & new.points or self.switches & new.switches)
 
 
 class Commands:
@@ -99,13 +103,13 @@ class Commands:
             self._tell(EventKind.REFUSED, command, user, f"{_named(command)} refused: {cause.message}", cause=cause)
             return encode(Reply(id=command.id, accepted=False, cause=cause))
         self._tell(EventKind.COMMAND, command, user, _named(command))
-        self._begin(_UnderWay(admitted, user))
+        self._begin(admitted, user)
         return encode(Reply(id=command.id, accepted=True))
 
     def _admit(self, command: Command) -> Admitted:
         try:
             self._check_room()
-            return admit(command, self._owner.situation(self._seen))
+            return admit(command, self._as_if_done(self._owner.situation(self._seen)))
         except RequestError:
             raise
         except Exception as error:  # must not be answered by silence
@@ -119,10 +123,25 @@ class Commands:
         if len(self._under_way) >= UNDER_WAY:
             raise Conflict(f"{UNDER_WAY} commands are under way", code="busy", suggestion="wait until they ended")
 
-    def _begin(self, new: _UnderWay) -> None:
+    def _as_if_done(self, situation: Situation) -> Situation:
+        """With what the commands under way have written: its readback may come too late for the next of them."""
+        now_ns = situation.now_ns
+        written = {
+            write.point: Reading(value=write.value, quality=Quality.GOOD, device_ns=now_ns, received_ns=now_ns)
+            for one in self._under_way
+            for write in one.admitted.writes
+        }
+        readings = {**situation.readings, **written} if written else situation.readings
+        return msgspec.structs.replace(situation, readings=readings)
+
+    def _begin(self, admitted: Admitted, user: str) -> None:
+        points = self._owner.situation().points
+        written = frozenset(write.point for write in admitted.writes)
+        channels = frozenset(points[name].channel for name in written) if admitted.spec.event else frozenset[str]()
+        new = _UnderWay(admitted, user, written, channels)
         for old in self._under_way:
-            if _overlap(old.touches, new.touches) and old.task and not old.superseded_by:
-                old.superseded_by = _named(new.admitted.command)
+            if old.is_replaced_by(new) and old.task and not old.superseded_by:
+                old.superseded_by = _named(admitted.command)
                 old.task.cancel()
         self._under_way.append(new)
         new.task = self._group.create_task(self._see_through(new))
@@ -261,12 +280,6 @@ class Commands:
 def _confirmed(write: Write, situation: Situation) -> bool:
     point = situation.points[write.point]
     return holds(point, write.value, situation.readings[readback_of(point)])
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Points only replace themselves; a command of the whole device replaces all but writes of points."""
-    points = one.startswith("point "), other.startswith("point ")
-    return one == other or (not any(points) and "" in (one, other))
 
 
 def _named(command: Command) -> str:

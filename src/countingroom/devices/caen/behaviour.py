@@ -1,7 +1,7 @@
 """Law: a channel is what its switches and status words say, and HV on with LV off is an ERROR of that channel.
 
 A command to a channel acts on that channel alone. A command to the supply acts on every active channel whose own state
-allows it, and on no other.
+allows it, and on no other. None leads to HV on with LV off: a switch that was moved counts before the status shows it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from countingroom.core.charts import Chart
-from countingroom.core.errors import Cause, NotAllowed
+from countingroom.core.errors import Cause, NotAllowed, RequestError
 from countingroom.core.messages import CommandSpec
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Observation, Write
@@ -136,10 +136,13 @@ class CaenBehaviour:
             return ()
         column, value = _SWITCHES[event]
         if channel:
+            if refusal := _other_switch(event, channel, readings):
+                raise refusal
             return (Write(point=f"{channel}.{column}", value=value),)
         active = [name for name in self.channels if name not in self.inactive]
         states = {name: self.observe_channel(name, readings).state for name in active}
         able = [name for name in active if event in CHANNEL.allowed(states[name])]
+        able = [name for name in able if not _other_switch(event, name, readings)]
         if not able:
             raise NotAllowed(", ".join(sorted(set(states.values()))), command, (), source="every active channel")
         return tuple(Write(point=f"{name}.{column}", value=value, confirm=False) for name in able)
@@ -198,6 +201,22 @@ def _status(readings: Mapping[str, Reading], name: str) -> int | None:
     if reading is None or reading.quality > Quality.UNCERTAIN or not isinstance(reading.value, (int, float)):
         return None
     return int(reading.value)
+
+
+def _other_switch(event: str, channel: str, readings: Mapping[str, Reading]) -> RequestError | None:
+    """Why not, where the other side's switch is about to take it where this command must not find it."""
+    side, forbidden = {"lv_off": ("hv", 1), "hv_on": ("lv", 0)}.get(event, ("", 0))
+    switch = readings.get(f"{channel}.{side}_pw")
+    if switch is None or switch.quality > Quality.UNCERTAIN or switch.value != forbidden:
+        return None
+    word = "on" if forbidden else "off"
+    return RequestError(
+        f"channel {channel}: the {side.upper()} switch is {word} already",
+        source=channel,
+        code=f"{side}_{word}",
+        evidence={f"{side}_pw": forbidden},
+        suggestion=f"wait until the {side.upper()} is {word}, then look at the state",
+    )
 
 
 def _not_off(channel: str, side: str, readings: Mapping[str, Reading], message: str) -> Cause | None:

@@ -100,6 +100,8 @@ class MartaBehaviour:
     ) -> tuple[Write, ...]:
         if command in _STARTS:
             bit, on, _ = _STARTS[command]
+            if _value(readings, bit) is not on and (refusal := self._refusal(bit, on, readings)):
+                raise refusal
             return (Write(point=bit, value=on),)
         if command in _SETS:
             return (Write(point=command, value=_given(arguments, _SETS[command])),)
@@ -109,11 +111,8 @@ class MartaBehaviour:
 
     def may_write(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> Cause | None:
         """A start bit is as legal as its command; stopping what the alarm stopped is always allowed."""
-        state = self.observe_device({}, readings).state
-        event = _EVENT_OF.get((point, bool(value)))
-        if event is None or event in (allowed := CHART.allowed(state)) or (state == "ALARM" and not value):
-            return None
-        return NotAllowed(state, event, allowed, source=CHART.name).cause
+        refusal = self._refusal(point, value, readings)
+        return refusal.cause if refusal else None
 
     def settings(self) -> tuple[Write, ...]:
         return tuple(Write(point=point, value=value) for point, value in self._section.settings.items())
@@ -126,6 +125,14 @@ class MartaBehaviour:
             message="settings are not applied to a plant that runs, stops or is in alarm",
             suggestion="stop it, or set what you want by hand",
         )
+
+    def _refusal(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> NotAllowed | None:
+        state = self.observe_device({}, readings).state
+        event = _EVENT_OF.get((point, bool(value)))
+        if event is None or event in (allowed := CHART.allowed(state)) or (state == "ALARM" and not value):
+            return None
+        commands = (one.removeprefix("cmd_") for one in allowed if one.startswith("cmd_"))
+        return NotAllowed(state, event.removeprefix("cmd_"), commands, source=CHART.name)
 
     def _alarm(self, readings: Mapping[str, Reading]) -> Cause:
         present = sorted((name for name in self._bits if _value(readings, name) is True), key=severity_of)
