@@ -175,6 +175,51 @@ def test_a_duration_that_no_clock_can_count_is_refused(tmp_path: Path, duration:
     assert said[2] == "history.keep.raw"
 
 
+MODBUS = "driver: modbus, host: plant.example, registers: {p: {address: 1, type: float32, %s}}"
+EPICS = "driver: epics, values: {p: {pv: a, %s}}"
+MQTT = "driver: mqtt, values: {p: {topic: a/b, %s}}"
+
+
+@pytest.mark.parametrize(
+    ("device", "path", "message"),
+    [
+        (
+            MODBUS % "input: true, write_low: 5, write_high: 1",
+            "registers.p.write_high",
+            "write_high 1 is below write_low 5",
+        ),
+        (MODBUS % "alarm_low: 5, warning_high: 1", "registers.p.warning_high", "warning_high 1 is below alarm_low 5"),
+        (MODBUS % "alarm_high: .nan", "registers.p.alarm_high", "expected a finite number"),
+        (MODBUS % "precision: -1", "registers.p.precision", "expected greater than or equal to 0"),
+        (MODBUS.replace("address: 1", "address: 65535") % "", "registers.p.address", "needs 2 registers from 65535 on"),
+        (MODBUS.replace("plant.example", "''") % "", "host", "at least 1 character"),
+        (EPICS % "writable: true, write_low: 5, write_high: 1", "values.p.write_high", "is below write_low 5"),
+        (EPICS % "deadband: .inf", "values.p.deadband", "expected a finite number"),
+        (EPICS % "confirm: 0 s", "values.p.confirm", "expected greater than 0"),
+        (MQTT % "low: 5, high: 1", "values.p.high", "high 1 is below low 5"),
+        (MQTT % "deadband: -1", "values.p.deadband", "expected greater than or equal to 0"),
+        (MQTT % "stale_after: -1", "values.p.stale_after", "expected greater than or equal to 0"),
+        (MQTT.replace("a/b", "a/b#") % "", "values.p.topic", "# stands for whole levels"),
+        (MQTT.replace("a/b", "''") % "", "values.p.topic", "at least 1 character"),
+        ("driver: julabo, port: /dev/ttyUSB0, poll: 0 s", "poll", "expected greater than 0"),
+        ("driver: julabo, port: ''", "port", "at least 1 character"),
+        ("driver: julabo, port: x, points: {power: {alarm_low: 2, alarm_high: 1}}", "points.power.alarm_high", "below"),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_told_before_the_device_is_there(
+    tmp_path: Path, device: str, path: str, message: str
+) -> None:
+    (told,) = problems(write(tmp_path, main=f"{MINIMAL}devices:\n  d: {{{device}}}\n"))
+    assert told[:3] == ("main.yaml", 3, f"devices.d.{path}")
+    assert message in told[3]
+
+
+def test_a_character_that_no_yaml_may_have_is_told_at_its_line(tmp_path: Path) -> None:
+    (told,) = problems(write(tmp_path, main=f"{MINIMAL}devices:\n  d: {{title: 'a\0b'}}\n"))
+    assert told[:2] == ("main.yaml", 3)
+    assert told[3] == "no YAML: the character #x0000 may not be in it"
+
+
 def test_keys_that_begin_with_x_are_a_place_for_anchors(tmp_path: Path) -> None:
     text = MINIMAL + "x-board: &board\n  driver: mqtt\n  values: {t: {topic: a}}\ndevices:\n  a: *board\n  b: *board\n"
     assert len(load(write(tmp_path, main=text)).devices) == 2

@@ -21,7 +21,9 @@ _DURATION = re.compile(r"\s*([0-9.]+)\s*([a-z]*)\s*")
 class Section(BaseModel):
     """A part of the description."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 def _seconds(value: Any) -> Any:

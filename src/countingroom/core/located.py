@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import yaml
 from msgspec import Struct, field
+from yaml.reader import ReaderError
 
 from countingroom.core.errors import Cause, ConfigurationError
 
@@ -118,6 +119,11 @@ def parse(text: str, *, file: str, include: Include | None = None) -> Located:
         said = str(error.problem or error.context)
         message = f"no YAML: {said}{_HINTS.get(said, '')}"
         located.problems.append(Problem(place=Place(file, mark.line + 1 if mark else 0), message=message))
+        located.broken.add(())
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"no YAML: the character #x{error.character:04x} may not be in it"
+        located.problems.append(Problem(place=Place(file, line), message=message))
         located.broken.add(())
     except yaml.YAMLError as error:
         located.problems.append(Problem(place=Place(file), message=f"no YAML: {error}"))

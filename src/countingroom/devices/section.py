@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -10,20 +12,42 @@ from countingroom.core.description import Seconds, Section
 from countingroom.core.points import Limits
 
 Duration = Annotated[Seconds, Field(gt=0)]
+Silence = Annotated[Seconds, Field(ge=0)]
+"""How long nothing may be heard or sent; 0 where that means nothing."""
+Deadband = Annotated[float, Field(ge=0)]
+Precision = Annotated[int, Field(ge=0, le=15)]
+"""Decimals that mean something."""
+Address = Annotated[str, Field(min_length=1)]
+"""A host, or a port of this machine."""
+
+_ORDERS = (("alarm_low", "warning_low", "warning_high", "alarm_high"), ("write_low", "write_high"), ("low", "high"))
+
+
+def disorder(said: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Limits of one value that stand the wrong way round: nothing could be written, or everything is an alarm."""
+    for order in _ORDERS:
+        given = [(key, limit) for key in order if (limit := getattr(said, key, None)) is not None]
+        for (lower, low), (upper, high) in pairwise(given):
+            if high < low:
+                yield (upper,), f"{upper} {high:g} is below {lower} {low:g}"
 
 
 class PointOverride(Section):
     """What the experiment knows better about a point than its driver."""
 
     label: str | None = None
-    deadband: float | None = None
+    deadband: Deadband | None = None
     alarm_low: float | None = None
     warning_low: float | None = None
     warning_high: float | None = None
     alarm_high: float | None = None
     write_low: float | None = None
     write_high: float | None = None
-    stale_after: Seconds | None = None
+    stale_after: Silence | None = None
+
+    def problems(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What does not go together."""
+        return disorder(self)
 
     def limits(self) -> Limits:
         """The limits as core knows them."""

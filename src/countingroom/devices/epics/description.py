@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from countingroom.core.description import Seconds, Section
+from countingroom.core.description import Section
 from countingroom.core.points import Limits, Point, Type
 from countingroom.core.subjects import is_token
 from countingroom.core.values import Scalar
-from countingroom.devices.section import DeviceSection
+from countingroom.devices.section import Deadband, DeviceSection, Duration, Precision, disorder
 
 Plain = float | int | str | bool
 Problem = tuple[tuple[str | int, ...], str]
@@ -52,8 +52,8 @@ class EpicsValue(Section):
     label: str = ""
     description: str = ""
     unit: str = ""
-    precision: int = 2
-    deadband: Annotated[float, Field(ge=0)] = 0.0
+    precision: Precision = 2
+    deadband: Deadband = 0.0
     alarm_low: float | None = None
     warning_low: float | None = None
     warning_high: float | None = None
@@ -72,13 +72,14 @@ class EpicsValue(Section):
     readback: str = ""
     """The value of this table that proves a written one; empty: this one reads itself back."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
-    confirm: Seconds = 5.0
+    confirm: Duration = 5.0
     """Deadline for the readback."""
     rate: str = ""
     """The value of this table that says how fast it follows, in units per second."""
 
     def problems(self) -> Iterable[Problem]:
         """What does not go together."""
+        yield from disorder(self)
         if not self.writable:
             for key in ("write_low", "write_high", "readback"):
                 if getattr(self, key) not in (None, ""):

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from countingroom.core.description import Seconds, Section
-from countingroom.devices.section import DeviceSection
+from countingroom.core.description import Section
+from countingroom.devices.section import Address, DeviceSection, Duration, Silence
 
 LOWEST_C = -50.0
 HIGHEST_C = 49.99
@@ -35,17 +35,17 @@ class JulaboSection(DeviceSection):
     """A Julabo circulator on a serial line."""
 
     driver: Literal["julabo"] = "julabo"
-    port: str
+    port: Address
     """`/dev/ttyUSB0`, a pseudo terminal, or `socket://host:port` of a serial server."""
-    poll: Seconds = 2.0
+    poll: Duration = 2.0
     baudrate: int = 4800
     bits: Literal[7, 8] = 7
     parity: Literal["N", "E", "O"] = "E"
     stop_bits: Literal[1, 2] = 1
     rtscts: bool = True
-    read_gap: Seconds = 0.02
+    read_gap: Silence = 0.02
     """Silence after the answer to a question. The manuals ask for 10 ms."""
-    write_gap: Seconds = 0.25
+    write_gap: Silence = 0.25
     """Silence after a setting. The manuals ask for 250 ms."""
     pressure_stages: Annotated[int, Field(ge=1)] = 4
     """Stages of its pump."""

@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from countingroom.core.description import Seconds, Section
-from countingroom.devices.section import DeviceSection
+from countingroom.core.description import Section
+from countingroom.devices.modbus.codec import width
+from countingroom.devices.section import Address, Deadband, DeviceSection, Duration, Precision, disorder
 
 Problem = tuple[tuple[str | int, ...], str]
 """Where within the section, and what is wrong there."""
+
+_REGISTERS = 65536
 
 Plain = float | int | str | bool
 Kind = Literal["bool", "int", "int16", "uint16", "int32", "uint32", "float32", "float64"]
@@ -30,11 +33,11 @@ class Register(Section):
     """For a bool: its bit, 0 the least significant. Without, the register is 0 or not."""
     input: bool = False
     """May be written."""
-    deadband: Annotated[float, Field(ge=0)] = 0.0
+    deadband: Deadband = 0.0
     label: str = ""
     description: str = ""
     unit: str = ""
-    precision: int | None = None
+    precision: Precision | None = None
     """Decimals that mean something; 2 for floats, 0 for the rest."""
     alarm_low: float | None = None
     warning_low: float | None = None
@@ -51,10 +54,16 @@ class Register(Section):
     readback: str = ""
     """The value of this table that proves a written one; empty: this one reads itself back."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
-    confirm: Seconds = 5.0
+    confirm: Duration = 5.0
 
     def problems(self) -> Iterable[Problem]:
         """What does not go together."""
+        yield from disorder(self)
+        if self.address + (count := width(self.type)) > _REGISTERS:
+            yield (
+                ("address",),
+                f"a {self.type} needs {count} registers from {self.address} on; {_REGISTERS - 1} is the last",
+            )
         if self.bit is not None and self.type != "bool":
             yield ("bit",), f"a bit is for `type: bool`; this is {self.type}"
         if not self.input:
@@ -66,7 +75,7 @@ class Register(Section):
 class ModbusTable(DeviceSection):
     """What every device with a register table has."""
 
-    host: str
+    host: Address
     port: Annotated[int, Field(ge=1, le=65535)] = 502
     device_id: Annotated[int, Field(ge=0, le=255)] = 1
     """The unit behind a gateway; also called slave id."""

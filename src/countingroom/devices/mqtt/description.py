@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from countingroom.core.description import Name, Seconds, Section
-from countingroom.devices.section import DeviceSection
+from countingroom.core.description import Name, Section
+from countingroom.devices.section import Address, Deadband, DeviceSection, Precision, Silence, disorder
 
 SENSOR = "{sensor}"
 
@@ -15,7 +16,7 @@ SENSOR = "{sensor}"
 class SensorValue(Section):
     """One value a board publishes."""
 
-    topic: str
+    topic: Annotated[str, Field(min_length=1)]
     """`{sensor}/sensors/#/DS/temp`: `{sensor}` stands for each board in turn, `+` for one level, `#` for any number
     of levels (also in the middle). Without `{sensor}` the value belongs to the device itself."""
     field: str = ""
@@ -25,21 +26,29 @@ class SensorValue(Section):
     """`degC`, `percent`, `ppm`."""
     label: str = ""
     description: str = ""
-    precision: int = 2
-    deadband: float = 0.0
+    precision: Precision = 2
+    deadband: Deadband = 0.0
     low: float | None = None
     """Below this the sensor cannot be believed: quality UNCERTAIN."""
     high: float | None = None
     """Above this the sensor cannot be believed: quality UNCERTAIN."""
-    stale_after: Seconds = 60.0
+    stale_after: Silence = 60.0
     """Silent for this long, the value is STALE. 0: never."""
+
+    def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        """What no broker takes, and what does not go together."""
+        yield from disorder(self)
+        for level in self.topic.split("/"):
+            for sign in "+#":
+                if sign in level and level != sign:
+                    yield ("topic",), f"{sign} stands for whole levels, between slashes; got {level!r}"
 
 
 class MqttSensorsSection(DeviceSection):
     """Sensor boards that publish on an MQTT broker."""
 
     driver: Literal["mqtt"]
-    host: str = "127.0.0.1"
+    host: Address = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     user: str = ""
     password_file: str = ""
