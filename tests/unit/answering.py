@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 Answers = dict[tuple[str, str], tuple[int, Any]]
 """(method, path) -> (status, body); bytes go as they are, all else as JSON."""
 
 
 @contextmanager
-def serving(answers: Answers) -> Iterator[tuple[str, list[Any]]]:
-    """A server that gives these answers and keeps the bodies it was sent."""
+def serving(answers: Answers, asked: list[Any] | None = None) -> Iterator[tuple[str, list[Any]]]:
+    """A server that gives these answers and keeps the bodies it was sent; `asked` takes what came after each `?`."""
     sent: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -23,6 +24,8 @@ def serving(answers: Answers) -> Iterator[tuple[str, list[Any]]]:
             status, body = answers.get((self.command, self.path.partition("?")[0]), (404, {"cause": {"code": "x"}}))
             if length := int(self.headers.get("Content-Length") or 0):
                 sent.append(json.loads(self.rfile.read(length)))
+            if asked is not None:
+                asked.append(parse_qs(self.path.partition("?")[2]))
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))

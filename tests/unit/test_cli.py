@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +138,40 @@ def test_a_server_of_another_kind_is_not_believed(capsys: pytest.CaptureFixture[
     assert "500" in capsys.readouterr().err
 
 
+def test_a_time_of_long_ago_is_asked_for_as_it_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    reading = {"value": 20.5, "quality": 0, "device_ns": -1, "received_ns": -1}
+    answers: Answers = {("GET", "/api/v1/history/last"): (200, {"readings": {"chiller.power": reading}})}
+    asked: list[Any] = []
+    with serving(answers, asked) as (url, _):
+        words = ["history", "last", "chiller.power", "chiller.bath", "--url", url]
+        for at in ("1970-01-01", "1969-12-31T23:59:59Z"):
+            assert run([*words, "--at", at]) == 0
+    assert [one["at"] for one in asked] == [["1970-01-01T00:00:00Z"], ["1969-12-31T23:59:59Z"]]
+    said = capsys.readouterr().out
+    assert "20.5" in said
+    assert "nothing recorded" in said, "a point without a value is told, not left out"
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", "-o", str(tmp_path / "nowhere" / "schema.json")]) == 2
+    assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_ctrl_c_before_a_command_has_begun_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("countingroom.cli.main.import_module", interrupted)
+    assert run(["device", "list"]) == 130
+
+
+def test_a_simulator_is_like_a_device_of_its_own_kind_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text("experiment: {name: x}\ndevices: {co2: {driver: marta, host: h}}\n")
+    assert run(["simulate", "julabo", "--like", str(file), "--device", "co2"]) == 1
+    assert "countingroom simulate marta" in capsys.readouterr().err
+
+
 SPECS = (
     CommandSpec(name="set_wt", parameters=(Parameter(name="setpoint", type=Type.INT), Parameter(name="temp"))),
     CommandSpec(name="start"),
@@ -191,6 +226,12 @@ def test_a_code_is_typed_as_its_text() -> None:
     with pytest.raises(RequestError) as refused:
         scalar("Break", mode)
     assert "kill" in refused.value.cause.suggestion
+
+
+@pytest.mark.parametrize("what", ["", ".power", "chiller."])
+def test_getting_what_has_no_name_is_wrong_usage(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["device", "get", what]) == 2
+    assert "names nothing" in capsys.readouterr().err
 
 
 def test_setting_what_is_no_point_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

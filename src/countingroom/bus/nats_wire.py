@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from countingroom.core.clock import timeout
-from countingroom.core.errors import CountingRoomError, Denied, LinkError, RequestError
+from countingroom.core.errors import ConfigurationError, CountingRoomError, Denied, LinkError, RequestError
 
 _log = logging.getLogger(__name__)
 
@@ -120,6 +120,10 @@ class Wire:
                 source="bus",
                 suggestion="start its server, or give the right url in the section bus",
             ) from None
+        except (nats.errors.Error, ValueError) as error:
+            raise ConfigurationError(
+                f"{url!r} is no address of a bus: {error}", source="bus", suggestion="write it as nats://HOST:4222"
+            ) from error
         self._up, self._said, self._refused, self.life = True, "", False, 1
         self._inbox = self.client.new_inbox()
         await self.subscribe(f"{self._inbox}.*", self._answered)

@@ -45,7 +45,9 @@ def get(
     json: Json = False,
 ) -> None:
     """The values of a device, or of one point."""
-    device, _, name = what.partition(".")
+    device, dot, name = what.partition(".")
+    if not device or (dot and not name):
+        raise typer.BadParameter(f"{what!r} names nothing; write DEVICE or DEVICE.POINT, such as chiller.setpoint_1")
     with Client(url) as api:
         if name:
             found = api.get(f"/api/v1/devices/{device}/points/{name}")

@@ -22,6 +22,7 @@ To = Annotated[str, typer.Option("--to", help="Until when.")]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _QUALITIES = ("", "uncertain", "stale", "bad")
+_NOTHING = "nothing recorded"
 
 
 @app.command()
@@ -38,7 +39,7 @@ def query(
 
     from countingroom.core.series import Series
 
-    start, end = _range(since, to)
+    start, end = map(_time, _range(since, to))
     with Client(url) as api:
         answer = api.get("/api/v1/history", **{"point": points, "from": start, "to": end, "max_points": most})
     found = msgspec.convert(answer.get("series", [answer]), list[Series])
@@ -64,14 +65,17 @@ def last(
 
     moment, _ = _range(at, at)
     with Client(url) as api:
-        found = msgspec.convert(api.get("/api/v1/history/last", point=points, at=moment), Last)
+        found = msgspec.convert(api.get("/api/v1/history/last", point=points, at=_time(moment)), Last)
     if as_json:
         print_json(found)
         return
     made = table("", ("point", "value", "quality", "time"), numbers=("value",))
-    for name, reading in found.readings.items():
-        quality, time = _QUALITIES[reading.quality], format_time(reading.device_ns)
-        made.add_row(text(name), text(_number(reading.value)), quality, time)
+    for name in dict.fromkeys(points):
+        if reading := found.readings.get(name):
+            quality, time = _QUALITIES[reading.quality], format_time(reading.device_ns)
+            made.add_row(text(name), text(_number(reading.value)), quality, time)
+        else:
+            made.add_row(text(name), "", _NOTHING, "")
     print_table(made)
 
 
@@ -117,7 +121,7 @@ def export(
         task = bar.add_task("exporting", total=end - start)
         cursor: int | None = start
         while cursor is not None:
-            page = api.get("/api/v1/history/export", **{"point": points, "from": cursor, "to": end})
+            page = api.get("/api/v1/history/export", **{"point": points, "from": _time(cursor), "to": _time(end)})
             samples = msgspec.convert(page["samples"], Samples)
             file.add(points, samples)
             count += len(samples.time_ns)
@@ -136,6 +140,13 @@ def _range(since: str, to: str) -> tuple[int, int]:
     return parse_time(since, now_ns=now), parse_time(to, now_ns=now)
 
 
+def _time(ns: int) -> str:
+    """As the API takes every instant; a small or negative count of ns would be no time to it."""
+    from countingroom.core.times import format_time
+
+    return format_time(ns)
+
+
 def _show(series: Series) -> None:
     from countingroom.core.times import format_time
 
@@ -146,7 +157,7 @@ def _show(series: Series) -> None:
     for row, (time, quality, count) in enumerate(zip(series.time_ns, series.quality, series.count, strict=True)):
         gap = row > 0 and count == 0
         cells = [text(_number(column[row])) for column in columns.values()]
-        said = "nothing recorded" if gap else _QUALITIES[quality]
+        said = _NOTHING if gap else _QUALITIES[quality]
         made.add_row(format_time(time), *cells, said, "" if gap else str(count))
     print_table(made)
     if not series.text:

@@ -18,6 +18,7 @@ from countingroom.core.errors import ConfigurationError, CountingRoomError
 
 REFUSED = 1
 INVALID = 2
+INTERRUPTED = 130
 
 COMMANDS = {
     "up": ("countingroom.cli.up", "Run an experiment: everything, in the foreground."),
@@ -92,6 +93,8 @@ def run(arguments: list[str] | None = None) -> int:
     except CountingRoomError as error:
         print_cause(error.cause)
         return INVALID if isinstance(error, ConfigurationError) else REFUSED
+    except KeyboardInterrupt:  # while it was still being imported
+        return INTERRUPTED
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     return 0

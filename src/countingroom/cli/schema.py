@@ -19,10 +19,16 @@ def schema(
     """Print the description's JSON Schema, for editors."""
     import json
 
+    from countingroom.core.errors import ConfigurationError
     from countingroom.experiment import schema as made
 
     text = json.dumps(made(), indent=2, ensure_ascii=False) + "\n"
     if output is None:
         typer.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(
+                f"{output} cannot be written: {error.strerror}", source="--output", suggestion="name another file"
+            ) from error

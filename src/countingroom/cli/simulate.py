@@ -15,7 +15,7 @@ import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Url
 from countingroom.cli.values import arguments
-from countingroom.core.errors import CountingRoomError, NotFound
+from countingroom.core.errors import CountingRoomError, NotFound, RequestError
 
 if TYPE_CHECKING:
     from countingroom.core.messages import CommandSpec
@@ -70,6 +70,7 @@ def fault(
 def _parameters(kind: str, like: Path | None, device: str) -> Mapping[str, Any]:
     if like is None:
         return _usual(kind)
+    from countingroom.app.simulation import KIND_OF_DRIVER
     from countingroom.experiment import load
 
     devices = load(like).devices
@@ -77,7 +78,15 @@ def _parameters(kind: str, like: Path | None, device: str) -> Mapping[str, Any]:
         raise NotFound(
             f"{like} has no device {device!r}", source="--device", suggestion=f"it has {', '.join(devices.root)}"
         )
-    return devices[device].model_dump(mode="json")
+    known = devices[device].model_dump(mode="json")
+    if KIND_OF_DRIVER.get(known["driver"]) != kind:
+        raise RequestError(
+            f"{device} is of driver {known['driver']}, and a {kind} simulator is nothing like it",
+            source="--device",
+            code="wrong_kind",
+            suggestion=f"run: countingroom simulate {KIND_OF_DRIVER.get(known['driver'], 'KIND')}",
+        )
+    return known
 
 
 def _usual(kind: str) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock, get_ident
 from typing import Any
 
@@ -88,7 +89,7 @@ def main() -> None:
     lock = Lock()
 
     def say(message: dict[str, Any]) -> None:
-        with lock:
+        with lock, suppress(BrokenPipeError):  # our parent is gone; the end of the input is told next
             output.write(msgspec.json.encode(message) + b"\n")
 
     ours = get_ident()
