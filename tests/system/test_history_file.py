@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -36,6 +37,19 @@ def test_a_full_disk_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     store = DuckStore(path)
     rows = store.samples(tuple(store.points()), 0, 2**62, limit=2**40)
     assert Counter((rows.time_ns // S).tolist()) == dict.fromkeys(range(1, 201), ROWS)
+    store.close()
+
+
+def test_what_cannot_be_written_says_why(tmp_path: Path) -> None:
+    folder = tmp_path / "history"
+    store = DuckStore(folder / "history.duckdb", HistorySection(keep=Retention(raw=60)))
+    put(store, 1)
+    shutil.rmtree(folder)
+    with pytest.raises(LinkError, match="No such file or directory"):
+        for minute in range(1, 9):
+            store.maintain(minute * 3600 * S)
+    with pytest.raises(LinkError, match="No such file or directory"):
+        put(store, 2)
     store.close()
 
 

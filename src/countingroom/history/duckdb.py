@@ -235,7 +235,8 @@ class DuckStore:
                 self._open()
                 raise
             except BaseException:
-                self._writer.rollback()
+                with suppress(duckdb.TransactionException):  # a commit that failed has rolled back itself
+                    self._writer.rollback()
                 raise
 
     @contextmanager
@@ -255,5 +256,5 @@ def _failures(path: Path) -> Generator[None]:
             f"the history file {path} cannot be used: {error}",
             source="history",
             code="store_failed",
-            suggestion="see that the disk has room and that no other process has the file open",
+            suggestion="see that its folder is there, the disk has room and no other process has the file open",
         ) from error
