@@ -217,6 +217,20 @@ def test_all_writes_of_a_fan_out_go_without_waiting_for_each_other() -> None:
     assert not any(write.confirm for write in writes)
 
 
+def test_a_ramp_has_the_time_it_needs_at_its_set_speed() -> None:
+    behaviour = CaenBehaviour(section())
+    slow = {"0.hv_setV": 350.0, "0.hv_vMon": 50.0, "0.hv_rampUpSpeed": 1.0, "0.hv_rampDwnSpeed": 2.0}
+    ramps = {name: reading(value) for name, value in slow.items()}
+    (up,) = behaviour.writes("hv_on", "0", {}, readings((1, 0)) | ramps)
+    (down,) = behaviour.writes("hv_off", "0", {}, readings((1, 1)) | ramps)
+    assert (up.takes_s, down.takes_s) == (300.0, 25.0)
+    for unknown in (reading(None, Quality.BAD), reading(0.0)):
+        (up,) = behaviour.writes("hv_on", "0", {}, readings((1, 0)) | ramps | {"0.hv_rampUpSpeed": unknown})
+        assert up.takes_s == 0.0
+    (quick,) = behaviour.writes("lv_on", "0", {}, readings((0, 0)) | ramps)
+    assert quick.takes_s == 0.0
+
+
 def test_alarms_are_cleared_at_the_mainframe() -> None:
     (write,) = CaenBehaviour(section()).writes("clear_alarms", "", {}, {})
     assert (write.point, write.value) == ("clear_alarm", "Yes")

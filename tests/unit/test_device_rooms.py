@@ -9,7 +9,8 @@ from countingroom.core.errors import Cause, ConfigurationError, RequestError
 from countingroom.core.messages import Command, Link
 from countingroom.core.points import Limits, Point, Type
 from countingroom.core.values import Quality, Scalar
-from countingroom.devices.admission import SEEN_FOR_NS, Situation, admit
+from countingroom.devices.admission import SEEN_FOR_NS, Admitted, Situation, admit
+from countingroom.devices.behaviour import Write
 from countingroom.devices.legality import OF_THE_HOST
 from countingroom.devices.overrides import overridden
 from countingroom.devices.port import Sample
@@ -262,6 +263,16 @@ def test_a_setpoint_that_the_behaviour_forbids_now_is_refused() -> None:
     cause = desk.refusal("set", arguments={"point": "a.v_set", "value": 1.0})
     assert cause.suggestion == "switch a off first"
     assert desk.give("set", arguments={"point": "b.v_set", "value": 1.0})
+
+
+def test_what_a_write_starts_has_its_time_on_top_of_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    writes = (Write(point="a.on", value=1, takes_s=300.0), Write(point="b.on", value=1, takes_s=20.0))
+    monkeypatch.setattr(desk.behaviour, "writes", lambda *given: writes)
+    admitted = desk.give("switch_on", "a")
+    assert isinstance(admitted, Admitted)
+    assert admitted.deadline_s == 305.0
+    assert admitted.writes[0] == Write(point="a.on", value=True, takes_s=300.0)
 
 
 def test_nothing_is_admitted_while_the_link_is_down() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from countingroom.core.arguments import checked
 from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange, RequestError
@@ -61,7 +62,8 @@ def admit(command: Command, situation: Situation) -> Admitted:
     if spec not in OF_THE_HOST:
         asked = situation.behaviour.writes(spec.name, command.channel, arguments, situation.readings)
         writes = tuple(checked_write(write, situation.points) for write in asked)
-    return Admitted(command=command, spec=spec, writes=writes, deadline_s=spec.deadline_s)
+    takes_s = max((write.takes_s for write in writes), default=0.0)
+    return Admitted(command=command, spec=spec, writes=writes, deadline_s=spec.deadline_s + takes_s)
 
 
 def checked_write(write: Write, points: Mapping[str, Point]) -> Write:
@@ -69,7 +71,7 @@ def checked_write(write: Write, points: Mapping[str, Point]) -> Write:
     point = points.get(write.point)
     if point is None:
         raise NotFound(f"there is no point {write.point}", suggestion="see the device's catalogue")
-    return Write(point=point.name, value=point.check_write(write.value), confirm=write.confirm)
+    return replace(write, value=point.check_write(write.value))
 
 
 def _check_time(command: Command, situation: Situation) -> None:

@@ -26,6 +26,8 @@ class Write(Struct, frozen=True, kw_only=True):
     point: str
     value: float | int | str | bool
     confirm: bool = True
+    takes_s: float = 0.0
+    """How long what it starts goes on by itself; the command's deadline is that much later."""
 
 
 class Behaviour(Protocol):

@@ -19,7 +19,7 @@ from countingroom.devices.caen.description import CaenSection
 
 CLEAR_ALARM = "clear_alarm"
 _RAMP_S = 120.0
-"""The slowest ramp anybody waits for."""
+"""Beyond the time that the ramp takes at its set speed."""
 
 _SWITCHES = {"lv_on": ("lv_pw", 1), "lv_off": ("lv_pw", 0), "hv_on": ("hv_pw", 1), "hv_off": ("hv_pw", 0)}
 
@@ -138,14 +138,17 @@ class CaenBehaviour:
         if channel:
             if refusal := _other_switch(event, channel, readings):
                 raise refusal
-            return (Write(point=f"{channel}.{column}", value=value),)
+            return (Write(point=f"{channel}.{column}", value=value, takes_s=_takes_s(event, channel, readings)),)
         active = [name for name in self.channels if name not in self.inactive]
         states = {name: self.observe_channel(name, readings).state for name in active}
         able = [name for name in active if event in CHANNEL.allowed(states[name])]
         able = [name for name in able if not _other_switch(event, name, readings)]
         if not able:
             raise NotAllowed(", ".join(sorted(set(states.values()))), command, (), source="every active channel")
-        return tuple(Write(point=f"{name}.{column}", value=value, confirm=False) for name in able)
+        return tuple(
+            Write(point=f"{name}.{column}", value=value, confirm=False, takes_s=_takes_s(event, name, readings))
+            for name in able
+        )
 
     def may_write(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> Cause | None:
         """Switches are switched by commands, and the low voltage is not changed while it is on."""
@@ -197,10 +200,8 @@ def _setting(own: object, common: object, key: str) -> float | int | str | None:
 
 def _status(readings: Mapping[str, Reading], name: str) -> int | None:
     """A status word that can be believed now, else None."""
-    reading = readings.get(name)
-    if reading is None or reading.quality > Quality.UNCERTAIN or not isinstance(reading.value, (int, float)):
-        return None
-    return int(reading.value)
+    number = _number(readings, name)
+    return None if number is None else int(number)
 
 
 def _other_switch(event: str, channel: str, readings: Mapping[str, Reading]) -> RequestError | None:
@@ -217,6 +218,23 @@ def _other_switch(event: str, channel: str, readings: Mapping[str, Reading]) -> 
         evidence={f"{side}_pw": forbidden},
         suggestion=f"wait until the {side.upper()} is {word}, then look at the state",
     )
+
+
+def _takes_s(event: str, channel: str, readings: Mapping[str, Reading]) -> float:
+    """How long the high voltage is on its way at the speed that is set; 0 where that is not known."""
+    now, goal = _number(readings, f"{channel}.hv_vMon"), _number(readings, f"{channel}.hv_setV")
+    speed = _number(readings, f"{channel}.hv_{'rampUpSpeed' if event == 'hv_on' else 'rampDwnSpeed'}")
+    if event not in ("hv_on", "hv_off") or now is None or goal is None or not speed or speed < 0:
+        return 0.0
+    return abs((goal if event == "hv_on" else 0.0) - now) / speed
+
+
+def _number(readings: Mapping[str, Reading], name: str) -> float | None:
+    """A measured number that can be believed now, else None."""
+    reading = readings.get(name)
+    if reading is None or reading.quality > Quality.UNCERTAIN or not isinstance(reading.value, (int, float)):
+        return None
+    return float(reading.value)
 
 
 def _not_off(channel: str, side: str, readings: Mapping[str, Reading], message: str) -> Cause | None:
