@@ -91,6 +91,15 @@ def test_every_point_that_is_changed_but_not_there_is_told_at_its_line(tmp_path:
     ]
 
 
+def test_two_devices_of_one_line_that_set_it_differently_are_told_at_the_second(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    line = "driver: julabo, port: /dev/ttyS77"
+    file.write_text(f"experiment: {{name: x}}\ndevices:\n  a: {{{line}}}\n  b: {{{line}, baudrate: 9600}}\n")
+    result = CliRunner().invoke(app, [str(file)])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"{file}:4: devices.b: /dev/ttyS77 is in use with other settings")
+
+
 def test_checking_writes_no_file_and_opens_no_connection(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text(GOOD)

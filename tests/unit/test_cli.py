@@ -13,10 +13,12 @@ import pytest
 
 from countingroom.cli.client import DEFAULT_URL
 from countingroom.cli.main import COMMANDS, run
+from countingroom.cli.simulate import typed_fault
 from countingroom.cli.values import arguments, number, scalar
 from countingroom.core.errors import RequestError
 from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.core.points import Point, Type
+from countingroom.simulators.julabo import JulaboSimulator
 from tests.unit.answering import Answers, serving
 
 POINT = {
@@ -170,6 +172,17 @@ def test_a_simulator_is_like_a_device_of_its_own_kind_only(tmp_path: Path, capsy
     file.write_text("experiment: {name: x}\ndevices: {co2: {driver: marta, host: h}}\n")
     assert run(["simulate", "julabo", "--like", str(file), "--device", "co2"]) == 1
     assert "countingroom simulate marta" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [("slow", [], "needs seconds"), ("slow", ["seconds=-5"], "outside 0 to 60"), ("slow", ["seconds=1e9"], "outside")],
+)
+def test_a_typed_fault_is_what_the_simulator_declares(name: str, given: list[str], told: str) -> None:
+    faults = JulaboSimulator.faults
+    assert typed_fault("julabo", faults, "slow", ["seconds=2"]) == {"seconds": 2.0}
+    with pytest.raises(RequestError, match=told):
+        typed_fault("julabo", faults, name, given)
 
 
 SPECS = (

@@ -203,6 +203,8 @@ MQTT = "driver: mqtt, values: {p: {topic: a/b, %s}}"
         (MQTT.replace("a/b", "''") % "", "values.p.topic", "at least 1 character"),
         ("driver: julabo, port: /dev/ttyUSB0, poll: 0 s", "poll", "expected greater than 0"),
         ("driver: julabo, port: ''", "port", "at least 1 character"),
+        ("driver: julabo, port: 'socket://moxa'", "port", "written socket://HOST:PORT"),
+        ("driver: julabo, port: x, baudrate: 0", "baudrate", "expected greater than 0"),
         ("driver: julabo, port: x, points: {power: {alarm_low: 2, alarm_high: 1}}", "points.power.alarm_high", "below"),
     ],
 )

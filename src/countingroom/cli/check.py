@@ -80,7 +80,8 @@ def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
 
 def _problem(loaded: Loaded, name: str, cause: Cause) -> Problem:
     """At the key that the cause's source names, `devices.caen.points.3.lv_vMon`, or at the device."""
-    part, _, key = cause.source.removeprefix(f"devices.{name}").removeprefix(".").partition(".")
+    inside = cause.source.removeprefix(f"devices.{name}.")
+    part, _, key = inside.partition(".") if inside != cause.source else ("", "", "")
     message = f"{cause.message}; {cause.suggestion}" if cause.suggestion else cause.message
     return loaded.problem(("devices", name, *filter(None, (part, key))), message)
 

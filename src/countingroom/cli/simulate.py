@@ -7,7 +7,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,11 +132,18 @@ async def _take_faults(kind: str, simulator: Simulator) -> None:
         if not words:
             continue
         try:
-            values: dict[str, Scalar] = arguments(kind, simulator.faults, words[0], words[1:])
-            await simulator.fault(words[0], values)
+            await simulator.fault(words[0], typed_fault(kind, simulator.faults, words[0], words[1:]))
             typer.echo(f"{kind}: {words[0]}")
         except CountingRoomError as error:
             typer.echo(str(error.cause), err=True)
+
+
+def typed_fault(kind: str, faults: Sequence[CommandSpec], name: str, given: Sequence[str]) -> dict[str, Scalar]:
+    """The arguments of a fault as it declares them: none missing, none outside its range."""
+    from countingroom.core.arguments import checked
+
+    values = arguments(kind, faults, name, given)
+    return checked(next(spec for spec in faults if spec.name == name), values)
 
 
 def _fault_line(spec: CommandSpec) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -12,6 +14,8 @@ from countingroom.devices.section import Address, DeviceSection, Duration, Silen
 LOWEST_C = -50.0
 HIGHEST_C = 49.99
 """Setpoints are at least -50 and below 50 degC; the line carries two decimals."""
+
+_SOCKET = re.compile(r"socket://[^/\s]+:\d{1,5}")
 
 Temperature = Annotated[float, Field(ge=LOWEST_C, le=HIGHEST_C)]
 
@@ -38,7 +42,7 @@ class JulaboSection(DeviceSection):
     port: Address
     """`/dev/ttyUSB0`, a pseudo terminal, or `socket://host:port` of a serial server."""
     poll: Duration = 2.0
-    baudrate: int = 4800
+    baudrate: Annotated[int, Field(gt=0)] = 4800
     bits: Literal[7, 8] = 7
     parity: Literal["N", "E", "O"] = "E"
     stop_bits: Literal[1, 2] = 1
@@ -50,3 +54,8 @@ class JulaboSection(DeviceSection):
     pressure_stages: Annotated[int, Field(ge=1)] = 4
     """Stages of its pump."""
     settings: JulaboSettings = JulaboSettings()
+
+    def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        """An address of a serial server that is none."""
+        if self.port.startswith("socket://") and not _SOCKET.fullmatch(self.port):
+            yield ("port",), f"a serial server is written socket://HOST:PORT; got {self.port!r}"
