@@ -133,6 +133,15 @@ def test_a_start_bit_set_by_hand_is_as_legal_as_its_command() -> None:
     assert BEHAVIOUR.may_write("set_temperature_setpoint", 3.0, readings(3)) is None
 
 
+@pytest.mark.parametrize(
+    ("chiller", "co2", "code"), [(False, False, None), (True, False, "would_restart"), (None, False, "would_restart")]
+)
+def test_an_alarm_reset_by_hand_starts_nothing_again(chiller: Scalar, co2: Scalar, code: str | None) -> None:
+    refused = BEHAVIOUR.may_write("set_alarm_reset", True, readings(3, chiller=chiller, co2=co2))
+    assert (refused.code if refused else None) == code
+    assert BEHAVIOUR.may_write("set_alarm_reset", False, readings(3, chiller=True)) is None
+
+
 def test_a_start_bit_that_is_on_its_way_counts_before_the_plant_shows_it() -> None:
     """No chiller is stopped under CO2 that was started a moment before, no CO2 started on a chiller that stops."""
     with pytest.raises(NotAllowed, match=r"stop_chiller is not allowed in CO2_RUNNING; allowed: stop_co2$"):

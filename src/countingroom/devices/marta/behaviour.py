@@ -110,7 +110,11 @@ class MartaBehaviour:
         raise OutOfRange(f"a MARTA plant has no command {command}", code="not_found")
 
     def may_write(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> Cause | None:
-        """A start bit is as legal as its command; stopping what the alarm stopped is always allowed."""
+        """A start bit is as legal as its command; stopping what the alarm stopped is always allowed. An alarm is reset
+        only where nothing would start again."""
+        starts = [_value(readings, bit) for bit in ("set_start_chiller", "set_start_co2")]
+        if point == "set_alarm_reset" and value and starts != [False, False]:
+            return _WOULD_RESTART
         refusal = self._refusal(point, value, readings)
         return refusal.cause if refusal else None
 
@@ -151,6 +155,12 @@ _CO2_ALONE = Cause(
     code="co2_without_chiller",
     message="CO2 is started while the chiller is not",
     suggestion="clear alarms: that switches both off, and nothing starts again by itself",
+)
+
+_WOULD_RESTART = Cause(
+    code="would_restart",
+    message="what the alarm stopped is still switched on, and would start again by itself",
+    suggestion="use the command clear_alarms: it switches both off first",
 )
 
 _STOPPING = Cause(code="stopping", message="CO2 is switched off and the plant is not ready yet", suggestion="wait")
