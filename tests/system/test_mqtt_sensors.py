@@ -11,7 +11,9 @@ import pytest
 from aiomqtt import Client
 
 from countingroom.bus import streams
+from countingroom.bus.description import BusSection, Mqtt, MqttUser
 from countingroom.bus.memory import MemoryBus
+from countingroom.bus.server import EmbeddedServer
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError, LinkError
@@ -117,6 +119,38 @@ async def test_boards_are_heard_doubted_missed_and_heard_again(broker: Mosquitto
         host.cancel()
         with suppress(asyncio.CancelledError):
             await host
+
+
+async def test_a_broker_that_lets_nobody_listen_to_a_board_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("rosebud\n")
+    user = MqttUser(name="dcs", password_file=secret, publish=[], subscribe=["ESP01/#"])
+    server = EmbeddedServer(
+        tmp_path / "server", description=BusSection(mqtt=Mqtt(port=0, users=[user])), clock=SystemClock()
+    )
+    await server.start()
+    try:
+        common = {
+            "driver": "mqtt",
+            "port": server.mqtt_port,
+            "user": "dcs",
+            "password_file": str(secret),
+            "values": {"temp": {"topic": "{sensor}/sensors/DS/temp"}},
+        }
+        none = MqttSensorsDriver(MqttSensorsSection.model_validate({**common, "sensors": {"ESP02": ""}}))
+        with pytest.raises(LinkError, match="does not let dcs listen to ESP02/sensors/DS/temp"):
+            await none.connect()
+        await none.close()
+        assert caplog.messages == []
+        some = MqttSensorsDriver(MqttSensorsSection.model_validate({**common, "sensors": {"ESP01": "", "ESP02": ""}}))
+        await some.connect()
+        await some.close()
+        (told,) = caplog.messages
+        assert "does not let dcs listen to ESP02/sensors/DS/temp" in told
+    finally:
+        await server.stop()
 
 
 async def test_a_broker_with_users_lets_in_who_has_the_password(needs: Callable[[str], str], tmp_path: Path) -> None:

@@ -25,6 +25,10 @@ KEEPALIVE_S = 5
 WAITING = 10_000
 """Messages that may wait to be taken; more are dropped."""
 
+_REFUSED = 0x80
+"""From here on an answer to a subscription is a refusal."""
+
+_log = logging.getLogger(__name__)
 _quiet = logging.getLogger("countingroom.devices.mqtt.client")
 _quiet.setLevel(logging.CRITICAL)
 
@@ -90,7 +94,7 @@ class MqttSensorsDriver:
                 suggestion="look whether the broker runs there and takes this user",
             )
             _end(ready, reason)
-        except ConfigurationError as error:
+        except (ConfigurationError, LinkError) as error:
             _end(ready, error)
         finally:
             self._entered.set()
@@ -102,13 +106,27 @@ class MqttSensorsDriver:
     async def _entered_client(self, ready: asyncio.Future[None]) -> None:
         async with self._client() as client:
             self._entered.set()
-            for topic in dict.fromkeys(route.filter for route in self._routes):
-                await client.subscribe(topic)
+            await self._subscribe(client)
             self._listening = True
             if not ready.done():
                 ready.set_result(None)
             async for message in client.messages:
                 self._take(message)
+
+    async def _subscribe(self, client: Client) -> None:
+        """What the broker refuses is said: LinkError where that is all there is, and the others are heard else."""
+        topics = dict.fromkeys(route.filter for route in self._routes)
+        refused: list[str] = []
+        for topic in topics:
+            answer = await client.subscribe(topic)
+            if any((code if isinstance(code, int) else code.value) >= _REFUSED for code in answer):
+                refused.append(topic)
+        if not refused:
+            return
+        message = f"the broker does not let {self._section.user or 'anonymous'} listen to {', '.join(refused)}"
+        if len(refused) == len(topics):
+            raise LinkError(message, source=self._source, suggestion="let it, in the broker's permissions")
+        _log.warning("%s: %s", self._source, message)
 
     def _client(self) -> Client:
         section = self._section
