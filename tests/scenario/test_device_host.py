@@ -13,6 +13,7 @@ import pytest
 
 from countingroom.bus import streams
 from countingroom.bus.memory import MemoryBus
+from countingroom.bus.port import Current, Entry, Stale
 from countingroom.core import subjects
 from countingroom.core.errors import DeviceError
 from countingroom.core.messages import (
@@ -127,6 +128,15 @@ class Room:
 
     async def outcome(self) -> Event:
         return (await self.events(EventKind.DONE, EventKind.FAILED))[-1]
+
+
+async def present_keys(entries: AsyncIterator[Entry | Current | Stale]) -> AsyncIterator[Entry]:
+    """Those of the snapshot that hold something."""
+    async for entry in entries:
+        if isinstance(entry, Current):
+            return
+        if isinstance(entry, Entry) and entry.data is not None:
+            yield entry
 
 
 @pytest.fixture
@@ -675,6 +685,20 @@ async def test_a_second_host_stands_by_and_takes_over_when_the_first_is_gone(roo
         await room.clock.advance(2.0)
         assert "second" in (await room.bus.holders())["device.supply"]
         assert (await room.state()).state == "OFF"
+
+
+async def test_a_device_that_is_described_no_more_is_forgotten_unless_another_host_holds_it(room: Room) -> None:
+    for name in ("former", "elsewhere"):
+        for key in (subjects.catalogue_key(name), subjects.device_key(name), subjects.channel_key(name, "a")):
+            await room.bus.put(subjects.STATE_BUCKET, key, b"{}")
+    await room.bus.put(subjects.STATE_BUCKET, subjects.partition_key("former"), b"{}")
+    lease = await room.bus.acquire("device.elsewhere", ttl_s=60, holder="another host")
+    async with room.host(), room.bus.watch(subjects.STATE_BUCKET) as entries:
+        there = {entry.key async for entry in present_keys(entries)}
+    assert {key for key in there if "former" in key} == {subjects.partition_key("former")}
+    assert len({key for key in there if "elsewhere" in key}) == 3
+    assert subjects.catalogue_key("supply") in there
+    await lease.release()
 
 
 async def test_overrides_come_as_values_of_their_type(room: Room) -> None:

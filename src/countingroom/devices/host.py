@@ -19,6 +19,7 @@ from countingroom.bus.presence import heartbeat
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkError
 from countingroom.devices.host_device import DeviceRoom
+from countingroom.devices.host_forget import forget
 from countingroom.devices.registry import Hosted
 
 _log = logging.getLogger(__name__)
@@ -56,8 +57,21 @@ class DeviceHost:
                     targets=self._owned,
                 )
             )
+            group.create_task(self._forget_others())
             for room in self._rooms:
                 group.create_task(self._serve(room))
+
+    async def _forget_others(self) -> None:
+        described = {room.name for room in self._rooms}
+        while True:
+            try:
+                gone = await forget(self._bus, described)
+            except LinkError:
+                await self._clock.sleep(ASK_AGAIN_S)
+            else:
+                break
+        for name in gone:
+            _log.info("devices.%s: described no more, and forgotten", name)
 
     def _bus_link(self, up: bool) -> None:
         if up:
