@@ -87,7 +87,7 @@ class Operator:
         return self.behaviour.observe_device({}, await self.readings())
 
     async def do(self, command: str, **arguments: Scalar) -> None:
-        for write in self.behaviour.writes(command, "", arguments, {}):
+        for write in self.behaviour.writes(command, "", arguments, await self.readings()):
             await self.driver.write(write.point, write.value)
 
 
