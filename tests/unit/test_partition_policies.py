@@ -196,6 +196,20 @@ def test_a_recorder_that_does_not_stop_is_aborted() -> None:
     assert over(plant).end is RunEnd.STOPPED
 
 
+def test_what_an_agent_did_not_do_before_it_was_lost_does_not_count_when_it_is_back() -> None:
+    plant = Plant().reach("Recording")
+    for lost in [plant.die(name) for name in ("sts", "QA", "FLES")]:
+        plant.step(lost)
+    assert plant.told == [("QA", "stop"), ("FLES", "stop")]  # which nobody heard
+    plant.orders.clear()
+    for name in ("QA", "FLES"):
+        system = plant.systems[name]
+        system.alive, system.boot, system.sequence = True, "second", 0
+        plant.step(*plant.heard(system))
+        plant.run(1)
+    assert plant.told == [("QA", "stop"), ("FLES", "stop")]
+
+
 def test_a_system_that_will_not_abort_ends_the_goal_with_its_name() -> None:
     plant = Plant().reach("QA_Active")
     plant.systems["rich"].ends_in = {Action.ABORT: ""}

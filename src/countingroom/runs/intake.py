@@ -106,6 +106,8 @@ class _Intake:
         self.seen[fact.system] = Seen(state=before.state, connected=fact.connected, cause=fact.cause)
         if not fact.connected:
             self.pending.pop(fact.system, None)
+            for action in (Action.STOP, Action.ABORT):  # who comes back was not told yet
+                self.tried.pop((fact.system, action), None)
             if before.common in _UP:
                 self.fallen.add(fact.system)
 
