@@ -102,7 +102,7 @@ class History(Plant):
                     self.later(3.5, Reported(state=self.systems[fact.state.system].report()))
                     continue
             found.append(fact)
-            if not isinstance(fact, GoalSet) and self.chance.random() < 0.05:
+            if self.chance.random() < 0.05:
                 found.append(fact)
         if self.chance.random() < 0.1:
             reports = [fact for fact in found if isinstance(fact, Reported)]

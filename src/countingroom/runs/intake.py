@@ -122,9 +122,10 @@ class _Intake:
         if before and goal and before.command_id == goal.command_id != "":
             return  # the same command told twice
         if before and goal and before.at_once and goal.stop and not self.memory.met:
-            if goal.command_id:  # what is on its way down at once is not halted by a stop
-                cause = causes.superseded(self.partition.name, goal.state, before.state)
-                self.effects.append(GoalFailed(goal=goal, cause=cause))
+            cause = causes.superseded(self.partition.name, goal.state, before.state)
+            failed = GoalFailed(goal=goal, cause=cause)  # what is on its way down at once is not halted by a stop
+            if goal.command_id and failed not in self.effects:
+                self.effects.append(failed)
             return
         if before and not self.memory.met:
             cause = causes.superseded(self.partition.name, before.state, goal.state if goal else "nothing")
