@@ -9,7 +9,7 @@ import pytest
 
 from countingroom.bus.latest import Latest
 from countingroom.core import subjects
-from countingroom.core.messages import EventKind, Readings, decode, encode
+from countingroom.core.messages import Command, EventKind, Readings, Reply, decode, encode
 from countingroom.core.run_book import RunEnd
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
 from tests.scenario.experiment import World, description, experiment
@@ -215,6 +215,51 @@ async def test_one_person_at_a_time_is_in_control() -> None:
         control = await world.control()
         assert control and control.holder == ""
         assert (await world.ask("configure", by="ben")).accepted
+
+
+async def asked_at_once(world: World, *asked: tuple[str, str, str]) -> list[Reply]:
+    """The answers where (who, action, system) reach the owner before the first of them is answered."""
+    now_ns = world.clock.now_ns()
+    asking = [
+        asyncio.create_task(
+            world.bus.request(
+                subjects.command(by, "runs", "A"),
+                encode(
+                    Command(
+                        id=f"once{number}",
+                        action=action,
+                        arguments={"system": system},
+                        issued_ns=now_ns,
+                        deadline_ns=now_ns + 10_000_000_000,
+                    )
+                ),
+                timeout_s=60.0,
+            )
+        )
+        for number, (by, action, system) in enumerate(asked)
+    ]
+    await world.until(lambda: all(one.done() for one in asking))
+    return [decode((await one).data, Reply) for one in asking]
+
+
+async def test_of_two_who_act_at_the_same_moment_one_acts_and_the_other_is_told_who_is_in_control() -> None:
+    async with experiment() as world:
+        anna, ben = await asked_at_once(world, ("anna", "exclude", "STS"), ("ben", "exclude", "MVD"))
+        assert anna.accepted and not ben.accepted
+        assert ben.cause and ben.cause.code == "in_control" and "anna" in ben.cause.message
+        record = await world.database.partitions.get("A")
+        assert record.excluded == ("STS",)
+
+
+async def test_what_was_done_is_not_told_as_refused_where_control_cannot_be_written() -> None:
+    async with experiment() as world:
+        world.buses["runs"].fails = lambda key: key == subjects.control_key("A")
+        first, second = await asked_at_once(world, ("anna", "exclude", "STS"), ("anna", "exclude", "MVD"))
+        assert first.accepted and second.accepted
+        record = await world.database.partitions.get("A")
+        assert record.excluded == ("MVD", "STS")
+        told = [event.kind for event in await world.events() if event.command_id == first.id]
+        assert told == [EventKind.COMMAND, EventKind.DONE]
 
 
 async def test_a_scan_takes_every_value_and_puts_the_configuration_back() -> None:

@@ -6,6 +6,7 @@ Partitions and the experiment are asked in the same way; what they can do is a t
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 from uuid import NAMESPACE_OID, uuid4, uuid5
@@ -22,6 +23,8 @@ from countingroom.core.policy import Principal
 from countingroom.core.values import Scalar
 from countingroom.runs.asked import Asked, Later, Rest, Word
 from countingroom.runs.control import ControlDesk
+
+_log = logging.getLogger(__name__)
 
 REMEMBERED = 8192
 """Ids of commands that are known to have come before."""
@@ -71,6 +74,8 @@ class Reception:
         self._recorder, self._control, self._people = recorder, control, people
         self._source = f"runs.{target}"
         self._seen: dict[str, None] = {}
+        self._turn = asyncio.Lock()
+        """Whoever acts first where nobody is in control is in control; the next one is decided on after that."""
         self._going = 0
         self._group: asyncio.TaskGroup
 
@@ -160,8 +165,18 @@ class Reception:
                 raise OutOfRange(
                     f"{command.action} takes no {name}", code="unknown_argument", suggestion=f"it takes {takes}"
                 )
+        if needs not in policy.UNDER_LEASE:  # what makes it safer waits for nobody
+            return await self._obey(asked, needs, word)
+        async with self._turn:
+            self._check_late(command, self._clock.now_ns())
+            rest = await self._obey(asked, needs, word)
+            if not word.of_control:
+                await self._used(asked.by)
+            return rest
+
+    async def _obey(self, asked: Asked, needs: policy.Action, word: Word) -> Rest:
         principal = await self._people(asked.by)
-        control = self._control.present
+        command, control, now_ns = asked.command, self._control.present, self._clock.now_ns()
         if cause := policy.decide(principal, needs, self._target, control=control, token=command.lease, now_ns=now_ns):
             raise Refusal(cause)
         self._check_seen(command, now_ns)
@@ -169,10 +184,14 @@ class Reception:
             raise Refusal(cause)
         if self._going >= UNDER_WAY:
             raise Conflict(f"{UNDER_WAY} commands are under way", code="busy", suggestion="wait until they ended")
-        rest = await word.handler(asked)
-        if needs in policy.UNDER_LEASE and not word.of_control:
-            await self._control.used(asked.by)
-        return rest
+        return await word.handler(asked)
+
+    async def _used(self, by: str) -> None:
+        """It is done already, so that it cannot be refused any more."""
+        try:
+            await self._control.used(by)
+        except CountingRoomError as error:
+            _log.warning("%s: %s acted without being in control: %s", self._source, by, error.cause)
 
     def _check_time(self, command: Command, now_ns: int) -> None:
         if command.id in self._seen:
@@ -184,6 +203,9 @@ class Reception:
         self._seen[command.id] = None
         if len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
+        self._check_late(command, now_ns)
+
+    def _check_late(self, command: Command, now_ns: int) -> None:
         if now_ns > command.deadline_ns:
             raise Conflict(
                 f"{command.action} came after its deadline",
