@@ -10,6 +10,7 @@ import pytest
 from countingroom.bus.latest import Latest
 from countingroom.core import subjects
 from countingroom.core.messages import Command, EventKind, Readings, Reply, decode, encode
+from countingroom.core.policy import Role
 from countingroom.core.run_book import RunEnd
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
 from tests.scenario.experiment import World, description, experiment
@@ -215,6 +216,19 @@ async def test_one_person_at_a_time_is_in_control() -> None:
         control = await world.control()
         assert control and control.holder == ""
         assert (await world.ask("configure", by="ben")).accepted
+
+
+async def test_control_is_handed_over_to_somebody_who_may_have_it_alone() -> None:
+    async with experiment() as world:
+        for name, role in (("anna", Role.SHIFTER), ("ben", Role.SHIFTER), ("vera", Role.VIEWER)):
+            await world.database.users.create(name, "test", roles={"partition.*": role})
+        assert (await world.ask("take_control", by="anna")).accepted
+        for nobody in ("vera", "bem"):
+            refused = await world.ask("hand_over", by="anna", to=nobody)
+            assert refused.cause and refused.cause.code == "wrong_argument" and nobody in refused.cause.message
+        control = await world.control()
+        assert control and control.holder == "anna"
+        assert (await world.ask("hand_over", by="anna", to="ben")).accepted
 
 
 async def asked_at_once(world: World, *asked: tuple[str, str, str]) -> list[Reply]:

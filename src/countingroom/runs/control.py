@@ -36,7 +36,7 @@ class ControlDesk:
     """Who is in control of one target. Only the owner of the target has one."""
 
     def __init__(self, bus: Bus, clock: Clock, target: str, notify: Notify, *, idle_s: float = IDLE_S) -> None:
-        self._bus, self._clock, self._target, self._notify = bus, clock, target, notify
+        self._bus, self._clock, self.target, self._notify = bus, clock, target, notify
         self._idle_ns = round(idle_s * 1e9)
         self._key = subjects.control_key(target)
         self._revision = 0
@@ -64,10 +64,10 @@ class ControlDesk:
                     await self._write(Control(token=self.present.token))
                 except CountingRoomError:
                     continue
-                self._notify(f"{holder} is no longer in control of {self._target}: idle for too long", "")
+                self._notify(f"{holder} is no longer in control of {self.target}: idle for too long", "")
             elif left_ns <= NOTICE_S * 1e9 and not self._noticed:
                 self._noticed = True
-                self._notify(f"{holder} loses control of {self._target} in {left_ns / 1e9:.0f} s, being idle", "")
+                self._notify(f"{holder} loses control of {self.target} in {left_ns / 1e9:.0f} s, being idle", "")
 
     async def take(self, by: str) -> None:
         """Become the holder; whether he may is decided before. Again: renew."""
@@ -78,13 +78,13 @@ class ControlDesk:
         before = self.present.holder if self.present.held(now_ns) else ""
         await self._write(Control(holder=by, token=self.present.token + 1, until_ns=now_ns + self._idle_ns))
         taken = f", taken from {before}" if before else ""
-        self._notify(f"{by} is in control of {self._target}{taken}", by)
+        self._notify(f"{by} is in control of {self.target}{taken}", by)
 
     async def release(self, by: str) -> None:
         """Give it up."""
         self._check_holder(by)
         await self._write(Control(token=self.present.token))
-        self._notify(f"{by} gave up control of {self._target}", by)
+        self._notify(f"{by} gave up control of {self.target}", by)
 
     async def hand_over(self, by: str, to: str) -> None:
         """Give it to somebody."""
@@ -93,14 +93,14 @@ class ControlDesk:
             raise OutOfRange(f"{to!r} is nobody's name", code="wrong_argument", suggestion="give the name of a user")
         until_ns = self._clock.now_ns() + self._idle_ns
         await self._write(Control(holder=to, token=self.present.token + 1, until_ns=until_ns))
-        self._notify(f"{by} handed control of {self._target} over to {to}", by)
+        self._notify(f"{by} handed control of {self.target} over to {to}", by)
 
     async def request(self, by: str) -> None:
         """Ask its holder for it; where nobody is, take it."""
         if not self.present.held(self._clock.now_ns()):
             await self.take(by)
         else:
-            self._notify(f"{by} asks {self.present.holder} for control of {self._target}", by)
+            self._notify(f"{by} asks {self.present.holder} for control of {self.target}", by)
 
     async def used(self, by: str) -> None:
         """He gave a command: that takes what nobody has, and puts off the end of what he has."""
@@ -114,7 +114,7 @@ class ControlDesk:
         if not self.present.held(self._clock.now_ns()) or self.present.holder != by:
             who = self.present.holder if self.present.held(self._clock.now_ns()) else "nobody"
             raise Conflict(
-                f"{who} is in control of {self._target}, not {by}",
+                f"{who} is in control of {self.target}, not {by}",
                 code="not_in_control",
                 suggestion="take control first",
             )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
+from countingroom.core.errors import OutOfRange
+from countingroom.core.policy import Action, Principal, decide
 from countingroom.runs.asked import Asked, Rest, Word
 from countingroom.runs.control import ControlDesk
 
 
-def control_words(desk: ControlDesk) -> dict[str, Word]:
-    """The words of one target."""
+def control_words(desk: ControlDesk, people: Callable[[str], Awaitable[Principal]]) -> dict[str, Word]:
+    """The words of one target. `people`: what somebody is trusted with there."""
 
     async def take(asked: Asked) -> Rest:
         await desk.take(asked.by)
@@ -16,7 +20,15 @@ def control_words(desk: ControlDesk) -> dict[str, Word]:
         await desk.request(asked.by)
 
     async def hand_over(asked: Asked) -> Rest:
-        await desk.hand_over(asked.by, asked.text("to"))
+        to = asked.text("to")
+        if cause := decide(await people(to), Action.TAKE_CONTROL, desk.target, now_ns=asked.command.issued_ns):
+            raise OutOfRange(
+                f"{to} cannot be in control of {desk.target}",
+                code="wrong_argument",
+                causes=(cause,),
+                suggestion="give the name of somebody who may",
+            )
+        await desk.hand_over(asked.by, to)
 
     async def release(asked: Asked) -> Rest:
         await desk.release(asked.by)

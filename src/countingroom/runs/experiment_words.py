@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -40,7 +41,7 @@ class ExperimentWords:
             "save_tag": Word(self._save_tag, takes=("name", "systems", "comment", "expected")),
             "delete_tag": Word(self._delete_tag, takes=("name", "comment")),
             "import": Word(self._import, takes=("document", "comment")),
-            **control_words(control),
+            **control_words(control, partial(office.principal, target=subjects.EXPERIMENT)),
         }
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -52,7 +53,9 @@ class PartitionWords:
             "comment": Word(self._comment, takes=("run", "text")),
             "flag": Word(self._flag, takes=("run", "quality")),
             **tenure.sequence.words,
-            **control_words(tenure.control),
+            **control_words(
+                tenure.control, partial(tenure.office.principal, target=subjects.partition_key(tenure.name))
+            ),
         }
 
     @property
