@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +43,46 @@ async def test_the_last_run_is_repeated_with_its_limit() -> None:
         await world.until(lambda: _ended(world, 2))
         last, first = await world.runs()
         assert (last.limit, last.end) == (first.limit, RunEnd.LIMIT)
+
+
+def slowed(world: World, work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """The same, where the disk takes its time."""
+
+    async def slow(*args: Any, **named: Any) -> Any:
+        await world.clock.sleep(1.0)
+        return await work(*args, **named)
+
+    return slow
+
+
+async def test_a_run_that_follows_at_once_waits_until_the_end_of_the_last_one_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        await world.does("start")
+        monkeypatch.setattr(world.database.runs, "close", slowed(world, world.database.runs.close))
+        await world.does("stop")
+        assert (await world.does("start")).kind is EventKind.DONE
+        second, first = await world.runs()
+        assert (first.end, second.end) == (RunEnd.STOPPED, None)
+
+
+async def test_a_run_is_given_back_where_its_detectors_are_moved_while_it_gets_its_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        monkeypatch.setattr(world.database.runs, "reserve", slowed(world, world.database.runs.reserve))
+        monkeypatch.setattr(world.database.mapping, "move", slowed(world, slowed(world, world.database.mapping.move)))
+        starting = asyncio.create_task(world.ask("start"))
+        assert (await world.does("move", "_experiment", detectors="STS", to="")).kind is EventKind.DONE
+        refused = await starting
+        assert refused.cause and refused.cause.code == "locked"
+        await world.until(lambda: _ended(world, 1))
+        (run,) = await world.runs()
+        assert run.end is RunEnd.NEVER_STARTED and run.cause and run.cause.code == "locked"
+        assert not [order for order in world.orders if order.action == "start"]
 
 
 async def test_a_locked_partition_takes_no_commands_until_it_is_unlocked_also_from_the_next_owner() -> None:

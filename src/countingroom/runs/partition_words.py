@@ -14,7 +14,7 @@ from countingroom.core.configurations import covers
 from countingroom.core.errors import Cause, Conflict, DeviceError, NotFound, OutOfRange
 from countingroom.core.messages import decode, encode
 from countingroom.core.partitions import Goal
-from countingroom.core.run_book import Run, RunLimit
+from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.systems import Action, Answer, Order
 from countingroom.core.values import Scalar
 from countingroom.runs.asked import LATER, Asked, Rest, Word
@@ -22,12 +22,11 @@ from countingroom.runs.control_words import control_words
 from countingroom.runs.orders import ANSWER_S
 from countingroom.runs.reception import Refusal
 from countingroom.runs.refusals import REASONS, next_state, refusal
+from countingroom.runs.reserving import LIMIT, limit_of, reserve
 from countingroom.storage.partitions import CUSTOM
 
 if TYPE_CHECKING:
     from countingroom.runs.tenure import Tenure
-
-LIMIT = ("seconds", "point", "above", "below")
 
 
 class PartitionWords:
@@ -99,18 +98,18 @@ class PartitionWords:
             if cause := refusal(self._tenure.partition, "goal", state=state):
                 raise Refusal(cause)
         if state == template.recording and not self._tenure.partition.run:
-            return self._want(asked, state, await self.reserve(asked.by, limit_of(asked), asked.text("comment", "")))
+            return self._want(asked, state, await self._reserved(asked, limit_of(asked), asked.text("comment", "")))
         return self._want(asked, state)
 
     async def _start(self, asked: Asked) -> Rest:
-        run = await self.reserve(asked.by, limit_of(asked), asked.text("comment", ""))
+        run = await self._reserved(asked, limit_of(asked), asked.text("comment", ""))
         return self._want(asked, self._tenure.partition.template.recording, run)
 
     async def _repeat(self, asked: Asked) -> Rest:
         last = await self._tenure.office.database.runs.last(self._tenure.name)
         if last is None:
             raise NotFound(f"{self._tenure.name} has had no run", suggestion="start one")
-        run = await self.reserve(asked.by, last.limit, f"repeats run {last.number}")
+        run = await self._reserved(asked, last.limit, f"repeats run {last.number}")
         return self._want(asked, self._tenure.partition.template.recording, run)
 
     async def _stop(self, asked: Asked) -> Rest:
@@ -133,23 +132,12 @@ class PartitionWords:
         self._tenure.goal(goal, asked.command.action, run=run)
         return LATER
 
-    async def reserve(self, by: str, limit: RunLimit | None, comment: str = "", *, sequence: str = "") -> Run:
-        """A number for a run, recorded before anything is begun. Conflict while one is open."""
-        tenure, partition = self._tenure, self._tenure.partition
-        run = await tenure.office.database.runs.reserve(
-            partition.name,
-            partition.template.name,
-            by,
-            tenure.office.clock.now_ns(),
-            tag=partition.tag,
-            configurations={one.system: one.wanted for one in partition.members if one.included and one.wanted},
-            members=[one.system for one in partition.members if one.included],
-            versions=tenure.life.versions(),
-            limit=limit,
-            sequence=sequence,
-        )
-        if comment:
-            tenure.book.note(run.number, "comment", comment, author=by)
+    async def _reserved(self, asked: Asked, limit: RunLimit | None, comment: str) -> Run:
+        """A number for the run that is asked for, given back where it cannot be begun any more by then."""
+        run = await reserve(self._tenure, asked.by, limit, comment)
+        if cause := self.refusal(asked):
+            self._tenure.life.over(run.number, RunEnd.NEVER_STARTED, cause)
+            raise Refusal(cause)
         return run
 
     # Single systems.
@@ -281,22 +269,3 @@ class PartitionWords:
         run = await self._tenure.office.database.runs.get(number)
         if run.partition != self._tenure.name:
             raise Conflict(f"run {number} is of {run.partition}", suggestion=f"ask {run.partition}")
-
-
-def limit_of(asked: Asked) -> RunLimit | None:
-    """When the run is to stop by itself; None: when somebody stops it."""
-    seconds, above, below = (asked.number(name) for name in ("seconds", "above", "below"))
-    point = asked.text("point", "")
-    if seconds is not None and seconds <= 0:
-        raise OutOfRange("a run lasts longer than 0 s", code="wrong_argument", suggestion="give more seconds")
-    if bool(point) != (above is not None or below is not None):
-        raise OutOfRange(
-            "a condition is a point with above or below",
-            code="wrong_argument",
-            suggestion="give point and above or below",
-        )
-    if point and "." not in point:
-        raise OutOfRange(f"{point} is no point", code="wrong_argument", suggestion="write DEVICE.POINT")
-    if seconds is None and not point:
-        return None
-    return RunLimit(seconds=seconds, point=point, above=above, below=below)

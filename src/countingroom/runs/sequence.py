@@ -12,6 +12,7 @@ from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd, RunLimit, RunSequence
 from countingroom.core.values import Scalar
 from countingroom.runs.asked import Asked, Rest, Word
+from countingroom.runs.reserving import reserve
 
 if TYPE_CHECKING:
     from countingroom.runs.tenure import Tenure
@@ -150,7 +151,7 @@ class Sequence:
 
     async def _begin(self, going: RunSequence) -> RunSequence:
         tenure = self._tenure
-        run = await tenure.words.reserve(going.requested_by, going.limit, sequence=going.name)
+        run = await reserve(tenure, going.requested_by, going.limit, sequence=going.name)
         going = await tenure.office.database.sequences.advance(going.name, run.number)
         goal = Goal(
             state=tenure.partition.template.recording, requested_by=going.requested_by, since_ns=tenure.now_ns()

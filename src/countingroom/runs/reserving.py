@@ -1,0 +1,62 @@
+"""Law: a run has its number, on disk and synced, before anything is begun for it and after the end of the last one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from countingroom.core.clock import within
+from countingroom.core.errors import OutOfRange
+from countingroom.core.run_book import Run, RunLimit
+from countingroom.runs.asked import Asked
+
+if TYPE_CHECKING:
+    from countingroom.runs.tenure import Tenure
+
+LIMIT = ("seconds", "point", "above", "below")
+"""Arguments that say when a run is to stop by itself."""
+
+WRITTEN_S = 3.0
+"""For what waits for the run book, the end of the last run above all."""
+
+
+async def reserve(tenure: Tenure, by: str, limit: RunLimit | None, comment: str = "", *, sequence: str = "") -> Run:
+    """A number for a run, recorded before anything is begun. Conflict while one is open."""
+    with suppress(TimeoutError):
+        async with within(tenure.office.clock, WRITTEN_S):
+            await tenure.book.written()
+    partition = tenure.partition
+    run = await tenure.office.database.runs.reserve(
+        partition.name,
+        partition.template.name,
+        by,
+        tenure.office.clock.now_ns(),
+        tag=partition.tag,
+        configurations={one.system: one.wanted for one in partition.members if one.included and one.wanted},
+        members=[one.system for one in partition.members if one.included],
+        versions=tenure.life.versions(),
+        limit=limit,
+        sequence=sequence,
+    )
+    if comment:
+        tenure.book.note(run.number, "comment", comment, author=by)
+    return run
+
+
+def limit_of(asked: Asked) -> RunLimit | None:
+    """When the run is to stop by itself; None: when somebody stops it."""
+    seconds, above, below = (asked.number(name) for name in ("seconds", "above", "below"))
+    point = asked.text("point", "")
+    if seconds is not None and seconds <= 0:
+        raise OutOfRange("a run lasts longer than 0 s", code="wrong_argument", suggestion="give more seconds")
+    if bool(point) != (above is not None or below is not None):
+        raise OutOfRange(
+            "a condition is a point with above or below",
+            code="wrong_argument",
+            suggestion="give point and above or below",
+        )
+    if point and "." not in point:
+        raise OutOfRange(f"{point} is no point", code="wrong_argument", suggestion="write DEVICE.POINT")
+    if seconds is None and not point:
+        return None
+    return RunLimit(seconds=seconds, point=point, above=above, below=below)
