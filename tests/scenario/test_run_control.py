@@ -9,7 +9,8 @@ import pytest
 
 from countingroom.bus.latest import Latest
 from countingroom.core import subjects
-from countingroom.core.messages import Command, EventKind, Readings, Reply, decode, encode
+from countingroom.core.messages import Catalogue, Command, EventKind, Readings, Reply, decode, encode
+from countingroom.core.points import Point, Type
 from countingroom.core.policy import Role
 from countingroom.core.run_book import RunEnd
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
@@ -165,17 +166,71 @@ async def test_a_run_stops_by_itself_when_its_time_is_over() -> None:
 
 async def test_a_run_stops_by_itself_when_a_point_passes_its_limit() -> None:
     async with experiment() as world:
+        await publish(world)
         await world.does("configure_all")
         await world.does("start", point="caen.current", above=5)
         await world.clock.advance(2)
         for sequence, value in enumerate((4.0, 6.0), 1):
             assert await _records(world)
-            await world.bus.append(subjects.readings("caen", full=True), encode(_reading(value, sequence)))
+            await publish(world, value, sequence)
             await world.clock.advance(1)
         await world.reaches("QA_Active")
         (run,) = await world.runs()
         assert run.end is RunEnd.LIMIT
         assert "caen.current is 6.0, above 5" in [note.text for note in run.notes]
+
+
+@pytest.mark.parametrize(
+    ("before", "silent_s", "stops"),
+    [
+        (((6.0, True), (4.0, False)), 1.0, False),  # it is below again
+        (((4.0, True), (6.0, False)), 1.0, True),
+        (((6.0, True),), 1.0, True),
+        (((6.0, True),), 600.0, False),  # nobody publishes it any more
+    ],
+)
+async def test_what_a_point_was_before_the_run_stops_it_where_it_is_so_still(
+    before: tuple[tuple[float, bool], ...], silent_s: float, stops: bool
+) -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        for sequence, (value, full) in enumerate(before, 1):
+            await publish(world, value, sequence, full=full)
+        await world.clock.advance(silent_s)
+        await world.does("start", point="caen.current", above=5)
+        await world.clock.advance(2)
+        assert await _records(world) is not stops
+
+
+@pytest.mark.parametrize("point", ["ca en.current", "cean.current", "caen.curent", "caen.", "caen.name"])
+async def test_a_run_whose_condition_can_never_be_met_is_not_begun(point: str) -> None:
+    async with experiment() as world:
+        await publish(world)
+        await world.does("configure_all")
+        refused = await world.ask("start", point=point, above=5)
+        assert refused.cause and refused.cause.suggestion
+        assert refused.cause.code in ("not_found", "wrong_argument")
+        assert await world.runs() == ()
+
+
+async def publish(world: World, value: float = 0.0, sequence: int = 0, *, full: bool = True) -> None:
+    """What the host of a device tells: what it is, and a reading."""
+    points = (Point(name="current"), Point(name="name", type=Type.STRING))
+    catalogue = Catalogue(device="caen", title="", driver="", group="", points=points)
+    await world.bus.put(subjects.STATE_BUCKET, subjects.catalogue_key("caen"), encode(catalogue))
+    reading = Readings(
+        device="caen",
+        boot="b",
+        sequence=sequence,
+        full=full,
+        sent_ns=0,
+        points=["current"],
+        values=[value],
+        qualities=[0],
+        device_ns=[0],
+        received_ns=[0],
+    )
+    await world.bus.append(subjects.readings("caen", full=full), encode(reading))
 
 
 async def test_what_is_not_allowed_is_refused_with_a_suggestion_and_recorded() -> None:
@@ -367,21 +422,6 @@ async def _closed(world: World) -> bool:
 
 async def _sequence_over(world: World) -> bool:
     return any(event.action == "sequence_over" for event in await world.events())
-
-
-def _reading(value: float, sequence: int) -> Readings:
-    return Readings(
-        device="caen",
-        boot="b",
-        sequence=sequence,
-        full=True,
-        sent_ns=0,
-        points=["current"],
-        values=[value],
-        qualities=[0],
-        device_ns=[0],
-        received_ns=[0],
-    )
 
 
 async def test_a_goal_with_another_tag_configures_what_differs_and_the_run_has_that_tag() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from countingroom.bus.port import Stored
 from countingroom.core import subjects
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import Readings, decode
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
+_YOUNG_NS = 90_000_000_000
+"""All points of a device are told every minute: what is older is of one that nobody publishes any more."""
 
 
 class Limits:
@@ -43,7 +48,7 @@ class Limits:
             if limit.seconds is not None:
                 tasks.append(group.create_task(self._time(run, started_ns, limit.seconds)))
             if limit.point:
-                tasks.append(group.create_task(self._point(run, limit)))
+                tasks.append(group.create_task(self._point(run, started_ns, limit)))
             while self._tenure.life.open and self._tenure.life.open.number == run.number:
                 await self._tenure.changed()
             for task in tasks:
@@ -54,20 +59,41 @@ class Limits:
         await clock.sleep((started_ns - clock.now_ns()) / 1e9 + seconds)
         self._end(run, f"{seconds:g} s are over")
 
-    async def _point(self, run: Run, limit: RunLimit) -> None:
-        device, _, name = limit.point.partition(".")
+    async def _point(self, run: Run, started_ns: int, limit: RunLimit) -> None:
         while True:
             try:
-                async with self._tenure.office.bus.replay(
-                    subjects.READINGS_STREAM, subjects=subjects.readings_of(device), last_per_subject=True
-                ) as messages:
-                    async for message in messages:
-                        if told := _is_reached(message.data, name, limit):
+                async with aclosing(self._readings(limit.point, started_ns)) as readings:
+                    async for reading in readings:
+                        if told := _is_reached(reading, limit):
                             self._end(run, f"{limit.point} {told}")
                             return
             except CountingRoomError as error:
                 _log.warning("%s is not followed: %s", limit.point, error.cause)
             await self._tenure.office.clock.sleep(_RETRY_S)
+
+    async def _readings(self, point: str, from_ns: int) -> AsyncGenerator[Reading]:
+        """Those since then; the one that held before, where the device is published still; those that follow."""
+        bus, clock = self._tenure.office.bus, self._tenure.office.clock
+        device, _, name = point.partition(".")
+        here, start = subjects.readings_of(device), 1
+        full = subjects.readings(device, full=True)
+        async with bus.replay(subjects.READINGS_STREAM, subjects=full, last_per_subject=True, follow=False) as stored:
+            async for message in stored:
+                start = message.sequence
+        present: Stored | None = None
+        async with bus.replay(subjects.READINGS_STREAM, subjects=here, from_sequence=start, follow=False) as stored:
+            async for message in stored:
+                start = message.sequence + 1
+                if reading := _reading(message.data, name):
+                    present = message
+                    if message.stored_ns >= from_ns:
+                        yield reading
+        if present and clock.now_ns() - present.stored_ns < _YOUNG_NS and (reading := _reading(present.data, name)):
+            yield reading
+        async with bus.replay(subjects.READINGS_STREAM, subjects=here, from_sequence=start) as stored:
+            async for message in stored:
+                if reading := _reading(message.data, name):
+                    yield reading
 
     def _end(self, run: Run, why: str) -> None:
         tenure = self._tenure
@@ -79,14 +105,17 @@ class Limits:
         tenure.goal(goal, "stop", end=RunEnd.LIMIT)
 
 
-def _is_reached(data: bytes, name: str, limit: RunLimit) -> str:
-    """In words, or empty. What is not believed counts for nothing."""
+def _reading(data: bytes, name: str) -> Reading | None:
+    """What a message says of a point; None: nothing."""
     try:
-        rows = dict(decode(data, Readings).rows())
+        return dict(decode(data, Readings).rows()).get(name)
     except msgspec.DecodeError:
-        return ""
-    reading: Reading | None = rows.get(name)
-    if reading is None or reading.quality > Quality.UNCERTAIN or isinstance(reading.value, str | None):
+        return None
+
+
+def _is_reached(reading: Reading, limit: RunLimit) -> str:
+    """In words, or empty. What is not believed counts for nothing."""
+    if reading.quality > Quality.UNCERTAIN or isinstance(reading.value, str | None):
         return ""
     if limit.above is not None and reading.value > limit.above:
         return f"is {reading.value}, above {limit.above:g}"

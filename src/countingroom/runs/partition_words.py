@@ -93,16 +93,18 @@ class PartitionWords:
                 f"{self._tenure.name} cannot rest in {state}",
                 suggestion=f"choose one of {', '.join(template.rests)}",
             )
+        limit = await limit_of(self._tenure.office.bus, asked)
         if tag := asked.text("tag", ""):
             await self._choose(tag, asked.by)
             if cause := refusal(self._tenure.partition, "goal", state=state):
                 raise Refusal(cause)
         if state == template.recording and not self._tenure.partition.run:
-            return self._want(asked, state, await self._reserved(asked, limit_of(asked), asked.text("comment", "")))
+            return self._want(asked, state, await self._reserved(asked, limit, asked.text("comment", "")))
         return self._want(asked, state)
 
     async def _start(self, asked: Asked) -> Rest:
-        run = await self._reserved(asked, limit_of(asked), asked.text("comment", ""))
+        limit = await limit_of(self._tenure.office.bus, asked)
+        run = await self._reserved(asked, limit, asked.text("comment", ""))
         return self._want(asked, self._tenure.partition.template.recording, run)
 
     async def _repeat(self, asked: Asked) -> Rest:

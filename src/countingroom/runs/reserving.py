@@ -5,8 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from countingroom.bus.port import Bus
+from countingroom.core import subjects
 from countingroom.core.clock import within
-from countingroom.core.errors import OutOfRange
+from countingroom.core.errors import NotFound, OutOfRange
+from countingroom.core.messages import Catalogue, decode
+from countingroom.core.mistakes import did_you_mean
+from countingroom.core.points import Type
 from countingroom.core.run_book import Run, RunLimit
 from countingroom.runs.asked import Asked
 
@@ -43,8 +48,8 @@ async def reserve(tenure: Tenure, by: str, limit: RunLimit | None, comment: str 
     return run
 
 
-def limit_of(asked: Asked) -> RunLimit | None:
-    """When the run is to stop by itself; None: when somebody stops it."""
+async def limit_of(bus: Bus, asked: Asked) -> RunLimit | None:
+    """When the run is to stop by itself; None: when somebody stops it. NotFound for a point that nobody publishes."""
     seconds, above, below = (asked.number(name) for name in ("seconds", "above", "below"))
     point = asked.text("point", "")
     if seconds is not None and seconds <= 0:
@@ -55,8 +60,24 @@ def limit_of(asked: Asked) -> RunLimit | None:
             code="wrong_argument",
             suggestion="give point and above or below",
         )
-    if point and "." not in point:
-        raise OutOfRange(f"{point} is no point", code="wrong_argument", suggestion="write DEVICE.POINT")
+    if point:
+        await _check(bus, point)
     if seconds is None and not point:
         return None
     return RunLimit(seconds=seconds, point=point, above=above, below=below)
+
+
+async def _check(bus: Bus, point: str) -> None:
+    """A run whose condition can never be met would go on for ever."""
+    device, _, name = point.partition(".")
+    if not subjects.is_token(device) or not name:
+        raise OutOfRange(f"{point} is no point", code="wrong_argument", suggestion="write DEVICE.POINT")
+    entry = await bus.get(subjects.STATE_BUCKET, subjects.catalogue_key(device))
+    if entry is None or entry.data is None:
+        raise NotFound(f"there is no device {device}", suggestion="look at the list of devices: device list")
+    known = {one.name: one for one in decode(entry.data, Catalogue).points}
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise NotFound(f"{device} has no point {name}{hint}", suggestion=f"look at its points: device show {device}")
+    if known[name].type is Type.STRING:
+        raise OutOfRange(f"{point} is a text", code="wrong_argument", suggestion="give a point that is a number")
