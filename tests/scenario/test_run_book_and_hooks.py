@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from countingroom.core.layout import Wanted
 from countingroom.core.messages import EventKind
 from countingroom.core.run_book import RunEnd
 from countingroom.runs.description import RunsSection
@@ -108,6 +109,86 @@ async def test_a_sequence_that_is_stopped_takes_no_further_value() -> None:
         assert [run.end for run in await world.runs()] == [RunEnd.STOPPED]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"name": "tests"}, "STS has a configuration tests"),
+        ({"parameter": "treshold"}, "did you mean threshold?"),
+        ({"values": "1,nan"}, "no number"),
+        ({"values": "1e999"}, "no number"),
+        ({"seconds": 0}, "seconds"),
+        ({"system": "TRD"}, "no configuration is selected for TRD"),
+    ],
+)
+async def test_a_sequence_that_cannot_be_meant_is_refused_before_anything_is_saved(
+    wrong: dict[str, Any], told: str
+) -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        before = await world.database.configurations.list("STS")
+        meant = {"system": "STS", "parameter": "threshold", "values": "1,2", "seconds": 3, "name": "scan"}
+        refused = await world.ask("sequence", **(meant | wrong))
+        assert refused.cause and told in refused.cause.message and refused.cause.suggestion
+        assert await world.database.configurations.list("STS") == before
+
+
+async def test_the_values_of_a_sequence_are_numbers_truths_and_texts() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        await world.does(
+            "sequence", system="STS", parameter="threshold", values="1, 0.5,true,low", seconds=1, name="scan"
+        )
+        await world.until(lambda: _sequence_over(world), seconds=60)
+        taken = [run.configurations["STS"].parameters["threshold"] for run in await world.runs()]
+        assert taken == ["low", True, 0.5, 1]
+
+
+async def test_a_sequence_goes_on_where_somebody_selects_otherwise_between_two_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        partitions, select, hand = world.database.partitions, world.database.partitions.select, ["ben"]
+
+        async def both(name: str, tag: str, systems: Mapping[str, str], by: str) -> Wanted:
+            found = await select(name, tag, systems, by)
+            return await select(name, tag, {**systems, "STS": "tests"}, hand.pop()) if hand else found
+
+        await world.does("sequence", system="STS", parameter="threshold", values="1,2", seconds=1, name="scan")
+        monkeypatch.setattr(partitions, "select", both)
+        await world.until(lambda: _sequence_over(world), seconds=60)
+        assert [run.end for run in await world.runs()] == [RunEnd.LIMIT] * 2
+
+
+async def test_a_sequence_whose_system_is_moved_out_ends_and_another_can_begin() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        await world.does("sequence", system="STS", parameter="threshold", values="1,2", seconds=9, name="scan")
+        await world.until(lambda: _records(world))
+        await world.does("move", "_experiment", detectors="STS", to="", force=True)
+        await world.until(lambda: _sequence_over(world), seconds=60)
+        assert all(run.end for run in await world.runs())
+        await world.does("configure_all")
+        assert (
+            await world.does("sequence", system="MVD", parameter="threshold", values="1", seconds=1, name="other")
+        ).kind is EventKind.DONE
+
+
+async def test_a_sequence_stopped_while_its_next_run_gets_its_number_leaves_none_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        monkeypatch.setattr(world.database.sequences, "advance", slowed(world, world.database.sequences.advance))
+        await world.does("sequence", system="STS", parameter="threshold", values="1,2", seconds=1, name="scan")
+        await world.until(world.runs, step=0.01)
+        await world.does("stop_sequence")
+        await world.until(lambda: _ended(world, 1))
+        assert [run.end for run in await world.runs()] == [RunEnd.NEVER_STARTED]
+        assert (await world.does("configure_all")).kind is EventKind.DONE
+        assert (await world.does("start")).kind is EventKind.DONE
+
+
 def hooked(tmp_path: Path, program: str, *, critical: bool = True) -> RunsSection:
     """CBM with a hook before the detectors are configured."""
     plain = description()
@@ -165,3 +246,7 @@ async def _ended(world: World, number: int) -> bool:
 async def _records(world: World) -> bool:
     shown = await world.partition()
     return shown is not None and shown.state == "Recording"
+
+
+async def _sequence_over(world: World) -> bool:
+    return any(event.action == "sequence_over" for event in await world.events())

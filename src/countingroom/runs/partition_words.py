@@ -145,7 +145,7 @@ class PartitionWords:
     # Single systems.
 
     async def _reset(self, asked: Asked) -> Rest:
-        system = self._member(asked.text("system"))
+        system = self.member(asked.text("system"))
         return self._order(system, Action.RESET)
 
     async def _order(self, system: str, action: Action) -> dict[str, Scalar]:
@@ -169,7 +169,8 @@ class PartitionWords:
             )
         return {"system": system}
 
-    def _member(self, system: str) -> str:
+    def member(self, system: str) -> str:
+        """The system itself; NotFound where it is not in the partition."""
         members = [one.system for one in self._tenure.partition.members]
         if system not in members:
             raise NotFound(
@@ -184,7 +185,7 @@ class PartitionWords:
         return await self._change(asked, included=False)
 
     async def _change(self, asked: Asked, *, included: bool) -> Rest:
-        tenure, system = self._tenure, self._member(asked.text("system"))
+        tenure, system = self._tenure, self.member(asked.text("system"))
         await tenure.office.database.partitions.include(tenure.name, system, included, asked.by)
         kind = "include" if included else "exclude"
         tenure.book.note(tenure.partition.run, kind, f"{system} is {kind}d", author=asked.by, system=system)
@@ -233,7 +234,7 @@ class PartitionWords:
         return {one.system: one.wanted.tag if one.wanted else "" for one in self._tenure.partition.members}
 
     async def _select_one(self, asked: Asked) -> Rest:
-        await self.choose_one(self._member(asked.text("system")), asked.text("tag"), asked.by)
+        await self.choose_one(self.member(asked.text("system")), asked.text("tag"), asked.by)
         return None
 
     async def choose_one(self, system: str, tag: str, by: str) -> None:

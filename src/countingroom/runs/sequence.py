@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from countingroom.core.errors import Conflict, CountingRoomError, LinkError, NotFound, OutOfRange
+from countingroom.core.clock import within
+from countingroom.core.errors import Conflict, CountingRoomError, LinkError, NotFound, OutOfRange, RequestError
 from countingroom.core.messages import EventKind
+from countingroom.core.mistakes import did_you_mean
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd, RunLimit, RunSequence
 from countingroom.core.values import Scalar
 from countingroom.runs.asked import Asked, Rest, Word
+from countingroom.runs.orders import ANSWER_S
 from countingroom.runs.reserving import reserve
 
 if TYPE_CHECKING:
@@ -43,6 +49,11 @@ class Sequence:
         if system not in wanted.systems:
             raise NotFound(f"no configuration is selected for {system}", suggestion="select a tag first")
         base = wanted.systems[system]
+        if parameter not in base.parameters:
+            hint = did_you_mean(parameter, base.parameters)
+            raise NotFound(
+                f"{base.tag} of {system} has no parameter {parameter}{hint}", suggestion="save it in this configuration"
+            )
         seconds = asked.number("seconds")
         if seconds is None or seconds <= 0:
             raise OutOfRange(
@@ -51,9 +62,14 @@ class Sequence:
         values = tuple(_scalar(part) for part in asked.text("values").split(","))
         if len(values) > VALUES:
             raise OutOfRange(f"a sequence has {VALUES} values at most", suggestion="make two of it")
+        name = asked.text("name", f"scan-{clock.now_ns() // 1_000_000_000}")
+        if any(one.tag == name for one in await tenure.office.database.configurations.list(system)):
+            raise Conflict(
+                f"{system} has a configuration {name}, which the sequence would change", suggestion="take another name"
+            )
         await tenure.office.database.sequences.begin(
             RunSequence(
-                name=asked.text("name", f"scan-{clock.now_ns() // 1_000_000_000}"),
+                name=name,
                 partition=tenure.name,
                 requested_by=asked.by,
                 created_ns=clock.now_ns(),
@@ -110,7 +126,8 @@ class Sequence:
             end, cause = "failed", error.cause
         going = await sequences.end(going.name, end or "finished", cause)
         if going.end != "stopped":
-            await tenure.words.choose_one(going.system, going.tag, going.requested_by)
+            with suppress(RequestError):  # what it began from may be gone
+                await tenure.words.choose_one(going.system, going.tag, going.requested_by)
         tenure.reception.tell(
             EventKind.NOTE,
             f"sequence {going.name} is over: {going.end}, {len(going.runs)} of {len(going.values)} runs",
@@ -137,22 +154,32 @@ class Sequence:
         raise _Failed(last)
 
     async def _configure(self, going: RunSequence, value: Scalar) -> None:
+        """Want this value; where somebody chose otherwise meanwhile, again."""
         tenure, database = self._tenure, self._tenure.office.database
         base = await database.configurations.get(going.system, going.tag)
         parameters = {**base.parameters, going.parameter: value}
         comment = f"{going.parameter} {value} of sequence {going.name}"
         await database.configurations.save(going.system, going.name, parameters, going.requested_by, comment)
-        await tenure.words.choose_one(going.system, going.name, going.requested_by)
-        while not any(
-            one.system == going.system and one.wanted and one.wanted.parameters == parameters
-            for one in tenure.partition.members
-        ):
-            await tenure.changed()
+        while not (await database.sequences.get(going.name)).end:
+            await tenure.words.choose_one(tenure.words.member(going.system), going.name, going.requested_by)
+            with suppress(TimeoutError):
+                async with within(tenure.office.clock, ANSWER_S):
+                    while not self._is_wanted(going.system, parameters):
+                        await tenure.changed()
+                    return
+
+    def _is_wanted(self, system: str, parameters: Mapping[str, Scalar]) -> bool:
+        members = self._tenure.partition.members
+        return any(one.system == system and one.wanted and one.wanted.parameters == parameters for one in members)
 
     async def _begin(self, going: RunSequence) -> RunSequence:
         tenure = self._tenure
         run = await reserve(tenure, going.requested_by, going.limit, sequence=going.name)
-        going = await tenure.office.database.sequences.advance(going.name, run.number)
+        try:
+            going = await tenure.office.database.sequences.advance(going.name, run.number)
+        except CountingRoomError as error:
+            tenure.life.over(run.number, RunEnd.NEVER_STARTED, error.cause)
+            raise
         goal = Goal(
             state=tenure.partition.template.recording, requested_by=going.requested_by, since_ns=tenure.now_ns()
         )
@@ -175,11 +202,14 @@ class _Failed(CountingRoomError):
 
 def _scalar(text: str) -> Scalar:
     text = text.strip()
-    if not text:
-        raise OutOfRange("a value is empty", code="wrong_argument", suggestion="give values as 1,2,3")
+    if text in ("true", "false"):
+        return text == "true"
     for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
+        with suppress(ValueError):
+            value = kind(text)
+            if math.isfinite(value):
+                return value
+            text = ""
+    if not text:
+        raise OutOfRange("a value is empty or no number", code="wrong_argument", suggestion="give values as 1,2,3")
     return text
