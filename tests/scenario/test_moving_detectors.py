@@ -139,3 +139,20 @@ async def test_a_configuration_that_is_changed_is_wanted_at_once() -> None:
         await world.does("configure_all")
         await world.reaches("QA_Active")
         assert len(world.orders) - before == 2
+
+
+async def test_a_document_is_imported_whole_and_its_record_is_short() -> None:
+    async with experiment() as world:
+        many = {f"parameter_{number}": number for number in range(5000)}
+        document = json.dumps({"configurations": {"STS": {"physics": many}}})
+        assert (await world.does("import", "_experiment", document=document)).kind is EventKind.DONE
+        assert (await world.database.configurations.get("STS", "physics")).parameters == many
+        assert all(len(event.message) < 1000 for event in await world.events("_experiment"))
+
+
+async def test_an_import_that_names_a_system_that_is_not_there_changes_nothing() -> None:
+    async with experiment() as world:
+        document = json.dumps({"configurations": {"STS": {"new": {"a": 1}}, "MVT": {"new": {"a": 1}}}})
+        cause = (await world.ask("import", "_experiment", document=document)).cause
+        assert cause and cause.causes[0].message == "there is no system MVT; did you mean MVD?"
+        assert all(one.tag != "new" for one in await world.database.configurations.list("STS"))

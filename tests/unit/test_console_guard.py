@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
-from countingroom.console.guard import MOST_BYTES, Guard, judge
+from countingroom.console.guard import DOCUMENT_BYTES, MOST_BYTES, Guard, judge
 from countingroom.core.clock import SystemClock
 from tests.console.stage import Stage, served, stage
 
@@ -64,6 +64,32 @@ def test_a_body_is_small_and_json() -> None:
     assert verdict("http", "POST", HOST | {"transfer-encoding": "chunked"}) == (411, "length")
     assert verdict("http", "POST", HOST | {"content-length": "0"}) is None
     assert verdict("http", "DELETE", PAGE) == (405, "method")
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "status"),
+    [
+        ("experiment/commands/import", DOCUMENT_BYTES, 200),
+        ("experiment/commands/import", DOCUMENT_BYTES + 1, 413),
+        ("partitions/A/start", MOST_BYTES + 1, 413),
+    ],
+)
+async def test_a_document_of_configurations_may_be_longer(path: str, length: int, status: int) -> None:
+    answered: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        answered.append(200)
+
+    async def send(message: Message) -> None:
+        answered.extend([message["status"]] if "status" in message else [])
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    headers = HOST | JSON | {"content-length": str(length)}
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await Guard(app)({"type": "http", "method": "POST", "path": f"/api/v1/{path}", "headers": raw}, receive, send)
+    assert answered == [status]
 
 
 @given(st.dictionaries(st.sampled_from(["host", "origin", "sec-fetch-site", "content-length"]), st.text(max_size=40)))

@@ -23,6 +23,9 @@ from countingroom.core.errors import Cause
 
 MARK = "x-countingroom"
 MOST_BYTES = 65_536
+DOCUMENT_BYTES = 1_048_576
+"""Of a document of configurations, and of a tag of some thousand systems."""
+_DOCUMENTS = "/api/v1/experiment/commands/"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SAFE = frozenset({"GET", "HEAD"})
 _POLICY = (
@@ -46,9 +49,12 @@ def _host_name(host: str) -> str:
 
 
 def judge(
-    scope_type: str, method: str, headers: Headers, *, names: Set[str] = LOOPBACK_NAMES
+    scope_type: str, method: str, headers: Headers, *, names: Set[str] = LOOPBACK_NAMES, most: int = MOST_BYTES
 ) -> tuple[int, Cause] | None:
-    """Why this request is refused, with the HTTP status; None where it may pass. `names`: what we go by. Pure."""
+    """Why this request is refused, with the HTTP status; None where it may pass. Pure.
+
+    `names`: what we go by. `most`: bytes of a body.
+    """
     host = headers.get("host", "").lower()
     if _host_name(host) not in names:
         return 421, _refused(
@@ -63,10 +69,10 @@ def judge(
         return 403, _refused("forged_origin", f"a page of {origin} may not act here", "use the console's own pages")
     if origin is None and headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return 403, _refused("forged_origin", "a page of another site may not act here", "use the console's own pages")
-    return _judge_post(headers, from_page=origin is not None) if scope_type == "http" else None
+    return _judge_post(headers, most, from_page=origin is not None) if scope_type == "http" else None
 
 
-def _judge_post(headers: Headers, *, from_page: bool) -> tuple[int, Cause] | None:
+def _judge_post(headers: Headers, most: int, *, from_page: bool) -> tuple[int, Cause] | None:
     if from_page and not headers.get(MARK):
         return 403, _refused(
             "no_token", "a page's request must carry the header X-Countingroom", "use the console's own pages"
@@ -74,8 +80,8 @@ def _judge_post(headers: Headers, *, from_page: bool) -> tuple[int, Cause] | Non
     length = headers.get("content-length", "")
     if not length.isdigit():
         return 411, _refused("length", "the request must say how long it is", "send a Content-Length")
-    if int(length) > MOST_BYTES:
-        return 413, _refused("too_large", f"a request has at most {MOST_BYTES} bytes", "send less at once")
+    if int(length) > most:
+        return 413, _refused("too_large", f"a request here has at most {most} bytes", "send less at once")
     if int(length) and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return 415, _refused("not_json", "the body of a request is JSON", "send Content-Type: application/json")
     return None
@@ -102,7 +108,8 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        verdict = judge(scope["type"], scope.get("method", ""), Headers(scope=scope), names=self._names)
+        most = DOCUMENT_BYTES if scope.get("path", "").startswith(_DOCUMENTS) else MOST_BYTES
+        verdict = judge(scope["type"], scope.get("method", ""), Headers(scope=scope), names=self._names, most=most)
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,6 @@ from countingroom.runs.control_words import control_words
 from countingroom.runs.moving import plan_move
 from countingroom.runs.office import Office
 from countingroom.runs.transaction import Transaction
-from countingroom.storage.exchange import from_yaml
 
 
 class ExperimentWords:
@@ -172,14 +171,39 @@ class ExperimentWords:
 
     async def _import(self, asked: Asked) -> Rest:
         try:
-            kept = from_yaml(asked.text("document"))
+            kept = await self._office.database.configurations.read(asked.text("document"))
         except Mistaken as error:
             raise OutOfRange(
                 f"the document cannot be imported: {error}", code="wrong_document", suggestion="correct these lines"
             ) from error
-        await self._office.database.configurations.put(kept, asked.by, asked.text("comment", ""))
-        await self._announce()
-        return None
+        await self._are_known({*kept.configurations, *kept.schemas})
+
+        async def rest() -> None:
+            await self._office.database.configurations.put(kept, asked.by, asked.text("comment", ""))
+            await self._announce()
+
+        return rest()
+
+    async def _are_known(self, systems: Collection[str]) -> None:
+        """NotFound, naming those that are neither described nor detectors, and have no configuration so far."""
+        database = self._office.database
+        known = {*self._office.section.systems, *await database.mapping.all()}
+        known |= {one.system for one in await database.configurations.list()}
+        causes = [
+            Cause(
+                code="not_found",
+                message=f"there is no system {name}{did_you_mean(name, known)}",
+                source=f"configurations.{name}",
+                suggestion="correct the name, or make the detector known first",
+            )
+            for name in sorted({*systems} - known)
+        ]
+        if causes:
+            raise NotFound(
+                "the document names systems that are not there",
+                causes=causes,
+                suggestion="correct the names, or make the detectors known first",
+            )
 
 
 def _mapping(asked: Asked, name: str) -> dict[str, Any]:

@@ -32,6 +32,9 @@ REMEMBERED = 8192
 UNDER_WAY = 256
 """Commands that may be under way; more are refused."""
 
+MESSAGE_LETTERS, DATA_LETTERS = 200, 10_000
+"""Of an argument, in the sentence and in the data of an event."""
+
 SEEN_FOR_NS = 2_000_000_000
 """How long what its sender saw may be ago."""
 
@@ -143,7 +146,7 @@ class Reception:
             rest = await self._admit(asked)
         except CountingRoomError as error:
             return encode(Reply(id=command.id, accepted=False, cause=self._refused(asked, by, error.cause)))
-        data = {**command.arguments, "origin": command.origin}
+        data = {**_short(command.arguments, DATA_LETTERS), "origin": command.origin}
         named = _named(command)
         self.tell(EventKind.COMMAND, named, by=by, command_id=command.id, action=command.action, data=data)
         if rest is None:
@@ -261,7 +264,7 @@ class Reception:
             command_id=asked.command.id if asked else "",
             action=asked.command.action if asked else "",
             cause=cause,
-            data=asked.command.arguments if asked else None,
+            data=_short(asked.command.arguments, DATA_LETTERS) if asked else None,
         )
         return cause
 
@@ -278,5 +281,14 @@ class Refusal(RequestError):
 
 
 def _named(command: Command) -> str:
-    given = ", ".join(f"{name} {value}" for name, value in command.arguments.items() if value not in (None, ""))
+    arguments = _short(command.arguments, MESSAGE_LETTERS)
+    given = ", ".join(f"{name} {value}" for name, value in arguments.items() if value not in (None, ""))
     return f"{command.action} ({given})" if given else command.action
+
+
+def _short(arguments: Mapping[str, Scalar], letters: int) -> dict[str, Scalar]:
+    """What is long is kept where it belongs, in the run book or among the configurations."""
+    return {
+        name: f"{value[:letters]}…" if isinstance(value, str) and len(value) > letters else value
+        for name, value in arguments.items()
+    }

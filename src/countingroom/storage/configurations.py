@@ -21,6 +21,7 @@ from countingroom.storage.configuration_rows import (
     save_schema,
 )
 from countingroom.storage.engine import Store
+from countingroom.storage.exchange import from_yaml
 from countingroom.storage.tables import configuration, configuration_revision
 
 
@@ -103,6 +104,10 @@ class Configurations:
     async def export(self) -> ConfigurationSet:
         """Everything that is now: configurations, tags, schemas."""
         return await self._store.read(importing.everything)
+
+    async def read(self, document: str) -> ConfigurationSet:
+        """What a YAML document holds; Mistaken, with every mistake at its line."""
+        return await self._store.beside(lambda: from_yaml(document))
 
     async def put(self, given: ConfigurationSet, by: str, comment: str = "") -> ImportReport:
         """Save what differs from what is, as one change; what is not in the set stays. Nothing is saved when a

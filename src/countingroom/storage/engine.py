@@ -56,6 +56,10 @@ class Store:
         """Something that is no transaction: preparing, copying. In the writer's turn."""
         return await self._run(self._writer, lambda: _told(lambda: work(self._engine)), deadline_s=None)
 
+    async def beside(self, work: Callable[[], T]) -> T:
+        """Something that needs no database and takes long: in the turn of a reader, so that nobody is kept waiting."""
+        return await self._run(self._reader, work)
+
     async def close(self) -> None:
         """After what was begun is over."""
         await asyncio.to_thread(self._writer.shutdown)
