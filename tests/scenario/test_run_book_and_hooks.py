@@ -239,6 +239,18 @@ async def test_a_hook_is_told_what_it_is_run_for(tmp_path: Path) -> None:
         assert (tmp_path / "told").read_text() == "A QA_Active\n"
 
 
+LEAVE = "import subprocess; subprocess.Popen(['sleep', '20'])"
+
+
+async def test_what_a_hook_leaves_behind_keeps_nobody_waiting(tmp_path: Path) -> None:
+    async with experiment(hooked(tmp_path, LEAVE)) as world:
+        reply = await world.ask("configure_all")
+        await _let_programs_end(world)
+        await world.reaches("QA_Active")
+        end = [e for e in await world.events() if e.command_id == reply.id][-1]
+        assert end.kind is EventKind.DONE
+
+
 async def _ended(world: World, number: int) -> bool:
     return any(run.number == number and run.end for run in await world.runs())
 

@@ -1,25 +1,26 @@
 """Law: a hook is a program with a deadline; when it is over, or its time is, the partition is told, always.
 
-No shell reads the command. A program that is not over in time is ended with all it started.
+No shell reads the command. A program that is not over in time, or whose owner is killed, is ended. What it leaves
+behind keeps nobody waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
+from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from countingroom.core import subjects
 from countingroom.core.clock import within
-from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.errors import Cause, ConfigurationError, CountingRoomError
 from countingroom.core.messages import Command, Reply, decode, encode
+from countingroom.runs.agents import program
 from countingroom.runs.facts import Fact, HookOver, RunHook
 from countingroom.runs.office import Office
 
-TOLD = 2000
-"""Characters of what a program says that are kept."""
+TOLD, LINES = 2000, 50
+"""Characters and lines of what a program says that are kept, the last ones."""
 
 BUS = "bus"
 """A command whose first word is this is a command on the bus: `[bus, devices, caen, hv_on]`."""
@@ -44,31 +45,21 @@ class Hooks:
                 cause = await (self._ask(argv[1:], effect) if argv[0] == BUS else self._execute(hook.name, argv))
         except TimeoutError:
             cause = self._cause("late", hook.name, f"{hook.name} was not over within {hook.deadline_s:g} s")
-        except OSError as error:
-            cause = self._cause("not_begun", hook.name, f"{argv[0]} cannot be begun: {error}")
+        except ConfigurationError as error:
+            cause = self._cause("not_begun", hook.name, error.cause.message)
         except CountingRoomError as error:
             cause = error.cause
         self._tell(HookOver(hook=hook.name, cause=cause))
 
     async def _execute(self, name: str, argv: list[str]) -> Cause | None:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
+        told = deque[str](maxlen=LINES)
+        status = await program.run(
+            argv, self._clock, directory=Path(), environment={}, given=b"", said=lambda line: told.append(line[:TOLD])
         )
-        try:
-            told, _ = await process.communicate()
-        except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-            raise
-        if process.returncode == 0:
+        if status == 0:
             return None
-        text = told.decode(errors="replace")[-TOLD:].strip()
-        return self._cause("exit_code", name, f"{name} ended with {process.returncode}" + (f": {text}" if text else ""))
+        text = "\n".join(told)[-TOLD:]
+        return self._cause("exit_code", name, f"{name} ended with {status}" + (f": {text}" if text else ""))
 
     async def _ask(self, words: list[str], effect: RunHook) -> Cause | None:
         """A command on the bus: department, target, action, then name=value."""
