@@ -264,6 +264,19 @@ async def test_what_is_no_order_is_answered_too(stage: Stage) -> None:
     answer = decode((await stage.bus.request(subjects.agent("qa"), b"\xc1", timeout_s=1)).data, Answer)
     assert answer.cause
     assert (await stage.order(Action.CONFIGURE, "nowhere")).cause
+    asked = subjects.command("ann", "systems", "qa")
+    told = decode((await stage.bus.request(asked, b"\xc1", timeout_s=1)).data, Reply)
+    assert told.cause
+    assert told.cause.code == "malformed"
+
+
+async def test_a_global_system_is_aborted_in_a_partition_and_never_for_all(stage: Stage) -> None:
+    await stage.begin(PQ)
+    await stage.order(Action.CONFIGURE)
+    refused = await stage.command("abort")
+    assert refused.cause
+    assert "partition abort" in refused.cause.suggestion
+    assert (await stage.state()).state != "Unconfigured"
 
 
 async def test_a_partition_that_comes_is_known_at_once_and_one_that_goes_is_forgotten(stage: Stage) -> None:
@@ -435,6 +448,10 @@ async def test_a_simulated_system_fails_hangs_and_is_slow_on_demand(stage: Stage
     refused = await stage.command("fault", name="explode")
     assert refused.cause
     assert "heal" in refused.cause.suggestion
+    for wrong in ({"name": "slow", "seconds": "long"}, {"name": "slow", "seconds": -1}, {"name": "fail", "times": "x"}):
+        refused = await stage.command("fault", **wrong)
+        assert refused.cause
+        assert refused.cause.code == "wrong_argument"
 
 
 async def test_a_probability_of_failure_is_one(stage: Stage) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from uuid import uuid4
 
+import msgspec
+
 from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
@@ -35,7 +37,12 @@ class Commands:
         self._owner, self._bus, self._clock, self._desks, self._place = owner, bus, clock, desks, place
 
     async def answer(self, message: Message) -> bytes:
-        command, user = decode(message.data, Command), subjects.command_user(message.subject)
+        source, user = f"systems.{self._owner.knows.system}", subjects.command_user(message.subject)
+        try:
+            command = decode(message.data, Command)
+        except msgspec.DecodeError as error:
+            cause = Cause(code="malformed", message=f"no command: {error}", source=source, suggestion="send a Command")
+            return encode(Reply(id="", accepted=False, cause=cause))
         cause: Cause | None = None
         try:
             self._obey(command, user)
@@ -111,6 +118,12 @@ class Commands:
 
     def _alone(self, command: Command) -> None:
         """Abort or reset a detector that is in no partition; in one, its partition is asked."""
+        if self._owner.knows.kind is SystemKind.GLOBAL:
+            raise RequestError(
+                f"{self._owner.knows.system} serves partitions, each for itself",
+                source=f"systems.{self._owner.knows.system}",
+                suggestion=f"{command.action} it in a partition: partition {command.action} …",
+            )
         order = Order(
             id=command.id,
             action=Action(command.action),

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 
 from countingroom.core.clock import Clock
-from countingroom.core.errors import DeviceError, NotFound
+from countingroom.core.errors import DeviceError, NotFound, OutOfRange
 from countingroom.core.values import Scalar
 from countingroom.runs.agent_sections import SimulatedAgent
 from countingroom.runs.agents.port import Handle, Recovery, System
@@ -76,11 +76,11 @@ class Simulated(System):
         fault = str(arguments.get("name", "")) if word == "fault" else word
         match fault:
             case "fail":
-                self._failures = int(arguments.get("times") or 1)
+                self._failures = int(_positive(arguments, "times"))
             case "hang":
                 self._hangs = True
             case "slow":
-                self._slow_s = float(arguments.get("seconds") or 1.0)
+                self._slow_s = _positive(arguments, "seconds")
             case "error":
                 self._recording.clear()
                 self.handle.error(str(arguments.get("message") or "simulated error"))
@@ -109,3 +109,15 @@ class Simulated(System):
         if self._recording.is_set() and self._section.events_hz:
             passed_s = (self._clock.now_ns() - self._began_ns) / 1e9
             self.handle.count({"events": round(passed_s * self._section.events_hz)})
+
+
+def _positive(arguments: Mapping[str, Scalar], name: str) -> float:
+    """An argument as a number above 0; 1 where it is not given."""
+    given = arguments.get(name)
+    try:
+        number = 1.0 if given in (None, "") else float(given)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise OutOfRange(f"{name} is a number above 0, not {given!r}", code="wrong_argument", suggestion=f"give {name}")
+    return number
