@@ -8,7 +8,11 @@ from collections.abc import AsyncGenerator
 import pytest
 from starlette.datastructures import Headers
 
+from countingroom.bus.port import Message
+from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
+from countingroom.core.messages import Command, Reply, decode, encode
+from countingroom.core.policy import Control
 from countingroom.storage import engine
 from countingroom.testing.clock import FakeClock
 from tests.console.people import HOST, ORIGIN, PASSWORD, House, house
@@ -46,6 +50,53 @@ async def test_a_page_logs_in_acts_under_its_name_and_leaves(here: Stage, home: 
         ("sam", "lv_on", "device.caen", "accepted"),
         ("sam", "login", "", "accepted"),
     ]
+
+
+@pytest.fixture
+async def released(here: Stage, home: House) -> AsyncGenerator[list[str]]:
+    """Who gave up control of mCBM, which sam has."""
+    given_up: list[str] = []
+    held = Control(holder="sam", token=3, until_ns=SystemClock().now_ns() + 600_000_000_000)
+    key = subjects.control_key("mCBM")
+    await here.bus.put(subjects.STATE_BUCKET, key, encode(held))
+    while key not in home.room.latest.words:
+        await asyncio.sleep(0)
+
+    async def answer(message: Message) -> bytes:
+        command = decode(message.data, Command)
+        given_up.append(f"{subjects.command_user(message.subject)} {command.action}")
+        return encode(Reply(id=command.id, accepted=True))
+
+    async with here.bus.client().respond(subjects.commands_to("runs", "mCBM"), answer):
+        yield given_up
+
+
+async def test_who_logs_out_of_the_last_browser_gives_up_control(home: House, released: list[str]) -> None:
+    first, second, other = await home.browser("sam"), await home.browser("sam"), await home.browser("eve")
+    await home.program("sam")
+    assert (await first.post("/api/v1/logout", json={})).status_code == 200
+    assert (await other.post("/api/v1/logout", json={})).status_code == 200
+    assert released == []
+    assert (await second.post("/api/v1/logout", json={})).status_code == 200
+    assert released == ["sam release_control"]
+
+
+@pytest.mark.parametrize(("ending", "body"), [("log_out", {}), ("disable", {"disabled": True})])
+async def test_whose_logins_are_ended_is_in_control_no_more(
+    home: House, released: list[str], ending: str, body: dict[str, bool]
+) -> None:
+    await home.browser("sam")
+    administrator = await home.browser("adam")
+    assert (await administrator.post(f"/api/v1/users/sam/{ending}", json=body)).status_code == 200
+    assert released == ["sam release_control"]
+
+
+async def test_a_logout_waits_for_nobody_where_control_cannot_be_given_up(here: Stage, home: House) -> None:
+    held = Control(holder="sam", token=3, until_ns=SystemClock().now_ns() + 600_000_000_000)
+    await here.bus.put(subjects.STATE_BUCKET, subjects.control_key("mCBM"), encode(held))
+    browser = await home.browser("sam")
+    assert (await browser.post("/api/v1/logout", json={})).status_code == 200
+    assert (await browser.get("/api/v1/me")).status_code == 401
 
 
 async def test_the_cookie_is_strict_and_shows_nothing_to_scripts(home: House) -> None:

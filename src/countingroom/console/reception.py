@@ -94,6 +94,12 @@ class Logins:
         )
         return _visitor(session, user, secret)
 
+    async def is_in(self, user: str) -> bool:
+        """Whether a browser is logged in under this name, and is used."""
+        now_ns, idle_ns = self._clock.now_ns(), self.life.idle_s * 1e9
+        found = await self._database.sessions.list(user)
+        return any(not one.is_token and now_ns - one.last_seen_ns < idle_ns for one in found)
+
     def look_again(self) -> None:
         """Somebody's login or roles may be others now."""
         self._remembered.clear()

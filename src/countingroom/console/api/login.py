@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from countingroom.console.accounts import in_words, word
 from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.devices import Here
+from countingroom.console.parting import part
 from countingroom.console.reception import cookie
 from countingroom.console.scribe import address
 from countingroom.console.visitor import STRANGER, Visitor, visitor
@@ -65,11 +66,12 @@ async def use_link(here: Here, request: Request, body: FromLink) -> Response:
 
 @router.post("/logout", summary="Log out", responses={200: example({"name": ""}), 409: REFUSED})
 async def log_out(here: Here, request: Request) -> Response:
-    """Ends this login at once, with every page open under it."""
+    """Ends this login at once, with every page open under it; after the last one, control is given up, too."""
     accounts, _ = here.login()
     present = visitor(request)
     if present.session is not None:
         await accounts.leave(present.session.id, present.name)
+        await part(here, present.name)
     return _told(request, STRANGER, 0.0)
 
 

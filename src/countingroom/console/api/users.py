@@ -11,6 +11,7 @@ from countingroom.console.accounts import role_of
 from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.devices import Here
 from countingroom.console.api.login import Body
+from countingroom.console.parting import give_up, part
 from countingroom.console.visitor import visitor
 from countingroom.core.accounts import EVERYWHERE
 from countingroom.core.errors import Conflict
@@ -79,17 +80,21 @@ async def link(here: Here, request: Request, name: str) -> Response:
 
 @router.post("/users/{name}/disable", summary="Let somebody in no more, or again", responses={409: REFUSED})
 async def disable(here: Here, request: Request, name: str, body: Disable) -> Response:
-    """Ends every login and token of theirs at once."""
+    """Ends every login and token of theirs at once, and what control they have."""
     accounts, _ = here.login()
+    if body.disabled:
+        await give_up(here, name)
     await accounts.disable(name, body.disabled, visitor(request).name)
     return as_json({"name": name})
 
 
 @router.post("/users/{name}/log_out", summary="End every login and token of somebody", responses={404: REFUSED})
 async def log_out(here: Here, request: Request, name: str) -> Response:
-    """At once."""
+    """At once, and what control they have."""
     accounts, _ = here.login()
-    return as_json({"name": name, "ended": await accounts.log_out(name, visitor(request).name)})
+    ended = await accounts.log_out(name, visitor(request).name)
+    await part(here, name)
+    return as_json({"name": name, "ended": ended})
 
 
 @router.get("/audit", summary="Who asked for what, and what came of it, newest first", responses={403: REFUSED})
