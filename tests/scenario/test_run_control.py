@@ -9,6 +9,7 @@ import pytest
 
 from countingroom.bus.latest import Latest
 from countingroom.core import subjects
+from countingroom.core.errors import LinkError
 from countingroom.core.messages import Catalogue, Command, EventKind, Readings, Reply, decode, encode
 from countingroom.core.points import Point, Type
 from countingroom.core.policy import Role
@@ -284,6 +285,30 @@ async def test_control_is_handed_over_to_somebody_who_may_have_it_alone() -> Non
         control = await world.control()
         assert control and control.holder == "anna"
         assert (await world.ask("hand_over", by="anna", to="ben")).accepted
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+@pytest.mark.parametrize("action", ["abort", "stop"])
+async def test_a_run_can_be_stopped_while_the_database_is_away(
+    action: str, hangs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with experiment() as world:
+        for name in ("anna", "ben"):
+            await world.database.users.create(name, "test", roles={"*": Role.SHIFTER})
+        await world.ask("configure_all", by="anna")
+        await world.reaches("QA_Active")
+        await world.ask("start", by="anna")
+        await world.reaches("Recording")
+
+        async def away(*_: object) -> None:
+            if hangs:
+                await world.clock.sleep(3600)
+            raise LinkError("the disk is gone", source="storage")
+
+        monkeypatch.setattr(world.database._store, "_run", away)
+        reply = await world.ask(action, by="ben")
+        assert reply.accepted, str(reply.cause)
+        await world.reaches("Idle" if action == "abort" else "QA_Active")
 
 
 async def asked_at_once(world: World, *asked: tuple[str, str, str]) -> list[Reply]:

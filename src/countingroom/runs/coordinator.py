@@ -122,4 +122,4 @@ class Coordinator:
         await office.bus.put(subjects.STATE_BUCKET, subjects.MAPPING_KEY, encode(whereabouts))
 
     async def _principal(self, user: str) -> Principal:
-        return await self._office.principal(user, subjects.EXPERIMENT)
+        return await self._office.people.principal(user, subjects.EXPERIMENT)

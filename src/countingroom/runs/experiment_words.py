@@ -40,7 +40,7 @@ class ExperimentWords:
             "save_tag": Word(self._save_tag, takes=("name", "systems", "comment", "expected")),
             "delete_tag": Word(self._delete_tag, takes=("name", "comment")),
             "import": Word(self._import, takes=("document", "comment")),
-            **control_words(control, partial(office.principal, target=subjects.EXPERIMENT)),
+            **control_words(control, partial(office.people.principal, target=subjects.EXPERIMENT)),
         }
 
     @property

@@ -5,12 +5,11 @@ from __future__ import annotations
 from msgspec import Struct
 
 from countingroom.bus.port import Bus
-from countingroom.core.accounts import EVERYWHERE
 from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.mistakes import did_you_mean
-from countingroom.core.policy import LOCAL, Principal, Role
 from countingroom.runs.description import RunsSection
+from countingroom.runs.people import People
 from countingroom.runs.reports import Reports
 from countingroom.runs.template import Template
 from countingroom.storage.database import Database
@@ -24,6 +23,7 @@ class Office(Struct, frozen=True, kw_only=True):
     section: RunsSection
     database: Database
     reports: Reports
+    people: People
     boot: str
     holder: str
     """What this process is called where others ask who owns something."""
@@ -38,13 +38,3 @@ class Office(Struct, frozen=True, kw_only=True):
                 suggestion=f"describe it again; there are {', '.join(known)}",
             )
         return known[name].template(name)
-
-    async def principal(self, user: str, target: str) -> Principal:
-        """Who a user is, and what he is trusted with at a target. Without accounts everybody is trusted with all."""
-        account = await self.database.users.get(user)
-        if account is None:
-            trusted = user == LOCAL.name or not await self.database.users.list()
-            return Principal(name=user, role=LOCAL.role if trusted else Role.VIEWER)
-        if account.disabled:
-            return Principal(name=user, role=Role.VIEWER)
-        return Principal(name=user, role=max(account.role(EVERYWHERE), account.role(target)))

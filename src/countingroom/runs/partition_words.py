@@ -53,7 +53,7 @@ class PartitionWords:
             "flag": Word(self._flag, takes=("run", "quality")),
             **tenure.sequence.words,
             **control_words(
-                tenure.control, partial(tenure.office.principal, target=subjects.partition_key(tenure.name))
+                tenure.control, partial(tenure.office.people.principal, target=subjects.partition_key(tenure.name))
             ),
         }
 

@@ -21,6 +21,7 @@ from countingroom.core.systems import Whereabouts
 from countingroom.runs.coordinator import Coordinator
 from countingroom.runs.description import RunsSection
 from countingroom.runs.office import Office
+from countingroom.runs.people import People
 from countingroom.runs.reports import Reports
 from countingroom.runs.room import PartitionRoom
 from countingroom.storage.database import Database
@@ -44,6 +45,7 @@ class RunsService:
             section=section,
             database=database,
             reports=Reports(bus, clock),
+            people=People(database.users, clock),
             boot=boot,
             holder=f"{instance} at {socket.gethostname()}, process {os.getpid()}, {boot[:8]}",
         )

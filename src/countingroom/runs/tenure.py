@@ -289,7 +289,7 @@ class Tenure:
         self.reception.tell(EventKind.NOTE, message, by=by, action="control")
 
     async def _principal(self, user: str) -> Principal:
-        return await self.office.principal(user, subjects.partition_key(self.name))
+        return await self.office.people.principal(user, subjects.partition_key(self.name))
 
 
 def _decoded(data: bytes) -> PartitionState | None:
