@@ -128,6 +128,20 @@ async def test_partitions_and_detectors_come_and_go() -> None:
         assert at_once.cause and [cause.code for cause in at_once.cause.causes] == ["not_connected"]
 
 
+async def test_a_detector_is_aborted_before_it_is_forgotten() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        refused = await world.ask("delete_detector", "_experiment", name="STS")
+        assert refused.cause and "STS is in A" in str(refused.cause)
+        await world.does("move", "_experiment", detectors="STS", to="")
+        state = await world.system("STS")
+        assert state and state.common == "Active"
+        await world.does("delete_detector", "_experiment", name="STS")
+        await world.clock.advance(1)
+        state = await world.system("STS")
+        assert state and state.common == "Unconfigured"
+
+
 async def test_a_configuration_that_is_changed_is_wanted_at_once() -> None:
     async with experiment() as world:
         await world.does("configure_all")

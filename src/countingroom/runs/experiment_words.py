@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
 from countingroom.core.located import Mistaken
+from countingroom.core.messages import Command, Reply, decode, encode
 from countingroom.core.mistakes import did_you_mean
+from countingroom.core.systems import Action
 from countingroom.core.values import Scalar
 from countingroom.runs.asked import Asked, Rest, Word
 from countingroom.runs.control import ControlDesk
 from countingroom.runs.control_words import control_words
 from countingroom.runs.moving import plan_move
 from countingroom.runs.office import Office
+from countingroom.runs.orders import ANSWER_S
 from countingroom.runs.transaction import Transaction
 
 
@@ -122,16 +126,39 @@ class ExperimentWords:
         return None
 
     async def _delete_detector(self, asked: Asked) -> Rest:
-        name = asked.text("name")
-        if not asked.flag("force") and not self._office.reports.connected(name):
-            raise Conflict(
-                f"{name} is not connected",
-                code="not_connected",
-                suggestion="start its agent, or delete it anyway with force",
-            )
+        name, known = asked.text("name"), await self._office.database.mapping.all()
+        if name not in known:
+            raise NotFound(f"there is no detector {name}{did_you_mean(name, known)}")
+        if not asked.flag("force"):
+            if not self._office.reports.connected(name):
+                raise Conflict(
+                    f"{name} is not connected",
+                    code="not_connected",
+                    suggestion="start its agent, or delete it anyway with force",
+                )
+            await self._abort(name, asked.by)
         await self._office.database.mapping.delete(name, asked.by)
         await self._announce()
         return None
+
+    async def _abort(self, detector: str, by: str) -> None:
+        """What is forgotten is left in peace. Conflict where it is in a partition, or says no."""
+        now_ns = self._office.clock.now_ns()
+        command = Command(
+            id=uuid4().hex,
+            action=Action.ABORT,
+            issued_ns=now_ns,
+            deadline_ns=now_ns + round(ANSWER_S * 1e9),
+            origin="delete_detector",
+        )
+        where = subjects.command(by, "systems", detector)
+        message = await self._office.bus.request(where, encode(command), timeout_s=ANSWER_S)
+        if cause := decode(message.data, Reply).cause:
+            raise Conflict(
+                f"{detector} cannot be aborted",
+                causes=(cause,),
+                suggestion="move it out of its partition first, or delete it anyway with force",
+            )
 
     # Configurations and tags.
 
