@@ -200,9 +200,22 @@ class World:
         await self.until(asking.done)
         return decode((await asking).data, Reply)
 
-    async def does(self, action: str, target: str = "A", **arguments: Scalar) -> Event:
+    async def say(self, system: str, action: str, **arguments: Scalar) -> None:
+        """Tell an agent something, where there is one."""
+        now_ns = self.clock.now_ns()
+        command = Command(
+            id=f"c{next(self.ids)}",
+            action=action,
+            arguments=arguments,
+            issued_ns=now_ns,
+            deadline_ns=now_ns + 10_000_000_000,
+        )
+        with suppress(LinkError):
+            await self.bus.request(subjects.command("local", "systems", system), encode(command), timeout_s=1.0)
+
+    async def does(self, action: str, target: str = "A", *, by: str = "local", **arguments: Scalar) -> Event:
         """Give a command and wait for its end."""
-        reply = await self.ask(action, target, **arguments)
+        reply = await self.ask(action, target, by=by, **arguments)
         assert reply.accepted, str(reply.cause)
         ends: list[Event] = []
 

@@ -21,13 +21,13 @@ FIRST = {"TFC": "TFC", "Detectors": "STS", "FLES_and_DCS": "FLES", "QA": "QA"}
 LOST = {"error_TFC": "TFC", "error_Detector": "MVD", "error_FLES_OR_DCS": "DCS", "error_QA": "QA"}
 
 
-def section(data: Path) -> RunsSection:
-    """CBM with the types of `subsystem.cfg` as they are, each step of configuring taking half a second."""
+def section(data: Path, *, configure_s: float = 0.5) -> RunsSection:
+    """CBM with the types of `subsystem.cfg` as they are, each step of configuring taking so long."""
     systems = {
         name: {
             "kind": "global" if name in GLOBALS else "detector",
             "type": {"cfg": str(data / "run-control" / "subsystem.cfg"), "section": name},
-            "agent": {"kind": "simulated", "configure": 0.5},
+            "agent": {"kind": "simulated", "configure": configure_s},
         }
         for name in (*GLOBALS, *DETECTORS)
     }

@@ -9,8 +9,8 @@ import pytest
 from countingroom.core.chart_table import read_table
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import RunEnd
-from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, UNCONFIGURED
-from countingroom.runs.facts import GoalSet, RunOver
+from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, UNCONFIGURED, Action
+from countingroom.runs.facts import GoalFailed, GoalSet, RunOver
 from tests.unit.plant import CBM, Plant
 
 TABLE = "PCAStatemachine.csv"
@@ -214,6 +214,26 @@ def test_a_new_goal_ends_the_old_one_as_superseded() -> None:
     assert first.cause.code == "superseded"  # type: ignore[union-attr]
     assert type(second).__name__ == "GoalMet"
     assert {system.common for system in plant.systems.values()} == {UNCONFIGURED}
+
+
+@pytest.mark.parametrize("first", ["TFC", "sts", "DCS", "QA"])
+@pytest.mark.parametrize("state", ["Detectors_Active", "QA_Active", "Recording"])
+def test_an_abort_is_one_move_in_whatever_order_the_systems_come_down(state: str, first: str) -> None:
+    plant = Plant().reach(state)
+    for number, system in enumerate(plant.systems.values()):
+        system.takes_s = 0.1 if system.name == first else 1.0 + number
+    plant.ask("Idle", at_once=True)
+    plant.run(60)
+    assert plant.rows == [(state, "abort", "Idle")]
+
+
+def test_an_abort_that_does_not_come_to_its_end_leaves_it_where_the_systems_are() -> None:
+    plant = Plant().reach("QA_Active")
+    plant.systems["TFC"].ends_in = {Action.ABORT: ""}
+    plant.ask("Idle", at_once=True)
+    plant.run(60)
+    assert [type(end) for end in plant.ends()] == [GoalFailed]
+    assert plant.partition.state == "TFC_Active"
 
 
 @pytest.mark.parametrize("together", [True, False])

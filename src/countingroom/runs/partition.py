@@ -87,8 +87,7 @@ def _expire(partition: Partition, now_ns: int) -> Partition:
 
 def _follow(partition: Partition, found: Survey, now_ns: int, effects: list[Effect]) -> Partition:
     """Let the state follow the reports; open and close the run with it."""
-    moved = found.state != partition.state
-    if moved:
+    if found.state != partition.state and not _is_falling(partition, found):
         goal, template = partition.goal, partition.template
         aborting = goal is not None and goal.state == template.idle
         way = moves(template.chart(), partition.state, found.state, prefer=("abort",) if aborting else ())
@@ -101,6 +100,14 @@ def _follow(partition: Partition, found: Survey, now_ns: int, effects: list[Effe
         joining = partition.joining - right if found.any_records else frozenset[str]()
         partition = msgspec.structs.replace(partition, joining=joining)
     return partition
+
+
+def _is_falling(partition: Partition, found: Survey) -> bool:
+    """On its way down at once: an abort is one move, in whatever order the systems come down."""
+    goal, template = partition.goal, partition.template
+    if goal is None or not goal.at_once or found.state == template.idle:
+        return False
+    return template.reached(found.state) < template.reached(partition.state)
 
 
 def _lost(partition: Partition, found: Survey, fallen: frozenset[str], effects: list[Effect]) -> Partition:
