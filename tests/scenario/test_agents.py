@@ -411,6 +411,26 @@ def simulated(stage: Stage, chance: float = 1.0, **more: Any) -> Any:
     return lambda handle: Simulated(handle, section, stage.clock, chance=lambda: chance)
 
 
+async def test_it_is_heard_only_when_it_has_said_its_state(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, put = asyncio.Event(), stage.link.put
+
+    async def slowly(*args: Any, **more: Any) -> int:
+        await taken.wait()
+        return await put(*args, **more)
+
+    monkeypatch.setattr(stage.link, "put", slowly)
+    async with stage.bus.subscribe(subjects.pulse("qa")) as beats:
+        await stage.begin(PQ)
+        await stage.clock.advance(3)
+        beat = asyncio.ensure_future(anext(beats))
+        await stage.clock.advance(0)
+        assert not beat.done()
+        taken.set()
+        await stage.clock.advance(0)
+        assert decode((await beat).data, Presence).instance == "qa"
+        assert (await stage.state()).boot == stage.agent.knows.boot
+
+
 async def test_a_simulated_system_takes_its_time_and_counts_while_it_records(stage: Stage) -> None:
     await stage.begin(PQ, simulated(stage, configure="2 s", events_hz=100))
     await stage.order(Action.CONFIGURE)

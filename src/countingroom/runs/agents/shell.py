@@ -97,6 +97,7 @@ class Agent:
                     self._bus.respond(subjects.agent(self.name), self._order),
                     self._bus.respond(subjects.commands_to("systems", self.name), self._commands.answer),
                 ):
+                    await self._states.said_all()  # who beats is believed in what it said last
                     await self._live()
         finally:
             with suppress(LinkError):

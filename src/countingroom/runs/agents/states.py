@@ -32,14 +32,20 @@ class States:
     ) -> None:
         self._bus, self._clock, self._system, self._present, self._said = bus, clock, system, present, said
         self._unsaid: dict[str, None] = {}
-        self._news = asyncio.Event()
+        self._news, self._quiet = asyncio.Event(), asyncio.Event()
+        self._quiet.set()
         self._silent = False
         """The bus did not take the last one."""
 
     def changed(self, at: str) -> None:
         """The state of this context is another, or it is no more."""
         self._unsaid[at] = None
+        self._quiet.clear()
         self._news.set()
+
+    async def said_all(self) -> None:
+        """Return when the bus has taken everything there was to say."""
+        await self._quiet.wait()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -59,6 +65,7 @@ class States:
                     await self._clock.sleep(RETRY_S)
                 else:
                     self._silent = False
+            self._quiet.set()
 
     async def _say(self, at: str) -> None:
         key, state = subjects.system_key(self._system, at), self._present(at)
