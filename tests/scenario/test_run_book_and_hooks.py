@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from countingroom.core.errors import LinkError
 from countingroom.core.layout import Wanted
 from countingroom.core.messages import EventKind
-from countingroom.core.run_book import RunEnd
+from countingroom.core.run_book import Run, RunEnd
 from countingroom.runs.description import RunsSection
 from tests.scenario.experiment import World, description, experiment
 
@@ -84,6 +85,28 @@ async def test_a_run_is_given_back_where_its_detectors_are_moved_while_it_gets_i
         (run,) = await world.runs()
         assert run.end is RunEnd.NEVER_STARTED and run.cause and run.cause.code == "locked"
         assert not [order for order in world.orders if order.action == "start"]
+
+
+async def test_a_number_that_the_database_gave_out_without_saying_so_holds_up_no_other_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        reserve, silent = world.database.runs.reserve, [True]
+
+        async def unheard(*args: Any, **named: Any) -> Run:
+            run = await reserve(*args, **named)
+            if silent and silent.pop():
+                raise LinkError("the database did not answer in time", code="no_answer", source="storage")
+            return run
+
+        monkeypatch.setattr(world.database.runs, "reserve", unheard)
+        assert not (await world.ask("start")).accepted
+        assert (await world.does("start")).kind is EventKind.DONE
+        second, first = await world.runs()
+        assert (first.number, first.end, second.number, second.end) == (1, RunEnd.NEVER_STARTED, 2, None)
+        refused = await world.ask("start")
+        assert refused.cause and refused.cause.code == "run_open"
 
 
 async def test_a_locked_partition_takes_no_commands_until_it_is_unlocked_also_from_the_next_owner() -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import within
-from countingroom.core.errors import NotFound, OutOfRange
+from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
 from countingroom.core.messages import Catalogue, decode
 from countingroom.core.mistakes import did_you_mean
 from countingroom.core.points import Type
-from countingroom.core.run_book import Run, RunLimit
+from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.runs.asked import Asked
 
 if TYPE_CHECKING:
@@ -27,11 +26,33 @@ WRITTEN_S = 3.0
 
 async def reserve(tenure: Tenure, by: str, limit: RunLimit | None, comment: str = "", *, sequence: str = "") -> Run:
     """A number for a run, recorded before anything is begun. Conflict while one is open."""
-    with suppress(TimeoutError):
+    async with tenure.life.reserving:
+        is_written = await _is_written(tenure)
+        try:
+            run = await _reserve(tenure, by, limit, sequence)
+        except Conflict:
+            if not is_written or tenure.life.open is not None:
+                raise
+            await _close_forgotten(tenure)
+            run = await _reserve(tenure, by, limit, sequence)
+        tenure.life.open = run
+    if comment:
+        tenure.book.note(run.number, "comment", comment, author=by)
+    return run
+
+
+async def _is_written(tenure: Tenure) -> bool:
+    try:
         async with within(tenure.office.clock, WRITTEN_S):
             await tenure.book.written()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _reserve(tenure: Tenure, by: str, limit: RunLimit | None, sequence: str) -> Run:
     partition = tenure.partition
-    run = await tenure.office.database.runs.reserve(
+    return await tenure.office.database.runs.reserve(
         partition.name,
         partition.template.name,
         by,
@@ -43,9 +64,19 @@ async def reserve(tenure: Tenure, by: str, limit: RunLimit | None, comment: str 
         limit=limit,
         sequence=sequence,
     )
-    if comment:
-        tenure.book.note(run.number, "comment", comment, author=by)
-    return run
+
+
+async def _close_forgotten(tenure: Tenure) -> None:
+    """A run whose number was given out by a database that did not say so: nobody began it."""
+    cause = Cause(
+        code="no_answer",
+        message="the database gave out the number and did not say so",
+        source=tenure.source,
+        suggestion="nothing: the run was never begun",
+    )
+    runs = tenure.office.database.runs
+    for run in await runs.open_runs(tenure.name):
+        await runs.close(run.number, RunEnd.NEVER_STARTED, tenure.office.clock.now_ns(), cause=cause)
 
 
 async def limit_of(bus: Bus, asked: Asked) -> RunLimit | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ class RunLife:
         self._tenure = tenure
         self.open: Run | None = None
         """As the book has it."""
+        self.reserving = asyncio.Lock()
+        """One number at a time."""
         self.ending_by = ""
         """Who asked for the last goal."""
 
