@@ -13,6 +13,7 @@ from countingroom.core.accounts import AuditEntry
 from countingroom.core.configurations import ConfigurationSet, compare
 from countingroom.core.errors import Conflict, NotFound, OutOfRange
 from countingroom.core.layout import Seed, SeedPartition
+from countingroom.core.run_book import RunLimit, RunSequence
 from countingroom.core.subjects import EXPERIMENT
 from countingroom.storage.columns import APPEND_ONLY, metadata
 from countingroom.storage.database import Database
@@ -208,6 +209,25 @@ async def test_a_partition_with_detectors_is_deleted_by_force_alone_and_they_are
     assert await database.mapping.all() == {"STS": ""}
     history = [one.what for one in await database.partitions.history("A")]
     assert history == ["delete_partition", "create_detector", "create_partition"]
+
+
+async def test_a_sequence_ends_with_its_partition(database: Database) -> None:
+    await database.partitions.create("A", "cbm", "", "anna")
+    scan = RunSequence(
+        name="scan",
+        partition="A",
+        requested_by="anna",
+        created_ns=1,
+        system="STS",
+        parameter="t",
+        values=(1, 2),
+        limit=RunLimit(seconds=1),
+    )
+    await database.sequences.begin(scan)
+    await database.partitions.delete("A", "anna")
+    await database.partitions.create("A", "cbm", "", "anna")
+    assert await database.sequences.going("A") is None
+    assert (await database.sequences.get("scan")).end == "stopped"
 
 
 async def test_an_empty_database_is_filled_once_as_one_change(database: Database) -> None:

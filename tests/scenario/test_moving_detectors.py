@@ -142,6 +142,25 @@ async def test_a_detector_is_aborted_before_it_is_forgotten() -> None:
         assert state and state.common == "Unconfigured"
 
 
+async def test_a_run_of_a_partition_that_is_no_more_is_commented_on_and_judged() -> None:
+    async with experiment(TWO) as world:
+        await world.does("configure_all")
+        await world.does("start")
+        refused = await world.ask("comment", "_experiment", run=1, text="too early")
+        assert refused.cause and refused.cause.suggestion == "ask A"
+        await world.does("abort")
+        await world.until(lambda: _is_closed(world))
+        assert (await world.does("delete_partition", "_experiment", name="A", force=True)).kind is EventKind.DONE
+        await world.does("comment", "_experiment", run=1, text="seen later")
+        await world.does("flag", "_experiment", run=1, quality="bad")
+        (run,) = await world.runs()
+        assert run.quality == "bad" and "seen later" in [note.text for note in run.notes]
+
+
+async def _is_closed(world: World) -> bool:
+    return all(run.end for run in await world.runs())
+
+
 async def test_a_configuration_that_is_changed_is_wanted_at_once() -> None:
     async with experiment() as world:
         await world.does("configure_all")

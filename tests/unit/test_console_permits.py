@@ -41,6 +41,7 @@ PARTITION = {
 }
 EXPERIMENT = {
     **dict.fromkeys(("move", "take_control", "request_control", "hand_over", "release_control"), S),
+    **dict.fromkeys(("comment", "flag"), S),
     **dict.fromkeys(("create_partition", "delete_partition", "create_detector", "delete_detector"), E),
     **dict.fromkeys(("save_configuration", "delete_configuration", "save_tag", "delete_tag", "import"), E),
     "force_control": E,

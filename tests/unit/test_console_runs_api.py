@@ -53,6 +53,15 @@ async def test_a_plan_is_asked_of_run_control_and_its_refusal_is_told(web: httpx
     assert (refused.status_code, refused.json()["cause"]["code"]) == (404, "not_found")
 
 
+async def test_what_is_said_of_a_run_goes_to_the_experiment_where_its_partition_is_no_more(
+    here: RunsStage, web: httpx.AsyncClient
+) -> None:
+    body = {"arguments": {"run": 7, "text": "seen later"}, "wait_s": 5}
+    assert (await web.post("/api/v1/partitions/gone/commands/comment", json=body)).status_code == 200
+    assert here.asked[-1][0] == "command.local.runs._experiment"
+    assert (await web.post("/api/v1/partitions/gone/commands/start", json={})).status_code == 404
+
+
 @pytest.mark.parametrize("path", ["commands/start", "start"])
 async def test_a_command_goes_to_the_owner_of_the_partition(here: RunsStage, web: httpx.AsyncClient, path: str) -> None:
     body = {"arguments": {"seconds": 60}, "seen_state": "TFC_Active", "wait_s": 5}

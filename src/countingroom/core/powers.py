@@ -29,7 +29,7 @@ EXPERIMENT = {
         ),
         Action.CONFIGURE,
     ),
-    "request_control": Action.ACKNOWLEDGE,
+    **dict.fromkeys(("comment", "flag", "request_control"), Action.ACKNOWLEDGE),
     "take_control": Action.TAKE_CONTROL,
     "force_control": Action.TAKE_OVER,
 }

@@ -14,6 +14,7 @@ from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
 from countingroom.core.located import Mistaken
 from countingroom.core.messages import Command, Reply, decode, encode
 from countingroom.core.mistakes import did_you_mean
+from countingroom.core.run_book import RunNote
 from countingroom.core.systems import Action
 from countingroom.core.values import Scalar
 from countingroom.runs.asked import Asked, Rest, Word
@@ -44,6 +45,8 @@ class ExperimentWords:
             "save_tag": Word(self._save_tag, takes=("name", "systems", "comment", "expected")),
             "delete_tag": Word(self._delete_tag, takes=("name", "comment")),
             "import": Word(self._import, takes=("document", "comment")),
+            "comment": Word(self._comment, takes=("run", "text")),
+            "flag": Word(self._flag, takes=("run", "quality")),
             **control_words(control, partial(office.people.principal, target=subjects.EXPERIMENT)),
         }
 
@@ -231,6 +234,29 @@ class ExperimentWords:
                 causes=causes,
                 suggestion="correct the names, or make the detectors known first",
             )
+
+    # Runs of partitions that are no more.
+
+    async def _comment(self, asked: Asked) -> Rest:
+        number, text = await self._left_behind(asked), asked.text("text")
+        note = RunNote(time_ns=self._office.clock.now_ns(), kind="comment", text=text, author=asked.by)
+        await self._office.database.runs.note(number, note)
+        return None
+
+    async def _flag(self, asked: Asked) -> Rest:
+        number = await self._left_behind(asked)
+        await self._office.database.runs.flag(number, asked.text("quality", ""), asked.by)
+        return None
+
+    async def _left_behind(self, asked: Asked) -> int:
+        """The run that is meant; Conflict where its partition can be asked."""
+        number = asked.whole("run")
+        if number is None:
+            raise OutOfRange(f"{asked.command.action} needs run", code="missing_argument", suggestion="give run")
+        run = await self._office.database.runs.get(number)
+        if run.partition in {one.name for one in await self._office.database.partitions.list()}:
+            raise Conflict(f"run {number} is of {run.partition}", suggestion=f"ask {run.partition}")
+        return number
 
 
 def _mapping(asked: Asked, name: str) -> dict[str, Any]:

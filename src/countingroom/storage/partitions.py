@@ -12,7 +12,7 @@ from countingroom.core.errors import Conflict
 from countingroom.core.layout import LayoutChange, PartitionRecord, Wanted
 from countingroom.storage import checked, layout, rows
 from countingroom.storage.engine import Store
-from countingroom.storage.run_tables import run
+from countingroom.storage.run_tables import run, run_sequence
 from countingroom.storage.tables import (
     configuration,
     configuration_revision,
@@ -52,7 +52,8 @@ class Partitions:
         return await self._store.write(work)
 
     async def delete(self, name: str, by: str, *, force: bool = False) -> tuple[str, ...]:
-        """Take it away; `force` unmaps its detectors first, whose names are returned. Its runs stay in the run book.
+        """Take it away; `force` unmaps its detectors first, whose names are returned. Its runs stay in the run book; a
+        sequence that it is in is over.
 
         NotFound; Conflict while a run of it is open, or while it has detectors and `force` is not given.
         """
@@ -75,6 +76,8 @@ class Partitions:
                 detail = {"from": name}
                 layout.record(connection, "move", by=by, now_ns=now_ns, system=one, detail=detail)
             connection.execute(update(detector).where(detector.c.partition == name).values(partition=None))
+            going = (run_sequence.c.partition == name) & (run_sequence.c.end == "")
+            connection.execute(update(run_sequence).where(going).values(end="stopped", ended_ns=now_ns))
             connection.execute(delete(partition).where(partition.c.name == name))
             layout.record(connection, "delete_partition", by=by, now_ns=now_ns, partition=name)
             return inside

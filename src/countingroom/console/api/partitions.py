@@ -152,11 +152,19 @@ async def command_partition(
 ) -> Response:
     """`goal {state, tag?}`, `configure` (one level), `configure_all`, `start {seconds?, comment?}`, `stop`, `abort`,
     `reset {system}`, `include {system}`, `exclude {system}`, `select {tag}`, `select_one {system, tag}`, `lock`,
-    `unlock`, `comment {run, text}`, `flag {run, quality}`, `take_control`, `hand_over {to}` …"""
-    partition_state(here, partition)
+    `unlock`, `comment {run, text}`, `flag {run, quality}`, `take_control`, `hand_over {to}` …
+
+    The runs of a partition that is no more can be commented on and judged still."""
+    try:
+        partition_state(here, partition)
+    except NotFound:
+        if command not in _OF_RUNS:
+            raise
+        return await carry(here, request, "runs", subjects.EXPERIMENT, command, order)
     return await carry(here, request, "runs", partition, command, order)
 
 
+_OF_RUNS = ("comment", "flag")
 _SHORT = ("goal", "configure", "start", "stop", "abort")
 
 
