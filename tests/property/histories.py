@@ -325,3 +325,5 @@ def at_rest(history: History) -> None:
     unended = [command for command, ends in history.asked.items() if not ends]
     assert not unended, f"goals never ended: {unended}"
     assert history.given - history.over <= {partition.run}, "a run was lost"
+    records = any(seen.common == RECORDING for seen in partition.seen.values())
+    assert not partition.run or records, "a run is open that nobody records"

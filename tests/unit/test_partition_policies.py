@@ -137,6 +137,17 @@ def test_a_loss_on_the_way_up_ends_the_way() -> None:
 # Levels.
 
 
+def test_a_run_that_was_to_begin_after_the_way_up_is_over_with_the_way() -> None:
+    plant = Plant()
+    plant.systems["QA"].takes_s = 5.0
+    plant.ask("Recording")
+    plant.run(2)
+    assert plant.partition.state == "Configuring_QA"
+    plant.step(plant.die("TFC"))
+    assert failure(plant).code == "level_lost"
+    assert over(plant).end is RunEnd.NEVER_STARTED and plant.partition.run == 0
+
+
 def test_a_minimum_that_is_not_met_has_a_cause_that_counts() -> None:
     levels = (*CBM.levels[:1], msgspec.structs.replace(CBM.levels[1], minimum=2), *CBM.levels[2:])
     who = [msgspec.structs.replace(m, critical=m.kind == "global") for m in members(detectors=["a", "b", "c"])]

@@ -46,9 +46,8 @@ def step(partition: Partition, facts: Sequence[Fact], *, now_ns: int) -> tuple[P
         found = survey(
             partition.template, partition.members, partition.seen, run=partition.run, joining=partition.joining
         )
-        partition = _follow(partition, found, now_ns, effects)
+        before = partition = _follow(partition, found, now_ns, effects)
         partition = _lost(partition, found, taken.fallen, effects)
-        before = partition
         partition = _act(partition, found, now_ns, effects)
         if (partition.goal, partition.members) == (before.goal, before.members) and (
             partition.memory.hooks == before.memory.hooks
