@@ -218,6 +218,17 @@ async def test_the_loss_of_our_own_link_says_nothing_of_the_device(stage: Stage)
     assert (stage.now.state, stage.now.key) == ("Active", "k")
 
 
+async def test_an_agent_that_was_held_up_blames_no_host(stage: Stage) -> None:
+    await active(stage)
+    stage.clock._seconds += 10.0  # time went by, and nobody did anything
+    await stage.clock.advance(5)
+    assert (stage.now.state, stage.now.key) == ("Active", "k")
+    assert stage.beating
+    stage.beating.cancel()
+    await stage.clock.advance(5)
+    assert (stage.now.state, stage.code) == ("Error", "no_host")
+
+
 async def test_started_again_it_is_what_it_was_while_the_device_stands_there(stage: Stage, tmp_path: Any) -> None:
     await stage.begin(memory=tmp_path)
     await stage.order(Action.CONFIGURE, key="k")

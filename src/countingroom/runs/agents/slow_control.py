@@ -59,7 +59,7 @@ class SlowControl(System):
         self._new_until_s = 0.0
         """After the host of the device began anew it gets time to find the device."""
         self._deaf_until_s = 0.0
-        """After a loss of our own link hosts get time to be heard again."""
+        """After a loss of our own link, and where we were held up, hosts get time to be heard again."""
         self._ordered = 0
         """Orders under way: while there are any, the device is not followed."""
 
@@ -244,9 +244,17 @@ class SlowControl(System):
         while True:
             if self._bus.connected and self._clock.monotonic() >= self._deaf_until_s:
                 self._heard()
+            asleep = self._clock.monotonic()
             await self._clock.sleep(_LOOK_S)
+            if (
+                self._clock.monotonic() - asleep > 2 * _LOOK_S
+            ):  # this process was held up, and the beats wait to be read
+                self._be_deaf()
 
     def _linked(self, up: bool) -> None:
+        self._be_deaf()
+
+    def _be_deaf(self) -> None:
         self._deaf_until_s = self._clock.monotonic() + _FIRST_S
 
     def _heard(self) -> None:
