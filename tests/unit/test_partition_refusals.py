@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from countingroom.core.systems import CONFIGURING, ERROR
-from countingroom.runs.derive import survey
 from countingroom.runs.facts import LockSet, MembersSet
 from countingroom.runs.refusals import REASONS, Question, next_state, refusal, refusals
 from countingroom.runs.situation import Partition
@@ -181,9 +180,7 @@ def test_the_table_shows_every_reason_there_is() -> None:
     shown = set()
     for situation, command, arguments, _ in TABLE:
         partition = situation()
-        found = survey(
-            partition.template, partition.members, partition.seen, run=partition.run, joining=partition.joining
-        )
+        found = partition.survey()
         question = Question(partition=partition, found=found, **arguments)
         shown |= {next((reason for reason in REASONS.get(command, ()) if reason(question)), None)}
     assert shown - {None} == {reason for column in REASONS.values() for reason in column}

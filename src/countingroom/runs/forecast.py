@@ -9,7 +9,7 @@ import msgspec
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Member, Plan, Stage, Step
 from countingroom.core.systems import ACTIVE, CONFIGURING, RECORDING, UNCONFIGURED, Action, SystemState
-from countingroom.runs.derive import UNSEEN, Seen, survey
+from countingroom.runs.derive import UNSEEN, Seen
 from countingroom.runs.facts import Effect, Fact, GoalFailed, GoalMet, GoalSet, HookOver, Reported, RunHook, SendOrder
 from countingroom.runs.memory import Memory, Pending
 from countingroom.runs.partition import step
@@ -40,7 +40,7 @@ def forecast(
     present = msgspec.structs.replace(
         partition,
         members=wanted,
-        state=survey(partition.template, wanted, partition.seen, run=partition.run, joining=partition.joining).state,
+        state=partition.survey(wanted).state,
         tag=partition.tag if tag is None else tag,
         goal=None,
         memory=Memory(known=partition.run),

@@ -15,7 +15,7 @@ from countingroom.core.partitions import Goal, Step, StepStatus
 from countingroom.core.systems import Action
 from countingroom.runs import causes
 from countingroom.runs.decision import Decision
-from countingroom.runs.derive import UNSEEN, Survey, moves, survey
+from countingroom.runs.derive import UNSEEN, Survey, moves
 from countingroom.runs.facts import (
     Effect,
     Excluded,
@@ -43,9 +43,7 @@ def step(partition: Partition, facts: Sequence[Fact], *, now_ns: int) -> tuple[P
         partition = msgspec.structs.replace(partition, look_until_ns=0)
     partition = _expire(partition, now_ns)
     while True:
-        found = survey(
-            partition.template, partition.members, partition.seen, run=partition.run, joining=partition.joining
-        )
+        found = partition.survey()
         before = partition = _follow(partition, found, now_ns, effects)
         partition = _lost(partition, found, taken.fallen, effects)
         partition = _act(partition, found, now_ns, effects)

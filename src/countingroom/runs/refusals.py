@@ -15,7 +15,7 @@ from countingroom.core.mistakes import did_you_mean
 from countingroom.core.partitions import Member
 from countingroom.core.systems import ERROR, NO_CONNECTION, RECORDING, UNCONFIGURED
 from countingroom.runs import causes
-from countingroom.runs.derive import Survey, survey
+from countingroom.runs.derive import Survey
 from countingroom.runs.situation import Partition
 
 
@@ -46,14 +46,14 @@ class Question(Struct, frozen=True, kw_only=True):
 
 def refusals(partition: Partition) -> dict[str, Cause | None]:
     """Every command: None where it may be given now, to some system or other, else why not."""
-    found = survey(partition.template, partition.members, partition.seen, run=partition.run, joining=partition.joining)
+    found = partition.survey()
     question = Question(partition=partition, found=found)
     return {command: _answer(command, question) for command in REASONS}
 
 
 def refusal(partition: Partition, command: str, *, system: str = "", state: str = "") -> Cause | None:
     """One command as it is given: `system` for those that name one, `state` for `goal`."""
-    found = survey(partition.template, partition.members, partition.seen, run=partition.run, joining=partition.joining)
+    found = partition.survey()
     question = Question(partition=partition, found=found, system=system, state=state)
     if command not in REASONS:
         return question.refuse("not_found", f"{command} is no command{did_you_mean(command, REASONS)}", "see its help")

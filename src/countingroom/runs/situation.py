@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Member, Step
-from countingroom.runs.derive import Seen
+from countingroom.runs.derive import Seen, Survey, survey
 from countingroom.runs.memory import Memory
 from countingroom.runs.template import Template
 
@@ -48,3 +48,8 @@ class Partition(Struct, frozen=True, kw_only=True):
     def is_looking(self, now_ns: int) -> bool:
         """Whether it is too early to conclude anything."""
         return now_ns < self.look_until_ns and any(m.included and m.system not in self.seen for m in self.members)
+
+    def survey(self, members: Sequence[Member] | None = None) -> Survey:
+        """What the reports prove; `members`: with another selection."""
+        who = self.members if members is None else members
+        return survey(self.template, who, self.seen, run=self.run, joining=self.joining)
