@@ -32,6 +32,7 @@ class Stage:
         self.link = self.bus.client()
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.refuses = False
+        self.serves: tuple[str, ...] = ("hv",)
         self.orders = 0
         self.tasks: list[asyncio.Task[None]] = []
         self.beating: asyncio.Task[None] | None = None
@@ -71,7 +72,7 @@ class Stage:
     async def beat(self) -> None:
         while True:
             presence = Presence(
-                role="devices", instance="main", boot="b", host="h", pid=1, interval_s=1, sent_ns=0, targets=("hv",)
+                role="devices", instance="main", boot="b", host="h", pid=1, interval_s=1, sent_ns=0, targets=self.serves
             )
             await self.bus.publish(subjects.presence("devices", "main"), encode(presence))
             await self.clock.sleep(1)
@@ -185,7 +186,7 @@ async def test_a_device_out_of_reach_and_a_host_that_is_gone_are_errors(stage: S
     assert stage.now.state == "Active"
     assert stage.beating
     stage.beating.cancel()
-    await stage.clock.advance(5)
+    await stage.clock.advance(8)
     assert (stage.now.state, stage.code) == ("Error", "no_host")
 
 
@@ -194,6 +195,19 @@ async def test_a_host_that_begins_anew_says_nothing_of_the_device_until_it_has_f
     for state, link in (("INIT", Link.CONNECTING), ("INIT", Link.CONNECTED), ("ON", Link.CONNECTED)):
         await stage.device(state, link, boot="next")
         assert (stage.now.state, stage.now.key) == ("Active", "k"), state
+
+
+async def test_the_next_host_has_the_time_that_it_needs_to_take_the_device_over(stage: Stage) -> None:
+    await active(stage)
+    stage.serves = ()
+    await stage.clock.advance(5)
+    assert stage.now.state == "Active"
+    stage.serves = ("hv",)
+    await stage.clock.advance(8)
+    assert stage.now.state == "Active"
+    stage.serves = ()
+    await stage.clock.advance(8)
+    assert (stage.now.state, stage.code) == ("Error", "no_host")
 
 
 async def test_a_host_that_begins_anew_and_finds_nothing_is_believed_in_the_end(stage: Stage) -> None:
@@ -225,7 +239,7 @@ async def test_an_agent_that_was_held_up_blames_no_host(stage: Stage) -> None:
     assert (stage.now.state, stage.now.key) == ("Active", "k")
     assert stage.beating
     stage.beating.cancel()
-    await stage.clock.advance(5)
+    await stage.clock.advance(8)
     assert (stage.now.state, stage.code) == ("Error", "no_host")
 
 

@@ -71,6 +71,18 @@ def in_control(demo: Running) -> str:
     return control["holder"] if control else ""
 
 
+@pytest.mark.parametrize("role", ["devices", "runs", "console", "history"])
+def test_a_role_that_is_killed_ends_no_run(demo: Running, role: str) -> None:
+    until(lambda: partition(demo)["state"] == "Recording", "a run goes on")
+    number, before = partition(demo)["run"], demo.role(role)
+    before.send_signal(signal.SIGKILL)
+    until(lambda: demo.role(role).pid != before.pid, f"{role} is started again")
+    until(lambda: demo.http.get("/readyz").status_code == 200, "the console serves")
+    for device in POINTS:
+        until(lambda device=device: demo.devices()[device]["alive"] and fresh(demo, device), f"{device} is heard")
+    assert (partition(demo)["state"], partition(demo)["run"]) == ("Recording", number)
+
+
 def test_a_device_in_trouble_ends_the_run_that_needs_it_with_its_cause(demo: Running) -> None:
     until(lambda: partition(demo)["state"] == "Recording", "a run goes on")
     number = partition(demo)["run"]

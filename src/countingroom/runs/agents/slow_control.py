@@ -14,7 +14,7 @@ from uuid import uuid4
 import msgspec
 
 from countingroom.bus.port import Bus, Current, Entry
-from countingroom.bus.presence import Roster
+from countingroom.bus.presence import MISSED
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError, DeviceError, LinkError, NotAllowed
@@ -51,8 +51,9 @@ class SlowControl(System):
         super().__init__(handle)
         self._section, self._bus, self._clock = section, bus, clock
         self._device: DeviceState | None = None
-        self._roster = Roster(clock)
-        self._hosted = False
+        self._hosted, self._served_until_s = False, float("-inf")
+        """Whether a host answers for the device, and until when that holds without another beat of it: the next host
+        takes the device over when three are missing, and then has to find it."""
         self._known, self._news = asyncio.Event(), asyncio.Event()
         self._blames_device = False
         """It is in Error because of the device: it is resolved when the device is."""
@@ -234,7 +235,9 @@ class SlowControl(System):
         async with self._bus.subscribe(subjects.presence("devices", "*")) as heartbeats:
             async for message in heartbeats:
                 with suppress(msgspec.DecodeError):
-                    self._roster.hear(decode(message.data, Presence))
+                    presence = decode(message.data, Presence)
+                    if self._section.device in presence.targets and not presence.leaving:
+                        self._served_until_s = self._clock.monotonic() + MISSED * presence.interval_s + _FIRST_S
                     self._heard()
 
     async def _look(self) -> None:
@@ -258,7 +261,7 @@ class SlowControl(System):
         self._deaf_until_s = self._clock.monotonic() + _FIRST_S
 
     def _heard(self) -> None:
-        hosted = self._section.device in self._roster.targets()
+        hosted = self._clock.monotonic() <= self._served_until_s
         if hosted and self._device:
             self._known.set()
         if hosted != self._hosted or self._known.is_set():
