@@ -68,7 +68,7 @@ class Survey(Struct, frozen=True, kw_only=True):
     left: tuple[str, ...]
     """Recorders that are included and do not record."""
     stale: Mapping[str, int] = {}
-    """System -> the run that it records although it is over: it was not heard when it ended."""
+    """Recorder -> the run that it records although it is over: it was not heard when it ended."""
 
     @property
     def any_records(self) -> bool:
@@ -103,7 +103,7 @@ def survey(
             included.add(member.system)
             here[member.level].append(member)
     recorders = [name for name in template.recorders if name in included]
-    stale = {name: over for name in common if (over := _run_of(seen.get(name, UNSEEN))) not in (0, run)}
+    stale = {name: over for name in template.recorders if (over := _run_of(seen.get(name, UNSEEN))) not in (0, run)}
     left = tuple(name for name in recorders if common[name] != RECORDING or name in stale)
     recording = bool(recorders) and not left
     views = tuple(
