@@ -16,7 +16,7 @@ from countingroom.core.errors import LinkError
 from countingroom.core.messages import EventKind
 from tests.scenario.experiment import DETECTORS, GLOBALS, World, description, experiment
 
-HISTORIES = int(os.environ.get("COUNTINGROOM_WORLDS", "12"))
+HISTORIES = int(os.environ.get("COUNTINGROOM_WORLDS", "50"))
 FIRST_SEED = int(os.environ.get("COUNTINGROOM_SEED", "0"))
 QUIET_S = 60.0
 """Longer than any hold, order, transition or run of a sequence may last."""
