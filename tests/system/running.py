@@ -66,6 +66,10 @@ class Running:
         """The first simulator of a kind."""
         return next(one for one in self.children() if one.cmdline()[-2:] == ["countingroom.simulators.run", kind])
 
+    def server(self) -> psutil.Process:
+        """The bus."""
+        return next(one for one in self.children() if f"{self.data}/bus" in " ".join(one.cmdline()))
+
     def children(self) -> list[psutil.Process]:
         """All processes below it."""
         return [one for one in psutil.Process(self.process.pid).children(recursive=True) if _cmdline(one)]

@@ -83,6 +83,21 @@ def test_a_role_that_is_killed_ends_no_run(demo: Running, role: str) -> None:
     assert (partition(demo)["state"], partition(demo)["run"]) == ("Recording", number)
 
 
+def test_a_bus_that_stands_still_ends_no_run(demo: Running) -> None:
+    until(lambda: partition(demo)["state"] == "Recording", "a run goes on")
+    number, bus = partition(demo)["run"], demo.server()
+    bus.suspend()
+    try:
+        until(lambda: demo.http.get("/readyz").status_code == 503, "the console has lost the bus")
+    finally:
+        bus.resume()
+    until(lambda: demo.http.get("/readyz").status_code == 200, "the console has the bus again")
+    until(lambda: all(one["seen"] != "Connection Problem" for one in partition(demo)["members"]), "all are heard")
+    for device in POINTS:
+        until(lambda device=device: demo.devices()[device]["alive"] and fresh(demo, device), f"{device} is heard")
+    assert (partition(demo)["state"], partition(demo)["run"]) == ("Recording", number)
+
+
 def test_a_device_in_trouble_ends_the_run_that_needs_it_with_its_cause(demo: Running) -> None:
     until(lambda: partition(demo)["state"] == "Recording", "a run goes on")
     number = partition(demo)["run"]

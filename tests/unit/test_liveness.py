@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import msgspec
 from hypothesis import given
@@ -36,18 +37,52 @@ class Tardy(FakeClock):
         await super().sleep(seconds + self.late_s)
 
 
+class Still:
+    """A server that may stand still: the link is up, and what is sent meanwhile comes when it goes on."""
+
+    def __init__(self) -> None:
+        self.stands = False
+        self._held: list[tuple[MemoryBus, str, bytes]] = []
+
+    async def take(self, client: MemoryBus, subject: str, data: bytes) -> None:
+        if self.stands:
+            self._held.append((client, subject, data))
+        else:
+            await client.publish(subject, data)
+
+    async def goes_on(self) -> None:
+        self.stands = False
+        for client, subject, data in self._held:
+            await client.publish(subject, data)
+        self._held.clear()
+
+
+class Listener:
+    """A client whose words go by way of that server."""
+
+    def __init__(self, client: MemoryBus, server: Still) -> None:
+        self._client, self._server = client, server
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def publish(self, subject: str, data: bytes) -> None:
+        await self._server.take(self._client, subject, data)
+
+
 class Stage:
     def __init__(self) -> None:
         self.clock = Tardy()
         self.bus = MemoryBus(self.clock)
+        self.server = Still()
         self.agent = self.bus.client(subjects.connection("sts", "b1"))
         self.told: list[LinkChanged] = []
         self.own = self.bus.client()
-        self.liveness = Liveness(self.own, self.clock, self.told.append)
+        self.liveness = Liveness(Listener(self.own, self.server), self.clock, self.told.append)  # type: ignore[arg-type]
 
     async def beats(self, seconds: float, presence: Presence | None = None) -> None:
         for _ in range(round(seconds / 0.5)):
-            await self.agent.publish(subjects.pulse("sts"), encode(presence or beat()))
+            await self.server.take(self.agent, subjects.pulse("sts"), encode(presence or beat()))
             await self.clock.advance(0.5)
 
     @property
@@ -137,6 +172,50 @@ async def test_while_our_own_link_is_down_nobody_is_lost() -> None:
         assert on.codes == ["connected", "agent_silent"]
 
 
+async def test_a_server_that_stands_still_is_no_silence_of_the_agents() -> None:
+    async with stage() as on:
+        await on.beats(1)
+        on.server.stands = True
+        await on.beats(7)
+        assert on.codes == ["connected"]
+        await on.server.goes_on()
+        await on.beats(3)
+        assert on.codes == ["connected"]
+        await on.clock.advance(2)
+        assert on.codes == ["connected", "agent_silent"]
+
+
+async def test_a_connection_that_a_server_lost_while_it_stood_still_is_judged_by_its_beats() -> None:
+    async with stage() as on:
+        await on.beats(1)
+        on.server.stands = True
+        await on.beats(4)
+        await on.bus.publish(*told(departure(subjects.connection("sts", "b1"))))
+        await on.server.goes_on()
+        await on.clock.advance(0.2)
+        await on.bus.publish(*told(departure(subjects.connection("sts", "b1"))))
+        await on.beats(2)
+        assert on.codes == ["connected"]
+        await on.bus.publish(*told(departure(subjects.connection("sts", "b1"))))
+        await on.clock.advance(0.1)
+        assert on.codes == ["connected", "agent_gone"]
+
+
+async def test_a_connection_that_ended_while_our_own_link_was_down_is_judged_by_its_beats() -> None:
+    async with stage() as on:
+        await on.beats(1)
+        on.own.cut()
+        await on.clock.advance(5)
+        on.own.mend()
+        await on.bus.publish(*told(departure(subjects.connection("sts", "b1"))))
+        await on.beats(2)
+        assert on.codes == ["connected"]
+
+
+def told(message: Message) -> tuple[str, bytes]:
+    return message.subject, message.data
+
+
 async def test_who_is_expected_and_does_not_come_is_told_and_then_all_is_settled() -> None:
     async with stage() as on:
         on.liveness.expect(["sts", "tof"])
@@ -182,7 +261,7 @@ def test_changes_alternate_and_agree_with_what_is_connected(history: list[tuple[
             case "beat":
                 told.append(hearing.beat(beat(boot=str(which), leaving=bool(more)), now, 1))
             case "gone":
-                told.append(hearing.departed(f"agent.sts.{which}", "Client Closed", 1))
+                told.append(hearing.departed(f"agent.sts.{which}", "Client Closed", now, 1))
             case "wait":
                 now += float(str(which))
                 told += hearing.look(now, 1)

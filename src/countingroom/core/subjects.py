@@ -121,6 +121,11 @@ def pulse(system: str) -> str:
     return f"pulse.{system if system == '*' else token(system)}"
 
 
+def echo(boot: str) -> str:
+    """Subject on which who listens to the heartbeats hears himself among them. No system has such a name."""
+    return f"pulse.={token(boot)}"
+
+
 def connection(system: str, boot: str) -> str:
     """What the connection of an agent is called, so that who left the bus is known by name."""
     return f"agent.{token(system)}.{token(boot)}"

@@ -34,6 +34,8 @@ class Hearing:
         self._expected: dict[str, float] = {}
         """Never heard so far -> since when we listen for it."""
         self._deaf = False
+        self._doubt_until_s = float("-inf")
+        """Connections that end now may have ended with what held us up; who lives is heard by then."""
 
     @property
     def lost(self) -> Mapping[str, Cause]:
@@ -70,8 +72,10 @@ class Hearing:
         self._lost.pop(system, None)
         return LinkChanged(system=system, connected=True)
 
-    def departed(self, name: str, reason: str, now_ns: int) -> LinkChanged | None:
+    def departed(self, name: str, reason: str, now_s: float, now_ns: int) -> LinkChanged | None:
         """The server says that a connection of this name ended."""
+        if now_s < self._doubt_until_s:
+            return None
         _, _, rest = name.partition(".")
         system = rest.partition(".")[0]
         known = self._heard.get(system)
@@ -100,8 +104,9 @@ class Hearing:
             *(self._lose(name, "agent_absent", f"the agent of {name} is not there", now_ns) for name in absent),
         ]
 
-    def missed(self, seconds: float) -> None:
-        """We ourselves were held up for so long: what was not listened to is no silence."""
+    def missed(self, seconds: float, now_s: float) -> None:
+        """We ourselves, or the server, were held up for so long: what was not listened to is no silence."""
+        self._doubt_until_s = now_s + FIRST_S
         for heard in self._heard.values():
             heard.last_s += seconds
         self._expected = {name: since_s + seconds for name, since_s in self._expected.items()}
@@ -113,6 +118,7 @@ class Hearing:
     def hears(self, now_s: float) -> None:
         """It is back: everyone gets the time to be heard again."""
         self._deaf = False
+        self._doubt_until_s = now_s + FIRST_S
         for heard in self._heard.values():
             heard.last_s = now_s
         self._expected = dict.fromkeys(self._expected, now_s)

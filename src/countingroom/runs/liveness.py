@@ -1,6 +1,8 @@
 """Law: who leaves is seen at once where the server says so, who falls silent after three beats, and each is told once.
 
-While our own link is down nobody is declared lost; when it is back everyone has three beats to be heard.
+While our own link is down nobody is declared lost; when it is back everyone has three beats to be heard. A link that is
+up proves nothing when the server stands still: so we send a word of our own among the beats, and while that does not
+come back, no time passes for anybody.
 """
 
 from __future__ import annotations
@@ -8,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from uuid import uuid4
 
 import msgspec
 
 from countingroom.bus.departures import read
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
-from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause, LinkError
 from countingroom.core.messages import Presence
 from countingroom.runs.facts import LinkChanged
 from countingroom.runs.hearing import Hearing
@@ -23,6 +27,8 @@ from countingroom.runs.hearing import Hearing
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.1
+_ECHO_S = 5.0
+"""For our own word to come back: by then the link is known to be down, or the word was lost."""
 _beats = msgspec.msgpack.Decoder(Presence)
 
 
@@ -33,6 +39,10 @@ class Liveness:
         self._bus, self._clock, self._tell = bus, clock, tell
         self._hearing = Hearing()
         self._settled = asyncio.Event()
+        self._own = subjects.echo(uuid4().hex)
+        self._echoed = asyncio.Event()
+        self._asked_s = 0.0
+        """When our own word was sent."""
 
     def connected(self, system: str) -> bool:
         """Whether its agent is heard."""
@@ -62,13 +72,30 @@ class Liveness:
                 self._look()
                 asleep = self._clock.monotonic()
                 await self._clock.sleep(_LOOK_S)
-                late = self._clock.monotonic() - asleep - _LOOK_S
-                if late > _LOOK_S:  # this process was held up, and the beats still wait to be read
-                    self._hearing.missed(late)
+                await self._hear_ourselves()
+                now_s = self._clock.monotonic()
+                late = now_s - asleep - _LOOK_S
+                if late > _LOOK_S:  # this process or the server was held up, and the beats still wait to be read
+                    self._hearing.missed(late, now_s)
+
+    async def _hear_ourselves(self) -> None:
+        """Return when the server has carried a word of ours, and so every beat that was sent before it."""
+        self._echoed.clear()
+        self._asked_s = self._clock.monotonic()
+        with suppress(LinkError, TimeoutError):
+            async with within(self._clock, _ECHO_S):
+                await self._bus.publish(self._own, b"")
+                await self._echoed.wait()
+        self._echoed.set()
 
     async def _hear_beats(self) -> None:
         async with self._bus.subscribe(subjects.pulse("*")) as beats:
             async for message in beats:
+                if not message.data:
+                    if message.subject == self._own:
+                        self._stood_still()
+                        self._echoed.set()
+                    continue
                 try:
                     presence = _beats.decode(message.data)
                 except msgspec.DecodeError as error:
@@ -81,7 +108,15 @@ class Liveness:
             async for message in departures:
                 left = read(message)
                 if left and left.sure:
-                    self._say(self._hearing.departed(left.name, left.reason, self._clock.now_ns()))
+                    self._stood_still()
+                    now_s, now_ns = self._clock.monotonic(), self._clock.now_ns()
+                    self._say(self._hearing.departed(left.name, left.reason, now_s, now_ns))
+
+    def _stood_still(self) -> None:
+        """Where our own word is overdue, the server stood still, and connections may have ended by that alone."""
+        now_s = self._clock.monotonic()
+        if not self._echoed.is_set() and now_s - self._asked_s > _LOOK_S:
+            self._hearing.missed(0.0, now_s)
 
     def _look(self) -> None:
         for change in self._hearing.look(self._clock.monotonic(), self._clock.now_ns()):
@@ -101,3 +136,4 @@ class Liveness:
             self._hearing.hears(self._clock.monotonic())
         else:
             self._hearing.deaf()
+            self._echoed.set()
