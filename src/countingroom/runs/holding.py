@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from countingroom.bus.port import Message
@@ -13,9 +11,7 @@ from countingroom.core.messages import Reply, encode
 from countingroom.core.systems import CONFIGURING
 from countingroom.runs.facts import LockSet
 from countingroom.runs.moving import Hold, Notice, Release
-
-if TYPE_CHECKING:
-    from countingroom.runs.tenure import Tenure
+from countingroom.runs.ownership import Ownership
 
 _LOOK_S = 0.5
 
@@ -23,7 +19,7 @@ _LOOK_S = 0.5
 class Holding:
     """The holds on one partition, and its own lock."""
 
-    def __init__(self, tenure: Tenure) -> None:
+    def __init__(self, tenure: Ownership) -> None:
         self._tenure = tenure
         self._holds: dict[str, int] = {}
         self.locked = False

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,9 +16,8 @@ from countingroom.core.messages import Readings, decode
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.values import Quality, Reading
-
-if TYPE_CHECKING:
-    from countingroom.runs.tenure import Tenure
+from countingroom.runs.ownership import Ownership
+from countingroom.runs.run_life import RunLife
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
@@ -30,13 +28,13 @@ _YOUNG_NS = 90_000_000_000
 class Limits:
     """Watches the open run of one partition."""
 
-    def __init__(self, tenure: Tenure) -> None:
-        self._tenure = tenure
+    def __init__(self, tenure: Ownership, life: RunLife) -> None:
+        self._tenure, self._life = tenure, life
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            run = self._tenure.life.open
+            run = self._life.open
             if run and run.started_ns and run.limit:
                 await self._watch(run, run.started_ns, run.limit)
             else:
@@ -49,7 +47,7 @@ class Limits:
                 tasks.append(group.create_task(self._time(run, started_ns, limit.seconds)))
             if limit.point:
                 tasks.append(group.create_task(self._point(run, started_ns, limit)))
-            while self._tenure.life.open and self._tenure.life.open.number == run.number:
+            while self._life.open and self._life.open.number == run.number:
                 await self._tenure.changed()
             for task in tasks:
                 task.cancel()

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from countingroom.core import subjects
-from countingroom.core.clock import within
-from countingroom.core.configurations import covers
 from countingroom.core.errors import Cause, Conflict, DeviceError, NotFound, OutOfRange
 from countingroom.core.messages import decode, encode
 from countingroom.core.partitions import Goal
@@ -18,22 +14,23 @@ from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.systems import Action, Answer, Order
 from countingroom.core.values import Scalar
 from countingroom.runs.asked import LATER, Asked, Rest, Word
+from countingroom.runs.choosing import Choice
 from countingroom.runs.control_words import control_words
+from countingroom.runs.holding import Holding
 from countingroom.runs.orders import ANSWER_S
+from countingroom.runs.ownership import Ownership
 from countingroom.runs.reception import Refusal
 from countingroom.runs.refusals import REASONS, next_state, refusal
 from countingroom.runs.reserving import LIMIT, limit_of, reserve
-from countingroom.storage.partitions import CUSTOM
-
-if TYPE_CHECKING:
-    from countingroom.runs.tenure import Tenure
+from countingroom.runs.run_life import RunLife
+from countingroom.runs.sequence import Sequence
 
 
 class PartitionWords:
     """Carries out what is asked of one partition."""
 
-    def __init__(self, tenure: Tenure) -> None:
-        self._tenure = tenure
+    def __init__(self, tenure: Ownership, life: RunLife, choice: Choice, holding: Holding, sequence: Sequence) -> None:
+        self._tenure, self._life, self._choice, self._holding = tenure, life, choice, holding
         self.words: Mapping[str, Word] = {
             "configure": Word(self._configure),
             "configure_all": Word(self._configure_all),
@@ -51,7 +48,7 @@ class PartitionWords:
             "select_one": Word(self._select_one, takes=("system", "tag")),
             "comment": Word(self._comment, takes=("run", "text")),
             "flag": Word(self._flag, takes=("run", "quality")),
-            **tenure.sequence.words,
+            **sequence.words,
             **control_words(
                 tenure.control, partial(tenure.office.people.principal, target=subjects.partition_key(tenure.name))
             ),
@@ -95,7 +92,7 @@ class PartitionWords:
             )
         limit = await limit_of(self._tenure.office.bus, asked)
         if tag := asked.text("tag", ""):
-            await self._choose(tag, asked.by)
+            await self._choice.all(tag, asked.by)
             if cause := refusal(self._tenure.partition, "goal", state=state):
                 raise Refusal(cause)
         if state == template.recording and not self._tenure.partition.run:
@@ -136,16 +133,16 @@ class PartitionWords:
 
     async def _reserved(self, asked: Asked, limit: RunLimit | None, comment: str) -> Run:
         """A number for the run that is asked for, given back where it cannot be begun any more by then."""
-        run = await reserve(self._tenure, asked.by, limit, comment)
+        run = await reserve(self._tenure, self._life, asked.by, limit, comment)
         if cause := self.refusal(asked):
-            self._tenure.life.over(run.number, RunEnd.NEVER_STARTED, cause)
+            self._life.over(run.number, RunEnd.NEVER_STARTED, cause)
             raise Refusal(cause)
         return run
 
     # Single systems.
 
     async def _reset(self, asked: Asked) -> Rest:
-        system = self.member(asked.text("system"))
+        system = self._choice.member(asked.text("system"))
         return self._order(system, Action.RESET)
 
     async def _order(self, system: str, action: Action) -> dict[str, Scalar]:
@@ -169,15 +166,6 @@ class PartitionWords:
             )
         return {"system": system}
 
-    def member(self, system: str) -> str:
-        """The system itself; NotFound where it is not in the partition."""
-        members = [one.system for one in self._tenure.partition.members]
-        if system not in members:
-            raise NotFound(
-                f"{system} is no system of {self._tenure.name}", suggestion=f"choose one of {', '.join(members)}"
-            )
-        return system
-
     async def _include(self, asked: Asked) -> Rest:
         return await self._change(asked, included=True)
 
@@ -185,7 +173,7 @@ class PartitionWords:
         return await self._change(asked, included=False)
 
     async def _change(self, asked: Asked, *, included: bool) -> Rest:
-        tenure, system = self._tenure, self.member(asked.text("system"))
+        tenure, system = self._tenure, self._choice.member(asked.text("system"))
         await tenure.office.database.partitions.include(tenure.name, system, included, asked.by)
         kind = "include" if included else "exclude"
         tenure.book.note(tenure.partition.run, kind, f"{system} is {kind}d", author=asked.by, system=system)
@@ -200,50 +188,18 @@ class PartitionWords:
 
     async def _set_lock(self, asked: Asked, *, locked: bool) -> Rest:
         await self._tenure.office.database.partitions.lock(self._tenure.name, locked, asked.by)
-        self._tenure.holding.lock(locked)
+        self._holding.lock(locked)
         return None
 
     # What is to be configured.
 
     async def _select(self, asked: Asked) -> Rest:
-        await self._choose(asked.text("tag"), asked.by)
+        await self._choice.all(asked.text("tag"), asked.by)
         return None
-
-    async def _choose(self, name: str, by: str) -> None:
-        tenure = self._tenure
-        tag = await tenure.office.database.tags.get(name)
-        systems = {one.system for one in tenure.partition.members}
-        if not covers(tag.systems, systems):
-            missing, over = sorted(systems - tag.systems.keys()), sorted(tag.systems.keys() - systems)
-            told = [f"it has nothing for {', '.join(missing)}"] if missing else []
-            told += [f"{', '.join(over)} is not in {tenure.name}"] if over else []
-            raise Conflict(
-                f"{name} does not cover exactly the systems of {tenure.name}: {'; '.join(told)}",
-                code="not_covering",
-                source=f"tags.{name}",
-                suggestion="choose another tag, or a configuration for each system",
-            )
-        await tenure.office.database.partitions.select(tenure.name, name, tag.systems, by)
-        await tenure.muster()
-        with suppress(TimeoutError):
-            async with within(tenure.office.clock, ANSWER_S):
-                while self._wanted() != tag.systems:
-                    await tenure.changed()
-
-    def _wanted(self) -> dict[str, str]:
-        return {one.system: one.wanted.tag if one.wanted else "" for one in self._tenure.partition.members}
 
     async def _select_one(self, asked: Asked) -> Rest:
-        await self.choose_one(self.member(asked.text("system")), asked.text("tag"), asked.by)
+        await self._choice.one(self._choice.member(asked.text("system")), asked.text("tag"), asked.by)
         return None
-
-    async def choose_one(self, system: str, tag: str, by: str) -> None:
-        """Want another configuration of one system."""
-        tenure = self._tenure
-        wanted = await tenure.office.database.partitions.wanted(tenure.name)
-        chosen = {name: one.tag for name, one in wanted.systems.items()} | {system: tag}
-        await tenure.office.database.partitions.select(tenure.name, CUSTOM, chosen, by)
-        await tenure.muster()
 
     # The run book.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import within
@@ -13,9 +11,8 @@ from countingroom.core.mistakes import did_you_mean
 from countingroom.core.points import Type
 from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.runs.asked import Asked
-
-if TYPE_CHECKING:
-    from countingroom.runs.tenure import Tenure
+from countingroom.runs.ownership import Ownership
+from countingroom.runs.run_life import RunLife
 
 LIMIT = ("seconds", "point", "above", "below")
 """Arguments that say when a run is to stop by itself."""
@@ -24,24 +21,26 @@ WRITTEN_S = 3.0
 """For what waits for the run book, the end of the last run above all."""
 
 
-async def reserve(tenure: Tenure, by: str, limit: RunLimit | None, comment: str = "", *, sequence: str = "") -> Run:
+async def reserve(
+    tenure: Ownership, life: RunLife, by: str, limit: RunLimit | None, comment: str = "", *, sequence: str = ""
+) -> Run:
     """A number for a run, recorded before anything is begun. Conflict while one is open."""
-    async with tenure.life.reserving:
+    async with life.reserving:
         is_written = await _is_written(tenure)
         try:
-            run = await _reserve(tenure, by, limit, sequence)
+            run = await _reserve(tenure, life, by, limit, sequence)
         except Conflict:
-            if not is_written or tenure.life.open is not None:
+            if not is_written or life.open is not None:
                 raise
             await _close_forgotten(tenure)
-            run = await _reserve(tenure, by, limit, sequence)
-        tenure.life.open = run
+            run = await _reserve(tenure, life, by, limit, sequence)
+        life.open = run
     if comment:
         tenure.book.note(run.number, "comment", comment, author=by)
     return run
 
 
-async def _is_written(tenure: Tenure) -> bool:
+async def _is_written(tenure: Ownership) -> bool:
     try:
         async with within(tenure.office.clock, WRITTEN_S):
             await tenure.book.written()
@@ -50,7 +49,7 @@ async def _is_written(tenure: Tenure) -> bool:
     return True
 
 
-async def _reserve(tenure: Tenure, by: str, limit: RunLimit | None, sequence: str) -> Run:
+async def _reserve(tenure: Ownership, life: RunLife, by: str, limit: RunLimit | None, sequence: str) -> Run:
     partition = tenure.partition
     return await tenure.office.database.runs.reserve(
         partition.name,
@@ -60,13 +59,13 @@ async def _reserve(tenure: Tenure, by: str, limit: RunLimit | None, sequence: st
         tag=partition.tag,
         configurations={one.system: one.wanted for one in partition.members if one.included and one.wanted},
         members=[one.system for one in partition.members if one.included],
-        versions=tenure.life.versions(),
+        versions=life.versions(),
         limit=limit,
         sequence=sequence,
     )
 
 
-async def _close_forgotten(tenure: Tenure) -> None:
+async def _close_forgotten(tenure: Ownership) -> None:
     """A run whose number was given out by a database that did not say so: nobody began it."""
     cause = Cause(
         code="no_answer",

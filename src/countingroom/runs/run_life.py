@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,15 +14,13 @@ from countingroom.core.run_book import Run, RunEnd
 from countingroom.core.systems import ERROR
 from countingroom.core.values import Scalar
 from countingroom.runs.facts import Fact, LinkChanged, Reported
-
-if TYPE_CHECKING:
-    from countingroom.runs.tenure import Tenure
+from countingroom.runs.ownership import Ownership
 
 
 class RunLife:
     """Follows the runs of one partition."""
 
-    def __init__(self, tenure: Tenure) -> None:
+    def __init__(self, tenure: Ownership) -> None:
         self._tenure = tenure
         self.open: Run | None = None
         """As the book has it."""

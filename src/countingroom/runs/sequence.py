@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from countingroom.core.clock import within
 from countingroom.core.errors import Conflict, CountingRoomError, LinkError, NotFound, OutOfRange, RequestError
@@ -17,11 +16,11 @@ from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd, RunLimit, RunSequence
 from countingroom.core.values import Scalar
 from countingroom.runs.asked import Asked, Rest, Word
+from countingroom.runs.choosing import Choice
 from countingroom.runs.orders import ANSWER_S
+from countingroom.runs.ownership import Ownership
 from countingroom.runs.reserving import reserve
-
-if TYPE_CHECKING:
-    from countingroom.runs.tenure import Tenure
+from countingroom.runs.run_life import RunLife
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
@@ -34,8 +33,8 @@ _GOES_ON = (RunEnd.LIMIT, RunEnd.OWNER_DIED)
 class Sequence:
     """Runs the sequences of one partition."""
 
-    def __init__(self, tenure: Tenure) -> None:
-        self._tenure = tenure
+    def __init__(self, tenure: Ownership, life: RunLife, choice: Choice) -> None:
+        self._tenure, self._life, self._choice = tenure, life, choice
         self._begun = asyncio.Event()
         self.words = {
             "sequence": Word(self._sequence, takes=("system", "parameter", "values", "seconds", "name")),
@@ -127,7 +126,7 @@ class Sequence:
         going = await sequences.end(going.name, end or "finished", cause)
         if going.end != "stopped":
             with suppress(RequestError):  # what it began from may be gone
-                await tenure.words.choose_one(going.system, going.tag, going.requested_by)
+                await self._choice.one(going.system, going.tag, going.requested_by)
         tenure.reception.tell(
             EventKind.NOTE,
             f"sequence {going.name} is over: {going.end}, {len(going.runs)} of {len(going.values)} runs",
@@ -161,7 +160,7 @@ class Sequence:
         comment = f"{going.parameter} {value} of sequence {going.name}"
         await database.configurations.save(going.system, going.name, parameters, going.requested_by, comment)
         while not (await database.sequences.get(going.name)).end:
-            await tenure.words.choose_one(tenure.words.member(going.system), going.name, going.requested_by)
+            await self._choice.one(self._choice.member(going.system), going.name, going.requested_by)
             with suppress(TimeoutError):
                 async with within(tenure.office.clock, ANSWER_S):
                     while not self._is_wanted(going.system, parameters):
@@ -174,17 +173,17 @@ class Sequence:
 
     async def _begin(self, going: RunSequence) -> RunSequence:
         tenure = self._tenure
-        run = await reserve(tenure, going.requested_by, going.limit, sequence=going.name)
+        run = await reserve(tenure, self._life, going.requested_by, going.limit, sequence=going.name)
         try:
             going = await tenure.office.database.sequences.advance(going.name, run.number)
         except CountingRoomError as error:
-            tenure.life.over(run.number, RunEnd.NEVER_STARTED, error.cause)
+            self._life.over(run.number, RunEnd.NEVER_STARTED, error.cause)
             raise
         goal = Goal(
             state=tenure.partition.template.recording, requested_by=going.requested_by, since_ns=tenure.now_ns()
         )
         tenure.goal(goal, "start", run=run)
-        while tenure.partition.run != run.number and tenure.life.open is not None:
+        while tenure.partition.run != run.number and self._life.open is not None:
             await tenure.changed()
         return going
 

@@ -25,6 +25,7 @@ from countingroom.runs import facts as happened
 from countingroom.runs.assembled import assembled
 from countingroom.runs.board import Board
 from countingroom.runs.book import Book
+from countingroom.runs.choosing import Choice
 from countingroom.runs.control import ControlDesk
 from countingroom.runs.facts import Effect, Fact
 from countingroom.runs.holding import Holding
@@ -58,9 +59,9 @@ class Tenure:
         self.recorder = Recorder(office.bus, office.clock, self.source)
         self.book = Book(office.database, office.clock, self.source)
         self.control = ControlDesk(office.bus, office.clock, name, self._control_changed)
-        self.holding = Holding(self)
-        self.limits, self.sequence = Limits(self), Sequence(self)
-        self.words = PartitionWords(self)
+        self.holding, self.life, choice = Holding(self), RunLife(self), Choice(self)
+        self.limits, self.sequence = Limits(self, self.life), Sequence(self, self.life, choice)
+        self.words = PartitionWords(self, self.life, choice, self.holding, self.sequence)
         self.reception = Reception(
             office.bus,
             office.clock,
@@ -72,7 +73,6 @@ class Tenure:
         )
         self.partition: Partition
         self.orders, self.hooks = Orders(office, lease, name, self.tell), Hooks(office, name, self.tell)
-        self.life = RunLife(self)
         self.board = Board(office, name, lease, self._picture)
         self._inbox: list[Fact] = []
         self._news, self._stale = asyncio.Event(), asyncio.Event()
