@@ -172,6 +172,16 @@ async def test_while_our_own_link_is_down_nobody_is_lost() -> None:
         assert on.codes == ["connected", "agent_silent"]
 
 
+async def test_a_busy_process_is_told_at_once_whose_connection_ended() -> None:
+    async with stage() as on:
+        await on.beats(1)
+        on.clock.late_s = 0.4
+        await on.beats(1)
+        await on.agent.close()
+        await on.clock.advance(0)
+        assert on.codes == ["connected", "agent_gone"]
+
+
 async def test_a_server_that_stands_still_is_no_silence_of_the_agents() -> None:
     async with stage() as on:
         await on.beats(1)

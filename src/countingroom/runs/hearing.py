@@ -104,9 +104,12 @@ class Hearing:
             *(self._lose(name, "agent_absent", f"the agent of {name} is not there", now_ns) for name in absent),
         ]
 
-    def missed(self, seconds: float, now_s: float) -> None:
-        """We ourselves, or the server, were held up for so long: what was not listened to is no silence."""
+    def doubt(self, now_s: float) -> None:
+        """The server stood still, and connections may have ended by that alone: who lives is heard soon."""
         self._doubt_until_s = now_s + FIRST_S
+
+    def missed(self, seconds: float) -> None:
+        """We ourselves, or the server, were held up for so long: what was not listened to is no silence."""
         for heard in self._heard.values():
             heard.last_s += seconds
         self._expected = {name: since_s + seconds for name, since_s in self._expected.items()}
@@ -118,7 +121,7 @@ class Hearing:
     def hears(self, now_s: float) -> None:
         """It is back: everyone gets the time to be heard again."""
         self._deaf = False
-        self._doubt_until_s = now_s + FIRST_S
+        self.doubt(now_s)
         for heard in self._heard.values():
             heard.last_s = now_s
         self._expected = dict.fromkeys(self._expected, now_s)

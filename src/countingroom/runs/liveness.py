@@ -27,6 +27,8 @@ from countingroom.runs.hearing import Hearing
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.1
+_STILL_S = 1.0
+"""A busy process hears itself sooner, and no connection is given up for less."""
 _ECHO_S = 5.0
 """For our own word to come back: by then the link is known to be down, or the word was lost."""
 _beats = msgspec.msgpack.Decoder(Presence)
@@ -73,10 +75,9 @@ class Liveness:
                 asleep = self._clock.monotonic()
                 await self._clock.sleep(_LOOK_S)
                 await self._hear_ourselves()
-                now_s = self._clock.monotonic()
-                late = now_s - asleep - _LOOK_S
+                late = self._clock.monotonic() - asleep - _LOOK_S
                 if late > _LOOK_S:  # this process or the server was held up, and the beats still wait to be read
-                    self._hearing.missed(late, now_s)
+                    self._hearing.missed(late)
 
     async def _hear_ourselves(self) -> None:
         """Return when the server has carried a word of ours, and so every beat that was sent before it."""
@@ -86,6 +87,7 @@ class Liveness:
             async with within(self._clock, _ECHO_S):
                 await self._bus.publish(self._own, b"")
                 await self._echoed.wait()
+        self._stood_still()
         self._echoed.set()
 
     async def _hear_beats(self) -> None:
@@ -113,10 +115,10 @@ class Liveness:
                     self._say(self._hearing.departed(left.name, left.reason, now_s, now_ns))
 
     def _stood_still(self) -> None:
-        """Where our own word is overdue, the server stood still, and connections may have ended by that alone."""
+        """Where our own word is long overdue, the server stood still, and connections may have ended by that alone."""
         now_s = self._clock.monotonic()
-        if not self._echoed.is_set() and now_s - self._asked_s > _LOOK_S:
-            self._hearing.missed(0.0, now_s)
+        if not self._echoed.is_set() and now_s - self._asked_s > _STILL_S:
+            self._hearing.doubt(now_s)
 
     def _look(self) -> None:
         for change in self._hearing.look(self._clock.monotonic(), self._clock.now_ns()):

@@ -249,9 +249,7 @@ class SlowControl(System):
                 self._heard()
             asleep = self._clock.monotonic()
             await self._clock.sleep(_LOOK_S)
-            if (
-                self._clock.monotonic() - asleep > 2 * _LOOK_S
-            ):  # this process was held up, and the beats wait to be read
+            if self._clock.monotonic() - asleep > 2 * _LOOK_S:  # we were held up, and the beats wait to be read
                 self._be_deaf()
 
     def _linked(self, up: bool) -> None:
