@@ -19,15 +19,15 @@ from bench.row import Row
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
 from countingroom.bus.port import Entry
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemState
 from countingroom.runs.agents.host import AgentHost
 from countingroom.runs.description import RunsSection
-from countingroom.runs.facts import LinkChanged
-from countingroom.runs.liveness import Liveness
+from countingroom.runs.monitor.agent_liveness import Liveness
+from countingroom.runs.planner.events import LinkChanged
 
 ROOT = Path(__file__).parents[1]
 MANY = 200

@@ -19,9 +19,9 @@ from nats.aio.client import Client
 from bench.row import Row
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
-from countingroom.bus.nats import NatsBus
+from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.port import Message
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.bus.streams import prepare
 from countingroom.core.messages import Readings, encode
 

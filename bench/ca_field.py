@@ -14,8 +14,8 @@ import msgspec
 
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
-from countingroom.bus.nats import NatsBus
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.nats.bus import NatsBus
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.bus.streams import prepare
 
 DEADLINE_S = 30.0

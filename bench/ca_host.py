@@ -10,7 +10,7 @@ import msgspec
 from countingroom.bus import nats
 from countingroom.core.clock import SystemClock
 from countingroom.devices.description import DevicesSection
-from countingroom.devices.host import DeviceHost
+from countingroom.devices.host.host import DeviceHost
 from countingroom.devices.registry import build
 
 

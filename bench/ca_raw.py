@@ -14,8 +14,8 @@ import msgspec
 
 def variables(section: dict[str, Any]) -> list[str]:
     """Every process variable of a mainframe."""
-    from countingroom.devices.caen.build import variables as of
-    from countingroom.devices.caen.description import CaenSection
+    from countingroom.devices.drivers.caen.build import variables as of
+    from countingroom.devices.drivers.caen.description import CaenSection
 
     return [variable.pv for variable in of(CaenSection.model_validate(section))]
 

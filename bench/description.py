@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from bench.row import Row
-from countingroom.core.located import parse
+from countingroom.core.yaml.located import parse
 from countingroom.experiment import load
 
 ROUNDS = 5

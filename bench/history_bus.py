@@ -21,7 +21,7 @@ from bench.row import Row
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import LinkError

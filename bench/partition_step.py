@@ -9,11 +9,11 @@ from bench.row import Row
 from countingroom.core.partitions import Configuration, Goal, Member
 from countingroom.core.systems import ACTIVE, SystemKind, SystemState
 from countingroom.runs.description import shipped
-from countingroom.runs.facts import Fact, LinkChanged, Reported
-from countingroom.runs.forecast import forecast
-from countingroom.runs.members import muster
-from countingroom.runs.partition import step
-from countingroom.runs.situation import Partition
+from countingroom.runs.planner.events import Fact, LinkChanged, Reported
+from countingroom.runs.planner.forecast import forecast
+from countingroom.runs.planner.members import muster
+from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.step import step
 
 ROUNDS = 7
 NOW_NS = 1_000_000_000

@@ -21,9 +21,9 @@ from bench.runs_agents import description
 from countingroom.app.collector import collect
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
-from countingroom.bus.nats import NatsBus
+from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.port import Subscription
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.bus.streams import prepare
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Page, expect
 
-from countingroom.console import format as write
+from countingroom.console.present import format as write
 from countingroom.core.points import Limits, Point, Type
 from tests.browser.conftest import ROOT, Visitor, wider_than_seen
 

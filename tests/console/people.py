@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from countingroom.console.app import Login, create
-from countingroom.console.guard import LOOPBACK_NAMES
-from countingroom.console.passwords import Passwords
-from countingroom.console.reception import Life
-from countingroom.console.room import Room
+from countingroom.console.auth.passwords import Passwords
+from countingroom.console.auth.sessions import Life
+from countingroom.console.context import Room
+from countingroom.console.middleware.origin import LOOPBACK_NAMES
 from countingroom.core.accounts import AuditEntry
 from countingroom.core.policy import Role
 from countingroom.storage.database import Database

@@ -14,7 +14,7 @@ from msgspec import Struct
 from countingroom.bus.port import Message
 from countingroom.console.app import create
 from countingroom.core import partitions, subjects
-from countingroom.core.charts import Chart, Row
+from countingroom.core.charts.chart import Chart, Row
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Command, Event, EventKind, Presence, Reply, decode, encode
 from countingroom.core.partitions import MemberState, PartitionState, Plan, Step

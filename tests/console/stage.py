@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI
 
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Message
 from countingroom.bus.streams import prepare
 from countingroom.console.app import create
 from countingroom.core import subjects
-from countingroom.core.charts import Chart, Row
+from countingroom.core.charts.chart import Chart, Row
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause
 from countingroom.core.messages import (

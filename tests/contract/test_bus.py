@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus, Current, Entry, Message, Stale, Stored
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.errors import Conflict, LinkError
 from tests.contract.bus.corridors import Corridor, MemoryCorridor, NatsCorridor
 

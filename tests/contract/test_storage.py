@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from countingroom.core.accounts import AuditEntry
 from countingroom.core.configurations import ConfigurationSet, compare
 from countingroom.core.errors import Conflict, NotFound, OutOfRange
-from countingroom.core.layout import Seed, SeedPartition
+from countingroom.core.placement import Seed, SeedPartition
 from countingroom.core.run_book import RunLimit, RunSequence
 from countingroom.core.subjects import EXPERIMENT
 from countingroom.storage.columns import APPEND_ONLY, metadata

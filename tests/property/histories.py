@@ -9,7 +9,7 @@ import msgspec
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Member
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, RECORDING, UNCONFIGURED, Action
-from countingroom.runs.facts import (
+from countingroom.runs.planner.events import (
     Effect,
     Fact,
     GoalFailed,
@@ -27,8 +27,8 @@ from countingroom.runs.facts import (
     RunOver,
     SendOrder,
 )
-from countingroom.runs.situation import Partition
-from countingroom.runs.template import DETECTORS, Hook, Level, Recovery, Template
+from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.template import DETECTORS, Hook, Level, Recovery, Template
 from tests.unit.plant import CBM, Plant, configuration, members
 
 OTHER = Template(

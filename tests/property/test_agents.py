@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.core.charts import Chart, Row
+from countingroom.core.charts.chart import Chart, Row
 from countingroom.core.errors import Cause, NotAllowed
 from countingroom.core.systems import Action, Order, SystemKind, Whereabouts
-from countingroom.runs.agents import context as words
-from countingroom.runs.agents.reducer import born, step
+from countingroom.runs.agents import model as words
+from countingroom.runs.agents.step import born, step
 
 COMMON = {"Step1": "Configuring", "Step2": "Configuring"}
 ROWS = (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.core.aggregates import Aggregate, aggregate, prove
+from countingroom.core.charts.aggregates import Aggregate, aggregate, prove
 from countingroom.core.errors import ConfigurationError
 
 STATES = ("OFF", "ON", "RAMP", "ERROR", "GONE")

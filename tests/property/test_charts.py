@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.core.chart_check import Finding, Severity, check, check_map
-from countingroom.core.chart_draw import dot, mermaid, svg
-from countingroom.core.chart_layout import layout
-from countingroom.core.chart_table import Unreadable, read_map, read_table
-from countingroom.core.charts import Chart, Row
+from countingroom.core.charts.chart import Chart, Row
+from countingroom.core.charts.check import Finding, Severity, check, check_map
+from countingroom.core.charts.draw import dot, mermaid, svg
+from countingroom.core.charts.layout import layout
+from countingroom.core.charts.table import Unreadable, read_map, read_table
 from countingroom.core.errors import NotAllowed
 
 NAMES = st.sampled_from(["Idle", "Busy", "Active", "Recording", "Error", "Paused", "Gone", 'a<b>&"c'])

@@ -12,14 +12,14 @@ from countingroom.core.errors import RequestError
 from countingroom.core.messages import Command, Link
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Reading, Scalar
-from countingroom.devices import quality
-from countingroom.devices.admission import Situation, admit
-from countingroom.devices.backoff import pause_s
-from countingroom.devices.confirmation import holds
-from countingroom.devices.deadband import moved
+from countingroom.devices.host import quality
+from countingroom.devices.host.admission import Situation, admit
+from countingroom.devices.host.backoff import pause_s
+from countingroom.devices.host.confirmation import holds
+from countingroom.devices.host.deadband import moved
+from countingroom.devices.host.points import Table
+from countingroom.devices.host.states import States
 from countingroom.devices.port import Sample
-from countingroom.devices.states import States
-from countingroom.devices.table import Table
 from countingroom.testing.fake_device import FakeBehaviour, supply_points
 
 anything = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.bus.matching import matches
+from countingroom.bus.memory.subjects import matches
 
 tokens = st.lists(st.sampled_from(["a", "b", "caen", "0"]), min_size=1, max_size=5)
 

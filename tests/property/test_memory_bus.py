@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from countingroom.bus.ledger import DUPLICATE_WINDOW_S
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
+from countingroom.bus.memory.stream import DUPLICATE_WINDOW_S
 from countingroom.bus.port import Consumer, Lease
 from countingroom.core.errors import Conflict, LinkError
 from countingroom.testing.clock import FakeClock

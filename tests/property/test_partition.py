@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from countingroom.core.partitions import Goal
 from countingroom.core.systems import ACTIVE, ERROR, RECORDING, UNCONFIGURED
-from countingroom.runs.facts import GoalFailed, GoalMet, GoalSet, Moved, RunOver, SendOrder
-from countingroom.runs.forecast import forecast, is_nothing_to_do
-from countingroom.runs.keys import Chosen, keyed
-from countingroom.runs.members import muster
-from countingroom.runs.situation import Partition
+from countingroom.runs.planner.events import GoalFailed, GoalMet, GoalSet, Moved, RunOver, SendOrder
+from countingroom.runs.planner.fingerprint import Chosen, keyed
+from countingroom.runs.planner.forecast import forecast, is_nothing_to_do
+from countingroom.runs.planner.members import muster
+from countingroom.runs.planner.partition import Partition
 from tests.property.histories import OTHER
 from tests.unit.plant import CBM, Plant, members
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from countingroom.bus.memory_server import Listener
+from countingroom.bus.memory.server import Listener
 from countingroom.bus.port import Entry, Message
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
@@ -14,8 +14,8 @@ from countingroom.core.messages import Command, Event, decode, encode
 from countingroom.core.partitions import PartitionState
 from countingroom.core.systems import Order, SystemState
 from countingroom.core.values import Scalar
-from countingroom.runs.derive import Seen, survey
 from countingroom.runs.description import RunsSection
+from countingroom.runs.planner.survey import Seen, survey
 from countingroom.runs.service import RunsService
 from countingroom.storage.database import Database
 from tests.scenario.experiment import AtOnce, FaultyBus, World

@@ -9,17 +9,17 @@ from contextlib import suppress
 import pytest
 
 from countingroom.bus import streams
-from countingroom.bus.departures import read
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.disconnects import read
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Presence, decode
 from countingroom.core.systems import SystemKind
+from countingroom.runs.agents.agent import Agent
 from countingroom.runs.agents.host import AgentHost
 from countingroom.runs.agents.port import System
-from countingroom.runs.agents.shell import Agent
 from countingroom.runs.description import RunsSection
-from countingroom.runs.system_section import plain_chart
+from countingroom.runs.sections.system import plain_chart
 from countingroom.testing.clock import FakeClock
 
 SECTION = RunsSection.model_validate(

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 from countingroom.bus import streams
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
-from countingroom.core.charts import Chart, Row
+from countingroom.core.charts.chart import Chart, Row
 from countingroom.core.errors import Conflict, DeviceError
 from countingroom.core.messages import Command, Event, Presence, Reply, decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemKind, SystemState, Whereabouts
 from countingroom.core.values import Scalar
-from countingroom.runs.agent_sections import SimulatedAgent
+from countingroom.runs.agents.agent import Agent
+from countingroom.runs.agents.kinds.simulated import Simulated
 from countingroom.runs.agents.port import Handle, Recovery, System
-from countingroom.runs.agents.shell import Agent
-from countingroom.runs.agents.simulated import Simulated
+from countingroom.runs.sections.agent import SimulatedAgent
 from countingroom.testing.clock import FakeClock
 
 CHART = Chart(

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from countingroom.bus import streams
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
-from countingroom.core.charts import Chart
+from countingroom.core.charts.chart import Chart
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
 from countingroom.core.messages import decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemKind
-from countingroom.runs.agents import context as words
+from countingroom.runs.agents import model as words
 from countingroom.runs.agents.host import AgentHost
-from countingroom.runs.agents.reducer import born, step
+from countingroom.runs.agents.step import born, step
 from countingroom.runs.description import RunsSection
 
 TABLES = {

@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from countingroom.bus import streams
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Current, Entry, Stale
 from countingroom.core import subjects
 from countingroom.core.errors import DeviceError
@@ -30,9 +30,9 @@ from countingroom.core.messages import (
     encode,
 )
 from countingroom.core.values import Quality, Reading, Scalar
-from countingroom.devices import host_commands
 from countingroom.devices.behaviour import Write
-from countingroom.devices.host import DeviceHost
+from countingroom.devices.host import commands
+from countingroom.devices.host.host import DeviceHost
 from countingroom.devices.port import Driver
 from countingroom.devices.registry import Hosted
 from countingroom.devices.section import DeviceSection, PointOverride
@@ -452,7 +452,7 @@ async def test_what_a_command_under_way_has_written_counts_before_the_readback_s
 
 
 async def test_too_many_commands_under_way_are_refused(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_commands, "UNDER_WAY", 1)
+    monkeypatch.setattr(commands, "UNDER_WAY", 1)
     async with room.host():
         room.supply.following = False
         assert (await room.set("a.v_set", 5.0)).accepted

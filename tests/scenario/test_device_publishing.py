@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from countingroom.bus import recorder, streams
-from countingroom.bus.memory import MemoryBus
-from countingroom.bus.recorder import Recorder
+from countingroom.bus import publisher, streams
+from countingroom.bus.memory.bus import MemoryBus
+from countingroom.bus.publisher import Recorder
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import DeviceState, Event, EventKind, Link, Readings, decode
 from countingroom.core.points import Point
-from countingroom.devices import host_publish
-from countingroom.devices.host_publish import FULL_S, ReadingsPump
+from countingroom.devices.host import publish
+from countingroom.devices.host.points import Table
+from countingroom.devices.host.publish import FULL_S, ReadingsPump
 from countingroom.devices.port import Sample
-from countingroom.devices.table import Table
 from countingroom.testing.clock import FakeClock
 
 
@@ -107,7 +107,7 @@ async def test_one_change_is_on_the_bus_at_once_and_the_next_soon(desk: Desk) ->
         desk.say(2.0)
         await desk.clock.advance(0)
         assert [message.values for message in (await desk.messages())[1:]] == [[1.0]]
-        await desk.clock.advance(host_publish.FLUSH_S)
+        await desk.clock.advance(publish.FLUSH_S)
         assert [message.values for message in (await desk.messages())[1:]] == [[1.0], [2.0]]
 
 
@@ -141,7 +141,7 @@ async def test_events_of_a_bus_away_come_in_order_when_it_is_back_and_it_is_logg
 async def test_more_events_than_there_is_room_for_lose_the_oldest_and_say_so(
     desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "EVENTS", 10)
+    monkeypatch.setattr(publisher, "EVENTS", 10)
     desk.recorder = Recorder(desk.bus, desk.clock, "devices.d")
     for number in range(15):
         desk.happen(number)

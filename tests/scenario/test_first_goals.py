@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from countingroom.app.first_goals import LONGEST_S, bring
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Message
 from countingroom.core import subjects
 from countingroom.core.errors import Cause

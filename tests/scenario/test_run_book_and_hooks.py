@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from countingroom.core.errors import LinkError
-from countingroom.core.layout import Wanted
 from countingroom.core.messages import EventKind
+from countingroom.core.placement import Wanted
 from countingroom.core.run_book import Run, RunEnd
 from countingroom.runs.description import RunsSection
 from tests.scenario.experiment import World, description, experiment

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from countingroom.bus.latest import Latest
+from countingroom.console.present.latest import Latest
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Catalogue, Command, EventKind, Readings, Reply, decode, encode

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from countingroom.bus import streams
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Message
 from countingroom.core import subjects
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Command, DeviceState, Link, Presence, Reply, decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemState
-from countingroom.runs.agent_sections import SlowControlAgent
-from countingroom.runs.agents.shell import Agent
-from countingroom.runs.agents.slow_control import SlowControl
-from countingroom.runs.system_section import plain_chart
+from countingroom.runs.agents.agent import Agent
+from countingroom.runs.agents.kinds.slow_control import SlowControl
+from countingroom.runs.sections.agent import SlowControlAgent
+from countingroom.runs.sections.system import plain_chart
 from countingroom.testing.clock import FakeClock
 
 

@@ -11,10 +11,10 @@ from countingroom.bus import nats
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.systems import SystemKind
-from countingroom.runs.agent_sections import SimulatedAgent
-from countingroom.runs.agents.shell import Agent
-from countingroom.runs.agents.simulated import Simulated
-from countingroom.runs.system_section import plain_chart
+from countingroom.runs.agents.agent import Agent
+from countingroom.runs.agents.kinds.simulated import Simulated
+from countingroom.runs.sections.agent import SimulatedAgent
+from countingroom.runs.sections.system import plain_chart
 
 
 async def main(url: str, system: str, memory: str) -> None:

@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from countingroom.bus.latest import Latest
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.streams import prepare
+from countingroom.console.present.latest import Latest
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import Command, Event, EventKind, Link, Reply, decode, encode
 from countingroom.core.values import Reading, Scalar
-from countingroom.devices.caen.description import CaenSection
-from countingroom.devices.host import DeviceHost
+from countingroom.devices.drivers.caen.description import CaenSection
+from countingroom.devices.host.host import DeviceHost
 from countingroom.devices.registry import build
 from countingroom.simulators.caen import CaenSimulator
 

@@ -8,7 +8,7 @@ import sys
 from countingroom.bus import nats
 from countingroom.core.clock import SystemClock
 from countingroom.devices import registry
-from countingroom.devices.host import DeviceHost
+from countingroom.devices.host.host import DeviceHost
 from tests.contract.drivers import tiny
 
 

@@ -14,14 +14,14 @@ import pytest
 
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
-from countingroom.bus.nats import NatsBus
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.nats.bus import NatsBus
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemState
-from countingroom.runs.facts import LinkChanged
-from countingroom.runs.liveness import Liveness
+from countingroom.runs.monitor.agent_liveness import Liveness
+from countingroom.runs.planner.events import LinkChanged
 
 CHILD = Path(__file__).parent / "agent_child.py"
 

@@ -14,13 +14,13 @@ import psutil
 import pytest
 
 from countingroom.bus import streams
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import Presence, decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemState
-from countingroom.runs.agents import program
 from countingroom.runs.agents.host import AgentHost
+from countingroom.runs.agents.kinds import program
 from countingroom.runs.description import RunsSection
 
 STEPS = [

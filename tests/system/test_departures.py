@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from countingroom.bus import nats
-from countingroom.bus.departures import read
 from countingroom.bus.description import BusSection
-from countingroom.bus.server import EmbeddedServer
-from countingroom.bus.server_conf import ACCOUNT, NAMELESS
+from countingroom.bus.disconnects import read
+from countingroom.bus.server.configuration import ACCOUNT, NAMELESS
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.subjects import DEPARTURES
 
 CHILD = """

@@ -15,14 +15,14 @@ import pytest
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Command, DeviceState, Event, EventKind, Readings, Reply, decode, encode
 from countingroom.core.values import Quality
 from countingroom.devices import registry
-from countingroom.devices.host import DeviceHost
+from countingroom.devices.host.host import DeviceHost
 from tests.contract.drivers import tiny
 
 ROOT = Path(__file__).parents[2]

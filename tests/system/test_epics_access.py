@@ -11,8 +11,8 @@ import pytest
 
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.core.values import Quality
-from countingroom.devices.epics.build import build
-from countingroom.devices.epics.description import EpicsSection
+from countingroom.devices.drivers.epics.build import build
+from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.devices.port import MonitoringDriver, Sample
 from countingroom.simulators.ioc import Ioc
 from countingroom.simulators.ioc_server import Record

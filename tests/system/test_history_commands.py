@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from countingroom.bus import streams
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.console import app
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock

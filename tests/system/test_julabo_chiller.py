@@ -9,7 +9,7 @@ import pytest
 
 from countingroom.core.messages import EventKind, Link
 from countingroom.core.values import Quality
-from countingroom.devices.julabo.description import JulaboSection
+from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.simulators.julabo import JulaboSimulator
 from tests.system.cooling_stand import stand
 

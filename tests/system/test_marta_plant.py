@@ -7,7 +7,7 @@ from typing import Any
 
 from countingroom.core.messages import EventKind, Link
 from countingroom.core.values import Quality
-from countingroom.devices.marta.description import MartaSection
+from countingroom.devices.drivers.marta.description import MartaSection
 from countingroom.simulators.marta import MartaSimulator
 from tests.system.cooling_stand import stand
 

@@ -12,17 +12,17 @@ from aiomqtt import Client
 
 from countingroom.bus import streams
 from countingroom.bus.description import BusSection, Mqtt, MqttUser
-from countingroom.bus.memory import MemoryBus
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.memory.bus import MemoryBus
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.core.messages import DeviceState, Readings, decode
 from countingroom.core.values import Quality, Reading
 from countingroom.devices import registry
-from countingroom.devices.host import DeviceHost
-from countingroom.devices.mqtt.description import MqttSensorsSection
-from countingroom.devices.mqtt.driver import MqttSensorsDriver
+from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
+from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver
+from countingroom.devices.host.host import DeviceHost
 from tests.contract.drivers.mqtt import Mosquitto
 
 

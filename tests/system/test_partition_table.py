@@ -8,7 +8,7 @@ from pathlib import Path
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.clock import SystemClock
 from countingroom.runs.description import RunsSection
 from countingroom.runs.service import RunsService

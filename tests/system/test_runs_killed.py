@@ -18,9 +18,9 @@ import pytest_asyncio
 
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
-from countingroom.bus.nats import NatsBus
+from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.port import Bus, Entry
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import Command, Reply, decode, encode

@@ -17,12 +17,12 @@ import pytest
 
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
-from countingroom.bus.latest import Latest
-from countingroom.bus.nats import NatsBus
+from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.port import Current, Entry, Message, Stale
 from countingroom.bus.presence import heartbeat
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.bus.streams import prepare
+from countingroom.console.present.latest import Latest
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.core.messages import Event, EventKind
@@ -243,7 +243,7 @@ async def test_a_remembered_port_that_somebody_else_took_is_given_up(tmp_path: P
 async def test_the_server_ends_with_a_parent_that_is_killed_and_the_next_start_succeeds(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, pathlib\n"
-        "from countingroom.bus.server import EmbeddedServer\n"
+        "from countingroom.bus.server.server import EmbeddedServer\n"
         "from countingroom.bus.description import BusSection\n"
         "async def main():\n"
         "    server = EmbeddedServer(pathlib.Path(sys.argv[1]), description=BusSection())\n"

@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
-from countingroom.bus.nats import NatsBus
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.nats.bus import NatsBus
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.errors import Denied
 
 

@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from countingroom.bus import streams
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import Command, Event, EventKind, Readings, Reply, decode, encode
 from countingroom.core.values import Quality
 from countingroom.devices import registry
-from countingroom.devices.host import DeviceHost
+from countingroom.devices.host.host import DeviceHost
 from tests.contract.drivers import tiny
 
 

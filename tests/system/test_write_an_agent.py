@@ -11,13 +11,13 @@ import pytest
 
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
-from countingroom.core.located import parse
 from countingroom.core.messages import decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemState
+from countingroom.core.yaml.located import parse
 from countingroom.runs.description import RunsSection
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "write-an-agent.md").read_text()

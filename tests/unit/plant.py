@@ -22,7 +22,7 @@ from countingroom.core.systems import (
     SystemState,
 )
 from countingroom.runs.description import shipped
-from countingroom.runs.facts import (
+from countingroom.runs.planner.events import (
     Effect,
     Fact,
     GoalFailed,
@@ -36,9 +36,9 @@ from countingroom.runs.facts import (
     RunOver,
     SendOrder,
 )
-from countingroom.runs.partition import step, wake_ns
-from countingroom.runs.situation import Partition
-from countingroom.runs.template import DETECTORS, Template
+from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.step import step, wake_ns
+from countingroom.runs.planner.template import DETECTORS, Template
 
 SECOND = 1_000_000_000
 CBM = shipped("cbm").template("cbm")

@@ -7,7 +7,7 @@ import pytest
 from countingroom.core.errors import OutOfRange
 from countingroom.core.messages import Command
 from countingroom.core.values import Scalar
-from countingroom.runs.asked import Asked
+from countingroom.runs.access.arguments import Asked
 
 
 def asked(value: Scalar) -> Asked:

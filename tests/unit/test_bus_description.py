@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from countingroom.bus.description import BusSection, Credentials
-from countingroom.bus.server_conf import Room, configuration, store_bytes
+from countingroom.bus.server.configuration import Room, configuration, store_bytes
 from countingroom.core.errors import ConfigurationError
 
 GIB = 1 << 30

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from countingroom.core.aggregates import prove
-from countingroom.core.chart_check import Severity, check
+from countingroom.core.charts.aggregates import prove
+from countingroom.core.charts.check import Severity, check
 from countingroom.core.errors import NotAllowed, RequestError
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
-from countingroom.devices.caen.behaviour import CaenBehaviour
-from countingroom.devices.caen.build import variables
-from countingroom.devices.caen.charts import CHANNEL, SUPPLY, WHOLE
-from countingroom.devices.caen.columns import status_text
-from countingroom.devices.caen.description import CaenSection
+from countingroom.devices.drivers.caen.behaviour import CaenBehaviour
+from countingroom.devices.drivers.caen.build import variables
+from countingroom.devices.drivers.caen.charts import CHANNEL, SUPPLY, WHOLE
+from countingroom.devices.drivers.caen.columns import status_text
+from countingroom.devices.drivers.caen.description import CaenSection
 
 CHANNEL_STATES = list(CHANNEL.states)
 

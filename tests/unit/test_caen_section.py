@@ -10,8 +10,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from countingroom.devices.caen.build import build, variables
-from countingroom.devices.caen.description import CaenSection
+from countingroom.devices.drivers.caen.build import build, variables
+from countingroom.devices.drivers.caen.description import CaenSection
 
 ONE: dict[str, Any] = {"lv": {"board": 0, "chan": 0}, "hv": {"board": 12, "chan": 0}, "module": "m"}
 

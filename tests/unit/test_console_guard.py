@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from countingroom.console.guard import DOCUMENT_BYTES, MOST_BYTES, Guard, judge
+from countingroom.console.middleware.origin import DOCUMENT_BYTES, MOST_BYTES, Guard, judge
 from countingroom.core.clock import SystemClock
 from tests.console.stage import Stage, served, stage
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.console.hub import Hub, Viewer
-from countingroom.console.ring import Change, Ring
-from countingroom.console.room import Room
-from countingroom.console.watch import Watch, parse
+from countingroom.console.context import Room
+from countingroom.console.live.backlog import Change, Ring
+from countingroom.console.live.feed import Hub, Viewer
+from countingroom.console.live.subscription import Watch, parse
 from countingroom.core.errors import Cause, RequestError
 from countingroom.core.messages import Link
 from countingroom.core.values import Quality

@@ -11,10 +11,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.console.app import create
-from countingroom.console.permits import ROUTES, find
-from countingroom.core import powers
+from countingroom.console.route_permissions import ROUTES, find
+from countingroom.core import command_permissions
 from countingroom.core.clock import SystemClock
 from countingroom.core.policy import NEEDS, Principal, Role, decide
 from tests.console.people import PEOPLE, house
@@ -92,7 +92,7 @@ def test_every_route_is_in_the_table_and_the_table_has_no_other() -> None:
     clock = SystemClock()
     app = create(MemoryBus(clock).client(), clock, title="t", version="1")
     there = routes(app)
-    assert there - OUTSIDE - set(ROUTES) == set(), "tell in console/permits.py who may use them"
+    assert there - OUTSIDE - set(ROUTES) == set(), "tell in console/route_permissions.py who may use them"
     assert set(ROUTES) - there == set(), "there are no such routes"
 
 
@@ -102,9 +102,9 @@ def test_every_route_that_acts_is_in_a_table_here() -> None:
 
 
 def test_every_command_of_a_table_is_in_a_table_here() -> None:
-    assert set(PARTITION) - {"made_up"} == set(powers.PARTITION)
-    assert set(EXPERIMENT) - {"made_up"} == set(powers.EXPERIMENT)
-    assert set(SYSTEM) - {"made_up"} == set(powers.SYSTEM)
+    assert set(PARTITION) - {"made_up"} == set(command_permissions.PARTITION)
+    assert set(EXPERIMENT) - {"made_up"} == set(command_permissions.EXPERIMENT)
+    assert set(SYSTEM) - {"made_up"} == set(command_permissions.SYSTEM)
 
 
 def questions() -> list[tuple[str, str, str, Role]]:

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from countingroom.console import run_views
-from countingroom.console.watch import Watch
+from countingroom.console.live.subscription import Watch
+from countingroom.console.present import partition_views
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
 from countingroom.core.run_book import RunEnd, RunNote
@@ -106,13 +106,13 @@ async def test_every_page_tells_the_partition_that_is_foremost_and_its_run(
 
 def test_the_partition_with_the_newest_run_is_foremost_then_who_left_its_lowest_state_last() -> None:
     idle, up = partition("a", state="Idle"), partition("b")
-    assert run_views.foremost({}) == ""
-    assert run_views.foremost({"a": idle, "b": up}) == "b"
-    assert run_views.foremost({"a": partition("a", run=7), "b": partition("b", run=8)}) == "b"
+    assert partition_views.foremost({}) == ""
+    assert partition_views.foremost({"a": idle, "b": up}) == "b"
+    assert partition_views.foremost({"a": partition("a", run=7), "b": partition("b", run=8)}) == "b"
 
 
 def test_names_are_sorted_as_people_count() -> None:
-    assert sorted(["MVD10", "TOF", "MVD2", "mvd"], key=run_views.natural) == ["mvd", "MVD2", "MVD10", "TOF"]
+    assert sorted(["MVD10", "TOF", "MVD2", "mvd"], key=partition_views.natural) == ["mvd", "MVD2", "MVD10", "TOF"]
 
 
 async def test_without_partitions_nothing_of_run_control_is_offered() -> None:
@@ -171,5 +171,5 @@ async def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_
     [("Idle", "off"), ("Configuring_TFC", "moving"), ("TFC_Active", "ready"), ("Recording", "on")],
 )
 def test_the_disc_of_a_partition_fills_with_its_progress(state: str, disc: str) -> None:
-    assert run_views.disc(partition(state=state)) == disc
-    assert run_views.rests(partition(state=state)) == ["Idle", "TFC_Active", "Recording"]
+    assert partition_views.disc(partition(state=state)) == disc
+    assert partition_views.rests(partition(state=state)) == ["Idle", "TFC_Active", "Recording"]

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin
 
 from countingroom.console.app import create
-from countingroom.console.room import Room
+from countingroom.console.context import Room
 from countingroom.core.clock import SystemClock
 from tests.console.stage import Stage, stage
 

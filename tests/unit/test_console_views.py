@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.console import format as write
-from countingroom.console import views
-from countingroom.console.board import Board
+from countingroom.console.present import device_views
+from countingroom.console.present import format as write
+from countingroom.console.present.abnormal import Board
 from countingroom.core.messages import DeviceState, Link
 from countingroom.core.points import Limits, Point, Type
 from countingroom.core.values import Quality, Reading
@@ -50,13 +50,18 @@ def test_limits_and_what_is_allowed_are_told_as_ranges() -> None:
 
 
 def test_main_columns_come_first_and_settings_know_their_readback() -> None:
-    assert [column.name for column in views.columns(caen())] == ["hv_setV", "hv_vMon", "hv_iMon", "hv_rampUpSpeed"]
-    assert views.partner(caen())["0.hv_vMon"].name == "0.hv_setV"
-    assert [point.name for point in views.key_points(caen())] == ["0.hv_iMon", "0.hv_vMon"]
+    assert [column.name for column in device_views.columns(caen())] == [
+        "hv_setV",
+        "hv_vMon",
+        "hv_iMon",
+        "hv_rampUpSpeed",
+    ]
+    assert device_views.partner(caen())["0.hv_vMon"].name == "0.hv_setV"
+    assert [point.name for point in device_views.key_points(caen())] == ["0.hv_iMon", "0.hv_vMon"]
 
 
 def test_a_compact_catalogue_says_only_what_is_unusual() -> None:
-    told = views.compact(CHILLER)
+    told = device_views.compact(CHILLER)
     status = next(point for point in told["points"] if point["name"] == "status")
     assert status == {"name": "status", "label": "Status", "type": "string"}
 

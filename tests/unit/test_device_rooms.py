@@ -9,14 +9,14 @@ from countingroom.core.errors import Cause, ConfigurationError, RequestError
 from countingroom.core.messages import Command, Link
 from countingroom.core.points import Limits, Point, Type
 from countingroom.core.values import Quality, Scalar
-from countingroom.devices.admission import SEEN_FOR_NS, Admitted, Situation, admit
 from countingroom.devices.behaviour import Write
-from countingroom.devices.legality import OF_THE_HOST
-from countingroom.devices.overrides import overridden
+from countingroom.devices.host.admission import SEEN_FOR_NS, Admitted, Situation, admit
+from countingroom.devices.host.legality import OF_THE_HOST
+from countingroom.devices.host.points import Table
+from countingroom.devices.host.states import States
+from countingroom.devices.point_overrides import overridden
 from countingroom.devices.port import Sample
 from countingroom.devices.section import PointOverride
-from countingroom.devices.states import States
-from countingroom.devices.table import Table
 from countingroom.testing.fake_device import FakeBehaviour, supply_points
 
 NOW = 1_700_000_000_000_000_000

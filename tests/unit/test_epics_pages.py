@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from countingroom.core.points import Type
-from countingroom.devices.caen.build import build as build_caen
-from countingroom.devices.caen.charts import CHANNEL
-from countingroom.devices.caen.description import CaenSection
-from countingroom.devices.epics.build import build as build_epics
-from countingroom.devices.epics.description import EpicsSection
+from countingroom.devices.drivers.caen.build import build as build_caen
+from countingroom.devices.drivers.caen.charts import CHANNEL
+from countingroom.devices.drivers.caen.description import CaenSection
+from countingroom.devices.drivers.epics.build import build as build_epics
+from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.experiment import Experiment, load
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Scalar
-from countingroom.devices.epics.convert import EPOCH_S, Variable, sample
+from countingroom.devices.drivers.epics.convert import EPOCH_S, Variable, sample
 
 
 class Said(float):

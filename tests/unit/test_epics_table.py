@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from countingroom.core.points import Type
-from countingroom.devices.epics.build import build
-from countingroom.devices.epics.description import EpicsSection
+from countingroom.devices.drivers.epics.build import build
+from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.devices.registry import build as build_any
 
 

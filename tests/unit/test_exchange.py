@@ -6,7 +6,7 @@ import pytest
 
 from countingroom.core.configurations import ConfigurationSet
 from countingroom.core.errors import Conflict, NotFound
-from countingroom.core.located import Mistaken
+from countingroom.core.yaml.located import Mistaken
 from countingroom.storage.database import Database
 from countingroom.storage.exchange import from_yaml, to_yaml
 from countingroom.testing.clock import FakeClock

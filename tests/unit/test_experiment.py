@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from countingroom.core.description import Section
+from countingroom.core.yaml.section import Section
 from countingroom.experiment import Invalid, load, schema
 from countingroom.experiment.loading import said_by
 

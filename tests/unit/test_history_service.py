@@ -12,7 +12,7 @@ import pytest
 from msgspec import Struct
 
 from countingroom.bus import streams
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import Presence, Readings, decode, encode

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from countingroom.bus import streams
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Event, Readings, decode, encode

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
@@ -14,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = sorted((ROOT / "src" / "countingroom").rglob("*.py"))
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "package-lock.json"]
-MOST_LINES = 300
+MOST_LINES = 400
 BANNED = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELL = re.compile(r"^```(?:console|sh|shell|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -22,14 +21,6 @@ SHELL = re.compile(r"^```(?:console|sh|shell|bash)\n(.*?)^```", re.MULTILINE | r
 
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
-
-
-@pytest.mark.parametrize("path", SOURCE, ids=name)
-def test_a_file_opens_with_its_law(path: Path) -> None:
-    if path == ROOT / "src/countingroom/__init__.py":
-        return
-    text = ast.get_docstring(ast.parse(path.read_text())) or ""
-    assert text.startswith("Law: ")
 
 
 @pytest.mark.parametrize("path", SOURCE, ids=name)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from countingroom.core.chart_check import Severity, check
+from countingroom.core.charts.check import Severity, check
 from countingroom.core.errors import OutOfRange
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
-from countingroom.devices.julabo.behaviour import CHART, JulaboBehaviour
-from countingroom.devices.julabo.description import JulaboSection
-from countingroom.devices.julabo.driver import points
+from countingroom.devices.drivers.julabo.behaviour import CHART, JulaboBehaviour
+from countingroom.devices.drivers.julabo.description import JulaboSection
+from countingroom.devices.drivers.julabo.driver import points
 
 SECTION = JulaboSection(port="/dev/ttyUSB0")
 BEHAVIOUR = JulaboBehaviour(SECTION)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countingroom.core.errors import DeviceError
-from countingroom.devices.julabo import codec
-from countingroom.devices.julabo.description import HIGHEST_C, LOWEST_C
+from countingroom.devices.drivers.julabo import codec
+from countingroom.devices.drivers.julabo.description import HIGHEST_C, LOWEST_C
 
 PARSERS = (
     codec.parse_status,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.values import Quality
-from countingroom.devices.julabo.description import JulaboSection
-from countingroom.devices.julabo.driver import NOT_KNOWN, JulaboDriver
+from countingroom.devices.drivers.julabo.description import JulaboSection
+from countingroom.devices.drivers.julabo.driver import NOT_KNOWN, JulaboDriver
 from countingroom.devices.port import Sample
 from countingroom.simulators.julabo import JulaboSimulator
 from countingroom.simulators.julabo_bath import ROOM_C, Bath, Trouble

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from countingroom.runs.keys import Chosen, keyed
-from countingroom.runs.members import muster
+from countingroom.runs.planner.fingerprint import Chosen, keyed
+from countingroom.runs.planner.members import muster
 from tests.unit.plant import CBM
 
 MEMBERS = muster(CBM, ["sts", "rich"])

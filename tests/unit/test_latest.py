@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from countingroom.bus.latest import Latest
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.streams import prepare
+from countingroom.console.present.latest import Latest
 from countingroom.core import subjects
 from countingroom.core.messages import Catalogue, DeviceState, Link, Readings, encode
 from countingroom.core.values import Quality, Scalar

@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from countingroom.core.errors import ConfigurationError, LinkError
-from countingroom.devices.line import Line, Settings
-from countingroom.devices.line_ledger import Probe
+from countingroom.devices.serial.line import Line, Settings
+from countingroom.devices.serial.pending_answers import Probe
 from countingroom.testing.clock import FakeClock
 
 PROBES = (Probe(b"who\r", lambda answer: answer == b"I am the echo"), Probe(b"how\r", lambda answer: answer == b"well"))

@@ -7,7 +7,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.devices.line_ledger import Ledger, Probe
+from countingroom.devices.serial.pending_answers import Ledger, Probe
 
 WHO = Probe(b"who", lambda answer: answer == b"me")
 HOW = Probe(b"how", lambda answer: answer == b"well")

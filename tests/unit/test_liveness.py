@@ -11,14 +11,14 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.bus.departures import departure, read
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.disconnects import departure, read
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Message
 from countingroom.core import subjects
 from countingroom.core.messages import Presence, encode
-from countingroom.runs.facts import LinkChanged
-from countingroom.runs.hearing import Hearing
-from countingroom.runs.liveness import Liveness
+from countingroom.runs.monitor.agent_liveness import Liveness
+from countingroom.runs.monitor.failure_detector import Hearing
+from countingroom.runs.planner.events import LinkChanged
 from countingroom.testing.clock import FakeClock
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.console.attempts import Attempts, Pace
-from countingroom.console.passwords import acceptable
-from countingroom.console.recorder import Recorder
+from countingroom.console.audit_writer import Recorder
+from countingroom.console.auth.passwords import acceptable
+from countingroom.console.auth.rate_limit import Attempts, Pace
 from countingroom.core.accounts import AuditEntry, Session, User, why_over
 from countingroom.core.errors import OutOfRange
 from countingroom.core.policy import Principal, Role

@@ -11,16 +11,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.core.chart_check import Severity, check
+from countingroom.core.charts.check import Severity, check
 from countingroom.core.errors import NotAllowed, OutOfRange
 from countingroom.core.units import is_unit
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
-from countingroom.devices.marta.alarms import summary, text_of
-from countingroom.devices.marta.behaviour import CHART, MartaBehaviour
-from countingroom.devices.marta.description import MartaSection
-from countingroom.devices.marta.names import composed_text, severity_of, unit_of
-from countingroom.devices.marta.points import alarm_bits, points
+from countingroom.devices.drivers.marta.alarms import summary, text_of
+from countingroom.devices.drivers.marta.behaviour import CHART, MartaBehaviour
+from countingroom.devices.drivers.marta.description import MartaSection
+from countingroom.devices.drivers.marta.names import composed_text, severity_of, unit_of
+from countingroom.devices.drivers.marta.points import alarm_bits, points
 
 SECTION = MartaSection(host="10.0.0.3")
 BEHAVIOUR = MartaBehaviour(SECTION)

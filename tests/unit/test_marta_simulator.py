@@ -11,9 +11,9 @@ import pytest
 from countingroom.core.errors import LinkError, NotFound
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Observation
-from countingroom.devices.marta.behaviour import MartaBehaviour
-from countingroom.devices.marta.description import MartaSection
-from countingroom.devices.marta.driver import MartaDriver
+from countingroom.devices.drivers.marta.behaviour import MartaBehaviour
+from countingroom.devices.drivers.marta.description import MartaSection
+from countingroom.devices.drivers.marta.driver import MartaDriver
 from countingroom.simulators.marta import MartaSimulator
 from countingroom.simulators.marta_plant import ALARM, OPERATING, READY, ROOM_C, Inputs, Plant, boiling_pressure
 

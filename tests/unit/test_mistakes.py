@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, RootModel, ValidationError
 
-from countingroom.core.description import Name, Seconds, Section
-from countingroom.core.located import Place, parse
-from countingroom.core.mistakes import did_you_mean, mistakes
+from countingroom.core.yaml.located import Place, parse
+from countingroom.core.yaml.section import Name, Seconds, Section
+from countingroom.core.yaml.validation_errors import did_you_mean, mistakes
 
 
 class Output(Section):

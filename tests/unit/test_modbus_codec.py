@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countingroom.core.errors import DeviceError
-from countingroom.devices.modbus import codec
-from countingroom.devices.modbus.codec import Order, Span
+from countingroom.devices.drivers.modbus import codec
+from countingroom.devices.drivers.modbus.codec import Order, Span
 
 ORDERS = st.builds(Order, st.sampled_from(["big", "little"]), st.sampled_from(["big", "little"]))
 INTEGERS = {"int": (0, 65535), "uint16": (0, 65535), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1)}

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from countingroom.core.errors import DeviceError, LinkError, NotFound
 from countingroom.core.points import Type
 from countingroom.core.values import Quality
-from countingroom.devices.modbus.build import build
-from countingroom.devices.modbus.description import ModbusSection
-from countingroom.devices.modbus.driver import ModbusDriver
+from countingroom.devices.drivers.modbus.build import build
+from countingroom.devices.drivers.modbus.description import ModbusSection
+from countingroom.devices.drivers.modbus.driver import ModbusDriver
 from countingroom.devices.port import Sample
 from countingroom.simulators.modbus import ModbusSimulator
 from tests.contract.drivers.modbus import TABLE

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from countingroom.core.errors import DeviceError
 from countingroom.core.values import Quality, Scalar
-from countingroom.devices.mqtt.description import MqttSensorsSection, SensorValue
-from countingroom.devices.mqtt.driver import MqttSensorsDriver
-from countingroom.devices.mqtt.topics import Route, filter_of, pattern_of, routes, sample
+from countingroom.devices.drivers.mqtt.description import MqttSensorsSection, SensorValue
+from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver
+from countingroom.devices.drivers.mqtt.topics import Route, filter_of, pattern_of, routes, sample
 
 
 def section(**value: object) -> MqttSensorsSection:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from countingroom.core.chart_table import read_table
+from countingroom.core.charts.table import read_table
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import RunEnd
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, UNCONFIGURED, Action
-from countingroom.runs.facts import GoalFailed, GoalSet, RunOver
+from countingroom.runs.planner.events import GoalFailed, GoalSet, RunOver
 from tests.unit.plant import CBM, Plant
 
 TABLE = "PCAStatemachine.csv"

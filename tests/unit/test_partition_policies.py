@@ -9,7 +9,7 @@ from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import RunEnd
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, RECORDING, UNCONFIGURED, Action
-from countingroom.runs.facts import (
+from countingroom.runs.planner.events import (
     Excluded,
     GoalFailed,
     GoalMet,
@@ -22,8 +22,8 @@ from countingroom.runs.facts import (
     RunHook,
     RunOver,
 )
-from countingroom.runs.forecast import forecast, is_nothing_to_do
-from countingroom.runs.template import Hook, Level, Recovery, Template
+from countingroom.runs.planner.forecast import forecast, is_nothing_to_do
+from countingroom.runs.planner.template import Hook, Level, Recovery, Template
 from tests.unit.plant import CBM, GONE, SECOND, Plant, configuration, members
 
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from countingroom.core.systems import CONFIGURING, ERROR
-from countingroom.runs.facts import LockSet, MembersSet
-from countingroom.runs.refusals import REASONS, Question, next_state, refusal, refusals
-from countingroom.runs.situation import Partition
+from countingroom.runs.planner.events import LockSet, MembersSet
+from countingroom.runs.planner.legality import REASONS, Question, next_state, refusal, refusals
+from countingroom.runs.planner.partition import Partition
 from tests.unit.plant import CBM, SECOND, Plant
 
 

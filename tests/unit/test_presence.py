@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.presence import Roster, heartbeat
 from countingroom.core.messages import Presence, decode
 from countingroom.testing.clock import FakeClock

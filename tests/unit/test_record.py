@@ -7,7 +7,7 @@ import asyncio
 from countingroom.app.child import Change
 from countingroom.app.record import WAITING, Record
 from countingroom.bus import streams
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import Event, EventKind, decode

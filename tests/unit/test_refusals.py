@@ -22,8 +22,8 @@ from tests.console.stage import Stage, stage
 
 SOURCE = Path(countingroom.__file__).parent
 UNDER = {
-    "core/located.py": 1,
-    "devices/marta/behaviour.py": 1,
+    "core/yaml/located.py": 1,
+    "devices/drivers/marta/behaviour.py": 1,
     "storage/checked.py": 1,
     "storage/configuration_rows.py": 2,
     "storage/mapping.py": 1,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from countingroom.core.errors import ConfigurationError
 from countingroom.devices import registry
 from countingroom.devices.description import DevicesSection, kind_of
-from countingroom.devices.mqtt.description import MqttSensorsSection
+from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
 from countingroom.devices.section import DeviceSection
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from countingroom.cli.main import run
-from countingroom.core.charts import Chart
+from countingroom.core.charts.chart import Chart
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Configuration, Goal, MemberState, PartitionState, Plan, Stage, Step
 from countingroom.core.run_book import Run, RunEnd, RunNote

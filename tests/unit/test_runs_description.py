@@ -10,7 +10,7 @@ import pytest
 from countingroom.core.systems import SystemKind
 from countingroom.experiment import Experiment, Invalid, load
 from countingroom.runs.description import RunsSection, shipped
-from countingroom.runs.system_section import plain_chart
+from countingroom.runs.sections.system import plain_chart
 
 Load = Callable[[str], Experiment]
 

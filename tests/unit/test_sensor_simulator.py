@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from countingroom.core.errors import NotFound
 from countingroom.core.values import Quality
-from countingroom.devices.mqtt.description import MqttSensorsSection
-from countingroom.devices.mqtt.driver import MqttSensorsDriver
+from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
+from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver
 from countingroom.devices.port import Sample
 from countingroom.simulators.air import Air
 from countingroom.simulators.sensor_topics import outlets

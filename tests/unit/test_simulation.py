@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from countingroom.app.simulation import KIND_OF_DRIVER, Simulators, pointed_at
-from countingroom.bus.memory import MemoryBus
+from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError
 from countingroom.devices.description import sections

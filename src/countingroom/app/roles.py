@@ -48,7 +48,7 @@ Role = Callable[[Bus, Ready], Awaitable[None]]
 
 def devices(setting: Setting) -> Role:
     """The device host with every device of the description."""
-    from countingroom.devices.host import DeviceHost
+    from countingroom.devices.host.host import DeviceHost
     from countingroom.devices.registry import build
 
     hosted = [
@@ -125,7 +125,7 @@ def console(setting: Setting) -> Role:
     from countingroom.app.database import opened
     from countingroom.app.web import serve
     from countingroom.console.app import Login, create
-    from countingroom.console.reception import Life
+    from countingroom.console.auth.sessions import Life
 
     section = setting.experiment.console
     listening = listen(section.host, setting.port)

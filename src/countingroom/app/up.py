@@ -27,8 +27,8 @@ from countingroom.app.serve import connect, first_of
 from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.bus import streams
 from countingroom.bus.port import Bus
-from countingroom.bus.server import EmbeddedServer
-from countingroom.console.accounts import FIRST
+from countingroom.bus.server.server import EmbeddedServer
+from countingroom.console.auth.accounts import FIRST
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.messages import Event
 from countingroom.experiment import Experiment

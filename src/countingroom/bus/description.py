@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from countingroom.bus.streams import STORE_BYTES
-from countingroom.core.description import Name, Section
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.yaml.section import Name, Section
 
 _UNITS = {
     "": 1,

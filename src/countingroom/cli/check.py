@@ -16,7 +16,7 @@ from countingroom.cli.output import Json, print_json, print_table, table, text
 
 if TYPE_CHECKING:
     from countingroom.core.errors import Cause
-    from countingroom.core.located import Problem
+    from countingroom.core.yaml.located import Problem
     from countingroom.devices.registry import Hosted
     from countingroom.experiment import Loaded
 
@@ -50,8 +50,8 @@ def check(
 
 def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
     """Every device made, as at the start of its host, but never connected; and what that shows to be wrong."""
-    from countingroom.core.chart_check import Severity
-    from countingroom.core.chart_check import check as check_chart
+    from countingroom.core.charts.check import Severity
+    from countingroom.core.charts.check import check as check_chart
     from countingroom.core.errors import ConfigurationError
     from countingroom.core.units import is_unit
     from countingroom.devices.registry import build

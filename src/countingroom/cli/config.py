@@ -183,7 +183,7 @@ def _present(api: Client, system: str, tag: str) -> Any:
 
 def _parameters(given: list[str]) -> dict[str, Scalar]:
     """NAME=VALUE texts, a value written as in YAML."""
-    from countingroom.core.located import parse
+    from countingroom.core.yaml.located import parse
 
     values: dict[str, Scalar] = {}
     for pair in given:
@@ -201,7 +201,7 @@ def _parameters(given: list[str]) -> dict[str, Scalar]:
 
 
 def _from_file(file: Path) -> dict[str, Scalar]:
-    from countingroom.core.located import mapping, parse
+    from countingroom.core.yaml.located import mapping, parse
 
     found = mapping(parse(_read(file), file=str(file)).value)
     if found is None:

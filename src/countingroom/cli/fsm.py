@@ -14,9 +14,9 @@ import typer
 
 from countingroom.cli.output import Json, print_json, print_table, table, text
 from countingroom.cli.tables import Tables, read_tables
-from countingroom.core import chart_draw
-from countingroom.core.chart_check import Severity
-from countingroom.core.charts import Chart
+from countingroom.core.charts import draw as drawing
+from countingroom.core.charts.chart import Chart
+from countingroom.core.charts.check import Severity
 
 app = typer.Typer(no_args_is_help=True, help="Check, show and draw state machines.")
 
@@ -86,11 +86,11 @@ def draw(
         raise typer.BadParameter(f"{present} is no state of it; there are {', '.join(chart.states)}")
     match form:
         case Format.MERMAID:
-            typer.echo(chart_draw.mermaid(chart, present), nl=False)
+            typer.echo(drawing.mermaid(chart, present), nl=False)
         case Format.DOT:
-            typer.echo(chart_draw.dot(chart, present), nl=False)
+            typer.echo(drawing.dot(chart, present), nl=False)
         case Format.SVG:
-            typer.echo(chart_draw.svg(chart, present, standalone=True), nl=False)
+            typer.echo(drawing.svg(chart, present, standalone=True), nl=False)
 
 
 def _one(file: Path, states: Path | None) -> Chart:

@@ -93,7 +93,7 @@ def _usual(kind: str) -> Mapping[str, Any]:
     """What a simulator is like when nobody says: a plant has the registers of a real one."""
     if kind != "marta":
         return {}
-    from countingroom.devices.marta.table import REGISTERS
+    from countingroom.devices.drivers.marta.table import REGISTERS
 
     return {"registers": REGISTERS}
 

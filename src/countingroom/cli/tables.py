@@ -7,10 +7,10 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from countingroom.core.chart_check import Finding, check, check_map
-from countingroom.core.chart_table import StateMap, Table, Unreadable, read_map, read_table
-from countingroom.core.located import Place, Problem
+from countingroom.core.charts.check import Finding, check, check_map
+from countingroom.core.charts.table import StateMap, Table, Unreadable, read_map, read_table
 from countingroom.core.subsystems import parse_subsystem_cfg
+from countingroom.core.yaml.located import Place, Problem
 
 
 class Tables(Struct, kw_only=True):

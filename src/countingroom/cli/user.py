@@ -17,7 +17,7 @@ import typer
 from countingroom.cli.output import Json, print_json, print_table, table, text
 
 if TYPE_CHECKING:
-    from countingroom.console.accounts import Accounts
+    from countingroom.console.auth.accounts import Accounts
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def add(
     data: Data = None,
 ) -> None:
     """A new account; prints the link by which its owner sets a password."""
-    from countingroom.console.accounts import role_of
+    from countingroom.console.auth.accounts import role_of
 
     roles = {target: role_of(role)}
     secret = _do(
@@ -74,7 +74,7 @@ def grant(
     data: Data = None,
 ) -> None:
     """Give or take a role. It holds at once."""
-    from countingroom.console.accounts import role_of
+    from countingroom.console.auth.accounts import role_of
 
     given = None if role == "none" else role_of(role)
     _do(experiment, data, "grant", name, lambda accounts, by: accounts.grant(name, target, given))
@@ -133,7 +133,7 @@ def _do(
     """Open the experiment's database and do it; with a word for it, on the record."""
     from countingroom.app.database import opened
     from countingroom.app.place import default_data
-    from countingroom.console.accounts import Accounts
+    from countingroom.console.auth.accounts import Accounts
     from countingroom.core.accounts import AuditEntry, Outcome
     from countingroom.core.clock import SystemClock
     from countingroom.core.errors import CountingRoomError

@@ -16,15 +16,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from countingroom.bus.port import Bus
-from countingroom.console import answers, api, health
-from countingroom.console.door import Door
-from countingroom.console.guard import LOOPBACK_NAMES, Guard
-from countingroom.console.pages import Pages
-from countingroom.console.passwords import Passwords
-from countingroom.console.permits import permitted
-from countingroom.console.reception import Life
-from countingroom.console.room import Room
-from countingroom.console.scribe import Scribe
+from countingroom.console import api, responses
+from countingroom.console.api import health
+from countingroom.console.auth.passwords import Passwords
+from countingroom.console.auth.sessions import Life
+from countingroom.console.context import Room
+from countingroom.console.middleware.audit import Scribe
+from countingroom.console.middleware.origin import LOOPBACK_NAMES, Guard
+from countingroom.console.middleware.session import Door
+from countingroom.console.pages.pages import Pages
+from countingroom.console.route_permissions import permitted
 from countingroom.core.clock import Clock
 from countingroom.storage.database import Database
 
@@ -96,7 +97,7 @@ def create(
     )
     app.state.room = room
     app.state.pages = Pages(room, STATIC)
-    answers.install(app)
+    responses.install(app)
     app.include_router(api.router)
     app.include_router(health.router)
     app.include_router(app.state.pages.router)

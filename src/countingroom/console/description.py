@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from countingroom.core.description import Seconds, Section
+from countingroom.core.yaml.section import Seconds, Section
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from countingroom.core.charts import Chart
+from countingroom.core.charts.chart import Chart
 from countingroom.core.errors import Cause, OutOfRange
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Reading, Scalar

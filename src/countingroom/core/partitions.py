@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from countingroom.core.charts import Chart
+from countingroom.core.charts.chart import Chart
 from countingroom.core.errors import Cause
 from countingroom.core.systems import Action, SystemKind
 from countingroom.core.values import Scalar

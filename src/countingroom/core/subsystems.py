@@ -9,9 +9,9 @@ import re
 
 from msgspec import Struct
 
-from countingroom.core.chart_table import Unreadable
-from countingroom.core.located import Place, Problem
-from countingroom.core.mistakes import did_you_mean
+from countingroom.core.charts.table import Unreadable
+from countingroom.core.yaml.located import Place, Problem
+from countingroom.core.yaml.validation_errors import did_you_mean
 
 _KEYS = ("stateFile", "mapFile", "timeout", "pingInterval", "checkRunningScript")
 _HEADER = re.compile(r"\[([^\[\]]+)\]")

@@ -13,14 +13,14 @@ from typing import Annotated, Any, cast, get_args
 from pydantic import GetCoreSchemaHandler, RootModel
 from pydantic_core import CoreSchema, core_schema
 
-from countingroom.core.description import Name
 from countingroom.core.errors import ConfigurationError
-from countingroom.devices.caen.description import CaenSection
-from countingroom.devices.epics.description import EpicsSection
-from countingroom.devices.julabo.description import JulaboSection
-from countingroom.devices.marta.description import MartaSection
-from countingroom.devices.modbus.description import ModbusSection
-from countingroom.devices.mqtt.description import MqttSensorsSection
+from countingroom.core.yaml.section import Name
+from countingroom.devices.drivers.caen.description import CaenSection
+from countingroom.devices.drivers.epics.description import EpicsSection
+from countingroom.devices.drivers.julabo.description import JulaboSection
+from countingroom.devices.drivers.marta.description import MartaSection
+from countingroom.devices.drivers.modbus.description import ModbusSection
+from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
 from countingroom.devices.section import DeviceSection
 
 GROUP = "countingroom.drivers"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from countingroom.core.charts import Chart, Row
+from countingroom.core.charts.chart import Chart, Row
 from countingroom.core.errors import Cause
 from countingroom.core.messages import CommandSpec
 from countingroom.core.values import Quality, Reading, Scalar

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError
 from countingroom.devices.behaviour import Behaviour
-from countingroom.devices.overrides import overridden
+from countingroom.devices.point_overrides import overridden
 from countingroom.devices.port import Driver
 from countingroom.devices.section import DeviceSection
 

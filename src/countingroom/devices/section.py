@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from countingroom.core.description import Seconds, Section
 from countingroom.core.points import Limits
+from countingroom.core.yaml.section import Seconds, Section
 
 Duration = Annotated[Seconds, Field(gt=0)]
 Silence = Annotated[Seconds, Field(ge=0)]

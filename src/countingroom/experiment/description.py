@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from countingroom.bus.description import BusSection
 from countingroom.console.description import ConsoleSection
-from countingroom.core.description import Name, Section
-from countingroom.core.mistakes import did_you_mean
+from countingroom.core.yaml.section import Name, Section
+from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.devices.description import DevicesSection
 from countingroom.history.description import HistorySection
 from countingroom.runs.description import RunsSection

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from countingroom.core.located import Located, Place, Problem, mapping, parse, show
+from countingroom.core.yaml.located import Located, Place, Problem, mapping, parse, show
 
 _WILD = "*?["
 _MOST_CHARACTERS = 10_000_000

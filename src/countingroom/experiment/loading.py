@@ -13,9 +13,9 @@ from typing import Any, cast
 from msgspec import Struct
 from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
 
-from countingroom.core.located import Located, Mistaken, Problem, mapping, show
-from countingroom.core.located import Path as KeyPath
-from countingroom.core.mistakes import mistakes
+from countingroom.core.yaml.located import Located, Mistaken, Problem, mapping, show
+from countingroom.core.yaml.located import Path as KeyPath
+from countingroom.core.yaml.validation_errors import mistakes
 from countingroom.experiment.description import Experiment
 from countingroom.experiment.files import read
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from countingroom.core.description import Seconds, Section
+from countingroom.core.yaml.section import Seconds, Section
 
 _DAY = 86400.0
 _YEAR = 365.25 * _DAY

@@ -13,16 +13,16 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from countingroom.core.description import Name, Section
-from countingroom.core.located import mapping, parse
-from countingroom.core.mistakes import did_you_mean
 from countingroom.core.subjects import EXPERIMENT
 from countingroom.core.systems import SystemKind
 from countingroom.core.values import Scalar
-from countingroom.runs.agent_sections import SlowControlAgent
-from countingroom.runs.system_section import SystemSection
-from countingroom.runs.template import DETECTORS
-from countingroom.runs.template_section import TemplateSection
+from countingroom.core.yaml.located import mapping, parse
+from countingroom.core.yaml.section import Name, Section
+from countingroom.core.yaml.validation_errors import did_you_mean
+from countingroom.runs.planner.template import DETECTORS
+from countingroom.runs.sections.agent import SlowControlAgent
+from countingroom.runs.sections.system import SystemSection
+from countingroom.runs.sections.template import TemplateSection
 
 Problem = tuple[tuple[str | int, ...], str]
 

@@ -18,12 +18,12 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import decode
 from countingroom.core.systems import Whereabouts
-from countingroom.runs.coordinator import Coordinator
+from countingroom.runs.access.principals import People
+from countingroom.runs.context import Office
+from countingroom.runs.coordinator.coordinator import Coordinator
 from countingroom.runs.description import RunsSection
-from countingroom.runs.office import Office
-from countingroom.runs.people import People
-from countingroom.runs.reports import Reports
-from countingroom.runs.room import PartitionRoom
+from countingroom.runs.monitor.system_states import Reports
+from countingroom.runs.partition.standby import PartitionRoom
 from countingroom.storage.database import Database
 
 _log = logging.getLogger(__name__)

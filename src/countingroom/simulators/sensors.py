@@ -17,7 +17,7 @@ from typing import Any
 from aiomqtt import Client, MqttError
 
 from countingroom.bus.description import BusSection, Mqtt, MqttUser
-from countingroom.bus.server import EmbeddedServer
+from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import NotFound
 from countingroom.core.messages import CommandSpec, Parameter

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import ConfigurationError
-from countingroom.core.layout import Seed
+from countingroom.core.placement import Seed
 from countingroom.storage.audit import Audit
 from countingroom.storage.backup import backup
 from countingroom.storage.configurations import Configurations

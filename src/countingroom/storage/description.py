@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
-from countingroom.core.description import Section
+from countingroom.core.yaml.section import Section
 
 FILE = "countingroom.sqlite"
 

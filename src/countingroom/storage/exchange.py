@@ -9,9 +9,9 @@ from typing import Any, cast
 import yaml
 
 from countingroom.core.configurations import ConfigurationSet, Parameters
-from countingroom.core.located import Located, Mistaken, Path, Problem, mapping, parse, show
 from countingroom.core.subjects import is_token
 from countingroom.core.values import Scalar
+from countingroom.core.yaml.located import Located, Mistaken, Path, Problem, mapping, parse, show
 
 _PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)$)[A-Za-z_][A-Za-z0-9_\-]*", re.IGNORECASE)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from countingroom.core.errors import Conflict, NotFound
-from countingroom.core.layout import UNMAPPED, Detector, LayoutChange, PartitionRecord
+from countingroom.core.placement import UNMAPPED, Detector, LayoutChange, PartitionRecord
 from countingroom.core.values import Scalar
 from countingroom.storage import checked, rows
 from countingroom.storage.tables import detector, layout_change, partition, partition_excluded, partition_wanted

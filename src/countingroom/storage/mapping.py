@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, or_, update
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, NotFound
-from countingroom.core.layout import UNMAPPED, Detector, LayoutChange
+from countingroom.core.placement import UNMAPPED, Detector, LayoutChange
 from countingroom.storage import layout
 from countingroom.storage.configuration_rows import delete_configuration
 from countingroom.storage.engine import Store

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 from countingroom.core.clock import Clock
 from countingroom.core.configurations import ConfigurationRevision
 from countingroom.core.errors import Conflict
-from countingroom.core.layout import LayoutChange, PartitionRecord, Wanted
+from countingroom.core.placement import LayoutChange, PartitionRecord, Wanted
 from countingroom.storage import checked, layout, rows
 from countingroom.storage.engine import Store
 from countingroom.storage.run_tables import run, run_sequence

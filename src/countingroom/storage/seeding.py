@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from countingroom.core.layout import Seed
+from countingroom.core.placement import Seed
 from countingroom.storage import importing, layout
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from countingroom.core.charts import Chart, Row
+from countingroom.core.charts.chart import Chart, Row
 from countingroom.core.errors import Cause, DeviceError, LinkError, NotFound
 from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.core.points import Point, Type

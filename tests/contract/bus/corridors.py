@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from countingroom.bus import nats
-from countingroom.bus.memory import MemoryBus
-from countingroom.bus.nats import NatsBus
+from countingroom.bus.memory.bus import MemoryBus
+from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.port import Bus
 from tests.contract.bus.cable import Cable
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from countingroom.core.values import Scalar
-from countingroom.devices.caen.build import build
-from countingroom.devices.caen.description import CaenSection
+from countingroom.devices.drivers.caen.build import build
+from countingroom.devices.drivers.caen.description import CaenSection
 from countingroom.devices.port import Driver
 from countingroom.simulators.caen import DEFAULT_CHANNELS, CaenSimulator
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from countingroom.core.values import Scalar
-from countingroom.devices.epics.build import build
-from countingroom.devices.epics.description import EpicsSection
+from countingroom.devices.drivers.epics.build import build
+from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.devices.port import Driver
 from countingroom.simulators.epics import EpicsSimulator
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from countingroom.core.values import Scalar
-from countingroom.devices.julabo.description import JulaboSection
-from countingroom.devices.julabo.driver import JulaboDriver
+from countingroom.devices.drivers.julabo.description import JulaboSection
+from countingroom.devices.drivers.julabo.driver import JulaboDriver
 from countingroom.simulators.julabo import JulaboSimulator
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from countingroom.core.values import Scalar
-from countingroom.devices.marta.description import MartaSection
-from countingroom.devices.marta.driver import MartaDriver
+from countingroom.devices.drivers.marta.description import MartaSection
+from countingroom.devices.drivers.marta.driver import MartaDriver
 from countingroom.simulators.marta import MartaSimulator
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from countingroom.core.values import Scalar
-from countingroom.devices.modbus.description import ModbusSection
-from countingroom.devices.modbus.driver import ModbusDriver
+from countingroom.devices.drivers.modbus.description import ModbusSection
+from countingroom.devices.drivers.modbus.driver import ModbusDriver
 from countingroom.simulators.modbus import ModbusSimulator
 
 TABLE: dict[str, Any] = {

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from countingroom.core.values import Scalar
-from countingroom.devices.mqtt.description import MqttSensorsSection
-from countingroom.devices.mqtt.driver import MqttSensorsDriver
+from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
+from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver
 
 
 class Mosquitto:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from countingroom.console.api import (
-    archive,
     commands,
     configurations,
     devices,
     events,
     experiment,
     history,
+    history_archive,
     live,
     login,
     partitions,
@@ -23,7 +23,7 @@ from countingroom.console.api import (
 
 router = APIRouter(prefix="/api/v1")
 _PARTS = (
-    *(devices, commands, simulators, history, archive, events, live),
+    *(devices, commands, simulators, history, history_archive, events, live),
     *(partitions, systems, experiment, configurations, runs, login, users),
 )
 for part in _PARTS:

@@ -8,11 +8,11 @@ from uuid import uuid4
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, StrictStr
 
-from countingroom.console.answers import REFUSED, as_json, example, refusal
 from countingroom.console.api.devices import Here, catalogue
-from countingroom.console.commands import not_in_time, send, send_and_wait
-from countingroom.console.room import Room
-from countingroom.console.visitor import visitor
+from countingroom.console.auth.requester import visitor
+from countingroom.console.command_client import not_in_time, send, send_and_wait
+from countingroom.console.context import Room
+from countingroom.console.responses import REFUSED, as_json, example, refusal
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Command, Reply
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.devices import Here
+from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core.configurations import compare
 from countingroom.storage.exchange import to_yaml
 

@@ -7,11 +7,11 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
-from countingroom.bus.latest import Latest
-from countingroom.console.answers import REFUSED, as_json, example
-from countingroom.console.permits import denied_commands
-from countingroom.console.room import Room, room
-from countingroom.console.visitor import visitor
+from countingroom.console.auth.requester import visitor
+from countingroom.console.context import Room, room
+from countingroom.console.present.latest import Latest
+from countingroom.console.responses import REFUSED, as_json, example
+from countingroom.console.route_permissions import denied_commands
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, NotFound
 from countingroom.core.messages import Catalogue, DeviceState

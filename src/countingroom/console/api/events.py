@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.devices import Here
-from countingroom.console.journal import shown
+from countingroom.console.present.recent_events import shown
+from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
 from countingroom.core.errors import RequestError
 from countingroom.core.messages import EventKind

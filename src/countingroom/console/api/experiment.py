@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from countingroom.console.answers import REFUSED, example
 from countingroom.console.api.commands import Order, carry
 from countingroom.console.api.devices import Here
+from countingroom.console.responses import REFUSED, example
 from countingroom.core.subjects import EXPERIMENT
 
 router = APIRouter(tags=["partitions"])

@@ -13,8 +13,8 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 
 from countingroom.bus.port import Bus
-from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.devices import Here
+from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError, RequestError
 from countingroom.core.messages import encode

@@ -12,11 +12,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from countingroom.console.hub import Hub, Viewer
-from countingroom.console.reception import Reception
-from countingroom.console.room import Room, room
-from countingroom.console.visitor import visitor
-from countingroom.console.watch import parse
+from countingroom.console.auth.requester import visitor
+from countingroom.console.auth.sessions import Reception
+from countingroom.console.context import Room, room
+from countingroom.console.live.feed import Hub, Viewer
+from countingroom.console.live.subscription import parse
 from countingroom.core.clock import within
 from countingroom.core.errors import RequestError
 

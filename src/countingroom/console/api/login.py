@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from countingroom.console.accounts import in_words, word
-from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.devices import Here
-from countingroom.console.parting import part
-from countingroom.console.reception import cookie
-from countingroom.console.scribe import address
-from countingroom.console.visitor import STRANGER, Visitor, visitor
+from countingroom.console.api.logout import part
+from countingroom.console.auth.accounts import in_words, word
+from countingroom.console.auth.requester import STRANGER, Visitor, visitor
+from countingroom.console.auth.sessions import cookie
+from countingroom.console.middleware.audit import address
+from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core.accounts import User
 
 router = APIRouter(tags=["login"])

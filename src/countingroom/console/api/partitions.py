@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from countingroom.console import alarms, run_views
-from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.commands import Order, carry
 from countingroom.console.api.devices import Here
-from countingroom.console.asking import ask
-from countingroom.console.room import Room
-from countingroom.console.visitor import visitor
+from countingroom.console.auth.requester import visitor
+from countingroom.console.context import Room
+from countingroom.console.present import partition_alarms, partition_views
+from countingroom.console.query_client import ask
+from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
 from countingroom.core.errors import NotFound
 from countingroom.core.partitions import PartitionState
@@ -48,7 +48,7 @@ _PARTITION: dict[str, Any] = {
 
 def partition_state(here: Room, name: str) -> PartitionState:
     """How it stands; NotFound, naming those there are."""
-    there = alarms.partitions(here.latest.words)
+    there = partition_alarms.partitions(here.latest.words)
     if name not in there:
         told = ", ".join(there) or "none yet"
         raise NotFound(f"there is no partition {name!r}", source="console", suggestion=f"partitions: {told}")
@@ -69,16 +69,16 @@ def unmapped(here: Room) -> list[str]:
 async def list_partitions(here: Here, request: Request) -> Response:
     """`refusals` says of every command whether it may be given now (null), else why not. Where `alive` is false nobody
     looks after it, and all else are last words."""
-    there = alarms.partitions(here.latest.words)
+    there = partition_alarms.partitions(here.latest.words)
     told = [_for_viewer(here, request, one) for one in there.values()]
     return as_json({"partitions": told, "unmapped": unmapped(here)})
 
 
 def _for_viewer(here: Room, request: Request, state: PartitionState) -> dict[str, Any]:
     """The same, and whether anybody looks after it; what this person may not do, or nobody, is among the refusals."""
-    alive = alarms.gone_since(here.board, state.partition) is None
-    denied = run_views.denied(visitor(request).principal, state.partition, here.clock.now_ns())
-    gone = {} if alive else run_views.gone(state.partition)
+    alive = partition_alarms.gone_since(here.board, state.partition) is None
+    denied = partition_views.denied(visitor(request).principal, state.partition, here.clock.now_ns())
+    gone = {} if alive else partition_views.gone(state.partition)
     told = msgspec.structs.replace(state, refusals=state.refusals | gone | denied)
     return {**msgspec.to_builtins(told), "alive": alive}
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from msgspec import structs
 
-from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.devices import Here
+from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core.run_book import RunFilter
 from countingroom.core.times import parse_time
 from countingroom.storage.run_export import export

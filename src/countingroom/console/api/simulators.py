@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.commands import Argument, Order, build, refused_by
 from countingroom.console.api.devices import Here
-from countingroom.console.commands import send
-from countingroom.console.visitor import visitor
+from countingroom.console.auth.requester import visitor
+from countingroom.console.command_client import send
+from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
 from countingroom.core.errors import NotFound
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.commands import Order, carry
 from countingroom.console.api.devices import Here
-from countingroom.console.room import Room
+from countingroom.console.context import Room
+from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
 from countingroom.core.errors import NotFound
 from countingroom.core.systems import SystemKind, SystemState, Whereabouts

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from countingroom.console.accounts import role_of
-from countingroom.console.answers import REFUSED, as_json, example
 from countingroom.console.api.devices import Here
 from countingroom.console.api.login import Body
-from countingroom.console.parting import give_up, part
-from countingroom.console.visitor import visitor
+from countingroom.console.api.logout import give_up, part
+from countingroom.console.auth.accounts import role_of
+from countingroom.console.auth.requester import visitor
+from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core.accounts import EVERYWHERE
 from countingroom.core.errors import Conflict
 from countingroom.core.times import parse_time

@@ -14,8 +14,8 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, LinkError, NotAllowed, NotFound, RequestError
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.core.systems import Action, Order, SystemKind
-from countingroom.runs.agents import context as words
-from countingroom.runs.agents.desk import Desk, Owner
+from countingroom.runs.agents import model as words
+from countingroom.runs.agents.work import Desk, Owner
 
 WHO = "who"
 """Asked by another agent of the same system."""

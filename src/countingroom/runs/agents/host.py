@@ -16,16 +16,16 @@ from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError
-from countingroom.runs import agent_sections as sections
-from countingroom.runs.agents.calibration import Calibration
+from countingroom.runs.agents.agent import Agent
+from countingroom.runs.agents.kinds.calibration import Calibration
+from countingroom.runs.agents.kinds.script import Script
+from countingroom.runs.agents.kinds.simulated import Simulated
+from countingroom.runs.agents.kinds.slow_control import SlowControl
+from countingroom.runs.agents.placement import Directory
 from countingroom.runs.agents.port import Factory
-from countingroom.runs.agents.script import Script
-from countingroom.runs.agents.shell import Agent
-from countingroom.runs.agents.simulated import Simulated
-from countingroom.runs.agents.slow_control import SlowControl
-from countingroom.runs.agents.whereabouts import Directory
 from countingroom.runs.description import RunsSection
-from countingroom.runs.system_section import SystemSection
+from countingroom.runs.sections import agent as sections
+from countingroom.runs.sections.system import SystemSection
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from countingroom.core.charts import Chart
+from countingroom.core.charts.chart import Chart
 from countingroom.core.errors import Cause
 from countingroom.core.systems import ACTIVE, Order
 from countingroom.core.values import Scalar

@@ -18,9 +18,9 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.systems import SystemKind
+from countingroom.runs.agents.agent import Agent
 from countingroom.runs.agents.port import Factory
-from countingroom.runs.agents.shell import Agent
-from countingroom.runs.system_section import TypeSection, plain_chart
+from countingroom.runs.sections.system import TypeSection, plain_chart
 
 _log = logging.getLogger(__name__)
 

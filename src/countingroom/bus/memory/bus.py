@@ -1,0 +1,214 @@
+"""Law: the memory bus differs from the real one only in that its server lives here and is cut off at will.
+
+`MemoryBus(clock)` is a client with a server of its own; `bus.client()` is another client of the same server.
+`cut()` takes one client's link away, `mend()` gives it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+
+from countingroom.bus.disconnects import departure
+from countingroom.bus.memory import readers
+from countingroom.bus.memory.lease import MemoryLease
+from countingroom.bus.memory.link import MemoryLink
+from countingroom.bus.memory.server import Bucket, Listener, MemoryServer, Responder
+from countingroom.bus.memory.stream import Ledger
+from countingroom.bus.port import Current, Entry, Handler, Message, Stale, Stored
+from countingroom.core.clock import Clock, SystemClock, within
+from countingroom.core.errors import LinkError
+
+_log = logging.getLogger(__name__)
+
+_WAITING = 65536
+"""Requests that may wait for a busy responder; more are dropped, and time out at their senders."""
+
+
+class MemoryBus:
+    """One client of a memory server."""
+
+    def __init__(self, clock: Clock | None = None, *, server: MemoryServer | None = None, name: str = "") -> None:
+        self._name = name
+        self.server = server or MemoryServer(clock or SystemClock())
+        self._link = MemoryLink()
+        self._leases: list[MemoryLease] = []
+        self.server.grown.append(self._link.news.ring)
+
+    def client(self, name: str = "") -> MemoryBus:
+        """Another client of the same server."""
+        return MemoryBus(server=self.server, name=name)
+
+    def cut(self) -> None:
+        """Take this client's link away."""
+        self._set(up=False)
+
+    def mend(self) -> None:
+        """Give it back."""
+        self._set(up=True)
+
+    def _set(self, *, up: bool) -> None:
+        if up != self._link.up:
+            for lease in self._leases:
+                lease.linked(up)
+            self._leases = [lease for lease in self._leases if not lease.lost]
+        self._link.set(up=up)
+
+    @property
+    def connected(self) -> bool:
+        return self._link.connected
+
+    def on_link(self, callback: Callable[[bool], None]) -> None:
+        self._link.callbacks.append(callback)
+
+    async def close(self) -> None:
+        if not self._link.closed:
+            self.server.grown.remove(self._link.news.ring)
+            for lease in self._leases:
+                lease.linked(False)
+            self._link.close()
+            self.server.publish(departure(self._name))
+
+    async def publish(self, subject: str, data: bytes) -> None:
+        self._link.check()
+        self.server.publish(Message(subject=subject, data=data))
+
+    @asynccontextmanager
+    async def subscribe(self, subject: str, *, limit: int = 65536) -> AsyncGenerator[readers.MemorySubscription]:
+        subscription = readers.MemorySubscription(self._link, limit)
+        listener = Listener(link=self._link, pattern=subject, take=subscription.take)
+        self.server.listeners.append(listener)
+        try:
+            yield subscription
+        finally:
+            self.server.listeners.remove(listener)
+
+    async def request(self, subject: str, data: bytes, *, timeout_s: float) -> Message:
+        self._link.check()
+        answer = self.server.request(Message(subject=subject, data=data))
+        self._link.asked.add(answer)
+        try:
+            async with within(self.server.clock, timeout_s):
+                return Message(subject=subject, data=await answer)
+        except TimeoutError:
+            raise LinkError(
+                f"no answer on {subject} within {timeout_s:g} s",
+                source="bus",
+                code="no_answer",
+                suggestion="it may have been done or not: look before trying again",
+            ) from None
+        finally:
+            self._link.asked.discard(answer)
+
+    @asynccontextmanager
+    async def respond(self, subject: str, handler: Handler, *, concurrency: int = 64) -> AsyncGenerator[None]:
+        free = asyncio.Semaphore(concurrency)
+        running: set[asyncio.Task[None]] = set()
+
+        async def answer(message: Message, future: asyncio.Future[bytes]) -> None:
+            async with free:
+                try:
+                    reply = await handler(message)
+                except Exception:
+                    _log.exception("a request on %s could not be answered", message.subject)
+                else:
+                    if not future.done() and self.connected:
+                        future.set_result(reply)
+
+        async with asyncio.TaskGroup() as group:
+
+            def take(message: Message, future: asyncio.Future[bytes]) -> None:
+                if len(running) < _WAITING:
+                    task = group.create_task(answer(message, future))
+                    running.add(task)
+                    task.add_done_callback(running.discard)
+
+            responder = Responder(link=self._link, pattern=subject, take=take)
+            self.server.responders.append(responder)
+            try:
+                yield
+            finally:
+                self.server.responders.remove(responder)
+                for task in running:
+                    task.cancel()
+
+    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float = 0) -> None:
+        self._link.check()
+        if ledger := self.server.ledgers.get(name):
+            ledger.adapt(subjects, max_bytes=max_bytes, max_age_s=max_age_s)
+        else:
+            self.server.ledgers[name] = Ledger(name, subjects, max_bytes=max_bytes, max_age_s=max_age_s)
+
+    async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:
+        self._link.check()
+        sequence = self.server.publish(Message(subject=subject, data=data), message_id)
+        if sequence is None:
+            raise LinkError(f"no stream covers {subject}", source="bus", code="no_stream")
+        return sequence
+
+    @asynccontextmanager
+    async def replay(
+        self,
+        stream: str,
+        *,
+        subjects: str = ">",
+        from_sequence: int = 1,
+        last_per_subject: bool = False,
+        follow: bool = True,
+    ) -> AsyncGenerator[AsyncIterator[Stored]]:
+        self._link.check()
+        ledger = self.server.ledger(stream)
+        reading = readers.replay(
+            self._link,
+            ledger,
+            subjects,
+            past=ledger.last_per_subject(subjects) if last_per_subject else [],
+            position=ledger.last + 1 if last_per_subject else from_sequence,
+            end=None if follow else ledger.last,
+        )
+        async with aclosing(reading):
+            yield reading
+
+    async def consumer(
+        self, stream: str, name: str, *, subjects: str = ">", from_sequence: int = 1
+    ) -> readers.MemoryConsumer:
+        self._link.check()
+        ledger = self.server.ledger(stream)
+        self.server.acknowledged.setdefault((stream, name), from_sequence - 1)
+        return readers.MemoryConsumer(self._link, self.server, ledger, name, subjects)
+
+    async def ensure_bucket(self, name: str, *, history: int = 1, max_bytes: int = 67_108_864) -> None:
+        self._link.check()
+        self.server.buckets.setdefault(name, Bucket(name, max_bytes)).max_bytes = max_bytes
+
+    async def get(self, bucket: str, key: str) -> Entry | None:
+        self._link.check()
+        entry = self.server.bucket(bucket).entries.get(key)
+        return None if entry is None or entry.data is None else entry
+
+    async def put(self, bucket: str, key: str, data: bytes, *, expected: int | None = None) -> int:
+        self._link.check()
+        return self.server.bucket(bucket).put(key, data, expected)
+
+    async def delete(self, bucket: str, key: str) -> None:
+        self._link.check()
+        self.server.bucket(bucket).put(key, None, None)
+
+    @asynccontextmanager
+    async def watch(self, bucket: str, pattern: str = ">") -> AsyncGenerator[AsyncIterator[Entry | Current | Stale]]:
+        self._link.check()
+        reading = readers.watch(self._link, self.server.bucket(bucket), pattern)
+        async with aclosing(reading):
+            yield reading
+
+    async def acquire(self, name: str, *, ttl_s: float, holder: str) -> MemoryLease:
+        self._link.check()
+        lease = MemoryLease(self._link, self.server, name, ttl_s=ttl_s, holder=holder)
+        self._leases.append(lease)
+        return lease
+
+    async def holders(self) -> Mapping[str, str]:
+        self._link.check()
+        return {name: held.holder for name in self.server.leases if (held := self.server.held(name))}

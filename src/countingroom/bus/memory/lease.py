@@ -1,0 +1,38 @@
+"""Law: a lease here is renewed by the mere fact that its client's link is up, and runs out by the Clock."""
+
+from __future__ import annotations
+
+from countingroom.bus.memory.link import MemoryLink
+from countingroom.bus.memory.server import MemoryServer
+
+
+class MemoryLease:
+    """A lease that this client holds or held."""
+
+    def __init__(self, link: MemoryLink, server: MemoryServer, name: str, *, ttl_s: float, holder: str) -> None:
+        self._link, self._server = link, server
+        self._holding = server.acquire(name, ttl_s, holder)
+        self.name, self.token = name, self._holding.token
+
+    @property
+    def lost(self) -> bool:
+        return self._server.held(self.name) is not self._holding
+
+    async def wait_lost(self) -> None:
+        clock = self._server.clock
+        while not self.lost:
+            if self._holding.deadline_s is None:
+                await self._link.news.wait()
+            else:
+                await clock.sleep(self._holding.deadline_s - clock.monotonic())
+
+    async def release(self) -> None:
+        if not self.lost:
+            self._link.check()
+            del self._server.leases[self.name]
+            self._link.news.ring()
+
+    def linked(self, up: bool) -> None:
+        """The link came: hold on, where it is not too late. It went: from now on the time runs."""
+        if not self.lost:
+            self._holding.deadline_s = None if up else self._server.clock.monotonic() + self._holding.ttl_s

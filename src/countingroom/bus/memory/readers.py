@@ -1,0 +1,129 @@
+"""Law: a reader holds a position, waits where there is nothing more, and goes on from there when its link is back."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+
+from countingroom.bus.memory.link import MemoryLink
+from countingroom.bus.memory.server import Bucket, MemoryServer
+from countingroom.bus.memory.stream import Ledger
+from countingroom.bus.memory.subjects import matches
+from countingroom.bus.port import Current, Entry, Message, Stale, Stored
+from countingroom.core.clock import within
+
+
+class MemorySubscription:
+    """Live messages of one client; the oldest go when it is full."""
+
+    def __init__(self, link: MemoryLink, limit: int) -> None:
+        self.dropped = 0
+        self._link, self._limit = link, limit
+        self._messages: deque[Message] = deque()
+
+    def take(self, message: Message) -> None:
+        if len(self._messages) >= self._limit:
+            self._messages.popleft()
+            self.dropped += 1
+        self._messages.append(message)
+        self._link.news.ring()
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self
+
+    async def __anext__(self) -> Message:
+        while not self._messages:
+            if self._link.closed:
+                raise StopAsyncIteration
+            await self._link.news.wait()
+        return self._messages.popleft()
+
+
+class MemoryConsumer:
+    """A position in a stream; the server remembers it as far as it was acknowledged."""
+
+    def __init__(self, link: MemoryLink, server: MemoryServer, ledger: Ledger, name: str, subjects: str) -> None:
+        self._link, self._server, self._ledger = link, server, ledger
+        self._key, self._subjects = (ledger.name, name), subjects
+        self._next = server.acknowledged[self._key] + 1
+
+    async def fetch(self, max_messages: int, *, timeout_s: float) -> list[Stored]:
+        found: list[Stored] = []
+        with suppress(TimeoutError):
+            async with within(self._server.clock, timeout_s):
+                while await self._link.wait_up():
+                    for message in self._ledger.read(self._subjects, self._next):
+                        found.append(message)
+                        self._next = message.sequence + 1
+                        if len(found) >= max_messages:
+                            return found
+                    await self._link.news.wait()
+        return found
+
+    async def acknowledge(self, sequence: int) -> None:
+        self._link.check()
+        done = self._server.acknowledged
+        done[self._key] = max(done[self._key], sequence)
+
+    async def pending(self) -> int:
+        self._link.check()
+        return sum(1 for _ in self._ledger.read(self._subjects, self._next))
+
+
+async def replay(
+    link: MemoryLink, ledger: Ledger, subjects: str, *, past: list[Stored], position: int, end: int | None
+) -> AsyncGenerator[Stored]:
+    """The past, then what is stored from the position on: up to `end` where there is one."""
+    for message in past:
+        yield message
+    while await link.wait_up():
+        seen = ledger.last
+        for message in ledger.read(subjects, position, seen if end is None else end):
+            position = message.sequence + 1
+            yield message
+            if not link.connected:
+                break
+        else:
+            if end is not None:
+                return
+            if ledger.last == seen:
+                await link.news.wait()
+
+
+async def watch(link: MemoryLink, bucket: Bucket, pattern: str) -> AsyncGenerator[Entry | Current | Stale]:
+    """Snapshot, Current, changes; Stale and all over again when the link was lost."""
+    changes: dict[str, Entry] = {}
+    current = False
+
+    def change(entry: Entry) -> None:
+        if matches(pattern, entry.key):
+            changes.pop(entry.key, None)
+            changes[entry.key] = entry
+            link.news.ring()
+
+    def lost(up: bool) -> None:
+        nonlocal current
+        if not up:
+            current = False
+
+    bucket.watchers.append(change)
+    link.callbacks.append(lost)
+    try:
+        while await link.wait_up():
+            changes.clear()
+            current = True
+            for entry in bucket.matching(pattern):
+                yield entry
+            yield Current()
+            while current and not link.closed:
+                if changes:
+                    yield changes.pop(next(iter(changes)))
+                else:
+                    await link.news.wait()
+            if link.closed:
+                return
+            yield Stale()
+    finally:
+        bucket.watchers.remove(change)
+        link.callbacks.remove(lost)

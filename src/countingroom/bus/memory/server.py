@@ -1,0 +1,159 @@
+"""Law: the memory server holds what all its clients share, does everything at once, and waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from countingroom.bus.memory.link import MemoryLink
+from countingroom.bus.memory.stream import Ledger
+from countingroom.bus.memory.subjects import matches
+from countingroom.bus.port import Entry, Message
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Conflict, LinkError, RequestError
+
+
+class Listener(Struct, kw_only=True, eq=False):
+    """Someone who wants to be told of messages."""
+
+    link: MemoryLink
+    pattern: str
+    take: Callable[[Message], None]
+
+
+class Responder(Struct, kw_only=True, eq=False):
+    """Someone who answers requests: sets the future, or leaves it alone."""
+
+    link: MemoryLink
+    pattern: str
+    take: Callable[[Message, asyncio.Future[bytes]], None]
+
+
+class Holding(Struct, kw_only=True, eq=False):
+    """A lease as the server knows it. While `deadline_s` is None its holder's link is up and renews it."""
+
+    holder: str
+    token: int
+    ttl_s: float
+    deadline_s: float | None = None
+
+
+class Bucket:
+    """Keys and their last entries."""
+
+    def __init__(self, name: str, max_bytes: int) -> None:
+        self.name, self.max_bytes = name, max_bytes
+        self.watchers: list[Callable[[Entry], None]] = []
+        self.entries: dict[str, Entry] = {}
+        self._revision = self._bytes = 0
+
+    def put(self, key: str, data: bytes | None, expected: int | None) -> int:
+        """Write, or delete with None; the new revision."""
+        there = self.entries.get(key)
+        alive = there is not None and there.data is not None
+        revision = there.revision if there is not None else 0
+        if expected is not None and revision != expected and (expected or alive):
+            raise Conflict(
+                f"{self.name}/{key} is at revision {revision}, not {expected}",
+                source="bus",
+                evidence={"revision": revision, "expected": expected},
+                suggestion="read it again and decide anew",
+            )
+        grown = self._bytes + _size(key, data) - (_size(key, there.data) if there is not None else 0)
+        if data is not None and grown > self.max_bytes:
+            raise RequestError(f"the bucket {self.name} is full", source="bus", code="full")
+        self._bytes = grown
+        self._revision += 1
+        self.entries[key] = entry = Entry(key=key, data=data, revision=self._revision)
+        for watcher in tuple(self.watchers):
+            watcher(entry)
+        return self._revision
+
+    def matching(self, pattern: str) -> list[Entry]:
+        """The keys there are, the one written last at the end."""
+        found = [e for e in self.entries.values() if e.data is not None and matches(pattern, e.key)]
+        return sorted(found, key=lambda entry: entry.revision)
+
+
+def _size(key: str, data: bytes | None) -> int:
+    return len(key) + len(data or b"")
+
+
+class MemoryServer:
+    """Streams, buckets, leases, and who listens to what."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.listeners: list[Listener] = []
+        self.responders: list[Responder] = []
+        self.ledgers: dict[str, Ledger] = {}
+        self.grown: list[Callable[[], None]] = []
+        """Called when a stream grew."""
+        self.acknowledged: dict[tuple[str, str], int] = {}
+        self.buckets: dict[str, Bucket] = {}
+        self.leases: dict[str, Holding] = {}
+        self._tokens = 0
+
+    def publish(self, message: Message, message_id: str = "") -> int | None:
+        """Tell the listeners; the sequence where a stream covers the subject."""
+        sequence = None
+        for ledger in self.ledgers.values():
+            if ledger.covers(message.subject):
+                sequence = ledger.append(
+                    message.subject,
+                    message.data,
+                    message_id=message_id,
+                    now_ns=self.clock.now_ns(),
+                    now_s=self.clock.monotonic(),
+                )
+        for listener in tuple(self.listeners):
+            if listener.link.connected and matches(listener.pattern, message.subject):
+                listener.take(message)
+        if sequence is not None:
+            for wake in tuple(self.grown):
+                wake()
+        return sequence
+
+    def request(self, message: Message) -> asyncio.Future[bytes]:
+        """Hand a request to one responder; LinkError when nobody at all listens."""
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        ears = [r for r in self.responders if r.link.connected and matches(r.pattern, message.subject)]
+        if not ears and not any(
+            listener.link.connected and matches(listener.pattern, message.subject) for listener in self.listeners
+        ):
+            raise LinkError(f"nobody listens to {message.subject}", source="bus", code="no_responders")
+        self.publish(message)
+        if ears:
+            ears[0].take(message, answer)
+        return answer
+
+    def ledger(self, name: str) -> Ledger:
+        """The stream; LinkError where there is none."""
+        if name not in self.ledgers:
+            raise LinkError(f"there is no stream {name}", source="bus", code="no_stream")
+        return self.ledgers[name]
+
+    def bucket(self, name: str) -> Bucket:
+        """The bucket; LinkError where there is none."""
+        if name not in self.buckets:
+            raise LinkError(f"there is no bucket {name}", source="bus", code="no_stream")
+        return self.buckets[name]
+
+    def held(self, name: str) -> Holding | None:
+        """Who holds a lease now."""
+        holding = self.leases.get(name)
+        if holding is None or (holding.deadline_s is not None and self.clock.monotonic() >= holding.deadline_s):
+            return None
+        return holding
+
+    def acquire(self, name: str, ttl_s: float, holder: str) -> Holding:
+        """Give out a lease; Conflict where somebody has it."""
+        if there := self.held(name):
+            raise Conflict(
+                f"{name} is held by {there.holder}", source="bus", code="held", evidence={"holder": there.holder}
+            )
+        self._tokens += 1
+        self.leases[name] = Holding(holder=holder, token=self._tokens, ttl_s=ttl_s)
+        return self.leases[name]

@@ -1,0 +1,83 @@
+"""Law: a stream only grows at its end and forgets at its begin; its sequence numbers are never used twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from countingroom.bus.memory.subjects import any_matches, matches
+from countingroom.bus.port import Stored
+
+DUPLICATE_WINDOW_S = 120.0
+"""For how long a message id is remembered."""
+
+
+class Ledger:
+    """A stream in memory. Knows no time of its own: whoever appends says when it is."""
+
+    def __init__(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float = 0) -> None:
+        self.name = name
+        self.first = 1
+        self.last = 0
+        self._messages: dict[int, Stored] = {}
+        self._last_of: dict[str, int] = {}
+        self._ids: dict[str, tuple[int, float]] = {}
+        self._bytes = 0
+        self.adapt(subjects, max_bytes=max_bytes, max_age_s=max_age_s)
+
+    def adapt(self, subjects: list[str], *, max_bytes: int, max_age_s: float) -> None:
+        """New rules for what there is."""
+        self._subjects, self._max_bytes, self._max_age_s = list(subjects), max_bytes, max_age_s
+        self._forget(0)
+
+    def covers(self, subject: str) -> bool:
+        """Whether messages of this subject belong here."""
+        return any_matches(self._subjects, subject)
+
+    def append(self, subject: str, data: bytes, *, message_id: str, now_ns: int, now_s: float) -> int:
+        """The sequence of the message, or that of its twin where the id was seen lately."""
+        if message_id:
+            self._forget_ids(now_s)
+            if twin := self._ids.get(message_id):
+                return twin[0]
+        self.last += 1
+        self._messages[self.last] = Stored(subject=subject, data=data, sequence=self.last, stored_ns=now_ns)
+        self._last_of[subject] = self.last
+        self._bytes += len(subject) + len(data)
+        if message_id:
+            self._ids[message_id] = (self.last, now_s)
+        self._forget(now_ns)
+        return self.last
+
+    def read(self, pattern: str, start: int, end: int | None = None) -> Iterator[Stored]:
+        """Messages of the pattern with start <= sequence <= end, in order."""
+        for sequence in range(max(start, self.first), (self.last if end is None else end) + 1):
+            message = self._messages.get(sequence)
+            if message is not None and matches(pattern, message.subject):
+                yield message
+
+    def last_per_subject(self, pattern: str) -> list[Stored]:
+        """The last message of every subject of the pattern, in order."""
+        sequences = sorted(
+            sequence
+            for subject, sequence in self._last_of.items()
+            if sequence in self._messages and matches(pattern, subject)
+        )
+        return [self._messages[sequence] for sequence in sequences]
+
+    def _forget(self, now_ns: int) -> None:
+        oldest_ns = now_ns - round(self._max_age_s * 1e9) if self._max_age_s else 0
+        while message := self._messages.get(self.first):
+            if self._bytes <= self._max_bytes and message.stored_ns >= oldest_ns:
+                return
+            del self._messages[self.first]
+            self._bytes -= len(message.subject) + len(message.data)
+            self.first += 1
+            if self._last_of.get(message.subject) == message.sequence:
+                del self._last_of[message.subject]
+
+    def _forget_ids(self, now_s: float) -> None:
+        while self._ids:
+            message_id, (_, when) = next(iter(self._ids.items()))
+            if now_s - when < DUPLICATE_WINDOW_S:
+                return
+            del self._ids[message_id]

@@ -1,0 +1,203 @@
+"""Law: the bus over NATS with JetStream, by one wrapper; what it promises is in port.py and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+
+import msgspec
+from nats.aio.msg import Msg
+
+from countingroom.bus.nats import views
+from countingroom.bus.nats.connection import Wire
+from countingroom.bus.nats.lease import Holding, NatsLease
+from countingroom.bus.nats.reader import Reader
+from countingroom.bus.nats.store import Store
+from countingroom.bus.port import Current, Entry, Handler, Message, Stale, Stored
+from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.errors import LinkError
+from countingroom.core.subjects import LEASE_BUCKET
+
+_log = logging.getLogger(__name__)
+
+_QUEUE = "responders"
+"""Of several who answer the same requests, one gets each."""
+_POSITIONS_BYTES = 1 << 20
+
+
+async def connect(
+    url: str,
+    *,
+    name: str,
+    user: str = "",
+    password: str = "",
+    clock: Clock | None = None,
+    timeout_s: float = 10.0,
+    replicas: int = 1,
+) -> NatsBus:
+    """Connected to the servers of the URL (several with commas). LinkError when none is reached in time, Denied when
+    it refuses us. `replicas`: on how many servers of a cluster a new stream is kept."""
+    wire = Wire()
+    await wire.connect(url, name=name, user=user, password=password, timeout_s=timeout_s)
+    return NatsBus(wire, clock or SystemClock(), replicas=replicas)
+
+
+class NatsBus:
+    """The corridor over NATS. Made by `connect`."""
+
+    def __init__(self, wire: Wire, clock: Clock, *, replicas: int) -> None:
+        self._wire, self._clock = wire, clock
+        self._store = Store(wire, replicas)
+        self._renewing: set[asyncio.Task[None]] = set()
+        self._consumers: list[Reader] = []
+
+    @property
+    def connected(self) -> bool:
+        return self._wire.connected
+
+    def on_link(self, callback: Callable[[bool], None]) -> None:
+        self._wire.callbacks.append(callback)
+
+    async def close(self) -> None:
+        for task in self._renewing:
+            task.cancel()
+        await asyncio.gather(*self._renewing, return_exceptions=True)
+        await self._wire.close()
+
+    async def publish(self, subject: str, data: bytes) -> None:
+        await self._wire.publish(subject, data)
+
+    @asynccontextmanager
+    async def subscribe(self, subject: str, *, limit: int = 65536) -> AsyncGenerator[views.NatsSubscription]:
+        heard = views.NatsSubscription(self._wire, limit)
+        subscription = await self._wire.subscribe(subject, heard.hear)
+        self._wire.news.add(heard.news)
+        try:
+            yield heard
+        finally:
+            self._wire.news.discard(heard.news)
+            await self._wire.unsubscribe(subscription)
+
+    async def request(self, subject: str, data: bytes, *, timeout_s: float) -> Message:
+        answer = await self._wire.request(subject, data, timeout_s=timeout_s)
+        return Message(subject=subject, data=answer.data)
+
+    @asynccontextmanager
+    async def respond(self, subject: str, handler: Handler, *, concurrency: int = 64) -> AsyncGenerator[None]:
+        free = asyncio.Semaphore(concurrency)
+        running: set[asyncio.Task[None]] = set()
+
+        async def answer(message: Msg) -> None:
+            try:
+                data = await handler(Message(subject=message.subject, data=message.data))
+            except Exception:
+                _log.exception("a request on %s could not be answered", message.subject)
+            else:
+                if message.reply:
+                    await self._wire.reply(message.reply, data)
+            finally:
+                free.release()
+
+        async with asyncio.TaskGroup() as group:
+
+            async def hear(message: Msg) -> None:
+                await free.acquire()
+                task = group.create_task(answer(message))
+                running.add(task)
+                task.add_done_callback(running.discard)
+
+            subscription = await self._wire.subscribe(subject, hear, queue=_QUEUE)
+            try:
+                yield
+            finally:
+                await self._wire.unsubscribe(subscription)
+                for task in running:
+                    task.cancel()
+
+    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float = 0) -> None:
+        await self._store.stream(name, subjects, max_bytes=max_bytes, max_age_s=max_age_s)
+
+    async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:
+        return await self._store.append(subject, data, message_id)
+
+    @asynccontextmanager
+    async def replay(
+        self,
+        stream: str,
+        *,
+        subjects: str = ">",
+        from_sequence: int = 1,
+        last_per_subject: bool = False,
+        follow: bool = True,
+    ) -> AsyncGenerator[AsyncIterator[Stored]]:
+        end = None if follow else await self._store.last_sequence(stream)
+        position = 1 if last_per_subject else from_sequence
+        reader = Reader(self._wire, stream, subjects, position=position, last_each=last_per_subject)
+        await reader.open()
+        try:
+            async with aclosing(views.replay(reader, end=end)) as messages:
+                yield messages
+        finally:
+            await reader.close()
+
+    async def consumer(
+        self, stream: str, name: str, *, subjects: str = ">", from_sequence: int = 1
+    ) -> views.NatsConsumer:
+        await self._store.bucket(views.POSITIONS, history=1, max_bytes=_POSITIONS_BYTES)
+        key = f"{stream}.{name}"
+        last = await self._store.last(views.POSITIONS, key)
+        if last is None or last.data is None:
+            await self._store.write(views.POSITIONS, key, str(from_sequence - 1).encode(), expected=None)
+        acknowledged = int(last.data) if last and last.data else from_sequence - 1
+        reader = Reader(self._wire, stream, subjects, position=acknowledged + 1)
+        await reader.open()
+        self._consumers.append(reader)
+        return views.NatsConsumer(self._wire, reader, key, acknowledged)
+
+    async def ensure_bucket(self, name: str, *, history: int = 1, max_bytes: int = 67_108_864) -> None:
+        await self._store.bucket(name, history=history, max_bytes=max_bytes)
+
+    async def get(self, bucket: str, key: str) -> Entry | None:
+        last = await self._store.last(bucket, key)
+        return None if last is None or last.data is None else Entry(key=key, data=last.data, revision=last.revision)
+
+    async def put(self, bucket: str, key: str, data: bytes, *, expected: int | None = None) -> int:
+        return await self._store.write(bucket, key, data, expected=expected)
+
+    async def delete(self, bucket: str, key: str) -> None:
+        await self._store.write(bucket, key, b"", expected=None, headers={"KV-Operation": "DEL"})
+
+    @asynccontextmanager
+    async def watch(self, bucket: str, pattern: str = ">") -> AsyncGenerator[AsyncIterator[Entry | Current | Stale]]:
+        life = self._wire.life
+        reader = Reader(self._wire, f"KV_{bucket}", f"$KV.{bucket}.{pattern}", last_each=True)
+        await reader.open()
+        try:
+            async with aclosing(views.watch(self._wire, reader, bucket, life)) as entries:
+                yield entries
+        finally:
+            await reader.close()
+
+    async def acquire(self, name: str, *, ttl_s: float, holder: str) -> NatsLease:
+        lease = NatsLease(self._store, self._clock, name, ttl_s=ttl_s, holder=holder)
+        await lease.acquire()
+        task = asyncio.create_task(lease.keep(), name=f"lease {name}")
+        self._renewing.add(task)
+        task.add_done_callback(self._renewing.discard)
+        return lease
+
+    async def holders(self) -> Mapping[str, str]:
+        held: dict[str, str] = {}
+        try:
+            async with self.watch(LEASE_BUCKET) as entries:
+                async for entry in entries:
+                    if not isinstance(entry, Entry):
+                        break
+                    if entry.data is not None:
+                        held[entry.key] = msgspec.json.decode(entry.data, type=Holding).holder
+        except LinkError as error:
+            if error.cause.code != "no_stream":
+                raise
+        return held

@@ -1,0 +1,115 @@
+"""Law: a lease is a key that the server forgets unless its holder writes it again; every write expects the last one.
+
+Who holds it believes so only as long as its last renewal reaches, counted from before it was sent; so it stops
+believing before the server forgets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.bus.nats.store import Store
+from countingroom.core.clock import Clock, timeout
+from countingroom.core.errors import Conflict, LinkError
+from countingroom.core.subjects import LEASE_BUCKET
+
+_RETRY_S = 0.2
+_BUCKET_BYTES = 1 << 20
+
+
+class Holding(Struct, frozen=True):
+    """What stands in the key."""
+
+    holder: str
+    nonce: str
+    """Of this acquisition: tells a renewal of ours whose answer was lost from somebody else's."""
+
+
+class NatsLease:
+    """A lease that this client holds or held."""
+
+    def __init__(self, store: Store, clock: Clock, name: str, *, ttl_s: float, holder: str) -> None:
+        self.name, self.token = name, 0
+        self._store, self._clock, self._ttl_s = store, clock, ttl_s
+        self._data = msgspec.json.encode(Holding(holder, secrets.token_hex(8)))
+        self._revision, self._until = 0, 0.0
+        self._lost = asyncio.Event()
+
+    @property
+    def lost(self) -> bool:
+        if self._clock.monotonic() >= self._until:
+            self._lost.set()
+        return self._lost.is_set()
+
+    async def wait_lost(self) -> None:
+        while not self.lost:
+            try:
+                async with timeout(self._until - self._clock.monotonic()):
+                    await self._lost.wait()
+            except TimeoutError:
+                continue
+
+    async def release(self) -> None:
+        if not self.lost:
+            self._lost.set()
+            try:
+                await self._store.write(
+                    LEASE_BUCKET,
+                    self.name,
+                    b"",
+                    expected=self._revision,
+                    headers={"KV-Operation": "DEL", "Nats-TTL": "1s"},
+                )
+            except Conflict:
+                return  # it had run out already
+
+    async def acquire(self) -> None:
+        """Become the holder, or Conflict."""
+        await self._store.bucket(LEASE_BUCKET, history=1, max_bytes=_BUCKET_BYTES, allow_msg_ttl=True)
+        last = await self._store.last(LEASE_BUCKET, self.name)
+        if last and last.data is not None:
+            holder = msgspec.json.decode(last.data, type=Holding).holder
+            raise Conflict(f"{self.name} is held by {holder}", source="bus", code="held", evidence={"holder": holder})
+        self._until = math.inf
+        try:
+            await self._write(last.revision if last else 0)
+        except Conflict:
+            await self.acquire()  # somebody was faster, or the mark of a release went: look again
+        self.token = self._revision
+
+    async def keep(self) -> None:
+        """Renew until it is lost."""
+        while not self.lost:
+            await self._clock.sleep(self._ttl_s / 3)
+            while not self.lost:
+                try:
+                    await self._write(self._revision)
+                    break
+                except Conflict:
+                    await self._look()
+                except LinkError:
+                    await self._clock.sleep(min(_RETRY_S, self._ttl_s / 10))
+
+    async def _look(self) -> None:
+        """The key is at another revision: is that a renewal of ours whose answer was lost?"""
+        try:
+            last = await self._store.last(LEASE_BUCKET, self.name)
+        except LinkError:
+            return
+        if last and last.data == self._data:
+            self._revision = last.revision
+        else:
+            self._lost.set()
+
+    async def _write(self, expected: int) -> None:
+        before = self._clock.monotonic()
+        headers = {"Nats-TTL": f"{math.ceil(self._ttl_s)}s"}
+        self._revision = await self._store.write(
+            LEASE_BUCKET, self.name, self._data, expected=expected, headers=headers
+        )
+        self._until = before + self._ttl_s

@@ -1,0 +1,224 @@
+"""Law: a reader gives the messages of a stream in order and without holes, whatever happens to link and server.
+
+It pulls through an ephemeral consumer of the server's, which numbers what it sends and says every half second that it
+is still there. A hole in the numbers, a silence, or a new link, and the reader makes another one where it stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections import deque
+from typing import Any
+
+from msgspec import Struct
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from countingroom.bus.nats.connection import ApiError, Wire
+from countingroom.core.clock import timeout
+from countingroom.core.errors import LinkError
+
+_log = logging.getLogger(__name__)
+
+_BATCH = 256
+"""Messages asked for at a time; as many again may wait for a slow reader."""
+_HEARTBEAT_S, _SILENCE_S = 0.5, 1.5
+_PULL_S = 30.0
+_IDLE_S = 60.0
+"""After this long without a pull the server forgets the consumer."""
+_FIRST_PAUSE_S, _MOST_PAUSE_S = 0.05, 1.0
+
+
+class Delivered(Struct, frozen=True):
+    """A message of the stream as it came."""
+
+    message: Msg
+    sequence: int
+    stored_ns: int
+
+
+class CaughtUp(Struct, frozen=True):
+    """What was there when the consumer was made has all been given. Once for every consumer."""
+
+
+class Reader:
+    """A position in a stream. `wait`, then `take`."""
+
+    def __init__(self, wire: Wire, stream: str, subjects: str, *, position: int = 1, last_each: bool = False) -> None:
+        self.position = position
+        """The sequence that the next message has at least."""
+        self._wire, self._stream, self._subjects = wire, stream, subjects
+        self._last_each = last_each
+        """While true: only the last message of every subject."""
+        self._buffer: deque[Delivered | CaughtUp] = deque()
+        self._news = asyncio.Event()
+        self._subscription: Subscription | None = None
+        self._inbox = ""
+        self._consumer = ""
+        self._life = self._count = self._past = self._under_way = 0
+        self._caught_up = self._idle = False
+
+    async def open(self) -> None:
+        """Listen and make the first consumer; LinkError when the stream is not there."""
+        self._inbox = self._wire.client.new_inbox()
+        self._subscription = await self._wire.subscribe(f"{self._inbox}.*", self._hear, limit=0)
+        self._wire.news.add(self._news)
+        try:
+            await self._begin()
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, ApiError):
+                raise LinkError(f"there is no stream {self._stream}", source="bus", code="no_stream") from None
+            raise
+
+    async def close(self) -> None:
+        """Listen no more."""
+        self._consumer = ""
+        self._wire.news.discard(self._news)
+        if self._subscription:
+            subscription, self._subscription = self._subscription, None
+            await self._wire.unsubscribe(subscription)
+
+    def restart(self) -> None:
+        """Forget everything and begin anew, with the last of every subject."""
+        self._buffer.clear()
+        self.position, self._last_each, self._consumer = 1, True, ""
+
+    def take(self, most: int) -> list[Delivered | CaughtUp]:
+        """What there is, without waiting."""
+        buffer = self._buffer
+        return [buffer.popleft() for _ in range(min(most, len(buffer)))]
+
+    async def wait(self) -> bool:
+        """Returns when there is something to take, or the link came or went; False when the bus was closed."""
+        pause, link = _FIRST_PAUSE_S, self._link()
+        while not self._wire.closed and self._link() == link:
+            try:
+                await self._keep_coming()
+            except (LinkError, ApiError) as error:
+                self._consumer = ""
+                _log.debug("reading %s goes on in %g s: %s", self._stream, pause, error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _MOST_PAUSE_S)
+            if self._buffer:
+                return True
+            if self._consumer or not self._wire.connected:
+                await self._next_news()
+        return not self._wire.closed
+
+    async def pending(self) -> int:
+        """How many messages there are after those taken."""
+        if not self._consumer or self._life != self._wire.life:
+            await self._begin()
+        info = await self._wire.api(f"CONSUMER.INFO.{self._stream}.{self._consumer}")
+        under_way = int(info["delivered"]["consumer_seq"]) - self._count
+        waiting = sum(isinstance(one, Delivered) for one in self._buffer)
+        return int(info["num_pending"]) + max(0, under_way) + waiting
+
+    def _link(self) -> tuple[bool, int]:
+        return self._wire.connected, self._wire.life
+
+    async def _next_news(self) -> None:
+        """Wait for anything; a consumer that says nothing for too long is given up."""
+        self._news.clear()
+        try:
+            async with timeout(_SILENCE_S if self._wire.connected else None):
+                await self._news.wait()
+        except TimeoutError:
+            self._consumer = ""
+
+    async def _keep_coming(self) -> None:
+        """See to it that there is a consumer, and that it has been asked for as many as there is room for."""
+        if not self._wire.connected:
+            return
+        if not self._consumer or self._life != self._wire.life:
+            await self._begin()
+        if self._under_way + len(self._buffer) <= _BATCH // 2:
+            await self._pull()
+        if self._idle and not self._caught_up and await self.pending() == 0:
+            self._end_of_past()
+        self._idle = False
+
+    async def _begin(self) -> None:
+        """A consumer where we stand."""
+        self._consumer, self._life = "", self._wire.life
+        if self.position > 1:  # a server that lost power may have lost the end of its stream, where we were
+            state = (await self._wire.api(f"STREAM.INFO.{self._stream}"))["state"]
+            self.position = min(self.position, int(state["last_seq"]) + 1)
+        name = secrets.token_hex(8)
+        start: dict[str, Any] = {"deliver_policy": "by_start_sequence", "opt_start_seq": self.position}
+        if self._last_each:
+            start = {"deliver_policy": "last_per_subject"}
+        answer = await self._wire.api(
+            f"CONSUMER.CREATE.{self._stream}.{name}",
+            {
+                "stream_name": self._stream,
+                "config": {
+                    "name": name,
+                    "ack_policy": "none",
+                    "replay_policy": "instant",
+                    "inactive_threshold": round(_IDLE_S * 1e9),
+                    "mem_storage": True,
+                    "num_replicas": 1,
+                    "filter_subject": self._subjects,
+                    **start,
+                },
+            },
+        )
+        self._consumer, self._count, self._under_way = name, 0, 0
+        self._caught_up = self._idle = False
+        self._past = int(answer["num_pending"])
+        if not self._past:
+            self._end_of_past()
+
+    async def _pull(self) -> None:
+        request = {"batch": _BATCH, "expires": round(_PULL_S * 1e9), "idle_heartbeat": round(_HEARTBEAT_S * 1e9)}
+        await self._wire.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}",
+            json.dumps(request).encode(),
+            reply=f"{self._inbox}.{self._consumer}",
+        )
+        self._under_way += _BATCH
+
+    async def _hear(self, message: Msg) -> None:
+        self._news.set()
+        if message.subject.startswith(self._inbox):
+            if message.subject.rpartition(".")[2] == self._consumer:
+                self._status(message.headers or {})
+            return
+        # $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<ns>.<pending>; a domain makes it longer
+        fields = message.reply.split(".")
+        at = 2 if len(fields) == 9 else 4
+        if fields[at + 1] != self._consumer:
+            return
+        self._count += 1
+        self._under_way -= 1
+        if int(fields[at + 4]) != self._count:
+            self._consumer = ""  # a hole
+            return
+        sequence = int(fields[at + 3])
+        if sequence >= self.position:
+            self.position = sequence + 1
+            self._buffer.append(Delivered(message, sequence, int(fields[at + 5])))
+        # Neither alone ends the past: the pending number may touch 0 too early while others write, and a count does
+        # not see what moved to the end because it was written again.
+        if fields[at + 6] == "0" and self._count >= self._past:
+            self._end_of_past()
+
+    def _status(self, headers: dict[str, str]) -> None:
+        match headers.get("Status"):
+            case "100":
+                self._idle = True
+            case "404" | "408":
+                self._under_way -= int(headers.get("Nats-Pending-Messages", self._under_way))
+            case _:  # 409: the consumer is gone, or its server leads no more; 503: nobody there
+                self._consumer = ""
+
+    def _end_of_past(self) -> None:
+        self._last_each = False
+        if not self._caught_up:
+            self._caught_up = True
+            self._buffer.append(CaughtUp())

@@ -1,0 +1,126 @@
+"""Law: what the server stores is asked for and changed here, in its own JetStream words; refusals become our errors."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from msgspec import Struct
+
+from countingroom.bus.nats.connection import ApiError, Wire
+from countingroom.bus.nats.views import deleted
+from countingroom.core.errors import ConfigurationError, Conflict, LinkError, RequestError
+
+_NO_MESSAGE, _NO_STREAM, WRONG_REVISION, _FULL = 10037, 10059, 10071, 10077
+_DUPLICATES_S = 120
+_EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+
+
+class Last(Struct, frozen=True):
+    """The last message of a subject, markers of deletion included."""
+
+    revision: int
+    data: bytes | None
+
+
+class Store:
+    """The streams and buckets behind a wire."""
+
+    def __init__(self, wire: Wire, replicas: int) -> None:
+        self._wire, self._replicas = wire, replicas
+
+    async def stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float, **more: Any) -> None:
+        """Make the stream, or adapt the one there is; on how many servers that one is kept stays as it is."""
+        wanted: dict[str, Any] = {
+            "name": name,
+            "subjects": subjects,
+            "storage": "file",
+            "retention": "limits",
+            "discard": "old",
+            "max_bytes": max_bytes,
+            "max_age": round(max_age_s * 1e9),
+            "duplicate_window": round(min(_DUPLICATES_S, max_age_s or _DUPLICATES_S) * 1e9),
+            **more,
+        }
+        try:
+            try:
+                there = await self._wire.api(f"STREAM.INFO.{name}")
+            except ApiError as error:
+                if error.number != _NO_STREAM:
+                    raise
+                await self._wire.api(f"STREAM.CREATE.{name}", {**wanted, "num_replicas": self._replicas})
+            else:
+                if any(there["config"].get(key, 0) != value for key, value in wanted.items()):
+                    await self._wire.api(f"STREAM.UPDATE.{name}", {**there["config"], **wanted})
+        except ApiError as error:
+            raise ConfigurationError(
+                f"the stream {name} cannot be made: {error.cause.message}",
+                source="bus",
+                suggestion="give the bus more room on disk, or a smaller max_bytes",
+            ) from error
+
+    async def bucket(self, name: str, *, history: int, max_bytes: int, **more: Any) -> None:
+        """Make the bucket, or adapt the one there is."""
+        await self.stream(
+            f"KV_{name}",
+            [f"$KV.{name}.>"],
+            max_bytes=max_bytes,
+            max_age_s=0,
+            max_msgs_per_subject=history,
+            discard="new",
+            allow_rollup_hdrs=True,
+            allow_direct=True,
+            **more,
+        )
+
+    async def last_sequence(self, stream: str) -> int:
+        """Of the newest message of a stream; LinkError when there is no such stream."""
+        try:
+            return int((await self._wire.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
+        except ApiError:
+            raise LinkError(f"there is no stream {stream}", source="bus", code="no_stream") from None
+
+    async def last(self, bucket: str, key: str) -> Last | None:
+        """The last word on a key."""
+        try:
+            answer = await self._wire.api(f"STREAM.MSG.GET.KV_{bucket}", {"last_by_subj": f"$KV.{bucket}.{key}"})
+        except ApiError as error:
+            if error.number == _NO_MESSAGE:
+                return None
+            raise LinkError(f"there is no bucket {bucket}", source="bus", code="no_stream") from None
+        message = answer["message"]
+        head = base64.b64decode(message.get("hdrs", "")).decode()
+        names = {line.partition(":")[0]: "" for line in head.splitlines()}
+        return Last(int(message["seq"]), None if deleted(names) else base64.b64decode(message.get("data", "")))
+
+    async def append(self, subject: str, data: bytes, message_id: str) -> int:
+        """Store in the stream of the subject."""
+        try:
+            return await self._wire.store(subject, data, {"Nats-Msg-Id": message_id} if message_id else None)
+        except ApiError as error:
+            raise LinkError(error.cause.message, source="bus", code="not_stored") from error
+
+    async def write(
+        self, bucket: str, key: str, data: bytes, *, expected: int | None, headers: dict[str, str] | None = None
+    ) -> int:
+        """Write a key; Conflict where it is at another revision than expected."""
+        heads = dict(headers or {})
+        if expected is not None:
+            heads[_EXPECTED] = str(expected)
+        try:
+            return await self._wire.store(f"$KV.{bucket}.{key}", data, heads or None)
+        except ApiError as error:
+            if error.number == _FULL:
+                raise RequestError(f"the bucket {bucket} is full", source="bus", code="full") from None
+            if error.number != WRONG_REVISION:
+                raise LinkError(error.cause.message, source="bus", code="not_stored") from error
+        last = await self.last(bucket, key)
+        if expected == 0 and last and last.data is None:
+            return await self.write(bucket, key, data, expected=last.revision, headers=headers)
+        revision = last.revision if last else 0
+        raise Conflict(
+            f"{bucket}/{key} is at revision {revision}, not {expected}",
+            source="bus",
+            evidence={"revision": revision, "expected": expected},
+            suggestion="read it again and decide anew",
+        )

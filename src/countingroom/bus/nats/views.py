@@ -1,0 +1,142 @@
+"""Law: replay, watch, durable consumer and live subscription are four ways to look through readers and ears."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+
+from nats.aio.msg import Msg
+
+from countingroom.bus.nats.connection import Wire
+from countingroom.bus.nats.reader import CaughtUp, Delivered, Reader
+from countingroom.bus.port import Current, Entry, Message, Stale, Stored
+from countingroom.core.clock import timeout
+
+_TAKE = 256
+POSITIONS = "consumers"
+"""The bucket that remembers how far each durable consumer has acknowledged."""
+
+
+class NatsSubscription:
+    """Live messages; the oldest go when it is full."""
+
+    def __init__(self, wire: Wire, limit: int) -> None:
+        self.dropped = 0
+        self.news = asyncio.Event()
+        self._wire, self._limit = wire, limit
+        self._messages: deque[Message] = deque()
+
+    async def hear(self, message: Msg) -> None:
+        """Take it in."""
+        if len(self._messages) >= self._limit:
+            self._messages.popleft()
+            self.dropped += 1
+        self._messages.append(Message(subject=message.subject, data=message.data))
+        self.news.set()
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self
+
+    async def __anext__(self) -> Message:
+        while not self._messages:
+            if self._wire.closed:
+                raise StopAsyncIteration
+            self.news.clear()
+            await self.news.wait()
+        return self._messages.popleft()
+
+
+class NatsConsumer:
+    """A reader whose position is kept in a bucket.
+
+    The server's own durable consumers send what was not acknowledged again only after a while, and then after newer
+    messages. A position does it at once and in order.
+    """
+
+    def __init__(self, wire: Wire, reader: Reader, key: str, acknowledged: int) -> None:
+        self._wire, self._reader = wire, reader
+        self._subject, self._acknowledged = f"$KV.{POSITIONS}.{key}", acknowledged
+
+    async def fetch(self, max_messages: int, *, timeout_s: float) -> list[Stored]:
+        found: list[Stored] = []
+        with suppress(TimeoutError):
+            async with timeout(timeout_s):
+                while len(found) < max_messages:
+                    one = self._reader.take(max_messages - len(found))
+                    found += [_stored(item) for item in one if isinstance(item, Delivered)]
+                    if not one and not await self._reader.wait():
+                        break
+        return found
+
+    async def acknowledge(self, sequence: int) -> None:
+        if sequence > self._acknowledged:
+            await self._wire.store(self._subject, str(sequence).encode())
+            self._acknowledged = sequence
+
+    async def pending(self) -> int:
+        return await self._reader.pending()
+
+
+async def replay(reader: Reader, *, end: int | None) -> AsyncGenerator[Stored]:
+    """What the reader reads; up to `end` where there is one."""
+    if end == 0:
+        return
+    while True:
+        for item in reader.take(_TAKE):
+            if end is None:
+                if isinstance(item, Delivered):
+                    yield _stored(item)
+                continue
+            if isinstance(item, CaughtUp) or item.sequence > end:
+                return
+            yield _stored(item)
+            if item.sequence == end:
+                return
+        if not await reader.wait():
+            return
+
+
+async def watch(wire: Wire, reader: Reader, bucket: str, life: int) -> AsyncGenerator[Entry | Current | Stale]:
+    """Snapshot, Current, changes; Stale and all over again when the link was lost since it was in that life."""
+    stale, current = False, False
+    skip = len(f"$KV.{bucket}.")
+    while True:
+        if not stale and _lost(wire, life):
+            stale, current = True, False
+            yield Stale()
+        if stale and wire.connected:
+            life, stale = wire.life, False
+            reader.restart()
+        for item in reader.take(_TAKE) if not stale else ():
+            if isinstance(item, CaughtUp):
+                if not current:
+                    current = True
+                    yield Current()
+            else:
+                entry = _entry(item, skip)
+                if current or entry.data is not None:
+                    yield entry
+        if stale == _lost(wire, life) and not await reader.wait():
+            return
+
+
+def _lost(wire: Wire, life: int) -> bool:
+    return not wire.connected or life != wire.life
+
+
+def deleted(headers: dict[str, str] | None) -> bool:
+    """Whether a message of a bucket says that the key is no more."""
+    return headers is not None and ("KV-Operation" in headers or "Nats-Marker-Reason" in headers)
+
+
+def _stored(item: Delivered) -> Stored:
+    message = item.message
+    return Stored(subject=message.subject, data=message.data, sequence=item.sequence, stored_ns=item.stored_ns)
+
+
+def _entry(item: Delivered, skip: int) -> Entry:
+    message = item.message
+    data = None if deleted(message.headers) else message.data
+    return Entry(key=message.subject[skip:], data=data, revision=item.sequence)

@@ -1,0 +1,222 @@
+"""Law: the embedded server runs while we run: restarted with its state when it crashes, gone when we are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from countingroom.bus.description import BusSection
+from countingroom.bus.server import binary
+from countingroom.bus.server import process as place
+from countingroom.bus.server.configuration import ACCOUNT, NAMELESS, Room, configuration, store_bytes, text
+from countingroom.core.clock import Clock, SystemClock, timeout
+from countingroom.core.errors import Cause, ConfigurationError, LinkError
+from countingroom.core.messages import Event, EventKind
+
+READY_S = 60.0
+"""A large store takes its time to be read back."""
+STOP_S = 10.0
+_LOOK_S = 0.02
+_FIRST_PAUSE_S, _MOST_PAUSE_S, _SETTLED_S = 0.1, 5.0, 30.0
+_GIVEN_UP_S = 5.0
+"""For the server of a killed parent to end."""
+
+
+class EmbeddedServer:
+    """A nats-server on this machine, supervised. `start`, use `url`, `stop`."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        description: BusSection,
+        on_event: Callable[[Event], None] = lambda event: None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._directory = data_dir.resolve()
+        self._description = description
+        self._on_event = on_event
+        self._clock = clock or SystemClock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._known = place.Remembered()
+        self.store_bytes = 0
+        """What streams may take on this disk: give it to `streams.prepare`."""
+
+    @property
+    def url(self) -> str:
+        """For `nats.connect`; the same over restarts."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """Of NATS, on loopback."""
+        return self._known.port
+
+    @property
+    def mqtt_port(self) -> int:
+        """Of MQTT; 0 where it is off."""
+        return self._known.mqtt_port
+
+    @property
+    def pid(self) -> int | None:
+        """Of the present life; None between two."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> str:
+        """Start it and wait until it serves; its URL."""
+        program = await binary.find()
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self._wait_for_former()
+        self._write_configuration()
+        await self._launch(program)
+        try:
+            await self._wait_ready()
+        except BaseException:
+            await self._end()
+            raise
+        self._supervisor = asyncio.create_task(self._supervise(program), name="nats-server")
+        return self.url
+
+    async def stop(self) -> None:
+        """End it; what was acknowledged is on disk."""
+        if self._supervisor:
+            self._supervisor.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._supervisor
+            self._supervisor = None
+        await self._end()
+
+    async def _wait_for_former(self) -> None:
+        """The server of a parent that was killed ends by itself; one that does not is somebody's."""
+        deadline = self._clock.monotonic() + _GIVEN_UP_S
+        while pid := place.running(self._directory):
+            if self._clock.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"a nats-server, process {pid}, already runs on {self._directory}",
+                    source="bus",
+                    code="data_in_use",
+                    suggestion=f"stop the counting room it belongs to, or the process itself: kill {pid}",
+                )
+            await self._clock.sleep(_LOOK_S)
+
+    def _write_configuration(self) -> None:
+        mqtt = self._description.mqtt
+        file = self._directory / "server.json"
+        try:
+            known = msgspec.json.decode(file.read_bytes(), type=place.Remembered)
+        except (OSError, msgspec.DecodeError):
+            known = place.Remembered()
+        known.port = place.port("127.0.0.1", self._description.port, known.port)
+        known.mqtt_port = place.port(mqtt.host, mqtt.port, known.mqtt_port) if mqtt else 0
+        file.write_bytes(msgspec.json.encode(known))
+        self._known = known
+        used = sum(file.stat().st_size for file in self._directory.rglob("*") if file.is_file())
+        room = Room(free=shutil.disk_usage(self._directory).free, used=used)
+        self.store_bytes = store_bytes(self._description.max_bytes, room)
+        conf = configuration(
+            self._directory,
+            name=known.name,
+            port=known.port,
+            max_bytes=self.store_bytes,
+            mqtt=mqtt,
+            mqtt_port=known.mqtt_port,
+        )
+        place.adopt(self._directory / "store", former=NAMELESS, account=ACCOUNT)
+        file = self._directory / "nats.conf"
+        file.touch(mode=0o600)  # it may hold passwords
+        file.write_text(text(conf))
+
+    async def _launch(self, program: Path) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            program,
+            "-c",
+            self._directory / "nats.conf",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            preexec_fn=place.end_with(os.getpid()),
+            process_group=0,
+        )
+
+    async def _wait_ready(self) -> None:
+        process, deadline = self._process, self._clock.monotonic() + READY_S
+        while process and process.returncode is None and self._clock.monotonic() < deadline:
+            if await place.serves(self.port, self._known.name):
+                return
+            await self._clock.sleep(_LOOK_S)
+        raise LinkError(
+            f"nats-server did not begin to serve: {self._last_words()}",
+            source="bus",
+            code="server",
+            suggestion=f"see {self._directory / 'nats.log'}",
+        )
+
+    async def _supervise(self, program: Path) -> None:
+        pause = _FIRST_PAUSE_S
+        while (process := self._process) is not None:
+            began = self._clock.monotonic()
+            status = await process.wait()
+            if self._clock.monotonic() - began > _SETTLED_S:
+                pause = _FIRST_PAUSE_S
+            self._tell(f"nats-server ended ({_how(status)}) and is started again", self._last_words())
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, _MOST_PAUSE_S)
+            try:
+                await self._launch(program)
+                await self._wait_ready()
+            except (LinkError, OSError) as error:
+                self._tell("nats-server does not come back", str(error))
+                await self._end(keep=True)
+            else:
+                self._tell("nats-server serves again", "")
+
+    async def _end(self, *, keep: bool = False) -> None:
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                async with timeout(STOP_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        if not keep:
+            self._process = None
+
+    def _tell(self, message: str, why: str) -> None:
+        cause = Cause(code="server", message=why, source="bus", suggestion="see the log of the bus") if why else None
+        self._on_event(
+            Event(
+                id=uuid.uuid4().hex,
+                kind=EventKind.PROCESS,
+                time_ns=self._clock.now_ns(),
+                department="bus",
+                source="server",
+                message=message,
+                severity=2 if why else 0,
+                cause=cause,
+            )
+        )
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self._directory / "nats.log").read_text(errors="replace").splitlines()
+        except OSError:
+            return "it wrote no log"
+        bad = [line for line in lines[-50:] if "[FTL]" in line or "[ERR]" in line]
+        return (bad or lines or ["its log is empty"])[-1]
+
+
+def _how(status: int) -> str:
+    return f"status {status}" if status >= 0 else f"signal {-status}"

@@ -1,0 +1,102 @@
+"""Law: what the history holds can be listed, looked up at a moment, and taken away sample by sample."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from countingroom.console.api.devices import Here
+from countingroom.console.query_client import ask
+from countingroom.console.responses import REFUSED, as_json, example
+from countingroom.core.series import ExportAnswer, ExportQuery, LastAnswer, LastQuery, PointsAnswer, PointsQuery
+from countingroom.core.times import parse_time
+
+router = APIRouter(tags=["history"])
+_POINTS = 1000
+"""Most points of one question."""
+
+Addresses = Annotated[
+    list[str], Query(alias="point", min_length=1, max_length=_POINTS, description="`<device>.<point>`; repeat it")
+]
+
+
+@router.get(
+    "/history/points",
+    summary="Points that have a past",
+    responses={200: example({"points": ["chiller.internal_temp"]}), 503: REFUSED},
+)
+async def list_points(here: Here, prefix: Annotated[str, Query()] = "") -> Response:
+    """Addresses, sorted, that begin with `prefix`."""
+    answer = await ask(here.bus, "history", "points", PointsQuery(prefix=prefix), PointsAnswer)
+    return as_json({"points": answer.points})
+
+
+@router.get(
+    "/history/last",
+    summary="The value of points at a moment",
+    responses={
+        200: example(
+            {
+                "readings": {
+                    "chiller.internal_temp": {
+                        "value": -12.48,
+                        "quality": 0,
+                        "device_ns": 1790000000000000000,
+                        "received_ns": 1790000000000210000,
+                    }
+                }
+            },
+            "Points that had none by then are left out.",
+        ),
+        422: REFUSED,
+        503: REFUSED,
+    },
+)
+async def get_last(here: Here, points: Addresses, at: Annotated[str, Query()] = "now") -> Response:
+    """The last reading of each at or before the time."""
+    moment = parse_time(at, now_ns=here.clock.now_ns())
+    answer = await ask(here.bus, "history", "last", LastQuery(points=tuple(points), at_ns=moment), LastAnswer)
+    return as_json(answer.last)
+
+
+@router.get(
+    "/history/export",
+    summary="Every sample of points, page by page",
+    responses={
+        200: example(
+            {
+                "points": ["chiller.internal_temp"],
+                "samples": {
+                    "point": [0],
+                    "time_ns": [1790000000000000000],
+                    "value": [-12.48],
+                    "quality": [0],
+                    "device_ns": [1790000000000000000],
+                    "received_ns": [1790000000000210000],
+                },
+                "next_ns": 1790000060000000000,
+            },
+            "`samples.point` are indices into `points`. Ask again with `from` = `next_ns` until that is null.",
+        ),
+        422: REFUSED,
+        503: REFUSED,
+    },
+)
+async def export(
+    here: Here,
+    points: Addresses,
+    begin: Annotated[str, Query(alias="from")] = "-1h",
+    end: Annotated[str, Query(alias="to")] = "now",
+    limit: Annotated[int, Query(ge=1, le=50_000, description="about so many samples a page")] = 20_000,
+) -> Response:
+    """Raw samples in order of time; samples of one moment are on one page."""
+    now_ns = here.clock.now_ns()
+    question = ExportQuery(
+        points=tuple(points),
+        start_ns=parse_time(begin, now_ns=now_ns),
+        end_ns=parse_time(end, now_ns=now_ns),
+        limit=limit,
+    )
+    answer = await ask(here.bus, "history", "export", question, ExportAnswer)
+    return as_json({"points": points, "samples": answer.samples, "next_ns": answer.next_ns})

@@ -1,0 +1,104 @@
+"""Law: what anybody asked for is written down with its outcome, and writing it never delays or stops an action.
+
+Entries wait in a queue while the database is away; of too many the newest are dropped, counted, and the count written.
+Strangers cannot fill the record: refusals of one address are written at a limited pace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from countingroom.console.auth.rate_limit import WRITTEN_FROM, Attempts
+from countingroom.core.accounts import AuditEntry, Outcome
+from countingroom.core.clock import Clock, timeout
+from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.storage.audit import Audit
+
+WAITING = 10_000
+_BATCH = 500
+_AGAIN_S = 1.0
+_LAST_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Entries on their way to the audit."""
+
+    def __init__(self, audit: Audit | None, clock: Clock) -> None:
+        self._audit, self._clock = audit, clock
+        self._waiting: asyncio.Queue[AuditEntry] = asyncio.Queue(WAITING)
+        self._strangers = Attempts(WRITTEN_FROM)
+        self.lost = 0
+        """Entries that were never written."""
+        self._untold = 0
+
+    def add(self, entry: AuditEntry) -> None:
+        """Something was asked for."""
+        if self._audit is None:
+            return
+        stranger = entry.outcome != Outcome.ACCEPTED and not entry.who
+        if stranger and self._strangers.wait_s(entry.origin, self._clock.monotonic()):
+            self._lose()
+            return
+        try:
+            self._waiting.put_nowait(entry)
+        except asyncio.QueueFull:
+            self._lose()
+
+    async def settled(self) -> None:
+        """Until everything added is written."""
+        await self._waiting.join()
+
+    async def run(self) -> None:
+        """Write until cancelled; then what waits is written, if the database answers at once."""
+        if self._audit is None:
+            return
+        try:
+            while True:
+                await self._write(self._audit, [await self._waiting.get(), *self._more()])
+        finally:
+            if rest := self._more():
+                try:
+                    async with timeout(_LAST_S):
+                        await self._write(self._audit, rest)
+                except TimeoutError:
+                    _log.error("%d entries of the audit were not written", len(rest))
+
+    def _more(self) -> list[AuditEntry]:
+        return [self._waiting.get_nowait() for _ in range(min(_BATCH, self._waiting.qsize()))]
+
+    async def _write(self, audit: Audit, entries: list[AuditEntry]) -> None:
+        failing = False
+        try:
+            while True:
+                try:
+                    await audit.append(*entries, *self._losses())
+                except CountingRoomError as error:
+                    if not failing:
+                        _log.error("the audit cannot be written: %s", error.cause.message)
+                    failing = True
+                    await self._clock.sleep(_AGAIN_S)
+                else:
+                    self._untold = 0
+                    return
+        finally:
+            for _ in entries:
+                self._waiting.task_done()
+
+    def _losses(self) -> list[AuditEntry]:
+        if not self._untold:
+            return []
+        cause = Cause(
+            code="not_recorded",
+            message=f"{self._untold} entries before this one were not written",
+            source="audit",
+            suggestion="look for what kept the database busy or away",
+        )
+        now_ns = self._clock.now_ns()
+        return [AuditEntry(time_ns=now_ns, who="", what="record", outcome=Outcome.FAILED, cause=cause)]
+
+    def _lose(self) -> None:
+        self.lost += 1
+        self._untold += 1

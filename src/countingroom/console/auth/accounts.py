@@ -1,0 +1,169 @@
+"""Law: accounts are changed here alone, by console and command line alike; whoever loses a right loses it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from countingroom.console.auth.password_login import LocalAccounts
+from countingroom.console.auth.passwords import Passwords, acceptable
+from countingroom.core.accounts import EVERYWHERE, TOKEN_ORIGIN, User
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Denied, NotFound, OutOfRange
+from countingroom.core.policy import Role
+from countingroom.storage.database import Database
+
+LINK_S = 86_400.0
+TOKEN_S = 365 * 86_400.0
+FIRST = "admin"
+_NAME = 40
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """An account as administrators see it."""
+
+    user: User
+    roles: dict[str, str]
+    """Target -> role, in words."""
+    logins: int
+    """That hold now."""
+
+
+class Accounts:
+    """What administrators and people themselves do to accounts. `changed`: open pages look again."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        passwords: Passwords | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._users, self._sessions = database.users, database.sessions
+        self._passwords = passwords or Passwords()
+        self._changed = changed
+        self.identity = LocalAccounts(self._users, self._passwords, clock)
+
+    async def first(self) -> str | None:
+        """The secret of a link for the first administrator; None where an administrator has a password already."""
+        everybody = await self._users.list()
+        administrators = [one for one in everybody if one.roles.get(EVERYWHERE) is Role.ADMINISTRATOR]
+        if any(one.has_password and not one.disabled for one in administrators):
+            return None
+        if not administrators:
+            await self._users.create(FIRST, "countingroom", roles={EVERYWHERE: Role.ADMINISTRATOR})
+        name = administrators[0].name if administrators else FIRST
+        return await self._users.make_link(name, "countingroom", lifetime_s=LINK_S)
+
+    async def add(self, name: str, by: str, *, full_name: str, roles: Mapping[str, Role]) -> str:
+        """A new account; the secret of the link that lets its owner set a password."""
+        if len(name) > _NAME:
+            raise OutOfRange(
+                f"the name of a user has at most {_NAME} characters", source="users", suggestion="take a shorter one"
+            )
+        if name == "local":
+            raise OutOfRange(
+                "local is who acts where there is no login", source="users", suggestion="take another name"
+            )
+        for target in roles:
+            _check_target(target)
+        await self._users.create(name, by, full_name=full_name, roles=roles)
+        return await self._users.make_link(name, by, lifetime_s=LINK_S)
+
+    async def link(self, name: str, by: str) -> str:
+        """The secret of a link for a new password."""
+        return await self._users.make_link(name, by, lifetime_s=LINK_S)
+
+    async def grant(self, name: str, target: str, role: Role | None) -> None:
+        """Trust somebody with a role for a target or a pattern of them; None takes it away."""
+        _check_target(target)
+        await self._users.grant(name, target, role)
+        self._changed()
+
+    async def disable(self, name: str, disabled: bool, by: str) -> None:
+        """Let somebody in no more, or again."""
+        await self._users.disable(name, disabled, by)
+        self._changed()
+
+    async def log_out(self, name: str, by: str) -> int:
+        """End every login and token of somebody; how many."""
+        if await self._users.get(name) is None:
+            raise NotFound(f"there is no user {name}", source="users", suggestion="look at the list of users")
+        ended = await self._sessions.revoke_all(name, by)
+        self._changed()
+        return ended
+
+    async def leave(self, session: str, by: str) -> None:
+        """End one login."""
+        await self._sessions.revoke(session, by)
+        self._changed()
+
+    async def use_link(self, secret: str, password: str, *, origin: str) -> User:
+        """Set the password that a link allows to set; every earlier login of that user is over."""
+        self.identity.paced("", origin)
+        kept = await self._passwords.hash(acceptable(password))
+        user = await self._users.use_link(secret, kept)
+        if user.disabled:
+            raise Denied(
+                f"{user.name} may not log in any more",
+                code="login_over",
+                source="login",
+                suggestion="ask an administrator",
+            )
+        await self._sessions.revoke_all(user.name, user.name)
+        self._changed()
+        return user
+
+    async def change_password(self, name: str, present: str, password: str, *, origin: str, session: str) -> None:
+        """Set one's own password; every other login of that user is over."""
+        password = acceptable(password, name=name)
+        await self.identity.prove({"name": name, "password": present}, origin=origin)
+        await self._users.set_password(name, await self._passwords.hash(password))
+        await self._sessions.revoke_all(name, name, but=session)
+        self._changed()
+
+    async def token(self, name: str, *, what_for: str, lifetime_s: float = TOKEN_S) -> str:
+        """A secret by which a program acts as this user."""
+        secret, _ = await self._sessions.create(name, lifetime_s=lifetime_s, origin=TOKEN_ORIGIN, agent=what_for[:200])
+        return secret
+
+    async def everybody(self) -> list[Told]:
+        """Every account."""
+        logins = [one.user for one in await self._sessions.list()]
+        return [
+            Told(user=one, roles=in_words(one.roles), logins=logins.count(one.name)) for one in await self._users.list()
+        ]
+
+
+def in_words(roles: Mapping[str, Role]) -> dict[str, str]:
+    """Target -> `shifter`."""
+    return {target: word(role) for target, role in roles.items()}
+
+
+def word(role: Role) -> str:
+    """`shifter`."""
+    return role.name.lower()
+
+
+def role_of(text: str) -> Role:
+    """The role of this name; OutOfRange."""
+    try:
+        return Role[text.upper()]
+    except KeyError:
+        raise OutOfRange(
+            f"there is no role {text!r}",
+            source="users",
+            suggestion=f"choose one of {', '.join(word(role) for role in Role)}",
+        ) from None
+
+
+def _check_target(target: str) -> None:
+    kind, _, name = target.partition(".")
+    if target not in (EVERYWHERE, "_experiment") and (kind not in ("device", "partition", "system") or not name):
+        raise OutOfRange(
+            f"{target!r} is nothing a role can be for",
+            source="users",
+            suggestion="write *, _experiment, device.NAME, partition.NAME or system.NAME; * and ? stand for letters",
+        )

@@ -1,0 +1,70 @@
+"""Law: who somebody is, is proven here; what they may do is not asked.
+
+`Identity` is the port. `LocalAccounts` proves it by name and password; an OpenID Connect provider would be another
+adapter, whose proof is the code it sends back. Either ends in the name of an account of ours, which has the roles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from countingroom.console.auth.passwords import Passwords
+from countingroom.console.auth.rate_limit import LOGIN_AS, LOGIN_FROM, Attempts
+from countingroom.core.accounts import User
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Denied
+from countingroom.storage.users import Users
+
+WRONG_ALLOWED = 5
+LOCKED_S = 300.0
+
+
+class Identity(Protocol):
+    """Proves who somebody is."""
+
+    async def prove(self, proof: Mapping[str, str], *, origin: str) -> User:
+        """The account the proof belongs to; Denied otherwise. `origin`: the address it comes from."""
+        ...
+
+
+class LocalAccounts:
+    """By name and password; slow for whoever guesses, and locked for a while after five wrong ones."""
+
+    def __init__(self, users: Users, passwords: Passwords, clock: Clock) -> None:
+        self._users, self._passwords, self._clock = users, passwords, clock
+        self._from, self._as = Attempts(LOGIN_FROM), Attempts(LOGIN_AS)
+
+    async def prove(self, proof: Mapping[str, str], *, origin: str) -> User:
+        """Proof: `name`, `password`. What is wrong of the two is not told."""
+        name, password = proof.get("name", ""), proof.get("password", "")
+        self.paced(name, origin)
+        user = await self._users.get(name)
+        locked = user is not None and self._clock.now_ns() < user.locked_until_ns
+        kept = await self._users.password(name) if user and not locked else None
+        if not await self._passwords.verify(kept, password):
+            if user and not locked:
+                await self._users.failed(name, allowed=WRONG_ALLOWED, lock_s=LOCKED_S)
+            raise Denied(
+                f"name or password is wrong; after {WRONG_ALLOWED} wrong ones nobody can log in under a name for "
+                f"{LOCKED_S / 60:.0f} minutes",
+                code="wrong_password",
+                source="login",
+                suggestion="try again; an administrator can give you a link for a new password",
+            )
+        if kept and self._passwords.outdated(kept):
+            await self._users.set_password(name, await self._passwords.hash(password))
+        return await self._users.succeeded(name)
+
+    def paced(self, name: str, origin: str) -> None:
+        """Count a try; Denied where they come too often."""
+        now_s = self._clock.monotonic()
+        wait_s = max(self._from.wait_s(origin, now_s), self._as.wait_s(name, now_s))
+        if wait_s:
+            raise Denied(
+                f"too many tries; the next is possible in {wait_s:.0f} s",
+                code="too_often",
+                source="login",
+                evidence={"wait_s": wait_s},
+                suggestion="wait, then try again",
+            )

@@ -1,0 +1,106 @@
+"""Law: what every handler has at hand is named here, made once at the start, and nothing else is global."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from starlette.requests import HTTPConnection
+
+from countingroom.bus.port import Bus
+from countingroom.console.audit_writer import Recorder
+from countingroom.console.auth.accounts import Accounts
+from countingroom.console.auth.passwords import Passwords
+from countingroom.console.auth.sessions import AtHome, Life, Logins, Reception
+from countingroom.console.live.feed import Hub
+from countingroom.console.present.abnormal import Board
+from countingroom.console.present.latest import Latest
+from countingroom.console.present.recent_events import Journal
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Conflict
+from countingroom.storage.database import Database
+
+
+class Room:
+    """The console's own knowledge of the experiment, kept current while `open`. `life`: how long a login holds, where
+    there is a login."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        *,
+        title: str,
+        version: str,
+        tick_s: float,
+        database: Database | None = None,
+        life: Life | None = None,
+        passwords: Passwords | None = None,
+    ) -> None:
+        self.bus, self.clock = bus, clock
+        self.title, self.version = title, version
+        self.database = database
+        self.recorder = Recorder(database.audit if database else None, clock)
+        self.reception: Reception = AtHome()
+        self._login: tuple[Accounts, Logins] | None = None
+        if life is not None and database is not None:
+            self.reception = logins = Logins(database, clock, life)
+            self._login = Accounts(database, clock, passwords=passwords, changed=logins.look_again), logins
+        self.latest = Latest(bus, clock)
+        self.board = Board()
+        self.journal = Journal(bus, clock)
+        self.hub = Hub(self.latest, self.board, self.journal, clock, tick_s=tick_s)
+
+    def login(self) -> tuple[Accounts, Logins]:
+        """Accounts and logins; Conflict where there is no login."""
+        if self._login is None:
+            raise Conflict(
+                "there is no login here: whoever is at this machine may do everything",
+                code="no_login_here",
+                source="console",
+                suggestion="write login: local into the section console of the description",
+            )
+        return self._login
+
+    @property
+    def records(self) -> Database:
+        """Configurations, tags and the run book; Conflict where nothing keeps them."""
+        if self.database is None:
+            raise Conflict(
+                "no configurations and no runs are kept here",
+                code="no_database",
+                source="console",
+                suggestion="write a section runs into the description",
+            )
+        return self.database
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether there are partitions and a book of their runs."""
+        return self.database is not None and any(
+            key == subjects.MAPPING_KEY or key.startswith("partition.") for key in self.latest.words
+        )
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[None]:
+        """Follow the bus while entered."""
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(self.latest.run(), name="console latest"),
+                tasks.create_task(self.journal.run(), name="console journal"),
+                tasks.create_task(self.hub.run(), name="console hub"),
+                tasks.create_task(self.recorder.run(), name="console recorder"),
+            ]
+            try:
+                yield
+            finally:
+                for task in running:
+                    task.cancel()
+
+
+def room(connection: HTTPConnection) -> Room:
+    """The room of this application, for handlers."""
+    found: Room = connection.app.state.room
+    return found

@@ -1,0 +1,87 @@
+"""Law: what a viewer missed is kept for a while, within bounds of count and of memory, oldest forgotten first."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from countingroom.console.live.subscription import Watch, fragment
+from countingroom.console.present.abnormal import Row
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What one tick told, encoded piece by piece. The pieces of a device are encoded once for all viewers."""
+
+    revision: int
+    time_ns: int
+    rows: Mapping[str, Mapping[str, Row]]
+    """Device -> `<device>.<point>` -> row."""
+    points: Mapping[str, bytes]
+    """Device -> the same, encoded."""
+    states: Mapping[str, bytes]
+    """Device -> its states that changed."""
+    words: Mapping[str, bytes]
+    """Partition -> what run control says of it that changed; an empty name: of the experiment as a whole."""
+    events: Mapping[str, bytes]
+    """Source -> its events, comma-separated."""
+    shared: bytes
+    """What everybody gets: `"alive":{…},"alarms":[…]`, or nothing."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it occupies, about: the rows cost several times their text."""
+        texts = (*self.points.values(), *self.states.values(), *self.words.values(), *self.events.values(), self.shared)
+        return 6 * sum(map(len, texts))
+
+    def compose(self, watch: Watch) -> str | None:
+        """The delta for this wish; None where nothing of it changed."""
+        parts: list[bytes] = []
+        points = list(self._points(watch))
+        if points:
+            parts.append(b'"points":{%s}' % b",".join(points))
+        states = [text for device, text in self.states.items() if watch.states and watch.sees(device)]
+        states += [text for partition, text in self.words.items() if watch.sees_partition(partition)]
+        if states:
+            parts.append(b'"states":{%s}' % b",".join(states))
+        if events := [text for source, text in self.events.items() if watch.hears(source)]:
+            parts.append(b'"events":[%s]' % b",".join(events))
+        if self.shared:
+            parts.append(self.shared)
+        if not parts:
+            return None
+        head = b'{"kind":"delta","revision":%d,"time_ns":%d,' % (self.revision, self.time_ns)
+        return (head + b",".join(parts) + b"}").decode()
+
+    def _points(self, watch: Watch) -> Iterator[bytes]:
+        if watch.points is None:
+            yield from (text for device, text in self.points.items() if watch.sees(device))
+        elif watch.points:
+            for device, rows in self.rows.items():
+                wanted = {name: row for name, row in rows.items() if name in watch.points}
+                if wanted and watch.sees(device):
+                    yield fragment(wanted)
+
+
+class Ring:
+    """The last changes in order."""
+
+    def __init__(self, *, most: int = 150, most_bytes: int = 16_000_000) -> None:
+        self._changes: deque[Change] = deque()
+        self._most, self._most_bytes, self._bytes = most, most_bytes, 0
+
+    def add(self, change: Change) -> None:
+        """Keep it, and forget the oldest while there are too many."""
+        self._changes.append(change)
+        self._bytes += change.size
+        while self._changes and (len(self._changes) > self._most or self._bytes > self._most_bytes):
+            self._bytes -= self._changes.popleft().size
+
+    def after(self, revision: int, *, now: int) -> list[Change] | None:
+        """Every change after this revision, up to `now`, the present one; None where some of them are forgotten, or
+        where that revision is of another life of the console."""
+        if revision > now:
+            return None
+        found = [change for change in self._changes if change.revision > revision]
+        return found if len(found) == now - revision else None

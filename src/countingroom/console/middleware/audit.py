@@ -1,0 +1,110 @@
+"""Law: an entry of the audit is read off the request and its answer, the same for every route; secrets are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from countingroom.console.audit_writer import Recorder
+from countingroom.console.auth.requester import STRANGER, Visitor
+from countingroom.console.route_permissions import find
+from countingroom.core.accounts import AuditEntry, Outcome
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause
+from countingroom.core.values import Scalar
+
+_SECRET = frozenset({"password", "present", "token", "secret"})
+_LONGEST = 200
+_MOST = 50
+_COUNTED_FROM, _COUNTED_TO = -(1 << 63), 1 << 63
+
+
+class Scribe:
+    """Writes down who asked for what."""
+
+    def __init__(self, recorder: Recorder, clock: Clock) -> None:
+        self._recorder, self._clock = recorder, clock
+
+    def refused(self, scope: Scope, cause: Cause) -> None:
+        """Somebody was turned away. A page asked for by nobody is not worth a line: it leads to the login."""
+        looks = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not (looks and cause.code == "no_login"):
+            self._write(scope, scope["path"], "", {}, Outcome.REFUSED, cause)
+
+    def answered(self, scope: Scope, asked: bytes, status: int, answered: bytes) -> None:
+        """An action was answered."""
+        outcome = Outcome.ACCEPTED if status < 400 else Outcome.REFUSED if status < 500 else Outcome.FAILED
+        what, target = _subject(scope)
+        self._write(scope, what, target, _arguments(asked), outcome, _cause(answered))
+
+    def _write(
+        self, scope: Scope, what: str, target: str, arguments: Mapping[str, Scalar], outcome: str, cause: Cause | None
+    ) -> None:
+        found: Visitor = scope.get("visitor", STRANGER)
+        self._recorder.add(
+            AuditEntry(
+                time_ns=self._clock.now_ns(),
+                who=found.name,
+                what=what[:_LONGEST],
+                target=target[:_LONGEST],
+                arguments=dict(arguments),
+                origin=address(scope),
+                outcome=outcome,
+                cause=cause,
+            )
+        )
+
+
+def address(scope: Scope) -> str:
+    """Where it comes from."""
+    client = HTTPConnection(scope).client
+    return client.host if client else ""
+
+
+def _subject(scope: Scope) -> tuple[str, str]:
+    """(what, target) of a request, read off its route: `hv_on` of `device.caen`."""
+    found = find(scope["method"], scope["path"])
+    if found is None:
+        return scope["path"], ""
+    *places, last = [part for part in found.template.split("/") if part not in ("", "api", "v1")] or ["page"]
+    what = found.parameters[last[1:-1]] if last.startswith("{") else last
+    named = [part[1:-1] for part in places if part.startswith("{")]
+    return what, ".".join(f"{name}.{found.parameters[name]}" for name in named)
+
+
+def _arguments(body: bytes) -> dict[str, Scalar]:
+    """The plain values of the body, those of inner objects too; never a secret."""
+    try:
+        told: Any = msgspec.json.decode(body) if body else {}
+    except msgspec.DecodeError:
+        return {}
+    flat: dict[str, Any] = {}
+    if isinstance(told, dict):
+        for name, value in cast(dict[str, Any], told).items():
+            flat |= cast(dict[str, Any], value) if isinstance(value, dict) else {name: value}
+    return {
+        name[:_LONGEST]: value[:_LONGEST] if isinstance(value, str) else value
+        for name, value in list(flat.items())[:_MOST]
+        if name not in _SECRET and _can_be_kept(value)
+    }
+
+
+def _can_be_kept(value: object) -> bool:
+    if isinstance(value, int):
+        return _COUNTED_FROM <= value < _COUNTED_TO
+    return isinstance(value, str | float)
+
+
+def _cause(body: bytes) -> Cause | None:
+    try:
+        return msgspec.json.decode(body, type=_Refusal).cause if body else None
+    except msgspec.DecodeError:
+        return None
+
+
+class _Refusal(msgspec.Struct):
+    cause: Cause | None = None

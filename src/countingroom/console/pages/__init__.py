@@ -1,0 +1,4 @@
+"""The pages, rendered on the server from templates.
+
+Start with `pages.py`.
+"""

@@ -1,0 +1,199 @@
+"""Law: the pages of run control show what its owners say and what the database keeps; they act by commands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from countingroom.console.api.partitions import partition_state, unmapped
+from countingroom.console.api.runs import chosen
+from countingroom.console.api.systems import systems
+from countingroom.console.auth.requester import visitor
+from countingroom.console.context import Room
+from countingroom.console.present import partition_alarms, partition_views
+from countingroom.console.present.recent_events import shown
+from countingroom.core import subjects
+from countingroom.core.charts.draw import svg
+from countingroom.core.configurations import compare
+from countingroom.core.errors import LinkError
+from countingroom.core.run_book import RunFilter
+
+Render = Callable[..., HTMLResponse]
+_LAST = 8
+"""Runs on the overview."""
+_ROUND_NS = 60_000_000_000
+"""Trends of a run begin and end that much before and after it."""
+
+
+class RunPages:
+    """Partitions, the run book, configurations and the moving of detectors."""
+
+    def __init__(self, room: Room, render: Render) -> None:
+        self._room, self._render = room, render
+
+    def add_to(self, router: APIRouter) -> None:
+        """Their addresses."""
+        router.add_api_route("/partitions/{partition}", self.partition)
+        router.add_api_route("/runs", self.runs)
+        router.add_api_route("/runs/{number}", self.run)
+        router.add_api_route("/configurations", self.configurations)
+        router.add_api_route("/detectors", self.detectors)
+
+    async def cards(self) -> dict[str, Any]:
+        """What the overview shows of run control; empty where there is none."""
+        room = self._room
+        if not room.has_runs:
+            return {"partition_cards": (), "unmapped": [], "last_runs": ()}
+        words = room.latest.words
+        found = [
+            (state, words.get(subjects.control_key(name))) for name, state in partition_alarms.partitions(words).items()
+        ]
+        try:
+            last = await room.records.runs.find(RunFilter(limit=_LAST))
+        except LinkError:
+            last = ()  # what is true now is shown without the book
+        return {
+            "partition_cards": found,
+            "unmapped": sorted(unmapped(room), key=partition_views.natural),
+            "last_runs": last,
+        }
+
+    async def partition(self, request: Request, partition: str) -> HTMLResponse:
+        """One partition: how it stands, why, and what may be done."""
+        room, who = self._room, visitor(request)
+        state = partition_state(room, partition)
+        now_ns = room.clock.now_ns()
+        control = room.latest.words.get(subjects.control_key(partition))
+        covering = await room.records.tags.covering(member.system for member in state.members)
+        words = room.latest.words
+        mine = {
+            key: word
+            for key, word in words.items()
+            if key == subjects.partition_key(partition) or partition_alarms.place_of(key, word) == partition
+        }
+        return self._render(
+            request,
+            "partition.html",
+            "partition",
+            partition,
+            above="Partitions",
+            state=state,
+            control=control,
+            chart=Markup(svg(state.chart, state.state)),  # noqa: S704 - our own code, which escapes the names in it
+            events=[shown(one) for one in room.journal.recent(40, source=partition)],
+            data={
+                "partition": partition,
+                "gone_ns": partition_alarms.gone_since(room.board, partition),
+                "states": msgspec.to_builtins(mine),
+                "tags": [tag.name for tag in covering],
+                "rests": partition_views.rests(state),
+                "denied": msgspec.to_builtins(partition_views.denied(who.principal, partition, now_ns)),
+                "leased": partition_views.leased(),
+                "user": who.name,
+            },
+        )
+
+    async def runs(self, request: Request, wanted: Annotated[RunFilter, Depends(chosen)]) -> HTMLResponse:
+        """The run book."""
+        found = await self._room.records.runs.find(wanted)
+        names = sorted({*partition_alarms.partitions(self._room.latest.words), *(run.partition for run in found)})
+        return self._render(
+            request,
+            "runs.html",
+            "runs",
+            "Runs",
+            runs=found,
+            wanted=wanted,
+            names=names,
+            qualities=partition_views.qualities(found),
+            asked=dict(request.query_params),
+        )
+
+    async def run(self, request: Request, number: int) -> HTMLResponse:
+        """One run, whole."""
+        records = self._room.records
+        run = await records.runs.get(number)
+        who, now_ns = visitor(request).principal, self._room.clock.now_ns()
+        first = run.started_ns or run.asked_ns
+        return self._render(
+            request,
+            "run.html",
+            "run",
+            f"Run {run.number}",
+            above="Runs",
+            run=run,
+            qualities=partition_views.qualities([run]),
+            span=(first - _ROUND_NS, (run.ended_ns or now_ns) + _ROUND_NS),
+            data={
+                "run": run.number,
+                "partition": run.partition,
+                "denied": msgspec.to_builtins(partition_views.denied(who, run.partition, now_ns)),
+            },
+        )
+
+    async def configurations(
+        self,
+        request: Request,
+        system: str = "",
+        tag: str = "",
+        before: Annotated[str, Query(description="a tag to compare")] = "",
+        after: str = "",
+    ) -> HTMLResponse:
+        """What systems can be configured with, and the tags over them."""
+        records = self._room.records
+        there = await records.configurations.list()
+        tags = await records.tags.list()
+        names = sorted({*systems(self._room), *(one.system for one in there)})
+        system = system or (names[0] if names else "")
+        changes = compare(await records.tags.resolve(before), await records.tags.resolve(after)) if after else None
+        mine = [one for one in there if one.system == system]
+        one = next((one for one in mine if one.tag == tag), mine[0] if mine and not tag else None)
+        return self._render(
+            request,
+            "configurations.html",
+            "configurations",
+            "Configurations",
+            names=names,
+            tags=tags,
+            system=system,
+            mine=mine,
+            one=one,
+            history=await records.configurations.history(system, one.tag if one else tag) if system else (),
+            compared=(before, after),
+            changes=changes,
+            data={
+                "system": system,
+                "configuration": msgspec.to_builtins(one) if one else None,
+                "tags": {each.name: each.systems for each in tags},
+                "choices": {name: [each.tag for each in there if each.system == name] for name in names},
+                "denied": self._denied(request),
+            },
+        )
+
+    async def detectors(self, request: Request) -> HTMLResponse:
+        """Who is where, and moving them."""
+        room = self._room
+        detectors = await room.records.mapping.detectors()
+        there = systems(room)
+        return self._render(
+            request,
+            "detectors.html",
+            "detectors",
+            "Detectors",
+            detectors=[
+                (one, next(iter(there.get(name, {}).get("states", {}).values()), None))
+                for name, one in sorted(detectors.items(), key=lambda named: partition_views.natural(named[0]))
+            ],
+            records=await room.records.partitions.list(),
+            changes=await room.records.mapping.history(limit=30),
+            data={"denied": self._denied(request)},
+        )
+
+    def _denied(self, request: Request) -> object:
+        who = visitor(request).principal
+        return msgspec.to_builtins(partition_views.denied_experiment(who, self._room.clock.now_ns()))

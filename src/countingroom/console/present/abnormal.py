@@ -1,0 +1,212 @@
+"""Law: what is abnormal now, since when and why, is kept here once, and every page, count and metric reads it.
+
+Pure: fed with catalogues, readings and states; reads no clock. `since` of a reading is the device's time at which it
+left its former level; that of a state is the state's own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from msgspec import Struct, structs
+
+from countingroom.console.present import format as write
+from countingroom.core import severity
+from countingroom.core.messages import Catalogue, DeviceState, Link, encode
+from countingroom.core.points import Point
+from countingroom.core.values import Reading, Scalar
+
+Row = tuple[Scalar, int, int, int]
+"""value, quality, device_ns, level: how a reading is shown."""
+
+
+class Alarm(Struct, frozen=True, kw_only=True):
+    """Something abnormal that is so now."""
+
+    level: int
+    """1, 2 or 3, as everywhere."""
+    since_ns: int
+    device: str
+    """The device, or the system of a partition."""
+    partition: str = ""
+    """Empty for a device."""
+    channel: str = ""
+    point: str = ""
+    """Empty where it is a state that is abnormal."""
+    what: str
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """One device in numbers: each of its points counts once."""
+
+    worst: int = severity.NORMAL
+    normal: int = 0
+    alarm: int = 0
+    off: int = 0
+    no_link: int = 0
+    priorities: tuple[int, int, int] = (0, 0, 0)
+
+
+class _Abnormal(Struct):
+    level: int
+    since_ns: int
+    value: Scalar
+
+
+class Board:
+    """The levels of everything that is known."""
+
+    def __init__(self) -> None:
+        self._catalogues: dict[str, Catalogue] = {}
+        self._digests: dict[str, str] = {}
+        self._points: dict[str, dict[str, Point]] = {}
+        self._states: dict[str, dict[str, DeviceState]] = {}
+        self._levels: dict[str, dict[str, int]] = {}
+        self._abnormal: dict[str, dict[str, _Abnormal]] = {}
+        self._gone_since: dict[str, int] = {}
+
+    def learn(self, catalogue: Catalogue) -> bool:
+        """A device and its points; what it had before and has no more is forgotten. False where nothing of it is new
+        but the life of its host."""
+        device, lasting = catalogue.device, structs.replace(catalogue, boot="")
+        if self._catalogues.get(device) == lasting:
+            return False
+        self._catalogues[device] = lasting
+        self._digests[device] = blake2b(encode(lasting), digest_size=8).hexdigest()
+        self._points[device] = {point.name: point for point in catalogue.points}
+        for known in (self._levels.setdefault(device, {}), self._abnormal.setdefault(device, {})):
+            for name in known.keys() - self._points[device].keys():
+                del known[name]
+        return True
+
+    def digests(self) -> dict[str, str]:
+        """Device -> a short word that changes when its catalogue does, so that a page knows whether it is outdated."""
+        return self._digests
+
+    def forget(self, device: str) -> None:
+        """The device is no longer described."""
+        for known in (
+            self._catalogues,
+            self._digests,
+            self._points,
+            self._states,
+            self._levels,
+            self._abnormal,
+            self._gone_since,
+        ):
+            known.pop(device, None)
+
+    def alive(self, name: str, is_alive: bool, *, now_ns: int) -> None:
+        """Whether anybody answers for a device, or for the partition of this key. What nobody answers for is stale."""
+        if is_alive:
+            self._gone_since.pop(name, None)
+        else:
+            self._gone_since.setdefault(name, now_ns)
+
+    def living(self) -> dict[str, bool]:
+        """Device -> whether anybody answers for it."""
+        return {device: device not in self._gone_since for device in self._points}
+
+    def gone_since(self, name: str) -> int | None:
+        """Since when nobody answers for a device, or for the partition of this key."""
+        return self._gone_since.get(name)
+
+    def state(self, state: DeviceState) -> None:
+        """A device's or channel's state."""
+        self._states.setdefault(state.device, {})[state.channel] = state
+
+    def show(self, device: str, readings: Iterable[tuple[str, Reading]]) -> dict[str, Row]:
+        """Take these readings in; how they are shown. Points that are in no catalogue have no limits."""
+        points = self._points.get(device, {})
+        levels = self._levels.setdefault(device, {})
+        abnormal = self._abnormal.setdefault(device, {})
+        gone = device in self._gone_since
+        shown: dict[str, Row] = {}
+        for name, reading in readings:
+            point = points.get(name)
+            value, quality = reading.value, int(reading.quality)
+            level = severity.of_reading(point, value, quality) if point else severity.NORMAL
+            if gone:
+                level = severity.STALE
+            levels[name] = level
+            if level == severity.NORMAL:
+                abnormal.pop(name, None)
+            elif (known := abnormal.get(name)) and known.level == level:
+                known.value = value
+            else:
+                abnormal[name] = _Abnormal(level, reading.device_ns, value)
+            shown[name] = (value, quality, reading.device_ns, level)
+        return shown
+
+    def alarms(self) -> list[Alarm]:
+        """Everything abnormal except what is only stale; worst first, then newest first."""
+        found = [alarm for device in self._points for alarm in self._of_device(device)]
+        found.sort(key=lambda alarm: (alarm.level, -alarm.since_ns, alarm.device, alarm.channel, alarm.point))
+        return found
+
+    def summary(self, device: str) -> Summary:
+        """The device in numbers."""
+        states = self._states.get(device, {})
+        off = {channel for channel, state in states.items() if state.common == "off"}
+        counts: Counter[str] = Counter()
+        for name, level in self._levels.get(device, {}).items():
+            counts[self._sort(device, name, level, off)] += 1
+        alarms = [alarm.level for alarm in self._of_device(device)]
+        worst = max(alarms, key=severity.urgency, default=severity.STALE if counts["no_link"] else severity.NORMAL)
+        return Summary(
+            worst=worst,
+            normal=counts["normal"],
+            alarm=counts["alarm"],
+            off=counts["off"],
+            no_link=counts["no_link"],
+            priorities=(alarms.count(1), alarms.count(2), alarms.count(3)),
+        )
+
+    def _sort(self, device: str, name: str, level: int, off: set[str]) -> str:
+        if level == severity.STALE:
+            return "no_link"
+        point = self._points.get(device, {}).get(name)
+        if level != severity.NORMAL and not self._ignored(device, point):
+            return "alarm"
+        return "off" if point and point.channel and point.channel in off else "normal"
+
+    def _ignored(self, device: str, point: Point | None) -> bool:
+        if point is None or not point.channel:
+            return False
+        state = self._states.get(device, {}).get(point.channel)
+        return state is not None and not state.active
+
+    def _of_device(self, device: str) -> Iterable[Alarm]:
+        if device in self._gone_since:
+            yield Alarm(
+                level=severity.MEDIUM,
+                since_ns=self._gone_since[device],
+                device=device,
+                what="nobody answers for it: its device host is gone or does not beat",
+            )
+            return
+        states = self._states.get(device, {})
+        whole = states.get("")
+        for channel, state in states.items():
+            level = severity.of_state(state)
+            lost_with_device = bool(channel) and whole is not None and whole.link is not Link.CONNECTED
+            if level and not lost_with_device:
+                what = state.cause.message if state.cause else f"is in {state.state}"
+                if state.link is not Link.CONNECTED:
+                    what = f"no link: {what}"
+                yield Alarm(level=level, since_ns=state.since_ns, device=device, channel=channel, what=what)
+        points = self._points.get(device, {})
+        for name, one in self._abnormal.get(device, {}).items():
+            point = points.get(name)
+            if point is None or one.level == severity.STALE or self._ignored(device, point):
+                continue
+            yield Alarm(
+                level=one.level,
+                since_ns=one.since_ns,
+                device=device,
+                channel=point.channel,
+                point=name,
+                what=severity.why(point, one.value, unit=write.unit(point.unit)),
+            )

@@ -1,0 +1,123 @@
+"""Law: what a page shows at first is computed here from the present, as plain values; templates only place it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.console.present.abnormal import Alarm, Board, Summary
+from countingroom.core.messages import Catalogue, DeviceState, Link
+from countingroom.core.points import Point, Type
+
+_NUMBERS = (Type.FLOAT, Type.INT)
+
+
+class Branch(Struct, frozen=True, kw_only=True):
+    """A heading of the navigation with its devices."""
+
+    group: str
+    devices: tuple[Catalogue, ...]
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """A column of a device's table; `point` is the first of it, for unit and label."""
+
+    name: str
+    point: Point
+    main: bool
+
+
+def branches(catalogues: Mapping[str, Catalogue]) -> list[Branch]:
+    """Devices by group, both in order of name."""
+    groups: dict[str, list[Catalogue]] = {}
+    for catalogue in catalogues.values():
+        groups.setdefault(catalogue.group or "Devices", []).append(catalogue)
+    return [
+        Branch(group=group, devices=tuple(sorted(found, key=lambda one: (one.title or one.device, one.device))))
+        for group, found in sorted(groups.items())
+    ]
+
+
+def columns(catalogue: Catalogue) -> list[Column]:
+    """The columns of its channels, main ones first, each in order of first mention."""
+    found: dict[str, Column] = {}
+    for point in catalogue.points:
+        if point.channel and point.column not in found:
+            found[point.column] = Column(name=point.column, point=point, main=point.main)
+    return sorted(found.values(), key=lambda column: not column.main)
+
+
+def own_points(catalogue: Catalogue) -> list[Point]:
+    """The points of the device itself: numbers first, then words, then flags."""
+    own = [point for point in catalogue.points if not point.channel]
+    return sorted(own, key=lambda point: (not point.main, point.severity > 0, point.type is Type.BOOL))
+
+
+def key_points(catalogue: Catalogue, most: int = 4) -> list[Point]:
+    """The few that tell most at a glance: measured numbers, those with limits first; of a device with channels those
+    of its first active channel."""
+    first = catalogue.channels[0] if catalogue.channels else ""
+    numbers = [
+        point
+        for point in catalogue.points
+        if point.main and point.type in _NUMBERS and not point.writable and point.unit and point.channel == first
+    ]
+    limited = [point for point in numbers if point.limits != type(point.limits)()]
+    rest = [point for point in numbers if point not in limited]
+    return (limited + rest)[:most]
+
+
+def partner(catalogue: Catalogue) -> dict[str, Point]:
+    """Readback's name -> the point that sets it."""
+    return {point.readback: point for point in catalogue.points if point.writable and point.readback}
+
+
+def disc(state: DeviceState | None) -> str:
+    """How full the disc of a state is drawn: the common state as a class."""
+    if state is None:
+        return "unknown"
+    if state.link is not Link.CONNECTED:
+        return "no_link"
+    return state.common if state.common in ("off", "on", "moving", "error", "no_link") else "ready"
+
+
+def group_counts(board: Board, branch: Branch) -> Summary:
+    """A group in numbers."""
+    summaries = [board.summary(catalogue.device) for catalogue in branch.devices]
+    return Summary(
+        normal=sum(one.normal for one in summaries),
+        alarm=sum(one.alarm for one in summaries),
+        off=sum(one.off for one in summaries),
+        no_link=sum(one.no_link for one in summaries),
+        priorities=(
+            sum(one.priorities[0] for one in summaries),
+            sum(one.priorities[1] for one in summaries),
+            sum(one.priorities[2] for one in summaries),
+        ),
+    )
+
+
+def place(alarm: Alarm | Any, catalogues: Mapping[str, Catalogue]) -> str:
+    """Where an alarm is, for people: `CAEN crate ch 17`."""
+    if alarm.partition:
+        return alarm.partition if alarm.device == alarm.partition else f"{alarm.partition} / {alarm.device}"
+    catalogue = catalogues.get(alarm.device)
+    title = catalogue.title if catalogue else alarm.device
+    return f"{title or alarm.device} ch {alarm.channel}" if alarm.channel else title or alarm.device
+
+
+_PLAIN = msgspec.to_builtins(Point(name=""))
+
+
+def compact(catalogue: Catalogue) -> dict[str, Any]:
+    """The catalogue for the page's script; what is as usual is left out of each point."""
+    told = msgspec.to_builtins(catalogue)
+    told["points"] = [
+        {key: value for key, value in point.items() if key == "name" or value != _PLAIN[key]}
+        for point in told["points"]
+    ]
+    del told["chart"], told["channel_chart"]
+    return told

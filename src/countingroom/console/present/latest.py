@@ -1,0 +1,260 @@
+"""Law: the present is rebuilt from the bus alone: the last full readings and what followed, the states, who is there.
+
+`async with asyncio.TaskGroup() …: create_task(latest.run())`; then read `readings`, `states`, `catalogues`, `alive`.
+A reader that ticks takes `follow()` once and `take()`s what changed at every tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct, field
+
+from countingroom.bus.port import Bus, Current, Entry, Stale, Stored
+from countingroom.bus.presence import INTERVAL_S, MISSED, Roster
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import LinkError
+from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings, decode
+from countingroom.core.partitions import PartitionState
+from countingroom.core.policy import Control
+from countingroom.core.systems import SystemState, Whereabouts
+from countingroom.core.values import Quality, Reading
+
+T = TypeVar("T")
+Word = PartitionState | SystemState | Control | Whereabouts
+"""What run control keeps in the state bucket."""
+
+_WORDS: dict[str, type[Word]] = {
+    "partition": PartitionState,
+    "system": SystemState,
+    "control": Control,
+    subjects.MAPPING_KEY: Whereabouts,
+}
+"""Beginning of a key -> what is at such keys."""
+
+_log = logging.getLogger(__name__)
+
+_YOUNG_NS = 180_000_000_000
+"""A full message older than three times its interval is of a device nobody publishes any more."""
+_RETRY_S = 1.0
+_QUALITIES = tuple(Quality)
+_decoder = msgspec.msgpack.Decoder(Readings)
+
+
+class Changed(Struct, kw_only=True):
+    """What changed since the last time it was taken."""
+
+    points: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    """Device -> its points with news."""
+    states: set[str] = field(default_factory=set[str])
+    """Keys of device and channel states that changed or went away."""
+    words: set[str] = field(default_factory=set[str])
+    """Keys of what run control says that changed or went away."""
+    catalogues: set[str] = field(default_factory=set[str])
+    """Devices whose catalogue changed or went away."""
+    alive: set[str] = field(default_factory=set[str])
+    """Devices, and keys of partitions, that began or ceased to be answered for."""
+
+    def __bool__(self) -> bool:
+        return bool(self.points or self.states or self.words or self.catalogues or self.alive)
+
+
+class Changes:
+    """One follower's memory of what changed. Bounded by the number of things there are."""
+
+    def __init__(self) -> None:
+        self.changed = Changed()
+
+    def take(self) -> Changed:
+        """What changed since the last call."""
+        taken, self.changed = self.changed, Changed()
+        return taken
+
+
+class Latest:
+    """The newest of everything, for whoever shows it."""
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self._bus, self._clock = bus, clock
+        self.readings: dict[str, dict[str, Reading]] = {}
+        """Device -> point name -> its last reading."""
+        self.states: dict[str, DeviceState] = {}
+        """Key in the state bucket -> state of a device or channel."""
+        self.words: dict[str, Word] = {}
+        """Key in the state bucket -> what run control says there."""
+        self.catalogues: dict[str, Catalogue] = {}
+        """Device -> what it is."""
+        self.roster = Roster(clock)
+        self._alive: dict[str, bool] = {}
+        self._said: dict[str, float] = {}
+        """Key of a partition -> when its owner last said something new."""
+        self._followers: list[Changes] = []
+        self._relinked = False
+        self._ready = asyncio.Event(), asyncio.Event()
+        bus.on_link(self._linked)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the bus is reached. While it is not, the present is what it was."""
+        return self._bus.connected
+
+    @property
+    def alive(self) -> Mapping[str, bool]:
+        """Device, or key of a partition -> whether a device host, or its owner, answers for it."""
+        return self._alive
+
+    def follow(self) -> Changes:
+        """A memory of what changes from now on, for one reader."""
+        changes = Changes()
+        self._followers.append(changes)
+        return changes
+
+    async def ready(self) -> None:
+        """Returns once states and readings that were there at the start are known."""
+        for event in self._ready:
+            await event.wait()
+
+    async def run(self) -> None:
+        """Follow the bus until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._again(self._follow_states))
+            tasks.create_task(self._again(self._follow_readings))
+            tasks.create_task(self._again(self._follow_presence))
+            tasks.create_task(self._sweep())
+
+    def _linked(self, up: bool) -> None:
+        self._relinked = self._relinked or up
+
+    async def _again(self, follow: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await follow()
+            except LinkError as error:
+                _log.debug("not followed: %s", error)
+                await self._clock.sleep(_RETRY_S)
+
+    async def _follow_states(self) -> None:
+        known = {*self.states, *self.words, *map(subjects.catalogue_key, self.catalogues)}
+        snapshot = set[str]()
+        async with self._bus.watch(subjects.STATE_BUCKET) as entries:
+            async for entry in entries:
+                match entry:
+                    case Entry():
+                        snapshot.add(entry.key)
+                        known.add(entry.key)
+                        self._state(entry)
+                    case Stale():
+                        snapshot.clear()
+                    case Current():
+                        for key in known - snapshot:
+                            self._state(Entry(key=key, data=None, revision=0))
+                        known = set(snapshot)
+                        self._ready[0].set()
+
+    def _state(self, entry: Entry) -> None:
+        kind, _, name = entry.key.partition(".")
+        try:
+            if kind == "catalogue":
+                _put(self.catalogues, name, decode(entry.data, Catalogue) if entry.data is not None else None)
+                for follower in self._followers:
+                    follower.changed.catalogues.add(name)
+                self._tell_alive()
+            elif kind in ("device", "channel"):
+                _put(self.states, entry.key, decode(entry.data, DeviceState) if entry.data is not None else None)
+                for follower in self._followers:
+                    follower.changed.states.add(entry.key)
+            elif word := _WORDS.get(kind):
+                before = self.words.get(entry.key)
+                _put(self.words, entry.key, decode(entry.data, word) if entry.data is not None else None)
+                for follower in self._followers:
+                    follower.changed.words.add(entry.key)
+                if word is PartitionState:
+                    self._heard_of_owner(entry.key, before)
+        except msgspec.DecodeError as error:
+            _log.warning("%s in the state bucket is not understood: %s", entry.key, error)
+
+    def _heard_of_owner(self, key: str, before: Word | None) -> None:
+        """News of a partition count as a beat of its owner; the same again after a lost link is no news."""
+        if key not in self.words:
+            self._said.pop(key, None)
+        elif self.words[key] != before:
+            self._said[key] = self._clock.monotonic()
+        self._tell_alive()
+
+    async def _follow_readings(self) -> None:
+        self._relinked = False
+        oldest_ns, start = self._clock.now_ns() - _YOUNG_NS, 1
+        fulls: list[Stored] = []
+        everything = self._bus.replay(
+            subjects.READINGS_STREAM, subjects="readings.full.*", last_per_subject=True, follow=False
+        )
+        async with everything as stored:
+            async for message in stored:
+                fulls.append(message)
+                self._read(message)
+        if fulls:
+            young = [full.sequence for full in fulls if full.stored_ns >= oldest_ns]
+            start = min(young, default=fulls[-1].sequence) + 1
+        self._ready[1].set()
+        base = {full.subject.rpartition(".")[2]: full.sequence for full in fulls}
+        async with self._bus.replay(subjects.READINGS_STREAM, from_sequence=start) as stored:
+            async for message in stored:
+                if self._relinked:  # do not plough through what was missed: the last full messages say it all
+                    return
+                if message.sequence > base.get(message.subject.rpartition(".")[2], 0):
+                    self._read(message)
+
+    def _read(self, stored: Stored) -> None:
+        try:
+            message = _decoder.decode(stored.data)
+        except msgspec.DecodeError as error:
+            _log.warning("a message on %s is not understood: %s", stored.subject, error)
+            return
+        rows = {
+            name: Reading(value=value, quality=_QUALITIES[quality], device_ns=device_ns, received_ns=received_ns)
+            for name, value, quality, device_ns, received_ns in zip(
+                message.points, message.values, message.qualities, message.device_ns, message.received_ns, strict=True
+            )
+        }
+        if message.full:
+            self.readings[message.device] = rows
+        else:
+            self.readings.setdefault(message.device, {}).update(rows)
+        for follower in self._followers:
+            follower.changed.points.setdefault(message.device, set()).update(message.points)
+
+    async def _follow_presence(self) -> None:
+        async with self._bus.subscribe("presence.>") as heartbeats:
+            async for message in heartbeats:
+                try:
+                    self.roster.hear(decode(message.data, Presence))
+                except msgspec.DecodeError as error:
+                    _log.warning("a message on %s is not understood: %s", message.subject, error)
+                else:
+                    self._tell_alive()
+
+    async def _sweep(self) -> None:
+        while True:
+            self._tell_alive()
+            await self._clock.sleep(INTERVAL_S / 2)
+
+    def _tell_alive(self) -> None:
+        oldest_s = self._clock.monotonic() - MISSED * INTERVAL_S
+        targets = self.roster.targets() | {key for key, said_s in self._said.items() if said_s >= oldest_s}
+        for name in {*self._alive, *targets, *self.catalogues, *self._said}:
+            if self._alive.get(name) != (name in targets):
+                self._alive[name] = name in targets
+                for follower in self._followers:
+                    follower.changed.alive.add(name)
+
+
+def _put(known: dict[str, T], key: str, value: T | None) -> None:
+    if value is None:
+        known.pop(key, None)
+    else:
+        known[key] = value

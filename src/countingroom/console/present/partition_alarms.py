@@ -1,0 +1,90 @@
+"""Law: an alarm of a partition is read off what its owner says of its members; all alarms are one list. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from countingroom.console.present.abnormal import Alarm, Board
+from countingroom.console.present.latest import Word
+from countingroom.core import severity, subjects
+from countingroom.core.partitions import MemberState, PartitionState
+from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING, SystemState
+
+
+def everything(board: Board, words: Mapping[str, Word]) -> list[Alarm]:
+    """What is abnormal now, of devices and of partitions; worst first, then newest first."""
+    found = board.alarms()
+    for name, state in partitions(words).items():
+        found += of_partition(state, gone_since(board, name))
+    found.sort(key=lambda one: (one.level, -one.since_ns, one.partition, one.device, one.channel, one.point))
+    return found
+
+
+def partitions(words: Mapping[str, Word]) -> dict[str, PartitionState]:
+    """Every partition that says how it stands, by name."""
+    found = {word.partition: word for word in words.values() if isinstance(word, PartitionState)}
+    return dict(sorted(found.items()))
+
+
+def gone_since(board: Board, partition: str) -> int | None:
+    """Since when nobody owns it, so that what is known of it are last words."""
+    return board.gone_since(subjects.partition_key(partition))
+
+
+def of_partition(state: PartitionState, gone_ns: int | None = None) -> Iterator[Alarm]:
+    """What is abnormal in a partition: that nobody looks after it, else its members, else that it does not get on."""
+    if gone_ns is not None:
+        what = "nobody looks after it: its run control is gone or does not beat"
+        yield Alarm(
+            level=severity.MEDIUM, since_ns=gone_ns, device=state.partition, partition=state.partition, what=what
+        )
+        return
+    quiet = True
+    for member in state.members:
+        level, what = _of_member(member, at_rest=state.state == state.chart.initial)
+        if level:
+            quiet = False
+            yield Alarm(
+                level=level, since_ns=member.reported_ns, device=member.system, partition=state.partition, what=what
+            )
+    if quiet and state.cause:
+        what = state.cause.message
+        yield Alarm(
+            level=severity.MEDIUM, since_ns=state.since_ns, device=state.partition, partition=state.partition, what=what
+        )
+
+
+def priorities(state: PartitionState, gone_ns: int | None = None) -> tuple[int, int, int]:
+    """How many alarms of each priority."""
+    levels = [alarm.level for alarm in of_partition(state, gone_ns)]
+    return levels.count(1), levels.count(2), levels.count(3)
+
+
+def worst(state: PartitionState, gone_ns: int | None = None) -> int:
+    """The most urgent level in it."""
+    return max((alarm.level for alarm in of_partition(state, gone_ns)), key=severity.urgency, default=severity.NORMAL)
+
+
+def _of_member(member: MemberState, *, at_rest: bool) -> tuple[int, str]:
+    if not member.included:
+        return severity.NORMAL, ""
+    if ERROR in (member.seen, member.own):
+        what = member.cause.message if member.cause else member.comment or "is in Error"
+        return severity.HIGH if member.critical else severity.MEDIUM, what
+    if member.seen == NO_CONNECTION:
+        urgent = member.critical and not at_rest
+        what = member.cause.message if member.cause else "is not connected"
+        return severity.HIGH if urgent else severity.MEDIUM, what
+    if member.seen in (ACTIVE, RECORDING) and member.wanted_tag and member.tag != member.wanted_tag:
+        return severity.LOW, f"has configuration {member.tag or 'none'}; selected is {member.wanted_tag}"
+    return severity.NORMAL, ""
+
+
+def place_of(key: str, word: Word | None) -> str:
+    """The partition that a key of run control is about; empty: the experiment as a whole."""
+    if isinstance(word, SystemState):
+        return word.partition
+    kind, _, name = key.partition(".")
+    if kind == "system":
+        return name.partition(".")[2]
+    return name if kind in ("partition", "control") else ""

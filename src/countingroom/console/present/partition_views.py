@@ -1,0 +1,154 @@
+"""Law: what a page shows of partitions and runs at first is computed here, as plain values. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from countingroom.console.present.abnormal import Alarm
+from countingroom.core import command_permissions
+from countingroom.core.errors import Cause
+from countingroom.core.partitions import MemberState, PartitionState
+from countingroom.core.policy import UNDER_LEASE, Principal, decide
+from countingroom.core.run_book import Run
+from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, NO_CONNECTION, RECORDING, SystemKind
+
+_DISCS = {CONFIGURING: "moving", ACTIVE: "ready", RECORDING: "on", ERROR: "error", NO_CONNECTION: "no_link"}
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """A heading of the table of systems."""
+
+    title: str
+    members: tuple[MemberState, ...]
+
+
+def natural(name: str) -> list[tuple[str, int]]:
+    """Sorts names as people count: MVD2 before MVD10."""
+    return [(word, int(digits or 0)) for word, digits in re.findall(r"(\D*)(\d*)", name.casefold())]
+
+
+def foremost(states: Mapping[str, PartitionState]) -> str:
+    """The partition that every page tells of: the one with the newest run, else the one that last left its lowest
+    state; empty where there is none."""
+    return max(
+        states, key=lambda name: (states[name].run, disc(states[name]) != "off", states[name].since_ns), default=""
+    )
+
+
+def rests(state: PartitionState) -> list[str]:
+    """The states it can rest in, lowest first, read off its chart."""
+    chart, found = state.chart, [state.chart.initial]
+    while "configure" in chart.allowed(found[-1]):
+        found.append(chart.step(chart.step(found[-1], "configure"), "success"))
+    if "start_recording" in chart.allowed(found[-1]):
+        found.append(chart.step(found[-1], "start_recording"))
+    return found
+
+
+def disc(state: PartitionState) -> str:
+    """How full its disc is drawn."""
+    there = rests(state)
+    if state.state == there[0]:
+        return "off"
+    if state.state not in there:
+        return "moving"
+    if state.state == there[-1] and "start_recording" in (row.event for row in state.chart.rows):
+        return "on"
+    return "ready" if "start_recording" in state.chart.allowed(state.state) else "part"
+
+
+def disc_of(common: str) -> str:
+    """How full the disc of a system's common state is drawn."""
+    return _DISCS.get(common, "off")
+
+
+def groups(state: PartitionState) -> list[Group]:
+    """Its systems as they are listed: global ones in order of levels, then detectors by name."""
+    shared = tuple(one for one in state.members if one.kind is SystemKind.GLOBAL)
+    detectors = sorted(
+        (one for one in state.members if one.kind is SystemKind.DETECTOR), key=lambda one: natural(one.system)
+    )
+    found = (Group(title="Global systems", members=shared), Group(title="Detectors", members=tuple(detectors)))
+    return [group for group in found if group.members]
+
+
+def link(alarm: Alarm) -> str:
+    """The page where an alarm is seen best."""
+    if alarm.partition:
+        return f"/partitions/{alarm.partition}"
+    return f"/devices/{alarm.device}#{alarm.point}" if alarm.point else f"/devices/{alarm.device}"
+
+
+def denied(who: Principal, partition: str, now_ns: int) -> dict[str, Cause]:
+    """The commands of the partition that this person's role does not allow, and why."""
+    verdicts = {
+        command: decide(who, action, f"partition.{partition}", now_ns=now_ns)
+        for command, action in command_permissions.PARTITION.items()
+    }
+    return {command: cause for command, cause in verdicts.items() if cause is not None}
+
+
+def gone(partition: str) -> dict[str, Cause]:
+    """Every command of a partition that nobody looks after, and why it cannot be given."""
+    cause = Cause(
+        code="not_looked_after",
+        message=f"nobody looks after {partition}: its run control is gone or does not beat",
+        source=f"runs.{partition}",
+        suggestion="start run control; it goes on where it was",
+    )
+    return dict.fromkeys(command_permissions.PARTITION, cause)
+
+
+def denied_experiment(who: Principal, now_ns: int) -> dict[str, Cause]:
+    """The same for commands of the experiment as a whole."""
+    verdicts = {
+        command: decide(who, action, "_experiment", now_ns=now_ns)
+        for command, action in command_permissions.EXPERIMENT.items()
+    }
+    return {command: cause for command, cause in verdicts.items() if cause is not None}
+
+
+def leased() -> list[str]:
+    """The commands that only who is in control may give."""
+    return [command for command, action in command_permissions.PARTITION.items() if action in UNDER_LEASE]
+
+
+def duration(run: Run, now_ns: int) -> str:
+    """How long it recorded: `1 h 48 min`, `42 s`."""
+    if run.started_ns is None:
+        return "–"
+    seconds = max(0, ((run.ended_ns or now_ns) - run.started_ns) // 1_000_000_000)
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes, hours = seconds // 60, seconds // 3600
+    return f"{minutes} min" if hours < 1 else f"{hours} h {minutes % 60} min"
+
+
+def events(run: Run) -> str:
+    """What was counted most: the events of the system that saw most of them."""
+    counts = [
+        value
+        for name, value in run.counters.items()
+        if name.rpartition(".")[2] == "events" and isinstance(value, int) and not isinstance(value, bool)
+    ]
+    return counted(max(counts)) if counts else "–"
+
+
+def counted(value: object) -> str:
+    """What was counted, whole numbers in groups of three."""
+    return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def ended(run: Run) -> str:
+    """How it ended: `running`, `stopped by m.rossi`."""
+    if run.end is None:
+        return "running" if run.started_ns else "starting"
+    return f"{run.end} by {run.ended_by}" if run.ended_by else str(run.end)
+
+
+def qualities(runs: Iterable[Run]) -> list[str]:
+    """The words for quality: the usual ones and those in use."""
+    return sorted({"good", "bad", "test", *(run.quality for run in runs if run.quality)})

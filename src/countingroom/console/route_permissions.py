@@ -1,0 +1,207 @@
+"""Law: what a route needs is in this table; a route that is not in it is refused to everybody.
+
+The answer is the policy's alone (core/policy.py); here is only which question a route asks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+from starlette.exceptions import WebSocketException
+from starlette.requests import HTTPConnection
+
+from countingroom.console.auth.requester import visitor
+from countingroom.console.context import Room, room
+from countingroom.core import command_permissions
+from countingroom.core.errors import Cause, Denied
+from countingroom.core.messages import Catalogue
+from countingroom.core.policy import Action, Principal, decide
+from countingroom.core.subjects import EXPERIMENT
+
+
+class Permit(Struct, frozen=True, kw_only=True):
+    """What a route needs."""
+
+    action: Action | None = None
+    """None: open to strangers, unless `by`."""
+    target: str = EXPERIMENT
+    """With the route's parameters in braces: `device.{device}`."""
+    by: Callable[[Room, Mapping[str, str]], Action] | None = None
+    """Where it depends on the command."""
+
+    def asks(self, here: Room, parameters: Mapping[str, str]) -> tuple[Action | None, str]:
+        """(action, target) of a request with these parameters."""
+        action = self.by(here, parameters) if self.by else self.action
+        return action, self.target.format_map(parameters)
+
+
+def _device_command(here: Room, parameters: Mapping[str, str]) -> Action:
+    catalogue = here.latest.catalogues.get(parameters["device"])
+    return _device_action(catalogue, parameters["command"])
+
+
+def _device_action(catalogue: Catalogue | None, command: str) -> Action:
+    named = [spec for spec in catalogue.commands if spec.name == command] if catalogue else []
+    return max((command_permissions.of_device(spec) for spec in named), key=_weight, default=Action.OPERATE)
+
+
+def _weight(action: Action) -> bool:
+    return action is Action.ENDANGER
+
+
+def _partition_command(here: Room, parameters: Mapping[str, str]) -> Action:
+    return command_permissions.of_partition(parameters["command"])
+
+
+def _experiment_command(here: Room, parameters: Mapping[str, str]) -> Action:
+    return command_permissions.of_experiment(parameters["command"])
+
+
+def _system_command(here: Room, parameters: Mapping[str, str]) -> Action:
+    return command_permissions.of_system(parameters["command"])
+
+
+OPEN = Permit()
+LOOK = Permit(action=Action.VIEW)
+OF_DEVICE = Permit(action=Action.VIEW, target="device.{device}")
+OF_PARTITION = Permit(action=Action.VIEW, target="partition.{partition}")
+ADMINISTER = Permit(action=Action.ADMINISTER)
+
+ROUTES: dict[str, Permit] = {
+    "GET /healthz": OPEN,
+    "GET /readyz": OPEN,
+    "GET /metrics": LOOK,
+    "GET /": LOOK,
+    "GET /devices/{device}": OF_DEVICE,
+    "GET /trends": LOOK,
+    "GET /events": LOOK,
+    "GET /login": OPEN,
+    "GET /link": OPEN,
+    "GET /account": LOOK,
+    "GET /users": ADMINISTER,
+    "GET /audit": ADMINISTER,
+    "WS /api/v1/live": LOOK,
+    "GET /api/v1/devices": LOOK,
+    "GET /api/v1/devices/{device}": OF_DEVICE,
+    "GET /api/v1/devices/{device}/points/{point}": OF_DEVICE,
+    "POST /api/v1/devices/{device}/commands/{command}": Permit(by=_device_command, target="device.{device}"),
+    "POST /api/v1/simulators/{device}/faults/{fault}": Permit(action=Action.SIMULATE, target="device.{device}"),
+    "GET /api/v1/history": LOOK,
+    "GET /api/v1/history/points": LOOK,
+    "GET /api/v1/history/last": LOOK,
+    "GET /api/v1/history/export": LOOK,
+    "GET /api/v1/events": LOOK,
+    "GET /partitions/{partition}": OF_PARTITION,
+    "GET /runs": LOOK,
+    "GET /runs/{number}": LOOK,
+    "GET /configurations": LOOK,
+    "GET /detectors": LOOK,
+    "GET /api/v1/partitions": LOOK,
+    "GET /api/v1/partitions/{partition}": OF_PARTITION,
+    "GET /api/v1/partitions/{partition}/plan": OF_PARTITION,
+    "GET /api/v1/partitions/{partition}/tags": OF_PARTITION,
+    "POST /api/v1/partitions/{partition}/commands/{command}": Permit(
+        by=_partition_command, target="partition.{partition}"
+    ),
+    **{
+        f"POST /api/v1/partitions/{{partition}}/{command}": Permit(
+            action=command_permissions.of_partition(command), target="partition.{partition}"
+        )
+        for command in ("goal", "configure", "start", "stop", "abort")
+    },
+    "POST /api/v1/experiment/commands/{command}": Permit(by=_experiment_command),
+    "POST /api/v1/systems/{system}/commands/{command}": Permit(by=_system_command, target="system.{system}"),
+    "GET /api/v1/systems": LOOK,
+    "GET /api/v1/systems/{system}": LOOK,
+    "GET /api/v1/configurations": LOOK,
+    "GET /api/v1/configurations/export": LOOK,
+    "GET /api/v1/configurations/{system}/history": LOOK,
+    "GET /api/v1/configurations/{system}/{tag}": LOOK,
+    "GET /api/v1/tags": LOOK,
+    "GET /api/v1/tags/compare": LOOK,
+    "GET /api/v1/tags/{name}": LOOK,
+    "GET /api/v1/tags/{name}/history": LOOK,
+    "GET /api/v1/runs": LOOK,
+    "GET /api/v1/runs/export": LOOK,
+    "GET /api/v1/runs/{number}": LOOK,
+    "POST /api/v1/login": OPEN,
+    "POST /api/v1/link": OPEN,
+    "POST /api/v1/logout": LOOK,
+    "GET /api/v1/me": LOOK,
+    "POST /api/v1/me/password": LOOK,
+    "GET /api/v1/users": ADMINISTER,
+    "POST /api/v1/users": ADMINISTER,
+    "POST /api/v1/users/{name}/grant": ADMINISTER,
+    "POST /api/v1/users/{name}/link": ADMINISTER,
+    "POST /api/v1/users/{name}/disable": ADMINISTER,
+    "POST /api/v1/users/{name}/log_out": ADMINISTER,
+    "GET /api/v1/audit": ADMINISTER,
+}
+"""Method and path of a route -> what it needs."""
+
+
+_PATTERNS = [
+    (name.partition(" ")[0], template, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template))))
+    for name in sorted(ROUTES, key=lambda name: "{" in name)  # what is spelled out goes before what is a parameter
+    for template in [name.partition(" ")[2]]
+]
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """A request's line of the table."""
+
+    template: str
+    permit: Permit
+    parameters: dict[str, str]
+
+
+def find(method: str, path: str) -> Found | None:
+    """The line for this request; None where there is none. A websocket's method is `WS`."""
+    method = "GET" if method == "HEAD" else method
+    for of, template, pattern in _PATTERNS:
+        if of == method and (match := pattern.fullmatch(path)):
+            return Found(template=template, permit=ROUTES[f"{of} {template}"], parameters=match.groupdict())
+    return None
+
+
+async def permitted(connection: HTTPConnection) -> None:
+    """Every route depends on this: Denied where the policy says so."""
+    path = connection.scope["path"]
+    found = find(connection.scope.get("method", "WS"), path)
+    cause = _unlisted(path) if found is None else _judge(room(connection), found, visitor(connection).principal)
+    if cause is None:
+        return
+    if connection.scope["type"] == "websocket":
+        raise WebSocketException(1008, cause.code)
+    raise refused(cause)
+
+
+def refused(cause: Cause) -> Denied:
+    """The cause as an error."""
+    return Denied(
+        cause.message, code=cause.code, source=cause.source, suggestion=cause.suggestion, evidence=cause.evidence
+    )
+
+
+def _judge(here: Room, found: Found, who: Principal) -> Cause | None:
+    action, target = found.permit.asks(here, found.parameters)
+    return None if action is None else decide(who, action, target, now_ns=here.clock.now_ns())
+
+
+def _unlisted(route: str) -> Cause:
+    return Cause(
+        code="denied",
+        message=f"nobody is told who may use {route}, so nobody may",
+        source="policy",
+        suggestion="tell those who wrote this version",
+    )
+
+
+def denied_commands(who: Principal, catalogue: Catalogue, now_ns: int) -> dict[str, Cause]:
+    """The device's commands that this person may not give, and why."""
+    target = f"device.{catalogue.device}"
+    asked = {spec.name for spec in catalogue.commands} | {"set"}
+    verdicts = {name: decide(who, _device_action(catalogue, name), target, now_ns=now_ns) for name in sorted(asked)}
+    return {name: cause for name, cause in verdicts.items() if cause is not None}

@@ -1,0 +1,146 @@
+"""Law: what pydantic found is told in the words of the description: the line, the path a person wrote, what is wrong
+and what was expected.
+
+The JSON Schema of the model is walked beside the written value, so tags of unions never show in a path, and an
+unknown key can be answered with the keys there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, cast
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from countingroom.core.yaml.located import Located, Path, Problem, show
+
+Schema = dict[str, Any]
+
+
+def mistakes(error: ValidationError, model: type[BaseModel] | TypeAdapter[Any], located: Located) -> list[Problem]:
+    """Every mistake once, in the order of the lines. Those that only follow from an unreadable part are left out."""
+    schema = model.json_schema() if isinstance(model, TypeAdapter) else model.model_json_schema()
+    told: dict[tuple[Path, bool], list[str]] = {}
+    for one in error.errors(include_url=False):
+        path, keys = _written(one["loc"], schema, located.value)
+        if one["type"].startswith("union_tag"):
+            path = (*path, _discriminator(one))
+        if any(broken and path[: len(broken)] == broken for broken in located.broken):
+            continue
+        if () in located.broken and one["type"] == "missing" and len(path) == 1:
+            continue
+        sentence = _sentence(cast(dict[str, Any], one), path, keys)
+        sentences = told.setdefault((path, one["type"] == "missing"), [])
+        if sentence not in sentences:
+            sentences.append(sentence)
+    problems = [
+        Problem(place=located.place(path), path=show(path), message=", or ".join(sentences))
+        for (path, _), sentences in told.items()
+    ]
+    return sorted(problems, key=lambda problem: (problem.place.file, problem.place.line))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean board?` where something known is close, else what is known."""
+    known = list(known)
+    close = get_close_matches(word, known, n=1, cutoff=0.6) or [one for one in known if one.lower() == word.lower()]
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known here: {', '.join(known)}" if known else ""
+
+
+def _written(loc: tuple[int | str, ...], schema: Schema, value: Any) -> tuple[Path, list[str]]:
+    """The location as the person wrote it, and the keys the model knows at the last mapping of it."""
+    path: list[str | int] = []
+    keys: list[str] = []
+    node: Schema = schema
+    for part in loc:
+        if part == "[key]":
+            continue
+        node, is_tag = _enter(node, schema, value, part)
+        if is_tag:
+            continue
+        keys = list(cast(Schema, node.get("properties", {})))
+        path.append(part)
+        node, value = _below(node, part), _inside(value, part)
+    return tuple(path), keys
+
+
+def _enter(node: Schema, root: Schema, value: Any, part: str | int) -> tuple[Schema, bool]:
+    """The schema that speaks about the value, and whether the part only names an alternative of a union."""
+    node = _resolve(node, root)
+    if "discriminator" in node:
+        rule = cast(dict[str, Any], node["discriminator"])
+        tag = _inside(value, rule["propertyName"])
+        chosen = cast(dict[str, str], rule.get("mapping", {})).get(str(tag))
+        if chosen is not None:
+            return {"$ref": chosen}, part == tag
+    alternatives = [_resolve(one, root) for one in cast(list[Schema], node.get("anyOf", node.get("oneOf", [])))]
+    alternatives = [one for one in alternatives if one.get("type") != "null"]
+    if not alternatives:
+        return node, False
+    if len(alternatives) == 1:
+        return _enter(alternatives[0], root, value, part)
+    here = isinstance(value, (dict, list)) and _inside(value, part) is not None
+    fitting = [one for one in alternatives if part in one.get("properties", {}) or "items" in one]
+    return (fitting or alternatives)[0], not here and not fitting
+
+
+def _resolve(node: Schema, root: Schema) -> Schema:
+    while "$ref" in node:
+        name = str(node["$ref"]).rsplit("/", 1)[-1]
+        node = cast(Schema, root["$defs"][name])
+    return node
+
+
+def _below(node: Schema, part: str | int) -> Schema:
+    if isinstance(part, int):
+        prefix = cast(list[Schema], node.get("prefixItems", []))
+        found = prefix[part] if part < len(prefix) else node.get("items", {})
+    else:
+        found = cast(Schema, node.get("properties", {})).get(part, node.get("additionalProperties", {}))
+    return cast(Schema, found) if isinstance(found, dict) else {}
+
+
+def _inside(value: Any, part: Any) -> Any:
+    if isinstance(value, dict):
+        return cast(dict[Any, Any], value).get(part)
+    if isinstance(value, list) and isinstance(part, int) and part < len(cast(list[Any], value)):
+        return cast(list[Any], value)[part]
+    return None
+
+
+def _sentence(error: dict[str, Any], path: Path, keys: list[str]) -> str:
+    given, context = error["input"], error.get("ctx", {})
+    message = str(error["msg"])
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key{did_you_mean(str(path[-1]) if path else '', keys)}"
+        case "missing":
+            return "is missing"
+        case "union_tag_not_found":
+            return "is missing; it says what the rest means"
+        case "union_tag_invalid":
+            known = [one.strip(" '") for one in str(context["expected_tags"]).split(",")]
+            return f"{context['tag']} is not known{did_you_mean(str(context['tag']), known)}"
+        case "value_error" | "assertion_error":
+            return message.split(", ", 1)[-1] if message.startswith(("Value error", "Assertion")) else message
+        case "none_required" | "model_type" | "dict_type" | "list_type" if given is None:
+            return "is empty; " + message.replace("Input should be", "expected")
+        case _:
+            said = message.replace("Input should be", "expected")
+            return f"got {_short(given)}; {said[:1].lower()}{said[1:]}"
+
+
+def _discriminator(error: Any) -> str:
+    return str(error["ctx"]["discriminator"]).strip("'")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,54 @@
+"""Law: a channel file becomes a device of 27 process variables a channel, and one that clears the alarms."""
+
+from __future__ import annotations
+
+from countingroom.core.points import Point, Type
+from countingroom.devices.drivers.caen.behaviour import CLEAR_ALARM, CaenBehaviour
+from countingroom.devices.drivers.caen.columns import SIDES, point
+from countingroom.devices.drivers.caen.description import CaenSection
+from countingroom.devices.drivers.epics.build import location
+from countingroom.devices.drivers.epics.convert import Variable
+from countingroom.devices.drivers.epics.driver import EpicsDriver
+from countingroom.devices.registry import Hosted
+
+
+def variables(section: CaenSection) -> list[Variable]:
+    """`cleanroom:00:003:VMon` and all the others, as points."""
+    clear = Point(
+        name=CLEAR_ALARM,
+        column=CLEAR_ALARM,
+        label="Clear alarms",
+        type=Type.STRING,
+        writable=True,
+        stale_after_s=0.0,
+        main=False,
+    )
+    found = [Variable(pv=f"{section.prefix}:ClearAlarm", point=clear)]
+    for name, channel in section.channels.items():
+        im_range = channel.hv.imRange or section.everywhere.hv.imRange or "Low"
+        outputs = {"lv": channel.lv, "hv": channel.hv}
+        for side, columns in SIDES:
+            output = outputs[side]
+            found += [
+                Variable(
+                    pv=f"{section.prefix}:{output.board:02}:{output.chan:03}:{column.variable}",
+                    point=point(name, side, column, im_range=im_range),
+                    words=column.words,
+                )
+                for column in columns
+            ]
+    return found
+
+
+def build(name: str, section: CaenSection) -> Hosted:
+    """The mainframe."""
+    return Hosted(
+        name=name,
+        title=section.title or name,
+        group=section.group or "Power supplies",
+        location=location(section),
+        driver=EpicsDriver(variables(section), section, source=f"devices.{name}"),
+        behaviour=CaenBehaviour(section),
+        section=section,
+        channel_labels={number: channel.module for number, channel in section.channels.items() if channel.module},
+    )

@@ -1,0 +1,133 @@
+"""Law: a channel of the power supply is one low-voltage and one high-voltage output, and the module they feed.
+
+The keys `channels`, `global` and `name` are those of the channel files in use at tracker test stands, so that such a
+file is included unchanged: `<<: !include caen_channels.yml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from countingroom.core.yaml.section import Name, Section
+from countingroom.devices.drivers.epics.description import ChannelAccessSection
+
+
+def _integer(value: Any) -> Any:
+    """Bit masks may be quoted: `"0b00010001"`, `"0x11"`."""
+    if isinstance(value, str):
+        try:
+            return int(value, 0)
+        except ValueError:
+            raise ValueError(f"a bit mask is written 17, 0b10001 or 0x11; got {value!r}") from None
+    return value
+
+
+def _channel_name(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Mask = Annotated[int, BeforeValidator(_integer, json_schema_input_type=int | str), Field(ge=0, le=0xFFFF)]
+ChannelName = Annotated[Name, BeforeValidator(_channel_name)]
+
+
+class LvSettings(Section):
+    """What is set at a low-voltage output; what is left out is left as it is."""
+
+    setV: Annotated[float, Field(ge=0, le=15)] | None = None
+    """V"""
+    maxI: Annotated[float, Field(ge=0, le=5)] | None = None
+    """A"""
+    tripTime: Annotated[float, Field(ge=0, le=1000)] | None = None
+    """s"""
+    tripInt: Mask | None = None
+    tripExt: Mask | None = None
+    unVThr: Annotated[float, Field(ge=0, le=20)] | None = None
+    """V"""
+    ovVThr: Annotated[float, Field(ge=0, le=20)] | None = None
+    """V"""
+    rampUpTime: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    """ms"""
+    rampDwnTime: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    """ms"""
+
+
+class HvSettings(Section):
+    """What is set at a high-voltage output; what is left out is left as it is."""
+
+    setV: Annotated[float, Field(ge=0, le=800)] | None = None
+    """V"""
+    maxI: Annotated[float, Field(ge=0, le=3500)] | None = None
+    """uA"""
+    rampUpSpeed: Annotated[float, Field(gt=0, le=500)] | None = None
+    """V/s"""
+    rampDwnSpeed: Annotated[float, Field(gt=0, le=500)] | None = None
+    """V/s"""
+    tripTime: Annotated[float, Field(ge=0, le=1000)] | None = None
+    """s"""
+    tripInt: Mask | None = None
+    tripExt: Mask | None = None
+    tripMode: Literal["Kill", "Ramp"] | None = None
+    """Off at once when it trips, or down at the usual speed."""
+    imRange: Literal["Low", "High"] | None = None
+    """Range of the current meter: Low to 350 uA, High to 3.5 mA."""
+
+
+class LvOutput(LvSettings):
+    """A low-voltage output and what is special to it."""
+
+    board: Annotated[int, Field(ge=0, le=4)]
+    chan: Annotated[int, Field(ge=0, le=7)]
+
+
+class HvOutput(HvSettings):
+    """A high-voltage output and what is special to it."""
+
+    board: Annotated[int, Field(ge=12, le=15)]
+    chan: Annotated[int, Field(ge=0, le=11)]
+
+
+class CaenChannel(Section):
+    """The two outputs of one module."""
+
+    lv: LvOutput
+    hv: HvOutput
+    module: str = ""
+    """What it feeds. Without one the channel is inactive: monitored, never commanded, and it does not count."""
+
+
+class GlobalSettings(Section):
+    """What is set at every output that says nothing else."""
+
+    lv: LvSettings = LvSettings()
+    hv: HvSettings = HvSettings()
+
+
+class CaenSection(ChannelAccessSection):
+    """A CAEN mainframe behind its EPICS server."""
+
+    model_config = ConfigDict(validate_by_alias=True, validate_by_name=True)
+
+    driver: Literal["caen"]
+    name: str = "dcs"
+    """What the channel file calls itself."""
+    prefix: Annotated[str, Field(pattern=r"^\S+$")] = "cleanroom"
+    """First part of every process variable: `cleanroom:00:003:VMon`."""
+    channels: Annotated[dict[ChannelName, CaenChannel], Field(min_length=1)]
+    """Number of the channel -> its outputs."""
+    everywhere: Annotated[GlobalSettings, Field(alias="global")] = GlobalSettings()
+    """Set at every channel that says nothing else."""
+
+    def problems(self) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """Outputs that two channels claim, with their place in this section."""
+        owners: dict[tuple[int, int], str] = {}
+        for name, channel in self.channels.items():
+            for side, output in (("lv", channel.lv), ("hv", channel.hv)):
+                owner = owners.setdefault((output.board, output.chan), name)
+                if owner != name:
+                    yield (
+                        ("channels", name, side),
+                        f"board {output.board} chan {output.chan} is the {side} output of channel {owner} already",
+                    )

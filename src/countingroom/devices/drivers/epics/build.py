@@ -1,0 +1,32 @@
+"""Law: a table of process variables becomes a device."""
+
+from __future__ import annotations
+
+from countingroom.devices.drivers.epics.convert import Variable
+from countingroom.devices.drivers.epics.description import ChannelAccessSection, EpicsSection
+from countingroom.devices.drivers.epics.driver import EpicsDriver
+from countingroom.devices.plain import PlainBehaviour
+from countingroom.devices.registry import Hosted
+
+
+def location(section: ChannelAccessSection) -> str:
+    """Where the device is reached, for people."""
+    return " ".join(f"ca://{address}" for address in (*section.name_servers, *section.address_list)) or "ca:"
+
+
+def build(name: str, section: EpicsSection) -> Hosted:
+    """Any EPICS device."""
+    variables = [
+        Variable(pv=section.prefix + value.pv, point=value.point(point), words=value.words)
+        for point, value in section.values.items()
+    ]
+    channels = tuple(dict.fromkeys(variable.point.channel for variable in variables if variable.point.channel))
+    return Hosted(
+        name=name,
+        title=section.title or name,
+        group=section.group or "EPICS",
+        location=location(section),
+        driver=EpicsDriver(variables, section, source=f"devices.{name}"),
+        behaviour=PlainBehaviour(channels),
+        section=section,
+    )

@@ -1,0 +1,118 @@
+"""Law: monitors in, puts out; all variables are searched for at once, and what arrives in one turn goes on together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from countingroom.core.errors import DeviceError, LinkError
+from countingroom.core.points import Point
+from countingroom.core.values import Quality
+from countingroom.devices.drivers.epics.access import Addresses, Monitors
+from countingroom.devices.drivers.epics.convert import Variable, sample
+from countingroom.devices.drivers.epics.description import ChannelAccessSection
+from countingroom.devices.port import Sample, Sink
+
+
+class EpicsDriver:
+    """Process variables as points: a MonitoringDriver.
+
+    A variable whose link goes is STALE. When all have gone, `read` raises LinkError, so that the host lets go and
+    searches anew.
+    """
+
+    def __init__(self, variables: Iterable[Variable], section: ChannelAccessSection, *, source: str) -> None:
+        self._variables = {variable.point.name: variable for variable in variables}
+        self._source = source
+        self._timeout_s = section.timeout
+        self._addresses = Addresses(section.address_list, section.name_servers)
+        self._monitors = Monitors(section.timeout)
+        self._sink: Sink = _nobody
+        self._latest: dict[str, Sample] = {}
+        self._pending: list[Sample] = []
+        self._linked: set[str] = set()
+        self._all_linked = asyncio.Event()
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """One a process variable."""
+        return tuple(variable.point for variable in self._variables.values())
+
+    def monitor(self, sink: Sink) -> None:
+        """Give every batch of samples to it."""
+        self._sink = sink
+
+    async def connect(self) -> None:
+        """Search for all variables at once; done when every one has given a value, or when the time is over and at
+        least one has: the others are STALE until they come."""
+        await self._monitors.close()
+        self._addresses.apply()
+        self._all_linked.clear()
+        for variable in self._variables.values():
+            self._monitors.add(variable.pv, self._receiver(variable), datatype=variable.datatype)
+        try:
+            await asyncio.wait_for(self._all_linked.wait(), self._timeout_s)
+        except TimeoutError:
+            if not self._linked:
+                await self.close()
+                raise LinkError(
+                    f"none of the {len(self._variables)} process variables answers",
+                    source=self._source,
+                    evidence={"searched_for_s": self._timeout_s},
+                    suggestion="look whether the IOC runs and whether address_list or name_servers reach it",
+                ) from None
+            for name in self._variables.keys() - self._linked:
+                self._take(Sample(point=name, value=None, quality=Quality.STALE))
+
+    async def read(self) -> Sequence[Sample]:
+        """The last sample of every variable; LinkError when no variable is linked."""
+        if not self._linked:
+            raise LinkError("the link to every process variable is lost", source=self._source)
+        return list(self._latest.values())
+
+    async def write(self, point: str, value: float | int | str | bool) -> None:
+        """Put, and wait until the IOC has processed it."""
+        variable = self._variables[point]
+        if not self._linked:
+            raise LinkError("the link to every process variable is lost", source=self._source)
+        if point not in self._linked:
+            raise DeviceError(f"{variable.pv} does not answer, though others do", source=self._source)
+        await self._monitors.put(variable.pv, variable.to_send(value))
+
+    async def close(self) -> None:
+        """Let all channels go."""
+        self._linked.clear()
+        self._latest.clear()
+        self._pending.clear()
+        await self._monitors.close()
+
+    def _receiver(self, variable: Variable) -> Callable[[Any], None]:
+        name = variable.point.name
+
+        def receive(given: Any) -> None:
+            news = sample(variable, given)
+            if news.quality is Quality.STALE:
+                self._linked.discard(name)
+            else:
+                self._linked.add(name)
+                if len(self._linked) == len(self._variables):
+                    self._all_linked.set()
+            self._take(news)
+
+        return receive
+
+    def _take(self, news: Sample) -> None:
+        self._latest[news.point] = news
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._pending.append(news)
+
+    def _flush(self) -> None:
+        batch, self._pending = self._pending, []
+        if batch:
+            self._sink(batch)
+
+
+def _nobody(batch: Sequence[Sample]) -> None:
+    """Until somebody monitors."""

@@ -1,0 +1,61 @@
+"""Law: what a person says about a Julabo chiller: where its line is and what it should be set to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from countingroom.core.yaml.section import Section
+from countingroom.devices.section import Address, DeviceSection, Duration, Silence
+
+LOWEST_C = -50.0
+HIGHEST_C = 49.99
+"""Setpoints are at least -50 and below 50 degC; the line carries two decimals."""
+
+_SOCKET = re.compile(r"socket://[^/\s]+:\d{1,5}")
+
+Temperature = Annotated[float, Field(ge=LOWEST_C, le=HIGHEST_C)]
+
+
+class JulaboSettings(Section):
+    """Written when the chiller connects, with `apply_on_connect`, unless it is running."""
+
+    setpoint_1: Temperature | None = None
+    """degC"""
+    setpoint_2: Temperature | None = None
+    """degC"""
+    setpoint_3: Temperature | None = None
+    """degC"""
+    used_setpoint: Literal[1, 2, 3] | None = None
+    ext_is_used: bool | None = None
+    """Control on the external Pt100 instead of the bath."""
+    pressure_stage: Annotated[int, Field(ge=1)] | None = None
+
+
+class JulaboSection(DeviceSection):
+    """A Julabo circulator on a serial line."""
+
+    driver: Literal["julabo"] = "julabo"
+    port: Address
+    """`/dev/ttyUSB0`, a pseudo terminal, or `socket://host:port` of a serial server."""
+    poll: Duration = 2.0
+    baudrate: Annotated[int, Field(gt=0)] = 4800
+    bits: Literal[7, 8] = 7
+    parity: Literal["N", "E", "O"] = "E"
+    stop_bits: Literal[1, 2] = 1
+    rtscts: bool = True
+    read_gap: Silence = 0.02
+    """Silence after the answer to a question. The manuals ask for 10 ms."""
+    write_gap: Silence = 0.25
+    """Silence after a setting. The manuals ask for 250 ms."""
+    pressure_stages: Annotated[int, Field(ge=1)] = 4
+    """Stages of its pump."""
+    settings: JulaboSettings = JulaboSettings()
+
+    def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        """An address of a serial server that is none."""
+        if self.port.startswith("socket://") and not _SOCKET.fullmatch(self.port):
+            yield ("port",), f"a serial server is written socket://HOST:PORT; got {self.port!r}"

@@ -1,0 +1,40 @@
+"""Law: what a person says about a MARTA plant: where it is, its register file, and what it should be set to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from countingroom.devices.drivers.marta.table import REGISTERS, TEXTS
+from countingroom.devices.drivers.modbus.description import ModbusTable, Problem, Register, ValueName
+
+NEEDED = (
+    "status",
+    "set_start_chiller",
+    "set_start_co2",
+    "set_flow_active",
+    "set_alarm_reset",
+    "set_temperature_setpoint",
+    "set_speed_setpoint",
+    "set_flow_setpoint",
+)
+"""Registers without which states and commands have no meaning."""
+
+
+class MartaSection(ModbusTable):
+    """A MARTA CO2 plant. Its register file is included at this level: `<<: !include marta_registers.yml`."""
+
+    driver: Literal["marta"] = "marta"
+    registers: dict[ValueName, Register] = {name: Register.model_validate(entry) for name, entry in REGISTERS.items()}
+    """The plant's own where none are given."""
+    alarm_codes: dict[str, str] = TEXTS
+    """Alarm bit -> what to tell a person; a missing one, or `?`, is told from the bit's name."""
+
+    def problems(self) -> Iterable[Problem]:
+        """A plant has what its states and commands are made of."""
+        yield from super().problems()
+        for name in NEEDED:
+            if name not in self.registers:
+                yield ("registers",), f"a MARTA plant has {name}, which is missing"
+            elif name.startswith("set_") and not self.registers[name].input:
+                yield ("registers", name), "it is written by commands: `input: true` is missing"

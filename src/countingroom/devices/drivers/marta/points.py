@@ -1,0 +1,70 @@
+"""Law: the plant's points are its registers with the units, limits and severities that their names imply."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from countingroom.core.points import Point, Type
+from countingroom.devices.drivers.marta.alarms import text_of
+from countingroom.devices.drivers.marta.description import MartaSection
+from countingroom.devices.drivers.marta.names import MAIN, severity_of, unit_of
+from countingroom.devices.drivers.modbus.points import points as table_points
+
+RANGES = {
+    "set_temperature_setpoint": (-35.0, 25.0),
+    "set_speed_setpoint": (0.0, 6000.0),
+    "set_flow_setpoint": (0.0, 5.0),
+}
+"""degC, rpm, g/s"""
+
+STATUS_CODES = {"1": "ready", "2": "CO2 in operation", "3": "alarm"}
+
+ALARMS = Point(
+    name="alarms",
+    label="Alarms",
+    description="the alarms that are set, gravest first, a line each; empty when there is none",
+    type=Type.STRING,
+)
+
+
+def alarm_bits(section: MartaSection) -> tuple[str, ...]:
+    """The registers that are alarms: read-only bits whose name has a severity."""
+    return tuple(
+        name
+        for name, register in section.registers.items()
+        if register.type == "bool" and not register.input and severity_of(name)
+    )
+
+
+def points(section: MartaSection) -> tuple[Point, ...]:
+    """The register table, and the alarms as one text."""
+    bits = frozenset(alarm_bits(section))
+    return (*(_point(point, section, point.name in bits) for point in table_points(section)), ALARMS)
+
+
+def _point(point: Point, section: MartaSection, is_alarm: bool) -> Point:
+    """What the section says of a register wins over what its name implies."""
+    if is_alarm:
+        text = text_of(point.name, section.alarm_codes)
+        return replace(
+            point,
+            label=point.label or point.name,
+            description=point.description or text,
+            severity=point.severity or severity_of(point.name),
+            main=False,
+        )
+    main = point.name in MAIN or section.registers[point.name].label != ""
+    point = replace(point, unit=point.unit or unit_of(point.name), label=point.label or point.name, main=main)
+    if point.name == "status":
+        return replace(point, codes=point.codes or STATUS_CODES)
+    if point.name in RANGES:
+        low, high = RANGES[point.name]
+        readback = point.name.removeprefix("set_")
+        return replace(
+            point,
+            write_low=low if point.write_low is None else point.write_low,
+            write_high=high if point.write_high is None else point.write_high,
+            readback=point.readback or (readback if readback in section.registers else ""),
+            tolerance=point.tolerance or 0.01,
+        )
+    return point

@@ -1,0 +1,114 @@
+"""Law: a Modbus device is a table: a point's name, its address, how its words are read, what is known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from countingroom.core.yaml.section import Section
+from countingroom.devices.drivers.modbus.codec import width
+from countingroom.devices.section import Address, Deadband, DeviceSection, Duration, Precision, disorder
+
+Problem = tuple[tuple[str | int, ...], str]
+"""Where within the section, and what is wrong there."""
+
+_REGISTERS = 65536
+
+Plain = float | int | str | bool
+Kind = Literal["bool", "int", "int16", "uint16", "int32", "uint32", "float32", "float64"]
+ValueName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)?$")]
+"""`name`, or `channel.column`."""
+
+
+class Register(Section):
+    """One value of the table, in holding registers."""
+
+    address: Annotated[int, Field(ge=0, le=65535)]
+    """As on the wire: counted from 0."""
+    type: Kind = "int"
+    """`int` is uint16."""
+    bit: Annotated[int, Field(ge=0, le=15)] | None = None
+    """For a bool: its bit, 0 the least significant. Without, the register is 0 or not."""
+    input: bool = False
+    """May be written."""
+    deadband: Deadband = 0.0
+    label: str = ""
+    description: str = ""
+    unit: str = ""
+    precision: Precision | None = None
+    """Decimals that mean something; 2 for floats, 0 for the rest."""
+    alarm_low: float | None = None
+    warning_low: float | None = None
+    warning_high: float | None = None
+    alarm_high: float | None = None
+    choices: list[Plain] = []
+    codes: dict[str, str] = {}
+    """What a value means: `{"3": "alarm"}`."""
+    severity: Annotated[int, Field(ge=0, le=3)] = 0
+    """For a bool that is a fault flag: its priority while true."""
+    main: bool = True
+    write_low: float | None = None
+    write_high: float | None = None
+    readback: str = ""
+    """The value of this table that proves a written one; empty: this one reads itself back."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    confirm: Duration = 5.0
+
+    def problems(self) -> Iterable[Problem]:
+        """What does not go together."""
+        yield from disorder(self)
+        if self.address + (count := width(self.type)) > _REGISTERS:
+            yield (
+                ("address",),
+                f"a {self.type} needs {count} registers from {self.address} on; {_REGISTERS - 1} is the last",
+            )
+        if self.bit is not None and self.type != "bool":
+            yield ("bit",), f"a bit is for `type: bool`; this is {self.type}"
+        if not self.input:
+            for key in ("write_low", "write_high", "readback"):
+                if getattr(self, key) not in (None, ""):
+                    yield (key,), f"{key} is for values with `input: true`"
+
+
+class ModbusTable(DeviceSection):
+    """What every device with a register table has."""
+
+    host: Address
+    port: Annotated[int, Field(ge=1, le=65535)] = 502
+    device_id: Annotated[int, Field(ge=0, le=255)] = 1
+    """The unit behind a gateway; also called slave id."""
+    byte_order: Literal["big", "little"] = "big"
+    """Within a register."""
+    word_order: Literal["big", "little"] = "little"
+    """Of the registers of one value: little has the least significant first."""
+    bridge: Annotated[int, Field(ge=0, le=100)] = 0
+    """Read across holes of up to this many registers, where the device allows it."""
+    registers: dict[ValueName, Register]
+    settings: dict[str, Plain] = {}
+    """Value name -> what to write at the connection, with `apply_on_connect`."""
+
+    def problems(self) -> Iterable[Problem]:
+        """Names that are of no use."""
+        for name, register in self.registers.items():
+            if register.readback and register.readback not in self.registers:
+                yield ("registers", name, "readback"), f"there is no register {register.readback}"
+        for name in self.settings:
+            if name not in self.registers or not self.registers[name].input:
+                yield ("settings", name), "there is no such register with `input: true`"
+
+
+class ModbusSection(ModbusTable):
+    """Any Modbus TCP device."""
+
+    driver: Literal["modbus"] = "modbus"
+
+    def problems(self) -> Iterable[Problem]:
+        """A number that may be written says within which limits."""
+        yield from super().problems()
+        for name, register in self.registers.items():
+            if register.input and register.type != "bool" and not register.choices:
+                for key in ("write_low", "write_high"):
+                    if getattr(register, key) is None:
+                        yield ("registers", name), f"a number with `input: true` says its limits: {key} is missing"

@@ -1,0 +1,22 @@
+"""Law: a section of sensors becomes a device with one channel a board."""
+
+from __future__ import annotations
+
+from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
+from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver
+from countingroom.devices.plain import PlainBehaviour
+from countingroom.devices.registry import Hosted
+
+
+def build(name: str, section: MqttSensorsSection) -> Hosted:
+    """The boards of this section."""
+    return Hosted(
+        name=name,
+        title=name,
+        group="Environment",
+        location=f"mqtt://{section.host}:{section.port}",
+        driver=MqttSensorsDriver(section),
+        behaviour=PlainBehaviour(tuple(section.sensors)),
+        section=section,
+        channel_labels={sensor: label for sensor, label in section.sensors.items() if label},
+    )

@@ -1,0 +1,181 @@
+"""Law: one connection to the broker, listening only; when it ends, every point is STALE and `read` says so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from aiomqtt import Client, Message, MqttError
+
+from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
+from countingroom.core.points import Point
+from countingroom.core.values import Quality
+from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
+from countingroom.devices.drivers.mqtt.topics import Route, routes, sample
+from countingroom.devices.port import Sample, Sink
+
+KEEPALIVE_S = 5
+"""A broker that answers nothing is given up after one and a half of this."""
+
+WAITING = 10_000
+"""Messages that may wait to be taken; more are dropped."""
+
+_REFUSED = 0x80
+"""From here on an answer to a subscription is a refusal."""
+
+_log = logging.getLogger(__name__)
+_quiet = logging.getLogger("countingroom.devices.drivers.mqtt.client")
+_quiet.setLevel(logging.CRITICAL)
+
+
+class MqttSensorsDriver:
+    """Sensors that publish by themselves: a MonitoringDriver."""
+
+    def __init__(self, section: MqttSensorsSection) -> None:
+        self._section = section
+        self._routes = routes(section)
+        self._source = f"mqtt://{section.host}:{section.port}"
+        self._latest: dict[str, Sample] = {}
+        self._sink: Sink = self._remember
+        self._task: asyncio.Task[None] | None = None
+        self._entered = asyncio.Event()
+        self._listening = False
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """One a value, for every board."""
+        return tuple(route.point for route in self._routes)
+
+    def monitor(self, sink: Sink) -> None:
+        """Give it every sample."""
+        self._sink = sink
+
+    async def connect(self) -> None:
+        """Reach the broker and subscribe."""
+        await self.close()
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._entered.clear()
+        self._task = asyncio.create_task(self._listen(ready))
+        await ready
+
+    async def read(self) -> Sequence[Sample]:
+        """The last sample of each point; LinkError when there is no connection."""
+        if not self._listening:
+            raise LinkError("there is no connection to the broker", source=self._source)
+        return list(self._latest.values())
+
+    async def write(self, point: str, value: float | int | str | bool) -> None:
+        """Refused: these are sensors."""
+        raise DeviceError(f"{point} is a sensor and takes no value", source=self._source)
+
+    async def close(self) -> None:
+        """End the connection."""
+        task, self._task = self._task, None
+        if task:
+            await self._entered.wait()  # half a connection cannot be taken down; it ends by itself, in time
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        self._listening = False
+        self._latest.clear()
+
+    async def _listen(self, ready: asyncio.Future[None]) -> None:
+        try:
+            await self._entered_client(ready)
+        except (MqttError, OSError, ValueError) as error:
+            reason = LinkError(
+                f"the broker is not reached: {error}",
+                source=self._source,
+                suggestion="look whether the broker runs there and takes this user",
+            )
+            _end(ready, reason)
+        except (ConfigurationError, LinkError) as error:
+            _end(ready, error)
+        finally:
+            self._entered.set()
+            _end(ready, LinkError("the connection was given up", source=self._source))
+            if self._listening:
+                self._listening = False
+                self._give([Sample(point=p.name, value=None, quality=Quality.STALE) for p in self.points])
+
+    async def _entered_client(self, ready: asyncio.Future[None]) -> None:
+        async with self._client() as client:
+            self._entered.set()
+            await self._subscribe(client)
+            self._listening = True
+            if not ready.done():
+                ready.set_result(None)
+            async for message in client.messages:
+                self._take(message)
+
+    async def _subscribe(self, client: Client) -> None:
+        """What the broker refuses is said: LinkError where that is all there is, and the others are heard else."""
+        topics = dict.fromkeys(route.filter for route in self._routes)
+        refused: list[str] = []
+        for topic in topics:
+            answer = await client.subscribe(topic)
+            if any((code if isinstance(code, int) else code.value) >= _REFUSED for code in answer):
+                refused.append(topic)
+        if not refused:
+            return
+        message = f"the broker does not let {self._section.user or 'anonymous'} listen to {', '.join(refused)}"
+        if len(refused) == len(topics):
+            raise LinkError(message, source=self._source, suggestion="let it, in the broker's permissions")
+        _log.warning("%s: %s", self._source, message)
+
+    def _client(self) -> Client:
+        section = self._section
+        return Client(
+            section.host,
+            section.port,
+            username=section.user or None,
+            password=self._password(),
+            identifier=section.client_id or None,
+            tls_context=ssl.create_default_context(cafile=section.tls_ca) if section.tls_ca else None,
+            timeout=section.timeout,
+            keepalive=KEEPALIVE_S,
+            max_queued_incoming_messages=WAITING,
+            logger=_quiet,
+        )
+
+    def _password(self) -> str | None:
+        section = self._section
+        try:
+            if section.password_env:
+                return os.environ[section.password_env]
+            if section.password_file:
+                return Path(section.password_file).read_text().partition("\n")[0]
+        except (KeyError, OSError) as error:
+            raise ConfigurationError(
+                f"the password of {section.user} is not there: {error}",
+                source=self._source,
+                suggestion="set the variable, or make the file readable for this user",
+            ) from error
+        return None
+
+    def _take(self, message: Message) -> None:
+        topic = str(message.topic)
+        said = [sample(route, bytes(message.payload), retained=message.retain) for route in self._matching(topic)]
+        if said:
+            self._give(said)
+
+    def _matching(self, topic: str) -> list[Route]:
+        return [route for route in self._routes if route.pattern.fullmatch(topic)]
+
+    def _give(self, samples: list[Sample]) -> None:
+        self._remember(samples)
+        self._sink(samples)
+
+    def _remember(self, samples: Sequence[Sample]) -> None:
+        self._latest.update({one.point: one for one in samples})
+
+
+def _end(ready: asyncio.Future[None], reason: Exception) -> None:
+    if not ready.done():
+        ready.set_exception(reason)
+        ready.exception()  # it may be that nobody waits for it any more

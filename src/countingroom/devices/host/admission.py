@@ -1,0 +1,167 @@
+"""Law: a command is admitted or refused before anything is sent, by what is known at this moment and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from countingroom.core.arguments import checked
+from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange, RequestError
+from countingroom.core.messages import Command, CommandSpec, DeviceState, Link
+from countingroom.core.points import Point
+from countingroom.core.values import Reading
+from countingroom.devices.behaviour import Behaviour, Write
+from countingroom.devices.host.legality import OF_THE_HOST, inactive, unreachable
+
+SEEN_FOR_NS = 2_000_000_000
+"""How long what its sender saw may be ago."""
+
+SET = CommandSpec(name="set", label="Set", description="Write one value; done when its readback agrees.")
+
+
+class Situation(Struct, frozen=True, kw_only=True):
+    """What a device knows when a command arrives."""
+
+    device: str
+    now_ns: int
+    behaviour: Behaviour
+    commands: tuple[CommandSpec, ...]
+    points: Mapping[str, Point]
+    readings: Mapping[str, Reading]
+    states: Mapping[str, DeviceState]
+    """Channel -> state; the empty name is the device."""
+    seen: Container[str] = frozenset[str]()
+    """Ids of commands that came before."""
+
+
+class Admitted(Struct, frozen=True, kw_only=True):
+    """A command that may be carried out, and how."""
+
+    command: Command
+    spec: CommandSpec
+    writes: tuple[Write, ...]
+    deadline_s: float
+    """For the whole of it."""
+
+
+def admit(command: Command, situation: Situation) -> Admitted:
+    """What is to be done; RequestError with the reason otherwise."""
+    _check_time(command, situation)
+    spec = _find(command, situation)
+    state = situation.states[command.channel]
+    _check_seen(command, state, situation)
+    if spec is SET:
+        return _admit_set(command, situation)
+    cause = state.refusals.get(spec.name)
+    if cause is not None:
+        raise _refused(cause)
+    arguments = checked(spec, command.arguments)
+    writes: tuple[Write, ...] = ()
+    if spec not in OF_THE_HOST:
+        asked = situation.behaviour.writes(spec.name, command.channel, arguments, situation.readings)
+        writes = tuple(checked_write(write, situation.points) for write in asked)
+    takes_s = max((write.takes_s for write in writes), default=0.0)
+    return Admitted(command=command, spec=spec, writes=writes, deadline_s=spec.deadline_s + takes_s)
+
+
+def checked_write(write: Write, points: Mapping[str, Point]) -> Write:
+    """The write with its value as the point takes it; OutOfRange outside its limits."""
+    point = points.get(write.point)
+    if point is None:
+        raise NotFound(f"there is no point {write.point}", suggestion="see the device's catalogue")
+    return replace(write, value=point.check_write(write.value))
+
+
+def _check_time(command: Command, situation: Situation) -> None:
+    if command.id in situation.seen:
+        raise Conflict(
+            f"command {command.id} was given before",
+            code="repeated",
+            suggestion="its outcome is in the events; give a new command a new id",
+        )
+    if situation.now_ns > command.deadline_ns:
+        raise Conflict(
+            f"{command.action} came after its deadline",
+            code="too_late",
+            evidence={"late_s": (situation.now_ns - command.deadline_ns) / 1e9},
+            suggestion="give it again if it is still wanted; compare the clocks of the computers if this repeats",
+        )
+
+
+def _find(command: Command, situation: Situation) -> CommandSpec:
+    if command.channel and command.channel not in situation.behaviour.channels:
+        raise NotFound(
+            f"{situation.device} has no channel {command.channel}",
+            suggestion=f"choose one of {', '.join(situation.behaviour.channels) or 'none: leave the channel out'}",
+        )
+    if command.action == SET.name:
+        return SET
+    scope = "channel" if command.channel else "device"
+    named = [spec for spec in situation.commands if spec.name == command.action]
+    for spec in named:
+        if spec.scope == scope:
+            return spec
+    if named:
+        hint = "name a channel" if scope == "device" else "leave the channel out"
+        raise NotFound(f"{command.action} is not a command of a {scope}", code="wrong_scope", suggestion=hint)
+    known = ", ".join(dict.fromkeys(spec.name for spec in situation.commands))
+    raise NotFound(
+        f"{situation.device} knows no command {command.action}", suggestion=f"choose one of {SET.name}, {known}"
+    )
+
+
+def _check_seen(command: Command, state: DeviceState, situation: Situation) -> None:
+    if command.seen_state is None:
+        return
+    if situation.now_ns - command.issued_ns > SEEN_FOR_NS:
+        raise Conflict(
+            f"{command.action} was decided {(situation.now_ns - command.issued_ns) / 1e9:.1f} s ago",
+            code="too_old",
+            suggestion="look at the present state and decide again",
+        )
+    if command.issued_ns - situation.now_ns > SEEN_FOR_NS:
+        raise Conflict(
+            f"{command.action} was decided {(command.issued_ns - situation.now_ns) / 1e9:.1f} s from now",
+            code="clock_ahead",
+            suggestion="compare the clocks of the computers; how old the decision is cannot be told",
+        )
+    if command.seen_state != state.state:
+        raise Conflict(
+            f"{command.action} was decided in {command.seen_state}, but it is {state.state} now",
+            code="state_changed",
+            evidence={"seen": command.seen_state, "state": state.state},
+            suggestion="look at the present state and decide again",
+        )
+
+
+def _admit_set(command: Command, situation: Situation) -> Admitted:
+    name, value = command.arguments.get("point"), command.arguments.get("value")
+    if set(command.arguments) != {"point", "value"} or not isinstance(name, str) or value is None:
+        raise OutOfRange("set takes a point and its value", code="wrong_argument", suggestion="give point and value")
+    write = checked_write(Write(point=name, value=value), situation.points)
+    point = situation.points[name]
+    if command.channel and point.channel != command.channel:
+        raise NotFound(f"{name} is not of channel {command.channel}", suggestion="name the channel of the point")
+    if point.channel in situation.behaviour.inactive:
+        raise _refused(inactive(f"devices.{situation.device}.{point.channel}"))
+    state = situation.states[point.channel if point.channel in situation.states else ""]
+    if state.link is not Link.CONNECTED:
+        raise _refused(unreachable(f"devices.{situation.device}", state.cause))
+    cause = situation.behaviour.may_write(name, write.value, situation.readings)
+    if cause is not None:
+        raise _refused(cause)
+    return Admitted(command=command, spec=SET, writes=(write,), deadline_s=point.confirm_s)
+
+
+class _Refused(RequestError):
+    """A refusal whose cause was known before."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
+
+
+def _refused(cause: Cause) -> RequestError:
+    return _Refused(cause)

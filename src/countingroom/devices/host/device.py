@@ -1,0 +1,278 @@
+"""Law: everything of one device meets here and each part keeps to its own room; only readback moves a state."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Container, Sequence
+from uuid import uuid4
+
+from countingroom.bus.port import Bus
+from countingroom.bus.publisher import Recorder
+from countingroom.core import subjects
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause
+from countingroom.core.messages import Catalogue, Event, EventKind, Link
+from countingroom.devices.behaviour import Write
+from countingroom.devices.description import kind_of
+from countingroom.devices.host.admission import Situation
+from countingroom.devices.host.commands import Commands
+from countingroom.devices.host.legality import OF_THE_HOST
+from countingroom.devices.host.link import Line
+from countingroom.devices.host.points import Table
+from countingroom.devices.host.publish import FLUSH_S, ReadingsPump
+from countingroom.devices.host.settings import apply_settings
+from countingroom.devices.host.states import Change, States
+from countingroom.devices.point_overrides import overridden, patient
+from countingroom.devices.port import MonitoringDriver, Sample
+from countingroom.devices.registry import Hosted
+
+_log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+"""Between two looks for points that have fallen silent."""
+
+POLLS = 3.0
+"""A point that is polled is not missed before this many polls."""
+
+GOODBYE_S = 2.0
+"""The most that saying goodbye to the bus may take."""
+
+
+class DeviceRoom:
+    """One device while this host owns it."""
+
+    def __init__(self, hosted: Hosted, bus: Bus, clock: Clock, *, boot: str) -> None:
+        self.name = hosted.name
+        self._hosted = hosted
+        self._clock = clock
+        self._source = f"devices.{hosted.name}"
+        self._boot = boot
+        points = overridden(hosted.driver.points, hosted.section.points)
+        if not isinstance(hosted.driver, MonitoringDriver):
+            points = tuple(patient(point, POLLS * hosted.section.poll) for point in points)
+        self._commands = (*hosted.behaviour.commands, *OF_THE_HOST)
+        self._table = Table(hosted.name, points, clock.now_ns())
+        self._states = States(hosted.name, hosted.behaviour, self._commands, boot)
+        self._line = Line(hosted.driver, hosted.section, clock, self, self._source)
+        self._pump = ReadingsPump(bus, clock, self._table, boot)
+        self._recorder = Recorder(bus, clock, self._source)
+        self._executor = Commands(hosted.name, bus, clock, self)
+        self._link = Link.CONNECTING
+        self._cause: Cause | None = Cause(
+            code="not_reached_yet",
+            message="it is being reached for the first time",
+            source=self._source,
+            suggestion="wait a moment",
+        )
+        self._complaint: Cause | None = None
+        self._changed: set[str] = set()
+        self._dirty = asyncio.Event()
+        self._news: asyncio.Future[None] | None = None
+        self.connections = 0
+        self._catalogue = Catalogue(
+            device=hosted.name,
+            title=hosted.title,
+            driver=kind_of(type(hosted.section)),
+            group=hosted.group,
+            location=hosted.location,
+            simulated=hosted.simulated,
+            points=points,
+            channels=hosted.behaviour.channels,
+            channel_labels=hosted.channel_labels,
+            commands=self._commands,
+            chart=hosted.behaviour.chart,
+            channel_chart=hosted.behaviour.channel_chart,
+            boot=boot,
+        )
+
+    async def run(self) -> None:
+        """Serve until cancelled; writes nothing to the device at the end."""
+        self._observe()
+        self.publish_all()
+        async with asyncio.TaskGroup() as group:
+            for part in (self._line, self._pump, self._recorder, self._executor):
+                group.create_task(part.run())
+            group.create_task(self._follow())
+            group.create_task(self._tick())
+            if self._hosted.section.apply_on_connect:
+                group.create_task(self._apply())
+
+    async def goodbye(self) -> None:
+        """After `run` has ended: tell that nobody looks after the device any more."""
+        self._set_link(
+            Link.DISCONNECTED,
+            Cause(
+                code="host_stopped",
+                message="the device host was stopped",
+                source=self._source,
+                since_ns=self._clock.now_ns(),
+                suggestion="start the device host; the device itself was left as it was",
+            ),
+        )
+        self._changed |= self._table.lose(now_ns=self._clock.now_ns())
+        self._observe()
+        try:
+            async with within(self._clock, GOODBYE_S):
+                await self._recorder.flush()
+                while await self._pump.flush():
+                    pass
+        except TimeoutError:
+            _log.warning("%s: the bus did not take the goodbye", self._source)
+
+    def publish_all(self) -> None:
+        """Say everything again: after the bus was away, or when asked."""
+        self._recorder.state(subjects.catalogue_key(self.name), self._catalogue)
+        for channel, state in self._states.now.items():
+            self._recorder.state(self._key(channel), state)
+        self._pump.full()
+
+    # What the line says.
+
+    def reached(self, samples: Sequence[Sample]) -> None:
+        self._take(samples)
+        self._set_link(Link.CONNECTED, None)
+        self._pump.full()
+        self.connections += 1
+
+    def said(self, samples: Sequence[Sample]) -> bool:
+        self._take(samples)
+        return self._table.heard
+
+    def lost(self, cause: Cause) -> None:
+        if self._link is not Link.DISCONNECTED:
+            self._changed |= self._table.lose(now_ns=self._clock.now_ns())
+            self._set_link(Link.DISCONNECTED, cause)
+            self._complaint = None
+
+    def complained(self, cause: Cause | None) -> None:
+        if (cause is None) == (self._complaint is None):
+            return
+        self._complaint = cause
+        if cause:
+            _log.warning("%s: %s", self._source, cause)
+            self.record(EventKind.NOTE, f"{self.name} answers with an error: {cause.message}", cause=cause, severity=3)
+        else:
+            _log.info("%s: answers well again", self._source)
+            self.record(EventKind.NOTE, f"{self.name} answers well again")
+
+    # What commands need.
+
+    @property
+    def reads(self) -> int | None:
+        return None if self._line.monitoring else self._line.reads
+
+    def situation(self, seen: Container[str] = ()) -> Situation:
+        return Situation(
+            device=self.name,
+            now_ns=self._clock.now_ns(),
+            behaviour=self._hosted.behaviour,
+            commands=self._commands,
+            points=self._table.points,
+            readings=self._table.readings,
+            states=self._states.now,
+            seen=seen,
+        )
+
+    def reconnect(self) -> None:
+        self._line.reconnect()
+
+    async def write(self, write: Write) -> None:
+        await self._line.write(write.point, write.value)
+
+    async def news(self) -> None:
+        self._news = self._news or asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._news)
+
+    def record(self, kind: EventKind, message: str, **more: object) -> None:
+        self._recorder.event(
+            Event(
+                id=uuid4().hex,
+                kind=kind,
+                time_ns=self._clock.now_ns(),
+                department="devices",
+                source=self.name,
+                message=message,
+                **more,  # pyright: ignore[reportArgumentType]
+            )
+        )
+
+    # Following the field.
+
+    def _take(self, samples: Sequence[Sample]) -> None:
+        now_ns, monotonic = self._clock.now_ns(), self._clock.monotonic()
+        self._changed |= self._table.take(samples, now_ns=now_ns, monotonic=monotonic)
+        self._dirty.set()
+        if self._table.waiting:
+            self._pump.wake()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            self._observe()
+            await self._clock.sleep(FLUSH_S)
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(TICK_S)
+            self._changed |= self._table.age(now_ns=self._clock.now_ns(), monotonic=self._clock.monotonic())
+            if self._changed:
+                self._dirty.set()
+            self._pump.tick()
+
+    async def _apply(self) -> None:
+        applied = 0
+        while True:
+            while applied == self.connections or self._link is not Link.CONNECTED:
+                await self.news()
+            applied = self.connections
+            await apply_settings(self, self._clock)
+
+    def _observe(self) -> None:
+        changed, self._changed = self._changed, set()
+        for change in self._states.observe(
+            changed, self._table.readings, link=self._link, cause=self._cause, now_ns=self._clock.now_ns()
+        ):
+            self._recorder.state(self._key(change.now.channel), change.now)
+            self._tell(change)
+        self._pump.wake()
+        if self._news and not self._news.done():
+            self._news.set_result(None)
+        self._news = None
+
+    def _tell(self, change: Change) -> None:
+        if not change.moved or change.before is None:
+            return
+        now = change.now
+        self.record(
+            EventKind.STATE,
+            " ".join(filter(None, (self.name, now.channel, "is", now.state))),
+            channel=now.channel,
+            before=change.before.state,
+            after=now.state,
+            cause=now.cause,
+            severity=1 if now.common == "error" and now.active else 0,
+        )
+
+    def _set_link(self, link: Link, cause: Cause | None) -> None:
+        if link is self._link:
+            return
+        before, self._link, self._cause = self._link, link, cause
+        self._dirty.set()
+        if link is Link.CONNECTED:
+            _log.info("%s: connected", self._source)
+            self.record(EventKind.LINK, f"{self.name} is connected", before=before.value, after=link.value)
+        else:
+            _log.warning("%s: not connected: %s", self._source, cause)
+            self.record(
+                EventKind.LINK,
+                f"{self.name} is not connected: {cause.message if cause else ''}",
+                before=before.value,
+                after=link.value,
+                cause=cause,
+                severity=2,
+            )
+
+    def _key(self, channel: str) -> str:
+        return subjects.channel_key(self.name, channel) if channel else subjects.device_key(self.name)

@@ -1,0 +1,136 @@
+"""Law: a device has one host. Whoever holds its lease serves it; others say who does, and stand by.
+
+While the bus is away the host goes on with its devices: nothing is disturbed. It lets a device go only when it learns
+that another host has taken it over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from uuid import uuid4
+
+from countingroom.bus.port import Bus, Lease
+from countingroom.bus.presence import heartbeat
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkError
+from countingroom.devices.host.device import DeviceRoom
+from countingroom.devices.host.forget import forget
+from countingroom.devices.registry import Hosted
+
+_log = logging.getLogger(__name__)
+
+LEASE_S = 3.0
+"""A host that is gone is followed by one that stands by after this."""
+
+ASK_AGAIN_S = 0.5
+
+
+class DeviceHost:
+    """Serves devices on a bus."""
+
+    def __init__(self, bus: Bus, clock: Clock, devices: Sequence[Hosted], *, instance: str = "main") -> None:
+        self._bus = bus
+        self._clock = clock
+        self._instance = instance
+        self._boot = uuid4().hex
+        self._holder = f"{instance} at {socket.gethostname()}, process {os.getpid()}, {self._boot[:8]}"
+        self._rooms = [DeviceRoom(device, bus, clock, boot=self._boot) for device in devices]
+        self._owned: list[str] = []
+
+    async def run(self) -> None:
+        """Until cancelled; then say goodbye. Nothing is written to any device at start or at the end, unless its
+        section asks for `apply_on_connect`."""
+        self._bus.on_link(self._bus_link)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                heartbeat(
+                    self._bus,
+                    self._clock,
+                    role="devices",
+                    instance=self._instance,
+                    boot=self._boot,
+                    targets=self._owned,
+                )
+            )
+            group.create_task(self._forget_others())
+            for room in self._rooms:
+                group.create_task(self._serve(room))
+
+    async def _forget_others(self) -> None:
+        described = {room.name for room in self._rooms}
+        while True:
+            try:
+                gone = await forget(self._bus, described)
+            except LinkError:
+                await self._clock.sleep(ASK_AGAIN_S)
+            else:
+                break
+        for name in gone:
+            _log.info("devices.%s: described no more, and forgotten", name)
+
+    def _bus_link(self, up: bool) -> None:
+        if up:
+            for room in self._rooms:
+                if room.name in self._owned:
+                    room.publish_all()
+
+    async def _serve(self, room: DeviceRoom) -> None:
+        while True:
+            tenure = _Tenure(await self._become_owner(room.name))
+            self._owned.append(room.name)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    serving = group.create_task(room.run())
+                    cause = await self._until_taken_over(room.name, tenure)
+                    serving.cancel()
+                _log.warning("devices.%s: let go: %s", room.name, cause)
+                room.lost(cause)
+            except asyncio.CancelledError:
+                await room.goodbye()
+                with suppress(CountingRoomError):
+                    await tenure.lease.release()
+                raise
+            finally:
+                self._owned.remove(room.name)
+
+    async def _become_owner(self, name: str) -> Lease:
+        told = ""
+        while True:
+            try:
+                return await self._acquire(name)
+            except LinkError as error:
+                why = error.cause
+            except Conflict as error:
+                why = error.cause
+            if why.message != told:
+                told = why.message
+                _log.warning("devices.%s: standing by: %s", name, why)
+            await self._clock.sleep(ASK_AGAIN_S)
+
+    async def _until_taken_over(self, name: str, tenure: _Tenure) -> Cause:
+        await tenure.lease.wait_lost()
+        while True:
+            try:
+                tenure.lease = await self._acquire(name)
+                await tenure.lease.wait_lost()
+            except Conflict as error:
+                if error.cause.evidence.get("holder") != self._holder:
+                    return error.cause
+                await self._clock.sleep(ASK_AGAIN_S)
+            except LinkError:
+                await self._clock.sleep(ASK_AGAIN_S)
+
+    async def _acquire(self, name: str) -> Lease:
+        return await self._bus.acquire(f"device.{name}", ttl_s=LEASE_S, holder=self._holder)
+
+
+class _Tenure:
+    """The lease under which a device is served; a new one after each that was lost and won again."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease

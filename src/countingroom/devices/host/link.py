@@ -1,0 +1,239 @@
+"""Law: one task owns one device's line and does one thing at a time on it, so nothing can interleave.
+
+Writes go before the next poll. A call that does not return is given up. Whatever goes wrong is told once, when it
+begins; the line is then closed and tried again with growing pauses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, LinkError
+from countingroom.devices.host.backoff import pause_s
+from countingroom.devices.host.driver_fault import cause_of
+from countingroom.devices.port import Driver, MonitoringDriver, Sample
+from countingroom.devices.section import DeviceSection
+
+T = TypeVar("T")
+
+WAITING_WRITES = 4096
+"""More are refused."""
+
+PATIENCE = 15
+"""A call that takes longer than this many times `timeout` hangs: reading all points takes several answers."""
+
+
+class Listener(Protocol):
+    """Who is told what the line says."""
+
+    def reached(self, samples: Sequence[Sample]) -> None:
+        """The device is reached, and these are its values."""
+        ...
+
+    def said(self, samples: Sequence[Sample]) -> bool:
+        """More values; whether anything of the device is still heard."""
+        ...
+
+    def lost(self, cause: Cause) -> None:
+        """It is not reached (any more); called at every failed attempt."""
+        ...
+
+    def complained(self, cause: Cause | None) -> None:
+        """It answers with an error (called at each), or answers well again (None)."""
+        ...
+
+
+class _Write(Struct):
+    point: str
+    value: float | int | str | bool
+    taken: asyncio.Future[None]
+
+
+class Line:
+    """The owner of one driver."""
+
+    def __init__(self, driver: Driver, section: DeviceSection, clock: Clock, listener: Listener, source: str) -> None:
+        self._driver = driver
+        self._section = section
+        self._clock = clock
+        self._listener = listener
+        self._source = source
+        self._writes: deque[_Write] = deque()
+        self._wake = asyncio.Event()
+        self._again = False
+        self._silent = False
+        self._up = False
+        self.monitoring = isinstance(driver, MonitoringDriver)
+        self.reads = 0
+        """Counts completed reads: a larger number than before a write means news from after it."""
+        if isinstance(driver, MonitoringDriver):
+            driver.monitor(self._hear)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        failures = 0
+        while True:
+            self._again = False
+            try:
+                reached, cause = await self._attempt()
+                self._let_go()
+                self._listener.lost(cause)
+            finally:
+                self._let_go()
+                await self._close()
+            failures = 1 if reached else failures + 1
+            await self._pause(failures)
+
+    async def _attempt(self) -> tuple[bool, Cause]:
+        """Connect and stay; whether it was reached, and why it ended."""
+        try:
+            await self._connect()
+            await (self._listen() if self.monitoring else self._poll())
+        except CountingRoomError as error:
+            return self._up, error.cause
+        except Exception as error:  # must not take the host down with all other devices
+            return self._up, cause_of(error, self._source)
+        return self._up, Cause(
+            code="reconnecting", message="the link is made anew", source=self._source, suggestion="wait a moment"
+        )
+
+    async def write(self, point: str, value: float | int | str | bool) -> None:
+        """Send it before the next poll; returns when the device has taken it. LinkError at once while it is not
+        reached: nothing is kept to be sent later."""
+        if not self._up:
+            raise LinkError("the device is not reached", source=self._source)
+        if len(self._writes) >= WAITING_WRITES:
+            raise Conflict("too many writes wait", source=self._source, suggestion="wait until they are done")
+        taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._writes.append(_Write(point=point, value=value, taken=taken))
+        self._wake.set()
+        await taken
+
+    def reconnect(self) -> None:
+        """Close and connect anew now, without pausing."""
+        self._again = True
+        self._wake.set()
+
+    async def _connect(self) -> None:
+        await self._call(self._driver.connect())
+        samples = await self._call(self._driver.read())
+        self._silent = self._again = False
+        self._reach(samples)
+
+    def _reach(self, samples: Sequence[Sample]) -> None:
+        self._up = True
+        self.reads += 1
+        self._listener.reached(samples)
+
+    async def _poll(self) -> None:
+        due = self._clock.monotonic() + self._section.poll
+        while not self._again:
+            if await self._send_writes():
+                due = self._clock.monotonic()
+            if self._clock.monotonic() >= due:
+                await self._read_once()
+                due = max(due + self._section.poll, self._clock.monotonic())
+            await self._wait(due - self._clock.monotonic())
+
+    async def _read_once(self) -> None:
+        try:
+            samples = await self._call(self._driver.read())
+        except DeviceError as error:
+            self._listener.complained(error.cause)
+        else:
+            self.reads += 1
+            self._listener.said(samples)
+            self._listener.complained(None)
+
+    async def _listen(self) -> None:
+        while not self._again:
+            if self._silent:
+                await self._until_heard()
+            await self._send_writes()
+            await self._wait(None)
+
+    async def _until_heard(self) -> None:
+        """All of a monitored device fell silent. Its library may find it again by itself; a LinkError from `read`
+        says that it will not."""
+        self._let_go()
+        self._listener.lost(LinkError("the device fell silent", source=self._source).cause)
+        failures = 0
+        while self._silent and not self._again:
+            failures += 1
+            await self._pause(failures, unless_heard=True)
+            self._hear(await self._call(self._driver.read()))
+        if not self._again:
+            self._reach(())
+
+    def _hear(self, samples: Sequence[Sample]) -> None:
+        silent = not self._listener.said(samples)
+        if silent != self._silent:
+            self._silent = silent
+            self._wake.set()
+
+    async def _send_writes(self) -> bool:
+        sent = False
+        while self._writes:
+            write = self._writes.popleft()
+            if write.taken.cancelled():
+                continue
+            sent = True
+            try:
+                await self._call(self._driver.write(write.point, write.value))
+            except DeviceError as error:
+                _fail(write, error)
+            except BaseException as error:
+                _fail(write, error if isinstance(error, CountingRoomError) else _unknown(self._source))
+                raise
+            else:
+                if not write.taken.done():
+                    write.taken.set_result(None)
+        return sent
+
+    def _let_go(self) -> None:
+        self._up = False
+        while self._writes:
+            _fail(self._writes.popleft(), LinkError("the link was lost before it was sent", source=self._source))
+
+    async def _call(self, call: Awaitable[T], times: int = PATIENCE) -> T:
+        patience = times * self._section.timeout
+        try:
+            async with within(self._clock, patience):
+                return await call
+        except TimeoutError:
+            raise LinkError(f"no answer within {patience:g} s", source=self._source, code="timeout") from None
+
+    async def _wait(self, seconds: float | None) -> None:
+        with suppress(TimeoutError):
+            if seconds is None:
+                await self._wake.wait()
+            elif not self._wake.is_set():
+                async with within(self._clock, seconds):
+                    await self._wake.wait()
+        self._wake.clear()
+
+    async def _pause(self, failures: int, *, unless_heard: bool = False) -> None:
+        section, clock = self._section, self._clock
+        end = clock.monotonic() + pause_s(failures, first_s=section.reconnect_first, most_s=section.reconnect_most)
+        while not self._again and clock.monotonic() < end and not (unless_heard and not self._silent):
+            await self._wait(end - clock.monotonic())
+
+    async def _close(self) -> None:
+        with suppress(LinkError):  # a close that hangs is left behind
+            await self._call(self._driver.close(), times=2)
+
+
+def _fail(write: _Write, error: CountingRoomError) -> None:
+    if not write.taken.done():
+        write.taken.set_exception(error)
+
+
+def _unknown(source: str) -> LinkError:
+    return LinkError("the write was interrupted; it is not known whether it arrived", source=source, code="unknown")

@@ -1,0 +1,85 @@
+"""Law: readings reach the bus in order and at once: one message under way at a time.
+
+The next carries all that changed meanwhile, so a slow bus thins values and never queues them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from countingroom.bus.port import Bus
+from countingroom.bus.publisher import Delivery
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.messages import encode
+from countingroom.devices.host.points import Table
+
+FLUSH_S = 0.002
+"""Between two messages of one device. A single change goes at once; a storm of them is gathered for this long."""
+
+FULL_S = 60.0
+"""Between full messages."""
+
+
+class ReadingsPump:
+    """Publishes a table's changes."""
+
+    def __init__(self, bus: Bus, clock: Clock, table: Table, boot: str) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._table = table
+        self._boot = boot
+        self._news = asyncio.Event()
+        self._full = True
+        self._last_full = float("-inf")
+        self._under_way: Callable[[], Awaitable[object]] | None = None
+        self._delivery = Delivery(clock, f"devices.{table.device}")
+
+    def wake(self) -> None:
+        """Something may have changed."""
+        self._news.set()
+
+    def full(self) -> None:
+        """Let the next message be a full one."""
+        self._full = True
+        self._news.set()
+
+    def tick(self) -> None:
+        """Called now and then: a full message when it is time."""
+        if self._clock.monotonic() - self._last_full >= FULL_S:
+            self.full()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            began = self._clock.monotonic()
+            if await self.flush():
+                await self._clock.sleep(FLUSH_S - (self._clock.monotonic() - began))
+
+    async def flush(self) -> bool:
+        """Publish what waits; whether there was anything. After any trouble with the bus the next message is full."""
+        self._under_way = self._under_way or self._next()
+        if self._under_way is None:
+            return False
+        if not await self._delivery.give(self._under_way):
+            self.full()
+        self._under_way = None
+        return True
+
+    def _next(self) -> Callable[[], Awaitable[object]] | None:
+        full, self._full = self._full, False
+        message = self._table.message(full=full, boot=self._boot, sent_ns=self._clock.now_ns())
+        if message is None:
+            return None
+        if full:
+            self._last_full = self._clock.monotonic()
+        return partial(
+            self._bus.append,
+            subjects.readings(message.device, full=full),
+            encode(message),
+            message_id=f"{message.device}:{self._boot}:{message.sequence}",
+        )

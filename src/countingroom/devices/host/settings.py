@@ -1,0 +1,103 @@
+"""Law: the settings of the description are written only when asked for, only where that is safe at that moment, and
+only where the device does not hold them already.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import groupby
+from typing import Protocol
+
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.messages import EventKind
+from countingroom.core.values import Quality
+from countingroom.devices.behaviour import Write
+from countingroom.devices.host.admission import Situation, checked_write
+from countingroom.devices.host.confirmation import holds
+
+KNOWN_S = 10.0
+"""How long the values of a channel may take to arrive before it is judged by those that did."""
+
+
+class Owner(Protocol):
+    """What applying settings needs of the device."""
+
+    name: str
+
+    @property
+    def reads(self) -> int | None:
+        """Polls made; None for a device that tells of changes by itself."""
+        ...
+
+    def situation(self) -> Situation: ...
+    async def write(self, write: Write) -> None: ...
+    async def news(self) -> None: ...
+    def record(self, kind: EventKind, message: str, **more: object) -> None: ...
+
+
+async def apply_settings(owner: Owner, clock: Clock) -> None:
+    """Write what the description says, channel by channel; each channel leaves one note in the events."""
+    situation = owner.situation()
+    points, behaviour = situation.points, situation.behaviour
+    wanted = [write for write in behaviour.settings() if write.point in points]
+    for channel, writes in groupby(wanted, key=lambda write: points[write.point].channel):
+        if channel in behaviour.inactive:
+            continue
+        where = f"{owner.name} {channel}".strip()
+        if owner.reads is None:  # a polled device has said everything at its first poll
+            await _until_known(owner, clock, channel)
+        try:
+            count = await _apply(owner, channel, list(writes))
+        except CountingRoomError as error:
+            cause = error.cause
+            owner.record(
+                EventKind.NOTE,
+                f"settings of {where} were not all written: {cause.message}",
+                channel=channel,
+                cause=cause,
+                severity=3,
+            )
+        else:
+            owner.record(EventKind.NOTE, f"settings of {where}: {count} values written", channel=channel)
+
+
+async def _apply(owner: Owner, channel: str, writes: list[Write]) -> int:
+    count = 0
+    for write in writes:
+        now = owner.situation()
+        checked = checked_write(write, now.points)
+        point = now.points[checked.point]
+        if point.name in now.readings and holds(point, checked.value, now.readings[point.name]):
+            continue
+        cause = now.behaviour.may_apply(channel, now.readings) or now.behaviour.may_write(
+            checked.point, checked.value, now.readings
+        )
+        if cause:
+            raise _NotNow(cause)
+        await owner.write(checked)
+        count += 1
+    return count
+
+
+async def _until_known(owner: Owner, clock: Clock, channel: str) -> None:
+    with suppress(TimeoutError):
+        async with within(clock, KNOWN_S):
+            while not _known(owner.situation(), channel):
+                await owner.news()
+
+
+def _known(situation: Situation, channel: str) -> bool:
+    return all(
+        situation.readings[name].quality <= Quality.UNCERTAIN
+        for name, point in situation.points.items()
+        if point.channel == channel
+    )
+
+
+class _NotNow(CountingRoomError):
+    """It would not be safe now."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.message)
+        self.cause = cause

@@ -1,0 +1,101 @@
+"""Law: states follow readings; a state is told again when it, its reason or what it allows has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.core.charts.chart import Chart
+from countingroom.core.errors import Cause
+from countingroom.core.messages import CommandSpec, DeviceState, Link
+from countingroom.core.values import Reading
+from countingroom.devices.behaviour import Behaviour, Observation
+from countingroom.devices.host.driver_fault import cause_of
+from countingroom.devices.host.legality import refusals
+
+DISCONNECTED = "DISCONNECTED"
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """A state to tell, and the one before it (None at the very first)."""
+
+    before: DeviceState | None
+    now: DeviceState
+
+    @property
+    def moved(self) -> bool:
+        """Whether it is another state, and not only told anew."""
+        return self.before is not None and self.before.state != self.now.state
+
+
+class States:
+    """The states of one device and of its channels. No clock, no I/O."""
+
+    def __init__(self, device: str, behaviour: Behaviour, commands: tuple[CommandSpec, ...], boot: str) -> None:
+        self._device = device
+        self._behaviour = behaviour
+        self._commands = commands
+        self._boot = boot
+        self._now: dict[str, DeviceState] = {}
+
+    @property
+    def now(self) -> Mapping[str, DeviceState]:
+        """Channel -> its state; the empty name is the device."""
+        return self._now
+
+    def observe(
+        self, changed: Iterable[str], readings: Mapping[str, Reading], *, link: Link, cause: Cause | None, now_ns: int
+    ) -> list[Change]:
+        """Tell the states of the channels that changed, then that of the device; `cause` says why the link is down."""
+        behaviour = self._behaviour
+        connected = link is Link.CONNECTED
+        lost = Observation(state=DISCONNECTED, cause=cause)
+        wanted = set(changed)
+        changes: list[Change] = []
+        for channel in behaviour.channels:
+            if channel in wanted or channel not in self._now or self._now[channel].link is not link:
+                seen = self._ask(behaviour.observe_channel, channel, readings) if connected else lost
+                changes += self._tell(channel, behaviour.channel_chart or behaviour.chart, seen, link, now_ns)
+        active = {name: self._now[name].state for name in behaviour.channels if name not in behaviour.inactive}
+        seen = self._ask(behaviour.observe_device, active, readings) if connected else lost
+        return changes + self._tell("", behaviour.chart, seen, link, now_ns)
+
+    def _ask(self, question: Any, *about: Any) -> Observation:
+        try:
+            return question(*about)
+        except Exception as error:  # must not take the host down with all other devices
+            return Observation(state="ERROR", cause=cause_of(error, f"devices.{self._device}"))
+
+    def _tell(self, channel: str, chart: Chart, seen: Observation, link: Link, now_ns: int) -> list[Change]:
+        before = self._now.get(channel)
+        same = before is not None and before.state == seen.state
+        cause = _steady(before.cause, seen.cause) if before and same else seen.cause
+        if before and same and before.link is link and before.cause == cause:
+            return []
+        active = channel not in self._behaviour.inactive
+        now = DeviceState(
+            device=self._device,
+            channel=channel,
+            state=seen.state,
+            common=chart.common.get(seen.state, "no_link" if seen.state == DISCONNECTED else ""),
+            link=link,
+            since_ns=before.since_ns if before and same else now_ns,
+            cause=cause,
+            refusals=refusals(
+                self._commands, chart, channel, seen, link=link, active=active, source=f"devices.{self._device}"
+            ),
+            boot=self._boot,
+            active=active,
+        )
+        self._now[channel] = now
+        return [Change(before=before, now=now)]
+
+
+def _steady(before: Cause | None, now: Cause | None) -> Cause | None:
+    """The cause as first told, while only its evidence moves: a noisy number is no news."""
+    if before and now and msgspec.structs.replace(now, evidence=before.evidence, since_ns=before.since_ns) == before:
+        return before
+    return now

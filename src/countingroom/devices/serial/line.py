@@ -1,0 +1,253 @@
+"""Law: a line has one owner and one question under way; a late answer is never taken for the answer to the next.
+
+A serial port, a pseudo terminal or `socket://host:port`, carrying requests and answers that end in a terminator. All
+`Line`s of one address in a process share one port, and their questions queue for it. After a timeout (or a question
+that was given up) the port may be out of step: the ledger says so, and a probe whose answer cannot be mistaken brings
+it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import serialx
+from msgspec import Struct
+from msgspec.structs import replace
+
+from countingroom.core.clock import Clock, SystemClock, timeout
+from countingroom.core.errors import ConfigurationError, LinkError
+from countingroom.devices.serial.pending_answers import Ledger, Probe
+
+_MOST_BUFFERED = 1 << 16
+_MOST_PROBES = 64
+_MOST_STRAYS = 256
+_CLOSE_DEADLINE_S = 1.0
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How the bytes travel. The keys of a serial port mean nothing to a socket."""
+
+    address: str
+    """`/dev/ttyUSB0`, a pseudo terminal, or `socket://host:port`."""
+    baudrate: int = 9600
+    bits: int = 8
+    parity: str = "N"
+    stop_bits: float = 1
+    rtscts: bool = False
+    terminator: bytes = b"\n"
+    """What an answer ends with; it is cut off. What a request ends with belongs to the request."""
+    probes: tuple[Probe, ...] = ()
+    """How to get back in step. Without any, that is waiting for silence."""
+
+
+class Line:
+    """One user's end of a line."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self._port = _port(settings, clock or SystemClock())
+
+    async def open(self, timeout_s: float) -> None:
+        """Take the line; LinkError where it cannot be had."""
+        await self._port.open(self, timeout_s)
+
+    async def query(self, request: bytes, *, timeout_s: float, quiet_s: float = 0.0) -> bytes:
+        """The answer to a request; LinkError when there is none in time. Nothing else is sent for `quiet_s` after."""
+        return await self._port.query(self, request, timeout_s, quiet_s)
+
+    async def tell(self, request: bytes, *, quiet_s: float = 0.0) -> None:
+        """Send what is not answered."""
+        await self._port.tell(self, request, quiet_s)
+
+    async def close(self) -> None:
+        """Let go of the line; the last user to do so closes the port."""
+        await self._port.leave(self)
+
+
+_ports: WeakValueDictionary[str, _Port] = WeakValueDictionary()
+
+
+def _port(settings: Settings, clock: Clock) -> _Port:
+    """The one port of this address in this process."""
+    port = _ports.get(settings.address)
+    if port is None:
+        port = _ports[settings.address] = _Port(settings, clock)
+    elif port.settings != settings:
+        raise ConfigurationError(
+            f"{settings.address} is in use with other settings",
+            source=settings.address,
+            suggestion="give every device on one line the same line settings",
+        )
+    return port
+
+
+def _as_the_port_can(settings: Settings) -> Settings:
+    """A pseudo terminal knows 8 bits and no parity only, and refuses to be told otherwise the second time."""
+    if Path(settings.address).resolve().parent == Path("/dev/pts"):
+        return replace(settings, bits=8, parity="N", stop_bits=1, rtscts=False)
+    return settings
+
+
+class _Receiver(asyncio.Protocol):
+    """Collects what arrives, a bounded amount of it."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        self.lost = ""
+        """Why the connection is gone."""
+        self._news = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        if len(self.buffer) + len(data) > _MOST_BUFFERED:
+            self.buffer.clear()
+        self.buffer += data
+        self._news.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = str(exc or "closed by the other side")
+        self._news.set()
+
+    def arrived(self, terminator: bytes) -> bytes | None:
+        """The next answer, without its terminator, if all of it is here."""
+        end = self.buffer.find(terminator)
+        if end < 0:
+            return None
+        answer = bytes(self.buffer[:end])
+        del self.buffer[: end + len(terminator)]
+        return answer
+
+    async def line(self, terminator: bytes) -> bytes:
+        """The next answer."""
+        while (answer := self.arrived(terminator)) is None:
+            if self.lost:
+                raise LinkError(self.lost)
+            self._news.clear()
+            await self._news.wait()
+        return answer
+
+
+class _Port:
+    """The port itself: opened by its first user, closed by its last."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._users: set[Line] = set()
+        self._transport: serialx.BaseSerialTransport | None = None
+        self._receiver = _Receiver()
+        self._ready_at = 0.0
+        self._ledger = Ledger(settings.probes)
+        """It outlives the port being closed: the device remembers what it was asked."""
+
+    async def open(self, user: Line, timeout_s: float) -> None:
+        async with self._turn:
+            if self._transport is None or self._receiver.lost:
+                await self._drop()
+                await self._connect(timeout_s)
+                self._ledger.opened()
+            self._users.add(user)
+
+    async def leave(self, user: Line) -> None:
+        self._users.discard(user)
+        if not self._users:
+            await self._drop()
+
+    async def query(self, user: Line, request: bytes, timeout_s: float, quiet_s: float) -> bytes:
+        async with self._turn:
+            if not self._ledger.may_ask(request):
+                await self._fall_in_step(user, request, timeout_s, quiet_s)
+            await self._send(user, request, quiet_s, answered=True)
+            for _ in range(_MOST_STRAYS):
+                answer = await self._next(timeout_s)
+                if self._ledger.belongs(answer):
+                    self._ready_at = self._clock.monotonic() + quiet_s
+                    return answer
+            raise self._babble()
+
+    async def tell(self, user: Line, request: bytes, quiet_s: float) -> None:
+        async with self._turn:
+            await self._send(user, request, quiet_s, answered=False)
+
+    async def _connect(self, timeout_s: float) -> None:
+        receiver, line = _Receiver(), _as_the_port_can(self.settings)
+        try:
+            async with timeout(timeout_s):
+                self._transport, _ = await serialx.create_serial_connection(
+                    asyncio.get_running_loop(),
+                    lambda: receiver,
+                    line.address,
+                    line.baudrate,
+                    parity=serialx.Parity(line.parity),
+                    stopbits=serialx.StopBits(line.stop_bits),
+                    rtscts=line.rtscts,
+                    byte_size=line.bits,
+                )
+        except (OSError, ValueError, serialx.SerialException) as error:
+            raise LinkError(
+                f"cannot open {line.address}: {error or 'no answer'}",
+                source=line.address,
+                suggestion="check the cable, the address and that no other program has the port open",
+            ) from error
+        self._receiver = receiver
+
+    async def _drop(self) -> None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+            with suppress(OSError, serialx.SerialException):
+                async with timeout(_CLOSE_DEADLINE_S):
+                    await transport.wait_closed()
+
+    async def _send(self, user: Line, request: bytes, quiet_s: float, *, answered: bool) -> None:
+        await self._clock.sleep(self._ready_at - self._clock.monotonic())
+        if user not in self._users or self._transport is None or self._receiver.lost:
+            raise LinkError(f"{self.settings.address} is closed", source=self.settings.address)
+        while (late := self._receiver.arrived(self.settings.terminator)) is not None:
+            self._ledger.stray(late)
+        try:
+            self._transport.write(request)
+        except (OSError, serialx.SerialException) as error:
+            raise LinkError(f"{self.settings.address} is gone: {error}", source=self.settings.address) from error
+        self._ready_at = self._clock.monotonic() + quiet_s
+        if answered:
+            self._ledger.asked(request)
+
+    async def _next(self, timeout_s: float) -> bytes:
+        try:
+            async with timeout(timeout_s):
+                return await self._receiver.line(self.settings.terminator)
+        except TimeoutError as error:
+            raise LinkError(
+                f"no answer on {self.settings.address} within {timeout_s:g} s", source=self.settings.address
+            ) from error
+
+    async def _fall_in_step(self, user: Line, request: bytes, timeout_s: float, quiet_s: float) -> None:
+        """Until no answer to what was asked before can be taken for the answer to this request."""
+        for _ in range(_MOST_PROBES):
+            probe = self._ledger.probe_for(request)
+            if probe is not None:
+                await self._send(user, probe.request, quiet_s, answered=True)
+            if await self._listen(request, timeout_s, probed=probe is not None):
+                return
+        raise self._babble()
+
+    async def _listen(self, request: bytes, timeout_s: float, *, probed: bool) -> bool:
+        """Attribute what comes. True when the request may be asked; False when another probe is needed for that, which
+        is asked at once, because a device that answers is alive. Silence is a lost link, or without probes the end."""
+        for _ in range(_MOST_STRAYS):
+            try:
+                stray = self._ledger.stray(await self._next(timeout_s))
+            except LinkError:
+                if probed or self._receiver.lost:
+                    raise
+                self._ledger.answered()
+                return True
+            if stray:
+                return self._ledger.may_ask(request)
+        raise self._babble()
+
+    def _babble(self) -> LinkError:
+        return LinkError(f"{self.settings.address} answers what it was not asked", source=self.settings.address)

@@ -1,0 +1,251 @@
+"""Law: the shell does what the reducer says: it lets the system work, publishes states, answers; it decides nothing.
+
+States are published one at a time for each context, the newest alone: a transition never waits for the bus, and while
+the bus is away the system goes on; all is said again when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from countingroom.bus.port import Bus, Message
+from countingroom.core import subjects
+from countingroom.core.charts.chart import Chart
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, Conflict, LinkError
+from countingroom.core.messages import Command, Presence, Reply, decode, encode
+from countingroom.core.systems import ACTIVE, RECORDING, Answer, Order, SystemKind, SystemState
+from countingroom.runs.agents import model as words
+from countingroom.runs.agents.commands import WHO, Commands
+from countingroom.runs.agents.order_rules import refusal
+from countingroom.runs.agents.placement import Directory
+from countingroom.runs.agents.port import Factory, Recovery
+from countingroom.runs.agents.saved_state import Memo
+from countingroom.runs.agents.state_publisher import States
+from countingroom.runs.agents.step import at_of, born, contexts_for, step
+from countingroom.runs.agents.work import Desk
+
+_log = logging.getLogger(__name__)
+
+BEAT_S = 0.5
+"""Between two signs of life."""
+WHO_S = 1.0
+"""For another agent of the same system to answer."""
+
+
+class Agent:
+    """A system on the bus. The bus is its own connection, called `subjects.connection(name, boot)`."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        name: str,
+        kind: SystemKind,
+        chart: Chart,
+        factory: Factory,
+        *,
+        boot: str = "",
+        version: str = "",
+        directory: Directory | None = None,
+        memory: Path | None = None,
+    ) -> None:
+        """`memory`: a folder in which it keeps where the system rests, for its next life."""
+        self._bus, self._clock, self._factory = bus, clock, factory
+        self._agent = born(name, kind, chart, boot=boot or uuid4().hex, version=version)
+        self._own_directory = directory is None
+        self._directory = directory or Directory(bus, clock)
+        self.memo = Memo(memory, name)
+        self._desks: dict[str, Desk] = {}
+        self._states = States(bus, clock, name, self._state, self._keep)
+        self._replaced = asyncio.Event()
+        self._group: asyncio.TaskGroup
+        self._beat = self._presence()
+        place = f"process {self._beat.pid} on {self._beat.host}"
+        self._commands = Commands(self, bus, clock, self._desks, place)
+
+    @property
+    def name(self) -> str:
+        return self._agent.system
+
+    @property
+    def knows(self) -> words.Agent:
+        """All it knows now."""
+        return self._agent
+
+    async def run(self) -> None:
+        """Until cancelled. Then what is being done is cancelled, what records goes on, and it says goodbye."""
+        self._bus.on_link(self._linked)
+        await self._directory.refresh()
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                await self._be_the_only_one()
+                await self._place()
+                self._group.create_task(self._states.run())
+                self._group.create_task(self._follow())
+                if self._own_directory:
+                    self._group.create_task(self._directory.run())
+                async with (
+                    self._bus.respond(subjects.agent(self.name), self._order),
+                    self._bus.respond(subjects.commands_to("systems", self.name), self._commands.answer),
+                ):
+                    await self._states.said_all()  # who beats is believed in what it said last
+                    await self._live()
+        finally:
+            with suppress(LinkError):
+                await self._bus.publish(subjects.pulse(self.name), encode(self._presence(leaving=True)))
+
+    async def _be_the_only_one(self) -> None:
+        """Conflict where an agent of this system is there already, even one that does not answer."""
+        now_ns = self._clock.now_ns()
+        ask = Command(id=self._agent.boot, action=WHO, issued_ns=now_ns, deadline_ns=now_ns + round(WHO_S * 1e9))
+        where = subjects.command("agents", "systems", self.name)
+        try:
+            answer = decode((await self._bus.request(where, encode(ask), timeout_s=WHO_S)).data, Reply)
+        except LinkError as error:
+            if error.cause.code != "no_answer":
+                return
+            answer = Reply(id="", accepted=False, cause=error.cause)
+        raise Conflict(
+            f"{self.name} has an agent already",
+            source=f"systems.{self.name}",
+            code="already_running",
+            suggestion="end that one first, or leave it",
+            causes=(answer.cause,) if answer.cause else (),
+        )
+
+    # What comes by the bus.
+
+    async def _order(self, message: Message) -> bytes:
+        try:
+            order = decode(message.data, Order)
+        except msgspec.DecodeError as error:
+            cause = Cause(
+                code="not_understood",
+                message=f"no order: {error}",
+                source=f"systems.{self.name}",
+                suggestion="see whether both are of one version",
+            )
+            return encode(Answer(id="", accepted=False, cause=cause))
+        cause = refusal(self._agent, order)
+        if cause and cause.code in ("unknown_partition", "not_mine"):
+            await self._directory.refresh()
+            await self._place()
+        answer = self.tell(words.Ordered(order=order))
+        if answer is None:
+            raise RuntimeError(f"order {order.id} was not answered")
+        context = self._agent.contexts.get(at_of(self._agent, order.partition))
+        if answer.accepted and context and context.task:
+            await asyncio.sleep(0)  # what takes no time is done then, and the answer says so
+            context = self._agent.contexts.get(at_of(self._agent, order.partition))
+            answer = msgspec.structs.replace(answer, state=context.state if context else None)
+        if answer.cause:
+            _log.info("systems.%s: %s refused: %s", self.name, order.action.value, answer.cause)
+        return encode(answer)
+
+    # What the reducer says.
+
+    def tell(self, event: words.Event) -> Answer | None:
+        """Something happened; the answer where it was an order."""
+        self._agent, effects = step(self._agent, event, now_ns=self._clock.now_ns())
+        answer: Answer | None = None
+        for effect in effects:
+            match effect:
+                case words.Publish(at=at):
+                    if not self._rests(at):
+                        self.memo.forget(at)
+                    self._states.changed(at)
+                case words.Begin(at=at):
+                    self._desk(at).begin(effect)
+                case words.Kill(at=at):
+                    self._desk(at).kill()
+                case words.Forget(at=at):
+                    self.memo.forget(at)
+                    self._states.changed(at)
+                    self._desk(at).close()
+                    del self._desks[at]
+                case words.Reply():
+                    answer = effect.answer
+        return answer
+
+    def _rests(self, at: str) -> bool:
+        context = self._agent.contexts[at]
+        return context.task is None and context.state.common in (ACTIVE, RECORDING)
+
+    def _desk(self, at: str) -> Desk:
+        if at not in self._desks:
+            self._desks[at] = Desk(self, at, self._factory, self._clock, self._group)
+        return self._desks[at]
+
+    # Who is where.
+
+    async def _follow(self) -> None:
+        with self._directory.followed(self._replaced.set):
+            while True:
+                await self._place()
+                await self._replaced.wait()
+                self._replaced.clear()
+
+    async def _place(self) -> None:
+        """Have the contexts there should be; a new one begins as its system is found."""
+        whereabouts = self._directory.present
+        found: dict[str, Recovery] = {}
+        for at in contexts_for(self._agent, whereabouts):
+            if at not in self._agent.contexts and (recovery := await self._desk(at).recover()):
+                found[at] = recovery
+        if whereabouts == self._directory.present:
+            self.tell(words.Placed(whereabouts=whereabouts, found=found))
+            for at in self._agent.contexts:
+                self._desk(at).open()
+
+    # What goes out.
+
+    def _state(self, at: str) -> SystemState | None:
+        """What is to be published of a context. What records is kept before anybody believes it."""
+        if at not in self._agent.contexts:
+            return None
+        state = self._agent.contexts[at].state
+        if state.common == RECORDING:
+            self._keep(at)
+        return state
+
+    def _keep(self, at: str) -> None:
+        if at in self._agent.contexts and self._rests(at):
+            self.memo.keep(at, _rest(self._agent.contexts[at].state))
+
+    def _linked(self, up: bool) -> None:
+        if up:
+            for at in self._agent.contexts:
+                self._states.changed(at)
+
+    async def _live(self) -> None:
+        while True:
+            with suppress(LinkError):  # whoever listens notices the silence
+                presence = msgspec.structs.replace(self._beat, sent_ns=self._clock.now_ns())
+                await self._bus.publish(subjects.pulse(self.name), encode(presence))
+            await self._clock.sleep(BEAT_S)
+
+    def _presence(self, *, leaving: bool = False) -> Presence:
+        return Presence(
+            role="agent",
+            instance=self.name,
+            boot=self._agent.boot,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            interval_s=BEAT_S,
+            sent_ns=self._clock.now_ns(),
+            leaving=leaving,
+            targets=(self.name,),
+        )
+
+
+def _rest(state: SystemState) -> Recovery:
+    return Recovery(state=state.state, tag=state.tag, key=state.key, run=state.run, since_ns=state.since_ns)

@@ -1,0 +1,228 @@
+"""Law: a calibration is an external program that works while the system records; its output is kept, a folder a run.
+
+Its output goes to a file of that folder, so that neither the program nor what it says depends on the agent: an agent
+started again finds the program and reads on. Lines that are JSON objects may hold `counters`, `comment` and `error`.
+The program ends by itself (then recording is over: well with status 0, else in Error), or is asked to by `stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import psutil
+from msgspec import Struct
+
+from countingroom.core.clock import Clock
+from countingroom.core.errors import ConfigurationError, NotAllowed
+from countingroom.core.systems import ACTIVE, RECORDING
+from countingroom.core.values import Scalar
+from countingroom.runs.agents.kinds import program
+from countingroom.runs.agents.kinds.script import Script, briefed, failed, filled
+from countingroom.runs.agents.port import Handle, Recovery, System
+from countingroom.runs.sections.agent import CalibrationAgent, ScriptAgent
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S = 0.1
+OUTPUT, ORDER, PROGRAM = "output.jsonl", "order.json", "program.json"
+"""Of a run's folder: what the program wrote, what it was told, which process it was."""
+_left: list[subprocess.Popen[bytes]] = []
+"""Programs that go on while their agent ends."""
+
+
+class _Line(Struct):
+    """What a line of output may hold."""
+
+    counters: dict[str, Scalar] = {}
+    comment: str = ""
+    error: str = ""
+
+
+class _Job(Struct, kw_only=True):
+    """A program at work, also one that an earlier agent started."""
+
+    pid: int
+    began: float
+    """When the process was started, as the machine tells it: another of the same number is not it."""
+    argv: list[str]
+    folder: str
+    run: int
+
+
+class Calibration(System):
+    """Runs a program while it records."""
+
+    def __init__(
+        self, handle: Handle, section: CalibrationAgent, clock: Clock, *, directory: Path, results: Path
+    ) -> None:
+        super().__init__(handle)
+        self._section, self._clock, self._results = section, clock, results
+        self._directory = directory / section.directory
+        steps = ScriptAgent(kind="script", configure=section.configure, directory=section.directory)
+        self._script = Script(handle, steps, clock, directory=directory)
+        self._job: _Job | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._read, self._last = 0, deque[str](maxlen=5)
+        self._stopping = False
+
+    async def configure(self, step: str, parameters: Mapping[str, Scalar]) -> None:
+        await self._script.configure(step, parameters)
+
+    async def start(self, run: int) -> None:
+        folder = self._results / f"run_{run:06d}"
+        words, environment, given = briefed(self.handle, "start")
+        own = {key: str(value) for key, value in self._section.environment.items()}
+        argv = filled(self._section.command, {**words, "results": str(folder.resolve())})
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ORDER).write_bytes(given)
+            with (folder / OUTPUT).open("ab") as output, (folder / ORDER).open("rb") as told:
+                self._child = subprocess.Popen(  # noqa: ASYNC220, S603  a list of arguments from the description
+                    argv,
+                    cwd=self._directory,
+                    env={**os.environ, **own, **environment, "COUNTINGROOM_RESULTS": str(folder.resolve())},
+                    stdin=told,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise ConfigurationError(
+                f"{argv[0]} cannot be run in {self._directory}: {error.strerror}",
+                source=f"systems.{self.handle.system}",
+                suggestion="see the agent's section in the description",
+            ) from error
+        self._job = _Job(
+            pid=self._child.pid, began=_began(self._child.pid), argv=argv, folder=str(folder.resolve()), run=run
+        )
+        (folder / PROGRAM).write_bytes(msgspec.json.encode(self._job))
+        self._read = 0
+        self._last.clear()
+
+    async def stop(self) -> None:
+        if job := self._job:
+            self._stopping = True
+            try:
+                with suppress(ProcessLookupError):
+                    os.killpg(job.pid, signal.SIGTERM)
+                while self._runs(job):
+                    await self._clock.sleep(_LOOK_S)
+                self._over(job)
+            except asyncio.CancelledError:
+                await program.end(job.pid, self._clock)
+                raise
+            finally:
+                self._stopping = False
+
+    async def abort(self) -> None:
+        if job := self._job:
+            self._job = None
+            await program.end(job.pid, self._clock)
+            self._reap()
+        await self._script.abort()
+
+    async def reset(self) -> None:
+        await self.abort()
+
+    async def recover(self) -> Recovery | None:
+        """Recording where its program still works; else at rest, as it was configured."""
+        found = self.handle.remembered
+        if found is None or not found.run:
+            return found
+        try:
+            said = (self._results / f"run_{found.run:06d}" / PROGRAM).read_bytes()
+            job = msgspec.json.decode(said, type=_Job)
+        except (OSError, msgspec.DecodeError):
+            job = None
+        if job and self._runs(job):
+            self._job = job
+            return found
+        chart = self.handle.chart
+        active = next((state for state in chart.states if chart.to_common(state) == ACTIVE), ACTIVE)
+        return Recovery(state=active, tag=found.tag, key=found.key)
+
+    async def live(self) -> None:
+        try:
+            while True:
+                await self._clock.sleep(_LOOK_S)
+                if (job := self._job) and not self._stopping and self.handle.common == RECORDING:
+                    self._hear(job)
+                    if not self._runs(job):
+                        self._ended(job)
+        finally:
+            if self._child and self._child.poll() is None:
+                _left.append(self._child)
+
+    # The program.
+
+    def _runs(self, job: _Job) -> bool:
+        if self._child and self._child.pid == job.pid:
+            return self._child.poll() is None
+        return _began(job.pid) == job.began
+
+    def _ended(self, job: _Job) -> None:
+        """It ended by itself."""
+        status = self._over(job)
+        try:
+            if status:
+                self.handle.error(failed(self.handle, f"run {job.run}", job.argv, status, self._last).cause)
+            elif self.handle.common == RECORDING:
+                self.handle.follow("stop")
+        except NotAllowed as error:
+            _log.warning("systems.%s: %s", self.handle.system, error.cause)
+
+    def _over(self, job: _Job) -> int:
+        """The rest of what it said; its status, 0 where an earlier agent was its parent."""
+        self._hear(job)
+        self._job = None
+        return self._reap()
+
+    def _reap(self) -> int:
+        child, self._child = self._child, None
+        return (child.wait() if child else 0) or 0
+
+    def _hear(self, job: _Job) -> None:
+        """New whole lines of its output."""
+        with (Path(job.folder) / OUTPUT).open("rb") as output:
+            output.seek(self._read)
+            whole = output.read().rpartition(b"\n")[0]
+        if not whole:
+            return
+        self._read += len(whole) + 1
+        for line in whole.split(b"\n"):
+            self._take(line.decode(errors="replace").strip())
+
+    def _take(self, line: str) -> None:
+        if line:
+            self._last.append(line)
+        if not line.startswith("{"):
+            return
+        try:
+            said = msgspec.json.decode(line, type=_Line)
+        except msgspec.DecodeError:
+            return  # a result of some other form: it stays in the file
+        if said.counters:
+            self.handle.count(said.counters)
+        if said.comment:
+            self.handle.comment(said.comment)
+        if said.error:
+            with suppress(NotAllowed):
+                self.handle.error(said.error)
+
+
+def _began(pid: int) -> float:
+    """When the process of this number was started; 0 where there is none that works."""
+    try:
+        process = psutil.Process(pid)
+        return process.create_time() if program.alive(process) else 0.0
+    except psutil.NoSuchProcess:
+        return 0.0

@@ -1,0 +1,139 @@
+"""Law: a program is a list of arguments in its own process group; whoever cancels it ends it with all its children.
+
+First they are asked (SIGTERM), then they are ended (SIGKILL). Its input is one JSON object; its output comes line by
+line. It does not outlive the agent: it is ended when the agent dies, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from countingroom.bus.server.process import end_with
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import ConfigurationError
+
+ASKED_S = 2.0
+"""Between being asked to end and being ended."""
+_DRAIN_S = 0.2
+"""For the last lines, where a child keeps the output open."""
+_LOOK_S = 0.02
+_LINE = 1 << 16
+
+
+async def run(
+    argv: Sequence[str],
+    clock: Clock,
+    *,
+    directory: Path,
+    environment: Mapping[str, str],
+    given: bytes,
+    said: Callable[[str], None],
+) -> int:
+    """Its exit status; negative for the signal that ended it. ConfigurationError where it cannot be started."""
+    async with _heard(said) as (output, reading):
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                cwd=directory,
+                env={**os.environ, **environment},
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                process_group=0,
+                preexec_fn=end_with(os.getpid()),
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                f"{argv[0]} cannot be run in {directory}: {error.strerror}", suggestion="see the agent's section"
+            ) from error
+        finally:
+            os.close(output)
+        try:
+            await _give(process, given)
+            status = await process.wait()
+            await asyncio.wait([reading], timeout=_DRAIN_S)
+            return status
+        finally:
+            if process.returncode is None:
+                await end(process.pid, clock)
+                await process.wait()
+
+
+async def end(pid: int, clock: Clock) -> None:
+    """End a process group and whatever its leader started."""
+    family = _family(pid)
+    try:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with within(clock, ASKED_S):
+                while any(alive(one) for one in family):
+                    await clock.sleep(_LOOK_S)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        for one in family:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs: neither gone nor only waiting to be collected."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        leader = psutil.Process(pid)
+        return [leader, *leader.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+async def _give(process: asyncio.subprocess.Process, given: bytes) -> None:
+    if process.stdin:
+        with suppress(OSError):  # it need not read
+            process.stdin.write(given)
+            await process.stdin.drain()
+        process.stdin.close()
+
+
+@asynccontextmanager
+async def _heard(said: Callable[[str], None]) -> AsyncGenerator[tuple[int, asyncio.Task[None]]]:
+    """Where output is to be written, and the task that reads it. Ours, so that a child of the program that keeps it
+    open keeps nobody waiting."""
+    ours, theirs = os.pipe()
+    output = asyncio.StreamReader(limit=_LINE)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(output), os.fdopen(ours, "rb")
+    )
+    reading = asyncio.create_task(_read(output, said), name="output of a program")
+    try:
+        yield theirs, reading
+    finally:
+        transport.close()
+        reading.cancel()
+        await asyncio.wait([reading])
+
+
+async def _read(output: asyncio.StreamReader, said: Callable[[str], None]) -> None:
+    while line := await _line(output):
+        if text := line.decode(errors="replace").strip():
+            said(text)
+
+
+async def _line(output: asyncio.StreamReader) -> bytes:
+    try:
+        return await output.readline()
+    except ValueError:  # longer than the limit: taken in pieces
+        return await output.read(_LINE)

@@ -1,0 +1,119 @@
+"""Law: a system made of programs, one a step: the exit status decides, what it says is shown, abort ends it wholly.
+
+A program gets its order twice: as one JSON object on its input (`system`, `partition`, `action`, `step`, `tag`, `run`,
+`parameters`), and in its environment as `COUNTINGROOM_SYSTEM` … `COUNTINGROOM_RUN`, `COUNTINGROOM_PARAMETERS` (JSON).
+What programs brought up goes on without the agent; an agent started again finds it where it was left.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from countingroom.core.clock import Clock
+from countingroom.core.errors import DeviceError
+from countingroom.core.values import Scalar
+from countingroom.runs.agents.kinds import program
+from countingroom.runs.agents.port import Handle, Recovery, System
+from countingroom.runs.sections.agent import ScriptAgent
+from countingroom.runs.sections.system import configuring_states
+
+_log = logging.getLogger(__name__)
+
+_SHOWN = 200
+_LAST = 5
+"""Lines that go into the cause of a failure."""
+_WORD = re.compile(r"\{(\w+)\}")
+
+
+class Script(System):
+    """Runs a program for each thing it is ordered."""
+
+    def __init__(self, handle: Handle, section: ScriptAgent, clock: Clock, *, directory: Path) -> None:
+        super().__init__(handle)
+        self._section, self._clock, self._directory = section, clock, directory / section.directory
+
+    async def configure(self, step: str, parameters: Mapping[str, Scalar]) -> None:
+        await self.run(nth(self._section.configure, self.handle, step), "configure", step)
+
+    async def start(self, run: int) -> None:
+        await self.run(self._section.start, "start")
+
+    async def stop(self) -> None:
+        await self.run(self._section.stop, "stop")
+
+    async def abort(self) -> None:
+        await self.run(self._section.abort, "abort")
+
+    async def recover(self) -> Recovery | None:
+        return self.handle.remembered
+
+    async def run(self, argv: Sequence[str] | None, action: str, step: str = "") -> None:
+        """One program to its end; DeviceError when its status is not 0."""
+        if not argv:
+            return
+        words, environment, given = briefed(self.handle, action, step)
+        argv, last, what = filled(argv, words), deque[str](maxlen=_LAST), step or action
+
+        def said(line: str) -> None:
+            last.append(line)
+            _log.info("systems.%s: %s: %s", self.handle.system, what, line)
+            self.handle.comment(line[:_SHOWN])
+
+        status = await program.run(
+            argv, self._clock, directory=self._directory, environment=environment, given=given, said=said
+        )
+        if status:
+            raise failed(self.handle, what, argv, status, last)
+
+
+def nth(programs: Sequence[Sequence[str]], handle: Handle, step: str) -> Sequence[str] | None:
+    """The program of a step; None where there is none for it."""
+    steps = configuring_states(handle.chart)
+    index = steps.index(step) if step in steps else len(programs)
+    return programs[index] if index < len(programs) else None
+
+
+def briefed(handle: Handle, action: str, step: str = "") -> tuple[dict[str, str], dict[str, str], bytes]:
+    """What a program is told: words for its arguments, its environment, its input."""
+    order = handle.order
+    said: dict[str, Scalar] = {
+        "system": handle.system,
+        "partition": handle.partition,
+        "action": action,
+        "step": step,
+        "tag": order.tag if order else "",
+        "run": order.run if order else 0,
+    }
+    parameters = dict(order.parameters) if order else {}
+    words = {name: _text(value) for name, value in {**parameters, **said}.items()}
+    environment = {f"COUNTINGROOM_{name.upper()}": _text(value) for name, value in said.items()}
+    environment["COUNTINGROOM_PARAMETERS"] = msgspec.json.encode(parameters).decode()
+    return words, environment, msgspec.json.encode({**said, "parameters": parameters}) + b"\n"
+
+
+def filled(argv: Sequence[str], words: Mapping[str, str]) -> list[str]:
+    """The arguments with `{word}` replaced where the word is known."""
+    return [_WORD.sub(lambda found: words.get(found[1], found[0]), argument) for argument in argv]
+
+
+def failed(handle: Handle, what: str, argv: Sequence[str], status: int, last: Sequence[str]) -> DeviceError:
+    """Why a program that ended badly is a failure of the system."""
+    how = f"status {status}" if status > 0 else f"signal {-status}"
+    said = f": {last[-1][:_SHOWN]}" if last else ""
+    return DeviceError(
+        f"{what} of {handle.system}: {argv[0]} ended with {how}{said}",
+        source=f"systems.{handle.system}",
+        code="program_failed",
+        evidence={"program": argv[0], "status": status, "said": "\n".join(last)},
+        suggestion="see what it said in the log of the agent, then reset and configure again",
+    )
+
+
+def _text(value: Scalar) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

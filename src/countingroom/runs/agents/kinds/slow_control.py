@@ -1,0 +1,267 @@
+"""Law: a slow-control system is where its device is: the device's states are its states, its commands configure it.
+
+A device that cannot be reached, in a state of failure, or without a host is Error with the device's own cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from uuid import uuid4
+
+import msgspec
+
+from countingroom.bus.port import Bus, Current, Entry
+from countingroom.bus.presence import MISSED
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, CountingRoomError, DeviceError, LinkError, NotAllowed
+from countingroom.core.messages import Command, DeviceState, Link, Presence, Reply, decode, encode
+from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, RECORDING, UNCONFIGURED
+from countingroom.core.values import Scalar
+from countingroom.runs.agents.port import Handle, Recovery, System
+from countingroom.runs.sections.agent import SlowControlAgent
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S = 0.25
+_ANSWER_S = 5.0
+_RETRY_S = 1.0
+_FIRST_S = 3.5
+"""Until then a host that was not heard may still be."""
+_USER = "agents"
+_SPONTANEOUS = {
+    (ACTIVE, UNCONFIGURED): "abort",
+    (RECORDING, UNCONFIGURED): "abort",
+    (CONFIGURING, UNCONFIGURED): "abort",
+    (ACTIVE, CONFIGURING): "configure",
+    (UNCONFIGURED, CONFIGURING): "configure",
+    (CONFIGURING, ACTIVE): "success",
+    (CONFIGURING, RECORDING): "success",
+}
+"""(its common state, the device's) -> the event by which it follows."""
+
+
+class SlowControl(System):
+    """Follows a device."""
+
+    def __init__(self, handle: Handle, section: SlowControlAgent, bus: Bus, clock: Clock) -> None:
+        super().__init__(handle)
+        self._section, self._bus, self._clock = section, bus, clock
+        self._device: DeviceState | None = None
+        self._hosted, self._served_until_s = False, float("-inf")
+        """Whether a host answers for the device, and until when that holds without another beat of it: the next host
+        takes the device over when three are missing, and then has to find it."""
+        self._known, self._news = asyncio.Event(), asyncio.Event()
+        self._blames_device = False
+        """It is in Error because of the device: it is resolved when the device is."""
+        self._new_until_s = 0.0
+        """After the host of the device began anew it gets time to find the device."""
+        self._deaf_until_s = 0.0
+        """After a loss of our own link, and where we were held up, hosts get time to be heard again."""
+        self._ordered = 0
+        """Orders under way: while there are any, the device is not followed."""
+
+    async def configure(self, step: str, parameters: Mapping[str, Scalar]) -> None:
+        self._ordered += 1
+        self._blames_device = False
+        try:
+            await self._known.wait()
+            if self._section.configure and step == self._first_step():
+                await self._command(self._section.configure, parameters)
+            await self._until(ACTIVE if self._leads_to(step) == ACTIVE else CONFIGURING)
+        finally:
+            self._ordered -= 1
+
+    async def abort(self) -> None:
+        self._ordered += 1
+        try:
+            if self._section.abort:
+                await self._command(self._section.abort, {})
+        finally:
+            self._ordered -= 1
+
+    async def reset(self) -> None:
+        await self._known.wait()
+        if cause := self._trouble():
+            raise self._failed(cause)
+
+    async def recover(self) -> Recovery | None:
+        """Where it rested, if the device still stands there."""
+        with suppress(CountingRoomError, msgspec.DecodeError):
+            entry = await self._bus.get(subjects.STATE_BUCKET, subjects.device_key(self._section.device))
+            if entry and entry.data and (found := self.handle.remembered):
+                self._device = decode(entry.data, DeviceState)
+                return found if self._common() in (ACTIVE, RECORDING) else None
+        return None
+
+    async def live(self) -> None:
+        self._bus.on_link(self._linked)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
+            group.create_task(self._hear_hosts())
+            group.create_task(self._look())
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                self._follow()
+
+    # What the device says.
+
+    def _own(self) -> str:
+        """The own state that the device's stands for; empty where it stands for none."""
+        return self._section.states.get(self._device.state, "") if self._device else ""
+
+    def _common(self) -> str:
+        return self.handle.chart.to_common(self._own())
+
+    def _is_sought(self) -> bool:
+        """The host of the device began anew and has not found it yet, so nothing is known of it."""
+        device = self._device
+        if device is None or self._clock.monotonic() >= self._new_until_s:
+            return False
+        unread = device.link is Link.CONNECTED and not self._own() and device.common == "no_link"
+        return unread or device.link is Link.CONNECTING
+
+    def _trouble(self) -> Cause | None:
+        """Why the device cannot serve; None while it can."""
+        name, device = self._section.device, self._device
+        source = f"systems.{self.handle.system}"
+        if device is None or not self._hosted:
+            message = f"nobody serves the device {name}"
+            return Cause(code="no_host", message=message, source=source, suggestion="start the role devices")
+        if device.link is not Link.CONNECTED:
+            message, code = f"the device {name} is not reached", "device_link"
+        elif self._common() == ERROR or (not self._own() and device.common in ("error", "no_link")):
+            message, code = f"the device {name} is {device.state}", "device_state"
+        else:
+            return None
+        return Cause(
+            code=code,
+            message=message,
+            source=source,
+            since_ns=device.since_ns,
+            suggestion=f"look at {name}",
+            causes=(device.cause,) if device.cause else (),
+        )
+
+    def _follow(self) -> None:
+        """Move as the device moved by itself."""
+        if self._ordered or not self._known.is_set() or self._is_sought():
+            return
+        chart, state = self.handle.chart, self.handle.state
+        common, cause = chart.to_common(state), self._trouble()
+        try:
+            if cause and common != ERROR and "error" in chart.allowed(state):
+                self.handle.error(cause)
+                self._blames_device = True
+            elif not cause and common == ERROR and self._blames_device and "resolved" in chart.allowed(state):
+                self._blames_device = False
+                self.handle.resolved()
+            elif not cause and (event := _SPONTANEOUS.get((common, self._common()))):
+                self.handle.follow(event)
+        except NotAllowed as error:
+            _log.warning("systems.%s cannot follow %s: %s", self.handle.system, self._section.device, error.cause)
+
+    async def _until(self, common: str) -> None:
+        """Wait until the device stands for this, or is in trouble."""
+        while True:
+            if not self._is_sought():
+                if cause := self._trouble():
+                    raise self._failed(cause)
+                if self._common() in (common, ACTIVE):
+                    return
+            await self._clock.sleep(_LOOK_S / 5)
+
+    def _failed(self, cause: Cause) -> DeviceError:
+        return DeviceError(
+            cause.message, source=cause.source, code=cause.code, suggestion=cause.suggestion, causes=cause.causes
+        )
+
+    def _first_step(self) -> str:
+        chart = self.handle.chart
+        return next((row.next for row in chart.rows if row.event == "configure"), "")
+
+    def _leads_to(self, step: str) -> str:
+        chart = self.handle.chart
+        return chart.to_common(chart.step(step, "success")) if "success" in chart.allowed(step) else ACTIVE
+
+    # The bus.
+
+    async def _command(self, action: str, parameters: Mapping[str, Scalar]) -> None:
+        now_ns, order = self._clock.now_ns(), self.handle.order
+        deadline_ns = order.deadline_ns if order else now_ns + round(_ANSWER_S * 1e9)
+        command = Command(
+            id=uuid4().hex,
+            action=action,
+            arguments=dict(parameters),
+            issued_ns=now_ns,
+            deadline_ns=deadline_ns,
+            origin=f"agent of {self.handle.system}",
+        )
+        where = subjects.command(_USER, "devices", self._section.device)
+        answer = await self._bus.request(where, encode(command), timeout_s=_ANSWER_S)
+        reply = decode(answer.data, Reply)
+        if not reply.accepted:
+            raise DeviceError(
+                f"the device {self._section.device} refused {action}",
+                source=f"systems.{self.handle.system}",
+                code="device_refused",
+                causes=(reply.cause,) if reply.cause else (),
+                suggestion=f"look at {self._section.device}",
+            )
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                async with self._bus.watch(subjects.STATE_BUCKET, subjects.device_key(self._section.device)) as entries:
+                    async for entry in entries:
+                        if isinstance(entry, Entry):
+                            self._take(decode(entry.data, DeviceState) if entry.data else None)
+                        if isinstance(entry, Entry | Current):
+                            self._news.set()
+            except (LinkError, msgspec.DecodeError) as error:
+                _log.debug("the device %s is not followed: %s", self._section.device, error)
+            await self._clock.sleep(_RETRY_S)
+
+    def _take(self, device: DeviceState | None) -> None:
+        if device and self._device and device.boot != self._device.boot:
+            self._new_until_s = self._clock.monotonic() + _FIRST_S
+        self._device = device
+
+    async def _hear_hosts(self) -> None:
+        async with self._bus.subscribe(subjects.presence("devices", "*")) as heartbeats:
+            async for message in heartbeats:
+                with suppress(msgspec.DecodeError):
+                    presence = decode(message.data, Presence)
+                    if self._section.device in presence.targets and not presence.leaving:
+                        self._served_until_s = self._clock.monotonic() + MISSED * presence.interval_s + _FIRST_S
+                    self._heard()
+
+    async def _look(self) -> None:
+        """A host that is silent for too long is gone; one that lives is heard within the first beats."""
+        await self._clock.sleep(_FIRST_S)
+        self._known.set()
+        while True:
+            if self._bus.connected and self._clock.monotonic() >= self._deaf_until_s:
+                self._heard()
+            asleep = self._clock.monotonic()
+            await self._clock.sleep(_LOOK_S)
+            if self._clock.monotonic() - asleep > 2 * _LOOK_S:  # we were held up, and the beats wait to be read
+                self._be_deaf()
+
+    def _linked(self, up: bool) -> None:
+        self._be_deaf()
+
+    def _be_deaf(self) -> None:
+        self._deaf_until_s = self._clock.monotonic() + _FIRST_S
+
+    def _heard(self) -> None:
+        hosted = self._clock.monotonic() <= self._served_until_s
+        if hosted and self._device:
+            self._known.set()
+        if hosted != self._hosted or self._known.is_set():
+            self._hosted = hosted
+            self._news.set()

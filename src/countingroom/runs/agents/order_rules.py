@@ -1,0 +1,134 @@
+"""Law: an order is begun, joined, already fulfilled, or refused with the reason; nothing else becomes of it."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from countingroom.core.charts.chart import Chart
+from countingroom.core.errors import Cause, NotAllowed
+from countingroom.core.subjects import EXPERIMENT, is_token
+from countingroom.core.systems import ACTIVE, RECORDING, Action, Order, SystemKind, SystemState
+from countingroom.runs.agents.model import Agent, Context
+
+
+class Verdict(Enum):
+    """What becomes of an order that is accepted."""
+
+    BEGIN = auto()
+    JOIN = auto()
+    """It is being done already."""
+    NOTHING = auto()
+    """It is so already. The state is published all the same: it names the order, so that who asked sees it."""
+
+
+def refusal(agent: Agent, order: Order) -> Cause | None:
+    """Why this partition may not order this agent now. The experiment itself may, where a detector is in no partition,
+    and there is nothing to do then but to abort or reset it."""
+    source, where = f"systems.{agent.system}", agent.whereabouts
+    if not is_token(order.partition) or (
+        agent.kind is SystemKind.GLOBAL
+        and (order.partition == EXPERIMENT or (where is not None and order.partition not in where.partitions))
+    ):
+        known = ", ".join(where.partitions) if where else ""
+        return Cause(
+            code="unknown_partition",
+            message=f"{agent.system} knows no partition {order.partition!r}",
+            source=source,
+            evidence={"partition": order.partition, "known": known},
+            suggestion="create the partition first" if is_token(order.partition) else "name the partition",
+        )
+    if agent.kind is SystemKind.DETECTOR and where is not None:
+        place = where.detectors.get(agent.system, "")
+        if place != ("" if order.partition == EXPERIMENT else order.partition):
+            return Cause(
+                code="not_mine",
+                message=f"{agent.system} is {f'in {place}' if place else 'in no partition'}, not in {order.partition}",
+                source=source,
+                evidence={"partition": order.partition, "place": place},
+                suggestion=f"move {agent.system} to {order.partition} first",
+            )
+    if order.partition == EXPERIMENT and order.action not in (Action.ABORT, Action.RESET):
+        return Cause(
+            code="no_partition",
+            message=f"{agent.system} is in no partition: it can only be aborted or reset",
+            source=source,
+            suggestion=f"move {agent.system} to a partition first",
+        )
+    if order.fence < (highest := agent.fences.get(order.partition, 0)):
+        return Cause(
+            code="outdated",
+            message=f"another process owns {order.partition} now; the order of the earlier owner is refused",
+            source=source,
+            evidence={"fence": order.fence, "highest": highest},
+            suggestion="ask the present owner of the partition",
+        )
+    return None
+
+
+def judge(chart: Chart, context: Context, order: Order, now_ns: int) -> Verdict | Cause:
+    """What becomes of an order in this context."""
+    if order.deadline_ns <= now_ns:
+        return Cause(
+            code="late",
+            message=f"{order.action.value} came {(now_ns - order.deadline_ns) / 1e9:.1f} s after its deadline",
+            source=_source(context.state),
+            evidence={"deadline_ns": order.deadline_ns, "now_ns": now_ns},
+            suggestion="order it again, with a later deadline",
+        )
+    if context.task and (done := _meanwhile(context, order)):
+        return done
+    return _at_rest(chart, context.state, order)
+
+
+def _meanwhile(context: Context, order: Order) -> Verdict | Cause | None:
+    """While something is being done. None: judge it as if at rest."""
+    under_way = context.task.order if context.task else order
+    if order.action is under_way.action and (order.key, order.run) == (under_way.key, under_way.run):
+        return Verdict.JOIN
+    if order.action is Action.ABORT:
+        return None
+    if order.action is Action.RESET and under_way.action is not Action.ABORT:
+        return None
+    return Cause(
+        code="busy",
+        message=f"{context.state.system} is busy with {under_way.action.value}",
+        source=_source(context.state),
+        since_ns=context.state.since_ns,
+        evidence={"state": context.state.state, "under_way": under_way.action.value},
+        suggestion="wait until it is over, or abort it",
+    )
+
+
+def _at_rest(chart: Chart, state: SystemState, order: Order) -> Verdict | Cause:
+    match order.action:
+        case Action.CONFIGURE if state.common == ACTIVE and state.key and state.key == order.key:
+            return Verdict.NOTHING
+        case Action.START if state.common == RECORDING and state.run == order.run:
+            return Verdict.NOTHING
+        case Action.STOP if state.common == ACTIVE:
+            return Verdict.NOTHING
+        case Action.ABORT if state.state == chart.initial:
+            return Verdict.NOTHING
+        case Action.RESET if "reset" not in chart.allowed(state.state):
+            return Verdict.NOTHING
+        case _:
+            try:
+                chart.step(state.state, order.action.value)
+            except NotAllowed as error:
+                return _impossible(state, error.cause)
+            return Verdict.BEGIN
+
+
+def _impossible(state: SystemState, cause: Cause) -> Cause:
+    return Cause(
+        code=cause.code,
+        message=f"{state.system}: {cause.message}",
+        source=_source(state),
+        since_ns=state.since_ns,
+        evidence=cause.evidence,
+        suggestion=f"reset {state.system} first" if "reset" in str(cause.evidence["allowed"]) else "wait for its state",
+    )
+
+
+def _source(state: SystemState) -> str:
+    return f"systems.{state.system}"

@@ -1,0 +1,57 @@
+"""Law: a context changes in these ways alone, and every change makes a report that is newer than the last. Pure."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from countingroom.core.charts.chart import Chart
+from countingroom.core.systems import ACTIVE, RECORDING, SystemState
+from countingroom.runs.agents.model import Agent, Context
+from countingroom.runs.agents.port import Recovery
+
+
+def fresh(agent: Agent, partition: str, now_ns: int) -> Context:
+    return Context(
+        state=SystemState(
+            system=agent.system,
+            partition=partition,
+            kind=agent.kind,
+            state=agent.chart.initial,
+            common=agent.chart.to_common(agent.chart.initial),
+            sequence=1,
+            boot=agent.boot,
+            since_ns=now_ns,
+            version=agent.version,
+        )
+    )
+
+
+def found(chart: Chart, context: Context, recovery: Recovery | None) -> Context:
+    """What the system says it is doing already, where its chart knows that."""
+    if recovery is None or recovery.state not in chart.states:
+        return context
+    common = chart.to_common(recovery.state)
+    return said(
+        context,
+        state=recovery.state,
+        common=common,
+        tag=recovery.tag,
+        key=recovery.key,
+        run=recovery.run if common == RECORDING else 0,
+        since_ns=recovery.since_ns or context.state.since_ns,
+        comment="found so by its agent",
+    )
+
+
+def moved(context: Context, chart: Chart, state: str, now_ns: int, **changes: object) -> Context:
+    """In another state of its own; configuration and run are kept only where there is one."""
+    common = chart.to_common(state)
+    if common not in (ACTIVE, RECORDING):
+        changes = {**changes, "tag": "", "key": ""}
+    if common != RECORDING:
+        changes = {**changes, "run": 0}
+    return said(context, state=state, common=common, since_ns=now_ns, **changes)
+
+
+def said(context: Context, **changes: object) -> Context:
+    return replace(context, state=replace(context.state, sequence=context.state.sequence + 1, **changes))

@@ -1,0 +1,253 @@
+"""Law: an agent moves only along its chart, does one thing at a time in a context, and answers every order.
+
+`step` is pure. A state is reached when the system has done what leads there, never when it was only asked to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from countingroom.core.charts.chart import Chart
+from countingroom.core.errors import Cause, NotAllowed
+from countingroom.core.subjects import EXPERIMENT
+from countingroom.core.systems import (
+    ACTIVE,
+    CONFIGURING,
+    Action,
+    Answer,
+    Order,
+    SystemKind,
+    Whereabouts,
+)
+from countingroom.runs.agents import model as words
+from countingroom.runs.agents.model import Agent, Context, Effect, Event, Task
+from countingroom.runs.agents.order_rules import Verdict, judge, refusal
+from countingroom.runs.agents.reports import found, fresh, moved, said
+
+_REMEMBERED = 32
+"""Answers per context."""
+
+V = TypeVar("V")
+
+
+def born(system: str, kind: SystemKind, chart: Chart, *, boot: str, version: str = "") -> Agent:
+    """An agent that knows nothing of partitions yet."""
+    return Agent(system=system, kind=kind, chart=chart, boot=boot, version=version)
+
+
+def step(agent: Agent, event: Event, *, now_ns: int) -> tuple[Agent, tuple[Effect, ...]]:
+    """The agent after this event, and what is to be done. NotAllowed where the system moves as its chart cannot."""
+    match event:
+        case words.Ordered(order=order):
+            return _ordered(agent, order, now_ns)
+        case words.Placed():
+            return _placed(agent, event, now_ns)
+        case words.Versioned(version=version):
+            changed = {at: said(one, version=version) for at, one in agent.contexts.items()}
+            return replace(agent, version=version, contexts=changed), tuple(words.Publish(at=at) for at in changed)
+        case _:
+            before = agent.contexts.get(event.at)
+            if before is None:
+                return agent, ()
+            after, effects = _happened(agent.chart, before, event, now_ns)
+            return replace(agent, contexts=_with(agent.contexts, event.at, after)), effects
+
+
+def at_of(agent: Agent, partition: str) -> str:
+    """The name of the context that works for a partition."""
+    return partition if agent.kind is SystemKind.GLOBAL else ""
+
+
+def contexts_for(agent: Agent, whereabouts: Whereabouts | None) -> tuple[str, ...]:
+    """The contexts there should be. Partitions that are not announced keep what they have."""
+    if agent.kind is SystemKind.DETECTOR:
+        return ("",)
+    return whereabouts.partitions if whereabouts else tuple(agent.contexts)
+
+
+# Orders.
+
+
+def _ordered(agent: Agent, order: Order, now_ns: int) -> tuple[Agent, tuple[Effect, ...]]:
+    at = at_of(agent, order.partition)
+    cause = refusal(agent, order)
+    if cause:
+        context = agent.contexts.get(at) if cause.code == "outdated" else None
+        return agent, (_reply(order, cause, context),)
+    effects: list[Effect] = []
+    if at not in agent.contexts:
+        agent = replace(agent, contexts=_with(agent.contexts, at, fresh(agent, order.partition, now_ns)))
+        effects.append(words.Publish(at=at))
+    context = agent.contexts[at]
+    if agent.kind is SystemKind.DETECTOR and order.partition not in (EXPERIMENT, context.state.partition):
+        context = said(context, partition=order.partition)
+    for answer in context.answered:
+        if answer.id == order.id:
+            return agent, (words.Reply(answer=replace(answer, state=context.state)),)
+    verdict = judge(agent.chart, context, order, now_ns)
+    context, more = _obey(agent.chart, at, context, order, verdict, now_ns)
+    answer = Answer(id=order.id, accepted=not isinstance(verdict, Cause), cause=_cause(verdict))
+    context = replace(context, answered=(*context.answered, answer)[-_REMEMBERED:])
+    agent = replace(
+        agent,
+        contexts=_with(agent.contexts, at, context),
+        fences=_with(agent.fences, order.partition, order.fence),
+    )
+    return agent, (*effects, *more, words.Reply(answer=replace(answer, state=context.state)))
+
+
+def _obey(
+    chart: Chart, at: str, context: Context, order: Order, verdict: Verdict | Cause, now_ns: int
+) -> tuple[Context, tuple[Effect, ...]]:
+    if isinstance(verdict, Cause):
+        return context, ()
+    context = said(context, order=order.id)
+    if verdict is not Verdict.BEGIN:
+        return context, (words.Publish(at=at),)
+    killed: tuple[Effect, ...] = (words.Kill(at=at),) if context.task else ()
+    match order.action:
+        case Action.CONFIGURE:
+            state = chart.step(context.state.state, "configure")
+            context = moved(context, chart, state, now_ns, tag="", key="", run=0, cause=None)
+            context, effects = _configuring(chart, at, context, order, now_ns)
+        case Action.START:
+            context, effects = _begin(at, context, order, comment=f"starting run {order.run}", counters={})
+        case Action.STOP:
+            context, effects = _begin(at, context, order, comment="stopping")
+        case Action.ABORT:
+            context, effects = _begin(at, context, order, comment="aborting")
+        case Action.RESET:
+            context, effects = _begin(at, context, order, comment="resetting")
+    return context, (*killed, *effects)
+
+
+def _begin(
+    at: str, context: Context, order: Order, *, step: str = "", **changes: object
+) -> tuple[Context, tuple[Effect, ...]]:
+    task = Task(ticket=context.tickets + 1, order=order, step=step)
+    context = replace(said(context, **changes), task=task, tickets=task.ticket)
+    return context, (words.Begin(at=at, task=task), words.Publish(at=at))
+
+
+def _configuring(
+    chart: Chart, at: str, context: Context, order: Order, now_ns: int
+) -> tuple[Context, tuple[Effect, ...]]:
+    """It is in a step of configuring, or past the last one."""
+    state = context.state.state
+    if chart.to_common(state) == CONFIGURING:
+        return _begin(at, context, order, step=state, comment=f"{state} of {order.tag}" if order.tag else state)
+    reached = {"tag": order.tag, "key": order.key} if chart.to_common(state) == ACTIVE else {}
+    return replace(said(context, comment="", **reached), task=None), (words.Publish(at=at),)
+
+
+# What happens in one context.
+
+
+def _happened(chart: Chart, context: Context, event: Event, now_ns: int) -> tuple[Context, tuple[Effect, ...]]:
+    match event:
+        case words.Ended(at=at, ticket=ticket, cause=cause) if context.task and context.task.ticket == ticket:
+            return _ended(chart, at, context, context.task, cause, now_ns)
+        case words.Overdue(at=at, order=order) if context.task and context.task.order.id == order:
+            cause = _too_long(context, context.task, now_ns)
+            context, effects = _failed(chart, at, context, cause, now_ns)
+            return context, (words.Kill(at=at), *effects)
+        case words.Moved(at=at, event=own, cause=cause):
+            state = chart.step(context.state.state, own)
+            killed: tuple[Effect, ...] = (words.Kill(at=at),) if context.task else ()
+            comment = "" if cause is None else cause.message
+            context = replace(moved(context, chart, state, now_ns, comment=comment, cause=cause), task=None)
+            return context, (*killed, words.Publish(at=at))
+        case words.Told(at=at, comment=comment, counters=counters):
+            changes: dict[str, object] = {} if comment is None else {"comment": comment}
+            if counters is not None:
+                changes["counters"] = {**context.state.counters, **counters}
+            return said(context, **changes), (words.Publish(at=at),)
+        case _:
+            return context, ()
+
+
+def _ended(
+    chart: Chart, at: str, context: Context, task: Task, cause: Cause | None, now_ns: int
+) -> tuple[Context, tuple[Effect, ...]]:
+    if cause:
+        return _failed(chart, at, context, cause, now_ns)
+    order, before = task.order, context.state.state
+    event = "success" if order.action is Action.CONFIGURE else order.action.value
+    try:
+        state = chart.step(before, event)
+    except NotAllowed as error:
+        return _failed(chart, at, context, error.cause, now_ns)
+    match order.action:
+        case Action.CONFIGURE:
+            return _configuring(chart, at, moved(context, chart, state, now_ns), order, now_ns)
+        case Action.START:
+            context = moved(context, chart, state, now_ns, run=order.run, comment="")
+        case Action.ABORT:
+            context = moved(context, chart, state, now_ns, comment="transition aborted", cause=None)
+        case Action.STOP | Action.RESET:
+            context = moved(context, chart, state, now_ns, comment="", cause=None)
+    return replace(context, task=None), (words.Publish(at=at),)
+
+
+def _failed(chart: Chart, at: str, context: Context, cause: Cause, now_ns: int) -> tuple[Context, tuple[Effect, ...]]:
+    """To Error, where the chart leads there; else it stays and says why."""
+    before = context.state.state
+    state = chart.step(before, "error") if "error" in chart.allowed(before) else before
+    context = moved(context, chart, state, now_ns, comment="transition failed", cause=cause)
+    return replace(context, task=None), (words.Publish(at=at),)
+
+
+def _too_long(context: Context, task: Task, now_ns: int) -> Cause:
+    system, action = context.state.system, task.order.action.value
+    where = f" in {task.step}" if task.step else ""
+    return Cause(
+        code="too_late",
+        message=f"{action} of {system} was not over{where} at its deadline, and was aborted",
+        source=f"systems.{system}",
+        since_ns=context.state.since_ns,
+        evidence={"state": context.state.state, "deadline_ns": task.order.deadline_ns, "now_ns": now_ns},
+        suggestion=f"look at {system}, then reset and configure again; give it more time where it needs it",
+    )
+
+
+# Who is where.
+
+
+def _placed(agent: Agent, event: words.Placed, now_ns: int) -> tuple[Agent, tuple[Effect, ...]]:
+    wanted = contexts_for(agent, event.whereabouts)
+    contexts: dict[str, Context] = {}
+    effects: list[Effect] = []
+    for at, before in agent.contexts.items():
+        if at in wanted:
+            contexts[at] = before
+        else:
+            effects += [*([words.Kill(at=at)] if before.task else []), words.Forget(at=at)]
+    for at in wanted:
+        if at not in contexts:
+            contexts[at] = found(agent.chart, fresh(agent, at, now_ns), event.found.get(at))
+            effects.append(words.Publish(at=at))
+    if agent.kind is SystemKind.DETECTOR and event.whereabouts:
+        partition = event.whereabouts.detectors.get(agent.system, "")
+        if contexts[""].state.partition != partition:
+            contexts[""] = said(contexts[""], partition=partition)
+            effects.append(words.Publish(at=""))
+    return replace(agent, whereabouts=event.whereabouts, contexts=contexts), tuple(effects)
+
+
+# Small words.
+
+
+def _with(known: Mapping[str, V], key: str, value: V) -> dict[str, V]:
+    return {**known, key: value}
+
+
+def _reply(order: Order, cause: Cause, context: Context | None) -> Effect:
+    answer = Answer(id=order.id, accepted=False, cause=cause, state=context.state if context else None)
+    return words.Reply(answer=answer)
+
+
+def _cause(verdict: Verdict | Cause) -> Cause | None:
+    return verdict if isinstance(verdict, Cause) else None

@@ -1,0 +1,207 @@
+"""Law: at a desk one system does one thing at a time for one partition; nothing begins before the last is really over.
+
+It is the handle its system knows the world by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Protocol
+
+from countingroom.core.charts.chart import Chart
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, CountingRoomError, NotAllowed, NotFound
+from countingroom.core.systems import Action, Answer, Order
+from countingroom.core.values import Scalar
+from countingroom.runs.agents import model as words
+from countingroom.runs.agents.port import Factory, Recovery
+from countingroom.runs.agents.saved_state import Memo
+
+_log = logging.getLogger(__name__)
+
+
+class Owner(Protocol):
+    """The agent."""
+
+    @property
+    def knows(self) -> words.Agent: ...
+    @property
+    def memo(self) -> Memo: ...
+    def tell(self, event: words.Event) -> Answer | None: ...
+
+
+class Desk:
+    """A system at work in one context."""
+
+    def __init__(self, owner: Owner, at: str, factory: Factory, clock: Clock, group: asyncio.TaskGroup) -> None:
+        self._owner, self._at, self._clock, self._group = owner, at, clock, group
+        self._order: Order | None = None
+        self._working: asyncio.Task[None] | None = None
+        self._unfinished: set[asyncio.Task[None]] = set()
+        """What works, and what was cancelled and is not over yet."""
+        self._living: asyncio.Task[None] | None = None
+        self._next: words.Begin | None = None
+        self._system = factory(self)
+
+    # The handle.
+
+    @property
+    def system(self) -> str:
+        return self._owner.knows.system
+
+    @property
+    def partition(self) -> str:
+        context = self._owner.knows.contexts.get(self._at)
+        return context.state.partition if context else self._at
+
+    @property
+    def chart(self) -> Chart:
+        return self._owner.knows.chart
+
+    @property
+    def state(self) -> str:
+        context = self._owner.knows.contexts.get(self._at)
+        return context.state.state if context else self.chart.initial
+
+    @property
+    def common(self) -> str:
+        return self.chart.to_common(self.state)
+
+    @property
+    def order(self) -> Order | None:
+        return self._order
+
+    @property
+    def remembered(self) -> Recovery | None:
+        return self._owner.memo.found(self._at)
+
+    def error(self, cause: Cause | str) -> None:
+        if isinstance(cause, str):
+            cause = Cause(
+                code="system_error",
+                message=cause,
+                source=f"systems.{self.system}",
+                suggestion="look at the system, then reset it",
+            )
+        self._owner.tell(words.Moved(at=self._at, event="error", cause=cause))
+        _log.warning("systems.%s: %s", self.system, cause)
+
+    def resolved(self) -> None:
+        self.follow("resolved")
+
+    def follow(self, event: str) -> None:
+        self._owner.tell(words.Moved(at=self._at, event=event))
+
+    def comment(self, text: str) -> None:
+        self._owner.tell(words.Told(at=self._at, comment=text))
+
+    def count(self, counters: Mapping[str, Scalar]) -> None:
+        self._owner.tell(words.Told(at=self._at, counters=counters))
+
+    def version(self, text: str) -> None:
+        self._owner.tell(words.Versioned(version=text))
+
+    # The work.
+
+    def open(self) -> None:
+        """Let the system live."""
+        if self._living is None:
+            self._living = self._group.create_task(self._live(), name=f"{self.system} lives")
+
+    def close(self) -> None:
+        """No more."""
+        for task in (self._working, self._living):
+            if task:
+                task.cancel()
+
+    async def recover(self) -> Recovery | None:
+        """What the system is found doing."""
+        try:
+            return await self._system.recover()
+        except Exception as error:
+            _log.exception("systems.%s cannot say what it is doing: %s", self.system, error)
+            return None
+
+    def instructed(self, word: str, arguments: Mapping[str, Scalar]) -> None:
+        """A command of the system's own; NotFound where it has none of that name."""
+        instruct = getattr(self._system, "instruct", None)
+        if instruct is None:
+            raise NotFound(
+                f"{self.system} has no command {word!r}",
+                source=f"systems.{self.system}",
+                suggestion="give one of error, resolved",
+            )
+        instruct(word, arguments)
+
+    def begin(self, begin: words.Begin) -> None:
+        """Do this; after what was cancelled is over."""
+        self.open()
+        if self._working and self._working is asyncio.current_task():
+            self._next = begin
+        else:
+            self._working = self._group.create_task(self._work(begin, set(self._unfinished)))
+            self._unfinished.add(self._working)
+            self._working.add_done_callback(self._unfinished.discard)
+
+    def kill(self) -> None:
+        """Cancel what is being done."""
+        self._next = None
+        if self._working:
+            self._working.cancel()
+
+    async def _work(self, begin: words.Begin, before: set[asyncio.Task[None]]) -> None:
+        bell = self._group.create_task(self._ring(begin.task.order))
+        try:
+            if before:
+                await asyncio.wait(before)
+            following: words.Begin | None = begin
+            while following:
+                self._next = None
+                cause = await self._do(following)
+                self._owner.tell(words.Ended(at=self._at, ticket=following.task.ticket, cause=cause))
+                following = self._next
+        finally:
+            bell.cancel()
+
+    async def _ring(self, order: Order) -> None:
+        await self._clock.sleep((order.deadline_ns - self._clock.now_ns()) / 1e9)
+        self._owner.tell(words.Overdue(at=self._at, order=order.id))
+
+    async def _do(self, begin: words.Begin) -> Cause | None:
+        self._order = order = begin.task.order
+        try:
+            match order.action:
+                case Action.CONFIGURE:
+                    await self._system.configure(begin.task.step, order.parameters)
+                case Action.START:
+                    await self._system.start(order.run)
+                case Action.STOP:
+                    await self._system.stop()
+                case Action.ABORT:
+                    await self._system.abort()
+                case Action.RESET:
+                    await self._system.reset()
+        except CountingRoomError as error:
+            return error.cause
+        except Exception as error:
+            what = begin.task.step or order.action.value
+            _log.exception("systems.%s failed in %s", self.system, what)
+            return Cause(
+                code="system_failed",
+                message=f"{self.system} failed in {what}: {type(error).__name__}: {error}",
+                source=f"systems.{self.system}",
+                suggestion=f"see the log of the agent of {self.system}",
+            )
+        return None
+
+    async def _live(self) -> None:
+        try:
+            await self._system.live()
+        except Exception as error:
+            _log.exception("systems.%s: what runs beside it failed", self.system)
+            try:
+                self.error(f"what runs beside {self.system} failed: {type(error).__name__}: {error}")
+            except NotAllowed as refused:
+                _log.warning("systems.%s: %s", self.system, refused.cause)

@@ -1,0 +1,62 @@
+"""Law: what all rooms of a run-control process share is handed to them in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from countingroom.bus.port import Bus
+from countingroom.core.clock import Clock
+from countingroom.core.configurations import ConfigurationRevision
+from countingroom.core.errors import ConfigurationError
+from countingroom.core.partitions import Member
+from countingroom.core.placement import PartitionRecord
+from countingroom.core.yaml.validation_errors import did_you_mean
+from countingroom.runs.access.principals import People
+from countingroom.runs.description import RunsSection
+from countingroom.runs.monitor.system_states import Reports
+from countingroom.runs.planner.fingerprint import Chosen, keyed
+from countingroom.runs.planner.members import muster
+from countingroom.runs.planner.template import Template
+from countingroom.storage.database import Database
+
+
+class Office(Struct, frozen=True, kw_only=True):
+    """The desk everybody works at."""
+
+    bus: Bus
+    clock: Clock
+    section: RunsSection
+    database: Database
+    reports: Reports
+    people: People
+    boot: str
+    holder: str
+    """What this process is called where others ask who owns something."""
+
+    def template(self, name: str) -> Template:
+        """How a kind of partition is brought up; ConfigurationError where the description does not say it any more."""
+        known = self.section.templates
+        if name not in known:
+            raise ConfigurationError(
+                f"there is no template {name}{did_you_mean(name, known)}",
+                source="runs.templates",
+                suggestion=f"describe it again; there are {', '.join(known)}",
+            )
+        return known[name].template(name)
+
+
+def assembled(
+    template: Template, record: PartitionRecord, chosen: Mapping[str, ConfigurationRevision], section: RunsSection
+) -> tuple[Member, ...]:
+    """The members of a partition with what is chosen for them."""
+    described = section.partitions.get(record.name)
+    members = muster(
+        template,
+        record.detectors,
+        expendable=described.expendable if described else (),
+        excluded=record.excluded,
+    )
+    choices = {system: Chosen(tag=one.tag, parameters=one.parameters) for system, one in chosen.items()}
+    return keyed(template, members, choices)

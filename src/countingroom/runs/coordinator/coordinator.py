@@ -1,0 +1,151 @@
+"""Law: who is where has one writer, by lease. The database says it; everybody else is told by one key.
+
+That key is put again whenever anything kept has changed, and every owner then looks anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from countingroom.bus.port import Lease
+from countingroom.bus.publisher import Recorder
+from countingroom.core import subjects
+from countingroom.core.configurations import ConfigurationSet
+from countingroom.core.errors import LinkError
+from countingroom.core.messages import EventKind, decode, encode
+from countingroom.core.placement import Seed, SeedPartition
+from countingroom.core.policy import Principal
+from countingroom.core.systems import Whereabouts
+from countingroom.runs.access.command_server import Reception
+from countingroom.runs.access.control_lease import ControlDesk
+from countingroom.runs.context import Office
+from countingroom.runs.coordinator import plan_query
+from countingroom.runs.coordinator.commands import ExperimentWords
+from countingroom.runs.description import RunsSection
+from countingroom.runs.election import acquired
+from countingroom.runs.monitor.durations import Known
+from countingroom.runs.planner.template import DETECTORS
+from countingroom.storage.database import Database
+
+_log = logging.getLogger(__name__)
+
+LEASE = "runs"
+LEASE_S = 1.0
+RETRY_S = 0.25
+KEEP_S = 5.0
+"""Between two times that what was learnt is kept."""
+
+
+class Coordinator:
+    """The experiment as a whole, in this process: coordinated or stood by for."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            lease = await acquired(self._office, LEASE, ttl_s=LEASE_S)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    serving = group.create_task(self._serve(lease))
+                    await lease.wait_lost()
+                    serving.cancel()
+                _log.warning("runs: the experiment is let go: the lease is lost")
+            finally:
+                try:
+                    await lease.release()
+                except LinkError as error:
+                    _log.debug("the lease is left to run out: %s", error.cause)
+
+    async def _serve(self, lease: Lease) -> None:
+        office = self._office
+        recorder = Recorder(office.bus, office.clock, "runs")
+        control = ControlDesk(
+            office.bus,
+            office.clock,
+            subjects.EXPERIMENT,
+            lambda message, by: reception.tell(EventKind.NOTE, message, by=by, action="control"),
+        )
+        words = ExperimentWords(office, control, partial(self._announce, lease))
+        reception = Reception(
+            office.bus,
+            office.clock,
+            subjects.EXPERIMENT,
+            words,
+            recorder=recorder,
+            control=control,
+            people=self._principal,
+        )
+        await self._begin(control, lease)
+        async with (
+            office.bus.respond(subjects.query("runs", "plan"), partial(plan_query.answer, office)),
+            asyncio.TaskGroup() as group,
+        ):
+            for part in (recorder, control, reception):
+                group.create_task(part.run())
+            group.create_task(self._keep_durations())
+
+    async def _begin(self, control: ControlDesk, lease: Lease) -> None:
+        while True:
+            try:
+                if await seed(self._office.database, self._office.section):
+                    _log.info("runs: the database was empty and is filled from the description")
+                await control.load()
+                entry = await self._office.bus.get(subjects.STATE_BUCKET, subjects.DURATIONS_KEY)
+                if entry and entry.data:
+                    self._office.reports.durations.remember(decode(entry.data, Known))
+                await self._announce(lease)
+            except LinkError as error:
+                _log.warning("runs: the experiment cannot be taken on yet: %s", error.cause)
+                await self._office.clock.sleep(RETRY_S)
+            else:
+                return
+
+    async def _keep_durations(self) -> None:
+        """So that the next process can say how long something takes."""
+        durations, bus = self._office.reports.durations, self._office.bus
+        while True:
+            await self._office.clock.sleep(KEEP_S)
+            if durations.changed:
+                durations.changed = False
+                try:
+                    await bus.put(subjects.STATE_BUCKET, subjects.DURATIONS_KEY, encode(durations.known()))
+                except LinkError:
+                    durations.changed = True
+
+    async def _announce(self, lease: Lease) -> None:
+        """Tell who is where, and that what is kept has changed."""
+        office = self._office
+        if lease.lost:
+            raise LinkError("another process coordinates now", source="runs", code="lease_lost", suggestion="ask again")
+        partitions = tuple(one.name for one in await office.database.partitions.list())
+        whereabouts = Whereabouts(partitions=partitions, detectors=await office.database.mapping.all())
+        await office.bus.put(subjects.STATE_BUCKET, subjects.MAPPING_KEY, encode(whereabouts))
+
+    async def _principal(self, user: str) -> Principal:
+        return await self._office.people.principal(user, subjects.EXPERIMENT)
+
+
+BY = "description"
+
+
+async def seed(database: Database, section: RunsSection) -> bool:
+    """Whether this was the first start."""
+    places = {name: at for at, one in section.partitions.items() for name in one.detectors}
+    schemas = {name: one.parameters for name, one in section.systems.items() if isinstance(one.parameters, dict)}
+    given = Seed(
+        configurations=ConfigurationSet(configurations=section.configurations, tags=section.tags, schemas=schemas),
+        partitions=tuple(_partition(section, name) for name in section.partitions),
+        detectors={name: places.get(name, "") for name in section.detectors},
+    )
+    return await database.sow(given, BY)
+
+
+def _partition(section: RunsSection, name: str) -> SeedPartition:
+    one = section.partitions[name]
+    systems = {*one.detectors, *section.templates[one.template].systems} - {DETECTORS}
+    chosen = {system: tag for system, tag in section.tags[one.tag].items() if system in systems} if one.tag else {}
+    return SeedPartition(name=name, template=one.template, title=one.title or name, tag=one.tag or "", systems=chosen)

@@ -1,0 +1,123 @@
+"""Law: detectors are moved all together or not at all, and whatever happens on the way no partition stays held.
+
+The partitions are held, the database is written, everybody is told; where one of these fails the database is put back
+and everybody is told again. The holds have an end of their own, for the case that we are ended on the way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from uuid import uuid4
+
+import msgspec
+
+from countingroom.core import subjects
+from countingroom.core.clock import within
+from countingroom.core.errors import Cause, CountingRoomError, LinkError
+from countingroom.core.messages import Reply, decode
+from countingroom.runs.access.command_server import Refusal
+from countingroom.runs.context import Office
+from countingroom.runs.coordinator.move_plan import Move
+from countingroom.runs.owner_messages import Hold, Notice, Release
+
+_log = logging.getLogger(__name__)
+
+HOLD_S = 15.0
+WRITE_S = 5.0
+"""For the database; it is written well before the holds end."""
+ANSWER_S = 2.0
+UNDO_TIMES = 3
+
+
+class Transaction:
+    """Carries out moves."""
+
+    def __init__(self, office: Office, announce: Callable[[], Awaitable[None]]) -> None:
+        self._office, self._announce = office, announce
+
+    async def move(self, move: Move, by: str, *, force: bool) -> None:
+        """Move; RequestError or LinkError with everything as it was."""
+        async with _Holds(self._office, move.partitions, force=force) as holds:
+            try:
+                async with within(self._office.clock, WRITE_S):
+                    before = await self._office.database.mapping.move(move.moves, by, expected=move.before)
+            except TimeoutError:
+                raise LinkError(
+                    "the database did not answer in time", source="mapping", suggestion="try again"
+                ) from None
+            try:
+                await self._announce()
+                await holds.release(force=force)
+            except CountingRoomError as error:
+                await self._undo(before, by, error.cause)
+                raise
+
+    async def delete_partition(self, name: str, by: str, *, force: bool) -> tuple[str, ...]:
+        """Take a partition away; names of the detectors that were in it."""
+        async with _Holds(self._office, (name,), force=force):
+            gone = await self._office.database.partitions.delete(name, by, force=force)
+        await self._announce()
+        return gone
+
+    async def _undo(self, before: dict[str, str], by: str, why: Cause) -> None:
+        for attempt in range(1, UNDO_TIMES + 1):
+            try:
+                await self._office.database.mapping.move(before, by)
+                await self._announce()
+            except CountingRoomError as error:
+                _log.error("a move that failed (%s) is not undone, attempt %d: %s", why.message, attempt, error.cause)
+            else:
+                return
+
+
+class _Holds:
+    """Partitions hold still while entered; at the end they look anew who is a member."""
+
+    def __init__(self, office: Office, partitions: Sequence[str], *, force: bool) -> None:
+        self._office, self._partitions, self._force = office, partitions, force
+        self._id = uuid4().hex
+        self._held: list[str] = []
+
+    async def __aenter__(self) -> _Holds:
+        until_ns = self._office.clock.now_ns() + round(HOLD_S * 1e9)
+        try:
+            for name in self._partitions:
+                hold = Hold(id=self._id, until_ns=until_ns, force=self._force)
+                try:
+                    self._held.append(name)  # also where the answer is lost: it may be held
+                    await self._ask(name, hold)
+                except LinkError as error:
+                    if not self._force:
+                        raise
+                    _log.warning("%s is not reached; detectors are moved anyway: %s", name, error.cause)
+        except BaseException:
+            await self._let_go()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._let_go()
+
+    async def release(self, *, force: bool) -> None:
+        """Every partition looks anew; with `force` those that are not reached are left to do so later."""
+        for name in tuple(self._held):
+            try:
+                await self._ask(name, Release(id=self._id))
+                self._held.remove(name)
+            except LinkError:
+                if not force:
+                    raise
+
+    async def _let_go(self) -> None:
+        for name in self._held:
+            with suppress(CountingRoomError):  # its hold ends by itself
+                await self._ask(name, Release(id=self._id))
+
+    async def _ask(self, partition: str, notice: Notice) -> None:
+        data = msgspec.msgpack.encode(notice)
+        answer = await self._office.bus.request(subjects.owner(partition), data, timeout_s=ANSWER_S)
+        reply = decode(answer.data, Reply)
+        if reply.cause:
+            raise Refusal(reply.cause)

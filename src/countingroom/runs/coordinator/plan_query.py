@@ -1,0 +1,77 @@
+"""Law: a plan is made from what is kept and reported, by anyone who hears it; asking for one touches nothing."""
+
+from __future__ import annotations
+
+import msgspec
+
+from countingroom.bus.port import Message
+from countingroom.core import subjects
+from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.messages import decode, encode
+from countingroom.core.partitions import Goal, PartitionState, Plan
+from countingroom.core.run_queries import PlanAnswer, PlanQuery
+from countingroom.core.series import Refusal
+from countingroom.core.systems import SystemKind
+from countingroom.runs.access.command_server import Refusal as Refused
+from countingroom.runs.context import Office, assembled
+from countingroom.runs.planner import causes
+from countingroom.runs.planner.forecast import forecast
+from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.survey import Seen
+
+
+async def answer(office: Office, message: Message) -> bytes:
+    """The answer to `query.runs.plan`."""
+    try:
+        return encode(PlanAnswer(plan=await plan_for(office, decode(message.data, PlanQuery))))
+    except msgspec.DecodeError as error:
+        return encode(
+            Refusal(
+                cause=Cause(
+                    code="malformed",
+                    message=str(error),
+                    source="runs",
+                    suggestion="see whether both are of one version",
+                )
+            )
+        )
+    except CountingRoomError as error:
+        return encode(Refusal(cause=error.cause))
+
+
+async def plan_for(office: Office, query: PlanQuery) -> Plan:
+    """The way to a goal; NotFound for a partition, state or tag that is not there."""
+    name, now_ns = query.partition, office.clock.now_ns()
+    record = await office.database.partitions.get(name)
+    template = office.template(record.template)
+    if query.goal not in template.rests:
+        raise Refused(causes.unknown_goal(name, query.goal, template.rests))
+    if query.tag:
+        chosen = await office.database.tags.resolve(query.tag)
+    else:
+        chosen = (await office.database.partitions.wanted(name)).systems
+    members = assembled(template, record, chosen, office.section)
+    entry = await office.bus.get(subjects.STATE_BUCKET, subjects.partition_key(name))
+    shown = decode(entry.data, PartitionState) if entry and entry.data else None
+    seen: dict[str, Seen] = {}
+    for member in members:
+        at = name if member.kind is SystemKind.GLOBAL else ""
+        seen[member.system] = Seen(
+            state=office.reports.present(member.system, at),
+            connected=office.reports.connected(member.system),
+            cause=office.reports.why_not(member.system),
+        )
+    partition = Partition(
+        name=name,
+        template=template,
+        members=members,
+        seen=seen,
+        state=shown.state if shown else template.idle,
+        since_ns=shown.since_ns if shown else now_ns,
+        tag=query.tag or record.tag,
+        run=shown.run if shown else 0,
+        began=bool(shown and shown.state == template.recording),
+        locked=record.locked,
+    )
+    goal = Goal(state=query.goal, since_ns=now_ns)
+    return forecast(partition, goal, now_ns=now_ns, durations=office.reports.durations.all())

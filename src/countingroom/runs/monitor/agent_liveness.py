@@ -1,0 +1,141 @@
+"""Law: who leaves is seen at once where the server says so, who falls silent after three beats, and each is told once.
+
+While our own link is down nobody is declared lost; when it is back everyone has three beats to be heard. A link that is
+up proves nothing when the server stands still: so we send a word of our own among the beats, and while that does not
+come back, no time passes for anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from uuid import uuid4
+
+import msgspec
+
+from countingroom.bus.disconnects import read
+from countingroom.bus.port import Bus
+from countingroom.core import subjects
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause, LinkError
+from countingroom.core.messages import Presence
+from countingroom.runs.monitor.failure_detector import Hearing
+from countingroom.runs.planner.events import LinkChanged
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S = 0.1
+_STILL_S = 1.0
+"""A busy process hears itself sooner, and no connection is given up for less."""
+_ECHO_S = 5.0
+"""For our own word to come back: by then the link is known to be down, or the word was lost."""
+_beats = msgspec.msgpack.Decoder(Presence)
+
+
+class Liveness:
+    """Listens to all agents. `tell` is called with every change, in this task."""
+
+    def __init__(self, bus: Bus, clock: Clock, tell: Callable[[LinkChanged], None]) -> None:
+        self._bus, self._clock, self._tell = bus, clock, tell
+        self._hearing = Hearing()
+        self._settled = asyncio.Event()
+        self._own = subjects.echo(uuid4().hex)
+        self._echoed = asyncio.Event()
+        self._asked_s = 0.0
+        """When our own word was sent."""
+
+    def connected(self, system: str) -> bool:
+        """Whether its agent is heard."""
+        return self._hearing.connected(system)
+
+    def why_not(self, system: str) -> Cause | None:
+        """Why its agent is not connected; None while it is, or while that is not known yet."""
+        return self._hearing.lost.get(system)
+
+    def expect(self, systems: Iterable[str]) -> None:
+        """These should be there: one that is not heard in time is told as not connected."""
+        self._settled.clear()
+        self._hearing.expect(systems, self._clock.monotonic())
+        self._look()
+
+    async def settled(self) -> None:
+        """Returns once it is known of everyone expected whether it is connected."""
+        await self._settled.wait()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._bus.on_link(self._linked)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hear_beats())
+            group.create_task(self._hear_departures())
+            while True:
+                self._look()
+                asleep = self._clock.monotonic()
+                await self._clock.sleep(_LOOK_S)
+                await self._hear_ourselves()
+                late = self._clock.monotonic() - asleep - _LOOK_S
+                if late > _LOOK_S:  # this process or the server was held up, and the beats still wait to be read
+                    self._hearing.missed(late)
+
+    async def _hear_ourselves(self) -> None:
+        """Return when the server has carried a word of ours, and so every beat that was sent before it."""
+        self._echoed.clear()
+        self._asked_s = self._clock.monotonic()
+        with suppress(LinkError, TimeoutError):
+            async with within(self._clock, _ECHO_S):
+                await self._bus.publish(self._own, b"")
+                await self._echoed.wait()
+        self._stood_still()
+        self._echoed.set()
+
+    async def _hear_beats(self) -> None:
+        async with self._bus.subscribe(subjects.pulse("*")) as beats:
+            async for message in beats:
+                if not message.data:
+                    if message.subject == self._own:
+                        self._stood_still()
+                        self._echoed.set()
+                    continue
+                try:
+                    presence = _beats.decode(message.data)
+                except msgspec.DecodeError as error:
+                    _log.warning("a message on %s is not understood: %s", message.subject, error)
+                else:
+                    self._say(self._hearing.beat(presence, self._clock.monotonic(), self._clock.now_ns()))
+
+    async def _hear_departures(self) -> None:
+        async with self._bus.subscribe(subjects.DEPARTURES) as departures:
+            async for message in departures:
+                left = read(message)
+                if left and left.sure:
+                    self._stood_still()
+                    now_s, now_ns = self._clock.monotonic(), self._clock.now_ns()
+                    self._say(self._hearing.departed(left.name, left.reason, now_s, now_ns))
+
+    def _stood_still(self) -> None:
+        """Where our own word is long overdue, the server stood still, and connections may have ended by that alone."""
+        now_s = self._clock.monotonic()
+        if not self._echoed.is_set() and now_s - self._asked_s > _STILL_S:
+            self._hearing.doubt(now_s)
+
+    def _look(self) -> None:
+        for change in self._hearing.look(self._clock.monotonic(), self._clock.now_ns()):
+            self._say(change)
+        if self._hearing.settled:
+            self._settled.set()
+
+    def _say(self, change: LinkChanged | None) -> None:
+        if change is None:
+            return
+        if change.cause:
+            _log.warning("%s", change.cause)
+        self._tell(change)
+
+    def _linked(self, up: bool) -> None:
+        if up:
+            self._hearing.hears(self._clock.monotonic())
+        else:
+            self._hearing.deaf()
+            self._echoed.set()

@@ -1,0 +1,142 @@
+"""Law: an agent is connected while it is heard: a goodbye, a broken connection or three missed beats end that, once.
+
+Pure: times are given. What was broken or missed in an earlier life of an agent says nothing about the present one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from countingroom.core.errors import Cause
+from countingroom.core.messages import Presence
+from countingroom.core.subjects import connection
+from countingroom.runs.planner.events import LinkChanged
+
+MISSED = 3
+"""Beats that may be missing."""
+FIRST_S = 1.5
+"""What lives is heard within this after we began to listen."""
+
+
+class _Heard(Struct):
+    presence: Presence
+    last_s: float
+
+
+class Hearing:
+    """Who is heard. Every method gives what changed by it."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, _Heard] = {}
+        self._lost: dict[str, Cause] = {}
+        self._expected: dict[str, float] = {}
+        """Never heard so far -> since when we listen for it."""
+        self._deaf = False
+        self._doubt_until_s = float("-inf")
+        """Connections that end now may have ended with what held us up; who lives is heard by then."""
+
+    @property
+    def lost(self) -> Mapping[str, Cause]:
+        """System -> why it is not connected."""
+        return self._lost
+
+    @property
+    def settled(self) -> bool:
+        """Of everyone expected it is known whether it is connected."""
+        return not self._expected
+
+    def connected(self, system: str) -> bool:
+        """Whether it is heard."""
+        return system in self._heard
+
+    def expect(self, systems: Iterable[str], now_s: float) -> None:
+        """These should be heard; one that is not, in time, is not connected."""
+        for system in systems:
+            if system not in self._heard and system not in self._lost:
+                self._expected.setdefault(system, now_s)
+
+    def beat(self, presence: Presence, now_s: float, now_ns: int) -> LinkChanged | None:
+        """A sign of life, or a goodbye."""
+        system, known = presence.instance, self._heard.get(presence.instance)
+        if presence.leaving:
+            if known and known.presence.boot == presence.boot:
+                return self._lose(system, "agent_left", f"the agent of {system} was ended", now_ns)
+            return None
+        if known:
+            known.presence, known.last_s = presence, now_s
+            return None
+        self._heard[system] = _Heard(presence, now_s)
+        self._expected.pop(system, None)
+        self._lost.pop(system, None)
+        return LinkChanged(system=system, connected=True)
+
+    def departed(self, name: str, reason: str, now_s: float, now_ns: int) -> LinkChanged | None:
+        """The server says that a connection of this name ended."""
+        if now_s < self._doubt_until_s:
+            return None
+        _, _, rest = name.partition(".")
+        system = rest.partition(".")[0]
+        known = self._heard.get(system)
+        if known is None or name != connection(system, known.presence.boot):
+            return None
+        message = f"the agent of {system} is gone: its connection to the bus ended ({reason})"
+        return self._lose(system, "agent_gone", message, now_ns)
+
+    def look(self, now_s: float, now_ns: int) -> list[LinkChanged]:
+        """Who has been silent for too long."""
+        if self._deaf:
+            return []
+        silent = [
+            (name, heard.presence.interval_s)
+            for name, heard in self._heard.items()
+            if now_s - heard.last_s > MISSED * heard.presence.interval_s
+        ]
+        absent = [name for name, since_s in self._expected.items() if now_s - since_s > FIRST_S]
+        return [
+            *(
+                self._lose(
+                    name, "agent_silent", f"the agent of {name} has not been heard for {MISSED * beat:g} s", now_ns
+                )
+                for name, beat in silent
+            ),
+            *(self._lose(name, "agent_absent", f"the agent of {name} is not there", now_ns) for name in absent),
+        ]
+
+    def doubt(self, now_s: float) -> None:
+        """The server stood still, and connections may have ended by that alone: who lives is heard soon."""
+        self._doubt_until_s = now_s + FIRST_S
+
+    def missed(self, seconds: float) -> None:
+        """We ourselves, or the server, were held up for so long: what was not listened to is no silence."""
+        for heard in self._heard.values():
+            heard.last_s += seconds
+        self._expected = {name: since_s + seconds for name, since_s in self._expected.items()}
+
+    def deaf(self) -> None:
+        """Our own link is lost: silence means nothing now."""
+        self._deaf = True
+
+    def hears(self, now_s: float) -> None:
+        """It is back: everyone gets the time to be heard again."""
+        self._deaf = False
+        self.doubt(now_s)
+        for heard in self._heard.values():
+            heard.last_s = now_s
+        self._expected = dict.fromkeys(self._expected, now_s)
+
+    def _lose(self, system: str, code: str, message: str, now_ns: int) -> LinkChanged:
+        known = self._heard.pop(system, None)
+        self._expected.pop(system, None)
+        where = f"process {known.presence.pid} on {known.presence.host}" if known else ""
+        cause = Cause(
+            code=code,
+            message=message,
+            source=f"systems.{system}",
+            since_ns=now_ns,
+            evidence={"agent": where} if where else {},
+            suggestion=f"start the agent of {system}",
+        )
+        self._lost[system] = cause
+        return LinkChanged(system=system, connected=False, cause=cause)

@@ -1,0 +1,118 @@
+"""Law: what systems say, and whether they live, is heard once for all partitions of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from countingroom.bus.port import Bus, Current, Entry, Stale
+from countingroom.core import subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.systems import SystemState
+from countingroom.runs.monitor.agent_liveness import Liveness
+from countingroom.runs.monitor.durations import Durations
+from countingroom.runs.planner.events import Fact, LinkChanged, Reported
+
+_log = logging.getLogger(__name__)
+
+Tell = Callable[[Fact], None]
+_RETRY_S = 0.25
+_decoder = msgspec.msgpack.Decoder(SystemState)
+
+
+class Reports:
+    """The last word of every system, and who wants to hear the next one."""
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self._bus, self._clock = bus, clock
+        self._present: dict[str, SystemState] = {}
+        self._followers: dict[str, set[Tell]] = {}
+        """By key of a report; by bare name of a system for its link."""
+        self._liveness = Liveness(bus, clock, self._link_changed)
+        self._current = asyncio.Event()
+        self.durations = Durations()
+
+    async def run(self) -> None:
+        """Hear until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._liveness.run())
+            group.create_task(self._watch())
+
+    async def settled(self, systems: Iterable[str]) -> None:
+        """Return when every state has been read, and of each of these systems is known whether it is connected."""
+        await self._current.wait()
+        if missing := [name for name in systems if not self.connected(name) and not self._liveness.why_not(name)]:
+            self._liveness.expect(missing)
+        await self._liveness.settled()
+
+    def connected(self, system: str) -> bool:
+        """Whether its agent is heard."""
+        return self._liveness.connected(system)
+
+    def why_not(self, system: str) -> Cause | None:
+        """Why its agent is not connected; None while it is, or while that is not known yet."""
+        return self._liveness.why_not(system)
+
+    def present(self, system: str, partition: str = "") -> SystemState | None:
+        """Its last report; of a global system, the one for a partition."""
+        return self._present.get(subjects.system_key(system, partition))
+
+    def facts(self, system: str, partition: str = "") -> Iterator[Fact]:
+        """What is known of it now, as facts for a partition that begins to look."""
+        if state := self.present(system, partition):
+            yield Reported(state=state)
+        if self.connected(system):
+            yield LinkChanged(system=system, connected=True)
+        elif cause := self._liveness.why_not(system):
+            yield LinkChanged(system=system, connected=False, cause=cause)
+
+    @contextmanager
+    def followed(self, tell: Tell, members: Iterable[tuple[str, str]]) -> Generator[None]:
+        """Tell every change of these systems (name, and partition where it is global) while entered."""
+        keys = [key for system, at in members for key in (subjects.system_key(system, at), system)]
+        for key in keys:
+            self._followers.setdefault(key, set()).add(tell)
+        try:
+            yield
+        finally:
+            for key in keys:
+                self._followers[key].discard(tell)
+
+    def _link_changed(self, change: LinkChanged) -> None:
+        for tell in tuple(self._followers.get(change.system, ())):
+            tell(change)
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                async with self._bus.watch(subjects.STATE_BUCKET, "system.>") as entries:
+                    async for entry in entries:
+                        self._take(entry)
+            except CountingRoomError as error:
+                _log.debug("states of systems are not followed: %s", error.cause)
+            await self._clock.sleep(_RETRY_S)
+
+    def _take(self, entry: Entry | Current | Stale) -> None:
+        if isinstance(entry, Current):
+            self._current.set()
+        if not isinstance(entry, Entry):
+            return
+        if entry.data is None:
+            self._present.pop(entry.key, None)
+            return
+        try:
+            state = _decoder.decode(entry.data)
+        except msgspec.DecodeError as error:
+            _log.warning("%s is not understood: %s", entry.key, error)
+            return
+        before = self._present.get(entry.key)
+        self._present[entry.key] = state
+        self.durations.reported(before, state)
+        fact = Reported(state=state)
+        for tell in tuple(self._followers.get(entry.key, ())):
+            tell(fact)

@@ -1,0 +1,92 @@
+"""Law: a hook is a program with a deadline; when it is over, or its time is, the partition is told, always.
+
+No shell reads the command. A program that is not over in time, or whose owner is killed, is ended. What it leaves
+behind keeps nobody waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from countingroom.core import subjects
+from countingroom.core.clock import within
+from countingroom.core.errors import Cause, ConfigurationError, CountingRoomError
+from countingroom.core.messages import Command, Reply, decode, encode
+from countingroom.runs.agents.kinds import program
+from countingroom.runs.context import Office
+from countingroom.runs.planner.events import Fact, HookOver, RunHook
+
+TOLD, LINES = 2000, 50
+"""Characters and lines of what a program says that are kept, the last ones."""
+
+BUS = "bus"
+"""A command whose first word is this is a command on the bus: `[bus, devices, caen, hv_on]`."""
+
+
+class Hooks:
+    """Begins the hooks of one partition."""
+
+    def __init__(self, office: Office, partition: str, tell: Callable[[Fact], None]) -> None:
+        self._bus, self._clock, self._partition, self._tell = office.bus, office.clock, partition, tell
+
+    def begin(self, group: asyncio.TaskGroup, effect: RunHook) -> None:
+        """Begin it."""
+        group.create_task(self._run(effect))
+
+    async def _run(self, effect: RunHook) -> None:
+        hook, now_ns = effect.hook, self._clock.now_ns()
+        words = {"partition": self._partition, "run": str(effect.run or ""), "tag": effect.tag, "goal": effect.goal}
+        argv = [_filled(part, words) for part in hook.command]
+        try:
+            async with within(self._clock, max(0.0, (effect.deadline_ns - now_ns) / 1e9)):
+                cause = await (self._ask(argv[1:], effect) if argv[0] == BUS else self._execute(hook.name, argv))
+        except TimeoutError:
+            cause = self._cause("late", hook.name, f"{hook.name} was not over within {hook.deadline_s:g} s")
+        except ConfigurationError as error:
+            cause = self._cause("not_begun", hook.name, error.cause.message)
+        except CountingRoomError as error:
+            cause = error.cause
+        self._tell(HookOver(hook=hook.name, cause=cause))
+
+    async def _execute(self, name: str, argv: list[str]) -> Cause | None:
+        told = deque[str](maxlen=LINES)
+        status = await program.run(
+            argv, self._clock, directory=Path(), environment={}, given=b"", said=lambda line: told.append(line[:TOLD])
+        )
+        if status == 0:
+            return None
+        text = "\n".join(told)[-TOLD:]
+        return self._cause("exit_code", name, f"{name} ended with {status}" + (f": {text}" if text else ""))
+
+    async def _ask(self, words: list[str], effect: RunHook) -> Cause | None:
+        """A command on the bus: department, target, action, then name=value."""
+        if len(words) < 3:
+            return self._cause("wrong_command", effect.hook.name, "write [bus, DEPARTMENT, TARGET, ACTION, name=value]")
+        department, target, action, *given = words
+        arguments = dict(part.split("=", 1) for part in given if "=" in part)
+        command = Command(
+            id=f"{self._partition}-{effect.hook.name}-{effect.deadline_ns:x}",
+            action=action,
+            arguments={**arguments},
+            issued_ns=self._clock.now_ns(),
+            deadline_ns=effect.deadline_ns,
+            origin=f"hook {effect.hook.name} of {self._partition}",
+        )
+        subject = subjects.command("runs", department, target)
+        left_s = (effect.deadline_ns - self._clock.now_ns()) / 1e9
+        answer = await self._bus.request(subject, encode(command), timeout_s=max(0.1, left_s))
+        return decode(answer.data, Reply).cause
+
+    def _cause(self, code: str, name: str, message: str) -> Cause:
+        return Cause(
+            code=code, message=message, source=f"runs.{self._partition}.{name}", suggestion="look at the program"
+        )
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace(f"{{{word}}}", value)
+    return text

@@ -1,0 +1,103 @@
+"""Law: while detectors are moved their partitions hold still; a hold ends by itself, for nobody waits for who died."""
+
+from __future__ import annotations
+
+import msgspec
+
+from countingroom.bus.port import Message
+from countingroom.core import subjects
+from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.messages import Reply, encode
+from countingroom.core.systems import CONFIGURING
+from countingroom.runs.owner_messages import Hold, Notice, Release
+from countingroom.runs.partition.port import Ownership
+from countingroom.runs.planner.events import LockSet
+
+_LOOK_S = 0.5
+
+
+class Holding:
+    """The holds on one partition, and its own lock."""
+
+    def __init__(self, tenure: Ownership) -> None:
+        self._tenure = tenure
+        self._holds: dict[str, int] = {}
+        self.locked = False
+        """By a person."""
+
+    def lock(self, locked: bool) -> None:
+        """A person locked it, or no longer."""
+        self.locked = locked
+        self._tell()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with self._tenure.office.bus.respond(subjects.owner(self._tenure.name), self._answer):
+            while True:
+                await self._tenure.office.clock.sleep(_LOOK_S)
+                await self._expire()
+
+    async def _answer(self, message: Message) -> bytes:
+        try:
+            notice = msgspec.msgpack.decode(message.data, type=Notice)
+        except msgspec.DecodeError as error:
+            return encode(
+                Reply(
+                    id="",
+                    accepted=False,
+                    cause=Cause(code="malformed", message=str(error), suggestion="see whether both are of one version"),
+                )
+            )
+        cause = None
+        try:
+            if isinstance(notice, Hold):
+                cause = self._hold(notice)
+            else:
+                await self._release(notice)
+        except CountingRoomError as error:
+            cause = error.cause
+        return encode(Reply(id=notice.id, accepted=cause is None, cause=cause))
+
+    def _hold(self, hold: Hold) -> Cause | None:
+        others = [one for one in self._holds if one != hold.id]
+        if others:
+            return self._refused("held", "detectors of it are being moved already", "wait until that is done")
+        if not hold.force and (cause := self._busy()):
+            return cause
+        self._holds[hold.id] = hold.until_ns
+        self._tell()
+        return None
+
+    def _busy(self) -> Cause | None:
+        partition = self._tenure.partition
+        if self.locked:
+            return self._refused("locked", f"{partition.name} is locked", "unlock it first")
+        going = partition.goal is not None and not partition.memory.met
+        moving = partition.state not in partition.template.rests or any(
+            seen.common == CONFIGURING for seen in partition.seen.values()
+        )
+        if going or moving or partition.state == partition.template.recording or partition.run:
+            return self._refused(
+                "busy", f"{partition.name} is {partition.state}", "wait until it is at rest, or stop or abort it first"
+            )
+        return None
+
+    async def _release(self, release: Release) -> None:
+        """Look anew who is a member, then go on."""
+        await self._tenure.muster()
+        self._holds.pop(release.id, None)
+        self._tell()
+
+    async def _expire(self) -> None:
+        now_ns = self._tenure.now_ns()
+        for one in [one for one, until_ns in self._holds.items() if until_ns <= now_ns]:
+            try:
+                await self._release(Release(id=one))
+            except CountingRoomError:
+                return  # the database is away: looked at again
+
+    def _tell(self) -> None:
+        self._tenure.tell(LockSet(locked=self.locked or bool(self._holds)))
+
+    def _refused(self, code: str, message: str, suggestion: str) -> Cause:
+        return Cause(code=code, message=message, source=self._tenure.source, suggestion=suggestion)

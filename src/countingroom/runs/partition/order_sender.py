@@ -1,0 +1,81 @@
+"""Law: orders of one batch go out at the same time; a word that does not come back is a refusal, never a silence.
+
+An order carries the token of the lease it was given under, so an agent obeys the present owner alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from countingroom.bus.port import Lease
+from countingroom.core import subjects
+from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.messages import encode
+from countingroom.core.systems import Answer, Order
+from countingroom.runs.context import Office
+from countingroom.runs.owner_messages import ANSWER_S
+from countingroom.runs.planner.events import Fact, OrderRefused, Reported, SendOrder
+
+_answers = msgspec.msgpack.Decoder(Answer)
+
+
+class Orders:
+    """Sends orders under one lease, and tells what came of them."""
+
+    def __init__(self, office: Office, lease: Lease, partition: str, tell: Callable[[Fact], None]) -> None:
+        self._bus, self._clock, self._durations = office.bus, office.clock, office.reports.durations
+        self._lease, self._partition, self._tell = lease, partition, tell
+
+    def send(self, group: asyncio.TaskGroup, orders: Iterable[SendOrder]) -> None:
+        """Begin to send them all; nothing is sent once the lease is lost."""
+        for order in orders:
+            group.create_task(self._send(order))
+
+    async def _send(self, effect: SendOrder) -> None:
+        if self._lease.lost:
+            return
+        step, configuration = effect.step, effect.configuration
+        order = Order(
+            id=effect.id,
+            action=step.action,
+            partition=self._partition,
+            fence=self._lease.token,
+            deadline_ns=effect.deadline_ns,
+            tag=configuration.tag if configuration else "",
+            key=configuration.key if configuration else "",
+            parameters=configuration.parameters if configuration else {},
+            run=effect.run,
+        )
+        self._durations.ordered(order.id, order.action, self._clock.now_ns())
+        try:
+            message = await self._bus.request(subjects.agent(step.system), encode(order), timeout_s=ANSWER_S)
+            answer = _answers.decode(message.data)
+        except CountingRoomError as error:
+            self._refused(effect, error.cause)
+        except msgspec.DecodeError as error:
+            self._refused(
+                effect,
+                Cause(
+                    code="malformed",
+                    message=f"{step.system} answers nonsense: {error}",
+                    suggestion="see whether its agent is of this version",
+                ),
+            )
+        else:
+            if answer.state:
+                self._tell(Reported(state=answer.state))
+            if not answer.accepted:
+                self._refused(
+                    effect,
+                    answer.cause
+                    or Cause(code="refused", message=f"{step.system} says no", suggestion="look at the system"),
+                )
+
+    def _refused(self, effect: SendOrder, cause: Cause) -> None:
+        if not cause.source:
+            cause = msgspec.structs.replace(cause, source=f"systems.{effect.step.system}")
+        step = effect.step
+        self._tell(OrderRefused(system=step.system, action=step.action, cause=cause, id=effect.id))

@@ -1,0 +1,59 @@
+"""Law: what the rooms of one ownership see of it: the partition as it is now, and the few ways to have something done.
+
+They stand below the tenure that holds them together, and none knows it.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from countingroom.bus.port import Lease
+from countingroom.core.partitions import Goal
+from countingroom.core.run_book import Run, RunEnd
+from countingroom.runs.access.command_server import Reception
+from countingroom.runs.access.control_lease import ControlDesk
+from countingroom.runs.context import Office
+from countingroom.runs.partition.run_book_writer import Book
+from countingroom.runs.planner.events import Fact
+from countingroom.runs.planner.partition import Partition
+
+
+class Ownership(Protocol):
+    """One ownership of one partition."""
+
+    @property
+    def office(self) -> Office: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def lease(self) -> Lease: ...
+    @property
+    def book(self) -> Book: ...
+    @property
+    def control(self) -> ControlDesk: ...
+    @property
+    def reception(self) -> Reception: ...
+    @property
+    def partition(self) -> Partition: ...
+
+    def now_ns(self) -> int:
+        """The time."""
+        ...
+
+    def tell(self, fact: Fact) -> None:
+        """Something happened."""
+        ...
+
+    def goal(self, goal: Goal | None, action: str, *, run: Run | None = None, end: RunEnd = RunEnd.STOPPED) -> None:
+        """Want it there."""
+        ...
+
+    async def muster(self, *, tell: bool = True) -> None:
+        """Read anew who is a member, who is included, and what is wanted."""
+        ...
+
+    async def changed(self) -> None:
+        """Return at the next change."""
+        ...

@@ -1,0 +1,101 @@
+"""Law: a run's beginning, its end and what happened in between go into the run book and into the events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+
+import msgspec
+
+from countingroom.core.errors import Cause
+from countingroom.core.messages import EventKind
+from countingroom.core.run_book import Run, RunEnd
+from countingroom.core.systems import ERROR
+from countingroom.core.values import Scalar
+from countingroom.runs.partition.port import Ownership
+from countingroom.runs.planner.events import Fact, LinkChanged, Reported
+
+
+class RunLife:
+    """Follows the runs of one partition."""
+
+    def __init__(self, tenure: Ownership) -> None:
+        self._tenure = tenure
+        self.open: Run | None = None
+        """As the book has it."""
+        self.reserving = asyncio.Lock()
+        """One number at a time."""
+        self.ending_by = ""
+        """Who asked for the last goal."""
+
+    def heard(self, facts: Iterable[Fact]) -> None:
+        """Errors and losses while a run is open are noted in it."""
+        partition = self._tenure.partition
+        if not partition.run:
+            return
+        for fact in facts:
+            match fact:
+                case Reported(state=state) if state.common == ERROR:
+                    before = partition.seen.get(state.system)
+                    if before is None or before.common != ERROR:
+                        text = state.cause.message if state.cause else state.comment
+                        self._tenure.book.note(partition.run, "error", text or "it is in Error", system=state.system)
+                case LinkChanged(system=system, connected=False, cause=cause) if cause:
+                    self._tenure.book.note(partition.run, "error", cause.message, system=system)
+                case _:
+                    pass
+
+    def began(self, run: int) -> None:
+        """All recorders record."""
+        tenure, now_ns = self._tenure, self._tenure.now_ns()
+        if self.open and self.open.number == run:
+            self.open = msgspec.structs.replace(self.open, started_ns=now_ns)
+        tenure.book.write(partial(tenure.office.database.runs.began, run, now_ns))
+        tenure.reception.tell(EventKind.NOTE, f"run {run} began", action="run_began", data={"run": run})
+
+    def over(self, run: int, end: RunEnd, cause: Cause | None) -> None:
+        """Nobody records any more."""
+        tenure = self._tenure
+        by = self.ending_by if end in (RunEnd.STOPPED, RunEnd.ABORTED) else ""
+        tenure.book.write(
+            partial(
+                tenure.office.database.runs.close,
+                run,
+                end,
+                tenure.now_ns(),
+                ended_by=by,
+                cause=cause,
+                counters=self.counters(),
+                versions=self.versions(),
+            )
+        )
+        if self.open and self.open.number == run:
+            self.open = None
+        message, severity = f"run {run} ended: {end.value}", 2 if cause else 0
+        tenure.reception.tell(
+            EventKind.NOTE, message, by=by, action="run_over", cause=cause, data={"run": run}, severity=severity
+        )
+
+    def excluded(self, system: str, cause: Cause) -> None:
+        """The recovery policy left a system out."""
+        tenure = self._tenure
+        tenure.book.write(partial(tenure.office.database.partitions.include, tenure.name, system, False, "recovery"))
+        tenure.book.note(tenure.partition.run, "exclude", cause.message, system=system)
+        tenure.reception.tell(
+            EventKind.NOTE, f"{system} is excluded: {cause.message}", action="exclude", cause=cause, severity=2
+        )
+
+    def counters(self) -> dict[str, Scalar]:
+        """What the systems counted."""
+        return {
+            f"{name}.{counter}": value
+            for name, seen in self._tenure.partition.seen.items()
+            if seen.state
+            for counter, value in seen.state.counters.items()
+        }
+
+    def versions(self) -> dict[str, str]:
+        """Of the software of the systems."""
+        seen = self._tenure.partition.seen
+        return {name: one.state.version for name, one in seen.items() if one.state and one.state.version}

@@ -1,0 +1,113 @@
+"""Law: a run has its number, on disk and synced, before anything is begun for it and after the end of the last one."""
+
+from __future__ import annotations
+
+from countingroom.bus.port import Bus
+from countingroom.core import subjects
+from countingroom.core.clock import within
+from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
+from countingroom.core.messages import Catalogue, decode
+from countingroom.core.points import Type
+from countingroom.core.run_book import Run, RunEnd, RunLimit
+from countingroom.core.yaml.validation_errors import did_you_mean
+from countingroom.runs.access.arguments import Asked
+from countingroom.runs.partition.port import Ownership
+from countingroom.runs.partition.run_lifecycle import RunLife
+
+LIMIT = ("seconds", "point", "above", "below")
+"""Arguments that say when a run is to stop by itself."""
+
+WRITTEN_S = 3.0
+"""For what waits for the run book, the end of the last run above all."""
+
+
+async def reserve(
+    tenure: Ownership, life: RunLife, by: str, limit: RunLimit | None, comment: str = "", *, sequence: str = ""
+) -> Run:
+    """A number for a run, recorded before anything is begun. Conflict while one is open."""
+    async with life.reserving:
+        is_written = await _is_written(tenure)
+        try:
+            run = await _reserve(tenure, life, by, limit, sequence)
+        except Conflict:
+            if not is_written or life.open is not None:
+                raise
+            await _close_forgotten(tenure)
+            run = await _reserve(tenure, life, by, limit, sequence)
+        life.open = run
+    if comment:
+        tenure.book.note(run.number, "comment", comment, author=by)
+    return run
+
+
+async def _is_written(tenure: Ownership) -> bool:
+    try:
+        async with within(tenure.office.clock, WRITTEN_S):
+            await tenure.book.written()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _reserve(tenure: Ownership, life: RunLife, by: str, limit: RunLimit | None, sequence: str) -> Run:
+    partition = tenure.partition
+    return await tenure.office.database.runs.reserve(
+        partition.name,
+        partition.template.name,
+        by,
+        tenure.office.clock.now_ns(),
+        tag=partition.tag,
+        configurations={one.system: one.wanted for one in partition.members if one.included and one.wanted},
+        members=[one.system for one in partition.members if one.included],
+        versions=life.versions(),
+        limit=limit,
+        sequence=sequence,
+    )
+
+
+async def _close_forgotten(tenure: Ownership) -> None:
+    """A run whose number was given out by a database that did not say so: nobody began it."""
+    cause = Cause(
+        code="no_answer",
+        message="the database gave out the number and did not say so",
+        source=tenure.source,
+        suggestion="nothing: the run was never begun",
+    )
+    runs = tenure.office.database.runs
+    for run in await runs.open_runs(tenure.name):
+        await runs.close(run.number, RunEnd.NEVER_STARTED, tenure.office.clock.now_ns(), cause=cause)
+
+
+async def limit_of(bus: Bus, asked: Asked) -> RunLimit | None:
+    """When the run is to stop by itself; None: when somebody stops it. NotFound for a point that nobody publishes."""
+    seconds, above, below = (asked.number(name) for name in ("seconds", "above", "below"))
+    point = asked.text("point", "")
+    if seconds is not None and seconds <= 0:
+        raise OutOfRange("a run lasts longer than 0 s", code="wrong_argument", suggestion="give more seconds")
+    if bool(point) != (above is not None or below is not None):
+        raise OutOfRange(
+            "a condition is a point with above or below",
+            code="wrong_argument",
+            suggestion="give point and above or below",
+        )
+    if point:
+        await _check(bus, point)
+    if seconds is None and not point:
+        return None
+    return RunLimit(seconds=seconds, point=point, above=above, below=below)
+
+
+async def _check(bus: Bus, point: str) -> None:
+    """A run whose condition can never be met would go on for ever."""
+    device, _, name = point.partition(".")
+    if not subjects.is_token(device) or not name:
+        raise OutOfRange(f"{point} is no point", code="wrong_argument", suggestion="write DEVICE.POINT")
+    entry = await bus.get(subjects.STATE_BUCKET, subjects.catalogue_key(device))
+    if entry is None or entry.data is None:
+        raise NotFound(f"there is no device {device}", suggestion="look at the list of devices: device list")
+    known = {one.name: one for one in decode(entry.data, Catalogue).points}
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise NotFound(f"{device} has no point {name}{hint}", suggestion=f"look at its points: device show {device}")
+    if known[name].type is Type.STRING:
+        raise OutOfRange(f"{point} is a text", code="wrong_argument", suggestion="give a point that is a number")

@@ -1,0 +1,119 @@
+"""Law: the picture of a partition has one writer; who finds that another wrote it is not the owner any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from countingroom.bus.port import Lease
+from countingroom.core import subjects
+from countingroom.core.errors import Cause, Conflict, LinkError
+from countingroom.core.messages import encode
+from countingroom.core.partitions import Member, MemberState, PartitionState
+from countingroom.core.systems import NO_CONNECTION
+from countingroom.runs.context import Office
+from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.survey import UNSEEN, is_right
+
+RETRY_S = 0.2
+GATHER_S = 0.05
+"""Changes are gathered for this long: of a partition in motion a picture now and then is enough."""
+
+
+class Board:
+    """Shows one partition, the latest picture of it."""
+
+    def __init__(self, office: Office, name: str, lease: Lease, draw: Callable[[], PartitionState]) -> None:
+        self._office, self._lease, self._draw = office, lease, draw
+        self._key = subjects.partition_key(name)
+        self._dirty = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._gone = False
+        self.shown = False
+        """Whether what stands there is ours."""
+        self.revision = 0
+        """Of the key, as it was last seen."""
+
+    def changed(self) -> None:
+        """The picture is another."""
+        self._dirty.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self.show()
+        while True:
+            await self._dirty.wait()
+            await self._office.clock.sleep(GATHER_S)
+            await self.show()
+
+    async def show(self) -> None:
+        """Show it now; returns when it stands there, or when it is not ours to show."""
+        async with self._writing:
+            while not (self._lease.lost or self._gone):
+                self._dirty.clear()
+                data = encode(self._draw())
+                try:
+                    self.revision = await self._office.bus.put(
+                        subjects.STATE_BUCKET, self._key, data, expected=self.revision
+                    )
+                except Conflict:
+                    await self._look_again()
+                except LinkError:
+                    await self._office.clock.sleep(RETRY_S)
+                else:
+                    self.shown = True
+                    return
+
+    async def _look_again(self) -> None:
+        """Our own write whose answer was lost, or that of another owner, whose lease is then not ours."""
+        try:
+            entry = await self._office.bus.get(subjects.STATE_BUCKET, self._key)
+        except LinkError:
+            return
+        if entry is None and self.revision:
+            self._gone = True  # the partition is being deleted
+        self.revision = entry.revision if entry else 0
+
+
+def picture(
+    partition: Partition, refusals: Mapping[str, Cause | None], *, owner: str = "", boot: str = ""
+) -> PartitionState:
+    """Everything about it."""
+    return PartitionState(
+        partition=partition.name,
+        template=partition.template.name,
+        state=partition.state,
+        since_ns=partition.since_ns,
+        goal=partition.goal,
+        tag=partition.tag,
+        members=tuple(_member(partition, member) for member in partition.members),
+        steps=partition.steps,
+        run=partition.run,
+        locked=partition.locked,
+        refusals=dict(refusals),
+        cause=partition.cause,
+        chart=partition.template.chart(),
+        owner=owner,
+        boot=boot,
+    )
+
+
+def _member(partition: Partition, member: Member) -> MemberState:
+    seen = partition.seen.get(member.system, UNSEEN)
+    state = seen.state
+    return MemberState(
+        system=member.system,
+        kind=member.kind,
+        level=member.level,
+        included=member.included,
+        critical=member.critical,
+        seen=seen.common,
+        own=state.state if state else NO_CONNECTION,
+        tag=state.tag if state else "",
+        wanted_tag=member.wanted.tag if member.wanted else "",
+        right=is_right(member, seen),
+        joining=member.system in partition.joining,
+        reported_ns=state.since_ns if state else 0,
+        comment=state.comment if state else "",
+        cause=seen.cause if not seen.connected else state.cause if state else None,
+    )

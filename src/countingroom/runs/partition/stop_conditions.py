@@ -1,0 +1,122 @@
+"""Law: a run that has a limit stops by itself when it is reached, whoever owns the partition by then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+
+from countingroom.bus.port import Stored
+from countingroom.core import subjects
+from countingroom.core.errors import CountingRoomError
+from countingroom.core.messages import Readings, decode
+from countingroom.core.partitions import Goal
+from countingroom.core.run_book import Run, RunEnd, RunLimit
+from countingroom.core.values import Quality, Reading
+from countingroom.runs.partition.port import Ownership
+from countingroom.runs.partition.run_lifecycle import RunLife
+
+_log = logging.getLogger(__name__)
+_RETRY_S = 1.0
+_YOUNG_NS = 90_000_000_000
+"""All points of a device are told every minute: what is older is of one that nobody publishes any more."""
+
+
+class Limits:
+    """Watches the open run of one partition."""
+
+    def __init__(self, tenure: Ownership, life: RunLife) -> None:
+        self._tenure, self._life = tenure, life
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            run = self._life.open
+            if run and run.started_ns and run.limit:
+                await self._watch(run, run.started_ns, run.limit)
+            else:
+                await self._tenure.changed()
+
+    async def _watch(self, run: Run, started_ns: int, limit: RunLimit) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks: list[asyncio.Task[None]] = []
+            if limit.seconds is not None:
+                tasks.append(group.create_task(self._time(run, started_ns, limit.seconds)))
+            if limit.point:
+                tasks.append(group.create_task(self._point(run, started_ns, limit)))
+            while self._life.open and self._life.open.number == run.number:
+                await self._tenure.changed()
+            for task in tasks:
+                task.cancel()
+
+    async def _time(self, run: Run, started_ns: int, seconds: float) -> None:
+        clock = self._tenure.office.clock
+        await clock.sleep((started_ns - clock.now_ns()) / 1e9 + seconds)
+        self._end(run, f"{seconds:g} s are over")
+
+    async def _point(self, run: Run, started_ns: int, limit: RunLimit) -> None:
+        while True:
+            try:
+                async with aclosing(self._readings(limit.point, started_ns)) as readings:
+                    async for reading in readings:
+                        if told := _is_reached(reading, limit):
+                            self._end(run, f"{limit.point} {told}")
+                            return
+            except CountingRoomError as error:
+                _log.warning("%s is not followed: %s", limit.point, error.cause)
+            await self._tenure.office.clock.sleep(_RETRY_S)
+
+    async def _readings(self, point: str, from_ns: int) -> AsyncGenerator[Reading]:
+        """Those since then; the one that held before, where the device is published still; those that follow."""
+        bus, clock = self._tenure.office.bus, self._tenure.office.clock
+        device, _, name = point.partition(".")
+        here, start = subjects.readings_of(device), 1
+        full = subjects.readings(device, full=True)
+        async with bus.replay(subjects.READINGS_STREAM, subjects=full, last_per_subject=True, follow=False) as stored:
+            async for message in stored:
+                start = message.sequence
+        present: Stored | None = None
+        async with bus.replay(subjects.READINGS_STREAM, subjects=here, from_sequence=start, follow=False) as stored:
+            async for message in stored:
+                start = message.sequence + 1
+                if reading := _reading(message.data, name):
+                    present = message
+                    if message.stored_ns >= from_ns:
+                        yield reading
+        if present and clock.now_ns() - present.stored_ns < _YOUNG_NS and (reading := _reading(present.data, name)):
+            yield reading
+        async with bus.replay(subjects.READINGS_STREAM, subjects=here, from_sequence=start) as stored:
+            async for message in stored:
+                if reading := _reading(message.data, name):
+                    yield reading
+
+    def _end(self, run: Run, why: str) -> None:
+        tenure = self._tenure
+        if tenure.partition.run != run.number or tenure.lease.lost:
+            return
+        tenure.book.note(run.number, "limit", why)
+        now_ns = tenure.office.clock.now_ns()
+        goal = Goal(state=tenure.partition.template.top, requested_by=run.requested_by, since_ns=now_ns, stop=True)
+        tenure.goal(goal, "stop", end=RunEnd.LIMIT)
+
+
+def _reading(data: bytes, name: str) -> Reading | None:
+    """What a message says of a point; None: nothing."""
+    try:
+        return dict(decode(data, Readings).rows()).get(name)
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_reached(reading: Reading, limit: RunLimit) -> str:
+    """In words, or empty. What is not believed counts for nothing."""
+    if reading.quality > Quality.UNCERTAIN or isinstance(reading.value, str | None):
+        return ""
+    if limit.above is not None and reading.value > limit.above:
+        return f"is {reading.value}, above {limit.above:g}"
+    if limit.below is not None and reading.value < limit.below:
+        return f"is {reading.value}, below {limit.below:g}"
+    return ""

@@ -1,0 +1,183 @@
+"""Law: what happened is taken in fact by fact; an order is over when a report that follows it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.core.partitions import Goal, Member
+from countingroom.core.run_book import RunEnd
+from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, RECORDING, UNCONFIGURED, Action, SystemState
+from countingroom.runs.planner import causes
+from countingroom.runs.planner.attempts import Failure, HookRun, Pending
+from countingroom.runs.planner.events import (
+    Effect,
+    Fact,
+    GoalFailed,
+    GoalSet,
+    HookOver,
+    LinkChanged,
+    LockSet,
+    MembersSet,
+    OrderRefused,
+    Reported,
+    RunOver,
+)
+from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.survey import UNSEEN, Seen
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """What came of a batch of facts."""
+
+    partition: Partition
+    effects: tuple[Effect, ...]
+    fallen: frozenset[str]
+    """Systems that were Active or Recording and are not, though nobody told them to."""
+
+
+def take(partition: Partition, facts: Sequence[Fact]) -> Taken:
+    """The partition with these facts known."""
+    return _Intake(partition).take(facts)
+
+
+_UP = (ACTIVE, RECORDING)
+
+
+class _Intake:
+    """One batch: what changes is copied once, not once a fact."""
+
+    def __init__(self, partition: Partition) -> None:
+        self.partition = partition
+        self.seen = dict(partition.seen)
+        self.memory = partition.memory
+        self.pending, self.failed = dict(self.memory.pending), dict(self.memory.failed)
+        self.tried, self.hooks = dict(self.memory.tried), dict(self.memory.hooks)
+        self.effects: list[Effect] = []
+        self.fallen: set[str] = set()
+
+    def take(self, facts: Sequence[Fact]) -> Taken:
+        for fact in facts:
+            match fact:
+                case Reported(state=state):
+                    self._reported(state)
+                case LinkChanged():
+                    self._link(fact)
+                case OrderRefused():
+                    self._refused(fact)
+                case GoalSet(goal=goal):
+                    self._goal(goal, fact)
+                case MembersSet(members=members, tag=tag):
+                    self._members(members, tag)
+                case LockSet(locked=locked):
+                    self._change(locked=locked)
+                case HookOver(hook=hook, cause=cause):
+                    if (run := self.hooks.get(hook)) and not run.over:
+                        self.hooks[hook] = HookRun(deadline_ns=run.deadline_ns, over=True, cause=cause)
+        memory = msgspec.structs.replace(
+            self.memory, pending=self.pending, failed=self.failed, tried=self.tried, hooks=self.hooks
+        )
+        partition = msgspec.structs.replace(self.partition, seen=self.seen, memory=memory)
+        return Taken(partition=partition, effects=tuple(self.effects), fallen=frozenset(self.fallen))
+
+    def _change(self, **fields: object) -> None:
+        self.partition = msgspec.structs.replace(self.partition, **fields)
+
+    def _reported(self, state: SystemState) -> None:
+        name = state.system
+        before = self.seen.get(name, UNSEEN)
+        if before.state and before.state.boot == state.boot and before.state.sequence >= state.sequence:
+            return
+        self.seen[name] = Seen(state=state, connected=before.connected, cause=before.cause)
+        if before.common in _UP and state.common in (UNCONFIGURED, ERROR) and name not in self.pending:
+            self.fallen.add(name)
+        pending = self.pending.get(name)
+        if pending and _is_over(pending, before.state, state):
+            del self.pending[name]
+            if self.partition.goal is None:
+                self.tried.pop((name, pending.action), None)
+        if state.common in _UP and name not in self.pending:
+            self.failed.pop(name, None)
+
+    def _link(self, fact: LinkChanged) -> None:
+        before = self.seen.get(fact.system, UNSEEN)
+        self.seen[fact.system] = Seen(state=before.state, connected=fact.connected, cause=fact.cause)
+        if not fact.connected:
+            self.pending.pop(fact.system, None)
+            for action in (Action.STOP, Action.ABORT):  # who comes back was not told yet
+                self.tried.pop((fact.system, action), None)
+            if before.common in _UP:
+                self.fallen.add(fact.system)
+
+    def _refused(self, fact: OrderRefused) -> None:
+        pending = self.pending.get(fact.system)
+        if pending and pending.action is fact.action and fact.id in ("", pending.id):
+            del self.pending[fact.system]
+            self.failed[fact.system] = Failure(action=fact.action, cause=fact.cause)
+
+    def _goal(self, goal: Goal | None, fact: GoalSet) -> None:
+        before, template = self.partition.goal, self.partition.template
+        if before and goal and before.command_id == goal.command_id != "":
+            return  # the same command told twice
+        if before and goal and before.at_once and goal.stop and not self.memory.met:
+            cause = causes.superseded(self.partition.name, goal.state, before.state)
+            failed = GoalFailed(goal=goal, cause=cause)  # what is on its way down at once is not halted by a stop
+            if goal.command_id and failed not in self.effects:
+                self.effects.append(failed)
+            return
+        if before and not self.memory.met:
+            cause = causes.superseded(self.partition.name, before.state, goal.state if goal else "nothing")
+            self.effects.append(GoalFailed(goal=before, cause=cause))
+        self.tried, self.failed, self.hooks = {}, {}, {}
+        run, ending = self.partition.run, self.memory.ending
+        if goal and goal.state in template.rests:
+            lower = goal.state == template.idle or template.reached(goal.state) < template.reached(self.partition.state)
+            goal = msgspec.structs.replace(goal, lower=lower)
+        if goal and ending is not RunEnd.LOST:
+            ends = run and goal.state != template.recording
+            ending = (RunEnd.ABORTED if goal.at_once else fact.end) if ends else None
+        if fact.run and run and fact.run != run:
+            self.effects.append(RunOver(run=fact.run, end=RunEnd.NEVER_STARTED, cause=causes.run_open(run)))
+        elif fact.run:
+            run = fact.run
+            self.memory = msgspec.structs.replace(self.memory, known=run)
+        self.memory = msgspec.structs.replace(self.memory, moments=frozenset[str](), met=False, ending=ending)
+        self._change(goal=goal, cause=None, run=run)
+
+    def _members(self, members: tuple[Member, ...], tag: str) -> None:
+        old = {member.system: member for member in self.partition.members}
+        known = {member.system for member in members}
+        included = {member.system for member in members if member.included}
+        joining = self.partition.joining & included
+        if self.partition.began:
+            joining |= {name for name in included if name not in old or not old[name].included}
+        if self.memory.met and any(m.system in old and old[m.system].wanted != m.wanted for m in members):
+            self._change(goal=None)  # what is kept up is what was asked for, not what was selected since
+        for table in (self.seen, self.pending, self.failed):
+            for name in [name for name in table if name not in known]:
+                del table[name]
+        self._change(members=members, tag=tag, joining=joining)
+
+
+def _is_over(pending: Pending, before: SystemState | None, now: SystemState) -> bool:
+    """Whether this report ends the order; that of an agent begun anew does."""
+    if before is not None and before.boot != now.boot:
+        return True
+    match pending.action:
+        case Action.START:
+            return now.common != ACTIVE
+        case Action.STOP:
+            return now.common != RECORDING
+        case Action.ABORT:
+            return now.common in (UNCONFIGURED, ERROR)
+        case Action.RESET:
+            return now.common != ERROR
+        case Action.CONFIGURE:
+            ours = now.order == pending.id if now.order and pending.id else _has_moved(before, now)
+            return ours and now.common != CONFIGURING
+
+
+def _has_moved(before: SystemState | None, now: SystemState) -> bool:
+    return before is None or (before.state, before.since_ns, before.key) != (now.state, now.since_ns, now.key)

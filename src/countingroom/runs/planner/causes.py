@@ -1,0 +1,179 @@
+"""Law: why a partition does not get on is said with names, and with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from countingroom.core.errors import Cause
+from countingroom.core.partitions import Member
+from countingroom.core.systems import NO_CONNECTION, Action
+from countingroom.runs.planner.attempts import Failure
+from countingroom.runs.planner.survey import LevelView, Seen
+from countingroom.runs.planner.template import Hook
+
+
+def late(system: str, action: Action, seconds: float) -> Cause:
+    """An order was not over by its deadline."""
+    return Cause(
+        code="late",
+        message=f"{system} did not {action.value} within {seconds:g} s",
+        source=f"runs.{system}",
+        suggestion=f"look at {system}; if it needs so long, give it a longer deadline in the template",
+    )
+
+
+def no_configuration(system: str) -> Cause:
+    """Nothing is selected for it."""
+    return Cause(
+        code="no_configuration",
+        message=f"no configuration is selected for {system}",
+        source=f"runs.{system}",
+        suggestion="select a configuration tag that covers every system of the partition",
+    )
+
+
+def not_ready(member: Member, seen: Seen, failure: Failure | None, tried: int) -> Cause:
+    """A member cannot be made right."""
+    name = member.system
+    under = [failure.cause] if failure else []
+    if seen.common == NO_CONNECTION:
+        under = [seen.cause] if seen.cause else under
+        exclude = "" if member.critical else ", or exclude it"
+        return Cause(
+            code="not_connected",
+            message=f"{name} is not connected",
+            source=f"runs.{name}",
+            suggestion=f"start the agent of {name}{exclude}",
+            causes=tuple(under),
+        )
+    if seen.state and seen.state.cause:
+        under.append(seen.state.cause)
+    times = {0: "", 1: " after it was configured once"}.get(tried, f" after it was configured {tried} times")
+    wrong = seen.state and member.wanted and seen.state.tag and seen.state.key != member.wanted.key
+    having = f" with {seen.state.tag}, not {member.wanted.tag}" if wrong and seen.state and member.wanted else ""
+    return Cause(
+        code="not_ready",
+        message=f"{name} is {seen.common}{having}{times}",
+        source=f"runs.{name}",
+        suggestion=f"look at {name}, then configure again",
+        causes=tuple(under),
+    )
+
+
+def did_not(system: str, action: Action, failure: Failure | None) -> Cause:
+    """It was told and is as it was."""
+    return Cause(
+        code=f"{action.value}_failed",
+        message=f"{system} did not {action.value}",
+        source=f"runs.{system}",
+        suggestion=f"look at {system}, then try again",
+        causes=(failure.cause,) if failure else (),
+    )
+
+
+def level_not_ready(view: LevelView, causes: Sequence[Cause]) -> Cause:
+    """A level is not ready, by all these."""
+    if len(causes) == 1 and (view.missing or not view.level.minimum):
+        return causes[0]
+    name = view.level.name
+    if not view.missing:
+        message = f"{name} needs {view.level.minimum} systems; {len(view.right)} of {len(view.members)} are ready"
+        code, suggestion = "too_few", "mend or include more of them, then configure again"
+    else:
+        message = f"{len(causes)} systems keep {name} from being ready"
+        code, suggestion = "level_not_ready", "mend or exclude them, then configure again"
+    return Cause(code=code, message=message, source=f"runs.{name}", suggestion=suggestion, causes=tuple(causes))
+
+
+def level_lost(partition: str, view: LevelView, seen: Sequence[Cause]) -> Cause:
+    """A level that was ready is no longer."""
+    who = ", ".join(view.missing[:5]) + (" …" if len(view.missing) > 5 else "")
+    message = f"{who} of {view.level.name} is lost" if who else f"{view.level.name} has too few systems left"
+    return Cause(
+        code="level_lost",
+        message=message,
+        source=f"runs.{partition}",
+        suggestion="look at it, then configure again",
+        causes=tuple(seen),
+    )
+
+
+def reconfigure(partition: str, view: LevelView) -> Cause:
+    """Another configuration is wanted than the one a level has."""
+    return Cause(
+        code="configuration_changed",
+        message=f"{view.level.name} has another configuration than the one that is selected now",
+        source=f"runs.{partition}",
+        suggestion="configure",
+    )
+
+
+def recorder_left(partition: str, left: Sequence[str]) -> Cause:
+    """Somebody left recording."""
+    return Cause(
+        code="recorder_left",
+        message=f"{', '.join(left)} left recording",
+        source=f"runs.{partition}",
+        suggestion="look at it, then start a new run",
+    )
+
+
+def hook_failed(hook: Hook, cause: Cause | None) -> Cause:
+    """A critical hook did not do its work."""
+    return Cause(
+        code="hook_failed",
+        message=f"the hook {hook.name} failed",
+        source=f"runs.{hook.name}",
+        suggestion="look at what it says, then try again",
+        causes=(cause,) if cause else (),
+    )
+
+
+def hook_late(hook: str) -> Cause:
+    """Its program did not end."""
+    return Cause(
+        code="late",
+        message=f"the hook {hook} was not over in time",
+        source=f"runs.{hook}",
+        suggestion="look at what it does; if it needs so long, give it a longer deadline in the template",
+    )
+
+
+def superseded(partition: str, goal: str, by: str) -> Cause:
+    """Another goal took its place."""
+    return Cause(
+        code="superseded",
+        message=f"on the way to {goal} it was asked for {by} instead",
+        source=f"runs.{partition}",
+        suggestion="nothing, where that was meant",
+    )
+
+
+def run_open(run: int) -> Cause:
+    """A run is open, so that no other can be begun."""
+    return Cause(
+        code="run_open",
+        message=f"run {run} is open",
+        source=f"runs.{run}",
+        suggestion="stop it, then start the next",
+    )
+
+
+def unreachable(partition: str, goal: str, state: str) -> Cause:
+    """There is nothing to do, and yet it is not there."""
+    return Cause(
+        code="not_reached",
+        message=f"nothing more can be done, and {partition} is in {state}, not in {goal}",
+        source=f"runs.{partition}",
+        suggestion="include systems, or look at those that are not ready",
+    )
+
+
+def unknown_goal(partition: str, goal: str, rests: Sequence[str]) -> Cause:
+    """No such state."""
+    return Cause(
+        code="not_found",
+        message=f"{goal} is no state that {partition} can rest in; there are {', '.join(rests)}",
+        source=f"runs.{partition}",
+        suggestion="choose one of them",
+    )

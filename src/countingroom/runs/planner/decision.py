@@ -1,0 +1,36 @@
+"""Law: what is to be done now, or waited for, or stands in the way: all of it in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from countingroom.core.errors import Cause
+from countingroom.core.partitions import Step
+from countingroom.runs.planner.template import Hook
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What to do now."""
+
+    steps: tuple[Step, ...] = ()
+    waiting: tuple[str, ...] = ()
+    """Systems (and hooks) that are still at it."""
+    adopt: tuple[Step, ...] = ()
+    """Systems found configuring without an order: they have the time that one would have."""
+    exclude: Mapping[str, Cause] = {}
+    """Expendable members that used up their attempts, where the policy says so."""
+    hooks: tuple[Hook, ...] = ()
+    """To be begun."""
+    moments: frozenset[str] = frozenset()
+    """Moments that are passed now."""
+    obstacle: Cause | None = None
+    """Why it does not go on by itself."""
+    level: int = 0
+    """Where the obstacle is: how many levels are below it."""
+
+    @property
+    def settled(self) -> bool:
+        """Nothing to do and nothing to wait for."""
+        return not (self.steps or self.waiting or self.adopt or self.exclude or self.hooks)

@@ -1,0 +1,138 @@
+"""Law: what can happen to a partition, and what it can ask for, are these values and no others."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from countingroom.core.errors import Cause
+from countingroom.core.partitions import Configuration, Goal, Member, Step
+from countingroom.core.run_book import RunEnd
+from countingroom.core.systems import Action, SystemState
+from countingroom.runs.planner.template import Hook
+
+# What happened.
+
+
+class Reported(Struct, frozen=True, kw_only=True):
+    """A system said its state."""
+
+    state: SystemState
+
+
+class LinkChanged(Struct, frozen=True, kw_only=True):
+    """A system is heard, or no longer."""
+
+    system: str
+    connected: bool
+    cause: Cause | None = None
+
+
+class OrderRefused(Struct, frozen=True, kw_only=True):
+    """An agent did not take an order, or did not answer."""
+
+    system: str
+    action: Action
+    cause: Cause
+    id: str = ""
+    """Of the order; empty: whichever is pending."""
+
+
+class GoalSet(Struct, frozen=True, kw_only=True):
+    """Somebody who may wants it there; None: stay where you are and only follow."""
+
+    goal: Goal | None
+    run: int = 0
+    """The number given out for the run that is to be recorded; 0: none is begun."""
+    end: RunEnd = RunEnd.STOPPED
+    """Why the open run ends, where this goal ends it."""
+
+
+class MembersSet(Struct, frozen=True, kw_only=True):
+    """Members, their inclusion or their wanted configurations are others now."""
+
+    members: tuple[Member, ...]
+    tag: str
+
+
+class HookOver(Struct, frozen=True, kw_only=True):
+    """A hook's program ended; `cause`: why it failed."""
+
+    hook: str
+    cause: Cause | None = None
+
+
+class LockSet(Struct, frozen=True, kw_only=True):
+    """No commands are taken, or again."""
+
+    locked: bool
+
+
+Fact = Reported | LinkChanged | OrderRefused | GoalSet | MembersSet | HookOver | LockSet
+
+
+# What is to be done.
+
+
+class SendOrder(Struct, frozen=True, kw_only=True):
+    """Tell an agent."""
+
+    id: str
+    """Unique: made of the partition, the time and a count."""
+    step: Step
+    deadline_ns: int
+    configuration: Configuration | None
+    run: int
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """The partition's state went this way; one record a row."""
+
+    rows: tuple[tuple[str, str, str], ...]
+    cause: Cause | None
+
+
+class RunBegan(Struct, frozen=True, kw_only=True):
+    """All recorders of the run record."""
+
+    run: int
+
+
+class RunOver(Struct, frozen=True, kw_only=True):
+    """Nothing records any more: close it."""
+
+    run: int
+    end: RunEnd
+    cause: Cause | None
+
+
+class RunHook(Struct, frozen=True, kw_only=True):
+    """Begin a hook's program; HookOver tells its end."""
+
+    hook: Hook
+    run: int
+    goal: str
+    tag: str
+    deadline_ns: int
+
+
+class Excluded(Struct, frozen=True, kw_only=True):
+    """Taken out by the recovery policy."""
+
+    system: str
+    cause: Cause
+
+
+class GoalMet(Struct, frozen=True, kw_only=True):
+    """It is reached: the command that asked for it is done."""
+
+    goal: Goal
+
+
+class GoalFailed(Struct, frozen=True, kw_only=True):
+    """It will not get there by itself, or another took its place: the command that asked for it has failed."""
+
+    goal: Goal
+    cause: Cause
+
+
+Effect = SendOrder | Moved | RunBegan | RunOver | RunHook | Excluded | GoalMet | GoalFailed

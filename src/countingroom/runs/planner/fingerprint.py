@@ -1,0 +1,47 @@
+"""Law: a system's key says everything its being configured depends on, so what changed and all above it is configured
+again, and nothing else.
+
+The key is made of the configuration's tag and parameters and of the keys of every lower level. Who is excluded counts
+as if included: leaving somebody out does not unsettle the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.core.partitions import Configuration, Member
+from countingroom.core.values import Scalar
+from countingroom.runs.planner.template import Template
+
+
+class Chosen(Struct, frozen=True, kw_only=True):
+    """A configuration that is chosen for a system."""
+
+    tag: str
+    parameters: Mapping[str, Scalar] = {}
+
+
+def keyed(template: Template, members: Sequence[Member], chosen: Mapping[str, Chosen]) -> tuple[Member, ...]:
+    """The members with what they are to be configured with; None where nothing is chosen for one."""
+    below = ""
+    wanted: dict[str, Configuration] = {}
+    for level in template.levels:
+        here = sorted(member.system for member in members if member.level == level.name)
+        for system in here:
+            if choice := chosen.get(system):
+                wanted[system] = Configuration(
+                    tag=choice.tag,
+                    key=_digest(choice.tag, sorted(choice.parameters.items()), below),
+                    parameters=dict(choice.parameters),
+                )
+        keys = [(system, wanted[system].key if system in wanted else "") for system in here]
+        below = _digest(below, keys) if keys else below
+    return tuple(msgspec.structs.replace(member, wanted=wanted.get(member.system)) for member in members)
+
+
+def _digest(*parts: object) -> str:
+    return sha256(msgspec.json.encode(parts)).hexdigest()[:32]

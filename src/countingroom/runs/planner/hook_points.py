@@ -1,0 +1,50 @@
+"""Law: at each moment of the way hooks are begun and hooks are waited for; the way goes on when nothing holds it.
+
+A moment is passed once on the way to a goal. What comes after something (`after start`) comes only where the same way
+led through what is before it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from countingroom.runs.planner import causes
+from countingroom.runs.planner.attempts import Memory
+from countingroom.runs.planner.decision import Decision
+from countingroom.runs.planner.template import Template
+
+
+class Moments:
+    """The moments of one plan."""
+
+    def __init__(self, template: Template, memory: Memory) -> None:
+        self._template, self._memory = template, memory
+        self._passed: set[str] = set()
+
+    def at(self, moment: str) -> Decision | None:
+        """Begin what this moment triggers and wait for what it awaits; None to go on. A failure hinders no stop."""
+        if not self._template.hooks:
+            return None
+        if moment not in self._memory.moments:
+            self._passed.add(moment)
+            begin = (hook for hook in self._template.hooks if hook.trigger == moment)
+            if hooks := tuple(hook for hook in begin if hook.name not in self._memory.hooks):
+                return Decision(hooks=hooks)
+        for hook in self._template.hooks:
+            run = self._memory.hooks.get(hook.name)
+            if hook.awaited != moment or run is None:
+                continue
+            if not run.over:
+                return Decision(waiting=(hook.name,))
+            if run.cause and hook.critical and not moment.endswith(" stop"):
+                return Decision(obstacle=causes.hook_failed(hook, run.cause), level=len(self._template.levels))
+        return None
+
+    def after(self, what: str) -> Decision | None:
+        """The moment after something, where the way passed the one before it."""
+        before = f"before {what}"
+        return self.at(f"after {what}") if before in self._memory.moments or before in self._passed else None
+
+    def noted(self, decision: Decision) -> Decision:
+        """The decision, with the moments that are passed now."""
+        return msgspec.structs.replace(decision, moments=frozenset(self._passed)) if self._passed else decision

@@ -1,0 +1,266 @@
+"""Law: every command of a partition may be given now, or there is a Cause that says why not and what to do instead.
+
+One table, looked at from top to bottom: the first reason that holds is the answer. Buttons, API and CLI show it; the
+owner asks it again before it obeys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from countingroom.core.errors import Cause
+from countingroom.core.partitions import Member
+from countingroom.core.systems import ERROR, NO_CONNECTION, RECORDING, UNCONFIGURED
+from countingroom.core.yaml.validation_errors import did_you_mean
+from countingroom.runs.planner import causes
+from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.survey import Survey
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """What is asked for, and of whom."""
+
+    partition: Partition
+    found: Survey
+    system: str = ""
+    """Empty: any."""
+    state: str = ""
+    """The goal; empty: any."""
+
+    @property
+    def member(self) -> Member | None:
+        """The member that is named."""
+        return next((m for m in self.partition.members if m.system == self.system), None)
+
+    @property
+    def busy(self) -> bool:
+        """It is on its way to a goal."""
+        return self.partition.goal is not None and not self.partition.memory.met
+
+    def refuse(self, code: str, message: str, suggestion: str) -> Cause:
+        """A cause of this partition."""
+        return Cause(code=code, message=message, source=f"runs.{self.partition.name}", suggestion=suggestion)
+
+
+def refusals(partition: Partition) -> dict[str, Cause | None]:
+    """Every command: None where it may be given now, to some system or other, else why not."""
+    found = partition.survey()
+    question = Question(partition=partition, found=found)
+    return {command: _answer(command, question) for command in REASONS}
+
+
+def refusal(partition: Partition, command: str, *, system: str = "", state: str = "") -> Cause | None:
+    """One command as it is given: `system` for those that name one, `state` for `goal`."""
+    found = partition.survey()
+    question = Question(partition=partition, found=found, system=system, state=state)
+    if command not in REASONS:
+        return question.refuse("not_found", f"{command} is no command{did_you_mean(command, REASONS)}", "see its help")
+    return _answer(command, question)
+
+
+def next_state(partition: Partition) -> str:
+    """Where `configure` leads: one level up; where it is, when only members beside are missing."""
+    template = partition.template
+    reached = template.reached(partition.state)
+    if reached >= len(template.levels):
+        return partition.state
+    return template.rests[int(reached) + 1]
+
+
+Reason = Callable[[Question], Cause | None]
+
+
+def _answer(command: str, question: Question) -> Cause | None:
+    return next((cause for reason in REASONS[command] if (cause := reason(question))), None)
+
+
+def _looking(q: Question) -> Cause | None:
+    if not q.partition.look_until_ns:
+        return None
+    return q.refuse("looking", "its owner has just begun and looks round first", "try again in a second")
+
+
+def _locked(q: Question) -> Cause | None:
+    return q.refuse("locked", f"{q.partition.name} is locked", "unlock it first") if q.partition.locked else None
+
+
+def _locked_already(q: Question) -> Cause | None:
+    return q.refuse("nothing_to_do", f"{q.partition.name} is locked already", "nothing") if q.partition.locked else None
+
+
+def _not_locked(q: Question) -> Cause | None:
+    return None if q.partition.locked else q.refuse("nothing_to_do", f"{q.partition.name} is not locked", "nothing")
+
+
+def _busy(q: Question) -> Cause | None:
+    if not (q.busy and q.partition.goal):
+        return None
+    return q.refuse(
+        "busy", f"{q.partition.name} is on its way to {q.partition.goal.state}", "wait until it is there, or abort"
+    )
+
+
+def _run_open(q: Question) -> Cause | None:
+    if not (q.partition.run or q.found.any_records):
+        return None
+    which = f"run {q.partition.run} is open" if q.partition.run else f"{q.partition.name} records"
+    return q.refuse("run_open", which, "stop it first")
+
+
+def _nobody(q: Question) -> Cause | None:
+    if any(view.members for view in q.found.levels):
+        return None
+    return q.refuse("no_systems", f"no system of {q.partition.name} is included", "include one")
+
+
+def _no_configuration(q: Question) -> Cause | None:
+    without = [member.system for view in q.found.levels for member in view.members if member.wanted is None]
+    if not without:
+        return None
+    who = ", ".join(without[:5]) + (" …" if len(without) > 5 else "")
+    return q.refuse(
+        "no_configuration",
+        f"no configuration is selected for {who}",
+        "select a tag that covers every system, or a configuration for each",
+    )
+
+
+def _all_right(q: Question) -> Cause | None:
+    if any(len(view.right) < len(view.members) for view in q.found.levels):
+        return None
+    return q.refuse("nothing_to_do", "every system has its configuration already", "select another one, or start")
+
+
+def _no_such_state(q: Question) -> Cause | None:
+    rests = q.partition.template.rests
+    if not q.state or q.state in rests:
+        return None
+    return causes.unknown_goal(q.partition.name, q.state, rests)
+
+
+def _there_already(q: Question) -> Cause | None:
+    if not q.state or q.busy or q.state != q.found.state or q.state == q.partition.template.idle:
+        return None
+    height = q.partition.template.height(q.state)
+    if any(len(view.right) < len(view.members) for view in q.found.levels[:height]):
+        return None
+    return q.refuse("nothing_to_do", f"{q.partition.name} is in {q.state} already", "nothing")
+
+
+def _no_way_up(q: Question) -> Cause | None:
+    """A goal above needs what configuring needs; one below needs nothing."""
+    template = q.partition.template
+    if not q.state or template.reached(q.state) <= template.reached(q.found.state):
+        return None
+    return _nobody(q) or _no_configuration(q)
+
+
+def _no_recorders(q: Question) -> Cause | None:
+    if q.partition.template.recorders:
+        return None
+    name = q.partition.template.name
+    return q.refuse("no_recorders", f"nothing records in the template {name}", "name its recorders in the description")
+
+
+def _not_ready(q: Question) -> Cause | None:
+    top = q.partition.template.top
+    if q.found.state == top:
+        return None
+    return q.refuse("wrong_state", f"starting needs {top}, and it is {q.found.state}", "configure first")
+
+
+def _not_recording(q: Question) -> Cause | None:
+    goal = q.partition.goal
+    if q.partition.run or q.found.any_records or (goal and goal.state == q.partition.template.recording):
+        return None
+    return q.refuse("wrong_state", f"{q.partition.name} does not record", "start a run first")
+
+
+def _all_down(q: Question) -> Cause | None:
+    down = (UNCONFIGURED, ERROR, NO_CONNECTION)
+    up = any(q.found.common[member.system] not in down for view in q.found.levels for member in view.members)
+    if up or q.busy or q.partition.memory.pending:
+        return None
+    return q.refuse("nothing_to_do", f"no system of {q.partition.name} is configured", "nothing")
+
+
+def _unknown_system(q: Question) -> Cause | None:
+    if not q.system or q.member:
+        return None
+    known = [member.system for member in q.partition.members]
+    message = f"{q.system} is not in {q.partition.name}{did_you_mean(q.system, known)}"
+    return q.refuse("not_found", message, "move it here first, where it is a detector")
+
+
+def _not_in_error(q: Question) -> Cause | None:
+    if q.system:
+        seen = q.found.common[q.system]
+        if seen == NO_CONNECTION:
+            return q.refuse("not_connected", f"{q.system} is not connected", f"start the agent of {q.system}")
+        return None if seen == ERROR else q.refuse("nothing_to_do", f"{q.system} is {seen}", "nothing")
+    if ERROR in q.found.common.values():
+        return None
+    return q.refuse("nothing_to_do", "no system is in Error", "nothing")
+
+
+def _included_already(q: Question) -> Cause | None:
+    if any(not member.included for member in _named(q)):
+        return None
+    return q.refuse("nothing_to_do", f"{q.system or 'every system'} is included", "nothing")
+
+
+def _excluded_already(q: Question) -> Cause | None:
+    if any(member.included for member in _named(q)):
+        return None
+    return q.refuse("nothing_to_do", f"{q.system or 'every system'} is excluded", "nothing")
+
+
+def _last_recorder(q: Question) -> Cause | None:
+    """Leaving out the only recorder would end the run without saying so."""
+    recorders = [m.system for m in q.partition.members if m.included and m.system in q.partition.template.recorders]
+    if not q.found.any_records or recorders != [q.system]:
+        return None
+    return q.refuse("run_open", f"{q.system} is the only recorder of run {q.partition.run}", "stop the run first")
+
+
+def _late_recorder(q: Question) -> Cause | None:
+    """A run is over when a recorder does not record, so one that comes late would end it."""
+    here = q.system in q.partition.template.recorders and q.found.common[q.system] != RECORDING
+    if not here or not (q.partition.run or q.found.any_records):
+        return None
+    return q.refuse(
+        "run_open", f"{q.system} records from the beginning of a run or not at all", "stop the run, then include it"
+    )
+
+
+def _named(q: Question) -> Iterable[Member]:
+    return (member for member in q.partition.members if q.system in ("", member.system))
+
+
+_CLOSED: tuple[Reason, ...] = (_looking, _locked)
+_CONFIGURE: tuple[Reason, ...] = (*_CLOSED, _busy, _nobody, _no_configuration, _all_right)
+_START: tuple[Reason, ...] = (*_CLOSED, _no_recorders, _run_open, _busy, _not_ready)
+_SELECT: tuple[Reason, ...] = (*_CLOSED, _unknown_system, _run_open, _busy)
+
+REASONS: dict[str, tuple[Reason, ...]] = {
+    "goal": (*_CLOSED, _no_such_state, _there_already, _no_way_up),
+    "configure": _CONFIGURE,
+    "configure_all": _CONFIGURE,
+    "start": _START,
+    "stop": (*_CLOSED, _not_recording),
+    "abort": (*_CLOSED, _all_down),
+    "reset": (*_CLOSED, _unknown_system, _not_in_error),
+    "include": (*_CLOSED, _unknown_system, _included_already, _late_recorder),
+    "exclude": (*_CLOSED, _unknown_system, _excluded_already, _last_recorder),
+    "select": _SELECT,
+    "select_one": _SELECT,
+    "repeat": _START,
+    "sequence": _START,
+    "lock": (_looking, _locked_already),
+    "unlock": (_looking, _not_locked),
+    "comment": (),
+    "flag": (),
+}
+"""Command -> what can stand against it, the first first."""

@@ -1,0 +1,55 @@
+"""Law: all an owner knows of its partition is one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from countingroom.core.errors import Cause
+from countingroom.core.partitions import Goal, Member, Step
+from countingroom.runs.planner.attempts import Memory
+from countingroom.runs.planner.survey import Seen, Survey, survey
+from countingroom.runs.planner.template import Template
+
+
+class Partition(Struct, frozen=True, kw_only=True):
+    """A partition as its owner knows it.
+
+    A new owner of an old partition gives back what is kept outside: template, members, goal, state, tag, run, began,
+    joining and locked. `memory` and `seen` begin empty.
+    """
+
+    name: str
+    template: Template
+    members: tuple[Member, ...] = ()
+    seen: Mapping[str, Seen] = {}
+    goal: Goal | None = None
+    """Where it is on the way to; None: it stays where it is and follows."""
+    memory: Memory = Memory()
+    state: str
+    since_ns: int
+    tag: str = ""
+    run: int = 0
+    """The run that is open; 0: none."""
+    began: bool = False
+    """All recorders have recorded together since then."""
+    joining: frozenset[str] = frozenset()
+    """Included while recording and not ready yet: no loss."""
+    locked: bool = False
+    steps: tuple[Step, ...] = ()
+    """Ordered and not over."""
+    cause: Cause | None = None
+    """Why it does not get on."""
+    look_until_ns: int = 0
+    """A new owner looks round first: until every member included was heard of, or this time, it takes facts in only.
+    0: it has looked."""
+
+    def is_looking(self, now_ns: int) -> bool:
+        """Whether it is too early to conclude anything."""
+        return now_ns < self.look_until_ns and any(m.included and m.system not in self.seen for m in self.members)
+
+    def survey(self, members: Sequence[Member] | None = None) -> Survey:
+        """What the reports prove; `members`: with another selection."""
+        who = self.members if members is None else members
+        return survey(self.template, who, self.seen, run=self.run, joining=self.joining)

@@ -1,0 +1,251 @@
+"""Law: what to do next follows from the goal and from what is observed; nothing to do where they agree.
+
+`plan` is asked again after every report and gives the steps that can be begun now. Whatever records is stopped before
+anything else when it should not; then what is too high goes down; then lower levels go up before higher ones, the
+members of a level in parallel, and recorders start one after the other. What is still going on in time is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from countingroom.core.errors import Cause
+from countingroom.core.partitions import Goal, Member, Step
+from countingroom.core.systems import ACTIVE, CONFIGURING, RECORDING, UNCONFIGURED, Action
+from countingroom.runs.planner import causes
+from countingroom.runs.planner.attempts import Memory
+from countingroom.runs.planner.decision import Decision
+from countingroom.runs.planner.hook_points import Moments
+from countingroom.runs.planner.survey import UNSEEN, LevelView, Seen, Survey
+from countingroom.runs.planner.template import Template
+
+
+def plan(
+    template: Template,
+    survey: Survey,
+    seen: Mapping[str, Seen],
+    goal: Goal | None,
+    memory: Memory,
+    *,
+    began: bool = False,
+) -> Decision:
+    """What to begin now. Pure; the same question has the same answer.
+
+    `began`: all recorders have recorded together, so that one that leaves ends it.
+    """
+    return _Planner(template, survey, seen, goal, memory, began).decide()
+
+
+class _Planner:
+    def __init__(
+        self,
+        template: Template,
+        survey: Survey,
+        seen: Mapping[str, Seen],
+        goal: Goal | None,
+        memory: Memory,
+        began: bool,
+    ) -> None:
+        self.template, self.survey, self.seen, self.goal = template, survey, seen, goal
+        self.memory, self.began = memory, began
+        self.height = template.rests.index(goal.state) if goal and goal.state in template.rests else None
+        self.moments = Moments(template, memory)
+
+    def decide(self) -> Decision:
+        top = len(self.template.levels)
+        decision = None
+        if not (self.goal and self.goal.at_once):
+            decision = self._stop()
+        if decision is None and self.goal and self.goal.lower and self.height is not None:
+            decision = self.moments.after("stop") or self._lower(self.height)
+        if decision is None and self.height is not None and not (self.goal and self.goal.stop):
+            decision = self._climb(min(self.height, top))
+        decision = decision or Decision()
+        return self.moments.noted(decision)
+
+    # Recording ends first.
+
+    def _stop(self) -> Decision | None:
+        stuck: Cause | None = None
+        for name in self.template.stop_order or self.template.recorders:
+            reason = self._why_stop(name)
+            if not reason:
+                continue
+            if self._is_pending(name, Action.START):
+                return Decision(waiting=(name,))
+            if self.survey.common.get(name) != RECORDING:
+                continue
+            if self._is_pending(name, Action.STOP, Action.ABORT):
+                return Decision(waiting=(name,))
+            if self._has_tried(name, Action.ABORT):
+                if name not in self._recorders():
+                    continue
+                stuck = stuck or causes.did_not(name, Action.ABORT, self.memory.failed.get(name))
+            elif self._has_tried(name, Action.STOP):
+                return Decision(steps=(self._step(name, Action.ABORT, "it did not stop"),))
+            else:
+                held = self.moments.at("before stop") if self.height is not None else None
+                return held or Decision(steps=(self._step(name, Action.STOP, reason),))
+        return Decision(obstacle=stuck) if stuck else None
+
+    def _why_stop(self, name: str) -> str:
+        """Why this recorder should not record."""
+        top, left = len(self.template.levels), self.survey.left
+        if name not in self.survey.common:
+            return ""
+        if name in self.survey.stale:
+            return f"run {self.survey.stale[name]} is over"
+        if name not in self._recorders():
+            return "it is excluded"
+        if self.height is not None and self.height <= top:
+            return f"the goal is {self.template.rests[self.height]}"
+        if self.survey.ready < top:
+            lost = self.survey.levels[self.survey.ready]
+            return f"{', '.join(lost.missing[:5]) or lost.level.name} is not ready"
+        if left and (self.began or self.height is None):
+            return f"{', '.join(left)} does not record"
+        return ""
+
+    # Going down.
+
+    def _lower(self, height: int) -> Decision | None:
+        steps: list[Step] = []
+        waiting: list[str] = []
+        stuck: list[Cause] = []
+        for view in self.survey.levels[height:]:
+            for member in view.members:
+                name = member.system
+                begun = self._is_pending(name, Action.CONFIGURE, Action.START)
+                up = begun or self.survey.common[name] in (ACTIVE, CONFIGURING, RECORDING)
+                if self._is_pending(name, Action.ABORT, Action.RESET, Action.STOP):
+                    waiting.append(name)
+                elif up and self._has_tried(name, Action.ABORT):
+                    stuck.append(causes.did_not(name, Action.ABORT, self.memory.failed.get(name)))
+                elif up:
+                    steps.append(self._step(name, Action.ABORT, f"the goal is {self.template.rests[height]}"))
+        if not (steps or waiting or stuck):
+            return None
+        obstacle = causes.level_not_ready(self.survey.levels[height], stuck) if stuck else None
+        return Decision(steps=tuple(steps), waiting=tuple(waiting), obstacle=obstacle, level=height)
+
+    # Going up.
+
+    def _climb(self, height: int) -> Decision:
+        for index, view in enumerate(self.survey.levels[:height]):
+            decision = self._raise(index, view)
+            if decision is not None:
+                return decision
+            if held := self.moments.after(f"configure {view.level.name}"):
+                return held
+        if self.goal and self.goal.state == self.template.recording:
+            return self._start()
+        return Decision()
+
+    def _raise(self, index: int, view: LevelView) -> Decision | None:
+        """What this level still needs; None where it is ready and nobody can do more."""
+        steps: list[Step] = []
+        waiting: list[str] = []
+        adopt: list[Step] = []
+        exclude: dict[str, Cause] = {}
+        obstacles: list[Cause] = []
+        for member in view.members:
+            name = member.system
+            if name in view.right:
+                continue
+            if name in self.memory.pending:
+                waiting.append(name)
+                continue
+            verdict = self._mend(member, view)
+            if isinstance(verdict, Cause):
+                obstacles.append(verdict)
+                if not member.critical and self.template.recovery.exclude_expendable:
+                    exclude[name] = verdict
+            elif verdict.action is Action.CONFIGURE and self.survey.common[name] == CONFIGURING:
+                adopt.append(verdict)
+            else:
+                steps.append(verdict)
+        if any(step.action is Action.CONFIGURE for step in steps) and (
+            held := self.moments.at(f"before configure {view.level.name}")
+        ):
+            return held
+        busy = steps or waiting or adopt or exclude
+        if view.ready and not busy:
+            return None
+        failed = obstacles and not view.ready
+        return Decision(
+            steps=tuple(steps),
+            waiting=tuple(waiting),
+            adopt=tuple(adopt),
+            exclude=exclude,
+            obstacle=causes.level_not_ready(view, obstacles) if failed or not busy else None,
+            level=index,
+        )
+
+    def _mend(self, member: Member, view: LevelView) -> Step | Cause:
+        """The step that brings a member nearer to being right, or why there is none."""
+        name, seen = member.system, self.seen.get(member.system, UNSEEN)
+        failure, tried = self.memory.failed.get(name), self.memory.tried.get((name, Action.CONFIGURE), 0)
+        left = tried < self.template.recovery.attempts
+        seconds = view.level.configure_s
+        match seen.common:
+            case "Configuring" if failure is None or (failure.action is not Action.ABORT and not failure.late):
+                return self._step(name, Action.CONFIGURE, "it is being configured", view.level.name, seconds)
+            case "Configuring" if failure and failure.action is not Action.ABORT:
+                return self._step(name, Action.ABORT, f"it did not finish within {seconds:g} s", view.level.name)
+            case "Error" if left and self.memory.tried.get((name, Action.RESET), 0) <= tried:
+                reason = "it is in Error and will be configured again"
+                return self._step(name, Action.RESET, reason, view.level.name)
+            case "Unconfigured" | "Active" | "Recording" if member.wanted is None:
+                return causes.no_configuration(name)
+            case "Unconfigured" | "Active" if left:
+                reason = _why_configure(member, seen)
+                return self._step(name, Action.CONFIGURE, reason, view.level.name, seconds)
+            case "Active" if self.memory.tried.get((name, Action.ABORT), 0) < tried:
+                has = (seen.state and seen.state.tag) or "no tag"
+                return self._step(name, Action.ABORT, f"it reports {has}, not what was asked", view.level.name)
+            case _:
+                return causes.not_ready(member, seen, failure, tried)
+
+    def _start(self) -> Decision:
+        if self.survey.recording:
+            return self.moments.after("start") or Decision()
+        for name in self._recorders():
+            if self.survey.common[name] == RECORDING:
+                continue
+            if name in self.memory.pending:
+                return Decision(waiting=(name,))
+            if self._has_tried(name, Action.START):
+                cause = causes.did_not(name, Action.START, self.memory.failed.get(name))
+                return Decision(obstacle=cause, level=len(self.template.levels))
+            if held := self.moments.at("before start"):
+                return held
+            reason = "everything is ready and recording is wanted"
+            return Decision(steps=(self._step(name, Action.START, reason),))
+        return Decision()
+
+    # Words.
+
+    def _is_pending(self, system: str, *actions: Action) -> bool:
+        pending = self.memory.pending.get(system)
+        return pending is not None and pending.action in actions
+
+    def _has_tried(self, system: str, action: Action) -> bool:
+        return (system, action) in self.memory.tried
+
+    def _recorders(self) -> Sequence[str]:
+        included = {member.system for view in self.survey.levels for member in view.members}
+        return [name for name in self.template.recorders if name in included]
+
+    def _step(self, system: str, action: Action, reason: str, level: str = "", seconds: float | None = None) -> Step:
+        times = {Action.START: self.template.start_s, Action.STOP: self.template.stop_s}
+        deadline = times.get(action, self.template.abort_s) if seconds is None else seconds
+        return Step(system=system, action=action, reason=reason, level=level, deadline_s=deadline)
+
+
+def _why_configure(member: Member, seen: Seen) -> str:
+    wanted = member.wanted.tag if member.wanted else ""
+    if seen.common == UNCONFIGURED or seen.state is None:
+        return f"it is not configured; wanted is {wanted}"
+    if seen.state.tag != wanted:
+        return f"it has {seen.state.tag or 'no tag'}; wanted is {wanted}"
+    return f"something below it, or {wanted} itself, has changed"

@@ -1,0 +1,260 @@
+"""Law: a partition moves by facts alone: `step` takes what happened and gives what is to be done; it does nothing.
+
+Facts come in batches, because a thousand systems report at once: one plan is made a batch. What is done, is done by the
+room around it: orders are sent, moves are recorded, runs are closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from countingroom.core.errors import Cause
+from countingroom.core.partitions import Goal, Step, StepStatus
+from countingroom.core.systems import Action
+from countingroom.runs.planner import causes
+from countingroom.runs.planner.apply_events import take
+from countingroom.runs.planner.attempts import Failure, HookRun, Pending
+from countingroom.runs.planner.decision import Decision
+from countingroom.runs.planner.events import (
+    Effect,
+    Excluded,
+    Fact,
+    GoalFailed,
+    GoalMet,
+    Moved,
+    RunHook,
+    SendOrder,
+)
+from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.plan import plan
+from countingroom.runs.planner.run_state import follow_recording
+from countingroom.runs.planner.survey import UNSEEN, Survey, moves
+
+
+def step(partition: Partition, facts: Sequence[Fact], *, now_ns: int) -> tuple[Partition, tuple[Effect, ...]]:
+    """The partition after these facts, and what is to be done. Also called without facts when `wake_ns` is reached."""
+    taken = take(partition, facts)
+    partition, effects = taken.partition, list(taken.effects)
+    if partition.is_looking(now_ns):
+        return partition, taken.effects
+    if partition.look_until_ns:
+        partition = msgspec.structs.replace(partition, look_until_ns=0)
+    partition = _expire(partition, now_ns)
+    while True:
+        found = partition.survey()
+        before = partition = _follow(partition, found, now_ns, effects)
+        partition = _lost(partition, found, taken.fallen, effects)
+        partition = _act(partition, found, now_ns, effects)
+        if (partition.goal, partition.members) == (before.goal, before.members) and (
+            partition.memory.hooks == before.memory.hooks
+        ):
+            return partition, tuple(effects)
+
+
+def wake_ns(partition: Partition) -> int | None:
+    """When it wants to be stepped again although nothing happens: the next deadline."""
+    deadlines = [pending.deadline_ns for pending in partition.memory.pending.values()]
+    deadlines += [run.deadline_ns for run in partition.memory.hooks.values() if not run.over]
+    if partition.look_until_ns:
+        deadlines.append(partition.look_until_ns)
+    return min(deadlines, default=None)
+
+
+def _expire(partition: Partition, now_ns: int) -> Partition:
+    """Orders and hooks whose time is over have failed."""
+    memory = partition.memory
+    pending = {name: one for name, one in memory.pending.items() if now_ns < one.deadline_ns}
+    hooks = {name: one for name, one in memory.hooks.items() if one.over or now_ns < one.deadline_ns}
+    if len(pending) == len(memory.pending) and len(hooks) == len(memory.hooks):
+        return partition
+    seconds = {each.system: each.deadline_s for each in partition.steps}
+    failed = dict(memory.failed)
+    for name in memory.pending.keys() - pending.keys():
+        action = memory.pending[name].action
+        cause = causes.late(name, action, seconds.get(name, 0.0))
+        failed[name] = Failure(action=action, cause=cause, late=True)
+    for name in memory.hooks.keys() - hooks.keys():
+        run = memory.hooks[name]
+        hooks[name] = HookRun(deadline_ns=run.deadline_ns, over=True, cause=causes.hook_late(name))
+    memory = msgspec.structs.replace(memory, pending=pending, failed=failed, hooks=hooks)
+    return msgspec.structs.replace(partition, memory=memory)
+
+
+def _follow(partition: Partition, found: Survey, now_ns: int, effects: list[Effect]) -> Partition:
+    """Let the state follow the reports; open and close the run with it."""
+    if found.state != partition.state and not _is_falling(partition, found):
+        goal, template = partition.goal, partition.template
+        aborting = goal is not None and goal.state == template.idle
+        way = moves(template.chart(), partition.state, found.state, prefer=("abort",) if aborting else ())
+        cause = _why_moved(partition, found) or (None if _is_higher(partition, found) else partition.cause)
+        effects.append(Moved(rows=tuple((row.state, row.event, row.next) for row in way), cause=cause))
+        partition = msgspec.structs.replace(partition, state=found.state, since_ns=now_ns, cause=cause)
+    partition = follow_recording(partition, found, now_ns, effects)
+    if partition.joining:
+        right = frozenset[str]().union(*(view.right for view in found.levels))
+        joining = partition.joining - right if found.any_records else frozenset[str]()
+        partition = msgspec.structs.replace(partition, joining=joining)
+    return partition
+
+
+def _is_falling(partition: Partition, found: Survey) -> bool:
+    """On its way down at once: an abort is one move, in whatever order the systems come down."""
+    goal, template = partition.goal, partition.template
+    if goal is None or not goal.at_once or found.state == template.idle:
+        return False
+    return template.reached(found.state) < template.reached(partition.state)
+
+
+def _lost(partition: Partition, found: Survey, fallen: frozenset[str], effects: list[Effect]) -> Partition:
+    """A level lost on the way up ends the way, unless the policy is to go on."""
+    goal, template = partition.goal, partition.template
+    if not fallen or goal is None or goal.lower or template.recovery.resume or goal.state not in template.rests:
+        return partition
+    for view in found.levels[: template.height(goal.state)]:
+        if lost := [name for name in view.missing if name in fallen]:
+            cause = causes.level_lost(partition.name, view, [c for name in lost if (c := _own_cause(partition, name))])
+            effects.append(GoalFailed(goal=goal, cause=cause))
+            return msgspec.structs.replace(partition, goal=None, cause=cause)
+    return partition
+
+
+def _is_higher(partition: Partition, found: Survey) -> bool:
+    order = partition.template.chart().states
+    return order.index(found.state) > order.index(partition.state) if partition.state in order else True
+
+
+def _why_moved(partition: Partition, found: Survey) -> Cause | None:
+    """The cause of a fall that nobody asked for."""
+    rests, goal = partition.template.rests, partition.goal
+    if partition.state not in rests or found.state not in rests:
+        return None
+    height = rests.index(found.state)
+    if height >= rests.index(partition.state) or (goal and goal.lower):
+        return None
+    if found.ready == len(found.levels):
+        return causes.recorder_left(partition.name, found.left) if partition.memory.ending is None else None
+    view = found.levels[found.ready]
+    if all(found.common[name] in ("Active", "Recording") for name in view.missing) and view.missing:
+        return causes.reconfigure(partition.name, view)
+    under = [c for name in view.missing if (c := _own_cause(partition, name))]
+    return causes.level_lost(partition.name, view, under)
+
+
+def _own_cause(partition: Partition, system: str) -> Cause | None:
+    seen = partition.seen.get(system, UNSEEN)
+    return (seen.state.cause if seen.state else None) if seen.connected else seen.cause
+
+
+def _act(partition: Partition, found: Survey, now_ns: int, effects: list[Effect]) -> Partition:
+    """Order what the plan says; end the goal that is met or cannot be."""
+    memory, goal = partition.memory, partition.goal
+    decision = plan(partition.template, found, partition.seen, goal, memory, began=partition.began)
+    partition = _ordered(partition, decision, now_ns, effects)
+    if decision.exclude:
+        for system, cause in decision.exclude.items():
+            effects.append(Excluded(system=system, cause=cause))
+        members = tuple(
+            msgspec.structs.replace(member, included=False) if member.system in decision.exclude else member
+            for member in partition.members
+        )
+        partition = msgspec.structs.replace(partition, members=members)
+    if goal and decision.settled:
+        partition = _ended(partition, goal, found, decision, now_ns, effects)
+    elif decision.obstacle and decision.obstacle != partition.cause:
+        partition = msgspec.structs.replace(partition, cause=decision.obstacle)
+    return partition
+
+
+def _ordered(partition: Partition, decision: Decision, now_ns: int, effects: list[Effect]) -> Partition:
+    """Send what is to be sent, and remember it."""
+    if not (decision.steps or decision.adopt or decision.hooks or decision.moments):
+        return _without_done(partition)
+    memory = partition.memory
+    pending, tried, failed, hooks = (
+        dict(memory.pending),
+        dict(memory.tried),
+        dict(memory.failed),
+        dict(memory.hooks),
+    )
+    wanted = {member.system: member.wanted for member in partition.members}
+    orders = memory.orders
+    for each in decision.steps:
+        orders += 1
+        order = f"{partition.name}-{now_ns:x}-{orders}"
+        deadline_ns = now_ns + round(each.deadline_s * 1e9)
+        configuration = wanted.get(each.system) if each.action is Action.CONFIGURE else None
+        effects.append(
+            SendOrder(id=order, step=each, deadline_ns=deadline_ns, configuration=configuration, run=partition.run)
+        )
+        pending[each.system] = Pending(action=each.action, deadline_ns=deadline_ns, id=order)
+        tried[each.system, each.action] = tried.get((each.system, each.action), 0) + 1
+        if each.action is not Action.ABORT:
+            failed.pop(each.system, None)
+    for each in decision.adopt:
+        pending[each.system] = Pending(action=each.action, deadline_ns=now_ns + round(each.deadline_s * 1e9))
+    for hook in decision.hooks:
+        deadline_ns = now_ns + round(hook.deadline_s * 1e9)
+        goal = partition.goal.state if partition.goal else ""
+        effects.append(RunHook(hook=hook, run=partition.run, goal=goal, tag=partition.tag, deadline_ns=deadline_ns))
+        hooks[hook.name] = HookRun(deadline_ns=deadline_ns)
+    begun = {each.system: msgspec.structs.replace(each, status=StepStatus.GOING) for each in _both(decision)}
+    going = [each for each in partition.steps if each.system in pending and each.system not in begun]
+    memory = msgspec.structs.replace(
+        memory,
+        pending=pending,
+        tried=tried,
+        failed=failed,
+        hooks=hooks,
+        moments=memory.moments | decision.moments,
+        orders=orders,
+    )
+    return msgspec.structs.replace(partition, steps=(*going, *begun.values()), memory=memory)
+
+
+def _both(decision: Decision) -> tuple[Step, ...]:
+    return (*decision.steps, *decision.adopt)
+
+
+def _without_done(partition: Partition) -> Partition:
+    going = tuple(each for each in partition.steps if each.system in partition.memory.pending)
+    return partition if len(going) == len(partition.steps) else msgspec.structs.replace(partition, steps=going)
+
+
+def _ended(
+    partition: Partition, goal: Goal, found: Survey, decision: Decision, now_ns: int, effects: list[Effect]
+) -> Partition:
+    """The goal is met, or will not be met by itself."""
+    template, memory = partition.template, partition.memory
+    done = msgspec.structs.replace(memory, tried={}, failed={}, hooks={}, moments=frozenset[str]())
+    if decision.obstacle is None and _is_reached(partition, goal, found):
+        if memory.met:
+            return partition
+        effects.append(GoalMet(goal=goal))
+        keeps = template.recovery.resume and goal.state != template.idle
+        kept = msgspec.structs.replace(goal, command_id="", stop=False, lower=False) if keeps else None
+        memory = msgspec.structs.replace(done, met=keeps)
+        return msgspec.structs.replace(partition, goal=kept, cause=None, memory=memory)
+    if goal.state in template.rests:
+        cause = decision.obstacle or causes.unreachable(partition.name, goal.state, found.state)
+    else:
+        cause = causes.unknown_goal(partition.name, goal.state, template.rests)
+    if not memory.met:
+        effects.append(GoalFailed(goal=goal, cause=cause))
+    lower: Goal | None = None
+    if template.recovery.fall_back and decision.obstacle and template.height(goal.state) > decision.level:
+        lower = Goal(state=template.rests[decision.level], requested_by="recovery", since_ns=now_ns, lower=True)
+    memory = msgspec.structs.replace(done, met=False)
+    return msgspec.structs.replace(partition, goal=lower, cause=cause, memory=memory)
+
+
+def _is_reached(partition: Partition, goal: Goal, found: Survey) -> bool:
+    """The plan has nothing left to do. A level that nobody is in neither helps nor hinders."""
+    template = partition.template
+    if goal.state == template.recording:
+        return found.recording
+    height = template.rests.index(goal.state) if goal.state in template.rests else None
+    if height is None:
+        return False
+    return height == 0 or goal.stop or (found.ready >= height and found.any_right)
