@@ -18,6 +18,7 @@ from bench.agents_raw import fan_out
 from bench.row import Row
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
+from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.port import Entry
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core import subjects
@@ -52,7 +53,7 @@ async def host(url: str, count: int) -> None:
 class Orders:
     """All agents at once: order, and wait until every state says it is done."""
 
-    def __init__(self, bus: nats.NatsBus, systems: list[str]) -> None:
+    def __init__(self, bus: NatsBus, systems: list[str]) -> None:
         self._bus, self._systems, self._count = bus, systems, 0
         self.states: dict[str, SystemState] = {}
         self._news = asyncio.Event()

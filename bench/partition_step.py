@@ -11,8 +11,8 @@ from countingroom.core.systems import ACTIVE, SystemKind, SystemState
 from countingroom.runs.description import shipped
 from countingroom.runs.planner.events import Fact, LinkChanged, Reported
 from countingroom.runs.planner.forecast import forecast
-from countingroom.runs.planner.members import muster
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.members import resolve_members
+from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.step import step
 
 ROUNDS = 7
@@ -38,7 +38,7 @@ def run() -> list[Row]:
     return rows
 
 
-def _partition(count: int, common: str) -> Partition:
+def _partition(count: int, common: str) -> PartitionModel:
     template = shipped("cbm").template("cbm")
     members = tuple(
         Member(
@@ -47,9 +47,9 @@ def _partition(count: int, common: str) -> Partition:
             level=member.level,
             wanted=Configuration(tag="physics", key=f"{member.system}/physics"),
         )
-        for member in muster(template, [f"d{number}" for number in range(count)])
+        for member in resolve_members(template, [f"d{number}" for number in range(count)])
     )
-    partition = Partition(name="beam", template=template, members=members, state=template.idle, since_ns=0)
+    partition = PartitionModel(name="beam", template=template, members=members, state=template.idle, since_ns=0)
     facts: list[Fact] = []
     for member in members:
         facts += [LinkChanged(system=member.system, connected=True), Reported(state=_state(member, common, 1))]

@@ -27,7 +27,7 @@ expect.set_options(timeout=20_000)
 _LINK_LOST = ("WebSocket connection to", "net::ERR_CONNECTION", "Failed to fetch")
 
 
-class Visitor:
+class Requester:
     """A person at a browser, and everything that went wrong on the way."""
 
     def __init__(self, page: Page, demo: Running) -> None:
@@ -111,10 +111,10 @@ def browser(needs: Callable[[str], str]) -> Iterator[Browser]:
 
 
 @pytest.fixture(params=["light"])
-def visitor(request: pytest.FixtureRequest, browser: Browser, demo: Running) -> Iterator[Visitor]:
+def requester(request: pytest.FixtureRequest, browser: Browser, demo: Running) -> Iterator[Requester]:
     """A visitor with a screen of 1600x900; nothing may have gone wrong when it leaves."""
     context = browser.new_context(viewport={"width": 1600, "height": 900}, color_scheme=request.param)
-    visitor = Visitor(context.new_page(), demo)
-    yield visitor
+    requester = Requester(context.new_page(), demo)
+    yield requester
     context.close()
-    assert visitor.wrong == []
+    assert requester.wrong == []

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from countingroom.console.present import format as write
 from countingroom.core.points import Limits, Point, Type
-from tests.browser.conftest import ROOT, Visitor, wider_than_seen
+from tests.browser.conftest import ROOT, Requester, wider_than_seen
 
 PAGES = {
     "overview": "/",
@@ -53,23 +53,23 @@ def channel_command(page: Page, name: str) -> None:
 
 
 @pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
-def test_every_page_opens_and_lives(visitor: Visitor, request: pytest.FixtureRequest) -> None:
+def test_every_page_opens_and_lives(requester: Requester, request: pytest.FixtureRequest) -> None:
     theme = request.node.callspec.params["visitor"]
     for name, path in PAGES.items():
-        page = visitor.open(path)
+        page = requester.open(path)
         expect(page.locator("html")).to_have_attribute("data-theme", theme)
         page.wait_for_timeout(1500)
         assert "NaN" not in page.locator("body").inner_text()
-        visitor.picture(f"{name}-{theme}")
+        requester.picture(f"{name}-{theme}")
 
 
-def test_a_module_is_switched_on_and_a_setpoint_followed(visitor: Visitor) -> None:
-    page = visitor.open("/devices/caen#0.hv_vMon")
+def test_a_module_is_switched_on_and_a_setpoint_followed(requester: Requester) -> None:
+    page = requester.open("/devices/caen#0.hv_vMon")
     channel_command(page, "lv_on")
     row = page.locator('tr[data-channel="0"] td.st')
     expect(row).to_have_text("LV ON")
     channel_command(page, "hv_on")
-    visitor.until(lambda: number(visitor.cell("caen.0.hv_vMon")) > 290, "the high voltage is up")
+    requester.until(lambda: number(requester.cell("caen.0.hv_vMon")) > 290, "the high voltage is up")
     expect(row).to_have_text("HV ON")
     page.locator('td[data-p="caen.0.hv_setV"]').click()
     field = page.locator("#sel input[name=value]")
@@ -78,24 +78,24 @@ def test_a_module_is_switched_on_and_a_setpoint_followed(visitor: Visitor) -> No
     dialog = page.locator("#confirm")
     for told in ("300.0 V", "240.0 V", "-60.0 V, about", "channel 0 alone", "Set 240.0 V"):
         expect(dialog).to_contain_text(told)
-    visitor.until(lambda: visitor.demo.get("/partitions/mCBM")["partition"]["run"], "a run goes on")
+    requester.until(lambda: requester.demo.get("/partitions/mCBM")["partition"]["run"], "a run goes on")
     expect(page.locator("#front-run")).to_be_visible()
     page.keyboard.press("Escape")
     page.locator("#sel button[type=submit]").click()
     expect(dialog).to_contain_text("mCBM takes run 1")
-    visitor.picture("confirm-light")
+    requester.picture("confirm-light")
     dialog.get_by_role("button", name="Set 240.0 V").click()
     expect(page.locator("#sel .outcome")).to_contain_text("done")
     expect(page.locator('td[data-p="caen.0.hv_setV"]')).to_have_text("240.0")
-    visitor.until(lambda: abs(number(visitor.cell("caen.0.hv_vMon")) - 240) < 2, "the readback follows")
+    requester.until(lambda: abs(number(requester.cell("caen.0.hv_vMon")) - 240) < 2, "the readback follows")
     page.locator('td[data-p="caen.0.hv_vMon"]').click()
     page.wait_for_timeout(800)
-    visitor.picture("device-hv-light")
+    requester.picture("device-hv-light")
     expect(page.locator("#log")).to_contain_text("by local")
 
 
-def test_a_value_outside_its_limits_is_refused_before_it_is_sent(visitor: Visitor) -> None:
-    page = visitor.open("/devices/caen#1.lv_setV")
+def test_a_value_outside_its_limits_is_refused_before_it_is_sent(requester: Requester) -> None:
+    page = requester.open("/devices/caen#1.lv_setV")
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     page.locator("#sel input[name=value]").fill("13.5")
@@ -105,13 +105,13 @@ def test_a_value_outside_its_limits_is_refused_before_it_is_sent(visitor: Visito
     assert sent == []
 
 
-def test_what_is_not_possible_is_focusable_and_says_why(visitor: Visitor) -> None:
-    page = visitor.open("/devices/caen#2.hv_vMon")
+def test_what_is_not_possible_is_focusable_and_says_why(requester: Requester) -> None:
+    page = requester.open("/devices/caen#2.hv_vMon")
     button = page.locator('#sel [data-command="hv_on"]')
     expect(button).to_have_attribute("aria-disabled", "true")
     button.focus()
     expect(page.locator("#tip")).to_contain_text("HV on is not possible in LV_OFF")
-    visitor.picture("refused-light")
+    requester.picture("refused-light")
     other = "async (one) => { one.dataset.why = 'Other'; await null; return document.querySelector('#tip').innerText; }"
     assert button.evaluate(other) == "Other"
     page.keyboard.press("Enter")
@@ -120,33 +120,33 @@ def test_what_is_not_possible_is_focusable_and_says_why(visitor: Visitor) -> Non
     expect(page.locator("#tip")).to_be_hidden()
 
 
-def test_a_trip_is_an_alarm_on_every_page_until_it_is_cleared(visitor: Visitor) -> None:
-    page = visitor.open("/devices/caen#1.lv_vMon")
+def test_a_trip_is_an_alarm_on_every_page_until_it_is_cleared(requester: Requester) -> None:
+    page = requester.open("/devices/caen#1.lv_vMon")
     channel_command(page, "lv_on")
     expect(page.locator('tr[data-channel="1"] td.st')).to_have_text("LV ON")
-    visitor.demo.fault("caen", "trip", channel="1", side="lv", now=True)
+    requester.demo.fault("caen", "trip", channel="1", side="lv", now=True)
     expect(page.locator('tr[data-channel="1"] td.st')).to_have_text("ERROR")
-    page = visitor.open("/")
+    page = requester.open("/")
     expect(page.locator('#acount [data-level="1"] b')).not_to_have_text("0")
     expect(page.locator("#alarm-rows tr").first).to_contain_text("CAEN mainframe")
     expect(page.locator("#bar")).to_contain_text("CAEN mainframe")
-    visitor.picture("overview-alarm-light")
+    requester.picture("overview-alarm-light")
     page.locator("#theme").click()
-    visitor.picture("overview-alarm-dark")
+    requester.picture("overview-alarm-dark")
     page.locator("#theme").click()
-    page = visitor.open("/devices/caen")
-    visitor.picture("device-alarm-light")
+    page = requester.open("/devices/caen")
+    requester.picture("device-alarm-light")
     page.locator('#device-commands [data-command="clear_alarms"]').click()
     page.locator("#confirm .acts button").last.click()
     expect(page.locator('tr[data-channel="1"] td.st')).to_have_text("LV OFF")
     expect(page.locator("#bar")).not_to_contain_text("CAEN mainframe ch 1")
 
 
-def test_a_lost_link_makes_everything_stale_and_comes_back_by_itself(visitor: Visitor) -> None:
-    visitor.loses_link = True
-    page = visitor.open("/devices/caen#2.lv_vMon")
+def test_a_lost_link_makes_everything_stale_and_comes_back_by_itself(requester: Requester) -> None:
+    requester.loses_link = True
+    page = requester.open("/devices/caen#2.lv_vMon")
     seen = page.evaluate("document.querySelector('#utc').textContent")
-    console = visitor.demo.role("console")
+    console = requester.demo.role("console")
     console.suspend()
     try:
         expect(page.locator("body.lost")).to_be_attached()
@@ -155,7 +155,7 @@ def test_a_lost_link_makes_everything_stale_and_comes_back_by_itself(visitor: Vi
         button = page.locator('#sel [data-command="lv_on"]')
         expect(button).to_have_attribute("aria-disabled", "true")
         expect(button).to_have_attribute("data-why", re.compile("link is lost"))
-        visitor.picture("lost-light")
+        requester.picture("lost-light")
         assert serious(page) == []
     finally:
         console.resume()
@@ -165,18 +165,18 @@ def test_a_lost_link_makes_everything_stale_and_comes_back_by_itself(visitor: Vi
     assert page.evaluate("document.querySelector('#utc').textContent") > seen
 
 
-def test_a_device_that_loses_its_link_is_said_to_and_returns(visitor: Visitor) -> None:
-    page = visitor.open("/devices/chiller")
-    visitor.demo.fault("chiller", "drop")
+def test_a_device_that_loses_its_link_is_said_to_and_returns(requester: Requester) -> None:
+    page = requester.open("/devices/chiller")
+    requester.demo.fault("chiller", "drop")
     expect(page.locator(".head .st")).to_contain_text("DISCONNECTED")
     expect(page.locator("td.f4").first).to_be_visible()
-    visitor.picture("device-disconnected-light")
-    visitor.demo.fault("chiller", "restore")
+    requester.picture("device-disconnected-light")
+    requester.demo.fault("chiller", "restore")
     expect(page.locator(".head .st")).not_to_contain_text("DISCONNECTED", timeout=40_000)
 
 
-def test_the_keyboard_is_enough(visitor: Visitor) -> None:
-    page = visitor.open("/devices/caen#0.lv_vMon")
+def test_the_keyboard_is_enough(requester: Requester) -> None:
+    page = requester.open("/devices/caen#0.lv_vMon")
     page.locator('td[data-p="caen.0.lv_vMon"]').focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator("#sel-title")).to_have_text("Channel 1 · middle")
@@ -195,8 +195,8 @@ def test_the_keyboard_is_enough(visitor: Visitor) -> None:
     page.wait_for_url("**/events")
 
 
-def test_a_trend_is_picked_dragged_and_told_as_a_table(visitor: Visitor) -> None:
-    page = visitor.open("/trends")
+def test_a_trend_is_picked_dragged_and_told_as_a_table(requester: Requester) -> None:
+    page = requester.open("/trends")
     page.locator("#pick").click()
     page.keyboard.type("chiller bath")
     expect(page.locator("#pick-list li").first).to_contain_text("internal_temp")
@@ -224,13 +224,13 @@ def test_a_trend_is_picked_dragged_and_told_as_a_table(visitor: Visitor) -> None
     expect(page.locator("#follow")).to_have_attribute("aria-pressed", "true")
 
 
-def test_events_are_filtered_and_come_by_themselves(visitor: Visitor) -> None:
-    page = visitor.open("/events")
+def test_events_are_filtered_and_come_by_themselves(requester: Requester) -> None:
+    page = requester.open("/events")
     expect(page.locator("#rows tr").first).to_be_visible()
     page.locator("select[name=source]").select_option("co2")
-    visitor.until(lambda: page.locator("#rows tr").count() > 0, "some events")
+    requester.until(lambda: page.locator("#rows tr").count() > 0, "some events")
     expect(page.locator("#rows tr", has_text="caen")).to_have_count(0)
-    answer = visitor.demo.command("co2", "refresh")
+    answer = requester.demo.command("co2", "refresh")
     assert answer.status_code == 202
     expect(page.locator("#rows tr").first).to_contain_text("efresh")
     page.locator("input[name=text]").fill("nothing like this")
@@ -238,18 +238,18 @@ def test_events_are_filtered_and_come_by_themselves(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 900, 420])
-def test_a_smaller_screen_scrolls_inside_its_panels_alone(visitor: Visitor, width: int) -> None:
-    visitor.page.set_viewport_size({"width": width, "height": 800})
+def test_a_smaller_screen_scrolls_inside_its_panels_alone(requester: Requester, width: int) -> None:
+    requester.page.set_viewport_size({"width": width, "height": 800})
     for path in PAGES.values():
-        page = visitor.open(path)
+        page = requester.open(path)
         page.wait_for_timeout(300)
         assert wider_than_seen(page) == [], path
-    visitor.open("/devices/caen")
-    visitor.picture(f"device-{width}")
+    requester.open("/devices/caen")
+    requester.picture(f"device-{width}")
 
 
-def test_a_word_about_what_went_wrong_stays_until_it_is_closed(visitor: Visitor) -> None:
-    page = visitor.open("/")
+def test_a_word_about_what_went_wrong_stays_until_it_is_closed(requester: Requester) -> None:
+    page = requester.open("/")
     say = "async bad => (await import('/static/js/shell.js')).note('told', { bad, seconds: 0 })"
     page.evaluate(f"async bad => {{ await ({say})(bad) }}", True)
     page.evaluate(f"async bad => {{ await ({say})(bad) }}", False)
@@ -258,14 +258,14 @@ def test_a_word_about_what_went_wrong_stays_until_it_is_closed(visitor: Visitor)
     expect(page.locator("#notes .note")).to_have_count(0)
 
 
-def test_numbers_look_the_same_from_the_server_and_in_the_page(visitor: Visitor) -> None:
+def test_numbers_look_the_same_from_the_server_and_in_the_page(requester: Requester) -> None:
     points = [Point(name="v", precision=digits) for digits in range(4)]
     points += [Point(name="v", type=Type.INT, codes={"3": "ramping"}), Point(name="v", limits=Limits(warning_low=1.5))]
     points += [Point(name="v", limits=Limits(warning_low=1.5, warning_high=3.0, alarm_high=4.0))]
     points += [Point(name="v", type=Type.BOOL), Point(name="v", unit="uA", write_low=0.0, write_high=800.0)]
     values = [None, True, False, 0, 3, -7, 0.0, -0.0004, 1450.256, 2.5e8, "text"]
     cases = [(point, value) for point in points for value in values if fits(point, value)]
-    page = visitor.open("/")
+    page = requester.open("/")
     shown = page.evaluate(
         "async cases => { const f = await import('/static/js/format.js');"
         " return cases.map(([point, value]) => [f.value(point, value), f.limits(point), f.age(1234.5)]) }",
@@ -287,8 +287,8 @@ def fits(point: Point, value: object) -> bool:
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
 @pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
-def test_axe_finds_nothing_serious(visitor: Visitor) -> None:
+def test_axe_finds_nothing_serious(requester: Requester) -> None:
     for name, path in PAGES.items():
-        page = visitor.open(path)
+        page = requester.open(path)
         page.wait_for_timeout(600)
         assert serious(page) == [], name

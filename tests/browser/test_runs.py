@@ -10,7 +10,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ROOT, Visitor, wider_than_seen
+from tests.browser.conftest import ROOT, Requester, wider_than_seen
 
 PAGES = {
     "partition": "/partitions/mCBM",
@@ -23,14 +23,14 @@ PAGES = {
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 
-def recording(visitor: Visitor) -> Page:
+def recording(requester: Requester) -> Page:
     """The page of the partition that the demo brings into recording by itself."""
-    visitor.until(lambda: state(visitor) == "Recording", "the demo records")
-    return visitor.open("/partitions/mCBM")
+    requester.until(lambda: state(requester) == "Recording", "the demo records")
+    return requester.open("/partitions/mCBM")
 
 
-def state(visitor: Visitor, partition: str = "mCBM") -> str:
-    return visitor.demo.get(f"/partitions/{partition}")["partition"]["state"]
+def state(requester: Requester, partition: str = "mCBM") -> str:
+    return requester.demo.get(f"/partitions/{partition}")["partition"]["state"]
 
 
 def big(page: Page, word: str) -> None:
@@ -45,21 +45,21 @@ def press(page: Page, command: str) -> None:
 
 
 @pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
-def test_every_page_of_run_control_opens_and_lives(visitor: Visitor, request: pytest.FixtureRequest) -> None:
-    recording(visitor)
+def test_every_page_of_run_control_opens_and_lives(requester: Requester, request: pytest.FixtureRequest) -> None:
+    recording(requester)
     for name, path in PAGES.items():
-        page = visitor.open(path)
+        page = requester.open(path)
         page.wait_for_timeout(800)
         assert "NaN" not in page.locator("body").inner_text()
-        visitor.picture(f"{name}-{request.node.callspec.params['visitor']}")
+        requester.picture(f"{name}-{request.node.callspec.params['visitor']}")
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
 @pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
-def test_axe_finds_nothing_serious(visitor: Visitor) -> None:
-    recording(visitor)
+def test_axe_finds_nothing_serious(requester: Requester) -> None:
+    recording(requester)
     for path in PAGES.values():
-        page = visitor.open(path)
+        page = requester.open(path)
         page.evaluate(AXE.read_text())
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         serious = [
@@ -71,31 +71,31 @@ def test_axe_finds_nothing_serious(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 900, 420])
-def test_a_smaller_screen_scrolls_inside_its_panels_alone(visitor: Visitor, width: int) -> None:
-    recording(visitor)
-    visitor.page.set_viewport_size({"width": width, "height": 800})
+def test_a_smaller_screen_scrolls_inside_its_panels_alone(requester: Requester, width: int) -> None:
+    recording(requester)
+    requester.page.set_viewport_size({"width": width, "height": 800})
     for name, path in PAGES.items():
-        page = visitor.open(path)
+        page = requester.open(path)
         expect(page.locator("#main")).to_be_visible()
-        visitor.picture(f"{name}-{width}")
+        requester.picture(f"{name}-{width}")
         assert wider_than_seen(page) == [], path
 
 
-def test_every_page_tells_which_partition_takes_a_run(visitor: Visitor) -> None:
-    page = recording(visitor)
+def test_every_page_tells_which_partition_takes_a_run(requester: Requester) -> None:
+    page = recording(requester)
     run = page.locator("#run").inner_text()
     for path in ("/events", "/devices/chiller"):
-        page = visitor.open(path)
+        page = requester.open(path)
         expect(page.locator("#front")).to_contain_text("mCBM")
         expect(page.locator("#front b")).to_have_text("Recording")
         expect(page.locator("#front-run b")).to_have_text(run)
-    page = visitor.open("/partitions/lab")
+    page = requester.open("/partitions/lab")
     expect(page.locator("#front i")).to_have_text("lab")
     expect(page.locator("#front-run")).to_be_hidden()
 
 
-def test_what_may_not_be_done_now_says_why(visitor: Visitor) -> None:
-    page = recording(visitor)
+def test_what_may_not_be_done_now_says_why(requester: Requester) -> None:
+    page = recording(requester)
     start = page.locator('#partition-commands [data-command="start"]')
     expect(start).to_have_attribute("aria-disabled", "true")
     start.focus()
@@ -103,15 +103,15 @@ def test_what_may_not_be_done_now_says_why(visitor: Visitor) -> None:
     assert len(page.locator("#tip").inner_text()) > 10
 
 
-def test_a_run_is_stopped_and_the_next_one_taken_and_both_are_in_the_book(visitor: Visitor) -> None:
-    page = recording(visitor)
+def test_a_run_is_stopped_and_the_next_one_taken_and_both_are_in_the_book(requester: Requester) -> None:
+    page = recording(requester)
     first = int(page.locator("#run").inner_text())
-    beside = visitor.page.context.new_page()
-    beside.goto(visitor.demo.url + "/runs")
+    beside = requester.page.context.new_page()
+    beside.goto(requester.demo.url + "/runs")
     expect(beside.locator("#rows tr").first).to_contain_text("running")
     page.locator('#partition-commands [data-command="stop"]').click()
     expect(page.locator("#plan .stages")).to_contain_text("QA")
-    visitor.picture("plan-light")
+    requester.picture("plan-light")
     page.locator("#plan .acts button").last.click()
     big(page, "QA Active")
     expect(beside.locator("#rows tr").first).to_contain_text("stopped by local")
@@ -121,21 +121,21 @@ def test_a_run_is_stopped_and_the_next_one_taken_and_both_are_in_the_book(visito
     expect(page.locator("#plan .stages")).to_contain_text("start")
     page.locator("#plan .acts button").last.click()
     big(page, "Recording")
-    visitor.until(lambda: int(page.locator("#run").inner_text()) > first, "a new run")
+    requester.until(lambda: int(page.locator("#run").inner_text()) > first, "a new run")
     second = int(page.locator("#run").inner_text())
-    visitor.until(lambda: re.fullmatch(r"[\d.]+ k?Hz", page.locator("#rate").inner_text()), "its rate is shown")
-    page = visitor.open("/runs")
+    requester.until(lambda: re.fullmatch(r"[\d.]+ k?Hz", page.locator("#rate").inner_text()), "its rate is shown")
+    page = requester.open("/runs")
     rows = page.locator("#rows tr")
     expect(rows.nth(0)).to_contain_text("running")
     expect(rows.nth(0)).to_contain_text(str(second))
     expect(rows.nth(1)).to_contain_text("stopped by local")
-    page = visitor.open(f"/runs/{second}")
+    page = requester.open(f"/runs/{second}")
     expect(page.locator("#run-notes")).to_contain_text("after <b>lunch</b>")
 
 
-def test_a_run_is_commented_and_judged(visitor: Visitor) -> None:
-    recording(visitor)
-    page = visitor.open("/runs/1")
+def test_a_run_is_commented_and_judged(requester: Requester) -> None:
+    recording(requester)
+    page = requester.open("/runs/1")
     page.locator("#comment textarea").fill("beam was <i>lost</i> twice")
     with page.expect_navigation():
         page.get_by_role("button", name="Add comment").click()
@@ -144,13 +144,13 @@ def test_a_run_is_commented_and_judged(visitor: Visitor) -> None:
     with page.expect_navigation():
         page.get_by_role("button", name="Judge").click()
     expect(page.locator("#quality")).to_have_text("bad")
-    page = visitor.open("/runs?quality=bad")
+    page = requester.open("/runs?quality=bad")
     expect(page.locator("#rows")).to_contain_text("bad")
 
 
-def test_a_system_in_error_is_shown_as_it_is_and_reset(visitor: Visitor) -> None:
-    page = visitor.open("/partitions/lab")
-    answer = visitor.demo.http.post(
+def test_a_system_in_error_is_shown_as_it_is_and_reset(requester: Requester) -> None:
+    page = requester.open("/partitions/lab")
+    answer = requester.demo.http.post(
         "/api/v1/systems/MUCH/commands/error", json={"arguments": {"message": "gas is <b>low</b>"}}
     )
     assert answer.status_code == 202, answer.text
@@ -159,13 +159,13 @@ def test_a_system_in_error_is_shown_as_it_is_and_reset(visitor: Visitor) -> None
     expect(row).to_have_class(re.compile("f1"))
     expect(page.locator("#cause")).to_contain_text("MUCH")
     expect(page.locator(".alarmbar")).to_contain_text("lab / MUCH")
-    visitor.picture("partition-error-light")
+    requester.picture("partition-error-light")
     page.get_by_role("button", name="Reset MUCH").first.click()
     expect(row).not_to_contain_text("gas is")
 
 
-def test_a_partition_is_brought_up_level_by_level_and_taken_down(visitor: Visitor) -> None:
-    page = visitor.open("/partitions/lab")
+def test_a_partition_is_brought_up_level_by_level_and_taken_down(requester: Requester) -> None:
+    page = requester.open("/partitions/lab")
     big(page, "Idle")
     press(page, "configure")
     big(page, "TFC Active")
@@ -173,12 +173,12 @@ def test_a_partition_is_brought_up_level_by_level_and_taken_down(visitor: Visito
     big(page, "Idle")
 
 
-def test_a_way_that_was_shown_is_not_sent_when_the_partition_has_moved_since(visitor: Visitor) -> None:
-    page = visitor.open("/partitions/lab")
+def test_a_way_that_was_shown_is_not_sent_when_the_partition_has_moved_since(requester: Requester) -> None:
+    page = requester.open("/partitions/lab")
     big(page, "Idle")
     page.locator('#partition-commands [data-command="configure"]').click()
     expect(page.locator("#plan .stages")).to_contain_text("TFC")
-    answer = visitor.demo.http.post("/api/v1/partitions/lab/commands/configure", json={})
+    answer = requester.demo.http.post("/api/v1/partitions/lab/commands/configure", json={})
     assert answer.status_code == 202, answer.text
     expect(page.locator("#plan .wrong").last).to_contain_text("It is")
     expect(page.locator("#plan .acts button").last).to_be_disabled()
@@ -188,8 +188,8 @@ def test_a_way_that_was_shown_is_not_sent_when_the_partition_has_moved_since(vis
     big(page, "Idle")
 
 
-def test_a_system_is_taken_out_after_it_was_confirmed_only(visitor: Visitor) -> None:
-    page = visitor.open("/partitions/lab")
+def test_a_system_is_taken_out_after_it_was_confirmed_only(requester: Requester) -> None:
+    page = requester.open("/partitions/lab")
     row = page.locator('tr[data-system="MUCH"]')
     row.locator('[data-command="exclude"]').click()
     expect(page.locator("#confirm")).to_contain_text("Exclude MUCH?")
@@ -202,14 +202,14 @@ def test_a_system_is_taken_out_after_it_was_confirmed_only(visitor: Visitor) -> 
         expect(page.locator("#included")).to_contain_text(told)
 
 
-def test_rows_are_walked_with_the_arrows_and_opened_with_enter(visitor: Visitor) -> None:
-    page = recording(visitor)
+def test_rows_are_walked_with_the_arrows_and_opened_with_enter(requester: Requester) -> None:
+    page = recording(requester)
     page.locator('tr[data-system="TFC"] [data-command="exclude"]').focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowUp")
     expect(page.locator('tr[data-system="FLES"] [data-command="exclude"]')).to_be_focused()
-    page = visitor.open("/runs")
+    page = requester.open("/runs")
     page.locator('[aria-label="Table of runs"]').focus()
     page.keyboard.press("ArrowDown")
     number = page.evaluate("document.activeElement.textContent")
@@ -219,11 +219,11 @@ def test_rows_are_walked_with_the_arrows_and_opened_with_enter(visitor: Visitor)
     page.wait_for_selector("body[data-script=ready]:not(.lost)")
 
 
-def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_again(visitor: Visitor) -> None:
-    page = visitor.open("/partitions/lab")
+def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_again(requester: Requester) -> None:
+    page = requester.open("/partitions/lab")
     control = next(
         one
-        for one in psutil.Process(visitor.demo.process.pid).children(recursive=True)
+        for one in psutil.Process(requester.demo.process.pid).children(recursive=True)
         if {"serve", "runs"} <= set(one.cmdline())
     )
     configure = page.locator('#partition-commands [data-command="configure"]')
@@ -233,22 +233,22 @@ def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_again(
         expect(page.locator("#cause")).to_contain_text("Not looked after since", timeout=6_000)
         expect(page.locator(".head > .st")).to_have_class(re.compile("s-no_link"))
         expect(configure).to_have_attribute("data-why", re.compile("^Not looked after since"))
-        visitor.picture("partition-gone-light")
-        page = visitor.open("/")
+        requester.picture("partition-gone-light")
+        page = requester.open("/")
         card = page.locator('.pcard[data-partition="lab"]')
         expect(card).to_have_class(re.compile("lost"))
         expect(card.locator(".gone")).to_contain_text("Not looked after since")
-        visitor.picture("overview-gone-light")
+        requester.picture("overview-gone-light")
     finally:
         control.send_signal(signal.SIGCONT)
     expect(card).not_to_have_class(re.compile("lost"))
     expect(card.locator(".gone")).to_be_hidden()
-    page = visitor.open("/partitions/lab")
+    page = requester.open("/partitions/lab")
     expect(page.locator('#partition-commands [data-command="configure"]')).to_have_attribute("aria-disabled", "false")
 
 
-def test_control_is_taken_and_given_up(visitor: Visitor) -> None:
-    page = visitor.open("/partitions/lab")
+def test_control_is_taken_and_given_up(requester: Requester) -> None:
+    page = requester.open("/partitions/lab")
     if page.locator("#holder").inner_text() == "local":
         page.get_by_role("button", name="Release").click()
     page.get_by_role("button", name="Take control").click()
@@ -257,12 +257,12 @@ def test_control_is_taken_and_given_up(visitor: Visitor) -> None:
     expect(page.locator("#holder")).to_have_text("nobody")
 
 
-def test_what_the_server_put_on_the_page_is_disabled_with_the_link(visitor: Visitor) -> None:
-    visitor.loses_link = True
-    page = visitor.open("/configurations?system=MUCH&tag=lab")
+def test_what_the_server_put_on_the_page_is_disabled_with_the_link(requester: Requester) -> None:
+    requester.loses_link = True
+    page = requester.open("/configurations?system=MUCH&tag=lab")
     save = page.get_by_role("button", name="Save…")
     expect(save).to_have_attribute("aria-disabled", "false")
-    console = visitor.demo.role("console")
+    console = requester.demo.role("console")
     console.suspend()
     try:
         expect(save).to_have_attribute("data-why", re.compile("link is lost"))
@@ -273,8 +273,8 @@ def test_what_the_server_put_on_the_page_is_disabled_with_the_link(visitor: Visi
     expect(save).to_have_attribute("aria-disabled", "false")
 
 
-def test_detectors_are_moved_together(visitor: Visitor) -> None:
-    page = visitor.open("/detectors")
+def test_detectors_are_moved_together(requester: Requester) -> None:
+    page = requester.open("/detectors")
     move = page.get_by_role("button", name="Move…", exact=True)
     expect(move).to_have_attribute("data-why", re.compile("^Choose detectors"))
     page.locator('#detectors input[value="PSD"]').check()
@@ -283,16 +283,16 @@ def test_detectors_are_moved_together(visitor: Visitor) -> None:
     page.get_by_role("button", name="Move…", exact=True).click()
     with page.expect_navigation():
         page.locator("#confirm .acts button").last.click()
-    visitor.until(lambda: "PSD" in str(members(visitor, "lab")), "PSD is in lab")
-    assert visitor.demo.get("/partitions")["unmapped"] == []
+    requester.until(lambda: "PSD" in str(members(requester, "lab")), "PSD is in lab")
+    assert requester.demo.get("/partitions")["unmapped"] == []
 
 
-def members(visitor: Visitor, partition: str) -> list[str]:
-    return [one["system"] for one in visitor.demo.get(f"/partitions/{partition}")["partition"]["members"]]
+def members(requester: Requester, partition: str) -> list[str]:
+    return [one["system"] for one in requester.demo.get(f"/partitions/{partition}")["partition"]["members"]]
 
 
-def test_a_configuration_is_changed_by_a_new_revision(visitor: Visitor) -> None:
-    page = visitor.open("/configurations?system=MUCH&tag=lab")
+def test_a_configuration_is_changed_by_a_new_revision(requester: Requester) -> None:
+    page = requester.open("/configurations?system=MUCH&tag=lab")
     before = msgspec.json.decode(page.locator('[name="parameters"]').input_value())
     page.locator('[name="parameters"]').fill(msgspec.json.encode(before | {"gain": 3}).decode())
     page.get_by_role("button", name="Save…").click()

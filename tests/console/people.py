@@ -12,8 +12,8 @@ from starlette.types import Message
 
 from countingroom.console.app import Login, create
 from countingroom.console.auth.passwords import Passwords
-from countingroom.console.auth.sessions import Life
-from countingroom.console.context import Room
+from countingroom.console.auth.sessions import SessionLifetime
+from countingroom.console.context import ConsoleContext
 from countingroom.console.middleware.origin import LOOPBACK_NAMES
 from countingroom.core.accounts import AuditEntry
 from countingroom.core.policy import Role
@@ -44,9 +44,9 @@ class House:
         self.app, self.database, self.passwords = app, database, passwords
 
     @property
-    def room(self) -> Room:
-        room: Room = self.app.state.room
-        return room
+    def context(self) -> ConsoleContext:
+        found: ConsoleContext = self.app.state.context
+        return found
 
     def client(self, headers: Mapping[str, str] | None = None, address: str = "10.1.2.3") -> httpx.AsyncClient:
         """Somebody at that address."""
@@ -69,7 +69,7 @@ class House:
 
     async def record(self) -> list[AuditEntry]:
         """What was written, newest first."""
-        await self.room.recorder.settled()
+        await self.context.audit_writer.settled()
         return list(await self.database.audit.find())
 
     async def knock(self, headers: Mapping[str, str]) -> Message:
@@ -100,7 +100,11 @@ class House:
 
 
 @asynccontextmanager
-async def house(here: Stage, *, life: Life = Life(idle_s=600, whole_s=3600)) -> AsyncGenerator[House]:  # noqa: B008
+async def house(
+    here: Stage,
+    *,
+    life: SessionLifetime = SessionLifetime(idle_s=600, whole_s=3600),  # noqa: B008
+) -> AsyncGenerator[House]:
     """A console with a login, and its people, all with the same password."""
     database = Database("sqlite://", clock=here.clock)
     await database.open()
@@ -119,7 +123,7 @@ async def house(here: Stage, *, life: Life = Life(idle_s=600, whole_s=3600)) -> 
     )
     try:
         async with app.router.lifespan_context(app):
-            await app.state.room.latest.ready()
+            await app.state.context.latest.ready()
             yield House(app, database, passwords)
     finally:
         await database.close()

@@ -21,7 +21,7 @@ from countingroom.core.partitions import MemberState, PartitionState, Plan, Step
 from countingroom.core.policy import Control
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
 from countingroom.core.series import Refusal
-from countingroom.core.systems import Action, SystemKind, SystemState, Whereabouts
+from countingroom.core.systems import Action, Placement, SystemKind, SystemState
 from countingroom.storage.database import Database
 from tests.console.stage import Stage, stage
 
@@ -93,7 +93,7 @@ class RunsStage:
 
     async def places(self, **detectors: str) -> None:
         """Say who is where."""
-        await self.say(subjects.MAPPING_KEY, Whereabouts(partitions=("mCBM", "lab"), detectors=detectors))
+        await self.say(subjects.MAPPING_KEY, Placement(partitions=("mCBM", "lab"), detectors=detectors))
 
     async def control(self, name: str, holder: str) -> None:
         """Say who is in control."""
@@ -186,8 +186,8 @@ async def runs_served(here: RunsStage) -> AsyncGenerator[tuple[FastAPI, httpx.As
     """The console over all of that, current, and a client of it."""
     app = create(here.bus.client(), here.clock, title="Test hall", version="0.0.1", tick_s=0.2, database=here.database)
     async with app.router.lifespan_context(app):
-        await app.state.room.latest.ready()
-        await app.state.room.journal.ready()
+        await app.state.context.latest.ready()
+        await app.state.context.recent_events.ready()
         transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 40000))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
             yield app, client

@@ -226,10 +226,10 @@ async def stage(clock: Clock, *, play: bool = True) -> AsyncGenerator[Stage]:
 async def served(here: Stage) -> AsyncGenerator[tuple[FastAPI, httpx.AsyncClient]]:
     """The console over that bus, current, and a client of it."""
     app = create(here.bus.client(), here.clock, title="Test <hall>", version="0.0.1", tick_s=0.2)
-    room = app.state.room
+    room = app.state.context
     async with app.router.lifespan_context(app):
         await room.latest.ready()
-        await room.journal.ready()
+        await room.recent_events.ready()
         await here.beat("caen", "chiller")
         transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 40000))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:

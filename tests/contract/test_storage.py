@@ -240,13 +240,13 @@ async def test_an_empty_database_is_filled_once_as_one_change(database: Database
     )
     astray = structs.replace(given, detectors={"STS": "nowhere"})
     with pytest.raises(NotFound):
-        await database.sow(astray, "description")
+        await database.seed(astray, "description")
     assert (await database.partitions.list(), await database.configurations.list()) == ((), ())
-    assert await database.sow(given, "description")
+    assert await database.seed(given, "description")
     assert (await database.partitions.wanted("A")).systems["STS"].parameters == {"t": -10}
     assert await database.mapping.all() == {"MVD": "", "STS": "A"}
     await database.mapping.move({"STS": ""}, "anna")
-    assert not await database.sow(structs.replace(given, detectors={"STS": "A", "TRD": "A"}), "description")
+    assert not await database.seed(structs.replace(given, detectors={"STS": "A", "TRD": "A"}), "description")
     assert await database.mapping.all() == {"MVD": "", "STS": "", "TRD": ""}
 
 

@@ -27,7 +27,7 @@ from countingroom.runs.planner.events import (
     RunOver,
     SendOrder,
 )
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.template import DETECTORS, Hook, Level, Recovery, Template
 from tests.unit.plant import CBM, Plant, configuration, members
 
@@ -110,7 +110,7 @@ class History(Plant):
             return [fact for fact in found if not isinstance(fact, Reported)] + reports
         return found
 
-    def _watch(self, before: Partition, facts: tuple[Fact, ...], effects: tuple[Effect, ...]) -> None:
+    def _watch(self, before: PartitionModel, facts: tuple[Fact, ...], effects: tuple[Effect, ...]) -> None:
         after = self.partition
         heard = {fact.state.system for fact in facts if isinstance(fact, Reported)}
         heard |= {fact.system for fact in facts if isinstance(fact, OrderRefused | LinkChanged)}
@@ -132,7 +132,7 @@ class History(Plant):
                     assert each.system in known
                     assert order not in sent
                     sent.add(order)
-                    pending = before.memory.pending.get(each.system)
+                    pending = before.attempts.pending.get(each.system)
                     again = pending and pending.action is each.action and pending.deadline_ns > self.now_ns
                     assert not again or each.system in heard, "ordered twice while pending"
                     assert each.reason
@@ -157,7 +157,7 @@ class History(Plant):
                     pass
         assert at == after.state
         assert after.run not in self.over
-        for pending in after.memory.pending.values():
+        for pending in after.attempts.pending.values():
             assert pending.deadline_ns > self.now_ns
         assert after.joining <= known
 
@@ -319,9 +319,9 @@ def reach(history: History, state: str) -> None:
 def at_rest(history: History) -> None:
     """Nothing is going on any more: every goal has ended, nobody waits, and no run is open that nobody records."""
     partition = history.partition
-    assert not partition.memory.pending
+    assert not partition.attempts.pending
     assert not partition.steps
-    assert partition.goal is None or partition.memory.met
+    assert partition.goal is None or partition.attempts.met
     unended = [command for command, ends in history.asked.items() if not ends]
     assert not unended, f"goals never ended: {unended}"
     assert history.given - history.over <= {partition.run}, "a run was lost"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from countingroom.core.charts.chart import Chart, Row
 from countingroom.core.errors import Cause, NotAllowed
-from countingroom.core.systems import Action, Order, SystemKind, Whereabouts
+from countingroom.core.systems import Action, Order, Placement, SystemKind
 from countingroom.runs.agents import model as words
 from countingroom.runs.agents.step import born, step
 
@@ -39,8 +39,8 @@ ARROWS = {(row.state, row.next) for row in ROWS} | {(state, state) for state in 
 
 
 def agent(kind: SystemKind = SystemKind.GLOBAL) -> words.Agent:
-    where = Whereabouts(partitions=PARTITIONS, detectors={"s": "p"})
-    return step(born("s", kind, CHART, boot="b"), words.Placed(whereabouts=where), now_ns=0)[0]
+    where = Placement(partitions=PARTITIONS, detectors={"s": "p"})
+    return step(born("s", kind, CHART, boot="b"), words.Placed(placement=where), now_ns=0)[0]
 
 
 def order(action: Action, partition: str = "p", **more: Any) -> words.Ordered:
@@ -208,15 +208,13 @@ def test_a_partition_it_does_not_know_gets_an_answer(kind: SystemKind) -> None:
 
 def test_a_partition_that_is_no_more_takes_its_context_with_it() -> None:
     known, _ = step(agent(), order(Action.CONFIGURE), now_ns=1)
-    known, effects = step(known, words.Placed(whereabouts=Whereabouts(partitions=("q", "r"))), now_ns=2)
+    known, effects = step(known, words.Placed(placement=Placement(partitions=("q", "r"))), now_ns=2)
     assert effects == (words.Kill(at="p"), words.Forget(at="p"), words.Publish(at="r"))
     assert set(known.contexts) == {"q", "r"}
 
 
 def test_a_detector_that_is_moved_keeps_its_state_and_says_where_it_is() -> None:
     known, _ = step(agent(SystemKind.DETECTOR), words.Moved(at="", event="configure"), now_ns=1)
-    known, effects = step(
-        known, words.Placed(whereabouts=Whereabouts(partitions=("q",), detectors={"s": "q"})), now_ns=2
-    )
+    known, effects = step(known, words.Placed(placement=Placement(partitions=("q",), detectors={"s": "q"})), now_ns=2)
     assert effects == (words.Publish(at=""),)
     assert (known.contexts[""].state.partition, known.contexts[""].state.state) == ("q", "Step1")

@@ -17,7 +17,7 @@ from countingroom.devices.host.admission import Situation, admit
 from countingroom.devices.host.backoff import pause_s
 from countingroom.devices.host.confirmation import holds
 from countingroom.devices.host.deadband import moved
-from countingroom.devices.host.points import Table
+from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.states import States
 from countingroom.devices.port import Sample
 from countingroom.testing.fake_device import FakeBehaviour, supply_points
@@ -52,7 +52,7 @@ def test_any_sample_makes_a_reading_that_keeps_the_rules(kind: Type, value: Scal
 
 @given(st.lists(numbers, min_size=1, max_size=50), st.floats(0, 100))
 def test_what_is_published_is_never_further_from_the_truth_than_the_deadband(values: list[float], band: float) -> None:
-    table = Table("d", [Point(name="p", deadband=band)], NOW)
+    table = PointTable("d", [Point(name="p", deadband=band)], NOW)
     published: Scalar = None
     for value in values:
         table.take([Sample(point="p", value=value)], now_ns=NOW, monotonic=0.0)
@@ -68,7 +68,7 @@ def test_what_is_published_is_never_further_from_the_truth_than_the_deadband(val
 def test_whatever_was_published_and_when_the_messages_add_up_to_the_present(
     samples: list[tuple[str, float]], publish: list[bool]
 ) -> None:
-    table = Table("d", [Point(name="a"), Point(name="b")], NOW)
+    table = PointTable("d", [Point(name="a"), Point(name="b")], NOW)
     seen: dict[str, Scalar] = {"a": None, "b": None}
     sequences: list[int] = []
     for (name, value), now in zip(samples, [*publish, *[True] * len(samples)], strict=False):
@@ -99,7 +99,7 @@ def test_a_setpoint_holds_within_its_tolerance_and_not_beyond(value: float, tole
 @pytest.fixture(scope="module")
 def situation() -> Situation:
     behaviour = FakeBehaviour()
-    table = Table("supply", supply_points(), NOW)
+    table = PointTable("supply", supply_points(), NOW)
     table.take(
         [Sample(point=p.name, value=False if p.type == Type.BOOL else 0.0) for p in supply_points()],
         now_ns=NOW,

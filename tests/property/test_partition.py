@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from countingroom.core.partitions import Goal
 from countingroom.core.systems import ACTIVE, ERROR, RECORDING, UNCONFIGURED
 from countingroom.runs.planner.events import GoalFailed, GoalMet, GoalSet, Moved, RunOver, SendOrder
-from countingroom.runs.planner.fingerprint import Chosen, keyed
+from countingroom.runs.planner.fingerprint import Chosen, with_fingerprints
 from countingroom.runs.planner.forecast import forecast, is_nothing_to_do
-from countingroom.runs.planner.members import muster
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.members import resolve_members
+from countingroom.runs.planner.partition import PartitionModel
 from tests.property.histories import OTHER
 from tests.unit.plant import CBM, Plant, members
 
@@ -135,9 +135,9 @@ def test_a_new_owner_takes_in_reports_and_does_nothing_while_it_looks(plant: Pla
 
 @given(st.lists(st.sampled_from(["TFC", "sts", "rich", "FLES", "DCS", "QA"]), unique=True))
 def test_what_changed_and_all_above_it_has_another_key(changed: list[str]) -> None:
-    who = muster(CBM, ["sts", "rich"])
-    old = keyed(CBM, who, {m.system: Chosen(tag="a") for m in who})
-    new = keyed(CBM, who, {m.system: Chosen(tag="b" if m.system in changed else "a") for m in who})
+    who = resolve_members(CBM, ["sts", "rich"])
+    old = with_fingerprints(CBM, who, {m.system: Chosen(tag="a") for m in who})
+    new = with_fingerprints(CBM, who, {m.system: Chosen(tag="b" if m.system in changed else "a") for m in who})
     order = [level.name for level in CBM.levels]
     lowest = min((order.index(m.level) for m in who if m.system in changed), default=len(order))
     for a, b in zip(old, new, strict=True):
@@ -159,5 +159,5 @@ def test_an_empty_partition_can_be_stepped_and_asked() -> None:
         plant.ask(state)
         plant.run()
     assert [type(end).__name__ for end in plant.ends()] == ["GoalMet"] + ["GoalFailed"] * 5
-    assert isinstance(plant.partition, Partition)
+    assert isinstance(plant.partition, PartitionModel)
     assert plant.partition.run == 0

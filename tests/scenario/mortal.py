@@ -137,8 +137,8 @@ class MortalWorld(World):
         return next((name for name in self.services if self.owns(name)), "")
 
     def owns(self, name: str) -> bool:
-        room = self.services[name].rooms.get("A")
-        return bool(room and room.tenure and not room.tenure.lease.lost)
+        standby = self.services[name].standbys.get("A")
+        return bool(standby and standby.owner and not standby.owner.lease.lost)
 
     def strike(self) -> None:
         """The owner dies now."""
@@ -160,11 +160,11 @@ class MortalWorld(World):
         name = shown.owner.split()[0] if shown else ""
         if shown is None or name not in self.services or name in self.dead or not self.owns(name):
             return False
-        tenure = self.services[name].rooms["A"].tenure
-        assert tenure
+        owner = self.services[name].standbys["A"].owner
+        assert owner
         seen: dict[str, Seen] = {}
         for member in shown.members:
             state = await self.system(member.system, "A" if member.kind == "global" else "")
             seen[member.system] = Seen(state=state, connected=True)
-        proven = survey(tenure.partition.template, tenure.partition.members, seen, run=tenure.partition.run)
+        proven = survey(owner.partition.template, owner.partition.members, seen, run=owner.partition.run)
         return shown.state == proven.state and {one.system: one.seen for one in shown.members} == proven.common

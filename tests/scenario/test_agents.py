@@ -16,7 +16,7 @@ from countingroom.core import subjects
 from countingroom.core.charts.chart import Chart, Row
 from countingroom.core.errors import Conflict, DeviceError
 from countingroom.core.messages import Command, Event, Presence, Reply, decode, encode
-from countingroom.core.systems import Action, Answer, Order, SystemKind, SystemState, Whereabouts
+from countingroom.core.systems import Action, Answer, Order, Placement, SystemKind, SystemState
 from countingroom.core.values import Scalar
 from countingroom.runs.agents.agent import Agent
 from countingroom.runs.agents.kinds.simulated import Simulated
@@ -111,7 +111,7 @@ class Stage:
             self.link, self.clock, "qa", self.kind, CHART, factory or (lambda handle: Diary(handle, self)), **more
         )
 
-    async def begin(self, where: Whereabouts | None = None, factory: Any = None, **more: Any) -> None:
+    async def begin(self, where: Placement | None = None, factory: Any = None, **more: Any) -> None:
         await streams.prepare(self.bus)
         if where:
             await self.place(where)
@@ -119,7 +119,7 @@ class Stage:
         self.task = asyncio.create_task(self.agent.run())
         await self.clock.advance(0)
 
-    async def place(self, where: Whereabouts) -> None:
+    async def place(self, where: Placement) -> None:
         await self.bus.put(subjects.STATE_BUCKET, subjects.MAPPING_KEY, encode(where))
         await self.clock.advance(0)
 
@@ -161,7 +161,7 @@ async def stage() -> AsyncIterator[Stage]:
     await made.end()
 
 
-PQ = Whereabouts(partitions=("p", "q"), detectors={})
+PQ = Placement(partitions=("p", "q"), detectors={})
 
 
 async def test_it_is_configured_step_by_step_and_says_with_what(stage: Stage) -> None:
@@ -283,7 +283,7 @@ async def test_a_partition_that_comes_is_known_at_once_and_one_that_goes_is_forg
     await stage.begin(PQ)
     stage.gate.clear()
     await stage.order(Action.CONFIGURE, "q")
-    await stage.place(Whereabouts(partitions=("p", "r")))
+    await stage.place(Placement(partitions=("p", "r")))
     assert (await stage.state("r")).state == "Unconfigured"
     assert await stage.bus.get(subjects.STATE_BUCKET, subjects.system_key("qa", "q")) is None
     assert stage.diary[-1] == ("q", "cancelled")
@@ -299,12 +299,12 @@ async def test_where_nobody_says_which_partitions_there_are_all_are_served(stage
 async def test_a_detector_obeys_the_partition_it_is_in() -> None:
     stage = Stage(SystemKind.DETECTOR)
     try:
-        await stage.begin(Whereabouts(partitions=("p", "q"), detectors={"qa": "p"}))
+        await stage.begin(Placement(partitions=("p", "q"), detectors={"qa": "p"}))
         assert (await stage.order(Action.CONFIGURE, "p", key="k")).accepted
         refused = await stage.order(Action.ABORT, "q")
         assert refused.cause
         assert refused.cause.code == "not_mine"
-        await stage.place(Whereabouts(partitions=("p", "q"), detectors={"qa": "q"}))
+        await stage.place(Placement(partitions=("p", "q"), detectors={"qa": "q"}))
         state = await stage.state()
         assert (state.partition, state.state, state.key) == ("q", "Active", "k")
         assert (await stage.order(Action.ABORT, "q")).accepted
@@ -315,13 +315,13 @@ async def test_a_detector_obeys_the_partition_it_is_in() -> None:
 async def test_a_detector_in_no_partition_can_be_aborted_and_nothing_else() -> None:
     stage = Stage(SystemKind.DETECTOR)
     try:
-        await stage.begin(Whereabouts(partitions=("p",), detectors={"qa": "p"}))
+        await stage.begin(Placement(partitions=("p",), detectors={"qa": "p"}))
         await stage.order(Action.CONFIGURE, "p", key="k")
         refused = await stage.command("abort")
         assert refused.cause
         assert refused.cause.code == "not_mine"
         assert (await stage.order(Action.ABORT, subjects.EXPERIMENT)).cause
-        await stage.place(Whereabouts(partitions=("p",), detectors={"qa": ""}))
+        await stage.place(Placement(partitions=("p",), detectors={"qa": ""}))
         again = await stage.order(Action.CONFIGURE, subjects.EXPERIMENT)
         assert again.cause
         assert again.cause.code == "no_partition"

@@ -11,13 +11,13 @@ import pytest
 
 from countingroom.bus import publisher, streams
 from countingroom.bus.memory.bus import MemoryBus
-from countingroom.bus.publisher import Recorder
+from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import DeviceState, Event, EventKind, Link, Readings, decode
 from countingroom.core.points import Point
 from countingroom.devices.host import publish
-from countingroom.devices.host.points import Table
+from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.publish import FULL_S, ReadingsPump
 from countingroom.devices.port import Sample
 from countingroom.testing.clock import FakeClock
@@ -39,9 +39,9 @@ class MutedBus(MemoryBus):
 class Desk:
     def __init__(self, bus: MutedBus, clock: FakeClock) -> None:
         self.bus, self.clock = bus, clock
-        self.table = Table("d", [Point(name="p"), Point(name="q")], clock.now_ns())
+        self.table = PointTable("d", [Point(name="p"), Point(name="q")], clock.now_ns())
         self.pump = ReadingsPump(bus, clock, self.table, "boot")
-        self.recorder = Recorder(bus, clock, "devices.d")
+        self.recorder = Publisher(bus, clock, "devices.d")
 
     def say(self, value: float) -> None:
         self.table.take([Sample(point="p", value=value)], now_ns=self.clock.now_ns(), monotonic=self.clock.monotonic())
@@ -142,7 +142,7 @@ async def test_more_events_than_there_is_room_for_lose_the_oldest_and_say_so(
     desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher, "EVENTS", 10)
-    desk.recorder = Recorder(desk.bus, desk.clock, "devices.d")
+    desk.recorder = Publisher(desk.bus, desk.clock, "devices.d")
     for number in range(15):
         desk.happen(number)
     async with desk.running():

@@ -6,7 +6,7 @@ import json
 
 from countingroom.core import subjects
 from countingroom.core.messages import EventKind, decode
-from countingroom.core.systems import Whereabouts
+from countingroom.core.systems import Placement
 from tests.scenario.experiment import World, description, experiment
 
 TWO = description(A=("STS", "MVD"), B=("TRD",))
@@ -32,7 +32,7 @@ async def test_detectors_are_moved_together_between_partitions_and_out_of_them()
         assert (await world.does("move", "_experiment", detectors="TRD", to="")).kind is EventKind.DONE
         entry = await world.bus.get(subjects.STATE_BUCKET, subjects.MAPPING_KEY)
         assert entry and entry.data
-        assert decode(entry.data, Whereabouts).detectors == {"STS": "B", "MVD": "B", "TRD": ""}
+        assert decode(entry.data, Placement).detectors == {"STS": "B", "MVD": "B", "TRD": ""}
 
 
 async def test_a_detector_that_was_moved_is_configured_by_its_new_partition() -> None:

@@ -36,7 +36,7 @@ from countingroom.runs.planner.events import (
     RunOver,
     SendOrder,
 )
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.step import step, wake_ns
 from countingroom.runs.planner.template import DETECTORS, Template
 
@@ -135,7 +135,7 @@ class Plant:
         self.now_ns = 1_000 * SECOND
         self.chance, self.jitter_s = chance or random.Random(0), jitter_s
         found = tuple(who) if who is not None else members(template)
-        self.partition = Partition(
+        self.partition = PartitionModel(
             name="beam", template=template, members=found, state=template.idle, since_ns=self.now_ns, tag="physics"
         )
         self.systems = {member.system: System(member.system) for member in found}
@@ -276,10 +276,10 @@ class Plant:
         self.orders.clear()
         return self
 
-    def restart(self) -> Partition:
+    def restart(self) -> PartitionModel:
         """What a new owner has who looked round: what is kept outside, and every system's state."""
         old = self.partition
-        fresh = Partition(
+        fresh = PartitionModel(
             name=old.name,
             template=old.template,
             members=old.members,

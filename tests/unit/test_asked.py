@@ -7,12 +7,12 @@ import pytest
 from countingroom.core.errors import OutOfRange
 from countingroom.core.messages import Command
 from countingroom.core.values import Scalar
-from countingroom.runs.access.arguments import Asked
+from countingroom.runs.access.arguments import CommandRequest
 
 
-def asked(value: Scalar) -> Asked:
+def asked(value: Scalar) -> CommandRequest:
     command = Command(id="c", action="comment", arguments={"run": value}, issued_ns=0, deadline_ns=1)
-    return Asked(command=command, by="anna")
+    return CommandRequest(command=command, by="anna")
 
 
 @pytest.mark.parametrize(("value", "number"), [(3, 3), (3.0, 3), ("3", 3), (None, None), ("", None)])

@@ -24,7 +24,7 @@ async def here() -> AsyncGenerator[Stage]:
 @pytest.fixture
 async def web(here: Stage) -> AsyncGenerator[httpx.AsyncClient]:
     async with served(here) as (app, client):
-        app.state.room.hub.tick()
+        app.state.context.feed.tick()
         yield client
 
 
@@ -234,7 +234,7 @@ async def test_without_the_bus_it_is_alive_but_not_ready_and_commands_are_not_se
 
         app: FastAPI = create(bus, here.clock, title="t", version="1")
         async with app.router.lifespan_context(app):
-            await app.state.room.latest.ready()
+            await app.state.context.latest.ready()
             bus.cut()
             transport = httpx.ASGITransport(app=app)
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as web:
@@ -247,8 +247,8 @@ async def test_without_the_bus_it_is_alive_but_not_ready_and_commands_are_not_se
 
 async def test_what_nobody_foresaw_is_a_cause_too(here: Stage, caplog: pytest.LogCaptureFixture) -> None:
     async with served(here) as (app, _):
-        app.state.room.hub.tick()
-        app.state.room.board = None  # as broken as can be
+        app.state.context.feed.tick()
+        app.state.context.abnormal = None  # as broken as can be
         outside = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=outside, base_url="http://127.0.0.1") as web:
             answer = await web.get("/api/v1/devices")

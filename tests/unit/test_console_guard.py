@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from countingroom.console.middleware.origin import DOCUMENT_BYTES, MOST_BYTES, Guard, judge
+from countingroom.console.middleware.origin import DOCUMENT_BYTES, MOST_BYTES, OriginMiddleware, judge
 from countingroom.core.clock import SystemClock
 from tests.console.stage import Stage, served, stage
 
@@ -88,7 +88,9 @@ async def test_a_document_of_configurations_may_be_longer(path: str, length: int
 
     headers = HOST | JSON | {"content-length": str(length)}
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await Guard(app)({"type": "http", "method": "POST", "path": f"/api/v1/{path}", "headers": raw}, receive, send)
+    await OriginMiddleware(app)(
+        {"type": "http", "method": "POST", "path": f"/api/v1/{path}", "headers": raw}, receive, send
+    )
     assert answered == [status]
 
 
@@ -112,7 +114,7 @@ async def test_a_forged_websocket_is_closed_before_it_is_accepted() -> None:
         pytest.fail("the application was reached")
 
     scope = {"type": "websocket", "headers": [(b"host", b"evil.example")]}
-    await Guard(never)(scope, receive, send)
+    await OriginMiddleware(never)(scope, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1008, "reason": "forged_host"}]
 
 

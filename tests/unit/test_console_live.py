@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.console.context import Room
-from countingroom.console.live.backlog import Change, Ring
-from countingroom.console.live.feed import Hub, Viewer
-from countingroom.console.live.subscription import Watch, parse
+from countingroom.console.context import ConsoleContext
+from countingroom.console.live.backlog import Backlog, Change
+from countingroom.console.live.feed import LiveFeed, Viewer
+from countingroom.console.live.subscription import LiveSubscription, parse
 from countingroom.core.errors import Cause, RequestError
 from countingroom.core.messages import Link
 from countingroom.core.values import Quality
@@ -23,27 +23,27 @@ from countingroom.testing.clock import FakeClock
 from tests.console.runs_stage import RunsStage, member
 from tests.console.stage import Stage, caen, stage
 
-EVERYTHING = Watch(devices=None, points=None, states=True, events=True)
-QUIET = Watch(devices=frozenset({"chiller"}), points=frozenset(), states=False, events=False)
+EVERYTHING = LiveSubscription(devices=None, points=None, states=True, events=True)
+QUIET = LiveSubscription(devices=frozenset({"chiller"}), points=frozenset(), states=False, events=False)
 
 
 class Scene:
     """A room whose hub ticks when the test says so."""
 
-    def __init__(self, here: Stage, room: Room, clock: FakeClock) -> None:
-        self.here, self.room, self.clock, self.hub = here, room, clock, room.hub
+    def __init__(self, here: Stage, room: ConsoleContext, clock: FakeClock) -> None:
+        self.here, self.context, self.clock, self.feed = here, room, clock, room.feed
 
     async def tick(self, seconds: float = 0.2) -> None:
         """Let the bus deliver, time pass, and the hub tick."""
         await self.clock.advance(seconds)
-        self.hub.tick()
+        self.feed.tick()
 
 
 @pytest.fixture
 async def scene() -> AsyncGenerator[Scene]:
     clock = FakeClock()
     async with stage(clock) as here:
-        room = Room(here.bus.client(), clock, title="t", version="1", tick_s=1e9)
+        room = ConsoleContext(here.bus.client(), clock, title="t", version="1", tick_s=1e9)
         async with room.open():
             await clock.advance(0.1)
             await here.beat("caen", "chiller")
@@ -52,12 +52,12 @@ async def scene() -> AsyncGenerator[Scene]:
             yield scene
 
 
-async def take(hub: Hub, viewer: Viewer) -> dict[str, Any]:
+async def take(hub: LiveFeed, viewer: Viewer) -> dict[str, Any]:
     async with asyncio.timeout(5):
         return json.loads(await hub.next(viewer))
 
 
-async def drain(hub: Hub, viewer: Viewer) -> list[dict[str, Any]]:
+async def drain(hub: LiveFeed, viewer: Viewer) -> list[dict[str, Any]]:
     """What waits now."""
     found = [await take(hub, viewer)]
     while viewer._waiting:  # pyright: ignore[reportPrivateUsage]
@@ -66,8 +66,8 @@ async def drain(hub: Hub, viewer: Viewer) -> list[dict[str, Any]]:
 
 
 async def test_a_viewer_begins_with_everything_it_asked_for(scene: Scene) -> None:
-    with scene.hub.viewer(EVERYTHING) as viewer:
-        told = await take(scene.hub, viewer)
+    with scene.feed.viewer(EVERYTHING) as viewer:
+        told = await take(scene.feed, viewer)
     assert told["kind"] == "snapshot"
     assert told["points"]["caen.0.hv_vMon"][:2] == [5.0, 0]
     assert told["states"]["channel.caen.1"]["state"] == "HV_ON"
@@ -76,15 +76,15 @@ async def test_a_viewer_begins_with_everything_it_asked_for(scene: Scene) -> Non
 
 
 async def test_then_come_deltas_with_growing_revisions_of_what_changed_alone(scene: Scene) -> None:
-    with scene.hub.viewer(EVERYTHING) as viewer:
-        first = await take(scene.hub, viewer)
+    with scene.feed.viewer(EVERYTHING) as viewer:
+        first = await take(scene.feed, viewer)
         await scene.here.readings("caen", {"0.hv_iMon": 11.0})
         await scene.tick()
-        second = await take(scene.hub, viewer)
+        second = await take(scene.feed, viewer)
         await scene.here.state("caen", "LV_ON", channel="2")
         await scene.here.event("caen", message="channel 2 is LV_ON")
         await scene.tick()
-        third = await take(scene.hub, viewer)
+        third = await take(scene.feed, viewer)
     assert list(second["points"]) == ["caen.0.hv_iMon"]
     assert second["points"]["caen.0.hv_iMon"][3] == 2
     assert first["revision"] < second["revision"] < third["revision"]
@@ -94,82 +94,82 @@ async def test_then_come_deltas_with_growing_revisions_of_what_changed_alone(sce
 
 
 async def test_many_changes_within_a_tick_are_one_the_latest_wins(scene: Scene) -> None:
-    with scene.hub.viewer(EVERYTHING) as viewer:
-        await take(scene.hub, viewer)
+    with scene.feed.viewer(EVERYTHING) as viewer:
+        await take(scene.feed, viewer)
         for number in range(50):
             await scene.here.readings("caen", {"0.hv_vMon": float(number)})
         await scene.tick()
-        told = await drain(scene.hub, viewer)
+        told = await drain(scene.feed, viewer)
     assert [one["points"]["caen.0.hv_vMon"][0] for one in told] == [49.0]
 
 
 async def test_a_wish_is_kept_to(scene: Scene) -> None:
-    some = Watch(devices=None, points=frozenset({"caen.1.hv_vMon"}), states=False, events=False)
-    with scene.hub.viewer(QUIET) as quiet, scene.hub.viewer(some) as viewer:
-        assert (await take(scene.hub, quiet))["points"] == {}
-        assert list((await take(scene.hub, viewer))["points"]) == ["caen.1.hv_vMon"]
+    some = LiveSubscription(devices=None, points=frozenset({"caen.1.hv_vMon"}), states=False, events=False)
+    with scene.feed.viewer(QUIET) as quiet, scene.feed.viewer(some) as viewer:
+        assert (await take(scene.feed, quiet))["points"] == {}
+        assert list((await take(scene.feed, viewer))["points"]) == ["caen.1.hv_vMon"]
         await scene.here.readings("caen", {"0.hv_vMon": 1.0, "1.hv_vMon": 2.0})
         await scene.here.state("chiller", "OFF")
         await scene.tick(0.5)
-        assert list((await take(scene.hub, viewer))["points"]) == ["caen.1.hv_vMon"]
+        assert list((await take(scene.feed, viewer))["points"]) == ["caen.1.hv_vMon"]
         await scene.tick(0.6)
-        assert (await take(scene.hub, quiet))["kind"] in ("tick", "delta")
+        assert (await take(scene.feed, quiet))["kind"] in ("tick", "delta")
 
 
 async def test_silence_is_broken_every_second_by_a_tick(scene: Scene) -> None:
-    with scene.hub.viewer(QUIET) as viewer:
-        await take(scene.hub, viewer)
+    with scene.feed.viewer(QUIET) as viewer:
+        await take(scene.feed, viewer)
         for _ in range(10):
             await scene.tick(0.2)
-        kinds = [one["kind"] for one in await drain(scene.hub, viewer)]
+        kinds = [one["kind"] for one in await drain(scene.feed, viewer)]
     assert kinds.count("tick") >= 2
 
 
 async def test_who_was_away_resumes_without_a_snapshot_and_misses_nothing(scene: Scene) -> None:
-    with scene.hub.viewer(EVERYTHING) as viewer:
-        seen = (await take(scene.hub, viewer))["revision"]
+    with scene.feed.viewer(EVERYTHING) as viewer:
+        seen = (await take(scene.feed, viewer))["revision"]
     for number in range(5):
         await scene.here.readings("caen", {f"{number % 3}.hv_vMon": float(number)})
         await scene.tick()
-    with scene.hub.viewer(EVERYTHING, resume=seen) as viewer:
-        told = await drain(scene.hub, viewer)
+    with scene.feed.viewer(EVERYTHING, resume=seen) as viewer:
+        told = await drain(scene.feed, viewer)
     assert [one["kind"] for one in told] == ["delta"] * 5
     assert [next(iter(one["points"].values()))[0] for one in told] == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
 @pytest.mark.parametrize("resume", [1, 2**52])
 async def test_who_was_away_too_long_or_in_another_life_gets_a_snapshot(scene: Scene, resume: int) -> None:
-    with scene.hub.viewer(EVERYTHING, resume=resume) as viewer:
-        assert (await take(scene.hub, viewer))["kind"] == "snapshot"
+    with scene.feed.viewer(EVERYTHING, resume=resume) as viewer:
+        assert (await take(scene.feed, viewer))["kind"] == "snapshot"
 
 
 async def test_a_slow_viewer_gets_a_snapshot_and_nobody_else_waits(scene: Scene) -> None:
-    with scene.hub.viewer(EVERYTHING) as slow, scene.hub.viewer(EVERYTHING) as quick:
-        await take(scene.hub, slow)
-        await take(scene.hub, quick)
+    with scene.feed.viewer(EVERYTHING) as slow, scene.feed.viewer(EVERYTHING) as quick:
+        await take(scene.feed, slow)
+        await take(scene.feed, quick)
         for number in range(40):
             await scene.here.readings("caen", {"0.hv_vMon": float(number)})
             await scene.tick()
-            assert (await take(scene.hub, quick))["points"]["caen.0.hv_vMon"][0] == number
-        told = await take(scene.hub, slow)
+            assert (await take(scene.feed, quick))["points"]["caen.0.hv_vMon"][0] == number
+        told = await take(scene.feed, slow)
     assert told["kind"] == "snapshot"
     assert told["points"]["caen.0.hv_vMon"][0] == 39.0
-    assert scene.hub.dropped == 1
+    assert scene.feed.dropped == 1
 
 
 async def test_a_device_whose_host_falls_silent_is_stale_and_an_alarm(scene: Scene) -> None:
-    with scene.hub.viewer(EVERYTHING) as viewer:
-        await take(scene.hub, viewer)
+    with scene.feed.viewer(EVERYTHING) as viewer:
+        await take(scene.feed, viewer)
         for _ in range(12):
             await scene.tick(0.5)
-        told = await drain(scene.hub, viewer)
+        told = await drain(scene.feed, viewer)
     gone = next(one for one in told if one.get("alive", {}).get("caen") is False)
     assert gone["points"]["caen.0.hv_vMon"][3] == 4
     assert gone["alarms"][0]["what"].startswith("nobody answers for it")
     await scene.here.beat("caen", "chiller")
     await scene.tick()
-    assert scene.room.board.living() == {"caen": True, "chiller": True}
-    assert scene.room.board.summary("caen").no_link == 0
+    assert scene.context.abnormal.living() == {"caen": True, "chiller": True}
+    assert scene.context.abnormal.summary("caen").no_link == 0
 
 
 async def test_a_lost_link_is_one_alarm_of_the_device_not_one_of_each_channel(scene: Scene) -> None:
@@ -177,36 +177,36 @@ async def test_a_lost_link_is_one_alarm_of_the_device_not_one_of_each_channel(sc
         await scene.here.state("caen", "DISCONNECTED", channel=channel, common="no_link", link=Link.DISCONNECTED)
     await scene.here.readings("caen", {p.name: 5.0 for p in caen().points}, full=True, quality=Quality.STALE)
     await scene.tick(1.0)
-    alarms = scene.room.board.alarms()
+    alarms = scene.context.abnormal.alarms()
     assert [(one.device, one.channel, one.level) for one in alarms] == [("caen", "", 2)]
-    assert scene.room.board.summary("caen").no_link == len(caen().points)
+    assert scene.context.abnormal.summary("caen").no_link == len(caen().points)
 
 
 async def test_a_catalogue_that_changes_is_told(scene: Scene) -> None:
-    with scene.hub.viewer(EVERYTHING) as viewer:
-        first = await take(scene.hub, viewer)
+    with scene.feed.viewer(EVERYTHING) as viewer:
+        first = await take(scene.feed, viewer)
         await scene.here.catalogue(caen(4))
         await scene.tick()
-        changed = (await take(scene.hub, viewer))["catalogues"]
+        changed = (await take(scene.feed, viewer))["catalogues"]
         assert changed["chiller"] == first["catalogues"]["chiller"]
         assert changed["caen"] != first["catalogues"]["caen"]
         await scene.here.catalogue(caen(4, boot="boot2"))
         await scene.tick()
-        assert "catalogues" not in (await drain(scene.hub, viewer))[0]
+        assert "catalogues" not in (await drain(scene.feed, viewer))[0]
 
 
 async def test_losing_the_bus_is_told_and_its_return_too(scene: Scene) -> None:
     bus = scene.here.bus.client()
-    room = Room(bus, scene.clock, title="t", version="1", tick_s=1e9)
+    room = ConsoleContext(bus, scene.clock, title="t", version="1", tick_s=1e9)
     async with room.open():
         await scene.clock.advance(0.1)
-        with room.hub.viewer(QUIET) as viewer:
-            assert (await take(room.hub, viewer))["bus"] is True
+        with room.feed.viewer(QUIET) as viewer:
+            assert (await take(room.feed, viewer))["bus"] is True
             for connected, change_link in ((False, bus.cut), (True, bus.mend)):
                 change_link()
                 await scene.clock.advance(0.2)
-                room.hub.tick()
-                assert [one["bus"] for one in await drain(room.hub, viewer) if "bus" in one][-1] is connected
+                room.feed.tick()
+                assert [one["bus"] for one in await drain(room.feed, viewer) if "bus" in one][-1] is connected
 
 
 def change(revision: int, size: int = 10) -> Change:
@@ -217,7 +217,7 @@ def change(revision: int, size: int = 10) -> Change:
 
 @given(most=st.integers(1, 20), count=st.integers(0, 40), asked=st.integers(-5, 50))
 def test_a_resume_is_complete_or_none(most: int, count: int, asked: int) -> None:
-    ring = Ring(most=most)
+    ring = Backlog(most=most)
     for revision in range(1, count + 1):
         ring.add(change(revision))
     found = ring.after(asked, now=count)
@@ -227,7 +227,7 @@ def test_a_resume_is_complete_or_none(most: int, count: int, asked: int) -> None
 
 
 def test_the_ring_is_bounded_in_bytes() -> None:
-    ring = Ring(most=1000, most_bytes=6 * 100)
+    ring = Backlog(most=1000, most_bytes=6 * 100)
     for revision in range(1, 30):
         ring.add(change(revision, 10))
     kept = ring.after(19, now=29)
@@ -252,11 +252,13 @@ def test_wishes_that_mean_the_same_are_one() -> None:
 
 async def test_words_of_run_control_reach_those_who_watch_the_partition_and_nobody_else(scene: Scene) -> None:
     runs = RunsStage(scene.here, Database("sqlite://"))
-    mine = Watch(devices=frozenset(), points=frozenset(), states=False, events=True, partitions=frozenset({"mCBM"}))
-    everything = Watch(devices=frozenset(), points=frozenset(), states=False, events=False, partitions=None)
-    with scene.hub.viewer(mine) as one, scene.hub.viewer(everything) as all_, scene.hub.viewer(QUIET) as quiet:
+    mine = LiveSubscription(
+        devices=frozenset(), points=frozenset(), states=False, events=True, partitions=frozenset({"mCBM"})
+    )
+    everything = LiveSubscription(devices=frozenset(), points=frozenset(), states=False, events=False, partitions=None)
+    with scene.feed.viewer(mine) as one, scene.feed.viewer(everything) as all_, scene.feed.viewer(QUIET) as quiet:
         for viewer in (one, all_, quiet):
-            await take(scene.hub, viewer)
+            await take(scene.feed, viewer)
         await runs.partition("mCBM")
         await runs.partition("lab")
         await runs.system("STS", "mCBM")
@@ -264,24 +266,24 @@ async def test_words_of_run_control_reach_those_who_watch_the_partition_and_nobo
         await runs.places(STS="mCBM")
         await runs.event("mCBM", message="state Idle → TFC_Active")
         await scene.tick(1.1)
-        told = await take(scene.hub, one)
+        told = await take(scene.feed, one)
         assert sorted(told["states"]) == ["control.mCBM", "partition.mCBM", "system.STS"]
         assert told["events"][0]["message"] == "state Idle → TFC_Active"
-        assert {"partition.lab", "detectors"} <= set((await take(scene.hub, all_))["states"])
-        assert "states" not in await take(scene.hub, quiet)
+        assert {"partition.lab", "detectors"} <= set((await take(scene.feed, all_))["states"])
+        assert "states" not in await take(scene.feed, quiet)
         await scene.here.bus.delete("state", "partition.mCBM")
         await scene.tick(1.1)
-        assert (await take(scene.hub, one))["states"] == {"partition.mCBM": None}
+        assert (await take(scene.feed, one))["states"] == {"partition.mCBM": None}
 
 
 async def test_a_lost_member_of_a_partition_is_an_alarm_like_any_other(scene: Scene) -> None:
     runs = RunsStage(scene.here, Database("sqlite://"))
-    with scene.hub.viewer(EVERYTHING) as viewer:
-        await take(scene.hub, viewer)
+    with scene.feed.viewer(EVERYTHING) as viewer:
+        await take(scene.feed, viewer)
         broken = member("STS", seen="Error", cause=Cause(code="sync", message="crate 12 lost sync"))
         await runs.partition("mCBM", members=(broken, member("TOF", tag="old", critical=False)))
         await scene.tick(1.1)
-        told = (await drain(scene.hub, viewer))[-1]
+        told = (await drain(scene.feed, viewer))[-1]
     assert told["counts"] == [1, 0, 1]
     assert (told["alarms"][0]["partition"], told["alarms"][0]["what"]) == ("mCBM", "crate 12 lost sync")
     shown = {"worst": 1, "priorities": [1, 0, 1], "gone_ns": None, "state": "TFC_Active", "run": 0}

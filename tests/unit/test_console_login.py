@@ -59,7 +59,7 @@ async def released(here: Stage, home: House) -> AsyncGenerator[list[str]]:
     held = Control(holder="sam", token=3, until_ns=SystemClock().now_ns() + 600_000_000_000)
     key = subjects.control_key("mCBM")
     await here.bus.put(subjects.STATE_BUCKET, key, encode(held))
-    while key not in home.room.latest.words:
+    while key not in home.context.latest.words:
         await asyncio.sleep(0)
 
     async def answer(message: Message) -> bytes:
@@ -151,8 +151,8 @@ async def test_what_is_forged_is_refused_and_on_the_record(
 
 async def test_a_cookie_alone_does_not_act_and_neither_does_another_logins_mark(here: Stage, home: House) -> None:
     sam, vera = await home.browser("sam"), await home.browser("vera")
-    for mark in ("", "console", vera.headers["x-countingroom"]):
-        answer = await sam.post(COMMAND, json={}, headers={"x-countingroom": mark})
+    for csrf_token in ("", "console", vera.headers["x-countingroom"]):
+        answer = await sam.post(COMMAND, json={}, headers={"x-countingroom": csrf_token})
         assert answer.status_code == 403
         assert answer.json()["cause"]["code"] in ("wrong_mark", "no_token")
     del sam.headers["origin"]
@@ -219,7 +219,7 @@ async def test_wrong_passwords_tell_nothing_lock_for_a_while_and_are_recorded() 
 
 async def test_the_link_of_the_first_administrator_works_once(here: Stage) -> None:
     async with house(here) as home:
-        accounts, _ = home.room.login()
+        accounts, _ = home.context.login()
         assert await accounts.first() is None
         await home.database.users.create("bert", "test")
         link = await accounts.link("bert", "test")
@@ -272,12 +272,12 @@ async def test_a_websocket_needs_a_login_and_our_own_origin(home: House) -> None
 async def test_what_is_open_under_a_login_ends_at_once_when_that_ends_or_its_roles_change(
     home: House, what: str
 ) -> None:
-    _, logins = home.room.login()
+    _, logins = home.context.login()
     sam = await home.browser("sam")
     cookie = f"countingroom_8080={sam.cookies['countingroom_8080']}"
-    visitor = await logins.recognise(Headers({"host": HOST, "cookie": cookie}))
+    requester = await logins.recognise(Headers({"host": HOST, "cookie": cookie}))
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(logins.until_over(visitor))
+        watching = tasks.create_task(logins.until_over(requester))
         await asyncio.sleep(0)
         assert not watching.done()
         adam = await home.browser("adam")

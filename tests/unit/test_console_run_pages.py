@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from countingroom.console.live.subscription import Watch
+from countingroom.console.live.subscription import LiveSubscription
 from countingroom.console.present import partition_views
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
@@ -18,7 +18,7 @@ from countingroom.testing.clock import FakeClock
 from tests.console.runs_stage import RunsStage, partition, runs_served, runs_stage
 from tests.console.stage import served, stage
 
-WATCH = Watch(devices=None, points=None, states=True, events=True, partitions=None)
+WATCH = LiveSubscription(devices=None, points=None, states=True, events=True, partitions=None)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def here() -> AsyncGenerator[RunsStage]:
 @pytest.fixture
 async def web(here: RunsStage) -> AsyncGenerator[httpx.AsyncClient]:
     async with runs_served(here) as (app, client):
-        app.state.room.hub.tick()
+        app.state.context.feed.tick()
         yield client
 
 
@@ -126,7 +126,7 @@ async def test_without_partitions_nothing_of_run_control_is_offered() -> None:
 async def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_again() -> None:
     clock = FakeClock()
     async with stage(clock, play=False) as devices, runs_stage(devices) as here, runs_served(here) as (app, web):
-        hub = app.state.room.hub
+        hub = app.state.context.feed
 
         async def seen() -> tuple[str, str, dict[str, Any], dict[str, Any]]:
             hub.tick()

@@ -25,7 +25,7 @@ async def here() -> AsyncGenerator[RunsStage]:
 @pytest.fixture
 async def web(here: RunsStage) -> AsyncGenerator[httpx.AsyncClient]:
     async with runs_served(here) as (app, client):
-        app.state.room.hub.tick()
+        app.state.context.feed.tick()
         yield client
 
 

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin
 
 from countingroom.console.app import create
-from countingroom.console.context import Room
+from countingroom.console.context import ConsoleContext
 from countingroom.core.clock import SystemClock
 from tests.console.stage import Stage, stage
 
@@ -22,8 +22,8 @@ from tests.console.stage import Stage, stage
 class Site:
     """The console, listening."""
 
-    def __init__(self, here: Stage, room: Room, port: int) -> None:
-        self.here, self.room, self.port = here, room, port
+    def __init__(self, here: Stage, room: ConsoleContext, port: int) -> None:
+        self.here, self.context, self.port = here, room, port
         self.url = f"ws://127.0.0.1:{port}/api/v1/live"
 
 
@@ -38,9 +38,9 @@ async def site() -> AsyncGenerator[Site]:
             async with asyncio.timeout(10):
                 while not server.started:
                     await asyncio.sleep(0)
-                await app.state.room.latest.ready()
+                await app.state.context.latest.ready()
             await here.beat("caen", "chiller")
-            yield Site(here, app.state.room, server.servers[0].sockets[0].getsockname()[1])
+            yield Site(here, app.state.context, server.servers[0].sockets[0].getsockname()[1])
             server.should_exit = True
 
 
@@ -102,9 +102,9 @@ async def test_who_leaves_is_forgotten(site: Site) -> None:
     async with connect(site.url) as socket:
         await socket.send("{}")
         await hear(socket, "snapshot")
-        assert site.room.hub.viewers == 1
+        assert site.context.feed.viewers == 1
     async with asyncio.timeout(5):
-        while site.room.hub.viewers:
+        while site.context.feed.viewers:
             await asyncio.sleep(0)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from countingroom.console.present import device_views
 from countingroom.console.present import format as write
-from countingroom.console.present.abnormal import Board
+from countingroom.console.present.abnormal import AbnormalList
 from countingroom.core.messages import DeviceState, Link
 from countingroom.core.points import Limits, Point, Type
 from countingroom.core.values import Quality, Reading
@@ -76,7 +76,7 @@ def test_a_compact_catalogue_says_only_what_is_unusual() -> None:
     st.booleans(),
 )
 def test_every_point_is_counted_once(told: list[tuple[Quality, float]], common: str, alive: bool) -> None:
-    board = Board()
+    board = AbnormalList()
     board.learn(caen())
     for channel in ("", "0", "1", "2"):
         board.state(
@@ -98,7 +98,7 @@ def test_every_point_is_counted_once(told: list[tuple[Quality, float]], common: 
 
 
 def test_an_inactive_channel_alarms_nobody_and_since_is_when_it_began() -> None:
-    board = Board()
+    board = AbnormalList()
     board.learn(caen())
     hot = Reading(value=11.0, quality=Quality.GOOD, device_ns=100, received_ns=100)
     board.show("caen", [("0.hv_iMon", hot), ("1.hv_iMon", hot)])

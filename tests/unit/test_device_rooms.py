@@ -12,7 +12,7 @@ from countingroom.core.values import Quality, Scalar
 from countingroom.devices.behaviour import Write
 from countingroom.devices.host.admission import SEEN_FOR_NS, Admitted, Situation, admit
 from countingroom.devices.host.legality import OF_THE_HOST
-from countingroom.devices.host.points import Table
+from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.states import States
 from countingroom.devices.point_overrides import overridden
 from countingroom.devices.port import Sample
@@ -22,11 +22,11 @@ from countingroom.testing.fake_device import FakeBehaviour, supply_points
 NOW = 1_700_000_000_000_000_000
 
 
-def table(*points: Point) -> Table:
-    return Table("d", points, NOW)
+def table(*points: Point) -> PointTable:
+    return PointTable("d", points, NOW)
 
 
-def say(into: Table, name: str, value: Scalar, quality: Quality = Quality.GOOD, at: float = 0.0) -> set[str]:
+def say(into: PointTable, name: str, value: Scalar, quality: Quality = Quality.GOOD, at: float = 0.0) -> set[str]:
     return into.take([Sample(point=name, value=value, quality=quality)], now_ns=NOW + int(at * 1e9), monotonic=at)
 
 
@@ -134,7 +134,7 @@ class Desk:
     def __init__(self, **values: Scalar) -> None:
         self.behaviour = FakeBehaviour()
         self.commands = (*self.behaviour.commands, *OF_THE_HOST)
-        self.table = Table("supply", supply_points(), NOW)
+        self.table = PointTable("supply", supply_points(), NOW)
         self.states = States("supply", self.behaviour, self.commands, "boot")
         for point in supply_points():
             self.say(point.name, False if point.type == Type.BOOL else 0.0)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from countingroom.runs.planner.fingerprint import Chosen, keyed
-from countingroom.runs.planner.members import muster
+from countingroom.runs.planner.fingerprint import Chosen, with_fingerprints
+from countingroom.runs.planner.members import resolve_members
 from tests.unit.plant import CBM
 
-MEMBERS = muster(CBM, ["sts", "rich"])
+MEMBERS = resolve_members(CBM, ["sts", "rich"])
 ALL = {member.system: Chosen(tag="physics", parameters={"threshold": 12}) for member in MEMBERS}
 
 
 def changed(after: dict[str, Chosen]) -> set[str]:
-    old, new = keyed(CBM, MEMBERS, ALL), keyed(CBM, MEMBERS, after)
+    old, new = with_fingerprints(CBM, MEMBERS, ALL), with_fingerprints(CBM, MEMBERS, after)
     return {a.system for a, b in zip(old, new, strict=True) if a.wanted != b.wanted}
 
 
@@ -19,7 +19,7 @@ def test_the_members_are_the_globals_of_the_template_and_the_detectors_of_the_pa
     assert [member.system for member in MEMBERS] == ["TFC", "sts", "rich", "FLES", "DCS", "QA"]
     assert {member.level for member in MEMBERS if member.kind == "detector"} == {"Detectors"}
     assert all(member.critical and member.included for member in MEMBERS)
-    spared = muster(CBM, ["sts", "rich"], expendable=["rich"], excluded=["sts"])
+    spared = resolve_members(CBM, ["sts", "rich"], expendable=["rich"], excluded=["sts"])
     assert [m.system for m in spared if not m.critical] == ["rich"]
     assert [m.system for m in spared if not m.included] == ["sts"]
 
@@ -39,17 +39,17 @@ def test_another_tag_changes_it_and_all_above() -> None:
 
 
 def test_the_order_of_parameters_and_members_says_nothing() -> None:
-    first = keyed(CBM, MEMBERS, {**ALL, "sts": Chosen(tag="t", parameters={"a": 1, "b": 2})})
-    second = keyed(CBM, MEMBERS[::-1], {**ALL, "sts": Chosen(tag="t", parameters={"b": 2, "a": 1})})
+    first = with_fingerprints(CBM, MEMBERS, {**ALL, "sts": Chosen(tag="t", parameters={"a": 1, "b": 2})})
+    second = with_fingerprints(CBM, MEMBERS[::-1], {**ALL, "sts": Chosen(tag="t", parameters={"b": 2, "a": 1})})
     assert {m.system: m.wanted for m in first} == {m.system: m.wanted for m in second}
 
 
 def test_leaving_somebody_out_does_not_unsettle_the_others() -> None:
-    without = muster(CBM, ["sts", "rich"], excluded=["rich"])
-    old, new = keyed(CBM, MEMBERS, ALL), keyed(CBM, without, ALL)
+    without = resolve_members(CBM, ["sts", "rich"], excluded=["rich"])
+    old, new = with_fingerprints(CBM, MEMBERS, ALL), with_fingerprints(CBM, without, ALL)
     assert [m.wanted for m in old] == [m.wanted for m in new]
 
 
 def test_a_system_without_a_choice_has_none() -> None:
-    found = keyed(CBM, MEMBERS, {})
+    found = with_fingerprints(CBM, MEMBERS, {})
     assert all(member.wanted is None for member in found)

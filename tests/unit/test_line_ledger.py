@@ -7,7 +7,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.devices.serial.pending_answers import Ledger, Probe
+from countingroom.devices.serial.pending_answers import PendingAnswers, Probe
 
 WHO = Probe(b"who", lambda answer: answer == b"me")
 HOW = Probe(b"how", lambda answer: answer == b"well")
@@ -23,14 +23,14 @@ class Talk:
     """A line between a ledger and a device, at any speed."""
 
     def __init__(self) -> None:
-        self.ledger = Ledger((WHO, HOW))
+        self.pending = PendingAnswers((WHO, HOW))
         self.under_way: deque[tuple[int, bytes]] = deque()
         self.current: int | None = None
         self.number = 0
 
     def send(self, request: bytes) -> int:
         self.number += 1
-        self.ledger.asked(request)
+        self.pending.asked(request)
         self.under_way.append((self.number, request))
         return self.number
 
@@ -38,10 +38,10 @@ class Talk:
         """The question itself where it may be asked, a probe where not."""
         if self.current is not None:
             return
-        if self.ledger.may_ask(request):
+        if self.pending.may_ask(request):
             self.current = self.send(request)
             return
-        probe = self.ledger.probe_for(request)
+        probe = self.pending.probe_for(request)
         assert probe is not None
         self.send(probe.request)
 
@@ -51,8 +51,8 @@ class Talk:
         number, request = self.under_way.popleft()
         answer = ANSWERS.get(request, b"42")
         if self.current is None:
-            self.ledger.stray(answer)
-        elif self.ledger.belongs(answer):
+            self.pending.stray(answer)
+        elif self.pending.belongs(answer):
             assert number == self.current
             self.current = None
 
@@ -64,7 +64,7 @@ class Talk:
 @given(st.lists(ACTIONS, max_size=60))
 def test_no_answer_is_another_questions(actions: list[tuple[str, bytes]]) -> None:
     talk = Talk()
-    talk.ledger.opened()
+    talk.pending.opened()
     for action, request in actions:
         match action:
             case "ask":
@@ -77,7 +77,7 @@ def test_no_answer_is_another_questions(actions: list[tuple[str, bytes]]) -> Non
                 talk.current = None
             case _:
                 talk.current = None
-                talk.ledger.opened()
+                talk.pending.opened()
 
 
 @given(st.lists(ACTIONS, max_size=40), st.sampled_from([b"a", b"who"]))
@@ -89,8 +89,8 @@ def test_a_device_that_answers_again_is_back_in_step_after_a_few_probes(
         talk.ask(asked) if action == "ask" else talk.lose()
         talk.current = None
     probes = 0
-    while not talk.ledger.may_ask(request):
-        probe = talk.ledger.probe_for(request)
+    while not talk.pending.may_ask(request):
+        probe = talk.pending.probe_for(request)
         assert probe is not None
         talk.send(probe.request)
         while talk.under_way:
@@ -100,10 +100,10 @@ def test_a_device_that_answers_again_is_back_in_step_after_a_few_probes(
 
 
 def test_a_line_without_probes_waits_for_silence() -> None:
-    ledger = Ledger(())
-    ledger.opened()
-    assert ledger.may_ask(b"a")
-    ledger.asked(b"a")
-    assert not ledger.may_ask(b"b") and ledger.probe_for(b"b") is None
-    ledger.answered()
-    assert ledger.may_ask(b"b")
+    pending = PendingAnswers(())
+    pending.opened()
+    assert pending.may_ask(b"a")
+    pending.asked(b"a")
+    assert not pending.may_ask(b"b") and pending.probe_for(b"b") is None
+    pending.answered()
+    assert pending.may_ask(b"b")

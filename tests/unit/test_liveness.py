@@ -17,7 +17,7 @@ from countingroom.bus.port import Message
 from countingroom.core import subjects
 from countingroom.core.messages import Presence, encode
 from countingroom.runs.monitor.agent_liveness import Liveness
-from countingroom.runs.monitor.failure_detector import Hearing
+from countingroom.runs.monitor.failure_detector import FailureDetector
 from countingroom.runs.planner.events import LinkChanged
 from countingroom.testing.clock import FakeClock
 
@@ -265,7 +265,7 @@ def test_the_advisory_of_a_server_is_read() -> None:
     )
 )
 def test_changes_alternate_and_agree_with_what_is_connected(history: list[tuple[str, object, object]]) -> None:
-    hearing, now, told = Hearing(), 0.0, list[LinkChanged | None]()
+    hearing, now, told = FailureDetector(), 0.0, list[LinkChanged | None]()
     for what, which, more in history:
         match what:
             case "beat":
@@ -276,7 +276,7 @@ def test_changes_alternate_and_agree_with_what_is_connected(history: list[tuple[
                 now += float(str(which))
                 told += hearing.look(now, 1)
             case _:
-                hearing.hears(now) if which else hearing.deaf()
+                hearing.link_restored(now) if which else hearing.link_lost()
         changes = [change.connected for change in told if change]
         assert changes == [index % 2 == 0 for index in range(len(changes))]
         assert hearing.connected("sts") == (bool(changes) and changes[-1])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.console.audit_writer import Recorder
+from countingroom.console.audit_writer import AuditWriter
 from countingroom.console.auth.passwords import acceptable
-from countingroom.console.auth.rate_limit import Attempts, Pace
+from countingroom.console.auth.rate_limit import Pace, RateLimit
 from countingroom.core.accounts import AuditEntry, Session, User, why_over
 from countingroom.core.errors import OutOfRange
 from countingroom.core.policy import Principal, Role
@@ -25,7 +25,7 @@ from tests.console.people import cheap
 def test_in_any_time_no_more_tries_than_the_burst_and_what_filled_again(
     pauses: list[float], burst: int, every_s: float
 ) -> None:
-    attempts, now, allowed = Attempts(Pace(burst=burst, every_s=every_s)), 0.0, 0
+    attempts, now, allowed = RateLimit(Pace(burst=burst, every_s=every_s)), 0.0, 0
     for pause in pauses:
         now += pause
         wait = attempts.wait_s("somebody", now)
@@ -35,14 +35,14 @@ def test_in_any_time_no_more_tries_than_the_burst_and_what_filled_again(
 
 
 def test_who_waited_may_try_again_and_others_never_wait() -> None:
-    attempts = Attempts(Pace(burst=2, every_s=10))
+    attempts = RateLimit(Pace(burst=2, every_s=10))
     assert [attempts.wait_s("a", 0.0) for _ in range(3)] == [0, 0, 10]
     assert attempts.wait_s("b", 0.0) == 0
     assert attempts.wait_s("a", 10.0) == 0
 
 
 def test_only_so_many_are_remembered_the_oldest_forgotten_first() -> None:
-    attempts = Attempts(Pace(burst=1, every_s=1000), most=2)
+    attempts = RateLimit(Pace(burst=1, every_s=1000), most=2)
     assert [attempts.wait_s(key, 0.0) for key in "aba"] == [0, 0, 1000]
     attempts.wait_s("c", 0.0)
     assert attempts.wait_s("a", 0.0) == 1000
@@ -109,7 +109,7 @@ def entry(who: str = "", outcome: str = "refused") -> AuditEntry:
 
 
 @asynccontextmanager
-async def running(recorder: Recorder) -> AsyncGenerator[None]:
+async def running(recorder: AuditWriter) -> AsyncGenerator[None]:
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(recorder.run())
         yield
@@ -119,7 +119,7 @@ async def running(recorder: Recorder) -> AsyncGenerator[None]:
 async def test_a_stranger_cannot_fill_the_record_and_what_is_left_out_is_counted() -> None:
     clock, database = FakeClock(), Database("sqlite://")
     await database.open()
-    recorder = Recorder(database.audit, clock)
+    recorder = AuditWriter(database.audit, clock)
     for _ in range(500):
         recorder.add(entry())
     recorder.add(entry(who="anna", outcome="accepted"))

@@ -251,7 +251,7 @@ def test_a_report_from_before_the_order_does_not_end_it() -> None:
     stale = old.report()
     old.order = sent
     plant.step(Reported(state=stale))
-    assert "TFC" in plant.partition.memory.pending
+    assert "TFC" in plant.partition.attempts.pending
     plant.run()
     assert plant.told == [("TFC", "configure")]
     assert plant.partition.state == "TFC_Active"

@@ -10,83 +10,83 @@ import pytest
 from countingroom.core.systems import CONFIGURING, ERROR
 from countingroom.runs.planner.events import LockSet, MembersSet
 from countingroom.runs.planner.legality import REASONS, Question, next_state, refusal, refusals
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.partition import PartitionModel
 from tests.unit.plant import CBM, SECOND, Plant
 
 
-def idle() -> Partition:
+def idle() -> PartitionModel:
     return Plant().partition
 
 
-def top() -> Partition:
+def top() -> PartitionModel:
     return Plant().reach("QA_Active").partition
 
 
-def recording() -> Partition:
+def recording() -> PartitionModel:
     return Plant().reach("Recording").partition
 
 
-def locked() -> Partition:
+def locked() -> PartitionModel:
     plant = Plant()
     plant.step(LockSet(locked=True))
     return plant.partition
 
 
-def busy() -> Partition:
+def busy() -> PartitionModel:
     plant = Plant()
     plant.ask("QA_Active")
     return plant.partition
 
 
-def starting() -> Partition:
+def starting() -> PartitionModel:
     plant = Plant().reach("QA_Active")
     plant.ask("Recording")
     return plant.partition
 
 
-def without_configuration() -> Partition:
+def without_configuration() -> PartitionModel:
     plant = Plant()
     who = [msgspec.structs.replace(m, wanted=None) if m.system == "rich" else m for m in plant.partition.members]
     plant.step(MembersSet(members=tuple(who), tag=""))
     return plant.partition
 
 
-def without_systems() -> Partition:
+def without_systems() -> PartitionModel:
     plant = Plant()
     who = [msgspec.structs.replace(member, included=False) for member in plant.partition.members]
     plant.step(MembersSet(members=tuple(who), tag=""))
     return plant.partition
 
 
-def without_recorders() -> Partition:
+def without_recorders() -> PartitionModel:
     template = msgspec.structs.replace(CBM, recorders=())
     return Plant(template).partition
 
 
-def looking() -> Partition:
+def looking() -> PartitionModel:
     return Plant().restart()
 
 
-def in_error() -> Partition:
+def in_error() -> PartitionModel:
     plant = Plant().reach("QA_Active")
     plant.step(plant.become("sts", ERROR))
     return plant.partition
 
 
-def dead() -> Partition:
+def dead() -> PartitionModel:
     plant = Plant()
     plant.step(plant.die("sts"))
     return plant.partition
 
 
-def one_recorder() -> Partition:
+def one_recorder() -> PartitionModel:
     plant = Plant().reach("Recording")
     who = [msgspec.structs.replace(m, included=m.system != "FLES") for m in plant.partition.members]
     plant.step(MembersSet(members=tuple(who), tag="physics"))
     return plant.partition
 
 
-def recorder_left_out() -> Partition:
+def recorder_left_out() -> PartitionModel:
     plant = Plant().reach("Recording")
     who = [msgspec.structs.replace(m, included=m.system != "FLES") for m in plant.partition.members]
     plant.step(MembersSet(members=tuple(who), tag="physics"))
@@ -94,13 +94,13 @@ def recorder_left_out() -> Partition:
     return plant.partition
 
 
-def halfway() -> Partition:
+def halfway() -> PartitionModel:
     plant = Plant().reach("QA_Active")
     plant.step(plant.become("FLES", CONFIGURING))
     return plant.partition
 
 
-MAY: dict[Callable[[], Partition], str] = {
+MAY: dict[Callable[[], PartitionModel], str] = {
     idle: "goal configure configure_all exclude select select_one lock",
     top: "goal start abort exclude select select_one repeat sequence lock",
     recording: "goal stop abort exclude lock",
@@ -118,14 +118,14 @@ MAY: dict[Callable[[], Partition], str] = {
 
 
 @pytest.mark.parametrize("situation", MAY, ids=lambda situation: situation.__name__)
-def test_what_may_be_done_and_what_may_not(situation: Callable[[], Partition]) -> None:
+def test_what_may_be_done_and_what_may_not(situation: Callable[[], PartitionModel]) -> None:
     found = refusals(situation())
     allowed = set(MAY[situation].split()) | {"comment", "flag"}
     assert {command for command, cause in found.items() if cause is None} == allowed
 
 
 @pytest.mark.parametrize("situation", MAY, ids=lambda situation: situation.__name__)
-def test_every_refusal_has_a_code_a_sentence_and_a_suggestion(situation: Callable[[], Partition]) -> None:
+def test_every_refusal_has_a_code_a_sentence_and_a_suggestion(situation: Callable[[], PartitionModel]) -> None:
     for cause in refusals(situation()).values():
         if cause is not None:
             assert cause.code.isidentifier()
@@ -168,7 +168,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("situation", "command", "arguments", "code"), TABLE)
 def test_each_reason_is_given_where_it_holds(
-    situation: Callable[[], Partition], command: str, arguments: dict[str, str], code: str
+    situation: Callable[[], PartitionModel], command: str, arguments: dict[str, str], code: str
 ) -> None:
     cause = refusal(situation(), command, **arguments)
     assert cause is not None

@@ -125,12 +125,14 @@ def console(setting: Setting) -> Role:
     from countingroom.app.database import opened
     from countingroom.app.web import serve
     from countingroom.console.app import Login, create
-    from countingroom.console.auth.sessions import Life
+    from countingroom.console.auth.sessions import SessionLifetime
 
     section = setting.experiment.console
     listening = listen(section.host, setting.port)
     address = section.address(listening.getsockname()[1])
-    login = Login(life=Life(idle_s=section.idle, whole_s=section.session)) if section.login == "local" else None
+    login = (
+        Login(life=SessionLifetime(idle_s=section.idle, whole_s=section.session)) if section.login == "local" else None
+    )
 
     async def run(bus: Bus, ready: Ready) -> None:
         async with opened(setting.experiment.storage, setting.data, setting.clock) as database:
@@ -144,7 +146,7 @@ def console(setting: Setting) -> Role:
                 login=login,
                 names=section.answers_for,
             )
-            first = await app.state.room.login()[0].first() if login else None
+            first = await app.state.context.login()[0].first() if login else None
             said = {"address": address} | ({"first": f"{address}/link#{first}"} if first else {})
             await serve(app, listening, lambda: ready(said), tls=section.tls)
 

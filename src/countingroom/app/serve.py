@@ -42,7 +42,7 @@ class Task(Struct, frozen=True, kw_only=True):
     """Those whose agents are run; empty: all."""
 
 
-def by_hand(task: Task) -> None:
+def run_in_foreground(task: Task) -> None:
     """Play roles in the foreground until Ctrl-C or SIGTERM."""
     _log_to_stderr()
 
@@ -50,23 +50,23 @@ def by_hand(task: Task) -> None:
         details = ", ".join(f"{key} {value}" for key, value in said.items() if value)
         sys.stderr.write(f"{role} serves{': ' + details if details else ''}\n")
 
-    asyncio.run(_until_told(task, ready, prepare=True, supervised=False))
+    asyncio.run(run_until_stopped(task, ready, prepare=True, supervised=False))
 
 
-def supervised(task: Task) -> None:
+def run_as_child(task: Task) -> None:
     """Play one role as a child: see lifeline.py for the words spoken."""
     _log_to_stderr()
     words = lifeline.Words()
     try:
         parameters = lifeline.parameters()
         task = structs.replace(task, overrides=parameters.get("overrides", {}))
-        asyncio.run(_until_told(task, lambda _role, said: words.ready(said), prepare=False, supervised=True))
+        asyncio.run(run_until_stopped(task, lambda _role, said: words.ready(said), prepare=False, supervised=True))
     except CountingRoomError as error:
         words.refused(error.cause)
         raise
 
 
-async def _until_told(
+async def run_until_stopped(
     task: Task, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool, supervised: bool
 ) -> None:
     loop, this = asyncio.get_running_loop(), asyncio.current_task()

@@ -55,7 +55,7 @@ class Delivery:
                 return at_once
 
 
-class Recorder:
+class Publisher:
     """Publishes states and events."""
 
     def __init__(self, bus: Bus, clock: Clock, source: str) -> None:

@@ -47,6 +47,6 @@ def serve(
             suggestion="give --bus nats://HOST:PORT, or write bus.url in the description",
         )
     if supervised:
-        serving.supervised(task)
+        serving.run_as_child(task)
     else:
-        serving.by_hand(task)
+        serving.run_in_foreground(task)

@@ -19,11 +19,11 @@ from countingroom.bus.port import Bus
 from countingroom.console import api, responses
 from countingroom.console.api import health
 from countingroom.console.auth.passwords import Passwords
-from countingroom.console.auth.sessions import Life
-from countingroom.console.context import Room
-from countingroom.console.middleware.audit import Scribe
-from countingroom.console.middleware.origin import LOOPBACK_NAMES, Guard
-from countingroom.console.middleware.session import Door
+from countingroom.console.auth.sessions import SessionLifetime
+from countingroom.console.context import ConsoleContext
+from countingroom.console.middleware.audit import RequestAudit
+from countingroom.console.middleware.origin import LOOPBACK_NAMES, OriginMiddleware
+from countingroom.console.middleware.session import SessionMiddleware
 from countingroom.console.pages.pages import Pages
 from countingroom.console.route_permissions import permitted
 from countingroom.core.clock import Clock
@@ -45,7 +45,7 @@ _TAGS = [
 class Login(Struct, frozen=True, kw_only=True):
     """That people log in, by accounts in the database."""
 
-    life: Life = Life(idle_s=8 * 3600.0, whole_s=3 * 86_400.0)
+    life: SessionLifetime = SessionLifetime(idle_s=8 * 3600.0, whole_s=3 * 86_400.0)
     passwords: Passwords | None = None
 
 
@@ -67,7 +67,7 @@ def create(
     """
     if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):
         raise ValueError("a login needs a database, and other hosts than this machine need a login")
-    room = Room(
+    context = ConsoleContext(
         bus,
         clock,
         title=title,
@@ -77,11 +77,11 @@ def create(
         life=login.life if login else None,
         passwords=login.passwords if login else None,
     )
-    scribe = Scribe(room.recorder, clock)
+    audit = RequestAudit(context.audit_writer, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        async with room.open():
+        async with context.open():
             yield
 
     app = FastAPI(
@@ -95,15 +95,15 @@ def create(
         lifespan=lifespan,
         dependencies=[Depends(permitted)],
     )
-    app.state.room = room
-    app.state.pages = Pages(room, STATIC)
+    app.state.context = context
+    app.state.pages = Pages(context, STATIC)
     responses.install(app)
     app.include_router(api.router)
     app.include_router(health.router)
     app.include_router(app.state.pages.router)
     app.mount("/static", Unhurried(directory=STATIC), name="static")
-    app.add_middleware(Door, reception=room.reception, scribe=scribe)
-    app.add_middleware(Guard, names=names, refused=scribe.refused)
+    app.add_middleware(SessionMiddleware, sessions=context.sessions, audit=audit)
+    app.add_middleware(OriginMiddleware, names=names, refused=audit.refused)
     return app
 
 

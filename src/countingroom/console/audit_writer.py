@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from countingroom.console.auth.rate_limit import WRITTEN_FROM, Attempts
+from countingroom.console.auth.rate_limit import WRITTEN_FROM, RateLimit
 from countingroom.core.accounts import AuditEntry, Outcome
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Cause, CountingRoomError
@@ -23,13 +23,13 @@ _LAST_S = 2.0
 _log = logging.getLogger(__name__)
 
 
-class Recorder:
+class AuditWriter:
     """Entries on their way to the audit."""
 
     def __init__(self, audit: Audit | None, clock: Clock) -> None:
         self._audit, self._clock = audit, clock
         self._waiting: asyncio.Queue[AuditEntry] = asyncio.Queue(WAITING)
-        self._strangers = Attempts(WRITTEN_FROM)
+        self._strangers = RateLimit(WRITTEN_FROM)
         self.lost = 0
         """Entries that were never written."""
         self._untold = 0

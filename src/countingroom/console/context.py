@@ -9,21 +9,21 @@ from contextlib import asynccontextmanager
 from starlette.requests import HTTPConnection
 
 from countingroom.bus.port import Bus
-from countingroom.console.audit_writer import Recorder
+from countingroom.console.audit_writer import AuditWriter
 from countingroom.console.auth.accounts import Accounts
 from countingroom.console.auth.passwords import Passwords
-from countingroom.console.auth.sessions import AtHome, Life, Logins, Reception
-from countingroom.console.live.feed import Hub
-from countingroom.console.present.abnormal import Board
+from countingroom.console.auth.sessions import NoLogin, SessionLifetime, Sessions, SessionService
+from countingroom.console.live.feed import LiveFeed
+from countingroom.console.present.abnormal import AbnormalList
 from countingroom.console.present.latest import Latest
-from countingroom.console.present.recent_events import Journal
+from countingroom.console.present.recent_events import RecentEvents
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict
 from countingroom.storage.database import Database
 
 
-class Room:
+class ConsoleContext:
     """The console's own knowledge of the experiment, kept current while `open`. `life`: how long a login holds, where
     there is a login."""
 
@@ -36,24 +36,24 @@ class Room:
         version: str,
         tick_s: float,
         database: Database | None = None,
-        life: Life | None = None,
+        life: SessionLifetime | None = None,
         passwords: Passwords | None = None,
     ) -> None:
         self.bus, self.clock = bus, clock
         self.title, self.version = title, version
         self.database = database
-        self.recorder = Recorder(database.audit if database else None, clock)
-        self.reception: Reception = AtHome()
-        self._login: tuple[Accounts, Logins] | None = None
+        self.audit_writer = AuditWriter(database.audit if database else None, clock)
+        self.sessions: SessionService = NoLogin()
+        self._login: tuple[Accounts, Sessions] | None = None
         if life is not None and database is not None:
-            self.reception = logins = Logins(database, clock, life)
-            self._login = Accounts(database, clock, passwords=passwords, changed=logins.look_again), logins
+            self.sessions = sessions = Sessions(database, clock, life)
+            self._login = Accounts(database, clock, passwords=passwords, changed=sessions.look_again), sessions
         self.latest = Latest(bus, clock)
-        self.board = Board()
-        self.journal = Journal(bus, clock)
-        self.hub = Hub(self.latest, self.board, self.journal, clock, tick_s=tick_s)
+        self.abnormal = AbnormalList()
+        self.recent_events = RecentEvents(bus, clock)
+        self.feed = LiveFeed(self.latest, self.abnormal, self.recent_events, clock, tick_s=tick_s)
 
-    def login(self) -> tuple[Accounts, Logins]:
+    def login(self) -> tuple[Accounts, Sessions]:
         """Accounts and logins; Conflict where there is no login."""
         if self._login is None:
             raise Conflict(
@@ -89,9 +89,9 @@ class Room:
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(self.latest.run(), name="console latest"),
-                tasks.create_task(self.journal.run(), name="console journal"),
-                tasks.create_task(self.hub.run(), name="console hub"),
-                tasks.create_task(self.recorder.run(), name="console recorder"),
+                tasks.create_task(self.recent_events.run(), name="console journal"),
+                tasks.create_task(self.feed.run(), name="console hub"),
+                tasks.create_task(self.audit_writer.run(), name="console recorder"),
             ]
             try:
                 yield
@@ -100,7 +100,7 @@ class Room:
                     task.cancel()
 
 
-def room(connection: HTTPConnection) -> Room:
+def context(connection: HTTPConnection) -> ConsoleContext:
     """The room of this application, for handlers."""
-    found: Room = connection.app.state.room
+    found: ConsoleContext = connection.app.state.context
     return found

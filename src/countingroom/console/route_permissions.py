@@ -12,8 +12,8 @@ from msgspec import Struct
 from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 
-from countingroom.console.auth.requester import visitor
-from countingroom.console.context import Room, room
+from countingroom.console.auth.requester import requester
+from countingroom.console.context import ConsoleContext, context
 from countingroom.core import command_permissions
 from countingroom.core.errors import Cause, Denied
 from countingroom.core.messages import Catalogue
@@ -21,23 +21,23 @@ from countingroom.core.policy import Action, Principal, decide
 from countingroom.core.subjects import EXPERIMENT
 
 
-class Permit(Struct, frozen=True, kw_only=True):
+class RoutePermission(Struct, frozen=True, kw_only=True):
     """What a route needs."""
 
     action: Action | None = None
     """None: open to strangers, unless `by`."""
     target: str = EXPERIMENT
     """With the route's parameters in braces: `device.{device}`."""
-    by: Callable[[Room, Mapping[str, str]], Action] | None = None
+    by: Callable[[ConsoleContext, Mapping[str, str]], Action] | None = None
     """Where it depends on the command."""
 
-    def asks(self, here: Room, parameters: Mapping[str, str]) -> tuple[Action | None, str]:
+    def asks(self, here: ConsoleContext, parameters: Mapping[str, str]) -> tuple[Action | None, str]:
         """(action, target) of a request with these parameters."""
         action = self.by(here, parameters) if self.by else self.action
         return action, self.target.format_map(parameters)
 
 
-def _device_command(here: Room, parameters: Mapping[str, str]) -> Action:
+def _device_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Action:
     catalogue = here.latest.catalogues.get(parameters["device"])
     return _device_action(catalogue, parameters["command"])
 
@@ -51,25 +51,25 @@ def _weight(action: Action) -> bool:
     return action is Action.ENDANGER
 
 
-def _partition_command(here: Room, parameters: Mapping[str, str]) -> Action:
+def _partition_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Action:
     return command_permissions.of_partition(parameters["command"])
 
 
-def _experiment_command(here: Room, parameters: Mapping[str, str]) -> Action:
+def _experiment_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Action:
     return command_permissions.of_experiment(parameters["command"])
 
 
-def _system_command(here: Room, parameters: Mapping[str, str]) -> Action:
+def _system_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Action:
     return command_permissions.of_system(parameters["command"])
 
 
-OPEN = Permit()
-LOOK = Permit(action=Action.VIEW)
-OF_DEVICE = Permit(action=Action.VIEW, target="device.{device}")
-OF_PARTITION = Permit(action=Action.VIEW, target="partition.{partition}")
-ADMINISTER = Permit(action=Action.ADMINISTER)
+OPEN = RoutePermission()
+LOOK = RoutePermission(action=Action.VIEW)
+OF_DEVICE = RoutePermission(action=Action.VIEW, target="device.{device}")
+OF_PARTITION = RoutePermission(action=Action.VIEW, target="partition.{partition}")
+ADMINISTER = RoutePermission(action=Action.ADMINISTER)
 
-ROUTES: dict[str, Permit] = {
+ROUTES: dict[str, RoutePermission] = {
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
     "GET /metrics": LOOK,
@@ -86,8 +86,10 @@ ROUTES: dict[str, Permit] = {
     "GET /api/v1/devices": LOOK,
     "GET /api/v1/devices/{device}": OF_DEVICE,
     "GET /api/v1/devices/{device}/points/{point}": OF_DEVICE,
-    "POST /api/v1/devices/{device}/commands/{command}": Permit(by=_device_command, target="device.{device}"),
-    "POST /api/v1/simulators/{device}/faults/{fault}": Permit(action=Action.SIMULATE, target="device.{device}"),
+    "POST /api/v1/devices/{device}/commands/{command}": RoutePermission(by=_device_command, target="device.{device}"),
+    "POST /api/v1/simulators/{device}/faults/{fault}": RoutePermission(
+        action=Action.SIMULATE, target="device.{device}"
+    ),
     "GET /api/v1/history": LOOK,
     "GET /api/v1/history/points": LOOK,
     "GET /api/v1/history/last": LOOK,
@@ -102,17 +104,17 @@ ROUTES: dict[str, Permit] = {
     "GET /api/v1/partitions/{partition}": OF_PARTITION,
     "GET /api/v1/partitions/{partition}/plan": OF_PARTITION,
     "GET /api/v1/partitions/{partition}/tags": OF_PARTITION,
-    "POST /api/v1/partitions/{partition}/commands/{command}": Permit(
+    "POST /api/v1/partitions/{partition}/commands/{command}": RoutePermission(
         by=_partition_command, target="partition.{partition}"
     ),
     **{
-        f"POST /api/v1/partitions/{{partition}}/{command}": Permit(
+        f"POST /api/v1/partitions/{{partition}}/{command}": RoutePermission(
             action=command_permissions.of_partition(command), target="partition.{partition}"
         )
         for command in ("goal", "configure", "start", "stop", "abort")
     },
-    "POST /api/v1/experiment/commands/{command}": Permit(by=_experiment_command),
-    "POST /api/v1/systems/{system}/commands/{command}": Permit(by=_system_command, target="system.{system}"),
+    "POST /api/v1/experiment/commands/{command}": RoutePermission(by=_experiment_command),
+    "POST /api/v1/systems/{system}/commands/{command}": RoutePermission(by=_system_command, target="system.{system}"),
     "GET /api/v1/systems": LOOK,
     "GET /api/v1/systems/{system}": LOOK,
     "GET /api/v1/configurations": LOOK,
@@ -153,7 +155,7 @@ class Found(Struct, frozen=True, kw_only=True):
     """A request's line of the table."""
 
     template: str
-    permit: Permit
+    permit: RoutePermission
     parameters: dict[str, str]
 
 
@@ -170,7 +172,7 @@ async def permitted(connection: HTTPConnection) -> None:
     """Every route depends on this: Denied where the policy says so."""
     path = connection.scope["path"]
     found = find(connection.scope.get("method", "WS"), path)
-    cause = _unlisted(path) if found is None else _judge(room(connection), found, visitor(connection).principal)
+    cause = _unlisted(path) if found is None else _judge(context(connection), found, requester(connection).principal)
     if cause is None:
         return
     if connection.scope["type"] == "websocket":
@@ -185,7 +187,7 @@ def refused(cause: Cause) -> Denied:
     )
 
 
-def _judge(here: Room, found: Found, who: Principal) -> Cause | None:
+def _judge(here: ConsoleContext, found: Found, who: Principal) -> Cause | None:
     action, target = found.permit.asks(here, found.parameters)
     return None if action is None else decide(who, action, target, now_ns=here.clock.now_ns())
 

@@ -99,7 +99,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     state: SystemState | None = None
 
 
-class Whereabouts(Struct, frozen=True, kw_only=True):
+class Placement(Struct, frozen=True, kw_only=True):
     """Who is where: every partition there is, and the partition each detector stands in."""
 
     partitions: tuple[str, ...] = ()

@@ -13,24 +13,24 @@ from countingroom.core.errors import ConfigurationError
 from countingroom.core.partitions import Member
 from countingroom.core.placement import PartitionRecord
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.access.principals import People
+from countingroom.runs.access.principals import Principals
 from countingroom.runs.description import RunsSection
-from countingroom.runs.monitor.system_states import Reports
-from countingroom.runs.planner.fingerprint import Chosen, keyed
-from countingroom.runs.planner.members import muster
+from countingroom.runs.monitor.system_states import SystemStates
+from countingroom.runs.planner.fingerprint import Chosen, with_fingerprints
+from countingroom.runs.planner.members import resolve_members
 from countingroom.runs.planner.template import Template
 from countingroom.storage.database import Database
 
 
-class Office(Struct, frozen=True, kw_only=True):
+class RunControlContext(Struct, frozen=True, kw_only=True):
     """The desk everybody works at."""
 
     bus: Bus
     clock: Clock
     section: RunsSection
     database: Database
-    reports: Reports
-    people: People
+    system_states: SystemStates
+    principals: Principals
     boot: str
     holder: str
     """What this process is called where others ask who owns something."""
@@ -47,16 +47,16 @@ class Office(Struct, frozen=True, kw_only=True):
         return known[name].template(name)
 
 
-def assembled(
+def members_of(
     template: Template, record: PartitionRecord, chosen: Mapping[str, ConfigurationRevision], section: RunsSection
 ) -> tuple[Member, ...]:
     """The members of a partition with what is chosen for them."""
     described = section.partitions.get(record.name)
-    members = muster(
+    members = resolve_members(
         template,
         record.detectors,
         expendable=described.expendable if described else (),
         excluded=record.excluded,
     )
     choices = {system: Chosen(tag=one.tag, parameters=one.parameters) for system, one in chosen.items()}
-    return keyed(template, members, choices)
+    return with_fingerprints(template, members, choices)

@@ -9,21 +9,21 @@ import logging
 
 from countingroom.bus.port import Lease
 from countingroom.core.errors import Conflict, LinkError
-from countingroom.runs.context import Office
+from countingroom.runs.context import RunControlContext
 
 _log = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 0.1
 
 
-async def acquired(office: Office, name: str, *, ttl_s: float) -> Lease:
+async def acquire(context: RunControlContext, name: str, *, ttl_s: float) -> Lease:
     """The lease, when it is free; who has it is logged once."""
     told = ""
     while True:
         try:
-            return await office.bus.acquire(name, ttl_s=ttl_s, holder=office.holder)
+            return await context.bus.acquire(name, ttl_s=ttl_s, holder=context.holder)
         except (LinkError, Conflict) as error:
             if error.cause.message != told:
                 told = error.cause.message
                 _log.warning("runs: standing by for %s: %s", name, error.cause)
-        await office.clock.sleep(ASK_AGAIN_S)
+        await context.clock.sleep(ASK_AGAIN_S)

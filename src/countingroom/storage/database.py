@@ -7,6 +7,7 @@ from pathlib import Path
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.placement import Seed
+from countingroom.storage import seeding
 from countingroom.storage.audit import Audit
 from countingroom.storage.backup import backup
 from countingroom.storage.configurations import Configurations
@@ -15,7 +16,6 @@ from countingroom.storage.mapping import Mapping
 from countingroom.storage.migrating import migrate
 from countingroom.storage.partitions import Partitions
 from countingroom.storage.runs import Runs
-from countingroom.storage.seeding import sow
 from countingroom.storage.sequences import Sequences
 from countingroom.storage.sessions import Sessions
 from countingroom.storage.tags import Tags
@@ -48,11 +48,11 @@ class Database:
             await self._store.outside(lambda _: _make(path))
         await self._store.write(migrate)
 
-    async def sow(self, seed: Seed, by: str) -> bool:
+    async def seed(self, seed: Seed, by: str) -> bool:
         """Fill an empty database as one change; True. In one that has partitions or detectors, only the detectors it
         does not know are added, unmapped; False."""
         now_ns = self._clock.now_ns()
-        return await self._store.write(lambda connection: sow(connection, seed, by=by, now_ns=now_ns))
+        return await self._store.write(lambda connection: seeding.seed(connection, seed, by=by, now_ns=now_ns))
 
     async def close(self) -> None:
         """After what was begun is over."""

@@ -54,7 +54,7 @@ class Store:
 
     async def outside(self, work: Callable[[Engine], T]) -> T:
         """Something that is no transaction: preparing, copying. In the writer's turn."""
-        return await self._run(self._writer, lambda: _told(lambda: work(self._engine)), deadline_s=None)
+        return await self._run(self._writer, lambda: _translate_errors(lambda: work(self._engine)), deadline_s=None)
 
     async def beside(self, work: Callable[[], T]) -> T:
         """Something that needs no database and takes long: in the turn of a reader, so that nobody is kept waiting."""
@@ -74,7 +74,7 @@ class Store:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
                 return work(connection)
 
-        return _told(do)
+        return _translate_errors(do)
 
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T], deadline_s: float | None = DEADLINE_S) -> T:
         if self._waiting >= WAITING:
@@ -154,7 +154,7 @@ def _into_wal(connection: Any) -> None:
             time.sleep(0.01)
 
 
-def _told(work: Callable[[], T]) -> T:
+def _translate_errors(work: Callable[[], T]) -> T:
     """Run it; what the database raises becomes an error of ours."""
     try:
         return work()

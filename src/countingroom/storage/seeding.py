@@ -8,7 +8,7 @@ from countingroom.core.placement import Seed
 from countingroom.storage import importing, layout
 
 
-def sow(connection: Connection, given: Seed, *, by: str, now_ns: int) -> bool:
+def seed(connection: Connection, given: Seed, *, by: str, now_ns: int) -> bool:
     """Whether it was empty: without partitions and detectors."""
     known = layout.detectors(connection)
     if known or layout.partitions(connection):

@@ -16,7 +16,7 @@ from countingroom.bus.memory import readers
 from countingroom.bus.memory.lease import MemoryLease
 from countingroom.bus.memory.link import MemoryLink
 from countingroom.bus.memory.server import Bucket, Listener, MemoryServer, Responder
-from countingroom.bus.memory.stream import Ledger
+from countingroom.bus.memory.stream import MemoryStream
 from countingroom.bus.port import Current, Entry, Handler, Message, Stale, Stored
 from countingroom.core.clock import Clock, SystemClock, within
 from countingroom.core.errors import LinkError
@@ -136,10 +136,10 @@ class MemoryBus:
 
     async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float = 0) -> None:
         self._link.check()
-        if ledger := self.server.ledgers.get(name):
-            ledger.adapt(subjects, max_bytes=max_bytes, max_age_s=max_age_s)
+        if stream := self.server.ledgers.get(name):
+            stream.adapt(subjects, max_bytes=max_bytes, max_age_s=max_age_s)
         else:
-            self.server.ledgers[name] = Ledger(name, subjects, max_bytes=max_bytes, max_age_s=max_age_s)
+            self.server.ledgers[name] = MemoryStream(name, subjects, max_bytes=max_bytes, max_age_s=max_age_s)
 
     async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:
         self._link.check()
@@ -159,14 +159,14 @@ class MemoryBus:
         follow: bool = True,
     ) -> AsyncGenerator[AsyncIterator[Stored]]:
         self._link.check()
-        ledger = self.server.ledger(stream)
+        kept = self.server.stream(stream)
         reading = readers.replay(
             self._link,
-            ledger,
+            kept,
             subjects,
-            past=ledger.last_per_subject(subjects) if last_per_subject else [],
-            position=ledger.last + 1 if last_per_subject else from_sequence,
-            end=None if follow else ledger.last,
+            past=kept.last_per_subject(subjects) if last_per_subject else [],
+            position=kept.last + 1 if last_per_subject else from_sequence,
+            end=None if follow else kept.last,
         )
         async with aclosing(reading):
             yield reading
@@ -175,9 +175,9 @@ class MemoryBus:
         self, stream: str, name: str, *, subjects: str = ">", from_sequence: int = 1
     ) -> readers.MemoryConsumer:
         self._link.check()
-        ledger = self.server.ledger(stream)
+        kept = self.server.stream(stream)
         self.server.acknowledged.setdefault((stream, name), from_sequence - 1)
-        return readers.MemoryConsumer(self._link, self.server, ledger, name, subjects)
+        return readers.MemoryConsumer(self._link, self.server, kept, name, subjects)
 
     async def ensure_bucket(self, name: str, *, history: int = 1, max_bytes: int = 67_108_864) -> None:
         self._link.check()

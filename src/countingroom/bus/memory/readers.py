@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from countingroom.bus.memory.link import MemoryLink
 from countingroom.bus.memory.server import Bucket, MemoryServer
-from countingroom.bus.memory.stream import Ledger
+from countingroom.bus.memory.stream import MemoryStream
 from countingroom.bus.memory.subjects import matches
 from countingroom.bus.port import Current, Entry, Message, Stale, Stored
 from countingroom.core.clock import within
@@ -43,9 +43,9 @@ class MemorySubscription:
 class MemoryConsumer:
     """A position in a stream; the server remembers it as far as it was acknowledged."""
 
-    def __init__(self, link: MemoryLink, server: MemoryServer, ledger: Ledger, name: str, subjects: str) -> None:
-        self._link, self._server, self._ledger = link, server, ledger
-        self._key, self._subjects = (ledger.name, name), subjects
+    def __init__(self, link: MemoryLink, server: MemoryServer, stream: MemoryStream, name: str, subjects: str) -> None:
+        self._link, self._server, self._stream = link, server, stream
+        self._key, self._subjects = (stream.name, name), subjects
         self._next = server.acknowledged[self._key] + 1
 
     async def fetch(self, max_messages: int, *, timeout_s: float) -> list[Stored]:
@@ -53,7 +53,7 @@ class MemoryConsumer:
         with suppress(TimeoutError):
             async with within(self._server.clock, timeout_s):
                 while await self._link.wait_up():
-                    for message in self._ledger.read(self._subjects, self._next):
+                    for message in self._stream.read(self._subjects, self._next):
                         found.append(message)
                         self._next = message.sequence + 1
                         if len(found) >= max_messages:
@@ -68,18 +68,18 @@ class MemoryConsumer:
 
     async def pending(self) -> int:
         self._link.check()
-        return sum(1 for _ in self._ledger.read(self._subjects, self._next))
+        return sum(1 for _ in self._stream.read(self._subjects, self._next))
 
 
 async def replay(
-    link: MemoryLink, ledger: Ledger, subjects: str, *, past: list[Stored], position: int, end: int | None
+    link: MemoryLink, stream: MemoryStream, subjects: str, *, past: list[Stored], position: int, end: int | None
 ) -> AsyncGenerator[Stored]:
     """The past, then what is stored from the position on: up to `end` where there is one."""
     for message in past:
         yield message
     while await link.wait_up():
-        seen = ledger.last
-        for message in ledger.read(subjects, position, seen if end is None else end):
+        seen = stream.last
+        for message in stream.read(subjects, position, seen if end is None else end):
             position = message.sequence + 1
             yield message
             if not link.connected:
@@ -87,7 +87,7 @@ async def replay(
         else:
             if end is not None:
                 return
-            if ledger.last == seen:
+            if stream.last == seen:
                 await link.news.wait()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from countingroom.bus.memory.link import MemoryLink
-from countingroom.bus.memory.stream import Ledger
+from countingroom.bus.memory.stream import MemoryStream
 from countingroom.bus.memory.subjects import matches
 from countingroom.bus.port import Entry, Message
 from countingroom.core.clock import Clock
@@ -88,7 +88,7 @@ class MemoryServer:
         self.clock = clock
         self.listeners: list[Listener] = []
         self.responders: list[Responder] = []
-        self.ledgers: dict[str, Ledger] = {}
+        self.ledgers: dict[str, MemoryStream] = {}
         self.grown: list[Callable[[], None]] = []
         """Called when a stream grew."""
         self.acknowledged: dict[tuple[str, str], int] = {}
@@ -99,9 +99,9 @@ class MemoryServer:
     def publish(self, message: Message, message_id: str = "") -> int | None:
         """Tell the listeners; the sequence where a stream covers the subject."""
         sequence = None
-        for ledger in self.ledgers.values():
-            if ledger.covers(message.subject):
-                sequence = ledger.append(
+        for stream in self.ledgers.values():
+            if stream.covers(message.subject):
+                sequence = stream.append(
                     message.subject,
                     message.data,
                     message_id=message_id,
@@ -129,7 +129,7 @@ class MemoryServer:
             ears[0].take(message, answer)
         return answer
 
-    def ledger(self, name: str) -> Ledger:
+    def stream(self, name: str) -> MemoryStream:
         """The stream; LinkError where there is none."""
         if name not in self.ledgers:
             raise LinkError(f"there is no stream {name}", source="bus", code="no_stream")

@@ -11,7 +11,7 @@ DUPLICATE_WINDOW_S = 120.0
 """For how long a message id is remembered."""
 
 
-class Ledger:
+class MemoryStream:
     """A stream in memory. Knows no time of its own: whoever appends says when it is."""
 
     def __init__(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float = 0) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from nats.aio.msg import Msg
 
 from countingroom.bus.nats import views
-from countingroom.bus.nats.connection import Wire
+from countingroom.bus.nats.connection import NatsConnection
 from countingroom.bus.nats.lease import Holding, NatsLease
 from countingroom.bus.nats.reader import Reader
 from countingroom.bus.nats.store import Store
@@ -39,49 +39,49 @@ async def connect(
 ) -> NatsBus:
     """Connected to the servers of the URL (several with commas). LinkError when none is reached in time, Denied when
     it refuses us. `replicas`: on how many servers of a cluster a new stream is kept."""
-    wire = Wire()
-    await wire.connect(url, name=name, user=user, password=password, timeout_s=timeout_s)
-    return NatsBus(wire, clock or SystemClock(), replicas=replicas)
+    connection = NatsConnection()
+    await connection.connect(url, name=name, user=user, password=password, timeout_s=timeout_s)
+    return NatsBus(connection, clock or SystemClock(), replicas=replicas)
 
 
 class NatsBus:
     """The corridor over NATS. Made by `connect`."""
 
-    def __init__(self, wire: Wire, clock: Clock, *, replicas: int) -> None:
-        self._wire, self._clock = wire, clock
-        self._store = Store(wire, replicas)
+    def __init__(self, connection: NatsConnection, clock: Clock, *, replicas: int) -> None:
+        self._connection, self._clock = connection, clock
+        self._store = Store(connection, replicas)
         self._renewing: set[asyncio.Task[None]] = set()
         self._consumers: list[Reader] = []
 
     @property
     def connected(self) -> bool:
-        return self._wire.connected
+        return self._connection.connected
 
     def on_link(self, callback: Callable[[bool], None]) -> None:
-        self._wire.callbacks.append(callback)
+        self._connection.callbacks.append(callback)
 
     async def close(self) -> None:
         for task in self._renewing:
             task.cancel()
         await asyncio.gather(*self._renewing, return_exceptions=True)
-        await self._wire.close()
+        await self._connection.close()
 
     async def publish(self, subject: str, data: bytes) -> None:
-        await self._wire.publish(subject, data)
+        await self._connection.publish(subject, data)
 
     @asynccontextmanager
     async def subscribe(self, subject: str, *, limit: int = 65536) -> AsyncGenerator[views.NatsSubscription]:
-        heard = views.NatsSubscription(self._wire, limit)
-        subscription = await self._wire.subscribe(subject, heard.hear)
-        self._wire.news.add(heard.news)
+        heard = views.NatsSubscription(self._connection, limit)
+        subscription = await self._connection.subscribe(subject, heard.hear)
+        self._connection.news.add(heard.news)
         try:
             yield heard
         finally:
-            self._wire.news.discard(heard.news)
-            await self._wire.unsubscribe(subscription)
+            self._connection.news.discard(heard.news)
+            await self._connection.unsubscribe(subscription)
 
     async def request(self, subject: str, data: bytes, *, timeout_s: float) -> Message:
-        answer = await self._wire.request(subject, data, timeout_s=timeout_s)
+        answer = await self._connection.request(subject, data, timeout_s=timeout_s)
         return Message(subject=subject, data=answer.data)
 
     @asynccontextmanager
@@ -96,7 +96,7 @@ class NatsBus:
                 _log.exception("a request on %s could not be answered", message.subject)
             else:
                 if message.reply:
-                    await self._wire.reply(message.reply, data)
+                    await self._connection.reply(message.reply, data)
             finally:
                 free.release()
 
@@ -108,11 +108,11 @@ class NatsBus:
                 running.add(task)
                 task.add_done_callback(running.discard)
 
-            subscription = await self._wire.subscribe(subject, hear, queue=_QUEUE)
+            subscription = await self._connection.subscribe(subject, hear, queue=_QUEUE)
             try:
                 yield
             finally:
-                await self._wire.unsubscribe(subscription)
+                await self._connection.unsubscribe(subscription)
                 for task in running:
                     task.cancel()
 
@@ -134,7 +134,7 @@ class NatsBus:
     ) -> AsyncGenerator[AsyncIterator[Stored]]:
         end = None if follow else await self._store.last_sequence(stream)
         position = 1 if last_per_subject else from_sequence
-        reader = Reader(self._wire, stream, subjects, position=position, last_each=last_per_subject)
+        reader = Reader(self._connection, stream, subjects, position=position, last_each=last_per_subject)
         await reader.open()
         try:
             async with aclosing(views.replay(reader, end=end)) as messages:
@@ -151,10 +151,10 @@ class NatsBus:
         if last is None or last.data is None:
             await self._store.write(views.POSITIONS, key, str(from_sequence - 1).encode(), expected=None)
         acknowledged = int(last.data) if last and last.data else from_sequence - 1
-        reader = Reader(self._wire, stream, subjects, position=acknowledged + 1)
+        reader = Reader(self._connection, stream, subjects, position=acknowledged + 1)
         await reader.open()
         self._consumers.append(reader)
-        return views.NatsConsumer(self._wire, reader, key, acknowledged)
+        return views.NatsConsumer(self._connection, reader, key, acknowledged)
 
     async def ensure_bucket(self, name: str, *, history: int = 1, max_bytes: int = 67_108_864) -> None:
         await self._store.bucket(name, history=history, max_bytes=max_bytes)
@@ -171,11 +171,11 @@ class NatsBus:
 
     @asynccontextmanager
     async def watch(self, bucket: str, pattern: str = ">") -> AsyncGenerator[AsyncIterator[Entry | Current | Stale]]:
-        life = self._wire.life
-        reader = Reader(self._wire, f"KV_{bucket}", f"$KV.{bucket}.{pattern}", last_each=True)
+        life = self._connection.life
+        reader = Reader(self._connection, f"KV_{bucket}", f"$KV.{bucket}.{pattern}", last_each=True)
         await reader.open()
         try:
-            async with aclosing(views.watch(self._wire, reader, bucket, life)) as entries:
+            async with aclosing(views.watch(self._connection, reader, bucket, life)) as entries:
                 yield entries
         finally:
             await reader.close()

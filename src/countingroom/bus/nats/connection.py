@@ -73,7 +73,7 @@ def _lost() -> LinkError:
     return LinkError("the bus is not reached", source="bus", suggestion="wait until the link is back")
 
 
-class Wire:
+class NatsConnection:
     """A connection to the servers that comes back by itself."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from countingroom.bus.nats.connection import ApiError, Wire
+from countingroom.bus.nats.connection import ApiError, NatsConnection
 from countingroom.core.clock import timeout
 from countingroom.core.errors import LinkError
 
@@ -47,10 +47,12 @@ class CaughtUp(Struct, frozen=True):
 class Reader:
     """A position in a stream. `wait`, then `take`."""
 
-    def __init__(self, wire: Wire, stream: str, subjects: str, *, position: int = 1, last_each: bool = False) -> None:
+    def __init__(
+        self, connection: NatsConnection, stream: str, subjects: str, *, position: int = 1, last_each: bool = False
+    ) -> None:
         self.position = position
         """The sequence that the next message has at least."""
-        self._wire, self._stream, self._subjects = wire, stream, subjects
+        self._connection, self._stream, self._subjects = connection, stream, subjects
         self._last_each = last_each
         """While true: only the last message of every subject."""
         self._buffer: deque[Delivered | CaughtUp] = deque()
@@ -63,9 +65,9 @@ class Reader:
 
     async def open(self) -> None:
         """Listen and make the first consumer; LinkError when the stream is not there."""
-        self._inbox = self._wire.client.new_inbox()
-        self._subscription = await self._wire.subscribe(f"{self._inbox}.*", self._hear, limit=0)
-        self._wire.news.add(self._news)
+        self._inbox = self._connection.client.new_inbox()
+        self._subscription = await self._connection.subscribe(f"{self._inbox}.*", self._hear, limit=0)
+        self._connection.news.add(self._news)
         try:
             await self._begin()
         except BaseException as error:
@@ -77,10 +79,10 @@ class Reader:
     async def close(self) -> None:
         """Listen no more."""
         self._consumer = ""
-        self._wire.news.discard(self._news)
+        self._connection.news.discard(self._news)
         if self._subscription:
             subscription, self._subscription = self._subscription, None
-            await self._wire.unsubscribe(subscription)
+            await self._connection.unsubscribe(subscription)
 
     def restart(self) -> None:
         """Forget everything and begin anew, with the last of every subject."""
@@ -95,7 +97,7 @@ class Reader:
     async def wait(self) -> bool:
         """Returns when there is something to take, or the link came or went; False when the bus was closed."""
         pause, link = _FIRST_PAUSE_S, self._link()
-        while not self._wire.closed and self._link() == link:
+        while not self._connection.closed and self._link() == link:
             try:
                 await self._keep_coming()
             except (LinkError, ApiError) as error:
@@ -105,36 +107,36 @@ class Reader:
                 pause = min(2 * pause, _MOST_PAUSE_S)
             if self._buffer:
                 return True
-            if self._consumer or not self._wire.connected:
+            if self._consumer or not self._connection.connected:
                 await self._next_news()
-        return not self._wire.closed
+        return not self._connection.closed
 
     async def pending(self) -> int:
         """How many messages there are after those taken."""
-        if not self._consumer or self._life != self._wire.life:
+        if not self._consumer or self._life != self._connection.life:
             await self._begin()
-        info = await self._wire.api(f"CONSUMER.INFO.{self._stream}.{self._consumer}")
+        info = await self._connection.api(f"CONSUMER.INFO.{self._stream}.{self._consumer}")
         under_way = int(info["delivered"]["consumer_seq"]) - self._count
         waiting = sum(isinstance(one, Delivered) for one in self._buffer)
         return int(info["num_pending"]) + max(0, under_way) + waiting
 
     def _link(self) -> tuple[bool, int]:
-        return self._wire.connected, self._wire.life
+        return self._connection.connected, self._connection.life
 
     async def _next_news(self) -> None:
         """Wait for anything; a consumer that says nothing for too long is given up."""
         self._news.clear()
         try:
-            async with timeout(_SILENCE_S if self._wire.connected else None):
+            async with timeout(_SILENCE_S if self._connection.connected else None):
                 await self._news.wait()
         except TimeoutError:
             self._consumer = ""
 
     async def _keep_coming(self) -> None:
         """See to it that there is a consumer, and that it has been asked for as many as there is room for."""
-        if not self._wire.connected:
+        if not self._connection.connected:
             return
-        if not self._consumer or self._life != self._wire.life:
+        if not self._consumer or self._life != self._connection.life:
             await self._begin()
         if self._under_way + len(self._buffer) <= _BATCH // 2:
             await self._pull()
@@ -144,15 +146,15 @@ class Reader:
 
     async def _begin(self) -> None:
         """A consumer where we stand."""
-        self._consumer, self._life = "", self._wire.life
+        self._consumer, self._life = "", self._connection.life
         if self.position > 1:  # a server that lost power may have lost the end of its stream, where we were
-            state = (await self._wire.api(f"STREAM.INFO.{self._stream}"))["state"]
+            state = (await self._connection.api(f"STREAM.INFO.{self._stream}"))["state"]
             self.position = min(self.position, int(state["last_seq"]) + 1)
         name = secrets.token_hex(8)
         start: dict[str, Any] = {"deliver_policy": "by_start_sequence", "opt_start_seq": self.position}
         if self._last_each:
             start = {"deliver_policy": "last_per_subject"}
-        answer = await self._wire.api(
+        answer = await self._connection.api(
             f"CONSUMER.CREATE.{self._stream}.{name}",
             {
                 "stream_name": self._stream,
@@ -176,7 +178,7 @@ class Reader:
 
     async def _pull(self) -> None:
         request = {"batch": _BATCH, "expires": round(_PULL_S * 1e9), "idle_heartbeat": round(_HEARTBEAT_S * 1e9)}
-        await self._wire.publish(
+        await self._connection.publish(
             f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}",
             json.dumps(request).encode(),
             reply=f"{self._inbox}.{self._consumer}",

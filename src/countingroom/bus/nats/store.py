@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from countingroom.bus.nats.connection import ApiError, Wire
+from countingroom.bus.nats.connection import ApiError, NatsConnection
 from countingroom.bus.nats.views import deleted
 from countingroom.core.errors import ConfigurationError, Conflict, LinkError, RequestError
 
@@ -26,8 +26,8 @@ class Last(Struct, frozen=True):
 class Store:
     """The streams and buckets behind a wire."""
 
-    def __init__(self, wire: Wire, replicas: int) -> None:
-        self._wire, self._replicas = wire, replicas
+    def __init__(self, connection: NatsConnection, replicas: int) -> None:
+        self._connection, self._replicas = connection, replicas
 
     async def stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float, **more: Any) -> None:
         """Make the stream, or adapt the one there is; on how many servers that one is kept stays as it is."""
@@ -44,14 +44,14 @@ class Store:
         }
         try:
             try:
-                there = await self._wire.api(f"STREAM.INFO.{name}")
+                there = await self._connection.api(f"STREAM.INFO.{name}")
             except ApiError as error:
                 if error.number != _NO_STREAM:
                     raise
-                await self._wire.api(f"STREAM.CREATE.{name}", {**wanted, "num_replicas": self._replicas})
+                await self._connection.api(f"STREAM.CREATE.{name}", {**wanted, "num_replicas": self._replicas})
             else:
                 if any(there["config"].get(key, 0) != value for key, value in wanted.items()):
-                    await self._wire.api(f"STREAM.UPDATE.{name}", {**there["config"], **wanted})
+                    await self._connection.api(f"STREAM.UPDATE.{name}", {**there["config"], **wanted})
         except ApiError as error:
             raise ConfigurationError(
                 f"the stream {name} cannot be made: {error.cause.message}",
@@ -76,14 +76,14 @@ class Store:
     async def last_sequence(self, stream: str) -> int:
         """Of the newest message of a stream; LinkError when there is no such stream."""
         try:
-            return int((await self._wire.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
+            return int((await self._connection.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
         except ApiError:
             raise LinkError(f"there is no stream {stream}", source="bus", code="no_stream") from None
 
     async def last(self, bucket: str, key: str) -> Last | None:
         """The last word on a key."""
         try:
-            answer = await self._wire.api(f"STREAM.MSG.GET.KV_{bucket}", {"last_by_subj": f"$KV.{bucket}.{key}"})
+            answer = await self._connection.api(f"STREAM.MSG.GET.KV_{bucket}", {"last_by_subj": f"$KV.{bucket}.{key}"})
         except ApiError as error:
             if error.number == _NO_MESSAGE:
                 return None
@@ -96,7 +96,7 @@ class Store:
     async def append(self, subject: str, data: bytes, message_id: str) -> int:
         """Store in the stream of the subject."""
         try:
-            return await self._wire.store(subject, data, {"Nats-Msg-Id": message_id} if message_id else None)
+            return await self._connection.store(subject, data, {"Nats-Msg-Id": message_id} if message_id else None)
         except ApiError as error:
             raise LinkError(error.cause.message, source="bus", code="not_stored") from error
 
@@ -108,7 +108,7 @@ class Store:
         if expected is not None:
             heads[_EXPECTED] = str(expected)
         try:
-            return await self._wire.store(f"$KV.{bucket}.{key}", data, heads or None)
+            return await self._connection.store(f"$KV.{bucket}.{key}", data, heads or None)
         except ApiError as error:
             if error.number == _FULL:
                 raise RequestError(f"the bucket {bucket} is full", source="bus", code="full") from None

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from nats.aio.msg import Msg
 
-from countingroom.bus.nats.connection import Wire
+from countingroom.bus.nats.connection import NatsConnection
 from countingroom.bus.nats.reader import CaughtUp, Delivered, Reader
 from countingroom.bus.port import Current, Entry, Message, Stale, Stored
 from countingroom.core.clock import timeout
@@ -22,10 +22,10 @@ POSITIONS = "consumers"
 class NatsSubscription:
     """Live messages; the oldest go when it is full."""
 
-    def __init__(self, wire: Wire, limit: int) -> None:
+    def __init__(self, connection: NatsConnection, limit: int) -> None:
         self.dropped = 0
         self.news = asyncio.Event()
-        self._wire, self._limit = wire, limit
+        self._connection, self._limit = connection, limit
         self._messages: deque[Message] = deque()
 
     async def hear(self, message: Msg) -> None:
@@ -41,7 +41,7 @@ class NatsSubscription:
 
     async def __anext__(self) -> Message:
         while not self._messages:
-            if self._wire.closed:
+            if self._connection.closed:
                 raise StopAsyncIteration
             self.news.clear()
             await self.news.wait()
@@ -55,8 +55,8 @@ class NatsConsumer:
     messages. A position does it at once and in order.
     """
 
-    def __init__(self, wire: Wire, reader: Reader, key: str, acknowledged: int) -> None:
-        self._wire, self._reader = wire, reader
+    def __init__(self, connection: NatsConnection, reader: Reader, key: str, acknowledged: int) -> None:
+        self._connection, self._reader = connection, reader
         self._subject, self._acknowledged = f"$KV.{POSITIONS}.{key}", acknowledged
 
     async def fetch(self, max_messages: int, *, timeout_s: float) -> list[Stored]:
@@ -72,7 +72,7 @@ class NatsConsumer:
 
     async def acknowledge(self, sequence: int) -> None:
         if sequence > self._acknowledged:
-            await self._wire.store(self._subject, str(sequence).encode())
+            await self._connection.store(self._subject, str(sequence).encode())
             self._acknowledged = sequence
 
     async def pending(self) -> int:
@@ -98,16 +98,18 @@ async def replay(reader: Reader, *, end: int | None) -> AsyncGenerator[Stored]:
             return
 
 
-async def watch(wire: Wire, reader: Reader, bucket: str, life: int) -> AsyncGenerator[Entry | Current | Stale]:
+async def watch(
+    connection: NatsConnection, reader: Reader, bucket: str, life: int
+) -> AsyncGenerator[Entry | Current | Stale]:
     """Snapshot, Current, changes; Stale and all over again when the link was lost since it was in that life."""
     stale, current = False, False
     skip = len(f"$KV.{bucket}.")
     while True:
-        if not stale and _lost(wire, life):
+        if not stale and _lost(connection, life):
             stale, current = True, False
             yield Stale()
-        if stale and wire.connected:
-            life, stale = wire.life, False
+        if stale and connection.connected:
+            life, stale = connection.life, False
             reader.restart()
         for item in reader.take(_TAKE) if not stale else ():
             if isinstance(item, CaughtUp):
@@ -118,12 +120,12 @@ async def watch(wire: Wire, reader: Reader, bucket: str, life: int) -> AsyncGene
                 entry = _entry(item, skip)
                 if current or entry.data is not None:
                     yield entry
-        if stale == _lost(wire, life) and not await reader.wait():
+        if stale == _lost(connection, life) and not await reader.wait():
             return
 
 
-def _lost(wire: Wire, life: int) -> bool:
-    return not wire.connected or life != wire.life
+def _lost(connection: NatsConnection, life: int) -> bool:
+    return not connection.connected or life != connection.life
 
 
 def deleted(headers: dict[str, str] | None) -> bool:

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, StrictStr
 
 from countingroom.console.api.devices import Here, catalogue
-from countingroom.console.auth.requester import visitor
+from countingroom.console.auth.requester import requester
 from countingroom.console.command_client import not_in_time, send, send_and_wait
-from countingroom.console.context import Room
+from countingroom.console.context import ConsoleContext
 from countingroom.console.responses import REFUSED, as_json, example, refusal
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Command, Reply
@@ -98,11 +98,11 @@ async def command_device(
 
 
 async def carry(
-    here: Room, request: Request, department: str, target: str, action: str, order: Order | None
+    here: ConsoleContext, request: Request, department: str, target: str, action: str, order: Order | None
 ) -> Response:
     """Send it on in the name of who asks; the answer says what its owner said, or with `wait_s` what came of it."""
     asked = order or Order()
-    told, user = build(action, asked, request, here.clock.now_ns()), visitor(request).name
+    told, user = build(action, asked, request, here.clock.now_ns()), requester(request).name
     if not asked.wait_s:
         reply = await send(here.bus, department, target, told, user=user)
         return as_json({"id": told.id, "accepted": True}, 202) if reply.accepted else refused_by(reply, target)

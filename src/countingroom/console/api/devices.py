@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
-from countingroom.console.auth.requester import visitor
-from countingroom.console.context import Room, room
+from countingroom.console.auth.requester import requester
+from countingroom.console.context import ConsoleContext, context
 from countingroom.console.present.latest import Latest
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.console.route_permissions import denied_commands
@@ -18,7 +18,7 @@ from countingroom.core.messages import Catalogue, DeviceState
 from countingroom.core.policy import Principal
 
 router = APIRouter(tags=["devices"])
-Here = Annotated[Room, Depends(room)]
+Here = Annotated[ConsoleContext, Depends(context)]
 
 
 def catalogue(latest: Latest, device: str) -> Catalogue:
@@ -30,7 +30,7 @@ def catalogue(latest: Latest, device: str) -> Catalogue:
     return found
 
 
-def states(here: Room, of: Catalogue, who: Principal) -> tuple[DeviceState | None, dict[str, DeviceState]]:
+def states(here: ConsoleContext, of: Catalogue, who: Principal) -> tuple[DeviceState | None, dict[str, DeviceState]]:
     """Its own state and those of its channels, as far as they were ever published; what this person may not do is
     among the refusals."""
     latest = here.latest
@@ -78,13 +78,13 @@ def _for_viewer(state: DeviceState, denied: dict[str, Cause]) -> DeviceState:
 )
 async def list_devices(here: Here, request: Request) -> Response:
     """`abnormal` counts alarms by priority, `stale` the points nobody knows any more."""
-    who = visitor(request).principal
+    who = requester(request).principal
     return as_json({"devices": [_row(here, one, who) for one in here.latest.catalogues.values()]})
 
 
-def _row(here: Room, of: Catalogue, who: Principal) -> dict[str, object]:
+def _row(here: ConsoleContext, of: Catalogue, who: Principal) -> dict[str, object]:
     own, channels = states(here, of, who)
-    summary = here.board.summary(of.device)
+    summary = here.abnormal.summary(of.device)
     return {
         "device": of.device,
         "title": of.title,
@@ -96,7 +96,7 @@ def _row(here: Room, of: Catalogue, who: Principal) -> dict[str, object]:
         "channels": {channel: state.state for channel, state in channels.items()},
         "abnormal": {str(level): count for level, count in enumerate(summary.priorities, 1)},
         "stale": summary.no_link,
-        "alive": here.board.living().get(of.device, False),
+        "alive": here.abnormal.living().get(of.device, False),
     }
 
 
@@ -120,7 +120,7 @@ def _row(here: Room, of: Catalogue, who: Principal) -> dict[str, object]:
 async def get_device(device: str, here: Here, request: Request) -> Response:
     """The whole catalogue with points, limits, commands and charts, and the present readings and states."""
     of = catalogue(here.latest, device)
-    own, channels = states(here, of, visitor(request).principal)
+    own, channels = states(here, of, requester(request).principal)
     readings = here.latest.readings.get(device, {})
     return as_json(
         {
@@ -130,7 +130,7 @@ async def get_device(device: str, here: Here, request: Request) -> Response:
             "readings": {
                 name: (one.value, one.quality, one.device_ns, one.received_ns) for name, one in readings.items()
             },
-            "alive": here.board.living().get(device, False),
+            "alive": here.abnormal.living().get(device, False),
         }
     )
 

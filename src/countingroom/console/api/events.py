@@ -53,7 +53,7 @@ async def get_events(
     """Give `before` the `next_before` of the last answer to read on."""
     if source and not subjects.is_token(source):
         raise RequestError(f"{source!r} is no source of events", source="console", code="invalid")
-    events, further = await here.journal.page(
+    events, further = await here.recent_events.page(
         source=source, kind=kind.value if kind else "", limit=limit, before=before
     )
     return as_json({"events": [shown(one) for one in events], "next_before": further})

@@ -12,10 +12,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from countingroom.console.auth.requester import visitor
-from countingroom.console.auth.sessions import Reception
-from countingroom.console.context import Room, room
-from countingroom.console.live.feed import Hub, Viewer
+from countingroom.console.auth.requester import requester
+from countingroom.console.auth.sessions import SessionService
+from countingroom.console.context import ConsoleContext, context
+from countingroom.console.live.feed import LiveFeed, Viewer
 from countingroom.console.live.subscription import parse
 from countingroom.core.clock import within
 from countingroom.core.errors import RequestError
@@ -27,16 +27,16 @@ LOGIN_OVER = 4001
 
 
 @router.websocket("/live")
-async def live(websocket: WebSocket, here: Annotated[Room, Depends(room)]) -> None:
+async def live(websocket: WebSocket, here: Annotated[ConsoleContext, Depends(context)]) -> None:
     """One viewer, until it goes."""
     await websocket.accept()
     try:
         async with within(here.clock, _FIRST_S):
             watch, resume = parse(await _receive(websocket))
-        with here.hub.viewer(watch, resume) as viewer:
+        with here.feed.viewer(watch, resume) as viewer:
             async with asyncio.TaskGroup() as tasks:
-                sending = tasks.create_task(_send(websocket, here.hub, viewer))
-                watching = tasks.create_task(_close_when_over(websocket, here.reception, sending))
+                sending = tasks.create_task(_send(websocket, here.feed, viewer))
+                watching = tasks.create_task(_close_when_over(websocket, here.sessions, sending))
                 try:
                     await _listen(websocket, viewer)
                 finally:
@@ -69,13 +69,13 @@ async def _listen(websocket: WebSocket, viewer: Viewer) -> None:
         viewer.restart()
 
 
-async def _send(websocket: WebSocket, hub: Hub, viewer: Viewer) -> None:
+async def _send(websocket: WebSocket, feed: LiveFeed, viewer: Viewer) -> None:
     while True:
-        await websocket.send_text(await hub.next(viewer))
+        await websocket.send_text(await feed.next(viewer))
 
 
-async def _close_when_over(websocket: WebSocket, reception: Reception, sending: asyncio.Task[None]) -> None:
-    why = await reception.until_over(visitor(websocket))
+async def _close_when_over(websocket: WebSocket, sessions: SessionService, sending: asyncio.Task[None]) -> None:
+    why = await sessions.until_over(requester(websocket))
     sending.cancel()
     await websocket.close(LOGIN_OVER, why[:120])
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from countingroom.console.api.devices import Here
 from countingroom.console.api.logout import part
 from countingroom.console.auth.accounts import in_words, word
-from countingroom.console.auth.requester import STRANGER, Visitor, visitor
+from countingroom.console.auth.requester import STRANGER, Requester, requester
 from countingroom.console.auth.sessions import cookie
 from countingroom.console.middleware.audit import address
 from countingroom.console.responses import REFUSED, as_json, example
@@ -68,7 +68,7 @@ async def use_link(here: Here, request: Request, body: FromLink) -> Response:
 async def log_out(here: Here, request: Request) -> Response:
     """Ends this login at once, with every page open under it; after the last one, control is given up, too."""
     accounts, _ = here.login()
-    present = visitor(request)
+    present = requester(request)
     if present.session is not None:
         await accounts.leave(present.session.id, present.name)
         await part(here, present.name)
@@ -82,16 +82,16 @@ async def log_out(here: Here, request: Request) -> Response:
 )
 async def me(here: Here, request: Request) -> Response:
     """`role` holds everywhere, `roles` for patterns of targets. `login`: whether there is one at all."""
-    who = visitor(request).principal
+    who = requester(request).principal
     roles = in_words(who.roles)
-    return as_json({"name": who.name, "role": word(who.role), "roles": roles, "login": here.reception.has_login})
+    return as_json({"name": who.name, "role": word(who.role), "roles": roles, "login": here.sessions.has_login})
 
 
 @router.post("/me/password", summary="Set my password", responses={200: example({"name": "anna"}), 409: REFUSED})
 async def set_password(here: Here, request: Request, body: NewPassword) -> Response:
     """Ends every other login of mine."""
     accounts, _ = here.login()
-    mine = visitor(request)
+    mine = requester(request)
     await accounts.change_password(
         mine.name,
         body.present,
@@ -103,13 +103,13 @@ async def set_password(here: Here, request: Request, body: NewPassword) -> Respo
 
 
 async def _entered(here: Here, request: Request, user: User) -> Response:
-    _, logins = here.login()
-    entered = await logins.enter(user, origin=address(request.scope), agent=request.headers.get("user-agent", ""))
+    _, sessions = here.login()
+    entered = await sessions.enter(user, origin=address(request.scope), agent=request.headers.get("user-agent", ""))
     request.scope["visitor"] = entered  # so that the record says who it was
-    return _told(request, entered, logins.life.whole_s)
+    return _told(request, entered, sessions.life.whole_s)
 
 
-def _told(request: Request, who: Visitor, whole_s: float) -> Response:
+def _told(request: Request, who: Requester, whole_s: float) -> Response:
     answer = as_json({"name": who.name})
     answer.headers["Set-Cookie"] = cookie(
         who, request.headers["host"], secure=request.url.scheme == "https", whole_s=whole_s

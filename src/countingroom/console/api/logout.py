@@ -10,7 +10,7 @@ import logging
 from uuid import uuid4
 
 from countingroom.console.command_client import send
-from countingroom.console.context import Room
+from countingroom.console.context import ConsoleContext
 from countingroom.core.clock import within
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import Command
@@ -21,14 +21,14 @@ _log = logging.getLogger(__name__)
 _WAIT_S = 2.0
 
 
-async def part(here: Room, user: str) -> None:
+async def part(here: ConsoleContext, user: str) -> None:
     """Give up what this user controls, where no browser is logged in under that name any more."""
-    _, logins = here.login()
-    if not await logins.is_in(user):
+    _, sessions = here.login()
+    if not await sessions.is_in(user):
         await give_up(here, user)
 
 
-async def give_up(here: Room, user: str) -> None:
+async def give_up(here: ConsoleContext, user: str) -> None:
     """Give up what this user controls."""
     held = [
         key.partition(".")[2]
@@ -38,7 +38,7 @@ async def give_up(here: Room, user: str) -> None:
     await asyncio.gather(*(_give_up(here, user, target) for target in held))
 
 
-async def _give_up(here: Room, user: str, target: str) -> None:
+async def _give_up(here: ConsoleContext, user: str, target: str) -> None:
     now_ns = here.clock.now_ns()
     command = Command(
         id=uuid4().hex,

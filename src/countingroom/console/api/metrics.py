@@ -7,40 +7,40 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
-from countingroom.console.context import Room
+from countingroom.console.context import ConsoleContext
 from countingroom.core.messages import Link
 
 
 class Figures:
     """A Prometheus collector over the room."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, context: ConsoleContext) -> None:
+        self._context = context
 
     def collect(self) -> Iterator[Metric]:
         """All of it, at once."""
-        room = self._room
-        yield InfoMetricFamily("countingroom", "This console.", {"version": room.version, "title": room.title})
-        yield _one("countingroom_bus_connected", "1 while the bus is reached.", room.latest.connected)
-        yield _one("countingroom_live_viewers", "Websockets of the live feed.", room.hub.viewers)
+        context = self._context
+        yield InfoMetricFamily("countingroom", "This console.", {"version": context.version, "title": context.title})
+        yield _one("countingroom_bus_connected", "1 while the bus is reached.", context.latest.connected)
+        yield _one("countingroom_live_viewers", "Websockets of the live feed.", context.feed.viewers)
         slow = CounterMetricFamily("countingroom_live_dropped", "How often a viewer was too slow for the live feed.")
-        slow.add_metric([], room.hub.dropped)
+        slow.add_metric([], context.feed.dropped)
         yield slow
         updates = CounterMetricFamily("countingroom_device_updates", "Readings shown.", labels=["device"])
         points = GaugeMetricFamily("countingroom_device_points", "Points by how they stand.", labels=["device", "as"])
         alarms = GaugeMetricFamily("countingroom_device_alarms", "Active alarms.", labels=["device", "priority"])
         alive = GaugeMetricFamily("countingroom_device_host_alive", "1 while its host beats.", labels=["device"])
         link = GaugeMetricFamily("countingroom_device_connected", "1 while the device is reached.", labels=["device"])
-        living = room.board.living()
-        for device in room.latest.catalogues:
-            summary = room.board.summary(device)
-            updates.add_metric([device], room.hub.updates.get(device, 0))
+        living = context.abnormal.living()
+        for device in context.latest.catalogues:
+            summary = context.abnormal.summary(device)
+            updates.add_metric([device], context.feed.updates.get(device, 0))
             for word in ("normal", "alarm", "off", "no_link"):
                 points.add_metric([device, word], getattr(summary, word))
             for priority, count in enumerate(summary.priorities, 1):
                 alarms.add_metric([device, str(priority)], count)
             alive.add_metric([device], living.get(device, False))
-            state = room.latest.states.get(f"device.{device}")
+            state = context.latest.states.get(f"device.{device}")
             link.add_metric([device], state is not None and state.link is Link.CONNECTED)
         yield from (updates, points, alarms, alive, link)
 
@@ -49,8 +49,8 @@ def _one(name: str, meaning: str, value: float) -> Metric:
     return GaugeMetricFamily(name, meaning, value=value)
 
 
-def text(room: Room) -> bytes:
+def text(context: ConsoleContext) -> bytes:
     """What /metrics answers, in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Figures(room))
+    registry.register(Figures(context))
     return generate_latest(registry)

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from countingroom.console.api.commands import Order, carry
 from countingroom.console.api.devices import Here
-from countingroom.console.auth.requester import visitor
-from countingroom.console.context import Room
+from countingroom.console.auth.requester import requester
+from countingroom.console.context import ConsoleContext
 from countingroom.console.present import partition_alarms, partition_views
 from countingroom.console.query_client import ask
 from countingroom.console.responses import REFUSED, as_json, example
@@ -18,7 +18,7 @@ from countingroom.core import subjects
 from countingroom.core.errors import NotFound
 from countingroom.core.partitions import PartitionState
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
-from countingroom.core.systems import Whereabouts
+from countingroom.core.systems import Placement
 
 router = APIRouter(tags=["partitions"])
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
@@ -46,7 +46,7 @@ _PARTITION: dict[str, Any] = {
 }
 
 
-def partition_state(here: Room, name: str) -> PartitionState:
+def partition_state(here: ConsoleContext, name: str) -> PartitionState:
     """How it stands; NotFound, naming those there are."""
     there = partition_alarms.partitions(here.latest.words)
     if name not in there:
@@ -55,10 +55,10 @@ def partition_state(here: Room, name: str) -> PartitionState:
     return there[name]
 
 
-def unmapped(here: Room) -> list[str]:
+def unmapped(here: ConsoleContext) -> list[str]:
     """The detectors that are in no partition."""
     places = here.latest.words.get(subjects.MAPPING_KEY)
-    return sorted(one for one, at in places.detectors.items() if not at) if isinstance(places, Whereabouts) else []
+    return sorted(one for one, at in places.detectors.items() if not at) if isinstance(places, Placement) else []
 
 
 @router.get(
@@ -74,10 +74,10 @@ async def list_partitions(here: Here, request: Request) -> Response:
     return as_json({"partitions": told, "unmapped": unmapped(here)})
 
 
-def _for_viewer(here: Room, request: Request, state: PartitionState) -> dict[str, Any]:
+def _for_viewer(here: ConsoleContext, request: Request, state: PartitionState) -> dict[str, Any]:
     """The same, and whether anybody looks after it; what this person may not do, or nobody, is among the refusals."""
-    alive = partition_alarms.gone_since(here.board, state.partition) is None
-    denied = partition_views.denied(visitor(request).principal, state.partition, here.clock.now_ns())
+    alive = partition_alarms.gone_since(here.abnormal, state.partition) is None
+    denied = partition_views.denied(requester(request).principal, state.partition, here.clock.now_ns())
     gone = {} if alive else partition_views.gone(state.partition)
     told = msgspec.structs.replace(state, refusals=state.refusals | gone | denied)
     return {**msgspec.to_builtins(told), "alive": alive}

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from countingroom.console.api.commands import Argument, Order, build, refused_by
 from countingroom.console.api.devices import Here
-from countingroom.console.auth.requester import visitor
+from countingroom.console.auth.requester import requester
 from countingroom.console.command_client import send
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
@@ -37,5 +37,5 @@ async def make_fault(device: str, fault: str, here: Here, request: Request, body
         raise NotFound(f"there is no simulator {device!r}", source="console")
     order = Order(arguments=body.arguments if body else {})
     told = build(fault, order, request, here.clock.now_ns())
-    reply = await send(here.bus, "simulators", device, told, user=visitor(request).name)
+    reply = await send(here.bus, "simulators", device, told, user=requester(request).name)
     return as_json({"id": told.id, "accepted": True}) if reply.accepted else refused_by(reply, device)

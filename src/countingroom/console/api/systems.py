@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request, Response
 
 from countingroom.console.api.commands import Order, carry
 from countingroom.console.api.devices import Here
-from countingroom.console.context import Room
+from countingroom.console.context import ConsoleContext
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
 from countingroom.core.errors import NotFound
-from countingroom.core.systems import SystemKind, SystemState, Whereabouts
+from countingroom.core.systems import Placement, SystemKind, SystemState
 
 router = APIRouter(tags=["partitions"])
 _SYSTEM: dict[str, Any] = {
@@ -23,25 +23,25 @@ _SYSTEM: dict[str, Any] = {
 }
 
 
-def systems(here: Room) -> dict[str, dict[str, Any]]:
+def systems(here: ConsoleContext) -> dict[str, dict[str, Any]]:
     """Every system that said something or stands somewhere, by name; its states by partition."""
     words = here.latest.words
     found: dict[str, dict[str, Any]] = {}
     places = words.get(subjects.MAPPING_KEY)
-    if isinstance(places, Whereabouts):
+    if isinstance(places, Placement):
         for name, partition in places.detectors.items():
             found[name] = {"system": name, "kind": SystemKind.DETECTOR, "partition": partition, "states": {}}
     for word in words.values():
         if isinstance(word, SystemState):
             new: dict[str, Any] = {"system": word.system, "kind": word.kind, "partition": "", "states": {}}
             one = found.setdefault(word.system, new)
-            if word.kind is SystemKind.DETECTOR and not isinstance(places, Whereabouts):
+            if word.kind is SystemKind.DETECTOR and not isinstance(places, Placement):
                 one["partition"] = word.partition
             one["states"][word.partition] = word
     return dict(sorted(found.items()))
 
 
-def system(here: Room, name: str) -> dict[str, Any]:
+def system(here: ConsoleContext, name: str) -> dict[str, Any]:
     """One of them; NotFound, naming those there are."""
     there = systems(here)
     if name not in there:

@@ -11,7 +11,7 @@ from countingroom.console.api.devices import Here
 from countingroom.console.api.login import Body
 from countingroom.console.api.logout import give_up, part
 from countingroom.console.auth.accounts import role_of
-from countingroom.console.auth.requester import visitor
+from countingroom.console.auth.requester import requester
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core.accounts import EVERYWHERE
 from countingroom.core.errors import Conflict
@@ -59,7 +59,7 @@ async def add_user(here: Here, request: Request, body: NewUser) -> Response:
     """The link lets its bearer set the password, once, within a day: hand it over in person."""
     accounts, _ = here.login()
     roles = {target: role_of(role) for target, role in body.roles.items()}
-    secret = await accounts.add(body.name, visitor(request).name, full_name=body.full_name, roles=roles)
+    secret = await accounts.add(body.name, requester(request).name, full_name=body.full_name, roles=roles)
     return as_json({"name": body.name, "link": f"/link#{secret}"})
 
 
@@ -75,7 +75,7 @@ async def grant(here: Here, name: str, body: Grant) -> Response:
 async def link(here: Here, request: Request, name: str) -> Response:
     """Earlier links are void."""
     accounts, _ = here.login()
-    return as_json({"name": name, "link": f"/link#{await accounts.link(name, visitor(request).name)}"})
+    return as_json({"name": name, "link": f"/link#{await accounts.link(name, requester(request).name)}"})
 
 
 @router.post("/users/{name}/disable", summary="Let somebody in no more, or again", responses={409: REFUSED})
@@ -84,7 +84,7 @@ async def disable(here: Here, request: Request, name: str, body: Disable) -> Res
     accounts, _ = here.login()
     if body.disabled:
         await give_up(here, name)
-    await accounts.disable(name, body.disabled, visitor(request).name)
+    await accounts.disable(name, body.disabled, requester(request).name)
     return as_json({"name": name})
 
 
@@ -92,7 +92,7 @@ async def disable(here: Here, request: Request, name: str, body: Disable) -> Res
 async def log_out(here: Here, request: Request, name: str) -> Response:
     """At once, and what control they have."""
     accounts, _ = here.login()
-    ended = await accounts.log_out(name, visitor(request).name)
+    ended = await accounts.log_out(name, requester(request).name)
     await part(here, name)
     return as_json({"name": name, "ended": ended})
 

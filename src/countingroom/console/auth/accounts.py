@@ -131,9 +131,10 @@ class Accounts:
 
     async def everybody(self) -> list[Told]:
         """Every account."""
-        logins = [one.user for one in await self._sessions.list()]
+        sessions = [one.user for one in await self._sessions.list()]
         return [
-            Told(user=one, roles=in_words(one.roles), logins=logins.count(one.name)) for one in await self._users.list()
+            Told(user=one, roles=in_words(one.roles), logins=sessions.count(one.name))
+            for one in await self._users.list()
         ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from countingroom.console.auth.passwords import Passwords
-from countingroom.console.auth.rate_limit import LOGIN_AS, LOGIN_FROM, Attempts
+from countingroom.console.auth.rate_limit import LOGIN_AS, LOGIN_FROM, RateLimit
 from countingroom.core.accounts import User
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Denied
@@ -20,7 +20,7 @@ WRONG_ALLOWED = 5
 LOCKED_S = 300.0
 
 
-class Identity(Protocol):
+class PasswordLogin(Protocol):
     """Proves who somebody is."""
 
     async def prove(self, proof: Mapping[str, str], *, origin: str) -> User:
@@ -33,7 +33,7 @@ class LocalAccounts:
 
     def __init__(self, users: Users, passwords: Passwords, clock: Clock) -> None:
         self._users, self._passwords, self._clock = users, passwords, clock
-        self._from, self._as = Attempts(LOGIN_FROM), Attempts(LOGIN_AS)
+        self._from, self._as = RateLimit(LOGIN_FROM), RateLimit(LOGIN_AS)
 
     async def prove(self, proof: Mapping[str, str], *, origin: str) -> User:
         """Proof: `name`, `password`. What is wrong of the two is not told."""

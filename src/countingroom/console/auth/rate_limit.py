@@ -28,7 +28,7 @@ WRITTEN_FROM = Pace(burst=100, every_s=0.5)
 """Refusals of strangers written down for one address."""
 
 
-class Attempts:
+class RateLimit:
     """The buckets of one pace."""
 
     def __init__(self, pace: Pace, *, most: int = 10_000) -> None:

@@ -12,13 +12,13 @@ AT_HOME_MARK = "console"
 """What a page puts into the header X-Countingroom where nobody is logged in."""
 
 
-class Visitor(Struct, frozen=True, kw_only=True):
+class Requester(Struct, frozen=True, kw_only=True):
     """Who asks, and by what right."""
 
     principal: Principal
     session: Session | None = None
     """None: there is no login, or nobody is logged in."""
-    mark: str = AT_HOME_MARK
+    csrf_token: str = AT_HOME_MARK
     """What a page of theirs must show in X-Countingroom; no other site can know it."""
     secret: str = ""
     """What proves the session."""
@@ -39,11 +39,11 @@ class Visitor(Struct, frozen=True, kw_only=True):
         return self.session is not None and self.session.is_token
 
 
-LOCAL_VISITOR = Visitor(principal=LOCAL)
-STRANGER = Visitor(principal=Principal(name="", role=Role.VIEWER))
+LOCAL_VISITOR = Requester(principal=LOCAL)
+STRANGER = Requester(principal=Principal(name="", role=Role.VIEWER))
 
 
-def visitor(connection: HTTPConnection) -> Visitor:
+def requester(connection: HTTPConnection) -> Requester:
     """Who this request is of."""
-    found: Visitor = connection.scope["visitor"]
+    found: Requester = connection.scope["visitor"]
     return found

@@ -16,7 +16,7 @@ from typing import Protocol
 from msgspec import Struct
 from starlette.datastructures import Headers
 
-from countingroom.console.auth.requester import LOCAL_VISITOR, Visitor
+from countingroom.console.auth.requester import LOCAL_VISITOR, Requester
 from countingroom.core.accounts import Session, User, why_over
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, CountingRoomError, Denied, LinkError
@@ -29,37 +29,37 @@ LOOK_AGAIN_S = 1.0
 _REMEMBERED = 1000
 
 
-class Reception(Protocol):
+class SessionService(Protocol):
     """Recognises who comes."""
 
     has_login: bool
 
-    async def recognise(self, headers: Headers) -> Visitor:
+    async def recognise(self, headers: Headers) -> Requester:
         """Who it is; Denied."""
         ...
 
-    async def until_over(self, visitor: Visitor) -> str:
+    async def until_over(self, requester: Requester) -> str:
         """Wait until the visitor's right to look on is over or another; why."""
         ...
 
 
-class AtHome:
+class NoLogin:
     """No login: whoever is on this machine."""
 
     has_login = False
 
-    async def recognise(self, headers: Headers) -> Visitor:
+    async def recognise(self, headers: Headers) -> Requester:
         """Always the local one."""
         del headers
         return LOCAL_VISITOR
 
-    async def until_over(self, visitor: Visitor) -> str:
+    async def until_over(self, requester: Requester) -> str:
         """Never."""
         await asyncio.Future[None]()
         return ""
 
 
-class Life(Struct, frozen=True, kw_only=True):
+class SessionLifetime(Struct, frozen=True, kw_only=True):
     """How long a login holds."""
 
     idle_s: float
@@ -68,17 +68,17 @@ class Life(Struct, frozen=True, kw_only=True):
     """In any case."""
 
 
-class Logins:
+class Sessions:
     """Logins kept in the database."""
 
     has_login = True
 
-    def __init__(self, database: Database, clock: Clock, life: Life) -> None:
+    def __init__(self, database: Database, clock: Clock, life: SessionLifetime) -> None:
         self._database, self._clock, self.life = database, clock, life
         self._remembered: OrderedDict[str, tuple[Session, User]] = OrderedDict()
         self._waiting: set[asyncio.Event] = set()
 
-    async def recognise(self, headers: Headers) -> Visitor:
+    async def recognise(self, headers: Headers) -> Requester:
         """By the token of a program or by the cookie of a browser."""
         secret, by_token = shown(headers)
         if not secret:
@@ -87,7 +87,7 @@ class Logins:
         await self._seen(secret, session)
         return _visitor(session, user, secret)
 
-    async def enter(self, user: User, *, origin: str, agent: str) -> Visitor:
+    async def enter(self, user: User, *, origin: str, agent: str) -> Requester:
         """A new login of somebody whose identity is proven."""
         secret, session = await self._database.sessions.create(
             user.name, lifetime_s=self.life.whole_s, origin=origin, agent=agent[:200]
@@ -106,21 +106,21 @@ class Logins:
         for waiting in self._waiting:
             waiting.set()
 
-    async def until_over(self, visitor: Visitor) -> str:
+    async def until_over(self, requester: Requester) -> str:
         """Returns when the login is over or its user's roles are others."""
         again = asyncio.Event()
         self._waiting.add(again)
-        by_token = visitor.session is not None and visitor.session.is_token
+        by_token = requester.session is not None and requester.session.is_token
         try:
             while True:
                 try:
-                    session, user = await self._holds(visitor.secret, by_token=by_token)
+                    session, user = await self._holds(requester.secret, by_token=by_token)
                 except Denied as over:
                     return over.cause.message
                 except CountingRoomError:
                     pass  # the database is away: who is known stays known
                 else:
-                    if _visitor(session, user, visitor.secret).principal != visitor.principal:
+                    if _visitor(session, user, requester.secret).principal != requester.principal:
                         return "your roles are others now"
                 again.clear()
                 try:
@@ -172,11 +172,11 @@ def shown(headers: Headers) -> tuple[str, bool]:
     return (found.value if found else ""), False
 
 
-def cookie(visitor: Visitor, host: str, *, secure: bool, whole_s: float) -> str:
+def cookie(requester: Requester, host: str, *, secure: bool, whole_s: float) -> str:
     """The Set-Cookie of a login at this Host; of a visitor without secret, one that removes it."""
     name = _name(host, secure=secure)
-    age = round(whole_s) if visitor.secret else 0
-    return f"{name}={visitor.secret}; Max-Age={age}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
+    age = round(whole_s) if requester.secret else 0
+    return f"{name}={requester.secret}; Max-Age={age}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
 
 
 def _name(host: str, *, secure: bool) -> str:
@@ -189,6 +189,6 @@ def over_error(cause: Cause) -> Denied:
     return Denied(cause.message, code=cause.code, source=cause.source, suggestion=cause.suggestion)
 
 
-def _visitor(session: Session, user: User, secret: str) -> Visitor:
-    mark = hmac.new(secret.encode(), b"page", "sha256").hexdigest()
-    return Visitor(principal=user.principal, session=session, mark=mark, secret=secret)
+def _visitor(session: Session, user: User, secret: str) -> Requester:
+    csrf_token = hmac.new(secret.encode(), b"page", "sha256").hexdigest()
+    return Requester(principal=user.principal, session=session, csrf_token=csrf_token, secret=secret)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from countingroom.console.live.subscription import Watch, fragment
+from countingroom.console.live.subscription import LiveSubscription, fragment
 from countingroom.console.present.abnormal import Row
 
 
@@ -35,7 +35,7 @@ class Change(Struct, frozen=True, kw_only=True):
         texts = (*self.points.values(), *self.states.values(), *self.words.values(), *self.events.values(), self.shared)
         return 6 * sum(map(len, texts))
 
-    def compose(self, watch: Watch) -> str | None:
+    def compose(self, watch: LiveSubscription) -> str | None:
         """The delta for this wish; None where nothing of it changed."""
         parts: list[bytes] = []
         points = list(self._points(watch))
@@ -54,7 +54,7 @@ class Change(Struct, frozen=True, kw_only=True):
         head = b'{"kind":"delta","revision":%d,"time_ns":%d,' % (self.revision, self.time_ns)
         return (head + b",".join(parts) + b"}").decode()
 
-    def _points(self, watch: Watch) -> Iterator[bytes]:
+    def _points(self, watch: LiveSubscription) -> Iterator[bytes]:
         if watch.points is None:
             yield from (text for device, text in self.points.items() if watch.sees(device))
         elif watch.points:
@@ -64,7 +64,7 @@ class Change(Struct, frozen=True, kw_only=True):
                     yield fragment(wanted)
 
 
-class Ring:
+class Backlog:
     """The last changes in order."""
 
     def __init__(self, *, most: int = 150, most_bytes: int = 16_000_000) -> None:

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 
 import msgspec
 
-from countingroom.console.live.backlog import Change, Ring
-from countingroom.console.live.subscription import Watch, fragment
+from countingroom.console.live.backlog import Backlog, Change
+from countingroom.console.live.subscription import LiveSubscription, fragment
 from countingroom.console.present import partition_alarms, partition_views
-from countingroom.console.present.abnormal import Board, Row
+from countingroom.console.present.abnormal import AbnormalList, Row
 from countingroom.console.present.latest import Latest, Word
-from countingroom.console.present.recent_events import Journal, shown
+from countingroom.console.present.recent_events import RecentEvents, shown
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict
 
@@ -35,7 +35,7 @@ _FIRST_BEATS_S = 4.0
 class Viewer:
     """One websocket's end of the feed."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: LiveSubscription) -> None:
         self.watch = watch
         self.lost = 0
         """How often it was too slow."""
@@ -75,15 +75,17 @@ class Viewer:
         return None if self.needs_snapshot else self._waiting.popleft()
 
 
-class Hub:
+class LiveFeed:
     """The live feed. `revision` counts ticks that told something; it starts at the time in ms, so revisions of two
     lives of the console never meet."""
 
-    def __init__(self, latest: Latest, board: Board, journal: Journal, clock: Clock, *, tick_s: float = 0.2) -> None:
-        self._latest, self.board, self._journal, self._clock = latest, board, journal, clock
+    def __init__(
+        self, latest: Latest, abnormal: AbnormalList, recent_events: RecentEvents, clock: Clock, *, tick_s: float = 0.2
+    ) -> None:
+        self._latest, self.abnormal, self._recent_events, self._clock = latest, abnormal, recent_events, clock
         self._tick_s = tick_s
         self._changes = latest.follow()
-        self._ring = Ring()
+        self._backlog = Backlog()
         self._viewers: set[Viewer] = set()
         self._alarms = b""
         self._alarms_at_s = float("-inf")
@@ -112,8 +114,8 @@ class Hub:
         change = self._gather()
         if change is not None:
             self.revision = change.revision
-            self._ring.add(change)
-        now_s, composed = self._clock.monotonic(), dict[Watch, str | None]()
+            self._backlog.add(change)
+        now_s, composed = self._clock.monotonic(), dict[LiveSubscription, str | None]()
         idle = b'{"kind":"tick","revision":%d,"time_ns":%d,"bus":%s}' % (
             self.revision,
             self._clock.now_ns(),
@@ -132,12 +134,12 @@ class Hub:
             viewer.last_offer_s = now_s
 
     @contextmanager
-    def viewer(self, watch: Watch, resume: int | None = None) -> Generator[Viewer]:
+    def viewer(self, watch: LiveSubscription, resume: int | None = None) -> Generator[Viewer]:
         """A viewer while entered; Conflict where there are too many."""
         if len(self._viewers) >= _VIEWERS:
             raise Conflict(f"{_VIEWERS} viewers look on already", source="console", code="too_many")
         viewer = Viewer(watch)
-        missed = self._ring.after(resume, now=self.revision) if resume is not None else None
+        missed = self._backlog.after(resume, now=self.revision) if resume is not None else None
         if missed is not None:
             viewer.resume([text for change in missed if (text := change.compose(watch)) is not None][-_WAITING:])
             if len(missed) > _WAITING:
@@ -156,7 +158,7 @@ class Hub:
         viewer.needs_snapshot = False
         return self.snapshot(viewer.watch)
 
-    def snapshot(self, watch: Watch) -> str:
+    def snapshot(self, watch: LiveSubscription) -> str:
         """Everything the wish sees, as it is at this revision."""
         parts = [
             b'"kind":"snapshot","revision":%d,"time_ns":%d,"bus":%s'
@@ -171,12 +173,12 @@ class Hub:
             rows = {name: row for name, row in rows.items() if name in watch.points}
         parts.append(b'"points":{%s}' % fragment(rows))
         parts.append(b'"states":{%s}' % fragment(self._states(watch)))
-        parts.append(b'"alive":' + msgspec.json.encode(self.board.living()))
-        parts.append(b'"catalogues":' + msgspec.json.encode(self.board.digests()))
+        parts.append(b'"alive":' + msgspec.json.encode(self.abnormal.living()))
+        parts.append(b'"catalogues":' + msgspec.json.encode(self.abnormal.digests()))
         parts.append(self._encode_alarms())
         return (b"{" + b",".join(parts) + b"}").decode()
 
-    def _states(self, watch: Watch) -> dict[str, object]:
+    def _states(self, watch: LiveSubscription) -> dict[str, object]:
         """Every state that the wish sees."""
         states = self._latest.states.items() if watch.states else ()
         found: dict[str, object] = {key: one for key, one in states if watch.sees(one.device)}
@@ -192,12 +194,12 @@ class Hub:
         heard = self._hear(taken.alive)
         changed |= dict.fromkeys(renewed | heard & self._latest.catalogues.keys())
         for name in heard:
-            self.board.alive(name, self._latest.alive.get(name, False), now_ns=now_ns)
+            self.abnormal.alive(name, self._latest.alive.get(name, False), now_ns=now_ns)
         rows = {device: self._rows(device, names) for device, names in changed.items()}
         states: dict[str, list[str]] = {}
         for key in taken.states:
             if state := self._latest.states.get(key):
-                self.board.state(state)
+                self.abnormal.state(state)
                 states.setdefault(state.device, []).append(key)
         words: dict[str, dict[str, Word | None]] = {}
         for key in taken.words:
@@ -207,16 +209,16 @@ class Hub:
             self._bus_told = self._latest.connected
             shared.append(b'"bus":' + msgspec.json.encode(self._bus_told))
         if heard:
-            shared.append(b'"alive":' + msgspec.json.encode(self.board.living()))
+            shared.append(b'"alive":' + msgspec.json.encode(self.abnormal.living()))
         if renewed:
-            shared.append(b'"catalogues":' + msgspec.json.encode(self.board.digests()))
+            shared.append(b'"catalogues":' + msgspec.json.encode(self.abnormal.digests()))
         if heard or self._clock.monotonic() - self._alarms_at_s >= _ALARMS_EVERY_S:
             self._alarms_at_s = self._clock.monotonic()
             if (told := self._encode_alarms()) != self._alarms:
                 self._alarms = told
                 shared.append(told)
         events: dict[str, list[dict[str, object]]] = {}
-        for numbered in self._journal.take_new():
+        for numbered in self._recent_events.take_new():
             events.setdefault(numbered[1].source, []).append(shown(numbered))
         if not (any(rows.values()) or states or words or events or shared):
             return None
@@ -238,8 +240,8 @@ class Hub:
     def _learn(self, device: str) -> bool:
         """Whether anything about it is new."""
         if catalogue := self._latest.catalogues.get(device):
-            return self.board.learn(catalogue)
-        self.board.forget(device)
+            return self.abnormal.learn(catalogue)
+        self.abnormal.forget(device)
         return True
 
     def _hear(self, changed: set[str]) -> set[str]:
@@ -256,12 +258,12 @@ class Hub:
     def _rows(self, device: str, names: set[str] | None) -> dict[str, Row]:
         readings = self._latest.readings.get(device, {})
         chosen = readings.items() if names is None else ((name, readings[name]) for name in names if name in readings)
-        return {f"{device}.{name}": row for name, row in self.board.show(device, chosen).items()}
+        return {f"{device}.{name}": row for name, row in self.abnormal.show(device, chosen).items()}
 
     def _encode_alarms(self) -> bytes:
-        found = partition_alarms.everything(self.board, self._latest.words)
+        found = partition_alarms.everything(self.abnormal, self._latest.words)
         counts = [sum(alarm.level == level for alarm in found) for level in (1, 2, 3)]
-        devices = {device: self.board.summary(device) for device in self._latest.catalogues}
+        devices = {device: self.abnormal.summary(device) for device in self._latest.catalogues}
         states = partition_alarms.partitions(self._latest.words)
         partitions = {
             name: {
@@ -272,7 +274,7 @@ class Hub:
                 "run": state.run,
             }
             for name, state in states.items()
-            for gone_ns in [partition_alarms.gone_since(self.board, name)]
+            for gone_ns in [partition_alarms.gone_since(self.abnormal, name)]
         }
         return fragment(
             {

@@ -34,7 +34,7 @@ class Hello(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The last revision it has seen; None for a fresh snapshot."""
 
 
-class Watch(Struct, frozen=True, kw_only=True):
+class LiveSubscription(Struct, frozen=True, kw_only=True):
     """A wish made hashable."""
 
     devices: frozenset[str] | None
@@ -59,7 +59,7 @@ class Watch(Struct, frozen=True, kw_only=True):
         return self.events and (self.sees(source) or self.sees_partition(source))
 
 
-def parse(text: str) -> tuple[Watch, int | None]:
+def parse(text: str) -> tuple[LiveSubscription, int | None]:
     """A client's message; RequestError saying what is wrong with it."""
     try:
         hello = msgspec.json.decode(text, type=Hello)
@@ -73,7 +73,7 @@ def parse(text: str) -> tuple[Watch, int | None]:
     wish = hello.watch
     points = wish.points
     return (
-        Watch(
+        LiveSubscription(
             devices=None if "*" in wish.devices else frozenset(wish.devices),
             points=frozenset(points) if isinstance(points, tuple) else None if points else frozenset(),
             states=wish.states,

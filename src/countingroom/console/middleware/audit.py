@@ -9,8 +9,8 @@ import msgspec
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from countingroom.console.audit_writer import Recorder
-from countingroom.console.auth.requester import STRANGER, Visitor
+from countingroom.console.audit_writer import AuditWriter
+from countingroom.console.auth.requester import STRANGER, Requester
 from countingroom.console.route_permissions import find
 from countingroom.core.accounts import AuditEntry, Outcome
 from countingroom.core.clock import Clock
@@ -23,11 +23,11 @@ _MOST = 50
 _COUNTED_FROM, _COUNTED_TO = -(1 << 63), 1 << 63
 
 
-class Scribe:
+class RequestAudit:
     """Writes down who asked for what."""
 
-    def __init__(self, recorder: Recorder, clock: Clock) -> None:
-        self._recorder, self._clock = recorder, clock
+    def __init__(self, audit_writer: AuditWriter, clock: Clock) -> None:
+        self._audit_writer, self._clock = audit_writer, clock
 
     def refused(self, scope: Scope, cause: Cause) -> None:
         """Somebody was turned away. A page asked for by nobody is not worth a line: it leads to the login."""
@@ -44,8 +44,8 @@ class Scribe:
     def _write(
         self, scope: Scope, what: str, target: str, arguments: Mapping[str, Scalar], outcome: str, cause: Cause | None
     ) -> None:
-        found: Visitor = scope.get("visitor", STRANGER)
-        self._recorder.add(
+        found: Requester = scope.get("visitor", STRANGER)
+        self._audit_writer.add(
             AuditEntry(
                 time_ns=self._clock.now_ns(),
                 who=found.name,

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from countingroom.console.middleware.rejection import turn_away
 from countingroom.core.errors import Cause
 
-MARK = "x-countingroom"
+CSRF_HEADER = "x-countingroom"
 MOST_BYTES = 65_536
 DOCUMENT_BYTES = 1_048_576
 """Of a document of configurations, and of a tag of some thousand systems."""
@@ -73,7 +73,7 @@ def judge(
 
 
 def _judge_post(headers: Headers, most: int, *, from_page: bool) -> tuple[int, Cause] | None:
-    if from_page and not headers.get(MARK):
+    if from_page and not headers.get(CSRF_HEADER):
         return 403, _refused(
             "no_token", "a page's request must carry the header X-Countingroom", "use the console's own pages"
         )
@@ -91,7 +91,7 @@ def _refused(code: str, message: str, suggestion: str) -> Cause:
     return Cause(code=code, message=message, source="console.guard", suggestion=suggestion)
 
 
-class Guard:
+class OriginMiddleware:
     """ASGI middleware; the outermost. `refused` is told of everything that is turned away."""
 
     def __init__(

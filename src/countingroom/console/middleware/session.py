@@ -12,10 +12,10 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from countingroom.console.auth.requester import AT_HOME_MARK, STRANGER, Visitor
-from countingroom.console.auth.sessions import Reception
-from countingroom.console.middleware.audit import Scribe
-from countingroom.console.middleware.origin import MARK
+from countingroom.console.auth.requester import AT_HOME_MARK, STRANGER, Requester
+from countingroom.console.auth.sessions import SessionService
+from countingroom.console.middleware.audit import RequestAudit
+from countingroom.console.middleware.origin import CSRF_HEADER
 from countingroom.console.middleware.rejection import turn_away
 from countingroom.console.responses import status_of
 from countingroom.core.errors import CountingRoomError, Denied
@@ -26,11 +26,11 @@ _FOR_STRANGERS = ("/login", "/link", "/api/v1/login", "/api/v1/link")
 """Where somebody becomes known."""
 
 
-class Door:
+class SessionMiddleware:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, reception: Reception, scribe: Scribe) -> None:
-        self._app, self._reception, self._scribe = app, reception, scribe
+    def __init__(self, app: ASGIApp, *, sessions: SessionService, audit: RequestAudit) -> None:
+        self._app, self._sessions, self._audit = app, sessions, audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Recognise, then pass on; or turn away."""
@@ -42,7 +42,7 @@ class Door:
             if not scope["path"].startswith(_OPEN):
                 await self._recognise(scope)
         except CountingRoomError as error:
-            self._scribe.refused(scope, error.cause)
+            self._audit.refused(scope, error.cause)
             await turn_away(scope, receive, send, error.cause, status_of(error))
             return
         if scope["type"] == "http":
@@ -53,7 +53,7 @@ class Door:
     async def _recognise(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         try:
-            found: Visitor = await self._reception.recognise(headers)
+            found: Requester = await self._sessions.recognise(headers)
         except Denied:
             if scope["path"] not in _FOR_STRANGERS:
                 raise
@@ -62,8 +62,8 @@ class Door:
         is_post = scope["type"] == "http" and scope["method"] == "POST"
         by_browser = found.is_page or ("origin" in headers and not found.is_program)
         if is_post and by_browser:
-            mark = AT_HOME_MARK if scope["path"] in _FOR_STRANGERS else found.mark
-            if not hmac.compare_digest(headers.get(MARK, "").encode(), mark.encode()):
+            csrf_token = AT_HOME_MARK if scope["path"] in _FOR_STRANGERS else found.csrf_token
+            if not hmac.compare_digest(headers.get(CSRF_HEADER, "").encode(), csrf_token.encode()):
                 raise Denied(
                     "the request does not carry the mark of a page of this login",
                     code="wrong_mark",
@@ -92,7 +92,7 @@ class Door:
             await self._app(scope, overheard, told)
         finally:
             if is_action or heard.status == HTTPStatus.FORBIDDEN:
-                self._scribe.answered(scope, heard.asked, heard.status, heard.answered)
+                self._audit.answered(scope, heard.asked, heard.status, heard.answered)
 
 
 class _Heard:

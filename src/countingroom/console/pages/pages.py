@@ -15,8 +15,8 @@ from starlette.responses import HTMLResponse
 
 from countingroom.console.auth.accounts import in_words, word
 from countingroom.console.auth.passwords import SHORTEST
-from countingroom.console.auth.requester import visitor
-from countingroom.console.context import Room
+from countingroom.console.auth.requester import requester
+from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.run_pages import RunPages
 from countingroom.console.present import device_views, partition_views
 from countingroom.console.present import format as write
@@ -39,8 +39,8 @@ _BAR = 4
 class Pages:
     """The console's pages."""
 
-    def __init__(self, room: Room, static: Path) -> None:
-        self._room = room
+    def __init__(self, context: ConsoleContext, static: Path) -> None:
+        self._context = context
         self._static = static
         self._jinja = Environment(
             loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
@@ -61,18 +61,20 @@ class Pages:
         self.router.add_api_route("/devices/{device}", self.device)
         self.router.add_api_route("/trends", self.trends)
         self.router.add_api_route("/events", self.events)
-        self._runs = RunPages(room, self._page)
+        self._runs = RunPages(context, self._page)
         self._runs.add_to(self.router)
         for name, title in PLAIN.items():
             self.router.add_api_route(f"/{name}", self._plain(name, title))
 
     async def overview(self, request: Request) -> HTMLResponse:
         """Is anything wrong, and what."""
-        latest = self._room.latest
+        latest = self._context.latest
         cards = [
             self._card(catalogue) for branch in device_views.branches(latest.catalogues) for catalogue in branch.devices
         ]
-        counts = {branch.group: device_views.group_counts(self._room.board, branch) for branch in self._branches()}
+        counts = {
+            branch.group: device_views.group_counts(self._context.abnormal, branch) for branch in self._branches()
+        }
         return self._page(
             request,
             "overview.html",
@@ -86,7 +88,7 @@ class Pages:
 
     async def device(self, request: Request, device: str) -> HTMLResponse:
         """One device: everything it says and what may be done with it."""
-        latest = self._room.latest
+        latest = self._context.latest
         catalogue = latest.catalogues.get(device)
         if catalogue is None:
             raise NotFound(f"there is no device {device!r}", source="console", suggestion="choose one on the left")
@@ -96,7 +98,7 @@ class Pages:
             )
             for channel in ("", *catalogue.channels)
         }
-        rows = self._room.board.show(device, latest.readings.get(device, {}).items())
+        rows = self._context.abnormal.show(device, latest.readings.get(device, {}).items())
         return self._page(
             request,
             "device.html",
@@ -117,7 +119,7 @@ class Pages:
                 "catalogue": device_views.compact(catalogue),
                 "states": {channel: msgspec.to_builtins(state) for channel, state in states.items() if state},
                 "denied": msgspec.to_builtins(
-                    denied_commands(visitor(request).principal, catalogue, self._room.clock.now_ns())
+                    denied_commands(requester(request).principal, catalogue, self._context.clock.now_ns())
                 ),
             },
         )
@@ -146,50 +148,50 @@ class Pages:
         return page
 
     def _page(self, request: Request, template: str, name: str, here: str, **values: Any) -> HTMLResponse:
-        room, who = self._room, visitor(request)
-        alarms = present_alarms.everything(room.board, room.latest.words)
-        partitions = present_alarms.partitions(room.latest.words)
+        context, who = self._context, requester(request)
+        alarms = present_alarms.everything(context.abnormal, context.latest.words)
+        partitions = present_alarms.partitions(context.latest.words)
         context = {
             "page": name,
             "here": here,
             "above": "",
-            "title": room.title,
-            "version": room.version,
+            "title": context.title,
+            "version": context.version,
             "user": who.name,
             "role": word(who.principal.role),
             "roles": in_words(who.principal.roles),
             "shortest": SHORTEST,
-            "mark": who.mark,
-            "has_login": room.reception.has_login,
+            "mark": who.csrf_token,
+            "has_login": context.sessions.has_login,
             "administers": who.principal.role is Role.ADMINISTRATOR,
             "vendored": (self._static / "vendor" / "uplot.js").exists(),
-            "simulated": any(catalogue.simulated for catalogue in room.latest.catalogues.values()),
+            "simulated": any(catalogue.simulated for catalogue in context.latest.catalogues.values()),
             "branches": self._branches(),
-            "board": room.board,
-            "catalogues": room.latest.catalogues,
+            "board": context.abnormal,
+            "catalogues": context.latest.catalogues,
             "partitions": partitions,
             "foremost": here if name == "partition" else partition_views.foremost(partitions),
             "worst_of": present_alarms.worst,
             "priorities_of": present_alarms.priorities,
-            "gone_since": partial(present_alarms.gone_since, room.board),
-            "has_runs": room.has_runs,
+            "gone_since": partial(present_alarms.gone_since, context.abnormal),
+            "has_runs": context.has_runs,
             "alarms": alarms,
             "bar": alarms[:_BAR],
             "counts": [sum(alarm.level == level for alarm in alarms) for level in (1, 2, 3)],
-            "now_ns": room.clock.now_ns(),
+            "now_ns": context.clock.now_ns(),
             "urgency": severity.urgency,
             "data": {},
         }
         return HTMLResponse(self._jinja.get_template(template).render(context | values))
 
     def _branches(self) -> list[device_views.Branch]:
-        return device_views.branches(self._room.latest.catalogues)
+        return device_views.branches(self._context.latest.catalogues)
 
     def _recent(self, limit: int, *, source: str = "") -> list[dict[str, object]]:
-        return [shown(one) for one in self._room.journal.recent(limit, source=source)]
+        return [shown(one) for one in self._context.recent_events.recent(limit, source=source)]
 
     def _card(self, catalogue: Catalogue) -> dict[str, object]:
-        latest = self._room.latest
+        latest = self._context.latest
         readings = latest.readings.get(catalogue.device, {})
         return {
             "catalogue": catalogue,
@@ -199,7 +201,7 @@ class Pages:
                 for channel in catalogue.channels
             ],
             "facts": [(point, readings.get(point.name)) for point in device_views.key_points(catalogue)],
-            "summary": self._room.board.summary(catalogue.device),
+            "summary": self._context.abnormal.summary(catalogue.device),
         }
 
     def _chart(self, catalogue: Catalogue, present: str) -> Markup:
@@ -222,6 +224,6 @@ class Pages:
                 "codes": point.codes,
                 "type": point.type.value,
             }
-            for catalogue in self._room.latest.catalogues.values()
+            for catalogue in self._context.latest.catalogues.values()
             for point in catalogue.points
         ]

@@ -13,8 +13,8 @@ from starlette.responses import HTMLResponse
 from countingroom.console.api.partitions import partition_state, unmapped
 from countingroom.console.api.runs import chosen
 from countingroom.console.api.systems import systems
-from countingroom.console.auth.requester import visitor
-from countingroom.console.context import Room
+from countingroom.console.auth.requester import requester
+from countingroom.console.context import ConsoleContext
 from countingroom.console.present import partition_alarms, partition_views
 from countingroom.console.present.recent_events import shown
 from countingroom.core import subjects
@@ -33,8 +33,8 @@ _ROUND_NS = 60_000_000_000
 class RunPages:
     """Partitions, the run book, configurations and the moving of detectors."""
 
-    def __init__(self, room: Room, render: Render) -> None:
-        self._room, self._render = room, render
+    def __init__(self, context: ConsoleContext, render: Render) -> None:
+        self._context, self._render = context, render
 
     def add_to(self, router: APIRouter) -> None:
         """Their addresses."""
@@ -46,31 +46,31 @@ class RunPages:
 
     async def cards(self) -> dict[str, Any]:
         """What the overview shows of run control; empty where there is none."""
-        room = self._room
-        if not room.has_runs:
+        context = self._context
+        if not context.has_runs:
             return {"partition_cards": (), "unmapped": [], "last_runs": ()}
-        words = room.latest.words
+        words = context.latest.words
         found = [
             (state, words.get(subjects.control_key(name))) for name, state in partition_alarms.partitions(words).items()
         ]
         try:
-            last = await room.records.runs.find(RunFilter(limit=_LAST))
+            last = await context.records.runs.find(RunFilter(limit=_LAST))
         except LinkError:
             last = ()  # what is true now is shown without the book
         return {
             "partition_cards": found,
-            "unmapped": sorted(unmapped(room), key=partition_views.natural),
+            "unmapped": sorted(unmapped(context), key=partition_views.natural),
             "last_runs": last,
         }
 
     async def partition(self, request: Request, partition: str) -> HTMLResponse:
         """One partition: how it stands, why, and what may be done."""
-        room, who = self._room, visitor(request)
-        state = partition_state(room, partition)
-        now_ns = room.clock.now_ns()
-        control = room.latest.words.get(subjects.control_key(partition))
-        covering = await room.records.tags.covering(member.system for member in state.members)
-        words = room.latest.words
+        context, who = self._context, requester(request)
+        state = partition_state(context, partition)
+        now_ns = context.clock.now_ns()
+        control = context.latest.words.get(subjects.control_key(partition))
+        covering = await context.records.tags.covering(member.system for member in state.members)
+        words = context.latest.words
         mine = {
             key: word
             for key, word in words.items()
@@ -85,10 +85,10 @@ class RunPages:
             state=state,
             control=control,
             chart=Markup(svg(state.chart, state.state)),  # noqa: S704 - our own code, which escapes the names in it
-            events=[shown(one) for one in room.journal.recent(40, source=partition)],
+            events=[shown(one) for one in context.recent_events.recent(40, source=partition)],
             data={
                 "partition": partition,
-                "gone_ns": partition_alarms.gone_since(room.board, partition),
+                "gone_ns": partition_alarms.gone_since(context.abnormal, partition),
                 "states": msgspec.to_builtins(mine),
                 "tags": [tag.name for tag in covering],
                 "rests": partition_views.rests(state),
@@ -100,8 +100,8 @@ class RunPages:
 
     async def runs(self, request: Request, wanted: Annotated[RunFilter, Depends(chosen)]) -> HTMLResponse:
         """The run book."""
-        found = await self._room.records.runs.find(wanted)
-        names = sorted({*partition_alarms.partitions(self._room.latest.words), *(run.partition for run in found)})
+        found = await self._context.records.runs.find(wanted)
+        names = sorted({*partition_alarms.partitions(self._context.latest.words), *(run.partition for run in found)})
         return self._render(
             request,
             "runs.html",
@@ -116,9 +116,9 @@ class RunPages:
 
     async def run(self, request: Request, number: int) -> HTMLResponse:
         """One run, whole."""
-        records = self._room.records
+        records = self._context.records
         run = await records.runs.get(number)
-        who, now_ns = visitor(request).principal, self._room.clock.now_ns()
+        who, now_ns = requester(request).principal, self._context.clock.now_ns()
         first = run.started_ns or run.asked_ns
         return self._render(
             request,
@@ -145,10 +145,10 @@ class RunPages:
         after: str = "",
     ) -> HTMLResponse:
         """What systems can be configured with, and the tags over them."""
-        records = self._room.records
+        records = self._context.records
         there = await records.configurations.list()
         tags = await records.tags.list()
-        names = sorted({*systems(self._room), *(one.system for one in there)})
+        names = sorted({*systems(self._context), *(one.system for one in there)})
         system = system or (names[0] if names else "")
         changes = compare(await records.tags.resolve(before), await records.tags.resolve(after)) if after else None
         mine = [one for one in there if one.system == system]
@@ -177,9 +177,9 @@ class RunPages:
 
     async def detectors(self, request: Request) -> HTMLResponse:
         """Who is where, and moving them."""
-        room = self._room
-        detectors = await room.records.mapping.detectors()
-        there = systems(room)
+        context = self._context
+        detectors = await context.records.mapping.detectors()
+        there = systems(context)
         return self._render(
             request,
             "detectors.html",
@@ -189,11 +189,11 @@ class RunPages:
                 (one, next(iter(there.get(name, {}).get("states", {}).values()), None))
                 for name, one in sorted(detectors.items(), key=lambda named: partition_views.natural(named[0]))
             ],
-            records=await room.records.partitions.list(),
-            changes=await room.records.mapping.history(limit=30),
+            records=await context.records.partitions.list(),
+            changes=await context.records.mapping.history(limit=30),
             data={"denied": self._denied(request)},
         )
 
     def _denied(self, request: Request) -> object:
-        who = visitor(request).principal
-        return msgspec.to_builtins(partition_views.denied_experiment(who, self._room.clock.now_ns()))
+        who = requester(request).principal
+        return msgspec.to_builtins(partition_views.denied_experiment(who, self._context.clock.now_ns()))

@@ -55,7 +55,7 @@ class _Abnormal(Struct):
     value: Scalar
 
 
-class Board:
+class AbnormalList:
     """The levels of everything that is known."""
 
     def __init__(self) -> None:

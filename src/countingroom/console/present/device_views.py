@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from countingroom.console.present.abnormal import Alarm, Board, Summary
+from countingroom.console.present.abnormal import AbnormalList, Alarm, Summary
 from countingroom.core.messages import Catalogue, DeviceState, Link
 from countingroom.core.points import Point, Type
 
@@ -84,9 +84,9 @@ def disc(state: DeviceState | None) -> str:
     return state.common if state.common in ("off", "on", "moving", "error", "no_link") else "ready"
 
 
-def group_counts(board: Board, branch: Branch) -> Summary:
+def group_counts(abnormal: AbnormalList, branch: Branch) -> Summary:
     """A group in numbers."""
-    summaries = [board.summary(catalogue.device) for catalogue in branch.devices]
+    summaries = [abnormal.summary(catalogue.device) for catalogue in branch.devices]
     return Summary(
         normal=sum(one.normal for one in summaries),
         alarm=sum(one.alarm for one in summaries),

@@ -22,18 +22,18 @@ from countingroom.core.errors import LinkError
 from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings, decode
 from countingroom.core.partitions import PartitionState
 from countingroom.core.policy import Control
-from countingroom.core.systems import SystemState, Whereabouts
+from countingroom.core.systems import Placement, SystemState
 from countingroom.core.values import Quality, Reading
 
 T = TypeVar("T")
-Word = PartitionState | SystemState | Control | Whereabouts
+Word = PartitionState | SystemState | Control | Placement
 """What run control keeps in the state bucket."""
 
 _WORDS: dict[str, type[Word]] = {
     "partition": PartitionState,
     "system": SystemState,
     "control": Control,
-    subjects.MAPPING_KEY: Whereabouts,
+    subjects.MAPPING_KEY: Placement,
 }
 """Beginning of a key -> what is at such keys."""
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from countingroom.console.present.abnormal import Alarm, Board
+from countingroom.console.present.abnormal import AbnormalList, Alarm
 from countingroom.console.present.latest import Word
 from countingroom.core import severity, subjects
 from countingroom.core.partitions import MemberState, PartitionState
 from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING, SystemState
 
 
-def everything(board: Board, words: Mapping[str, Word]) -> list[Alarm]:
+def everything(abnormal: AbnormalList, words: Mapping[str, Word]) -> list[Alarm]:
     """What is abnormal now, of devices and of partitions; worst first, then newest first."""
-    found = board.alarms()
+    found = abnormal.alarms()
     for name, state in partitions(words).items():
-        found += of_partition(state, gone_since(board, name))
+        found += of_partition(state, gone_since(abnormal, name))
     found.sort(key=lambda one: (one.level, -one.since_ns, one.partition, one.device, one.channel, one.point))
     return found
 
@@ -26,9 +26,9 @@ def partitions(words: Mapping[str, Word]) -> dict[str, PartitionState]:
     return dict(sorted(found.items()))
 
 
-def gone_since(board: Board, partition: str) -> int | None:
+def gone_since(abnormal: AbnormalList, partition: str) -> int | None:
     """Since when nobody owns it, so that what is known of it are last words."""
-    return board.gone_since(subjects.partition_key(partition))
+    return abnormal.gone_since(subjects.partition_key(partition))
 
 
 def of_partition(state: PartitionState, gone_ns: int | None = None) -> Iterator[Alarm]:

@@ -42,7 +42,7 @@ def shown(numbered: Numbered) -> dict[str, object]:
     return {"sequence": sequence, **msgspec.to_builtins(event)}
 
 
-class Journal:
+class RecentEvents:
     """The events stream as the pages want it: newest first."""
 
     def __init__(self, bus: Bus, clock: Clock, *, keep: int = 2000) -> None:

@@ -23,7 +23,7 @@ from countingroom.core.values import Quality, Reading
 from countingroom.devices.behaviour import Write
 from countingroom.devices.host.admission import SET, Admitted, Situation, admit
 from countingroom.devices.host.confirmation import holds, readback_of
-from countingroom.devices.host.driver_fault import Spoiled, cause_of
+from countingroom.devices.host.driver_fault import DriverFault, cause_of
 from countingroom.devices.host.legality import RECONNECT, REFRESH
 
 UNDER_WAY = 512
@@ -113,7 +113,7 @@ class Commands:
         except RequestError:
             raise
         except Exception as error:  # must not be answered by silence
-            raise Spoiled(error, f"devices.{self._device}") from error
+            raise DriverFault(error, f"devices.{self._device}") from error
         finally:
             self._seen[command.id] = None
             if len(self._seen) > REMEMBERED:

@@ -8,7 +8,7 @@ from collections.abc import Container, Sequence
 from uuid import uuid4
 
 from countingroom.bus.port import Bus
-from countingroom.bus.publisher import Recorder
+from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
@@ -19,7 +19,7 @@ from countingroom.devices.host.admission import Situation
 from countingroom.devices.host.commands import Commands
 from countingroom.devices.host.legality import OF_THE_HOST
 from countingroom.devices.host.link import Line
-from countingroom.devices.host.points import Table
+from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.publish import FLUSH_S, ReadingsPump
 from countingroom.devices.host.settings import apply_settings
 from countingroom.devices.host.states import Change, States
@@ -39,7 +39,7 @@ GOODBYE_S = 2.0
 """The most that saying goodbye to the bus may take."""
 
 
-class DeviceRoom:
+class HostedDevice:
     """One device while this host owns it."""
 
     def __init__(self, hosted: Hosted, bus: Bus, clock: Clock, *, boot: str) -> None:
@@ -52,11 +52,11 @@ class DeviceRoom:
         if not isinstance(hosted.driver, MonitoringDriver):
             points = tuple(patient(point, POLLS * hosted.section.poll) for point in points)
         self._commands = (*hosted.behaviour.commands, *OF_THE_HOST)
-        self._table = Table(hosted.name, points, clock.now_ns())
+        self._table = PointTable(hosted.name, points, clock.now_ns())
         self._states = States(hosted.name, hosted.behaviour, self._commands, boot)
         self._line = Line(hosted.driver, hosted.section, clock, self, self._source)
         self._pump = ReadingsPump(bus, clock, self._table, boot)
-        self._recorder = Recorder(bus, clock, self._source)
+        self._publisher = Publisher(bus, clock, self._source)
         self._executor = Commands(hosted.name, bus, clock, self)
         self._link = Link.CONNECTING
         self._cause: Cause | None = Cause(
@@ -91,7 +91,7 @@ class DeviceRoom:
         self._observe()
         self.publish_all()
         async with asyncio.TaskGroup() as group:
-            for part in (self._line, self._pump, self._recorder, self._executor):
+            for part in (self._line, self._pump, self._publisher, self._executor):
                 group.create_task(part.run())
             group.create_task(self._follow())
             group.create_task(self._tick())
@@ -114,7 +114,7 @@ class DeviceRoom:
         self._observe()
         try:
             async with within(self._clock, GOODBYE_S):
-                await self._recorder.flush()
+                await self._publisher.flush()
                 while await self._pump.flush():
                     pass
         except TimeoutError:
@@ -122,9 +122,9 @@ class DeviceRoom:
 
     def publish_all(self) -> None:
         """Say everything again: after the bus was away, or when asked."""
-        self._recorder.state(subjects.catalogue_key(self.name), self._catalogue)
+        self._publisher.state(subjects.catalogue_key(self.name), self._catalogue)
         for channel, state in self._states.now.items():
-            self._recorder.state(self._key(channel), state)
+            self._publisher.state(self._key(channel), state)
         self._pump.full()
 
     # What the line says.
@@ -185,7 +185,7 @@ class DeviceRoom:
         await asyncio.shield(self._news)
 
     def record(self, kind: EventKind, message: str, **more: object) -> None:
-        self._recorder.event(
+        self._publisher.event(
             Event(
                 id=uuid4().hex,
                 kind=kind,
@@ -234,7 +234,7 @@ class DeviceRoom:
         for change in self._states.observe(
             changed, self._table.readings, link=self._link, cause=self._cause, now_ns=self._clock.now_ns()
         ):
-            self._recorder.state(self._key(change.now.channel), change.now)
+            self._publisher.state(self._key(change.now.channel), change.now)
             self._tell(change)
         self._pump.wake()
         if self._news and not self._news.done():

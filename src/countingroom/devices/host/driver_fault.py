@@ -15,7 +15,7 @@ def cause_of(mistake: Exception, source: str) -> Cause:
     )
 
 
-class Spoiled(RequestError):
+class DriverFault(RequestError):
     """A request that cannot be judged because of such a mistake."""
 
     def __init__(self, mistake: Exception, source: str) -> None:

@@ -18,7 +18,7 @@ from countingroom.bus.port import Bus, Lease
 from countingroom.bus.presence import heartbeat
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkError
-from countingroom.devices.host.device import DeviceRoom
+from countingroom.devices.host.device import HostedDevice
 from countingroom.devices.host.forget import forget
 from countingroom.devices.registry import Hosted
 
@@ -39,7 +39,7 @@ class DeviceHost:
         self._instance = instance
         self._boot = uuid4().hex
         self._holder = f"{instance} at {socket.gethostname()}, process {os.getpid()}, {self._boot[:8]}"
-        self._rooms = [DeviceRoom(device, bus, clock, boot=self._boot) for device in devices]
+        self._devices = [HostedDevice(device, bus, clock, boot=self._boot) for device in devices]
         self._owned: list[str] = []
 
     async def run(self) -> None:
@@ -58,11 +58,11 @@ class DeviceHost:
                 )
             )
             group.create_task(self._forget_others())
-            for room in self._rooms:
-                group.create_task(self._serve(room))
+            for device in self._devices:
+                group.create_task(self._serve(device))
 
     async def _forget_others(self) -> None:
-        described = {room.name for room in self._rooms}
+        described = {device.name for device in self._devices}
         while True:
             try:
                 gone = await forget(self._bus, described)
@@ -75,28 +75,28 @@ class DeviceHost:
 
     def _bus_link(self, up: bool) -> None:
         if up:
-            for room in self._rooms:
-                if room.name in self._owned:
-                    room.publish_all()
+            for device in self._devices:
+                if device.name in self._owned:
+                    device.publish_all()
 
-    async def _serve(self, room: DeviceRoom) -> None:
+    async def _serve(self, device: HostedDevice) -> None:
         while True:
-            tenure = _Tenure(await self._become_owner(room.name))
-            self._owned.append(room.name)
+            ownership = _Ownership(await self._become_owner(device.name))
+            self._owned.append(device.name)
             try:
                 async with asyncio.TaskGroup() as group:
-                    serving = group.create_task(room.run())
-                    cause = await self._until_taken_over(room.name, tenure)
+                    serving = group.create_task(device.run())
+                    cause = await self._until_taken_over(device.name, ownership)
                     serving.cancel()
-                _log.warning("devices.%s: let go: %s", room.name, cause)
-                room.lost(cause)
+                _log.warning("devices.%s: let go: %s", device.name, cause)
+                device.lost(cause)
             except asyncio.CancelledError:
-                await room.goodbye()
+                await device.goodbye()
                 with suppress(CountingRoomError):
-                    await tenure.lease.release()
+                    await ownership.lease.release()
                 raise
             finally:
-                self._owned.remove(room.name)
+                self._owned.remove(device.name)
 
     async def _become_owner(self, name: str) -> Lease:
         told = ""
@@ -112,12 +112,12 @@ class DeviceHost:
                 _log.warning("devices.%s: standing by: %s", name, why)
             await self._clock.sleep(ASK_AGAIN_S)
 
-    async def _until_taken_over(self, name: str, tenure: _Tenure) -> Cause:
-        await tenure.lease.wait_lost()
+    async def _until_taken_over(self, name: str, ownership: _Ownership) -> Cause:
+        await ownership.lease.wait_lost()
         while True:
             try:
-                tenure.lease = await self._acquire(name)
-                await tenure.lease.wait_lost()
+                ownership.lease = await self._acquire(name)
+                await ownership.lease.wait_lost()
             except Conflict as error:
                 if error.cause.evidence.get("holder") != self._holder:
                     return error.cause
@@ -129,7 +129,7 @@ class DeviceHost:
         return await self._bus.acquire(f"device.{name}", ttl_s=LEASE_S, holder=self._holder)
 
 
-class _Tenure:
+class _Ownership:
     """The lease under which a device is served; a new one after each that was lost and won again."""
 
     def __init__(self, lease: Lease) -> None:

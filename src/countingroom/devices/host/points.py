@@ -15,7 +15,7 @@ Channels = set[str]
 """Channels whose points changed; the empty name is the device itself."""
 
 
-class Table:
+class PointTable:
     """The readings of one device. What waits to be published is bounded by the number of points: the latest wins."""
 
     def __init__(self, device: str, points: Sequence[Point], now_ns: int) -> None:

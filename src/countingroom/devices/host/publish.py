@@ -14,7 +14,7 @@ from countingroom.bus.publisher import Delivery
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.messages import encode
-from countingroom.devices.host.points import Table
+from countingroom.devices.host.points import PointTable
 
 FLUSH_S = 0.002
 """Between two messages of one device. A single change goes at once; a storm of them is gathered for this long."""
@@ -26,7 +26,7 @@ FULL_S = 60.0
 class ReadingsPump:
     """Publishes a table's changes."""
 
-    def __init__(self, bus: Bus, clock: Clock, table: Table, boot: str) -> None:
+    def __init__(self, bus: Bus, clock: Clock, table: PointTable, boot: str) -> None:
         self._bus = bus
         self._clock = clock
         self._table = table

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from countingroom.core.clock import Clock, SystemClock, timeout
 from countingroom.core.errors import ConfigurationError, LinkError
-from countingroom.devices.serial.pending_answers import Ledger, Probe
+from countingroom.devices.serial.pending_answers import PendingAnswers, Probe
 
 _MOST_BUFFERED = 1 << 16
 _MOST_PROBES = 64
@@ -139,7 +139,7 @@ class _Port:
         self._transport: serialx.BaseSerialTransport | None = None
         self._receiver = _Receiver()
         self._ready_at = 0.0
-        self._ledger = Ledger(settings.probes)
+        self._pending = PendingAnswers(settings.probes)
         """It outlives the port being closed: the device remembers what it was asked."""
 
     async def open(self, user: Line, timeout_s: float) -> None:
@@ -147,7 +147,7 @@ class _Port:
             if self._transport is None or self._receiver.lost:
                 await self._drop()
                 await self._connect(timeout_s)
-                self._ledger.opened()
+                self._pending.opened()
             self._users.add(user)
 
     async def leave(self, user: Line) -> None:
@@ -157,12 +157,12 @@ class _Port:
 
     async def query(self, user: Line, request: bytes, timeout_s: float, quiet_s: float) -> bytes:
         async with self._turn:
-            if not self._ledger.may_ask(request):
+            if not self._pending.may_ask(request):
                 await self._fall_in_step(user, request, timeout_s, quiet_s)
             await self._send(user, request, quiet_s, answered=True)
             for _ in range(_MOST_STRAYS):
                 answer = await self._next(timeout_s)
-                if self._ledger.belongs(answer):
+                if self._pending.belongs(answer):
                     self._ready_at = self._clock.monotonic() + quiet_s
                     return answer
             raise self._babble()
@@ -206,14 +206,14 @@ class _Port:
         if user not in self._users or self._transport is None or self._receiver.lost:
             raise LinkError(f"{self.settings.address} is closed", source=self.settings.address)
         while (late := self._receiver.arrived(self.settings.terminator)) is not None:
-            self._ledger.stray(late)
+            self._pending.stray(late)
         try:
             self._transport.write(request)
         except (OSError, serialx.SerialException) as error:
             raise LinkError(f"{self.settings.address} is gone: {error}", source=self.settings.address) from error
         self._ready_at = self._clock.monotonic() + quiet_s
         if answered:
-            self._ledger.asked(request)
+            self._pending.asked(request)
 
     async def _next(self, timeout_s: float) -> bytes:
         try:
@@ -227,7 +227,7 @@ class _Port:
     async def _fall_in_step(self, user: Line, request: bytes, timeout_s: float, quiet_s: float) -> None:
         """Until no answer to what was asked before can be taken for the answer to this request."""
         for _ in range(_MOST_PROBES):
-            probe = self._ledger.probe_for(request)
+            probe = self._pending.probe_for(request)
             if probe is not None:
                 await self._send(user, probe.request, quiet_s, answered=True)
             if await self._listen(request, timeout_s, probed=probe is not None):
@@ -239,14 +239,14 @@ class _Port:
         is asked at once, because a device that answers is alive. Silence is a lost link, or without probes the end."""
         for _ in range(_MOST_STRAYS):
             try:
-                stray = self._ledger.stray(await self._next(timeout_s))
+                stray = self._pending.stray(await self._next(timeout_s))
             except LinkError:
                 if probed or self._receiver.lost:
                     raise
-                self._ledger.answered()
+                self._pending.answered()
                 return True
             if stray:
-                return self._ledger.may_ask(request)
+                return self._pending.may_ask(request)
         raise self._babble()
 
     def _babble(self) -> LinkError:

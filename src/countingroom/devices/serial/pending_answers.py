@@ -25,7 +25,7 @@ class Probe(Struct, frozen=True):
     recognises: Callable[[bytes], bool]
 
 
-class Ledger:
+class PendingAnswers:
     """The questions whose answers may still come, oldest first."""
 
     def __init__(self, probes: Sequence[Probe]) -> None:

@@ -12,7 +12,7 @@ from countingroom.core.messages import Command
 from countingroom.core.values import Scalar
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class CommandRequest(Struct, frozen=True, kw_only=True):
     """An admitted command and who gave it."""
 
     command: Command
@@ -65,19 +65,19 @@ class Asked(Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(part.strip() for part in self.text(name).split(",") if part.strip()))
 
 
-class Later:
+class EndsLater:
     """Whoever carries it out says how it ended, by `Reception.ended`."""
 
 
-LATER = Later()
+ENDS_LATER = EndsLater()
 
-Rest = Coroutine[Any, Any, Mapping[str, Scalar] | None] | Later | None
+Completion = Coroutine[Any, Any, Mapping[str, Scalar] | None] | EndsLater | None
 """What is left to do once it is accepted: nothing (it is done), work whose end is its end, or LATER."""
 
-Handler = Callable[[Asked], Awaitable[Rest]]
+Handler = Callable[[CommandRequest], Awaitable[Completion]]
 
 
-class Word(Struct, frozen=True):
+class CommandHandler(Struct, frozen=True):
     """Something that can be asked for."""
 
     handler: Handler

@@ -14,14 +14,14 @@ from uuid import NAMESPACE_OID, uuid4, uuid5
 import msgspec
 
 from countingroom.bus.port import Bus, Message
-from countingroom.bus.publisher import Recorder
+from countingroom.bus.publisher import Publisher
 from countingroom.core import command_permissions, policy, subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, NotFound, OutOfRange, RequestError
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.core.policy import Principal
 from countingroom.core.values import Scalar
-from countingroom.runs.access.arguments import Asked, Later, Rest, Word
+from countingroom.runs.access.arguments import CommandHandler, CommandRequest, Completion, EndsLater
 from countingroom.runs.access.control_lease import ControlDesk
 
 _log = logging.getLogger(__name__)
@@ -43,22 +43,22 @@ class Owner(Protocol):
     """Who carries it out."""
 
     @property
-    def words(self) -> Mapping[str, Word]: ...
+    def handlers(self) -> Mapping[str, CommandHandler]: ...
     @property
     def present(self) -> str:
         """The state it is in."""
         ...
 
-    def refusal(self, asked: Asked) -> Cause | None:
+    def refusal(self, request: CommandRequest) -> Cause | None:
         """Why it cannot be done now."""
         ...
 
 
-People = Callable[[str], Awaitable[Principal]]
+FindPrincipal = Callable[[str], Awaitable[Principal]]
 """Who a user is, and what he is trusted with here."""
 
 
-class Reception:
+class CommandServer:
     """Takes the commands of one target."""
 
     def __init__(
@@ -68,15 +68,15 @@ class Reception:
         target: str,
         owner: Owner,
         *,
-        recorder: Recorder,
+        publisher: Publisher,
         control: ControlDesk,
-        people: People,
+        principals: FindPrincipal,
     ) -> None:
         self._bus, self._clock, self._target, self._owner = bus, clock, target, owner
         self._power = (
             command_permissions.of_experiment if target == subjects.EXPERIMENT else command_permissions.of_partition
         )
-        self._recorder, self._control, self._people = recorder, control, people
+        self._publisher, self._control, self._principals = publisher, control, principals
         self._source = f"runs.{target}"
         self._seen: dict[str, None] = {}
         self._turn = asyncio.Lock()
@@ -117,7 +117,7 @@ class Reception:
         """Record an event of the target; one of the same id that is recorded already is not recorded again."""
         if severity is None:
             severity = 3 if kind is EventKind.FAILED else 0
-        self._recorder.event(
+        self._publisher.event(
             Event(
                 id=id or uuid4().hex,
                 kind=kind,
@@ -143,26 +143,26 @@ class Reception:
         except msgspec.DecodeError as error:
             cause = Cause(code="malformed", message=f"this is no command: {error}", suggestion="send a Command")
             return encode(Reply(id="", accepted=False, cause=self._refused(None, by, cause)))
-        asked = Asked(command=command, by=by)
+        request = CommandRequest(command=command, by=by)
         try:
-            rest = await self._admit(asked)
+            rest = await self._admit(request)
         except CountingRoomError as error:
-            return encode(Reply(id=command.id, accepted=False, cause=self._refused(asked, by, error.cause)))
+            return encode(Reply(id=command.id, accepted=False, cause=self._refused(request, by, error.cause)))
         data = {**_short(command.arguments, DATA_LETTERS), "origin": command.origin}
         named = _named(command)
         self.tell(EventKind.COMMAND, named, by=by, command_id=command.id, action=command.action, data=data)
         if rest is None:
             self.ended(command.id, command.action, by, None)
-        elif not isinstance(rest, Later):
-            self._group.create_task(self._see_through(asked, rest))
+        elif not isinstance(rest, EndsLater):
+            self._group.create_task(self._see_through(request, rest))
         return encode(Reply(id=command.id, accepted=True))
 
-    async def _admit(self, asked: Asked) -> Rest:
-        command, now_ns = asked.command, self._clock.now_ns()
+    async def _admit(self, request: CommandRequest) -> Completion:
+        command, now_ns = request.command, self._clock.now_ns()
         self._check_time(command, now_ns)
-        needs, word = self._power(command.action), self._owner.words.get(command.action)
+        needs, word = self._power(command.action), self._owner.handlers.get(command.action)
         if word is None:
-            known = ", ".join(self._owner.words)
+            known = ", ".join(self._owner.handlers)
             raise NotFound(f"{self._target} knows no command {command.action}", suggestion=f"choose one of {known}")
         for name in command.arguments:
             if name not in word.takes:
@@ -171,25 +171,25 @@ class Reception:
                     f"{command.action} takes no {name}", code="unknown_argument", suggestion=f"it takes {takes}"
                 )
         if needs not in policy.UNDER_LEASE:  # what makes it safer waits for nobody
-            return await self._obey(asked, needs, word)
+            return await self._obey(request, needs, word)
         async with self._turn:
             self._check_late(command, self._clock.now_ns())
-            rest = await self._obey(asked, needs, word)
+            rest = await self._obey(request, needs, word)
             if not word.of_control:
-                await self._used(asked.by)
+                await self._used(request.by)
             return rest
 
-    async def _obey(self, asked: Asked, needs: policy.Action, word: Word) -> Rest:
-        principal = await self._people(asked.by)
-        command, control, now_ns = asked.command, self._control.present, self._clock.now_ns()
+    async def _obey(self, request: CommandRequest, needs: policy.Action, word: CommandHandler) -> Completion:
+        principal = await self._principals(request.by)
+        command, control, now_ns = request.command, self._control.present, self._clock.now_ns()
         if cause := policy.decide(principal, needs, self._target, control=control, token=command.lease, now_ns=now_ns):
             raise Refusal(cause)
         self._check_seen(command, now_ns)
-        if cause := self._owner.refusal(asked):
+        if cause := self._owner.refusal(request):
             raise Refusal(cause)
         if self._going >= UNDER_WAY:
             raise Conflict(f"{UNDER_WAY} commands are under way", code="busy", suggestion="wait until they ended")
-        return await word.handler(asked)
+        return await word.handler(request)
 
     async def _used(self, by: str) -> None:
         """It is done already, so that it cannot be refused any more."""
@@ -236,8 +236,10 @@ class Reception:
                 suggestion="look at the present state and decide again",
             )
 
-    async def _see_through(self, asked: Asked, rest: Coroutine[Any, Any, Mapping[str, Scalar] | None]) -> None:
-        command, cause, data = asked.command, None, None
+    async def _see_through(
+        self, request: CommandRequest, rest: Coroutine[Any, Any, Mapping[str, Scalar] | None]
+    ) -> None:
+        command, cause, data = request.command, None, None
         self._going += 1
         try:
             data = await rest
@@ -250,23 +252,23 @@ class Reception:
                 source=self._source,
                 suggestion="look at the partition, then decide again",
             )
-            self.ended(command.id, command.action, asked.by, stopped)
+            self.ended(command.id, command.action, request.by, stopped)
             raise
         finally:
             self._going -= 1
-        self.ended(command.id, command.action, asked.by, cause, **(data or {}))
+        self.ended(command.id, command.action, request.by, cause, **(data or {}))
 
-    def _refused(self, asked: Asked | None, by: str, cause: Cause) -> Cause:
+    def _refused(self, request: CommandRequest | None, by: str, cause: Cause) -> Cause:
         cause = self._sourced(cause)
-        name = _named(asked.command) if asked else "a command"
+        name = _named(request.command) if request else "a command"
         self.tell(
             EventKind.REFUSED,
             f"{name} refused: {cause.message}",
             by=by,
-            command_id=asked.command.id if asked else "",
-            action=asked.command.action if asked else "",
+            command_id=request.command.id if request else "",
+            action=request.command.action if request else "",
             cause=cause,
-            data=_short(asked.command.arguments, DATA_LETTERS) if asked else None,
+            data=_short(request.command.arguments, DATA_LETTERS) if request else None,
         )
         return cause
 

@@ -16,7 +16,7 @@ LOOK_S = 1.0
 """The database answers by then, or is away."""
 
 
-class People:
+class Principals:
     """What users are trusted with."""
 
     def __init__(self, users: Users, clock: Clock) -> None:

@@ -23,15 +23,15 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, LinkError
 from countingroom.core.messages import Command, Presence, Reply, decode, encode
 from countingroom.core.systems import ACTIVE, RECORDING, Answer, Order, SystemKind, SystemState
-from countingroom.runs.agents import model as words
+from countingroom.runs.agents import model
 from countingroom.runs.agents.commands import WHO, Commands
 from countingroom.runs.agents.order_rules import refusal
 from countingroom.runs.agents.placement import Directory
 from countingroom.runs.agents.port import Factory, Recovery
-from countingroom.runs.agents.saved_state import Memo
+from countingroom.runs.agents.saved_state import SavedState
 from countingroom.runs.agents.state_publisher import States
 from countingroom.runs.agents.step import at_of, born, contexts_for, step
-from countingroom.runs.agents.work import Desk
+from countingroom.runs.agents.work import SystemWorker
 
 _log = logging.getLogger(__name__)
 
@@ -63,21 +63,21 @@ class Agent:
         self._agent = born(name, kind, chart, boot=boot or uuid4().hex, version=version)
         self._own_directory = directory is None
         self._directory = directory or Directory(bus, clock)
-        self.memo = Memo(memory, name)
-        self._desks: dict[str, Desk] = {}
+        self.saved_state = SavedState(memory, name)
+        self._workers: dict[str, SystemWorker] = {}
         self._states = States(bus, clock, name, self._state, self._keep)
         self._replaced = asyncio.Event()
         self._group: asyncio.TaskGroup
         self._beat = self._presence()
         place = f"process {self._beat.pid} on {self._beat.host}"
-        self._commands = Commands(self, bus, clock, self._desks, place)
+        self._commands = Commands(self, bus, clock, self._workers, place)
 
     @property
     def name(self) -> str:
         return self._agent.system
 
     @property
-    def knows(self) -> words.Agent:
+    def knows(self) -> model.Agent:
         """All it knows now."""
         return self._agent
 
@@ -139,7 +139,7 @@ class Agent:
         if cause and cause.code in ("unknown_partition", "not_mine"):
             await self._directory.refresh()
             await self._place()
-        answer = self.tell(words.Ordered(order=order))
+        answer = self.tell(model.Ordered(order=order))
         if answer is None:
             raise RuntimeError(f"order {order.id} was not answered")
         context = self._agent.contexts.get(at_of(self._agent, order.partition))
@@ -153,26 +153,26 @@ class Agent:
 
     # What the reducer says.
 
-    def tell(self, event: words.Event) -> Answer | None:
+    def tell(self, event: model.Event) -> Answer | None:
         """Something happened; the answer where it was an order."""
         self._agent, effects = step(self._agent, event, now_ns=self._clock.now_ns())
         answer: Answer | None = None
         for effect in effects:
             match effect:
-                case words.Publish(at=at):
+                case model.Publish(at=at):
                     if not self._rests(at):
-                        self.memo.forget(at)
+                        self.saved_state.forget(at)
                     self._states.changed(at)
-                case words.Begin(at=at):
-                    self._desk(at).begin(effect)
-                case words.Kill(at=at):
-                    self._desk(at).kill()
-                case words.Forget(at=at):
-                    self.memo.forget(at)
+                case model.Begin(at=at):
+                    self._worker(at).begin(effect)
+                case model.Kill(at=at):
+                    self._worker(at).kill()
+                case model.Forget(at=at):
+                    self.saved_state.forget(at)
                     self._states.changed(at)
-                    self._desk(at).close()
-                    del self._desks[at]
-                case words.Reply():
+                    self._worker(at).close()
+                    del self._workers[at]
+                case model.Reply():
                     answer = effect.answer
         return answer
 
@@ -180,10 +180,10 @@ class Agent:
         context = self._agent.contexts[at]
         return context.task is None and context.state.common in (ACTIVE, RECORDING)
 
-    def _desk(self, at: str) -> Desk:
-        if at not in self._desks:
-            self._desks[at] = Desk(self, at, self._factory, self._clock, self._group)
-        return self._desks[at]
+    def _worker(self, at: str) -> SystemWorker:
+        if at not in self._workers:
+            self._workers[at] = SystemWorker(self, at, self._factory, self._clock, self._group)
+        return self._workers[at]
 
     # Who is where.
 
@@ -196,15 +196,15 @@ class Agent:
 
     async def _place(self) -> None:
         """Have the contexts there should be; a new one begins as its system is found."""
-        whereabouts = self._directory.present
+        placement = self._directory.present
         found: dict[str, Recovery] = {}
-        for at in contexts_for(self._agent, whereabouts):
-            if at not in self._agent.contexts and (recovery := await self._desk(at).recover()):
+        for at in contexts_for(self._agent, placement):
+            if at not in self._agent.contexts and (recovery := await self._worker(at).recover()):
                 found[at] = recovery
-        if whereabouts == self._directory.present:
-            self.tell(words.Placed(whereabouts=whereabouts, found=found))
+        if placement == self._directory.present:
+            self.tell(model.Placed(placement=placement, found=found))
             for at in self._agent.contexts:
-                self._desk(at).open()
+                self._worker(at).open()
 
     # What goes out.
 
@@ -219,7 +219,7 @@ class Agent:
 
     def _keep(self, at: str) -> None:
         if at in self._agent.contexts and self._rests(at):
-            self.memo.keep(at, _rest(self._agent.contexts[at].state))
+            self.saved_state.keep(at, _rest(self._agent.contexts[at].state))
 
     def _linked(self, up: bool) -> None:
         if up:

@@ -14,8 +14,8 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, LinkError, NotAllowed, NotFound, RequestError
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.core.systems import Action, Order, SystemKind
-from countingroom.runs.agents import model as words
-from countingroom.runs.agents.work import Desk, Owner
+from countingroom.runs.agents import model
+from countingroom.runs.agents.work import Owner, SystemWorker
 
 WHO = "who"
 """Asked by another agent of the same system."""
@@ -32,9 +32,9 @@ class Refused(RequestError):
 class Commands:
     """Answers commands to one system, and records what was said."""
 
-    def __init__(self, owner: Owner, bus: Bus, clock: Clock, desks: Mapping[str, Desk], place: str) -> None:
+    def __init__(self, owner: Owner, bus: Bus, clock: Clock, workers: Mapping[str, SystemWorker], place: str) -> None:
         """`place`: where the agent runs, for people."""
-        self._owner, self._bus, self._clock, self._desks, self._place = owner, bus, clock, desks, place
+        self._owner, self._bus, self._clock, self._workers, self._place = owner, bus, clock, workers, place
 
     async def answer(self, message: Message) -> bytes:
         source, user = f"systems.{self._owner.knows.system}", subjects.command_user(message.subject)
@@ -93,12 +93,12 @@ class Commands:
         partition = str(command.arguments.get("partition", ""))
         text = str(command.arguments.get("message", "")) or f"{user} says so"
         refused: list[NotAllowed] = []
-        desks = self._desks_of(partition)
-        for desk in desks:
+        workers = self._desks_of(partition)
+        for worker in workers:
             try:
                 match command.action:
                     case "error":
-                        desk.error(
+                        worker.error(
                             Cause(
                                 code="reported",
                                 message=text,
@@ -108,12 +108,12 @@ class Commands:
                             )
                         )
                     case "resolved":
-                        desk.resolved()
+                        worker.resolved()
                     case _:
-                        desk.instructed(command.action, command.arguments)
+                        worker.instructed(command.action, command.arguments)
             except NotAllowed as error:
                 refused.append(error)
-        if refused and len(refused) == len(desks):
+        if refused and len(refused) == len(workers):
             raise refused[0]
 
     def _alone(self, command: Command) -> None:
@@ -131,17 +131,17 @@ class Commands:
             fence=self._owner.knows.fences.get(subjects.EXPERIMENT, 0),
             deadline_ns=command.deadline_ns,
         )
-        answer = self._owner.tell(words.Ordered(order=order))
+        answer = self._owner.tell(model.Ordered(order=order))
         if answer and answer.cause:
             raise Refused(answer.cause)
 
-    def _desks_of(self, partition: str) -> list[Desk]:
+    def _desks_of(self, partition: str) -> list[SystemWorker]:
         """The one of a partition; all of them where none is named."""
         if self._owner.knows.kind is SystemKind.DETECTOR or not partition:
-            return list(self._desks.values())
-        if partition not in self._desks:
+            return list(self._workers.values())
+        if partition not in self._workers:
             raise NotFound(
                 f"{self._owner.knows.system} knows no partition {partition!r}",
                 source=f"systems.{self._owner.knows.system}",
             )
-        return [self._desks[partition]]
+        return [self._workers[partition]]

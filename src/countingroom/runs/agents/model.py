@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from countingroom.core.charts.chart import Chart
 from countingroom.core.errors import Cause
-from countingroom.core.systems import Action, Answer, Order, SystemKind, SystemState, Whereabouts
+from countingroom.core.systems import Action, Answer, Order, Placement, SystemKind, SystemState
 from countingroom.core.values import Scalar
 from countingroom.runs.agents.port import Recovery
 
@@ -49,7 +49,7 @@ class Agent(Struct, frozen=True, kw_only=True):
     contexts: Mapping[str, Context] = {}
     fences: Mapping[str, int] = {}
     """Partition -> the highest lease token seen."""
-    whereabouts: Whereabouts | None = None
+    placement: Placement | None = None
     """None: not known; then orders of any partition are taken."""
 
 
@@ -102,7 +102,7 @@ class Versioned(Struct, frozen=True, kw_only=True):
 class Placed(Struct, frozen=True, kw_only=True):
     """Who is where is known, or otherwise now. `found`: what contexts that are new with it were found doing."""
 
-    whereabouts: Whereabouts | None
+    placement: Placement | None
     found: Mapping[str, Recovery] = {}
 
 

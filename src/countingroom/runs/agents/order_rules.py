@@ -24,7 +24,7 @@ class Verdict(Enum):
 def refusal(agent: Agent, order: Order) -> Cause | None:
     """Why this partition may not order this agent now. The experiment itself may, where a detector is in no partition,
     and there is nothing to do then but to abort or reset it."""
-    source, where = f"systems.{agent.system}", agent.whereabouts
+    source, where = f"systems.{agent.system}", agent.placement
     if not is_token(order.partition) or (
         agent.kind is SystemKind.GLOBAL
         and (order.partition == EXPERIMENT or (where is not None and order.partition not in where.partitions))

@@ -13,7 +13,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import decode
-from countingroom.core.systems import Whereabouts
+from countingroom.core.systems import Placement
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Directory:
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self._bus, self._clock = bus, clock
         self._followers: list[Callable[[], None]] = []
-        self.present: Whereabouts | None = None
+        self.present: Placement | None = None
 
     @contextmanager
     def followed(self, changed: Callable[[], None]) -> Generator[None]:
@@ -62,7 +62,7 @@ class Directory:
 
     def _learn(self, data: bytes | None) -> None:
         try:
-            present = decode(data, Whereabouts) if data is not None else None
+            present = decode(data, Placement) if data is not None else None
         except msgspec.DecodeError as error:
             _log.warning("who is where is not understood: %s", error)
             return

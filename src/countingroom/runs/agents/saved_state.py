@@ -29,7 +29,7 @@ class _Kept(Struct, frozen=True, kw_only=True):
     machine: str
 
 
-class Memo:
+class SavedState:
     """The memory of one agent; without a directory it keeps nothing."""
 
     def __init__(self, directory: Path | None, system: str) -> None:

@@ -19,10 +19,10 @@ from countingroom.core.systems import (
     Action,
     Answer,
     Order,
+    Placement,
     SystemKind,
-    Whereabouts,
 )
-from countingroom.runs.agents import model as words
+from countingroom.runs.agents import model
 from countingroom.runs.agents.model import Agent, Context, Effect, Event, Task
 from countingroom.runs.agents.order_rules import Verdict, judge, refusal
 from countingroom.runs.agents.reports import found, fresh, moved, said
@@ -41,13 +41,13 @@ def born(system: str, kind: SystemKind, chart: Chart, *, boot: str, version: str
 def step(agent: Agent, event: Event, *, now_ns: int) -> tuple[Agent, tuple[Effect, ...]]:
     """The agent after this event, and what is to be done. NotAllowed where the system moves as its chart cannot."""
     match event:
-        case words.Ordered(order=order):
+        case model.Ordered(order=order):
             return _ordered(agent, order, now_ns)
-        case words.Placed():
+        case model.Placed():
             return _placed(agent, event, now_ns)
-        case words.Versioned(version=version):
+        case model.Versioned(version=version):
             changed = {at: said(one, version=version) for at, one in agent.contexts.items()}
-            return replace(agent, version=version, contexts=changed), tuple(words.Publish(at=at) for at in changed)
+            return replace(agent, version=version, contexts=changed), tuple(model.Publish(at=at) for at in changed)
         case _:
             before = agent.contexts.get(event.at)
             if before is None:
@@ -61,11 +61,11 @@ def at_of(agent: Agent, partition: str) -> str:
     return partition if agent.kind is SystemKind.GLOBAL else ""
 
 
-def contexts_for(agent: Agent, whereabouts: Whereabouts | None) -> tuple[str, ...]:
+def contexts_for(agent: Agent, placement: Placement | None) -> tuple[str, ...]:
     """The contexts there should be. Partitions that are not announced keep what they have."""
     if agent.kind is SystemKind.DETECTOR:
         return ("",)
-    return whereabouts.partitions if whereabouts else tuple(agent.contexts)
+    return placement.partitions if placement else tuple(agent.contexts)
 
 
 # Orders.
@@ -80,13 +80,13 @@ def _ordered(agent: Agent, order: Order, now_ns: int) -> tuple[Agent, tuple[Effe
     effects: list[Effect] = []
     if at not in agent.contexts:
         agent = replace(agent, contexts=_with(agent.contexts, at, fresh(agent, order.partition, now_ns)))
-        effects.append(words.Publish(at=at))
+        effects.append(model.Publish(at=at))
     context = agent.contexts[at]
     if agent.kind is SystemKind.DETECTOR and order.partition not in (EXPERIMENT, context.state.partition):
         context = said(context, partition=order.partition)
     for answer in context.answered:
         if answer.id == order.id:
-            return agent, (words.Reply(answer=replace(answer, state=context.state)),)
+            return agent, (model.Reply(answer=replace(answer, state=context.state)),)
     verdict = judge(agent.chart, context, order, now_ns)
     context, more = _obey(agent.chart, at, context, order, verdict, now_ns)
     answer = Answer(id=order.id, accepted=not isinstance(verdict, Cause), cause=_cause(verdict))
@@ -96,7 +96,7 @@ def _ordered(agent: Agent, order: Order, now_ns: int) -> tuple[Agent, tuple[Effe
         contexts=_with(agent.contexts, at, context),
         fences=_with(agent.fences, order.partition, order.fence),
     )
-    return agent, (*effects, *more, words.Reply(answer=replace(answer, state=context.state)))
+    return agent, (*effects, *more, model.Reply(answer=replace(answer, state=context.state)))
 
 
 def _obey(
@@ -106,8 +106,8 @@ def _obey(
         return context, ()
     context = said(context, order=order.id)
     if verdict is not Verdict.BEGIN:
-        return context, (words.Publish(at=at),)
-    killed: tuple[Effect, ...] = (words.Kill(at=at),) if context.task else ()
+        return context, (model.Publish(at=at),)
+    killed: tuple[Effect, ...] = (model.Kill(at=at),) if context.task else ()
     match order.action:
         case Action.CONFIGURE:
             state = chart.step(context.state.state, "configure")
@@ -129,7 +129,7 @@ def _begin(
 ) -> tuple[Context, tuple[Effect, ...]]:
     task = Task(ticket=context.tickets + 1, order=order, step=step)
     context = replace(said(context, **changes), task=task, tickets=task.ticket)
-    return context, (words.Begin(at=at, task=task), words.Publish(at=at))
+    return context, (model.Begin(at=at, task=task), model.Publish(at=at))
 
 
 def _configuring(
@@ -140,7 +140,7 @@ def _configuring(
     if chart.to_common(state) == CONFIGURING:
         return _begin(at, context, order, step=state, comment=f"{state} of {order.tag}" if order.tag else state)
     reached = {"tag": order.tag, "key": order.key} if chart.to_common(state) == ACTIVE else {}
-    return replace(said(context, comment="", **reached), task=None), (words.Publish(at=at),)
+    return replace(said(context, comment="", **reached), task=None), (model.Publish(at=at),)
 
 
 # What happens in one context.
@@ -148,23 +148,23 @@ def _configuring(
 
 def _happened(chart: Chart, context: Context, event: Event, now_ns: int) -> tuple[Context, tuple[Effect, ...]]:
     match event:
-        case words.Ended(at=at, ticket=ticket, cause=cause) if context.task and context.task.ticket == ticket:
+        case model.Ended(at=at, ticket=ticket, cause=cause) if context.task and context.task.ticket == ticket:
             return _ended(chart, at, context, context.task, cause, now_ns)
-        case words.Overdue(at=at, order=order) if context.task and context.task.order.id == order:
+        case model.Overdue(at=at, order=order) if context.task and context.task.order.id == order:
             cause = _too_long(context, context.task, now_ns)
             context, effects = _failed(chart, at, context, cause, now_ns)
-            return context, (words.Kill(at=at), *effects)
-        case words.Moved(at=at, event=own, cause=cause):
+            return context, (model.Kill(at=at), *effects)
+        case model.Moved(at=at, event=own, cause=cause):
             state = chart.step(context.state.state, own)
-            killed: tuple[Effect, ...] = (words.Kill(at=at),) if context.task else ()
+            killed: tuple[Effect, ...] = (model.Kill(at=at),) if context.task else ()
             comment = "" if cause is None else cause.message
             context = replace(moved(context, chart, state, now_ns, comment=comment, cause=cause), task=None)
-            return context, (*killed, words.Publish(at=at))
-        case words.Told(at=at, comment=comment, counters=counters):
+            return context, (*killed, model.Publish(at=at))
+        case model.Told(at=at, comment=comment, counters=counters):
             changes: dict[str, object] = {} if comment is None else {"comment": comment}
             if counters is not None:
                 changes["counters"] = {**context.state.counters, **counters}
-            return said(context, **changes), (words.Publish(at=at),)
+            return said(context, **changes), (model.Publish(at=at),)
         case _:
             return context, ()
 
@@ -189,7 +189,7 @@ def _ended(
             context = moved(context, chart, state, now_ns, comment="transition aborted", cause=None)
         case Action.STOP | Action.RESET:
             context = moved(context, chart, state, now_ns, comment="", cause=None)
-    return replace(context, task=None), (words.Publish(at=at),)
+    return replace(context, task=None), (model.Publish(at=at),)
 
 
 def _failed(chart: Chart, at: str, context: Context, cause: Cause, now_ns: int) -> tuple[Context, tuple[Effect, ...]]:
@@ -197,7 +197,7 @@ def _failed(chart: Chart, at: str, context: Context, cause: Cause, now_ns: int) 
     before = context.state.state
     state = chart.step(before, "error") if "error" in chart.allowed(before) else before
     context = moved(context, chart, state, now_ns, comment="transition failed", cause=cause)
-    return replace(context, task=None), (words.Publish(at=at),)
+    return replace(context, task=None), (model.Publish(at=at),)
 
 
 def _too_long(context: Context, task: Task, now_ns: int) -> Cause:
@@ -216,25 +216,25 @@ def _too_long(context: Context, task: Task, now_ns: int) -> Cause:
 # Who is where.
 
 
-def _placed(agent: Agent, event: words.Placed, now_ns: int) -> tuple[Agent, tuple[Effect, ...]]:
-    wanted = contexts_for(agent, event.whereabouts)
+def _placed(agent: Agent, event: model.Placed, now_ns: int) -> tuple[Agent, tuple[Effect, ...]]:
+    wanted = contexts_for(agent, event.placement)
     contexts: dict[str, Context] = {}
     effects: list[Effect] = []
     for at, before in agent.contexts.items():
         if at in wanted:
             contexts[at] = before
         else:
-            effects += [*([words.Kill(at=at)] if before.task else []), words.Forget(at=at)]
+            effects += [*([model.Kill(at=at)] if before.task else []), model.Forget(at=at)]
     for at in wanted:
         if at not in contexts:
             contexts[at] = found(agent.chart, fresh(agent, at, now_ns), event.found.get(at))
-            effects.append(words.Publish(at=at))
-    if agent.kind is SystemKind.DETECTOR and event.whereabouts:
-        partition = event.whereabouts.detectors.get(agent.system, "")
+            effects.append(model.Publish(at=at))
+    if agent.kind is SystemKind.DETECTOR and event.placement:
+        partition = event.placement.detectors.get(agent.system, "")
         if contexts[""].state.partition != partition:
             contexts[""] = said(contexts[""], partition=partition)
-            effects.append(words.Publish(at=""))
-    return replace(agent, whereabouts=event.whereabouts, contexts=contexts), tuple(effects)
+            effects.append(model.Publish(at=""))
+    return replace(agent, placement=event.placement, contexts=contexts), tuple(effects)
 
 
 # Small words.
@@ -246,7 +246,7 @@ def _with(known: Mapping[str, V], key: str, value: V) -> dict[str, V]:
 
 def _reply(order: Order, cause: Cause, context: Context | None) -> Effect:
     answer = Answer(id=order.id, accepted=False, cause=cause, state=context.state if context else None)
-    return words.Reply(answer=answer)
+    return model.Reply(answer=answer)
 
 
 def _cause(verdict: Verdict | Cause) -> Cause | None:

@@ -15,9 +15,9 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError, NotAllowed, NotFound
 from countingroom.core.systems import Action, Answer, Order
 from countingroom.core.values import Scalar
-from countingroom.runs.agents import model as words
+from countingroom.runs.agents import model
 from countingroom.runs.agents.port import Factory, Recovery
-from countingroom.runs.agents.saved_state import Memo
+from countingroom.runs.agents.saved_state import SavedState
 
 _log = logging.getLogger(__name__)
 
@@ -26,13 +26,13 @@ class Owner(Protocol):
     """The agent."""
 
     @property
-    def knows(self) -> words.Agent: ...
+    def knows(self) -> model.Agent: ...
     @property
-    def memo(self) -> Memo: ...
-    def tell(self, event: words.Event) -> Answer | None: ...
+    def saved_state(self) -> SavedState: ...
+    def tell(self, event: model.Event) -> Answer | None: ...
 
 
-class Desk:
+class SystemWorker:
     """A system at work in one context."""
 
     def __init__(self, owner: Owner, at: str, factory: Factory, clock: Clock, group: asyncio.TaskGroup) -> None:
@@ -42,7 +42,7 @@ class Desk:
         self._unfinished: set[asyncio.Task[None]] = set()
         """What works, and what was cancelled and is not over yet."""
         self._living: asyncio.Task[None] | None = None
-        self._next: words.Begin | None = None
+        self._next: model.Begin | None = None
         self._system = factory(self)
 
     # The handle.
@@ -75,7 +75,7 @@ class Desk:
 
     @property
     def remembered(self) -> Recovery | None:
-        return self._owner.memo.found(self._at)
+        return self._owner.saved_state.found(self._at)
 
     def error(self, cause: Cause | str) -> None:
         if isinstance(cause, str):
@@ -85,23 +85,23 @@ class Desk:
                 source=f"systems.{self.system}",
                 suggestion="look at the system, then reset it",
             )
-        self._owner.tell(words.Moved(at=self._at, event="error", cause=cause))
+        self._owner.tell(model.Moved(at=self._at, event="error", cause=cause))
         _log.warning("systems.%s: %s", self.system, cause)
 
     def resolved(self) -> None:
         self.follow("resolved")
 
     def follow(self, event: str) -> None:
-        self._owner.tell(words.Moved(at=self._at, event=event))
+        self._owner.tell(model.Moved(at=self._at, event=event))
 
     def comment(self, text: str) -> None:
-        self._owner.tell(words.Told(at=self._at, comment=text))
+        self._owner.tell(model.Told(at=self._at, comment=text))
 
     def count(self, counters: Mapping[str, Scalar]) -> None:
-        self._owner.tell(words.Told(at=self._at, counters=counters))
+        self._owner.tell(model.Told(at=self._at, counters=counters))
 
     def version(self, text: str) -> None:
-        self._owner.tell(words.Versioned(version=text))
+        self._owner.tell(model.Versioned(version=text))
 
     # The work.
 
@@ -135,7 +135,7 @@ class Desk:
             )
         instruct(word, arguments)
 
-    def begin(self, begin: words.Begin) -> None:
+    def begin(self, begin: model.Begin) -> None:
         """Do this; after what was cancelled is over."""
         self.open()
         if self._working and self._working is asyncio.current_task():
@@ -151,25 +151,25 @@ class Desk:
         if self._working:
             self._working.cancel()
 
-    async def _work(self, begin: words.Begin, before: set[asyncio.Task[None]]) -> None:
+    async def _work(self, begin: model.Begin, before: set[asyncio.Task[None]]) -> None:
         bell = self._group.create_task(self._ring(begin.task.order))
         try:
             if before:
                 await asyncio.wait(before)
-            following: words.Begin | None = begin
+            following: model.Begin | None = begin
             while following:
                 self._next = None
                 cause = await self._do(following)
-                self._owner.tell(words.Ended(at=self._at, ticket=following.task.ticket, cause=cause))
+                self._owner.tell(model.Ended(at=self._at, ticket=following.task.ticket, cause=cause))
                 following = self._next
         finally:
             bell.cancel()
 
     async def _ring(self, order: Order) -> None:
         await self._clock.sleep((order.deadline_ns - self._clock.now_ns()) / 1e9)
-        self._owner.tell(words.Overdue(at=self._at, order=order.id))
+        self._owner.tell(model.Overdue(at=self._at, order=order.id))
 
-    async def _do(self, begin: words.Begin) -> Cause | None:
+    async def _do(self, begin: model.Begin) -> Cause | None:
         self._order = order = begin.task.order
         try:
             match order.action:

@@ -17,37 +17,41 @@ from countingroom.core.systems import Action
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.located import Mistaken
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.access.arguments import Asked, Rest, Word
-from countingroom.runs.access.control_commands import control_words
+from countingroom.runs.access.arguments import CommandHandler, CommandRequest, Completion
+from countingroom.runs.access.control_commands import control_commands
 from countingroom.runs.access.control_lease import ControlDesk
-from countingroom.runs.context import Office
+from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator.move_plan import plan_move
-from countingroom.runs.coordinator.move_transaction import Transaction
+from countingroom.runs.coordinator.move_transaction import MoveTransaction
 from countingroom.runs.owner_messages import ANSWER_S
 
 
-class ExperimentWords:
+class ExperimentCommands:
     """Carries out what is asked of the experiment. `announce` tells everybody who is where, and that things changed."""
 
-    def __init__(self, office: Office, control: ControlDesk, announce: Callable[[], Awaitable[None]]) -> None:
-        self._office, self._announce = office, announce
-        self._transaction = Transaction(office, announce)
-        self.words: Mapping[str, Word] = {
-            "move": Word(self._move, takes=("detectors", "to", "force")),
-            "create_partition": Word(self._create_partition, takes=("name", "template", "title")),
-            "delete_partition": Word(self._delete_partition, takes=("name", "force")),
-            "create_detector": Word(self._create_detector, takes=("name", "type")),
-            "delete_detector": Word(self._delete_detector, takes=("name", "force")),
-            "save_configuration": Word(
+    def __init__(
+        self, context: RunControlContext, control: ControlDesk, announce: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._context, self._announce = context, announce
+        self._transaction = MoveTransaction(context, announce)
+        self.handlers: Mapping[str, CommandHandler] = {
+            "move": CommandHandler(self._move, takes=("detectors", "to", "force")),
+            "create_partition": CommandHandler(self._create_partition, takes=("name", "template", "title")),
+            "delete_partition": CommandHandler(self._delete_partition, takes=("name", "force")),
+            "create_detector": CommandHandler(self._create_detector, takes=("name", "type")),
+            "delete_detector": CommandHandler(self._delete_detector, takes=("name", "force")),
+            "save_configuration": CommandHandler(
                 self._save_configuration, takes=("system", "tag", "parameters", "comment", "expected")
             ),
-            "delete_configuration": Word(self._delete_configuration, takes=("system", "tag", "comment", "with_tags")),
-            "save_tag": Word(self._save_tag, takes=("name", "systems", "comment", "expected")),
-            "delete_tag": Word(self._delete_tag, takes=("name", "comment")),
-            "import": Word(self._import, takes=("document", "comment")),
-            "comment": Word(self._comment, takes=("run", "text")),
-            "flag": Word(self._flag, takes=("run", "quality")),
-            **control_words(control, partial(office.people.principal, target=subjects.EXPERIMENT)),
+            "delete_configuration": CommandHandler(
+                self._delete_configuration, takes=("system", "tag", "comment", "with_tags")
+            ),
+            "save_tag": CommandHandler(self._save_tag, takes=("name", "systems", "comment", "expected")),
+            "delete_tag": CommandHandler(self._delete_tag, takes=("name", "comment")),
+            "import": CommandHandler(self._import, takes=("document", "comment")),
+            "comment": CommandHandler(self._comment, takes=("run", "text")),
+            "flag": CommandHandler(self._flag, takes=("run", "quality")),
+            **control_commands(control, partial(context.principals.principal, target=subjects.EXPERIMENT)),
         }
 
     @property
@@ -55,19 +59,19 @@ class ExperimentWords:
         """The experiment has no state."""
         return ""
 
-    def refusal(self, asked: Asked) -> Cause | None:
+    def refusal(self, request: CommandRequest) -> Cause | None:
         """Nothing is refused for what it is."""
         return None
 
     # Who is where.
 
-    async def _move(self, asked: Asked) -> Rest:
-        database, force = self._office.database, asked.flag("force")
+    async def _move(self, request: CommandRequest) -> Completion:
+        database, force = self._context.database, request.flag("force")
         partitions = {one.name for one in await database.partitions.list()}
         where = await database.mapping.all()
         move = plan_move(
-            asked.names("detectors"),
-            asked.text("to", ""),
+            request.names("detectors"),
+            request.text("to", ""),
             where=where,
             partitions=partitions,
             missing=self._missing,
@@ -76,77 +80,77 @@ class ExperimentWords:
 
         async def rest() -> Mapping[str, Scalar]:
             if move.moves:
-                await self._transaction.move(move, asked.by, force=force)
+                await self._transaction.move(move, request.by, force=force)
             return {"moved": len(move.moves)}
 
         return rest()
 
     def _missing(self, system: str) -> Cause | None:
-        reports = self._office.reports
-        if reports.connected(system):
+        system_states = self._context.system_states
+        if system_states.connected(system):
             return None
-        return reports.why_not(system) or Cause(
+        return system_states.why_not(system) or Cause(
             code="agent_absent",
             message=f"the agent of {system} has not been heard so far",
             source=f"systems.{system}",
             suggestion=f"start the agent of {system}",
         )
 
-    async def _create_partition(self, asked: Asked) -> Rest:
-        name, template = asked.text("name"), asked.text("template", "cbm")
-        known = self._office.section.templates
+    async def _create_partition(self, request: CommandRequest) -> Completion:
+        name, template = request.text("name"), request.text("template", "cbm")
+        known = self._context.section.templates
         if template not in known:
             hint = did_you_mean(template, known)
             raise NotFound(f"there is no template {template}{hint}", suggestion=f"there are {', '.join(known)}")
-        there = self._office.section.global_systems
+        there = self._context.section.global_systems
         if missing := [one for one in known[template].systems if one not in there]:
             raise Conflict(
                 f"{template} needs the global system {', '.join(missing)}, which the description does not have",
                 suggestion="add it to the description, or choose another template",
             )
-        await self._office.database.partitions.create(name, template, asked.text("title", name), asked.by)
+        await self._context.database.partitions.create(name, template, request.text("title", name), request.by)
         await self._announce()
         return None
 
-    async def _delete_partition(self, asked: Asked) -> Rest:
-        name, force = asked.text("name"), asked.flag("force")
-        await self._office.database.partitions.get(name)
+    async def _delete_partition(self, request: CommandRequest) -> Completion:
+        name, force = request.text("name"), request.flag("force")
+        await self._context.database.partitions.get(name)
 
         async def rest() -> Mapping[str, Scalar]:
-            gone = await self._transaction.delete_partition(name, asked.by, force=force)
+            gone = await self._transaction.delete_partition(name, request.by, force=force)
             for key in (subjects.partition_key(name), subjects.control_key(name)):
-                await self._office.bus.delete(subjects.STATE_BUCKET, key)
+                await self._context.bus.delete(subjects.STATE_BUCKET, key)
             return {"unmapped": ",".join(gone)}
 
         return rest()
 
-    async def _create_detector(self, asked: Asked) -> Rest:
-        name = asked.text("name")
-        if name in self._office.section.global_systems:
+    async def _create_detector(self, request: CommandRequest) -> Completion:
+        name = request.text("name")
+        if name in self._context.section.global_systems:
             raise Conflict(f"{name} is a global system", suggestion="take another name")
-        await self._office.database.mapping.create(name, asked.by, type=asked.text("type", ""))
+        await self._context.database.mapping.create(name, request.by, type=request.text("type", ""))
         await self._announce()
         return None
 
-    async def _delete_detector(self, asked: Asked) -> Rest:
-        name, known = asked.text("name"), await self._office.database.mapping.all()
+    async def _delete_detector(self, request: CommandRequest) -> Completion:
+        name, known = request.text("name"), await self._context.database.mapping.all()
         if name not in known:
             raise NotFound(f"there is no detector {name}{did_you_mean(name, known)}")
-        if not asked.flag("force"):
-            if not self._office.reports.connected(name):
+        if not request.flag("force"):
+            if not self._context.system_states.connected(name):
                 raise Conflict(
                     f"{name} is not connected",
                     code="not_connected",
                     suggestion="start its agent, or delete it anyway with force",
                 )
-            await self._abort(name, asked.by)
-        await self._office.database.mapping.delete(name, asked.by)
+            await self._abort(name, request.by)
+        await self._context.database.mapping.delete(name, request.by)
         await self._announce()
         return None
 
     async def _abort(self, detector: str, by: str) -> None:
         """What is forgotten is left in peace. Conflict where it is in a partition, or says no."""
-        now_ns = self._office.clock.now_ns()
+        now_ns = self._context.clock.now_ns()
         command = Command(
             id=uuid4().hex,
             action=Action.ABORT,
@@ -155,7 +159,7 @@ class ExperimentWords:
             origin="delete_detector",
         )
         where = subjects.command(by, "systems", detector)
-        message = await self._office.bus.request(where, encode(command), timeout_s=ANSWER_S)
+        message = await self._context.bus.request(where, encode(command), timeout_s=ANSWER_S)
         if cause := decode(message.data, Reply).cause:
             raise Conflict(
                 f"{detector} cannot be aborted",
@@ -165,43 +169,48 @@ class ExperimentWords:
 
     # Configurations and tags.
 
-    async def _save_configuration(self, asked: Asked) -> Rest:
-        system = asked.text("system")
-        if system not in self._office.section.systems and system not in await self._office.database.mapping.all():
-            hint = did_you_mean(system, self._office.section.systems)
+    async def _save_configuration(self, request: CommandRequest) -> Completion:
+        system = request.text("system")
+        if system not in self._context.section.systems and system not in await self._context.database.mapping.all():
+            hint = did_you_mean(system, self._context.section.systems)
             raise NotFound(f"there is no system {system}{hint}", suggestion="look at the list of systems")
-        parameters = _mapping(asked, "parameters")
-        await self._office.database.configurations.save(
-            system, asked.text("tag"), parameters, asked.by, asked.text("comment", ""), expected=asked.whole("expected")
+        parameters = _mapping(request, "parameters")
+        await self._context.database.configurations.save(
+            system,
+            request.text("tag"),
+            parameters,
+            request.by,
+            request.text("comment", ""),
+            expected=request.whole("expected"),
         )
         await self._announce()
         return None
 
-    async def _delete_configuration(self, asked: Asked) -> Rest:
-        await self._office.database.configurations.delete(
-            asked.text("system"),
-            asked.text("tag"),
-            asked.by,
-            asked.text("comment", ""),
-            with_tags=asked.flag("with_tags"),
+    async def _delete_configuration(self, request: CommandRequest) -> Completion:
+        await self._context.database.configurations.delete(
+            request.text("system"),
+            request.text("tag"),
+            request.by,
+            request.text("comment", ""),
+            with_tags=request.flag("with_tags"),
         )
         await self._announce()
         return None
 
-    async def _save_tag(self, asked: Asked) -> Rest:
-        systems = {name: str(tag) for name, tag in _mapping(asked, "systems").items()}
-        await self._office.database.tags.save(
-            asked.text("name"), systems, asked.by, asked.text("comment", ""), expected=asked.whole("expected")
+    async def _save_tag(self, request: CommandRequest) -> Completion:
+        systems = {name: str(tag) for name, tag in _mapping(request, "systems").items()}
+        await self._context.database.tags.save(
+            request.text("name"), systems, request.by, request.text("comment", ""), expected=request.whole("expected")
         )
         return None
 
-    async def _delete_tag(self, asked: Asked) -> Rest:
-        await self._office.database.tags.delete(asked.text("name"), asked.by, asked.text("comment", ""))
+    async def _delete_tag(self, request: CommandRequest) -> Completion:
+        await self._context.database.tags.delete(request.text("name"), request.by, request.text("comment", ""))
         return None
 
-    async def _import(self, asked: Asked) -> Rest:
+    async def _import(self, request: CommandRequest) -> Completion:
         try:
-            kept = await self._office.database.configurations.read(asked.text("document"))
+            kept = await self._context.database.configurations.read(request.text("document"))
         except Mistaken as error:
             raise OutOfRange(
                 f"the document cannot be imported: {error}", code="wrong_document", suggestion="correct these lines"
@@ -209,15 +218,15 @@ class ExperimentWords:
         await self._are_known({*kept.configurations, *kept.schemas})
 
         async def rest() -> None:
-            await self._office.database.configurations.put(kept, asked.by, asked.text("comment", ""))
+            await self._context.database.configurations.put(kept, request.by, request.text("comment", ""))
             await self._announce()
 
         return rest()
 
     async def _are_known(self, systems: Collection[str]) -> None:
         """NotFound, naming those that are neither described nor detectors, and have no configuration so far."""
-        database = self._office.database
-        known = {*self._office.section.systems, *await database.mapping.all()}
+        database = self._context.database
+        known = {*self._context.section.systems, *await database.mapping.all()}
         known |= {one.system for one in await database.configurations.list()}
         causes = [
             Cause(
@@ -237,31 +246,31 @@ class ExperimentWords:
 
     # Runs of partitions that are no more.
 
-    async def _comment(self, asked: Asked) -> Rest:
-        number, text = await self._left_behind(asked), asked.text("text")
-        note = RunNote(time_ns=self._office.clock.now_ns(), kind="comment", text=text, author=asked.by)
-        await self._office.database.runs.note(number, note)
+    async def _comment(self, request: CommandRequest) -> Completion:
+        number, text = await self._left_behind(request), request.text("text")
+        note = RunNote(time_ns=self._context.clock.now_ns(), kind="comment", text=text, author=request.by)
+        await self._context.database.runs.note(number, note)
         return None
 
-    async def _flag(self, asked: Asked) -> Rest:
-        number = await self._left_behind(asked)
-        await self._office.database.runs.flag(number, asked.text("quality", ""), asked.by)
+    async def _flag(self, request: CommandRequest) -> Completion:
+        number = await self._left_behind(request)
+        await self._context.database.runs.flag(number, request.text("quality", ""), request.by)
         return None
 
-    async def _left_behind(self, asked: Asked) -> int:
+    async def _left_behind(self, request: CommandRequest) -> int:
         """The run that is meant; Conflict where its partition can be asked."""
-        number = asked.whole("run")
+        number = request.whole("run")
         if number is None:
-            raise OutOfRange(f"{asked.command.action} needs run", code="missing_argument", suggestion="give run")
-        run = await self._office.database.runs.get(number)
-        if run.partition in {one.name for one in await self._office.database.partitions.list()}:
+            raise OutOfRange(f"{request.command.action} needs run", code="missing_argument", suggestion="give run")
+        run = await self._context.database.runs.get(number)
+        if run.partition in {one.name for one in await self._context.database.partitions.list()}:
             raise Conflict(f"run {number} is of {run.partition}", suggestion=f"ask {run.partition}")
         return number
 
 
-def _mapping(asked: Asked, name: str) -> dict[str, Any]:
+def _mapping(request: CommandRequest, name: str) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(asked.text(name, "{}"), type=dict[str, Scalar])
+        found = msgspec.json.decode(request.text(name, "{}"), type=dict[str, Scalar])
     except msgspec.DecodeError as error:
         raise OutOfRange(
             f"{name} is no JSON object of plain values: {error}", code="wrong_argument", suggestion='write {"name": 1}'

@@ -10,21 +10,21 @@ import logging
 from functools import partial
 
 from countingroom.bus.port import Lease
-from countingroom.bus.publisher import Recorder
+from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.configurations import ConfigurationSet
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import EventKind, decode, encode
 from countingroom.core.placement import Seed, SeedPartition
 from countingroom.core.policy import Principal
-from countingroom.core.systems import Whereabouts
-from countingroom.runs.access.command_server import Reception
+from countingroom.core.systems import Placement
+from countingroom.runs.access.command_server import CommandServer
 from countingroom.runs.access.control_lease import ControlDesk
-from countingroom.runs.context import Office
+from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator import plan_query
-from countingroom.runs.coordinator.commands import ExperimentWords
+from countingroom.runs.coordinator.commands import ExperimentCommands
 from countingroom.runs.description import RunsSection
-from countingroom.runs.election import acquired
+from countingroom.runs.election import acquire
 from countingroom.runs.monitor.durations import Known
 from countingroom.runs.planner.template import DETECTORS
 from countingroom.storage.database import Database
@@ -41,13 +41,13 @@ KEEP_S = 5.0
 class Coordinator:
     """The experiment as a whole, in this process: coordinated or stood by for."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, context: RunControlContext) -> None:
+        self._context = context
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            lease = await acquired(self._office, LEASE, ttl_s=LEASE_S)
+            lease = await acquire(self._context, LEASE, ttl_s=LEASE_S)
             try:
                 async with asyncio.TaskGroup() as group:
                     serving = group.create_task(self._serve(lease))
@@ -61,54 +61,54 @@ class Coordinator:
                     _log.debug("the lease is left to run out: %s", error.cause)
 
     async def _serve(self, lease: Lease) -> None:
-        office = self._office
-        recorder = Recorder(office.bus, office.clock, "runs")
+        context = self._context
+        publisher = Publisher(context.bus, context.clock, "runs")
         control = ControlDesk(
-            office.bus,
-            office.clock,
+            context.bus,
+            context.clock,
             subjects.EXPERIMENT,
-            lambda message, by: reception.tell(EventKind.NOTE, message, by=by, action="control"),
+            lambda message, by: command_server.tell(EventKind.NOTE, message, by=by, action="control"),
         )
-        words = ExperimentWords(office, control, partial(self._announce, lease))
-        reception = Reception(
-            office.bus,
-            office.clock,
+        handlers = ExperimentCommands(context, control, partial(self._announce, lease))
+        command_server = CommandServer(
+            context.bus,
+            context.clock,
             subjects.EXPERIMENT,
-            words,
-            recorder=recorder,
+            handlers,
+            publisher=publisher,
             control=control,
-            people=self._principal,
+            principals=self._principal,
         )
         await self._begin(control, lease)
         async with (
-            office.bus.respond(subjects.query("runs", "plan"), partial(plan_query.answer, office)),
+            context.bus.respond(subjects.query("runs", "plan"), partial(plan_query.answer, context)),
             asyncio.TaskGroup() as group,
         ):
-            for part in (recorder, control, reception):
+            for part in (publisher, control, command_server):
                 group.create_task(part.run())
             group.create_task(self._keep_durations())
 
     async def _begin(self, control: ControlDesk, lease: Lease) -> None:
         while True:
             try:
-                if await seed(self._office.database, self._office.section):
+                if await seed(self._context.database, self._context.section):
                     _log.info("runs: the database was empty and is filled from the description")
                 await control.load()
-                entry = await self._office.bus.get(subjects.STATE_BUCKET, subjects.DURATIONS_KEY)
+                entry = await self._context.bus.get(subjects.STATE_BUCKET, subjects.DURATIONS_KEY)
                 if entry and entry.data:
-                    self._office.reports.durations.remember(decode(entry.data, Known))
+                    self._context.system_states.durations.remember(decode(entry.data, Known))
                 await self._announce(lease)
             except LinkError as error:
                 _log.warning("runs: the experiment cannot be taken on yet: %s", error.cause)
-                await self._office.clock.sleep(RETRY_S)
+                await self._context.clock.sleep(RETRY_S)
             else:
                 return
 
     async def _keep_durations(self) -> None:
         """So that the next process can say how long something takes."""
-        durations, bus = self._office.reports.durations, self._office.bus
+        durations, bus = self._context.system_states.durations, self._context.bus
         while True:
-            await self._office.clock.sleep(KEEP_S)
+            await self._context.clock.sleep(KEEP_S)
             if durations.changed:
                 durations.changed = False
                 try:
@@ -118,15 +118,15 @@ class Coordinator:
 
     async def _announce(self, lease: Lease) -> None:
         """Tell who is where, and that what is kept has changed."""
-        office = self._office
+        context = self._context
         if lease.lost:
             raise LinkError("another process coordinates now", source="runs", code="lease_lost", suggestion="ask again")
-        partitions = tuple(one.name for one in await office.database.partitions.list())
-        whereabouts = Whereabouts(partitions=partitions, detectors=await office.database.mapping.all())
-        await office.bus.put(subjects.STATE_BUCKET, subjects.MAPPING_KEY, encode(whereabouts))
+        partitions = tuple(one.name for one in await context.database.partitions.list())
+        placement = Placement(partitions=partitions, detectors=await context.database.mapping.all())
+        await context.bus.put(subjects.STATE_BUCKET, subjects.MAPPING_KEY, encode(placement))
 
     async def _principal(self, user: str) -> Principal:
-        return await self._office.people.principal(user, subjects.EXPERIMENT)
+        return await self._context.principals.principal(user, subjects.EXPERIMENT)
 
 
 BY = "description"
@@ -141,7 +141,7 @@ async def seed(database: Database, section: RunsSection) -> bool:
         partitions=tuple(_partition(section, name) for name in section.partitions),
         detectors={name: places.get(name, "") for name in section.detectors},
     )
-    return await database.sow(given, BY)
+    return await database.seed(given, BY)
 
 
 def _partition(section: RunsSection, name: str) -> SeedPartition:

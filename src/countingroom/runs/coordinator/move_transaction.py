@@ -18,7 +18,7 @@ from countingroom.core.clock import within
 from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.messages import Reply, decode
 from countingroom.runs.access.command_server import Refusal
-from countingroom.runs.context import Office
+from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator.move_plan import Move
 from countingroom.runs.owner_messages import Hold, Notice, Release
 
@@ -31,18 +31,18 @@ ANSWER_S = 2.0
 UNDO_TIMES = 3
 
 
-class Transaction:
+class MoveTransaction:
     """Carries out moves."""
 
-    def __init__(self, office: Office, announce: Callable[[], Awaitable[None]]) -> None:
-        self._office, self._announce = office, announce
+    def __init__(self, context: RunControlContext, announce: Callable[[], Awaitable[None]]) -> None:
+        self._context, self._announce = context, announce
 
     async def move(self, move: Move, by: str, *, force: bool) -> None:
         """Move; RequestError or LinkError with everything as it was."""
-        async with _Holds(self._office, move.partitions, force=force) as holds:
+        async with _Holds(self._context, move.partitions, force=force) as holds:
             try:
-                async with within(self._office.clock, WRITE_S):
-                    before = await self._office.database.mapping.move(move.moves, by, expected=move.before)
+                async with within(self._context.clock, WRITE_S):
+                    before = await self._context.database.mapping.move(move.moves, by, expected=move.before)
             except TimeoutError:
                 raise LinkError(
                     "the database did not answer in time", source="mapping", suggestion="try again"
@@ -56,15 +56,15 @@ class Transaction:
 
     async def delete_partition(self, name: str, by: str, *, force: bool) -> tuple[str, ...]:
         """Take a partition away; names of the detectors that were in it."""
-        async with _Holds(self._office, (name,), force=force):
-            gone = await self._office.database.partitions.delete(name, by, force=force)
+        async with _Holds(self._context, (name,), force=force):
+            gone = await self._context.database.partitions.delete(name, by, force=force)
         await self._announce()
         return gone
 
     async def _undo(self, before: dict[str, str], by: str, why: Cause) -> None:
         for attempt in range(1, UNDO_TIMES + 1):
             try:
-                await self._office.database.mapping.move(before, by)
+                await self._context.database.mapping.move(before, by)
                 await self._announce()
             except CountingRoomError as error:
                 _log.error("a move that failed (%s) is not undone, attempt %d: %s", why.message, attempt, error.cause)
@@ -75,13 +75,13 @@ class Transaction:
 class _Holds:
     """Partitions hold still while entered; at the end they look anew who is a member."""
 
-    def __init__(self, office: Office, partitions: Sequence[str], *, force: bool) -> None:
-        self._office, self._partitions, self._force = office, partitions, force
+    def __init__(self, context: RunControlContext, partitions: Sequence[str], *, force: bool) -> None:
+        self._context, self._partitions, self._force = context, partitions, force
         self._id = uuid4().hex
         self._held: list[str] = []
 
     async def __aenter__(self) -> _Holds:
-        until_ns = self._office.clock.now_ns() + round(HOLD_S * 1e9)
+        until_ns = self._context.clock.now_ns() + round(HOLD_S * 1e9)
         try:
             for name in self._partitions:
                 hold = Hold(id=self._id, until_ns=until_ns, force=self._force)
@@ -117,7 +117,7 @@ class _Holds:
 
     async def _ask(self, partition: str, notice: Notice) -> None:
         data = msgspec.msgpack.encode(notice)
-        answer = await self._office.bus.request(subjects.owner(partition), data, timeout_s=ANSWER_S)
+        answer = await self._context.bus.request(subjects.owner(partition), data, timeout_s=ANSWER_S)
         reply = decode(answer.data, Reply)
         if reply.cause:
             raise Refusal(reply.cause)

@@ -13,17 +13,17 @@ from countingroom.core.run_queries import PlanAnswer, PlanQuery
 from countingroom.core.series import Refusal
 from countingroom.core.systems import SystemKind
 from countingroom.runs.access.command_server import Refusal as Refused
-from countingroom.runs.context import Office, assembled
+from countingroom.runs.context import RunControlContext, members_of
 from countingroom.runs.planner import causes
 from countingroom.runs.planner.forecast import forecast
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.survey import Seen
 
 
-async def answer(office: Office, message: Message) -> bytes:
+async def answer(context: RunControlContext, message: Message) -> bytes:
     """The answer to `query.runs.plan`."""
     try:
-        return encode(PlanAnswer(plan=await plan_for(office, decode(message.data, PlanQuery))))
+        return encode(PlanAnswer(plan=await plan_for(context, decode(message.data, PlanQuery))))
     except msgspec.DecodeError as error:
         return encode(
             Refusal(
@@ -39,29 +39,29 @@ async def answer(office: Office, message: Message) -> bytes:
         return encode(Refusal(cause=error.cause))
 
 
-async def plan_for(office: Office, query: PlanQuery) -> Plan:
+async def plan_for(context: RunControlContext, query: PlanQuery) -> Plan:
     """The way to a goal; NotFound for a partition, state or tag that is not there."""
-    name, now_ns = query.partition, office.clock.now_ns()
-    record = await office.database.partitions.get(name)
-    template = office.template(record.template)
+    name, now_ns = query.partition, context.clock.now_ns()
+    record = await context.database.partitions.get(name)
+    template = context.template(record.template)
     if query.goal not in template.rests:
         raise Refused(causes.unknown_goal(name, query.goal, template.rests))
     if query.tag:
-        chosen = await office.database.tags.resolve(query.tag)
+        chosen = await context.database.tags.resolve(query.tag)
     else:
-        chosen = (await office.database.partitions.wanted(name)).systems
-    members = assembled(template, record, chosen, office.section)
-    entry = await office.bus.get(subjects.STATE_BUCKET, subjects.partition_key(name))
+        chosen = (await context.database.partitions.wanted(name)).systems
+    members = members_of(template, record, chosen, context.section)
+    entry = await context.bus.get(subjects.STATE_BUCKET, subjects.partition_key(name))
     shown = decode(entry.data, PartitionState) if entry and entry.data else None
     seen: dict[str, Seen] = {}
     for member in members:
         at = name if member.kind is SystemKind.GLOBAL else ""
         seen[member.system] = Seen(
-            state=office.reports.present(member.system, at),
-            connected=office.reports.connected(member.system),
-            cause=office.reports.why_not(member.system),
+            state=context.system_states.present(member.system, at),
+            connected=context.system_states.connected(member.system),
+            cause=context.system_states.why_not(member.system),
         )
-    partition = Partition(
+    partition = PartitionModel(
         name=name,
         template=template,
         members=members,
@@ -74,4 +74,4 @@ async def plan_for(office: Office, query: PlanQuery) -> Plan:
         locked=record.locked,
     )
     goal = Goal(state=query.goal, since_ns=now_ns)
-    return forecast(partition, goal, now_ns=now_ns, durations=office.reports.durations.all())
+    return forecast(partition, goal, now_ns=now_ns, durations=context.system_states.durations.all())

@@ -21,7 +21,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, LinkError
 from countingroom.core.messages import Presence
-from countingroom.runs.monitor.failure_detector import Hearing
+from countingroom.runs.monitor.failure_detector import FailureDetector
 from countingroom.runs.planner.events import LinkChanged
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Liveness:
 
     def __init__(self, bus: Bus, clock: Clock, tell: Callable[[LinkChanged], None]) -> None:
         self._bus, self._clock, self._tell = bus, clock, tell
-        self._hearing = Hearing()
+        self._hearing = FailureDetector()
         self._settled = asyncio.Event()
         self._own = subjects.echo(uuid4().hex)
         self._echoed = asyncio.Event()
@@ -77,7 +77,7 @@ class Liveness:
                 await self._hear_ourselves()
                 late = self._clock.monotonic() - asleep - _LOOK_S
                 if late > _LOOK_S:  # this process or the server was held up, and the beats still wait to be read
-                    self._hearing.missed(late)
+                    self._hearing.extend_deadlines(late)
 
     async def _hear_ourselves(self) -> None:
         """Return when the server has carried a word of ours, and so every beat that was sent before it."""
@@ -118,7 +118,7 @@ class Liveness:
         """Where our own word is long overdue, the server stood still, and connections may have ended by that alone."""
         now_s = self._clock.monotonic()
         if not self._echoed.is_set() and now_s - self._asked_s > _STILL_S:
-            self._hearing.doubt(now_s)
+            self._hearing.distrust_disconnects(now_s)
 
     def _look(self) -> None:
         for change in self._hearing.look(self._clock.monotonic(), self._clock.now_ns()):
@@ -135,7 +135,7 @@ class Liveness:
 
     def _linked(self, up: bool) -> None:
         if up:
-            self._hearing.hears(self._clock.monotonic())
+            self._hearing.link_restored(self._clock.monotonic())
         else:
-            self._hearing.deaf()
+            self._hearing.link_lost()
             self._echoed.set()

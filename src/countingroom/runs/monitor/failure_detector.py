@@ -25,7 +25,7 @@ class _Heard(Struct):
     last_s: float
 
 
-class Hearing:
+class FailureDetector:
     """Who is heard. Every method gives what changed by it."""
 
     def __init__(self) -> None:
@@ -104,24 +104,24 @@ class Hearing:
             *(self._lose(name, "agent_absent", f"the agent of {name} is not there", now_ns) for name in absent),
         ]
 
-    def doubt(self, now_s: float) -> None:
+    def distrust_disconnects(self, now_s: float) -> None:
         """The server stood still, and connections may have ended by that alone: who lives is heard soon."""
         self._doubt_until_s = now_s + FIRST_S
 
-    def missed(self, seconds: float) -> None:
+    def extend_deadlines(self, seconds: float) -> None:
         """We ourselves, or the server, were held up for so long: what was not listened to is no silence."""
         for heard in self._heard.values():
             heard.last_s += seconds
         self._expected = {name: since_s + seconds for name, since_s in self._expected.items()}
 
-    def deaf(self) -> None:
+    def link_lost(self) -> None:
         """Our own link is lost: silence means nothing now."""
         self._deaf = True
 
-    def hears(self, now_s: float) -> None:
+    def link_restored(self, now_s: float) -> None:
         """It is back: everyone gets the time to be heard again."""
         self._deaf = False
-        self.doubt(now_s)
+        self.distrust_disconnects(now_s)
         for heard in self._heard.values():
             heard.last_s = now_s
         self._expected = dict.fromkeys(self._expected, now_s)

@@ -25,7 +25,7 @@ _RETRY_S = 0.25
 _decoder = msgspec.msgpack.Decoder(SystemState)
 
 
-class Reports:
+class SystemStates:
     """The last word of every system, and who wants to hear the next one."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:

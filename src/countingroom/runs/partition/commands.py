@@ -13,149 +13,156 @@ from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.systems import Action, Answer, Order
 from countingroom.core.values import Scalar
-from countingroom.runs.access.arguments import LATER, Asked, Rest, Word
+from countingroom.runs.access.arguments import ENDS_LATER, CommandHandler, CommandRequest, Completion
 from countingroom.runs.access.command_server import Refusal
-from countingroom.runs.access.control_commands import control_words
+from countingroom.runs.access.control_commands import control_commands
 from countingroom.runs.owner_messages import ANSWER_S
-from countingroom.runs.partition.configuration_selection import Choice
-from countingroom.runs.partition.move_hold import Holding
-from countingroom.runs.partition.port import Ownership
-from countingroom.runs.partition.run_lifecycle import RunLife
-from countingroom.runs.partition.run_numbers import LIMIT, limit_of, reserve
+from countingroom.runs.partition.configuration_selection import ConfigurationSelection
+from countingroom.runs.partition.move_hold import MoveHold
+from countingroom.runs.partition.port import OwnerPort
+from countingroom.runs.partition.run_lifecycle import RunLifecycle
+from countingroom.runs.partition.run_numbers import LIMIT, limit_of, reserve_run_number
 from countingroom.runs.partition.run_sequence import Sequence
 from countingroom.runs.planner.legality import REASONS, next_state, refusal
 
 
-class PartitionWords:
+class PartitionCommands:
     """Carries out what is asked of one partition."""
 
-    def __init__(self, tenure: Ownership, life: RunLife, choice: Choice, holding: Holding, sequence: Sequence) -> None:
-        self._tenure, self._life, self._choice, self._holding = tenure, life, choice, holding
-        self.words: Mapping[str, Word] = {
-            "configure": Word(self._configure),
-            "configure_all": Word(self._configure_all),
-            "goal": Word(self._goal, takes=("state", "tag", *LIMIT, "comment")),
-            "start": Word(self._start, takes=(*LIMIT, "comment")),
-            "repeat": Word(self._repeat),
-            "stop": Word(self._stop),
-            "abort": Word(self._abort),
-            "reset": Word(self._reset, takes=("system",)),
-            "include": Word(self._include, takes=("system",)),
-            "exclude": Word(self._exclude, takes=("system",)),
-            "lock": Word(self._lock),
-            "unlock": Word(self._unlock),
-            "select": Word(self._select, takes=("tag",)),
-            "select_one": Word(self._select_one, takes=("system", "tag")),
-            "comment": Word(self._comment, takes=("run", "text")),
-            "flag": Word(self._flag, takes=("run", "quality")),
-            **sequence.words,
-            **control_words(
-                tenure.control, partial(tenure.office.people.principal, target=subjects.partition_key(tenure.name))
+    def __init__(
+        self,
+        owner: OwnerPort,
+        life: RunLifecycle,
+        selection: ConfigurationSelection,
+        move_hold: MoveHold,
+        sequence: Sequence,
+    ) -> None:
+        self._owner, self._life, self._selection, self._move_hold = owner, life, selection, move_hold
+        self.handlers: Mapping[str, CommandHandler] = {
+            "configure": CommandHandler(self._configure),
+            "configure_all": CommandHandler(self._configure_all),
+            "goal": CommandHandler(self._goal, takes=("state", "tag", *LIMIT, "comment")),
+            "start": CommandHandler(self._start, takes=(*LIMIT, "comment")),
+            "repeat": CommandHandler(self._repeat),
+            "stop": CommandHandler(self._stop),
+            "abort": CommandHandler(self._abort),
+            "reset": CommandHandler(self._reset, takes=("system",)),
+            "include": CommandHandler(self._include, takes=("system",)),
+            "exclude": CommandHandler(self._exclude, takes=("system",)),
+            "lock": CommandHandler(self._lock),
+            "unlock": CommandHandler(self._unlock),
+            "select": CommandHandler(self._select, takes=("tag",)),
+            "select_one": CommandHandler(self._select_one, takes=("system", "tag")),
+            "comment": CommandHandler(self._comment, takes=("run", "text")),
+            "flag": CommandHandler(self._flag, takes=("run", "quality")),
+            **sequence.handlers,
+            **control_commands(
+                owner.control, partial(owner.context.principals.principal, target=subjects.partition_key(owner.name))
             ),
         }
 
     @property
     def present(self) -> str:
         """The state it is in."""
-        return self._tenure.partition.state
+        return self._owner.partition.state
 
-    def refusal(self, asked: Asked) -> Cause | None:
+    def refusal(self, request: CommandRequest) -> Cause | None:
         """Why it cannot be done now."""
-        action = asked.command.action
+        action = request.command.action
         if action not in REASONS:
             return None
-        if action == "goal" and asked.text("tag", ""):
+        if action == "goal" and request.text("tag", ""):
             action = "select"  # what is wanted then is looked at when it is selected
         return refusal(
-            self._tenure.partition,
+            self._owner.partition,
             action,
-            system=asked.text("system", ""),
-            state="" if asked.text("tag", "") else asked.text("state", ""),
+            system=request.text("system", ""),
+            state="" if request.text("tag", "") else request.text("state", ""),
         )
 
     # Goals.
 
-    async def _configure(self, asked: Asked) -> Rest:
-        return self._want(asked, next_state(self._tenure.partition))
+    async def _configure(self, request: CommandRequest) -> Completion:
+        return self._want(request, next_state(self._owner.partition))
 
-    async def _configure_all(self, asked: Asked) -> Rest:
-        partition = self._tenure.partition
+    async def _configure_all(self, request: CommandRequest) -> Completion:
+        partition = self._owner.partition
         recording = partition.template.recording
-        return self._want(asked, recording if partition.state == recording else partition.template.top)
+        return self._want(request, recording if partition.state == recording else partition.template.top)
 
-    async def _goal(self, asked: Asked) -> Rest:
-        template, state = self._tenure.partition.template, asked.text("state")
+    async def _goal(self, request: CommandRequest) -> Completion:
+        template, state = self._owner.partition.template, request.text("state")
         if state not in template.rests:
             raise NotFound(
-                f"{self._tenure.name} cannot rest in {state}",
+                f"{self._owner.name} cannot rest in {state}",
                 suggestion=f"choose one of {', '.join(template.rests)}",
             )
-        limit = await limit_of(self._tenure.office.bus, asked)
-        if tag := asked.text("tag", ""):
-            await self._choice.all(tag, asked.by)
-            if cause := refusal(self._tenure.partition, "goal", state=state):
+        limit = await limit_of(self._owner.context.bus, request)
+        if tag := request.text("tag", ""):
+            await self._selection.select_tag(tag, request.by)
+            if cause := refusal(self._owner.partition, "goal", state=state):
                 raise Refusal(cause)
-        if state == template.recording and not self._tenure.partition.run:
-            return self._want(asked, state, await self._reserved(asked, limit, asked.text("comment", "")))
-        return self._want(asked, state)
+        if state == template.recording and not self._owner.partition.run:
+            return self._want(request, state, await self._reserved(request, limit, request.text("comment", "")))
+        return self._want(request, state)
 
-    async def _start(self, asked: Asked) -> Rest:
-        limit = await limit_of(self._tenure.office.bus, asked)
-        run = await self._reserved(asked, limit, asked.text("comment", ""))
-        return self._want(asked, self._tenure.partition.template.recording, run)
+    async def _start(self, request: CommandRequest) -> Completion:
+        limit = await limit_of(self._owner.context.bus, request)
+        run = await self._reserved(request, limit, request.text("comment", ""))
+        return self._want(request, self._owner.partition.template.recording, run)
 
-    async def _repeat(self, asked: Asked) -> Rest:
-        last = await self._tenure.office.database.runs.last(self._tenure.name)
+    async def _repeat(self, request: CommandRequest) -> Completion:
+        last = await self._owner.context.database.runs.last(self._owner.name)
         if last is None:
-            raise NotFound(f"{self._tenure.name} has had no run", suggestion="start one")
-        run = await self._reserved(asked, last.limit, f"repeats run {last.number}")
-        return self._want(asked, self._tenure.partition.template.recording, run)
+            raise NotFound(f"{self._owner.name} has had no run", suggestion="start one")
+        run = await self._reserved(request, last.limit, f"repeats run {last.number}")
+        return self._want(request, self._owner.partition.template.recording, run)
 
-    async def _stop(self, asked: Asked) -> Rest:
-        return self._want(asked, self._tenure.partition.template.top, stop=True)
+    async def _stop(self, request: CommandRequest) -> Completion:
+        return self._want(request, self._owner.partition.template.top, stop=True)
 
-    async def _abort(self, asked: Asked) -> Rest:
-        return self._want(asked, self._tenure.partition.template.idle, at_once=True)
+    async def _abort(self, request: CommandRequest) -> Completion:
+        return self._want(request, self._owner.partition.template.idle, at_once=True)
 
     def _want(
-        self, asked: Asked, state: str, run: Run | None = None, *, at_once: bool = False, stop: bool = False
-    ) -> Rest:
+        self, request: CommandRequest, state: str, run: Run | None = None, *, at_once: bool = False, stop: bool = False
+    ) -> Completion:
         goal = Goal(
             state=state,
-            requested_by=asked.by,
-            since_ns=self._tenure.office.clock.now_ns(),
-            command_id=asked.command.id,
+            requested_by=request.by,
+            since_ns=self._owner.context.clock.now_ns(),
+            command_id=request.command.id,
             at_once=at_once,
             stop=stop,
         )
-        self._tenure.goal(goal, asked.command.action, run=run)
-        return LATER
+        self._owner.goal(goal, request.command.action, run=run)
+        return ENDS_LATER
 
-    async def _reserved(self, asked: Asked, limit: RunLimit | None, comment: str) -> Run:
+    async def _reserved(self, request: CommandRequest, limit: RunLimit | None, comment: str) -> Run:
         """A number for the run that is asked for, given back where it cannot be begun any more by then."""
-        run = await reserve(self._tenure, self._life, asked.by, limit, comment)
-        if cause := self.refusal(asked):
+        run = await reserve_run_number(self._owner, self._life, request.by, limit, comment)
+        if cause := self.refusal(request):
             self._life.over(run.number, RunEnd.NEVER_STARTED, cause)
             raise Refusal(cause)
         return run
 
     # Single systems.
 
-    async def _reset(self, asked: Asked) -> Rest:
-        system = self._choice.member(asked.text("system"))
+    async def _reset(self, request: CommandRequest) -> Completion:
+        system = self._selection.member(request.text("system"))
         return self._order(system, Action.RESET)
 
     async def _order(self, system: str, action: Action) -> dict[str, Scalar]:
-        tenure = self._tenure
-        seconds = tenure.partition.template.abort_s
+        owner = self._owner
+        seconds = owner.partition.template.abort_s
         order = Order(
-            id=f"{tenure.name}-{uuid4().hex}",
+            id=f"{owner.name}-{uuid4().hex}",
             action=action,
-            partition=tenure.name,
-            fence=tenure.lease.token,
-            deadline_ns=tenure.office.clock.now_ns() + round(seconds * 1e9),
+            partition=owner.name,
+            fence=owner.lease.token,
+            deadline_ns=owner.context.clock.now_ns() + round(seconds * 1e9),
         )
-        message = await tenure.office.bus.request(subjects.agent(system), encode(order), timeout_s=ANSWER_S)
+        message = await owner.context.bus.request(subjects.agent(system), encode(order), timeout_s=ANSWER_S)
         answer = decode(message.data, Answer)
         if not answer.accepted:
             raise DeviceError(
@@ -166,65 +173,67 @@ class PartitionWords:
             )
         return {"system": system}
 
-    async def _include(self, asked: Asked) -> Rest:
-        return await self._change(asked, included=True)
+    async def _include(self, request: CommandRequest) -> Completion:
+        return await self._change(request, included=True)
 
-    async def _exclude(self, asked: Asked) -> Rest:
-        return await self._change(asked, included=False)
+    async def _exclude(self, request: CommandRequest) -> Completion:
+        return await self._change(request, included=False)
 
-    async def _change(self, asked: Asked, *, included: bool) -> Rest:
-        tenure, system = self._tenure, self._choice.member(asked.text("system"))
-        await tenure.office.database.partitions.include(tenure.name, system, included, asked.by)
+    async def _change(self, request: CommandRequest, *, included: bool) -> Completion:
+        owner, system = self._owner, self._selection.member(request.text("system"))
+        await owner.context.database.partitions.include(owner.name, system, included, request.by)
         kind = "include" if included else "exclude"
-        tenure.book.note(tenure.partition.run, kind, f"{system} is {kind}d", author=asked.by, system=system)
-        await tenure.muster()
+        owner.book.note(owner.partition.run, kind, f"{system} is {kind}d", author=request.by, system=system)
+        await owner.reload_members()
         return None
 
-    async def _lock(self, asked: Asked) -> Rest:
-        return await self._set_lock(asked, locked=True)
+    async def _lock(self, request: CommandRequest) -> Completion:
+        return await self._set_lock(request, locked=True)
 
-    async def _unlock(self, asked: Asked) -> Rest:
-        return await self._set_lock(asked, locked=False)
+    async def _unlock(self, request: CommandRequest) -> Completion:
+        return await self._set_lock(request, locked=False)
 
-    async def _set_lock(self, asked: Asked, *, locked: bool) -> Rest:
-        await self._tenure.office.database.partitions.lock(self._tenure.name, locked, asked.by)
-        self._holding.lock(locked)
+    async def _set_lock(self, request: CommandRequest, *, locked: bool) -> Completion:
+        await self._owner.context.database.partitions.lock(self._owner.name, locked, request.by)
+        self._move_hold.lock(locked)
         return None
 
     # What is to be configured.
 
-    async def _select(self, asked: Asked) -> Rest:
-        await self._choice.all(asked.text("tag"), asked.by)
+    async def _select(self, request: CommandRequest) -> Completion:
+        await self._selection.select_tag(request.text("tag"), request.by)
         return None
 
-    async def _select_one(self, asked: Asked) -> Rest:
-        await self._choice.one(self._choice.member(asked.text("system")), asked.text("tag"), asked.by)
+    async def _select_one(self, request: CommandRequest) -> Completion:
+        await self._selection.select_one(
+            self._selection.member(request.text("system")), request.text("tag"), request.by
+        )
         return None
 
     # The run book.
 
-    async def _comment(self, asked: Asked) -> Rest:
-        text = asked.text("text")
-        number = self._number(asked)
+    async def _comment(self, request: CommandRequest) -> Completion:
+        text = request.text("text")
+        number = self._number(request)
         await self._of_mine(number)
-        self._tenure.book.note(number, "comment", text, author=asked.by)
-        await self._tenure.book.written()
+        self._owner.book.note(number, "comment", text, author=request.by)
+        await self._owner.book.written()
         return None
 
-    async def _flag(self, asked: Asked) -> Rest:
-        number = self._number(asked)
+    async def _flag(self, request: CommandRequest) -> Completion:
+        number = self._number(request)
         await self._of_mine(number)
-        await self._tenure.office.database.runs.flag(number, asked.text("quality", ""), asked.by)
+        await self._owner.context.database.runs.flag(number, request.text("quality", ""), request.by)
         return None
 
-    def _number(self, asked: Asked) -> int:
+    def _number(self, request: CommandRequest) -> int:
         """Of the run that is meant; the one that is open where none is named."""
-        number = asked.whole("run")
-        if number is None and not self._tenure.partition.run:
+        number = request.whole("run")
+        if number is None and not self._owner.partition.run:
             raise OutOfRange("no run is open", code="missing_argument", suggestion="give the number of a run")
-        return self._tenure.partition.run if number is None else number
+        return self._owner.partition.run if number is None else number
 
     async def _of_mine(self, number: int) -> None:
-        run = await self._tenure.office.database.runs.get(number)
-        if run.partition != self._tenure.name:
+        run = await self._owner.context.database.runs.get(number)
+        if run.partition != self._owner.name:
             raise Conflict(f"run {number} is of {run.partition}", suggestion=f"ask {run.partition}")

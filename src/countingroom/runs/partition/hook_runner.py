@@ -16,7 +16,7 @@ from countingroom.core.clock import within
 from countingroom.core.errors import Cause, ConfigurationError, CountingRoomError
 from countingroom.core.messages import Command, Reply, decode, encode
 from countingroom.runs.agents.kinds import program
-from countingroom.runs.context import Office
+from countingroom.runs.context import RunControlContext
 from countingroom.runs.planner.events import Fact, HookOver, RunHook
 
 TOLD, LINES = 2000, 50
@@ -29,8 +29,8 @@ BUS = "bus"
 class Hooks:
     """Begins the hooks of one partition."""
 
-    def __init__(self, office: Office, partition: str, tell: Callable[[Fact], None]) -> None:
-        self._bus, self._clock, self._partition, self._tell = office.bus, office.clock, partition, tell
+    def __init__(self, context: RunControlContext, partition: str, tell: Callable[[Fact], None]) -> None:
+        self._bus, self._clock, self._partition, self._tell = context.bus, context.clock, partition, tell
 
     def begin(self, group: asyncio.TaskGroup, effect: RunHook) -> None:
         """Begin it."""
@@ -38,8 +38,8 @@ class Hooks:
 
     async def _run(self, effect: RunHook) -> None:
         hook, now_ns = effect.hook, self._clock.now_ns()
-        words = {"partition": self._partition, "run": str(effect.run or ""), "tag": effect.tag, "goal": effect.goal}
-        argv = [_filled(part, words) for part in hook.command]
+        handlers = {"partition": self._partition, "run": str(effect.run or ""), "tag": effect.tag, "goal": effect.goal}
+        argv = [_filled(part, handlers) for part in hook.command]
         try:
             async with within(self._clock, max(0.0, (effect.deadline_ns - now_ns) / 1e9)):
                 cause = await (self._ask(argv[1:], effect) if argv[0] == BUS else self._execute(hook.name, argv))
@@ -61,11 +61,11 @@ class Hooks:
         text = "\n".join(told)[-TOLD:]
         return self._cause("exit_code", name, f"{name} ended with {status}" + (f": {text}" if text else ""))
 
-    async def _ask(self, words: list[str], effect: RunHook) -> Cause | None:
+    async def _ask(self, handlers: list[str], effect: RunHook) -> Cause | None:
         """A command on the bus: department, target, action, then name=value."""
-        if len(words) < 3:
+        if len(handlers) < 3:
             return self._cause("wrong_command", effect.hook.name, "write [bus, DEPARTMENT, TARGET, ACTION, name=value]")
-        department, target, action, *given = words
+        department, target, action, *given = handlers
         arguments = dict(part.split("=", 1) for part in given if "=" in part)
         command = Command(
             id=f"{self._partition}-{effect.hook.name}-{effect.deadline_ns:x}",
@@ -86,7 +86,7 @@ class Hooks:
         )
 
 
-def _filled(text: str, words: dict[str, str]) -> str:
-    for word, value in words.items():
+def _filled(text: str, handlers: dict[str, str]) -> str:
+    for word, value in handlers.items():
         text = text.replace(f"{{{word}}}", value)
     return text

@@ -10,17 +10,17 @@ from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.messages import Reply, encode
 from countingroom.core.systems import CONFIGURING
 from countingroom.runs.owner_messages import Hold, Notice, Release
-from countingroom.runs.partition.port import Ownership
+from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.planner.events import LockSet
 
 _LOOK_S = 0.5
 
 
-class Holding:
+class MoveHold:
     """The holds on one partition, and its own lock."""
 
-    def __init__(self, tenure: Ownership) -> None:
-        self._tenure = tenure
+    def __init__(self, owner: OwnerPort) -> None:
+        self._owner = owner
         self._holds: dict[str, int] = {}
         self.locked = False
         """By a person."""
@@ -32,9 +32,9 @@ class Holding:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with self._tenure.office.bus.respond(subjects.owner(self._tenure.name), self._answer):
+        async with self._owner.context.bus.respond(subjects.owner(self._owner.name), self._answer):
             while True:
-                await self._tenure.office.clock.sleep(_LOOK_S)
+                await self._owner.context.clock.sleep(_LOOK_S)
                 await self._expire()
 
     async def _answer(self, message: Message) -> bytes:
@@ -69,10 +69,10 @@ class Holding:
         return None
 
     def _busy(self) -> Cause | None:
-        partition = self._tenure.partition
+        partition = self._owner.partition
         if self.locked:
             return self._refused("locked", f"{partition.name} is locked", "unlock it first")
-        going = partition.goal is not None and not partition.memory.met
+        going = partition.goal is not None and not partition.attempts.met
         moving = partition.state not in partition.template.rests or any(
             seen.common == CONFIGURING for seen in partition.seen.values()
         )
@@ -84,12 +84,12 @@ class Holding:
 
     async def _release(self, release: Release) -> None:
         """Look anew who is a member, then go on."""
-        await self._tenure.muster()
+        await self._owner.reload_members()
         self._holds.pop(release.id, None)
         self._tell()
 
     async def _expire(self) -> None:
-        now_ns = self._tenure.now_ns()
+        now_ns = self._owner.now_ns()
         for one in [one for one, until_ns in self._holds.items() if until_ns <= now_ns]:
             try:
                 await self._release(Release(id=one))
@@ -97,7 +97,7 @@ class Holding:
                 return  # the database is away: looked at again
 
     def _tell(self) -> None:
-        self._tenure.tell(LockSet(locked=self.locked or bool(self._holds)))
+        self._owner.tell(LockSet(locked=self.locked or bool(self._holds)))
 
     def _refused(self, code: str, message: str, suggestion: str) -> Cause:
-        return Cause(code=code, message=message, source=self._tenure.source, suggestion=suggestion)
+        return Cause(code=code, message=message, source=self._owner.source, suggestion=suggestion)

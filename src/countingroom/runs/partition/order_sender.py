@@ -15,7 +15,7 @@ from countingroom.core import subjects
 from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.messages import encode
 from countingroom.core.systems import Answer, Order
-from countingroom.runs.context import Office
+from countingroom.runs.context import RunControlContext
 from countingroom.runs.owner_messages import ANSWER_S
 from countingroom.runs.planner.events import Fact, OrderRefused, Reported, SendOrder
 
@@ -25,8 +25,8 @@ _answers = msgspec.msgpack.Decoder(Answer)
 class Orders:
     """Sends orders under one lease, and tells what came of them."""
 
-    def __init__(self, office: Office, lease: Lease, partition: str, tell: Callable[[Fact], None]) -> None:
-        self._bus, self._clock, self._durations = office.bus, office.clock, office.reports.durations
+    def __init__(self, context: RunControlContext, lease: Lease, partition: str, tell: Callable[[Fact], None]) -> None:
+        self._bus, self._clock, self._durations = context.bus, context.clock, context.system_states.durations
         self._lease, self._partition, self._tell = lease, partition, tell
 
     def send(self, group: asyncio.TaskGroup, orders: Iterable[SendOrder]) -> None:

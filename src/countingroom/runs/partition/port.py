@@ -10,19 +10,19 @@ from typing import Protocol
 from countingroom.bus.port import Lease
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd
-from countingroom.runs.access.command_server import Reception
+from countingroom.runs.access.command_server import CommandServer
 from countingroom.runs.access.control_lease import ControlDesk
-from countingroom.runs.context import Office
-from countingroom.runs.partition.run_book_writer import Book
+from countingroom.runs.context import RunControlContext
+from countingroom.runs.partition.run_book_writer import RunBookWriter
 from countingroom.runs.planner.events import Fact
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.partition import PartitionModel
 
 
-class Ownership(Protocol):
+class OwnerPort(Protocol):
     """One ownership of one partition."""
 
     @property
-    def office(self) -> Office: ...
+    def context(self) -> RunControlContext: ...
     @property
     def name(self) -> str: ...
     @property
@@ -30,13 +30,13 @@ class Ownership(Protocol):
     @property
     def lease(self) -> Lease: ...
     @property
-    def book(self) -> Book: ...
+    def book(self) -> RunBookWriter: ...
     @property
     def control(self) -> ControlDesk: ...
     @property
-    def reception(self) -> Reception: ...
+    def command_server(self) -> CommandServer: ...
     @property
-    def partition(self) -> Partition: ...
+    def partition(self) -> PartitionModel: ...
 
     def now_ns(self) -> int:
         """The time."""
@@ -50,7 +50,7 @@ class Ownership(Protocol):
         """Want it there."""
         ...
 
-    async def muster(self, *, tell: bool = True) -> None:
+    async def reload_members(self, *, tell: bool = True) -> None:
         """Read anew who is a member, who is included, and what is wanted."""
         ...
 

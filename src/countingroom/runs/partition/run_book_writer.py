@@ -20,7 +20,7 @@ WAITING = 4096
 Entry = Callable[[], Awaitable[object]]
 
 
-class Book:
+class RunBookWriter:
     """Writes for one partition."""
 
     def __init__(self, database: Database, clock: Clock, source: str) -> None:

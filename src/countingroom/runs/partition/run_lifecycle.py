@@ -13,15 +13,15 @@ from countingroom.core.messages import EventKind
 from countingroom.core.run_book import Run, RunEnd
 from countingroom.core.systems import ERROR
 from countingroom.core.values import Scalar
-from countingroom.runs.partition.port import Ownership
+from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.planner.events import Fact, LinkChanged, Reported
 
 
-class RunLife:
+class RunLifecycle:
     """Follows the runs of one partition."""
 
-    def __init__(self, tenure: Ownership) -> None:
-        self._tenure = tenure
+    def __init__(self, owner: OwnerPort) -> None:
+        self._owner = owner
         self.open: Run | None = None
         """As the book has it."""
         self.reserving = asyncio.Lock()
@@ -31,7 +31,7 @@ class RunLife:
 
     def heard(self, facts: Iterable[Fact]) -> None:
         """Errors and losses while a run is open are noted in it."""
-        partition = self._tenure.partition
+        partition = self._owner.partition
         if not partition.run:
             return
         for fact in facts:
@@ -40,30 +40,30 @@ class RunLife:
                     before = partition.seen.get(state.system)
                     if before is None or before.common != ERROR:
                         text = state.cause.message if state.cause else state.comment
-                        self._tenure.book.note(partition.run, "error", text or "it is in Error", system=state.system)
+                        self._owner.book.note(partition.run, "error", text or "it is in Error", system=state.system)
                 case LinkChanged(system=system, connected=False, cause=cause) if cause:
-                    self._tenure.book.note(partition.run, "error", cause.message, system=system)
+                    self._owner.book.note(partition.run, "error", cause.message, system=system)
                 case _:
                     pass
 
     def began(self, run: int) -> None:
         """All recorders record."""
-        tenure, now_ns = self._tenure, self._tenure.now_ns()
+        owner, now_ns = self._owner, self._owner.now_ns()
         if self.open and self.open.number == run:
             self.open = msgspec.structs.replace(self.open, started_ns=now_ns)
-        tenure.book.write(partial(tenure.office.database.runs.began, run, now_ns))
-        tenure.reception.tell(EventKind.NOTE, f"run {run} began", action="run_began", data={"run": run})
+        owner.book.write(partial(owner.context.database.runs.began, run, now_ns))
+        owner.command_server.tell(EventKind.NOTE, f"run {run} began", action="run_began", data={"run": run})
 
     def over(self, run: int, end: RunEnd, cause: Cause | None) -> None:
         """Nobody records any more."""
-        tenure = self._tenure
+        owner = self._owner
         by = self.ending_by if end in (RunEnd.STOPPED, RunEnd.ABORTED) else ""
-        tenure.book.write(
+        owner.book.write(
             partial(
-                tenure.office.database.runs.close,
+                owner.context.database.runs.close,
                 run,
                 end,
-                tenure.now_ns(),
+                owner.now_ns(),
                 ended_by=by,
                 cause=cause,
                 counters=self.counters(),
@@ -73,16 +73,16 @@ class RunLife:
         if self.open and self.open.number == run:
             self.open = None
         message, severity = f"run {run} ended: {end.value}", 2 if cause else 0
-        tenure.reception.tell(
+        owner.command_server.tell(
             EventKind.NOTE, message, by=by, action="run_over", cause=cause, data={"run": run}, severity=severity
         )
 
     def excluded(self, system: str, cause: Cause) -> None:
         """The recovery policy left a system out."""
-        tenure = self._tenure
-        tenure.book.write(partial(tenure.office.database.partitions.include, tenure.name, system, False, "recovery"))
-        tenure.book.note(tenure.partition.run, "exclude", cause.message, system=system)
-        tenure.reception.tell(
+        owner = self._owner
+        owner.book.write(partial(owner.context.database.partitions.include, owner.name, system, False, "recovery"))
+        owner.book.note(owner.partition.run, "exclude", cause.message, system=system)
+        owner.command_server.tell(
             EventKind.NOTE, f"{system} is excluded: {cause.message}", action="exclude", cause=cause, severity=2
         )
 
@@ -90,12 +90,12 @@ class RunLife:
         """What the systems counted."""
         return {
             f"{name}.{counter}": value
-            for name, seen in self._tenure.partition.seen.items()
+            for name, seen in self._owner.partition.seen.items()
             if seen.state
             for counter, value in seen.state.counters.items()
         }
 
     def versions(self) -> dict[str, str]:
         """Of the software of the systems."""
-        seen = self._tenure.partition.seen
+        seen = self._owner.partition.seen
         return {name: one.state.version for name, one in seen.items() if one.state and one.state.version}

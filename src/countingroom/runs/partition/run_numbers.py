@@ -10,9 +10,9 @@ from countingroom.core.messages import Catalogue, decode
 from countingroom.core.points import Type
 from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.access.arguments import Asked
-from countingroom.runs.partition.port import Ownership
-from countingroom.runs.partition.run_lifecycle import RunLife
+from countingroom.runs.access.arguments import CommandRequest
+from countingroom.runs.partition.port import OwnerPort
+from countingroom.runs.partition.run_lifecycle import RunLifecycle
 
 LIMIT = ("seconds", "point", "above", "below")
 """Arguments that say when a run is to stop by itself."""
@@ -21,41 +21,41 @@ WRITTEN_S = 3.0
 """For what waits for the run book, the end of the last run above all."""
 
 
-async def reserve(
-    tenure: Ownership, life: RunLife, by: str, limit: RunLimit | None, comment: str = "", *, sequence: str = ""
+async def reserve_run_number(
+    owner: OwnerPort, life: RunLifecycle, by: str, limit: RunLimit | None, comment: str = "", *, sequence: str = ""
 ) -> Run:
     """A number for a run, recorded before anything is begun. Conflict while one is open."""
     async with life.reserving:
-        is_written = await _is_written(tenure)
+        is_written = await _is_written(owner)
         try:
-            run = await _reserve(tenure, life, by, limit, sequence)
+            run = await _reserve(owner, life, by, limit, sequence)
         except Conflict:
             if not is_written or life.open is not None:
                 raise
-            await _close_forgotten(tenure)
-            run = await _reserve(tenure, life, by, limit, sequence)
+            await _close_forgotten(owner)
+            run = await _reserve(owner, life, by, limit, sequence)
         life.open = run
     if comment:
-        tenure.book.note(run.number, "comment", comment, author=by)
+        owner.book.note(run.number, "comment", comment, author=by)
     return run
 
 
-async def _is_written(tenure: Ownership) -> bool:
+async def _is_written(owner: OwnerPort) -> bool:
     try:
-        async with within(tenure.office.clock, WRITTEN_S):
-            await tenure.book.written()
+        async with within(owner.context.clock, WRITTEN_S):
+            await owner.book.written()
     except TimeoutError:
         return False
     return True
 
 
-async def _reserve(tenure: Ownership, life: RunLife, by: str, limit: RunLimit | None, sequence: str) -> Run:
-    partition = tenure.partition
-    return await tenure.office.database.runs.reserve(
+async def _reserve(owner: OwnerPort, life: RunLifecycle, by: str, limit: RunLimit | None, sequence: str) -> Run:
+    partition = owner.partition
+    return await owner.context.database.runs.reserve(
         partition.name,
         partition.template.name,
         by,
-        tenure.office.clock.now_ns(),
+        owner.context.clock.now_ns(),
         tag=partition.tag,
         configurations={one.system: one.wanted for one in partition.members if one.included and one.wanted},
         members=[one.system for one in partition.members if one.included],
@@ -65,23 +65,23 @@ async def _reserve(tenure: Ownership, life: RunLife, by: str, limit: RunLimit | 
     )
 
 
-async def _close_forgotten(tenure: Ownership) -> None:
+async def _close_forgotten(owner: OwnerPort) -> None:
     """A run whose number was given out by a database that did not say so: nobody began it."""
     cause = Cause(
         code="no_answer",
         message="the database gave out the number and did not say so",
-        source=tenure.source,
+        source=owner.source,
         suggestion="nothing: the run was never begun",
     )
-    runs = tenure.office.database.runs
-    for run in await runs.open_runs(tenure.name):
-        await runs.close(run.number, RunEnd.NEVER_STARTED, tenure.office.clock.now_ns(), cause=cause)
+    runs = owner.context.database.runs
+    for run in await runs.open_runs(owner.name):
+        await runs.close(run.number, RunEnd.NEVER_STARTED, owner.context.clock.now_ns(), cause=cause)
 
 
-async def limit_of(bus: Bus, asked: Asked) -> RunLimit | None:
+async def limit_of(bus: Bus, request: CommandRequest) -> RunLimit | None:
     """When the run is to stop by itself; None: when somebody stops it. NotFound for a point that nobody publishes."""
-    seconds, above, below = (asked.number(name) for name in ("seconds", "above", "below"))
-    point = asked.text("point", "")
+    seconds, above, below = (request.number(name) for name in ("seconds", "above", "below"))
+    point = request.text("point", "")
     if seconds is not None and seconds <= 0:
         raise OutOfRange("a run lasts longer than 0 s", code="wrong_argument", suggestion="give more seconds")
     if bool(point) != (above is not None or below is not None):

@@ -15,12 +15,12 @@ from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd, RunLimit, RunSequence
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.access.arguments import Asked, Rest, Word
+from countingroom.runs.access.arguments import CommandHandler, CommandRequest, Completion
 from countingroom.runs.owner_messages import ANSWER_S
-from countingroom.runs.partition.configuration_selection import Choice
-from countingroom.runs.partition.port import Ownership
-from countingroom.runs.partition.run_lifecycle import RunLife
-from countingroom.runs.partition.run_numbers import reserve
+from countingroom.runs.partition.configuration_selection import ConfigurationSelection
+from countingroom.runs.partition.port import OwnerPort
+from countingroom.runs.partition.run_lifecycle import RunLifecycle
+from countingroom.runs.partition.run_numbers import reserve_run_number
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
@@ -33,18 +33,18 @@ _GOES_ON = (RunEnd.LIMIT, RunEnd.OWNER_DIED)
 class Sequence:
     """Runs the sequences of one partition."""
 
-    def __init__(self, tenure: Ownership, life: RunLife, choice: Choice) -> None:
-        self._tenure, self._life, self._choice = tenure, life, choice
+    def __init__(self, owner: OwnerPort, life: RunLifecycle, selection: ConfigurationSelection) -> None:
+        self._owner, self._life, self._selection = owner, life, selection
         self._begun = asyncio.Event()
-        self.words = {
-            "sequence": Word(self._sequence, takes=("system", "parameter", "values", "seconds", "name")),
-            "stop_sequence": Word(self._stop),
+        self.handlers = {
+            "sequence": CommandHandler(self._sequence, takes=("system", "parameter", "values", "seconds", "name")),
+            "stop_sequence": CommandHandler(self._stop),
         }
 
-    async def _sequence(self, asked: Asked) -> Rest:
-        tenure, clock = self._tenure, self._tenure.office.clock
-        system, parameter = asked.text("system"), asked.text("parameter")
-        wanted = await tenure.office.database.partitions.wanted(tenure.name)
+    async def _sequence(self, request: CommandRequest) -> Completion:
+        owner, clock = self._owner, self._owner.context.clock
+        system, parameter = request.text("system"), request.text("parameter")
+        wanted = await owner.context.database.partitions.wanted(owner.name)
         if system not in wanted.systems:
             raise NotFound(f"no configuration is selected for {system}", suggestion="select a tag first")
         base = wanted.systems[system]
@@ -53,24 +53,24 @@ class Sequence:
             raise NotFound(
                 f"{base.tag} of {system} has no parameter {parameter}{hint}", suggestion="save it in this configuration"
             )
-        seconds = asked.number("seconds")
+        seconds = request.number("seconds")
         if seconds is None or seconds <= 0:
             raise OutOfRange(
                 "a sequence needs the seconds of each run", code="missing_argument", suggestion="give seconds"
             )
-        values = tuple(_scalar(part) for part in asked.text("values").split(","))
+        values = tuple(_scalar(part) for part in request.text("values").split(","))
         if len(values) > VALUES:
             raise OutOfRange(f"a sequence has {VALUES} values at most", suggestion="make two of it")
-        name = asked.text("name", f"scan-{clock.now_ns() // 1_000_000_000}")
-        if any(one.tag == name for one in await tenure.office.database.configurations.list(system)):
+        name = request.text("name", f"scan-{clock.now_ns() // 1_000_000_000}")
+        if any(one.tag == name for one in await owner.context.database.configurations.list(system)):
             raise Conflict(
                 f"{system} has a configuration {name}, which the sequence would change", suggestion="take another name"
             )
-        await tenure.office.database.sequences.begin(
+        await owner.context.database.sequences.begin(
             RunSequence(
                 name=name,
-                partition=tenure.name,
-                requested_by=asked.by,
+                partition=owner.name,
+                requested_by=request.by,
                 created_ns=clock.now_ns(),
                 system=system,
                 parameter=parameter,
@@ -82,14 +82,14 @@ class Sequence:
         self._begun.set()
         return None
 
-    async def _stop(self, asked: Asked) -> Rest:
-        tenure = self._tenure
-        going = await tenure.office.database.sequences.going(tenure.name)
+    async def _stop(self, request: CommandRequest) -> Completion:
+        owner = self._owner
+        going = await owner.context.database.sequences.going(owner.name)
         if going is None:
-            raise Conflict(f"{tenure.name} is in no sequence", suggestion="nothing is to be stopped")
-        await tenure.office.database.sequences.end(going.name, "stopped")
-        top = tenure.partition.template.top
-        tenure.goal(Goal(state=top, requested_by=asked.by, since_ns=tenure.now_ns(), stop=True), "stop")
+            raise Conflict(f"{owner.name} is in no sequence", suggestion="nothing is to be stopped")
+        await owner.context.database.sequences.end(going.name, "stopped")
+        top = owner.partition.template.top
+        owner.goal(Goal(state=top, requested_by=request.by, since_ns=owner.now_ns(), stop=True), "stop")
         return None
 
     async def run(self) -> None:
@@ -97,18 +97,18 @@ class Sequence:
         while True:
             self._begun.clear()
             try:
-                going = await self._tenure.office.database.sequences.going(self._tenure.name)
+                going = await self._owner.context.database.sequences.going(self._owner.name)
                 if going:
                     await self._drive(going)
             except LinkError as error:
-                _log.warning("%s: the sequence waits: %s", self._tenure.source, error.cause)
-                await self._tenure.office.clock.sleep(_RETRY_S)
+                _log.warning("%s: the sequence waits: %s", self._owner.source, error.cause)
+                await self._owner.context.clock.sleep(_RETRY_S)
                 continue
             await self._begun.wait()
 
     async def _drive(self, going: RunSequence) -> None:
-        tenure, sequences = self._tenure, self._tenure.office.database.sequences
-        tenure.reception.tell(
+        owner, sequences = self._owner, self._owner.context.database.sequences
+        owner.command_server.tell(
             EventKind.NOTE, f"sequence {going.name}: run {len(going.runs) + 1} of {len(going.values)}"
         )
         try:
@@ -126,8 +126,8 @@ class Sequence:
         going = await sequences.end(going.name, end or "finished", cause)
         if going.end != "stopped":
             with suppress(RequestError):  # what it began from may be gone
-                await self._choice.one(going.system, going.tag, going.requested_by)
-        tenure.reception.tell(
+                await self._selection.select_one(going.system, going.tag, going.requested_by)
+        owner.command_server.tell(
             EventKind.NOTE,
             f"sequence {going.name} is over: {going.end}, {len(going.runs)} of {len(going.values)} runs",
             by=going.requested_by,
@@ -138,14 +138,14 @@ class Sequence:
 
     async def _last_run(self, going: RunSequence) -> tuple[RunSequence, str]:
         """Wait for the run under way; why it does not go on after it, or empty."""
-        tenure = self._tenure
-        while tenure.partition.run:
-            await tenure.changed()
-        await tenure.book.written()
-        going = await tenure.office.database.sequences.get(going.name)
+        owner = self._owner
+        while owner.partition.run:
+            await owner.changed()
+        await owner.book.written()
+        going = await owner.context.database.sequences.get(going.name)
         if going.end or not going.runs:
             return going, going.end
-        last = await tenure.office.database.runs.get(going.runs[-1])
+        last = await owner.context.database.runs.get(going.runs[-1])
         if last.end in _GOES_ON:
             return going, ""
         if last.end in (RunEnd.STOPPED, RunEnd.ABORTED):
@@ -154,37 +154,35 @@ class Sequence:
 
     async def _configure(self, going: RunSequence, value: Scalar) -> None:
         """Want this value; where somebody chose otherwise meanwhile, again."""
-        tenure, database = self._tenure, self._tenure.office.database
+        owner, database = self._owner, self._owner.context.database
         base = await database.configurations.get(going.system, going.tag)
         parameters = {**base.parameters, going.parameter: value}
         comment = f"{going.parameter} {value} of sequence {going.name}"
         await database.configurations.save(going.system, going.name, parameters, going.requested_by, comment)
         while not (await database.sequences.get(going.name)).end:
-            await self._choice.one(self._choice.member(going.system), going.name, going.requested_by)
+            await self._selection.select_one(self._selection.member(going.system), going.name, going.requested_by)
             with suppress(TimeoutError):
-                async with within(tenure.office.clock, ANSWER_S):
+                async with within(owner.context.clock, ANSWER_S):
                     while not self._is_wanted(going.system, parameters):
-                        await tenure.changed()
+                        await owner.changed()
                     return
 
     def _is_wanted(self, system: str, parameters: Mapping[str, Scalar]) -> bool:
-        members = self._tenure.partition.members
+        members = self._owner.partition.members
         return any(one.system == system and one.wanted and one.wanted.parameters == parameters for one in members)
 
     async def _begin(self, going: RunSequence) -> RunSequence:
-        tenure = self._tenure
-        run = await reserve(tenure, self._life, going.requested_by, going.limit, sequence=going.name)
+        owner = self._owner
+        run = await reserve_run_number(owner, self._life, going.requested_by, going.limit, sequence=going.name)
         try:
-            going = await tenure.office.database.sequences.advance(going.name, run.number)
+            going = await owner.context.database.sequences.advance(going.name, run.number)
         except CountingRoomError as error:
             self._life.over(run.number, RunEnd.NEVER_STARTED, error.cause)
             raise
-        goal = Goal(
-            state=tenure.partition.template.recording, requested_by=going.requested_by, since_ns=tenure.now_ns()
-        )
-        tenure.goal(goal, "start", run=run)
-        while tenure.partition.run != run.number and self._life.open is not None:
-            await tenure.changed()
+        goal = Goal(state=owner.partition.template.recording, requested_by=going.requested_by, since_ns=owner.now_ns())
+        owner.goal(goal, "start", run=run)
+        while owner.partition.run != run.number and self._life.open is not None:
+            await owner.changed()
         return going
 
 

@@ -11,9 +11,9 @@ from contextlib import suppress
 
 from countingroom.core import subjects
 from countingroom.core.errors import CountingRoomError
-from countingroom.runs.context import Office
-from countingroom.runs.election import acquired
-from countingroom.runs.partition.owner import Tenure
+from countingroom.runs.context import RunControlContext
+from countingroom.runs.election import acquire
+from countingroom.runs.partition.owner import PartitionOwner
 
 _log = logging.getLogger(__name__)
 
@@ -24,22 +24,22 @@ AFTER_FAILURE_S = 0.5
 """Between two ownerships: whoever stands by comes first."""
 
 
-class PartitionRoom:
+class PartitionStandby:
     """One partition in this process: owned or stood by for."""
 
-    def __init__(self, office: Office, name: str) -> None:
+    def __init__(self, context: RunControlContext, name: str) -> None:
         self.name = name
-        self._office = office
-        self.tenure: Tenure | None = None
+        self._context = context
+        self.owner: PartitionOwner | None = None
 
     async def run(self) -> None:
         """Until cancelled; systems are left as they are."""
         while True:
-            lease = await acquired(self._office, subjects.partition_key(self.name), ttl_s=LEASE_S)
-            self.tenure = Tenure(self._office, self.name, lease)
+            lease = await acquire(self._context, subjects.partition_key(self.name), ttl_s=LEASE_S)
+            self.owner = PartitionOwner(self._context, self.name, lease)
             try:
                 async with asyncio.TaskGroup() as group:
-                    serving = group.create_task(self.tenure.run())
+                    serving = group.create_task(self.owner.run())
                     await lease.wait_lost()
                     serving.cancel()
                 _log.warning("runs.%s: let go: the lease is lost", self.name)
@@ -48,7 +48,7 @@ class PartitionRoom:
             except* Exception:  # must not take the other partitions down
                 _log.exception("runs.%s: let go", self.name)
             finally:
-                self.tenure = None
+                self.owner = None
                 with suppress(CountingRoomError):
                     await lease.release()
-            await self._office.clock.sleep(AFTER_FAILURE_S)
+            await self._context.clock.sleep(AFTER_FAILURE_S)

@@ -11,8 +11,8 @@ from countingroom.core.errors import Cause, Conflict, LinkError
 from countingroom.core.messages import encode
 from countingroom.core.partitions import Member, MemberState, PartitionState
 from countingroom.core.systems import NO_CONNECTION
-from countingroom.runs.context import Office
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.context import RunControlContext
+from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.survey import UNSEEN, is_right
 
 RETRY_S = 0.2
@@ -20,11 +20,11 @@ GATHER_S = 0.05
 """Changes are gathered for this long: of a partition in motion a picture now and then is enough."""
 
 
-class Board:
+class StatePublisher:
     """Shows one partition, the latest picture of it."""
 
-    def __init__(self, office: Office, name: str, lease: Lease, draw: Callable[[], PartitionState]) -> None:
-        self._office, self._lease, self._draw = office, lease, draw
+    def __init__(self, context: RunControlContext, name: str, lease: Lease, draw: Callable[[], PartitionState]) -> None:
+        self._context, self._lease, self._draw = context, lease, draw
         self._key = subjects.partition_key(name)
         self._dirty = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -43,7 +43,7 @@ class Board:
         await self.show()
         while True:
             await self._dirty.wait()
-            await self._office.clock.sleep(GATHER_S)
+            await self._context.clock.sleep(GATHER_S)
             await self.show()
 
     async def show(self) -> None:
@@ -53,13 +53,13 @@ class Board:
                 self._dirty.clear()
                 data = encode(self._draw())
                 try:
-                    self.revision = await self._office.bus.put(
+                    self.revision = await self._context.bus.put(
                         subjects.STATE_BUCKET, self._key, data, expected=self.revision
                     )
                 except Conflict:
                     await self._look_again()
                 except LinkError:
-                    await self._office.clock.sleep(RETRY_S)
+                    await self._context.clock.sleep(RETRY_S)
                 else:
                     self.shown = True
                     return
@@ -67,7 +67,7 @@ class Board:
     async def _look_again(self) -> None:
         """Our own write whose answer was lost, or that of another owner, whose lease is then not ours."""
         try:
-            entry = await self._office.bus.get(subjects.STATE_BUCKET, self._key)
+            entry = await self._context.bus.get(subjects.STATE_BUCKET, self._key)
         except LinkError:
             return
         if entry is None and self.revision:
@@ -75,8 +75,8 @@ class Board:
         self.revision = entry.revision if entry else 0
 
 
-def picture(
-    partition: Partition, refusals: Mapping[str, Cause | None], *, owner: str = "", boot: str = ""
+def snapshot(
+    partition: PartitionModel, refusals: Mapping[str, Cause | None], *, owner: str = "", boot: str = ""
 ) -> PartitionState:
     """Everything about it."""
     return PartitionState(
@@ -98,7 +98,7 @@ def picture(
     )
 
 
-def _member(partition: Partition, member: Member) -> MemberState:
+def _member(partition: PartitionModel, member: Member) -> MemberState:
     seen = partition.seen.get(member.system, UNSEEN)
     state = seen.state
     return MemberState(

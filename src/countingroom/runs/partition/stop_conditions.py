@@ -16,8 +16,8 @@ from countingroom.core.messages import Readings, decode
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.values import Quality, Reading
-from countingroom.runs.partition.port import Ownership
-from countingroom.runs.partition.run_lifecycle import RunLife
+from countingroom.runs.partition.port import OwnerPort
+from countingroom.runs.partition.run_lifecycle import RunLifecycle
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
@@ -25,11 +25,11 @@ _YOUNG_NS = 90_000_000_000
 """All points of a device are told every minute: what is older is of one that nobody publishes any more."""
 
 
-class Limits:
+class StopConditions:
     """Watches the open run of one partition."""
 
-    def __init__(self, tenure: Ownership, life: RunLife) -> None:
-        self._tenure, self._life = tenure, life
+    def __init__(self, owner: OwnerPort, life: RunLifecycle) -> None:
+        self._owner, self._life = owner, life
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -38,7 +38,7 @@ class Limits:
             if run and run.started_ns and run.limit:
                 await self._watch(run, run.started_ns, run.limit)
             else:
-                await self._tenure.changed()
+                await self._owner.changed()
 
     async def _watch(self, run: Run, started_ns: int, limit: RunLimit) -> None:
         async with asyncio.TaskGroup() as group:
@@ -48,12 +48,12 @@ class Limits:
             if limit.point:
                 tasks.append(group.create_task(self._point(run, started_ns, limit)))
             while self._life.open and self._life.open.number == run.number:
-                await self._tenure.changed()
+                await self._owner.changed()
             for task in tasks:
                 task.cancel()
 
     async def _time(self, run: Run, started_ns: int, seconds: float) -> None:
-        clock = self._tenure.office.clock
+        clock = self._owner.context.clock
         await clock.sleep((started_ns - clock.now_ns()) / 1e9 + seconds)
         self._end(run, f"{seconds:g} s are over")
 
@@ -67,11 +67,11 @@ class Limits:
                             return
             except CountingRoomError as error:
                 _log.warning("%s is not followed: %s", limit.point, error.cause)
-            await self._tenure.office.clock.sleep(_RETRY_S)
+            await self._owner.context.clock.sleep(_RETRY_S)
 
     async def _readings(self, point: str, from_ns: int) -> AsyncGenerator[Reading]:
         """Those since then; the one that held before, where the device is published still; those that follow."""
-        bus, clock = self._tenure.office.bus, self._tenure.office.clock
+        bus, clock = self._owner.context.bus, self._owner.context.clock
         device, _, name = point.partition(".")
         here, start = subjects.readings_of(device), 1
         full = subjects.readings(device, full=True)
@@ -94,13 +94,13 @@ class Limits:
                     yield reading
 
     def _end(self, run: Run, why: str) -> None:
-        tenure = self._tenure
-        if tenure.partition.run != run.number or tenure.lease.lost:
+        owner = self._owner
+        if owner.partition.run != run.number or owner.lease.lost:
             return
-        tenure.book.note(run.number, "limit", why)
-        now_ns = tenure.office.clock.now_ns()
-        goal = Goal(state=tenure.partition.template.top, requested_by=run.requested_by, since_ns=now_ns, stop=True)
-        tenure.goal(goal, "stop", end=RunEnd.LIMIT)
+        owner.book.note(run.number, "limit", why)
+        now_ns = owner.context.clock.now_ns()
+        goal = Goal(state=owner.partition.template.top, requested_by=run.requested_by, since_ns=now_ns, stop=True)
+        owner.goal(goal, "stop", end=RunEnd.LIMIT)
 
 
 def _reading(data: bytes, name: str) -> Reading | None:

@@ -25,40 +25,40 @@ from countingroom.runs.planner.events import (
     Reported,
     RunOver,
 )
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.survey import UNSEEN, Seen
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+class Applied(Struct, frozen=True, kw_only=True):
     """What came of a batch of facts."""
 
-    partition: Partition
+    partition: PartitionModel
     effects: tuple[Effect, ...]
     fallen: frozenset[str]
     """Systems that were Active or Recording and are not, though nobody told them to."""
 
 
-def take(partition: Partition, facts: Sequence[Fact]) -> Taken:
+def apply(partition: PartitionModel, facts: Sequence[Fact]) -> Applied:
     """The partition with these facts known."""
-    return _Intake(partition).take(facts)
+    return _Application(partition).apply(facts)
 
 
 _UP = (ACTIVE, RECORDING)
 
 
-class _Intake:
+class _Application:
     """One batch: what changes is copied once, not once a fact."""
 
-    def __init__(self, partition: Partition) -> None:
+    def __init__(self, partition: PartitionModel) -> None:
         self.partition = partition
         self.seen = dict(partition.seen)
-        self.memory = partition.memory
-        self.pending, self.failed = dict(self.memory.pending), dict(self.memory.failed)
-        self.tried, self.hooks = dict(self.memory.tried), dict(self.memory.hooks)
+        self.attempts = partition.attempts
+        self.pending, self.failed = dict(self.attempts.pending), dict(self.attempts.failed)
+        self.tried, self.hooks = dict(self.attempts.tried), dict(self.attempts.hooks)
         self.effects: list[Effect] = []
         self.fallen: set[str] = set()
 
-    def take(self, facts: Sequence[Fact]) -> Taken:
+    def apply(self, facts: Sequence[Fact]) -> Applied:
         for fact in facts:
             match fact:
                 case Reported(state=state):
@@ -76,11 +76,11 @@ class _Intake:
                 case HookOver(hook=hook, cause=cause):
                     if (run := self.hooks.get(hook)) and not run.over:
                         self.hooks[hook] = HookRun(deadline_ns=run.deadline_ns, over=True, cause=cause)
-        memory = msgspec.structs.replace(
-            self.memory, pending=self.pending, failed=self.failed, tried=self.tried, hooks=self.hooks
+        attempts = msgspec.structs.replace(
+            self.attempts, pending=self.pending, failed=self.failed, tried=self.tried, hooks=self.hooks
         )
-        partition = msgspec.structs.replace(self.partition, seen=self.seen, memory=memory)
-        return Taken(partition=partition, effects=tuple(self.effects), fallen=frozenset(self.fallen))
+        partition = msgspec.structs.replace(self.partition, seen=self.seen, attempts=attempts)
+        return Applied(partition=partition, effects=tuple(self.effects), fallen=frozenset(self.fallen))
 
     def _change(self, **fields: object) -> None:
         self.partition = msgspec.structs.replace(self.partition, **fields)
@@ -121,17 +121,17 @@ class _Intake:
         before, template = self.partition.goal, self.partition.template
         if before and goal and before.command_id == goal.command_id != "":
             return  # the same command told twice
-        if before and goal and before.at_once and goal.stop and not self.memory.met:
+        if before and goal and before.at_once and goal.stop and not self.attempts.met:
             cause = causes.superseded(self.partition.name, goal.state, before.state)
             failed = GoalFailed(goal=goal, cause=cause)  # what is on its way down at once is not halted by a stop
             if goal.command_id and failed not in self.effects:
                 self.effects.append(failed)
             return
-        if before and not self.memory.met:
+        if before and not self.attempts.met:
             cause = causes.superseded(self.partition.name, before.state, goal.state if goal else "nothing")
             self.effects.append(GoalFailed(goal=before, cause=cause))
         self.tried, self.failed, self.hooks = {}, {}, {}
-        run, ending = self.partition.run, self.memory.ending
+        run, ending = self.partition.run, self.attempts.ending
         if goal and goal.state in template.rests:
             lower = goal.state == template.idle or template.reached(goal.state) < template.reached(self.partition.state)
             goal = msgspec.structs.replace(goal, lower=lower)
@@ -142,8 +142,8 @@ class _Intake:
             self.effects.append(RunOver(run=fact.run, end=RunEnd.NEVER_STARTED, cause=causes.run_open(run)))
         elif fact.run:
             run = fact.run
-            self.memory = msgspec.structs.replace(self.memory, known=run)
-        self.memory = msgspec.structs.replace(self.memory, moments=frozenset[str](), met=False, ending=ending)
+            self.attempts = msgspec.structs.replace(self.attempts, known=run)
+        self.attempts = msgspec.structs.replace(self.attempts, hook_points=frozenset[str](), met=False, ending=ending)
         self._change(goal=goal, cause=None, run=run)
 
     def _members(self, members: tuple[Member, ...], tag: str) -> None:
@@ -153,7 +153,7 @@ class _Intake:
         joining = self.partition.joining & included
         if self.partition.began:
             joining |= {name for name in included if name not in old or not old[name].included}
-        if self.memory.met and any(m.system in old and old[m.system].wanted != m.wanted for m in members):
+        if self.attempts.met and any(m.system in old and old[m.system].wanted != m.wanted for m in members):
             self._change(goal=None)  # what is kept up is what was asked for, not what was selected since
         for table in (self.seen, self.pending, self.failed):
             for name in [name for name in table if name not in known]:

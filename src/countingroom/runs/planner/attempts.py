@@ -37,7 +37,7 @@ class HookRun(Struct, frozen=True, kw_only=True):
     """Why it failed."""
 
 
-class Memory(Struct, frozen=True, kw_only=True):
+class Attempts(Struct, frozen=True, kw_only=True):
     """What the owner remembers."""
 
     pending: Mapping[str, Pending] = {}
@@ -47,7 +47,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     failed: Mapping[str, Failure] = {}
     """System -> how its last order failed, until it is Active or told again."""
     hooks: Mapping[str, HookRun] = {}
-    moments: frozenset[str] = frozenset()
+    hook_points: frozenset[str] = frozenset()
     """Passed on the way to this goal."""
     met: bool = False
     """The goal was met and is kept (recovery by resuming)."""

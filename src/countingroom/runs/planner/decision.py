@@ -23,7 +23,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     """Expendable members that used up their attempts, where the policy says so."""
     hooks: tuple[Hook, ...] = ()
     """To be begun."""
-    moments: frozenset[str] = frozenset()
+    hook_points: frozenset[str] = frozenset()
     """Moments that are passed now."""
     obstacle: Cause | None = None
     """Why it does not go on by itself."""

@@ -25,18 +25,20 @@ class Chosen(Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, Scalar] = {}
 
 
-def keyed(template: Template, members: Sequence[Member], chosen: Mapping[str, Chosen]) -> tuple[Member, ...]:
+def with_fingerprints(
+    template: Template, members: Sequence[Member], chosen: Mapping[str, Chosen]
+) -> tuple[Member, ...]:
     """The members with what they are to be configured with; None where nothing is chosen for one."""
     below = ""
     wanted: dict[str, Configuration] = {}
     for level in template.levels:
         here = sorted(member.system for member in members if member.level == level.name)
         for system in here:
-            if choice := chosen.get(system):
+            if selection := chosen.get(system):
                 wanted[system] = Configuration(
-                    tag=choice.tag,
-                    key=_digest(choice.tag, sorted(choice.parameters.items()), below),
-                    parameters=dict(choice.parameters),
+                    tag=selection.tag,
+                    key=_digest(selection.tag, sorted(selection.parameters.items()), below),
+                    parameters=dict(selection.parameters),
                 )
         keys = [(system, wanted[system].key if system in wanted else "") for system in here]
         below = _digest(below, keys) if keys else below

@@ -9,7 +9,7 @@ import msgspec
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Member, Plan, Stage, Step
 from countingroom.core.systems import ACTIVE, CONFIGURING, RECORDING, UNCONFIGURED, Action, SystemState
-from countingroom.runs.planner.attempts import Memory, Pending
+from countingroom.runs.planner.attempts import Attempts, Pending
 from countingroom.runs.planner.events import (
     Effect,
     Fact,
@@ -21,7 +21,7 @@ from countingroom.runs.planner.events import (
     RunHook,
     SendOrder,
 )
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.step import step
 from countingroom.runs.planner.survey import UNSEEN, Seen
 
@@ -33,7 +33,7 @@ _STAGES = 1000
 
 
 def forecast(
-    partition: Partition,
+    partition: PartitionModel,
     goal: Goal,
     *,
     now_ns: int,
@@ -53,7 +53,7 @@ def forecast(
         state=partition.survey(wanted).state,
         tag=partition.tag if tag is None else tag,
         goal=None,
-        memory=Memory(known=partition.run),
+        attempts=Attempts(known=partition.run),
         steps=(),
         look_until_ns=0,
     )
@@ -93,11 +93,11 @@ def _hooks_over(effects: Sequence[Effect]) -> list[Fact]:
     return [HookOver(hook=effect.hook.name) for effect in effects if isinstance(effect, RunHook)]
 
 
-def _arrivals(partition: Partition) -> list[Fact]:
+def _arrivals(partition: PartitionModel) -> list[Fact]:
     """What the systems would report when what they were told, or were at, has gone well."""
     wanted = {member.system: member for member in partition.members}
     facts: list[Fact] = []
-    for name, pending in partition.memory.pending.items():
+    for name, pending in partition.attempts.pending.items():
         state = partition.seen.get(name, UNSEEN).state
         if state and name in wanted:
             facts.append(Reported(state=_after(pending, wanted[name], state)))

@@ -9,42 +9,42 @@ from __future__ import annotations
 import msgspec
 
 from countingroom.runs.planner import causes
-from countingroom.runs.planner.attempts import Memory
+from countingroom.runs.planner.attempts import Attempts
 from countingroom.runs.planner.decision import Decision
 from countingroom.runs.planner.template import Template
 
 
-class Moments:
+class HookPoints:
     """The moments of one plan."""
 
-    def __init__(self, template: Template, memory: Memory) -> None:
-        self._template, self._memory = template, memory
+    def __init__(self, template: Template, attempts: Attempts) -> None:
+        self._template, self._attempts = template, attempts
         self._passed: set[str] = set()
 
-    def at(self, moment: str) -> Decision | None:
+    def at(self, hook_point: str) -> Decision | None:
         """Begin what this moment triggers and wait for what it awaits; None to go on. A failure hinders no stop."""
         if not self._template.hooks:
             return None
-        if moment not in self._memory.moments:
-            self._passed.add(moment)
-            begin = (hook for hook in self._template.hooks if hook.trigger == moment)
-            if hooks := tuple(hook for hook in begin if hook.name not in self._memory.hooks):
+        if hook_point not in self._attempts.hook_points:
+            self._passed.add(hook_point)
+            begin = (hook for hook in self._template.hooks if hook.trigger == hook_point)
+            if hooks := tuple(hook for hook in begin if hook.name not in self._attempts.hooks):
                 return Decision(hooks=hooks)
         for hook in self._template.hooks:
-            run = self._memory.hooks.get(hook.name)
-            if hook.awaited != moment or run is None:
+            run = self._attempts.hooks.get(hook.name)
+            if hook.awaited != hook_point or run is None:
                 continue
             if not run.over:
                 return Decision(waiting=(hook.name,))
-            if run.cause and hook.critical and not moment.endswith(" stop"):
+            if run.cause and hook.critical and not hook_point.endswith(" stop"):
                 return Decision(obstacle=causes.hook_failed(hook, run.cause), level=len(self._template.levels))
         return None
 
     def after(self, what: str) -> Decision | None:
         """The moment after something, where the way passed the one before it."""
         before = f"before {what}"
-        return self.at(f"after {what}") if before in self._memory.moments or before in self._passed else None
+        return self.at(f"after {what}") if before in self._attempts.hook_points or before in self._passed else None
 
     def noted(self, decision: Decision) -> Decision:
         """The decision, with the moments that are passed now."""
-        return msgspec.structs.replace(decision, moments=frozenset(self._passed)) if self._passed else decision
+        return msgspec.structs.replace(decision, hook_points=frozenset(self._passed)) if self._passed else decision

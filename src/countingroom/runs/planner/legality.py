@@ -15,14 +15,14 @@ from countingroom.core.partitions import Member
 from countingroom.core.systems import ERROR, NO_CONNECTION, RECORDING, UNCONFIGURED
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.planner import causes
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.survey import Survey
 
 
 class Question(Struct, frozen=True, kw_only=True):
     """What is asked for, and of whom."""
 
-    partition: Partition
+    partition: PartitionModel
     found: Survey
     system: str = ""
     """Empty: any."""
@@ -37,21 +37,21 @@ class Question(Struct, frozen=True, kw_only=True):
     @property
     def busy(self) -> bool:
         """It is on its way to a goal."""
-        return self.partition.goal is not None and not self.partition.memory.met
+        return self.partition.goal is not None and not self.partition.attempts.met
 
     def refuse(self, code: str, message: str, suggestion: str) -> Cause:
         """A cause of this partition."""
         return Cause(code=code, message=message, source=f"runs.{self.partition.name}", suggestion=suggestion)
 
 
-def refusals(partition: Partition) -> dict[str, Cause | None]:
+def refusals(partition: PartitionModel) -> dict[str, Cause | None]:
     """Every command: None where it may be given now, to some system or other, else why not."""
     found = partition.survey()
     question = Question(partition=partition, found=found)
     return {command: _answer(command, question) for command in REASONS}
 
 
-def refusal(partition: Partition, command: str, *, system: str = "", state: str = "") -> Cause | None:
+def refusal(partition: PartitionModel, command: str, *, system: str = "", state: str = "") -> Cause | None:
     """One command as it is given: `system` for those that name one, `state` for `goal`."""
     found = partition.survey()
     question = Question(partition=partition, found=found, system=system, state=state)
@@ -60,7 +60,7 @@ def refusal(partition: Partition, command: str, *, system: str = "", state: str 
     return _answer(command, question)
 
 
-def next_state(partition: Partition) -> str:
+def next_state(partition: PartitionModel) -> str:
     """Where `configure` leads: one level up; where it is, when only members beside are missing."""
     template = partition.template
     reached = template.reached(partition.state)
@@ -181,7 +181,7 @@ def _not_recording(q: Question) -> Cause | None:
 def _all_down(q: Question) -> Cause | None:
     down = (UNCONFIGURED, ERROR, NO_CONNECTION)
     up = any(q.found.common[member.system] not in down for view in q.found.levels for member in view.members)
-    if up or q.busy or q.partition.memory.pending:
+    if up or q.busy or q.partition.attempts.pending:
         return None
     return q.refuse("nothing_to_do", f"no system of {q.partition.name} is configured", "nothing")
 

@@ -9,7 +9,7 @@ from countingroom.core.systems import SystemKind
 from countingroom.runs.planner.template import DETECTORS, Template
 
 
-def muster(
+def resolve_members(
     template: Template, detectors: Iterable[str], *, expendable: Collection[str] = (), excluded: Collection[str] = ()
 ) -> tuple[Member, ...]:
     """Every global system of the template and these detectors, level by level; without configurations (keys.py).

@@ -8,12 +8,12 @@ from msgspec import Struct
 
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Member, Step
-from countingroom.runs.planner.attempts import Memory
+from countingroom.runs.planner.attempts import Attempts
 from countingroom.runs.planner.survey import Seen, Survey, survey
 from countingroom.runs.planner.template import Template
 
 
-class Partition(Struct, frozen=True, kw_only=True):
+class PartitionModel(Struct, frozen=True, kw_only=True):
     """A partition as its owner knows it.
 
     A new owner of an old partition gives back what is kept outside: template, members, goal, state, tag, run, began,
@@ -26,7 +26,7 @@ class Partition(Struct, frozen=True, kw_only=True):
     seen: Mapping[str, Seen] = {}
     goal: Goal | None = None
     """Where it is on the way to; None: it stays where it is and follows."""
-    memory: Memory = Memory()
+    attempts: Attempts = Attempts()
     state: str
     since_ns: int
     tag: str = ""

@@ -13,9 +13,9 @@ from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Member, Step
 from countingroom.core.systems import ACTIVE, CONFIGURING, RECORDING, UNCONFIGURED, Action
 from countingroom.runs.planner import causes
-from countingroom.runs.planner.attempts import Memory
+from countingroom.runs.planner.attempts import Attempts
 from countingroom.runs.planner.decision import Decision
-from countingroom.runs.planner.hook_points import Moments
+from countingroom.runs.planner.hook_points import HookPoints
 from countingroom.runs.planner.survey import UNSEEN, LevelView, Seen, Survey
 from countingroom.runs.planner.template import Template
 
@@ -25,7 +25,7 @@ def plan(
     survey: Survey,
     seen: Mapping[str, Seen],
     goal: Goal | None,
-    memory: Memory,
+    attempts: Attempts,
     *,
     began: bool = False,
 ) -> Decision:
@@ -33,7 +33,7 @@ def plan(
 
     `began`: all recorders have recorded together, so that one that leaves ends it.
     """
-    return _Planner(template, survey, seen, goal, memory, began).decide()
+    return _Planner(template, survey, seen, goal, attempts, began).decide()
 
 
 class _Planner:
@@ -43,13 +43,13 @@ class _Planner:
         survey: Survey,
         seen: Mapping[str, Seen],
         goal: Goal | None,
-        memory: Memory,
+        attempts: Attempts,
         began: bool,
     ) -> None:
         self.template, self.survey, self.seen, self.goal = template, survey, seen, goal
-        self.memory, self.began = memory, began
+        self.attempts, self.began = attempts, began
         self.height = template.rests.index(goal.state) if goal and goal.state in template.rests else None
-        self.moments = Moments(template, memory)
+        self.hook_points = HookPoints(template, attempts)
 
     def decide(self) -> Decision:
         top = len(self.template.levels)
@@ -57,11 +57,11 @@ class _Planner:
         if not (self.goal and self.goal.at_once):
             decision = self._stop()
         if decision is None and self.goal and self.goal.lower and self.height is not None:
-            decision = self.moments.after("stop") or self._lower(self.height)
+            decision = self.hook_points.after("stop") or self._lower(self.height)
         if decision is None and self.height is not None and not (self.goal and self.goal.stop):
             decision = self._climb(min(self.height, top))
         decision = decision or Decision()
-        return self.moments.noted(decision)
+        return self.hook_points.noted(decision)
 
     # Recording ends first.
 
@@ -80,11 +80,11 @@ class _Planner:
             if self._has_tried(name, Action.ABORT):
                 if name not in self._recorders():
                     continue
-                stuck = stuck or causes.did_not(name, Action.ABORT, self.memory.failed.get(name))
+                stuck = stuck or causes.did_not(name, Action.ABORT, self.attempts.failed.get(name))
             elif self._has_tried(name, Action.STOP):
                 return Decision(steps=(self._step(name, Action.ABORT, "it did not stop"),))
             else:
-                held = self.moments.at("before stop") if self.height is not None else None
+                held = self.hook_points.at("before stop") if self.height is not None else None
                 return held or Decision(steps=(self._step(name, Action.STOP, reason),))
         return Decision(obstacle=stuck) if stuck else None
 
@@ -120,7 +120,7 @@ class _Planner:
                 if self._is_pending(name, Action.ABORT, Action.RESET, Action.STOP):
                     waiting.append(name)
                 elif up and self._has_tried(name, Action.ABORT):
-                    stuck.append(causes.did_not(name, Action.ABORT, self.memory.failed.get(name)))
+                    stuck.append(causes.did_not(name, Action.ABORT, self.attempts.failed.get(name)))
                 elif up:
                     steps.append(self._step(name, Action.ABORT, f"the goal is {self.template.rests[height]}"))
         if not (steps or waiting or stuck):
@@ -135,7 +135,7 @@ class _Planner:
             decision = self._raise(index, view)
             if decision is not None:
                 return decision
-            if held := self.moments.after(f"configure {view.level.name}"):
+            if held := self.hook_points.after(f"configure {view.level.name}"):
                 return held
         if self.goal and self.goal.state == self.template.recording:
             return self._start()
@@ -152,7 +152,7 @@ class _Planner:
             name = member.system
             if name in view.right:
                 continue
-            if name in self.memory.pending:
+            if name in self.attempts.pending:
                 waiting.append(name)
                 continue
             verdict = self._mend(member, view)
@@ -165,7 +165,7 @@ class _Planner:
             else:
                 steps.append(verdict)
         if any(step.action is Action.CONFIGURE for step in steps) and (
-            held := self.moments.at(f"before configure {view.level.name}")
+            held := self.hook_points.at(f"before configure {view.level.name}")
         ):
             return held
         busy = steps or waiting or adopt or exclude
@@ -184,7 +184,7 @@ class _Planner:
     def _mend(self, member: Member, view: LevelView) -> Step | Cause:
         """The step that brings a member nearer to being right, or why there is none."""
         name, seen = member.system, self.seen.get(member.system, UNSEEN)
-        failure, tried = self.memory.failed.get(name), self.memory.tried.get((name, Action.CONFIGURE), 0)
+        failure, tried = self.attempts.failed.get(name), self.attempts.tried.get((name, Action.CONFIGURE), 0)
         left = tried < self.template.recovery.attempts
         seconds = view.level.configure_s
         match seen.common:
@@ -192,7 +192,7 @@ class _Planner:
                 return self._step(name, Action.CONFIGURE, "it is being configured", view.level.name, seconds)
             case "Configuring" if failure and failure.action is not Action.ABORT:
                 return self._step(name, Action.ABORT, f"it did not finish within {seconds:g} s", view.level.name)
-            case "Error" if left and self.memory.tried.get((name, Action.RESET), 0) <= tried:
+            case "Error" if left and self.attempts.tried.get((name, Action.RESET), 0) <= tried:
                 reason = "it is in Error and will be configured again"
                 return self._step(name, Action.RESET, reason, view.level.name)
             case "Unconfigured" | "Active" | "Recording" if member.wanted is None:
@@ -200,7 +200,7 @@ class _Planner:
             case "Unconfigured" | "Active" if left:
                 reason = _why_configure(member, seen)
                 return self._step(name, Action.CONFIGURE, reason, view.level.name, seconds)
-            case "Active" if self.memory.tried.get((name, Action.ABORT), 0) < tried:
+            case "Active" if self.attempts.tried.get((name, Action.ABORT), 0) < tried:
                 has = (seen.state and seen.state.tag) or "no tag"
                 return self._step(name, Action.ABORT, f"it reports {has}, not what was asked", view.level.name)
             case _:
@@ -208,16 +208,16 @@ class _Planner:
 
     def _start(self) -> Decision:
         if self.survey.recording:
-            return self.moments.after("start") or Decision()
+            return self.hook_points.after("start") or Decision()
         for name in self._recorders():
             if self.survey.common[name] == RECORDING:
                 continue
-            if name in self.memory.pending:
+            if name in self.attempts.pending:
                 return Decision(waiting=(name,))
             if self._has_tried(name, Action.START):
-                cause = causes.did_not(name, Action.START, self.memory.failed.get(name))
+                cause = causes.did_not(name, Action.START, self.attempts.failed.get(name))
                 return Decision(obstacle=cause, level=len(self.template.levels))
-            if held := self.moments.at("before start"):
+            if held := self.hook_points.at("before start"):
                 return held
             reason = "everything is ready and recording is wanted"
             return Decision(steps=(self._step(name, Action.START, reason),))
@@ -226,11 +226,11 @@ class _Planner:
     # Words.
 
     def _is_pending(self, system: str, *actions: Action) -> bool:
-        pending = self.memory.pending.get(system)
+        pending = self.attempts.pending.get(system)
         return pending is not None and pending.action in actions
 
     def _has_tried(self, system: str, action: Action) -> bool:
-        return (system, action) in self.memory.tried
+        return (system, action) in self.attempts.tried
 
     def _recorders(self) -> Sequence[str]:
         included = {member.system for view in self.survey.levels for member in view.members}

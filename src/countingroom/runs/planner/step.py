@@ -14,7 +14,7 @@ from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Step, StepStatus
 from countingroom.core.systems import Action
 from countingroom.runs.planner import causes
-from countingroom.runs.planner.apply_events import take
+from countingroom.runs.planner.apply_events import apply
 from countingroom.runs.planner.attempts import Failure, HookRun, Pending
 from countingroom.runs.planner.decision import Decision
 from countingroom.runs.planner.events import (
@@ -27,62 +27,62 @@ from countingroom.runs.planner.events import (
     RunHook,
     SendOrder,
 )
-from countingroom.runs.planner.partition import Partition
+from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.plan import plan
 from countingroom.runs.planner.run_state import follow_recording
 from countingroom.runs.planner.survey import UNSEEN, Survey, moves
 
 
-def step(partition: Partition, facts: Sequence[Fact], *, now_ns: int) -> tuple[Partition, tuple[Effect, ...]]:
+def step(partition: PartitionModel, facts: Sequence[Fact], *, now_ns: int) -> tuple[PartitionModel, tuple[Effect, ...]]:
     """The partition after these facts, and what is to be done. Also called without facts when `wake_ns` is reached."""
-    taken = take(partition, facts)
-    partition, effects = taken.partition, list(taken.effects)
+    applied = apply(partition, facts)
+    partition, effects = applied.partition, list(applied.effects)
     if partition.is_looking(now_ns):
-        return partition, taken.effects
+        return partition, applied.effects
     if partition.look_until_ns:
         partition = msgspec.structs.replace(partition, look_until_ns=0)
     partition = _expire(partition, now_ns)
     while True:
         found = partition.survey()
         before = partition = _follow(partition, found, now_ns, effects)
-        partition = _lost(partition, found, taken.fallen, effects)
+        partition = _lost(partition, found, applied.fallen, effects)
         partition = _act(partition, found, now_ns, effects)
         if (partition.goal, partition.members) == (before.goal, before.members) and (
-            partition.memory.hooks == before.memory.hooks
+            partition.attempts.hooks == before.attempts.hooks
         ):
             return partition, tuple(effects)
 
 
-def wake_ns(partition: Partition) -> int | None:
+def wake_ns(partition: PartitionModel) -> int | None:
     """When it wants to be stepped again although nothing happens: the next deadline."""
-    deadlines = [pending.deadline_ns for pending in partition.memory.pending.values()]
-    deadlines += [run.deadline_ns for run in partition.memory.hooks.values() if not run.over]
+    deadlines = [pending.deadline_ns for pending in partition.attempts.pending.values()]
+    deadlines += [run.deadline_ns for run in partition.attempts.hooks.values() if not run.over]
     if partition.look_until_ns:
         deadlines.append(partition.look_until_ns)
     return min(deadlines, default=None)
 
 
-def _expire(partition: Partition, now_ns: int) -> Partition:
+def _expire(partition: PartitionModel, now_ns: int) -> PartitionModel:
     """Orders and hooks whose time is over have failed."""
-    memory = partition.memory
-    pending = {name: one for name, one in memory.pending.items() if now_ns < one.deadline_ns}
-    hooks = {name: one for name, one in memory.hooks.items() if one.over or now_ns < one.deadline_ns}
-    if len(pending) == len(memory.pending) and len(hooks) == len(memory.hooks):
+    attempts = partition.attempts
+    pending = {name: one for name, one in attempts.pending.items() if now_ns < one.deadline_ns}
+    hooks = {name: one for name, one in attempts.hooks.items() if one.over or now_ns < one.deadline_ns}
+    if len(pending) == len(attempts.pending) and len(hooks) == len(attempts.hooks):
         return partition
     seconds = {each.system: each.deadline_s for each in partition.steps}
-    failed = dict(memory.failed)
-    for name in memory.pending.keys() - pending.keys():
-        action = memory.pending[name].action
+    failed = dict(attempts.failed)
+    for name in attempts.pending.keys() - pending.keys():
+        action = attempts.pending[name].action
         cause = causes.late(name, action, seconds.get(name, 0.0))
         failed[name] = Failure(action=action, cause=cause, late=True)
-    for name in memory.hooks.keys() - hooks.keys():
-        run = memory.hooks[name]
+    for name in attempts.hooks.keys() - hooks.keys():
+        run = attempts.hooks[name]
         hooks[name] = HookRun(deadline_ns=run.deadline_ns, over=True, cause=causes.hook_late(name))
-    memory = msgspec.structs.replace(memory, pending=pending, failed=failed, hooks=hooks)
-    return msgspec.structs.replace(partition, memory=memory)
+    attempts = msgspec.structs.replace(attempts, pending=pending, failed=failed, hooks=hooks)
+    return msgspec.structs.replace(partition, attempts=attempts)
 
 
-def _follow(partition: Partition, found: Survey, now_ns: int, effects: list[Effect]) -> Partition:
+def _follow(partition: PartitionModel, found: Survey, now_ns: int, effects: list[Effect]) -> PartitionModel:
     """Let the state follow the reports; open and close the run with it."""
     if found.state != partition.state and not _is_falling(partition, found):
         goal, template = partition.goal, partition.template
@@ -99,7 +99,7 @@ def _follow(partition: Partition, found: Survey, now_ns: int, effects: list[Effe
     return partition
 
 
-def _is_falling(partition: Partition, found: Survey) -> bool:
+def _is_falling(partition: PartitionModel, found: Survey) -> bool:
     """On its way down at once: an abort is one move, in whatever order the systems come down."""
     goal, template = partition.goal, partition.template
     if goal is None or not goal.at_once or found.state == template.idle:
@@ -107,7 +107,7 @@ def _is_falling(partition: Partition, found: Survey) -> bool:
     return template.reached(found.state) < template.reached(partition.state)
 
 
-def _lost(partition: Partition, found: Survey, fallen: frozenset[str], effects: list[Effect]) -> Partition:
+def _lost(partition: PartitionModel, found: Survey, fallen: frozenset[str], effects: list[Effect]) -> PartitionModel:
     """A level lost on the way up ends the way, unless the policy is to go on."""
     goal, template = partition.goal, partition.template
     if not fallen or goal is None or goal.lower or template.recovery.resume or goal.state not in template.rests:
@@ -120,12 +120,12 @@ def _lost(partition: Partition, found: Survey, fallen: frozenset[str], effects: 
     return partition
 
 
-def _is_higher(partition: Partition, found: Survey) -> bool:
+def _is_higher(partition: PartitionModel, found: Survey) -> bool:
     order = partition.template.chart().states
     return order.index(found.state) > order.index(partition.state) if partition.state in order else True
 
 
-def _why_moved(partition: Partition, found: Survey) -> Cause | None:
+def _why_moved(partition: PartitionModel, found: Survey) -> Cause | None:
     """The cause of a fall that nobody asked for."""
     rests, goal = partition.template.rests, partition.goal
     if partition.state not in rests or found.state not in rests:
@@ -134,7 +134,7 @@ def _why_moved(partition: Partition, found: Survey) -> Cause | None:
     if height >= rests.index(partition.state) or (goal and goal.lower):
         return None
     if found.ready == len(found.levels):
-        return causes.recorder_left(partition.name, found.left) if partition.memory.ending is None else None
+        return causes.recorder_left(partition.name, found.left) if partition.attempts.ending is None else None
     view = found.levels[found.ready]
     if all(found.common[name] in ("Active", "Recording") for name in view.missing) and view.missing:
         return causes.reconfigure(partition.name, view)
@@ -142,15 +142,15 @@ def _why_moved(partition: Partition, found: Survey) -> Cause | None:
     return causes.level_lost(partition.name, view, under)
 
 
-def _own_cause(partition: Partition, system: str) -> Cause | None:
+def _own_cause(partition: PartitionModel, system: str) -> Cause | None:
     seen = partition.seen.get(system, UNSEEN)
     return (seen.state.cause if seen.state else None) if seen.connected else seen.cause
 
 
-def _act(partition: Partition, found: Survey, now_ns: int, effects: list[Effect]) -> Partition:
+def _act(partition: PartitionModel, found: Survey, now_ns: int, effects: list[Effect]) -> PartitionModel:
     """Order what the plan says; end the goal that is met or cannot be."""
-    memory, goal = partition.memory, partition.goal
-    decision = plan(partition.template, found, partition.seen, goal, memory, began=partition.began)
+    attempts, goal = partition.attempts, partition.goal
+    decision = plan(partition.template, found, partition.seen, goal, attempts, began=partition.began)
     partition = _ordered(partition, decision, now_ns, effects)
     if decision.exclude:
         for system, cause in decision.exclude.items():
@@ -167,19 +167,19 @@ def _act(partition: Partition, found: Survey, now_ns: int, effects: list[Effect]
     return partition
 
 
-def _ordered(partition: Partition, decision: Decision, now_ns: int, effects: list[Effect]) -> Partition:
+def _ordered(partition: PartitionModel, decision: Decision, now_ns: int, effects: list[Effect]) -> PartitionModel:
     """Send what is to be sent, and remember it."""
-    if not (decision.steps or decision.adopt or decision.hooks or decision.moments):
+    if not (decision.steps or decision.adopt or decision.hooks or decision.hook_points):
         return _without_done(partition)
-    memory = partition.memory
+    attempts = partition.attempts
     pending, tried, failed, hooks = (
-        dict(memory.pending),
-        dict(memory.tried),
-        dict(memory.failed),
-        dict(memory.hooks),
+        dict(attempts.pending),
+        dict(attempts.tried),
+        dict(attempts.failed),
+        dict(attempts.hooks),
     )
     wanted = {member.system: member.wanted for member in partition.members}
-    orders = memory.orders
+    orders = attempts.orders
     for each in decision.steps:
         orders += 1
         order = f"{partition.name}-{now_ns:x}-{orders}"
@@ -201,55 +201,55 @@ def _ordered(partition: Partition, decision: Decision, now_ns: int, effects: lis
         hooks[hook.name] = HookRun(deadline_ns=deadline_ns)
     begun = {each.system: msgspec.structs.replace(each, status=StepStatus.GOING) for each in _both(decision)}
     going = [each for each in partition.steps if each.system in pending and each.system not in begun]
-    memory = msgspec.structs.replace(
-        memory,
+    attempts = msgspec.structs.replace(
+        attempts,
         pending=pending,
         tried=tried,
         failed=failed,
         hooks=hooks,
-        moments=memory.moments | decision.moments,
+        hook_points=attempts.hook_points | decision.hook_points,
         orders=orders,
     )
-    return msgspec.structs.replace(partition, steps=(*going, *begun.values()), memory=memory)
+    return msgspec.structs.replace(partition, steps=(*going, *begun.values()), attempts=attempts)
 
 
 def _both(decision: Decision) -> tuple[Step, ...]:
     return (*decision.steps, *decision.adopt)
 
 
-def _without_done(partition: Partition) -> Partition:
-    going = tuple(each for each in partition.steps if each.system in partition.memory.pending)
+def _without_done(partition: PartitionModel) -> PartitionModel:
+    going = tuple(each for each in partition.steps if each.system in partition.attempts.pending)
     return partition if len(going) == len(partition.steps) else msgspec.structs.replace(partition, steps=going)
 
 
 def _ended(
-    partition: Partition, goal: Goal, found: Survey, decision: Decision, now_ns: int, effects: list[Effect]
-) -> Partition:
+    partition: PartitionModel, goal: Goal, found: Survey, decision: Decision, now_ns: int, effects: list[Effect]
+) -> PartitionModel:
     """The goal is met, or will not be met by itself."""
-    template, memory = partition.template, partition.memory
-    done = msgspec.structs.replace(memory, tried={}, failed={}, hooks={}, moments=frozenset[str]())
+    template, attempts = partition.template, partition.attempts
+    done = msgspec.structs.replace(attempts, tried={}, failed={}, hooks={}, hook_points=frozenset[str]())
     if decision.obstacle is None and _is_reached(partition, goal, found):
-        if memory.met:
+        if attempts.met:
             return partition
         effects.append(GoalMet(goal=goal))
         keeps = template.recovery.resume and goal.state != template.idle
         kept = msgspec.structs.replace(goal, command_id="", stop=False, lower=False) if keeps else None
-        memory = msgspec.structs.replace(done, met=keeps)
-        return msgspec.structs.replace(partition, goal=kept, cause=None, memory=memory)
+        attempts = msgspec.structs.replace(done, met=keeps)
+        return msgspec.structs.replace(partition, goal=kept, cause=None, attempts=attempts)
     if goal.state in template.rests:
         cause = decision.obstacle or causes.unreachable(partition.name, goal.state, found.state)
     else:
         cause = causes.unknown_goal(partition.name, goal.state, template.rests)
-    if not memory.met:
+    if not attempts.met:
         effects.append(GoalFailed(goal=goal, cause=cause))
     lower: Goal | None = None
     if template.recovery.fall_back and decision.obstacle and template.height(goal.state) > decision.level:
         lower = Goal(state=template.rests[decision.level], requested_by="recovery", since_ns=now_ns, lower=True)
-    memory = msgspec.structs.replace(done, met=False)
-    return msgspec.structs.replace(partition, goal=lower, cause=cause, memory=memory)
+    attempts = msgspec.structs.replace(done, met=False)
+    return msgspec.structs.replace(partition, goal=lower, cause=cause, attempts=attempts)
 
 
-def _is_reached(partition: Partition, goal: Goal, found: Survey) -> bool:
+def _is_reached(partition: PartitionModel, goal: Goal, found: Survey) -> bool:
     """The plan has nothing left to do. A level that nobody is in neither helps nor hinders."""
     template = partition.template
     if goal.state == template.recording:

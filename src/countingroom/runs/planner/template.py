@@ -87,7 +87,7 @@ class Template(Struct, frozen=True, kw_only=True):
     hooks: tuple[Hook, ...] = ()
 
     @property
-    def moments(self) -> tuple[str, ...]:
+    def hook_points(self) -> tuple[str, ...]:
         """When hooks can be begun or waited for, in the order of a run."""
         levels = (f"{when} configure {level.name}" for level in self.levels for when in ("before", "after"))
         return (*levels, "before start", "after start", "before stop", "after stop")

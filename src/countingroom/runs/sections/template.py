@@ -136,11 +136,11 @@ class TemplateSection(Section):
         for name, times in Counter([self.idle, self.recording, *levels]).items():
             if times > 1:
                 yield (), f"two states are called {name}"
-        moments = template.moments
+        hook_points = template.hook_points
         for name, hook in self.hooks.items():
-            for key, moment in (("trigger", hook.trigger), ("await", hook.awaited or hook.trigger)):
-                if moment not in moments:
-                    yield ("hooks", name, key), f"{moment!r} is no moment{did_you_mean(moment, moments)}"
+            for key, hook_point in (("trigger", hook.trigger), ("await", hook.awaited or hook.trigger)):
+                if hook_point not in hook_points:
+                    yield ("hooks", name, key), f"{hook_point!r} is no moment{did_you_mean(hook_point, hook_points)}"
 
     def _levels(self) -> Iterable[Problem]:
         owners: dict[str, str] = {}
