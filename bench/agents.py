@@ -54,7 +54,9 @@ class Orders:
     """All agents at once: order, and wait until every state says it is done."""
 
     def __init__(self, bus: NatsBus, systems: list[str]) -> None:
-        self._bus, self._systems, self._count = bus, systems, 0
+        self._bus = bus
+        self._systems = systems
+        self._count = 0
         self.states: dict[str, SystemState] = {}
         self._news = asyncio.Event()
 
@@ -133,7 +135,8 @@ class Losses:
     """Agents in processes of their own, and from what befalls one to the fact that it is not heard."""
 
     def __init__(self, url: str, place: Path) -> None:
-        self._url, self._place = url, place
+        self._url = url
+        self._place = place
         self._told: asyncio.Queue[LinkChanged] = asyncio.Queue()
         self._children: list[asyncio.subprocess.Process] = []
 

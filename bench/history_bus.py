@@ -26,7 +26,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Readings, encode
-from countingroom.core.series import LastAnswer, LastQuery, Refusal
+from countingroom.core.series import LastAnswer, LastQuery, QueryRefusal
 from countingroom.history.description import HistorySection
 from countingroom.history.service import HistoryService
 
@@ -86,8 +86,8 @@ async def _newest(bus: Bus) -> float:
         reply = await bus.request(subjects.query("history", "last"), query, timeout_s=10)
     except LinkError:
         return 0
-    answer = msgspec.msgpack.decode(reply.data, type=LastAnswer | Refusal)
-    if isinstance(answer, Refusal) or not answer.last.readings:
+    answer = msgspec.msgpack.decode(reply.data, type=LastAnswer | QueryRefusal)
+    if isinstance(answer, QueryRefusal) or not answer.last.readings:
         return 0
     (reading,) = answer.last.readings.values()
     return float(reading.value or 0)

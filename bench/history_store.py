@@ -122,7 +122,8 @@ class _asking:
     """A reader that asks for the newest values all the time meanwhile."""
 
     def __init__(self, store: DuckStore, point: str) -> None:
-        self._store, self._point = store, point
+        self._store = store
+        self._point = point
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._ask)
 

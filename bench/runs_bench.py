@@ -39,7 +39,8 @@ class Hand:
     """Gives commands and waits for their end."""
 
     def __init__(self, bus: NatsBus, events: Subscription) -> None:
-        self._bus, self._events = bus, events
+        self._bus = bus
+        self._events = events
 
     async def does(self, action: str) -> float:
         """Seconds from the command to its DONE."""

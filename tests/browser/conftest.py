@@ -31,7 +31,8 @@ class Requester:
     """A person at a browser, and everything that went wrong on the way."""
 
     def __init__(self, page: Page, demo: Running) -> None:
-        self.page, self.demo = page, demo
+        self.page = page
+        self.demo = demo
         self.wrong: list[str] = []
         self.loses_link = False
         page.set_default_timeout(20_000)

@@ -52,9 +52,9 @@ def channel_command(page: Page, name: str) -> None:
     page.locator("#confirm .acts button").last.click()
 
 
-@pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
+@pytest.mark.parametrize("requester", ["light", "dark"], indirect=True)
 def test_every_page_opens_and_lives(requester: Requester, request: pytest.FixtureRequest) -> None:
-    theme = request.node.callspec.params["visitor"]
+    theme = request.node.callspec.params["requester"]
     for name, path in PAGES.items():
         page = requester.open(path)
         expect(page.locator("html")).to_have_attribute("data-theme", theme)
@@ -286,7 +286,7 @@ def fits(point: Point, value: object) -> bool:
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
-@pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
+@pytest.mark.parametrize("requester", ["light", "dark"], indirect=True)
 def test_axe_finds_nothing_serious(requester: Requester) -> None:
     for name, path in PAGES.items():
         page = requester.open(path)

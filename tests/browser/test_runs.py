@@ -44,7 +44,7 @@ def press(page: Page, command: str) -> None:
     page.locator("dialog[open] .acts button").last.click()
 
 
-@pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
+@pytest.mark.parametrize("requester", ["light", "dark"], indirect=True)
 def test_every_page_of_run_control_opens_and_lives(requester: Requester, request: pytest.FixtureRequest) -> None:
     recording(requester)
     for name, path in PAGES.items():
@@ -55,7 +55,7 @@ def test_every_page_of_run_control_opens_and_lives(requester: Requester, request
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
-@pytest.mark.parametrize("visitor", ["light", "dark"], indirect=True)
+@pytest.mark.parametrize("requester", ["light", "dark"], indirect=True)
 def test_axe_finds_nothing_serious(requester: Requester) -> None:
     recording(requester)
     for path in PAGES.values():

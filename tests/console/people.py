@@ -41,7 +41,9 @@ class House:
     """A console that asks who comes."""
 
     def __init__(self, app: FastAPI, database: Database, passwords: Passwords) -> None:
-        self.app, self.database, self.passwords = app, database, passwords
+        self.app = app
+        self.database = database
+        self.passwords = passwords
 
     @property
     def context(self) -> ConsoleContext:

@@ -20,7 +20,7 @@ from countingroom.core.messages import Command, Event, EventKind, Presence, Repl
 from countingroom.core.partitions import MemberState, PartitionState, Plan, Step
 from countingroom.core.policy import Control
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
-from countingroom.core.series import Refusal
+from countingroom.core.series import QueryRefusal
 from countingroom.core.systems import Action, Placement, SystemKind, SystemState
 from countingroom.storage.database import Database
 from tests.console.stage import Stage, stage
@@ -64,7 +64,10 @@ class RunsStage:
     """Run control as the test plays it."""
 
     def __init__(self, devices: Stage, database: Database) -> None:
-        self.devices, self.bus, self.clock, self.database = devices, devices.bus, devices.clock, database
+        self.devices = devices
+        self.bus = devices.bus
+        self.clock = devices.clock
+        self.database = database
         self.asked: list[tuple[str, Command]] = []
         self.refuse: Cause | None = None
 
@@ -142,7 +145,7 @@ class RunsStage:
         """How it would get there."""
         asked = msgspec.msgpack.decode(message.data, type=PlanQuery)
         if asked.goal == "Nowhere":
-            return encode(Refusal(cause=Cause(code="not_found", message="there is no state Nowhere")))
+            return encode(QueryRefusal(cause=Cause(code="not_found", message="there is no state Nowhere")))
         step = Step(system="STS", action=Action.CONFIGURE, reason="it is not configured", expected_s=2.0, deadline_s=30)
         plan = Plan(
             partition=asked.partition,

@@ -116,7 +116,8 @@ class Stage:
     """A bus with a device host that does what the test says."""
 
     def __init__(self, clock: Clock, bus: MemoryBus) -> None:
-        self.clock, self.bus = clock, bus
+        self.clock = clock
+        self.bus = bus
         self.asked: list[tuple[str, Command]] = []
         self.refuse: Cause | None = None
         self.outcome: EventKind | None = EventKind.DONE

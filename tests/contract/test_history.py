@@ -17,8 +17,8 @@ from countingroom.history.columns import flatten
 from countingroom.history.description import HistorySection, Retention
 from countingroom.history.duckdb import DuckStore
 from countingroom.history.memory import MemoryStore
-from countingroom.history.plan import MINUTE_NS, Plan, Resolution
-from countingroom.history.port import Position, Store
+from countingroom.history.plan import MINUTE_NS, QueryPlan, Resolution
+from countingroom.history.port import HistoryStore, Position
 
 S = 1_000_000_000
 HOUR = 3600 * S
@@ -26,13 +26,13 @@ T0 = 1_790_000_100 * S // (300 * S) * (300 * S)
 GOOD, UNCERTAIN, STALE, BAD = Quality
 KEEP = Retention(raw=3600.0, minute=7200.0, five_minutes=18000.0)
 
-Open = Callable[[], Store]
+Open = Callable[[], HistoryStore]
 
 
 @pytest.fixture(params=["memory", "duckdb"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HistoryStore]:
     if request.param == "memory":
-        store: Store = MemoryStore(KEEP)
+        store: HistoryStore = MemoryStore(KEEP)
     else:
         store = DuckStore(tmp_path / "history.duckdb", HistorySection(keep=KEEP))
     yield store
@@ -55,13 +55,13 @@ def message(point: str, rows: list[tuple[int, Scalar, Quality]], *, full: bool =
     )
 
 
-def put(store: Store, point: str, rows: list[tuple[int, Scalar]], quality: Quality = GOOD) -> None:
+def put(store: HistoryStore, point: str, rows: list[tuple[int, Scalar]], quality: Quality = GOOD) -> None:
     sequence = store.position().sequence + 1
     messages = [message(point, [(time, value, quality)]) for time, value in rows]
     store.append(flatten(messages), Position(sequence=sequence, stored_ns=sequence))
 
 
-def ask(store: Store, point: str, start: int, end: int, most: int = 2000) -> Series:
+def ask(store: HistoryStore, point: str, start: int, end: int, most: int = 2000) -> Series:
     series = answer_range(store, RangeQuery(point=f"caen.{point}", start_ns=start, end_ns=end, max_points=most))
     lengths = {len(c) for c in (series.time_ns, series.mean, series.low, series.high, series.quality, series.count)}
     assert lengths == {len(series.time_ns)}
@@ -70,14 +70,14 @@ def ask(store: Store, point: str, start: int, end: int, most: int = 2000) -> Ser
     return series
 
 
-def test_a_new_store_is_empty_and_at_the_beginning(opened: Store) -> None:
+def test_a_new_store_is_empty_and_at_the_beginning(opened: HistoryStore) -> None:
     assert opened.position() == Position()
     assert opened.points() == {}
     assert len(opened.last_before(("caen.v",), T0)) == 0
     assert opened.maintain(T0).rolled == 0
 
 
-def test_what_was_appended_comes_back_as_it_was(opened: Store) -> None:
+def test_what_was_appended_comes_back_as_it_was(opened: HistoryStore) -> None:
     values: list[Scalar] = [1.5, 7, True, False, None, "ramping", 2**52 + 1]
     rows = [(T0 + k * S, value, BAD if value is None else UNCERTAIN) for k, value in enumerate(values)]
     opened.append(flatten([message("v", rows)]), Position(sequence=9, stored_ns=99))
@@ -91,14 +91,14 @@ def test_what_was_appended_comes_back_as_it_was(opened: Store) -> None:
     assert opened.position() == Position(sequence=9, stored_ns=99)
 
 
-def test_an_append_that_is_repeated_changes_nothing(opened: Store) -> None:
+def test_an_append_that_is_repeated_changes_nothing(opened: HistoryStore) -> None:
     columns = flatten([message("v", [(T0, 1.0, GOOD)])])
     for _ in range(2):
         opened.append(columns, Position(sequence=3, stored_ns=33))
     assert len(opened.samples(("caen.v",), 0, T0 + 1, limit=9)) == 1
 
 
-def test_a_range_holds_its_begin_and_not_its_end(opened: Store) -> None:
+def test_a_range_holds_its_begin_and_not_its_end(opened: HistoryStore) -> None:
     put(opened, "v", [(T0 + k, float(k)) for k in range(5)])
     found = opened.samples(("caen.v",), T0 + 1, T0 + 3, limit=100)
     assert found.number.tolist() == [1.0, 2.0]
@@ -106,7 +106,7 @@ def test_a_range_holds_its_begin_and_not_its_end(opened: Store) -> None:
     assert not opened.fits("caen.v", T0 + 1, T0 + 3, 1)
 
 
-def test_few_samples_are_answered_raw(opened: Store) -> None:
+def test_few_samples_are_answered_raw(opened: HistoryStore) -> None:
     put(opened, "v", [(T0 + k * S, k * 1.5) for k in range(20)])
     series = ask(opened, "v", T0, T0 + 20 * S)
     assert series.resolution == "raw"
@@ -116,7 +116,7 @@ def test_few_samples_are_answered_raw(opened: Store) -> None:
     assert series.text is None
 
 
-def test_many_samples_are_reduced_to_min_max_and_mean(opened: Store) -> None:
+def test_many_samples_are_reduced_to_min_max_and_mean(opened: HistoryStore) -> None:
     rng = np.random.default_rng(5)
     time = np.sort(rng.integers(0, 1000 * S, 5000))
     number = rng.normal(size=5000)
@@ -133,7 +133,7 @@ def test_many_samples_are_reduced_to_min_max_and_mean(opened: Store) -> None:
         assert mean == pytest.approx(inside.mean())
 
 
-def test_a_hole_breaks_the_line(opened: Store) -> None:
+def test_a_hole_breaks_the_line(opened: HistoryStore) -> None:
     put(opened, "v", [(T0, 1.0), (T0 + 60 * S, 2.0), (T0 + 600 * S, 3.0)])
     series = ask(opened, "v", T0, T0 + 620 * S)
     assert series.time_ns == [T0, T0 + 60 * S, T0 + 60 * S + 1, T0 + 600 * S]
@@ -142,27 +142,27 @@ def test_a_hole_breaks_the_line(opened: Store) -> None:
     assert series.count == [1, 1, 0, 1]
 
 
-def test_a_point_that_fell_silent_ends(opened: Store) -> None:
+def test_a_point_that_fell_silent_ends(opened: HistoryStore) -> None:
     put(opened, "v", [(T0, 1.0)])
     assert ask(opened, "v", T0, T0 + HOUR).mean == [1.0, None]
     assert ask(opened, "v", T0, T0 + 100 * S).mean == [1.0]
 
 
 @pytest.mark.parametrize("most", [10, 11, 40])
-def test_gaps_count_as_rows(opened: Store, most: int) -> None:
+def test_gaps_count_as_rows(opened: HistoryStore, most: int) -> None:
     put(opened, "v", [(T0 + k * 200 * S, float(k)) for k in range(30)])
     series = ask(opened, "v", T0, T0 + 6000 * S, most=most)
     assert sum(series.count) == 30
 
 
-def test_the_value_that_held_before_begins_the_series(opened: Store) -> None:
+def test_the_value_that_held_before_begins_the_series(opened: HistoryStore) -> None:
     put(opened, "v", [(T0, 4.0)])
     series = ask(opened, "v", T0 + 10 * S, T0 + 20 * S)
     assert (series.time_ns, series.mean, series.count) == ([T0 + 10 * S], [4.0], [0])
     assert ask(opened, "v", T0 + 300 * S, T0 + 310 * S).time_ns == []
 
 
-def test_stale_and_bad_samples_are_kept_and_have_no_part_in_means(opened: Store) -> None:
+def test_stale_and_bad_samples_are_kept_and_have_no_part_in_means(opened: HistoryStore) -> None:
     put(opened, "v", [(T0 + k * S, 1.0) for k in range(50)])
     put(opened, "v", [(T0 + k * S, 9.0) for k in range(50, 100)], STALE)
     put(opened, "v", [(T0 + 100 * S, None)], BAD)
@@ -177,7 +177,7 @@ def test_stale_and_bad_samples_are_kept_and_have_no_part_in_means(opened: Store)
     assert reduced.quality[0] == GOOD
 
 
-def test_long_ranges_come_from_minutes_and_late_samples_are_in(opened: Store) -> None:
+def test_long_ranges_come_from_minutes_and_late_samples_are_in(opened: HistoryStore) -> None:
     put(opened, "v", [(T0 + k * 10 * S, float(k % 7)) for k in range(720)])
     before = ask(opened, "v", T0, T0 + 2 * HOUR, most=100)
     assert before.resolution == "1min/2min"
@@ -191,10 +191,10 @@ def test_long_ranges_come_from_minutes_and_late_samples_are_in(opened: Store) ->
         assert ask(opened, "v", T0, T0 + 2 * HOUR, most=100) == late
 
 
-def test_summaries_outlive_raw_samples_and_equal_them(opened: Store) -> None:
+def test_summaries_outlive_raw_samples_and_equal_them(opened: HistoryStore) -> None:
     rng = np.random.default_rng(7)
     put(opened, "v", [(T0 + k * 7 * S, float(v)) for k, v in enumerate(rng.normal(size=1500))])
-    plan = Plan(base=Resolution.FIVE_MINUTES, bucket_ns=600 * S)
+    plan = QueryPlan(base=Resolution.FIVE_MINUTES, bucket_ns=600 * S)
     fresh = opened.buckets("caen.v", T0, T0 + 3 * HOUR, plan)
     for now in (T0 + 2 * HOUR, T0 + 2 * HOUR, T0 + 4 * HOUR, T0 + 5 * HOUR - 1):
         opened.maintain(now)
@@ -210,21 +210,21 @@ def test_summaries_outlive_raw_samples_and_equal_them(opened: Store) -> None:
     assert T0 + HOUR <= int(opened.buckets("caen.v", 0, T0 + 3 * HOUR, plan).first_ns[0]) < T0 + HOUR + 10 * S
 
 
-def test_samples_later_than_the_raw_horizon_still_count(opened: Store) -> None:
+def test_samples_later_than_the_raw_horizon_still_count(opened: HistoryStore) -> None:
     put(opened, "v", [(T0 + k * S, 1.0) for k in range(0, 600, 10)])
     opened.maintain(T0 + HOUR + 900 * S)
     assert opened.horizon().raw_ns > T0 + 600 * S
     put(opened, "v", [(T0 + 5 * S, 3.0)])
     opened.maintain(T0 + HOUR + 900 * S)
     opened.maintain(T0 + HOUR + 901 * S)
-    minutes = opened.buckets("caen.v", T0, T0 + 600 * S, Plan(base=Resolution.MINUTE, bucket_ns=MINUTE_NS))
+    minutes = opened.buckets("caen.v", T0, T0 + 600 * S, QueryPlan(base=Resolution.MINUTE, bucket_ns=MINUTE_NS))
     assert minutes.count.tolist() == [7] + [6] * 9
     assert minutes.high.tolist()[:2] == [3.0, 1.0]
-    fives = opened.buckets("caen.v", T0, T0 + 600 * S, Plan(base=Resolution.FIVE_MINUTES, bucket_ns=300 * S))
+    fives = opened.buckets("caen.v", T0, T0 + 600 * S, QueryPlan(base=Resolution.FIVE_MINUTES, bucket_ns=300 * S))
     assert fives.count.tolist() == [31, 30]
 
 
-def test_texts_are_thinned_to_changes(opened: Store) -> None:
+def test_texts_are_thinned_to_changes(opened: HistoryStore) -> None:
     words = ["OFF"] * 5 + ["ON"] * 5 + ["OFF"] * 5
     put(opened, "state", [(T0 + k * 60 * S, word) for k, word in enumerate(words)])
     put(opened, "state", [(T0 + HOUR, "ON")])
@@ -236,7 +236,7 @@ def test_texts_are_thinned_to_changes(opened: Store) -> None:
     assert opened.points() == {"caen.state": True}
 
 
-def test_too_many_texts_keep_the_last_of_each_bucket(opened: Store) -> None:
+def test_too_many_texts_keep_the_last_of_each_bucket(opened: HistoryStore) -> None:
     put(opened, "state", [(T0 + k * S, str(k)) for k in range(1000)])
     series = ask(opened, "state", T0, T0 + 1000 * S, most=20)
     assert series.text is not None
@@ -244,7 +244,7 @@ def test_too_many_texts_keep_the_last_of_each_bucket(opened: Store) -> None:
     assert series.resolution.startswith("raw/")
 
 
-def test_the_last_reading_before_a_time(opened: Store) -> None:
+def test_the_last_reading_before_a_time(opened: HistoryStore) -> None:
     put(opened, "old", [(T0 - 20 * HOUR, 1.0)])
     put(opened, "v", [(T0, 2.0), (T0 + S, 3.0)])
     put(opened, "state", [(T0 - 5 * S, "ON")])
@@ -260,7 +260,7 @@ def test_the_last_reading_before_a_time(opened: Store) -> None:
     assert answer_last(opened, LastQuery(points=(), at_ns=T0)).readings == {}
 
 
-def test_an_export_gives_every_sample_once_page_by_page(opened: Store) -> None:
+def test_an_export_gives_every_sample_once_page_by_page(opened: HistoryStore) -> None:
     put(opened, "a", [(T0 + k * 900 * S, float(k)) for k in range(60)])
     put(opened, "b", [(T0 + k * 900 * S, str(k)) for k in range(60)])
     put(opened, "a", [(T0 + 5, -1.0)] * 7)
@@ -278,7 +278,7 @@ def test_an_export_gives_every_sample_once_page_by_page(opened: Store) -> None:
     assert sorted(v for p, _, v in rows if p == 1) == sorted([float(k) for k in range(60)] + [-1.0] * 7)
 
 
-def test_a_question_about_nothing_is_refused(opened: Store) -> None:
+def test_a_question_about_nothing_is_refused(opened: HistoryStore) -> None:
     put(opened, "v", [(T0, 1.0)])
     with pytest.raises(NotFound, match=r"caen\.w"):
         ask(opened, "w", T0, T0 + S)

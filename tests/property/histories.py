@@ -19,8 +19,8 @@ from countingroom.runs.planner.events import (
     LinkChanged,
     LockSet,
     MembersSet,
-    Moved,
     OrderRefused,
+    PartitionMoved,
     Reported,
     RunBegan,
     RunHook,
@@ -28,7 +28,7 @@ from countingroom.runs.planner.events import (
     SendOrder,
 )
 from countingroom.runs.planner.partition import PartitionModel
-from countingroom.runs.planner.template import DETECTORS, Hook, Level, Recovery, Template
+from countingroom.runs.planner.template import DETECTORS, Hook, Level, RecoveryPolicy, Template
 from tests.unit.plant import CBM, Plant, configuration, members
 
 OTHER = Template(
@@ -50,7 +50,7 @@ class History(Plant):
         self.watched = self.healed = False
         self._commands = 0
         chance = random.Random(seed)
-        recovery = Recovery(
+        recovery = RecoveryPolicy(
             attempts=chance.choice((1, 1, 2, 3)),
             exclude_expendable=chance.random() < 0.3,
             fall_back=chance.random() < 0.3,
@@ -121,7 +121,7 @@ class History(Plant):
         sent: set[str] = set()
         for effect in effects:
             match effect:
-                case Moved(rows=rows):
+                case PartitionMoved(rows=rows):
                     for row in rows:
                         assert row in legal
                         assert row[0] == at, "rows do not hang together"
@@ -237,7 +237,8 @@ class History(Plant):
 
     def heal(self) -> None:
         """From now on everybody obeys, and everybody is there."""
-        self.jitter_s, self.healed = 0.0, True
+        self.jitter_s = 0.0
+        self.healed = True
         facts: list[Fact] = []
         for system in self.systems.values():
             system.takes_s, system.ends_in, system.refuses, system.wrong_tag = 0.1, {}, set(), False

@@ -38,7 +38,7 @@ PARTITIONS = ("p", "q")
 ARROWS = {(row.state, row.next) for row in ROWS} | {(state, state) for state in CHART.states}
 
 
-def agent(kind: SystemKind = SystemKind.GLOBAL) -> words.Agent:
+def agent(kind: SystemKind = SystemKind.GLOBAL) -> words.AgentModel:
     where = Placement(partitions=PARTITIONS, detectors={"s": "p"})
     return step(born("s", kind, CHART, boot="b"), words.Placed(placement=where), now_ns=0)[0]
 
@@ -68,12 +68,14 @@ events = st.one_of(
     st.builds(lambda at, cause: ("end", at, cause), at, st.none()),
     st.builds(lambda at: ("overdue", at, None), at),
     st.builds(words.Ended, at=at, ticket=st.integers(0, 20), cause=cause),
-    st.builds(words.Moved, at=at, event=st.sampled_from(["error", "resolved", "configure", "success"]), cause=cause),
-    st.builds(words.Told, at=at, comment=st.text(max_size=3), counters=st.just({"events": 1})),
+    st.builds(
+        words.StateMoved, at=at, event=st.sampled_from(["error", "resolved", "configure", "success"]), cause=cause
+    ),
+    st.builds(words.SystemReport, at=at, comment=st.text(max_size=3), counters=st.just({"events": 1})),
 )
 
 
-def concrete(known: words.Agent, event: Any) -> words.Event:
+def concrete(known: words.AgentModel, event: Any) -> words.Event:
     """Ends and deadlines of what is really being done."""
     if not isinstance(event, tuple):
         return event
@@ -84,11 +86,13 @@ def concrete(known: words.Agent, event: Any) -> words.Event:
     return words.Overdue(at=where, order=task.order.id if task else "")
 
 
-def told(known: words.Agent, event: words.Event, now_ns: int = 100) -> tuple[words.Agent, tuple[words.Effect, ...]]:
+def told(
+    known: words.AgentModel, event: words.Event, now_ns: int = 100
+) -> tuple[words.AgentModel, tuple[words.Effect, ...]]:
     try:
         return step(known, event, now_ns=now_ns)
     except NotAllowed:
-        assert isinstance(event, words.Moved)
+        assert isinstance(event, words.StateMoved)
         return known, ()
 
 
@@ -113,7 +117,7 @@ def test_it_moves_only_along_its_chart_and_answers_every_order_once(history: lis
             if context.state.common not in ("Active", "Recording"):
                 assert context.state.key == ""
             assert (context.state.run != 0) <= (context.state.common == "Recording")
-        answers = [effect for effect in effects if isinstance(effect, words.Reply)]
+        answers = [effect for effect in effects if isinstance(effect, words.AnswerOrder)]
         assert len(answers) == (1 if isinstance(event, words.Ordered) else 0)
         if answers and answers[0].answer.accepted and len(effects) > 1:
             assert answers[0].answer.state
@@ -130,7 +134,7 @@ def test_what_happens_to_one_partition_touches_no_other(history: list[Any]) -> N
         together, effects = told(together, event)
         where = of(event)
         for effect in effects:
-            assert isinstance(effect, words.Reply) or effect.at == where
+            assert isinstance(effect, words.AnswerOrder) or effect.at == where
         if where in alone:
             alone[where], own = told(alone[where], event)
             assert own == effects
@@ -148,7 +152,7 @@ def test_an_earlier_owner_and_a_repeated_order_begin_nothing(history: list[Any])
         if not isinstance(event, words.Ordered) or event.order.partition not in PARTITIONS:
             assert not any(isinstance(e, words.Begin) for e in effects) or not isinstance(event, words.Ordered)
             continue
-        the, (answer,) = event.order, [e.answer for e in effects if isinstance(e, words.Reply)]
+        the, (answer,) = event.order, [e.answer for e in effects if isinstance(e, words.AnswerOrder)]
         if the.fence < highest[the.partition]:
             assert answer.cause
             assert answer.cause.code == "outdated"
@@ -171,10 +175,10 @@ def test_a_configuration_it_has_is_not_done_again() -> None:
     assert known.contexts["p"].state.state == "Active"
     assert (known.contexts["p"].state.tag, known.contexts["p"].state.key) == ("t", "k")
     again, effects = step(known, order(Action.CONFIGURE, key="k", tag="t", id="again"), now_ns=3)
-    assert [type(effect) for effect in effects] == [words.Publish, words.Reply]
+    assert [type(effect) for effect in effects] == [words.Publish, words.AnswerOrder]
     assert again.contexts["p"].state.sequence > known.contexts["p"].state.sequence
     _, effects = step(again, order(Action.CONFIGURE, key="other", id="other"), now_ns=3)
-    assert [type(effect) for effect in effects] == [words.Begin, words.Publish, words.Reply]
+    assert [type(effect) for effect in effects] == [words.Begin, words.Publish, words.AnswerOrder]
 
 
 def test_a_step_that_is_over_after_its_deadline_ends_in_error_with_the_cause() -> None:
@@ -190,7 +194,7 @@ def test_a_step_that_is_over_after_its_deadline_ends_in_error_with_the_cause() -
 def test_abort_is_reached_when_the_system_has_aborted() -> None:
     known, _ = step(agent(), order(Action.CONFIGURE), now_ns=1)
     known, effects = step(known, order(Action.ABORT), now_ns=2)
-    assert [type(effect) for effect in effects] == [words.Kill, words.Begin, words.Publish, words.Reply]
+    assert [type(effect) for effect in effects] == [words.Kill, words.Begin, words.Publish, words.AnswerOrder]
     assert known.contexts["p"].state.state == "Step1"
     known, _ = step(known, words.Ended(at="p", ticket=2), now_ns=3)
     assert known.contexts["p"].state.state == "Unconfigured"
@@ -201,7 +205,7 @@ def test_abort_is_reached_when_the_system_has_aborted() -> None:
 def test_a_partition_it_does_not_know_gets_an_answer(kind: SystemKind) -> None:
     for partition in ("nowhere", "", "no name", "_experiment", "q" if kind is SystemKind.DETECTOR else "r"):
         _, (reply,) = step(agent(kind), order(Action.CONFIGURE, partition), now_ns=1)
-        assert isinstance(reply, words.Reply)
+        assert isinstance(reply, words.AnswerOrder)
         assert reply.answer.cause
         assert reply.answer.cause.suggestion
 
@@ -214,7 +218,7 @@ def test_a_partition_that_is_no_more_takes_its_context_with_it() -> None:
 
 
 def test_a_detector_that_is_moved_keeps_its_state_and_says_where_it_is() -> None:
-    known, _ = step(agent(SystemKind.DETECTOR), words.Moved(at="", event="configure"), now_ns=1)
+    known, _ = step(agent(SystemKind.DETECTOR), words.StateMoved(at="", event="configure"), now_ns=1)
     known, effects = step(known, words.Placed(placement=Placement(partitions=("q",), detectors={"s": "q"})), now_ns=2)
     assert effects == (words.Publish(at=""),)
     assert (known.contexts[""].state.partition, known.contexts[""].state.state) == ("q", "Step1")

@@ -18,7 +18,7 @@ from countingroom.devices.host.backoff import pause_s
 from countingroom.devices.host.confirmation import holds
 from countingroom.devices.host.deadband import moved
 from countingroom.devices.host.points import PointTable
-from countingroom.devices.host.states import States
+from countingroom.devices.host.states import StateTracker
 from countingroom.devices.port import Sample
 from countingroom.testing.fake_device import FakeBehaviour, supply_points
 
@@ -105,7 +105,7 @@ def situation() -> Situation:
         now_ns=NOW,
         monotonic=0.0,
     )
-    states = States("supply", behaviour, behaviour.commands, "boot")
+    states = StateTracker("supply", behaviour, behaviour.commands, "boot")
     states.observe((), table.readings, link=Link.CONNECTED, cause=None, now_ns=NOW)
     return Situation(
         device="supply",

@@ -29,7 +29,9 @@ class History:
     """One experiment to which everything happens that can."""
 
     def __init__(self, world: World, chance: random.Random) -> None:
-        self.world, self.chance, self.count = world, chance, 1
+        self.world = world
+        self.chance = chance
+        self.count = 1
         self.dead: set[str] = set()
 
     async def ask(self, action: str, target: str = "A", **arguments: Any) -> bool:

@@ -19,10 +19,10 @@ from countingroom.history.duckdb import DuckStore
 from countingroom.history.gaps import GAP_NS, ends_before_gap
 from countingroom.history.holes import Hole, Numbering
 from countingroom.history.memory import MemoryStore
-from countingroom.history.plan import Horizon, Plan, Resolution, plan
-from countingroom.history.port import Position, Store
+from countingroom.history.plan import Horizon, QueryPlan, Resolution, plan
+from countingroom.history.port import HistoryStore, Position
 from countingroom.history.reduce import Buckets, merge, reduce
-from countingroom.history.thin import Told, thin
+from countingroom.history.thin import TextSample, thin
 
 S = 1_000_000_000
 number = st.floats(-1e6, 1e6, width=32)
@@ -89,7 +89,7 @@ def test_thinned_texts_can_be_filled_up_again(steps: list[tuple[int, str, int]])
     time, told = 0, []
     for seconds, text, quality in steps:
         time += seconds * S
-        told.append(Told(time_ns=time, text=text, quality=quality))
+        told.append(TextSample(time_ns=time, text=text, quality=quality))
     stretches = thin(told)
     assert sum(stretch.count for stretch in stretches) == len(told)
     for one in told:
@@ -147,7 +147,7 @@ def test_the_fast_store_answers_as_the_plain_one(
     query = RangeQuery(point="d.p", start_ns=start * S, end_ns=(start + span) * S, max_points=most)
     with TemporaryDirectory() as directory:
         plain, fast = MemoryStore(), DuckStore(Path(directory) / "h.duckdb")
-        stores: tuple[Store, Store] = (plain, fast)
+        stores: tuple[HistoryStore, HistoryStore] = (plain, fast)
         for place, one in enumerate([[(0, 0.0, 0)], *steps]):
             for store in stores:
                 if isinstance(one, int):
@@ -159,7 +159,7 @@ def test_the_fast_store_answers_as_the_plain_one(
             (Resolution.FIVE_MINUTES, 300 * S),
             (Resolution.RAW, 13 * S),
         ):
-            made = Plan(base=base, bucket_ns=bucket)
+            made = QueryPlan(base=base, bucket_ns=bucket)
             mine, other = (store.buckets("d.p", query.start_ns, query.end_ns, made) for store in stores)
             for name in ("begin_ns", "count", "good", "low", "high", "total", "quality", "first_ns", "last_ns"):
                 assert np.allclose(getattr(mine, name), getattr(other, name), equal_nan=True), name

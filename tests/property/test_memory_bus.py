@@ -147,7 +147,8 @@ class Buckets(Machine):
     def put(self, key: str, value: bytes) -> None:
         revision = self.do(self.bus.put("k", key, value))
         assert revision > self.revision
-        self.revision, self.present[key] = revision, (revision, value)
+        self.revision = revision
+        self.present[key] = (revision, value)
 
     @rule(key=keys, value=values, off=st.sampled_from([0, -1, 1, None]))
     def put_expecting(self, key: str, value: bytes, off: int | None) -> None:
@@ -160,7 +161,8 @@ class Buckets(Machine):
             assert not fits
         else:
             assert fits
-            self.revision, self.present[key] = revision, (revision, value)
+            self.revision = revision
+            self.present[key] = (revision, value)
 
     @rule(key=keys)
     def delete(self, key: str) -> None:

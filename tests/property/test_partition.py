@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from countingroom.core.partitions import Goal
 from countingroom.core.systems import ACTIVE, ERROR, RECORDING, UNCONFIGURED
-from countingroom.runs.planner.events import GoalFailed, GoalMet, GoalSet, Moved, RunOver, SendOrder
+from countingroom.runs.planner.events import GoalFailed, GoalMet, GoalSet, PartitionMoved, RunOver, SendOrder
 from countingroom.runs.planner.fingerprint import Chosen, with_fingerprints
 from countingroom.runs.planner.forecast import forecast, is_nothing_to_do
 from countingroom.runs.planner.members import resolve_members
@@ -110,7 +110,7 @@ def test_a_lost_critical_member_takes_its_level_down_and_recording_is_stopped_fi
     assert plant.told == ([(name, "stop") for name in order] if recording else [])
     assert template.height(plant.partition.state) <= max(index, 0) or height <= index
     if height > index:
-        moved = [row for effect in effects if isinstance(effect, Moved) for row in effect.rows]
+        moved = [row for effect in effects if isinstance(effect, PartitionMoved) for row in effect.rows]
         assert [row[1] for row in moved] == [template.levels[index].loss]
     assert not any(system.common == RECORDING for system in plant.systems.values())
     overs = [effect for effect in plant.effects if isinstance(effect, RunOver)]

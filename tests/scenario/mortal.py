@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from countingroom.bus.memory.server import Listener
+from countingroom.bus.memory.server import MemoryListener
 from countingroom.bus.port import Entry, Message
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
@@ -49,7 +49,7 @@ class MortalWorld(World):
     def watch(self) -> None:
         """Begin to see; the state bucket is there."""
         server = self.bus.server
-        server.listeners.append(Listener(link=self.bus._link, pattern=">", take=self._said))
+        server.listeners.append(MemoryListener(link=self.bus._link, pattern=">", take=self._said))
         server.buckets[subjects.STATE_BUCKET].watchers.append(self._put)
 
     def begin_runs(self, name: str = "") -> None:
@@ -83,8 +83,12 @@ class MortalWorld(World):
 
     def begin_anew(self, fatal: int | None) -> None:
         """Nothing was seen yet."""
-        self.moments, self.given, self.ways, self.wanted = [], [], {}, set()
-        self.fatal, self.died_s = fatal, None
+        self.moments = []
+        self.given = []
+        self.ways = {}
+        self.wanted = set()
+        self.fatal = fatal
+        self.died_s = None
 
     def _said(self, message: Message) -> None:
         subject = message.subject

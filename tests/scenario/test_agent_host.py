@@ -15,7 +15,7 @@ from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Presence, decode
 from countingroom.core.systems import SystemKind
-from countingroom.runs.agents.agent import Agent
+from countingroom.runs.agents.agent import AgentRunner
 from countingroom.runs.agents.host import AgentHost
 from countingroom.runs.agents.port import System
 from countingroom.runs.description import RunsSection
@@ -90,7 +90,9 @@ async def test_a_bus_that_is_not_there_yet_is_waited_for(stage: Stage) -> None:
 
 async def test_a_system_that_is_served_elsewhere_is_left_alone_until_it_is_not(stage: Stage) -> None:
     await streams.prepare(stage.bus)
-    other = Agent(stage.bus.client(), stage.clock, "sts", SystemKind.DETECTOR, plain_chart(), System, boot="other")
+    other = AgentRunner(
+        stage.bus.client(), stage.clock, "sts", SystemKind.DETECTOR, plain_chart(), System, boot="other"
+    )
     serving = asyncio.create_task(other.run())
     stage.tasks.append(serving)
     await stage.clock.advance(0)
@@ -109,7 +111,7 @@ async def test_an_agent_whose_system_cannot_be_made_is_tried_again_and_harms_no_
     made = AgentHost.agent
     failures = [1, 1]
 
-    def broken(self: AgentHost, bus: MemoryBus, name: str, *more: object, **other: object) -> Agent:
+    def broken(self: AgentHost, bus: MemoryBus, name: str, *more: object, **other: object) -> AgentRunner:
         if name == "sts" and failures:
             failures.pop()
             raise OSError("no such device")

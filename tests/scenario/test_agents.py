@@ -18,7 +18,7 @@ from countingroom.core.errors import Conflict, DeviceError
 from countingroom.core.messages import Command, Event, Presence, Reply, decode, encode
 from countingroom.core.systems import Action, Answer, Order, Placement, SystemKind, SystemState
 from countingroom.core.values import Scalar
-from countingroom.runs.agents.agent import Agent
+from countingroom.runs.agents.agent import AgentRunner
 from countingroom.runs.agents.kinds.simulated import Simulated
 from countingroom.runs.agents.port import Handle, Recovery, System
 from countingroom.runs.sections.agent import SimulatedAgent
@@ -97,17 +97,18 @@ class Stage:
         self.bus = MemoryBus(self.clock)
         self.link = self.bus.client()
         self.kind = kind
-        self.gate, self.let_go = asyncio.Event(), asyncio.Event()
+        self.gate = asyncio.Event()
+        self.let_go = asyncio.Event()
         self.gate.set()
         self.fails = self.stubborn = False
         self.found: Recovery | None = None
         self.diary: list[tuple[object, ...]] = []
         self.orders = 0
         self.task: asyncio.Task[None] | None = None
-        self.agent: Agent
+        self.agent: AgentRunner
 
-    def make(self, factory: Any = None, **more: Any) -> Agent:
-        return Agent(
+    def make(self, factory: Any = None, **more: Any) -> AgentRunner:
+        return AgentRunner(
             self.link, self.clock, "qa", self.kind, CHART, factory or (lambda handle: Diary(handle, self)), **more
         )
 

@@ -33,7 +33,7 @@ def section(place: Path, table: str) -> RunsSection:
     return RunsSection.model_validate({"systems": {"sys": system}})
 
 
-def at_rest(chart: Chart, kind: SystemKind, state: str) -> words.Agent:
+def at_rest(chart: Chart, kind: SystemKind, state: str) -> words.AgentModel:
     """An agent whose system is in a state, without anything under way."""
     known, _ = step(born("sys", kind, chart, boot="b"), ordered(Action.RESET, "first"), now_ns=1)
     (at,) = known.contexts
@@ -42,7 +42,7 @@ def at_rest(chart: Chart, kind: SystemKind, state: str) -> words.Agent:
         if row.state in ways and row.next not in ways:
             ways[row.next] = [*ways[row.state], row.event]
     for event in ways[state]:
-        known, _ = step(known, words.Moved(at=at, event=event), now_ns=2)
+        known, _ = step(known, words.StateMoved(at=at, event=event), now_ns=2)
     return known
 
 
@@ -62,10 +62,10 @@ def test_every_row_is_a_move_of_an_agent(shared_data: Path, table: str) -> None:
                 (begin,) = [effect for effect in effects if isinstance(effect, words.Begin)]
                 known, _ = step(known, words.Ended(at=at, ticket=begin.task.ticket), now_ns=4)
         elif row.event == "success":
-            known, _ = step(known, words.Moved(at=at, event="success"), now_ns=3)
+            known, _ = step(known, words.StateMoved(at=at, event="success"), now_ns=3)
         else:
             cause = Cause(code="c", message="m") if row.event == "error" else None
-            known, _ = step(known, words.Moved(at=at, event=row.event, cause=cause), now_ns=3)
+            known, _ = step(known, words.StateMoved(at=at, event=row.event, cause=cause), now_ns=3)
         assert known.contexts[at].state.state == row.next, row
         assert known.contexts[at].state.common == chart.to_common(row.next)
 

@@ -38,7 +38,8 @@ class MutedBus(MemoryBus):
 
 class Desk:
     def __init__(self, bus: MutedBus, clock: FakeClock) -> None:
-        self.bus, self.clock = bus, clock
+        self.bus = bus
+        self.clock = clock
         self.table = PointTable("d", [Point(name="p"), Point(name="q")], clock.now_ns())
         self.pump = ReadingsPump(bus, clock, self.table, "boot")
         self.recorder = Publisher(bus, clock, "devices.d")

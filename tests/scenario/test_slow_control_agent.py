@@ -16,7 +16,7 @@ from countingroom.core import subjects
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Command, DeviceState, Link, Presence, Reply, decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemState
-from countingroom.runs.agents.agent import Agent
+from countingroom.runs.agents.agent import AgentRunner
 from countingroom.runs.agents.kinds.slow_control import SlowControl
 from countingroom.runs.sections.agent import SlowControlAgent
 from countingroom.runs.sections.system import plain_chart
@@ -51,7 +51,7 @@ class Stage:
             abort="off",
         )
         kind = SystemState(system="s", state="", common="", sequence=0, boot="", since_ns=0).kind
-        self.agent = Agent(
+        self.agent = AgentRunner(
             self.link,
             self.clock,
             "hvs",

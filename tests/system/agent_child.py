@@ -11,7 +11,7 @@ from countingroom.bus import nats
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.systems import SystemKind
-from countingroom.runs.agents.agent import Agent
+from countingroom.runs.agents.agent import AgentRunner
 from countingroom.runs.agents.kinds.simulated import Simulated
 from countingroom.runs.sections.agent import SimulatedAgent
 from countingroom.runs.sections.system import plain_chart
@@ -20,7 +20,7 @@ from countingroom.runs.sections.system import plain_chart
 async def main(url: str, system: str, memory: str) -> None:
     clock, boot = SystemClock(), uuid4().hex
     bus = await nats.connect(url, name=subjects.connection(system, boot))
-    agent = Agent(
+    agent = AgentRunner(
         bus,
         clock,
         system,

@@ -28,7 +28,9 @@ CHILD = Path(__file__).parent / "agent_child.py"
 
 class Stage:
     def __init__(self, bus: NatsBus, url: str, place: Path) -> None:
-        self.bus, self.url, self.place = bus, url, place
+        self.bus = bus
+        self.url = url
+        self.place = place
         self.told: asyncio.Queue[LinkChanged] = asyncio.Queue()
         self.children: list[asyncio.subprocess.Process] = []
         self.liveness = Liveness(bus, SystemClock(), self.told.put_nowait)

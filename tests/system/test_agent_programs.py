@@ -49,7 +49,8 @@ def python(code: str) -> list[str]:
 
 class Stage:
     def __init__(self, place: Path) -> None:
-        self.place, self.clock = place, SystemClock()
+        self.place = place
+        self.clock = SystemClock()
         self.bus = MemoryBus(self.clock)
         self.orders = 0
         self.host: asyncio.Task[None] | None = None

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from countingroom.app.child import Change, Child, Refused
+from countingroom.app.child import Child, ChildChange, ChildRefused
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import LinkError, RequestError
 
@@ -56,7 +56,7 @@ asyncio.run(main())
 """
 
 
-def make(script: str, changes: list[Change] | None = None, log: Path | None = None, stop_s: float = 5.0) -> Child:
+def make(script: str, changes: list[ChildChange] | None = None, log: Path | None = None, stop_s: float = 5.0) -> Child:
     return Child(
         "echo",
         (sys.executable, "-c", script),
@@ -98,7 +98,7 @@ async def test_a_child_that_is_left_is_gone() -> None:
 
 
 async def test_a_killed_child_is_started_again_with_the_same_parameters() -> None:
-    changes: list[Change] = []
+    changes: list[ChildChange] = []
     async with running(make(ECHO, changes)) as child:
         await child.ready()
         first = child.pid
@@ -138,7 +138,7 @@ async def test_a_child_that_hangs_is_killed_and_started_again() -> None:
 
 async def test_a_child_that_cannot_begin_says_why() -> None:
     async with running(make(REFUSES)) as child:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ChildRefused) as refused:
             await child.ready()
     assert [cause.code for cause in refused.value.cause.causes] == ["sad"]
 
@@ -146,7 +146,7 @@ async def test_a_child_that_cannot_begin_says_why() -> None:
 async def test_a_child_that_crashes_at_once_points_to_its_log(tmp_path: Path) -> None:
     log = tmp_path / "child.log"
     async with running(make("raise SystemExit('broken')", log=log)) as child:
-        with pytest.raises(Refused, match="ended with status 1") as refused:
+        with pytest.raises(ChildRefused, match="ended with status 1") as refused:
             await child.ready()
     assert str(log) in refused.value.cause.suggestion
     assert "broken" in log.read_text()

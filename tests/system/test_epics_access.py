@@ -15,7 +15,7 @@ from countingroom.devices.drivers.epics.build import build
 from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.devices.port import MonitoringDriver, Sample
 from countingroom.simulators.ioc import Ioc
-from countingroom.simulators.ioc_server import Record
+from countingroom.simulators.ioc_server import IocRecord
 
 VALUES: dict[str, Any] = {
     "a": {"pv": "a"},
@@ -28,9 +28,9 @@ VALUES: dict[str, Any] = {
 async def ioc() -> AsyncIterator[Ioc]:
     served = Ioc(
         [
-            Record(name="x:a", value=1.5),
-            Record(name="x:b", value=2.5, writable=True),
-            Record(name="x:text", kind="string", value="hello", writable=True),
+            IocRecord(name="x:a", value=1.5),
+            IocRecord(name="x:b", value=2.5, writable=True),
+            IocRecord(name="x:text", kind="string", value="hello", writable=True),
         ],
         lambda name, value: None,
     )
@@ -136,7 +136,7 @@ async def test_a_frozen_server_fails_a_put_in_time(ioc: Ioc) -> None:
 
 
 async def test_devices_built_together_search_at_the_addresses_of_all(ioc: Ioc) -> None:
-    second = Ioc([Record(name="x:a", value=3.0), Record(name="x:c", value=4.0)], lambda name, value: None)
+    second = Ioc([IocRecord(name="x:a", value=3.0), IocRecord(name="x:c", value=4.0)], lambda name, value: None)
     await second.start()
     here, there = Heard({"b": {"pv": "b"}}, ioc.address), Heard({"c": {"pv": "c"}}, second.address)
     await here.driver.connect()

@@ -22,10 +22,10 @@ from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Readings, encode
-from countingroom.core.series import LastAnswer, LastQuery, Refusal
+from countingroom.core.series import LastAnswer, LastQuery, QueryRefusal
 from countingroom.history.description import HistorySection
 from countingroom.history.duckdb import DuckStore
-from countingroom.history.plan import MINUTE_NS, Plan, Resolution
+from countingroom.history.plan import MINUTE_NS, QueryPlan, Resolution
 from countingroom.history.service import HistoryService
 from tests.system.history_child import ROWS, S
 
@@ -51,7 +51,7 @@ def test_a_store_killed_while_it_writes_has_what_it_acknowledged_and_nothing_twi
         assert held in (acknowledged, acknowledged + 1)
         rows = store.samples(tuple(store.points()), 0, 2**62, limit=2**40)
         assert Counter((rows.time_ns // S).tolist()) == dict.fromkeys(range(1, held + 1), ROWS)
-        whole = Plan(base=Resolution.MINUTE, bucket_ns=MINUTE_NS)
+        whole = QueryPlan(base=Resolution.MINUTE, bucket_ns=MINUTE_NS)
         counts = [int(store.buckets(name, 0, (held + 1) * S, whole).count.sum()) for name in store.points()]
         assert sum(counts) == held * (ROWS - 1)
         store.close()
@@ -136,8 +136,8 @@ async def position(bus: Bus) -> float:
         reply = await bus.request(subjects.query("history", "last"), query, timeout_s=5)
     except LinkError:
         return 0
-    answer = msgspec.msgpack.decode(reply.data, type=LastAnswer | Refusal)
-    if isinstance(answer, Refusal) or not answer.last.readings:
+    answer = msgspec.msgpack.decode(reply.data, type=LastAnswer | QueryRefusal)
+    if isinstance(answer, QueryRefusal) or not answer.last.readings:
         return 0
     value = answer.last.readings["d.number"].value
     return value if isinstance(value, float) else 0

@@ -16,7 +16,7 @@ from countingroom.core.errors import LinkError
 from countingroom.history.columns import flatten
 from countingroom.history.description import HistorySection, Retention
 from countingroom.history.duckdb import DuckStore
-from countingroom.history.plan import MINUTE_NS, Plan, Resolution
+from countingroom.history.plan import MINUTE_NS, QueryPlan, Resolution
 from countingroom.history.port import Position
 from tests.system.history_child import ROWS, S, batch
 
@@ -119,5 +119,5 @@ def test_without_room_the_oldest_raw_samples_go_and_their_summaries_stay(tmp_pat
 
 
 def _count(store: DuckStore, name: str) -> int:
-    minutes = Plan(base=Resolution.MINUTE, bucket_ns=MINUTE_NS)
+    minutes = QueryPlan(base=Resolution.MINUTE, bucket_ns=MINUTE_NS)
     return int(store.buckets(name, 0, 3660 * S, minutes).count.sum())

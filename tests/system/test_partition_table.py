@@ -29,7 +29,9 @@ class RealWorld(World):
 
     def __init__(self, section: RunsSection, bus: Bus, url: str, folder: Path) -> None:
         super().__init__(section)
-        self.clock, self.bus, self.url = RunningClock(), bus, url  # type: ignore[assignment]
+        self.clock = RunningClock()
+        self.bus = bus
+        self.url = url  # type: ignore[assignment]
         self.database = Database(f"sqlite:///{folder}/runs.sqlite")
 
     async def connect(self, name: str) -> Bus:

@@ -44,7 +44,9 @@ class Stand:
     """A real server, real agents, and two processes of run control."""
 
     def __init__(self, bus: NatsBus, url: str, folder: Path) -> None:
-        self.bus, self.url, self.folder = bus, url, folder
+        self.bus = bus
+        self.url = url
+        self.folder = folder
         self.database = Database(f"sqlite:///{folder}/runs.sqlite")
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.orders: list[Order] = []

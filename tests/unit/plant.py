@@ -29,8 +29,8 @@ from countingroom.runs.planner.events import (
     GoalMet,
     GoalSet,
     LinkChanged,
-    Moved,
     OrderRefused,
+    PartitionMoved,
     Reported,
     RunBegan,
     RunOver,
@@ -133,7 +133,8 @@ class Plant:
         jitter_s: float = 0.0,
     ) -> None:
         self.now_ns = 1_000 * SECOND
-        self.chance, self.jitter_s = chance or random.Random(0), jitter_s
+        self.chance = chance or random.Random(0)
+        self.jitter_s = jitter_s
         found = tuple(who) if who is not None else members(template)
         self.partition = PartitionModel(
             name="beam", template=template, members=found, state=template.idle, since_ns=self.now_ns, tag="physics"
@@ -301,7 +302,7 @@ class Plant:
 
     @property
     def rows(self) -> list[tuple[str, str, str]]:
-        return [row for effect in self.effects if isinstance(effect, Moved) for row in effect.rows]
+        return [row for effect in self.effects if isinstance(effect, PartitionMoved) for row in effect.rows]
 
     def ends(self) -> list[GoalMet | GoalFailed]:
         return [effect for effect in self.effects if isinstance(effect, GoalMet | GoalFailed)]

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
 from countingroom.core.messages import EventKind, encode
-from countingroom.core.series import RangeQuery, Refusal, Series, SeriesAnswer
+from countingroom.core.series import QueryRefusal, RangeQuery, Series, SeriesAnswer
 from tests.console.stage import Stage, served, stage
 
 
@@ -173,7 +173,7 @@ async def test_the_past_is_asked_of_the_history(here: Stage, web: httpx.AsyncCli
 
 async def test_a_refusal_of_the_history_is_passed_on(here: Stage, web: httpx.AsyncClient) -> None:
     async def answer(_: object) -> bytes:
-        return encode(Refusal(cause=Cause(code="not_found", message="never heard of it")))
+        return encode(QueryRefusal(cause=Cause(code="not_found", message="never heard of it")))
 
     async with here.bus.client().respond("query.history.range", answer):
         told = await web.get("/api/v1/history?point=a.b")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countingroom.console.context import ConsoleContext
-from countingroom.console.live.backlog import Backlog, Change
+from countingroom.console.live.backlog import Backlog, FeedChange
 from countingroom.console.live.feed import LiveFeed, Viewer
 from countingroom.console.live.subscription import LiveSubscription, parse
 from countingroom.core.errors import Cause, RequestError
@@ -31,7 +31,10 @@ class Scene:
     """A room whose hub ticks when the test says so."""
 
     def __init__(self, here: Stage, room: ConsoleContext, clock: FakeClock) -> None:
-        self.here, self.context, self.clock, self.feed = here, room, clock, room.feed
+        self.here = here
+        self.context = room
+        self.clock = clock
+        self.feed = room.feed
 
     async def tick(self, seconds: float = 0.2) -> None:
         """Let the bus deliver, time pass, and the hub tick."""
@@ -209,8 +212,8 @@ async def test_losing_the_bus_is_told_and_its_return_too(scene: Scene) -> None:
                 assert [one["bus"] for one in await drain(room.feed, viewer) if "bus" in one][-1] is connected
 
 
-def change(revision: int, size: int = 10) -> Change:
-    return Change(
+def change(revision: int, size: int = 10) -> FeedChange:
+    return FeedChange(
         revision=revision, time_ns=0, rows={}, points={"d": b"x" * size}, states={}, words={}, events={}, shared=b""
     )
 

@@ -23,7 +23,9 @@ class Site:
     """The console, listening."""
 
     def __init__(self, here: Stage, room: ConsoleContext, port: int) -> None:
-        self.here, self.context, self.port = here, room, port
+        self.here = here
+        self.context = room
+        self.port = port
         self.url = f"ws://127.0.0.1:{port}/api/v1/live"
 
 

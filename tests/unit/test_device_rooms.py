@@ -13,7 +13,7 @@ from countingroom.devices.behaviour import Write
 from countingroom.devices.host.admission import SEEN_FOR_NS, Admitted, Situation, admit
 from countingroom.devices.host.legality import OF_THE_HOST
 from countingroom.devices.host.points import PointTable
-from countingroom.devices.host.states import States
+from countingroom.devices.host.states import StateTracker
 from countingroom.devices.point_overrides import overridden
 from countingroom.devices.port import Sample
 from countingroom.devices.section import PointOverride
@@ -135,7 +135,7 @@ class Desk:
         self.behaviour = FakeBehaviour()
         self.commands = (*self.behaviour.commands, *OF_THE_HOST)
         self.table = PointTable("supply", supply_points(), NOW)
-        self.states = States("supply", self.behaviour, self.commands, "boot")
+        self.states = StateTracker("supply", self.behaviour, self.commands, "boot")
         for point in supply_points():
             self.say(point.name, False if point.type == Type.BOOL else 0.0)
         self.observe()

@@ -23,8 +23,8 @@ from countingroom.core.series import (
     LastQuery,
     PointsAnswer,
     PointsQuery,
+    QueryRefusal,
     RangeQuery,
-    Refusal,
     SeriesAnswer,
 )
 from countingroom.history.description import HistorySection
@@ -33,7 +33,7 @@ from countingroom.history.questions import MOST_BYTES, Questions
 from countingroom.history.service import HistoryService
 
 S = 1_000_000_000
-Answer = SeriesAnswer | LastAnswer | PointsAnswer | ExportAnswer | Refusal
+Answer = SeriesAnswer | LastAnswer | PointsAnswer | ExportAnswer | QueryRefusal
 
 
 def message(number: int, now: int, text: str = "ON") -> Readings:
@@ -100,12 +100,12 @@ async def test_questions_are_answered_over_the_bus(bus: MemoryBus) -> None:
 
 async def test_what_cannot_be_answered_is_refused_with_a_cause(bus: MemoryBus) -> None:
     refused = await ask(bus, "range", RangeQuery(point="caen.w", start_ns=0, end_ns=S))
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, QueryRefusal)
     assert refused.cause.code == "not_found"
     assert refused.cause.source == "history"
     nonsense = await bus.request(subjects.query("history", "last"), b"?", timeout_s=5)
     refusal = msgspec.msgpack.decode(nonsense.data, type=Answer)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, QueryRefusal)
     assert refusal.cause.code == "wrong_question"
 
 

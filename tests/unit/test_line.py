@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from countingroom.core.errors import ConfigurationError, LinkError
-from countingroom.devices.serial.line import Line, Settings
+from countingroom.devices.serial.line import SerialLine, Settings
 from countingroom.devices.serial.pending_answers import Probe
 from countingroom.testing.clock import FakeClock
 
@@ -54,11 +54,11 @@ class Echo:
             self.asked.append(request)
             self._requests.put_nowait(request)
 
-    def line(self, **more: object) -> Line:
+    def line(self, **more: object) -> SerialLine:
         settings = Settings(
             address=self.path, baudrate=4800, bits=7, parity="E", rtscts=True, terminator=b"\r\n", probes=PROBES
         )
-        return Line(settings, **more)  # type: ignore[arg-type]
+        return SerialLine(settings, **more)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -75,7 +75,7 @@ async def echo() -> AsyncIterator[Echo]:
 async def test_two_clients_of_a_line_that_delays_never_get_each_others_answers() -> None:
     delays = iter([0.004, 0.0, 0.002, 0.001, 0.003] * 100)
 
-    async def client(line: Line, name: str) -> None:
+    async def client(line: SerialLine, name: str) -> None:
         await line.open(2.0)
         for number in range(40):
             asked = f"{name}{number}".encode()
@@ -196,12 +196,12 @@ async def test_two_devices_on_one_line_must_agree_on_its_settings() -> None:
     async with echo() as device:
         line = device.line()
         with pytest.raises(ConfigurationError, match="other settings"):
-            Line(Settings(address=device.path, baudrate=9600))
+            SerialLine(Settings(address=device.path, baudrate=9600))
         await line.close()
 
 
 async def test_a_port_that_is_not_there_is_a_link_error_with_advice() -> None:
-    line = Line(Settings(address="/dev/no-such-port"))
+    line = SerialLine(Settings(address="/dev/no-such-port"))
     with pytest.raises(LinkError, match="no-such-port") as caught:
         await line.open(1.0)
     assert "cable" in caught.value.cause.suggestion
@@ -220,7 +220,7 @@ async def test_a_socket_that_closes_is_a_link_error_and_can_be_opened_again() ->
 
     server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    line = Line(Settings(address=f"socket://127.0.0.1:{port}", terminator=b"\r\n"))
+    line = SerialLine(Settings(address=f"socket://127.0.0.1:{port}", terminator=b"\r\n"))
     async with server:
         await line.open(2.0)
         assert await line.query(b"hello\r", timeout_s=2.0) == b"hello"

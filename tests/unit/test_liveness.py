@@ -61,7 +61,8 @@ class Listener:
     """A client whose words go by way of that server."""
 
     def __init__(self, client: MemoryBus, server: Still) -> None:
-        self._client, self._server = client, server
+        self._client = client
+        self._server = server
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)

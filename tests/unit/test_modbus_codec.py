@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from countingroom.core.errors import DeviceError
 from countingroom.devices.drivers.modbus import codec
-from countingroom.devices.drivers.modbus.codec import Order, Span
+from countingroom.devices.drivers.modbus.codec import Span, WordOrder
 
-ORDERS = st.builds(Order, st.sampled_from(["big", "little"]), st.sampled_from(["big", "little"]))
+ORDERS = st.builds(WordOrder, st.sampled_from(["big", "little"]), st.sampled_from(["big", "little"]))
 INTEGERS = {"int": (0, 65535), "uint16": (0, 65535), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1)}
 KINDS = ["bool", "int", "int16", "uint16", "int32", "uint32", "float32", "float64"]
 SPANS = st.lists(st.builds(Span, st.integers(0, 400), st.sampled_from([1, 2, 4])), min_size=1, max_size=80)
@@ -21,26 +21,26 @@ SPANS = st.lists(st.builds(Span, st.integers(0, 400), st.sampled_from([1, 2, 4])
 
 def test_a_float_is_big_endian_bytes_with_the_least_significant_word_first() -> None:
     high, low = struct.unpack(">HH", struct.pack(">f", -15.5))
-    assert codec.encode("float32", -15.5, Order()) == (low, high) == (0x0000, 0xC178)
-    assert codec.decode("float32", (0x0000, 0xC178), Order()) == -15.5
-    assert codec.encode("float32", -15.5, Order(words="big")) == (0xC178, 0x0000)
-    assert codec.encode("float32", -15.5, Order(bytes="little")) == (0x0000, 0x78C1)
+    assert codec.encode("float32", -15.5, WordOrder()) == (low, high) == (0x0000, 0xC178)
+    assert codec.decode("float32", (0x0000, 0xC178), WordOrder()) == -15.5
+    assert codec.encode("float32", -15.5, WordOrder(words="big")) == (0xC178, 0x0000)
+    assert codec.encode("float32", -15.5, WordOrder(bytes="little")) == (0x0000, 0x78C1)
 
 
 @given(st.floats(width=32), ORDERS)
-def test_a_float_survives_its_registers_in_every_order(value: float, order: Order) -> None:
+def test_a_float_survives_its_registers_in_every_order(value: float, order: WordOrder) -> None:
     back = codec.decode("float32", codec.encode("float32", value, order), order)
     assert back == value or (math.isnan(back) and math.isnan(value))
 
 
 @given(st.sampled_from(sorted(INTEGERS)).flatmap(lambda k: st.tuples(st.just(k), st.integers(*INTEGERS[k]))), ORDERS)
-def test_an_integer_survives_its_registers_in_every_order(case: tuple[str, int], order: Order) -> None:
+def test_an_integer_survives_its_registers_in_every_order(case: tuple[str, int], order: WordOrder) -> None:
     kind, value = case
     assert codec.decode(kind, codec.encode(kind, value, order), order) == value
 
 
 @given(st.sampled_from(KINDS), st.lists(st.integers(-5, 70000), max_size=6), ORDERS)
-def test_no_words_raise_anything_but_device_error(kind: str, words: list[int], order: Order) -> None:
+def test_no_words_raise_anything_but_device_error(kind: str, words: list[int], order: WordOrder) -> None:
     try:
         codec.decode(kind, words, order)
     except DeviceError as error:
@@ -48,7 +48,7 @@ def test_no_words_raise_anything_but_device_error(kind: str, words: list[int], o
 
 
 @given(st.sampled_from(KINDS), st.one_of(st.floats(), st.integers()), ORDERS)
-def test_no_value_raises_anything_but_device_error(kind: str, value: float, order: Order) -> None:
+def test_no_value_raises_anything_but_device_error(kind: str, value: float, order: WordOrder) -> None:
     try:
         words = codec.encode(kind, value, order)
     except DeviceError:
@@ -60,7 +60,7 @@ def test_no_value_raises_anything_but_device_error(kind: str, value: float, orde
 @pytest.mark.parametrize(("kind", "value"), [("uint16", -1), ("int16", 40000), ("float32", 1e300)])
 def test_a_value_its_registers_cannot_hold_is_refused(kind: str, value: float) -> None:
     with pytest.raises(DeviceError, match="does not fit"):
-        codec.encode(kind, value, Order())
+        codec.encode(kind, value, WordOrder())
 
 
 @given(st.integers(0, 0xFFFF), st.integers(0, 15), st.booleans())

@@ -23,12 +23,12 @@ from countingroom.runs.planner.events import (
     RunOver,
 )
 from countingroom.runs.planner.forecast import forecast, is_nothing_to_do
-from countingroom.runs.planner.template import Hook, Level, Recovery, Template
+from countingroom.runs.planner.template import Hook, Level, RecoveryPolicy, Template
 from tests.unit.plant import CBM, GONE, SECOND, Plant, configuration, members
 
 
 def recovering(**policy: object) -> Template:
-    return msgspec.structs.replace(CBM, recovery=Recovery(**policy))  # type: ignore[arg-type]
+    return msgspec.structs.replace(CBM, recovery=RecoveryPolicy(**policy))  # type: ignore[arg-type]
 
 
 def include(plant: Plant, system: str, *, included: bool = True) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from countingroom.app.place import Owner, default_data, owned
+from countingroom.app.place import InstanceOwner, default_data, owned
 from countingroom.core.errors import ConfigurationError, Conflict
 
-ME = Owner(pid=4711, description="cold_box.yaml", console="http://127.0.0.1:8080", since="2026-01-01T00:00:00+00:00")
+ME = InstanceOwner(
+    pid=4711, description="cold_box.yaml", console="http://127.0.0.1:8080", since="2026-01-01T00:00:00+00:00"
+)
 
 
 def test_a_second_owner_is_told_who_the_first_is(tmp_path: Path) -> None:

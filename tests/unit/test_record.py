@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from countingroom.app.child import Change
-from countingroom.app.record import WAITING, Record
+from countingroom.app.child import ChildChange
+from countingroom.app.record import WAITING, ProcessEvents
 from countingroom.bus import streams
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
@@ -14,8 +14,8 @@ from countingroom.core.messages import Event, EventKind, decode
 from countingroom.testing.clock import FakeClock
 
 
-def change(pid: int, *, running: bool = True) -> Change:
-    return Change(name="history", pid=pid, running=running, message=f"history {pid}")
+def change(pid: int, *, running: bool = True) -> ChildChange:
+    return ChildChange(name="history", pid=pid, running=running, message=f"history {pid}")
 
 
 async def events(bus: MemoryBus, count: int) -> list[Event]:
@@ -31,7 +31,7 @@ async def events(bus: MemoryBus, count: int) -> list[Event]:
 async def test_comings_and_goings_are_recorded_in_order() -> None:
     bus = MemoryBus(SystemClock())
     await streams.prepare(bus)
-    record = Record(SystemClock())
+    record = ProcessEvents(SystemClock())
     async with record.on(bus):
         record.add_change(change(1))
         record.add_change(change(1, running=False))
@@ -45,7 +45,7 @@ async def test_what_happens_while_the_bus_is_away_is_recorded_when_it_is_back() 
     clock = FakeClock()
     bus = MemoryBus(clock)
     await streams.prepare(bus)
-    record, other = Record(clock), bus.client()
+    record, other = ProcessEvents(clock), bus.client()
     bus.cut()
     async with record.on(bus):
         record.add_change(change(1))
@@ -59,7 +59,7 @@ async def test_what_happens_while_the_bus_is_away_is_recorded_when_it_is_back() 
 async def test_of_too_much_the_oldest_goes() -> None:
     bus = MemoryBus(SystemClock())
     await streams.prepare(bus)
-    record = Record(SystemClock())
+    record = ProcessEvents(SystemClock())
     for pid in range(WAITING + 5):
         record.add_change(change(pid))
     async with record.on(bus):

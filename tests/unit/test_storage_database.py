@@ -23,7 +23,7 @@ from countingroom.storage import engine as engine_room
 from countingroom.storage import people_tables, run_tables, tables
 from countingroom.storage.columns import Json, metadata
 from countingroom.storage.database import Database
-from countingroom.storage.engine import Store
+from countingroom.storage.engine import SqlStore
 from countingroom.storage.migrating import HEAD
 
 MIGRATIONS = Path(engine_room.__file__).parent / "migrations"
@@ -103,7 +103,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> N
 
 async def test_what_is_acknowledged_is_synced(tmp_path: Path) -> None:
     database = await _opened(tmp_path / "a.sqlite")
-    store: Store = database._store
+    store: SqlStore = database._store
 
     def modes(connection: Connection) -> list[Any]:
         asked = ("journal_mode", "synchronous", "foreign_keys")
@@ -205,7 +205,7 @@ async def test_a_server_that_is_not_there_is_told() -> None:
 
 async def test_what_does_not_end_is_told_and_what_waits_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_room, "WAITING", 2)
-    store, go_on, began = Store("sqlite://"), threading.Event(), threading.Event()
+    store, go_on, began = SqlStore("sqlite://"), threading.Event(), threading.Event()
 
     def slow(_: Connection) -> None:
         began.set()

@@ -33,13 +33,13 @@ LOG_BYTES = 5_000_000
 _LINE_LIMIT = 1 << 24
 
 
-class Refused(CountingRoomError):
+class ChildRefused(CountingRoomError):
     """A child says why it cannot begin."""
 
     code = "refused_to_start"
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class ChildChange(Struct, frozen=True, kw_only=True):
     """A child came or went."""
 
     name: str
@@ -76,7 +76,7 @@ class Child:
         clock: Clock,
         log: Path | None = None,
         stop_s: float = STOP_S,
-        on_change: Callable[[Change], None] = lambda change: None,
+        on_change: Callable[[ChildChange], None] = lambda change: None,
     ) -> None:
         self.name = name
         self._command = tuple(command)
@@ -193,7 +193,7 @@ class Child:
             raise self._never_ready(f"said something else than ready: {error}") from error
         if first.ready is None:
             causes = (first.refused,) if first.refused else ()
-            raise Refused(f"{self.name} cannot begin", source=self.name, causes=causes)
+            raise ChildRefused(f"{self.name} cannot begin", source=self.name, causes=causes)
         return first.ready
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
@@ -210,10 +210,10 @@ class Child:
 
     def _never_ready(self, reason: str) -> CountingRoomError:
         where = f"its own words are at the end of {self._log}" if self._log else ""
-        return Refused(f"{self.name} {reason} before it was ready", source=self.name, suggestion=where)
+        return ChildRefused(f"{self.name} {reason} before it was ready", source=self.name, suggestion=where)
 
     def _tell(self, *, running: bool, message: str, pid: int = 0, again_in_s: float | None = None) -> None:
-        self._on_change(Change(name=self.name, pid=pid, running=running, message=message, again_in_s=again_in_s))
+        self._on_change(ChildChange(name=self.name, pid=pid, running=running, message=message, again_in_s=again_in_s))
 
 
 def _pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:

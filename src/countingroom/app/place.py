@@ -15,7 +15,7 @@ from countingroom.core.errors import ConfigurationError, Conflict
 LOCK = "owner.json"
 
 
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
+class InstanceOwner(msgspec.Struct, frozen=True, kw_only=True):
     """Who runs an experiment on this data."""
 
     pid: int
@@ -33,7 +33,7 @@ def default_data(description: Path) -> Path:
 
 
 @contextmanager
-def owned(data: Path, owner: Owner) -> Generator[None]:
+def owned(data: Path, owner: InstanceOwner) -> Generator[None]:
     """Own the place; Conflict, naming the present owner, where there is one. The kernel lets go when the owner dies."""
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def owned(data: Path, owner: Owner) -> Generator[None]:
 
 def _taken(data: Path, descriptor: int) -> Conflict:
     try:
-        owner = msgspec.json.decode(os.pread(descriptor, 65536, 0), type=Owner)
+        owner = msgspec.json.decode(os.pread(descriptor, 65536, 0), type=InstanceOwner)
         who = f"process {owner.pid} runs {owner.description} there since {owner.since}, console {owner.console}"
     except (OSError, msgspec.DecodeError):
         who = "another process runs there"

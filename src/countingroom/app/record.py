@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from countingroom.app.child import Change
+from countingroom.app.child import ChildChange
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
@@ -19,7 +19,7 @@ WAITING = 1000
 _AGAIN_S = 0.5
 
 
-class Record:
+class ProcessEvents:
     """Events on their way to the bus."""
 
     def __init__(self, clock: Clock) -> None:
@@ -32,7 +32,7 @@ class Record:
             self._waiting.get_nowait()
         self._waiting.put_nowait(event)
 
-    def add_change(self, change: Change) -> None:
+    def add_change(self, change: ChildChange) -> None:
         """A child came or went."""
         self.add(
             Event(

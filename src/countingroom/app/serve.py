@@ -27,7 +27,7 @@ from countingroom.experiment import Experiment
 _log = logging.getLogger(__name__)
 
 
-class Task(Struct, frozen=True, kw_only=True):
+class ServeTask(Struct, frozen=True, kw_only=True):
     """What a serving process is to do."""
 
     experiment: Experiment
@@ -42,7 +42,7 @@ class Task(Struct, frozen=True, kw_only=True):
     """Those whose agents are run; empty: all."""
 
 
-def run_in_foreground(task: Task) -> None:
+def run_in_foreground(task: ServeTask) -> None:
     """Play roles in the foreground until Ctrl-C or SIGTERM."""
     _log_to_stderr()
 
@@ -53,7 +53,7 @@ def run_in_foreground(task: Task) -> None:
     asyncio.run(run_until_stopped(task, ready, prepare=True, supervised=False))
 
 
-def run_as_child(task: Task) -> None:
+def run_as_child(task: ServeTask) -> None:
     """Play one role as a child: see lifeline.py for the words spoken."""
     _log_to_stderr()
     words = lifeline.Words()
@@ -67,7 +67,7 @@ def run_as_child(task: Task) -> None:
 
 
 async def run_until_stopped(
-    task: Task, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool, supervised: bool
+    task: ServeTask, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool, supervised: bool
 ) -> None:
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     if this is None:
@@ -80,7 +80,7 @@ async def run_until_stopped(
         await _play(task, ready, prepare=prepare)
 
 
-async def _play(task: Task, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool) -> None:
+async def _play(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool) -> None:
     clock = SystemClock()
     section = task.experiment.bus
     url = task.bus_url or section.url

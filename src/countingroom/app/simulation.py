@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from countingroom.app.child import Change, Child
+from countingroom.app.child import Child, ChildChange
 from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
@@ -69,7 +69,7 @@ class Simulators:
         devices: Mapping[str, DeviceSection],
         *,
         again: Overrides,
-        on_change: Callable[[Change], None] = lambda change: None,
+        on_change: Callable[[ChildChange], None] = lambda change: None,
     ) -> None:
         self._bus = bus
         self._clock = clock

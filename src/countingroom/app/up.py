@@ -20,9 +20,9 @@ from msgspec import Struct
 
 from countingroom import __version__
 from countingroom.app.address import listen
-from countingroom.app.child import Change, Child
-from countingroom.app.place import Owner, owned
-from countingroom.app.record import Record
+from countingroom.app.child import Child, ChildChange
+from countingroom.app.place import InstanceOwner, owned
+from countingroom.app.record import ProcessEvents
 from countingroom.app.serve import connect, first_of
 from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.bus import streams
@@ -34,7 +34,7 @@ from countingroom.core.messages import Event
 from countingroom.experiment import Experiment
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class StartPlan(Struct, frozen=True, kw_only=True):
     """What is to be up."""
 
     description: Path
@@ -44,13 +44,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     data: Path
 
 
-def run(plan: Plan, say: Callable[[str], None]) -> None:
+def run(plan: StartPlan, say: Callable[[str], None]) -> None:
     """Everything, until Ctrl-C or SIGTERM."""
     host = plan.experiment.console.host
     with listen(host, plan.port) as free:  # known now, before anything is started
         port = free.getsockname()[1]
     address = plan.experiment.console.address(port)
-    owner = Owner(
+    owner = InstanceOwner(
         pid=os.getpid(),
         description=str(plan.description),
         console=address,
@@ -66,13 +66,13 @@ def run(plan: Plan, say: Callable[[str], None]) -> None:
 class _House:
     """The processes of one experiment."""
 
-    def __init__(self, plan: Plan, port: int, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: StartPlan, port: int, say: Callable[[str], None]) -> None:
         self._plan = plan
         self._port = port
         self._say = say
         self._clock: Clock = SystemClock()
         self._overrides: dict[str, dict[str, Any]] = {}
-        self._record = Record(self._clock)
+        self._record = ProcessEvents(self._clock)
         self._begun = False
 
     async def run(self) -> None:
@@ -164,7 +164,7 @@ class _House:
         self._tell(event.message)
         self._record.add(event)
 
-    def _changed(self, change: Change) -> None:
+    def _changed(self, change: ChildChange) -> None:
         again = f"; again in {change.again_in_s:g} s" if change.again_in_s is not None else ""
         self._tell(change.message + again)
         self._record.add_change(change)

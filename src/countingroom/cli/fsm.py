@@ -27,7 +27,7 @@ Files = Annotated[
 Map = Annotated[Path | None, typer.Option("--map", help="CSV of private,common states.", show_default=False)]
 
 
-class Format(StrEnum):
+class DrawingFormat(StrEnum):
     """What pictures can be made of."""
 
     MERMAID = "mermaid"
@@ -77,7 +77,7 @@ def show(file: File, states: Map = None, json: Json = False) -> None:
 def draw(
     file: File,
     states: Map = None,
-    form: Annotated[Format, typer.Option("--format", help="What to draw it as.")] = Format.MERMAID,
+    form: Annotated[DrawingFormat, typer.Option("--format", help="What to draw it as.")] = DrawingFormat.MERMAID,
     present: Annotated[str | None, typer.Option("--state", help="The state to fill.", show_default=False)] = None,
 ) -> None:
     """Print a picture of a state machine."""
@@ -85,11 +85,11 @@ def draw(
     if present is not None and present not in chart.states:
         raise typer.BadParameter(f"{present} is no state of it; there are {', '.join(chart.states)}")
     match form:
-        case Format.MERMAID:
+        case DrawingFormat.MERMAID:
             typer.echo(drawing.mermaid(chart, present), nl=False)
-        case Format.DOT:
+        case DrawingFormat.DOT:
             typer.echo(drawing.dot(chart, present), nl=False)
-        case Format.SVG:
+        case DrawingFormat.SVG:
             typer.echo(drawing.svg(chart, present, standalone=True), nl=False)
 
 

@@ -31,7 +31,7 @@ def serve(
     from countingroom.experiment import load
 
     description = load(experiment)
-    task = serving.Task(
+    task = serving.ServeTask(
         experiment=description,
         directory=experiment.resolve().parent,
         roles=serving.known_roles(roles),

@@ -33,7 +33,7 @@ def up(
 
     description = load(experiment)
     everything.run(
-        everything.Plan(
+        everything.StartPlan(
             description=experiment.resolve(),
             experiment=description,
             simulate=simulate,

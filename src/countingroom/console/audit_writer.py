@@ -27,7 +27,8 @@ class AuditWriter:
     """Entries on their way to the audit."""
 
     def __init__(self, audit: Audit | None, clock: Clock) -> None:
-        self._audit, self._clock = audit, clock
+        self._audit = audit
+        self._clock = clock
         self._waiting: asyncio.Queue[AuditEntry] = asyncio.Queue(WAITING)
         self._strangers = RateLimit(WRITTEN_FROM)
         self.lost = 0

@@ -39,8 +39,10 @@ class ConsoleContext:
         life: SessionLifetime | None = None,
         passwords: Passwords | None = None,
     ) -> None:
-        self.bus, self.clock = bus, clock
-        self.title, self.version = title, version
+        self.bus = bus
+        self.clock = clock
+        self.title = title
+        self.version = version
         self.database = database
         self.audit_writer = AuditWriter(database.audit if database else None, clock)
         self.sessions: SessionService = NoLogin()

@@ -11,7 +11,7 @@ from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.messages import encode
-from countingroom.core.series import Refusal
+from countingroom.core.series import QueryRefusal
 
 _ANSWER_S = 20.0
 _WHO = {"history": "the history", "runs": "run control"}
@@ -19,10 +19,10 @@ _WHO = {"history": "the history", "runs": "run control"}
 Answer = TypeVar("Answer", bound=Struct)
 
 
-class Refused(CountingRoomError):
+class QueryRefused(CountingRoomError):
     """The department's own Cause, unchanged."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: QueryRefusal) -> None:
         super().__init__(refusal.cause.message)
         self.cause = refusal.cause
 
@@ -41,7 +41,7 @@ async def ask(bus: Bus, department: str, what: str, question: Struct, kind: type
             suggestion=f"start it: countingroom serve … {department}" if nobody else "ask for less at once",
             causes=(error.cause,),
         ) from error
-    answer: Answer | Refusal = msgspec.msgpack.decode(message.data, type=kind | Refusal)
-    if isinstance(answer, Refusal):
-        raise Refused(answer)
+    answer: Answer | QueryRefusal = msgspec.msgpack.decode(message.data, type=kind | QueryRefusal)
+    if isinstance(answer, QueryRefusal):
+        raise QueryRefused(answer)
     return answer

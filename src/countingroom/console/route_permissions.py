@@ -17,57 +17,57 @@ from countingroom.console.context import ConsoleContext, context
 from countingroom.core import command_permissions
 from countingroom.core.errors import Cause, Denied
 from countingroom.core.messages import Catalogue
-from countingroom.core.policy import Action, Principal, decide
+from countingroom.core.policy import Permission, Principal, decide
 from countingroom.core.subjects import EXPERIMENT
 
 
 class RoutePermission(Struct, frozen=True, kw_only=True):
     """What a route needs."""
 
-    action: Action | None = None
+    action: Permission | None = None
     """None: open to strangers, unless `by`."""
     target: str = EXPERIMENT
     """With the route's parameters in braces: `device.{device}`."""
-    by: Callable[[ConsoleContext, Mapping[str, str]], Action] | None = None
+    by: Callable[[ConsoleContext, Mapping[str, str]], Permission] | None = None
     """Where it depends on the command."""
 
-    def asks(self, here: ConsoleContext, parameters: Mapping[str, str]) -> tuple[Action | None, str]:
+    def asks(self, here: ConsoleContext, parameters: Mapping[str, str]) -> tuple[Permission | None, str]:
         """(action, target) of a request with these parameters."""
         action = self.by(here, parameters) if self.by else self.action
         return action, self.target.format_map(parameters)
 
 
-def _device_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Action:
+def _device_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
     catalogue = here.latest.catalogues.get(parameters["device"])
     return _device_action(catalogue, parameters["command"])
 
 
-def _device_action(catalogue: Catalogue | None, command: str) -> Action:
+def _device_action(catalogue: Catalogue | None, command: str) -> Permission:
     named = [spec for spec in catalogue.commands if spec.name == command] if catalogue else []
-    return max((command_permissions.of_device(spec) for spec in named), key=_weight, default=Action.OPERATE)
+    return max((command_permissions.of_device(spec) for spec in named), key=_weight, default=Permission.OPERATE)
 
 
-def _weight(action: Action) -> bool:
-    return action is Action.ENDANGER
+def _weight(action: Permission) -> bool:
+    return action is Permission.ENDANGER
 
 
-def _partition_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Action:
+def _partition_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
     return command_permissions.of_partition(parameters["command"])
 
 
-def _experiment_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Action:
+def _experiment_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
     return command_permissions.of_experiment(parameters["command"])
 
 
-def _system_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Action:
+def _system_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
     return command_permissions.of_system(parameters["command"])
 
 
 OPEN = RoutePermission()
-LOOK = RoutePermission(action=Action.VIEW)
-OF_DEVICE = RoutePermission(action=Action.VIEW, target="device.{device}")
-OF_PARTITION = RoutePermission(action=Action.VIEW, target="partition.{partition}")
-ADMINISTER = RoutePermission(action=Action.ADMINISTER)
+LOOK = RoutePermission(action=Permission.VIEW)
+OF_DEVICE = RoutePermission(action=Permission.VIEW, target="device.{device}")
+OF_PARTITION = RoutePermission(action=Permission.VIEW, target="partition.{partition}")
+ADMINISTER = RoutePermission(action=Permission.ADMINISTER)
 
 ROUTES: dict[str, RoutePermission] = {
     "GET /healthz": OPEN,
@@ -88,7 +88,7 @@ ROUTES: dict[str, RoutePermission] = {
     "GET /api/v1/devices/{device}/points/{point}": OF_DEVICE,
     "POST /api/v1/devices/{device}/commands/{command}": RoutePermission(by=_device_command, target="device.{device}"),
     "POST /api/v1/simulators/{device}/faults/{fault}": RoutePermission(
-        action=Action.SIMULATE, target="device.{device}"
+        action=Permission.SIMULATE, target="device.{device}"
     ),
     "GET /api/v1/history": LOOK,
     "GET /api/v1/history/points": LOOK,

@@ -95,7 +95,9 @@ class NotAllowed(RequestError):
     code = "not_allowed"
 
     def __init__(self, state: str, event: str, allowed: Iterable[str], *, source: str = "") -> None:
-        self.state, self.event, self.allowed = state, event, tuple(allowed)
+        self.state = state
+        self.event = event
+        self.allowed = tuple(allowed)
         can = ", ".join(self.allowed) or "nothing"
         super().__init__(
             f"{event} is not allowed in {state}; allowed: {can}",

@@ -30,7 +30,7 @@ class Role(IntEnum):
     """Also users and the description."""
 
 
-class Action(StrEnum):
+class Permission(StrEnum):
     """What can be asked for."""
 
     VIEW = "view"
@@ -92,26 +92,26 @@ class Control(Struct, frozen=True, kw_only=True):
 
 
 NEEDS = {
-    Action.VIEW: Role.VIEWER,
-    Action.ACKNOWLEDGE: Role.SHIFTER,
-    Action.OPERATE: Role.SHIFTER,
-    Action.MAKE_SAFE: Role.SHIFTER,
-    Action.TAKE_CONTROL: Role.SHIFTER,
-    Action.TAKE_OVER: Role.EXPERT,
-    Action.ENDANGER: Role.EXPERT,
-    Action.SIMULATE: Role.EXPERT,
-    Action.CONFIGURE: Role.EXPERT,
-    Action.ADMINISTER: Role.ADMINISTRATOR,
+    Permission.VIEW: Role.VIEWER,
+    Permission.ACKNOWLEDGE: Role.SHIFTER,
+    Permission.OPERATE: Role.SHIFTER,
+    Permission.MAKE_SAFE: Role.SHIFTER,
+    Permission.TAKE_CONTROL: Role.SHIFTER,
+    Permission.TAKE_OVER: Role.EXPERT,
+    Permission.ENDANGER: Role.EXPERT,
+    Permission.SIMULATE: Role.EXPERT,
+    Permission.CONFIGURE: Role.EXPERT,
+    Permission.ADMINISTER: Role.ADMINISTRATOR,
 }
 """The lowest role that may."""
 
-UNDER_LEASE = frozenset({Action.OPERATE, Action.ENDANGER, Action.TAKE_CONTROL})
+UNDER_LEASE = frozenset({Permission.OPERATE, Permission.ENDANGER, Permission.TAKE_CONTROL})
 """Refused while somebody else is in control of the target."""
 
 
 def decide(
     principal: Principal,
-    action: Action,
+    action: Permission,
     target: str,
     *,
     control: Control | None = None,

@@ -62,7 +62,7 @@ class Last(Struct, frozen=True, kw_only=True):
     readings: dict[str, Reading]
 
 
-class Refusal(Struct, frozen=True, kw_only=True, tag=True):
+class QueryRefusal(Struct, frozen=True, kw_only=True, tag="Refusal"):
     """The history's way to say no to a question."""
 
     cause: Cause
@@ -132,8 +132,8 @@ __all__ = [
     "LastQuery",
     "PointsAnswer",
     "PointsQuery",
+    "QueryRefusal",
     "RangeQuery",
-    "Refusal",
     "Samples",
     "Scalar",
     "Series",

@@ -15,8 +15,8 @@ from countingroom.core.values import Quality
 from countingroom.history import reduce, thin
 from countingroom.history.columns import Columns, Numbers
 from countingroom.history.gaps import GAP_NS, ends_before_gap
-from countingroom.history.plan import Plan, coarser, plan
-from countingroom.history.port import Store
+from countingroom.history.plan import QueryPlan, coarser, plan
+from countingroom.history.port import HistoryStore
 from countingroom.history.reduce import Buckets
 
 FEWEST_ROWS, MOST_ROWS = 10, 50_000
@@ -24,7 +24,7 @@ _PAGE = 50_000
 _WINDOW_NS = 600_000_000_000
 
 
-def answer_range(store: Store, query: RangeQuery) -> Series:
+def answer_range(store: HistoryStore, query: RangeQuery) -> Series:
     """The series; NotFound for a point never heard of, RequestError for a range that is none."""
     _check(store, (query.point,), query.start_ns, query.end_ns)
     if not FEWEST_ROWS <= query.max_points <= MOST_ROWS:
@@ -36,13 +36,13 @@ def answer_range(store: Store, query: RangeQuery) -> Series:
     return _numbers(store, query)
 
 
-def answer_last(store: Store, query: LastQuery) -> Last:
+def answer_last(store: HistoryStore, query: LastQuery) -> Last:
     """The readings; points that have none are left out."""
     rows = store.last_before(query.points, query.at_ns)
     return Last(readings={name: rows.reading(row) for row, name in enumerate(rows.names)})
 
 
-def answer_export(store: Store, query: ExportQuery) -> tuple[Samples, int | None]:
+def answer_export(store: HistoryStore, query: ExportQuery) -> tuple[Samples, int | None]:
     """A page, and where the next one starts or None."""
     _check(store, query.points, query.start_ns, query.end_ns)
     limit = min(max(1, query.limit), _PAGE)
@@ -59,7 +59,7 @@ def answer_export(store: Store, query: ExportQuery) -> tuple[Samples, int | None
     return page, following
 
 
-def _check(store: Store, names: tuple[str, ...], start_ns: int, end_ns: int) -> None:
+def _check(store: HistoryStore, names: tuple[str, ...], start_ns: int, end_ns: int) -> None:
     if start_ns >= end_ns:
         raise RequestError("the range ends before it begins", code="out_of_range", suggestion="give from before to")
     known = store.points()
@@ -70,7 +70,7 @@ def _check(store: Store, names: tuple[str, ...], start_ns: int, end_ns: int) -> 
         )
 
 
-def _page(store: Store, names: tuple[str, ...], start: int, end: int, limit: int) -> tuple[Columns, int | None]:
+def _page(store: HistoryStore, names: tuple[str, ...], start: int, end: int, limit: int) -> tuple[Columns, int | None]:
     """Some rows and where the next page starts. Rows of one moment are never torn apart, however many they are."""
     window = _WINDOW_NS
     while True:
@@ -84,14 +84,14 @@ def _page(store: Store, names: tuple[str, ...], start: int, end: int, limit: int
         start, window = stop, 2 * window
 
 
-def _told(store: Store, query: RangeQuery) -> Iterator[thin.Told]:
+def _told(store: HistoryStore, query: RangeQuery) -> Iterator[thin.TextSample]:
     """The text that held when the range began, then every sample in it."""
     start: int | None = query.start_ns
     rows = _held(store, query)
     while True:
         for row in range(len(rows)):
             value = rows.value(row)
-            yield thin.Told(
+            yield thin.TextSample(
                 time_ns=int(rows.time_ns[row]),
                 text=None if value is None else str(value),
                 quality=int(rows.quality[row]),
@@ -101,12 +101,12 @@ def _told(store: Store, query: RangeQuery) -> Iterator[thin.Told]:
         rows, start = _page(store, (query.point,), start, query.end_ns, _PAGE)
 
 
-def _held(store: Store, query: RangeQuery) -> Columns:
+def _held(store: HistoryStore, query: RangeQuery) -> Columns:
     """The sample whose value held when the range began, if there is one."""
     return store.last_before((query.point,), query.start_ns - 1, since_ns=query.start_ns - GAP_NS)
 
 
-def _numbers(store: Store, query: RangeQuery) -> Series:
+def _numbers(store: HistoryStore, query: RangeQuery) -> Series:
     horizon, held = store.horizon(), _held(store, query)
     chosen = plan(query.start_ns, query.end_ns, query.max_points, horizon)
     if query.start_ns >= horizon.raw_ns and store.fits(query.point, query.start_ns, query.end_ns, query.max_points):
@@ -122,7 +122,7 @@ def _numbers(store: Store, query: RangeQuery) -> Series:
         chosen = coarser(chosen)
 
 
-def _draw(query: RangeQuery, chosen: Plan | None, rows: Buckets, held: Columns) -> Series:
+def _draw(query: RangeQuery, chosen: QueryPlan | None, rows: Buckets, held: Columns) -> Series:
     """Buckets, or samples where there is no plan, with the value that held before and the gaps."""
     time = np.maximum(rows.begin_ns, query.start_ns)
     if len(held) and not (len(time) and time[0] == query.start_ns):

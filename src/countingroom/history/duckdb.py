@@ -20,7 +20,7 @@ from countingroom.history import duckdb_arrow as arrow
 from countingroom.history import duckdb_sql as sql
 from countingroom.history.columns import Columns, together
 from countingroom.history.description import HistorySection
-from countingroom.history.plan import FIVE_MINUTES_NS, MINUTE_NS, Horizon, Plan, Resolution, kept_from
+from countingroom.history.plan import FIVE_MINUTES_NS, MINUTE_NS, Horizon, QueryPlan, Resolution, kept_from
 from countingroom.history.port import Maintained, Position
 from countingroom.history.reduce import Buckets
 
@@ -33,7 +33,8 @@ class DuckStore:
     """The Store in a file. LinkError where it cannot be opened. `chunk`: how many rows are put in order together."""
 
     def __init__(self, path: Path, section: HistorySection | None = None, *, chunk: int = 2_000_000) -> None:
-        self._path, self._chunk = path, chunk
+        self._path = path
+        self._chunk = chunk
         self._section = section or HistorySection()
         self._lock = threading.Lock()
         self._open()
@@ -117,7 +118,7 @@ class DuckStore:
             found = ask.execute(f"SELECT count(*) FROM (SELECT 1 FROM raw WHERE {where} LIMIT {most + 1})").fetchall()
         return int(found[0][0]) <= most
 
-    def buckets(self, name: str, start_ns: int, end_ns: int, plan: Plan) -> Buckets:
+    def buckets(self, name: str, start_ns: int, end_ns: int, plan: QueryPlan) -> Buckets:
         with self._question() as ask:
             if plan.base is Resolution.RAW:
                 query = sql.reduce_samples(plan.bucket_ns, self._where((name,), start_ns, end_ns))

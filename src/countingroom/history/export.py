@@ -99,7 +99,8 @@ class _Csv:
 
 class _Parquet:
     def __init__(self, writer: Any, schema: Any) -> None:
-        self._writer, self._schema = writer, schema
+        self._writer = writer
+        self._schema = schema
 
     def add(self, points: Sequence[str], samples: Samples) -> None:
         index = _arrow.int32()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from countingroom.history import reduce
 from countingroom.history.columns import Columns
 from countingroom.history.description import Retention
-from countingroom.history.plan import MINUTE_NS, Horizon, Plan, Resolution, kept_from
+from countingroom.history.plan import MINUTE_NS, Horizon, QueryPlan, Resolution, kept_from
 from countingroom.history.port import Maintained, Position
 from countingroom.history.reduce import Buckets
 
@@ -81,7 +81,7 @@ class MemoryStore:
     def fits(self, name: str, start_ns: int, end_ns: int, most: int) -> bool:
         return len(self.samples((name,), start_ns, end_ns, limit=most + 1)) <= most
 
-    def buckets(self, name: str, start_ns: int, end_ns: int, plan: Plan) -> Buckets:
+    def buckets(self, name: str, start_ns: int, end_ns: int, plan: QueryPlan) -> Buckets:
         with self._lock:
             raw = self._reduced(name, 1)
             if plan.base is Resolution.RAW:

@@ -19,7 +19,8 @@ class Notes:
     """The history's voice."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
-        self._bus, self._clock = bus, clock
+        self._bus = bus
+        self._clock = clock
 
     async def say(
         self,

@@ -33,7 +33,7 @@ class Horizon(Struct, frozen=True, kw_only=True):
     minute_ns: int = 0
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class QueryPlan(Struct, frozen=True, kw_only=True):
     """From what to answer, in buckets how long."""
 
     base: Resolution
@@ -46,14 +46,14 @@ class Plan(Struct, frozen=True, kw_only=True):
         return kept if self.bucket_ns == self.base else f"{kept}/{format_span(self.bucket_ns)}"
 
 
-def plan(start_ns: int, end_ns: int, rows: int, horizon: Horizon) -> Plan:
+def plan(start_ns: int, end_ns: int, rows: int, horizon: Horizon) -> QueryPlan:
     """At most `rows` buckets over [start_ns, end_ns), from the finest resolution that has them; rows is 2 or more."""
     wanted = max(1, -(-(end_ns - start_ns) // (rows - 1)))
     if start_ns >= horizon.raw_ns and wanted <= MINUTE_NS:
-        return Plan(base=Resolution.RAW, bucket_ns=min(MINUTE_NS, _two_digits(wanted)))
+        return QueryPlan(base=Resolution.RAW, bucket_ns=min(MINUTE_NS, _two_digits(wanted)))
     if start_ns >= horizon.minute_ns and wanted <= 2 * FIVE_MINUTES_NS:
-        return Plan(base=Resolution.MINUTE, bucket_ns=_multiple(wanted, MINUTE_NS))
-    return Plan(base=Resolution.FIVE_MINUTES, bucket_ns=_multiple(wanted, FIVE_MINUTES_NS))
+        return QueryPlan(base=Resolution.MINUTE, bucket_ns=_multiple(wanted, MINUTE_NS))
+    return QueryPlan(base=Resolution.FIVE_MINUTES, bucket_ns=_multiple(wanted, FIVE_MINUTES_NS))
 
 
 def kept_from(now_ns: int, keep_s: float) -> int:
@@ -61,9 +61,9 @@ def kept_from(now_ns: int, keep_s: float) -> int:
     return max(0, (now_ns - round(keep_s * 1e9)) // FIVE_MINUTES_NS * FIVE_MINUTES_NS)
 
 
-def coarser(given: Plan) -> Plan:
+def coarser(given: QueryPlan) -> QueryPlan:
     """The same from the same source, in half as many buckets."""
-    return Plan(base=given.base, bucket_ns=2 * given.bucket_ns)
+    return QueryPlan(base=given.base, bucket_ns=2 * given.bucket_ns)
 
 
 def _two_digits(number: int) -> int:

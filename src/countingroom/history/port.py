@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from countingroom.history.columns import Columns
-from countingroom.history.plan import Horizon, Plan
+from countingroom.history.plan import Horizon, QueryPlan
 from countingroom.history.reduce import Buckets
 
 
@@ -32,7 +32,7 @@ class Maintained(Struct, frozen=True, kw_only=True):
     """Raw samples older than this were removed before their time, for lack of room."""
 
 
-class Store(Protocol):
+class HistoryStore(Protocol):
     """Samples of points by time. A point is known once it was appended."""
 
     def position(self) -> Position: ...
@@ -56,7 +56,7 @@ class Store(Protocol):
         """Whether there are at most that many raw samples in [start_ns, end_ns)."""
         ...
 
-    def buckets(self, name: str, start_ns: int, end_ns: int, plan: Plan) -> Buckets:
+    def buckets(self, name: str, start_ns: int, end_ns: int, plan: QueryPlan) -> Buckets:
         """Numbers reduced. From RAW: samples in [start_ns, end_ns). Otherwise whole minutes (or five) that begin from
         the one that holds start_ns to before end_ns. Late samples are in, whether maintained or not."""
         ...

@@ -17,13 +17,13 @@ from countingroom.core.series import (
     LastQuery,
     PointsAnswer,
     PointsQuery,
+    QueryRefusal,
     RangeQuery,
-    Refusal,
     SeriesAnswer,
 )
 from countingroom.history import metrics
 from countingroom.history.answers import FEWEST_ROWS, answer_export, answer_last, answer_range
-from countingroom.history.port import Store
+from countingroom.history.port import HistoryStore
 
 MOST_BYTES = 7_000_000
 """The bus carries 8 MB."""
@@ -34,8 +34,9 @@ Question = RangeQuery | LastQuery | PointsQuery | ExportQuery
 class Questions:
     """Answers for `query.history.…`; `answers` maps the last token to what takes and gives bytes. Called in threads."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: HistoryStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
         self.answers: dict[str, Callable[[bytes], bytes]] = {
             "range": lambda data: self._answer("range", data, RangeQuery),
             "last": lambda data: self._answer("last", data, LastQuery),
@@ -95,4 +96,4 @@ class Questions:
 
 
 def _refuse(cause: Cause) -> bytes:
-    return encode(Refusal(cause=cause))
+    return encode(QueryRefusal(cause=cause))

@@ -19,7 +19,7 @@ from countingroom.core.times import format_time
 from countingroom.history.description import HistorySection
 from countingroom.history.duckdb import DuckStore
 from countingroom.history.notes import Notes
-from countingroom.history.port import Store
+from countingroom.history.port import HistoryStore
 from countingroom.history.questions import Questions
 from countingroom.history.writer import Writer
 
@@ -35,7 +35,9 @@ class HistoryService:
     opened."""
 
     def __init__(self, bus: Bus, clock: Clock, section: HistorySection, directory: Path) -> None:
-        self._bus, self._clock, self._section = bus, clock, section
+        self._bus = bus
+        self._clock = clock
+        self._section = section
         self._path = directory / "history.duckdb"
 
     async def run(self) -> None:
@@ -50,7 +52,7 @@ class HistoryService:
                 answering.shutdown()
                 await asyncio.shield(_in(writing, store.close))
 
-    async def _serve(self, store: Store, writing: ThreadPoolExecutor, answering: ThreadPoolExecutor) -> None:
+    async def _serve(self, store: HistoryStore, writing: ThreadPoolExecutor, answering: ThreadPoolExecutor) -> None:
         notes = Notes(self._bus, self._clock)
         writer = Writer(self._bus, self._clock, store, notes, writing, flush_s=self._section.flush)
         async with AsyncExitStack() as stack:
@@ -65,7 +67,7 @@ class HistoryService:
                     heartbeat(self._bus, self._clock, role="history", instance="main", boot=uuid.uuid4().hex)
                 )
 
-    async def _maintain(self, store: Store, notes: Notes, writing: ThreadPoolExecutor) -> None:
+    async def _maintain(self, store: HistoryStore, notes: Notes, writing: ThreadPoolExecutor) -> None:
         """Sum up and tidy every minute; told when it begins to fail and when samples had to go early."""
         failing = full = False
         while True:

@@ -12,7 +12,7 @@ from countingroom.core.values import Quality
 from countingroom.history.gaps import GAP_NS
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class TextSample(Struct, frozen=True, kw_only=True):
     """One sample of a text."""
 
     time_ns: int
@@ -30,7 +30,7 @@ class Stretch(Struct, kw_only=True):
     count: int
 
 
-def thin(samples: Iterable[Told]) -> list[Stretch]:
+def thin(samples: Iterable[TextSample]) -> list[Stretch]:
     """Samples, in order of time, as stretches."""
     stretches: list[Stretch] = []
     for sample in samples:

@@ -23,7 +23,7 @@ from countingroom.history import metrics
 from countingroom.history.columns import Columns, flatten
 from countingroom.history.holes import Hole, Numbering
 from countingroom.history.notes import Notes
-from countingroom.history.port import Position, Store
+from countingroom.history.port import HistoryStore, Position
 
 NAME = "history"
 MOST = 512
@@ -37,10 +37,14 @@ class Writer:
     """Carries readings from the bus to the store."""
 
     def __init__(
-        self, bus: Bus, clock: Clock, store: Store, notes: Notes, threads: Executor, *, flush_s: float
+        self, bus: Bus, clock: Clock, store: HistoryStore, notes: Notes, threads: Executor, *, flush_s: float
     ) -> None:
-        self._bus, self._clock, self._store = bus, clock, store
-        self._notes, self._threads, self._flush_s = notes, threads, flush_s
+        self._bus = bus
+        self._clock = clock
+        self._store = store
+        self._notes = notes
+        self._threads = threads
+        self._flush_s = flush_s
         self._numbering = Numbering()
 
     async def run(self) -> None:

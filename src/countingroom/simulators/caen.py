@@ -18,7 +18,7 @@ from countingroom.core.points import Type
 from countingroom.core.values import Scalar
 from countingroom.simulators.caen_physics import HV_DEFAULTS, LV_DEFAULTS, HighVoltage, LowVoltage, Value
 from countingroom.simulators.ioc import IOC_FAULTS, Ioc, provoke
-from countingroom.simulators.ioc_server import Record
+from countingroom.simulators.ioc_server import IocRecord
 
 DEFAULT_CHANNELS: dict[str, Any] = {
     str(n): {"lv": {"board": 0, "chan": n}, "hv": {"board": 12, "chan": n}, "module": f"module_{n}"} for n in range(3)
@@ -101,8 +101,8 @@ class CaenSimulator:
         """(channel, side) -> its output."""
         return {key: self._outputs[stem] for key, stem in self._names.items()}
 
-    def _records(self) -> list[Record]:
-        records = [Record(name=self._clear, kind="enum", choices=("No", "Yes"), value=0, writable=True)]
+    def _records(self) -> list[IocRecord]:
+        records = [IocRecord(name=self._clear, kind="enum", choices=("No", "Yes"), value=0, writable=True)]
         for stem, output in self._outputs.items():
             defaults = LV_DEFAULTS if isinstance(output, LowVoltage) else HV_DEFAULTS
             for variable, value in {**output.measured(self._random), **output.settings}.items():
@@ -110,7 +110,7 @@ class CaenSimulator:
                 default = defaults.get(variable, value)
                 number = "int" if variable == "Status" or isinstance(default, int) else "float"
                 records.append(
-                    Record(
+                    IocRecord(
                         name=f"{stem}:{variable}",
                         kind="enum" if choices else number,
                         choices=choices,

@@ -17,7 +17,7 @@ from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.core.points import Type
 from countingroom.core.values import Scalar
 from countingroom.simulators.ioc import IOC_FAULTS, Ioc, provoke
-from countingroom.simulators.ioc_server import Record
+from countingroom.simulators.ioc_server import IocRecord
 
 DEFAULT_VALUES: dict[str, Any] = {
     "temperature": {"pv": "temperature", "unit": "degC", "warning_high": 40.0},
@@ -51,10 +51,10 @@ class _Value:
             return ""
         return self._middle if self.kind == "float" and not self.words else 0
 
-    def record(self) -> Record:
+    def record(self) -> IocRecord:
         kind = "enum" if self.words or self.kind == "bool" else self.kind
         choices = tuple(self.words) or (("false", "true") if self.kind == "bool" else ())
-        return Record(
+        return IocRecord(
             name=self.pv, kind=kind, choices=choices, value=self.value, writable=self.writable, unit=self.unit
         )
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.messages import CommandSpec
 from countingroom.core.values import Scalar
-from countingroom.simulators.ioc_server import Record
+from countingroom.simulators.ioc_server import IocRecord
 
 START_DEADLINE_S = 20.0
 _LINE_LIMIT = 1 << 22
@@ -36,7 +36,7 @@ class Ioc:
     """Process variables, served on loopback at a port that stays the same over restarts."""
 
     def __init__(
-        self, records: Iterable[Record], on_put: PutHandler, *, again: Mapping[str, Any] | None = None
+        self, records: Iterable[IocRecord], on_put: PutHandler, *, again: Mapping[str, Any] | None = None
     ) -> None:
         """`again`: the keys given at an earlier start, whose port is taken once more."""
         self._records = {record.name: record for record in records}
@@ -92,7 +92,7 @@ class Ioc:
         self._reader = asyncio.create_task(self._read(process), name="ioc puts")
         self._send((name, value, severity) for name, (value, severity) in self._values.items() if severity)
 
-    def _start_value(self, record: Record) -> float | int | str:
+    def _start_value(self, record: IocRecord) -> float | int | str:
         value, _ = self._values[record.name]
         return record.value if value is None or isinstance(value, bool) else value
 
@@ -107,7 +107,8 @@ class Ioc:
         await process.wait()
         async with self._changing:
             if self._process is process:
-                self._process, self._frozen = None, False
+                self._process = None
+                self._frozen = False
                 await self._begin()
 
     def set(self, values: Mapping[str, Scalar], *, severity: int = 0) -> None:
@@ -140,7 +141,8 @@ class Ioc:
     async def stop(self) -> None:
         """The server process is gone, as after a power cut."""
         async with self._changing:
-            process, self._process, self._frozen = self._process, None, False
+            process, self._process = self._process, None
+            self._frozen = False
             if process is None:
                 return
             if process.returncode is None:

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 
-class Record(Struct, frozen=True, kw_only=True):
+class IocRecord(Struct, frozen=True, kw_only=True):
     """One process variable."""
 
     name: str
@@ -39,7 +39,7 @@ class Record(Struct, frozen=True, kw_only=True):
 class Setup(Struct, frozen=True, kw_only=True):
     """The first line in."""
 
-    records: tuple[Record, ...]
+    records: tuple[IocRecord, ...]
 
 
 class Values(Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class Values(Struct, frozen=True, kw_only=True):
     set: tuple[tuple[str, float | int | str | None, int], ...]
 
 
-def _make(builder: Any, record: Record, on_put: Callable[[Any, str], None]) -> Any:
+def _make(builder: Any, record: IocRecord, on_put: Callable[[Any, str], None]) -> Any:
     fields: dict[str, Any] = {"initial_value": record.value}
     if record.kind in {"float", "int"}:
         fields["EGU"] = record.unit

@@ -99,7 +99,8 @@ class JulaboSimulator:
                 raise NotFound(f"a simulated Julabo has no fault {name}")
 
     async def _restore(self) -> None:
-        self._slow_s, self._garbage = 0.0, False
+        self._slow_s = 0.0
+        self._garbage = False
         self.bath.trouble, self.bath.manual, self.bath.sensor_plugged = None, False, True
         if not self._connected:
             await self._end.open()

@@ -97,7 +97,8 @@ class SensorSimulator:
             case "slow":
                 self._period_s = max(self._usual_s, number(arguments, "seconds"))
             case "restore":
-                self._frozen, self._period_s = False, self._usual_s
+                self._frozen = False
+                self._period_s = self._usual_s
                 self._says.clear()
                 if self._server is not None and self._server.pid is None:
                     await self._server.start()

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, insert, select
 
 from countingroom.core.accounts import AuditEntry
 from countingroom.storage import rows
-from countingroom.storage.engine import Store
+from countingroom.storage.engine import SqlStore
 from countingroom.storage.people_tables import audit
 
 
@@ -28,7 +28,7 @@ class AuditFilter(Struct, frozen=True, kw_only=True):
 class Audit:
     """Who did what."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: SqlStore) -> None:
         self._store = store
 
     async def append(self, *entries: AuditEntry) -> None:

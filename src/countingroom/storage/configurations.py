@@ -20,7 +20,7 @@ from countingroom.storage.configuration_rows import (
     save_configuration,
     save_schema,
 )
-from countingroom.storage.engine import Store
+from countingroom.storage.engine import SqlStore
 from countingroom.storage.exchange import from_yaml
 from countingroom.storage.tables import configuration, configuration_revision
 
@@ -28,8 +28,9 @@ from countingroom.storage.tables import configuration, configuration_revision
 class Configurations:
     """Parameters per system and tag."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: SqlStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
 
     async def save(
         self,

@@ -11,13 +11,13 @@ from countingroom.storage import seeding
 from countingroom.storage.audit import Audit
 from countingroom.storage.backup import backup
 from countingroom.storage.configurations import Configurations
-from countingroom.storage.engine import Store
+from countingroom.storage.engine import SqlStore
 from countingroom.storage.mapping import Mapping
 from countingroom.storage.migrating import migrate
 from countingroom.storage.partitions import Partitions
 from countingroom.storage.runs import Runs
 from countingroom.storage.sequences import Sequences
-from countingroom.storage.sessions import Sessions
+from countingroom.storage.sessions import SessionStore
 from countingroom.storage.tags import Tags
 from countingroom.storage.users import Users
 
@@ -30,7 +30,7 @@ class Database:
 
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
         self._clock = clock = clock or SystemClock()
-        self._store = store = Store(url)
+        self._store = store = SqlStore(url)
         self.configurations = Configurations(store, clock)
         self.tags = Tags(store, clock)
         self.mapping = Mapping(store, clock)
@@ -38,7 +38,7 @@ class Database:
         self.runs = Runs(store, clock)
         self.sequences = Sequences(store, clock)
         self.users = Users(store, clock)
-        self.sessions = Sessions(store, clock)
+        self.sessions = SessionStore(store, clock)
         self.audit = Audit(store)
 
     async def open(self) -> None:

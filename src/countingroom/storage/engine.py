@@ -32,7 +32,7 @@ _PATIENCE = {
 _LOCK = 0x636F756E74  # one number for all our writers, unlikely to be another program's
 
 
-class Store:
+class SqlStore:
     """Transactions on one database."""
 
     def __init__(self, url: str) -> None:

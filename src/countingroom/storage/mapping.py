@@ -11,15 +11,16 @@ from countingroom.core.errors import Cause, Conflict, NotFound
 from countingroom.core.placement import UNMAPPED, Detector, LayoutChange
 from countingroom.storage import layout
 from countingroom.storage.configuration_rows import delete_configuration
-from countingroom.storage.engine import Store
+from countingroom.storage.engine import SqlStore
 from countingroom.storage.tables import configuration, detector, layout_change, partition_excluded, partition_wanted
 
 
 class Mapping:
     """Who is where."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: SqlStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
 
     async def all(self) -> dict[str, str]:
         """Detector -> its partition, or empty where it is unmapped."""

@@ -11,7 +11,7 @@ from countingroom.core.configurations import ConfigurationRevision
 from countingroom.core.errors import Conflict
 from countingroom.core.placement import LayoutChange, PartitionRecord, Wanted
 from countingroom.storage import checked, layout, rows
-from countingroom.storage.engine import Store
+from countingroom.storage.engine import SqlStore
 from countingroom.storage.run_tables import run, run_sequence
 from countingroom.storage.tables import (
     configuration,
@@ -30,8 +30,9 @@ CUSTOM = "custom"
 class Partitions:
     """Partitions as they are kept."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: SqlStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
 
     async def list(self) -> tuple[PartitionRecord, ...]:
         """All of them, by name."""

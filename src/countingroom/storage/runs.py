@@ -16,7 +16,7 @@ from countingroom.core.partitions import Configuration
 from countingroom.core.run_book import Run, RunEnd, RunFilter, RunLimit, RunNote
 from countingroom.core.values import Scalar
 from countingroom.storage import rows
-from countingroom.storage.engine import Store
+from countingroom.storage.engine import SqlStore
 from countingroom.storage.run_rows import chosen, read_runs
 from countingroom.storage.run_tables import run, run_counter, run_note
 
@@ -24,8 +24,9 @@ from countingroom.storage.run_tables import run, run_counter, run_note
 class Runs:
     """The run book."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: SqlStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
 
     async def reserve(
         self,

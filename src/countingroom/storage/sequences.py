@@ -9,15 +9,16 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, NotFound
 from countingroom.core.run_book import RunSequence
 from countingroom.storage import checked, rows
-from countingroom.storage.engine import Store
+from countingroom.storage.engine import SqlStore
 from countingroom.storage.run_tables import run_sequence
 
 
 class Sequences:
     """Sequences of runs."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: SqlStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
 
     async def begin(self, sequence: RunSequence) -> RunSequence:
         """Record it before its first run. Conflict where the name is taken or the partition has one going on."""

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, 
 from countingroom.core.accounts import Session, User
 from countingroom.core.clock import Clock
 from countingroom.storage import rows, secret
-from countingroom.storage.engine import Store
+from countingroom.storage.engine import SqlStore
 from countingroom.storage.people_tables import session, user
 from countingroom.storage.users import user_of
 
@@ -21,11 +21,12 @@ _SEEN_S = 60
 _ID = 16
 
 
-class Sessions:
+class SessionStore:
     """Logins."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: SqlStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
 
     async def create(self, user: str, *, lifetime_s: float, origin: str = "", agent: str = "") -> tuple[str, Session]:
         """(the secret for the cookie, the session). Conflict where there is no such user."""

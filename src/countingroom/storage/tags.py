@@ -11,15 +11,16 @@ from countingroom.core.clock import Clock
 from countingroom.core.configurations import ConfigurationRevision, TagRevision, covers
 from countingroom.core.errors import Cause, Conflict, NotFound
 from countingroom.storage import checked, rows
-from countingroom.storage.engine import Store
+from countingroom.storage.engine import SqlStore
 from countingroom.storage.tables import configuration, configuration_revision, tag, tag_member, tag_revision
 
 
 class Tags:
     """Named sets of configurations."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: SqlStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
 
     async def save(
         self, name: str, systems: Mapping[str, str], by: str, comment: str = "", *, expected: int | None = None

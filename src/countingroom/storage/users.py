@@ -12,7 +12,7 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, Denied, NotFound
 from countingroom.core.policy import Role
 from countingroom.storage import checked, rows, secret
-from countingroom.storage.engine import Store
+from countingroom.storage.engine import SqlStore
 from countingroom.storage.people_tables import link, session, user, user_role
 
 _S = 1_000_000_000
@@ -21,8 +21,9 @@ _S = 1_000_000_000
 class Users:
     """Accounts."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: SqlStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
 
     async def create(self, name: str, by: str, *, full_name: str = "", roles: Mapping[str, Role] | None = None) -> User:
         """A new account, which has no password yet: make a link for it. Conflict where the name is taken."""

@@ -12,7 +12,8 @@ class Stand:
     """A database under test."""
 
     def __init__(self, url: str, stack: AsyncExitStack) -> None:
-        self.url, self.clock = url, FakeClock()
+        self.url = url
+        self.clock = FakeClock()
         self._stack = stack
 
     async def open(self) -> Database:

@@ -15,7 +15,7 @@ from countingroom.bus.disconnects import departure
 from countingroom.bus.memory import readers
 from countingroom.bus.memory.lease import MemoryLease
 from countingroom.bus.memory.link import MemoryLink
-from countingroom.bus.memory.server import Bucket, Listener, MemoryServer, Responder
+from countingroom.bus.memory.server import Bucket, MemoryListener, MemoryServer, Responder
 from countingroom.bus.memory.stream import MemoryStream
 from countingroom.bus.port import Current, Entry, Handler, Message, Stale, Stored
 from countingroom.core.clock import Clock, SystemClock, within
@@ -78,7 +78,7 @@ class MemoryBus:
     @asynccontextmanager
     async def subscribe(self, subject: str, *, limit: int = 65536) -> AsyncGenerator[readers.MemorySubscription]:
         subscription = readers.MemorySubscription(self._link, limit)
-        listener = Listener(link=self._link, pattern=subject, take=subscription.take)
+        listener = MemoryListener(link=self._link, pattern=subject, take=subscription.take)
         self.server.listeners.append(listener)
         try:
             yield subscription

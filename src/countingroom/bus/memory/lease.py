@@ -10,9 +10,11 @@ class MemoryLease:
     """A lease that this client holds or held."""
 
     def __init__(self, link: MemoryLink, server: MemoryServer, name: str, *, ttl_s: float, holder: str) -> None:
-        self._link, self._server = link, server
+        self._link = link
+        self._server = server
         self._holding = server.acquire(name, ttl_s, holder)
-        self.name, self.token = name, self._holding.token
+        self.name = name
+        self.token = self._holding.token
 
     @property
     def lost(self) -> bool:

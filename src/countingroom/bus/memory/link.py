@@ -26,7 +26,8 @@ class MemoryLink:
     """One client's link to the memory server."""
 
     def __init__(self) -> None:
-        self.up, self.closed = True, False
+        self.up = True
+        self.closed = False
         self.news = Bell()
         self.callbacks: list[Callable[[bool], None]] = []
         self.asked: set[asyncio.Future[bytes]] = set()

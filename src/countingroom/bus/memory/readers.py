@@ -19,7 +19,8 @@ class MemorySubscription:
 
     def __init__(self, link: MemoryLink, limit: int) -> None:
         self.dropped = 0
-        self._link, self._limit = link, limit
+        self._link = link
+        self._limit = limit
         self._messages: deque[Message] = deque()
 
     def take(self, message: Message) -> None:
@@ -44,8 +45,11 @@ class MemoryConsumer:
     """A position in a stream; the server remembers it as far as it was acknowledged."""
 
     def __init__(self, link: MemoryLink, server: MemoryServer, stream: MemoryStream, name: str, subjects: str) -> None:
-        self._link, self._server, self._stream = link, server, stream
-        self._key, self._subjects = (stream.name, name), subjects
+        self._link = link
+        self._server = server
+        self._stream = stream
+        self._key = (stream.name, name)
+        self._subjects = subjects
         self._next = server.acknowledged[self._key] + 1
 
     async def fetch(self, max_messages: int, *, timeout_s: float) -> list[Stored]:

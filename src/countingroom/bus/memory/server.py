@@ -15,7 +15,7 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, LinkError, RequestError
 
 
-class Listener(Struct, kw_only=True, eq=False):
+class MemoryListener(Struct, kw_only=True, eq=False):
     """Someone who wants to be told of messages."""
 
     link: MemoryLink
@@ -31,7 +31,7 @@ class Responder(Struct, kw_only=True, eq=False):
     take: Callable[[Message, asyncio.Future[bytes]], None]
 
 
-class Holding(Struct, kw_only=True, eq=False):
+class MemoryHolding(Struct, kw_only=True, eq=False):
     """A lease as the server knows it. While `deadline_s` is None its holder's link is up and renews it."""
 
     holder: str
@@ -44,7 +44,8 @@ class Bucket:
     """Keys and their last entries."""
 
     def __init__(self, name: str, max_bytes: int) -> None:
-        self.name, self.max_bytes = name, max_bytes
+        self.name = name
+        self.max_bytes = max_bytes
         self.watchers: list[Callable[[Entry], None]] = []
         self.entries: dict[str, Entry] = {}
         self._revision = self._bytes = 0
@@ -86,14 +87,14 @@ class MemoryServer:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.listeners: list[Listener] = []
+        self.listeners: list[MemoryListener] = []
         self.responders: list[Responder] = []
         self.ledgers: dict[str, MemoryStream] = {}
         self.grown: list[Callable[[], None]] = []
         """Called when a stream grew."""
         self.acknowledged: dict[tuple[str, str], int] = {}
         self.buckets: dict[str, Bucket] = {}
-        self.leases: dict[str, Holding] = {}
+        self.leases: dict[str, MemoryHolding] = {}
         self._tokens = 0
 
     def publish(self, message: Message, message_id: str = "") -> int | None:
@@ -141,19 +142,19 @@ class MemoryServer:
             raise LinkError(f"there is no bucket {name}", source="bus", code="no_stream")
         return self.buckets[name]
 
-    def held(self, name: str) -> Holding | None:
+    def held(self, name: str) -> MemoryHolding | None:
         """Who holds a lease now."""
         holding = self.leases.get(name)
         if holding is None or (holding.deadline_s is not None and self.clock.monotonic() >= holding.deadline_s):
             return None
         return holding
 
-    def acquire(self, name: str, ttl_s: float, holder: str) -> Holding:
+    def acquire(self, name: str, ttl_s: float, holder: str) -> MemoryHolding:
         """Give out a lease; Conflict where somebody has it."""
         if there := self.held(name):
             raise Conflict(
                 f"{name} is held by {there.holder}", source="bus", code="held", evidence={"holder": there.holder}
             )
         self._tokens += 1
-        self.leases[name] = Holding(holder=holder, token=self._tokens, ttl_s=ttl_s)
+        self.leases[name] = MemoryHolding(holder=holder, token=self._tokens, ttl_s=ttl_s)
         return self.leases[name]

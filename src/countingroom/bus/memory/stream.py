@@ -26,7 +26,9 @@ class MemoryStream:
 
     def adapt(self, subjects: list[str], *, max_bytes: int, max_age_s: float) -> None:
         """New rules for what there is."""
-        self._subjects, self._max_bytes, self._max_age_s = list(subjects), max_bytes, max_age_s
+        self._subjects = list(subjects)
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
         self._forget(0)
 
     def covers(self, subject: str) -> bool:

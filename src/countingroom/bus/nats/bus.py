@@ -12,9 +12,9 @@ from nats.aio.msg import Msg
 
 from countingroom.bus.nats import views
 from countingroom.bus.nats.connection import NatsConnection
-from countingroom.bus.nats.lease import Holding, NatsLease
+from countingroom.bus.nats.lease import LeaseContent, NatsLease
 from countingroom.bus.nats.reader import Reader
-from countingroom.bus.nats.store import Store
+from countingroom.bus.nats.store import JetStreamStore
 from countingroom.bus.port import Current, Entry, Handler, Message, Stale, Stored
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import LinkError
@@ -48,8 +48,9 @@ class NatsBus:
     """The corridor over NATS. Made by `connect`."""
 
     def __init__(self, connection: NatsConnection, clock: Clock, *, replicas: int) -> None:
-        self._connection, self._clock = connection, clock
-        self._store = Store(connection, replicas)
+        self._connection = connection
+        self._clock = clock
+        self._store = JetStreamStore(connection, replicas)
         self._renewing: set[asyncio.Task[None]] = set()
         self._consumers: list[Reader] = []
 
@@ -196,7 +197,7 @@ class NatsBus:
                     if not isinstance(entry, Entry):
                         break
                     if entry.data is not None:
-                        held[entry.key] = msgspec.json.decode(entry.data, type=Holding).holder
+                        held[entry.key] = msgspec.json.decode(entry.data, type=LeaseContent).holder
         except LinkError as error:
             if error.cause.code != "no_stream":
                 raise

@@ -124,7 +124,10 @@ class NatsConnection:
             raise ConfigurationError(
                 f"{url!r} is no address of a bus: {error}", source="bus", suggestion="write it as nats://HOST:4222"
             ) from error
-        self._up, self._said, self._refused, self.life = True, "", False, 1
+        self._up = True
+        self._said = ""
+        self._refused = False
+        self.life = 1
         self._inbox = self.client.new_inbox()
         await self.subscribe(f"{self._inbox}.*", self._answered)
 
@@ -212,7 +215,8 @@ class NatsConnection:
 
     async def close(self) -> None:
         """For good."""
-        self.closed, self._up = True, False
+        self.closed = True
+        self._up = False
         await self.client.close()
         self._wake()
 
@@ -228,7 +232,9 @@ class NatsConnection:
 
     async def _reconnected(self) -> None:
         if not self.closed:
-            self._up, self._said, self._refused = True, "", False
+            self._up = True
+            self._said = ""
+            self._refused = False
             self.life += 1
             _log.warning("the link to the bus is back")
             self._tell(up=True)

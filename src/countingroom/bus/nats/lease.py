@@ -13,7 +13,7 @@ import secrets
 import msgspec
 from msgspec import Struct
 
-from countingroom.bus.nats.store import Store
+from countingroom.bus.nats.store import JetStreamStore
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Conflict, LinkError
 from countingroom.core.subjects import LEASE_BUCKET
@@ -22,7 +22,7 @@ _RETRY_S = 0.2
 _BUCKET_BYTES = 1 << 20
 
 
-class Holding(Struct, frozen=True):
+class LeaseContent(Struct, frozen=True):
     """What stands in the key."""
 
     holder: str
@@ -33,11 +33,15 @@ class Holding(Struct, frozen=True):
 class NatsLease:
     """A lease that this client holds or held."""
 
-    def __init__(self, store: Store, clock: Clock, name: str, *, ttl_s: float, holder: str) -> None:
-        self.name, self.token = name, 0
-        self._store, self._clock, self._ttl_s = store, clock, ttl_s
-        self._data = msgspec.json.encode(Holding(holder, secrets.token_hex(8)))
-        self._revision, self._until = 0, 0.0
+    def __init__(self, store: JetStreamStore, clock: Clock, name: str, *, ttl_s: float, holder: str) -> None:
+        self.name = name
+        self.token = 0
+        self._store = store
+        self._clock = clock
+        self._ttl_s = ttl_s
+        self._data = msgspec.json.encode(LeaseContent(holder, secrets.token_hex(8)))
+        self._revision = 0
+        self._until = 0.0
         self._lost = asyncio.Event()
 
     @property
@@ -73,7 +77,7 @@ class NatsLease:
         await self._store.bucket(LEASE_BUCKET, history=1, max_bytes=_BUCKET_BYTES, allow_msg_ttl=True)
         last = await self._store.last(LEASE_BUCKET, self.name)
         if last and last.data is not None:
-            holder = msgspec.json.decode(last.data, type=Holding).holder
+            holder = msgspec.json.decode(last.data, type=LeaseContent).holder
             raise Conflict(f"{self.name} is held by {holder}", source="bus", code="held", evidence={"holder": holder})
         self._until = math.inf
         try:

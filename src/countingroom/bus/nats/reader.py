@@ -52,7 +52,9 @@ class Reader:
     ) -> None:
         self.position = position
         """The sequence that the next message has at least."""
-        self._connection, self._stream, self._subjects = connection, stream, subjects
+        self._connection = connection
+        self._stream = stream
+        self._subjects = subjects
         self._last_each = last_each
         """While true: only the last message of every subject."""
         self._buffer: deque[Delivered | CaughtUp] = deque()
@@ -87,7 +89,9 @@ class Reader:
     def restart(self) -> None:
         """Forget everything and begin anew, with the last of every subject."""
         self._buffer.clear()
-        self.position, self._last_each, self._consumer = 1, True, ""
+        self.position = 1
+        self._last_each = True
+        self._consumer = ""
 
     def take(self, most: int) -> list[Delivered | CaughtUp]:
         """What there is, without waiting."""
@@ -146,7 +150,8 @@ class Reader:
 
     async def _begin(self) -> None:
         """A consumer where we stand."""
-        self._consumer, self._life = "", self._connection.life
+        self._consumer = ""
+        self._life = self._connection.life
         if self.position > 1:  # a server that lost power may have lost the end of its stream, where we were
             state = (await self._connection.api(f"STREAM.INFO.{self._stream}"))["state"]
             self.position = min(self.position, int(state["last_seq"]) + 1)
@@ -170,7 +175,9 @@ class Reader:
                 },
             },
         )
-        self._consumer, self._count, self._under_way = name, 0, 0
+        self._consumer = name
+        self._count = 0
+        self._under_way = 0
         self._caught_up = self._idle = False
         self._past = int(answer["num_pending"])
         if not self._past:

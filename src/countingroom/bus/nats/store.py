@@ -16,18 +16,19 @@ _DUPLICATES_S = 120
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 
 
-class Last(Struct, frozen=True):
+class LastMessage(Struct, frozen=True):
     """The last message of a subject, markers of deletion included."""
 
     revision: int
     data: bytes | None
 
 
-class Store:
+class JetStreamStore:
     """The streams and buckets behind a wire."""
 
     def __init__(self, connection: NatsConnection, replicas: int) -> None:
-        self._connection, self._replicas = connection, replicas
+        self._connection = connection
+        self._replicas = replicas
 
     async def stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float, **more: Any) -> None:
         """Make the stream, or adapt the one there is; on how many servers that one is kept stays as it is."""
@@ -80,7 +81,7 @@ class Store:
         except ApiError:
             raise LinkError(f"there is no stream {stream}", source="bus", code="no_stream") from None
 
-    async def last(self, bucket: str, key: str) -> Last | None:
+    async def last(self, bucket: str, key: str) -> LastMessage | None:
         """The last word on a key."""
         try:
             answer = await self._connection.api(f"STREAM.MSG.GET.KV_{bucket}", {"last_by_subj": f"$KV.{bucket}.{key}"})
@@ -91,7 +92,7 @@ class Store:
         message = answer["message"]
         head = base64.b64decode(message.get("hdrs", "")).decode()
         names = {line.partition(":")[0]: "" for line in head.splitlines()}
-        return Last(int(message["seq"]), None if deleted(names) else base64.b64decode(message.get("data", "")))
+        return LastMessage(int(message["seq"]), None if deleted(names) else base64.b64decode(message.get("data", "")))
 
     async def append(self, subject: str, data: bytes, message_id: str) -> int:
         """Store in the stream of the subject."""

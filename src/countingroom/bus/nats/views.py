@@ -25,7 +25,8 @@ class NatsSubscription:
     def __init__(self, connection: NatsConnection, limit: int) -> None:
         self.dropped = 0
         self.news = asyncio.Event()
-        self._connection, self._limit = connection, limit
+        self._connection = connection
+        self._limit = limit
         self._messages: deque[Message] = deque()
 
     async def hear(self, message: Msg) -> None:
@@ -56,8 +57,10 @@ class NatsConsumer:
     """
 
     def __init__(self, connection: NatsConnection, reader: Reader, key: str, acknowledged: int) -> None:
-        self._connection, self._reader = connection, reader
-        self._subject, self._acknowledged = f"$KV.{POSITIONS}.{key}", acknowledged
+        self._connection = connection
+        self._reader = reader
+        self._subject = f"$KV.{POSITIONS}.{key}"
+        self._acknowledged = acknowledged
 
     async def fetch(self, max_messages: int, *, timeout_s: float) -> list[Stored]:
         found: list[Stored] = []

@@ -21,7 +21,7 @@ router = APIRouter(tags=["commands"])
 Argument = StrictBool | StrictInt | FiniteFloat | StrictStr | None
 
 
-class Order(BaseModel):
+class CommandBody(BaseModel):
     """The body of a command."""
 
     model_config = ConfigDict(
@@ -46,7 +46,7 @@ class Order(BaseModel):
     """Yours, if you may have to send it again: the same id acts once."""
 
 
-def build(action: str, order: Order, request: Request, now_ns: int) -> Command:
+def build(action: str, order: CommandBody, request: Request, now_ns: int) -> Command:
     """The command as the bus knows it."""
     who = request.client.host if request.client else ""
     return Command(
@@ -90,7 +90,7 @@ def refused_by(reply: Reply, target: str) -> Response:
     status_code=202,
 )
 async def command_device(
-    device: str, command: str, here: Here, request: Request, order: Order | None = None
+    device: str, command: str, here: Here, request: Request, order: CommandBody | None = None
 ) -> Response:
     """A command of the device's catalogue, or `set`. 503: it was not sent. 504: unknown, ask for the state."""
     catalogue(here.latest, device)
@@ -98,10 +98,10 @@ async def command_device(
 
 
 async def carry(
-    here: ConsoleContext, request: Request, department: str, target: str, action: str, order: Order | None
+    here: ConsoleContext, request: Request, department: str, target: str, action: str, order: CommandBody | None
 ) -> Response:
     """Send it on in the name of who asks; the answer says what its owner said, or with `wait_s` what came of it."""
-    asked = order or Order()
+    asked = order or CommandBody()
     told, user = build(action, asked, request, here.clock.now_ns()), requester(request).name
     if not asked.wait_s:
         reply = await send(here.bus, department, target, told, user=user)

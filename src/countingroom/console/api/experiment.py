@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from countingroom.console.api.commands import Order, carry
+from countingroom.console.api.commands import CommandBody, carry
 from countingroom.console.api.devices import Here
 from countingroom.console.responses import REFUSED, example
 from countingroom.core.subjects import EXPERIMENT
@@ -25,7 +25,7 @@ router = APIRouter(tags=["partitions"])
     },
     status_code=202,
 )
-async def command_experiment(command: str, here: Here, request: Request, order: Order | None = None) -> Response:
+async def command_experiment(command: str, here: Here, request: Request, order: CommandBody | None = None) -> Response:
     """`move {detectors: "A,B", to, force?}`, `create_partition {name, template}`, `delete_partition {name, force?}`,
     `create_detector`, `delete_detector`, `save_configuration {system, tag, parameters}`, `delete_configuration`,
     `save_tag {name, systems}`, `delete_tag`, `import {document}`. What is no scalar is JSON text."""

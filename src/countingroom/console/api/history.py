@@ -18,18 +18,18 @@ from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError, RequestError
 from countingroom.core.messages import encode
-from countingroom.core.series import RangeQuery, Refusal, Series, SeriesAnswer
+from countingroom.core.series import QueryRefusal, RangeQuery, Series, SeriesAnswer
 from countingroom.core.times import format_time, parse_time
 from countingroom.core.values import Quality
 
 router = APIRouter(tags=["history"])
-_decoder: msgspec.msgpack.Decoder[SeriesAnswer | Refusal] = msgspec.msgpack.Decoder(SeriesAnswer | Refusal)
+_decoder: msgspec.msgpack.Decoder[SeriesAnswer | QueryRefusal] = msgspec.msgpack.Decoder(SeriesAnswer | QueryRefusal)
 _ANSWER_S = 20.0
 _POINTS = 16
 """Most points of one question."""
 
 
-class Format(StrEnum):
+class HistoryFormat(StrEnum):
     """How the answer is written."""
 
     JSON = "json"
@@ -50,7 +50,7 @@ async def ask(bus: Bus, question: RangeQuery) -> Series:
             causes=(error.cause,),
         ) from error
     answer = _decoder.decode(message.data)
-    if isinstance(answer, Refusal):
+    if isinstance(answer, QueryRefusal):
         cause = answer.cause
         raise RequestError(
             cause.message,
@@ -93,7 +93,7 @@ async def get_history(
     begin: Annotated[str, Query(alias="from", description="ISO 8601, ns, or relative: `-1h`")] = "-1h",
     end: Annotated[str, Query(alias="to")] = "now",
     max_points: Annotated[int, Query(ge=10, le=50_000)] = 2000,
-    format: Annotated[Format, Query()] = Format.JSON,
+    format: Annotated[HistoryFormat, Query()] = HistoryFormat.JSON,
 ) -> Response:
     """Reduced to at most `max_points` rows of minimum, mean and maximum, so that no peak is lost."""
     now_ns = here.clock.now_ns()
@@ -107,7 +107,7 @@ async def get_history(
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     series = [task.result() for task in asked]
-    if format is Format.CSV:
+    if format is HistoryFormat.CSV:
         name = "history.csv" if len(point) > 1 else f"{point[0]}.csv"
         safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
         headers = {"Content-Disposition": f'attachment; filename="{safe}"'}

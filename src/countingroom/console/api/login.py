@@ -27,7 +27,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-class Credentials(Body):
+class LoginBody(Body):
     """Who, and the proof."""
 
     name: Text
@@ -49,7 +49,7 @@ class NewPassword(Body):
 
 
 @router.post("/login", summary="Log in", responses={200: example({"name": "anna"}), 401: REFUSED, 409: REFUSED})
-async def log_in(here: Here, request: Request, body: Credentials) -> Response:
+async def log_in(here: Here, request: Request, body: LoginBody) -> Response:
     """Sets the cookie. Programs need no login: they show a token made by `countingroom user token`."""
     accounts, _ = here.login()
     user = await accounts.identity.prove({"name": body.name, "password": body.password}, origin=address(request.scope))

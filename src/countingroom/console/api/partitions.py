@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from countingroom.console.api.commands import Order, carry
+from countingroom.console.api.commands import CommandBody, carry
 from countingroom.console.api.devices import Here
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
@@ -148,7 +148,7 @@ async def get_tags(partition: str, here: Here) -> Response:
     "/partitions/{partition}/commands/{command}", summary="Command a partition", status_code=202, responses=_ACCEPTED
 )
 async def command_partition(
-    partition: str, command: str, here: Here, request: Request, order: Order | None = None
+    partition: str, command: str, here: Here, request: Request, order: CommandBody | None = None
 ) -> Response:
     """`goal {state, tag?}`, `configure` (one level), `configure_all`, `start {seconds?, comment?}`, `stop`, `abort`,
     `reset {system}`, `include {system}`, `exclude {system}`, `select {tag}`, `select_one {system, tag}`, `lock`,
@@ -169,7 +169,7 @@ _SHORT = ("goal", "configure", "start", "stop", "abort")
 
 
 def _short(action: str) -> None:
-    async def command(partition: str, here: Here, request: Request, order: Order | None = None) -> Response:
+    async def command(partition: str, here: Here, request: Request, order: CommandBody | None = None) -> Response:
         return await command_partition(partition, action, here, request, order)
 
     router.add_api_route(

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from countingroom.console.api.commands import Argument, Order, build, refused_by
+from countingroom.console.api.commands import Argument, CommandBody, build, refused_by
 from countingroom.console.api.devices import Here
 from countingroom.console.auth.requester import requester
 from countingroom.console.command_client import send
@@ -35,7 +35,7 @@ async def make_fault(device: str, fault: str, here: Here, request: Request, body
     """`drop`, `restore`, `freeze`, `trip` …; a wrong name is refused with those there are."""
     if not subjects.is_token(device):
         raise NotFound(f"there is no simulator {device!r}", source="console")
-    order = Order(arguments=body.arguments if body else {})
+    order = CommandBody(arguments=body.arguments if body else {})
     told = build(fault, order, request, here.clock.now_ns())
     reply = await send(here.bus, "simulators", device, told, user=requester(request).name)
     return as_json({"id": told.id, "accepted": True}) if reply.accepted else refused_by(reply, device)

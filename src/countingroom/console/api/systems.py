@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from countingroom.console.api.commands import Order, carry
+from countingroom.console.api.commands import CommandBody, carry
 from countingroom.console.api.devices import Here
 from countingroom.console.context import ConsoleContext
 from countingroom.console.responses import REFUSED, as_json, example
@@ -74,7 +74,7 @@ async def get_system(system: str, here: Here) -> Response:
     status_code=202,
 )
 async def command_system(
-    system: str, command: str, here: Here, request: Request, order: Order | None = None
+    system: str, command: str, here: Here, request: Request, order: CommandBody | None = None
 ) -> Response:
     """`error {partition?, message?}`, `resolved {partition?}`; of a simulated one `fault {name}`."""
     return await carry(here, request, "systems", _one(here, system)["system"], command, order)

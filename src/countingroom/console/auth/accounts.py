@@ -20,7 +20,7 @@ FIRST = "admin"
 _NAME = 40
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class AccountView(Struct, frozen=True, kw_only=True):
     """An account as administrators see it."""
 
     user: User
@@ -41,7 +41,8 @@ class Accounts:
         passwords: Passwords | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._users, self._sessions = database.users, database.sessions
+        self._users = database.users
+        self._sessions = database.sessions
         self._passwords = passwords or Passwords()
         self._changed = changed
         self.identity = LocalAccounts(self._users, self._passwords, clock)
@@ -129,11 +130,11 @@ class Accounts:
         secret, _ = await self._sessions.create(name, lifetime_s=lifetime_s, origin=TOKEN_ORIGIN, agent=what_for[:200])
         return secret
 
-    async def everybody(self) -> list[Told]:
+    async def everybody(self) -> list[AccountView]:
         """Every account."""
         sessions = [one.user for one in await self._sessions.list()]
         return [
-            Told(user=one, roles=in_words(one.roles), logins=sessions.count(one.name))
+            AccountView(user=one, roles=in_words(one.roles), logins=sessions.count(one.name))
             for one in await self._users.list()
         ]
 

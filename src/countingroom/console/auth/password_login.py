@@ -32,8 +32,11 @@ class LocalAccounts:
     """By name and password; slow for whoever guesses, and locked for a while after five wrong ones."""
 
     def __init__(self, users: Users, passwords: Passwords, clock: Clock) -> None:
-        self._users, self._passwords, self._clock = users, passwords, clock
-        self._from, self._as = RateLimit(LOGIN_FROM), RateLimit(LOGIN_AS)
+        self._users = users
+        self._passwords = passwords
+        self._clock = clock
+        self._from = RateLimit(LOGIN_FROM)
+        self._as = RateLimit(LOGIN_AS)
 
     async def prove(self, proof: Mapping[str, str], *, origin: str) -> User:
         """Proof: `name`, `password`. What is wrong of the two is not told."""

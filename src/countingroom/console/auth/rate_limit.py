@@ -32,7 +32,8 @@ class RateLimit:
     """The buckets of one pace."""
 
     def __init__(self, pace: Pace, *, most: int = 10_000) -> None:
-        self._pace, self._most = pace, most
+        self._pace = pace
+        self._most = most
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, key: str, now_s: float) -> float:

@@ -74,7 +74,9 @@ class Sessions:
     has_login = True
 
     def __init__(self, database: Database, clock: Clock, life: SessionLifetime) -> None:
-        self._database, self._clock, self.life = database, clock, life
+        self._database = database
+        self._clock = clock
+        self.life = life
         self._remembered: OrderedDict[str, tuple[Session, User]] = OrderedDict()
         self._waiting: set[asyncio.Event] = set()
 

@@ -11,7 +11,7 @@ from countingroom.console.live.subscription import LiveSubscription, fragment
 from countingroom.console.present.abnormal import Row
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class FeedChange(Struct, frozen=True, kw_only=True):
     """What one tick told, encoded piece by piece. The pieces of a device are encoded once for all viewers."""
 
     revision: int
@@ -68,17 +68,19 @@ class Backlog:
     """The last changes in order."""
 
     def __init__(self, *, most: int = 150, most_bytes: int = 16_000_000) -> None:
-        self._changes: deque[Change] = deque()
-        self._most, self._most_bytes, self._bytes = most, most_bytes, 0
+        self._changes: deque[FeedChange] = deque()
+        self._most = most
+        self._most_bytes = most_bytes
+        self._bytes = 0
 
-    def add(self, change: Change) -> None:
+    def add(self, change: FeedChange) -> None:
         """Keep it, and forget the oldest while there are too many."""
         self._changes.append(change)
         self._bytes += change.size
         while self._changes and (len(self._changes) > self._most or self._bytes > self._most_bytes):
             self._bytes -= self._changes.popleft().size
 
-    def after(self, revision: int, *, now: int) -> list[Change] | None:
+    def after(self, revision: int, *, now: int) -> list[FeedChange] | None:
         """Every change after this revision, up to `now`, the present one; None where some of them are forgotten, or
         where that revision is of another life of the console."""
         if revision > now:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from countingroom.console.live.backlog import Backlog, Change
+from countingroom.console.live.backlog import Backlog, FeedChange
 from countingroom.console.live.subscription import LiveSubscription, fragment
 from countingroom.console.present import partition_alarms, partition_views
 from countingroom.console.present.abnormal import AbnormalList, Row
@@ -82,7 +82,10 @@ class LiveFeed:
     def __init__(
         self, latest: Latest, abnormal: AbnormalList, recent_events: RecentEvents, clock: Clock, *, tick_s: float = 0.2
     ) -> None:
-        self._latest, self.abnormal, self._recent_events, self._clock = latest, abnormal, recent_events, clock
+        self._latest = latest
+        self.abnormal = abnormal
+        self._recent_events = recent_events
+        self._clock = clock
         self._tick_s = tick_s
         self._changes = latest.follow()
         self._backlog = Backlog()
@@ -185,7 +188,7 @@ class LiveFeed:
         words = self._latest.words.items()
         return found | {key: one for key, one in words if watch.sees_partition(partition_alarms.place_of(key, one))}
 
-    def _gather(self) -> Change | None:
+    def _gather(self) -> FeedChange | None:
         taken = self._changes.take()
         now_ns = self._clock.now_ns()
         shared: list[bytes] = []
@@ -224,7 +227,7 @@ class LiveFeed:
             return None
         for device, one in rows.items():
             self.updates[device] = self.updates.get(device, 0) + len(one)
-        return Change(
+        return FeedChange(
             revision=self.revision + 1,
             time_ns=now_ns,
             rows=rows,

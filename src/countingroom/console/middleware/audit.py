@@ -27,7 +27,8 @@ class RequestAudit:
     """Writes down who asked for what."""
 
     def __init__(self, audit_writer: AuditWriter, clock: Clock) -> None:
-        self._audit_writer, self._clock = audit_writer, clock
+        self._audit_writer = audit_writer
+        self._clock = clock
 
     def refused(self, scope: Scope, cause: Cause) -> None:
         """Somebody was turned away. A page asked for by nobody is not worth a line: it leads to the login."""

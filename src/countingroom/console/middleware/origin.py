@@ -101,7 +101,9 @@ class OriginMiddleware:
         names: Set[str] = LOOPBACK_NAMES,
         refused: Callable[[Scope, Cause], None] = lambda scope, cause: None,
     ) -> None:
-        self._app, self._names, self._refused = app, names, refused
+        self._app = app
+        self._names = names
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge, then pass on with the headers of every answer set; or refuse."""

@@ -30,7 +30,9 @@ class SessionMiddleware:
     """ASGI middleware."""
 
     def __init__(self, app: ASGIApp, *, sessions: SessionService, audit: RequestAudit) -> None:
-        self._app, self._sessions, self._audit = app, sessions, audit
+        self._app = app
+        self._sessions = sessions
+        self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Recognise, then pass on; or turn away."""

@@ -34,7 +34,8 @@ class RunPages:
     """Partitions, the run book, configurations and the moving of detectors."""
 
     def __init__(self, context: ConsoleContext, render: Render) -> None:
-        self._context, self._render = context, render
+        self._context = context
+        self._render = render
 
     def add_to(self, router: APIRouter) -> None:
         """Their addresses."""

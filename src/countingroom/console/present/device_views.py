@@ -22,7 +22,7 @@ class Branch(Struct, frozen=True, kw_only=True):
     devices: tuple[Catalogue, ...]
 
 
-class Column(Struct, frozen=True, kw_only=True):
+class TableColumn(Struct, frozen=True, kw_only=True):
     """A column of a device's table; `point` is the first of it, for unit and label."""
 
     name: str
@@ -41,12 +41,12 @@ def branches(catalogues: Mapping[str, Catalogue]) -> list[Branch]:
     ]
 
 
-def columns(catalogue: Catalogue) -> list[Column]:
+def columns(catalogue: Catalogue) -> list[TableColumn]:
     """The columns of its channels, main ones first, each in order of first mention."""
-    found: dict[str, Column] = {}
+    found: dict[str, TableColumn] = {}
     for point in catalogue.points:
         if point.channel and point.column not in found:
-            found[point.column] = Column(name=point.column, point=point, main=point.main)
+            found[point.column] = TableColumn(name=point.column, point=point, main=point.main)
     return sorted(found.values(), key=lambda column: not column.main)
 
 

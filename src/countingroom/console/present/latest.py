@@ -80,7 +80,8 @@ class Latest:
     """The newest of everything, for whoever shows it."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
-        self._bus, self._clock = bus, clock
+        self._bus = bus
+        self._clock = clock
         self.readings: dict[str, dict[str, Reading]] = {}
         """Device -> point name -> its last reading."""
         self.states: dict[str, DeviceState] = {}

@@ -46,7 +46,8 @@ class RecentEvents:
     """The events stream as the pages want it: newest first."""
 
     def __init__(self, bus: Bus, clock: Clock, *, keep: int = 2000) -> None:
-        self._bus, self._clock = bus, clock
+        self._bus = bus
+        self._clock = clock
         self._recent: deque[Numbered] = deque(maxlen=keep)
         self._keep = keep
         self._new: deque[Numbered] = deque(maxlen=keep)

@@ -42,7 +42,8 @@ class _Picture:
     """One drawing: lines are sorted by how they run, boxes get a port for each, measures follow, then it is written."""
 
     def __init__(self, chart: Chart, plan: Layout) -> None:
-        self.chart, self.plan = chart, plan
+        self.chart = chart
+        self.plan = plan
         self.ports: dict[tuple[str, str], list[Way]] = {}
         self.kinds: dict[str, list[Edge]] = {"loop": [], "across": [], "down": [], "left": [], "right": []}
         for edge in plan.edges:

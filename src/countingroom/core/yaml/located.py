@@ -188,7 +188,10 @@ class _Reader:
     """Nodes to values, noting places on the way."""
 
     def __init__(self, loader: _Loader, file: str, include: Include | None, into: Located) -> None:
-        self._loader, self._file, self._include, self._into = loader, file, include, into
+        self._loader = loader
+        self._file = file
+        self._include = include
+        self._into = into
         self._open: list[yaml.Node] = []
 
     def read(self, node: yaml.Node, path: Path) -> Any:

@@ -33,7 +33,7 @@ REMEMBERED = 8192
 """Ids of commands that are known to have come before."""
 
 
-class Owner(Protocol):
+class CommandedDevice(Protocol):
     """What carrying out commands needs of the device."""
 
     @property
@@ -71,10 +71,10 @@ class _UnderWay(Struct, eq=False):
         return bool(self.points & new.points or self.switches & new.switches)
 
 
-class Commands:
+class DeviceCommands:
     """The commands of one device."""
 
-    def __init__(self, device: str, bus: Bus, clock: Clock, owner: Owner) -> None:
+    def __init__(self, device: str, bus: Bus, clock: Clock, owner: CommandedDevice) -> None:
         self._device = device
         self._bus = bus
         self._clock = clock

@@ -16,13 +16,13 @@ from countingroom.core.messages import Catalogue, Event, EventKind, Link
 from countingroom.devices.behaviour import Write
 from countingroom.devices.description import kind_of
 from countingroom.devices.host.admission import Situation
-from countingroom.devices.host.commands import Commands
+from countingroom.devices.host.commands import DeviceCommands
 from countingroom.devices.host.legality import OF_THE_HOST
-from countingroom.devices.host.link import Line
+from countingroom.devices.host.link import DriverLoop
 from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.publish import FLUSH_S, ReadingsPump
 from countingroom.devices.host.settings import apply_settings
-from countingroom.devices.host.states import Change, States
+from countingroom.devices.host.states import StateChange, StateTracker
 from countingroom.devices.point_overrides import overridden, patient
 from countingroom.devices.port import MonitoringDriver, Sample
 from countingroom.devices.registry import Hosted
@@ -53,11 +53,11 @@ class HostedDevice:
             points = tuple(patient(point, POLLS * hosted.section.poll) for point in points)
         self._commands = (*hosted.behaviour.commands, *OF_THE_HOST)
         self._table = PointTable(hosted.name, points, clock.now_ns())
-        self._states = States(hosted.name, hosted.behaviour, self._commands, boot)
-        self._line = Line(hosted.driver, hosted.section, clock, self, self._source)
+        self._states = StateTracker(hosted.name, hosted.behaviour, self._commands, boot)
+        self._line = DriverLoop(hosted.driver, hosted.section, clock, self, self._source)
         self._pump = ReadingsPump(bus, clock, self._table, boot)
         self._publisher = Publisher(bus, clock, self._source)
-        self._executor = Commands(hosted.name, bus, clock, self)
+        self._executor = DeviceCommands(hosted.name, bus, clock, self)
         self._link = Link.CONNECTING
         self._cause: Cause | None = Cause(
             code="not_reached_yet",
@@ -241,7 +241,7 @@ class HostedDevice:
             self._news.set_result(None)
         self._news = None
 
-    def _tell(self, change: Change) -> None:
+    def _tell(self, change: StateChange) -> None:
         if not change.moved or change.before is None:
             return
         now = change.now
@@ -258,7 +258,9 @@ class HostedDevice:
     def _set_link(self, link: Link, cause: Cause | None) -> None:
         if link is self._link:
             return
-        before, self._link, self._cause = self._link, link, cause
+        before = self._link
+        self._link = link
+        self._cause = cause
         self._dirty.set()
         if link is Link.CONNECTED:
             _log.info("%s: connected", self._source)

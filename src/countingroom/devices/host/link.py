@@ -30,7 +30,7 @@ PATIENCE = 15
 """A call that takes longer than this many times `timeout` hangs: reading all points takes several answers."""
 
 
-class Listener(Protocol):
+class LinkListener(Protocol):
     """Who is told what the line says."""
 
     def reached(self, samples: Sequence[Sample]) -> None:
@@ -56,10 +56,12 @@ class _Write(Struct):
     taken: asyncio.Future[None]
 
 
-class Line:
+class DriverLoop:
     """The owner of one driver."""
 
-    def __init__(self, driver: Driver, section: DeviceSection, clock: Clock, listener: Listener, source: str) -> None:
+    def __init__(
+        self, driver: Driver, section: DeviceSection, clock: Clock, listener: LinkListener, source: str
+    ) -> None:
         self._driver = driver
         self._section = section
         self._clock = clock

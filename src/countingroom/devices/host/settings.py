@@ -20,7 +20,7 @@ KNOWN_S = 10.0
 """How long the values of a channel may take to arrive before it is judged by those that did."""
 
 
-class Owner(Protocol):
+class ConfiguredDevice(Protocol):
     """What applying settings needs of the device."""
 
     name: str
@@ -36,7 +36,7 @@ class Owner(Protocol):
     def record(self, kind: EventKind, message: str, **more: object) -> None: ...
 
 
-async def apply_settings(owner: Owner, clock: Clock) -> None:
+async def apply_settings(owner: ConfiguredDevice, clock: Clock) -> None:
     """Write what the description says, channel by channel; each channel leaves one note in the events."""
     situation = owner.situation()
     points, behaviour = situation.points, situation.behaviour
@@ -62,7 +62,7 @@ async def apply_settings(owner: Owner, clock: Clock) -> None:
             owner.record(EventKind.NOTE, f"settings of {where}: {count} values written", channel=channel)
 
 
-async def _apply(owner: Owner, channel: str, writes: list[Write]) -> int:
+async def _apply(owner: ConfiguredDevice, channel: str, writes: list[Write]) -> int:
     count = 0
     for write in writes:
         now = owner.situation()
@@ -80,7 +80,7 @@ async def _apply(owner: Owner, channel: str, writes: list[Write]) -> int:
     return count
 
 
-async def _until_known(owner: Owner, clock: Clock, channel: str) -> None:
+async def _until_known(owner: ConfiguredDevice, clock: Clock, channel: str) -> None:
     with suppress(TimeoutError):
         async with within(clock, KNOWN_S):
             while not _known(owner.situation(), channel):

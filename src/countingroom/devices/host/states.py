@@ -19,7 +19,7 @@ from countingroom.devices.host.legality import refusals
 DISCONNECTED = "DISCONNECTED"
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class StateChange(Struct, frozen=True, kw_only=True):
     """A state to tell, and the one before it (None at the very first)."""
 
     before: DeviceState | None
@@ -31,7 +31,7 @@ class Change(Struct, frozen=True, kw_only=True):
         return self.before is not None and self.before.state != self.now.state
 
 
-class States:
+class StateTracker:
     """The states of one device and of its channels. No clock, no I/O."""
 
     def __init__(self, device: str, behaviour: Behaviour, commands: tuple[CommandSpec, ...], boot: str) -> None:
@@ -48,13 +48,13 @@ class States:
 
     def observe(
         self, changed: Iterable[str], readings: Mapping[str, Reading], *, link: Link, cause: Cause | None, now_ns: int
-    ) -> list[Change]:
+    ) -> list[StateChange]:
         """Tell the states of the channels that changed, then that of the device; `cause` says why the link is down."""
         behaviour = self._behaviour
         connected = link is Link.CONNECTED
         lost = Observation(state=DISCONNECTED, cause=cause)
         wanted = set(changed)
-        changes: list[Change] = []
+        changes: list[StateChange] = []
         for channel in behaviour.channels:
             if channel in wanted or channel not in self._now or self._now[channel].link is not link:
                 seen = self._ask(behaviour.observe_channel, channel, readings) if connected else lost
@@ -69,7 +69,7 @@ class States:
         except Exception as error:  # must not take the host down with all other devices
             return Observation(state="ERROR", cause=cause_of(error, f"devices.{self._device}"))
 
-    def _tell(self, channel: str, chart: Chart, seen: Observation, link: Link, now_ns: int) -> list[Change]:
+    def _tell(self, channel: str, chart: Chart, seen: Observation, link: Link, now_ns: int) -> list[StateChange]:
         before = self._now.get(channel)
         same = before is not None and before.state == seen.state
         cause = _steady(before.cause, seen.cause) if before and same else seen.cause
@@ -91,7 +91,7 @@ class States:
             active=active,
         )
         self._now[channel] = now
-        return [Change(before=before, now=now)]
+        return [StateChange(before=before, now=now)]
 
 
 def _steady(before: Cause | None, now: Cause | None) -> Cause | None:

@@ -43,7 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How to get back in step. Without any, that is waiting for silence."""
 
 
-class Line:
+class SerialLine:
     """One user's end of a line."""
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
@@ -135,14 +135,14 @@ class _Port:
         self.settings = settings
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._users: set[Line] = set()
+        self._users: set[SerialLine] = set()
         self._transport: serialx.BaseSerialTransport | None = None
         self._receiver = _Receiver()
         self._ready_at = 0.0
         self._pending = PendingAnswers(settings.probes)
         """It outlives the port being closed: the device remembers what it was asked."""
 
-    async def open(self, user: Line, timeout_s: float) -> None:
+    async def open(self, user: SerialLine, timeout_s: float) -> None:
         async with self._turn:
             if self._transport is None or self._receiver.lost:
                 await self._drop()
@@ -150,12 +150,12 @@ class _Port:
                 self._pending.opened()
             self._users.add(user)
 
-    async def leave(self, user: Line) -> None:
+    async def leave(self, user: SerialLine) -> None:
         self._users.discard(user)
         if not self._users:
             await self._drop()
 
-    async def query(self, user: Line, request: bytes, timeout_s: float, quiet_s: float) -> bytes:
+    async def query(self, user: SerialLine, request: bytes, timeout_s: float, quiet_s: float) -> bytes:
         async with self._turn:
             if not self._pending.may_ask(request):
                 await self._fall_in_step(user, request, timeout_s, quiet_s)
@@ -167,7 +167,7 @@ class _Port:
                     return answer
             raise self._babble()
 
-    async def tell(self, user: Line, request: bytes, quiet_s: float) -> None:
+    async def tell(self, user: SerialLine, request: bytes, quiet_s: float) -> None:
         async with self._turn:
             await self._send(user, request, quiet_s, answered=False)
 
@@ -201,7 +201,7 @@ class _Port:
                 async with timeout(_CLOSE_DEADLINE_S):
                     await transport.wait_closed()
 
-    async def _send(self, user: Line, request: bytes, quiet_s: float, *, answered: bool) -> None:
+    async def _send(self, user: SerialLine, request: bytes, quiet_s: float, *, answered: bool) -> None:
         await self._clock.sleep(self._ready_at - self._clock.monotonic())
         if user not in self._users or self._transport is None or self._receiver.lost:
             raise LinkError(f"{self.settings.address} is closed", source=self.settings.address)
@@ -224,7 +224,7 @@ class _Port:
                 f"no answer on {self.settings.address} within {timeout_s:g} s", source=self.settings.address
             ) from error
 
-    async def _fall_in_step(self, user: Line, request: bytes, timeout_s: float, quiet_s: float) -> None:
+    async def _fall_in_step(self, user: SerialLine, request: bytes, timeout_s: float, quiet_s: float) -> None:
         """Until no answer to what was asked before can be taken for the answer to this request."""
         for _ in range(_MOST_PROBES):
             probe = self._pending.probe_for(request)

@@ -39,7 +39,7 @@ SEEN_FOR_NS = 2_000_000_000
 """How long what its sender saw may be ago."""
 
 
-class Owner(Protocol):
+class CommandTarget(Protocol):
     """Who carries it out."""
 
     @property
@@ -66,17 +66,22 @@ class CommandServer:
         bus: Bus,
         clock: Clock,
         target: str,
-        owner: Owner,
+        owner: CommandTarget,
         *,
         publisher: Publisher,
         control: ControlDesk,
         principals: FindPrincipal,
     ) -> None:
-        self._bus, self._clock, self._target, self._owner = bus, clock, target, owner
+        self._bus = bus
+        self._clock = clock
+        self._target = target
+        self._owner = owner
         self._power = (
             command_permissions.of_experiment if target == subjects.EXPERIMENT else command_permissions.of_partition
         )
-        self._publisher, self._control, self._principals = publisher, control, principals
+        self._publisher = publisher
+        self._control = control
+        self._principals = principals
         self._source = f"runs.{target}"
         self._seen: dict[str, None] = {}
         self._turn = asyncio.Lock()
@@ -179,7 +184,7 @@ class CommandServer:
                 await self._used(request.by)
             return rest
 
-    async def _obey(self, request: CommandRequest, needs: policy.Action, word: CommandHandler) -> Completion:
+    async def _obey(self, request: CommandRequest, needs: policy.Permission, word: CommandHandler) -> Completion:
         principal = await self._principals(request.by)
         command, control, now_ns = request.command, self._control.present, self._clock.now_ns()
         if cause := policy.decide(principal, needs, self._target, control=control, token=command.lease, now_ns=now_ns):

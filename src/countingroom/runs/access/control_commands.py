@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from countingroom.core.errors import OutOfRange
-from countingroom.core.policy import Action, Principal, decide
+from countingroom.core.policy import Permission, Principal, decide
 from countingroom.runs.access.arguments import CommandHandler, CommandRequest, Completion
 from countingroom.runs.access.control_lease import ControlDesk
 
@@ -21,7 +21,9 @@ def control_commands(desk: ControlDesk, principals: Callable[[str], Awaitable[Pr
 
     async def hand_over(request: CommandRequest) -> Completion:
         to = request.text("to")
-        if cause := decide(await principals(to), Action.TAKE_CONTROL, desk.target, now_ns=request.command.issued_ns):
+        if cause := decide(
+            await principals(to), Permission.TAKE_CONTROL, desk.target, now_ns=request.command.issued_ns
+        ):
             raise OutOfRange(
                 f"{to} cannot be in control of {desk.target}",
                 code="wrong_argument",

@@ -36,7 +36,10 @@ class ControlDesk:
     """Who is in control of one target. Only the owner of the target has one."""
 
     def __init__(self, bus: Bus, clock: Clock, target: str, notify: Notify, *, idle_s: float = IDLE_S) -> None:
-        self._bus, self._clock, self.target, self._notify = bus, clock, target, notify
+        self._bus = bus
+        self._clock = clock
+        self.target = target
+        self._notify = notify
         self._idle_ns = round(idle_s * 1e9)
         self._key = subjects.control_key(target)
         self._revision = 0
@@ -48,9 +51,11 @@ class ControlDesk:
         """Read who is."""
         entry = await self._bus.get(subjects.STATE_BUCKET, self._key)
         if entry and entry.data:
-            self.present, self._revision = decode(entry.data, Control), entry.revision
+            self.present = decode(entry.data, Control)
+            self._revision = entry.revision
         else:
-            self.present, self._revision = Control(), entry.revision if entry else 0
+            self.present = Control()
+            self._revision = entry.revision if entry else 0
 
     async def run(self) -> None:
         """Give notice and end what is idle, until cancelled."""

@@ -20,7 +20,8 @@ class Principals:
     """What users are trusted with."""
 
     def __init__(self, users: Users, clock: Clock) -> None:
-        self._users, self._clock = users, clock
+        self._users = users
+        self._clock = clock
         self._accounts: dict[str, User] = {}
         self._has_accounts = True
 
@@ -46,4 +47,5 @@ class Principals:
             self._has_accounts = bool(await self._users.list())
             self._accounts.pop(user, None)
         else:
-            self._has_accounts, self._accounts[user] = True, account
+            self._has_accounts = True
+            self._accounts[user] = account

@@ -24,12 +24,12 @@ from countingroom.core.errors import Cause, Conflict, LinkError
 from countingroom.core.messages import Command, Presence, Reply, decode, encode
 from countingroom.core.systems import ACTIVE, RECORDING, Answer, Order, SystemKind, SystemState
 from countingroom.runs.agents import model
-from countingroom.runs.agents.commands import WHO, Commands
+from countingroom.runs.agents.commands import WHO, AgentCommands
 from countingroom.runs.agents.order_rules import refusal
 from countingroom.runs.agents.placement import Directory
 from countingroom.runs.agents.port import Factory, Recovery
 from countingroom.runs.agents.saved_state import SavedState
-from countingroom.runs.agents.state_publisher import States
+from countingroom.runs.agents.state_publisher import AgentStatePublisher
 from countingroom.runs.agents.step import at_of, born, contexts_for, step
 from countingroom.runs.agents.work import SystemWorker
 
@@ -41,7 +41,7 @@ WHO_S = 1.0
 """For another agent of the same system to answer."""
 
 
-class Agent:
+class AgentRunner:
     """A system on the bus. The bus is its own connection, called `subjects.connection(name, boot)`."""
 
     def __init__(
@@ -59,25 +59,27 @@ class Agent:
         memory: Path | None = None,
     ) -> None:
         """`memory`: a folder in which it keeps where the system rests, for its next life."""
-        self._bus, self._clock, self._factory = bus, clock, factory
+        self._bus = bus
+        self._clock = clock
+        self._factory = factory
         self._agent = born(name, kind, chart, boot=boot or uuid4().hex, version=version)
         self._own_directory = directory is None
         self._directory = directory or Directory(bus, clock)
         self.saved_state = SavedState(memory, name)
         self._workers: dict[str, SystemWorker] = {}
-        self._states = States(bus, clock, name, self._state, self._keep)
+        self._states = AgentStatePublisher(bus, clock, name, self._state, self._keep)
         self._replaced = asyncio.Event()
         self._group: asyncio.TaskGroup
         self._beat = self._presence()
         place = f"process {self._beat.pid} on {self._beat.host}"
-        self._commands = Commands(self, bus, clock, self._workers, place)
+        self._commands = AgentCommands(self, bus, clock, self._workers, place)
 
     @property
     def name(self) -> str:
         return self._agent.system
 
     @property
-    def knows(self) -> model.Agent:
+    def knows(self) -> model.AgentModel:
         """All it knows now."""
         return self._agent
 
@@ -172,7 +174,7 @@ class Agent:
                     self._states.changed(at)
                     self._worker(at).close()
                     del self._workers[at]
-                case model.Reply():
+                case model.AnswerOrder():
                     answer = effect.answer
         return answer
 

@@ -15,13 +15,13 @@ from countingroom.core.errors import Cause, LinkError, NotAllowed, NotFound, Req
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.core.systems import Action, Order, SystemKind
 from countingroom.runs.agents import model
-from countingroom.runs.agents.work import Owner, SystemWorker
+from countingroom.runs.agents.work import SystemWorker, WorkingAgent
 
 WHO = "who"
 """Asked by another agent of the same system."""
 
 
-class Refused(RequestError):
+class CommandRefused(RequestError):
     """With the reducer's own cause."""
 
     def __init__(self, cause: Cause) -> None:
@@ -29,12 +29,18 @@ class Refused(RequestError):
         self.cause = cause
 
 
-class Commands:
+class AgentCommands:
     """Answers commands to one system, and records what was said."""
 
-    def __init__(self, owner: Owner, bus: Bus, clock: Clock, workers: Mapping[str, SystemWorker], place: str) -> None:
+    def __init__(
+        self, owner: WorkingAgent, bus: Bus, clock: Clock, workers: Mapping[str, SystemWorker], place: str
+    ) -> None:
         """`place`: where the agent runs, for people."""
-        self._owner, self._bus, self._clock, self._workers, self._place = owner, bus, clock, workers, place
+        self._owner = owner
+        self._bus = bus
+        self._clock = clock
+        self._workers = workers
+        self._place = place
 
     async def answer(self, message: Message) -> bytes:
         source, user = f"systems.{self._owner.knows.system}", subjects.command_user(message.subject)
@@ -133,7 +139,7 @@ class Commands:
         )
         answer = self._owner.tell(model.Ordered(order=order))
         if answer and answer.cause:
-            raise Refused(answer.cause)
+            raise CommandRefused(answer.cause)
 
     def _desks_of(self, partition: str) -> list[SystemWorker]:
         """The one of a partition; all of them where none is named."""

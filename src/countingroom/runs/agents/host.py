@@ -16,7 +16,7 @@ from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError
-from countingroom.runs.agents.agent import Agent
+from countingroom.runs.agents.agent import AgentRunner
 from countingroom.runs.agents.kinds.calibration import Calibration
 from countingroom.runs.agents.kinds.script import Script
 from countingroom.runs.agents.kinds.simulated import Simulated
@@ -51,8 +51,11 @@ class AgentHost:
     ) -> None:
         """`directory`: of the description, where programs are looked for. `data`: where agents keep what their next
         life should know, and calibrations their results; without it agents remember nothing."""
-        self._connect, self._clock, self._section = connect, clock, section
-        self._directory, self._data = directory or Path(), data
+        self._connect = connect
+        self._clock = clock
+        self._section = section
+        self._directory = directory or Path()
+        self._data = data
         self._entering = asyncio.Semaphore(_AT_ONCE)
 
     @property
@@ -110,9 +113,9 @@ class AgentHost:
 
     def agent(
         self, bus: Bus, name: str, system: SystemSection, *, boot: str = "", directory: Directory | None = None
-    ) -> Agent:
+    ) -> AgentRunner:
         """The agent of one system."""
-        return Agent(
+        return AgentRunner(
             bus,
             self._clock,
             name,

@@ -16,7 +16,7 @@ from countingroom.core.values import Scalar
 from countingroom.runs.agents.port import Recovery
 
 
-class Task(Struct, frozen=True, kw_only=True):
+class WorkTask(Struct, frozen=True, kw_only=True):
     """What a context is doing."""
 
     ticket: int
@@ -31,14 +31,14 @@ class Context(Struct, frozen=True, kw_only=True):
 
     state: SystemState
     """As it is published."""
-    task: Task | None = None
+    task: WorkTask | None = None
     tickets: int = 0
     """Given out so far."""
     answered: tuple[Answer, ...] = ()
     """The last answers, without states: an order that comes again is answered the same."""
 
 
-class Agent(Struct, frozen=True, kw_only=True):
+class AgentModel(Struct, frozen=True, kw_only=True):
     """All an agent knows."""
 
     system: str
@@ -77,7 +77,7 @@ class Overdue(Struct, frozen=True, kw_only=True):
     order: str
 
 
-class Moved(Struct, frozen=True, kw_only=True):
+class StateMoved(Struct, frozen=True, kw_only=True):
     """The system moved by itself, or a person said so: an event of its chart."""
 
     at: str
@@ -85,7 +85,7 @@ class Moved(Struct, frozen=True, kw_only=True):
     cause: Cause | None = None
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class SystemReport(Struct, frozen=True, kw_only=True):
     """The system says something beside its state; None: nothing new of that."""
 
     at: str
@@ -106,13 +106,13 @@ class Placed(Struct, frozen=True, kw_only=True):
     found: Mapping[str, Recovery] = {}
 
 
-Event = Ordered | Ended | Overdue | Moved | Told | Versioned | Placed
+Event = Ordered | Ended | Overdue | StateMoved | SystemReport | Versioned | Placed
 
 
 # What it does.
 
 
-class Reply(Struct, frozen=True, kw_only=True):
+class AnswerOrder(Struct, frozen=True, kw_only=True):
     """Answer the order."""
 
     answer: Answer
@@ -122,7 +122,7 @@ class Begin(Struct, frozen=True, kw_only=True):
     """Let the system do this, once what it did before is really over; tell its end."""
 
     at: str
-    task: Task
+    task: WorkTask
 
     @property
     def action(self) -> Action:
@@ -147,4 +147,4 @@ class Forget(Struct, frozen=True, kw_only=True):
     at: str
 
 
-Effect = Reply | Begin | Kill | Publish | Forget
+Effect = AnswerOrder | Begin | Kill | Publish | Forget

@@ -8,10 +8,10 @@ from countingroom.core.charts.chart import Chart
 from countingroom.core.errors import Cause, NotAllowed
 from countingroom.core.subjects import EXPERIMENT, is_token
 from countingroom.core.systems import ACTIVE, RECORDING, Action, Order, SystemKind, SystemState
-from countingroom.runs.agents.model import Agent, Context
+from countingroom.runs.agents.model import AgentModel, Context
 
 
-class Verdict(Enum):
+class OrderVerdict(Enum):
     """What becomes of an order that is accepted."""
 
     BEGIN = auto()
@@ -21,7 +21,7 @@ class Verdict(Enum):
     """It is so already. The state is published all the same: it names the order, so that who asked sees it."""
 
 
-def refusal(agent: Agent, order: Order) -> Cause | None:
+def refusal(agent: AgentModel, order: Order) -> Cause | None:
     """Why this partition may not order this agent now. The experiment itself may, where a detector is in no partition,
     and there is nothing to do then but to abort or reset it."""
     source, where = f"systems.{agent.system}", agent.placement
@@ -65,7 +65,7 @@ def refusal(agent: Agent, order: Order) -> Cause | None:
     return None
 
 
-def judge(chart: Chart, context: Context, order: Order, now_ns: int) -> Verdict | Cause:
+def judge(chart: Chart, context: Context, order: Order, now_ns: int) -> OrderVerdict | Cause:
     """What becomes of an order in this context."""
     if order.deadline_ns <= now_ns:
         return Cause(
@@ -80,11 +80,11 @@ def judge(chart: Chart, context: Context, order: Order, now_ns: int) -> Verdict 
     return _at_rest(chart, context.state, order)
 
 
-def _meanwhile(context: Context, order: Order) -> Verdict | Cause | None:
+def _meanwhile(context: Context, order: Order) -> OrderVerdict | Cause | None:
     """While something is being done. None: judge it as if at rest."""
     under_way = context.task.order if context.task else order
     if order.action is under_way.action and (order.key, order.run) == (under_way.key, under_way.run):
-        return Verdict.JOIN
+        return OrderVerdict.JOIN
     if order.action is Action.ABORT:
         return None
     if order.action is Action.RESET and under_way.action is not Action.ABORT:
@@ -99,24 +99,24 @@ def _meanwhile(context: Context, order: Order) -> Verdict | Cause | None:
     )
 
 
-def _at_rest(chart: Chart, state: SystemState, order: Order) -> Verdict | Cause:
+def _at_rest(chart: Chart, state: SystemState, order: Order) -> OrderVerdict | Cause:
     match order.action:
         case Action.CONFIGURE if state.common == ACTIVE and state.key and state.key == order.key:
-            return Verdict.NOTHING
+            return OrderVerdict.NOTHING
         case Action.START if state.common == RECORDING and state.run == order.run:
-            return Verdict.NOTHING
+            return OrderVerdict.NOTHING
         case Action.STOP if state.common == ACTIVE:
-            return Verdict.NOTHING
+            return OrderVerdict.NOTHING
         case Action.ABORT if state.state == chart.initial:
-            return Verdict.NOTHING
+            return OrderVerdict.NOTHING
         case Action.RESET if "reset" not in chart.allowed(state.state):
-            return Verdict.NOTHING
+            return OrderVerdict.NOTHING
         case _:
             try:
                 chart.step(state.state, order.action.value)
             except NotAllowed as error:
                 return _impossible(state, error.cause)
-            return Verdict.BEGIN
+            return OrderVerdict.BEGIN
 
 
 def _impossible(state: SystemState, cause: Cause) -> Cause:

@@ -24,7 +24,8 @@ class Directory:
     """Follows the key that says who is where. `present` is None while nobody has said it."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
-        self._bus, self._clock = bus, clock
+        self._bus = bus
+        self._clock = clock
         self._followers: list[Callable[[], None]] = []
         self.present: Placement | None = None
 

@@ -6,11 +6,11 @@ from msgspec.structs import replace
 
 from countingroom.core.charts.chart import Chart
 from countingroom.core.systems import ACTIVE, RECORDING, SystemState
-from countingroom.runs.agents.model import Agent, Context
+from countingroom.runs.agents.model import AgentModel, Context
 from countingroom.runs.agents.port import Recovery
 
 
-def fresh(agent: Agent, partition: str, now_ns: int) -> Context:
+def fresh(agent: AgentModel, partition: str, now_ns: int) -> Context:
     return Context(
         state=SystemState(
             system=agent.system,

@@ -33,7 +33,8 @@ class SavedState:
     """The memory of one agent; without a directory it keeps nothing."""
 
     def __init__(self, directory: Path | None, system: str) -> None:
-        self._directory, self._system = directory, system
+        self._directory = directory
+        self._system = system
         self._known: dict[str, Recovery | None] = {}
         if directory:
             directory.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.systems import SystemKind
-from countingroom.runs.agents.agent import Agent
+from countingroom.runs.agents.agent import AgentRunner
 from countingroom.runs.agents.port import Factory
 from countingroom.runs.sections.system import TypeSection, plain_chart
 
@@ -58,7 +58,7 @@ def run(
             bus = await _reach(clock, url, subjects.connection(system, boot), user, password)
             try:
                 keeps = Path(memory) if memory else None
-                agent = Agent(
+                agent = AgentRunner(
                     bus, clock, system, SystemKind(kind), chart, factory, boot=boot, version=version, memory=keeps
                 )
                 _log.info("the agent of %s serves", system)

@@ -19,7 +19,7 @@ RETRY_S = 0.25
 """Before giving again what the bus did not take."""
 
 
-class States:
+class AgentStatePublisher:
     """Publishes what `present` says of a context; None: it is no more. `said` is called after each."""
 
     def __init__(
@@ -30,9 +30,14 @@ class States:
         present: Callable[[str], SystemState | None],
         said: Callable[[str], None],
     ) -> None:
-        self._bus, self._clock, self._system, self._present, self._said = bus, clock, system, present, said
+        self._bus = bus
+        self._clock = clock
+        self._system = system
+        self._present = present
+        self._said = said
         self._unsaid: dict[str, None] = {}
-        self._news, self._quiet = asyncio.Event(), asyncio.Event()
+        self._news = asyncio.Event()
+        self._quiet = asyncio.Event()
         self._quiet.set()
         self._silent = False
         """The bus did not take the last one."""

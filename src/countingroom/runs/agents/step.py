@@ -23,8 +23,8 @@ from countingroom.core.systems import (
     SystemKind,
 )
 from countingroom.runs.agents import model
-from countingroom.runs.agents.model import Agent, Context, Effect, Event, Task
-from countingroom.runs.agents.order_rules import Verdict, judge, refusal
+from countingroom.runs.agents.model import AgentModel, Context, Effect, Event, WorkTask
+from countingroom.runs.agents.order_rules import OrderVerdict, judge, refusal
 from countingroom.runs.agents.reports import found, fresh, moved, said
 
 _REMEMBERED = 32
@@ -33,12 +33,12 @@ _REMEMBERED = 32
 V = TypeVar("V")
 
 
-def born(system: str, kind: SystemKind, chart: Chart, *, boot: str, version: str = "") -> Agent:
+def born(system: str, kind: SystemKind, chart: Chart, *, boot: str, version: str = "") -> AgentModel:
     """An agent that knows nothing of partitions yet."""
-    return Agent(system=system, kind=kind, chart=chart, boot=boot, version=version)
+    return AgentModel(system=system, kind=kind, chart=chart, boot=boot, version=version)
 
 
-def step(agent: Agent, event: Event, *, now_ns: int) -> tuple[Agent, tuple[Effect, ...]]:
+def step(agent: AgentModel, event: Event, *, now_ns: int) -> tuple[AgentModel, tuple[Effect, ...]]:
     """The agent after this event, and what is to be done. NotAllowed where the system moves as its chart cannot."""
     match event:
         case model.Ordered(order=order):
@@ -56,12 +56,12 @@ def step(agent: Agent, event: Event, *, now_ns: int) -> tuple[Agent, tuple[Effec
             return replace(agent, contexts=_with(agent.contexts, event.at, after)), effects
 
 
-def at_of(agent: Agent, partition: str) -> str:
+def at_of(agent: AgentModel, partition: str) -> str:
     """The name of the context that works for a partition."""
     return partition if agent.kind is SystemKind.GLOBAL else ""
 
 
-def contexts_for(agent: Agent, placement: Placement | None) -> tuple[str, ...]:
+def contexts_for(agent: AgentModel, placement: Placement | None) -> tuple[str, ...]:
     """The contexts there should be. Partitions that are not announced keep what they have."""
     if agent.kind is SystemKind.DETECTOR:
         return ("",)
@@ -71,7 +71,7 @@ def contexts_for(agent: Agent, placement: Placement | None) -> tuple[str, ...]:
 # Orders.
 
 
-def _ordered(agent: Agent, order: Order, now_ns: int) -> tuple[Agent, tuple[Effect, ...]]:
+def _ordered(agent: AgentModel, order: Order, now_ns: int) -> tuple[AgentModel, tuple[Effect, ...]]:
     at = at_of(agent, order.partition)
     cause = refusal(agent, order)
     if cause:
@@ -86,7 +86,7 @@ def _ordered(agent: Agent, order: Order, now_ns: int) -> tuple[Agent, tuple[Effe
         context = said(context, partition=order.partition)
     for answer in context.answered:
         if answer.id == order.id:
-            return agent, (model.Reply(answer=replace(answer, state=context.state)),)
+            return agent, (model.AnswerOrder(answer=replace(answer, state=context.state)),)
     verdict = judge(agent.chart, context, order, now_ns)
     context, more = _obey(agent.chart, at, context, order, verdict, now_ns)
     answer = Answer(id=order.id, accepted=not isinstance(verdict, Cause), cause=_cause(verdict))
@@ -96,16 +96,16 @@ def _ordered(agent: Agent, order: Order, now_ns: int) -> tuple[Agent, tuple[Effe
         contexts=_with(agent.contexts, at, context),
         fences=_with(agent.fences, order.partition, order.fence),
     )
-    return agent, (*effects, *more, model.Reply(answer=replace(answer, state=context.state)))
+    return agent, (*effects, *more, model.AnswerOrder(answer=replace(answer, state=context.state)))
 
 
 def _obey(
-    chart: Chart, at: str, context: Context, order: Order, verdict: Verdict | Cause, now_ns: int
+    chart: Chart, at: str, context: Context, order: Order, verdict: OrderVerdict | Cause, now_ns: int
 ) -> tuple[Context, tuple[Effect, ...]]:
     if isinstance(verdict, Cause):
         return context, ()
     context = said(context, order=order.id)
-    if verdict is not Verdict.BEGIN:
+    if verdict is not OrderVerdict.BEGIN:
         return context, (model.Publish(at=at),)
     killed: tuple[Effect, ...] = (model.Kill(at=at),) if context.task else ()
     match order.action:
@@ -127,7 +127,7 @@ def _obey(
 def _begin(
     at: str, context: Context, order: Order, *, step: str = "", **changes: object
 ) -> tuple[Context, tuple[Effect, ...]]:
-    task = Task(ticket=context.tickets + 1, order=order, step=step)
+    task = WorkTask(ticket=context.tickets + 1, order=order, step=step)
     context = replace(said(context, **changes), task=task, tickets=task.ticket)
     return context, (model.Begin(at=at, task=task), model.Publish(at=at))
 
@@ -154,13 +154,13 @@ def _happened(chart: Chart, context: Context, event: Event, now_ns: int) -> tupl
             cause = _too_long(context, context.task, now_ns)
             context, effects = _failed(chart, at, context, cause, now_ns)
             return context, (model.Kill(at=at), *effects)
-        case model.Moved(at=at, event=own, cause=cause):
+        case model.StateMoved(at=at, event=own, cause=cause):
             state = chart.step(context.state.state, own)
             killed: tuple[Effect, ...] = (model.Kill(at=at),) if context.task else ()
             comment = "" if cause is None else cause.message
             context = replace(moved(context, chart, state, now_ns, comment=comment, cause=cause), task=None)
             return context, (*killed, model.Publish(at=at))
-        case model.Told(at=at, comment=comment, counters=counters):
+        case model.SystemReport(at=at, comment=comment, counters=counters):
             changes: dict[str, object] = {} if comment is None else {"comment": comment}
             if counters is not None:
                 changes["counters"] = {**context.state.counters, **counters}
@@ -170,7 +170,7 @@ def _happened(chart: Chart, context: Context, event: Event, now_ns: int) -> tupl
 
 
 def _ended(
-    chart: Chart, at: str, context: Context, task: Task, cause: Cause | None, now_ns: int
+    chart: Chart, at: str, context: Context, task: WorkTask, cause: Cause | None, now_ns: int
 ) -> tuple[Context, tuple[Effect, ...]]:
     if cause:
         return _failed(chart, at, context, cause, now_ns)
@@ -200,7 +200,7 @@ def _failed(chart: Chart, at: str, context: Context, cause: Cause, now_ns: int) 
     return replace(context, task=None), (model.Publish(at=at),)
 
 
-def _too_long(context: Context, task: Task, now_ns: int) -> Cause:
+def _too_long(context: Context, task: WorkTask, now_ns: int) -> Cause:
     system, action = context.state.system, task.order.action.value
     where = f" in {task.step}" if task.step else ""
     return Cause(
@@ -216,7 +216,7 @@ def _too_long(context: Context, task: Task, now_ns: int) -> Cause:
 # Who is where.
 
 
-def _placed(agent: Agent, event: model.Placed, now_ns: int) -> tuple[Agent, tuple[Effect, ...]]:
+def _placed(agent: AgentModel, event: model.Placed, now_ns: int) -> tuple[AgentModel, tuple[Effect, ...]]:
     wanted = contexts_for(agent, event.placement)
     contexts: dict[str, Context] = {}
     effects: list[Effect] = []
@@ -246,8 +246,8 @@ def _with(known: Mapping[str, V], key: str, value: V) -> dict[str, V]:
 
 def _reply(order: Order, cause: Cause, context: Context | None) -> Effect:
     answer = Answer(id=order.id, accepted=False, cause=cause, state=context.state if context else None)
-    return model.Reply(answer=answer)
+    return model.AnswerOrder(answer=answer)
 
 
-def _cause(verdict: Verdict | Cause) -> Cause | None:
+def _cause(verdict: OrderVerdict | Cause) -> Cause | None:
     return verdict if isinstance(verdict, Cause) else None

@@ -22,11 +22,11 @@ from countingroom.runs.agents.saved_state import SavedState
 _log = logging.getLogger(__name__)
 
 
-class Owner(Protocol):
+class WorkingAgent(Protocol):
     """The agent."""
 
     @property
-    def knows(self) -> model.Agent: ...
+    def knows(self) -> model.AgentModel: ...
     @property
     def saved_state(self) -> SavedState: ...
     def tell(self, event: model.Event) -> Answer | None: ...
@@ -35,8 +35,11 @@ class Owner(Protocol):
 class SystemWorker:
     """A system at work in one context."""
 
-    def __init__(self, owner: Owner, at: str, factory: Factory, clock: Clock, group: asyncio.TaskGroup) -> None:
-        self._owner, self._at, self._clock, self._group = owner, at, clock, group
+    def __init__(self, owner: WorkingAgent, at: str, factory: Factory, clock: Clock, group: asyncio.TaskGroup) -> None:
+        self._owner = owner
+        self._at = at
+        self._clock = clock
+        self._group = group
         self._order: Order | None = None
         self._working: asyncio.Task[None] | None = None
         self._unfinished: set[asyncio.Task[None]] = set()
@@ -85,20 +88,20 @@ class SystemWorker:
                 source=f"systems.{self.system}",
                 suggestion="look at the system, then reset it",
             )
-        self._owner.tell(model.Moved(at=self._at, event="error", cause=cause))
+        self._owner.tell(model.StateMoved(at=self._at, event="error", cause=cause))
         _log.warning("systems.%s: %s", self.system, cause)
 
     def resolved(self) -> None:
         self.follow("resolved")
 
     def follow(self, event: str) -> None:
-        self._owner.tell(model.Moved(at=self._at, event=event))
+        self._owner.tell(model.StateMoved(at=self._at, event=event))
 
     def comment(self, text: str) -> None:
-        self._owner.tell(model.Told(at=self._at, comment=text))
+        self._owner.tell(model.SystemReport(at=self._at, comment=text))
 
     def count(self, counters: Mapping[str, Scalar]) -> None:
-        self._owner.tell(model.Told(at=self._at, counters=counters))
+        self._owner.tell(model.SystemReport(at=self._at, counters=counters))
 
     def version(self, text: str) -> None:
         self._owner.tell(model.Versioned(version=text))

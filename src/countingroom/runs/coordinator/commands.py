@@ -32,7 +32,8 @@ class ExperimentCommands:
     def __init__(
         self, context: RunControlContext, control: ControlDesk, announce: Callable[[], Awaitable[None]]
     ) -> None:
-        self._context, self._announce = context, announce
+        self._context = context
+        self._announce = announce
         self._transaction = MoveTransaction(context, announce)
         self.handlers: Mapping[str, CommandHandler] = {
             "move": CommandHandler(self._move, takes=("detectors", "to", "force")),

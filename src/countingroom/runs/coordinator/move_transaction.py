@@ -35,7 +35,8 @@ class MoveTransaction:
     """Carries out moves."""
 
     def __init__(self, context: RunControlContext, announce: Callable[[], Awaitable[None]]) -> None:
-        self._context, self._announce = context, announce
+        self._context = context
+        self._announce = announce
 
     async def move(self, move: Move, by: str, *, force: bool) -> None:
         """Move; RequestError or LinkError with everything as it was."""
@@ -76,7 +77,9 @@ class _Holds:
     """Partitions hold still while entered; at the end they look anew who is a member."""
 
     def __init__(self, context: RunControlContext, partitions: Sequence[str], *, force: bool) -> None:
-        self._context, self._partitions, self._force = context, partitions, force
+        self._context = context
+        self._partitions = partitions
+        self._force = force
         self._id = uuid4().hex
         self._held: list[str] = []
 

@@ -10,9 +10,8 @@ from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.messages import decode, encode
 from countingroom.core.partitions import Goal, PartitionState, Plan
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
-from countingroom.core.series import Refusal
+from countingroom.core.series import QueryRefusal
 from countingroom.core.systems import SystemKind
-from countingroom.runs.access.command_server import Refusal as Refused
 from countingroom.runs.context import RunControlContext, members_of
 from countingroom.runs.planner import causes
 from countingroom.runs.planner.forecast import forecast
@@ -26,7 +25,7 @@ async def answer(context: RunControlContext, message: Message) -> bytes:
         return encode(PlanAnswer(plan=await plan_for(context, decode(message.data, PlanQuery))))
     except msgspec.DecodeError as error:
         return encode(
-            Refusal(
+            QueryRefusal(
                 cause=Cause(
                     code="malformed",
                     message=str(error),
@@ -36,7 +35,7 @@ async def answer(context: RunControlContext, message: Message) -> bytes:
             )
         )
     except CountingRoomError as error:
-        return encode(Refusal(cause=error.cause))
+        return encode(QueryRefusal(cause=error.cause))
 
 
 async def plan_for(context: RunControlContext, query: PlanQuery) -> Plan:
@@ -45,7 +44,7 @@ async def plan_for(context: RunControlContext, query: PlanQuery) -> Plan:
     record = await context.database.partitions.get(name)
     template = context.template(record.template)
     if query.goal not in template.rests:
-        raise Refused(causes.unknown_goal(name, query.goal, template.rests))
+        raise Refusal(causes.unknown_goal(name, query.goal, template.rests))
     if query.tag:
         chosen = await context.database.tags.resolve(query.tag)
     else:

@@ -38,7 +38,9 @@ class Liveness:
     """Listens to all agents. `tell` is called with every change, in this task."""
 
     def __init__(self, bus: Bus, clock: Clock, tell: Callable[[LinkChanged], None]) -> None:
-        self._bus, self._clock, self._tell = bus, clock, tell
+        self._bus = bus
+        self._clock = clock
+        self._tell = tell
         self._hearing = FailureDetector()
         self._settled = asyncio.Event()
         self._own = subjects.echo(uuid4().hex)

@@ -29,7 +29,8 @@ class SystemStates:
     """The last word of every system, and who wants to hear the next one."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
-        self._bus, self._clock = bus, clock
+        self._bus = bus
+        self._clock = clock
         self._present: dict[str, SystemState] = {}
         self._followers: dict[str, set[Tell]] = {}
         """By key of a report; by bare name of a system for its link."""

@@ -37,7 +37,10 @@ class PartitionCommands:
         move_hold: MoveHold,
         sequence: Sequence,
     ) -> None:
-        self._owner, self._life, self._selection, self._move_hold = owner, life, selection, move_hold
+        self._owner = owner
+        self._life = life
+        self._selection = selection
+        self._move_hold = move_hold
         self.handlers: Mapping[str, CommandHandler] = {
             "configure": CommandHandler(self._configure),
             "configure_all": CommandHandler(self._configure_all),

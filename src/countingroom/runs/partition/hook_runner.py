@@ -30,7 +30,10 @@ class Hooks:
     """Begins the hooks of one partition."""
 
     def __init__(self, context: RunControlContext, partition: str, tell: Callable[[Fact], None]) -> None:
-        self._bus, self._clock, self._partition, self._tell = context.bus, context.clock, partition, tell
+        self._bus = context.bus
+        self._clock = context.clock
+        self._partition = partition
+        self._tell = tell
 
     def begin(self, group: asyncio.TaskGroup, effect: RunHook) -> None:
         """Begin it."""

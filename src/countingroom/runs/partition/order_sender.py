@@ -26,8 +26,12 @@ class Orders:
     """Sends orders under one lease, and tells what came of them."""
 
     def __init__(self, context: RunControlContext, lease: Lease, partition: str, tell: Callable[[Fact], None]) -> None:
-        self._bus, self._clock, self._durations = context.bus, context.clock, context.system_states.durations
-        self._lease, self._partition, self._tell = lease, partition, tell
+        self._bus = context.bus
+        self._clock = context.clock
+        self._durations = context.system_states.durations
+        self._lease = lease
+        self._partition = partition
+        self._tell = tell
 
     def send(self, group: asyncio.TaskGroup, orders: Iterable[SendOrder]) -> None:
         """Begin to send them all; nothing is sent once the lease is lost."""

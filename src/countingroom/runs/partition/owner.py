@@ -52,13 +52,18 @@ class PartitionOwner:
     """One ownership of one partition, from its lease to its loss."""
 
     def __init__(self, context: RunControlContext, name: str, lease: Lease) -> None:
-        self.context, self.name, self.lease = context, name, lease
+        self.context = context
+        self.name = name
+        self.lease = lease
         self.source = f"runs.{name}"
         self.publisher = Publisher(context.bus, context.clock, self.source)
         self.book = RunBookWriter(context.database, context.clock, self.source)
         self.control = ControlDesk(context.bus, context.clock, name, self._control_changed)
-        self.move_hold, self.life, selection = MoveHold(self), RunLifecycle(self), ConfigurationSelection(self)
-        self.stop_conditions, self.sequence = StopConditions(self, self.life), Sequence(self, self.life, selection)
+        self.move_hold = MoveHold(self)
+        self.life = RunLifecycle(self)
+        selection = ConfigurationSelection(self)
+        self.stop_conditions = StopConditions(self, self.life)
+        self.sequence = Sequence(self, self.life, selection)
         self.handlers = PartitionCommands(self, self.life, selection, self.move_hold, self.sequence)
         self.command_server = CommandServer(
             context.bus,
@@ -70,10 +75,12 @@ class PartitionOwner:
             principals=self._principal,
         )
         self.partition: PartitionModel
-        self.orders, self.hooks = Orders(context, lease, name, self.tell), Hooks(context, name, self.tell)
+        self.orders = Orders(context, lease, name, self.tell)
+        self.hooks = Hooks(context, name, self.tell)
         self.state_publisher = StatePublisher(context, name, lease, self._snapshot)
         self._inbox: list[Fact] = []
-        self._news, self._stale = asyncio.Event(), asyncio.Event()
+        self._news = asyncio.Event()
+        self._stale = asyncio.Event()
         self._changes: set[asyncio.Event] = set()
         self._actions: dict[str, str] = {}
         self._heard = ExitStack()
@@ -236,7 +243,7 @@ class PartitionOwner:
         self.orders.send(self._group, [one for one in effects if isinstance(one, events.SendOrder)])
         for effect in effects:
             match effect:
-                case events.Moved(rows=rows, cause=cause):
+                case events.PartitionMoved(rows=rows, cause=cause):
                     for before, event, after in rows:
                         self._moved(before, event, after, cause)
                 case events.RunBegan(run=run):

@@ -24,7 +24,9 @@ class RunBookWriter:
     """Writes for one partition."""
 
     def __init__(self, database: Database, clock: Clock, source: str) -> None:
-        self._database, self._clock, self._source = database, clock, source
+        self._database = database
+        self._clock = clock
+        self._source = source
         self._waiting: asyncio.Queue[Entry] = asyncio.Queue(WAITING)
         self._failing = False
 

@@ -34,7 +34,9 @@ class Sequence:
     """Runs the sequences of one partition."""
 
     def __init__(self, owner: OwnerPort, life: RunLifecycle, selection: ConfigurationSelection) -> None:
-        self._owner, self._life, self._selection = owner, life, selection
+        self._owner = owner
+        self._life = life
+        self._selection = selection
         self._begun = asyncio.Event()
         self.handlers = {
             "sequence": CommandHandler(self._sequence, takes=("system", "parameter", "values", "seconds", "name")),

@@ -24,7 +24,9 @@ class StatePublisher:
     """Shows one partition, the latest picture of it."""
 
     def __init__(self, context: RunControlContext, name: str, lease: Lease, draw: Callable[[], PartitionState]) -> None:
-        self._context, self._lease, self._draw = context, lease, draw
+        self._context = context
+        self._lease = lease
+        self._draw = draw
         self._key = subjects.partition_key(name)
         self._dirty = asyncio.Event()
         self._writing = asyncio.Lock()

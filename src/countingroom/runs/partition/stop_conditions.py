@@ -29,7 +29,8 @@ class StopConditions:
     """Watches the open run of one partition."""
 
     def __init__(self, owner: OwnerPort, life: RunLifecycle) -> None:
-        self._owner, self._life = owner, life
+        self._owner = owner
+        self._life = life
 
     async def run(self) -> None:
         """Until cancelled."""

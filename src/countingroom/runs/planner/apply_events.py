@@ -53,8 +53,10 @@ class _Application:
         self.partition = partition
         self.seen = dict(partition.seen)
         self.attempts = partition.attempts
-        self.pending, self.failed = dict(self.attempts.pending), dict(self.attempts.failed)
-        self.tried, self.hooks = dict(self.attempts.tried), dict(self.attempts.hooks)
+        self.pending = dict(self.attempts.pending)
+        self.failed = dict(self.attempts.failed)
+        self.tried = dict(self.attempts.tried)
+        self.hooks = dict(self.attempts.hooks)
         self.effects: list[Effect] = []
         self.fallen: set[str] = set()
 
@@ -130,7 +132,9 @@ class _Application:
         if before and not self.attempts.met:
             cause = causes.superseded(self.partition.name, before.state, goal.state if goal else "nothing")
             self.effects.append(GoalFailed(goal=before, cause=cause))
-        self.tried, self.failed, self.hooks = {}, {}, {}
+        self.tried = {}
+        self.failed = {}
+        self.hooks = {}
         run, ending = self.partition.run, self.attempts.ending
         if goal and goal.state in template.rests:
             lower = goal.state == template.idle or template.reached(goal.state) < template.reached(self.partition.state)

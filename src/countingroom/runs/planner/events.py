@@ -84,7 +84,7 @@ class SendOrder(Struct, frozen=True, kw_only=True):
     run: int
 
 
-class Moved(Struct, frozen=True, kw_only=True):
+class PartitionMoved(Struct, frozen=True, kw_only=True):
     """The partition's state went this way; one record a row."""
 
     rows: tuple[tuple[str, str, str], ...]
@@ -135,4 +135,4 @@ class GoalFailed(Struct, frozen=True, kw_only=True):
     cause: Cause
 
 
-Effect = SendOrder | Moved | RunBegan | RunOver | RunHook | Excluded | GoalMet | GoalFailed
+Effect = SendOrder | PartitionMoved | RunBegan | RunOver | RunHook | Excluded | GoalMet | GoalFailed

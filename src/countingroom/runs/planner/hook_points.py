@@ -18,7 +18,8 @@ class HookPoints:
     """The moments of one plan."""
 
     def __init__(self, template: Template, attempts: Attempts) -> None:
-        self._template, self._attempts = template, attempts
+        self._template = template
+        self._attempts = attempts
         self._passed: set[str] = set()
 
     def at(self, hook_point: str) -> Decision | None:

@@ -46,8 +46,12 @@ class _Planner:
         attempts: Attempts,
         began: bool,
     ) -> None:
-        self.template, self.survey, self.seen, self.goal = template, survey, seen, goal
-        self.attempts, self.began = attempts, began
+        self.template = template
+        self.survey = survey
+        self.seen = seen
+        self.goal = goal
+        self.attempts = attempts
+        self.began = began
         self.height = template.rests.index(goal.state) if goal and goal.state in template.rests else None
         self.hook_points = HookPoints(template, attempts)
 

@@ -23,7 +23,7 @@ from countingroom.runs.planner.events import (
     Fact,
     GoalFailed,
     GoalMet,
-    Moved,
+    PartitionMoved,
     RunHook,
     SendOrder,
 )
@@ -89,7 +89,7 @@ def _follow(partition: PartitionModel, found: Survey, now_ns: int, effects: list
         aborting = goal is not None and goal.state == template.idle
         way = moves(template.chart(), partition.state, found.state, prefer=("abort",) if aborting else ())
         cause = _why_moved(partition, found) or (None if _is_higher(partition, found) else partition.cause)
-        effects.append(Moved(rows=tuple((row.state, row.event, row.next) for row in way), cause=cause))
+        effects.append(PartitionMoved(rows=tuple((row.state, row.event, row.next) for row in way), cause=cause))
         partition = msgspec.structs.replace(partition, state=found.state, since_ns=now_ns, cause=cause)
     partition = follow_recording(partition, found, now_ns, effects)
     if partition.joining:

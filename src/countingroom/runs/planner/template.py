@@ -42,7 +42,7 @@ class Level(Struct, frozen=True, kw_only=True):
         return f"{self.name}_Active"
 
 
-class Recovery(Struct, frozen=True, kw_only=True):
+class RecoveryPolicy(Struct, frozen=True, kw_only=True):
     """What to do by itself about a member that failed, before a person is asked."""
 
     attempts: int = 1
@@ -83,7 +83,7 @@ class Template(Struct, frozen=True, kw_only=True):
     start_s: float = 10.0
     stop_s: float = 10.0
     abort_s: float = 10.0
-    recovery: Recovery = Recovery()
+    recovery: RecoveryPolicy = RecoveryPolicy()
     hooks: tuple[Hook, ...] = ()
 
     @property

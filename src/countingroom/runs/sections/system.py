@@ -57,7 +57,8 @@ class TypeSection(Section):
             raise ValueError(str(error)) from error
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"cannot be read: {error}") from error
-        self._timeout_s, self._ping_s = self.timeout or self._timeout_s, self.ping or self._ping_s
+        self._timeout_s = self.timeout or self._timeout_s
+        self._ping_s = self.ping or self._ping_s
         return self
 
     def _from_cfg(self, directory: Path) -> Table:
@@ -66,7 +67,8 @@ class TypeSection(Section):
         if self.section not in kinds:
             raise ValueError(f"{path} has no section {self.section!r}{did_you_mean(self.section, kinds)}")
         kind = kinds[self.section]
-        self._timeout_s, self._ping_s = kind.timeout_s, kind.ping_s
+        self._timeout_s = kind.timeout_s
+        self._ping_s = kind.ping_s
         return _read_table(path.parent / kind.state_file, _read_map(path.parent, kind.map_file))
 
     def _from_table(self, directory: Path) -> Table:

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.planner.template import DETECTORS, EVENTS, Hook, Level, Recovery, Template
+from countingroom.runs.planner.template import DETECTORS, EVENTS, Hook, Level, RecoveryPolicy, Template
 from countingroom.runs.sections.agent import Argv
 
 Problem = tuple[tuple[str | int, ...], str]
@@ -113,7 +113,7 @@ class TemplateSection(Section):
             start_s=self.start,
             stop_s=self.stop,
             abort_s=self.abort,
-            recovery=Recovery(**self.recovery.model_dump()),
+            recovery=RecoveryPolicy(**self.recovery.model_dump()),
             hooks=tuple(
                 Hook(
                     name=key,

@@ -10,7 +10,7 @@ from countingroom.core.values import Quality, Scalar
 from countingroom.devices.drivers.julabo import codec
 from countingroom.devices.drivers.julabo.description import HIGHEST_C, LOWEST_C, JulaboSection
 from countingroom.devices.port import Sample
-from countingroom.devices.serial.line import Line, Settings
+from countingroom.devices.serial.line import SerialLine, Settings
 from countingroom.devices.serial.pending_answers import Probe
 
 NOT_KNOWN = 0
@@ -32,7 +32,7 @@ class JulaboDriver:
 
     def __init__(self, section: JulaboSection) -> None:
         self._section = section
-        self._line = Line(
+        self._line = SerialLine(
             Settings(
                 address=section.port,
                 baudrate=section.baudrate,

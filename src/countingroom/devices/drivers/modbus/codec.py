@@ -24,7 +24,7 @@ _FORMATS = {
 }
 
 
-class Order(Struct, frozen=True):
+class WordOrder(Struct, frozen=True):
     """How a device puts the bytes of a value into registers. Big-endian bytes, least significant word first, by
     default."""
 
@@ -49,7 +49,7 @@ def width(kind: str) -> int:
     return struct.calcsize("=" + _FORMATS[kind]) // 2
 
 
-def decode(kind: str, words: Sequence[int], order: Order) -> float | int:
+def decode(kind: str, words: Sequence[int], order: WordOrder) -> float | int:
     """The number in these registers. NaN comes out as NaN."""
     try:
         raw = struct.pack(f">{width(kind)}H", *_arranged(words, order))
@@ -58,7 +58,7 @@ def decode(kind: str, words: Sequence[int], order: Order) -> float | int:
         raise DeviceError(f"{list(words)} is no {kind}: {error}", code="nonsense") from error
 
 
-def encode(kind: str, value: float, order: Order) -> tuple[int, ...]:
+def encode(kind: str, value: float, order: WordOrder) -> tuple[int, ...]:
     """The registers that hold this number; DeviceError where they cannot."""
     try:
         number = value if kind.startswith("float") else int(value)
@@ -93,7 +93,7 @@ def plan(spans: Iterable[Span], *, bridge: int = 0, most: int = MOST_WORDS) -> t
     return tuple(chunks)
 
 
-def _arranged(words: Sequence[int], order: Order) -> Sequence[int]:
+def _arranged(words: Sequence[int], order: WordOrder) -> Sequence[int]:
     """Registers in the device's order as big-endian words, most significant first; and the other way round."""
     if order.words == "little":
         words = words[::-1]

@@ -8,7 +8,7 @@ from countingroom.core.errors import DeviceError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.modbus import codec
-from countingroom.devices.drivers.modbus.codec import Order, Span
+from countingroom.devices.drivers.modbus.codec import Span, WordOrder
 from countingroom.devices.drivers.modbus.description import ModbusTable, Register
 from countingroom.devices.drivers.modbus.link import ModbusLink
 from countingroom.devices.drivers.modbus.points import points
@@ -20,7 +20,7 @@ class ModbusDriver:
 
     def __init__(self, table: ModbusTable) -> None:
         self._registers = table.registers
-        self._order = Order(table.byte_order, table.word_order)
+        self._order = WordOrder(table.byte_order, table.word_order)
         self._points = points(table)
         self._plan = codec.plan(map(_span, self._registers.values()), bridge=table.bridge)
         self._link = ModbusLink(table.host, table.port, table.device_id, table.timeout)

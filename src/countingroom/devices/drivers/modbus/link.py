@@ -23,7 +23,10 @@ class ModbusLink:
     """One TCP connection to one unit. Asked by one task at a time."""
 
     def __init__(self, host: str, port: int, device_id: int, timeout_s: float) -> None:
-        self._host, self._port, self._device_id, self._timeout_s = host, port, device_id, timeout_s
+        self._host = host
+        self._port = port
+        self._device_id = device_id
+        self._timeout_s = timeout_s
         self._client: AsyncModbusTcpClient | None = None
 
     async def open(self) -> None:

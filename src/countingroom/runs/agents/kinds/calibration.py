@@ -65,13 +65,16 @@ class Calibration(System):
         self, handle: Handle, section: CalibrationAgent, clock: Clock, *, directory: Path, results: Path
     ) -> None:
         super().__init__(handle)
-        self._section, self._clock, self._results = section, clock, results
+        self._section = section
+        self._clock = clock
+        self._results = results
         self._directory = directory / section.directory
         steps = ScriptAgent(kind="script", configure=section.configure, directory=section.directory)
         self._script = Script(handle, steps, clock, directory=directory)
         self._job: _Job | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._read, self._last = 0, deque[str](maxlen=5)
+        self._read = 0
+        self._last = deque[str](maxlen=5)
         self._stopping = False
 
     async def configure(self, step: str, parameters: Mapping[str, Scalar]) -> None:

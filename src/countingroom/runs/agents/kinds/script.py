@@ -36,7 +36,9 @@ class Script(System):
 
     def __init__(self, handle: Handle, section: ScriptAgent, clock: Clock, *, directory: Path) -> None:
         super().__init__(handle)
-        self._section, self._clock, self._directory = section, clock, directory / section.directory
+        self._section = section
+        self._clock = clock
+        self._directory = directory / section.directory
 
     async def configure(self, step: str, parameters: Mapping[str, Scalar]) -> None:
         await self.run(nth(self._section.configure, self.handle, step), "configure", step)

@@ -32,7 +32,9 @@ class Simulated(System):
         chance: Callable[[], float] = random.random,
     ) -> None:
         super().__init__(handle)
-        self._section, self._clock, self._chance = section, clock, chance
+        self._section = section
+        self._clock = clock
+        self._chance = chance
         self._failures = 0
         self._hangs = False
         self._slow_s = 0.0
@@ -85,7 +87,9 @@ class Simulated(System):
                 self._recording.clear()
                 self.handle.error(str(arguments.get("message") or "simulated error"))
             case "heal":
-                self._failures, self._hangs, self._slow_s = 0, False, 0.0
+                self._failures = 0
+                self._hangs = False
+                self._slow_s = 0.0
             case _:
                 raise NotFound(
                     f"a simulated system has no fault {fault!r}",

@@ -49,12 +49,16 @@ class SlowControl(System):
 
     def __init__(self, handle: Handle, section: SlowControlAgent, bus: Bus, clock: Clock) -> None:
         super().__init__(handle)
-        self._section, self._bus, self._clock = section, bus, clock
+        self._section = section
+        self._bus = bus
+        self._clock = clock
         self._device: DeviceState | None = None
-        self._hosted, self._served_until_s = False, float("-inf")
+        self._hosted = False
+        self._served_until_s = float("-inf")
         """Whether a host answers for the device, and until when that holds without another beat of it: the next host
         takes the device over when three are missing, and then has to find it."""
-        self._known, self._news = asyncio.Event(), asyncio.Event()
+        self._known = asyncio.Event()
+        self._news = asyncio.Event()
         self._blames_device = False
         """It is in Error because of the device: it is resolved when the device is."""
         self._new_until_s = 0.0
