@@ -12,6 +12,7 @@ from countingroom.core.partitions import Goal, PartitionState, Plan
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
 from countingroom.core.series import QueryRefusal
 from countingroom.core.systems import SystemKind
+from countingroom.runs.access.command_server import Refusal
 from countingroom.runs.context import RunControlContext, members_of
 from countingroom.runs.planner import causes
 from countingroom.runs.planner.forecast import forecast
