@@ -26,6 +26,7 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pyright
+	@$(BIN)/python tools/source_figures.py
 
 format: .venv/.ready
 	$(BIN)/ruff format .

@@ -101,7 +101,9 @@ class JulaboSimulator:
     async def _restore(self) -> None:
         self._slow_s = 0.0
         self._garbage = False
-        self.bath.trouble, self.bath.manual, self.bath.sensor_plugged = None, False, True
+        self.bath.trouble = None
+        self.bath.manual = False
+        self.bath.sensor_plugged = True
         if not self._connected:
             await self._end.open()
             self._connected = True

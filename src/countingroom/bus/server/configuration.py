@@ -1,6 +1,6 @@
 """Law: the configuration of the embedded server is a function of the description, the ports and the room on disk.
 
-Pure. nats-server reads JSON as well as its own format, so JSON is what is written.
+nats-server reads JSON as well as its own format, so JSON is what is written.
 """
 
 from __future__ import annotations

@@ -20,16 +20,14 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings, decode
-from countingroom.core.partitions import PartitionState
+from countingroom.core.partitions import PartitionState, RunControlState
 from countingroom.core.policy import Control
 from countingroom.core.systems import Placement, SystemState
 from countingroom.core.values import Quality, Reading
 
 T = TypeVar("T")
-Word = PartitionState | SystemState | Control | Placement
-"""What run control keeps in the state bucket."""
 
-_WORDS: dict[str, type[Word]] = {
+_WORDS: dict[str, type[RunControlState]] = {
     "partition": PartitionState,
     "system": SystemState,
     "control": Control,
@@ -86,7 +84,7 @@ class Latest:
         """Device -> point name -> its last reading."""
         self.states: dict[str, DeviceState] = {}
         """Key in the state bucket -> state of a device or channel."""
-        self.words: dict[str, Word] = {}
+        self.words: dict[str, RunControlState] = {}
         """Key in the state bucket -> what run control says there."""
         self.catalogues: dict[str, Catalogue] = {}
         """Device -> what it is."""
@@ -179,7 +177,7 @@ class Latest:
         except msgspec.DecodeError as error:
             _log.warning("%s in the state bucket is not understood: %s", entry.key, error)
 
-    def _heard_of_owner(self, key: str, before: Word | None) -> None:
+    def _heard_of_owner(self, key: str, before: RunControlState | None) -> None:
         """News of a partition count as a beat of its owner; the same again after a lost link is no news."""
         if key not in self.words:
             self._said.pop(key, None)

@@ -65,7 +65,8 @@ class FailureDetector:
                 return self._lose(system, "agent_left", f"the agent of {system} was ended", now_ns)
             return None
         if known:
-            known.presence, known.last_s = presence, now_s
+            known.presence = presence
+            known.last_s = now_s
             return None
         self._heard[system] = _Heard(presence, now_s)
         self._expected.pop(system, None)
