@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.core.clock import Clock, timeout
-from countingroom.core.errors import Cause, CountingRoomError, LinkError, RequestError
+from countingroom.core.errors import Cause, CountingRoomError, LinkError, Refused
 
 FIRST_PAUSE_S = 0.5
 MOST_PAUSE_S = 30.0
@@ -143,13 +143,8 @@ class Child:
             finally:
                 self._answer = None
         if said.refused:
-            raise RequestError(
-                said.refused.message,
-                source=said.refused.source or self.name,
-                code=said.refused.code,
-                suggestion=said.refused.suggestion,
-                evidence=said.refused.evidence,
-            )
+            cause = said.refused
+            raise Refused(cause if cause.source else msgspec.structs.replace(cause, source=self.name))
 
     async def _live(self) -> int:
         """One life, from its start to its end; the exit status."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 import msgspec
 import typer
 
-from countingroom.core.errors import Cause, ConfigurationError, CountingRoomError, LinkError
+from countingroom.core.errors import Cause, ConfigurationError, LinkError, Refused
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 URL_VARIABLE = "COUNTINGROOM_URL"
@@ -22,12 +22,8 @@ Url = Annotated[str, typer.Option("--url", envvar=URL_VARIABLE, help="Where the 
 """The option every command that talks to a server takes; give it the default DEFAULT_URL."""
 
 
-class Remote(CountingRoomError):
-    """What the server answered instead of doing it."""
-
-    def __init__(self, cause: Cause) -> None:
-        super().__init__(cause.message)
-        self.cause = cause
+class Remote(Refused):
+    """The server answered with a Cause instead of doing it."""
 
 
 class Client:

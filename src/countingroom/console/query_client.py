@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
-from countingroom.core.errors import CountingRoomError, LinkError
+from countingroom.core.errors import LinkError, Refused
 from countingroom.core.messages import encode
 from countingroom.core.series import QueryRefusal
 
@@ -17,14 +17,6 @@ _ANSWER_S = 20.0
 _WHO = {"history": "the history", "runs": "run control"}
 
 Answer = TypeVar("Answer", bound=Struct)
-
-
-class QueryRefused(CountingRoomError):
-    """The department's own Cause, unchanged."""
-
-    def __init__(self, refusal: QueryRefusal) -> None:
-        super().__init__(refusal.cause.message)
-        self.cause = refusal.cause
 
 
 async def ask(bus: Bus, department: str, what: str, question: Struct, kind: type[Answer]) -> Answer:
@@ -43,5 +35,5 @@ async def ask(bus: Bus, department: str, what: str, question: Struct, kind: type
         ) from error
     answer: Answer | QueryRefusal = msgspec.msgpack.decode(message.data, type=kind | QueryRefusal)
     if isinstance(answer, QueryRefusal):
-        raise QueryRefused(answer)
+        raise Refused(answer.cause)
     return answer

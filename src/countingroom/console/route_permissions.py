@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext, context
 from countingroom.core import command_permissions
-from countingroom.core.errors import Cause, Denied
+from countingroom.core.errors import Cause, Refused
 from countingroom.core.messages import Catalogue
 from countingroom.core.policy import Permission, Principal, decide
 from countingroom.core.subjects import EXPERIMENT
@@ -169,7 +169,7 @@ def find(method: str, path: str) -> Found | None:
 
 
 async def permitted(connection: HTTPConnection) -> None:
-    """Every route depends on this: Denied where the policy says so."""
+    """Every route depends on this: Refused where the policy denies it."""
     path = connection.scope["path"]
     found = find(connection.scope.get("method", "WS"), path)
     cause = _unlisted(path) if found is None else _judge(context(connection), found, requester(connection).principal)
@@ -177,14 +177,7 @@ async def permitted(connection: HTTPConnection) -> None:
         return
     if connection.scope["type"] == "websocket":
         raise WebSocketException(1008, cause.code)
-    raise refused(cause)
-
-
-def refused(cause: Cause) -> Denied:
-    """The cause as an error."""
-    return Denied(
-        cause.message, code=cause.code, source=cause.source, suggestion=cause.suggestion, evidence=cause.evidence
-    )
+    raise Refused(cause)
 
 
 def _judge(here: ConsoleContext, found: Found, who: Principal) -> Cause | None:

@@ -86,6 +86,14 @@ class RequestError(CountingRoomError):
     suggestion = "look at the present state and ask for something it allows"
 
 
+class Refused(RequestError):
+    """The request is refused for a cause that is known already: of a table, a policy, or another process."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
+
+
 class NotAllowed(RequestError):
     """The present state does not allow this event or command.
 

@@ -16,7 +16,7 @@ from countingroom.bus.port import Bus
 from countingroom.console.api.devices import Here
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
-from countingroom.core.errors import LinkError, RequestError
+from countingroom.core.errors import LinkError, Refused, RequestError
 from countingroom.core.messages import encode
 from countingroom.core.series import QueryRefusal, RangeQuery, Series, SeriesAnswer
 from countingroom.core.times import format_time, parse_time
@@ -37,7 +37,7 @@ class HistoryFormat(StrEnum):
 
 
 async def ask(bus: Bus, question: RangeQuery) -> Series:
-    """The history's answer; RequestError where it refuses, LinkError where it does not answer."""
+    """The history's answer; Refused where it refuses, LinkError where it does not answer."""
     try:
         message = await bus.request(subjects.query("history", "range"), encode(question), timeout_s=_ANSWER_S)
     except LinkError as error:
@@ -51,15 +51,7 @@ async def ask(bus: Bus, question: RangeQuery) -> Series:
         ) from error
     answer = _decoder.decode(message.data)
     if isinstance(answer, QueryRefusal):
-        cause = answer.cause
-        raise RequestError(
-            cause.message,
-            code=cause.code,
-            source=cause.source,
-            suggestion=cause.suggestion,
-            evidence=cause.evidence,
-            causes=cause.causes,
-        )
+        raise Refused(answer.cause)
     return answer.series
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from countingroom.core.arguments import checked
-from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange, RequestError
+from countingroom.core.errors import Conflict, NotFound, OutOfRange, Refused
 from countingroom.core.messages import Command, CommandSpec, DeviceState, Link
 from countingroom.core.points import Point
 from countingroom.core.values import Reading
@@ -56,7 +56,7 @@ def admit(command: Command, situation: Situation) -> Admitted:
         return _admit_set(command, situation)
     cause = state.refusals.get(spec.name)
     if cause is not None:
-        raise _refused(cause)
+        raise Refused(cause)
     arguments = checked(spec, command.arguments)
     writes: tuple[Write, ...] = ()
     if spec not in OF_THE_HOST:
@@ -145,23 +145,11 @@ def _admit_set(command: Command, situation: Situation) -> Admitted:
     if command.channel and point.channel != command.channel:
         raise NotFound(f"{name} is not of channel {command.channel}", suggestion="name the channel of the point")
     if point.channel in situation.behaviour.inactive:
-        raise _refused(inactive(f"devices.{situation.device}.{point.channel}"))
+        raise Refused(inactive(f"devices.{situation.device}.{point.channel}"))
     state = situation.states[point.channel if point.channel in situation.states else ""]
     if state.link is not Link.CONNECTED:
-        raise _refused(unreachable(f"devices.{situation.device}", state.cause))
+        raise Refused(unreachable(f"devices.{situation.device}", state.cause))
     cause = situation.behaviour.may_write(name, write.value, situation.readings)
     if cause is not None:
-        raise _refused(cause)
+        raise Refused(cause)
     return Admitted(command=command, spec=SET, writes=(write,), deadline_s=point.confirm_s)
-
-
-class _Refused(RequestError):
-    """A refusal whose cause was known before."""
-
-    def __init__(self, cause: Cause) -> None:
-        super().__init__(cause.message)
-        self.cause = cause
-
-
-def _refused(cause: Cause) -> RequestError:
-    return _Refused(cause)

@@ -17,13 +17,13 @@ from msgspec import Struct
 from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, RequestError
+from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, Refused, RequestError
 from countingroom.core.messages import Command, EventKind, Reply, decode, encode
 from countingroom.core.values import Quality, Reading
 from countingroom.devices.behaviour import Write
 from countingroom.devices.host.admission import SET, Admitted, Situation, admit
 from countingroom.devices.host.confirmation import holds, readback_of
-from countingroom.devices.host.driver_fault import DriverFault, cause_of
+from countingroom.devices.host.driver_fault import cause_of
 from countingroom.devices.host.legality import RECONNECT, REFRESH
 
 UNDER_WAY = 512
@@ -113,7 +113,7 @@ class DeviceCommands:
         except RequestError:
             raise
         except Exception as error:  # must not be answered by silence
-            raise DriverFault(error, f"devices.{self._device}") from error
+            raise Refused(cause_of(error, f"devices.{self._device}")) from error
         finally:
             self._seen[command.id] = None
             if len(self._seen) > REMEMBERED:

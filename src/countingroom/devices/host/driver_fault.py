@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from countingroom.core.errors import Cause, RequestError
+from countingroom.core.errors import Cause
 
 
 def cause_of(mistake: Exception, source: str) -> Cause:
@@ -13,11 +13,3 @@ def cause_of(mistake: Exception, source: str) -> Cause:
         source=source,
         suggestion="look at the values and act by hand; report it to the author of the driver",
     )
-
-
-class DriverFault(RequestError):
-    """A request that cannot be judged because of such a mistake."""
-
-    def __init__(self, mistake: Exception, source: str) -> None:
-        super().__init__(str(mistake))
-        self.cause = cause_of(mistake, source)

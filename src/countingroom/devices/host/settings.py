@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Protocol
 
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.errors import CountingRoomError, Refused
 from countingroom.core.messages import EventKind
 from countingroom.core.values import Quality
 from countingroom.devices.behaviour import Write
@@ -74,7 +74,7 @@ async def _apply(owner: ConfiguredDevice, channel: str, writes: list[Write]) -> 
             checked.point, checked.value, now.readings
         )
         if cause:
-            raise _NotNow(cause)
+            raise Refused(cause)
         await owner.write(checked)
         count += 1
     return count
@@ -93,11 +93,3 @@ def _known(situation: Situation, channel: str) -> bool:
         for name, point in situation.points.items()
         if point.channel == channel
     )
-
-
-class _NotNow(CountingRoomError):
-    """It would not be safe now."""
-
-    def __init__(self, cause: Cause) -> None:
-        super().__init__(cause.message)
-        self.cause = cause

@@ -17,7 +17,7 @@ from countingroom.bus.port import Bus, Message
 from countingroom.bus.publisher import Publisher
 from countingroom.core import command_permissions, policy, subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, Conflict, CountingRoomError, NotFound, OutOfRange, RequestError
+from countingroom.core.errors import Cause, Conflict, CountingRoomError, NotFound, OutOfRange, Refused
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.core.policy import Principal
 from countingroom.core.values import Scalar
@@ -188,10 +188,10 @@ class CommandServer:
         principal = await self._principals(request.by)
         command, control, now_ns = request.command, self._control.present, self._clock.now_ns()
         if cause := policy.decide(principal, needs, self._target, control=control, token=command.lease, now_ns=now_ns):
-            raise Refusal(cause)
+            raise Refused(cause)
         self._check_seen(command, now_ns)
         if cause := self._owner.refusal(request):
-            raise Refusal(cause)
+            raise Refused(cause)
         if self._going >= UNDER_WAY:
             raise Conflict(f"{UNDER_WAY} commands are under way", code="busy", suggestion="wait until they ended")
         return await word.handler(request)
@@ -279,14 +279,6 @@ class CommandServer:
 
     def _sourced(self, cause: Cause) -> Cause:
         return cause if cause.source else msgspec.structs.replace(cause, source=self._source)
-
-
-class Refusal(RequestError):
-    """A refusal whose cause was known before."""
-
-    def __init__(self, cause: Cause) -> None:
-        super().__init__(cause.message)
-        self.cause = cause
 
 
 def _named(command: Command) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, LinkError, NotAllowed, NotFound, RequestError
+from countingroom.core.errors import Cause, LinkError, NotAllowed, NotFound, Refused, RequestError
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.core.systems import Action, Order, SystemKind
 from countingroom.runs.agents import model
@@ -19,14 +19,6 @@ from countingroom.runs.agents.work import SystemWorker, WorkingAgent
 
 WHO = "who"
 """Asked by another agent of the same system."""
-
-
-class CommandRefused(RequestError):
-    """With the reducer's own cause."""
-
-    def __init__(self, cause: Cause) -> None:
-        super().__init__(cause.message)
-        self.cause = cause
 
 
 class AgentCommands:
@@ -139,7 +131,7 @@ class AgentCommands:
         )
         answer = self._owner.tell(model.Ordered(order=order))
         if answer and answer.cause:
-            raise CommandRefused(answer.cause)
+            raise Refused(answer.cause)
 
     def _desks_of(self, partition: str) -> list[SystemWorker]:
         """The one of a partition; all of them where none is named."""

@@ -15,9 +15,8 @@ import msgspec
 
 from countingroom.core import subjects
 from countingroom.core.clock import within
-from countingroom.core.errors import Cause, CountingRoomError, LinkError
+from countingroom.core.errors import Cause, CountingRoomError, LinkError, Refused
 from countingroom.core.messages import Reply, decode
-from countingroom.runs.access.command_server import Refusal
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator.move_plan import Move
 from countingroom.runs.owner_messages import Hold, Notice, Release
@@ -123,4 +122,4 @@ class _Holds:
         answer = await self._context.bus.request(subjects.owner(partition), data, timeout_s=ANSWER_S)
         reply = decode(answer.data, Reply)
         if reply.cause:
-            raise Refusal(reply.cause)
+            raise Refused(reply.cause)

@@ -6,13 +6,12 @@ import msgspec
 
 from countingroom.bus.port import Message
 from countingroom.core import subjects
-from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.errors import Cause, CountingRoomError, Refused
 from countingroom.core.messages import decode, encode
 from countingroom.core.partitions import Goal, PartitionState, Plan
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
 from countingroom.core.series import QueryRefusal
 from countingroom.core.systems import SystemKind
-from countingroom.runs.access.command_server import Refusal
 from countingroom.runs.context import RunControlContext, members_of
 from countingroom.runs.planner import causes
 from countingroom.runs.planner.forecast import forecast
@@ -45,7 +44,7 @@ async def plan_for(context: RunControlContext, query: PlanQuery) -> Plan:
     record = await context.database.partitions.get(name)
     template = context.template(record.template)
     if query.goal not in template.rests:
-        raise Refusal(causes.unknown_goal(name, query.goal, template.rests))
+        raise Refused(causes.unknown_goal(name, query.goal, template.rests))
     if query.tag:
         chosen = await context.database.tags.resolve(query.tag)
     else:

@@ -7,14 +7,13 @@ from functools import partial
 from uuid import uuid4
 
 from countingroom.core import subjects
-from countingroom.core.errors import Cause, Conflict, DeviceError, NotFound, OutOfRange
+from countingroom.core.errors import Cause, Conflict, DeviceError, NotFound, OutOfRange, Refused
 from countingroom.core.messages import decode, encode
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.systems import Action, Answer, Order
 from countingroom.core.values import Scalar
 from countingroom.runs.access.arguments import ENDS_LATER, CommandHandler, CommandRequest, Completion
-from countingroom.runs.access.command_server import Refusal
 from countingroom.runs.access.control_commands import control_commands
 from countingroom.runs.owner_messages import ANSWER_S
 from countingroom.runs.partition.configuration_selection import ConfigurationSelection
@@ -104,7 +103,7 @@ class PartitionCommands:
         if tag := request.text("tag", ""):
             await self._selection.select_tag(tag, request.by)
             if cause := refusal(self._owner.partition, "goal", state=state):
-                raise Refusal(cause)
+                raise Refused(cause)
         if state == template.recording and not self._owner.partition.run:
             return self._want(request, state, await self._reserved(request, limit, request.text("comment", "")))
         return self._want(request, state)
@@ -146,7 +145,7 @@ class PartitionCommands:
         run = await reserve_run_number(self._owner, self._life, request.by, limit, comment)
         if cause := self.refusal(request):
             self._life.over(run.number, RunEnd.NEVER_STARTED, cause)
-            raise Refusal(cause)
+            raise Refused(cause)
         return run
 
     # Single systems.
