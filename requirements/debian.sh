@@ -8,7 +8,8 @@ list="$(dirname "$0")/debian.txt"
 present() { # PROOF
     case "$1" in
         python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null ;;
-        /*) [ -e "$1" ] ;;
+        # A path may hold a *, for a version or an architecture. shellcheck disable=SC2086
+        /*) set -- $1 && [ -e "$1" ] ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac
 }
