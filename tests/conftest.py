@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.input_files import OWN, OWN_CHANNELS, Channels, Tables, published, published_channels
+
 settings.register_profile("house", deadline=None)  # how long a case takes says more about the machine than about us
 settings.load_profile("house")
 
@@ -44,6 +46,24 @@ def shared_data() -> Path:
     if not place.is_dir():
         pytest.skip("the real input files are not beside this checkout")
     return place
+
+
+@pytest.fixture(params=["own", "published"])
+def tables(request: pytest.FixtureRequest) -> Tables:
+    """The state tables of run control: the project's own, and the published ones where they are."""
+    if request.param == "own":
+        return OWN
+    place: Path = request.getfixturevalue("shared_data")
+    return published(place / "run-control")
+
+
+@pytest.fixture(params=["own", "published"])
+def channels(request: pytest.FixtureRequest) -> Channels:
+    """A file of CAEN channels: the project's own, and a test stand's where it is."""
+    if request.param == "own":
+        return OWN_CHANNELS
+    place: Path = request.getfixturevalue("shared_data")
+    return published_channels(place / "slow-control")
 
 
 @pytest.fixture

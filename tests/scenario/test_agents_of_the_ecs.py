@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -20,16 +19,15 @@ from countingroom.runs.agents import model as words
 from countingroom.runs.agents.host import AgentHost
 from countingroom.runs.agents.step import born, step
 from countingroom.runs.description import RunsSection
+from tests.input_files import Tables
 
-TABLES = {
-    "DetectorStatemachine.csv": SystemKind.DETECTOR,
-    "globalSystemStatemachine.csv": SystemKind.GLOBAL,
-    "globalSystemStatemachine+.csv": SystemKind.GLOBAL,
-}
+ROLES = {"detector": SystemKind.DETECTOR, "clock": SystemKind.GLOBAL, "writer": SystemKind.GLOBAL}
 
 
-def section(place: Path, table: str) -> RunsSection:
-    system = {"kind": TABLES[table], "type": {"table": str(place / table), "map": str(place / "map.csv")}}
+def section(tables: Tables, role: str) -> RunsSection:
+    table: str = getattr(tables, role)
+    files = {"table": str(tables.path(table)), "map": str(tables.path(tables.map))}
+    system = {"kind": ROLES[role], "type": files}
     return RunsSection.model_validate({"systems": {"sys": system}})
 
 
@@ -50,11 +48,11 @@ def ordered(action: Action, number: str = "o") -> words.Ordered:
     return words.Ordered(order=Order(id=number, action=action, partition="p", fence=1, deadline_ns=10**9, run=1))
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_every_row_is_a_move_of_an_agent(shared_data: Path, table: str) -> None:
-    chart = section(shared_data / "run-control", table).systems["sys"].chart
+@pytest.mark.parametrize("role", ROLES)
+def test_every_row_is_a_move_of_an_agent(tables: Tables, role: str) -> None:
+    chart = section(tables, role).systems["sys"].chart
     for row in chart.rows:
-        known = at_rest(chart, TABLES[table], row.state)
+        known = at_rest(chart, ROLES[role], row.state)
         (at,) = known.contexts
         if row.event in set(Action):
             known, effects = step(known, ordered(Action(row.event)), now_ns=3)
@@ -70,8 +68,8 @@ def test_every_row_is_a_move_of_an_agent(shared_data: Path, table: str) -> None:
         assert known.contexts[at].state.common == chart.to_common(row.next)
 
 
-@pytest.mark.parametrize("table", TABLES)
-async def test_an_agent_of_each_table_is_configured_and_aborted(shared_data: Path, table: str) -> None:
+@pytest.mark.parametrize("role", ROLES)
+async def test_an_agent_of_each_table_is_configured_and_aborted(tables: Tables, role: str) -> None:
     clock = SystemClock()
     bus = MemoryBus(clock)
     await streams.prepare(bus)
@@ -93,14 +91,14 @@ async def test_an_agent_of_each_table_is_configured_and_aborted(shared_data: Pat
                 if data and b"common" in data and common.encode() in data:
                     return
 
-    host = AgentHost(connect, clock, section(shared_data / "run-control", table))
+    host = AgentHost(connect, clock, section(tables, role))
     running = asyncio.create_task(host.run())
     try:
         async with asyncio.timeout(10), bus.subscribe(subjects.pulse("sys")) as beats:
             await anext(beats)
         assert (await order(Action.CONFIGURE, "k")).accepted
         await until(host, "Active")
-        assert (await order(Action.START)).accepted == (table == "globalSystemStatemachine+.csv")
+        assert (await order(Action.START)).accepted == (role == "writer")
         assert (await order(Action.ABORT)).accepted
         await until(host, "Unconfigured")
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from countingroom.core import subjects
 from countingroom.core.messages import Command, Reply, decode, encode
 from countingroom.core.values import Scalar
 from countingroom.runs.description import RunsSection, shipped
+from tests.input_files import Tables
 from tests.scenario.experiment import GLOBALS, World, experiment
 
 CBM = shipped("cbm").template("cbm")
@@ -21,12 +21,12 @@ FIRST = {"TFC": "TFC", "Detectors": "STS", "FLES_and_DCS": "FLES", "QA": "QA"}
 LOST = {"error_TFC": "TFC", "error_Detector": "MVD", "error_FLES_OR_DCS": "DCS", "error_QA": "QA"}
 
 
-def section(data: Path, *, configure_s: float = 0.5) -> RunsSection:
-    """CBM with the types of `subsystem.cfg` as they are, each step of configuring taking so long."""
+def section(tables: Tables, *, configure_s: float = 0.5) -> RunsSection:
+    """CBM with the types of a systems file as they are, each step of configuring taking so long."""
     systems = {
         name: {
             "kind": "global" if name in GLOBALS else "detector",
-            "type": {"cfg": str(data / "run-control" / "subsystem.cfg"), "section": name},
+            "type": {"cfg": str(tables.path(tables.systems)), "section": name},
             "agent": {"kind": "simulated", "configure": configure_s},
         }
         for name in (*GLOBALS, *DETECTORS)
@@ -100,9 +100,9 @@ async def act(world: World, state: str, event: str) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids="-".join)
-async def test_every_row_is_gone_by_real_agents(row: tuple[str, str, str], shared_data: Path) -> None:
+async def test_every_row_is_gone_by_real_agents(row: tuple[str, str, str], tables: Tables) -> None:
     state, event, following = row
-    async with experiment(section(shared_data)) as world:
+    async with experiment(section(tables)) as world:
         await bring(world, state)
         before = len(await world.moves())
         await act(world, state, event)
@@ -117,8 +117,8 @@ async def test_every_row_is_gone_by_real_agents(row: tuple[str, str, str], share
             assert "smoke" in str(shown.cause)
 
 
-async def test_two_steps_of_the_published_detector_are_gone_one_after_the_other(shared_data: Path) -> None:
-    async with experiment(section(shared_data)) as world:
+async def test_two_steps_of_a_detector_are_gone_one_after_the_other(tables: Tables) -> None:
+    async with experiment(section(tables)) as world:
         await world.ask("goal", state="Detectors_Active")
         seen: list[str] = []
 
@@ -126,7 +126,7 @@ async def test_two_steps_of_the_published_detector_are_gone_one_after_the_other(
             found = await world.system("STS")
             if found and found.state not in seen[-1:]:
                 seen.append(found.state)
-            return seen[-1:] == ["Active"]
+            return seen[-1:] == [tables.ready]
 
         await world.until(passed)
-        assert seen == ["Unconfigured", "Configuring_Step1", "Configuring_Step2", "Active"]
+        assert seen == [tables.off, *tables.steps, tables.ready]

@@ -13,6 +13,7 @@ from countingroom.core.clock import SystemClock
 from countingroom.runs.description import RunsSection
 from countingroom.runs.service import RunsService
 from countingroom.storage.database import Database
+from tests.input_files import OWN
 from tests.scenario.experiment import World, experiment
 from tests.scenario.test_partition_table import FIRST, ROWS, act, bring, section
 
@@ -51,12 +52,12 @@ class RealWorld(World):
         await super().until(true, seconds=seconds, step=step)  # type: ignore[arg-type]
 
 
-async def test_every_row_is_gone_on_a_real_bus(tmp_path: Path, shared_data: Path) -> None:
+async def test_every_row_is_gone_on_a_real_bus(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path / "bus", description=BusSection())
     await server.start()
     bus = await nats.connect(server.url, name="test")
     try:
-        world = RealWorld(section(shared_data, configure_s=0.02), bus, server.url, tmp_path)
+        world = RealWorld(section(OWN, configure_s=0.02), bus, server.url, tmp_path)
         async with experiment(world=world):
             await world.reaches("Idle")
             for row in ROWS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from countingroom.devices.drivers.caen.build import build, variables
 from countingroom.devices.drivers.caen.description import CaenSection
+from tests.input_files import Channels
 
 ONE: dict[str, Any] = {"lv": {"board": 0, "chan": 0}, "hv": {"board": 12, "chan": 0}, "module": "m"}
 
@@ -20,26 +20,24 @@ def section(channels: dict[Any, Any], **more: Any) -> CaenSection:
     return CaenSection.model_validate({"driver": "caen", "channels": channels, **more})
 
 
-@pytest.fixture
-def channel_file(shared_data: Path) -> dict[str, Any]:
-    return yaml.safe_load((shared_data / "slow-control" / "caen_channels.yml").read_text())
-
-
-def test_a_channel_file_in_use_loads_unchanged(channel_file: dict[str, Any]) -> None:
-    made = CaenSection.model_validate({"driver": "caen", **channel_file})
-    assert list(made.channels) == list(channel_file["channels"])
-    assert made.everywhere.lv.tripExt == 0b00010001
-    assert made.channels["0"].lv.setV == 13.0
+def test_a_channel_file_in_use_loads_unchanged(channels: Channels) -> None:
+    written = yaml.safe_load(channels.file.read_text())
+    made = CaenSection.model_validate({"driver": "caen", **written})
+    assert list(made.channels) == list(written["channels"])
+    assert made.everywhere.lv.tripExt == channels.trip_mask
+    assert made.channels[channels.changed].lv.setV == channels.changed_v
     hosted = build("caen", made)
     assert len(hosted.driver.points) == 27 * len(made.channels) + 1
-    assert hosted.channel_labels["0"] == "module_0"
+    assert hosted.channel_labels[channels.changed] == channels.changed_label
 
 
-def test_the_settings_of_a_channel_replace_those_of_all(channel_file: dict[str, Any]) -> None:
-    hosted = build("caen", CaenSection.model_validate({"driver": "caen", **channel_file}))
+def test_the_settings_of_a_channel_replace_those_of_all(channels: Channels) -> None:
+    written = yaml.safe_load(channels.file.read_text())
+    hosted = build("caen", CaenSection.model_validate({"driver": "caen", **written}))
     wanted = {write.point: write.value for write in hosted.behaviour.settings()}
-    assert (wanted["0.lv_setV"], wanted["1.lv_setV"]) == (13.0, 12.0)
-    assert wanted["0.hv_rampUpSpeed"] == 50.0
+    assert wanted[f"{channels.changed}.lv_setV"] == channels.changed_v
+    assert wanted[f"{channels.plain}.lv_setV"] == written["global"]["lv"]["setV"] != channels.changed_v
+    assert wanted[f"{channels.plain}.hv_rampUpSpeed"] == written["global"]["hv"]["rampUpSpeed"]
 
 
 def test_variables_are_named_as_the_mainframe_names_them() -> None:

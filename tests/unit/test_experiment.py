@@ -12,6 +12,7 @@ from pydantic import Field
 from countingroom.core.yaml.section import Section
 from countingroom.experiment import Invalid, load, schema
 from countingroom.experiment.loading import said_by
+from tests.input_files import Channels
 
 HERE = Path(__file__).parent / "description"
 
@@ -238,12 +239,11 @@ def test_words_of_the_old_yaml_stay_words(tmp_path: Path) -> None:
     assert list(devices["on"].model_dump()["values"]) == ["0"]
 
 
-def test_a_channel_file_in_use_is_included_unchanged(tmp_path: Path, shared_data: Path) -> None:
-    channels = shared_data / "slow-control" / "caen_channels.yml"
-    text = MINIMAL + f"devices:\n  caen:\n    driver: caen\n    <<: !include {channels}\n"
+def test_a_channel_file_is_included_unchanged(tmp_path: Path, channels: Channels) -> None:
+    text = MINIMAL + f"devices:\n  caen:\n    driver: caen\n    <<: !include {channels.file}\n"
     section = load(write(tmp_path, main=text)).devices["caen"].model_dump()
-    assert section["channels"]["0"]["lv"]["setV"] == 13.0
-    assert section["everywhere"]["lv"]["tripExt"] == 0b00010001
+    assert section["channels"][channels.changed]["lv"]["setV"] == channels.changed_v
+    assert section["everywhere"]["lv"]["tripExt"] == channels.trip_mask
 
 
 def test_a_mistake_deep_in_a_channel_file_is_told_at_its_path_there(tmp_path: Path) -> None:

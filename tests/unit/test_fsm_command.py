@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from countingroom.cli.fsm import app
 from countingroom.cli.tables import read_tables
+from tests.input_files import OWN, Tables
 
 
 def fsm(*arguments: object) -> Result:
@@ -23,68 +25,127 @@ def findings(result: Result) -> list[tuple[str, int, str, str]]:
     return [(Path(one["place"]["file"]).name, one["place"]["line"], one["severity"], one["text"]) for one in told]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What is found in a set of tables."""
+
+    sizes: dict[str, tuple[int, int]]
+    """States and rows of each."""
+    levels: int
+    lost: tuple[str, str]
+    """An event while recording, and the state that it leads to."""
+    unused: tuple[int, str]
+    """The row of the map that no table uses."""
+    unused_alone: list[int]
+    """The rows of the map that the detector's table does not use."""
+    odd: tuple[tuple[str, int, str], ...]
+    unmapped: list[int]
+    """Lines of the partition's table with a state that the map does not have."""
+    findings: int
+    spare_line: int
+
+
+EXPECTED = {
+    "own": Expected(
+        sizes={"camera.csv": (5, 13), "partition.csv": (8, 30), "writer.csv": (5, 13), "clock.csv": (4, 10)},
+        levels=3,
+        lost=("storage_lost", "Cameras_Active"),
+        unused=(5, "Warming"),
+        unused_alone=[5, 6, 7, 9],
+        odd=(
+            ("writer.csv", 2, "error leads to Broken from every state but Off"),
+            ("camera.csv", 14, "resolved and reset do the same everywhere"),
+        ),
+        unmapped=[2, 2, 4, 8, 12, 17, 22, 28],
+        findings=13,
+        spare_line=9,
+    ),
+    "published": Expected(
+        sizes={
+            "DetectorStatemachine.csv": (5, 13),
+            "PCAStatemachine.csv": (10, 43),
+            "globalSystemStatemachine+.csv": (5, 13),
+            "globalSystemStatemachine.csv": (4, 10),
+        },
+        levels=4,
+        lost=("error_FLES_OR_DCS", "Detectors_Active"),
+        unused=(4, "Configuring_Step3"),
+        unused_alone=[4, 7, 8],
+        odd=(
+            ("globalSystemStatemachine+.csv", 1, "error leads to Error from every state but Unconfigured"),
+            ("DetectorStatemachine.csv", 13, "resolved and reset do the same everywhere"),
+        ),
+        unmapped=[1, 1, 3, 8, 13, 19, 24, 31, 37],
+        findings=14,
+        spare_line=11,
+    ),
+}
+
+
 @pytest.fixture
-def real(shared_data: Path) -> Path:
-    return shared_data / "run-control"
+def expected(tables: Tables) -> Expected:
+    return EXPECTED["own" if tables is OWN else "published"]
 
 
-def test_the_four_real_tables_load_unchanged(real: Path) -> None:
-    read = read_tables(sorted(real.glob("*achine*.csv")), real / "map.csv")
+def test_tables_load_unchanged(tables: Tables, expected: Expected) -> None:
+    read = read_tables(tables.machines, tables.path(tables.map))
     assert read.problems == []
     sizes = {Path(file).name: (len(one.chart.states), len(one.chart.rows)) for file, one in read.tables.items()}
-    assert sizes == {
-        "DetectorStatemachine.csv": (5, 13),
-        "PCAStatemachine.csv": (10, 43),
-        "globalSystemStatemachine+.csv": (5, 13),
-        "globalSystemStatemachine.csv": (4, 10),
-    }
-    detector = read.tables[str(real / "DetectorStatemachine.csv")].chart
-    assert detector.initial == "Unconfigured"
-    assert detector.to_common("Configuring_Step2") == "Configuring"
-    partition = read.tables[str(real / "PCAStatemachine.csv")].chart
+    assert sizes == expected.sizes
+    detector = read.tables[str(tables.path(tables.detector))].chart
+    assert detector.initial == tables.off
+    assert detector.to_common(tables.steps[-1]) == "Configuring"
+    partition = read.tables[str(tables.path(tables.partition))].chart
     state = partition.initial
-    for event in ["configure", "success"] * 4 + ["start_recording"]:
+    for event in ["configure", "success"] * expected.levels + ["start_recording"]:
         state = partition.step(state, event)
     assert state == "Recording"
-    assert partition.step(state, "error_FLES_OR_DCS") == "Detectors_Active"
+    event, below = expected.lost
+    assert partition.step(state, event) == below
 
 
-def test_what_is_odd_in_the_real_tables_is_told_and_nothing_is_wrong(real: Path) -> None:
-    result = fsm("check", *sorted(real.glob("*achine*.csv")), "--map", real / "map.csv", "--json")
+def test_what_is_odd_in_tables_is_listed_and_is_no_error(tables: Tables, expected: Expected) -> None:
+    result = fsm("check", *tables.machines, "--map", tables.path(tables.map), "--json")
     assert result.exit_code == 0
     told = findings(result)
     assert {severity for _, _, severity, _ in told} == {"odd"}
-    assert ("map.csv", 4, "odd", "map row Configuring_Step3 → Configuring is used by no state") in told
-    assert ("globalSystemStatemachine+.csv", 1, "odd", "error leads to Error from every state but Unconfigured") in told
-    assert ("DetectorStatemachine.csv", 13, "odd", "resolved and reset do the same everywhere") in told
-    unmapped = [line for file, line, _, text in told if file == "PCAStatemachine.csv" and "has no row in" in text]
-    assert unmapped == [1, 1, 3, 8, 13, 19, 24, 31, 37]
-    assert len(told) == 14
+    line, state = expected.unused
+    assert (tables.map, line, "odd", f"map row {state} → Configuring is used by no state") in told
+    for file, line, text in expected.odd:
+        assert (file, line, "odd", text) in told
+    unmapped = [line for file, line, _, text in told if file == tables.partition and "has no row in" in text]
+    assert unmapped == expected.unmapped
+    assert len(told) == expected.findings
 
 
-def test_a_table_alone_shows_which_map_rows_others_must_be_using(real: Path) -> None:
-    result = fsm("check", real / "DetectorStatemachine.csv", "--map", real / "map.csv", "--json")
-    assert [line for file, line, _, _ in findings(result) if file == "map.csv"] == [4, 7, 8]
+def test_a_table_alone_shows_which_map_rows_others_must_be_using(tables: Tables, expected: Expected) -> None:
+    result = fsm("check", tables.path(tables.detector), "--map", tables.path(tables.map), "--json")
+    assert [line for file, line, _, _ in findings(result) if file == tables.map] == expected.unused_alone
 
 
-def test_a_subsystem_file_checks_what_it_names_and_tells_where_a_missing_table_is_named(real: Path) -> None:
-    result = fsm("check", real / "subsystem.cfg")
+def test_a_subsystem_file_checks_what_it_names_and_tells_where_a_missing_table_is_named(
+    tables: Tables, expected: Expected
+) -> None:
+    systems = tables.path(tables.systems)
+    result = fsm("check", systems)
     assert result.exit_code == 2
-    missing = real / "DetectorStatemachine2.csv"
-    told = f"{real / 'subsystem.cfg'}:11: DETECTOR_B.stateFile: cannot read {missing}: No such file or directory\n"
-    assert result.stderr == told
+    place = f"{systems}:{expected.spare_line}: {tables.spare_section}.stateFile"
+    assert result.stderr == f"{place}: cannot read {tables.path(tables.spare)}: No such file or directory\n"
     assert result.stdout.count("transitions") == 3
-    assert "Configuring_Step3" not in result.stdout, "the table that is not there may use it"
+    assert expected.unused[1] not in result.stdout, "the table that is not there may use it"
 
 
-def test_a_subsystem_file_with_all_its_tables_is_checked_whole(real: Path, tmp_path: Path) -> None:
-    for file in real.iterdir():
+def test_a_subsystem_file_with_all_its_tables_is_checked_whole(
+    tables: Tables, expected: Expected, tmp_path: Path
+) -> None:
+    for file in tables.folder.iterdir():
         (tmp_path / file.name).write_text(file.read_text())
-    text = (real / "DetectorStatemachine.csv").read_text()
-    steps = text.replace("Configuring_Step2,success,Active", "Configuring_Step2,success,Configuring_Step3")
-    third = "Configuring_Step3,success,Active\nConfiguring_Step3,abort,Unconfigured\nConfiguring_Step3,error,Error\n"
-    (tmp_path / "DetectorStatemachine2.csv").write_text(steps + third)
-    result = fsm("check", tmp_path / "subsystem.cfg", "--json")
+    text = tables.path(tables.detector).read_text()
+    last, third = tables.steps[-1], expected.unused[1]
+    steps = text.replace(f"{last},success,{tables.ready}", f"{last},success,{third}")
+    ends = [line.replace(last, third) for line in text.splitlines() if line.startswith(f"{last},")]
+    (tmp_path / tables.spare).write_text("\n".join([steps.rstrip(), *ends]))
+    result = fsm("check", tmp_path / tables.systems, "--json")
     assert result.exit_code == 0
     facts = json.loads(result.stdout)
     assert [len(one["states"]) for one in facts["tables"]] == [5, 6, 4, 5]

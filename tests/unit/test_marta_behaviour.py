@@ -21,6 +21,7 @@ from countingroom.devices.drivers.marta.behaviour import CHART, MartaBehaviour
 from countingroom.devices.drivers.marta.description import MartaSection
 from countingroom.devices.drivers.marta.names import composed_text, severity_of, unit_of
 from countingroom.devices.drivers.marta.points import alarm_bits, points
+from tests.input_files import DATA
 
 SECTION = MartaSection(host="10.0.0.3")
 BEHAVIOUR = MartaBehaviour(SECTION)
@@ -213,23 +214,47 @@ def test_accumulator_pressure_and_pump_inlet_pressure_are_two_points() -> None:
     assert SECTION.registers["PT04_CO2"].address == 112
 
 
-def _file(shared_data: Path) -> dict[str, Any]:
+def _published(shared_data: Path) -> dict[str, Any]:
     return yaml.safe_load((shared_data / "slow-control" / "marta_registers.yml").read_text())
 
 
-def test_a_real_register_file_is_taken_unchanged_and_equals_the_table_that_ships(shared_data: Path) -> None:
-    section = MartaSection.model_validate({"host": "10.0.0.3", **_file(shared_data)})
+def _own() -> dict[str, Any]:
+    return yaml.safe_load((DATA / "slow_control" / "plant_registers.yaml").read_text())
+
+
+def test_a_published_register_file_is_taken_unchanged_and_equals_the_table_that_ships(shared_data: Path) -> None:
+    section = MartaSection.model_validate({"host": "10.0.0.3", **_published(shared_data)})
     assert len(section.registers) == 111
     assert section.registers == SECTION.registers
     assert len(points(section)) == 112
 
 
-def test_every_bit_of_a_real_register_file_has_words(shared_data: Path) -> None:
-    section = MartaSection.model_validate({"host": "10.0.0.3", **_file(shared_data)})
+def test_the_registers_of_another_plant_are_taken_unchanged_in_place_of_those_that_ship() -> None:
+    file = _own()
+    section = MartaSection.model_validate({"host": "10.0.0.3", **file})
+    assert list(section.registers) == list(file["registers"])
+    for name, register in section.registers.items():
+        written = file["registers"][name]
+        assert {key: getattr(register, key) for key in written} == written, name
+    assert len(points(section)) == len(file["registers"]) + 1
+    assert not list(section.problems())
+
+
+def test_every_bit_of_a_published_register_file_has_words(shared_data: Path) -> None:
+    section = MartaSection.model_validate({"host": "10.0.0.3", **_published(shared_data)})
     lines = summary(alarm_bits(section), section.alarm_codes).splitlines()
     assert len(lines) == 49
     assert not any(line.startswith("?") for line in lines)
     assert "Error: Emergency button pressed (EB_FS)" in lines
+
+
+def test_a_bit_without_a_text_of_its_own_is_described_by_its_name() -> None:
+    section = MartaSection.model_validate({"host": "10.0.0.3", **_own()})
+    lines = summary(alarm_bits(section), section.alarm_codes).splitlines()
+    assert len(lines) == 7
+    assert "Error: stop button beside the plant pressed (EB_FS)" in lines
+    assert "Full stop: compressor circuit breaker (CP_CB_FS)" in lines, "a question mark is no text"
+    assert "Warning: SC01 CO2 (SC01_CO2_W)" in lines, "no text is no text"
 
 
 def test_a_table_that_is_no_plant_is_told_what_it_lacks() -> None:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from countingroom.core.charts.table import read_table
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import RunEnd
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, UNCONFIGURED, Action
+from countingroom.core.yaml.located import parse
 from countingroom.runs.planner.events import GoalFailed, GoalSet, RunOver
+from countingroom.runs.planner.template import Template
+from countingroom.runs.sections.template import TemplateSection
+from tests.input_files import OWN, Tables
 from tests.unit.plant import CBM, Plant
 
-TABLE = "PCAStatemachine.csv"
+
+def template_of(tables: Tables) -> Template:
+    """Whose chart is the partition's table of this set."""
+    if tables is not OWN:
+        return CBM
+    text = tables.path("template.yaml").read_text()
+    return TemplateSection.model_validate(parse(text, file="template.yaml").value).template("own")
 
 
-def published(shared_data: Path) -> set[tuple[str, str, str]]:
-    table = read_table((shared_data / "run-control" / TABLE).read_text(), file=TABLE)
-    return {(row.state, row.event, row.next) for row in table.chart.rows}
-
-
-def test_the_chart_of_the_template_is_the_published_table(shared_data: Path) -> None:
-    rows = [(row.state, row.event, row.next) for row in CBM.chart().rows]
-    assert set(rows) == published(shared_data)
+def test_the_chart_of_a_template_is_the_table_of_its_partition(tables: Tables) -> None:
+    rows = [(row.state, row.event, row.next) for row in template_of(tables).chart().rows]
+    table = read_table(tables.path(tables.partition).read_text(), file=tables.partition)
+    assert set(rows) == {(row.state, row.event, row.next) for row in table.chart.rows}
     assert len(rows) == len(set(rows))
 
 

@@ -11,6 +11,7 @@ from countingroom.core.systems import SystemKind
 from countingroom.experiment import Experiment, Invalid, load
 from countingroom.runs.description import RunsSection, shipped
 from countingroom.runs.sections.system import plain_chart
+from tests.input_files import OWN, Tables
 
 Load = Callable[[str], Experiment]
 
@@ -74,27 +75,29 @@ def test_a_whole_experiment_is_read(read: Load) -> None:
     assert found.configurations["sts"]["physics"] == {"threshold": 12}
 
 
-def test_the_published_types_give_charts_steps_and_times_unchanged(read: Load, shared_data: Path) -> None:
+def test_the_types_of_a_systems_file_give_charts_steps_and_times_unchanged(read: Load, tables: Tables) -> None:
     kinds = ("STS", "RICH", "MVD", "TRD", "TOF", "TFC", "DCS", "QA", "FLES")
-    cfg = shared_data / "run-control" / "subsystem.cfg"
+    cfg = tables.path(tables.systems)
     systems = "\n".join(f"    {kind}: {{type: {{cfg: {cfg}, section: {kind}}}}}" for kind in kinds)
     found = read(f"  systems:\n{systems}").runs.systems
-    assert found["STS"].steps == ("Configuring_Step1", "Configuring_Step2")
-    assert found["QA"].steps == ("Configuring",)
-    assert found["STS"].chart.to_common("Configuring_Step2") == "Configuring"
-    assert (found["STS"].timeout_s, found["STS"].ping_s) == (2.0, 2.0)
-    assert found["QA"].timeout_s == 10.0
-    assert "start" in found["QA"].chart.allowed("Active")
-    assert "start" not in found["DCS"].chart.allowed("Active")
+    assert found["STS"].steps == tables.steps
+    assert len(found["QA"].steps) == 1
+    assert found["STS"].chart.to_common(tables.steps[-1]) == "Configuring"
+    own = tables is OWN
+    assert (found["STS"].timeout_s, found["STS"].ping_s) == ((3.0, 1.5) if own else (2.0, 2.0))
+    assert found["QA"].timeout_s == (8.0 if own else 10.0)
+    assert "start" in found["QA"].chart.allowed(tables.ready)
+    assert "start" not in found["DCS"].chart.allowed(tables.ready)
 
 
-def test_a_type_of_the_cfg_whose_table_is_missing_is_told(read: Load, shared_data: Path) -> None:
-    cfg = shared_data / "run-control" / "subsystem.cfg"
-    (said,) = told(read, f"  systems: {{x: {{type: {{cfg: {cfg}, section: DETECTOR_B}}}}}}")
+def test_a_type_of_a_systems_file_whose_table_is_missing_is_reported(read: Load, tables: Tables) -> None:
+    cfg = tables.path(tables.systems)
+    (said,) = told(read, f"  systems: {{x: {{type: {{cfg: {cfg}, section: {tables.spare_section}}}}}}}")
     assert said.startswith("runs.systems.x.type: cannot be read: ")
-    assert "DetectorStatemachine2.csv" in said
-    (said,) = told(read, f"  systems: {{x: {{type: {{cfg: {cfg}, section: DETECTOR_C}}}}}}")
-    assert "has no section 'DETECTOR_C'; did you mean DETECTOR_" in said
+    assert tables.spare in said
+    misspelt = tables.spare_section[:-1] + "X"
+    (said,) = told(read, f"  systems: {{x: {{type: {{cfg: {cfg}, section: {misspelt}}}}}}}")
+    assert f"has no section '{misspelt}'; did you mean {tables.spare_section[:-1]}" in said
 
 
 def test_a_table_can_be_a_file_beside_the_description_or_written_in_it(read: Load, tmp_path: Path) -> None:
