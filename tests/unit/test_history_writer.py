@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -60,13 +60,17 @@ async def send(bus: MemoryBus, *numbers: int, boot: str = "b") -> None:
 @asynccontextmanager
 async def writing(bus: MemoryBus, clock: FakeClock, store: MemoryStore) -> AsyncIterator[None]:
     with ThreadPoolExecutor(1) as threads:
-        task = asyncio.create_task(Writer(bus, clock, store, Notes(bus, clock), threads, flush_s=0.5).run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        notes = Notes(bus, clock)
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(notes.run()),
+                group.create_task(Writer(bus, clock, store, notes, threads, flush_s=0.5).run()),
+            ]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
 
 
 async def reach(clock: FakeClock, store: MemoryStore, sequence: int) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from countingroom.app.child import ChildChange
 from countingroom.bus.port import Bus
-from countingroom.core import subjects
+from countingroom.bus.publisher import append_event
 from countingroom.core.clock import Clock
-from countingroom.core.errors import LinkError
-from countingroom.core.messages import Event, EventKind, encode
+from countingroom.core.messages import Event, EventKind
+from countingroom.core.retry import Retry, edge_log
+
+_log = logging.getLogger(__name__)
 
 DEPARTMENT = "processes"
 WAITING = 1000
@@ -25,6 +29,8 @@ class ProcessEvents:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: asyncio.Queue[Event] = asyncio.Queue(WAITING)
+        report = edge_log(_log, "events of processes wait for the bus", "events of processes reach the bus again")
+        self._retry = Retry(clock, report, pause_s=_AGAIN_S)
 
     def add(self, event: Event) -> None:
         """Something happened."""
@@ -60,12 +66,4 @@ class ProcessEvents:
     async def _bring(self, bus: Bus) -> None:
         while True:
             event = await self._waiting.get()
-            while not await self._brought(bus, event):
-                await self._clock.sleep(_AGAIN_S)
-
-    async def _brought(self, bus: Bus, event: Event) -> bool:
-        try:
-            await bus.append(subjects.event(event.department, event.source), encode(event), message_id=event.id)
-        except LinkError:
-            return False
-        return True
+            await self._retry.run(partial(append_event, bus, event))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from msgspec import Struct
@@ -18,6 +17,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import Event, encode
+from countingroom.core.retry import Retry, edge_log
 
 _log = logging.getLogger(__name__)
 
@@ -28,31 +28,10 @@ EVENTS = 8192
 """Events that wait while the bus is away; the oldest are then dropped, and that is logged."""
 
 
-class Delivery:
-    """Gives one thing after another to the bus until it is taken; logs when that begins to fail and when it is over."""
-
-    def __init__(self, clock: Clock, source: str) -> None:
-        self._clock = clock
-        self._source = source
-        self._failing = False
-
-    async def give(self, send: Callable[[], Awaitable[object]]) -> bool:
-        """Until taken. True when it went at the first attempt."""
-        at_once = True
-        while True:
-            try:
-                await send()
-            except CountingRoomError as error:
-                at_once = False
-                if not self._failing:
-                    self._failing = True
-                    _log.warning("%s: the bus does not take what it is given: %s", self._source, error.cause)
-                await self._clock.sleep(RETRY_S)
-            else:
-                if self._failing:
-                    self._failing = False
-                    _log.info("%s: the bus takes it again", self._source)
-                return at_once
+def delivery(clock: Clock, source: str) -> Retry:
+    """Repeats each publication until the bus takes it."""
+    report = edge_log(_log, f"{source}: the bus does not take what is published", f"{source}: the bus takes it again")
+    return Retry(clock, report, pause_s=RETRY_S, on=CountingRoomError)
 
 
 class Publisher:
@@ -65,7 +44,7 @@ class Publisher:
         self._dropped = False
         self._news = asyncio.Event()
         self._source = source
-        self._delivery = Delivery(clock, source)
+        self._delivery = delivery(clock, source)
 
     def state(self, key: str, state: Struct) -> None:
         """The key of the state bucket is this now."""
@@ -92,10 +71,10 @@ class Publisher:
         """Publish what waits, states before events."""
         while self._states or self._events:
             if self._states:
-                await self._delivery.give(partial(self._put, next(iter(self._states))))
+                await self._delivery.run(partial(self._put, next(iter(self._states))))
             else:
                 event = self._events[0]
-                await self._delivery.give(partial(self._append, event))
+                await self._delivery.run(partial(append_event, self._bus, event))
                 if self._events and self._events[0] is event:
                     self._events.popleft()
 
@@ -105,6 +84,7 @@ class Publisher:
         if self._states[key] is state:
             del self._states[key]
 
-    async def _append(self, event: Event) -> None:
-        subject = subjects.event(event.department, event.source)
-        await self._bus.append(subject, encode(event), message_id=event.id)
+
+async def append_event(bus: Bus, event: Event) -> None:
+    """Store an event in the stream of events; repeated within two minutes, it is stored once."""
+    await bus.append(subjects.event(event.department, event.source), encode(event), message_id=event.id)

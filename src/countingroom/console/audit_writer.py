@@ -13,6 +13,7 @@ from countingroom.console.auth.rate_limit import WRITTEN_FROM, RateLimit
 from countingroom.core.accounts import AuditEntry, Outcome
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.retry import Retry, edge_log
 from countingroom.storage.audit import Audit
 
 WAITING = 10_000
@@ -30,6 +31,8 @@ class AuditWriter:
         self._audit = audit
         self._clock = clock
         self._waiting: asyncio.Queue[AuditEntry] = asyncio.Queue(WAITING)
+        report = edge_log(_log, "the audit cannot be written", "the audit is written again", level=logging.ERROR)
+        self._retry = Retry(clock, report, pause_s=_AGAIN_S, on=CountingRoomError)
         self._strangers = RateLimit(WRITTEN_FROM)
         self.lost = 0
         """Entries that were never written."""
@@ -71,19 +74,9 @@ class AuditWriter:
         return [self._waiting.get_nowait() for _ in range(min(_BATCH, self._waiting.qsize()))]
 
     async def _write(self, audit: Audit, entries: list[AuditEntry]) -> None:
-        failing = False
         try:
-            while True:
-                try:
-                    await audit.append(*entries, *self._losses())
-                except CountingRoomError as error:
-                    if not failing:
-                        _log.error("the audit cannot be written: %s", error.cause.message)
-                    failing = True
-                    await self._clock.sleep(_AGAIN_S)
-                else:
-                    self._untold = 0
-                    return
+            await self._retry.run(lambda: audit.append(*entries, *self._losses()))
+            self._untold = 0
         finally:
             for _ in entries:
                 self._waiting.task_done()

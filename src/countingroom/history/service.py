@@ -61,6 +61,7 @@ class HistoryService:
                 subject = subjects.query("history", name)
                 await stack.enter_async_context(self._bus.respond(subject, handler, concurrency=_ANSWERING))
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(notes.run())
                 tasks.create_task(writer.run())
                 tasks.create_task(self._maintain(store, notes, writing))
                 tasks.create_task(
@@ -69,19 +70,18 @@ class HistoryService:
 
     async def _maintain(self, store: HistoryStore, notes: Notes, writing: ThreadPoolExecutor) -> None:
         """Sum up and tidy every minute; told when it begins to fail and when samples had to go early."""
-        failing = full = False
+        report = notes.on_edge("the history cannot be tidied now", "the history is tidied again", severity=3)
+        full = False
         while True:
             await self._clock.sleep(MAINTAIN_S)
             try:
                 done = await _in(writing, lambda: store.maintain(self._clock.now_ns()))
             except LinkError as error:
-                if not failing:
-                    await notes.say("the history cannot be tidied now", severity=3, cause=error.cause)
-                failing = True
+                report.failed(error.cause)
                 continue
-            failing = False
+            report.worked()
             if done.early_ns is not None and not full:
-                await notes.say(
+                notes.say(
                     f"the history is at {self._section.max_disk_gb:g} GB: raw samples before "
                     f"{format_time(done.early_ns)} were removed, their summaries stay",
                     severity=3,

@@ -8,7 +8,7 @@ while the stream holds what comes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Readings, decode
+from countingroom.core.retry import Retry
 from countingroom.history import metrics
 from countingroom.history.columns import Columns, flatten
 from countingroom.history.holes import Hole, Numbering
@@ -46,12 +47,14 @@ class Writer:
         self._threads = threads
         self._flush_s = flush_s
         self._numbering = Numbering()
+        report = notes.on_edge("the history cannot be written now", "the history is written again", severity=2)
+        self._retry = Retry(clock, report, pause_s=_PAUSE_FIRST_S, longest_s=_PAUSE_MOST_S)
 
     async def run(self) -> None:
         """Until cancelled."""
-        consumer = await self._insist(lambda: self._bus.consumer(subjects.READINGS_STREAM, NAME))
+        consumer = await self._retry.run(lambda: self._bus.consumer(subjects.READINGS_STREAM, NAME))
         while True:
-            fetched = await self._insist(lambda: consumer.fetch(MOST, timeout_s=self._flush_s))
+            fetched = await self._retry.run(lambda: consumer.fetch(MOST, timeout_s=self._flush_s))
             if fetched:
                 await self._fill(fetched[0].sequence)
                 await self._keep(fetched)
@@ -74,7 +77,7 @@ class Writer:
         if batch:
             await self._keep(batch)
         if (lost := before - 1 - self._store.position().sequence) and start > 1:
-            await self._notes.say(
+            self._notes.say(
                 f"{lost} messages left the stream before the history had them", severity=2, data={"messages": lost}
             )
 
@@ -85,21 +88,28 @@ class Writer:
             return
         columns, holes, unreadable = await self._thread(self._flatten, new)
         position = Position(sequence=new[-1].sequence, stored_ns=new[-1].stored_ns)
-        await self._insist(lambda: self._thread(self._store.append, columns, position))
+        await self._retry.run(lambda: self._append(columns, position))
         metrics.POINTS.inc(len(columns))
         metrics.MESSAGES.inc(len(new))
         metrics.DELAY.set((self._clock.now_ns() - new[-1].stored_ns) / 1e9)
         for hole in holes:
             count = hole.last - hole.first + 1
             metrics.MISSING.labels(hole.device).inc(count)
-            await self._notes.say(
+            self._notes.say(
                 f"{count} messages of {hole.device} never came (numbers {hole.first} to {hole.last})",
                 severity=3,
                 data={"device": hole.device, "first": hole.first, "last": hole.last},
             )
         for subject in unreadable:
             metrics.UNREADABLE.inc()
-            await self._notes.say(f"a message on {subject} is no readings and was passed over", severity=3)
+            self._notes.say(f"a message on {subject} is no readings and was passed over", severity=3)
+
+    async def _append(self, columns: Columns, position: Position) -> None:
+        try:
+            await self._thread(self._store.append, columns, position)
+        except LinkError:
+            metrics.FAILURES.inc()
+            raise
 
     def _flatten(self, new: Sequence[Stored]) -> tuple[Columns, list[Hole], list[str]]:
         readings: list[Readings] = []
@@ -131,25 +141,6 @@ class Writer:
             await consumer.acknowledge(sequence)
         except LinkError:
             return  # it comes again, and is known
-
-    async def _insist(self, action: Callable[[], Awaitable[T]]) -> T:
-        """Do it, trying again with growing pauses; told at the first failure and when it works again."""
-        pause = _PAUSE_FIRST_S
-        failing = False
-        while True:
-            try:
-                result = await action()
-            except LinkError as error:
-                metrics.FAILURES.inc()
-                if not failing:
-                    await self._notes.say("the history cannot be written now", severity=2, cause=error.cause)
-                failing = True
-                await self._clock.sleep(pause)
-                pause = min(2 * pause, _PAUSE_MOST_S)
-            else:
-                if failing:
-                    await self._notes.say("the history is written again")
-                return result
 
     async def _thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)

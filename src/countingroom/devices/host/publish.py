@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from countingroom.bus.port import Bus
-from countingroom.bus.publisher import Delivery
+from countingroom.bus.publisher import delivery
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.messages import encode
@@ -35,7 +35,7 @@ class ReadingsPump:
         self._full = True
         self._last_full = float("-inf")
         self._under_way: Callable[[], Awaitable[object]] | None = None
-        self._delivery = Delivery(clock, f"devices.{table.device}")
+        self._delivery = delivery(clock, f"devices.{table.device}")
 
     def wake(self) -> None:
         """Something may have changed."""
@@ -65,7 +65,9 @@ class ReadingsPump:
         self._under_way = self._under_way or self._next()
         if self._under_way is None:
             return False
-        if not await self._delivery.give(self._under_way):
+        failures = self._delivery.report.failures
+        await self._delivery.run(self._under_way)
+        if self._delivery.report.failures > failures:
             self.full()
         self._under_way = None
         return True

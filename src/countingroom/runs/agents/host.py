@@ -16,6 +16,7 @@ from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError
+from countingroom.core.retry import Retry, edge_log
 from countingroom.runs.agents.agent import AgentRunner
 from countingroom.runs.agents.kinds.calibration import Calibration
 from countingroom.runs.agents.kinds.script import Script
@@ -81,18 +82,13 @@ class AgentHost:
             await bus.close()
 
     async def _reach(self, name: str) -> Bus:
-        told = False
-        while True:
-            try:
-                return await self._connect(name)
-            except CountingRoomError as error:
-                if not told:
-                    told = True
-                    _log.warning("%s is not connected: %s", name, error.cause)
-                await self._clock.sleep(_AGAIN_S)
+        report = edge_log(_log, f"{name} is not connected", f"{name} is connected")
+        return await Retry(self._clock, report, pause_s=_AGAIN_S, on=CountingRoomError).run(lambda: self._connect(name))
 
     async def _serve(self, name: str, system: SystemSection, directory: Directory) -> None:
-        told = ""
+        report = edge_log(
+            _log, f"systems.{name}: the agent ended", f"systems.{name}: the agent serves", each_reason=True
+        )
         while True:
             boot = uuid4().hex
             async with self._entering:
@@ -100,10 +96,9 @@ class AgentHost:
             try:
                 await self.agent(bus, name, system, boot=boot, directory=directory).run()
             except* CountingRoomError as group:
-                why = "; ".join(str(error) for error in group.exceptions)
-                if why != told:
-                    told = why
-                    _log.warning("systems.%s: %s", name, why)
+                for error in group.exceptions:
+                    if isinstance(error, CountingRoomError):
+                        report.failed(error.cause)
             except* Exception:
                 _log.exception("the agent of %s failed and is started again", name)
             finally:

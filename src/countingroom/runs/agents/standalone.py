@@ -9,6 +9,7 @@ import asyncio
 import logging
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,7 +17,8 @@ from countingroom.bus import nats
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, SystemClock
-from countingroom.core.errors import Cause, CountingRoomError, LinkError
+from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.retry import Retry, edge_log
 from countingroom.core.systems import SystemKind
 from countingroom.runs.agents.agent import AgentRunner
 from countingroom.runs.agents.port import Factory
@@ -77,12 +79,6 @@ def run(
 
 
 async def _reach(clock: Clock, url: str, name: str, user: str, password: str) -> Bus:
-    told = False
-    while True:
-        try:
-            return await nats.connect(url, name=name, user=user, password=password, clock=clock)
-        except LinkError as error:
-            if not told:
-                told = True
-                _log.warning("%s waits for the bus: %s", name, error.cause)
-            await clock.sleep(_AGAIN_S)
+    report = edge_log(_log, f"{name} waits for the bus", f"{name} is connected")
+    connect = partial(nats.connect, url, name=name, user=user, password=password, clock=clock)
+    return await Retry(clock, report, pause_s=_AGAIN_S).run(connect)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
+from functools import partial
 
 from countingroom.bus.port import Bus
+from countingroom.bus.publisher import delivery
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import encode
 from countingroom.core.systems import SystemState
-
-_log = logging.getLogger(__name__)
-
-RETRY_S = 0.25
-"""Before giving again what the bus did not take."""
 
 
 class AgentStatePublisher:
@@ -31,7 +26,6 @@ class AgentStatePublisher:
         said: Callable[[str], None],
     ) -> None:
         self._bus = bus
-        self._clock = clock
         self._system = system
         self._present = present
         self._said = said
@@ -39,8 +33,7 @@ class AgentStatePublisher:
         self._news = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._silent = False
-        """The bus did not take the last one."""
+        self._delivery = delivery(clock, f"systems.{system}")
 
     def changed(self, at: str) -> None:
         """The state of this context is another, or it is no more."""
@@ -58,21 +51,11 @@ class AgentStatePublisher:
             await self._news.wait()
             self._news.clear()
             while self._unsaid:
-                at = next(iter(self._unsaid))
-                del self._unsaid[at]
-                try:
-                    await self._say(at)
-                except CountingRoomError as error:
-                    if not self._silent:
-                        _log.warning("systems.%s: its state is not taken by the bus: %s", self._system, error.cause)
-                    self._silent = True
-                    self._unsaid.setdefault(at)
-                    await self._clock.sleep(RETRY_S)
-                else:
-                    self._silent = False
+                await self._delivery.run(partial(self._say, next(iter(self._unsaid))))
             self._quiet.set()
 
     async def _say(self, at: str) -> None:
+        self._unsaid.pop(at, None)  # before it is read: what changes from here on is published again
         key, state = subjects.system_key(self._system, at), self._present(at)
         if state:
             await self._bus.put(subjects.STATE_BUCKET, key, encode(state))

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from countingroom.core.clock import Clock
-from countingroom.core.errors import CountingRoomError, LinkError
+from countingroom.core.errors import CountingRoomError
+from countingroom.core.retry import Retry, edge_log
 from countingroom.core.run_book import RunNote
 from countingroom.storage.database import Database
 
@@ -28,7 +29,8 @@ class RunBookWriter:
         self._clock = clock
         self._source = source
         self._waiting: asyncio.Queue[Entry] = asyncio.Queue(WAITING)
-        self._failing = False
+        report = edge_log(_log, f"{source}: the run book is not reached", f"{source}: the run book is reached again")
+        self._retry = Retry(clock, report, pause_s=RETRY_S)
 
     def write(self, entry: Entry) -> None:
         """Do this after what waits."""
@@ -46,27 +48,13 @@ class RunBookWriter:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self._see_through(await self._waiting.get())
+            entry = await self._waiting.get()
+            try:
+                await self._retry.run(entry)
+            except CountingRoomError as error:
+                _log.error("%s: the run book refuses an entry: %s", self._source, error.cause)
             self._waiting.task_done()
 
     async def written(self) -> None:
         """Return when nothing waits."""
         await self._waiting.join()
-
-    async def _see_through(self, entry: Entry) -> None:
-        while True:
-            try:
-                await entry()
-            except LinkError as error:
-                if not self._failing:
-                    self._failing = True
-                    _log.warning("%s: the run book is not reached: %s", self._source, error.cause)
-                await self._clock.sleep(RETRY_S)
-            except CountingRoomError as error:
-                _log.error("%s: the run book refuses an entry: %s", self._source, error.cause)
-                return
-            else:
-                if self._failing:
-                    self._failing = False
-                    _log.info("%s: the run book is reached again", self._source)
-                return
