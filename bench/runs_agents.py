@@ -9,7 +9,7 @@ import asyncio
 import sys
 from typing import Any
 
-from countingroom.app.collector import collect
+from countingroom.app.garbage_collection import collect
 from countingroom.bus import nats
 from countingroom.bus.port import Bus
 from countingroom.core.clock import SystemClock

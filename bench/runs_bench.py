@@ -18,7 +18,7 @@ from uuid import uuid4
 from bench.agents_raw import fan_out
 from bench.row import Row
 from bench.runs_agents import description
-from countingroom.app.collector import collect
+from countingroom.app.garbage_collection import collect
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
 from countingroom.bus.nats.bus import NatsBus

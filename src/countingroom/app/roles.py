@@ -121,9 +121,9 @@ def runs(setting: Setting) -> Role:
 
 def console(setting: Setting) -> Role:
     """API, live feed and pages."""
-    from countingroom.app.address import listen
+    from countingroom.app.listening_socket import listen
     from countingroom.app.database import opened
-    from countingroom.app.web import serve
+    from countingroom.app.web_server import serve
     from countingroom.console.app import Login, create
     from countingroom.console.auth.sessions import SessionLifetime
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from countingroom.app import lifeline
-from countingroom.app.collector import collect
+from countingroom.app import parent_watch
+from countingroom.app.garbage_collection import collect
 from countingroom.app.roles import ROLES, Ready, Role, Setting
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
@@ -54,11 +54,11 @@ def run_in_foreground(task: ServeTask) -> None:
 
 
 def run_as_child(task: ServeTask) -> None:
-    """Play one role as a child: see lifeline.py for the words spoken."""
+    """Play one role as a child: see parent_watch.py for the words spoken."""
     _log_to_stderr()
-    words = lifeline.Words()
+    words = parent_watch.Words()
     try:
-        parameters = lifeline.parameters()
+        parameters = parent_watch.parameters()
         task = structs.replace(task, overrides=parameters.get("overrides", {}))
         asyncio.run(run_until_stopped(task, lambda _role, said: words.ready(said), prepare=False, supervised=True))
     except CountingRoomError as error:
@@ -75,7 +75,7 @@ async def run_until_stopped(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, this.cancel)
     if supervised:
-        lifeline.when_parent_ends(lambda: loop.call_soon_threadsafe(this.cancel))
+        parent_watch.when_parent_ends(lambda: loop.call_soon_threadsafe(this.cancel))
     with contextlib.suppress(asyncio.CancelledError):
         await _play(task, ready, prepare=prepare)
 

@@ -19,10 +19,10 @@ from typing import Any
 from msgspec import Struct
 
 from countingroom import __version__
-from countingroom.app.address import listen
-from countingroom.app.child import Child, ChildChange
-from countingroom.app.place import InstanceOwner, owned
-from countingroom.app.record import ProcessEvents
+from countingroom.app.listening_socket import listen
+from countingroom.app.supervisor import Child, ChildChange
+from countingroom.app.data_folder import InstanceOwner, owned
+from countingroom.app.process_events import ProcessEvents
 from countingroom.app.serve import connect, first_of
 from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.bus import streams

@@ -26,7 +26,7 @@ def serve(
 ) -> None:
     """Play the named roles until Ctrl-C or SIGTERM. The bus must run already."""
     from countingroom.app import serve as serving
-    from countingroom.app.place import default_data
+    from countingroom.app.data_folder import default_data
     from countingroom.core.errors import ConfigurationError
     from countingroom.experiment import load
 

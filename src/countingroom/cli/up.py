@@ -28,7 +28,7 @@ def up(
     Without `console.login` in the description the console listens on this machine alone.
     """
     from countingroom.app import up as everything
-    from countingroom.app.place import default_data
+    from countingroom.app.data_folder import default_data
     from countingroom.experiment import load
 
     description = load(experiment)

@@ -132,7 +132,7 @@ def _do(
 ) -> T:
     """Open the experiment's database and do it; with a word for it, on the record."""
     from countingroom.app.database import opened
-    from countingroom.app.place import default_data
+    from countingroom.app.data_folder import default_data
     from countingroom.console.auth.accounts import Accounts
     from countingroom.core.accounts import AuditEntry, Outcome
     from countingroom.core.clock import SystemClock

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from countingroom.app.place import InstanceOwner, default_data, owned
+from countingroom.app.data_folder import InstanceOwner, default_data, owned
 from countingroom.core.errors import ConfigurationError, Conflict
 
 ME = InstanceOwner(

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from countingroom.app.child import Child, ChildChange, ChildRefused
+from countingroom.app.supervisor import Child, ChildChange, ChildRefused
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import LinkError, RequestError
 
@@ -44,7 +44,7 @@ time.sleep(600)
 """
 PARENT = """
 import asyncio, sys
-from countingroom.app.child import Child
+from countingroom.app.supervisor import Child
 from countingroom.core.clock import SystemClock
 async def main():
     child = Child("c", (sys.executable, "-c", sys.argv[1]), parameters=dict, clock=SystemClock())

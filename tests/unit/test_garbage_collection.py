@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from countingroom.app.collector import WHOLE_S, collect
+from countingroom.app.garbage_collection import WHOLE_S, collect
 from countingroom.testing.clock import FakeClock
 
 

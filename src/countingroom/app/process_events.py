@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from countingroom.app.child import ChildChange
+from countingroom.app.supervisor import ChildChange
 from countingroom.bus.port import Bus
 from countingroom.bus.publisher import append_event
 from countingroom.core.clock import Clock
