@@ -28,6 +28,7 @@ from countingroom.core.errors import LinkError
 from countingroom.core.messages import Readings, encode
 from countingroom.core.series import LastAnswer, LastQuery, QueryRefusal
 from countingroom.history.description import HistorySection
+from countingroom.history.duckdb import DuckStore
 from countingroom.history.service import HistoryService
 
 MESSAGES, POINTS = 3000, 1000
@@ -48,7 +49,9 @@ async def _measure() -> list[Row]:
         await server.start()
         bus = await nats.connect(server.url, name="history")
         await streams.prepare(bus, max_bytes=server.store_bytes)
-        service = asyncio.create_task(HistoryService(bus, SystemClock(), HistorySection(), folder).run())
+        service = asyncio.create_task(
+            HistoryService(bus, SystemClock(), HistorySection(), lambda: DuckStore(folder / "history.duckdb")).run()
+        )
         begin = time.perf_counter()
         sender = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.history_bus", server.url)
         await sender.wait()

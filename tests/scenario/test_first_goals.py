@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from countingroom.app.first_goals import LONGEST_S, bring
+from countingroom.app.first_goals import LONGEST_S, request_first_goals
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Message
 from countingroom.core import subjects
@@ -32,7 +32,7 @@ class Partition:
 async def test_a_goal_is_asked_for_until_it_is_taken() -> None:
     clock = FakeClock()
     bus, partition = MemoryBus(clock), Partition(refuses=3)
-    asking = asyncio.ensure_future(bring(bus, clock, {"mCBM": "Recording"}))
+    asking = asyncio.ensure_future(request_first_goals(bus, clock, {"mCBM": "Recording"}))
     await clock.advance(2.0)
     assert not asking.done(), "nobody owns it yet"
     async with bus.respond(subjects.commands_to("runs", "mCBM"), partition.answer):
@@ -46,7 +46,7 @@ async def test_a_partition_that_never_takes_it_is_left_where_it_is() -> None:
     clock = FakeClock()
     bus, partition = MemoryBus(clock), Partition(refuses=1_000_000)
     async with bus.respond(subjects.commands_to("runs", "mCBM"), partition.answer):
-        asking = asyncio.ensure_future(bring(bus, clock, {"mCBM": "Recording"}))
+        asking = asyncio.ensure_future(request_first_goals(bus, clock, {"mCBM": "Recording"}))
         await clock.advance(LONGEST_S + 1.0)
         await asking
     assert partition.taken == []

@@ -23,6 +23,7 @@ from countingroom.core.clock import SystemClock
 from countingroom.core.messages import Readings, encode
 from countingroom.core.times import format_time
 from countingroom.history.description import HistorySection
+from countingroom.history.duckdb import DuckStore
 from countingroom.history.service import HistoryService
 
 S = 1_000_000_000
@@ -66,7 +67,11 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
     clock = SystemClock()
     bus = MemoryBus(clock)
     await streams.prepare(bus)
-    service = asyncio.create_task(HistoryService(bus.client(), clock, HistorySection(flush=0.02), tmp_path).run())
+    service = asyncio.create_task(
+        HistoryService(
+            bus.client(), clock, HistorySection(flush=0.02), lambda: DuckStore(tmp_path / "history.duckdb")
+        ).run()
+    )
     asgi = app.create(bus.client(), clock, title="Test", version="0")
     server = uvicorn.Server(uvicorn.Config(asgi, log_level="error", ws="websockets-sansio", lifespan="on"))
     listening = socket.create_server(("127.0.0.1", 0))

@@ -97,7 +97,12 @@ async def test_a_bus_killed_while_data_flow_loses_and_doubles_nothing_that_was_a
     keeper = await nats.connect(server.url, name="history")
     await streams.prepare(device, max_bytes=server.store_bytes)
     service = asyncio.create_task(
-        HistoryService(keeper, SystemClock(), HistorySection(flush=0.05), tmp_path / "data").run()
+        HistoryService(
+            keeper,
+            SystemClock(),
+            HistorySection(flush=0.05),
+            lambda: DuckStore(tmp_path / "data" / "history.duckdb"),
+        ).run()
     )
     acknowledged: list[int] = []
     progress: asyncio.Queue[int] = asyncio.Queue()

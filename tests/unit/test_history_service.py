@@ -28,6 +28,7 @@ from countingroom.core.series import (
     SeriesAnswer,
 )
 from countingroom.history.description import HistorySection
+from countingroom.history.duckdb import DuckStore
 from countingroom.history.memory import MemoryStore
 from countingroom.history.questions import MOST_BYTES, Questions
 from countingroom.history.service import HistoryService
@@ -56,7 +57,9 @@ async def bus(tmp_path: Path) -> AsyncIterator[MemoryBus]:
     clock = SystemClock()
     bus = MemoryBus(clock)
     await streams.prepare(bus)
-    service = HistoryService(bus.client(), clock, HistorySection(flush=0.02), tmp_path)
+    service = HistoryService(
+        bus.client(), clock, HistorySection(flush=0.02), lambda: DuckStore(tmp_path / "history.duckdb")
+    )
     async with bus.subscribe(subjects.presence("history", "main")) as beats:
         task = asyncio.create_task(service.run())
         try:

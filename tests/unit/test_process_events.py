@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from countingroom.app.supervisor import ChildChange
 from countingroom.app.process_events import WAITING, ProcessEvents
+from countingroom.app.supervisor import ChildChange
 from countingroom.bus import streams
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects

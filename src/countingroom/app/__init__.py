@@ -1,7 +1,5 @@
-"""Law: the composition root: the only room that knows every concrete class.
+"""Composition and process supervision: the only package that knows every concrete class.
 
-The story in order: place.py and address.py (where an experiment keeps its data and shows its pages, and who has them),
-child.py and parent_watch.py (one program kept running, and its own side of that), roles.py (what each role is made of),
-web.py (how pages are served), serve.py (a process that plays roles), simulation.py (hardware that cannot be here),
-record.py (what our processes did), up.py (everything, in one command).
+Read roles.py first: what each role of the departments' table is made of. serve.py is a process that runs roles, up.py
+an experiment with all its processes, supervisor.py and parent_watch.py the two ends of the pipe that holds a child.
 """

@@ -1,6 +1,6 @@
-"""Law: a partition that is described with a goal is brought there at its first start, as if somebody had asked.
+"""The goals that the description gives to partitions: requested by command at the first start of the experiment.
 
-Who asked has no control of it afterwards: the first person who acts takes it.
+The command takes control of the partition. It is released at once, so that the first operator who acts gets it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from countingroom.core.values import Scalar
 _log = logging.getLogger(__name__)
 
 LONGEST_S = 60.0
-"""A partition that does not take its goal by then is left where it is."""
+"""After this the partition is left in its state, and a warning is logged."""
 _AGAIN_S = 0.5
 _ANSWER_S = 5.0
 
 
-async def bring(bus: Bus, clock: Clock, goals: Mapping[str, str]) -> None:
-    """Ask each partition for its goal until it is taken; what comes of it is on the record."""
+async def request_first_goals(bus: Bus, clock: Clock, goals: Mapping[str, str]) -> None:
+    """Send each partition its goal until the command is accepted."""
     async with asyncio.TaskGroup() as group:
         for partition, goal in goals.items():
-            group.create_task(_bring(bus, clock, partition, goal))
+            group.create_task(_request(bus, clock, partition, goal))
 
 
-async def _bring(bus: Bus, clock: Clock, partition: str, goal: str) -> None:
+async def _request(bus: Bus, clock: Clock, partition: str, goal: str) -> None:
     cause: Cause | None = None
     try:
         async with within(clock, LONGEST_S):
@@ -41,11 +41,11 @@ async def _bring(bus: Bus, clock: Clock, partition: str, goal: str) -> None:
                 await clock.sleep(_AGAIN_S)
             await _refusal(bus, clock, partition, "release_control", {})
     except TimeoutError:
-        _log.warning("%s is not brought to %s: %s", partition, goal, cause)
+        _log.warning("%s did not accept its first goal %s: %s", partition, goal, cause)
 
 
 async def _refusal(bus: Bus, clock: Clock, partition: str, action: str, arguments: dict[str, Scalar]) -> Cause | None:
-    """Give a command; why it is not taken."""
+    """Send a command; the Cause of its refusal."""
     now_ns = clock.now_ns()
     command = Command(
         id=uuid4().hex,

@@ -1,4 +1,8 @@
-"""Law: the child's side of child.py: parameters in, one word that it is ready, and the end when the parent is gone."""
+"""The child's side of supervisor.py: reads its parameters, reports that it is ready, ends when its parent dies.
+
+The parent holds the other end of the child's standard input. However the parent ends, also by kill -9, the kernel closes
+that pipe, and the child reads the end of its input.
+"""
 
 from __future__ import annotations
 
@@ -12,37 +16,41 @@ import msgspec
 from countingroom.core.errors import Cause
 
 GRACE_S = 5.0
-"""For a clean end after the parent's; then the process is ended where it stands."""
+"""Time for a clean end after the parent's death."""
 
 
 def parameters() -> dict[str, Any]:
     """The parent's first line."""
     line = b""
-    while not line.endswith(b"\n"):  # unbuffered: the watching thread reads the same descriptor
+    while not line.endswith(b"\n"):  # unbuffered: a buffer would swallow what the watching thread must read
         if not (more := os.read(0, 65536)):
             break
         line += more
     return msgspec.json.decode(line or b"{}", type=dict[str, Any])
 
 
-class Words:
-    """What the child says to its parent. What libraries print goes to stderr instead."""
+class ParentReport:
+    """Lines to the parent on what was standard output; what libraries print goes to standard error from now on."""
 
     def __init__(self) -> None:
         self._stream = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
 
-    def ready(self, said: Mapping[str, Any]) -> None:
-        """It begins to serve."""
-        self._stream.write(msgspec.json.encode({"ready": said}) + b"\n")
+    def ready(self, facts: Mapping[str, Any]) -> None:
+        """The child serves."""
+        self._stream.write(msgspec.json.encode({"ready": facts}) + b"\n")
 
     def refused(self, cause: Cause) -> None:
-        """It cannot begin."""
+        """The child cannot start."""
         self._stream.write(msgspec.json.encode({"refused": cause}) + b"\n")
 
 
 def when_parent_ends(stop: Callable[[], object]) -> None:
-    """Call `stop`, from a thread, once the parent closes its end or dies; end by force when that does not help."""
+    """Call `stop`, from a thread, once the parent closes its end or dies; after GRACE_S end the process by force.
+
+    A thread, and not a task: an event loop that is blocked, by a driver in a C call for example, would never read the end
+    of the input, and the process would outlive its parent.
+    """
 
     def watch() -> None:
         while os.read(0, 4096):
@@ -51,4 +59,4 @@ def when_parent_ends(stop: Callable[[], object]) -> None:
         threading.Event().wait(GRACE_S)
         os._exit(1)
 
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -1,6 +1,7 @@
-"""Law: what each role is made of. It is made before the bus is joined, runs until cancelled, and says when it serves.
+"""The start functions of the departments' table: what each role is made of.
 
-Imports and drivers take their time, in which a client could not answer the bus: it would be taken for dead.
+A role is made before its process joins the bus. Imports and drivers take seconds in which a client answers no ping:
+the server then took it for dead and closed its link, while it was still starting.
 """
 
 from __future__ import annotations
@@ -8,25 +9,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from countingroom import __version__
-from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.app.simulation import Overrides, Simulators, pointed_at
 from countingroom.bus.port import Bus
+from countingroom.console.description import ConsoleSection
 from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError
+from countingroom.departments import DEPARTMENTS, Department
+from countingroom.devices.description import DevicesSection
 from countingroom.experiment import Experiment
+from countingroom.history.description import HistorySection
+from countingroom.runs.description import RunsSection
+
+if TYPE_CHECKING:  # a device host starts sooner without SQLAlchemy
+    from countingroom.storage.database import Database
 
 Ready = Callable[[Mapping[str, Any]], None]
+"""Reports that the role serves, with a few facts for the operator."""
 Connect = Callable[[str], Awaitable[Bus]]
 """A connection of this name to the bus."""
 
 
 class Setting(Struct, frozen=True, kw_only=True):
-    """What a role is given."""
+    """What a role is made from."""
 
     experiment: Experiment
     directory: Path
@@ -38,12 +47,29 @@ class Setting(Struct, frozen=True, kw_only=True):
     connect: Connect
     """For a role that needs more connections than the one it is given."""
     overrides: Overrides
-    """Where simulators listen; empty keys for real hardware."""
+    """Device -> address of its simulator; a device without an entry is real hardware."""
     systems: tuple[str, ...] = ()
     """Those whose agents are run; empty: all."""
+    departments: tuple[Department, ...] = DEPARTMENTS
 
 
-Role = Callable[[Bus, Ready], Awaitable[None]]
+class Platform(Struct, frozen=True, kw_only=True):
+    """What a role runs on."""
+
+    bus: Bus
+    ready: Ready
+    opened: Database | None = None
+
+    @property
+    def database(self) -> Database:
+        """The open database of a role whose row says `database=True`."""
+        if self.opened is None:
+            raise LookupError("the role uses the database: its row of the departments' table needs database=True")
+        return self.opened
+
+
+Role = Callable[[Platform], Awaitable[None]]
+"""Runs until cancelled."""
 
 
 def devices(setting: Setting) -> Role:
@@ -53,24 +79,29 @@ def devices(setting: Setting) -> Role:
 
     hosted = [
         build(name, pointed_at(section, setting.overrides.get(name, {})), simulated=name in setting.overrides)
-        for name, section in setting.experiment.devices.items()
+        for name, section in setting.experiment.section(DevicesSection).items()
     ]
 
-    async def run(bus: Bus, ready: Ready) -> None:
-        host = DeviceHost(bus, setting.clock, hosted)
-        ready({"devices": [device.name for device in hosted]})
+    async def run(platform: Platform) -> None:
+        host = DeviceHost(platform.bus, setting.clock, hosted)
+        platform.ready({"devices": [device.name for device in hosted]})
         await host.run()
 
     return run
 
 
 def history(setting: Setting) -> Role:
-    """The history's writer and its answers."""
+    """The writer of the history and its answers, over the store that the description chooses."""
+    from countingroom.history.duckdb import DuckStore
     from countingroom.history.service import HistoryService
 
-    async def run(bus: Bus, ready: Ready) -> None:
-        service = HistoryService(bus, setting.clock, setting.experiment.history, setting.data / "history")
-        ready({})
+    section = setting.experiment.section(HistorySection)
+    file = setting.data / "history" / "history.duckdb"
+    stores = {"duckdb": lambda: DuckStore(file, section)}
+
+    async def run(platform: Platform) -> None:
+        service = HistoryService(platform.bus, setting.clock, section, stores[section.store])
+        platform.ready({})
         await service.run()
 
     return run
@@ -80,7 +111,7 @@ def agents(setting: Setting) -> Role:
     """The agents of the description's systems, each over a connection of its own."""
     from countingroom.runs.agents.host import AgentHost
 
-    section = setting.experiment.runs
+    section = setting.experiment.section(RunsSection)
     if unknown := [name for name in setting.systems if name not in section.systems]:
         raise ConfigurationError(
             f"there is no system {unknown[0]}",
@@ -91,30 +122,28 @@ def agents(setting: Setting) -> Role:
         section = section.model_copy(update={"systems": {name: section.systems[name] for name in setting.systems}})
     host = AgentHost(setting.connect, setting.clock, section, directory=setting.directory, data=setting.data)
 
-    async def run(bus: Bus, ready: Ready) -> None:
-        ready({"agents": len(host.systems)})
+    async def run(platform: Platform) -> None:
+        platform.ready({"agents": len(host.systems)})
         await host.run()
 
     return run
 
 
 def runs(setting: Setting) -> Role:
-    """Run control: the partitions that this process owns, and those it stands by for."""
-    from countingroom.app.database import opened
-    from countingroom.app.first_goals import bring
+    """Run control: the partitions that this process owns, and those that it stands by for."""
+    from countingroom.app.first_goals import request_first_goals
     from countingroom.runs.service import RunsService
 
-    section = setting.experiment.runs
+    section = setting.experiment.section(RunsSection)
 
-    async def run(bus: Bus, ready: Ready) -> None:
-        async with opened(setting.experiment.storage, setting.data, setting.clock) as database:
-            there = await database.partitions.list()
-            first = {} if there else {name: one.goal for name, one in section.partitions.items() if one.goal}
-            service = RunsService(bus, setting.clock, section, database)
-            ready({"partitions": len(there or section.partitions)})
-            async with asyncio.TaskGroup() as group:
-                group.create_task(service.run())
-                await bring(bus, setting.clock, first)
+    async def run(platform: Platform) -> None:
+        kept = await platform.database.partitions.list()
+        first = {} if kept else {name: one.goal for name, one in section.partitions.items() if one.goal}
+        service = RunsService(platform.bus, setting.clock, section, platform.database)
+        platform.ready({"partitions": len(kept or section.partitions)})
+        async with asyncio.TaskGroup() as group:
+            group.create_task(service.run())
+            await request_first_goals(platform.bus, setting.clock, first)
 
     return run
 
@@ -122,53 +151,41 @@ def runs(setting: Setting) -> Role:
 def console(setting: Setting) -> Role:
     """API, live feed and pages."""
     from countingroom.app.listening_socket import listen
-    from countingroom.app.database import opened
     from countingroom.app.web_server import serve
     from countingroom.console.app import Login, create
     from countingroom.console.auth.sessions import SessionLifetime
 
-    section = setting.experiment.console
+    section = setting.experiment.section(ConsoleSection)
     listening = listen(section.host, setting.port)
     address = section.address(listening.getsockname()[1])
     login = (
         Login(life=SessionLifetime(idle_s=section.idle, whole_s=section.session)) if section.login == "local" else None
     )
 
-    async def run(bus: Bus, ready: Ready) -> None:
-        async with opened(setting.experiment.storage, setting.data, setting.clock) as database:
-            app = create(
-                bus,
-                setting.clock,
-                title=setting.experiment.title,
-                version=__version__,
-                tick_s=section.tick,
-                database=database,
-                login=login,
-                names=section.answers_for,
-            )
-            first = await app.state.context.login()[0].first() if login else None
-            said = {"address": address} | ({"first": f"{address}/link#{first}"} if first else {})
-            await serve(app, listening, lambda: ready(said), tls=section.tls)
+    async def run(platform: Platform) -> None:
+        app = create(
+            platform.bus,
+            setting.clock,
+            title=setting.experiment.title,
+            version=__version__,
+            tick_s=section.tick,
+            database=platform.database,
+            login=login,
+            names=section.answers_for,
+            departments=setting.departments,
+        )
+        first = await app.state.context.login()[0].first() if login else None
+        facts = {"address": address} | ({"first": f"{address}/link#{first}"} if first else {})
+        await serve(app, listening, lambda: platform.ready(facts), tls=section.tls)
 
     return run
 
 
 def simulators(setting: Setting) -> Role:
-    """Hardware that cannot be here, one child a device."""
+    """Simulators in place of hardware, one child process a device."""
 
-    async def run(bus: Bus, ready: Ready) -> None:
-        sections = dict(setting.experiment.devices.items())
-        await Simulators(bus, setting.clock, sections, again=setting.overrides).run(ready)
+    async def run(platform: Platform) -> None:
+        sections = dict(setting.experiment.section(DevicesSection).items())
+        await Simulators(platform.bus, setting.clock, sections, again=setting.overrides).run(platform.ready)
 
     return run
-
-
-ROLES: dict[str, Callable[[Setting], Role]] = {
-    SIMULATORS: simulators,
-    "history": history,
-    "devices": devices,
-    "agents": agents,
-    "runs": runs,
-    "console": console,
-}
-"""In the order in which they begin."""

@@ -1,4 +1,7 @@
-"""Law: a process that plays roles: connects, runs them until it is told to end, and says goodbye."""
+"""A process that runs roles of the departments' table until it is stopped: `countingroom serve`.
+
+It connects to the bus, runs its roles and ends with the first that fails. `up` starts one such process for each role.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,20 @@ from msgspec import Struct, structs
 
 from countingroom.app import parent_watch
 from countingroom.app.garbage_collection import collect
-from countingroom.app.roles import ROLES, Ready, Role, Setting
+from countingroom.app.roles import Platform, Ready, Role, Setting
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import ConfigurationError, CountingRoomError
+from countingroom.departments import load, roles
 from countingroom.experiment import Experiment
 
 _log = logging.getLogger(__name__)
 
 
 class ServeTask(Struct, frozen=True, kw_only=True):
-    """What a serving process is to do."""
+    """What a `serve` process runs, and where."""
 
     experiment: Experiment
     directory: Path
@@ -43,44 +47,46 @@ class ServeTask(Struct, frozen=True, kw_only=True):
 
 
 def run_in_foreground(task: ServeTask) -> None:
-    """Play roles in the foreground until Ctrl-C or SIGTERM."""
+    """Run roles in the foreground until Ctrl-C or SIGTERM."""
     _log_to_stderr()
 
-    def ready(role: str, said: Mapping[str, Any]) -> None:
-        details = ", ".join(f"{key} {value}" for key, value in said.items() if value)
+    def ready(role: str, facts: Mapping[str, Any]) -> None:
+        details = ", ".join(f"{key} {value}" for key, value in facts.items() if value)
         sys.stderr.write(f"{role} serves{': ' + details if details else ''}\n")
 
     asyncio.run(run_until_stopped(task, ready, prepare=True, supervised=False))
 
 
 def run_as_child(task: ServeTask) -> None:
-    """Play one role as a child: see parent_watch.py for the words spoken."""
+    """Run one role as a child of `up`: parent_watch.py has the protocol."""
     _log_to_stderr()
-    words = parent_watch.Words()
+    parent = parent_watch.ParentReport()
     try:
         parameters = parent_watch.parameters()
         task = structs.replace(task, overrides=parameters.get("overrides", {}))
-        asyncio.run(run_until_stopped(task, lambda _role, said: words.ready(said), prepare=False, supervised=True))
+        asyncio.run(run_until_stopped(task, lambda _role, facts: parent.ready(facts), prepare=False, supervised=True))
     except CountingRoomError as error:
-        words.refused(error.cause)
+        parent.refused(error.cause)
         raise
 
 
 async def run_until_stopped(
     task: ServeTask, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool, supervised: bool
 ) -> None:
-    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    """Run the roles until a signal, or with `supervised` the end of the parent, cancels them."""
+    loop = asyncio.get_running_loop()
+    this = asyncio.current_task()
     if this is None:
-        raise RuntimeError("roles are played inside a task")
+        raise RuntimeError("roles run inside a task")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, this.cancel)
     if supervised:
         parent_watch.when_parent_ends(lambda: loop.call_soon_threadsafe(this.cancel))
     with contextlib.suppress(asyncio.CancelledError):
-        await _play(task, ready, prepare=prepare)
+        await _run_roles(task, ready, prepare=prepare)
 
 
-async def _play(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool) -> None:
+async def _run_roles(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool) -> None:
     clock = SystemClock()
     section = task.experiment.bus
     url = task.bus_url or section.url
@@ -94,25 +100,35 @@ async def _play(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], None]
         overrides=task.overrides,
         systems=task.systems,
     )
-    roles = {name: ROLES[name](setting) for name in task.roles}
+    known = roles()
+    made: dict[str, Role] = {name: load(known[name].start)(setting) for name in task.roles}
     bus = await connect(section, url, "+".join(task.roles), clock)
     try:
         if prepare:
             await streams.prepare(bus, max_bytes=section.max_bytes)
         async with asyncio.TaskGroup() as group:
-            beside = group.create_task(collect(clock), name="collector")
+            collector = group.create_task(collect(clock), name="collector")
             async with asyncio.TaskGroup() as playing:
-                for name, role in roles.items():
-                    playing.create_task(_run(role, bus, functools.partial(ready, name)), name=name)
-            beside.cancel()
+                for name, role in made.items():
+                    with_database = known[name].database
+                    run = _run(role, bus, functools.partial(ready, name), setting, database=with_database)
+                    playing.create_task(run, name=name)
+            collector.cancel()
     except BaseExceptionGroup as failures:
         raise first_of(failures) from failures
     finally:
         await bus.close()
 
 
-async def _run(role: Role, bus: Bus, ready: Ready) -> None:
-    await role(bus, ready)
+async def _run(role: Role, bus: Bus, ready: Ready, setting: Setting, *, database: bool) -> None:
+    """A role with what it runs on."""
+    async with contextlib.AsyncExitStack() as stack:
+        kept = None
+        if database:
+            from countingroom.app.database import opened  # a device host starts sooner without SQLAlchemy
+
+            kept = await stack.enter_async_context(opened(setting.experiment.storage, setting.data, setting.clock))
+        await role(Platform(bus=bus, ready=ready, opened=kept))
 
 
 async def connect(section: BusSection, url: str, name: str, clock: Clock) -> Bus:
@@ -121,7 +137,7 @@ async def connect(section: BusSection, url: str, name: str, clock: Clock) -> Bus
 
 
 def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one worth telling: our own kind where there is one, else the first."""
+    """The failure to report: one with a Cause where there is one, else the first."""
     known, _ = failures.split(CountingRoomError)
     failure: BaseException = known or failures
     while isinstance(failure, BaseExceptionGroup):
@@ -131,11 +147,12 @@ def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def known_roles(names: Sequence[str]) -> tuple[str, ...]:
     """The names, checked."""
-    if unknown := [name for name in names if name not in ROLES]:
+    known = roles()
+    if unknown := [name for name in names if name not in known]:
         raise ConfigurationError(
             f"there is no role {unknown[0]}",
             source="serve",
-            suggestion=f"choose from {', '.join(ROLES)}",
+            suggestion=f"choose from {', '.join(known)}",
         )
     return tuple(names)
 

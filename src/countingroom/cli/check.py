@@ -30,12 +30,13 @@ def check(
 ) -> None:
     """Check a description without touching anything."""
     from countingroom.experiment import Invalid, load_located
+    from countingroom.runs.description import RunsSection
 
     hosted: dict[str, Hosted] = {}
     title, systems = "", 0
     try:
         loaded = load_located(file)
-        title, systems = loaded.experiment.title, len(loaded.experiment.runs.systems)
+        title, systems = loaded.experiment.title, len(loaded.experiment.section(RunsSection).systems)
         hosted, problems = _built(loaded)
     except Invalid as invalid:
         problems = list(invalid.problems)
@@ -54,11 +55,12 @@ def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
     from countingroom.core.charts.check import check as check_chart
     from countingroom.core.errors import ConfigurationError
     from countingroom.core.units import is_unit
+    from countingroom.devices.description import DevicesSection
     from countingroom.devices.registry import build
 
     hosted: dict[str, Hosted] = {}
     problems: list[Problem] = []
-    for name, section in loaded.experiment.devices.items():
+    for name, section in loaded.experiment.section(DevicesSection).items():
         try:
             hosted[name] = build(name, section)
         except ConfigurationError as error:

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from countingroom.departments import roles as known_roles
+
 app = typer.Typer()
 
 
 @app.command()
 def serve(
     experiment: Annotated[Path, typer.Argument(help="The description, experiment.yaml.", show_default=False)],
-    roles: Annotated[list[str], typer.Argument(help="devices, history, agents, runs, console.", show_default=False)],
+    roles: Annotated[list[str], typer.Argument(help=f"{', '.join(known_roles())}.", show_default=False)],
     bus: Annotated[str, typer.Option("--bus", help="The bus's URL; default: the description's.")] = "",
     data: Annotated[
         Path | None, typer.Option("--data", help="Where history and database are kept.", show_default=False)
@@ -27,6 +29,7 @@ def serve(
     """Play the named roles until Ctrl-C or SIGTERM. The bus must run already."""
     from countingroom.app import serve as serving
     from countingroom.app.data_folder import default_data
+    from countingroom.console.description import ConsoleSection
     from countingroom.core.errors import ConfigurationError
     from countingroom.experiment import load
 
@@ -37,7 +40,7 @@ def serve(
         roles=serving.known_roles(roles),
         bus_url=bus or description.bus.url,
         data=(data or default_data(experiment)).resolve(),
-        port=description.console.port if port is None else port,
+        port=description.section(ConsoleSection).port if port is None else port,
         systems=tuple(system or ()),
     )
     if not task.bus_url:

@@ -71,9 +71,10 @@ def _parameters(kind: str, like: Path | None, device: str) -> Mapping[str, Any]:
     if like is None:
         return _usual(kind)
     from countingroom.app.simulation import KIND_OF_DRIVER
+    from countingroom.devices.description import DevicesSection
     from countingroom.experiment import load
 
-    devices = load(like).devices
+    devices = load(like).section(DevicesSection)
     if device not in devices.root:
         raise NotFound(
             f"{like} has no device {device!r}", source="--device", suggestion=f"it has {', '.join(devices.root)}"

@@ -29,6 +29,7 @@ def up(
     """
     from countingroom.app import up as everything
     from countingroom.app.data_folder import default_data
+    from countingroom.console.description import ConsoleSection
     from countingroom.experiment import load
 
     description = load(experiment)
@@ -37,7 +38,7 @@ def up(
             description=experiment.resolve(),
             experiment=description,
             simulate=simulate,
-            port=description.console.port if port is None else port,
+            port=description.section(ConsoleSection).port if port is None else port,
             data=(data or default_data(experiment)).resolve(),
         ),
         say=lambda line: print(line, flush=True),

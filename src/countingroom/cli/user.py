@@ -131,8 +131,8 @@ def _do(
     experiment: Path, data: Path | None, what: str, target: str, work: Callable[[Accounts, str], Awaitable[T]]
 ) -> T:
     """Open the experiment's database and do it; with a word for it, on the record."""
-    from countingroom.app.database import opened
     from countingroom.app.data_folder import default_data
+    from countingroom.app.database import opened
     from countingroom.console.auth.accounts import Accounts
     from countingroom.core.accounts import AuditEntry, Outcome
     from countingroom.core.clock import SystemClock
@@ -174,7 +174,8 @@ def _me() -> str:
 
 
 def _link(experiment: Path, secret: str) -> str:
+    from countingroom.console.description import ConsoleSection
     from countingroom.experiment import load
 
-    section = load(experiment).console
+    section = load(experiment).section(ConsoleSection)
     return f"{section.address(section.port)}/link#{secret}"

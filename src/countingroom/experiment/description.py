@@ -1,18 +1,20 @@
-"""Law: the description is its departments' sections side by side; this file adds only the experiment's own name."""
+"""The model of a description: the sections of the departments' table beside the experiment's own keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, Field, create_model
 
 from countingroom.bus.description import BusSection
-from countingroom.console.description import ConsoleSection
-from countingroom.core.yaml.section import Name, Section
+from countingroom.core.yaml.section import Name, Reference, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.devices.description import DevicesSection
-from countingroom.history.description import HistorySection
-from countingroom.runs.description import RunsSection
+from countingroom.departments import DEPARTMENTS, Department, load
 from countingroom.storage.description import StorageSection
+
+Part = TypeVar("Part", bound=BaseModel)
 
 
 class About(Section):
@@ -31,33 +33,53 @@ class Experiment(Section):
     """Its name and title."""
     bus: BusSection = BusSection()
     """What carries everything; the embedded server where left out."""
-    devices: DevicesSection = DevicesSection()
-    """Device name -> its driver and settings."""
-    history: HistorySection = HistorySection()
-    """Where time series are kept, and how long."""
     storage: StorageSection = StorageSection()
     """Where configurations, the run book and accounts are kept; beside the other data where left out."""
-    console: ConsoleSection = ConsoleSection()
-    """The API and the pages."""
-    runs: RunsSection = RunsSection()
-    """What is brought up together and takes data: systems, partitions, configurations."""
 
     @property
     def title(self) -> str:
         """For people."""
         return self.experiment.title or self.experiment.name
 
+    @property
+    def sections(self) -> dict[str, BaseModel]:
+        """Key -> section."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: section for name, section in found.items() if isinstance(section, BaseModel)}
+
+    def section(self, model: type[Part]) -> Part:
+        """The section of this model; LookupError where the departments have none."""
+        for found in self.sections.values():
+            if isinstance(found, model):
+                return found
+        raise LookupError(f"no department has a section {model.__name__}")
+
     def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
-        """What one section says of another that is not so."""
-        for name, device in self.runs.followed.items():
-            if device not in self.devices.root:
-                hint = did_you_mean(device, self.devices.root)
-                yield ("runs", "systems", name, "agent", "device"), f"there is no device {device}{hint}"
+        """Names that a section uses and that the section they belong to does not have."""
+        for key, section in self.sections.items():
+            references = getattr(section, "references", None)
+            for reference in cast("Iterable[Reference]", references() if references else ()):
+                known = getattr(self, reference.section).root
+                if reference.name not in known:
+                    hint = did_you_mean(reference.name, known)
+                    yield (key, *reference.path), f"there is no {reference.kind} {reference.name}{hint}"
 
 
-def schema() -> dict[str, Any]:
+@cache
+def experiment_model(departments: tuple[Department, ...] = DEPARTMENTS) -> type[Experiment]:
+    """The model with the section of each department."""
+    sections = [department.section for department in departments if department.section]
+    fields: dict[str, Any] = {
+        section.key: (model, Field(default=model(), description=section.about))
+        for section in sections
+        for model in [load(section.model)]
+    }
+    return create_model("Experiment", __base__=Experiment, __doc__=Experiment.__doc__, **fields)
+
+
+def schema(departments: Sequence[Department] = DEPARTMENTS) -> dict[str, Any]:
     """JSON Schema of one description file, for editors: sections and `include`."""
-    made = Experiment.model_json_schema()
+    made = experiment_model(tuple(departments)).model_json_schema()
     names = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
     made["properties"]["include"] = {
         "description": "More files of this form, relative to this one; `*` stands for any name.",
@@ -66,19 +88,21 @@ def schema() -> dict[str, Any]:
     made["patternProperties"] = {"^x-": {"description": "Ignored: a place for YAML anchors."}}
     # A file that is included may have any part of the sections.
     made.pop("required", None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_spelled(made)}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_with_schema_bounds(made)}
 
 
 _BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
 
 
-def _spelled(node: Any) -> Any:
-    """Bounds of what may be a number or a text (durations) in the words of JSON Schema; pydantic leaves its own."""
+def _with_schema_bounds(node: Any) -> Any:
+    """The bounds of durations under the names of JSON Schema: pydantic writes its own (`ge`) where a value may be a
+    number or a text."""
     if isinstance(node, dict):
         pairs = cast(dict[str, Any], node).items()
         return {
-            _BOUNDS.get(key, key) if isinstance(value, int | float) else key: _spelled(value) for key, value in pairs
+            _BOUNDS.get(key, key) if isinstance(value, int | float) else key: _with_schema_bounds(value)
+            for key, value in pairs
         }
     if isinstance(node, list):
-        return [_spelled(one) for one in cast(list[Any], node)]
+        return [_with_schema_bounds(one) for one in cast(list[Any], node)]
     return node

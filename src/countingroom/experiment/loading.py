@@ -16,7 +16,8 @@ from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
 from countingroom.core.yaml.located import Located, Mistaken, Problem, mapping, show
 from countingroom.core.yaml.located import Path as KeyPath
 from countingroom.core.yaml.validation_errors import mistakes
-from countingroom.experiment.description import Experiment
+from countingroom.departments import DEPARTMENTS, Department
+from countingroom.experiment.description import Experiment, experiment_model
 from countingroom.experiment.files import read
 
 
@@ -35,13 +36,14 @@ class Loaded(Struct, frozen=True, kw_only=True):
         return Problem(place=self.located.place(path), path=show(path), message=message)
 
 
-def load(path: Path | str) -> Experiment:
+def load(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) -> Experiment:
     """The experiment of this file and all it includes; Invalid with every mistake."""
-    return load_located(path).experiment
+    return load_located(path, departments).experiment
 
 
-def load_located(path: Path | str) -> Loaded:
+def load_located(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) -> Loaded:
     """The same, with places."""
+    model = experiment_model(departments)
     path = Path(path)
     located = read(path)
     context = {"directory": path.parent}
@@ -50,11 +52,11 @@ def load_located(path: Path | str) -> Loaded:
     if located.value is None and located.broken:
         raise Invalid(found)
     try:
-        experiment = Experiment.model_validate({} if located.value is None else located.value, context=context)
+        experiment = model.model_validate({} if located.value is None else located.value, context=context)
         parts: list[tuple[KeyPath, Any]] = [((), experiment)]
     except ValidationError as error:
-        found += mistakes(error, Experiment, located)
-        parts = list(_right_parts(located.value, context))
+        found += mistakes(error, model, located)
+        parts = list(_valid_parts(located.value, model, context))
     for spot, part in parts:
         found += [
             Problem(place=located.place(spot + inner), path=show(spot + inner), message=message)
@@ -65,10 +67,10 @@ def load_located(path: Path | str) -> Loaded:
     return Loaded(experiment=experiment, located=located)
 
 
-def _right_parts(value: Any, context: dict[str, Path]) -> Iterator[tuple[KeyPath, Any]]:
+def _valid_parts(value: Any, model: type[Experiment], context: dict[str, Path]) -> Iterator[tuple[KeyPath, Any]]:
     """Of a description that is wrong somewhere: the sections that are right, and the right entries of those that are
     a table of things."""
-    for name, field in Experiment.model_fields.items():
+    for name, field in model.model_fields.items():
         content = mapping((mapping(value) or {}).get(name))
         if content is None or not isinstance(field.annotation, type):
             continue

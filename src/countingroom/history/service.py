@@ -1,4 +1,7 @@
-"""Law: the history department is one service: it writes what the bus brings, keeps it tidy, and answers questions."""
+"""The history service: writes the readings of the bus to a store, keeps the store in order and answers queries.
+
+Rollup and retention run once a minute (`MAINTAIN_S`). Which store it is, the caller chooses.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TypeVar
 
 from countingroom.bus.port import Bus, Handler, Message
@@ -17,7 +19,6 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
 from countingroom.core.times import format_time
 from countingroom.history.description import HistorySection
-from countingroom.history.duckdb import DuckStore
 from countingroom.history.notes import Notes
 from countingroom.history.port import HistoryStore
 from countingroom.history.questions import Questions
@@ -31,21 +32,21 @@ T = TypeVar("T")
 
 
 class HistoryService:
-    """Keeps the history in a directory. `run` ends only when cancelled, or with LinkError where the file cannot be
-    opened."""
+    """Keeps the history in the store that `open_store` opens. `run` ends only when cancelled, or with the LinkError of
+    `open_store`."""
 
-    def __init__(self, bus: Bus, clock: Clock, section: HistorySection, directory: Path) -> None:
+    def __init__(self, bus: Bus, clock: Clock, section: HistorySection, open_store: Callable[[], HistoryStore]) -> None:
         self._bus = bus
         self._clock = clock
         self._section = section
-        self._path = directory / "history.duckdb"
+        self._open_store = open_store
 
     async def run(self) -> None:
         with (
             ThreadPoolExecutor(1, "history-writer") as writing,
             ThreadPoolExecutor(_ANSWERING, "history-answers") as answering,
         ):
-            store = await _in(writing, lambda: DuckStore(self._path, self._section))
+            store = await _in(writing, self._open_store)
             try:
                 await self._serve(store, writing, answering)
             finally:

@@ -17,7 +17,7 @@ from countingroom.core.subjects import EXPERIMENT
 from countingroom.core.systems import SystemKind
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.located import mapping, parse
-from countingroom.core.yaml.section import Name, Section
+from countingroom.core.yaml.section import Name, Reference, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.planner.template import DETECTORS
 from countingroom.runs.sections.agent import SlowControlAgent
@@ -91,6 +91,12 @@ class RunsSection(Section):
     def in_use(self) -> bool:
         """Whether there is anything to control."""
         return bool(self.systems or self.partitions)
+
+    def references(self) -> Iterable[Reference]:
+        """The devices that its systems follow."""
+        for name, device in self.followed.items():
+            path = ("systems", name, "agent", "device")
+            yield Reference(path=path, section="devices", kind="device", name=device)
 
     def problems(self) -> Iterable[Problem]:
         """What does not fit together across its keys."""

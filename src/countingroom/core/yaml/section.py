@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from countingroom.core.subjects import is_token
@@ -24,6 +25,23 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
     )
+
+    @property
+    def in_use(self) -> bool:
+        """Whether `up` starts the roles of its department."""
+        return True
+
+
+class Reference(Struct, frozen=True, kw_only=True):
+    """A name in one section of a thing that another section holds. A section gives them by `references()`."""
+
+    path: tuple[str, ...]
+    """Where the name stands, within the section."""
+    section: str
+    """Key of the other section, a table of things by name."""
+    kind: str
+    """For the error text: `device`."""
+    name: str
 
 
 def _seconds(value: Any) -> Any:

@@ -1,0 +1,242 @@
+"""The departments of the product, one row each: what `serve` starts, the description holds and the console shows.
+
+A row names code by import path ("package.module:name") and imports nothing. So every layer may read the table: the
+experiment takes the sections, the app the roles, the console the state keys, routes, pages and navigation. `load`
+imports what a path names. How a row is added: docs/howto/add-a-department.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from msgspec import Struct
+
+from countingroom.core import subjects
+
+
+class DescriptionSection(Struct, frozen=True, kw_only=True):
+    """A department's key at the top of the description."""
+
+    key: str
+    model: str
+    """Path of the model, in the department's `description.py`."""
+    about: str
+    """One sentence for the JSON Schema and the reference."""
+
+
+class ProcessRole(Struct, frozen=True, kw_only=True):
+    """A part of a department that runs as a process of its own under `up`, or is named to `serve`."""
+
+    name: str
+    start: str
+    """Path of the function in `countingroom.app` that makes it from a `Setting`."""
+    after: tuple[str, ...] = ()
+    """`up` starts it when these roles are ready and stops it before them. A role that is not played is not waited
+    for."""
+    database: bool = False
+    """Whether it is given the open database."""
+    simulation_only: bool = False
+    """`up` starts it with `--simulate` only."""
+    commands: tuple[str, ...] = ()
+    """The department words of the command subjects that it answers: `command.<user>.<word>.<target>`."""
+    owner: str = ""
+    """What answers those commands, for error texts: `its device host`."""
+
+
+class StateKey(Struct, frozen=True, kw_only=True):
+    """Keys of the bucket `state` that a department writes."""
+
+    prefix: str
+    """The first token of the key: `partition` of `partition.mCBM`."""
+    message: str
+    """Path of the struct that stands there."""
+    live: bool = False
+    """Whether the console keeps the values in `Latest.words` and sends them on the live feed."""
+
+
+class NavigationLink(Struct, frozen=True, kw_only=True):
+    """A page under "Records" in the navigation of the console."""
+
+    title: str
+    address: str
+    pages: tuple[str, ...]
+    """Names of the pages on which the link is marked as the present one."""
+    needs: tuple[str, ...] = ()
+    """Facts of the page's context that must all hold: `has_runs`, `administers`, `has_login`."""
+
+
+class Department(Struct, frozen=True, kw_only=True):
+    """A row. Modules of the console stand here because the console imports no department."""
+
+    name: str
+    """The package below `countingroom`, and the word in event and query subjects."""
+    title: str
+    """For error texts: `run control`."""
+    section: DescriptionSection | None = None
+    roles: tuple[ProcessRole, ...] = ()
+    state: tuple[StateKey, ...] = ()
+    api: tuple[str, ...] = ()
+    """Modules below `countingroom.console.api` with a `router`, mounted under /api/v1; a module may have `ROUTES`, the
+    permissions of its routes."""
+    pages: tuple[str, ...] = ()
+    """Modules below `countingroom.console.pages` with a function `pages(context, render)`."""
+    tree: str = ""
+    """Template of the live part of the navigation: the partitions, the devices."""
+    links: tuple[NavigationLink, ...] = ()
+
+
+_API = "countingroom.console.api"
+_PAGES = "countingroom.console.pages"
+
+DEPARTMENTS: tuple[Department, ...] = (
+    Department(
+        name="runs",
+        title="run control",
+        section=DescriptionSection(
+            key="runs",
+            model="countingroom.runs.description:RunsSection",
+            about="What is brought up together and takes data: systems, partitions, configurations.",
+        ),
+        roles=(
+            ProcessRole(
+                name="agents",
+                start="countingroom.app.roles:agents",
+                after=("history", "simulators"),
+                commands=("systems",),
+                owner="its agent",
+            ),
+            # Run control stops before its agents: otherwise it takes each agent for lost while it still watches.
+            ProcessRole(
+                name="runs",
+                start="countingroom.app.roles:runs",
+                after=("devices", "agents"),
+                database=True,
+                commands=("runs",),
+                owner="run control",
+            ),
+        ),
+        state=(
+            StateKey(prefix="partition", message="countingroom.core.partitions:PartitionState", live=True),
+            StateKey(prefix="system", message="countingroom.core.systems:SystemState", live=True),
+            StateKey(prefix="control", message="countingroom.core.policy:Control", live=True),
+            StateKey(prefix=subjects.MAPPING_KEY, message="countingroom.core.systems:Placement", live=True),
+            StateKey(prefix=subjects.DURATIONS_KEY, message="countingroom.runs.monitor.durations:Known"),
+        ),
+        api=tuple(f"{_API}.{module}" for module in ("partitions", "systems", "experiment", "configurations", "runs")),
+        pages=(f"{_PAGES}.run_pages",),
+        tree="navigation/partitions.html",
+        links=(
+            NavigationLink(title="Runs", address="/runs", pages=("runs", "run"), needs=("has_runs",)),
+            NavigationLink(
+                title="Configurations", address="/configurations", pages=("configurations",), needs=("has_runs",)
+            ),
+        ),
+    ),
+    Department(
+        name="devices",
+        title="the device host",
+        section=DescriptionSection(
+            key="devices",
+            model="countingroom.devices.description:DevicesSection",
+            about="Device name -> its driver and settings.",
+        ),
+        roles=(
+            ProcessRole(
+                name="devices",
+                start="countingroom.app.roles:devices",
+                after=("history", "simulators"),
+                commands=("devices",),
+                owner="its device host",
+            ),
+        ),
+        state=(
+            # The console follows these three by themselves: `Latest` joins them with the readings.
+            StateKey(prefix="device", message="countingroom.core.messages:DeviceState"),
+            StateKey(prefix="channel", message="countingroom.core.messages:DeviceState"),
+            StateKey(prefix="catalogue", message="countingroom.core.messages:Catalogue"),
+        ),
+        api=(f"{_API}.devices", f"{_API}.commands"),
+        pages=(f"{_PAGES}.device_pages",),
+        tree="navigation/devices.html",
+    ),
+    Department(
+        name="history",
+        title="the history",
+        section=DescriptionSection(
+            key="history",
+            model="countingroom.history.description:HistorySection",
+            about="Where time series are kept, and how long.",
+        ),
+        roles=(ProcessRole(name="history", start="countingroom.app.roles:history"),),
+        api=(f"{_API}.history", f"{_API}.history_archive"),
+        pages=(f"{_PAGES}.history_pages",),
+        links=(NavigationLink(title="Trends", address="/trends", pages=("trends",)),),
+    ),
+    Department(
+        name="simulators",
+        title="the simulators",
+        roles=(
+            ProcessRole(
+                name="simulators",
+                start="countingroom.app.roles:simulators",
+                simulation_only=True,
+                commands=("simulators",),
+                owner="its simulator",
+            ),
+        ),
+        api=(f"{_API}.simulators",),
+    ),
+    Department(
+        name="console",
+        title="the console",
+        section=DescriptionSection(
+            key="console",
+            model="countingroom.console.description:ConsoleSection",
+            about="The API and the pages.",
+        ),
+        roles=(
+            ProcessRole(
+                name="console",
+                start="countingroom.app.roles:console",
+                after=("history", "simulators", "agents"),
+                database=True,
+            ),
+        ),
+        api=(f"{_API}.events", f"{_API}.live", f"{_API}.login", f"{_API}.users"),
+        pages=(f"{_PAGES}.event_pages", f"{_PAGES}.account_pages"),
+        links=(
+            NavigationLink(title="Events", address="/events", pages=("events",)),
+            NavigationLink(title="Audit", address="/audit", pages=("audit",), needs=("administers",)),
+            NavigationLink(title="Users", address="/users", pages=("users",), needs=("administers", "has_login")),
+        ),
+    ),
+)
+"""In the order of the navigation."""
+
+
+def load(path: str) -> Any:
+    """What a path names, imported now: `package.module` or `package.module:name`."""
+    module, _, name = path.partition(":")
+    found = import_module(module)
+    return getattr(found, name) if name else found
+
+
+def roles(departments: Sequence[Department] = DEPARTMENTS) -> dict[str, ProcessRole]:
+    """Every role by its name."""
+    return {role.name: role for department in departments for role in department.roles}
+
+
+def stages(names: Sequence[str], departments: Sequence[Department] = DEPARTMENTS) -> list[list[str]]:
+    """The roles in the order of their start: those of a stage start together, when all before them are ready."""
+    known = roles(departments)
+    left = list(dict.fromkeys(names))
+    found: list[list[str]] = []
+    while left:
+        stage = [name for name in left if not set(known[name].after) & set(left)]
+        if not stage:
+            raise ValueError(f"roles that wait for each other: {', '.join(left)}")
+        found.append(stage)
+        left = [name for name in left if name not in stage]
+    return found
