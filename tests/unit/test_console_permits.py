@@ -13,7 +13,7 @@ from fastapi.routing import iter_route_contexts
 
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.console.app import create
-from countingroom.console.route_permissions import ROUTES, find
+from countingroom.console.route_permissions import ROUTES, RouteTable
 from countingroom.core import command_permissions
 from countingroom.core.clock import SystemClock
 from countingroom.core.policy import NEEDS, Principal, Role, decide
@@ -173,6 +173,7 @@ async def test_without_a_login_whoever_is_here_may_everything() -> None:
 
 
 def test_a_path_is_found_in_the_table_by_what_is_spelled_out_first() -> None:
+    find = RouteTable(ROUTES).find
     for name in ROUTES:
         method, _, template = name.partition(" ")
         found = find(method, filled(template, "goal"))

@@ -1,7 +1,7 @@
 """The child's side of supervisor.py: reads its parameters, reports that it is ready, ends when its parent dies.
 
-The parent holds the other end of the child's standard input. However the parent ends, also by kill -9, the kernel closes
-that pipe, and the child reads the end of its input.
+The parent holds the other end of the child's standard input. However the parent ends, also by kill -9, the kernel
+closes that pipe, and the child reads the end of its input.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class ParentReport:
 def when_parent_ends(stop: Callable[[], object]) -> None:
     """Call `stop`, from a thread, once the parent closes its end or dies; after GRACE_S end the process by force.
 
-    A thread, and not a task: an event loop that is blocked, by a driver in a C call for example, would never read the end
-    of the input, and the process would outlive its parent.
+    A thread, and not a task: an event loop that is blocked, by a driver in a C call for example, would never read the
+    end of the input, and the process would outlive its parent.
     """
 
     def watch() -> None:

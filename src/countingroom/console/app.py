@@ -16,8 +16,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from countingroom.bus.port import Bus
-from countingroom.console import api, responses
-from countingroom.console.api import health
+from countingroom.console import responses
+from countingroom.console.api import api_router, health, route_permissions
 from countingroom.console.auth.passwords import Passwords
 from countingroom.console.auth.sessions import SessionLifetime
 from countingroom.console.context import ConsoleContext
@@ -25,8 +25,9 @@ from countingroom.console.middleware.audit import RequestAudit
 from countingroom.console.middleware.origin import LOOPBACK_NAMES, OriginMiddleware
 from countingroom.console.middleware.session import SessionMiddleware
 from countingroom.console.pages.pages import Pages
-from countingroom.console.route_permissions import permitted
+from countingroom.console.route_permissions import RouteTable, permitted
 from countingroom.core.clock import Clock
+from countingroom.departments import DEPARTMENTS, Department
 from countingroom.storage.database import Database
 
 STATIC = Path(__file__).parent / "static"
@@ -59,11 +60,13 @@ def create(
     database: Database | None = None,
     login: Login | None = None,
     names: Set[str] = LOOPBACK_NAMES,
+    departments: tuple[Department, ...] = DEPARTMENTS,
 ) -> FastAPI:
     """The ASGI application.
 
     `tick_s`: between two messages of the live feed. `database`: open; without one nothing is recorded and nobody can
     log in. `names`: the hosts it answers for; others than loopback need a login.
+    `departments`: whose API and pages are mounted.
     """
     if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):
         raise ValueError("a login needs a database, and other hosts than this machine need a login")
@@ -76,8 +79,10 @@ def create(
         database=database,
         life=login.life if login else None,
         passwords=login.passwords if login else None,
+        departments=departments,
     )
-    audit = RequestAudit(context.audit_writer, clock)
+    routes = RouteTable(route_permissions(departments))
+    audit = RequestAudit(context.audit_writer, clock, routes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -96,9 +101,10 @@ def create(
         dependencies=[Depends(permitted)],
     )
     app.state.context = context
-    app.state.pages = Pages(context, STATIC)
+    app.state.routes = routes
+    app.state.pages = Pages(context, STATIC, departments)
     responses.install(app)
-    app.include_router(api.router)
+    app.include_router(api_router(departments))
     app.include_router(health.router)
     app.include_router(app.state.pages.router)
     app.mount("/static", Unhurried(directory=STATIC), name="static")

@@ -10,16 +10,17 @@ from countingroom.bus.port import Bus, Subscription
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, LinkError
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
+from countingroom.departments import roles
 
 ANSWER_S = 5.0
 """An owner accepts or refuses at once; after this long the answer is unknown."""
 _ENDS = (EventKind.DONE, EventKind.FAILED)
 _OWNERS = {
-    "devices": "see whether its device host runs",
-    "runs": "see whether run control runs: countingroom serve … runs",
-    "systems": "see whether its agent runs: countingroom serve … agents",
+    word: f"see whether {role.owner} runs: countingroom serve … {role.name}"
+    for role in roles().values()
+    for word in role.commands
 }
-"""Department -> what to do where nobody answers."""
+"""Department word of a command subject -> the advice where no process answers."""
 
 
 async def send(bus: Bus, department: str, target: str, command: Command, *, user: str) -> Reply:

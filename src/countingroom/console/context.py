@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.requests import HTTPConnection
@@ -15,11 +15,12 @@ from countingroom.console.auth.passwords import Passwords
 from countingroom.console.auth.sessions import NoLogin, SessionLifetime, Sessions, SessionService
 from countingroom.console.live.feed import LiveFeed
 from countingroom.console.present.abnormal import AbnormalList
-from countingroom.console.present.latest import Latest
+from countingroom.console.present.latest import Latest, live_messages
 from countingroom.console.present.recent_events import RecentEvents
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict
+from countingroom.departments import DEPARTMENTS, Department
 from countingroom.storage.database import Database
 
 
@@ -38,6 +39,7 @@ class ConsoleContext:
         database: Database | None = None,
         life: SessionLifetime | None = None,
         passwords: Passwords | None = None,
+        departments: Sequence[Department] = DEPARTMENTS,
     ) -> None:
         self.bus = bus
         self.clock = clock
@@ -50,7 +52,7 @@ class ConsoleContext:
         if life is not None and database is not None:
             self.sessions = sessions = Sessions(database, clock, life)
             self._login = Accounts(database, clock, passwords=passwords, changed=sessions.look_again), sessions
-        self.latest = Latest(bus, clock)
+        self.latest = Latest(bus, clock, live_messages(departments))
         self.abnormal = AbnormalList()
         self.recent_events = RecentEvents(bus, clock)
         self.feed = LiveFeed(self.latest, self.abnormal, self.recent_events, clock, tick_s=tick_s)

@@ -12,9 +12,10 @@ from countingroom.core import subjects
 from countingroom.core.errors import LinkError, Refused
 from countingroom.core.messages import encode
 from countingroom.core.series import QueryRefusal
+from countingroom.departments import DEPARTMENTS
 
 _ANSWER_S = 20.0
-_WHO = {"history": "the history", "runs": "run control"}
+_TITLES = {department.name: department.title for department in DEPARTMENTS}
 
 Answer = TypeVar("Answer", bound=Struct)
 
@@ -25,9 +26,9 @@ async def ask(bus: Bus, department: str, what: str, question: Struct, kind: type
         message = await bus.request(subjects.query(department, what), encode(question), timeout_s=_ANSWER_S)
     except LinkError as error:
         nobody = error.cause.code == "no_responders"
-        who = _WHO[department]
+        title = _TITLES.get(department, department)
         raise LinkError(
-            f"{who} is not running" if nobody else f"{who} gave no answer",
+            f"{title} is not running" if nobody else f"{title} gave no answer",
             code="unreachable" if nobody else "timeout",
             source=department,
             suggestion=f"start it: countingroom serve … {department}" if nobody else "ask for less at once",

@@ -144,34 +144,38 @@ ROUTES: dict[str, RoutePermission] = {
 """Method and path of a route -> what it needs."""
 
 
-_PATTERNS = [
-    (name.partition(" ")[0], template, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template))))
-    for name in sorted(ROUTES, key=lambda name: "{" in name)  # what is spelled out goes before what is a parameter
-    for template in [name.partition(" ")[2]]
-]
-
-
-class Found(Struct, frozen=True, kw_only=True):
-    """A request's line of the table."""
+class FoundRoute(Struct, frozen=True, kw_only=True):
+    """The row of the table for a request."""
 
     template: str
     permit: RoutePermission
     parameters: dict[str, str]
 
 
-def find(method: str, path: str) -> Found | None:
-    """The line for this request; None where there is none. A websocket's method is `WS`."""
-    method = "GET" if method == "HEAD" else method
-    for of, template, pattern in _PATTERNS:
-        if of == method and (match := pattern.fullmatch(path)):
-            return Found(template=template, permit=ROUTES[f"{of} {template}"], parameters=match.groupdict())
-    return None
+class RouteTable:
+    """Finds the row for a request."""
+
+    def __init__(self, rows: Mapping[str, RoutePermission]) -> None:
+        self._rows = [
+            (method, template, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template))), rows[name])
+            for name in sorted(rows, key=lambda name: "{" in name)  # a fixed path goes before one with parameters
+            for method, _, template in [name.partition(" ")]
+        ]
+
+    def find(self, method: str, path: str) -> FoundRoute | None:
+        """The row for this request; None where there is none. A websocket's method is `WS`."""
+        method = "GET" if method == "HEAD" else method
+        for of, template, pattern, permit in self._rows:
+            if of == method and (match := pattern.fullmatch(path)):
+                return FoundRoute(template=template, permit=permit, parameters=match.groupdict())
+        return None
 
 
 async def permitted(connection: HTTPConnection) -> None:
     """Every route depends on this: Refused where the policy denies it."""
     path = connection.scope["path"]
-    found = find(connection.scope.get("method", "WS"), path)
+    routes: RouteTable = connection.app.state.routes
+    found = routes.find(connection.scope.get("method", "WS"), path)
     cause = _unlisted(path) if found is None else _judge(context(connection), found, requester(connection).principal)
     if cause is None:
         return
@@ -180,7 +184,7 @@ async def permitted(connection: HTTPConnection) -> None:
     raise Refused(cause)
 
 
-def _judge(here: ConsoleContext, found: Found, who: Principal) -> Cause | None:
+def _judge(here: ConsoleContext, found: FoundRoute, who: Principal) -> Cause | None:
     action, target = found.permit.asks(here, found.parameters)
     return None if action is None else decide(who, action, target, now_ns=here.clock.now_ns())
 

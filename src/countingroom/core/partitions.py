@@ -8,8 +8,7 @@ from msgspec import Struct
 
 from countingroom.core.charts.chart import Chart
 from countingroom.core.errors import Cause
-from countingroom.core.policy import Control
-from countingroom.core.systems import Action, Placement, SystemKind, SystemState
+from countingroom.core.systems import Action, SystemKind
 from countingroom.core.values import Scalar
 
 
@@ -142,7 +141,3 @@ class PartitionState(Struct, frozen=True, kw_only=True):
     chart: Chart
     owner: str = ""
     boot: str = ""
-
-
-RunControlState = PartitionState | SystemState | Control | Placement
-"""A value that run control publishes in the `state` bucket."""

@@ -12,6 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import msgspec
+from msgspec import Struct
 
 from countingroom.console.live.backlog import Backlog, FeedChange
 from countingroom.console.live.subscription import LiveSubscription, fragment
@@ -21,7 +22,6 @@ from countingroom.console.present.latest import Latest
 from countingroom.console.present.recent_events import RecentEvents, shown
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict
-from countingroom.core.partitions import RunControlState
 
 _WAITING = 32
 """Messages that may wait for one viewer."""
@@ -205,7 +205,7 @@ class LiveFeed:
             if state := self._latest.states.get(key):
                 self.abnormal.state(state)
                 states.setdefault(state.device, []).append(key)
-        words: dict[str, dict[str, RunControlState | None]] = {}
+        words: dict[str, dict[str, Struct | None]] = {}
         for key in taken.words:
             word = self._latest.words.get(key)
             words.setdefault(partition_alarms.place_of(key, word), {})[key] = word

@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from countingroom.console.audit_writer import AuditWriter
 from countingroom.console.auth.requester import STRANGER, Requester
-from countingroom.console.route_permissions import find
+from countingroom.console.route_permissions import RouteTable
 from countingroom.core.accounts import AuditEntry, Outcome
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause
@@ -26,9 +26,10 @@ _COUNTED_FROM, _COUNTED_TO = -(1 << 63), 1 << 63
 class RequestAudit:
     """Writes down who asked for what."""
 
-    def __init__(self, audit_writer: AuditWriter, clock: Clock) -> None:
+    def __init__(self, audit_writer: AuditWriter, clock: Clock, routes: RouteTable) -> None:
         self._audit_writer = audit_writer
         self._clock = clock
+        self._routes = routes
 
     def refused(self, scope: Scope, cause: Cause) -> None:
         """Somebody was turned away. A page asked for by nobody is not worth a line: it leads to the login."""
@@ -39,7 +40,7 @@ class RequestAudit:
     def answered(self, scope: Scope, asked: bytes, status: int, answered: bytes) -> None:
         """An action was answered."""
         outcome = Outcome.ACCEPTED if status < 400 else Outcome.REFUSED if status < 500 else Outcome.FAILED
-        what, target = _subject(scope)
+        what, target = _subject(scope, self._routes)
         self._write(scope, what, target, _arguments(asked), outcome, _cause(answered))
 
     def _write(
@@ -66,9 +67,9 @@ def address(scope: Scope) -> str:
     return client.host if client else ""
 
 
-def _subject(scope: Scope) -> tuple[str, str]:
+def _subject(scope: Scope, routes: RouteTable) -> tuple[str, str]:
     """(what, target) of a request, read off its route: `hv_on` of `device.caen`."""
-    found = find(scope["method"], scope["path"])
+    found = routes.find(scope["method"], scope["path"])
     if found is None:
         return scope["path"], ""
     *places, last = [part for part in found.template.split("/") if part not in ("", "api", "v1")] or ["page"]

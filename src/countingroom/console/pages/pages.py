@@ -1,37 +1,33 @@
-"""Law: a page is rendered here with what is true now; its script keeps it true. Text of others is always escaped."""
+"""The frame of every page, the overview and the navigation; the departments' own pages are in `*_pages.py`.
+
+A page is rendered with the present values and kept current by its script. Jinja escapes every text in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from fastapi import APIRouter, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from countingroom.console.auth.accounts import in_words, word
 from countingroom.console.auth.passwords import SHORTEST
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
-from countingroom.console.pages.run_pages import RunPages
+from countingroom.console.pages.page_set import PageSet
 from countingroom.console.present import device_views, partition_views
 from countingroom.console.present import format as write
 from countingroom.console.present import partition_alarms as present_alarms
-from countingroom.console.present.recent_events import shown
-from countingroom.console.route_permissions import denied_commands
-from countingroom.core import severity, subjects
-from countingroom.core.charts.draw import svg
-from countingroom.core.errors import Cause, NotFound
-from countingroom.core.messages import Catalogue, EventKind
+from countingroom.core import severity
+from countingroom.core.errors import Cause
 from countingroom.core.policy import Role
+from countingroom.departments import DEPARTMENTS, Department, load
 
 _LEVELS = ("normal", "high", "medium", "low", "stale")
-PLAIN = {"login": "Log in", "link": "Set your password", "account": "Account", "users": "Users", "audit": "Audit"}
-"""Pages about people."""
 _BAR = 4
 """Alarms that the bar at the bottom names."""
 
@@ -39,9 +35,11 @@ _BAR = 4
 class Pages:
     """The console's pages."""
 
-    def __init__(self, context: ConsoleContext, static: Path) -> None:
+    def __init__(self, context: ConsoleContext, static: Path, departments: Sequence[Department] = DEPARTMENTS) -> None:
         self._context = context
         self._static = static
+        self._links = [link for department in departments for link in department.links]
+        self._trees = [department.tree for department in departments if department.tree]
         self._jinja = Environment(
             loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
             autoescape=True,
@@ -58,88 +56,25 @@ class Pages:
         self._jinja.globals.update(words)
         self.router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
         self.router.add_api_route("/", self.overview)
-        self.router.add_api_route("/devices/{device}", self.device)
-        self.router.add_api_route("/trends", self.trends)
-        self.router.add_api_route("/events", self.events)
-        self._runs = RunPages(context, self._page)
-        self._runs.add_to(self.router)
-        for name, title in PLAIN.items():
-            self.router.add_api_route(f"/{name}", self._plain(name, title))
+        self._page_sets: list[PageSet] = [
+            load(module).pages(context, self._page) for department in departments for module in department.pages
+        ]
+        for one in self._page_sets:
+            one.add_to(self.router)
 
     async def overview(self, request: Request) -> HTMLResponse:
         """Is anything wrong, and what."""
-        latest = self._context.latest
-        cards = [
-            self._card(catalogue) for branch in device_views.branches(latest.catalogues) for catalogue in branch.devices
-        ]
-        counts = {
-            branch.group: device_views.group_counts(self._context.abnormal, branch) for branch in self._branches()
+        values: dict[str, Any] = {
+            "cards": [],
+            "group_counts": {},
+            "events": [],
+            "partition_cards": (),
+            "unmapped": [],
+            "last_runs": (),
         }
-        return self._page(
-            request,
-            "overview.html",
-            "overview",
-            "Overview",
-            cards=cards,
-            group_counts=counts,
-            events=self._recent(12),
-            **await self._runs.cards(),
-        )
-
-    async def device(self, request: Request, device: str) -> HTMLResponse:
-        """One device: everything it says and what may be done with it."""
-        latest = self._context.latest
-        catalogue = latest.catalogues.get(device)
-        if catalogue is None:
-            raise NotFound(f"there is no device {device!r}", source="console", suggestion="choose one on the left")
-        states = {
-            channel: latest.states.get(
-                subjects.channel_key(device, channel) if channel else subjects.device_key(device)
-            )
-            for channel in ("", *catalogue.channels)
-        }
-        rows = self._context.abnormal.show(device, latest.readings.get(device, {}).items())
-        return self._page(
-            request,
-            "device.html",
-            "device",
-            catalogue.title or device,
-            above=catalogue.group or "Devices",
-            catalogue=catalogue,
-            states=states,
-            columns=device_views.columns(catalogue),
-            own=device_views.own_points(catalogue),
-            partner=device_views.partner(catalogue),
-            rows=rows,
-            chart=self._chart(catalogue, states[""].state if states[""] else ""),
-            events=self._recent(30, source=device),
-            data={
-                "device": device,
-                "rows": rows,
-                "catalogue": device_views.compact(catalogue),
-                "states": {channel: msgspec.to_builtins(state) for channel, state in states.items() if state},
-                "denied": msgspec.to_builtins(
-                    denied_commands(requester(request).principal, catalogue, self._context.clock.now_ns())
-                ),
-            },
-        )
-
-    async def trends(self, request: Request) -> HTMLResponse:
-        """The past of any points."""
-        return self._page(request, "trends.html", "trends", "Trends", data={"points": self._all_points()})
-
-    async def events(self, request: Request) -> HTMLResponse:
-        """What happened."""
-        kinds = [kind.value for kind in EventKind]
-        return self._page(request, "events.html", "events", "Events", events=self._recent(200), kinds=kinds)
-
-    def _plain(self, name: str, title: str) -> Callable[[Request], Awaitable[HTMLResponse]]:
-        """A page that holds nothing but its form; its script asks for the rest."""
-
-        async def plain(request: Request) -> HTMLResponse:
-            return self._page(request, f"{name}.html", name, title)
-
-        return plain
+        for one in self._page_sets:
+            values |= await one.overview()
+        return self._page(request, "overview.html", "overview", "Overview", **values)
 
     def error(self, request: Request, cause: Cause, status: int) -> HTMLResponse:
         """A page that says what is wrong."""
@@ -151,7 +86,7 @@ class Pages:
         context, who = self._context, requester(request)
         alarms = present_alarms.everything(context.abnormal, context.latest.words)
         partitions = present_alarms.partitions(context.latest.words)
-        context = {
+        frame: dict[str, Any] = {
             "page": name,
             "here": here,
             "above": "",
@@ -181,49 +116,10 @@ class Pages:
             "now_ns": context.clock.now_ns(),
             "urgency": severity.urgency,
             "data": {},
+            "trees": self._trees,
         }
-        return HTMLResponse(self._jinja.get_template(template).render(context | values))
+        frame["links"] = [link for link in self._links if all(frame[fact] for fact in link.needs)]
+        return HTMLResponse(self._jinja.get_template(template).render(frame | values))
 
     def _branches(self) -> list[device_views.Branch]:
         return device_views.branches(self._context.latest.catalogues)
-
-    def _recent(self, limit: int, *, source: str = "") -> list[dict[str, object]]:
-        return [shown(one) for one in self._context.recent_events.recent(limit, source=source)]
-
-    def _card(self, catalogue: Catalogue) -> dict[str, object]:
-        latest = self._context.latest
-        readings = latest.readings.get(catalogue.device, {})
-        return {
-            "catalogue": catalogue,
-            "state": latest.states.get(subjects.device_key(catalogue.device)),
-            "channels": [
-                (channel, latest.states.get(subjects.channel_key(catalogue.device, channel)))
-                for channel in catalogue.channels
-            ],
-            "facts": [(point, readings.get(point.name)) for point in device_views.key_points(catalogue)],
-            "summary": self._context.abnormal.summary(catalogue.device),
-        }
-
-    def _chart(self, catalogue: Catalogue, present: str) -> Markup:
-        """The drawing comes from our own code, which escapes the names in it."""
-        return Markup(svg(catalogue.chart, present)) if catalogue.chart else Markup("")  # noqa: S704
-
-    def _all_points(self) -> list[dict[str, object]]:
-        return [
-            {
-                "id": f"{catalogue.device}.{point.name}",
-                "device": catalogue.title or catalogue.device,
-                "channel": point.channel,
-                "label": point.label or point.column or point.name,
-                "unit": write.unit(point.unit),
-                "precision": point.precision,
-                "deadband": point.deadband,
-                "limits": {
-                    name: limit for name, limit in msgspec.to_builtins(point.limits).items() if limit is not None
-                },
-                "codes": point.codes,
-                "type": point.type.value,
-            }
-            for catalogue in self._context.latest.catalogues.values()
-            for point in catalogue.points
-        ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +14,7 @@ from countingroom.console.api.runs import chosen
 from countingroom.console.api.systems import systems
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
+from countingroom.console.pages.page_set import Render
 from countingroom.console.present import partition_alarms, partition_views
 from countingroom.console.present.recent_events import shown
 from countingroom.core import subjects
@@ -23,7 +23,6 @@ from countingroom.core.configurations import compare
 from countingroom.core.errors import LinkError
 from countingroom.core.run_book import RunFilter
 
-Render = Callable[..., HTMLResponse]
 _LAST = 8
 """Runs on the overview."""
 _ROUND_NS = 60_000_000_000
@@ -45,7 +44,7 @@ class RunPages:
         router.add_api_route("/configurations", self.configurations)
         router.add_api_route("/detectors", self.detectors)
 
-    async def cards(self) -> dict[str, Any]:
+    async def overview(self) -> dict[str, Any]:
         """What the overview shows of run control; empty where there is none."""
         context = self._context
         if not context.has_runs:
@@ -198,3 +197,6 @@ class RunPages:
     def _denied(self, request: Request) -> object:
         who = requester(request).principal
         return msgspec.to_builtins(partition_views.denied_experiment(who, self._context.clock.now_ns()))
+
+
+pages = RunPages

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -20,20 +20,11 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings, decode
-from countingroom.core.partitions import PartitionState, RunControlState
-from countingroom.core.policy import Control
-from countingroom.core.systems import Placement, SystemState
+from countingroom.core.partitions import PartitionState
 from countingroom.core.values import Quality, Reading
+from countingroom.departments import DEPARTMENTS, Department, load
 
 T = TypeVar("T")
-
-_WORDS: dict[str, type[RunControlState]] = {
-    "partition": PartitionState,
-    "system": SystemState,
-    "control": Control,
-    subjects.MAPPING_KEY: Placement,
-}
-"""Beginning of a key -> what is at such keys."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +33,11 @@ _YOUNG_NS = 180_000_000_000
 _RETRY_S = 1.0
 _QUALITIES = tuple(Quality)
 _decoder = msgspec.msgpack.Decoder(Readings)
+
+
+def live_messages(departments: Sequence[Department] = DEPARTMENTS) -> dict[str, type[Struct]]:
+    """First token of a key of the state bucket -> the struct there, of the keys that the table calls live."""
+    return {key.prefix: load(key.message) for department in departments for key in department.state if key.live}
 
 
 class Changed(Struct, kw_only=True):
@@ -77,14 +73,16 @@ class Changes:
 class Latest:
     """The newest of everything, for whoever shows it."""
 
-    def __init__(self, bus: Bus, clock: Clock) -> None:
+    def __init__(self, bus: Bus, clock: Clock, messages: Mapping[str, type[Struct]] | None = None) -> None:
         self._bus = bus
         self._clock = clock
+        self._messages = live_messages() if messages is None else messages
+        """First token of a key -> the struct there, of the keys kept in `words`."""
         self.readings: dict[str, dict[str, Reading]] = {}
         """Device -> point name -> its last reading."""
         self.states: dict[str, DeviceState] = {}
         """Key in the state bucket -> state of a device or channel."""
-        self.words: dict[str, RunControlState] = {}
+        self.words: dict[str, Struct] = {}
         """Key in the state bucket -> what run control says there."""
         self.catalogues: dict[str, Catalogue] = {}
         """Device -> what it is."""
@@ -167,7 +165,7 @@ class Latest:
                 _put(self.states, entry.key, decode(entry.data, DeviceState) if entry.data is not None else None)
                 for follower in self._followers:
                     follower.changed.states.add(entry.key)
-            elif word := _WORDS.get(kind):
+            elif word := self._messages.get(kind):
                 before = self.words.get(entry.key)
                 _put(self.words, entry.key, decode(entry.data, word) if entry.data is not None else None)
                 for follower in self._followers:
@@ -177,7 +175,7 @@ class Latest:
         except msgspec.DecodeError as error:
             _log.warning("%s in the state bucket is not understood: %s", entry.key, error)
 
-    def _heard_of_owner(self, key: str, before: RunControlState | None) -> None:
+    def _heard_of_owner(self, key: str, before: Struct | None) -> None:
         """News of a partition count as a beat of its owner; the same again after a lost link is no news."""
         if key not in self.words:
             self._said.pop(key, None)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from msgspec import Struct
+
 from countingroom.console.present.abnormal import AbnormalList, Alarm
 from countingroom.core import severity, subjects
-from countingroom.core.partitions import MemberState, PartitionState, RunControlState
+from countingroom.core.partitions import MemberState, PartitionState
 from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING, SystemState
 
 
-def everything(abnormal: AbnormalList, words: Mapping[str, RunControlState]) -> list[Alarm]:
+def everything(abnormal: AbnormalList, words: Mapping[str, Struct]) -> list[Alarm]:
     """What is abnormal now, of devices and of partitions; worst first, then newest first."""
     found = abnormal.alarms()
     for name, state in partitions(words).items():
@@ -19,7 +21,7 @@ def everything(abnormal: AbnormalList, words: Mapping[str, RunControlState]) -> 
     return found
 
 
-def partitions(words: Mapping[str, RunControlState]) -> dict[str, PartitionState]:
+def partitions(words: Mapping[str, Struct]) -> dict[str, PartitionState]:
     """Every partition that says how it stands, by name."""
     found = {word.partition: word for word in words.values() if isinstance(word, PartitionState)}
     return dict(sorted(found.items()))
@@ -79,7 +81,7 @@ def _of_member(member: MemberState, *, at_rest: bool) -> tuple[int, str]:
     return severity.NORMAL, ""
 
 
-def place_of(key: str, word: RunControlState | None) -> str:
+def place_of(key: str, word: Struct | None) -> str:
     """The partition that a key of run control is about; empty: the experiment as a whole."""
     if isinstance(word, SystemState):
         return word.partition

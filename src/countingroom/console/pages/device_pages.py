@@ -1,0 +1,102 @@
+"""The page of a device, and the cards and point counts of the devices on the overview."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from countingroom.console.auth.requester import requester
+from countingroom.console.context import ConsoleContext
+from countingroom.console.pages.page_set import Render
+from countingroom.console.present import device_views
+from countingroom.console.present.recent_events import shown
+from countingroom.console.route_permissions import denied_commands
+from countingroom.core import subjects
+from countingroom.core.charts.draw import svg
+from countingroom.core.errors import NotFound
+from countingroom.core.messages import Catalogue
+
+
+class DevicePages:
+    """The pages of the devices."""
+
+    def __init__(self, context: ConsoleContext, render: Render) -> None:
+        self._context = context
+        self._render = render
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the route of a device."""
+        router.add_api_route("/devices/{device}", self.device)
+
+    async def overview(self) -> dict[str, Any]:
+        """A card for each device, and the counts of points by group."""
+        branches = device_views.branches(self._context.latest.catalogues)
+        return {
+            "cards": [self._card(catalogue) for branch in branches for catalogue in branch.devices],
+            "group_counts": {
+                branch.group: device_views.group_counts(self._context.abnormal, branch) for branch in branches
+            },
+        }
+
+    async def device(self, request: Request, device: str) -> HTMLResponse:
+        """One device: everything it says and what may be done with it."""
+        latest = self._context.latest
+        catalogue = latest.catalogues.get(device)
+        if catalogue is None:
+            raise NotFound(f"there is no device {device!r}", source="console", suggestion="choose one on the left")
+        states = {
+            channel: latest.states.get(
+                subjects.channel_key(device, channel) if channel else subjects.device_key(device)
+            )
+            for channel in ("", *catalogue.channels)
+        }
+        rows = self._context.abnormal.show(device, latest.readings.get(device, {}).items())
+        return self._render(
+            request,
+            "device.html",
+            "device",
+            catalogue.title or device,
+            above=catalogue.group or "Devices",
+            catalogue=catalogue,
+            states=states,
+            columns=device_views.columns(catalogue),
+            own=device_views.own_points(catalogue),
+            partner=device_views.partner(catalogue),
+            rows=rows,
+            chart=self._chart(catalogue, states[""].state if states[""] else ""),
+            events=[shown(one) for one in self._context.recent_events.recent(30, source=device)],
+            data={
+                "device": device,
+                "rows": rows,
+                "catalogue": device_views.compact(catalogue),
+                "states": {channel: msgspec.to_builtins(state) for channel, state in states.items() if state},
+                "denied": msgspec.to_builtins(
+                    denied_commands(requester(request).principal, catalogue, self._context.clock.now_ns())
+                ),
+            },
+        )
+
+    def _card(self, catalogue: Catalogue) -> dict[str, object]:
+        latest = self._context.latest
+        readings = latest.readings.get(catalogue.device, {})
+        return {
+            "catalogue": catalogue,
+            "state": latest.states.get(subjects.device_key(catalogue.device)),
+            "channels": [
+                (channel, latest.states.get(subjects.channel_key(catalogue.device, channel)))
+                for channel in catalogue.channels
+            ],
+            "facts": [(point, readings.get(point.name)) for point in device_views.key_points(catalogue)],
+            "summary": self._context.abnormal.summary(catalogue.device),
+        }
+
+    def _chart(self, catalogue: Catalogue, present: str) -> Markup:
+        """The drawing comes from our own code, which escapes the names in it."""
+        return Markup(svg(catalogue.chart, present)) if catalogue.chart else Markup("")  # noqa: S704
+
+
+pages = DevicePages
