@@ -51,7 +51,7 @@ def test_every_page_of_run_control_opens_and_lives(requester: Requester, request
         page = requester.open(path)
         page.wait_for_timeout(800)
         assert "NaN" not in page.locator("body").inner_text()
-        requester.picture(f"{name}-{request.node.callspec.params['visitor']}")
+        requester.picture(f"{name}-{request.node.callspec.params['requester']}")
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")

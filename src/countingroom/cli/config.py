@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Remote, Url
+from countingroom.cli.command_rows import add_commands
 from countingroom.cli.config_tag import app as tag_app
 from countingroom.cli.outcome import give, tell
 from countingroom.cli.output import Json, listed, print_json, print_table, table, text, written
@@ -61,7 +62,6 @@ def show(
     return print_table(made)
 
 
-@app.command()
 def save(
     system: System,
     tag: Tag,
@@ -89,7 +89,6 @@ def save(
         tell(give(api, "experiment", "save_configuration", {"arguments": body}, SAVED_S), json=json)
 
 
-@app.command()
 def delete(
     system: System,
     tag: Tag,
@@ -158,7 +157,6 @@ def export(
         sys.stdout.write(document)
 
 
-@app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="A file that `export` wrote.", show_default=False)],
     comment: Comment = "",
@@ -169,6 +167,9 @@ def import_(
     with Client(url) as api:
         body = {"document": _read(file), "comment": comment}
         tell(give(api, "experiment", "import", {"arguments": body}, 60.0), json=json)
+
+
+add_commands(app, "config", {"save": save, "delete": delete, "import": import_})
 
 
 def _present(api: Client, system: str, tag: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Remote, Url
+from countingroom.cli.command_rows import add_commands
 from countingroom.cli.outcome import give, tell
 from countingroom.cli.output import Json, print_json, print_table, table, text
 from countingroom.cli.partition_shown import checked
@@ -55,7 +56,6 @@ def show(tag: Tag, url: Url = DEFAULT_URL, json: Json = False) -> None:
     return print_table(made)
 
 
-@app.command()
 def save(
     tag: Tag,
     given: Annotated[list[str], typer.Argument(metavar="SYSTEM=CONFIGURATION…", show_default=False)],
@@ -80,7 +80,6 @@ def save(
         tell(give(api, "experiment", "save_tag", {"arguments": body}, SAVED_S), json=json)
 
 
-@app.command()
 def delete(tag: Tag, comment: Comment = "", url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Take a tag away. Configurations stay."""
     with Client(url) as api:
@@ -107,6 +106,9 @@ def history(tag: Tag, url: Url = DEFAULT_URL, json: Json = False) -> None:
             text(one["comment"]),
         )
     return print_table(made)
+
+
+add_commands(app, "config tag", {"save": save, "delete": delete})
 
 
 def _present(api: Client, tag: str) -> Any:

@@ -1,4 +1,4 @@
-"""Law: a person at a terminal leads partitions through the same API as the pages, and is told the outcome."""
+"""The command `partition`: partitions on the command line, through the same API as the pages."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Annotated
 import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.command_rows import add_commands
 from countingroom.cli.feed import messages
 from countingroom.cli.outcome import Wait
 from countingroom.cli.output import Json, print_json
 from countingroom.cli.partition_act import Partition, do
-from countingroom.cli.partition_place import app as place_app
+from countingroom.cli.partition_place import create, delete, move, take
 from countingroom.cli.partition_shown import checked, show, show_all, show_plan
 from countingroom.cli.values import clock
+from countingroom.core.commands.partition import PARTITION
 
 app = typer.Typer(no_args_is_help=True, help="See and lead partitions.")
 
-System = Annotated[str, typer.Argument(metavar="SYSTEM", help="A member of it.", show_default=False)]
-GOAL_S = 300.0
+GOAL_S = PARTITION["goal"].wait_s
 
 
 @app.command("list")
@@ -73,7 +74,6 @@ def watch(
                 return
 
 
-@app.command()
 def goal(
     partition: Partition,
     state: Annotated[str, typer.Argument(help="Idle, QA_Active, Recording …", show_default=False)],
@@ -109,88 +109,6 @@ def show_way(
     return show_plan(msgspec.convert(found["plan"], Plan))
 
 
-@app.command()
-def configure(partition: Partition, wait: Wait = GOAL_S, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Configure the next level."""
-    do(partition, "configure", {}, wait, url, json)
-
-
-@app.command("configure-all")
-def configure_all(partition: Partition, wait: Wait = GOAL_S, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Configure level after level, to the top."""
-    do(partition, "configure_all", {}, wait, url, json)
-
-
-@app.command()
-def start(
-    partition: Partition,
-    seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="Stop by itself after so long.")] = None,
-    point: Annotated[str, typer.Option("--point", help="Stop by itself by the value of this point …")] = "",
-    above: Annotated[float | None, typer.Option("--above", help="… above this …")] = None,
-    below: Annotated[float | None, typer.Option("--below", help="… or below this.")] = None,
-    comment: Annotated[str, typer.Option("--comment", help="For the run book.")] = "",
-    wait: Wait = 60.0,
-    url: Url = DEFAULT_URL,
-    json: Json = False,
-) -> None:
-    """Begin a run. It is recorded in the run book before anything starts."""
-    limits = {"seconds": seconds, "point": point or None, "above": above, "below": below, "comment": comment or None}
-    do(partition, "start", limits, wait, url, json)
-
-
-@app.command()
-def repeat(partition: Partition, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Begin a run like the last one."""
-    do(partition, "repeat", {}, wait, url, json)
-
-
-@app.command()
-def stop(partition: Partition, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """End the run, in order."""
-    do(partition, "stop", {}, wait, url, json)
-
-
-@app.command()
-def abort(partition: Partition, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Everything down at once, from anywhere."""
-    do(partition, "abort", {}, wait, url, json)
-
-
-@app.command()
-def reset(partition: Partition, system: System, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Take a system out of Error."""
-    do(partition, "reset", {"system": system}, wait, url, json)
-
-
-@app.command()
-def include(
-    partition: Partition, system: System, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False
-) -> None:
-    """Let a system take part, also while a run goes on."""
-    do(partition, "include", {"system": system}, wait, url, json)
-
-
-@app.command()
-def exclude(
-    partition: Partition, system: System, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False
-) -> None:
-    """Go on without a system, also while a run goes on."""
-    do(partition, "exclude", {"system": system}, wait, url, json)
-
-
-@app.command()
-def lock(partition: Partition, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Take no commands until it is unlocked."""
-    do(partition, "lock", {}, wait, url, json)
-
-
-@app.command()
-def unlock(partition: Partition, wait: Wait = 10.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Take commands again."""
-    do(partition, "unlock", {}, wait, url, json)
-
-
-@app.command()
 def select(
     partition: Partition,
     tag: Annotated[str, typer.Argument(help="A tag that covers exactly its systems.", show_default=False)],
@@ -204,7 +122,6 @@ def select(
     do(partition, action, chosen, wait, url, json)
 
 
-@app.command()
 def sequence(
     partition: Partition,
     system: Annotated[str, typer.Option("--system", help="Whose parameter is scanned.", show_default=False)],
@@ -219,10 +136,16 @@ def sequence(
     do(partition, "sequence", scan, 0.0, url, json)
 
 
-@app.command("stop-sequence")
-def stop_sequence(partition: Partition, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """No further runs of the sequence that goes on."""
-    do(partition, "stop_sequence", {}, wait, url, json)
-
-
-app.add_typer(place_app)
+add_commands(
+    app,
+    "partition",
+    {
+        "goal": goal,
+        "select": select,
+        "sequence": sequence,
+        "take": take,
+        "move": move,
+        "create": create,
+        "delete": delete,
+    },
+)

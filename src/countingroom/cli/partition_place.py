@@ -1,4 +1,4 @@
-"""Law: who is in control, which partitions there are and where detectors are changes here, whole or not at all."""
+"""Commands of `partition` that are written by hand: taking control, moving detectors, creating and deleting."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from countingroom.cli.partition_act import Partition, do
 from countingroom.cli.partition_shown import checked
 from countingroom.core.subjects import EXPERIMENT
 
-app = typer.Typer()
-
 Force = Annotated[bool, typer.Option("--force", help="Also where somebody does not answer.")]
 
 
-@app.command()
 def take(
     partition: Partition,
     force: Annotated[bool, typer.Option("--force", help="Also from whoever holds it; that is recorded.")] = False,
@@ -29,24 +26,6 @@ def take(
     do(partition, "force_control" if force else "take_control", {}, 10.0, url, json)
 
 
-@app.command("hand-over")
-def hand_over(
-    partition: Partition,
-    to: Annotated[str, typer.Argument(help="The user who has it then.", show_default=False)],
-    url: Url = DEFAULT_URL,
-    json: Json = False,
-) -> None:
-    """Give control to somebody."""
-    do(partition, "hand_over", {"to": to}, 10.0, url, json)
-
-
-@app.command()
-def release(partition: Partition, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Give control up."""
-    do(partition, "release_control", {}, 10.0, url, json)
-
-
-@app.command()
 def move(
     detectors: Annotated[list[str], typer.Argument(metavar="DETECTOR…", show_default=False)],
     to: Annotated[str, typer.Option("--to", help="The partition they are in then.")] = "",
@@ -63,7 +42,6 @@ def move(
     do(EXPERIMENT, "move", arguments, wait, url, json)
 
 
-@app.command()
 def create(
     partition: Partition,
     template: Annotated[str, typer.Option("--template", help="How it is brought up.")] = "cbm",
@@ -76,7 +54,6 @@ def create(
     do(EXPERIMENT, "create_partition", {"name": partition, "template": template, "title": title}, wait, url, json)
 
 
-@app.command()
 def delete(
     partition: Partition, force: Force = False, wait: Wait = 60.0, url: Url = DEFAULT_URL, json: Json = False
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.command_rows import add_commands
 from countingroom.cli.outcome import give, tell
 from countingroom.cli.output import Json, listed, print_json, print_table, table, text
 from countingroom.core.errors import RequestError
@@ -97,7 +98,6 @@ def show(number: Number, url: Url = DEFAULT_URL, json: Json = False) -> None:
     return None
 
 
-@app.command()
 def comment(
     number: Number,
     words: Annotated[str, typer.Argument(metavar="TEXT", show_default=False)],
@@ -108,7 +108,6 @@ def comment(
     _note(number, "comment", {"text": words}, url, json)
 
 
-@app.command()
 def flag(
     number: Number,
     quality: Annotated[str, typer.Argument(help="good, bad, test …", show_default=False)],
@@ -145,6 +144,9 @@ def export(
         data = api.download("/api/v1/runs/export", **wanted, limit=limit, format=output.suffix[1:])
     output.write_bytes(data)
     typer.echo(f"{output}: {len(data):,} bytes")
+
+
+add_commands(app, "run", {"comment": comment, "flag": flag})
 
 
 def _note(number: int, action: str, said: dict[str, Any], url: str, json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Law: a system is seen as it says itself; what happened to it can be said for it, and it follows its own table."""
+"""The command `system`: systems as their agents report them, and the commands to their agents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from countingroom.cli.client import DEFAULT_URL, Client, Url
-from countingroom.cli.outcome import Wait, give, tell
+from countingroom.cli.command_rows import add_commands
+from countingroom.cli.outcome import Wait
 from countingroom.cli.output import Json, listed, print_json, print_table, table, text
 from countingroom.cli.partition_act import do
 from countingroom.cli.partition_shown import checked
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="See systems, and say what happened to them.")
 
 System = Annotated[str, typer.Argument(metavar="SYSTEM", show_default=False)]
-At = Annotated[str, typer.Option("--partition", "-p", help="For which partition, where the system is global.")]
 
 
 @app.command("list")
@@ -57,53 +57,6 @@ def show(system: System, url: Url = DEFAULT_URL, json: Json = False) -> None:
     return print_table(made)
 
 
-@app.command()
-def error(
-    system: System,
-    message: Annotated[str, typer.Option("--message", "-m", help="What is wrong.")] = "",
-    partition: At = "",
-    wait: Wait = 0.0,
-    url: Url = DEFAULT_URL,
-    json: Json = False,
-) -> None:
-    """Say for a system that something is wrong with it: it goes to Error."""
-    _say(system, "error", {"message": message, "partition": partition}, wait, url, json)
-
-
-@app.command()
-def resolved(system: System, partition: At = "", wait: Wait = 0.0, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Say for a system that it is right again."""
-    _say(system, "resolved", {"partition": partition}, wait, url, json)
-
-
-@app.command()
-def reset(system: System, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Take a detector that is in no partition out of Error; in one, `partition reset` does."""
-    _say(system, "reset", {}, 0.0, url, json)
-
-
-@app.command()
-def abort(system: System, url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """End what a detector that is in no partition is doing; in one, `partition abort` does."""
-    _say(system, "abort", {}, 0.0, url, json)
-
-
-@app.command()
-def fault(
-    system: System,
-    name: Annotated[str, typer.Argument(metavar="FAULT", help="fail, hang, slow, error, heal.", show_default=False)],
-    times: Annotated[int | None, typer.Option("--times", min=1, help="So many steps go wrong.")] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="How slow it is.")] = None,
-    partition: At = "",
-    url: Url = DEFAULT_URL,
-    json: Json = False,
-) -> None:
-    """Make a simulated system go wrong."""
-    arguments = {"name": name, "times": times, "seconds": seconds, "partition": partition}
-    _say(system, "fault", arguments, 0.0, url, json)
-
-
-@app.command()
 def create(
     system: System,
     kind: Annotated[str, typer.Option("--type", help="What it is, for people.")] = "",
@@ -115,7 +68,6 @@ def create(
     do(EXPERIMENT, "create_detector", {"name": checked(system), "type": kind or None}, wait, url, json)
 
 
-@app.command()
 def delete(
     system: System,
     force: Annotated[bool, typer.Option("--force", help="Also when its agent does not answer.")] = False,
@@ -127,13 +79,7 @@ def delete(
     do(EXPERIMENT, "delete_detector", {"name": checked(system), "force": force}, wait, url, json)
 
 
-def _say(system: str, action: str, arguments: dict[str, Any], wait: float, url: str, json: bool) -> None:
-    given = {name: value for name, value in arguments.items() if value}
-    with Client(url) as api:
-        answer = give(api, f"systems/{checked(system)}", action, {"arguments": given}, wait)
-    if json or wait:
-        return tell(answer, json=json)
-    return typer.echo(f"{system}: {action}")
+add_commands(app, "system", {"create": create, "delete": delete})
 
 
 def _states(of: Any) -> list[SystemState]:

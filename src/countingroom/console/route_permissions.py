@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext, context
 from countingroom.core import command_permissions
+from countingroom.core.commands.partition import PARTITION
 from countingroom.core.errors import Cause, Refused
 from countingroom.core.messages import Catalogue
 from countingroom.core.policy import Permission, Principal, decide
@@ -108,10 +109,11 @@ ROUTES: dict[str, RoutePermission] = {
         by=_partition_command, target="partition.{partition}"
     ),
     **{
-        f"POST /api/v1/partitions/{{partition}}/{command}": RoutePermission(
-            action=command_permissions.of_partition(command), target="partition.{partition}"
+        f"POST /api/v1/partitions/{{partition}}/{row.name}": RoutePermission(
+            action=row.permission, target="partition.{partition}"
         )
-        for command in ("goal", "configure", "start", "stop", "abort")
+        for row in PARTITION.values()
+        if row.short_route
     },
     "POST /api/v1/experiment/commands/{command}": RoutePermission(by=_experiment_command),
     "POST /api/v1/systems/{system}/commands/{command}": RoutePermission(by=_system_command, target="system.{system}"),

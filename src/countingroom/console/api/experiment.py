@@ -7,7 +7,9 @@ from fastapi import APIRouter, Request, Response
 from countingroom.console.api.commands import CommandBody, carry
 from countingroom.console.api.devices import Here
 from countingroom.console.responses import REFUSED, example
-from countingroom.core.subjects import EXPERIMENT
+from countingroom.core import subjects
+from countingroom.core.commands.experiment import EXPERIMENT
+from countingroom.core.commands.row import reference
 
 router = APIRouter(tags=["partitions"])
 
@@ -15,6 +17,8 @@ router = APIRouter(tags=["partitions"])
 @router.post(
     "/experiment/commands/{command}",
     summary="Command the experiment as a whole",
+    description=f"The commands, with what they take as `arguments`:\n\n{reference(EXPERIMENT.values())}\n\n"
+    "A value that is no scalar is JSON text.",
     responses={
         200: example({"id": "6f1c", "outcome": {"kind": "done", "message": "move done", "command_id": "6f1c"}}),
         202: example({"id": "6f1c", "accepted": True}),
@@ -26,7 +30,5 @@ router = APIRouter(tags=["partitions"])
     status_code=202,
 )
 async def command_experiment(command: str, here: Here, request: Request, order: CommandBody | None = None) -> Response:
-    """`move {detectors: "A,B", to, force?}`, `create_partition {name, template}`, `delete_partition {name, force?}`,
-    `create_detector`, `delete_detector`, `save_configuration {system, tag, parameters}`, `delete_configuration`,
-    `save_tag {name, systems}`, `delete_tag`, `import {document}`. What is no scalar is JSON text."""
-    return await carry(here, request, "runs", EXPERIMENT, command, order)
+    """Send a command of the table to the coordinator of the experiment."""
+    return await carry(here, request, "runs", subjects.EXPERIMENT, command, order)

@@ -15,6 +15,9 @@ from countingroom.console.present import partition_alarms, partition_views
 from countingroom.console.query_client import ask
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
+from countingroom.core.commands.partition import PARTITION
+from countingroom.core.commands.row import CommandRow, reference
+from countingroom.core.commands.runs import ABOUT_RUNS
 from countingroom.core.errors import NotFound
 from countingroom.core.partitions import PartitionState
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
@@ -145,44 +148,45 @@ async def get_tags(partition: str, here: Here) -> Response:
 
 
 @router.post(
-    "/partitions/{partition}/commands/{command}", summary="Command a partition", status_code=202, responses=_ACCEPTED
+    "/partitions/{partition}/commands/{command}",
+    summary="Command a partition",
+    description=f"The commands, with what they take as `arguments`:\n\n{reference(PARTITION.values())}\n\n"
+    "The runs of a deleted partition can still be commented on and judged.",
+    status_code=202,
+    responses=_ACCEPTED,
 )
 async def command_partition(
     partition: str, command: str, here: Here, request: Request, order: CommandBody | None = None
 ) -> Response:
-    """`goal {state, tag?}`, `configure` (one level), `configure_all`, `start {seconds?, comment?}`, `stop`, `abort`,
-    `reset {system}`, `include {system}`, `exclude {system}`, `select {tag}`, `select_one {system, tag}`, `lock`,
-    `unlock`, `comment {run, text}`, `flag {run, quality}`, `take_control`, `hand_over {to}` …
-
-    The runs of a partition that is no more can be commented on and judged still."""
+    """Send a command of the table to the owner of a partition, or to the experiment where only its runs are left."""
     try:
         partition_state(here, partition)
     except NotFound:
-        if command not in _OF_RUNS:
+        if command not in _ABOUT_RUNS:
             raise
         return await carry(here, request, "runs", subjects.EXPERIMENT, command, order)
     return await carry(here, request, "runs", partition, command, order)
 
 
-_OF_RUNS = ("comment", "flag")
-_SHORT = ("goal", "configure", "start", "stop", "abort")
+_ABOUT_RUNS = tuple(row.name for row in ABOUT_RUNS)
 
 
-def _short(action: str) -> None:
+def _add_short_route(row: CommandRow) -> None:
     async def command(partition: str, here: Here, request: Request, order: CommandBody | None = None) -> Response:
-        return await command_partition(partition, action, here, request, order)
+        return await command_partition(partition, row.name, here, request, order)
 
     router.add_api_route(
-        f"/partitions/{{partition}}/{action}",
+        f"/partitions/{{partition}}/{row.name}",
         command,
         methods=["POST"],
-        summary=f"The command `{action}`",
-        description="The same as `commands/…`.",
-        operation_id=f"partition_{action}",
+        summary=f"The command `{row.name}`",
+        description=f"{row.description} The same as `commands/{row.name}`.",
+        operation_id=f"partition_{row.name}",
         status_code=202,
         responses=_ACCEPTED,
     )
 
 
-for _action in _SHORT:
-    _short(_action)
+for _row in PARTITION.values():
+    if _row.short_route:
+        _add_short_route(_row)

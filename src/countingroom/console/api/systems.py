@@ -11,6 +11,8 @@ from countingroom.console.api.devices import Here
 from countingroom.console.context import ConsoleContext
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
+from countingroom.core.commands.row import reference
+from countingroom.core.commands.system import SYSTEM
 from countingroom.core.errors import NotFound
 from countingroom.core.systems import Placement, SystemKind, SystemState
 
@@ -69,14 +71,16 @@ async def get_system(system: str, here: Here) -> Response:
 
 @router.post(
     "/systems/{system}/commands/{command}",
-    summary="Tell the agent of a system",
+    summary="Command the agent of a system",
+    description=f"The commands, with what they take as `arguments`:\n\n{reference(SYSTEM.values())}\n\n"
+    "Agents of another kind may have more.",
     responses={202: example({"id": "6f1c", "accepted": True}), 404: REFUSED, 409: REFUSED, 503: REFUSED},
     status_code=202,
 )
 async def command_system(
     system: str, command: str, here: Here, request: Request, order: CommandBody | None = None
 ) -> Response:
-    """`error {partition?, message?}`, `resolved {partition?}`; of a simulated one `fault {name}`."""
+    """Send a command of the table, or one that its kind of agent has beyond it, to the agent of a system."""
     return await carry(here, request, "systems", _one(here, system)["system"], command, order)
 
 

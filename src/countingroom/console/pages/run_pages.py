@@ -94,6 +94,7 @@ class RunPages:
                 "rests": partition_views.rests(state),
                 "denied": msgspec.to_builtins(partition_views.denied(who.principal, partition, now_ns)),
                 "leased": partition_views.leased(),
+                "commands": partition_views.buttons(),
                 "user": who.name,
             },
         )

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+import msgspec
 from msgspec import Struct
 
 from countingroom.console.present.abnormal import Alarm
-from countingroom.core import command_permissions
+from countingroom.core import subjects
+from countingroom.core.commands.experiment import EXPERIMENT
+from countingroom.core.commands.partition import PARTITION
+from countingroom.core.commands.row import ButtonPlace, CommandTable
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import MemberState, PartitionState
-from countingroom.core.policy import UNDER_LEASE, Principal, decide
+from countingroom.core.policy import Principal, decide
 from countingroom.core.run_book import Run
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, NO_CONNECTION, RECORDING, SystemKind
 
@@ -83,37 +87,45 @@ def link(alarm: Alarm) -> str:
 
 
 def denied(who: Principal, partition: str, now_ns: int) -> dict[str, Cause]:
-    """The commands of the partition that this person's role does not allow, and why."""
-    verdicts = {
-        command: decide(who, action, f"partition.{partition}", now_ns=now_ns)
-        for command, action in command_permissions.PARTITION.items()
-    }
+    """The commands of a partition that this person's role does not allow, and why."""
+    return _denied(PARTITION, who, f"partition.{partition}", now_ns)
+
+
+def denied_experiment(who: Principal, now_ns: int) -> dict[str, Cause]:
+    """The same for the commands of the experiment as a whole."""
+    return _denied(EXPERIMENT, who, subjects.EXPERIMENT, now_ns)
+
+
+def _denied(table: CommandTable, who: Principal, target: str, now_ns: int) -> dict[str, Cause]:
+    verdicts = {row.name: decide(who, row.permission, target, now_ns=now_ns) for row in table.values()}
     return {command: cause for command, cause in verdicts.items() if cause is not None}
 
 
 def gone(partition: str) -> dict[str, Cause]:
-    """Every command of a partition that nobody looks after, and why it cannot be given."""
+    """Every command of a partition whose owner is gone, and why it cannot be given."""
     cause = Cause(
         code="not_looked_after",
         message=f"nobody looks after {partition}: its run control is gone or does not beat",
         source=f"runs.{partition}",
         suggestion="start run control; it goes on where it was",
     )
-    return dict.fromkeys(command_permissions.PARTITION, cause)
-
-
-def denied_experiment(who: Principal, now_ns: int) -> dict[str, Cause]:
-    """The same for commands of the experiment as a whole."""
-    verdicts = {
-        command: decide(who, action, "_experiment", now_ns=now_ns)
-        for command, action in command_permissions.EXPERIMENT.items()
-    }
-    return {command: cause for command, cause in verdicts.items() if cause is not None}
+    return dict.fromkeys(PARTITION, cause)
 
 
 def leased() -> list[str]:
-    """The commands that only who is in control may give."""
-    return [command for command, action in command_permissions.PARTITION.items() if action in UNDER_LEASE]
+    """The commands of a partition that only the user in control may give."""
+    return [row.name for row in PARTITION.values() if row.under_lease]
+
+
+def buttons() -> list[dict[str, object]]:
+    """The commands that have a button on the page of a partition, in order, as the page's script takes them."""
+    return [msgspec.to_builtins(row) for row in PARTITION.values() if row.button is not ButtonPlace.NONE]
+
+
+def label(command: str) -> str:
+    """What the button of a command says on the pages of the experiment and of a run."""
+    row = EXPERIMENT[command]
+    return f"{row.label}…" if row.confirmed else row.label
 
 
 def duration(run: Run, now_ns: int) -> str:

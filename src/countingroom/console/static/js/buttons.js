@@ -54,7 +54,7 @@ export class Buttons {
   async press(command) {
     if (this.why(command)) return;
     const seen = this.state().state;
-    const { fields, read, check } = parameters(command);
+    const { fields, read, check } = formOf(command.parameters);
     const sure = await confirm(this.live, {
       title: `${this.title}: ${labelOf(command)}?`,
       rows: [
@@ -104,9 +104,10 @@ export async function tellOutcome(what, answer, place = null) {
 // What the end of a command says beyond that it is done.
 const news = ({ action, message }) => (message === `${action} done` ? "" : message);
 
-function parameters(command) {
-  if (!command.parameters.length) return { fields: null, read: () => ({}), check: () => "" };
-  const inputs = command.parameters.map((one) => [one, field(one)]);
+// A form for what a command takes: its fields, what was filled in, and why it cannot be sent yet.
+export function formOf(parameters) {
+  if (!parameters.length) return { fields: null, read: () => ({}), check: () => "" };
+  const inputs = parameters.map((one) => [one, field(one)]);
   const one = (parameter, input) => {
     const text = input.value.trim();
     if (text === "") return undefined;

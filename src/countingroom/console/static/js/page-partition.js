@@ -83,19 +83,16 @@ function causeOf(model, commands) {
   banner.hidden = !message;
   banner.classList.toggle("l2", !worst.some((one) => model.level(one) === 1));
   setText($("#cause-text"), message);
-  const acts = [];
-  for (const one of worst.slice(0, 1)) {
-    if (one.seen === "Error" || model.report(one)?.common === "Error") acts.push(["reset", `Reset ${one.system}`, one.system]);
-    acts.push(["exclude", `Exclude ${one.system}`, one.system]);
-  }
-  const shown = acts.filter(([command]) => !model.why(command));
-  const key = JSON.stringify(shown);
+  const inError = lost && (lost.seen === "Error" || model.report(lost)?.common === "Error");
+  const helps = lost ? (inError ? ["reset", "exclude"] : ["exclude"]) : [];
+  const rows = model.commandsAt("system").filter((row) => helps.includes(row.name) && !model.why(row.name));
+  const key = JSON.stringify([lost?.system, rows.map((row) => row.name)]);
   const place = $("#cause-acts");
   if (place.dataset.key === key) return;
   place.dataset.key = key;
   place.replaceChildren(
-    ...shown.map(([command, label, system]) =>
-      el("button", { class: "btn", type: "button", onclick: () => commands.member(command, system) }, label),
+    ...rows.map((row) =>
+      el("button", { class: "btn", type: "button", onclick: () => commands.member(row.name, lost.system) }, `${row.label} ${lost.system}`),
     ),
   );
 }

@@ -1,42 +1,55 @@
-// Law: the commands of a partition are where they always are; each shows what it will do before it is sent.
+// The buttons of a partition, made from the table of commands that the page brings. Their places are fixed; a command that
+// acts on the whole partition shows what it will do before it is sent.
 import { mark } from "./acts.js";
 import { $, el, setText } from "./dom.js";
-import { boxed, tellOutcome } from "./buttons.js";
+import { boxed, formOf, tellOutcome } from "./buttons.js";
 import { tellPartition } from "./commands.js";
 import { confirm } from "./confirm.js";
 import { words } from "./format.js";
 import { planned } from "./plan-dialog.js";
 
-const MAIN = [
-  ["select", "Configuration…"],
-  ["configure", "Configure…"],
-  ["configure_all", "Auto-configure…"],
-  ["start", "Start…"],
-  ["stop", "Stop…"],
-  ["abort", "Abort…"],
-];
+// Commands that move the partition along its states: their dialog shows the plan.
+const MOVES = new Set(["configure", "configure_all", "start", "stop"]);
+
+const labelOf = (row) => row.label + (row.confirmed ? "…" : "");
+
+// A command without a dialog of its own: what it does and what it takes are in its row.
+async function askAndSend(live, model, row, send) {
+  const seen = model.state.state;
+  const { fields, read, check } = formOf(row.arguments);
+  if (row.confirmed || row.arguments.length) {
+    const rows = [
+      ["Now", words(seen)],
+      ["Does", row.description],
+    ];
+    const title = `${model.name}: ${row.label}?`;
+    if (!(await confirm(live, { title, rows, button: row.label, dangerous: row.dangerous, fields, check }))) return;
+  }
+  await send(row.name, read(), seen);
+}
 
 export class Commands {
   constructor(live, model) {
     Object.assign(this, { live, model });
-    this.buttons = new Map(MAIN.map(([command, label]) => [command, this.button(command, label)]));
+    this.buttons = new Map(model.commandsAt("head").map((row) => [row.name, this.button(row)]));
     $("#partition-commands").replaceChildren(...this.buttons.values());
   }
 
-  button(command, label) {
-    const kind = command === "abort" ? "btn danger" : "btn";
-    return el("button", { class: kind, type: "button", "data-command": command, onclick: () => this.press(command) }, label);
+  button(row) {
+    const kind = row.dangerous ? "btn danger" : "btn";
+    return el("button", { class: kind, type: "button", "data-command": row.name, onclick: () => this.press(row) }, labelOf(row));
   }
 
   refresh() {
     for (const [command, button] of this.buttons) mark(button, this.model.why(command));
   }
 
-  async press(command) {
-    if (this.model.why(command)) return;
-    if (command === "select") await this.select();
-    else if (command === "abort") await this.abort();
-    else await this.move(command);
+  async press(row) {
+    if (this.model.why(row.name)) return;
+    if (row.name === "select") await this.select();
+    else if (row.name === "abort") await this.abort();
+    else if (MOVES.has(row.name)) await this.move(row.name);
+    else await askAndSend(this.live, this.model, row, (...asked) => this.send(...asked));
   }
 
   async move(command) {
@@ -125,6 +138,10 @@ export class Commands {
         ...(command === "exclude" && one.critical ? [["Critical", `yes: by its template ${model.name} needs it`]] : []),
       ];
       if (!(await confirm(this.live, { title: `${verb} ${system}?`, rows, button: `${verb} ${system}` }))) return;
+    } else {
+      const row = model.commandsAt("system").find(({ name }) => name === command);
+      const rows = [["Does", row.description]];
+      if (row.confirmed && !(await confirm(this.live, { title: `${row.label} ${system}?`, rows, button: row.label, dangerous: row.dangerous }))) return;
     }
     await this.send(command, { system }, state);
   }
@@ -135,7 +152,14 @@ export class Commands {
   }
 }
 
-// Who is in control, and the words about it.
+// Commands about control that make no sense, by who has it.
+const HIDDEN = {
+  free: ["release_control", "hand_over", "request_control", "force_control"],
+  mine: ["take_control", "request_control", "force_control"],
+  taken: ["take_control", "release_control", "hand_over"],
+};
+
+// The user in control, and the commands about it.
 export class Control {
   constructor(live, model, send) {
     Object.assign(this, { live, model, send });
@@ -147,40 +171,37 @@ export class Control {
       { holder, user, state } = model;
     setText($("#holder"), holder || "nobody");
     setText($("#control-hint"), (holder ? (holder === user ? "yours" : holder) : "free") + (state.locked ? ", locked" : ""));
-    const told = JSON.stringify([holder, state.locked, ["lock", "unlock", "take_control"].map((one) => model.why(one))]);
-    if (this.told === told) return;
-    this.told = told;
-    const mine = holder === user;
-    const acts = !holder
-      ? [["take_control", "Take control"]]
-      : mine
-        ? [["release_control", "Release"], ["hand_over", "Hand over…"]]
-        : [["request_control", "Ask for control"], ["force_control", "Take over…"]];
-    acts.push(state.locked ? ["unlock", "Unlock"] : ["lock", "Lock"]);
-    this.place.replaceChildren(...acts.map(([command, label]) => this.button(command, label)));
+    const hidden = new Set([...HIDDEN[!holder ? "free" : holder === user ? "mine" : "taken"], state.locked ? "lock" : "unlock"]);
+    const rows = model.commandsAt("control").filter((row) => !hidden.has(row.name));
+    const shown = JSON.stringify([holder, rows.map((row) => [row.name, model.why(row.name)])]);
+    if (this.shown === shown) return;
+    this.shown = shown;
+    this.place.replaceChildren(...rows.map((row) => this.button(row)));
   }
 
-  button(command, label) {
-    const button = el("button", { class: "btn small", type: "button", "data-command": command, onclick: () => this.press(command) }, label);
-    mark(button, this.model.why(command));
+  button(row) {
+    const button = el("button", { class: "btn small", type: "button", "data-command": row.name, onclick: () => this.press(row) }, labelOf(row));
+    mark(button, this.model.why(row.name));
     return button;
   }
 
-  async press(command) {
+  async press(row) {
     const { model } = this;
-    if (model.why(command)) return;
-    if (command === "hand_over") {
+    if (model.why(row.name)) return;
+    if (row.name === "hand_over") {
       const to = el("input", { name: "to", autocomplete: "off" });
       const check = () => (/^[\w-]+$/.test(to.value.trim()) ? "" : "Write the name of a user.");
       const rows = [["Now", model.holder]];
-      if (await confirm(this.live, { title: `Hand ${model.name} over?`, rows, fields: boxed("To", to, ""), button: "Hand over", check }))
-        await this.send(command, { to: to.value.trim() }, null);
+      if (await confirm(this.live, { title: `Hand ${model.name} over?`, rows, fields: boxed("To", to, ""), button: row.label, check }))
+        await this.send(row.name, { to: to.value.trim() }, null);
       return;
     }
-    if (command === "force_control") {
+    if (row.name === "force_control") {
       const rows = [["Now", model.holder], ["Then", model.user]];
-      if (!(await confirm(this.live, { title: `Take ${model.name} over?`, rows, button: "Take over", dangerous: true }))) return;
+      if (await confirm(this.live, { title: `Take ${model.name} over?`, rows, button: row.label, dangerous: row.dangerous }))
+        await this.send(row.name, {}, null);
+      return;
     }
-    await this.send(command, {}, null);
+    await askAndSend(this.live, model, row, (command, values) => this.send(command, values, null));
   }
 }

@@ -2,8 +2,8 @@
 import { LOST, goneWords, holderOf, reportOf, rests } from "./run-parts.js";
 
 export class Partition {
-  constructor(live, { partition, gone_ns: goneNs, states, tags, denied, leased, user }) {
-    Object.assign(this, { live, name: partition, goneAtFirst: goneNs, tags, denied, leased: new Set(leased), user });
+  constructor(live, { partition, gone_ns: goneNs, states, tags, denied, leased, commands, user }) {
+    Object.assign(this, { live, name: partition, goneAtFirst: goneNs, tags, denied, leased: new Set(leased), commands, user });
     for (const [key, state] of Object.entries(states)) live.states.set(key, state);
   }
 
@@ -20,6 +20,11 @@ export class Partition {
   }
   get rests() {
     return rests(this.state.chart);
+  }
+
+  // Rows of the table of commands whose buttons are at a place of the page: `head`, `control`, `system`.
+  commandsAt(place) {
+    return this.commands.filter((row) => row.button === place);
   }
 
   // What its agent says of a member, for this partition.

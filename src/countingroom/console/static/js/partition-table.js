@@ -42,7 +42,7 @@ export class Systems {
   row(tr, member) {
     const { model } = this,
       report = model.report(member),
-      why = ["include", "exclude", "reset"].map((one) => model.why(one)).join("|");
+      why = model.commandsAt("system").map((row) => model.why(row.name)).join("|");
     const key = JSON.stringify([member, report?.common, report?.state, why]);
     if (this.keys.get(member.system) === key) return;
     this.keys.set(member.system, key);
@@ -73,14 +73,13 @@ export class Systems {
   }
 
   buttons(member) {
-    const found = [];
     const inError = this.model.report(member)?.common === "Error" || member.seen === "Error";
-    if (inError) found.push(this.button("reset", "Reset", member), " ");
-    found.push(member.included ? this.button("exclude", "Exclude", member) : this.button("include", "Include", member));
-    return found;
+    const hidden = new Set([member.included ? "include" : "exclude", ...(inError ? [] : ["reset"])]);
+    const rows = this.model.commandsAt("system").filter((row) => !hidden.has(row.name));
+    return rows.flatMap((row, index) => [...(index ? [" "] : []), this.button(row, member)]);
   }
 
-  button(command, label, member) {
+  button({ name: command, label }, member) {
     const why = this.model.why(command);
     const about = { class: "btn", type: "button", "data-command": command, "data-why": why, "aria-disabled": String(Boolean(why)) };
     const press = () => {

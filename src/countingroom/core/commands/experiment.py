@@ -1,0 +1,168 @@
+"""The commands of the experiment as a whole. Pure.
+
+What each does is in `runs/coordinator/commands.py`. A value that is no scalar is JSON text.
+"""
+
+from __future__ import annotations
+
+from countingroom.core.commands.control import CONTROL
+from countingroom.core.commands.row import Argument, CommandRow, table
+from countingroom.core.commands.runs import ABOUT_RUNS
+from countingroom.core.points import Type
+from countingroom.core.policy import Permission
+
+_MOVE_S = 60.0
+
+_NAME = Argument(name="name", label="Name")
+_SYSTEM = Argument(name="system", label="System")
+_TAG = Argument(name="tag", label="Tag")
+_FORCE = Argument(
+    name="force",
+    label="Force",
+    description="Also where an agent or a partition does not answer.",
+    type=Type.BOOL,
+    optional=True,
+)
+_COMMENT = Argument(name="comment", label="Comment", description="Why, for the record.", optional=True)
+_EXPECTED = Argument(
+    name="expected",
+    label="Expected revision",
+    description="The revision it is changed from; refused where it is another one.",
+    type=Type.INT,
+    optional=True,
+)
+
+EXPERIMENT = table(
+    CommandRow(
+        name="move",
+        label="Move",
+        description="Move detectors, all or none of them.",
+        permission=Permission.OPERATE,
+        arguments=(
+            Argument(name="detectors", label="Detectors", description="Their names, separated by commas."),
+            Argument(name="to", label="To", description="The partition; empty: into none.", optional=True),
+            _FORCE,
+        ),
+        cli="partition move",
+        wait_s=_MOVE_S,
+        confirmed=True,
+    ),
+    CommandRow(
+        name="create_partition",
+        label="New partition",
+        description="A new partition, with no detectors yet.",
+        permission=Permission.CONFIGURE,
+        arguments=(
+            _NAME,
+            Argument(name="template", label="Template", description="How it is brought up.", optional=True),
+            Argument(name="title", label="Title", description="For people.", optional=True),
+        ),
+        cli="partition create",
+        confirmed=True,
+    ),
+    CommandRow(
+        name="delete_partition",
+        label="Delete partition",
+        description="Delete a partition; with force its detectors are moved out before.",
+        permission=Permission.CONFIGURE,
+        arguments=(_NAME, _FORCE),
+        cli="partition delete",
+        wait_s=_MOVE_S,
+        confirmed=True,
+        dangerous=True,
+    ),
+    CommandRow(
+        name="create_detector",
+        label="New detector",
+        description="A detector that the description does not name. It is in no partition.",
+        permission=Permission.CONFIGURE,
+        arguments=(_NAME, Argument(name="type", label="Type", description="What it is, for people.", optional=True)),
+        cli="system create",
+    ),
+    CommandRow(
+        name="delete_detector",
+        label="Delete detector",
+        description="Delete a detector that is in no partition.",
+        details="Its agent ends what it is doing before.",
+        permission=Permission.CONFIGURE,
+        arguments=(_NAME, _FORCE),
+        cli="system delete",
+        dangerous=True,
+    ),
+    CommandRow(
+        name="save_configuration",
+        label="Save",
+        description="Save a configuration of a system as a new revision.",
+        permission=Permission.CONFIGURE,
+        arguments=(
+            _SYSTEM,
+            _TAG,
+            Argument(name="parameters", label="Parameters", description="A JSON object.", optional=True),
+            _COMMENT,
+            _EXPECTED,
+        ),
+        cli="config save",
+        confirmed=True,
+    ),
+    CommandRow(
+        name="delete_configuration",
+        label="Delete",
+        description="Delete a configuration. Its revisions stay, and so does what runs had.",
+        permission=Permission.CONFIGURE,
+        arguments=(
+            _SYSTEM,
+            _TAG,
+            _COMMENT,
+            Argument(
+                name="with_tags",
+                label="With tags",
+                description="And the global tags that name it.",
+                type=Type.BOOL,
+                optional=True,
+            ),
+        ),
+        cli="config delete",
+        confirmed=True,
+        dangerous=True,
+    ),
+    CommandRow(
+        name="save_tag",
+        label="Save tag",
+        description="Save a global tag: one configuration for each of its systems.",
+        permission=Permission.CONFIGURE,
+        arguments=(
+            _NAME,
+            Argument(name="systems", label="Systems", description="A JSON object: system, tag.", optional=True),
+            _COMMENT,
+            _EXPECTED,
+        ),
+        cli="config tag save",
+        confirmed=True,
+    ),
+    CommandRow(
+        name="delete_tag",
+        label="Delete",
+        description="Delete a global tag. Configurations stay.",
+        permission=Permission.CONFIGURE,
+        arguments=(_NAME, _COMMENT),
+        cli="config tag delete",
+        confirmed=True,
+        dangerous=True,
+    ),
+    CommandRow(
+        name="import",
+        label="Import",
+        description="Save every configuration and tag of a YAML document, all or none.",
+        permission=Permission.CONFIGURE,
+        arguments=(
+            Argument(name="document", label="Document", description="As the export writes it."),
+            _COMMENT,
+        ),
+        cli="config import",
+        wait_s=60.0,
+        confirmed=True,
+    ),
+    *CONTROL,
+    *ABOUT_RUNS,
+)
+"""Name -> row, in the order of help."""

@@ -1,0 +1,215 @@
+"""The commands of a partition. Pure.
+
+What can stand against each of them is in `runs/planner/legality.py`; what each does is in `runs/partition/commands.py`.
+"""
+
+from __future__ import annotations
+
+from countingroom.core.commands.control import CONTROL
+from countingroom.core.commands.row import Argument, ButtonPlace, CommandRow, table
+from countingroom.core.commands.runs import ABOUT_RUNS
+from countingroom.core.points import Type
+from countingroom.core.policy import Permission
+
+_GOAL_S = 300.0
+_RUN_S = 60.0
+
+_SYSTEM = Argument(name="system", label="System", description="A member of it.")
+_COMMENT = Argument(name="comment", label="Comment", description="For the run book.", optional=True)
+_LIMIT = (
+    Argument(
+        name="seconds",
+        label="Stop by itself after",
+        description="Stop by itself after so long.",
+        type=Type.FLOAT,
+        unit="s",
+        low=0.0,
+        optional=True,
+    ),
+    Argument(name="point", label="Point", description="Stop by itself by the value of this point …", optional=True),
+    Argument(name="above", label="Above", description="… above this …", type=Type.FLOAT, optional=True),
+    Argument(name="below", label="Below", description="… or below this.", type=Type.FLOAT, optional=True),
+)
+
+PARTITION = table(
+    CommandRow(
+        name="goal",
+        label="Bring to",
+        description="Bring a partition to a state, by whatever is needed and nothing else.",
+        details="`--plan` shows the way and does nothing.",
+        permission=Permission.OPERATE,
+        arguments=(
+            Argument(name="state", label="State", description="Idle, QA_Active, Recording …"),
+            Argument(name="tag", label="Tag", description="Configuration tag to have there.", optional=True),
+            *_LIMIT,
+            _COMMENT,
+        ),
+        cli="partition goal",
+        wait_s=_GOAL_S,
+        short_route=True,
+    ),
+    CommandRow(
+        name="select",
+        label="Configuration",
+        description="Choose the tag that its systems are to be configured with. Nothing is configured by it.",
+        permission=Permission.OPERATE,
+        arguments=(Argument(name="tag", label="Tag", description="A tag that covers exactly its systems."),),
+        cli="partition select",
+        button=ButtonPlace.HEAD,
+        confirmed=True,
+    ),
+    CommandRow(
+        name="select_one",
+        label="Configuration of one system",
+        description="Choose the configuration of one system alone. Nothing is configured by it.",
+        details="`--system` on the command line.",
+        permission=Permission.OPERATE,
+        arguments=(_SYSTEM, Argument(name="tag", label="Tag", description="The tag of one of its configurations.")),
+        cli="partition select",
+    ),
+    CommandRow(
+        name="configure",
+        label="Configure",
+        description="Configure the next level.",
+        details="Its members are configured in parallel.",
+        permission=Permission.OPERATE,
+        cli="partition configure",
+        wait_s=_GOAL_S,
+        button=ButtonPlace.HEAD,
+        confirmed=True,
+        short_route=True,
+    ),
+    CommandRow(
+        name="configure_all",
+        label="Auto-configure",
+        description="Configure level after level, to the top.",
+        permission=Permission.OPERATE,
+        cli="partition configure-all",
+        wait_s=_GOAL_S,
+        button=ButtonPlace.HEAD,
+        confirmed=True,
+    ),
+    CommandRow(
+        name="start",
+        label="Start",
+        description="Begin a run. It is recorded in the run book before anything starts.",
+        details="Recorders start in order; the partition is in Recording when all of them record. "
+        "`--seconds`, or `--point` with `--above` or `--below`, stop the run automatically.",
+        permission=Permission.OPERATE,
+        arguments=(*_LIMIT, _COMMENT),
+        cli="partition start",
+        wait_s=_RUN_S,
+        button=ButtonPlace.HEAD,
+        confirmed=True,
+        short_route=True,
+    ),
+    CommandRow(
+        name="repeat",
+        label="Repeat",
+        description="Begin a run like the last one.",
+        permission=Permission.OPERATE,
+        cli="partition repeat",
+        wait_s=_RUN_S,
+    ),
+    CommandRow(
+        name="sequence",
+        label="Sequence",
+        description="Runs one after the other, unattended: a parameter takes each of the values in turn.",
+        permission=Permission.OPERATE,
+        arguments=(
+            Argument(name="system", label="System", description="Whose parameter is scanned."),
+            Argument(name="parameter", label="Parameter", description="Which one."),
+            Argument(name="values", label="Values", description="One run for each, separated by commas."),
+            Argument(
+                name="seconds", label="Seconds", description="How long a run lasts.", type=Type.FLOAT, unit="s", low=0.1
+            ),
+            Argument(name="name", label="Name", description="Of the sequence, in the run book.", optional=True),
+        ),
+        cli="partition sequence",
+        wait_s=0.0,
+    ),
+    CommandRow(
+        name="stop_sequence",
+        label="Stop the sequence",
+        description="No further runs of the sequence that goes on.",
+        permission=Permission.MAKE_SAFE,
+        cli="partition stop-sequence",
+        wait_s=_RUN_S,
+    ),
+    CommandRow(
+        name="stop",
+        label="Stop",
+        description="End the run, in order.",
+        details="It changes nothing else.",
+        permission=Permission.MAKE_SAFE,
+        cli="partition stop",
+        wait_s=_RUN_S,
+        button=ButtonPlace.HEAD,
+        confirmed=True,
+        short_route=True,
+    ),
+    CommandRow(
+        name="abort",
+        label="Abort",
+        description="Everything down at once, from anywhere.",
+        details="Programs are ended. A later `stop` does not interrupt it.",
+        permission=Permission.MAKE_SAFE,
+        cli="partition abort",
+        wait_s=_RUN_S,
+        button=ButtonPlace.HEAD,
+        confirmed=True,
+        dangerous=True,
+        short_route=True,
+    ),
+    CommandRow(
+        name="reset",
+        label="Reset",
+        description="Take a system out of Error.",
+        permission=Permission.OPERATE,
+        arguments=(_SYSTEM,),
+        cli="partition reset",
+        wait_s=_RUN_S,
+        button=ButtonPlace.SYSTEM,
+    ),
+    CommandRow(
+        name="include",
+        label="Include",
+        description="Let a system take part, also while a run goes on.",
+        details="An included detector is brought up beside the run; a recorder can be included only between runs.",
+        permission=Permission.OPERATE,
+        arguments=(_SYSTEM,),
+        cli="partition include",
+        button=ButtonPlace.SYSTEM,
+        confirmed=True,
+    ),
+    CommandRow(
+        name="exclude",
+        label="Exclude",
+        description="Go on without a system, also while a run goes on.",
+        permission=Permission.OPERATE,
+        arguments=(_SYSTEM,),
+        cli="partition exclude",
+        button=ButtonPlace.SYSTEM,
+        confirmed=True,
+    ),
+    *CONTROL,
+    CommandRow(
+        name="lock",
+        label="Lock",
+        description="Take no commands until it is unlocked.",
+        details="A locked partition refuses every command that acts, `abort` among them, and gives the reason.",
+        permission=Permission.OPERATE,
+        cli="partition lock",
+        button=ButtonPlace.CONTROL,
+    ),
+    CommandRow(
+        name="unlock",
+        label="Unlock",
+        description="Take commands again.",
+        permission=Permission.OPERATE,
+        cli="partition unlock",
+        button=ButtonPlace.CONTROL,
+    ),
+    *ABOUT_RUNS,
+)
+"""Name -> row, in the order of buttons and help."""
