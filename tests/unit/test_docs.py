@@ -13,6 +13,7 @@ SOURCE = ROOT / "src" / "countingroom"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+FILE_OR_FOLDER = re.compile(r"[\w./*-]+(\.(py|md|yaml|txt|csv)|/)")
 OF_THE_REPOSITORY = ("bench/", "docs/", "tests/", "examples/", "requirements/", "src/")
 PACKAGES = tuple(f"{path.name}/" for path in sorted(SOURCE.iterdir()) if path.is_dir())
 
@@ -25,7 +26,7 @@ def named_paths(text: str) -> set[str]:
     """Paths of files and folders of this repository, written as code in a page."""
     words = {word for code in CODE.findall(FENCE.sub("", text)) for word in code.split()}
     known = (*OF_THE_REPOSITORY, *PACKAGES)
-    return {word for word in words if word.startswith(known) and not re.search(r"[<>{}]", word)}
+    return {word for word in words if word.startswith(known) and FILE_OR_FOLDER.fullmatch(word)}
 
 
 def exists(path: str) -> bool:
