@@ -12,6 +12,7 @@ from countingroom.core.clock import SystemClock
 from countingroom.devices.description import DevicesSection
 from countingroom.devices.host.host import DeviceHost
 from countingroom.devices.registry import build
+from countingroom.devices.resources import SharedResources
 
 
 async def main() -> None:
@@ -19,7 +20,9 @@ async def main() -> None:
     given = msgspec.json.decode(sys.stdin.buffer.readline())
     sections = DevicesSection.model_validate(given["devices"])
     bus = await nats.connect(given["url"], name="host")
-    host = DeviceHost(bus, SystemClock(), [build(name, section) for name, section in sections.items()])
+    resources = SharedResources()
+    devices = [build(name, section, resources=resources) for name, section in sections.items()]
+    host = DeviceHost(bus, SystemClock(), devices, resources=resources)
     sys.stdout.write("{}\n")
     sys.stdout.flush()
     await host.run()

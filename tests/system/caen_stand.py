@@ -18,6 +18,7 @@ from countingroom.core.values import Reading, Scalar
 from countingroom.devices.drivers.caen.description import CaenSection
 from countingroom.devices.host.host import DeviceHost
 from countingroom.devices.registry import build
+from countingroom.devices.resources import SharedResources
 from countingroom.simulators.caen import CaenSimulator
 
 CHANNELS: dict[str, Any] = {
@@ -105,7 +106,8 @@ async def caen_stand(*, before: Callable[[CaenSimulator], None] | None = None, *
     watcher = bus.client()
     latest = Latest(watcher, clock)
     described = CaenSection.model_validate({"driver": "caen", "channels": CHANNELS, **where, **section})
-    host = DeviceHost(bus, clock, [build("caen", described)])
+    resources = SharedResources()
+    host = DeviceHost(bus, clock, [build("caen", described, resources=resources)], resources=resources)
     running = asyncio.gather(host.run(), latest.run())
     stand = Stand(simulator, latest, watcher)
     try:

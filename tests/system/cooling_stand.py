@@ -17,6 +17,7 @@ from countingroom.core.messages import Command, DeviceState, Event, EventKind, R
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.host.host import DeviceHost
 from countingroom.devices.registry import build
+from countingroom.devices.resources import SharedResources
 from countingroom.devices.section import DeviceSection
 from countingroom.simulators.port import Simulator
 
@@ -97,7 +98,8 @@ async def stand(
     await prepare(bus)
     watcher = bus.client()
     latest = Latest(watcher, clock)
-    host = DeviceHost(bus, clock, [build(DEVICE, described)])
+    resources = SharedResources()
+    host = DeviceHost(bus, clock, [build(DEVICE, described, resources=resources)], resources=resources)
     running = [asyncio.create_task(host.run()), asyncio.create_task(latest.run())]
     try:
         yield Stand(simulator, latest, watcher)

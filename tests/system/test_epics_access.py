@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -14,6 +14,7 @@ from countingroom.core.values import Quality
 from countingroom.devices.drivers.epics.build import build
 from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.devices.port import MonitoringDriver, Sample
+from countingroom.devices.resources import SharedResources
 from countingroom.simulators.ioc import Ioc
 from countingroom.simulators.ioc_server import IocRecord
 
@@ -22,6 +23,13 @@ VALUES: dict[str, Any] = {
     "b": {"pv": "b", "writable": True, "write_low": -1e9, "write_high": 1e9},
     "text": {"pv": "text", "type": "string", "writable": True},
 }
+
+
+@pytest.fixture
+async def resources() -> AsyncIterator[SharedResources]:
+    made = SharedResources()
+    yield made
+    await made.close()
 
 
 @pytest.fixture
@@ -42,7 +50,9 @@ async def ioc() -> AsyncIterator[Ioc]:
 class Heard:
     """A driver and the last sample of each point."""
 
-    def __init__(self, values: dict[str, Any], *addresses: str, timeout: float = 2.0) -> None:
+    def __init__(
+        self, resources: SharedResources, values: dict[str, Any], *addresses: str, timeout: float = 2.0
+    ) -> None:
         section = EpicsSection.model_validate(
             {
                 "driver": "epics",
@@ -52,7 +62,7 @@ class Heard:
                 "timeout": timeout,
             }
         )
-        driver = build("x", section).driver
+        driver = build("x", section, resources).driver
         assert isinstance(driver, MonitoringDriver)
         self.driver = driver
         self.last: dict[str, Sample] = {}
@@ -64,8 +74,10 @@ class Heard:
                 await asyncio.sleep(0.01)
 
 
-async def test_a_variable_that_nobody_serves_is_stale_and_keeps_none_of_the_others(ioc: Ioc) -> None:
-    heard = Heard({**VALUES, "missing": {"pv": "missing"}}, ioc.address, timeout=0.5)
+async def test_a_variable_that_nobody_serves_is_stale_and_keeps_none_of_the_others(
+    ioc: Ioc, resources: SharedResources
+) -> None:
+    heard = Heard(resources, {**VALUES, "missing": {"pv": "missing"}}, ioc.address, timeout=0.5)
     await heard.driver.connect()
     await heard.until(lambda: len(heard.last) == 4)
     assert heard.last["missing"].quality is Quality.STALE
@@ -75,8 +87,8 @@ async def test_a_variable_that_nobody_serves_is_stale_and_keeps_none_of_the_othe
     await heard.driver.close()
 
 
-async def test_changes_come_with_the_time_of_the_ioc(ioc: Ioc) -> None:
-    heard = Heard(VALUES, ioc.address)
+async def test_changes_come_with_the_time_of_the_ioc(ioc: Ioc, resources: SharedResources) -> None:
+    heard = Heard(resources, VALUES, ioc.address)
     await heard.driver.connect()
     first = heard.last["a"].device_ns
     ioc.set({"x:a": 7.25})
@@ -88,8 +100,8 @@ async def test_changes_come_with_the_time_of_the_ioc(ioc: Ioc) -> None:
     await heard.driver.close()
 
 
-async def test_an_alarm_severity_is_a_quality(ioc: Ioc) -> None:
-    heard = Heard(VALUES, ioc.address)
+async def test_an_alarm_severity_is_a_quality(ioc: Ioc, resources: SharedResources) -> None:
+    heard = Heard(resources, VALUES, ioc.address)
     await heard.driver.connect()
     ioc.set({"x:a": 8.0}, severity=2)
     await heard.until(lambda: heard.last["a"].quality is Quality.UNCERTAIN)
@@ -100,8 +112,8 @@ async def test_an_alarm_severity_is_a_quality(ioc: Ioc) -> None:
     await heard.driver.close()
 
 
-async def test_two_devices_may_watch_the_same_variable_and_one_may_leave(ioc: Ioc) -> None:
-    one, other = Heard(VALUES, ioc.address), Heard(VALUES, ioc.address)
+async def test_two_devices_may_watch_the_same_variable_and_one_may_leave(ioc: Ioc, resources: SharedResources) -> None:
+    one, other = Heard(resources, VALUES, ioc.address), Heard(resources, VALUES, ioc.address)
     await one.driver.connect()
     await other.driver.connect()
     await one.driver.close()
@@ -115,8 +127,10 @@ async def test_two_devices_may_watch_the_same_variable_and_one_may_leave(ioc: Io
     await other.driver.close()
 
 
-async def test_what_the_ioc_cannot_take_is_its_refusal_and_not_a_lost_link(ioc: Ioc) -> None:
-    heard = Heard({**VALUES, "b": {"pv": "b", "type": "string", "writable": True}}, ioc.address)
+async def test_what_the_ioc_cannot_take_is_its_refusal_and_not_a_lost_link(
+    ioc: Ioc, resources: SharedResources
+) -> None:
+    heard = Heard(resources, {**VALUES, "b": {"pv": "b", "type": "string", "writable": True}}, ioc.address)
     await heard.driver.connect()
     with pytest.raises(DeviceError):
         await heard.driver.write("b", "no number")
@@ -124,8 +138,8 @@ async def test_what_the_ioc_cannot_take_is_its_refusal_and_not_a_lost_link(ioc: 
     await heard.driver.close()
 
 
-async def test_a_frozen_server_fails_a_put_in_time(ioc: Ioc) -> None:
-    heard = Heard(VALUES, ioc.address, timeout=0.5)
+async def test_a_frozen_server_fails_a_put_in_time(ioc: Ioc, resources: SharedResources) -> None:
+    heard = Heard(resources, VALUES, ioc.address, timeout=0.5)
     await heard.driver.connect()
     ioc.freeze()
     async with asyncio.timeout(3):
@@ -135,10 +149,13 @@ async def test_a_frozen_server_fails_a_put_in_time(ioc: Ioc) -> None:
     await heard.driver.close()
 
 
-async def test_devices_built_together_search_at_the_addresses_of_all(ioc: Ioc) -> None:
+async def test_devices_built_together_search_at_the_addresses_of_all(ioc: Ioc, resources: SharedResources) -> None:
     second = Ioc([IocRecord(name="x:a", value=3.0), IocRecord(name="x:c", value=4.0)], lambda name, value: None)
     await second.start()
-    here, there = Heard({"b": {"pv": "b"}}, ioc.address), Heard({"c": {"pv": "c"}}, second.address)
+    here, there = (
+        Heard(resources, {"b": {"pv": "b"}}, ioc.address),
+        Heard(resources, {"c": {"pv": "c"}}, second.address),
+    )
     await here.driver.connect()
     await there.driver.connect()
     assert there.last["c"].value == 4.0
@@ -148,30 +165,41 @@ async def test_devices_built_together_search_at_the_addresses_of_all(ioc: Ioc) -
     await second.stop()
 
 
-async def test_a_device_built_late_with_other_addresses_is_told_so(ioc: Ioc) -> None:
-    early = Heard(VALUES, ioc.address)
+async def test_a_device_built_late_with_other_addresses_is_told_so(ioc: Ioc, resources: SharedResources) -> None:
+    early = Heard(resources, VALUES, ioc.address)
     await early.driver.connect()
-    late = Heard(VALUES, "127.0.0.1:9")
+    late = Heard(resources, VALUES, "127.0.0.1:9")
     with pytest.raises(ConfigurationError, match="other addresses"):
         await late.driver.connect()
     await early.driver.close()
-    del late
 
 
-async def test_a_device_that_has_left_is_no_reason_to_refuse_the_others(ioc: Ioc) -> None:
-    gone = Heard({"a": {"pv": "a"}}, "127.0.0.1:9")
-    one, other = Heard(VALUES, ioc.address), Heard(VALUES, ioc.address)
-    await one.driver.connect()
-    del gone
-    gc.collect()
-    await other.driver.connect()
-    assert other.last["a"].value == 1.5
-    await one.driver.close()
-    await other.driver.close()
+async def test_the_next_host_of_a_process_searches_at_its_own_addresses(ioc: Ioc) -> None:
+    before = {name: os.environ.get(name) for name in ("EPICS_CA_ADDR_LIST", "EPICS_CA_AUTO_ADDR_LIST")}
+    first = SharedResources()
+    gone = Heard(first, VALUES, "127.0.0.1:9", timeout=0.2)
+    with pytest.raises(LinkError):
+        await gone.driver.connect()
+    await first.close()
+    assert {name: os.environ.get(name) for name in before} == before
+    second = SharedResources()
+    heard = Heard(second, VALUES, ioc.address)
+    await heard.driver.connect()
+    assert heard.last["a"].value == 1.5
+    await second.close()  # while the device still holds its channels
+    assert {name: os.environ.get(name) for name in before} == before
 
 
-async def test_a_server_that_returns_with_its_values_is_found_again(ioc: Ioc) -> None:
-    heard = Heard(VALUES, ioc.address)
+async def test_a_second_client_is_refused_while_the_first_holds_channels(ioc: Ioc, resources: SharedResources) -> None:
+    heard = Heard(resources, VALUES, ioc.address)
+    await heard.driver.connect()
+    with pytest.raises(ConfigurationError, match="other addresses"):
+        await Heard(SharedResources(), VALUES, "127.0.0.1:9").driver.connect()
+    await heard.driver.close()
+
+
+async def test_a_server_that_returns_with_its_values_is_found_again(ioc: Ioc, resources: SharedResources) -> None:
+    heard = Heard(resources, VALUES, ioc.address)
     await heard.driver.connect()
     await heard.driver.write("b", 11.5)
     await heard.until(lambda: heard.last["b"].value == 11.5)

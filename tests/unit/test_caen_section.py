@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from countingroom.devices.drivers.caen.build import build, variables
 from countingroom.devices.drivers.caen.description import CaenSection
+from countingroom.devices.resources import SharedResources
 from tests.input_files import Channels
 
 ONE: dict[str, Any] = {"lv": {"board": 0, "chan": 0}, "hv": {"board": 12, "chan": 0}, "module": "m"}
@@ -26,14 +27,14 @@ def test_a_channel_file_in_use_loads_unchanged(channels: Channels) -> None:
     assert list(made.channels) == list(written["channels"])
     assert made.everywhere.lv.tripExt == channels.trip_mask
     assert made.channels[channels.changed].lv.setV == channels.changed_v
-    hosted = build("caen", made)
+    hosted = build("caen", made, SharedResources())
     assert len(hosted.driver.points) == 27 * len(made.channels) + 1
     assert hosted.channel_labels[channels.changed] == channels.changed_label
 
 
 def test_the_settings_of_a_channel_replace_those_of_all(channels: Channels) -> None:
     written = yaml.safe_load(channels.file.read_text())
-    hosted = build("caen", CaenSection.model_validate({"driver": "caen", **written}))
+    hosted = build("caen", CaenSection.model_validate({"driver": "caen", **written}), SharedResources())
     wanted = {write.point: write.value for write in hosted.behaviour.settings()}
     assert wanted[f"{channels.changed}.lv_setV"] == channels.changed_v
     assert wanted[f"{channels.plain}.lv_setV"] == written["global"]["lv"]["setV"] != channels.changed_v

@@ -13,6 +13,7 @@ from countingroom.devices.drivers.caen.charts import CHANNEL
 from countingroom.devices.drivers.caen.description import CaenSection
 from countingroom.devices.drivers.epics.build import build as build_epics
 from countingroom.devices.drivers.epics.description import EpicsSection
+from countingroom.devices.resources import SharedResources
 from countingroom.experiment import Experiment, load
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
@@ -35,7 +36,7 @@ def described(tmp_path: Path, request: pytest.FixtureRequest) -> Experiment:
 def test_the_mainframe_of_the_page(described: Experiment) -> None:
     section = described.devices["caen"]
     assert isinstance(section, CaenSection)
-    made = build_caen("caen", section)
+    made = build_caen("caen", section, SharedResources())
     assert made.behaviour.channels == ("0", "1")
     assert made.behaviour.inactive == {"1"}
     assert made.location == "ca://caen.example"
@@ -53,7 +54,7 @@ def test_the_table_of_states_on_the_page_is_the_chart() -> None:
 def test_the_device_of_the_page(described: Experiment) -> None:
     section = described.devices["vacuum"]
     assert isinstance(section, EpicsSection)
-    points = {point.name: point for point in build_epics("vacuum", section).driver.points}
+    points = {point.name: point for point in build_epics("vacuum", section, SharedResources()).driver.points}
     assert points["pressure"].limits.alarm_high == 1e-2
     assert points["pump"].choices == (0, 1)
     assert points["speed_set"].readback == "speed"

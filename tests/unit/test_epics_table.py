@@ -11,6 +11,7 @@ from countingroom.core.points import Type
 from countingroom.devices.drivers.epics.build import build
 from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.devices.registry import build as build_any
+from countingroom.devices.resources import SharedResources
 
 
 def section(values: dict[str, Any], **more: Any) -> EpicsSection:
@@ -18,7 +19,9 @@ def section(values: dict[str, Any], **more: Any) -> EpicsSection:
 
 
 def test_a_row_of_the_table_is_a_point() -> None:
-    made = build("lab", section({"pressure": {"pv": "p1", "unit": "mbar", "deadband": 0.5}}, prefix="lab:"))
+    made = build(
+        "lab", section({"pressure": {"pv": "p1", "unit": "mbar", "deadband": 0.5}}, prefix="lab:"), SharedResources()
+    )
     (point,) = made.driver.points
     assert (point.name, point.unit, point.deadband, point.type) == ("pressure", "mbar", 0.5, Type.FLOAT)
     assert not point.writable
@@ -26,13 +29,15 @@ def test_a_row_of_the_table_is_a_point() -> None:
 
 
 def test_a_name_with_a_dot_is_a_column_of_a_channel() -> None:
-    made = build("rack", section({"a.v": {"pv": "a:v"}, "a.i": {"pv": "a:i"}, "b.v": {"pv": "b:v"}}))
+    made = build("rack", section({"a.v": {"pv": "a:v"}, "a.i": {"pv": "a:i"}, "b.v": {"pv": "b:v"}}), SharedResources())
     assert made.behaviour.channels == ("a", "b")
     assert [(p.channel, p.column) for p in made.driver.points] == [("a", "v"), ("a", "i"), ("b", "v")]
 
 
 def test_words_are_the_choices_and_their_meaning() -> None:
-    made = build("lab", section({"pump": {"pv": "pump", "type": "int", "words": {"Off": 0, "On": 1}}}))
+    made = build(
+        "lab", section({"pump": {"pv": "pump", "type": "int", "words": {"Off": 0, "On": 1}}}), SharedResources()
+    )
     (point,) = made.driver.points
     assert point.choices == (0, 1)
     assert point.codes == {"0": "Off", "1": "On"}
@@ -79,5 +84,7 @@ def test_a_name_that_is_not_in_the_table_is_told_at_its_place() -> None:
 
 
 def test_the_registry_finds_the_builder() -> None:
-    made = build_any("lab", section({"a": {"pv": "x"}}, title="Laboratory", address_list=["ioc1:5064"]))
+    made = build_any(
+        "lab", section({"a": {"pv": "x"}}, title="Laboratory", address_list=["ioc1:5064"]), resources=SharedResources()
+    )
     assert (made.title, made.location) == ("Laboratory", "ca://ioc1:5064")

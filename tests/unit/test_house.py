@@ -6,6 +6,7 @@ import ast
 import re
 import tomllib
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,72 @@ def test_a_public_class_name_has_one_meaning() -> None:
     assert not twice
 
 
+CONTAINERS = {"dict", "list", "set", "bytearray"}
+STATEFUL = {"Counter", "Lock", "OrderedDict", "Semaphore", "WeakKeyDictionary", "WeakSet", "WeakValueDictionary"}
+STATEFUL |= {"Condition", "ContextVar", "Event", "Queue", "SimpleQueue", "defaultdict", "deque", "local"}
+"""Calls whose result has no use but to be changed."""
+PROMETHEUS = {"Gauge", "Histogram", "Summary"}
+MUTATIONS = {"add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft"}
+MUTATIONS |= {"remove", "reverse", "setdefault", "sort", "update"}
+LITERALS = (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp)
+CACHED: dict[str, str] = {
+    "bus/memory/subjects.py:matches": "a pure function of two texts",
+    "core/units.py:_registry": "the units of the program, made once and never changed",
+    "devices/description.py:sections": "the drivers that are installed, which no running process changes",
+    "runs/agents/saved_state.py:_machine": "the boot id of this computer, constant while a process lives",
+    "runs/description.py:shipped": "a file of the package",
+}
+"""Functions with `functools.cache` -> why their result is a constant and holds no resource."""
+
+
+@pytest.mark.parametrize("path", SOURCE, ids=name)
+def test_no_module_or_class_holds_state(path: Path) -> None:
+    assert not list(_global_state(ast.parse(path.read_text())))
+
+
+def test_only_constants_are_cached() -> None:
+    cached = {
+        f"{path.relative_to(PACKAGE)}:{node.name}"
+        for path in SOURCE
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and any(re.match(r"(functools\.)?(lru_)?cache\b", ast.unparse(mark)) for mark in node.decorator_list)
+    }
+    assert cached == CACHED.keys()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ports = {}\ndef f(): ports[1] = 2",
+        "ports = {1: 2}\ndef f(): del ports[1]",
+        "_left: list[int] = []\ndef f(): _left.append(1)",
+        "lock = asyncio.Lock()",
+        "ports: WeakValueDictionary[str, int] = WeakValueDictionary()",
+        "class A:\n    all = [1]\n    def f(self): self.all.append(2)",
+        "class A:\n    held: set[int] = {1}\n    @classmethod\n    def f(cls): cls.held.add(2)",
+        "class A:\n    now = None\n    @classmethod\n    def f(cls): cls.now = 2",
+        "class A:\n    now = None\ndef f(): A.now = 2",
+        "n = 0\ndef f():\n    global n\n    n = 1",
+    ],
+)
+def test_state_of_a_module_or_class_is_found(text: str) -> None:
+    assert list(_global_state(ast.parse(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "UNITS = {'V': 1}\ndef f(): return UNITS['V']",
+        "class A(Struct):\n    codes: dict[str, str] = {}\n    def f(self): return self.codes",
+        "class A:\n    def __init__(self): self.all = []\n    def f(self): self.all.append(2)",
+        "NAMES = [1]\ndef f():\n    names = list(NAMES)\n    names.append(2)",
+    ],
+)
+def test_constants_and_state_of_an_object_are_allowed(text: str) -> None:
+    assert not list(_global_state(ast.parse(text)))
+
+
 @pytest.mark.parametrize("path", LOCKS, ids=name)
 def test_a_lock_names_no_address(path: Path) -> None:
     text = path.read_text()
@@ -144,3 +211,59 @@ def _exists(words: list[str]) -> bool:
     command, rest = command_of(words[1:])
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     return all(word.split("=")[0] in known | {"--help", "--"} for word in rest if word.startswith("--"))
+
+
+def _global_state(module: ast.Module) -> Iterator[str]:
+    """State that belongs to a module or a class: it outlives its owner and is shared by everything in the process."""
+    changed = set(_changed(module))
+    classes = [node for node in ast.walk(module) if isinstance(node, ast.ClassDef)]
+    for scope in (module, *classes):
+        owners = {"cls", "self", scope.name} if isinstance(scope, ast.ClassDef) else set[str]()
+        for target, value in _bindings(scope):
+            names = {f"{owner}.{target}" for owner in owners} if owners else {target}
+            if _is_stateful(value) or (_is_container(value) and names & changed):
+                yield f"line {value.lineno}: {target}"
+    for node in ast.walk(module):
+        if isinstance(node, ast.Global):
+            yield f"line {node.lineno}: global {', '.join(node.names)}"
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and ast.unparse(node.value) in {"cls", *(one.name for one in classes)}
+        ):
+            yield f"line {node.lineno}: {ast.unparse(node)} is assigned"
+
+
+def _bindings(scope: ast.Module | ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
+    for node in scope.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        for target in targets:
+            if value is not None and isinstance(target, ast.Name):
+                yield target.id, value
+
+
+def _changed(module: ast.Module) -> Iterator[str]:
+    """What a function changes in place: `name` or `owner.name`."""
+    for function in ast.walk(module):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+                yield ast.unparse(node.value)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATIONS:
+                yield ast.unparse(node.func.value)
+
+
+def _called(value: ast.expr) -> str:
+    function = value.func if isinstance(value, ast.Call) else None
+    function = function.value if isinstance(function, ast.Subscript) else function
+    return getattr(function, "id", getattr(function, "attr", ""))
+
+
+def _is_container(value: ast.expr) -> bool:
+    return isinstance(value, LITERALS) or _called(value) in CONTAINERS
+
+
+def _is_stateful(value: ast.expr) -> bool:
+    return _called(value) in STATEFUL | PROMETHEUS

@@ -13,6 +13,7 @@ from countingroom.core.values import Quality
 from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.devices.drivers.julabo.driver import NOT_KNOWN, JulaboDriver
 from countingroom.devices.port import Sample
+from countingroom.devices.serial.line import SerialPorts
 from countingroom.simulators.julabo import JulaboSimulator
 from countingroom.simulators.julabo_bath import ROOM_C, Bath, Trouble
 from countingroom.simulators.julabo_protocol import answer
@@ -65,12 +66,14 @@ def test_no_request_breaks_it(request: bytes) -> None:
 async def pair(request: pytest.FixtureRequest) -> AsyncIterator[tuple[JulaboSimulator, JulaboDriver]]:
     simulator = JulaboSimulator({"port": request.param})
     address: Mapping[str, str] = await simulator.start()
-    driver = JulaboDriver(JulaboSection(port=address["port"], timeout=0.3, read_gap=0.0, write_gap=0.0))
+    ports = SerialPorts()
+    driver = JulaboDriver(JulaboSection(port=address["port"], timeout=0.3, read_gap=0.0, write_gap=0.0), ports)
     try:
         await driver.connect()
         yield simulator, driver
     finally:
         await driver.close()
+        await ports.close()
         await simulator.stop()
 
 

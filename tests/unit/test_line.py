@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError, LinkError
-from countingroom.devices.serial.line import SerialLine, Settings
+from countingroom.devices.serial.line import SerialLine, SerialPorts, Settings
 from countingroom.devices.serial.pending_answers import Probe
 from countingroom.testing.clock import FakeClock
 
@@ -23,7 +24,8 @@ FIXED = {b"who": b"I am the echo", b"how": b"well"}
 class Echo:
     """A device on a pseudo terminal that answers `x` with `x!`, in order, each after the test lets it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.ports = SerialPorts(clock)
         self.master, self._slave = os.openpty()
         tty.setraw(self._slave)
         self.path = os.ttyname(self._slave)
@@ -54,21 +56,22 @@ class Echo:
             self.asked.append(request)
             self._requests.put_nowait(request)
 
-    def line(self, **more: object) -> SerialLine:
+    def line(self) -> SerialLine:
         settings = Settings(
             address=self.path, baudrate=4800, bits=7, parity="E", rtscts=True, terminator=b"\r\n", probes=PROBES
         )
-        return SerialLine(settings, **more)  # type: ignore[arg-type]
+        return self.ports.line(settings)
 
 
 @asynccontextmanager
-async def echo() -> AsyncIterator[Echo]:
-    device = Echo()
+async def echo(clock: Clock | None = None) -> AsyncIterator[Echo]:
+    device = Echo(clock)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(device.run())
         try:
             yield device
         finally:
+            await device.ports.close()
             task.cancel()
 
 
@@ -166,10 +169,10 @@ async def test_a_cancelled_question_leaves_the_line_in_step() -> None:
 
 async def test_nothing_is_sent_before_the_quiet_time_is_over() -> None:
     clock = FakeClock()
-    async with echo() as device:
-        line = device.line(clock=clock)
+    async with echo(clock) as device:
+        line = device.line()
         await line.open(2.0)
-        await line.tell(b"hush\r", quiet_s=0.25)
+        await line.send(b"hush\r", quiet_s=0.25)
         async with asyncio.TaskGroup() as group:
             question = group.create_task(line.query(b"after\r", timeout_s=2.0))
             await clock.advance(0.24)
@@ -192,16 +195,34 @@ async def test_the_port_stays_open_until_its_last_user_goes() -> None:
         await other.close()
 
 
+async def test_two_hosts_of_one_process_share_no_port() -> None:
+    async with echo() as device:
+        line = device.line()
+        await line.open(2.0)
+        other = SerialPorts().line(Settings(address=device.path))
+        with pytest.raises(LinkError, match="closed"):
+            await other.query(b"mine\r", timeout_s=2.0)
+
+
+async def test_closing_the_ports_closes_the_line_of_every_user() -> None:
+    async with echo() as device:
+        line = device.line()
+        await line.open(2.0)
+        await device.ports.close()
+        with pytest.raises(LinkError, match="closed"):
+            await line.query(b"mine\r", timeout_s=2.0)
+
+
 async def test_two_devices_on_one_line_must_agree_on_its_settings() -> None:
     async with echo() as device:
         line = device.line()
         with pytest.raises(ConfigurationError, match="other settings"):
-            SerialLine(Settings(address=device.path, baudrate=9600))
+            device.ports.line(Settings(address=device.path, baudrate=9600))
         await line.close()
 
 
 async def test_a_port_that_is_not_there_is_a_link_error_with_advice() -> None:
-    line = SerialLine(Settings(address="/dev/no-such-port"))
+    line = SerialPorts().line(Settings(address="/dev/no-such-port"))
     with pytest.raises(LinkError, match="no-such-port") as caught:
         await line.open(1.0)
     assert "cable" in caught.value.cause.suggestion
@@ -220,7 +241,7 @@ async def test_a_socket_that_closes_is_a_link_error_and_can_be_opened_again() ->
 
     server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    line = SerialLine(Settings(address=f"socket://127.0.0.1:{port}", terminator=b"\r\n"))
+    line = SerialPorts().line(Settings(address=f"socket://127.0.0.1:{port}", terminator=b"\r\n"))
     async with server:
         await line.open(2.0)
         assert await line.query(b"hello\r", timeout_s=2.0) == b"hello"

@@ -10,8 +10,11 @@ from pydantic import ValidationError
 from countingroom.core.errors import ConfigurationError
 from countingroom.devices import registry
 from countingroom.devices.description import DevicesSection, kind_of
+from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
+from countingroom.devices.resources import SharedResources
 from countingroom.devices.section import DeviceSection
+from countingroom.devices.serial.line import SerialPorts
 
 
 def sensors(**more: Any) -> MqttSensorsSection:
@@ -61,6 +64,44 @@ def test_a_driver_whose_code_is_not_there_is_a_configuration_error() -> None:
 
     with pytest.raises(ConfigurationError, match="countingroom_no_such_package"):
         registry.build("x", Gone())
+
+
+def chiller(resources: SharedResources | None) -> registry.Hosted:
+    return registry.build("chiller", JulaboSection(port="/dev/no-such-port"), resources=resources)
+
+
+def test_devices_of_one_host_share_its_resources() -> None:
+    resources = SharedResources()
+    assert resources.get(SerialPorts) is resources.get(SerialPorts)
+    assert resources.get(SerialPorts) is not SharedResources().get(SerialPorts)
+    chiller(resources)
+    with pytest.raises(ConfigurationError, match="other settings"):
+        registry.build("x", JulaboSection(port="/dev/no-such-port", baudrate=9600), resources=resources)
+    chiller(SharedResources())
+
+
+def test_a_driver_that_shares_something_is_not_built_without_the_resources_of_a_host() -> None:
+    with pytest.raises(TypeError, match="resources of its host"):
+        chiller(None)
+
+
+async def test_resources_are_closed_once() -> None:
+    closed: list[str] = []
+
+    class First:
+        async def close(self) -> None:
+            closed.append("first")
+
+    class Second:
+        async def close(self) -> None:
+            closed.append("second")
+
+    resources = SharedResources()
+    resources.get(First)
+    resources.get(Second)
+    await resources.close()
+    await resources.close()
+    assert closed == ["second", "first"]
 
 
 def test_a_section_must_say_of_which_driver_it_is() -> None:

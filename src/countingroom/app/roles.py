@@ -76,14 +76,21 @@ def devices(setting: Setting) -> Role:
     """The device host with every device of the description."""
     from countingroom.devices.host.host import DeviceHost
     from countingroom.devices.registry import build
+    from countingroom.devices.resources import SharedResources
 
+    resources = SharedResources()
     hosted = [
-        build(name, pointed_at(section, setting.overrides.get(name, {})), simulated=name in setting.overrides)
+        build(
+            name,
+            pointed_at(section, setting.overrides.get(name, {})),
+            simulated=name in setting.overrides,
+            resources=resources,
+        )
         for name, section in setting.experiment.section(DevicesSection).items()
     ]
 
     async def run(platform: Platform) -> None:
-        host = DeviceHost(platform.bus, setting.clock, hosted)
+        host = DeviceHost(platform.bus, setting.clock, hosted, resources=resources)
         platform.ready({"devices": [device.name for device in hosted]})
         await host.run()
 

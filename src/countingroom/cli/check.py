@@ -57,12 +57,14 @@ def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
     from countingroom.core.units import is_unit
     from countingroom.devices.description import DevicesSection
     from countingroom.devices.registry import build
+    from countingroom.devices.resources import SharedResources
 
+    resources = SharedResources()
     hosted: dict[str, Hosted] = {}
     problems: list[Problem] = []
     for name, section in loaded.experiment.section(DevicesSection).items():
         try:
-            hosted[name] = build(name, section)
+            hosted[name] = build(name, section, resources=resources)
         except ConfigurationError as error:
             problems += [_problem(loaded, name, cause) for cause in error.cause.causes or (error.cause,)]
             continue

@@ -1,9 +1,10 @@
-"""Law: a section becomes a device here; the driver's code is imported when it is first wanted, not before."""
+"""Makes a device from its section of the description. A driver's code is imported when its first device is made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
 
 import msgspec
 from msgspec import Struct
@@ -12,11 +13,12 @@ from countingroom.core.errors import ConfigurationError
 from countingroom.devices.behaviour import Behaviour
 from countingroom.devices.point_overrides import overridden
 from countingroom.devices.port import Driver
+from countingroom.devices.resources import SharedResources
 from countingroom.devices.section import DeviceSection
 
 
 class Hosted(Struct, frozen=True, kw_only=True):
-    """A device ready to be hosted: what a driver's `build(name, section)` returns."""
+    """A device that a host can run: the return value of a driver's `build(name, section)`."""
 
     name: str
     title: str
@@ -32,13 +34,22 @@ class Hosted(Struct, frozen=True, kw_only=True):
     """What a channel supplies (its module)."""
 
 
-def build(name: str, section: DeviceSection, *, simulated: bool = False) -> Hosted:
+def build(
+    name: str, section: DeviceSection, *, simulated: bool = False, resources: SharedResources | None = None
+) -> Hosted:
     """The device of this section. Nothing is connected yet; ConfigurationError when it cannot work.
 
     The builder is the function `build(name, section) -> Hosted` in the module `build` beside the section's own module,
-    or whatever `module:function` the section's class attribute `builder` names.
+    or the `module:function` that the section's class attribute `builder` names. A builder with a third parameter named
+    `resources` receives the resources of the host.
     """
-    hosted = _builder(type(section))(name, section)
+    builder = _builder(type(section))
+    if "resources" in signature(builder).parameters:
+        if resources is None:
+            raise TypeError(f"the driver of {type(section).__name__} needs the resources of its host")
+        hosted = builder(name, section, resources=resources)
+    else:
+        hosted = builder(name, section)
     overridden(hosted.driver.points, section.points, source=f"devices.{name}.points")
     return msgspec.structs.replace(
         hosted,
@@ -48,7 +59,7 @@ def build(name: str, section: DeviceSection, *, simulated: bool = False) -> Host
     )
 
 
-def _builder(section: type[DeviceSection]) -> Callable[[str, DeviceSection], Hosted]:
+def _builder(section: type[DeviceSection]) -> Callable[..., Hosted]:
     module, _, function = (section.builder or f"{section.__module__.rpartition('.')[0]}.build:build").partition(":")
     try:
         return getattr(import_module(module), function)

@@ -1,14 +1,29 @@
-"""Law: what the history counts, for Prometheus; the names are kept stable."""
+"""The figures that one history service counts, for Prometheus. The names of the series are stable."""
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-POINTS = Counter("countingroom_history_points", "Samples stored")
-MESSAGES = Counter("countingroom_history_messages", "Messages of readings stored")
-MISSING = Counter("countingroom_history_missing", "Messages of readings that never came", ["device"])
-REPEATED = Counter("countingroom_history_repeated", "Messages of readings that came twice and were taken once")
-UNREADABLE = Counter("countingroom_history_unreadable", "Messages that are no readings")
-FAILURES = Counter("countingroom_history_store_failures", "Writes the store refused; they are tried again")
-DELAY = Gauge("countingroom_history_delay_seconds", "From the bus having it to the store having it, latest batch")
-QUESTIONS = Histogram("countingroom_history_question_seconds", "Time to answer", ["question"])
+
+class HistoryMetrics:
+    """Made by the service; two services in one process count apart."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.points = self._counter("points", "Samples stored")
+        self.messages = self._counter("messages", "Messages of readings stored")
+        self.missing = self._counter("missing", "Messages of readings that never came", "device")
+        self.repeated = self._counter("repeated", "Messages of readings that came twice and were taken once")
+        self.unreadable = self._counter("unreadable", "Messages that are no readings")
+        self.failures = self._counter("store_failures", "Writes the store refused; they are tried again")
+        self.delay = Gauge(
+            "countingroom_history_delay_seconds",
+            "From the bus having it to the store having it, latest batch",
+            registry=self.registry,
+        )
+        self.questions = Histogram(
+            "countingroom_history_question_seconds", "Time to answer", ["question"], registry=self.registry
+        )
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(f"countingroom_history_{name}", documentation, labels, registry=self.registry)

@@ -21,8 +21,8 @@ from countingroom.core.series import (
     RangeQuery,
     SeriesAnswer,
 )
-from countingroom.history import metrics
 from countingroom.history.answers import FEWEST_ROWS, answer_export, answer_last, answer_range
+from countingroom.history.metrics import HistoryMetrics
 from countingroom.history.port import HistoryStore
 
 MOST_BYTES = 7_000_000
@@ -34,9 +34,10 @@ Question = RangeQuery | LastQuery | PointsQuery | ExportQuery
 class Questions:
     """Answers for `query.history.…`; `answers` maps the last token to what takes and gives bytes. Called in threads."""
 
-    def __init__(self, store: HistoryStore, clock: Clock) -> None:
+    def __init__(self, store: HistoryStore, clock: Clock, *, metrics: HistoryMetrics | None = None) -> None:
         self._store = store
         self._clock = clock
+        self._metrics = metrics or HistoryMetrics()
         self.answers: dict[str, Callable[[bytes], bytes]] = {
             "range": lambda data: self._answer("range", data, RangeQuery),
             "last": lambda data: self._answer("last", data, LastQuery),
@@ -45,7 +46,7 @@ class Questions:
         }
 
     def _answer(self, name: str, data: bytes, kind: type[Question]) -> bytes:
-        with metrics.QUESTIONS.labels(name).time():
+        with self._metrics.questions.labels(name).time():
             try:
                 return self._fit(msgspec.msgpack.decode(data, type=kind))
             except msgspec.DecodeError as error:

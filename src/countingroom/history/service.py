@@ -19,6 +19,7 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
 from countingroom.core.times import format_time
 from countingroom.history.description import HistorySection
+from countingroom.history.metrics import HistoryMetrics
 from countingroom.history.notes import Notes
 from countingroom.history.port import HistoryStore
 from countingroom.history.questions import Questions
@@ -55,9 +56,10 @@ class HistoryService:
 
     async def _serve(self, store: HistoryStore, writing: ThreadPoolExecutor, answering: ThreadPoolExecutor) -> None:
         notes = Notes(self._bus, self._clock)
-        writer = Writer(self._bus, self._clock, store, notes, writing, flush_s=self._section.flush)
+        metrics = HistoryMetrics()
+        writer = Writer(self._bus, self._clock, store, notes, writing, flush_s=self._section.flush, metrics=metrics)
         async with AsyncExitStack() as stack:
-            for name, answer in Questions(store, self._clock).answers.items():
+            for name, answer in Questions(store, self._clock, metrics=metrics).answers.items():
                 handler = _handler(answer, answering)
                 subject = subjects.query("history", name)
                 await stack.enter_async_context(self._bus.respond(subject, handler, concurrency=_ANSWERING))

@@ -20,9 +20,9 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Readings, decode
 from countingroom.core.retry import Retry
-from countingroom.history import metrics
 from countingroom.history.columns import Columns, flatten
 from countingroom.history.holes import Hole, Numbering
+from countingroom.history.metrics import HistoryMetrics
 from countingroom.history.notes import Notes
 from countingroom.history.port import HistoryStore, Position
 
@@ -38,7 +38,15 @@ class Writer:
     """Carries readings from the bus to the store."""
 
     def __init__(
-        self, bus: Bus, clock: Clock, store: HistoryStore, notes: Notes, threads: Executor, *, flush_s: float
+        self,
+        bus: Bus,
+        clock: Clock,
+        store: HistoryStore,
+        notes: Notes,
+        threads: Executor,
+        *,
+        flush_s: float,
+        metrics: HistoryMetrics | None = None,
     ) -> None:
         self._bus = bus
         self._clock = clock
@@ -46,6 +54,7 @@ class Writer:
         self._notes = notes
         self._threads = threads
         self._flush_s = flush_s
+        self._metrics = metrics or HistoryMetrics()
         self._numbering = Numbering()
         report = notes.on_edge("the history cannot be written now", "the history is written again", severity=2)
         self._retry = Retry(clock, report, pause_s=_PAUSE_FIRST_S, longest_s=_PAUSE_MOST_S)
@@ -89,26 +98,26 @@ class Writer:
         columns, holes, unreadable = await self._thread(self._flatten, new)
         position = Position(sequence=new[-1].sequence, stored_ns=new[-1].stored_ns)
         await self._retry.run(lambda: self._append(columns, position))
-        metrics.POINTS.inc(len(columns))
-        metrics.MESSAGES.inc(len(new))
-        metrics.DELAY.set((self._clock.now_ns() - new[-1].stored_ns) / 1e9)
+        self._metrics.points.inc(len(columns))
+        self._metrics.messages.inc(len(new))
+        self._metrics.delay.set((self._clock.now_ns() - new[-1].stored_ns) / 1e9)
         for hole in holes:
             count = hole.last - hole.first + 1
-            metrics.MISSING.labels(hole.device).inc(count)
+            self._metrics.missing.labels(hole.device).inc(count)
             self._notes.say(
                 f"{count} messages of {hole.device} never came (numbers {hole.first} to {hole.last})",
                 severity=3,
                 data={"device": hole.device, "first": hole.first, "last": hole.last},
             )
         for subject in unreadable:
-            metrics.UNREADABLE.inc()
+            self._metrics.unreadable.inc()
             self._notes.say(f"a message on {subject} is no readings and was passed over", severity=3)
 
     async def _append(self, columns: Columns, position: Position) -> None:
         try:
             await self._thread(self._store.append, columns, position)
         except LinkError:
-            metrics.FAILURES.inc()
+            self._metrics.failures.inc()
             raise
 
     def _flatten(self, new: Sequence[Stored]) -> tuple[Columns, list[Hole], list[str]]:
@@ -127,7 +136,7 @@ class Writer:
                 continue
             match self._numbering.take(message):
                 case False:
-                    metrics.REPEATED.inc()
+                    self._metrics.repeated.inc()
                     continue
                 case Hole() as hole:
                     holes.append(hole)

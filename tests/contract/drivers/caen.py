@@ -6,6 +6,7 @@ from countingroom.core.values import Scalar
 from countingroom.devices.drivers.caen.build import build
 from countingroom.devices.drivers.caen.description import CaenSection
 from countingroom.devices.port import Driver
+from countingroom.devices.resources import SharedResources
 from countingroom.simulators.caen import DEFAULT_CHANNELS, CaenSimulator
 
 
@@ -16,12 +17,13 @@ class CaenHarness:
     patience_s = 12.0
 
     async def start(self) -> None:
+        self.resources = SharedResources()
         self.simulator = CaenSimulator({})
         self.where = await self.simulator.start()
 
     def driver(self) -> Driver:
         section = CaenSection.model_validate({"driver": "caen", "channels": DEFAULT_CHANNELS, **self.where})
-        return build("caen", section).driver
+        return build("caen", section, self.resources).driver
 
     def written(self) -> int:
         return self.simulator.puts
@@ -33,6 +35,7 @@ class CaenHarness:
         await self.simulator.fault("restore", {})
 
     async def stop(self) -> None:
+        await self.resources.close()
         await self.simulator.stop()
 
 

@@ -8,6 +8,7 @@ from countingroom.core.values import Scalar
 from countingroom.devices.drivers.epics.build import build
 from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.devices.port import Driver
+from countingroom.devices.resources import SharedResources
 from countingroom.simulators.epics import EpicsSimulator
 
 TABLE: dict[str, Any] = {
@@ -37,12 +38,13 @@ class EpicsHarness:
     patience_s = 12.0
 
     async def start(self) -> None:
+        self.resources = SharedResources()
         self.simulator = EpicsSimulator({"prefix": "lab:", "values": TABLE, "tick_s": 0.05})
         self.where = await self.simulator.start()
 
     def driver(self) -> Driver:
         section = EpicsSection.model_validate({"driver": "epics", "prefix": "lab:", "values": TABLE, **self.where})
-        return build("lab", section).driver
+        return build("lab", section, self.resources).driver
 
     def written(self) -> int:
         return self.simulator.puts
@@ -54,6 +56,7 @@ class EpicsHarness:
         await self.simulator.fault("restore", {})
 
     async def stop(self) -> None:
+        await self.resources.close()
         await self.simulator.stop()
 
 

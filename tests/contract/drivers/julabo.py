@@ -5,6 +5,7 @@ from __future__ import annotations
 from countingroom.core.values import Scalar
 from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.devices.drivers.julabo.driver import JulaboDriver
+from countingroom.devices.serial.line import SerialPorts
 from countingroom.simulators.julabo import JulaboSimulator
 
 
@@ -15,11 +16,12 @@ class JulaboHarness:
     patience_s = 5.0
 
     async def start(self) -> None:
+        self.ports = SerialPorts()
         self.simulator = JulaboSimulator({})
         self.port = (await self.simulator.start())["port"]
 
     def driver(self) -> JulaboDriver:
-        return JulaboDriver(JulaboSection(port=self.port, timeout=0.5, read_gap=0.001, write_gap=0.01))
+        return JulaboDriver(JulaboSection(port=self.port, timeout=0.5, read_gap=0.001, write_gap=0.01), self.ports)
 
     def written(self) -> int:
         return self.simulator.settings_taken
@@ -31,6 +33,7 @@ class JulaboHarness:
         await self.simulator.fault("restore", {})
 
     async def stop(self) -> None:
+        await self.ports.close()
         await self.simulator.stop()
 
 

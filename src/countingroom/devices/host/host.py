@@ -21,6 +21,7 @@ from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkErr
 from countingroom.devices.host.device import HostedDevice
 from countingroom.devices.host.forget import forget
 from countingroom.devices.registry import Hosted
+from countingroom.devices.resources import SharedResources
 
 _log = logging.getLogger(__name__)
 
@@ -31,12 +32,21 @@ ASK_AGAIN_S = 0.5
 
 
 class DeviceHost:
-    """Serves devices on a bus."""
+    """Serves devices on a bus. It owns the resources that their drivers share, and closes them when it ends."""
 
-    def __init__(self, bus: Bus, clock: Clock, devices: Sequence[Hosted], *, instance: str = "main") -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        devices: Sequence[Hosted],
+        *,
+        instance: str = "main",
+        resources: SharedResources | None = None,
+    ) -> None:
         self._bus = bus
         self._clock = clock
         self._instance = instance
+        self._resources = resources
         self._boot = uuid4().hex
         self._holder = f"{instance} at {socket.gethostname()}, process {os.getpid()}, {self._boot[:8]}"
         self._devices = [HostedDevice(device, bus, clock, boot=self._boot) for device in devices]
@@ -46,6 +56,13 @@ class DeviceHost:
         """Until cancelled; then say goodbye. Nothing is written to any device at start or at the end, unless its
         section asks for `apply_on_connect`."""
         self._bus.on_link(self._bus_link)
+        try:
+            await self._serve_all()
+        finally:
+            if self._resources is not None:
+                await self._resources.close()
+
+    async def _serve_all(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(
                 heartbeat(

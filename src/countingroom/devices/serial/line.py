@@ -1,9 +1,9 @@
-"""Law: a line has one owner and one question under way; a late answer is never taken for the answer to the next.
+"""Serial lines with requests and answers that end in a terminator. One request is under way on a port at a time.
 
-A serial port, a pseudo terminal or `socket://host:port`, carrying requests and answers that end in a terminator. All
-`Line`s of one address in a process share one port, and their questions queue for it. After a timeout (or a question
-that was given up) the port may be out of step: the ledger says so, and a probe whose answer cannot be mistaken brings
-it back.
+The address is a serial port, a pseudo terminal or `socket://host:port`. All `SerialLine`s of one address share one
+port of `SerialPorts`, and their requests queue for it. A late answer is never taken for the answer to the next request:
+after a timeout or a cancelled request, `pending_answers.py` knows which answers may still come, and a probe whose
+answer cannot be confused with any other brings the line back into step.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 import serialx
 from msgspec import Struct
@@ -28,7 +27,7 @@ _CLOSE_DEADLINE_S = 1.0
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """How the bytes travel. The keys of a serial port mean nothing to a socket."""
+    """Parameters of a line. A socket uses only `address`, `terminator` and `probes`."""
 
     address: str
     """`/dev/ttyUSB0`, a pseudo terminal, or `socket://host:port`."""
@@ -43,44 +42,57 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How to get back in step. Without any, that is waiting for silence."""
 
 
-class SerialLine:
-    """One user's end of a line."""
+class SerialPorts:
+    """The serial ports of one device host, by address. Get it by `resources.get(SerialPorts)`."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
-        self._port = _port(settings, clock or SystemClock())
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        # A port stays here after its last user has closed it: the device may still answer what it was asked before,
+        # so the list of pending answers must outlive the open file.
+        self._ports: dict[str, _Port] = {}
+
+    def line(self, settings: Settings) -> SerialLine:
+        """A new user of the port at this address; ConfigurationError where another user set it up differently."""
+        port = self._ports.get(settings.address)
+        if port is None:
+            port = _Port(settings, self._clock)
+            self._ports[settings.address] = port
+        elif port.settings != settings:
+            raise ConfigurationError(
+                f"{settings.address} is in use with other settings",
+                source=settings.address,
+                suggestion="give every device on one line the same line settings",
+            )
+        return SerialLine(port)
+
+    async def close(self) -> None:
+        """Close every port."""
+        for port in self._ports.values():
+            await port.close()
+        self._ports.clear()
+
+
+class SerialLine:
+    """One user's access to a port; made by `SerialPorts.line`."""
+
+    def __init__(self, port: _Port) -> None:
+        self._port = port
 
     async def open(self, timeout_s: float) -> None:
-        """Take the line; LinkError where it cannot be had."""
+        """Open the port, or join its other users; LinkError where it cannot be opened."""
         await self._port.open(self, timeout_s)
 
     async def query(self, request: bytes, *, timeout_s: float, quiet_s: float = 0.0) -> bytes:
-        """The answer to a request; LinkError when there is none in time. Nothing else is sent for `quiet_s` after."""
+        """The answer to a request; LinkError when there is none in time. Then nothing is sent for `quiet_s`."""
         return await self._port.query(self, request, timeout_s, quiet_s)
 
-    async def tell(self, request: bytes, *, quiet_s: float = 0.0) -> None:
-        """Send what is not answered."""
-        await self._port.tell(self, request, quiet_s)
+    async def send(self, request: bytes, *, quiet_s: float = 0.0) -> None:
+        """Send a request that the device does not answer. Then nothing is sent for `quiet_s`."""
+        await self._port.send(self, request, quiet_s)
 
     async def close(self) -> None:
-        """Let go of the line; the last user to do so closes the port."""
+        """Leave the port; its last user closes it."""
         await self._port.leave(self)
-
-
-_ports: WeakValueDictionary[str, _Port] = WeakValueDictionary()
-
-
-def _port(settings: Settings, clock: Clock) -> _Port:
-    """The one port of this address in this process."""
-    port = _ports.get(settings.address)
-    if port is None:
-        port = _ports[settings.address] = _Port(settings, clock)
-    elif port.settings != settings:
-        raise ConfigurationError(
-            f"{settings.address} is in use with other settings",
-            source=settings.address,
-            suggestion="give every device on one line the same line settings",
-        )
-    return port
 
 
 def _as_the_port_can(settings: Settings) -> Settings:
@@ -155,6 +167,10 @@ class _Port:
         if not self._users:
             await self._drop()
 
+    async def close(self) -> None:
+        self._users.clear()
+        await self._drop()
+
     async def query(self, user: SerialLine, request: bytes, timeout_s: float, quiet_s: float) -> bytes:
         async with self._turn:
             if not self._pending.may_ask(request):
@@ -167,7 +183,7 @@ class _Port:
                     return answer
             raise self._babble()
 
-    async def tell(self, user: SerialLine, request: bytes, quiet_s: float) -> None:
+    async def send(self, user: SerialLine, request: bytes, quiet_s: float) -> None:
         async with self._turn:
             await self._send(user, request, quiet_s, answered=False)
 

@@ -6,10 +6,12 @@ from countingroom.core.points import Point, Type
 from countingroom.devices.drivers.caen.behaviour import CLEAR_ALARM, CaenBehaviour
 from countingroom.devices.drivers.caen.columns import SIDES, point
 from countingroom.devices.drivers.caen.description import CaenSection
+from countingroom.devices.drivers.epics.access import ChannelAccess
 from countingroom.devices.drivers.epics.build import location
 from countingroom.devices.drivers.epics.convert import Variable
 from countingroom.devices.drivers.epics.driver import EpicsDriver
 from countingroom.devices.registry import Hosted
+from countingroom.devices.resources import SharedResources
 
 
 def variables(section: CaenSection) -> list[Variable]:
@@ -40,14 +42,14 @@ def variables(section: CaenSection) -> list[Variable]:
     return found
 
 
-def build(name: str, section: CaenSection) -> Hosted:
+def build(name: str, section: CaenSection, resources: SharedResources) -> Hosted:
     """The mainframe."""
     return Hosted(
         name=name,
         title=section.title or name,
         group=section.group or "Power supplies",
         location=location(section),
-        driver=EpicsDriver(variables(section), section, source=f"devices.{name}"),
+        driver=EpicsDriver(variables(section), section, resources.get(ChannelAccess), source=f"devices.{name}"),
         behaviour=CaenBehaviour(section),
         section=section,
         channel_labels={number: channel.module for number, channel in section.channels.items() if channel.module},

@@ -1,19 +1,17 @@
-"""Law: the one room that knows the Channel Access client library. Its addresses and its channels are counted here.
+"""The Channel Access client of one device host. This is the only module that uses the client library (libca by aioca).
 
-libca is one client for a whole process: it reads its addresses from the environment when it begins, and aioca, which
-we use it through, keeps every channel for ever. So the addresses of all devices are gathered before the first channel
-is made, and a channel that nobody holds any more is let go: the next search for it then begins at once, where libca's
-own would by then ask once in a minute.
+libca is one client for a whole process. It reads its addresses from the environment when it starts, so the addresses of
+all devices are registered before the first channel is made. aioca keeps every channel for ever, so a channel without
+subscriptions is cleared here: the next search for it then starts at once, while libca's own repeated search has by then
+slowed down to one packet a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from weakref import WeakSet
 
 import aioca
 from aioca import _catools  # pyright: ignore[reportPrivateUsage]  (its context and channel cache have no public name)
@@ -22,89 +20,115 @@ from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 
 _aioca: Any = aioca  # its types are partly unknown
 _library: Any = _catools
-_SITE = {name: os.environ.get(name, "") for name in ("EPICS_CA_ADDR_LIST", "EPICS_CA_NAME_SERVERS")}
+_ADDRESS_LIST = "EPICS_CA_ADDR_LIST"
+_NAME_SERVERS = "EPICS_CA_NAME_SERVERS"
 _AUTOMATIC = "EPICS_CA_AUTO_ADDR_LIST"
-_SITE_AUTOMATIC = os.environ.get(_AUTOMATIC)
 _SILENCE = "EPICS_CA_CONN_TMO"
 _SILENCE_S = "5.0"
-"""After this long without a word libca asks the server whether it lives, and gives it 5 s to say so."""
+"""After this silence libca sends the server an echo request, and waits 5 s for the answer."""
+_OURS = (_ADDRESS_LIST, _NAME_SERVERS, _AUTOMATIC, _SILENCE)
+"""The variables of the environment that are set here."""
 
 Callback = Callable[[Any], None]
 
 
 @_library.cadef.exception_handler
-def _quiet(details: Any) -> None:
-    """libca prints every lost circuit; its channels tell us, and the device host says it once."""
+def _ignore_exception(details: Any) -> None:
+    """libca prints every lost circuit on stderr. Its channels report the loss as well, and the device host logs it."""
 
 
-class Addresses:
-    """Where one device wants searches to go. In force for all devices of the process while this object lives."""
+class ChannelAccess:
+    """The client of a device host: where it searches and which channels it holds. Get it by `resources.get`.
 
-    _all: WeakSet[Addresses] = WeakSet()
-    _in_force: dict[str, str] | None = None
+    It does nothing to the process before `start`. Only one may be in use in a process, because libca is one.
+    """
 
-    def __init__(self, address_list: Sequence[str], name_servers: Sequence[str]) -> None:
-        self.address_list = tuple(address_list)
-        self.name_servers = tuple(name_servers)
-        self._all.add(self)
+    def __init__(self) -> None:
+        self._address_lists: list[tuple[str, ...]] = []
+        self._name_servers: list[tuple[str, ...]] = []
+        self._site: dict[str, str | None] = {name: os.environ.get(name) for name in _OURS}
+        """The environment as the site has set it."""
+        self._in_force: dict[str, str] | None = None
+        self._monitors: list[Monitors] = []
 
-    @classmethod
-    def _wanted(cls) -> dict[str, str]:
-        def union(site: str, lists: Iterable[tuple[str, ...]]) -> str:
-            return " ".join(sorted({*site.split(), *(address for each in lists for address in each)}))
+    def register(self, address_list: Sequence[str], name_servers: Sequence[str]) -> None:
+        """Add the addresses of one device. They come into force at the next `start`."""
+        self._address_lists.append(tuple(address_list))
+        self._name_servers.append(tuple(name_servers))
 
-        everybody = list(cls._all)
-        explicit = all(each.address_list or each.name_servers for each in everybody)
-        return {
-            "EPICS_CA_ADDR_LIST": union(_SITE["EPICS_CA_ADDR_LIST"], (each.address_list for each in everybody)),
-            "EPICS_CA_NAME_SERVERS": union(_SITE["EPICS_CA_NAME_SERVERS"], (each.name_servers for each in everybody)),
-            _AUTOMATIC: _SITE_AUTOMATIC or ("NO" if explicit else "YES"),
-        }
+    def monitors(self, timeout_s: float) -> Monitors:
+        """An empty set of subscriptions for one device."""
+        made = Monitors(timeout_s)
+        self._monitors.append(made)
+        return made
 
-    @classmethod
-    def _covers(cls, wanted: dict[str, str]) -> bool:
-        """Whether searches already go everywhere that is wanted (a device that has left is no reason to begin anew)."""
-        now = cls._in_force or {}
-        known = all(set(wanted[name].split()) <= set(now.get(name, "").split()) for name in _SITE)
-        return known and now.get(_AUTOMATIC) in (wanted[_AUTOMATIC], "YES")
+    def start(self) -> None:
+        """Put all registered addresses in force; ConfigurationError while channels found by other addresses are held.
 
-    @classmethod
-    def apply(cls) -> None:
-        """Put them in force; ConfigurationError when channels made under other addresses are still held."""
-        wanted = cls._wanted()
-        if cls._in_force == wanted or (_holders and cls._covers(wanted)):
+        libca reads the environment once, when its context is made. New addresses need a new context, and destroying the
+        old one would cut off the devices that still hold channels in it.
+        """
+        wanted = self._wanted()
+        held = _has_channels()
+        if self._in_force == wanted or (held and self._covers(wanted)):
             return
-        if _holders:
+        if held:
             raise ConfigurationError(
                 "Channel Access is already in use with other addresses in this process",
                 source="devices.epics",
                 suggestion="build all EPICS devices of a host before the first connects, or host them apart",
             )
-        if cls._in_force is not None:
-            _library._Context._teardown()
+        _destroy_context()
         os.environ.update(wanted)
         os.environ.setdefault(_SILENCE, _SILENCE_S)
-        cls._in_force = wanted
+        self._in_force = wanted
         _library._Context._ensure_context()
-        _library.cadef.ca_add_exception_event(_quiet, None)
+        _library.cadef.ca_add_exception_event(_ignore_exception, None)
 
+    async def close(self) -> None:
+        """Release every channel and the client, and give the environment back as it was."""
+        for monitors in self._monitors:
+            await monitors.close()
+        self._monitors.clear()
+        if self._in_force is None:
+            return
+        self._in_force = None
+        _destroy_context()
+        for name, value in self._site.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
-_holders: Counter[str] = Counter()
+    def _wanted(self) -> dict[str, str]:
+        explicit = all(map(any, zip(self._address_lists, self._name_servers, strict=True)))
+        return {
+            _ADDRESS_LIST: _union(self._site[_ADDRESS_LIST], self._address_lists),
+            _NAME_SERVERS: _union(self._site[_NAME_SERVERS], self._name_servers),
+            _AUTOMATIC: self._site[_AUTOMATIC] or ("NO" if explicit else "YES"),
+        }
+
+    def _covers(self, wanted: dict[str, str]) -> bool:
+        """Whether the searches already reach every wanted address."""
+        now = self._in_force or {}
+        reached = all(
+            set(wanted[name].split()) <= set(now.get(name, "").split()) for name in (_ADDRESS_LIST, _NAME_SERVERS)
+        )
+        return reached and now.get(_AUTOMATIC) in (wanted[_AUTOMATIC], "YES")
 
 
 class Monitors:
-    """The subscriptions of one device: made together, searched for in parallel, let go together."""
+    """The subscriptions of one device: made together, searched for in parallel, closed together."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._subscriptions: list[tuple[str, Any]] = []
 
     def add(self, pv: str, callback: Callback, *, datatype: int) -> None:
-        """Begin to search; then the value, every change, and a value with `ok` false when the link goes."""
+        """Start to search. The callback receives the value, every change, and `ok` false when the link is lost."""
         subscription = _aioca.camonitor(
             pv, callback, datatype=datatype, format=aioca.FORMAT_TIME, notify_disconnect=True
         )
-        _holders[pv] += 1
         self._subscriptions.append((pv, subscription))
 
     async def put(self, pv: str, value: float | int | str) -> None:
@@ -121,23 +145,39 @@ class Monitors:
             raise DeviceError(f"{pv}: the IOC does not take {value!r}: {error}", source=pv) from error
 
     async def close(self) -> None:
-        """Let every channel go that no other device holds."""
+        """Close all subscriptions, and clear every channel that no other device uses."""
         if not self._subscriptions:
             return
-        subscriptions, self._subscriptions = self._subscriptions, []
+        subscriptions = self._subscriptions
+        self._subscriptions = []
         channels = _channels()
         tasks: list[asyncio.Task[None]] = []
         for pv, subscription in subscriptions:
             tasks.append(subscription._Subscription__task)
             subscription.close()
-            _holders[pv] -= 1
-            if not _holders[pv]:
-                del _holders[pv]
-                if channel := channels.pop(pv, None):
-                    channel._purge()
+            # aioca would keep the channel, and libca would go on to search for it at its slowest pace.
+            channel = channels.get(pv)
+            if channel is not None and not channel.count_subscriptions():
+                del channels[pv]
+                channel._purge()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _union(site: str | None, lists: Iterable[tuple[str, ...]]) -> str:
+    return " ".join(sorted({*(site or "").split(), *(address for each in lists for address in each)}))
 
 
 def _channels() -> dict[str, Any]:
     """aioca's channels of this event loop, by name."""
     return _library._Context.get_channel_cache()._ChannelCache__channels
+
+
+def _has_channels() -> bool:
+    """Whether this process holds a channel in an event loop that still runs."""
+    caches = _library._Context._channel_caches
+    return any(cache.get_channels() for loop, cache in caches.items() if not loop.is_closed())
+
+
+def _destroy_context() -> None:
+    if _library._Context._ca_context is not None:
+        _library._Context._teardown()

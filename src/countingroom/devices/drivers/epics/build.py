@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from countingroom.devices.drivers.epics.access import ChannelAccess
 from countingroom.devices.drivers.epics.convert import Variable
 from countingroom.devices.drivers.epics.description import ChannelAccessSection, EpicsSection
 from countingroom.devices.drivers.epics.driver import EpicsDriver
 from countingroom.devices.plain import PlainBehaviour
 from countingroom.devices.registry import Hosted
+from countingroom.devices.resources import SharedResources
 
 
 def location(section: ChannelAccessSection) -> str:
@@ -14,7 +16,7 @@ def location(section: ChannelAccessSection) -> str:
     return " ".join(f"ca://{address}" for address in (*section.name_servers, *section.address_list)) or "ca:"
 
 
-def build(name: str, section: EpicsSection) -> Hosted:
+def build(name: str, section: EpicsSection, resources: SharedResources) -> Hosted:
     """Any EPICS device."""
     variables = [
         Variable(pv=section.prefix + value.pv, point=value.point(point), words=value.words)
@@ -26,7 +28,7 @@ def build(name: str, section: EpicsSection) -> Hosted:
         title=section.title or name,
         group=section.group or "EPICS",
         location=location(section),
-        driver=EpicsDriver(variables, section, source=f"devices.{name}"),
+        driver=EpicsDriver(variables, section, resources.get(ChannelAccess), source=f"devices.{name}"),
         behaviour=PlainBehaviour(channels),
         section=section,
     )

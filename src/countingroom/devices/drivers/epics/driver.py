@@ -9,7 +9,7 @@ from typing import Any
 from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
-from countingroom.devices.drivers.epics.access import Addresses, Monitors
+from countingroom.devices.drivers.epics.access import ChannelAccess
 from countingroom.devices.drivers.epics.convert import Variable, sample
 from countingroom.devices.drivers.epics.description import ChannelAccessSection
 from countingroom.devices.port import Sample, Sink
@@ -22,12 +22,15 @@ class EpicsDriver:
     searches anew.
     """
 
-    def __init__(self, variables: Iterable[Variable], section: ChannelAccessSection, *, source: str) -> None:
+    def __init__(
+        self, variables: Iterable[Variable], section: ChannelAccessSection, access: ChannelAccess, *, source: str
+    ) -> None:
         self._variables = {variable.point.name: variable for variable in variables}
         self._source = source
         self._timeout_s = section.timeout
-        self._addresses = Addresses(section.address_list, section.name_servers)
-        self._monitors = Monitors(section.timeout)
+        self._access = access
+        self._monitors = access.monitors(section.timeout)
+        access.register(section.address_list, section.name_servers)
         self._sink: Sink = _nobody
         self._latest: dict[str, Sample] = {}
         self._pending: list[Sample] = []
@@ -47,7 +50,7 @@ class EpicsDriver:
         """Search for all variables at once; done when every one has given a value, or when the time is over and at
         least one has: the others are STALE until they come."""
         await self._monitors.close()
-        self._addresses.apply()
+        self._access.start()
         self._all_linked.clear()
         for variable in self._variables.values():
             self._monitors.add(variable.pv, self._receiver(variable), datatype=variable.datatype)
@@ -92,13 +95,15 @@ class EpicsDriver:
 
         def receive(given: Any) -> None:
             news = sample(variable, given)
+            # Before `connect` is woken, so that the sink has every value when `connect` returns (Python 3.12 wakes it
+            # one turn of the loop earlier than 3.11).
+            self._take(news)
             if news.quality is Quality.STALE:
                 self._linked.discard(name)
             else:
                 self._linked.add(name)
                 if len(self._linked) == len(self._variables):
                     self._all_linked.set()
-            self._take(news)
 
         return receive
 

@@ -10,7 +10,7 @@ from countingroom.core.values import Quality, Scalar
 from countingroom.devices.drivers.julabo import codec
 from countingroom.devices.drivers.julabo.description import HIGHEST_C, LOWEST_C, JulaboSection
 from countingroom.devices.port import Sample
-from countingroom.devices.serial.line import SerialLine, Settings
+from countingroom.devices.serial.line import SerialPorts, Settings
 from countingroom.devices.serial.pending_answers import Probe
 
 NOT_KNOWN = 0
@@ -30,9 +30,9 @@ _PARSERS: dict[str, Callable[[bytes], Scalar]] = {
 class JulaboDriver:
     """A chiller on a line."""
 
-    def __init__(self, section: JulaboSection) -> None:
+    def __init__(self, section: JulaboSection, ports: SerialPorts) -> None:
         self._section = section
-        self._line = SerialLine(
+        self._line = ports.line(
             Settings(
                 address=section.port,
                 baudrate=section.baudrate,
@@ -63,7 +63,7 @@ class JulaboDriver:
         return [*samples, self._stage, self._version]
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
-        await self._line.tell(codec.request(point, value), quiet_s=self._section.write_gap)
+        await self._line.send(codec.request(point, value), quiet_s=self._section.write_gap)
         if point == "pressure_stage":
             self._stage = Sample(point=point, value=value, quality=Quality.UNCERTAIN)
 

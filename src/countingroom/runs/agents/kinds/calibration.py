@@ -35,8 +35,6 @@ _log = logging.getLogger(__name__)
 _LOOK_S = 0.1
 OUTPUT, ORDER, PROGRAM = "output.jsonl", "order.json", "program.json"
 """Of a run's folder: what the program wrote, what it was told, which process it was."""
-_left: list[subprocess.Popen[bytes]] = []
-"""Programs that go on while their agent ends."""
 
 
 class _Line(Struct):
@@ -163,7 +161,10 @@ class Calibration(System):
                         self._ended(job)
         finally:
             if self._child and self._child.poll() is None:
-                _left.append(self._child)
+                # The program outlives its agent, and the next agent finds it by its process id. `subprocess` warns when
+                # it collects a Popen whose child it believes to run, so this one is marked as over.
+                self._child.returncode = 0
+                self._child = None
 
     # The program.
 

@@ -1,0 +1,41 @@
+"""What the drivers of one device host share: serial ports, the Channel Access client.
+
+The host's process makes one `SharedResources`, the builders of drivers take from it what they need, and the host
+closes all of it when it ends. Nothing of it is kept in a module, so two hosts, or two tests, never meet in one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeVar
+
+
+class Resource(Protocol):
+    """Something that several drivers use together. It is made without arguments and does nothing until it is used."""
+
+    async def close(self) -> None:
+        """Release everything. May be called twice; never raises."""
+        ...
+
+
+R = TypeVar("R", bound=Resource)
+
+
+class SharedResources:
+    """One object of each kind of resource, made when a driver's builder first asks for it."""
+
+    def __init__(self) -> None:
+        self._made: dict[type[Any], Resource] = {}
+
+    def get(self, kind: type[R]) -> R:
+        """The one resource of this kind: `resources.get(SerialPorts)`."""
+        made = self._made.get(kind)
+        if not isinstance(made, kind):
+            made = kind()
+            self._made[kind] = made
+        return made
+
+    async def close(self) -> None:
+        """Close every resource, the youngest first. May be called twice."""
+        while self._made:
+            _, made = self._made.popitem()
+            await made.close()
