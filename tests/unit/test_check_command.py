@@ -74,7 +74,7 @@ def test_a_unit_that_is_none_is_told_once_for_a_device(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(file)])
     assert result.exit_code == 2
     assert result.stderr == (
-        f"{file}:4: devices.boards: point ESP01.DS_temp: 'decG' is no unit; write it as V, uA, degC or g/s\n"
+        f"{file}:4: devices.boards: point ESP01.DS_temp: 'decG' is not a unit; write it as V, uA, degC or g/s\n"
     )
 
 

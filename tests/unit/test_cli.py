@@ -244,7 +244,7 @@ def test_a_code_is_typed_as_its_text() -> None:
 @pytest.mark.parametrize("what", ["", ".power", "chiller."])
 def test_getting_what_has_no_name_is_wrong_usage(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["device", "get", what]) == 2
-    assert "names nothing" in capsys.readouterr().err
+    assert "is not an address" in capsys.readouterr().err
 
 
 def test_setting_what_is_no_point_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     file = tmp_path / "experiment.yaml"
     file.write_text("mine")
     assert run(["example", "cbm", "-o", str(tmp_path)]) == 1
-    assert "there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert file.read_text() == "mine"
     assert not (tmp_path / "tables").exists()
 

@@ -1,1 +1,4 @@
-"""Law: a command is a client of the API, except `up` and `serve`."""
+"""The command line `countingroom`. Every command except `up`, `serve` and `simulate` is a client of the HTTP API.
+
+Start with `main.py`, the list of commands; `client.py` holds the HTTP client.
+"""

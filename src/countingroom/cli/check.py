@@ -1,5 +1,6 @@
-"""Law: a description is checked whole, devices and state machines included, and nothing is touched: no file is written,
-no socket opened, no device asked.
+"""The command `check`: it checks a whole description, devices and state machines included.
+
+It writes no file, opens no socket and connects to no device.
 
 Exit status: 0 it can be used, 2 it cannot.
 """
@@ -50,7 +51,7 @@ def check(
 
 
 def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
-    """Every device made, as at the start of its host, but never connected; and what that shows to be wrong."""
+    """Build every device as the device host does, without connecting it. Returns the problems this shows."""
     from countingroom.core.charts.check import Severity
     from countingroom.core.charts.check import check as check_chart
     from countingroom.core.errors import ConfigurationError
@@ -70,7 +71,7 @@ def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
             continue
         unknown = {point.unit: point.name for point in reversed(hosted[name].driver.points) if not is_unit(point.unit)}
         problems += [
-            loaded.problem(("devices", name), f"point {point}: {unit!r} is no unit; write it as V, uA, degC or g/s")
+            loaded.problem(("devices", name), f"point {point}: {unit!r} is not a unit; write it as V, uA, degC or g/s")
             for unit, point in unknown.items()
         ]
         behaviour = hosted[name].behaviour
@@ -83,7 +84,7 @@ def _built(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
 
 
 def _problem(loaded: Loaded, name: str, cause: Cause) -> Problem:
-    """At the key that the cause's source names, `devices.caen.points.3.lv_vMon`, or at the device."""
+    """The problem at the key that the cause's source names (`devices.caen.points.3.lv_vMon`), or else at the device."""
     inside = cause.source.removeprefix(f"devices.{name}.")
     part, _, key = inside.partition(".") if inside != cause.source else ("", "", "")
     message = f"{cause.message}; {cause.suggestion}" if cause.suggestion else cause.message

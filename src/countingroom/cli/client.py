@@ -1,4 +1,4 @@
-"""Law: the commands are a client of the public API; what the server refuses is told as its Cause, unchanged."""
+"""HTTP client of the public API for the commands. A refusal of the server is raised with its Cause, unchanged."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ TOKEN_FILE_VARIABLE = "COUNTINGROOM_TOKEN_FILE"  # noqa: S105
 TIMEOUT_S = 30.0
 
 Url = Annotated[str, typer.Option("--url", envvar=URL_VARIABLE, help="Where the console is.", show_default=True)]
-"""The option every command that talks to a server takes; give it the default DEFAULT_URL."""
+"""Option of every command that uses a server. Its default is DEFAULT_URL."""
 
 
 class Remote(Refused):
-    """The server answered with a Cause instead of doing it."""
+    """The server refused the request or failed; carries the Cause of its answer."""
 
 
 class Client:
-    """The API at one address. A context manager; every method raises Remote or LinkError, nothing else."""
+    """The API at one address. A context manager; its methods raise Remote or LinkError and no other error."""
 
     def __init__(self, url: str) -> None:
         import httpx
@@ -39,7 +39,7 @@ class Client:
             self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT_S, headers=headers)
         except httpx.InvalidURL as error:
             raise ConfigurationError(
-                f"{url!r} is no address: {error}", source="--url", suggestion=f"write it as {DEFAULT_URL}"
+                f"{url!r} is not an address: {error}", source="--url", suggestion=f"write it as {DEFAULT_URL}"
             ) from error
 
     def __enter__(self) -> Self:
@@ -56,7 +56,7 @@ class Client:
         return self._ask("GET", path, params=given)
 
     def download(self, path: str, **parameters: Any) -> bytes:
-        """A resource that is no JSON, as it is."""
+        """A resource that is not JSON, as bytes."""
         given = {name: value for name, value in parameters.items() if value is not None}
         response = self._send("GET", path, params=given)
         if response.is_success:
@@ -64,7 +64,7 @@ class Client:
         raise Remote(_cause(_decoded(response.content), f"{self.url} answered {response.status_code}"))
 
     def post(self, path: str, body: Any, *, timeout_s: float = TIMEOUT_S) -> Any:
-        """An action, and what came of it."""
+        """Send a POST request and return the decoded answer."""
         return self._ask("POST", path, json=body, timeout=timeout_s)
 
     def _ask(self, method: str, path: str, **how: Any) -> Any:
@@ -73,7 +73,7 @@ class Client:
             answer: Any = msgspec.json.decode(response.content) if response.content else None
         except msgspec.DecodeError as error:
             raise LinkError(
-                f"{self.url} answers, but not as a counting room does", source=self.url, suggestion="see --url"
+                f"{self.url} answers, but not as a countingroom console", source=self.url, suggestion="see --url"
             ) from error
         if response.is_success:
             return answer
@@ -87,7 +87,7 @@ class Client:
 
 
 def authorization() -> dict[str, str]:
-    """The header by which these commands act as somebody, where there is a login: from a file or the environment."""
+    """The Authorization header with the user's token, from the environment or a file; empty without a token."""
     token = os.environ.get(TOKEN_VARIABLE, "")
     if name := os.environ.get(TOKEN_FILE_VARIABLE, ""):
         try:
@@ -102,10 +102,10 @@ def authorization() -> dict[str, str]:
 
 
 def not_running(url: str, why: str) -> LinkError:
-    """Nobody answers at the address."""
+    """The error for an address where no server answers."""
     hint = "" if os.environ.get(URL_VARIABLE) else f" (another address: --url or {URL_VARIABLE})"
     return LinkError(
-        f"no counting room answers at {url}: {why}",
+        f"no countingroom console answers at {url}: {why}",
         source="cli",
         suggestion=f"start it with: countingroom up EXPERIMENT.yaml{hint}",
         code="unreachable",

@@ -1,4 +1,4 @@
-"""Law: the shell completes commands and options; installing that is one command, and showing it is another."""
+"""The command `completion`: it installs or prints the completion script of a shell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="Complete commands in your shell.")
 
 
 class Shell(StrEnum):
-    """The shells that are known."""
+    """The supported shells."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -22,7 +22,7 @@ class Shell(StrEnum):
 
 @app.command()
 def install(shell: Annotated[Shell, typer.Argument(help="The shell you use.", show_default=False)]) -> None:
-    """Install it for your user, in the shell's own place."""
+    """Install the completion for your user, where the shell looks for it."""
     from typer.completion import install as install_script  # pyright: ignore[reportPrivateImportUsage]
 
     _, path = install_script(shell=shell.value, prog_name=PROGRAM, complete_var=_variable())
@@ -31,7 +31,7 @@ def install(shell: Annotated[Shell, typer.Argument(help="The shell you use.", sh
 
 @app.command()
 def show(shell: Annotated[Shell, typer.Argument(help="The shell you use.", show_default=False)]) -> None:
-    """Print the script instead, to put it where you like."""
+    """Print the completion script."""
     from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 
     typer.echo(get_completion_script(prog_name=PROGRAM, complete_var=_variable(), shell=shell.value))

@@ -1,4 +1,4 @@
-"""Law: a person at a terminal sees and commands devices through the same API as the pages, and is told the outcome."""
+"""The command `device`: list devices, read points, set points, give commands and watch changes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def get(
     """The values of a device, or of one point."""
     device, dot, name = what.partition(".")
     if not device or (dot and not name):
-        raise typer.BadParameter(f"{what!r} names nothing; write DEVICE or DEVICE.POINT, such as chiller.setpoint_1")
+        raise typer.BadParameter(
+            f"{what!r} is not an address; write DEVICE or DEVICE.POINT, such as chiller.setpoint_1"
+        )
     with Client(url) as api:
         if name:
             found = api.get(f"/api/v1/devices/{device}/points/{name}")
@@ -86,7 +88,9 @@ def set_point(
     """Set a point and wait until its readback agrees. A negative value stands after `--`."""
     device, _, name = what.partition(".")
     if not device or not name:
-        raise typer.BadParameter(f"{what!r} names no point; write DEVICE.POINT, such as chiller.setpoint_1")
+        raise typer.BadParameter(
+            f"{what!r} is not the address of a point; write DEVICE.POINT, such as chiller.setpoint_1"
+        )
     with Client(url) as api:
         known = point(api.get(f"/api/v1/devices/{device}/points/{name}")["point"])
         body = {"arguments": {"point": name, "value": scalar(value, known)}}
@@ -146,7 +150,7 @@ def _reading(device: Any, point: str) -> tuple[Any, int]:
 
 
 def _changes(url: str, devices: list[str]) -> Any:
-    """(address, value, quality, device_ns) for ever, from the live feed; first how everything is."""
+    """Yield (address, value, quality, device_ns) from the live feed without end, first the present values."""
     for said in messages(url, devices=devices, points=True, states=False, events=False):
         for address, (value, quality, device_ns, *_) in said.get("points", {}).items():
             yield address, value, quality, device_ns

@@ -1,4 +1,4 @@
-"""Law: an example is a whole description that runs as it is written; nothing that is there is overwritten."""
+"""The command `example`: it writes a complete description that runs as it is. It never overwrites a file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ def example() -> None:
 
 @app.command()
 def cbm(
-    detectors: Annotated[int, typer.Option("--detectors", min=1, max=5000, help="So many, simulated.")] = 5,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory to write it in.")] = Path("cbm"),
-    pause: Annotated[float, typer.Option("--pause", min=0, max=600, help="Seconds that a step takes.")] = 0.2,
+    detectors: Annotated[int, typer.Option("--detectors", min=1, max=5000, help="Number of simulated detectors.")] = 5,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory to write the description in.")] = Path(
+        "cbm"
+    ),
+    pause: Annotated[float, typer.Option("--pause", min=0, max=600, help="Duration of a step, in seconds.")] = 0.2,
 ) -> None:
     """The CBM experiment: TFC, detectors, FLES and DCS, QA, with a simulated agent for each system."""
     from importlib.resources import files
@@ -38,9 +40,9 @@ def cbm(
     written[file] = "".join(_text(shipped.joinpath("head.yaml").read_text("utf-8"), detectors, pause))
     if there := [path for path in written if path.exists()]:
         raise Conflict(
-            f"{there[0]} is there already",
+            f"{there[0]} exists already",
             source="--output",
-            suggestion="choose another directory with -o DIR, or take that one away",
+            suggestion="choose another directory with -o DIR, or remove that file",
             code="exists",
         )
     (output / "tables").mkdir(parents=True, exist_ok=True)
@@ -50,7 +52,7 @@ def cbm(
 
 
 def names(count: int) -> list[str]:
-    """`STS` … `TOF`, then `STS2` and so on."""
+    """Names of the detectors: `STS` … `TOF`, then `STS2` and so on."""
     rounds = (f"{name}{number if number > 1 else ''}" for number in range(1, count + 1) for name in DETECTORS)
     return [name for name, _ in zip(rounds, range(count), strict=False)]
 

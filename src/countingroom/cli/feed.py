@@ -1,4 +1,4 @@
-"""Law: what happens is followed on the live feed, from the present on, until the feed or the person ends it."""
+"""Client of the live feed (a WebSocket), from the present on, until the server ends it or Ctrl-C is pressed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONNECT_S = 5.0
 
 
 def messages(url: str, **watch: Any) -> Iterator[Any]:
-    """Every message of the feed for this wish: a snapshot, then what changed."""
+    """Yield every message of the feed for this subscription: a snapshot first, then the changes."""
     import msgspec
     from websockets.exceptions import ConnectionClosed, InvalidHandshake
     from websockets.sync.client import connect
@@ -27,6 +27,6 @@ def messages(url: str, **watch: Any) -> Iterator[Any]:
         raise LinkError(
             f"the live feed of {url} ended: {error or 'closed'}",
             source="cli",
-            suggestion="see whether `countingroom up` still runs",
+            suggestion="check that `countingroom up` still runs",
             code="unreachable",
         ) from error

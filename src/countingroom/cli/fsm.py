@@ -1,6 +1,6 @@
-"""Law: `countingroom fsm` looks at state tables, says what is wrong or odd, and draws them; it needs nothing running.
+"""The command `fsm`: it checks, prints and draws state machines from their tables. It needs no running experiment.
 
-Exit status: 0 nothing wrong (odd things may have been told), 1 something wrong, 2 a file that cannot be read.
+Exit status: 0 no error (warnings are possible), 1 at least one error, 2 a file cannot be read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Map = Annotated[Path | None, typer.Option("--map", help="CSV of private,common s
 
 
 class DrawingFormat(StrEnum):
-    """What pictures can be made of."""
+    """The formats of a drawing."""
 
     MERMAID = "mermaid"
     DOT = "dot"
@@ -37,7 +37,7 @@ class DrawingFormat(StrEnum):
 
 @app.command()
 def check(files: Files, states: Map = None, json: Json = False) -> None:
-    """Find unreachable and stuck states, events declared twice, names that nothing uses."""
+    """Find unreachable states, dead ends, events declared twice and unused names."""
     read = read_tables(files, states)
     findings = read.findings()
     wrong = any(finding.severity is Severity.ERROR for finding in findings)
@@ -77,13 +77,13 @@ def show(file: File, states: Map = None, json: Json = False) -> None:
 def draw(
     file: File,
     states: Map = None,
-    form: Annotated[DrawingFormat, typer.Option("--format", help="What to draw it as.")] = DrawingFormat.MERMAID,
-    present: Annotated[str | None, typer.Option("--state", help="The state to fill.", show_default=False)] = None,
+    form: Annotated[DrawingFormat, typer.Option("--format", help="Format of the drawing.")] = DrawingFormat.MERMAID,
+    present: Annotated[str | None, typer.Option("--state", help="State to highlight.", show_default=False)] = None,
 ) -> None:
     """Print a picture of a state machine."""
     chart = _one(file, states)
     if present is not None and present not in chart.states:
-        raise typer.BadParameter(f"{present} is no state of it; there are {', '.join(chart.states)}")
+        raise typer.BadParameter(f"{present} is not one of its states: {', '.join(chart.states)}")
     match form:
         case DrawingFormat.MERMAID:
             typer.echo(drawing.mermaid(chart, present), nl=False)
@@ -97,7 +97,7 @@ def _one(file: Path, states: Path | None) -> Chart:
     read = read_tables([file], states)
     _end_on_problems(read)
     if len(read.tables) != 1:
-        raise typer.BadParameter(f"{file} names {len(read.tables)} tables; give one of them")
+        raise typer.BadParameter(f"{file} names {len(read.tables)} tables; give one of these")
     return next(iter(read.tables.values())).chart
 
 

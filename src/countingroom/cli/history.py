@@ -1,4 +1,4 @@
-"""Law: `countingroom history` shows what was recorded, or takes it all away in a file."""
+"""The command `history`: query recorded values and export them to a file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def query(
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Points over a time range: every sample, or min, max and mean of equal parts where there are many."""
+    """Show points over a time range: every sample, or min, max and mean of equal intervals if there are many."""
     import msgspec
 
     from countingroom.core.series import Series
@@ -81,11 +81,11 @@ def last(
 
 @app.command("points")
 def list_points(
-    prefix: Annotated[str, typer.Argument(help="Only those that begin so, such as caen.")] = "",
+    prefix: Annotated[str, typer.Argument(help="Only points whose address begins with this text, such as caen.")] = "",
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Which points have a history."""
+    """List the points that have recorded values."""
     with Client(url) as api:
         answer = api.get("/api/v1/history/points", prefix=prefix)
     if as_json:
@@ -103,7 +103,7 @@ def export(
     to: To = "now",
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Every sample of points, as it was, into a file."""
+    """Export every sample of the points to a file."""
     import msgspec
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -141,7 +141,7 @@ def _range(since: str, to: str) -> tuple[int, int]:
 
 
 def _time(ns: int) -> str:
-    """As the API takes every instant; a small or negative count of ns would be no time to it."""
+    """The time in a form that the API accepts for every instant. It refuses small numbers as times in ns."""
     from countingroom.core.times import format_time
 
     return format_time(ns)
@@ -165,7 +165,7 @@ def _show(series: Series) -> None:
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """Numbers as a line of blocks; a blank where there is none."""
+    """The numbers as a line of block characters (a sparkline); a blank for a missing number."""
     known = [value for value in values if value is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
     span = (high - low) or 1.0

@@ -1,4 +1,6 @@
-"""Law: every command is named here and imported when it is called, so that the first letter of help costs nothing.
+"""Entry point of the command line: the list of all commands.
+
+A command's module is imported only when the command is called, because imports take most of the start-up time.
 
 Exit status: 0 done, 1 refused or failed (its Cause is on stderr), 2 wrong usage or an invalid description.
 """
@@ -27,25 +29,25 @@ COMMANDS = {
     "schema": ("countingroom.cli.schema", "Print the description's JSON Schema, for editors."),
     "fsm": ("countingroom.cli.fsm", "Check, show and draw state machines."),
     "device": ("countingroom.cli.device", "See and command devices."),
-    "partition": ("countingroom.cli.partition", "See and lead partitions."),
-    "system": ("countingroom.cli.system", "See systems, and say what happened to them."),
+    "partition": ("countingroom.cli.partition", "Show and control partitions."),
+    "system": ("countingroom.cli.system", "Show systems and report errors for them."),
     "config": ("countingroom.cli.config", "Configurations and tags: see, change, compare, exchange."),
     "run": ("countingroom.cli.run", "The run book: find, show, comment, judge, export."),
-    "history": ("countingroom.cli.history", "Query and export what was recorded."),
+    "history": ("countingroom.cli.history", "Query and export recorded values."),
     "example": ("countingroom.cli.example", "Write a description to begin with."),
-    "simulate": ("countingroom.cli.simulate", "Run one simulator, or provoke a fault in a running one."),
+    "simulate": ("countingroom.cli.simulate", "Run one simulator, or cause a fault in a running one."),
     "user": ("countingroom.cli.user", "Accounts of the console: the first administrator, tokens, roles."),
     "completion": ("countingroom.cli.completion", "Complete commands in your shell."),
 }
-"""Command -> the module whose `app` it is, and its line in the help."""
+"""Command -> the module that holds its `app`, and its line in the help."""
 
 
 _OWN_COMPLETION = {"install_completion", "show_completion"}
-"""What Typer gives every application of its own; ours is the command `completion`."""
+"""Options that Typer adds to every application; the command `completion` takes their place."""
 
 
 class _Rooms(TyperGroup):
-    """A group whose members are imported when they are called. (Typer's own Click has no public types.)"""
+    """A group whose commands are imported when they are called. Typer's own Click has no public types."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -83,7 +85,7 @@ def root(
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """One command; its exit status."""
+    """Run one command line. Returns the exit status."""
     from countingroom.cli.output import print_cause
 
     if "_COUNTINGROOM_COMPLETE" in os.environ:

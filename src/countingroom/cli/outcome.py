@@ -1,4 +1,4 @@
-"""Law: a command is given once, and what came of it is told; one that failed is raised with its Cause."""
+"""Sending a command through the API and waiting for its outcome. A command that failed is raised with its Cause."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from countingroom.cli.output import print_json
 from countingroom.core.errors import CountingRoomError, DeviceError
 
 BEGIN_S = 10.0
-"""A command that is not begun by then is not begun at all."""
+"""Deadline for the start of a command, in seconds. A later start is refused."""
 
-Wait = Annotated[float, typer.Option("--wait", min=0, max=600, help="Seconds to wait for the outcome; 0: do not.")]
+Wait = Annotated[float, typer.Option("--wait", min=0, max=600, help="Seconds to wait for the outcome; 0: do not wait.")]
 
 
 def give(api: Client, target: str, command: str, body: dict[str, Any], wait: float) -> Any:
-    """Command a target of the API (`devices/caen`) and wait for its outcome."""
+    """Send a command to a target of the API (`devices/caen`) and wait for its outcome."""
     told = {**body, "deadline_s": max(wait, BEGIN_S), "wait_s": wait}
     return api.post(f"/api/v1/{target}/commands/{command}", told, timeout_s=wait + 15.0)
 
 
 def tell(answer: Any, *, json: bool) -> None:
-    """The outcome; a failed one is raised with its Cause."""
+    """Wait for the outcome. Raises Remote with the Cause if the command failed."""
     outcome = answer.get("outcome")
     if json:
         print_json(answer)

@@ -1,4 +1,4 @@
-"""Law: what is printed is a table for people or, with `--json`, the same facts for programs; refusals go to stderr."""
+"""Output of the commands: tables, or JSON with `--json`. Refusals and errors go to stderr."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-"""The option every command that prints a table takes; default False."""
+"""Option of every command that prints a table. Its default is False."""
 
 
 def print_json(facts: Any) -> None:
-    """Facts as indented JSON on stdout."""
+    """Print values as indented JSON on stdout."""
     import msgspec
 
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(facts), indent=2).decode() + "\n")
 
 
 def table(title: str, columns: Sequence[str], *, numbers: Iterable[str] = ()) -> Table:
-    """An empty table in the house's manner; columns named in `numbers` stand right-aligned."""
+    """An empty table. The columns named in `numbers` are right-aligned."""
     from rich import box
     from rich.table import Table
 
@@ -37,26 +37,26 @@ def table(title: str, columns: Sequence[str], *, numbers: Iterable[str] = ()) ->
 
 
 def text(value: object) -> Any:
-    """A cell that is text whatever it contains: no markup from devices is ever obeyed."""
+    """A table cell with plain text. Markup in texts of devices is shown, never interpreted."""
     from rich.text import Text
 
     return Text("" if value is None else str(value))
 
 
 def written(value: object) -> str:
-    """A value as the description would have it."""
+    """A value as it is written in the description."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
 
 
 def listed(values: Mapping[str, object]) -> str:
-    """Names with their values, in a line."""
+    """Names and values in one line."""
     return ", ".join(f"{name} {written(value)}" for name, value in values.items())
 
 
 def print_table(made: Table) -> None:
-    """On stdout; as wide as it needs to be where stdout is no terminal."""
+    """Print the table on stdout. If stdout is not a terminal, lines are as long as their content."""
     from rich.console import Console
 
     console = Console()
@@ -66,5 +66,5 @@ def print_table(made: Table) -> None:
 
 
 def print_cause(cause: Cause) -> None:
-    """Why not, on stderr."""
+    """Print a Cause on stderr."""
     sys.stderr.write("".join(f"{line}\n" for line in cause.lines()))

@@ -1,4 +1,4 @@
-"""Law: a partition and a plan are shown as people read them: where it stands, what comes next, and why."""
+"""How partitions and plans are printed at the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show_all(partitions: Iterable[PartitionState], unmapped: Iterable[str]) -> None:
-    """Every partition in a line, and the detectors that are in none."""
+    """Print one line per partition, then the detectors that are in no partition."""
     made = table("", ("partition", "state", "goal", "tag", "run", "systems", "not right", "owner"), numbers=("run",))
     for one in partitions:
         wrong = [member.system for member in one.members if member.included and not member.right]
@@ -35,7 +35,7 @@ def show_all(partitions: Iterable[PartitionState], unmapped: Iterable[str]) -> N
 
 
 def show(one: PartitionState, holder: str) -> None:
-    """One partition: its state and the way it is on, then system by system."""
+    """Print one partition: its state and goal, then one line per system."""
     goal = f", on its way to {one.goal.state}" if one.goal and one.goal.state != one.state else ""
     run = f", run {one.run}" if one.run else ""
     typer.echo(f"{one.partition}: {one.state}{goal}{run}{', locked' if one.locked else ''}")
@@ -59,7 +59,7 @@ def show(one: PartitionState, holder: str) -> None:
 
 
 def show_plan(plan: Plan) -> None:
-    """The way to the goal as a tree: stages in order, each system with the reason it is touched or kept."""
+    """Print a plan as a tree: the stages in order, each system with the reason for its step or for leaving it."""
     from rich.console import Console
     from rich.tree import Tree
 
@@ -76,7 +76,7 @@ def show_plan(plan: Plan) -> None:
     if not plan.stages and not plan.obstacle:
         trunk.add(text("nothing to be done"))
     if plan.obstacle:
-        branch = trunk.add(text("it does not get there"))
+        branch = trunk.add(text("the goal is not reached"))
         for line in plan.obstacle.lines():
             branch.add(text(line))
     console = Console()
@@ -88,7 +88,7 @@ def _about(seconds: float | None) -> str:
 
 
 def checked(name: str) -> str:
-    """The name, where it can be one: it stands in an address."""
+    """The name, checked to be usable in a URL."""
     from countingroom.core.errors import RequestError
 
     try:

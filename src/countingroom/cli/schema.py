@@ -1,4 +1,4 @@
-"""Law: the description's JSON Schema is printed for editors, so that a mistake is seen while it is typed."""
+"""The command `schema`: it prints the description's JSON Schema, so that editors show errors while typing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ app = typer.Typer(help="Print the description's JSON Schema, for editors.")
 @app.command()
 def schema(
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it to this file instead.", show_default=False)
+        Path | None, typer.Option("--output", "-o", help="Write the schema to this file.", show_default=False)
     ] = None,
 ) -> None:
     """Print the description's JSON Schema, for editors."""

@@ -1,4 +1,4 @@
-"""Law: `serve` plays some roles of an experiment in one process, for a machine of their own or under a supervisor."""
+"""The command `serve`: it runs some roles of an experiment in one process, on another machine or under a supervisor."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def serve(
         Path | None, typer.Option("--data", help="Where history and database are kept.", show_default=False)
     ] = None,
     system: Annotated[
-        list[str] | None, typer.Option("--system", help="Of agents: only of this system; may be given again.")
+        list[str] | None, typer.Option("--system", help="For the role agents: run only this system; can be repeated.")
     ] = None,
-    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Of the console.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port of the console.")] = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
-    """Play the named roles until Ctrl-C or SIGTERM. The bus must run already."""
+    """Run the named roles until Ctrl-C or SIGTERM. The bus must run already."""
     from countingroom.app import serve as serving
     from countingroom.app.data_folder import default_data
     from countingroom.console.description import ConsoleSection
@@ -45,7 +45,7 @@ def serve(
     )
     if not task.bus_url:
         raise ConfigurationError(
-            "the bus is nowhere named",
+            "no bus is given",
             source="serve",
             suggestion="give --bus nats://HOST:PORT, or write bus.url in the description",
         )

@@ -1,4 +1,4 @@
-"""Law: hardware that cannot be here runs alone in a terminal, or is made to fail where it runs already."""
+"""The command `simulate`: it runs one simulator in a terminal, or causes a fault in a running simulator."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from countingroom.core.values import Scalar
     from countingroom.simulators.port import Simulator
 
-app = typer.Typer(no_args_is_help=True, help="Run one simulator, or provoke a fault in a running one.")
+app = typer.Typer(no_args_is_help=True, help="Run one simulator, or cause a fault in a running one.")
 
 KINDS = ("caen", "epics", "julabo", "marta", "modbus", "sensors")
-Like = Annotated[Path | None, typer.Option("--like", help="A description, to be like a device of it.")]
-Device = Annotated[str, typer.Option("--device", help="Which device of --like.")]
+Like = Annotated[Path | None, typer.Option("--like", help="A description whose device the simulator imitates.")]
+Device = Annotated[str, typer.Option("--device", help="Name of the device in the description of --like.")]
 
 
 def _alone(kind: str) -> None:
-    """A command that runs this kind."""
+    """Make the command that runs this kind of simulator."""
 
     def command(like: Like = None, device: Device = "") -> None:
         asyncio.run(_run(kind, _parameters(kind, like, device)))
 
-    app.command(kind, help=f"Run a {kind} simulator until Ctrl-C; type a fault and its NAME=VALUE to provoke it.")(
+    app.command(kind, help=f"Run a {kind} simulator until Ctrl-C; type a fault and its NAME=VALUE to cause it.")(
         command
     )
 
@@ -51,7 +51,7 @@ def fault(
     given: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Its arguments.")] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Provoke a fault of a device's simulator."""
+    """Cause a fault in the simulator of a device."""
     from countingroom.app.simulation import KIND_OF_DRIVER
     from countingroom.simulators.run import faults
 
@@ -82,7 +82,7 @@ def _parameters(kind: str, like: Path | None, device: str) -> Mapping[str, Any]:
     known = devices[device].model_dump(mode="json")
     if KIND_OF_DRIVER.get(known["driver"]) != kind:
         raise RequestError(
-            f"{device} is of driver {known['driver']}, and a {kind} simulator is nothing like it",
+            f"{device} is of driver {known['driver']}, and a {kind} simulator cannot imitate it",
             source="--device",
             code="wrong_kind",
             suggestion=f"run: countingroom simulate {KIND_OF_DRIVER.get(known['driver'], 'KIND')}",
@@ -91,7 +91,7 @@ def _parameters(kind: str, like: Path | None, device: str) -> Mapping[str, Any]:
 
 
 def _usual(kind: str) -> Mapping[str, Any]:
-    """What a simulator is like when nobody says: a plant has the registers of a real one."""
+    """Default settings of a simulator: a cooling plant has the registers of a real one."""
     if kind != "marta":
         return {}
     from countingroom.devices.drivers.marta.table import REGISTERS
@@ -100,7 +100,7 @@ def _usual(kind: str) -> Mapping[str, Any]:
 
 
 async def _run(kind: str, parameters: Mapping[str, Any]) -> None:
-    """Start it, say where it listens, take faults from the terminal, stop it."""
+    """Start the simulator, print its address, read faults from the terminal, and stop it."""
     from countingroom.simulators.run import KINDS as FACTORIES
 
     simulator = FACTORIES[kind](parameters)
@@ -121,7 +121,7 @@ async def _run(kind: str, parameters: Mapping[str, Any]) -> None:
 
 
 async def _take_faults(kind: str, simulator: Simulator) -> None:
-    """Lines typed by a person; returns when there are none to come."""
+    """Yield the lines of standard input until it ends."""
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if not (sys.stdin.isatty() or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):  # a file, or nothing: nobody types
         return
@@ -140,7 +140,7 @@ async def _take_faults(kind: str, simulator: Simulator) -> None:
 
 
 def typed_fault(kind: str, faults: Sequence[CommandSpec], name: str, given: Sequence[str]) -> dict[str, Scalar]:
-    """The arguments of a fault as it declares them: none missing, none outside its range."""
+    """The arguments of a fault, converted and checked against its declaration."""
     from countingroom.core.arguments import checked
 
     values = arguments(kind, faults, name, given)

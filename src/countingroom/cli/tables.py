@@ -1,4 +1,4 @@
-"""Law: state tables, maps and subsystem files are read from disk here; what cannot be read is told, not raised."""
+"""Reads state tables, state maps and subsystem files. A file that cannot be read becomes a problem, not an error."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from countingroom.core.yaml.located import Place, Problem
 
 
 class Tables(Struct, kw_only=True):
-    """The tables that could be read, and why others could not."""
+    """The tables that were read, and the problems of those that were not."""
 
     tables: dict[str, Table] = field(default_factory=dict[str, Table])
-    """File -> table; one that several kinds of system share is here once."""
+    """File -> table. A table shared by several kinds of system is listed once."""
     maps: dict[str, StateMap] = field(default_factory=dict[str, StateMap])
     problems: list[Problem] = field(default_factory=list[Problem])
     lacking: set[str] = field(default_factory=set[str])
-    """Maps of which a table could not be read: what seems unused may be for that one."""
+    """Maps for which a table could not be read: their unused entries may belong to it, so they are not reported."""
 
     def findings(self) -> tuple[Finding, ...]:
-        """What is wrong or odd with all of them, maps last."""
+        """Errors and warnings of all tables, then of the maps."""
         found = [finding for table in self.tables.values() for finding in check(table)]
         for file, states in self.maps.items():
             charts = [table.chart for table in self.tables.values() if table.states == states]
@@ -37,7 +37,7 @@ class Tables(Struct, kw_only=True):
 
 
 def read_tables(files: Iterable[Path], states: Path | None = None) -> Tables:
-    """State tables, and those that subsystem files (`.cfg`) name; `states` is the map of tables that have none."""
+    """Read state tables and the tables that subsystem files (`.cfg`) name. `states`: the map for tables without one."""
     found = Tables()
     shared = _map(found, states, Place(str(states))) if states else None
     for file in files:
@@ -95,7 +95,7 @@ def _map(found: Tables, file: Path, place: Place, path: str = "") -> StateMap | 
 
 
 def _text(found: Tables, file: Path, place: Place, path: str = "") -> str | None:
-    """What is in the file; where it cannot be read, a problem at the place that names it."""
+    """The text of a file. If it cannot be read, a problem is added at the place that names the file."""
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Law: `up` runs an experiment in the foreground and says what it does, a line at a time."""
+"""The command `up`: it runs a whole experiment in the foreground and prints its progress line by line."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ app = typer.Typer()
 def up(
     experiment: Annotated[Path, typer.Argument(help="The description, experiment.yaml.", show_default=False)],
     simulate: Annotated[
-        bool, typer.Option("--simulate", help="Simulators in place of every device, over the real protocols.")
+        bool, typer.Option("--simulate", help="Use simulators for every device, over the real protocols.")
     ] = False,
     port: Annotated[
-        int | None, typer.Option("--port", min=0, max=65535, help="Of the console; 0 takes any free one.")
+        int | None, typer.Option("--port", min=0, max=65535, help="Port of the console; 0 takes any free port.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Where bus, history, database and logs are kept.", show_default=False)
+        Path | None, typer.Option("--data", help="Folder for bus, history, database and logs.", show_default=False)
     ] = None,
 ) -> None:
     """Run an experiment: bus, device host, history, run control with its agents, and console, until Ctrl-C.
 
-    Without `console.login` in the description the console listens on this machine alone.
+    Without `console.login` in the description the console listens on this machine only.
     """
     from countingroom.app import up as everything
     from countingroom.app.data_folder import default_data

@@ -1,6 +1,7 @@
-"""Law: who may read the experiment's data may make accounts here, without a login; each of these is on the record.
+"""The command `user`: accounts, roles, links and tokens, written directly to the experiment's database.
 
-Everything else about people is done on the console's page, by administrators.
+It needs no login, only access to the data folder. Each change is written to the audit. Other administration of users
+is done on the console's page.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, help="Accounts of the console: the first administrator, tokens, roles.")
 
 Experiment = Annotated[Path, typer.Argument(help="The description, experiment.yaml.", show_default=False)]
-Data = Annotated[Path | None, typer.Option("--data", help="Where the experiment's data are.", show_default=False)]
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder of the experiment.", show_default=False)]
 Name = Annotated[str, typer.Argument(help="The user.", show_default=False)]
 Target = Annotated[str, typer.Option("--for", help="*, device.NAME, partition.NAME, _experiment; * and ? for letters.")]
 _DAY_S = 86_400.0
@@ -32,10 +33,10 @@ _DAY_S = 86_400.0
 
 @app.command()
 def first(experiment: Experiment, data: Data = None) -> None:
-    """A link by which the first administrator sets a password; valid once, for a day."""
+    """Print a link with which the first administrator sets a password. It works once, for one day."""
     secret = _do(experiment, data, "first", "", lambda accounts, by: accounts.first())
     if secret is None:
-        typer.echo("There is an administrator already. For a new password: countingroom user link EXPERIMENT NAME")
+        typer.echo("An administrator exists already. For a new password: countingroom user link EXPERIMENT NAME")
     else:
         typer.echo(_link(experiment, secret))
 
@@ -49,7 +50,7 @@ def add(
     full_name: Annotated[str, typer.Option("--full-name")] = "",
     data: Data = None,
 ) -> None:
-    """A new account; prints the link by which its owner sets a password."""
+    """Add an account and print the link with which its user sets a password."""
     from countingroom.console.auth.accounts import role_of
 
     roles = {target: role_of(role)}
@@ -61,7 +62,7 @@ def add(
 
 @app.command()
 def link(experiment: Experiment, name: Name, data: Data = None) -> None:
-    """A link for a new password; valid once, for a day. Earlier ones are void."""
+    """Print a link for a new password. It works once, for one day; earlier links end."""
     typer.echo(_link(experiment, _do(experiment, data, "link", name, lambda accounts, by: accounts.link(name, by))))
 
 
@@ -69,11 +70,11 @@ def link(experiment: Experiment, name: Name, data: Data = None) -> None:
 def grant(
     experiment: Experiment,
     name: Name,
-    role: Annotated[str, typer.Argument(help="viewer, shifter, expert, administrator; none takes it away.")],
+    role: Annotated[str, typer.Argument(help="viewer, shifter, expert, administrator; none removes the role.")],
     target: Target = "*",
     data: Data = None,
 ) -> None:
-    """Give or take a role. It holds at once."""
+    """Grant or remove a role. It takes effect at once."""
     from countingroom.console.auth.accounts import role_of
 
     given = None if role == "none" else role_of(role)
@@ -87,7 +88,7 @@ def disable(
     again: Annotated[bool, typer.Option("--undo", help="Let in again.")] = False,
     data: Data = None,
 ) -> None:
-    """Let somebody in no more; every login and token of theirs ends."""
+    """Disable an account. All its logins and tokens end."""
     _do(experiment, data, "disable", name, lambda accounts, by: accounts.disable(name, not again, by))
 
 
@@ -95,11 +96,13 @@ def disable(
 def token(
     experiment: Experiment,
     name: Name,
-    days: Annotated[float, typer.Option("--days", min=0.01, max=3650, help="How long it holds.")] = 365.0,
-    what_for: Annotated[str, typer.Option("--what-for", help="For the list of logins.")] = "",
+    days: Annotated[float, typer.Option("--days", min=0.01, max=3650, help="How long the token is valid.")] = 365.0,
+    what_for: Annotated[
+        str, typer.Option("--what-for", help="Purpose of the token, shown in the list of logins.")
+    ] = "",
     data: Data = None,
 ) -> None:
-    """A secret by which programs act as this user: put it into COUNTINGROOM_TOKEN, or into a file that
+    """Print a token with which programs act as this user. Put it into COUNTINGROOM_TOKEN, or into a file that
     COUNTINGROOM_TOKEN_FILE names."""
     secret = _do(
         experiment,
@@ -113,7 +116,7 @@ def token(
 
 @app.command("list")
 def list_users(experiment: Experiment, data: Data = None, json: Json = False) -> None:
-    """Every account with its roles."""
+    """List every account with its roles."""
     found = _do(experiment, data, "", "", lambda accounts, by: accounts.everybody())
     if json:
         import msgspec
@@ -130,7 +133,7 @@ def list_users(experiment: Experiment, data: Data = None, json: Json = False) ->
 def _do(
     experiment: Path, data: Path | None, what: str, target: str, work: Callable[[Accounts, str], Awaitable[T]]
 ) -> T:
-    """Open the experiment's database and do it; with a word for it, on the record."""
+    """Open the experiment's database and run the action. With the name of an action, write an audit entry."""
     from countingroom.app.data_folder import default_data
     from countingroom.app.database import opened
     from countingroom.console.auth.accounts import Accounts
@@ -166,7 +169,7 @@ def _do(
 
 
 def _me() -> str:
-    """Who is at this terminal, as the system knows them."""
+    """Login name of the user at this terminal, as the operating system gives it."""
     try:
         return f"cli-{getpass.getuser()}"
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""Law: what a person typed becomes the value a point takes, and a value becomes what a person reads."""
+"""Conversion between texts of the command line and values of points."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUALITIES = ("", "uncertain", "stale", "bad")
 
 
 def arguments(owner: str, commands: Iterable[CommandSpec], name: str, given: Iterable[str]) -> dict[str, Scalar]:
-    """NAME=VALUE texts as the values that the named command takes."""
+    """Arguments of the named command from NAME=VALUE texts."""
     specs: dict[str, list[CommandSpec]] = {}
     for spec in commands:
         specs.setdefault(spec.name, []).append(spec)
@@ -38,7 +38,7 @@ def arguments(owner: str, commands: Iterable[CommandSpec], name: str, given: Ite
 
 
 def scalar(value: str, of: Any) -> Scalar:
-    """A text as the type of its point or parameter; where numbers have names, the name will do."""
+    """Convert a text to the type of its point or parameter. The name of an enumerated number is accepted."""
     from math import isfinite
 
     from countingroom.core.points import Type
@@ -68,7 +68,7 @@ def scalar(value: str, of: Any) -> Scalar:
 
 
 def point(plain: Any) -> Point:
-    """A point as the API tells it."""
+    """A point as the API returns it."""
     import msgspec
 
     from countingroom.core.points import Point
@@ -77,7 +77,7 @@ def point(plain: Any) -> Point:
 
 
 def catalogue(plain: Any) -> Catalogue:
-    """What a device is, as the API tells it."""
+    """A device's catalogue as the API returns it."""
     import msgspec
 
     from countingroom.core.messages import Catalogue
@@ -86,12 +86,12 @@ def catalogue(plain: Any) -> Catalogue:
 
 
 def shown(value: Any, quality: int, of: Any) -> str:
-    """A reading in one line."""
+    """A reading as one line of text."""
     return " ".join(part for part in (number(value, of), of["unit"], QUALITIES[quality]) if part)
 
 
 def number(value: Any, of: Any) -> str:
-    """With the decimals that mean something on this instrument."""
+    """A number with as many decimals as the point declares."""
     if value is None:
         return "—"
     if isinstance(value, float):
@@ -102,7 +102,7 @@ def number(value: Any, of: Any) -> str:
 
 
 def clock(ns: int) -> str:
-    """A time of day, UTC."""
+    """The time of day in UTC."""
     import datetime
 
     return datetime.datetime.fromtimestamp(ns / 1e9, datetime.UTC).strftime("%H:%M:%S.%f")[:-3]
