@@ -165,7 +165,7 @@ def test_an_earlier_owner_and_a_repeated_order_begin_nothing(history: list[Any])
             highest[the.partition] = max(highest[the.partition], the.fence)
             if the.deadline_ns <= 100:
                 assert answer.cause
-                assert answer.cause.code == "late"
+                assert answer.cause.code == "too_late"
 
 
 def test_a_configuration_it_has_is_not_done_again() -> None:
@@ -187,7 +187,7 @@ def test_a_step_that_is_over_after_its_deadline_ends_in_error_with_the_cause() -
     assert effects == (words.Kill(at="p"), words.Publish(at="p"))
     assert known.contexts["p"].state.common == "Error"
     assert known.contexts["p"].state.cause
-    assert known.contexts["p"].state.cause.code == "too_late"
+    assert known.contexts["p"].state.cause.code == "not_in_time"
     assert step(known, words.Ended(at="p", ticket=1), now_ns=10**9) == (known, ())
 
 

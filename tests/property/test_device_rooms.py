@@ -13,7 +13,7 @@ from countingroom.core.messages import Command, Link
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.host import quality
-from countingroom.devices.host.admission import Situation, admit
+from countingroom.devices.host.admission import Situation, admit, find
 from countingroom.devices.host.backoff import pause_s
 from countingroom.devices.host.confirmation import holds
 from countingroom.devices.host.deadband import moved
@@ -115,12 +115,10 @@ def situation() -> Situation:
         points=table.points,
         readings=table.readings,
         states=states.now,
-        seen={"old"},
     )
 
 
 @given(
-    id=st.sampled_from(("new", "old")),
     action=st.sampled_from(("set", "ramp", "switch_on", "switch_off", "explode")),
     channel=st.sampled_from(("", "a", "spare", "z")),
     arguments=st.dictionaries(st.sampled_from(("point", "value", "volts", "mode", "x")), anything, max_size=3)
@@ -128,36 +126,27 @@ def situation() -> Situation:
         {"point": st.sampled_from(("a.v_set", "a.v_mon", "spare.v_set", "a.on")), "value": anything}
     )
     | st.fixed_dictionaries({"volts": st.floats(-5, 20)}),
-    late=st.booleans(),
-    seen_state=st.sampled_from((None, "OFF", "ON")),
 )
 def test_only_what_is_allowed_and_in_range_is_ever_written(
     *,
     situation: Situation,
-    id: str,
     action: str,
     channel: str,
     arguments: dict[str, Scalar],
-    late: bool,
-    seen_state: str | None,
 ) -> None:
     command = Command(
-        id=id,
+        id="1",
         action=action,
         channel=channel,
         arguments=arguments,
         issued_ns=NOW,
-        deadline_ns=NOW - 1 if late else NOW,
-        seen_state=seen_state,
+        deadline_ns=NOW,
     )
     try:
-        admitted = admit(command, situation)
+        admitted = admit(command, find(command, situation), situation)
     except RequestError as refusal:
         assert refusal.cause.message
         return
-    assert id == "new"
-    assert not late
-    assert seen_state in (None, "OFF")
     assert channel in ("", "a")
     assert action in ("set", "ramp", "switch_on")
     for write in admitted.writes:

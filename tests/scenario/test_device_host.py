@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 
-from countingroom.bus import streams
+from countingroom.bus import command_server, streams
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Current, Entry, Stale
 from countingroom.core import subjects
@@ -31,7 +31,6 @@ from countingroom.core.messages import (
 )
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
-from countingroom.devices.host import commands
 from countingroom.devices.host.host import DeviceHost
 from countingroom.devices.port import Driver
 from countingroom.devices.registry import Hosted
@@ -452,7 +451,7 @@ async def test_what_a_command_under_way_has_written_counts_before_the_readback_s
 
 
 async def test_too_many_commands_under_way_are_refused(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "UNDER_WAY", 1)
+    monkeypatch.setattr(command_server, "UNDER_WAY", 1)
     async with room.host():
         room.supply.following = False
         assert (await room.set("a.v_set", 5.0)).accepted
@@ -667,7 +666,7 @@ async def test_a_command_under_way_when_the_host_stops_ends_as_not_known(room: R
         await room.clock.advance(0.1)
     failed = await room.outcome()
     assert failed.cause
-    assert failed.cause.code == "host_stopped"
+    assert failed.cause.code == "owner_stopped"
 
 
 async def test_a_second_host_stands_by_and_takes_over_when_the_first_is_gone(room: Room) -> None:

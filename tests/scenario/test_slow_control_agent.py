@@ -138,7 +138,7 @@ async def test_a_device_that_is_never_there_fails_at_the_deadline_and_one_that_r
     await stage.begin()
     await stage.order(Action.CONFIGURE)
     await stage.clock.advance(10)
-    assert (stage.now.state, stage.code) == ("Error", "too_late")
+    assert (stage.now.state, stage.code) == ("Error", "not_in_time")
     await stage.order(Action.RESET)
     stage.refuses = True
     await stage.order(Action.CONFIGURE)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from countingroom.bus.command_request import CommandRequest
 from countingroom.core.errors import OutOfRange
 from countingroom.core.messages import Command
 from countingroom.core.values import Scalar
-from countingroom.runs.access.arguments import CommandRequest
 
 
 def asked(value: Scalar) -> CommandRequest:

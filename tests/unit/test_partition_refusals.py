@@ -152,7 +152,7 @@ TABLE = [
     (top, "goal", {"state": "QA_Active"}, "nothing_to_do"),
     (without_recorders, "start", {}, "no_recorders"),
     (idle, "start", {}, "wrong_state"),
-    (idle, "stop", {}, "wrong_state"),
+    (idle, "stop", {}, "nothing_to_do"),
     (idle, "abort", {}, "nothing_to_do"),
     (idle, "reset", {"system": "stss"}, "not_found"),
     (idle, "reset", {"system": "sts"}, "nothing_to_do"),

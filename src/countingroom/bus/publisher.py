@@ -1,6 +1,6 @@
-"""Law: what is told reaches the bus in order and at once; what the bus did not take is given again.
+"""Publishes the states and events of one owner in order; what the bus did not take is given again.
 
-States: the latest of each key. Events: every one, up to a bound.
+Of states the latest of each key is published, of events every one, up to a bound.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import suppress
 from functools import partial
 
 from msgspec import Struct
 
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import Event, encode
 from countingroom.core.retry import Retry, edge_log
@@ -28,6 +29,10 @@ EVENTS = 8192
 """Events that wait while the bus is away; the oldest are then dropped, and that is logged."""
 
 
+DRAIN_S = 1.0
+"""The most that the end of an owner waits for its last events."""
+
+
 def delivery(clock: Clock, source: str) -> Retry:
     """Repeats each publication until the bus takes it."""
     report = edge_log(_log, f"{source}: the bus does not take what is published", f"{source}: the bus takes it again")
@@ -39,12 +44,16 @@ class Publisher:
 
     def __init__(self, bus: Bus, clock: Clock, source: str) -> None:
         self._bus = bus
+        self._clock = clock
         self._states: dict[str, Struct] = {}
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._dropped = False
         self._news = asyncio.Event()
         self._source = source
         self._delivery = delivery(clock, source)
+        self._turn = asyncio.Lock()
+        self.revision = 0
+        """Of the state bucket, at the last state that was published."""
 
     def state(self, key: str, state: Struct) -> None:
         """The key of the state bucket is this now."""
@@ -69,18 +78,31 @@ class Publisher:
 
     async def flush(self) -> None:
         """Publish what waits, states before events."""
-        while self._states or self._events:
-            if self._states:
-                await self._delivery.run(partial(self._put, next(iter(self._states))))
-            else:
-                event = self._events[0]
-                await self._delivery.run(partial(append_event, self._bus, event))
-                if self._events and self._events[0] is event:
-                    self._events.popleft()
+        async with self._turn:
+            while self._states or self._events:
+                if self._states:
+                    await self._delivery.run(partial(self._put, next(iter(self._states))))
+                else:
+                    event = self._events[0]
+                    await self._delivery.run(partial(append_event, self._bus, event))
+                    self._taken(event)
+
+    async def drain(self) -> None:
+        """Publish the events that wait, at the end of their owner: each is tried once, up to the first failure."""
+        with suppress(CountingRoomError, TimeoutError):
+            async with within(self._clock, DRAIN_S):
+                while self._events:
+                    event = self._events[0]
+                    await append_event(self._bus, event)
+                    self._taken(event)
+
+    def _taken(self, event: Event) -> None:
+        if self._events and self._events[0] is event:
+            self._events.popleft()
 
     async def _put(self, key: str) -> None:
         state = self._states[key]
-        await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
+        self.revision = await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
         if self._states[key] is state:
             del self._states[key]
 

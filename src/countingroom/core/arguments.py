@@ -1,4 +1,4 @@
-"""Law: what a command is given is what it declares, of the declared type and within the limits, or it is refused."""
+"""Checks the arguments of a command against its declaration: names, types and limits. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def checked(spec: CommandSpec, arguments: Mapping[str, Scalar]) -> dict[str, Sca
                 write_low=parameter.low,
                 write_high=parameter.high,
             )
-            taken[parameter.name] = like.check_write(given[parameter.name], source=spec.name)
+            taken[parameter.name] = like.check_write(given[parameter.name])
         elif not parameter.optional:
             raise OutOfRange(
                 f"{spec.name} needs {parameter.name}",

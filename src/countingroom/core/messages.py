@@ -215,6 +215,9 @@ class Event(Struct, frozen=True, kw_only=True):
     after: str = ""
     cause: Cause | None = None
     data: dict[str, Scalar] = {}
+    positions: dict[str, int] = {}
+    """Of the end of a command: the revision of the state bucket (`state`) and the sequence in the stream of readings
+    (`readings`) up to which its effect is published. A view that has applied these shows the effect."""
 
 
 class Presence(Struct, frozen=True, kw_only=True):

@@ -110,7 +110,7 @@ async def _provoke(simulator: Simulator, line: bytes) -> dict[str, object]:
     except TimeoutError:
         return {
             "refused": Cause(
-                code="late", message=f"the fault took longer than {FAULT_DEADLINE_S:g} s", suggestion="try again"
+                code="not_in_time", message=f"the fault took longer than {FAULT_DEADLINE_S:g} s", suggestion="try again"
             )
         }
     except CountingRoomError as error:

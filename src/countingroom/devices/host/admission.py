@@ -1,28 +1,25 @@
-"""Law: a command is admitted or refused before anything is sent, by what is known at this moment and nothing else."""
+"""Legality of a command of a device: it is admitted or refused before anything is sent. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from countingroom.core.arguments import checked
-from countingroom.core.errors import Conflict, NotFound, OutOfRange, Refused
+from countingroom.core.errors import NotFound, OutOfRange, Refused
 from countingroom.core.messages import Command, CommandSpec, DeviceState, Link
 from countingroom.core.points import Point
 from countingroom.core.values import Reading
 from countingroom.devices.behaviour import Behaviour, Write
 from countingroom.devices.host.legality import OF_THE_HOST, inactive, unreachable
 
-SEEN_FOR_NS = 2_000_000_000
-"""How long what its sender saw may be ago."""
-
 SET = CommandSpec(name="set", label="Set", description="Write one value; done when its readback agrees.")
 
 
 class Situation(Struct, frozen=True, kw_only=True):
-    """What a device knows when a command arrives."""
+    """The device as it is when a command arrives."""
 
     device: str
     now_ns: int
@@ -32,8 +29,6 @@ class Situation(Struct, frozen=True, kw_only=True):
     readings: Mapping[str, Reading]
     states: Mapping[str, DeviceState]
     """Channel -> state; the empty name is the device."""
-    seen: Container[str] = frozenset[str]()
-    """Ids of commands that came before."""
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
@@ -46,12 +41,9 @@ class Admitted(Struct, frozen=True, kw_only=True):
     """For the whole of it."""
 
 
-def admit(command: Command, situation: Situation) -> Admitted:
+def admit(command: Command, spec: CommandSpec, situation: Situation) -> Admitted:
     """What is to be done; RequestError with the reason otherwise."""
-    _check_time(command, situation)
-    spec = _find(command, situation)
     state = situation.states[command.channel]
-    _check_seen(command, state, situation)
     if spec is SET:
         return _admit_set(command, situation)
     cause = state.refusals.get(spec.name)
@@ -74,23 +66,8 @@ def checked_write(write: Write, points: Mapping[str, Point]) -> Write:
     return replace(write, value=point.check_write(write.value))
 
 
-def _check_time(command: Command, situation: Situation) -> None:
-    if command.id in situation.seen:
-        raise Conflict(
-            f"command {command.id} was given before",
-            code="repeated",
-            suggestion="its outcome is in the events; give a new command a new id",
-        )
-    if situation.now_ns > command.deadline_ns:
-        raise Conflict(
-            f"{command.action} came after its deadline",
-            code="too_late",
-            evidence={"late_s": (situation.now_ns - command.deadline_ns) / 1e9},
-            suggestion="give it again if it is still wanted; compare the clocks of the computers if this repeats",
-        )
-
-
-def _find(command: Command, situation: Situation) -> CommandSpec:
+def find(command: Command, situation: Situation) -> CommandSpec:
+    """The command of the catalogue that is meant, or SET; NotFound otherwise."""
     if command.channel and command.channel not in situation.behaviour.channels:
         raise NotFound(
             f"{situation.device} has no channel {command.channel}",
@@ -108,32 +85,8 @@ def _find(command: Command, situation: Situation) -> CommandSpec:
         raise NotFound(f"{command.action} is not a command of a {scope}", code="wrong_scope", suggestion=hint)
     known = ", ".join(dict.fromkeys(spec.name for spec in situation.commands))
     raise NotFound(
-        f"{situation.device} knows no command {command.action}", suggestion=f"choose one of {SET.name}, {known}"
+        f"{situation.device} has no command {command.action}", suggestion=f"choose one of {SET.name}, {known}"
     )
-
-
-def _check_seen(command: Command, state: DeviceState, situation: Situation) -> None:
-    if command.seen_state is None:
-        return
-    if situation.now_ns - command.issued_ns > SEEN_FOR_NS:
-        raise Conflict(
-            f"{command.action} was decided {(situation.now_ns - command.issued_ns) / 1e9:.1f} s ago",
-            code="too_old",
-            suggestion="look at the present state and decide again",
-        )
-    if command.issued_ns - situation.now_ns > SEEN_FOR_NS:
-        raise Conflict(
-            f"{command.action} was decided {(command.issued_ns - situation.now_ns) / 1e9:.1f} s from now",
-            code="clock_ahead",
-            suggestion="compare the clocks of the computers; how old the decision is cannot be told",
-        )
-    if command.seen_state != state.state:
-        raise Conflict(
-            f"{command.action} was decided in {command.seen_state}, but it is {state.state} now",
-            code="state_changed",
-            evidence={"seen": command.seen_state, "state": state.state},
-            suggestion="look at the present state and decide again",
-        )
 
 
 def _admit_set(command: Command, situation: Situation) -> Admitted:

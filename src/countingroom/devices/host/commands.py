@@ -1,36 +1,33 @@
-"""Law: a command is answered at once and ends in exactly one event, DONE by readback or FAILED with the reason.
+"""Commands of a device: a command is done when the readback shows what was written, and not before.
 
-Writes go over the one line in order; what they lead to is awaited side by side, so a long ramp holds up nobody.
-A newer command is judged by what those under way have written as if it held already. It takes the place of an older one
-that writes the same point or switches the same channel: the older has FAILED.
+Writes go over the one line in order; their readbacks are awaited side by side, so a long ramp delays no other command.
+A newer command is judged as if the writes of those under way held already. It takes the place of an older one that
+writes the same point or switches the same channel: the older has FAILED.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 
-from countingroom.bus.port import Bus, Message
-from countingroom.core import subjects
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion
+from countingroom.bus.command_server import describe
+from countingroom.core import admission
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, Refused, RequestError
-from countingroom.core.messages import Command, EventKind, Reply, decode, encode
+from countingroom.core.messages import Command, CommandSpec
+from countingroom.core.policy import Permission
 from countingroom.core.values import Quality, Reading
 from countingroom.devices.behaviour import Write
-from countingroom.devices.host.admission import SET, Admitted, Situation, admit
+from countingroom.devices.host.admission import Admitted, Situation, admit, find
 from countingroom.devices.host.confirmation import holds, readback_of
 from countingroom.devices.host.driver_fault import cause_of
 from countingroom.devices.host.legality import RECONNECT, REFRESH
-
-UNDER_WAY = 512
-"""Commands under way in one device; more are refused."""
-
-REMEMBERED = 8192
-"""Ids of commands that are known to have come before."""
 
 
 class CommandedDevice(Protocol):
@@ -38,7 +35,7 @@ class CommandedDevice(Protocol):
 
     @property
     def reads(self) -> int | None:
-        """Counts the polls completed; None where the device tells of changes by itself."""
+        """Counts the polls completed; None where the device reports changes by itself."""
         ...
 
     @property
@@ -46,19 +43,21 @@ class CommandedDevice(Protocol):
         """Counts the times it was reached."""
         ...
 
-    def situation(self, seen: Container[str] = ()) -> Situation: ...
+    def situation(self) -> Situation: ...
     def reconnect(self) -> None: ...
     def publish_all(self) -> None: ...
-    def record(self, kind: EventKind, message: str, **more: object) -> None: ...
     async def write(self, write: Write) -> None: ...
     async def news(self) -> None:
         """Wait until readings or states have changed."""
         ...
 
+    async def settle(self) -> Mapping[str, int]:
+        """Publish readings and states as they are now; the positions they have."""
+        ...
+
 
 class _UnderWay(Struct, eq=False):
     admitted: Admitted
-    user: str
     points: frozenset[str]
     """What it writes."""
     switches: frozenset[str]
@@ -72,56 +71,51 @@ class _UnderWay(Struct, eq=False):
 
 
 class DeviceCommands:
-    """The commands of one device."""
+    """Legality and handlers of the commands of one device."""
 
-    def __init__(self, device: str, bus: Bus, clock: Clock, owner: CommandedDevice) -> None:
+    def __init__(self, device: str, clock: Clock, owner: CommandedDevice) -> None:
+        self._source = f"devices.{device}"
         self._device = device
-        self._bus = bus
         self._clock = clock
         self._owner = owner
-        self._seen: dict[str, None] = {}
         self._under_way: list[_UnderWay] = []
 
-    async def run(self) -> None:
-        """Answer until cancelled."""
-        subject = subjects.commands_to("devices", self._device)
-        async with asyncio.TaskGroup() as self._group, self._bus.respond(subject, self._answer):
-            await asyncio.Event().wait()
+    def handler(self, command: Command) -> CommandHandler:
+        spec = find(command, self._owner.situation())
+        return CommandHandler(partial(self._begin, spec), takes=None)
 
-    async def _answer(self, message: Message) -> bytes:
-        user = subjects.command_user(message.subject)
-        try:
-            command = decode(message.data, Command)
-        except msgspec.DecodeError as error:
-            cause = Cause(code="malformed", message=f"this is no command: {error}", suggestion="send a Command")
-            self._owner.record(EventKind.REFUSED, "a command was refused: malformed", principal=user, cause=cause)
-            return encode(Reply(id="", accepted=False, cause=cause))
-        try:
-            admitted = self._admit(command)
-        except RequestError as error:
-            cause = _sourced(error.cause, self._device)
-            self._tell(EventKind.REFUSED, command, user, f"{_named(command)} refused: {cause.message}", cause=cause)
-            return encode(Reply(id=command.id, accepted=False, cause=cause))
-        self._tell(EventKind.COMMAND, command, user, _named(command))
-        self._begin(admitted, user)
-        return encode(Reply(id=command.id, accepted=True))
+    def permission(self, command: Command) -> Permission:
+        """The console decides by `command_permissions.of_device`; here it has no effect."""
+        return Permission.OPERATE
 
-    def _admit(self, command: Command) -> Admitted:
+    def present(self, command: Command) -> str:
+        return self._owner.situation().states[command.channel].state
+
+    def refusal(self, request: CommandRequest) -> Cause | None:
+        """The handler refuses, because legality depends on the arguments."""
+        return None
+
+    async def settle(self) -> Mapping[str, int]:
+        return await self._owner.settle()
+
+    async def _begin(self, spec: CommandSpec, request: CommandRequest) -> Completion:
         try:
-            self._check_room()
-            return admit(command, self._as_if_done(self._owner.situation(self._seen)))
+            admitted = admit(request.command, spec, self._as_if_done(self._owner.situation()))
         except RequestError:
             raise
-        except Exception as error:  # must not be answered by silence
-            raise Refused(cause_of(error, f"devices.{self._device}")) from error
-        finally:
-            self._seen[command.id] = None
-            if len(self._seen) > REMEMBERED:
-                del self._seen[next(iter(self._seen))]
-
-    def _check_room(self) -> None:
-        if len(self._under_way) >= UNDER_WAY:
-            raise Conflict(f"{UNDER_WAY} commands are under way", code="busy", suggestion="wait until they ended")
+        except Exception as error:  # a fault of the driver
+            raise Refused(cause_of(error, self._source)) from error
+        points = self._owner.situation().points
+        written = frozenset(write.point for write in admitted.writes)
+        channels = frozenset(points[name].channel for name in written) if spec.event else frozenset[str]()
+        new = _UnderWay(admitted, written, channels)
+        for old in self._under_way:
+            if old.is_replaced_by(new) and not old.superseded_by:
+                old.superseded_by = describe(request.command)
+                if old.task:
+                    old.task.cancel()
+        self._under_way.append(new)
+        return self._see_through(new)
 
     def _as_if_done(self, situation: Situation) -> Situation:
         """With what the commands under way have written: its readback may come too late for the next of them."""
@@ -134,57 +128,35 @@ class DeviceCommands:
         readings = {**situation.readings, **written} if written else situation.readings
         return msgspec.structs.replace(situation, readings=readings)
 
-    def _begin(self, admitted: Admitted, user: str) -> None:
-        points = self._owner.situation().points
-        written = frozenset(write.point for write in admitted.writes)
-        channels = frozenset(points[name].channel for name in written) if admitted.spec.event else frozenset[str]()
-        new = _UnderWay(admitted, user, written, channels)
-        for old in self._under_way:
-            if old.is_replaced_by(new) and old.task and not old.superseded_by:
-                old.superseded_by = _named(admitted.command)
-                old.task.cancel()
-        self._under_way.append(new)
-        new.task = self._group.create_task(self._see_through(new))
-
     async def _see_through(self, one: _UnderWay) -> None:
-        command, began = one.admitted.command, self._clock.monotonic()
-        name, cause = _named(command), None
+        one.task = asyncio.current_task()
         try:
             async with within(self._clock, one.admitted.deadline_s):
-                await self._carry_out(one.admitted)
+                await self._carry_out(one)
         except TimeoutError:
-            cause = self._not_in_time(one.admitted)
-        except CountingRoomError as error:
-            cause = _sourced(error.cause, self._device)
-        except Exception as error:  # must not take the host down with all other devices
-            cause = cause_of(error, f"devices.{self._device}")
+            raise self._not_in_time(one.admitted) from None
+        except CountingRoomError:
+            raise
+        except Exception as error:  # a fault of the driver
+            raise Refused(cause_of(error, self._source)) from error
         except asyncio.CancelledError:
             if not one.superseded_by:
-                stopped = Cause(
-                    code="host_stopped",
-                    message="the device host stopped; the outcome is not known",
-                    suggestion="look at the state, then decide again",
-                )
-                self._tell(EventKind.FAILED, command, one.user, f"{name}: outcome not known", cause=stopped)
                 raise
-            cause = Cause(
-                code="superseded",
-                message=f"{one.superseded_by} came after it",
-                source=f"devices.{self._device}",
-                suggestion="look at what came after it",
-            )
+            raise self._superseded(one) from None
         finally:
             self._under_way.remove(one)
-        took = round(self._clock.monotonic() - began, 3)
-        if cause:
-            self._tell(EventKind.FAILED, command, one.user, f"{name} failed: {cause.message}", cause=cause, took=took)
-        else:
-            self._tell(EventKind.DONE, command, one.user, f"{name} done", took=took)
 
-    async def _carry_out(self, admitted: Admitted) -> None:
-        spec, command, owner = admitted.spec, admitted.command, self._owner
-        if self._clock.now_ns() > command.deadline_ns:
-            raise Conflict("its deadline passed before it was begun", code="too_late")
+    def _superseded(self, one: _UnderWay) -> Conflict:
+        return Conflict(
+            f"{one.superseded_by} came after it", code="superseded", suggestion="look at the command that came after it"
+        )
+
+    async def _carry_out(self, one: _UnderWay) -> None:
+        if one.superseded_by:  # before this task had its first turn
+            raise self._superseded(one)
+        admitted, owner = one.admitted, self._owner
+        spec, command = admitted.spec, admitted.command
+        admission.check_deadline(command, self._clock.now_ns())  # tasks may have waited for their first turn
         if spec is REFRESH:
             owner.publish_all()
         if spec is RECONNECT:
@@ -218,7 +190,7 @@ class DeviceCommands:
             raise DeviceError(
                 f"refused by {', '.join(channel or self._device for channel in said_no)}: "
                 + next(iter(said_no.values())).message,
-                source=f"devices.{self._device}",
+                source=self._source,
                 causes=said_no.values(),
             )
 
@@ -228,66 +200,30 @@ class DeviceCommands:
         while (after is not None and owner.reads == after) or not true(owner.situation()):
             await owner.news()
 
-    def _not_in_time(self, admitted: Admitted) -> Cause:
+    def _not_in_time(self, admitted: Admitted) -> DeviceError:
         situation = self._owner.situation()
         for write in admitted.writes:
             if write.confirm and not _confirmed(write, situation):
                 name = readback_of(situation.points[write.point])
                 now = situation.readings[name]
-                return Cause(
-                    code="not_confirmed",
-                    message=f"{write.point} was to be {write.value}, but {name} reads {now.value}"
+                return DeviceError(
+                    f"{write.point} was to be {write.value}, but {name} reads {now.value}"
                     f" ({now.quality.name.lower()}) after {admitted.deadline_s:g} s",
-                    source=f"devices.{self._device}",
+                    code="not_confirmed",
                     evidence={"written": write.value, "readback": now.value},
                     suggestion="look whether the device is in remote control and what holds the value back",
                 )
         state = situation.states[admitted.command.channel]
         wanted = " or ".join(admitted.spec.done_in) or "connected"
-        return Cause(
+        return DeviceError(
+            f"after {admitted.deadline_s:g} s it is {state.state}, not {wanted}",
             code="not_in_time",
-            message=f"after {admitted.deadline_s:g} s it is {state.state}, not {wanted}",
-            source=f"devices.{self._device}",
             evidence={"state": state.state},
             suggestion="look at the readings; the command may still take effect",
             causes=(state.cause,) if state.cause else (),
-        )
-
-    def _tell(
-        self,
-        kind: EventKind,
-        command: Command,
-        user: str,
-        message: str,
-        *,
-        cause: Cause | None = None,
-        took: float | None = None,
-    ) -> None:
-        data = {**command.arguments, "origin": command.origin}
-        self._owner.record(
-            kind,
-            message,
-            channel=command.channel,
-            principal=user,
-            command_id=command.id,
-            action=command.action,
-            cause=cause,
-            severity=3 if kind is EventKind.FAILED else 0,
-            data=data if took is None else {**data, "took_s": took},
         )
 
 
 def _confirmed(write: Write, situation: Situation) -> bool:
     point = situation.points[write.point]
     return holds(point, write.value, situation.readings[readback_of(point)])
-
-
-def _named(command: Command) -> str:
-    if command.action == SET.name and "point" in command.arguments:
-        return f"set {command.arguments['point']} to {command.arguments.get('value')}"
-    given = ", ".join(f"{name} {value}" for name, value in command.arguments.items())
-    return " ".join(filter(None, (command.action, command.channel, f"({given})" if given else "")))
-
-
-def _sourced(cause: Cause, device: str) -> Cause:
-    return cause if cause.source else msgspec.structs.replace(cause, source=f"devices.{device}")

@@ -1,18 +1,19 @@
-"""Law: everything of one device meets here and each part keeps to its own room; only readback moves a state."""
+"""One device of a host: its driver, points, states and commands put together. Only readback moves a state."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Container, Sequence
-from uuid import uuid4
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Bus
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
-from countingroom.core.messages import Catalogue, Event, EventKind, Link
+from countingroom.core.messages import Catalogue, EventKind, Link
 from countingroom.devices.behaviour import Write
 from countingroom.devices.description import kind_of
 from countingroom.devices.host.admission import Situation
@@ -57,7 +58,8 @@ class HostedDevice:
         self._line = DriverLoop(hosted.driver, hosted.section, clock, self, self._source)
         self._pump = ReadingsPump(bus, clock, self._table, boot)
         self._publisher = Publisher(bus, clock, self._source)
-        self._executor = DeviceCommands(hosted.name, bus, clock, self)
+        handlers = DeviceCommands(hosted.name, clock, self)
+        self._command_server = CommandServer(bus, clock, "devices", hosted.name, handlers, self._publisher)
         self._link = Link.CONNECTING
         self._cause: Cause | None = Cause(
             code="not_reached_yet",
@@ -91,7 +93,7 @@ class HostedDevice:
         self._observe()
         self.publish_all()
         async with asyncio.TaskGroup() as group:
-            for part in (self._line, self._pump, self._publisher, self._executor):
+            for part in (self._line, self._pump, self._publisher, self._command_server):
                 group.create_task(part.run())
             group.create_task(self._follow())
             group.create_task(self._tick())
@@ -99,7 +101,7 @@ class HostedDevice:
                 group.create_task(self._apply())
 
     async def goodbye(self) -> None:
-        """After `run` has ended: tell that nobody looks after the device any more."""
+        """After `run` has ended: publish that no host serves the device any more."""
         self._set_link(
             Link.DISCONNECTED,
             Cause(
@@ -121,7 +123,7 @@ class HostedDevice:
             _log.warning("%s: the bus did not take the goodbye", self._source)
 
     def publish_all(self) -> None:
-        """Say everything again: after the bus was away, or when asked."""
+        """Publish everything again: after the bus was away, or on `refresh`."""
         self._publisher.state(subjects.catalogue_key(self.name), self._catalogue)
         for channel, state in self._states.now.items():
             self._publisher.state(self._key(channel), state)
@@ -162,7 +164,7 @@ class HostedDevice:
     def reads(self) -> int | None:
         return None if self._line.monitoring else self._line.reads
 
-    def situation(self, seen: Container[str] = ()) -> Situation:
+    def situation(self) -> Situation:
         return Situation(
             device=self.name,
             now_ns=self._clock.now_ns(),
@@ -171,7 +173,6 @@ class HostedDevice:
             points=self._table.points,
             readings=self._table.readings,
             states=self._states.now,
-            seen=seen,
         )
 
     def reconnect(self) -> None:
@@ -184,18 +185,13 @@ class HostedDevice:
         self._news = self._news or asyncio.get_running_loop().create_future()
         await asyncio.shield(self._news)
 
-    def record(self, kind: EventKind, message: str, **more: object) -> None:
-        self._publisher.event(
-            Event(
-                id=uuid4().hex,
-                kind=kind,
-                time_ns=self._clock.now_ns(),
-                department="devices",
-                source=self.name,
-                message=message,
-                **more,  # pyright: ignore[reportArgumentType]
-            )
-        )
+    async def settle(self) -> Mapping[str, int]:
+        await self._pump.flush()
+        await self._publisher.flush()
+        return {"state": self._publisher.revision, "readings": self._pump.position}
+
+    def record(self, kind: EventKind, message: str, **fields: Any) -> None:
+        self._command_server.record(kind, message, **fields)
 
     # Following the field.
 

@@ -1,10 +1,12 @@
-"""Law: what may be commanded now is told by the chart, with the reason and the way out where it may not.
+"""Legality of commands by the chart of a device, with the reason and what to do where a command is not legal.
 
-`reconnect` and `refresh` are given by the host to every device; the rest are its behaviour's.
+A command whose state is reached already is nothing to do: given all the same it succeeds. `reconnect` and `refresh`
+are given by the host to every device; the others by its behaviour.
 """
 
 from __future__ import annotations
 
+from countingroom.core.admission import NOTHING_TO_DO
 from countingroom.core.charts.chart import Chart
 from countingroom.core.errors import Cause, NotAllowed
 from countingroom.core.messages import CommandSpec, Link
@@ -51,6 +53,14 @@ def refusal(
     if link is not Link.CONNECTED:
         return unreachable(source, seen.cause)
     if spec.event and spec.event not in chart.allowed(seen.state):
+        if seen.state in spec.done_in and not spec.parameters:
+            return Cause(
+                code=NOTHING_TO_DO,
+                message=f"it is {seen.state} already",
+                source=source,
+                suggestion="nothing",
+                causes=(seen.cause,) if seen.cause else (),
+            )
         return _not_allowed(spec, chart, seen, source)
     return None
 

@@ -36,6 +36,9 @@ class ReadingsPump:
         self._last_full = float("-inf")
         self._under_way: Callable[[], Awaitable[object]] | None = None
         self._delivery = delivery(clock, f"devices.{table.device}")
+        self._turn = asyncio.Lock()
+        self.position = 0
+        """Of the last message in the stream of readings."""
 
     def wake(self) -> None:
         """Something may have changed."""
@@ -62,15 +65,16 @@ class ReadingsPump:
 
     async def flush(self) -> bool:
         """Publish what waits; whether there was anything. After any trouble with the bus the next message is full."""
-        self._under_way = self._under_way or self._next()
-        if self._under_way is None:
-            return False
-        failures = self._delivery.report.failures
-        await self._delivery.run(self._under_way)
-        if self._delivery.report.failures > failures:
-            self.full()
-        self._under_way = None
-        return True
+        async with self._turn:
+            self._under_way = self._under_way or self._next()
+            if self._under_way is None:
+                return False
+            failures = self._delivery.report.failures
+            await self._delivery.run(self._under_way)
+            if self._delivery.report.failures > failures:
+                self.full()
+            self._under_way = None
+            return True
 
     def _next(self) -> Callable[[], Awaitable[object]] | None:
         full, self._full = self._full, False
@@ -79,9 +83,8 @@ class ReadingsPump:
             return None
         if full:
             self._last_full = self._clock.monotonic()
-        return partial(
-            self._bus.append,
-            subjects.readings(message.device, full=full),
-            encode(message),
-            message_id=f"{message.device}:{self._boot}:{message.sequence}",
-        )
+        message_id = f"{message.device}:{self._boot}:{message.sequence}"
+        return partial(self._append, subjects.readings(message.device, full=full), encode(message), message_id)
+
+    async def _append(self, subject: str, data: bytes, message_id: str) -> None:
+        self.position = await self._bus.append(subject, data, message_id=message_id)

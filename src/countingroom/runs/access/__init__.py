@@ -1,4 +1,4 @@
-"""How partitions and the experiment are commanded: arguments, principals and the control lease.
+"""Who may command partitions and the experiment: principals, the control lease and the policy made of them.
 
-Start with `command_server.py`.
+Start with `lease_policy.py`; commands are received by `bus/command_server.py`.
 """

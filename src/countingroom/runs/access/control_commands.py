@@ -1,17 +1,17 @@
-"""Law: control of anything is taken, asked for, handed over and given up with the same words."""
+"""Commands that take, request, hand over and release the control lease of a target."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion
 from countingroom.core.errors import OutOfRange
 from countingroom.core.policy import Permission, Principal, decide
-from countingroom.runs.access.arguments import CommandHandler, CommandRequest, Completion
 from countingroom.runs.access.control_lease import ControlDesk
 
 
 def control_commands(desk: ControlDesk, principals: Callable[[str], Awaitable[Principal]]) -> dict[str, CommandHandler]:
-    """The words of one target. `people`: what somebody is trusted with there."""
+    """The commands of one target. `principals` finds the roles of a user there."""
 
     async def take(request: CommandRequest) -> Completion:
         await desk.take(request.by)
@@ -28,7 +28,7 @@ def control_commands(desk: ControlDesk, principals: Callable[[str], Awaitable[Pr
                 f"{to} cannot be in control of {desk.target}",
                 code="wrong_argument",
                 causes=(cause,),
-                suggestion="give the name of somebody who may",
+                suggestion="give the name of a user who may",
             )
         await desk.hand_over(request.by, to)
 

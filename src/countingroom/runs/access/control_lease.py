@@ -1,8 +1,8 @@
-"""Law: one person at a time is in control of a target; everybody sees who, and an idle one loses it after notice.
+"""The control lease of a target: one user at a time is in control, and an idle holder loses it after a notice.
 
-The key of the target is written by comparing: of two who take it at the same moment one gets it. Every holder has a
-token greater than that of every earlier one, and a command given under an older token is refused. The key outlives
-the process that writes it.
+The key of the target is written with its expected revision: of two users who take it at the same moment one gets it.
+Every holder has a token greater than those before, and a command given under an older token is refused. The key
+outlives the process that writes it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import msgspec
 
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
+from countingroom.core.admission import NOTHING_TO_DO
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, CountingRoomError, OutOfRange
 from countingroom.core.messages import decode, encode
@@ -22,7 +23,7 @@ IDLE_S = 1200.0
 """Control is over after this without a command of its holder."""
 
 NOTICE_S = 60.0
-"""He is told this long before."""
+"""The holder gets a notice this long before."""
 
 _LOOK_S = 1.0
 _RENEW_S = 5.0
@@ -33,7 +34,7 @@ Notify = Callable[[str, str], None]
 
 
 class ControlDesk:
-    """Who is in control of one target. Only the owner of the target has one."""
+    """The control lease of one target. Only the owner of the target has one."""
 
     def __init__(self, bus: Bus, clock: Clock, target: str, notify: Notify, *, idle_s: float = IDLE_S) -> None:
         self._bus = bus
@@ -42,20 +43,20 @@ class ControlDesk:
         self._notify = notify
         self._idle_ns = round(idle_s * 1e9)
         self._key = subjects.control_key(target)
-        self._revision = 0
+        self.revision = 0
+        """Of the key, as it was last seen."""
         self._noticed = False
-        self._asked_for = ""
         self.present = Control()
 
     async def load(self) -> None:
-        """Read who is."""
+        """Read the present holder."""
         entry = await self._bus.get(subjects.STATE_BUCKET, self._key)
         if entry and entry.data:
             self.present = decode(entry.data, Control)
-            self._revision = entry.revision
+            self.revision = entry.revision
         else:
             self.present = Control()
-            self._revision = entry.revision if entry else 0
+            self.revision = entry.revision if entry else 0
 
     async def run(self) -> None:
         """Give notice and end what is idle, until cancelled."""
@@ -75,7 +76,7 @@ class ControlDesk:
                 self._notify(f"{holder} loses control of {self.target} in {left_ns / 1e9:.0f} s, being idle", "")
 
     async def take(self, by: str) -> None:
-        """Become the holder; whether he may is decided before. Again: renew."""
+        """Become the holder; policy is decided before. Of the holder itself: renew."""
         now_ns = self._clock.now_ns()
         if self.present.held(now_ns) and self.present.holder == by:
             await self._write(msgspec.structs.replace(self.present, until_ns=now_ns + self._idle_ns))
@@ -86,29 +87,33 @@ class ControlDesk:
         self._notify(f"{by} is in control of {self.target}{taken}", by)
 
     async def release(self, by: str) -> None:
-        """Give it up."""
+        """Give it up; where it is free, there is nothing to do."""
+        if not self.present.held(self._clock.now_ns()):
+            raise Conflict(f"{self.target} is under the control of no user", code=NOTHING_TO_DO, suggestion="nothing")
         self._check_holder(by)
         await self._write(Control(token=self.present.token))
         self._notify(f"{by} gave up control of {self.target}", by)
 
     async def hand_over(self, by: str, to: str) -> None:
-        """Give it to somebody."""
+        """Give it to another user."""
         self._check_holder(by)
         if not subjects.is_token(to):
-            raise OutOfRange(f"{to!r} is nobody's name", code="wrong_argument", suggestion="give the name of a user")
+            raise OutOfRange(
+                f"{to!r} is not the name of a user", code="wrong_argument", suggestion="give the name of a user"
+            )
         until_ns = self._clock.now_ns() + self._idle_ns
         await self._write(Control(holder=to, token=self.present.token + 1, until_ns=until_ns))
         self._notify(f"{by} handed control of {self.target} over to {to}", by)
 
     async def request(self, by: str) -> None:
-        """Ask its holder for it; where nobody is, take it."""
+        """Ask its holder for it; where it is free, take it."""
         if not self.present.held(self._clock.now_ns()):
             await self.take(by)
         else:
             self._notify(f"{by} asks {self.present.holder} for control of {self.target}", by)
 
     async def used(self, by: str) -> None:
-        """He gave a command: that takes what nobody has, and puts off the end of what he has."""
+        """The user gave a command: that takes a free lease, and renews the user's own."""
         now_ns = self._clock.now_ns()
         held = self.present.held(now_ns)
         if held and (self.present.holder != by or self.present.until_ns - now_ns > self._idle_ns - _RENEW_S * 1e9):
@@ -117,7 +122,7 @@ class ControlDesk:
 
     def _check_holder(self, by: str) -> None:
         if not self.present.held(self._clock.now_ns()) or self.present.holder != by:
-            who = self.present.holder if self.present.held(self._clock.now_ns()) else "nobody"
+            who = self.present.holder if self.present.held(self._clock.now_ns()) else "no user"
             raise Conflict(
                 f"{who} is in control of {self.target}, not {by}",
                 code="not_in_control",
@@ -126,8 +131,8 @@ class ControlDesk:
 
     async def _write(self, control: Control) -> None:
         try:
-            self._revision = await self._bus.put(
-                subjects.STATE_BUCKET, self._key, encode(control), expected=self._revision
+            self.revision = await self._bus.put(
+                subjects.STATE_BUCKET, self._key, encode(control), expected=self.revision
             )
         except Conflict:
             await self.load()

@@ -1,7 +1,7 @@
-"""Law: the shell does what the reducer says: it lets the system work, publishes states, answers; it decides nothing.
+"""The agent of a system: it feeds events to `step` and carries out the effects. It decides nothing itself.
 
-States are published one at a time for each context, the newest alone: a transition never waits for the bus, and while
-the bus is away the system goes on; all is said again when it is back.
+Of each context the newest state is published, one at a time: a transition never waits for the bus. While the bus is
+away the system goes on, and the states are published when it is back.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 
+from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Bus, Message
+from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
+from countingroom.core.admission import malformed
 from countingroom.core.charts.chart import Chart
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, Conflict, LinkError
+from countingroom.core.errors import Conflict, LinkError
 from countingroom.core.messages import Command, Presence, Reply, decode, encode
 from countingroom.core.systems import ACTIVE, RECORDING, Answer, Order, SystemKind, SystemState
 from countingroom.runs.agents import model
@@ -72,7 +76,10 @@ class AgentRunner:
         self._group: asyncio.TaskGroup
         self._beat = self._presence()
         place = f"process {self._beat.pid} on {self._beat.host}"
-        self._commands = AgentCommands(self, bus, clock, self._workers, place)
+        self._changes: set[asyncio.Event] = set()
+        self._publisher = Publisher(bus, clock, f"systems.{name}")
+        commands = AgentCommands(self, self._workers, place)
+        self._command_server = CommandServer(bus, clock, "systems", name, commands, self._publisher)
 
     @property
     def name(self) -> str:
@@ -80,7 +87,7 @@ class AgentRunner:
 
     @property
     def knows(self) -> model.AgentModel:
-        """All it knows now."""
+        """The model as it is now."""
         return self._agent
 
     async def run(self) -> None:
@@ -92,16 +99,18 @@ class AgentRunner:
                 await self._be_the_only_one()
                 await self._place()
                 self._group.create_task(self._states.run())
+                self._group.create_task(self._publisher.run())
                 self._group.create_task(self._follow())
                 if self._own_directory:
                     self._group.create_task(self._directory.run())
                 async with (
                     self._bus.respond(subjects.agent(self.name), self._order),
-                    self._bus.respond(subjects.commands_to("systems", self.name), self._commands.answer),
+                    self._command_server.serving(),
                 ):
                     await self._states.said_all()  # who beats is believed in what it said last
                     await self._live()
         finally:
+            await self._publisher.drain()
             with suppress(LinkError):
                 await self._bus.publish(subjects.pulse(self.name), encode(self._presence(leaving=True)))
 
@@ -130,12 +139,7 @@ class AgentRunner:
         try:
             order = decode(message.data, Order)
         except msgspec.DecodeError as error:
-            cause = Cause(
-                code="not_understood",
-                message=f"no order: {error}",
-                source=f"systems.{self.name}",
-                suggestion="see whether both are of one version",
-            )
+            cause = malformed("an order", error, f"systems.{self.name}")
             return encode(Answer(id="", accepted=False, cause=cause))
         cause = refusal(self._agent, order)
         if cause and cause.code in ("unknown_partition", "not_mine"):
@@ -176,7 +180,23 @@ class AgentRunner:
                     del self._workers[at]
                 case model.AnswerOrder():
                     answer = effect.answer
+        for change in self._changes:
+            change.set()
         return answer
+
+    async def changed(self) -> None:
+        """Return after the next event."""
+        change = asyncio.Event()
+        self._changes.add(change)
+        try:
+            await change.wait()
+        finally:
+            self._changes.discard(change)
+
+    async def settle(self) -> Mapping[str, int]:
+        """Publish the states as they are now; the positions they have."""
+        await self._states.said_all()
+        return {"state": self._states.revision}
 
     def _rests(self, at: str) -> bool:
         context = self._agent.contexts[at]

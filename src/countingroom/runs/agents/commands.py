@@ -1,145 +1,164 @@
-"""Law: beside orders an agent hears people and programs that say what it cannot know, or act where nobody else can."""
+"""Commands to the agent of a system: reports from people and programs, and abort and reset of a detector on its own.
+
+`error` and `resolved` report what the agent cannot see; other words are instructions of the system itself. A detector
+that is in a partition, and every global system, is aborted and reset by its partition.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
-from uuid import uuid4
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-import msgspec
+from msgspec.structs import replace
 
-from countingroom.bus.port import Bus, Message
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler
 from countingroom.core import subjects
-from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, LinkError, NotAllowed, NotFound, Refused, RequestError
-from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
-from countingroom.core.systems import Action, Order, SystemKind
+from countingroom.core.admission import NOTHING_TO_DO
+from countingroom.core.command_permissions import of_system
+from countingroom.core.errors import Cause, DeviceError, NotAllowed, NotFound, Refused, RequestError
+from countingroom.core.messages import Command
+from countingroom.core.policy import Permission
+from countingroom.core.systems import ERROR, Action, Order, SystemKind
 from countingroom.runs.agents import model
 from countingroom.runs.agents.work import SystemWorker, WorkingAgent
 
 WHO = "who"
-"""Asked by another agent of the same system."""
+"""The question of another agent of the same system, whether there is one already."""
+
+
+class CommandedAgent(WorkingAgent, Protocol):
+    """What the commands need of the agent."""
+
+    async def changed(self) -> None:
+        """Return after the next event."""
+        ...
+
+    async def settle(self) -> Mapping[str, int]:
+        """Publish the states as they are now; the positions they have."""
+        ...
 
 
 class AgentCommands:
-    """Answers commands to one system, and records what was said."""
+    """Legality and handlers of the commands to one system."""
 
-    def __init__(
-        self, owner: WorkingAgent, bus: Bus, clock: Clock, workers: Mapping[str, SystemWorker], place: str
-    ) -> None:
+    def __init__(self, owner: CommandedAgent, workers: Mapping[str, SystemWorker], place: str) -> None:
         """`place`: where the agent runs, for people."""
         self._owner = owner
-        self._bus = bus
-        self._clock = clock
         self._workers = workers
         self._place = place
-
-    async def answer(self, message: Message) -> bytes:
-        source, user = f"systems.{self._owner.knows.system}", subjects.command_user(message.subject)
-        try:
-            command = decode(message.data, Command)
-        except msgspec.DecodeError as error:
-            cause = Cause(code="malformed", message=f"no command: {error}", source=source, suggestion="send a Command")
-            return encode(Reply(id="", accepted=False, cause=cause))
-        cause: Cause | None = None
-        try:
-            self._obey(command, user)
-        except RequestError as error:
-            cause = error.cause
-        if command.action != WHO:
-            with suppress(LinkError):  # the state that follows tells it too
-                await self._record(command, user, cause)
-        return encode(Reply(id=command.id, accepted=cause is None, cause=cause))
-
-    async def _record(self, command: Command, user: str, cause: Cause | None) -> None:
-        """Who said what, and that it is done: telling takes no time. An abort ends later, and its state says so."""
-        told = {
-            EventKind.REFUSED: f"{command.action} refused: {cause.message if cause else ''}",
-            EventKind.COMMAND: command.action,
-            EventKind.DONE: f"{command.action} done",
+        self._system = owner.knows.system
+        self._source = f"systems.{self._system}"
+        self._handlers = {
+            "error": CommandHandler(self._error, takes=("partition", "message")),
+            "resolved": CommandHandler(self._resolved, takes=("partition",)),
+            "abort": CommandHandler(self._alone, takes=None),
+            "reset": CommandHandler(self._alone, takes=None),
+            WHO: CommandHandler(self._who, takes=None, recorded=False),
         }
-        done = () if command.action in (Action.ABORT, Action.RESET) else (EventKind.DONE,)
-        system = self._owner.knows.system
-        for kind in (EventKind.REFUSED,) if cause else (EventKind.COMMAND, *done):
-            event = Event(
-                id=uuid4().hex,
-                kind=kind,
-                time_ns=self._clock.now_ns(),
-                department="systems",
-                source=system,
-                message=told[kind],
-                principal=user,
-                command_id=command.id,
-                action=command.action,
-                cause=cause,
-                data=command.arguments,
-            )
-            await self._bus.append(subjects.event("systems", system), encode(event), message_id=event.id)
 
-    def _obey(self, command: Command, user: str) -> None:
-        """What a person, or the system's own programs, say of it."""
-        source = f"systems.{self._owner.knows.system}"
-        if command.action == WHO:
-            raise RequestError(
-                f"the agent of {self._owner.knows.system} is {self._place}", source=source, code="already_running"
-            )
-        if command.deadline_ns <= self._clock.now_ns():
-            raise RequestError("the command came after its deadline", source=source, code="late")
-        if command.action in (Action.ABORT, Action.RESET):
-            self._alone(command)
-            return
-        partition = str(command.arguments.get("partition", ""))
-        text = str(command.arguments.get("message", "")) or f"{user} says so"
+    def handler(self, command: Command) -> CommandHandler:
+        if command.action not in self._handlers:
+            return CommandHandler(self._instruct, takes=None)
+        return find_handler(self._handlers, command, self._system)
+
+    def permission(self, command: Command) -> Permission:
+        return of_system(command.action)
+
+    def present(self, command: Command) -> str:
+        """The state in the partition that is named; without one, in all of them."""
+        return ", ".join(sorted({worker.state for worker in self._workers_of(command)}))
+
+    def refusal(self, request: CommandRequest) -> Cause | None:
+        """The state table refuses while a handler moves the system."""
+        return None
+
+    async def settle(self) -> Mapping[str, int]:
+        return await self._owner.settle()
+
+    async def _who(self, request: CommandRequest) -> Completion:
+        raise RequestError(f"the agent of {self._system} is {self._place}", code="already_running")
+
+    async def _error(self, request: CommandRequest) -> Completion:
+        cause = Cause(
+            code="reported",
+            message=request.text("message", f"{request.by} says so"),
+            source=self._source,
+            evidence={"by": request.by},
+            suggestion="look at the system; say resolved when it is right",
+        )
+        self._report(request, lambda worker: worker.error(cause), lambda worker: worker.common == ERROR)
+
+    async def _resolved(self, request: CommandRequest) -> Completion:
+        self._report(request, lambda worker: worker.resolved(), lambda worker: worker.common != ERROR)
+
+    async def _instruct(self, request: CommandRequest) -> Completion:
+        command = request.command
+        self._report(request, lambda worker: worker.instructed(command.action, command.arguments), lambda _: False)
+
+    def _report(
+        self, request: CommandRequest, act: Callable[[SystemWorker], None], is_so: Callable[[SystemWorker], bool]
+    ) -> None:
+        """Act on every worker that is meant; Refused where the state table allows it for none of them."""
+        workers = self._workers_of(request.command)
         refused: list[NotAllowed] = []
-        workers = self._desks_of(partition)
         for worker in workers:
             try:
-                match command.action:
-                    case "error":
-                        worker.error(
-                            Cause(
-                                code="reported",
-                                message=text,
-                                source=source,
-                                evidence={"by": user},
-                                suggestion="look at the system; say resolved when it is right",
-                            )
-                        )
-                    case "resolved":
-                        worker.resolved()
-                    case _:
-                        worker.instructed(command.action, command.arguments)
+                act(worker)
             except NotAllowed as error:
                 refused.append(error)
-        if refused and len(refused) == len(workers):
-            raise refused[0]
+        if not refused or len(refused) < len(workers):
+            return
+        if all(is_so(worker) for worker in workers):
+            raise Refused(self._nothing_to_do())
+        raise Refused(replace(refused[0].cause, source=self._source))
 
-    def _alone(self, command: Command) -> None:
-        """Abort or reset a detector that is in no partition; in one, its partition is asked."""
-        if self._owner.knows.kind is SystemKind.GLOBAL:
+    async def _alone(self, request: CommandRequest) -> Completion:
+        """Abort or reset a detector that is in no partition."""
+        knows, action = self._owner.knows, Action(request.command.action)
+        if knows.kind is SystemKind.GLOBAL:
             raise RequestError(
-                f"{self._owner.knows.system} serves partitions, each for itself",
-                source=f"systems.{self._owner.knows.system}",
-                suggestion=f"{command.action} it in a partition: partition {command.action} …",
+                f"{self._system} serves partitions, each for itself",
+                suggestion=f"{action.value} it in a partition: partition {action.value} …",
             )
         order = Order(
-            id=command.id,
-            action=Action(command.action),
+            id=request.command.id,
+            action=action,
             partition=subjects.EXPERIMENT,
-            fence=self._owner.knows.fences.get(subjects.EXPERIMENT, 0),
-            deadline_ns=command.deadline_ns,
+            fence=knows.fences.get(subjects.EXPERIMENT, 0),
+            deadline_ns=request.command.deadline_ns,
         )
         answer = self._owner.tell(model.Ordered(order=order))
         if answer and answer.cause:
             raise Refused(answer.cause)
+        task = self._owner.knows.contexts[""].task
+        if task is None:
+            raise Refused(self._nothing_to_do())
+        return self._until_over(action, task.ticket)
 
-    def _desks_of(self, partition: str) -> list[SystemWorker]:
-        """The one of a partition; all of them where none is named."""
+    async def _until_over(self, action: Action, ticket: int) -> None:
+        """Wait for the end of the work, which has a deadline of its own."""
+        context = self._owner.knows.contexts[""]
+        while context.task and context.task.ticket == ticket:
+            await self._owner.changed()
+            context = self._owner.knows.contexts[""]
+        if context.state.cause:
+            raise DeviceError(
+                f"{self._system} did not {action.value}",
+                causes=(context.state.cause,),
+                suggestion=f"look at {self._system}",
+            )
+
+    def _nothing_to_do(self) -> Cause:
+        states = ", ".join(sorted({worker.state for worker in self._workers.values()}))
+        message = f"{self._system} is {states}"
+        return Cause(code=NOTHING_TO_DO, message=message, source=self._source, suggestion="nothing")
+
+    def _workers_of(self, command: Command) -> list[SystemWorker]:
+        """The worker of a partition; all of them where none is named."""
+        partition = str(command.arguments.get("partition") or "")
         if self._owner.knows.kind is SystemKind.DETECTOR or not partition:
             return list(self._workers.values())
         if partition not in self._workers:
-            raise NotFound(
-                f"{self._owner.knows.system} knows no partition {partition!r}",
-                source=f"systems.{self._owner.knows.system}",
-            )
+            known = ", ".join(self._workers)
+            raise NotFound(f"{self._system} has no partition {partition!r}", suggestion=f"choose one of {known}")
         return [self._workers[partition]]

@@ -69,7 +69,7 @@ def judge(chart: Chart, context: Context, order: Order, now_ns: int) -> OrderVer
     """What becomes of an order in this context."""
     if order.deadline_ns <= now_ns:
         return Cause(
-            code="late",
+            code="too_late",
             message=f"{order.action.value} came {(now_ns - order.deadline_ns) / 1e9:.1f} s after its deadline",
             source=_source(context.state),
             evidence={"deadline_ns": order.deadline_ns, "now_ns": now_ns},

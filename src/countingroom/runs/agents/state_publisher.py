@@ -34,6 +34,8 @@ class AgentStatePublisher:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._delivery = delivery(clock, f"systems.{system}")
+        self.revision = 0
+        """Of the state bucket, at the last state that was published."""
 
     def changed(self, at: str) -> None:
         """The state of this context is another, or it is no more."""
@@ -58,7 +60,7 @@ class AgentStatePublisher:
         self._unsaid.pop(at, None)  # before it is read: what changes from here on is published again
         key, state = subjects.system_key(self._system, at), self._present(at)
         if state:
-            await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
+            self.revision = await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
         else:
             await self._bus.delete(subjects.STATE_BUCKET, key)
         self._said(at)

@@ -204,7 +204,7 @@ def _too_long(context: Context, task: WorkTask, now_ns: int) -> Cause:
     system, action = context.state.system, task.order.action.value
     where = f" in {task.step}" if task.step else ""
     return Cause(
-        code="too_late",
+        code="not_in_time",
         message=f"{action} of {system} was not over{where} at its deadline, and was aborted",
         source=f"systems.{system}",
         since_ns=context.state.since_ns,

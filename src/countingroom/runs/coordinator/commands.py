@@ -1,23 +1,28 @@
-"""Law: what the experiment as a whole can be asked for is this table of words; each change is written down."""
+"""The commands of the experiment as a whole: partitions, detectors, configurations and tags. Each change is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler
+from countingroom.bus.port import Entry
 from countingroom.core import subjects
+from countingroom.core.clock import within
+from countingroom.core.command_permissions import of_experiment
 from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
 from countingroom.core.messages import Command, Reply, decode, encode
+from countingroom.core.policy import Permission
 from countingroom.core.run_book import RunNote
 from countingroom.core.systems import Action
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.located import Mistaken
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.access.arguments import CommandHandler, CommandRequest, Completion
 from countingroom.runs.access.control_commands import control_commands
 from countingroom.runs.access.control_lease import ControlDesk
 from countingroom.runs.context import RunControlContext
@@ -25,9 +30,12 @@ from countingroom.runs.coordinator.move_plan import plan_move
 from countingroom.runs.coordinator.move_transaction import MoveTransaction
 from countingroom.runs.owner_messages import ANSWER_S
 
+OWNED_S = 5.0
+"""The owner of a new partition has published it by then."""
+
 
 class ExperimentCommands:
-    """Carries out what is asked of the experiment. `announce` tells everybody who is where, and that things changed."""
+    """Handlers of the commands of the experiment. `announce` publishes the placement; every owner then reloads."""
 
     def __init__(
         self, context: RunControlContext, control: ControlDesk, announce: Callable[[], Awaitable[None]]
@@ -35,6 +43,8 @@ class ExperimentCommands:
         self._context = context
         self._announce = announce
         self._transaction = MoveTransaction(context, announce)
+        self._touched: set[str] = set()
+        """Keys of the state bucket that a command led to."""
         self.handlers: Mapping[str, CommandHandler] = {
             "move": CommandHandler(self._move, takes=("detectors", "to", "force")),
             "create_partition": CommandHandler(self._create_partition, takes=("name", "template", "title")),
@@ -55,14 +65,26 @@ class ExperimentCommands:
             **control_commands(control, partial(context.principals.principal, target=subjects.EXPERIMENT)),
         }
 
-    @property
-    def present(self) -> str:
+    def handler(self, command: Command) -> CommandHandler:
+        return find_handler(self.handlers, command, "the experiment")
+
+    def permission(self, command: Command) -> Permission:
+        return of_experiment(command.action)
+
+    def present(self, command: Command) -> str:
         """The experiment has no state."""
         return ""
 
     def refusal(self, request: CommandRequest) -> Cause | None:
-        """Nothing is refused for what it is."""
+        """Legality depends on the arguments: the handlers refuse."""
         return None
+
+    async def settle(self) -> Mapping[str, int]:
+        """Whatever a command changed is published when it ends; this looks up the revisions."""
+        touched = {subjects.MAPPING_KEY, subjects.control_key(subjects.EXPERIMENT), *self._touched}
+        self._touched.clear()
+        entries = [await self._context.bus.get(subjects.STATE_BUCKET, key) for key in touched]
+        return {"state": max((entry.revision for entry in entries if entry), default=0)}
 
     # Who is where.
 
@@ -82,6 +104,7 @@ class ExperimentCommands:
         async def rest() -> Mapping[str, Scalar]:
             if move.moves:
                 await self._transaction.move(move, request.by, force=force)
+                self._touched |= {subjects.partition_key(name) for name in move.partitions}
             return {"moved": len(move.moves)}
 
         return rest()
@@ -111,7 +134,20 @@ class ExperimentCommands:
             )
         await self._context.database.partitions.create(name, template, request.text("title", name), request.by)
         await self._announce()
-        return None
+        return self._until_owned(name)
+
+    async def _until_owned(self, partition: str) -> None:
+        """Wait until the owner of a new partition has published it. Without one it is created all the same."""
+        key = subjects.partition_key(partition)
+        self._touched.add(key)
+        with suppress(TimeoutError):
+            async with (
+                within(self._context.clock, OWNED_S),
+                self._context.bus.watch(subjects.STATE_BUCKET, key) as entries,
+            ):
+                async for entry in entries:
+                    if isinstance(entry, Entry) and entry.data is not None:
+                        return
 
     async def _delete_partition(self, request: CommandRequest) -> Completion:
         name, force = request.text("name"), request.flag("force")
@@ -121,6 +157,7 @@ class ExperimentCommands:
             gone = await self._transaction.delete_partition(name, request.by, force=force)
             for key in (subjects.partition_key(name), subjects.control_key(name)):
                 await self._context.bus.delete(subjects.STATE_BUCKET, key)
+            await self._announce()  # its revision comes after those of the deletions
             return {"unmapped": ",".join(gone)}
 
         return rest()

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from functools import partial
 
+from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Lease
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
@@ -18,8 +19,8 @@ from countingroom.core.messages import EventKind, decode, encode
 from countingroom.core.placement import Seed, SeedPartition
 from countingroom.core.policy import Principal
 from countingroom.core.systems import Placement
-from countingroom.runs.access.command_server import CommandServer
 from countingroom.runs.access.control_lease import ControlDesk
+from countingroom.runs.access.lease_policy import LeasePolicy
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator import plan_query
 from countingroom.runs.coordinator.commands import ExperimentCommands
@@ -67,26 +68,29 @@ class Coordinator:
             context.bus,
             context.clock,
             subjects.EXPERIMENT,
-            lambda message, by: command_server.tell(EventKind.NOTE, message, by=by, action="control"),
+            lambda message, by: command_server.record(EventKind.NOTE, message, principal=by, action="control"),
         )
         handlers = ExperimentCommands(context, control, partial(self._announce, lease))
         command_server = CommandServer(
             context.bus,
             context.clock,
+            "runs",
             subjects.EXPERIMENT,
             handlers,
-            publisher=publisher,
-            control=control,
-            principals=self._principal,
+            publisher,
+            policy=LeasePolicy(context.clock, subjects.EXPERIMENT, control, self._principal),
         )
         await self._begin(control, lease)
-        async with (
-            context.bus.respond(subjects.query("runs", "plan"), partial(plan_query.answer, context)),
-            asyncio.TaskGroup() as group,
-        ):
-            for part in (publisher, control, command_server):
-                group.create_task(part.run())
-            group.create_task(self._keep_durations())
+        try:
+            async with (
+                context.bus.respond(subjects.query("runs", "plan"), partial(plan_query.answer, context)),
+                asyncio.TaskGroup() as group,
+            ):
+                for part in (publisher, control, command_server):
+                    group.create_task(part.run())
+                group.create_task(self._keep_durations())
+        finally:
+            await publisher.drain()
 
     async def _begin(self, control: ControlDesk, lease: Lease) -> None:
         while True:

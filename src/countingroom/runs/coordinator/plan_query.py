@@ -1,4 +1,4 @@
-"""Law: a plan is made from what is kept and reported, by anyone who hears it; asking for one touches nothing."""
+"""Answers plan queries from the database and the reported states. A query has no effect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import msgspec
 
 from countingroom.bus.port import Message
 from countingroom.core import subjects
-from countingroom.core.errors import Cause, CountingRoomError, Refused
+from countingroom.core.admission import malformed
+from countingroom.core.errors import CountingRoomError, Refused
 from countingroom.core.messages import decode, encode
 from countingroom.core.partitions import Goal, PartitionState, Plan
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
@@ -24,16 +25,7 @@ async def answer(context: RunControlContext, message: Message) -> bytes:
     try:
         return encode(PlanAnswer(plan=await plan_for(context, decode(message.data, PlanQuery))))
     except msgspec.DecodeError as error:
-        return encode(
-            QueryRefusal(
-                cause=Cause(
-                    code="malformed",
-                    message=str(error),
-                    source="runs",
-                    suggestion="see whether both are of one version",
-                )
-            )
-        )
+        return encode(QueryRefusal(cause=malformed("a plan query", error, "runs")))
     except CountingRoomError as error:
         return encode(QueryRefusal(cause=error.cause))
 

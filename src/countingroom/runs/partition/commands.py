@@ -1,4 +1,4 @@
-"""Law: what a partition can be asked for is this table of words; each becomes a goal, a choice or an entry."""
+"""The commands of a partition: each becomes a goal, a selection of configurations or an entry in the run book."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from functools import partial
 from uuid import uuid4
 
+from countingroom.bus.command_request import ENDS_LATER, CommandHandler, CommandRequest, Completion, find_handler
 from countingroom.core import subjects
+from countingroom.core.clock import within
+from countingroom.core.command_permissions import of_partition
 from countingroom.core.errors import Cause, Conflict, DeviceError, NotFound, OutOfRange, Refused
-from countingroom.core.messages import decode, encode
+from countingroom.core.messages import Command, decode, encode
 from countingroom.core.partitions import Goal
+from countingroom.core.policy import Permission
 from countingroom.core.run_book import Run, RunEnd, RunLimit
-from countingroom.core.systems import Action, Answer, Order
+from countingroom.core.systems import ERROR, Action, Answer, Order
 from countingroom.core.values import Scalar
-from countingroom.runs.access.arguments import ENDS_LATER, CommandHandler, CommandRequest, Completion
 from countingroom.runs.access.control_commands import control_commands
 from countingroom.runs.owner_messages import ANSWER_S
 from countingroom.runs.partition.configuration_selection import ConfigurationSelection
@@ -26,7 +29,7 @@ from countingroom.runs.planner.legality import REASONS, next_state, refusal
 
 
 class PartitionCommands:
-    """Carries out what is asked of one partition."""
+    """Legality and handlers of the commands of one partition."""
 
     def __init__(
         self,
@@ -63,10 +66,17 @@ class PartitionCommands:
             ),
         }
 
-    @property
-    def present(self) -> str:
-        """The state it is in."""
+    def handler(self, command: Command) -> CommandHandler:
+        return find_handler(self.handlers, command, self._owner.name)
+
+    def permission(self, command: Command) -> Permission:
+        return of_partition(command.action)
+
+    def present(self, command: Command) -> str:
         return self._owner.partition.state
+
+    async def settle(self) -> Mapping[str, int]:
+        return await self._owner.settle()
 
     def refusal(self, request: CommandRequest) -> Cause | None:
         """Why it cannot be done now."""
@@ -151,15 +161,14 @@ class PartitionCommands:
     # Single systems.
 
     async def _reset(self, request: CommandRequest) -> Completion:
-        system = self._selection.member(request.text("system"))
-        return self._order(system, Action.RESET)
+        return self._reset_system(self._selection.member(request.text("system")))
 
-    async def _order(self, system: str, action: Action) -> dict[str, Scalar]:
+    async def _reset_system(self, system: str) -> dict[str, Scalar]:
         owner = self._owner
         seconds = owner.partition.template.abort_s
         order = Order(
             id=f"{owner.name}-{uuid4().hex}",
-            action=action,
+            action=Action.RESET,
             partition=owner.name,
             fence=owner.lease.token,
             deadline_ns=owner.context.clock.now_ns() + round(seconds * 1e9),
@@ -168,11 +177,22 @@ class PartitionCommands:
         answer = decode(message.data, Answer)
         if not answer.accepted:
             raise DeviceError(
-                f"{system} does not {action.value}",
+                f"{system} does not reset",
                 source=f"systems.{system}",
                 causes=(answer.cause,) if answer.cause else (),
                 suggestion=f"look at {system}",
             )
+        try:
+            async with within(owner.context.clock, seconds):
+                while owner.partition.seen[system].common == ERROR:
+                    await owner.changed()
+        except TimeoutError:
+            raise DeviceError(
+                f"{system} is in Error {seconds:g} s after it was reset",
+                code="not_in_time",
+                source=f"systems.{system}",
+                suggestion=f"look at {system}",
+            ) from None
         return {"system": system}
 
     async def _include(self, request: CommandRequest) -> Completion:

@@ -47,7 +47,7 @@ class Hooks:
             async with within(self._clock, max(0.0, (effect.deadline_ns - now_ns) / 1e9)):
                 cause = await (self._ask(argv[1:], effect) if argv[0] == BUS else self._execute(hook.name, argv))
         except TimeoutError:
-            cause = self._cause("late", hook.name, f"{hook.name} was not over within {hook.deadline_s:g} s")
+            cause = self._cause("not_in_time", hook.name, f"{hook.name} was not over within {hook.deadline_s:g} s")
         except ConfigurationError as error:
             cause = self._cause("not_begun", hook.name, error.cause.message)
         except CountingRoomError as error:

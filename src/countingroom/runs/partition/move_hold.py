@@ -1,4 +1,4 @@
-"""Law: while detectors are moved their partitions hold still; a hold ends by itself, for nobody waits for who died."""
+"""Holds on a partition while detectors are moved, and its lock. A hold ends by itself when its coordinator has died."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import msgspec
 
 from countingroom.bus.port import Message
 from countingroom.core import subjects
+from countingroom.core.admission import malformed
 from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.messages import Reply, encode
 from countingroom.core.systems import CONFIGURING
@@ -41,19 +42,15 @@ class MoveHold:
         try:
             notice = msgspec.msgpack.decode(message.data, type=Notice)
         except msgspec.DecodeError as error:
-            return encode(
-                Reply(
-                    id="",
-                    accepted=False,
-                    cause=Cause(code="malformed", message=str(error), suggestion="see whether both are of one version"),
-                )
-            )
-        cause = None
+            cause = malformed("a notice of a move", error, self._owner.source)
+            return encode(Reply(id="", accepted=False, cause=cause))
+        cause: Cause | None = None
         try:
             if isinstance(notice, Hold):
                 cause = self._hold(notice)
             else:
                 await self._release(notice)
+                await self._owner.settle()  # the answer to a move is followed by a look at its partitions
         except CountingRoomError as error:
             cause = error.cause
         return encode(Reply(id=notice.id, accepted=cause is None, cause=cause))

@@ -12,6 +12,7 @@ import msgspec
 
 from countingroom.bus.port import Lease
 from countingroom.core import subjects
+from countingroom.core.admission import malformed
 from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.messages import encode
 from countingroom.core.systems import Answer, Order
@@ -60,14 +61,7 @@ class Orders:
         except CountingRoomError as error:
             self._refused(effect, error.cause)
         except msgspec.DecodeError as error:
-            self._refused(
-                effect,
-                Cause(
-                    code="malformed",
-                    message=f"{step.system} answers nonsense: {error}",
-                    suggestion="see whether its agent is of this version",
-                ),
-            )
+            self._refused(effect, malformed("an answer to an order", error, f"systems.{step.system}"))
         else:
             if answer.state:
                 self._tell(Reported(state=answer.state))

@@ -1,16 +1,19 @@
-"""Law: who owns a partition begins with what is written and what is reported, and touches nothing while it looks.
+"""The owner of a partition: its loop feeds events to the planner's `step` and carries out the effects.
 
-What is wanted stands on the bus before anything is done for it, so the next owner goes on where this one was ended.
+A new owner starts from the database and the reported states, and sends no order while it collects them. A goal is
+published before anything is done for it, so the next owner goes on where this one ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 import msgspec
 
+from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Lease
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
@@ -21,8 +24,8 @@ from countingroom.core.partitions import Goal, PartitionState
 from countingroom.core.policy import Principal
 from countingroom.core.run_book import Run, RunEnd
 from countingroom.core.systems import SystemKind
-from countingroom.runs.access.command_server import CommandServer
 from countingroom.runs.access.control_lease import ControlDesk
+from countingroom.runs.access.lease_policy import LeasePolicy
 from countingroom.runs.context import RunControlContext, members_of
 from countingroom.runs.partition.commands import PartitionCommands
 from countingroom.runs.partition.configuration_selection import ConfigurationSelection
@@ -68,11 +71,11 @@ class PartitionOwner:
         self.command_server = CommandServer(
             context.bus,
             context.clock,
+            "runs",
             name,
             self.handlers,
-            publisher=self.publisher,
-            control=self.control,
-            principals=self._principal,
+            self.publisher,
+            policy=LeasePolicy(context.clock, name, self.control, self._principal),
         )
         self.partition: PartitionModel
         self.orders = Orders(context, lease, name, self.tell)
@@ -107,6 +110,7 @@ class PartitionOwner:
                 await self._live()
         finally:
             self._heard.close()
+            await self.publisher.drain()
 
     # What is kept and what is wanted.
 
@@ -221,6 +225,13 @@ class PartitionOwner:
             except TimeoutError:
                 return
 
+    async def settle(self) -> Mapping[str, int]:
+        """Publish the partition as it is after every event so far; the positions of it and of its lease."""
+        if self._inbox:
+            await self.changed()
+        await self.state_publisher.settle()
+        return {"state": max(self.state_publisher.revision, self.control.revision)}
+
     async def changed(self) -> None:
         """Return at the next change."""
         change = asyncio.Event()
@@ -263,10 +274,10 @@ class PartitionOwner:
 
     def _moved(self, before: str, event: str, after: str, cause: Cause | None) -> None:
         goal = self.partition.goal
-        self.command_server.tell(
+        self.command_server.record(
             EventKind.STATE,
             f"{before} → {after} ({event})",
-            by=goal.requested_by if goal else "",
+            principal=goal.requested_by if goal else "",
             command_id=goal.command_id if goal else "",
             action=event,
             before=before,
@@ -280,7 +291,7 @@ class PartitionOwner:
         if goal.command_id:
             self.command_server.ended(goal.command_id, action, goal.requested_by, cause, goal=goal.state)
         elif cause:
-            self.command_server.tell(
+            self.command_server.record(
                 EventKind.NOTE, f"{goal.state} is not reached: {cause.message}", cause=cause, severity=3
             )
 
@@ -291,7 +302,7 @@ class PartitionOwner:
         return snapshot(self.partition, shown, owner=self.context.holder, boot=self.context.boot)
 
     def _control_changed(self, message: str, by: str) -> None:
-        self.command_server.tell(EventKind.NOTE, message, by=by, action="control")
+        self.command_server.record(EventKind.NOTE, message, principal=by, action="control")
 
     async def _principal(self, user: str) -> Principal:
         return await self.context.principals.principal(user, subjects.partition_key(self.name))

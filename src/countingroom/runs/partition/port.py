@@ -1,16 +1,14 @@
-"""Law: what the rooms of one ownership see of it: the partition as it is now, and the few ways to have something done.
-
-They stand below the tenure that holds them together, and none knows it.
-"""
+"""What the parts of a partition's owner use of it: the partition as it is now, and the few ways to act on it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
+from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Lease
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd
-from countingroom.runs.access.command_server import CommandServer
 from countingroom.runs.access.control_lease import ControlDesk
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.partition.run_book_writer import RunBookWriter
@@ -52,6 +50,10 @@ class OwnerPort(Protocol):
 
     async def reload_members(self, *, tell: bool = True) -> None:
         """Read anew who is a member, who is included, and what is wanted."""
+        ...
+
+    async def settle(self) -> Mapping[str, int]:
+        """Publish the partition as it is after every event so far; the positions it has."""
         ...
 
     async def changed(self) -> None:

@@ -52,7 +52,7 @@ class RunLifecycle:
         if self.open and self.open.number == run:
             self.open = msgspec.structs.replace(self.open, started_ns=now_ns)
         owner.book.write(partial(owner.context.database.runs.began, run, now_ns))
-        owner.command_server.tell(EventKind.NOTE, f"run {run} began", action="run_began", data={"run": run})
+        owner.command_server.record(EventKind.NOTE, f"run {run} began", action="run_began", data={"run": run})
 
     def over(self, run: int, end: RunEnd, cause: Cause | None) -> None:
         """Nobody records any more."""
@@ -73,8 +73,8 @@ class RunLifecycle:
         if self.open and self.open.number == run:
             self.open = None
         message, severity = f"run {run} ended: {end.value}", 2 if cause else 0
-        owner.command_server.tell(
-            EventKind.NOTE, message, by=by, action="run_over", cause=cause, data={"run": run}, severity=severity
+        owner.command_server.record(
+            EventKind.NOTE, message, principal=by, action="run_over", cause=cause, data={"run": run}, severity=severity
         )
 
     def excluded(self, system: str, cause: Cause) -> None:
@@ -82,7 +82,7 @@ class RunLifecycle:
         owner = self._owner
         owner.book.write(partial(owner.context.database.partitions.include, owner.name, system, False, "recovery"))
         owner.book.note(owner.partition.run, "exclude", cause.message, system=system)
-        owner.command_server.tell(
+        owner.command_server.record(
             EventKind.NOTE, f"{system} is excluded: {cause.message}", action="exclude", cause=cause, severity=2
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from countingroom.bus.command_request import CommandRequest
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import within
@@ -10,7 +11,6 @@ from countingroom.core.messages import Catalogue, decode
 from countingroom.core.points import Type
 from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.access.arguments import CommandRequest
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 

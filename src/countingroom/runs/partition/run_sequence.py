@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion
+from countingroom.core.admission import NOTHING_TO_DO
 from countingroom.core.clock import within
 from countingroom.core.errors import Conflict, CountingRoomError, LinkError, NotFound, OutOfRange, RequestError
 from countingroom.core.messages import EventKind
@@ -15,7 +17,6 @@ from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd, RunLimit, RunSequence
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.access.arguments import CommandHandler, CommandRequest, Completion
 from countingroom.runs.owner_messages import ANSWER_S
 from countingroom.runs.partition.configuration_selection import ConfigurationSelection
 from countingroom.runs.partition.port import OwnerPort
@@ -88,7 +89,7 @@ class Sequence:
         owner = self._owner
         going = await owner.context.database.sequences.going(owner.name)
         if going is None:
-            raise Conflict(f"{owner.name} is in no sequence", suggestion="nothing is to be stopped")
+            raise Conflict(f"{owner.name} is in no sequence", code=NOTHING_TO_DO, suggestion="nothing")
         await owner.context.database.sequences.end(going.name, "stopped")
         top = owner.partition.template.top
         owner.goal(Goal(state=top, requested_by=request.by, since_ns=owner.now_ns(), stop=True), "stop")
@@ -110,7 +111,7 @@ class Sequence:
 
     async def _drive(self, going: RunSequence) -> None:
         owner, sequences = self._owner, self._owner.context.database.sequences
-        owner.command_server.tell(
+        owner.command_server.record(
             EventKind.NOTE, f"sequence {going.name}: run {len(going.runs) + 1} of {len(going.values)}"
         )
         try:
@@ -129,10 +130,10 @@ class Sequence:
         if going.end != "stopped":
             with suppress(RequestError):  # what it began from may be gone
                 await self._selection.select_one(going.system, going.tag, going.requested_by)
-        owner.command_server.tell(
+        owner.command_server.record(
             EventKind.NOTE,
             f"sequence {going.name} is over: {going.end}, {len(going.runs)} of {len(going.values)} runs",
-            by=going.requested_by,
+            principal=going.requested_by,
             action="sequence_over",
             cause=cause,
             severity=3 if cause else 0,

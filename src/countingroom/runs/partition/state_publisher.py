@@ -1,4 +1,4 @@
-"""Law: the picture of a partition has one writer; who finds that another wrote it is not the owner any more."""
+"""Publishes the state of a partition under its key, with one writer: a conflict means that the lease is lost."""
 
 from __future__ import annotations
 
@@ -46,6 +46,11 @@ class StatePublisher:
         while True:
             await self._dirty.wait()
             await self._context.clock.sleep(GATHER_S)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Show what changed since the last time, if anything did."""
+        if self._dirty.is_set() or not self.shown:
             await self.show()
 
     async def show(self) -> None:

@@ -15,7 +15,7 @@ from countingroom.runs.planner.template import Hook
 def late(system: str, action: Action, seconds: float) -> Cause:
     """An order was not over by its deadline."""
     return Cause(
-        code="late",
+        code="not_in_time",
         message=f"{system} did not {action.value} within {seconds:g} s",
         source=f"runs.{system}",
         suggestion=f"look at {system}; if it needs so long, give it a longer deadline in the template",
@@ -132,7 +132,7 @@ def hook_failed(hook: Hook, cause: Cause | None) -> Cause:
 def hook_late(hook: str) -> Cause:
     """Its program did not end."""
     return Cause(
-        code="late",
+        code="not_in_time",
         message=f"the hook {hook} was not over in time",
         source=f"runs.{hook}",
         suggestion="look at what it does; if it needs so long, give it a longer deadline in the template",

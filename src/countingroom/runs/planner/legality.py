@@ -1,7 +1,7 @@
-"""Law: every command of a partition may be given now, or there is a Cause that says why not and what to do instead.
+"""Legality of the commands of a partition: for each the reasons against it, in the order in which they are checked.
 
-One table, looked at from top to bottom: the first reason that holds is the answer. Buttons, API and CLI show it; the
-owner asks it again before it obeys.
+The first reason that holds is the Cause. Buttons, API and CLI show it, and the owner checks it again when a command
+comes. The code `nothing_to_do` is no refusal: a command for what is so already succeeds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
+from countingroom.core.admission import NOTHING_TO_DO
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Member
 from countingroom.core.systems import ERROR, NO_CONNECTION, RECORDING, UNCONFIGURED
@@ -87,11 +88,11 @@ def _locked(q: Question) -> Cause | None:
 
 
 def _locked_already(q: Question) -> Cause | None:
-    return q.refuse("nothing_to_do", f"{q.partition.name} is locked already", "nothing") if q.partition.locked else None
+    return q.refuse(NOTHING_TO_DO, f"{q.partition.name} is locked already", "nothing") if q.partition.locked else None
 
 
 def _not_locked(q: Question) -> Cause | None:
-    return None if q.partition.locked else q.refuse("nothing_to_do", f"{q.partition.name} is not locked", "nothing")
+    return None if q.partition.locked else q.refuse(NOTHING_TO_DO, f"{q.partition.name} is not locked", "nothing")
 
 
 def _busy(q: Question) -> Cause | None:
@@ -130,7 +131,7 @@ def _no_configuration(q: Question) -> Cause | None:
 def _all_right(q: Question) -> Cause | None:
     if any(len(view.right) < len(view.members) for view in q.found.levels):
         return None
-    return q.refuse("nothing_to_do", "every system has its configuration already", "select another one, or start")
+    return q.refuse(NOTHING_TO_DO, "every system has its configuration already", "select another one, or start")
 
 
 def _no_such_state(q: Question) -> Cause | None:
@@ -146,7 +147,7 @@ def _there_already(q: Question) -> Cause | None:
     height = q.partition.template.height(q.state)
     if any(len(view.right) < len(view.members) for view in q.found.levels[:height]):
         return None
-    return q.refuse("nothing_to_do", f"{q.partition.name} is in {q.state} already", "nothing")
+    return q.refuse(NOTHING_TO_DO, f"{q.partition.name} is in {q.state} already", "nothing")
 
 
 def _no_way_up(q: Question) -> Cause | None:
@@ -175,7 +176,7 @@ def _not_recording(q: Question) -> Cause | None:
     goal = q.partition.goal
     if q.partition.run or q.found.any_records or (goal and goal.state == q.partition.template.recording):
         return None
-    return q.refuse("wrong_state", f"{q.partition.name} does not record", "start a run first")
+    return q.refuse(NOTHING_TO_DO, f"{q.partition.name} does not record", "nothing")
 
 
 def _all_down(q: Question) -> Cause | None:
@@ -183,7 +184,7 @@ def _all_down(q: Question) -> Cause | None:
     up = any(q.found.common[member.system] not in down for view in q.found.levels for member in view.members)
     if up or q.busy or q.partition.attempts.pending:
         return None
-    return q.refuse("nothing_to_do", f"no system of {q.partition.name} is configured", "nothing")
+    return q.refuse(NOTHING_TO_DO, f"no system of {q.partition.name} is configured", "nothing")
 
 
 def _unknown_system(q: Question) -> Cause | None:
@@ -199,22 +200,22 @@ def _not_in_error(q: Question) -> Cause | None:
         seen = q.found.common[q.system]
         if seen == NO_CONNECTION:
             return q.refuse("not_connected", f"{q.system} is not connected", f"start the agent of {q.system}")
-        return None if seen == ERROR else q.refuse("nothing_to_do", f"{q.system} is {seen}", "nothing")
+        return None if seen == ERROR else q.refuse(NOTHING_TO_DO, f"{q.system} is {seen}", "nothing")
     if ERROR in q.found.common.values():
         return None
-    return q.refuse("nothing_to_do", "no system is in Error", "nothing")
+    return q.refuse(NOTHING_TO_DO, "no system is in Error", "nothing")
 
 
 def _included_already(q: Question) -> Cause | None:
     if any(not member.included for member in _named(q)):
         return None
-    return q.refuse("nothing_to_do", f"{q.system or 'every system'} is included", "nothing")
+    return q.refuse(NOTHING_TO_DO, f"{q.system or 'every system'} is included", "nothing")
 
 
 def _excluded_already(q: Question) -> Cause | None:
     if any(member.included for member in _named(q)):
         return None
-    return q.refuse("nothing_to_do", f"{q.system or 'every system'} is excluded", "nothing")
+    return q.refuse(NOTHING_TO_DO, f"{q.system or 'every system'} is excluded", "nothing")
 
 
 def _last_recorder(q: Question) -> Cause | None:

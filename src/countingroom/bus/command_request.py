@@ -1,4 +1,4 @@
-"""Law: what is asked for comes with who asks, and its arguments are read in one way."""
+"""Commands as a department receives them: the request with its arguments, and the handler that carries it out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from countingroom.core.errors import OutOfRange
+from countingroom.core.errors import NotFound, OutOfRange
 from countingroom.core.messages import Command
 from countingroom.core.values import Scalar
 
 
 class CommandRequest(Struct, frozen=True, kw_only=True):
-    """An admitted command and who gave it."""
+    """A command and the user who gave it."""
 
     command: Command
     by: str
@@ -66,22 +66,41 @@ class CommandRequest(Struct, frozen=True, kw_only=True):
 
 
 class EndsLater:
-    """Whoever carries it out says how it ended, by `Reception.ended`."""
+    """The type of ENDS_LATER."""
 
 
 ENDS_LATER = EndsLater()
 
 Completion = Coroutine[Any, Any, Mapping[str, Scalar] | None] | EndsLater | None
-"""What is left to do once it is accepted: nothing (it is done), work whose end is its end, or LATER."""
+"""What is left of a command after it was accepted: None (it is done), a coroutine whose end is the command's end and
+whose result is the data of the closing event, or ENDS_LATER: its department calls `CommandServer.ended`."""
 
 Handler = Callable[[CommandRequest], Awaitable[Completion]]
 
 
 class CommandHandler(Struct, frozen=True):
-    """Something that can be asked for."""
+    """One command of a target."""
 
     handler: Handler
-    takes: tuple[str, ...] = ()
-    """Names of its arguments."""
+    takes: tuple[str, ...] | None = ()
+    """Names of its arguments; None: the handler checks them."""
     of_control: bool = False
     """It is about control itself, so giving it is no use of control."""
+    recorded: bool = True
+    """False: a question between processes, which leaves no event and is not named among the commands."""
+
+
+def find_handler(handlers: Mapping[str, CommandHandler], command: Command, target: str) -> CommandHandler:
+    """The handler of a command; NotFound where there is none, OutOfRange for an argument it does not take."""
+    handler = handlers.get(command.action)
+    if handler is None:
+        known = ", ".join(name for name, one in handlers.items() if one.recorded)
+        raise NotFound(f"{target} has no command {command.action}", suggestion=f"choose one of {known}")
+    if handler.takes is not None:
+        for name in command.arguments:
+            if name not in handler.takes:
+                takes = ", ".join(handler.takes) or "no arguments"
+                raise OutOfRange(
+                    f"{command.action} takes no {name}", code="unknown_argument", suggestion=f"it takes {takes}"
+                )
+    return handler

@@ -1,0 +1,353 @@
+"""The command server: how every department receives commands.
+
+A command is answered at once: accepted, or refused with a Cause. An accepted command ends in exactly one event, DONE or
+FAILED, which is published after the state that the command led to. Admission is in `core/admission.py`; a department
+gives its legality and handlers (`CommandTarget`) and, where it has one, its policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any, Protocol
+from uuid import NAMESPACE_OID, uuid4, uuid5
+
+import msgspec
+from msgspec import Struct
+
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, EndsLater
+from countingroom.bus.port import Bus, Message
+from countingroom.bus.publisher import Publisher
+from countingroom.core import admission, subjects
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause, CountingRoomError, Refused
+from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
+from countingroom.core.policy import Permission
+from countingroom.core.values import Scalar
+
+_log = logging.getLogger(__name__)
+
+UNDER_WAY = 512
+"""Commands of one target that may be under way; more are refused."""
+
+SETTLE_S = 2.0
+"""The closing event waits at most so long for the state to be published: a bus that is away delays both."""
+
+MESSAGE_LETTERS, DATA_LETTERS = 200, 10_000
+"""Of an argument, in the sentence and in the data of an event. Long texts are kept in the run book or among the
+configurations."""
+
+
+class CommandTarget(Protocol):
+    """What a department gives for one target."""
+
+    def handler(self, command: Command) -> CommandHandler:
+        """The handler of the command; NotFound or OutOfRange where it has none."""
+        ...
+
+    def permission(self, command: Command) -> Permission:
+        """What the command is, for policy; the sight of MAKE_SAFE commands is not checked."""
+        ...
+
+    def present(self, command: Command) -> str:
+        """The state that `seen_state` of the command is compared with."""
+        ...
+
+    def refusal(self, request: CommandRequest) -> Cause | None:
+        """Why the command is not legal now."""
+        ...
+
+    async def settle(self) -> Mapping[str, int]:
+        """Publish the state as it is now; the positions up to which it is published (`Event.positions`)."""
+        ...
+
+
+Policy = Callable[[CommandRequest, CommandHandler, Permission], AbstractAsyncContextManager[None]]
+"""Entered while a command is begun; raises RequestError where the user may not give it."""
+
+
+def allow_all(request: CommandRequest, handler: CommandHandler, permission: Permission) -> nullcontext[None]:
+    """The policy of a department whose senders decide, as the console does for devices."""
+    return nullcontext()
+
+
+class _Open(Struct, eq=False):
+    """An accepted command that is carried out."""
+
+    request: CommandRequest
+    name: str
+    rest: Coroutine[Any, Any, Mapping[str, Scalar] | None]
+    began_s: float
+
+
+class _Ending(Struct, frozen=True, kw_only=True):
+    """How a command ended."""
+
+    command: Command
+    user: str
+    name: str
+    cause: Cause | None = None
+    message: str = ""
+    data: Mapping[str, Scalar] = {}
+    event_id: str = ""
+
+
+class CommandServer:
+    """Receives the commands of one target."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        department: str,
+        name: str,
+        target: CommandTarget,
+        publisher: Publisher,
+        *,
+        policy: Policy = allow_all,
+    ) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._department = department
+        self._name = name
+        self._target = target
+        self._publisher = publisher
+        self._policy = policy
+        self._source = f"{department}.{name}"
+        self._seen = admission.SeenIds()
+        self._open: dict[str, _Open] = {}
+        self._endings: list[_Ending] = []
+        self._news = asyncio.Event()
+        self._group: asyncio.TaskGroup
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with self.serving():
+            await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[None]:
+        """Commands are answered while entered; what is under way at the end has FAILED, its outcome not known."""
+        try:
+            async with (
+                asyncio.TaskGroup() as self._group,
+                self._bus.respond(subjects.commands_to(self._department, self._name), self._answer),
+            ):
+                closing = self._group.create_task(self._close())
+                yield
+                closing.cancel()
+        finally:
+            for one in tuple(self._open.values()):  # also those whose task was cancelled before its first turn
+                one.rest.close()
+                self._complete(one, self._stopped())
+            self._record_endings(len(self._endings), {})
+
+    def ended(self, command_id: str, action: str, user: str, cause: Cause | None, **data: Scalar) -> None:
+        """The end of a command whose handler returned ENDS_LATER. The event's id follows from that of the command: the
+        next owner of the target may report the same end again, and the bus drops it."""
+        event_id = uuid5(NAMESPACE_OID, f"{self._name} {command_id}").hex if command_id else ""
+        command = Command(id=command_id, action=action, issued_ns=0, deadline_ns=0)
+        self._end(_Ending(command=command, user=user, name=action, cause=cause, data=data, event_id=event_id))
+
+    def record(
+        self,
+        kind: EventKind,
+        message: str,
+        *,
+        id: str = "",
+        severity: int | None = None,
+        data: Mapping[str, Scalar] | None = None,
+        **fields: Any,
+    ) -> None:
+        """Record an event of the target; `fields` as in Event. The bus stores one id once."""
+        self._publisher.event(
+            Event(
+                id=id or uuid4().hex,
+                kind=kind,
+                time_ns=self._clock.now_ns(),
+                department=self._department,
+                source=self._name,
+                message=message,
+                severity=(3 if kind is EventKind.FAILED else 0) if severity is None else severity,
+                data=dict(data or {}),
+                **fields,
+            )
+        )
+
+    async def _answer(self, message: Message) -> bytes:
+        user = subjects.command_user(message.subject)
+        try:
+            command = decode(message.data, Command)
+        except msgspec.DecodeError as error:
+            cause = admission.malformed("a command", error, self._source, suggestion="send a Command")
+            self.record(EventKind.REFUSED, "a command was refused: malformed", principal=user, cause=cause)
+            return encode(Reply(id="", accepted=False, cause=cause))
+        request = CommandRequest(command=command, by=user)
+        handler: CommandHandler | None = None
+        nothing = ""
+        rest: Completion = None
+        try:
+            handler = self._target.handler(command)
+            if not handler.recorded:
+                await handler.handler(request)
+                return encode(Reply(id=command.id, accepted=True))
+            self._check_new(command)
+            rest = await self._begin(request, handler)
+        except CountingRoomError as error:
+            if error.cause.code != admission.NOTHING_TO_DO:
+                return self._refuse(request, handler, error.cause)
+            nothing = f"nothing to be done: {error.cause.message}"
+        except Exception as error:  # a fault of the department must not be answered by silence
+            _log.exception("%s: %s could not be begun", self._source, command.action)
+            return self._refuse(request, handler, self._fault(command.action, error))
+        name = describe(command)
+        self._record(EventKind.COMMAND, request, name, data=_data(command))
+        if rest is None:
+            self._end(_Ending(command=command, user=user, name=name, message=nothing, data=_data(command)))
+        elif not isinstance(rest, EndsLater):
+            self._open[command.id] = one = _Open(request, name, rest, self._clock.monotonic())
+            self._group.create_task(self._carry_out(one))
+        return encode(Reply(id=command.id, accepted=True))
+
+    def _check_new(self, command: Command) -> None:
+        admission.check_new(command, self._seen)
+        self._seen.add(command.id)
+        admission.check_deadline(command, self._clock.now_ns())
+
+    async def _begin(self, request: CommandRequest, handler: CommandHandler) -> Completion:
+        command = request.command
+        permission = self._target.permission(command)
+        async with self._policy(request, handler, permission):
+            if permission is not Permission.MAKE_SAFE:
+                now_ns = self._clock.now_ns()
+                admission.check_deadline(command, now_ns)  # the policy may have waited for its turn
+                admission.check_seen_state(command, self._target.present(command), now_ns)
+            if cause := self._target.refusal(request):
+                raise Refused(cause)
+            admission.check_room(len(self._open), UNDER_WAY)
+            return await handler.handler(request)
+
+    def _refuse(self, request: CommandRequest, handler: CommandHandler | None, cause: Cause) -> bytes:
+        cause = self._sourced(cause)
+        if handler is None or handler.recorded:
+            name = describe(request.command)
+            self._record(EventKind.REFUSED, request, f"{name} refused: {cause.message}", cause=cause)
+        return encode(Reply(id=request.command.id, accepted=False, cause=cause))
+
+    async def _carry_out(self, one: _Open) -> None:
+        """Wait for the end of a command. Cancelled it stays open, and `serving` completes it."""
+        data: Mapping[str, Scalar] | None = None
+        cause: Cause | None = None
+        try:
+            data = await one.rest
+        except CountingRoomError as error:
+            cause = self._sourced(error.cause)
+        except Exception as error:  # must not end the other commands of the target
+            _log.exception("%s: %s failed", self._source, one.name)
+            cause = self._fault(one.name, error)
+        self._complete(one, cause, data)
+
+    def _complete(self, one: _Open, cause: Cause | None, data: Mapping[str, Scalar] | None = None) -> None:
+        command = one.request.command
+        del self._open[command.id]
+        took_s = round(self._clock.monotonic() - one.began_s, 3)
+        data = {**_data(command), **(data or {}), "took_s": took_s}
+        self._end(_Ending(command=command, user=one.request.by, name=one.name, cause=cause, data=data))
+
+    def _stopped(self) -> Cause:
+        return Cause(
+            code="owner_stopped",
+            message=f"{self._source} stopped serving; the outcome is not known",
+            source=self._source,
+            suggestion="look at the state, then decide again",
+        )
+
+    def _fault(self, name: str, error: Exception) -> Cause:
+        return Cause(
+            code="internal",
+            message=f"{name} failed: {type(error).__name__}: {error}",
+            source=self._source,
+            suggestion="look at the state, then at the log",
+        )
+
+    def _end(self, ending: _Ending) -> None:
+        self._endings.append(ending)
+        self._news.set()
+
+    async def _close(self) -> None:
+        """Record the ends of commands, each after the state it led to was published."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            count = len(self._endings)  # what ends during the wait may have led to a later state
+            positions: Mapping[str, int] = {}
+            try:
+                async with within(self._clock, SETTLE_S):
+                    positions = await self._target.settle()
+            except (TimeoutError, CountingRoomError) as error:
+                _log.warning("%s: the end of a command is recorded before its state: %s", self._source, error)
+            self._record_endings(count, positions)
+
+    def _record_endings(self, count: int, positions: Mapping[str, int]) -> None:
+        endings = self._endings[:count]
+        del self._endings[:count]
+        for one in endings:
+            done = one.message or f"{one.name} done"
+            self.record(
+                EventKind.FAILED if one.cause else EventKind.DONE,
+                f"{one.name} failed: {one.cause.message}" if one.cause else done,
+                id=one.event_id,
+                channel=one.command.channel,
+                principal=one.user,
+                command_id=one.command.id,
+                action=one.command.action,
+                cause=one.cause,
+                data=one.data,
+                positions=dict(positions),
+            )
+
+    def _record(
+        self,
+        kind: EventKind,
+        request: CommandRequest,
+        message: str,
+        *,
+        cause: Cause | None = None,
+        data: Mapping[str, Scalar] | None = None,
+    ) -> None:
+        command = request.command
+        self.record(
+            kind,
+            message,
+            channel=command.channel,
+            principal=request.by,
+            command_id=command.id,
+            action=command.action,
+            cause=cause,
+            data=_data(command) if data is None else data,
+        )
+
+    def _sourced(self, cause: Cause) -> Cause:
+        return cause if cause.source else msgspec.structs.replace(cause, source=self._source)
+
+
+def describe(command: Command) -> str:
+    """A command in words: `set a.v_set to 5.0`, `switch_on a`, `include (system STS)`."""
+    if command.action == "set" and "point" in command.arguments:
+        return f"set {command.arguments['point']} to {command.arguments.get('value')}"
+    arguments = _short(command.arguments, MESSAGE_LETTERS)
+    given = ", ".join(f"{name} {value}" for name, value in arguments.items() if value not in (None, ""))
+    return " ".join(filter(None, (command.action, command.channel, f"({given})" if given else "")))
+
+
+def _data(command: Command) -> dict[str, Scalar]:
+    return {**_short(command.arguments, DATA_LETTERS), "origin": command.origin}
+
+
+def _short(arguments: Mapping[str, Scalar], letters: int) -> dict[str, Scalar]:
+    return {
+        name: f"{value[:letters]}…" if isinstance(value, str) and len(value) > letters else value
+        for name, value in arguments.items()
+    }
