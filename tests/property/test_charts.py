@@ -163,7 +163,7 @@ def test_two_states_that_only_lead_to_each_other_are_a_trap() -> None:
 
 def test_a_misspelt_state_is_recognised() -> None:
     findings = check(read_table(GOOD + "Active,go,Actvie\n", file="x.csv"))
-    assert findings[0].suggestion == "is Active meant?"
+    assert findings[0].suggestion == "did you mean Active?"
 
 
 def test_an_event_that_one_state_forgot_is_odd() -> None:
@@ -216,7 +216,7 @@ def test_every_line_that_is_no_row_is_told_at_once() -> None:
         ("rows: [[A, go, B]]\ninitail: A\n", 2, "did you mean initial?"),
         ("rows:\n  - [A, go]\n", 2, "is missing"),
         ("name: x\n", 1, "is missing"),
-        ("rows: [[A, go, B]\n", 2, "no YAML"),
+        ("rows: [[A, go, B]\n", 2, "invalid YAML"),
         ("rows: [[A, go, B]]\nrows: []\n", 2, "given twice"),
     ],
 )

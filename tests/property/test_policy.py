@@ -73,4 +73,4 @@ def test_an_expert_may_take_over_and_a_shifter_may_not() -> None:
     shifter, expert = Principal(name="ben", role=Role.SHIFTER), Principal(name="ben", role=Role.EXPERT)
     assert decide(expert, Permission.TAKE_OVER, "hv", control=control, now_ns=1) is None
     refused = decide(shifter, Permission.TAKE_OVER, "hv", control=control, now_ns=1)
-    assert refused is not None and refused.message == "ben is shifter; take_over on hv needs expert"
+    assert refused is not None and refused.message == "ben is shifter on hv; take_over needs expert"

@@ -57,7 +57,7 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
 def test_another_dimension_is_refused_with_the_unit_that_was_expected() -> None:
     with pytest.raises(OutOfRange) as refused:
         parse("5 A", to="V")
-    assert refused.value.cause.message == "A cannot be told in V"
+    assert refused.value.cause.message == "A cannot be converted to V"
     assert refused.value.cause.suggestion == "give the value in V"
     assert not same_dimension("A", "V")
 

@@ -191,7 +191,7 @@ async def test_a_login_ends_by_being_idle_and_in_any_case() -> None:
             assert (await browser.get("/api/v1/me")).status_code == 200
         await clock.advance(61)
         answer = await browser.get("/api/v1/me")
-        assert answer.json()["cause"]["message"] == "this login is over"
+        assert answer.json()["cause"]["message"] == "this session has expired"
         assert any(one.cause and one.cause.code == "login_over" for one in await home.record())
 
 

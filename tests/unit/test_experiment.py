@@ -152,7 +152,7 @@ def test_a_missing_file_is_told_where_it_is_asked_for_and_nothing_else_about_wha
 def test_a_file_that_is_not_there_or_no_yaml_or_no_mapping_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match=r"cannot read .*gone\.yaml: No such file"):
         load(tmp_path / "gone.yaml")
-    with pytest.raises(Invalid, match=r"main\.yaml:2: no YAML"):
+    with pytest.raises(Invalid, match=r"main\.yaml:2: invalid YAML"):
         load(write(tmp_path, main="a: [1\n"))
     with pytest.raises(Invalid, match="expected"):
         load(write(tmp_path, main="- a\n"))
@@ -220,7 +220,7 @@ def test_numbers_that_cannot_be_meant_are_told_before_the_device_is_there(
 def test_a_character_that_no_yaml_may_have_is_told_at_its_line(tmp_path: Path) -> None:
     (told,) = problems(write(tmp_path, main=f"{MINIMAL}devices:\n  d: {{title: 'a\0b'}}\n"))
     assert told[:2] == ("main.yaml", 3)
-    assert told[3] == "no YAML: the character #x0000 may not be in it"
+    assert told[3] == "invalid YAML: the character #x0000 is not allowed"
 
 
 def test_keys_that_begin_with_x_are_a_place_for_anchors(tmp_path: Path) -> None:

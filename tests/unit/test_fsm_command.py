@@ -54,7 +54,7 @@ EXPECTED = {
         unused_alone=[5, 6, 7, 9],
         odd=(
             ("writer.csv", 2, "error leads to Broken from every state but Off"),
-            ("camera.csv", 14, "resolved and reset do the same everywhere"),
+            ("camera.csv", 14, "resolved and reset have the same effect in every state"),
         ),
         unmapped=[2, 2, 4, 8, 12, 17, 22, 28],
         findings=13,
@@ -73,7 +73,7 @@ EXPECTED = {
         unused_alone=[4, 7, 8],
         odd=(
             ("globalSystemStatemachine+.csv", 1, "error leads to Error from every state but Unconfigured"),
-            ("DetectorStatemachine.csv", 13, "resolved and reset do the same everywhere"),
+            ("DetectorStatemachine.csv", 13, "resolved and reset have the same effect in every state"),
         ),
         unmapped=[1, 1, 3, 8, 13, 19, 24, 31, 37],
         findings=14,
@@ -110,7 +110,7 @@ def test_what_is_odd_in_tables_is_listed_and_is_no_error(tables: Tables, expecte
     told = findings(result)
     assert {severity for _, _, severity, _ in told} == {"odd"}
     line, state = expected.unused
-    assert (tables.map, line, "odd", f"map row {state} → Configuring is used by no state") in told
+    assert (tables.map, line, "odd", f"no state uses the map row {state} → Configuring") in told
     for file, line, text in expected.odd:
         assert (file, line, "odd", text) in told
     unmapped = [line for file, line, _, text in told if file == tables.partition and "has no row in" in text]
@@ -158,10 +158,10 @@ def test_a_subsystem_file_with_all_its_tables_is_checked_whole(
         ("[A]\nstateFle = a.csv\n", 2, "A.stateFle: unknown key; did you mean stateFile?"),
         ("[A]\ntimeout = soon\nstateFile = a.csv\n", 2, "A.timeout: got 'soon'; expected a number above 0"),
         ("[A]\nstateFile = a.csv\n[A]\nstateFile = a.csv\n", 3, "A: [A] given twice; the first is at line 1"),
-        ("stateFile = a.csv\n[A]\nstateFile = a.csv\n", 1, "stateFile: a key before the first [NAME]"),
+        ("stateFile = a.csv\n[A]\nstateFile = a.csv\n", 1, "stateFile: this key is before the first [NAME]"),
         ("[A]\nmapFile = b.csv\n", 1, "A.stateFile: is missing"),
         ("[A]\nstateFile = a.csv\nwhat is this\n", 3, "A: got 'what is this'; expected [NAME] or KEY = VALUE"),
-        ("", 0, "no section; expected [NAME]"),
+        ("", 0, "has no section; expected [NAME]"),
     ],
 )
 def test_a_subsystem_file_with_a_mistake_is_refused_at_its_line(

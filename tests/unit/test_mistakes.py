@@ -86,7 +86,12 @@ def test_a_wrong_name_of_a_thing_is_told_at_the_thing() -> None:
     [
         ("devices: {a: {driver: can}}", 1, "devices.a.driver", "can is not known; did you mean caen?"),
         ("devices: {a: {driver: xyz}}", 1, "devices.a.driver", "xyz is not known; known here: caen, mqtt"),
-        ("devices:\n  a:\n    every: 3", 2, "devices.a.driver", "is missing; it says what the rest means"),
+        (
+            "devices:\n  a:\n    every: 3",
+            2,
+            "devices.a.driver",
+            "is missing; it determines the meaning of the other keys",
+        ),
         ("devices:\n  a:\n    driver: mqtt\n    every: 3 m", 4, "devices.a.every", "a duration is a number with one"),
         ("spare:\n  driver: caen\n  channels:\n    1:\n      lv:\n", 5, "spare.channels.1.lv", "is empty; expected"),
         ("spare:\n  driver: caen\n  channels: 3", 3, "spare.channels", "got 3; expected a valid dictionary"),
@@ -148,13 +153,13 @@ def test_plain_words_mean_what_yaml_1_2_says(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("a: 1\nb: [1\n", 3, "no YAML: "),
+        ("a: 1\nb: [1\n", 3, "invalid YAML: "),
         ("a: 1\na: 2\n", 2, "key given twice; the first is at line 1"),
         ("a: !!python/name:os.system x\n", 1, "cannot be read as"),
-        ("&a [*a]\n", 1, "an alias inside the thing it stands for"),
-        ("{[1, 2]: 3}\n", 1, "a key is a single word or number"),
-        ("a:\n  <<: 3\n", 2, "<< takes a mapping"),
-        ("a: 1\n--- \nb: 2\n", 2, "no YAML: "),
+        ("&a [*a]\n", 1, "this alias refers to a value that contains it"),
+        ("{[1, 2]: 3}\n", 1, "a key must be a single word or number"),
+        ("a:\n  <<: 3\n", 2, "<< needs a mapping"),
+        ("a: 1\n--- \nb: 2\n", 2, "invalid YAML: "),
         ("a: one: two\n", 1, "a text with `: ` in it needs quotes"),
         ("a:\n\tb: 1\n", 2, "indent with spaces"),
     ],

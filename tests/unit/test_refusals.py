@@ -84,7 +84,7 @@ def test_no_error_is_raised_with_an_empty_suggestion() -> None:
 @pytest.mark.parametrize("allowed", [(), ("lv_on", "reconnect")])
 def test_what_a_state_does_not_allow_says_what_it_allows(allowed: tuple[str, ...]) -> None:
     suggestion = NotAllowed("LV_OFF", "hv_on", allowed).cause.suggestion
-    assert suggestion == ("first do one of: lv_on, reconnect" if allowed else "wait until it has left LV_OFF")
+    assert suggestion == ("use one of: lv_on, reconnect" if allowed else "wait until the state LV_OFF has ended")
 
 
 @pytest.fixture

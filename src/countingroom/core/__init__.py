@@ -1,1 +1,5 @@
-"""Law: the words everybody uses. Values and pure rules; no I/O; imports nothing else of ours."""
+"""Values and rules that all departments share: points, readings, commands, errors, roles. No I/O.
+
+Start with `messages.py` (what travels on the bus) and `errors.py` (`Cause` and the exception tree). The package imports
+no other package of countingroom.
+"""

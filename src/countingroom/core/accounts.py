@@ -1,4 +1,4 @@
-"""Law: an account is a name and what it is trusted with where; no secret is ever in these values."""
+"""Users, login sessions and audit entries as values. They never contain a password or a token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from countingroom.core.values import Scalar
 EVERYWHERE = "*"
 """The target of a role that holds for every object."""
 
-TOKEN_ORIGIN = "token"  # noqa: S105 - no secret, the word for one
+TOKEN_ORIGIN = "token"  # noqa: S105 - the name of the kind, not a secret
 """`Session.origin` of a program's token."""
 
 
@@ -26,11 +26,11 @@ class User(Struct, frozen=True, kw_only=True):
     created_by: str
     disabled: bool = False
     has_password: bool = False
-    """False until the first link was used."""
+    """False until the user has opened the first login link."""
     failures: int = 0
-    """Wrong passwords since the last right one."""
+    """Wrong passwords since the last successful login."""
     locked_until_ns: int = 0
-    """No login before; 0: not locked."""
+    """Logins are refused before this time; 0: not locked."""
 
     def role(self, target: str) -> Role:
         """The highest role whose pattern fits the target; VIEWER where there is none."""
@@ -38,7 +38,7 @@ class User(Struct, frozen=True, kw_only=True):
 
     @property
     def principal(self) -> Principal:
-        """Who asks, for the policy."""
+        """The user as the policy takes it."""
         return Principal(name=self.name, role=self.roles.get(EVERYWHERE, Role.VIEWER), roles=self.roles)
 
 
@@ -46,7 +46,7 @@ class Session(Struct, frozen=True, kw_only=True):
     """One login, kept by the server."""
 
     id: str
-    """For lists and revoking; not the secret that proves it."""
+    """For lists and revoking; not the secret in the cookie."""
     user: str
     created_ns: int
     last_seen_ns: int
@@ -54,26 +54,26 @@ class Session(Struct, frozen=True, kw_only=True):
     revoked_ns: int | None = None
     revoked_by: str = ""
     origin: str = ""
-    """From where: the address."""
+    """The client's address."""
     agent: str = ""
-    """The browser or program, as it calls itself."""
+    """The `User-Agent` that the client sent."""
 
     @property
     def is_token(self) -> bool:
-        """Whether it is a program's, which shows it with every request, not a browser's, which sends it by itself."""
+        """Whether it belongs to a program, which sends a header with each request, not to a browser with a cookie."""
         return self.origin == TOKEN_ORIGIN
 
 
 def why_over(user: User, session: Session, *, now_ns: int, idle_s: float) -> Cause | None:
-    """Why this login no longer holds; None while it does. A program's token does not end by being idle."""
+    """Why this session is over; None while it is valid. The token of a program has no idle limit."""
     if user.disabled:
-        return _over(f"{user.name} may not log in any more", "ask an administrator")
+        return _over(f"the account {user.name} is disabled", "ask an administrator to enable it")
     if session.revoked_ns is not None:
-        return _over(f"this login was ended by {session.revoked_by}", "log in again")
+        return _over(f"{session.revoked_by} ended this session", "log in again")
     if now_ns >= session.expires_ns:
-        return _over("this login is over", "log in again")
+        return _over("this session has expired", "log in again")
     if not session.is_token and now_ns - session.last_seen_ns >= idle_s * 1e9:
-        return _over("this login was not used for too long", "log in again")
+        return _over("this session was idle for too long", "log in again")
     return None
 
 
@@ -82,7 +82,7 @@ def _over(message: str, suggestion: str) -> Cause:
 
 
 class Outcome:
-    """Words for the outcome of an audited action; others may be used."""
+    """The usual outcomes of an audited action; other words are allowed."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -90,10 +90,10 @@ class Outcome:
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True):
-    """One action that somebody asked for, whatever came of it."""
+    """One requested action and its outcome."""
 
     sequence: int = 0
-    """Given when it is recorded."""
+    """Assigned when the entry is written."""
     time_ns: int
     who: str
     what: str
@@ -102,6 +102,6 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     arguments: dict[str, Scalar] = {}
     """Never a password or a token."""
     origin: str = ""
-    """From where: address, `cli`."""
+    """The client's address, or `cli`."""
     outcome: str
     cause: Cause | None = None

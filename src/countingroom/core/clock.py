@@ -1,4 +1,7 @@
-"""Law: nobody reads the time or waits except through a Clock, so tests can hold time still."""
+"""The clock and the time-outs of all code.
+
+Code reads the time and waits only through a `Clock`, so that tests can replace and advance it.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,23 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The two times and the only way to wait."""
+    """Wall time, monotonic time, and waiting."""
 
     def now_ns(self) -> int:
-        """Wall clock, ns since the epoch (UTC). For stamps, never for durations."""
+        """Wall clock, ns since the epoch (UTC). For time stamps, never for durations."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never jump. For durations and deadlines."""
+        """Seconds since an arbitrary start, never set back. For durations and deadlines."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; returns at once, after one turn of the loop, for 0 or less."""
+        """Wait. For 0 or less it returns after one cycle of the event loop."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of the machine."""
 
     def now_ns(self) -> int:
         return time.time_ns()
@@ -40,9 +43,10 @@ class SystemClock:
 
 @asynccontextmanager
 async def timeout(seconds: float | None) -> AsyncGenerator[asyncio.Timeout]:
-    """`asyncio.timeout`, also right while its task is being cancelled.
+    """`asyncio.timeout` that also works while its task is being cancelled.
 
-    Before 3.11.3 (Debian 12 has 3.11.2) Python's own then ends as a cancellation, and a clean-up is left half done.
+    In Python before 3.11.3 (Debian 12 has 3.11.2) `asyncio.timeout` inside a clean-up raises CancelledError instead of
+    TimeoutError, so that the rest of the clean-up is skipped.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
@@ -58,16 +62,16 @@ async def timeout(seconds: float | None) -> AsyncGenerator[asyncio.Timeout]:
 
 @asynccontextmanager
 async def within(clock: Clock, seconds: float) -> AsyncGenerator[None]:
-    """`asyncio.timeout` by a Clock: TimeoutError when what is inside has not ended by then."""
+    """`asyncio.timeout` on a Clock: TimeoutError when the body has not ended after that many seconds."""
     loop = asyncio.get_running_loop()
     async with timeout(None) as scope:
 
-        async def ring() -> None:
+        async def expire() -> None:
             await clock.sleep(seconds)
             scope.reschedule(loop.time())
 
-        bell = loop.create_task(ring())
+        timer = loop.create_task(expire())
         try:
             yield
         finally:
-            bell.cancel()
+            timer.cancel()

@@ -1,7 +1,8 @@
-"""Law: a configuration is named by its system and its tag; every change of it is a new revision, none is overwritten.
+"""Configurations, global tags and parameter schemas with their revisions, and how two sets of them differ.
 
-A global tag names one configuration a system, by tag. What a run had is a snapshot in the run itself, so changing a
-configuration later changes what the next run gets and nothing that was.
+A configuration is named by its system and its tag. Each save adds a revision; no revision is overwritten. A global tag
+names one configuration for each system. A run stores a snapshot of its configurations, so that a later change affects
+only later runs.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ Parameters = dict[str, Scalar]
 
 
 class ConfigurationRevision(Struct, frozen=True, kw_only=True):
-    """What one system is configured with under one tag, as it was saved once."""
+    """The parameters of one system under one tag, as of one save."""
 
     system: str
     tag: str
     revision: int
-    """1, 2, 3 … of this system and tag, over deletions."""
+    """1, 2, 3 … of this system and tag; a deletion counts as a revision."""
     parameters: Parameters = {}
     saved_by: str
     saved_ns: int
     comment: str = ""
     deleted: bool = False
-    """This revision says that it was taken away."""
+    """This revision records the deletion of the configuration."""
 
 
 class TagRevision(Struct, frozen=True, kw_only=True):
-    """A global tag as it was saved once."""
+    """A global tag, as of one save."""
 
     name: str
     revision: int
@@ -45,12 +46,12 @@ class TagRevision(Struct, frozen=True, kw_only=True):
 
 
 class SchemaRevision(Struct, frozen=True, kw_only=True):
-    """The JSON Schema that every configuration of a system fits, as it was saved once."""
+    """The JSON Schema for the configurations of a system, as of one save."""
 
     system: str
     revision: int
     schema: dict[str, Any] | None = None
-    """None: anything fits."""
+    """None: no restriction."""
     saved_by: str
     saved_ns: int
     comment: str = ""
@@ -71,13 +72,13 @@ class SystemChange(Struct, frozen=True, kw_only=True):
 
     system: str
     before: str
-    """Tag of its configuration; empty: has none."""
+    """Tag of its configuration; empty: no configuration."""
     after: str
     parameters: tuple[ParameterChange, ...] = ()
 
 
 def compare_parameters(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> tuple[ParameterChange, ...]:
-    """What differs, by name. `1`, `1.0` and `true` are three values."""
+    """The changed parameters, sorted by name. `1`, `1.0` and `true` are different values."""
     changes: list[ParameterChange] = []
     for name in sorted({*before, *after}):
         if name not in before:
@@ -92,7 +93,7 @@ def compare_parameters(before: Mapping[str, Scalar], after: Mapping[str, Scalar]
 def compare(
     before: Mapping[str, ConfigurationRevision], after: Mapping[str, ConfigurationRevision]
 ) -> tuple[SystemChange, ...]:
-    """What differs between two sets of configurations (system -> what it has), by system; equal ones are left out."""
+    """The changes between two sets of configurations (system -> revision), sorted by system, without equal ones."""
     changes: list[SystemChange] = []
     for system in sorted({*before, *after}):
         old, new = before.get(system), after.get(system)
@@ -104,12 +105,12 @@ def compare(
 
 
 def covers(tag: Mapping[str, str], systems: Iterable[str]) -> bool:
-    """Whether the tag names a configuration for exactly these systems: none missing, none over."""
+    """Whether the tag names a configuration for exactly these systems, none missing and none extra."""
     return set(tag) == set(systems)
 
 
 class ConfigurationSet(Struct, frozen=True, kw_only=True):
-    """Configurations, tags and schemas by name, as they are taken from one database to another."""
+    """Configurations, tags and schemas by name, for export and import between databases."""
 
     configurations: dict[str, dict[str, Parameters]] = {}
     """System -> tag -> parameters."""
@@ -120,7 +121,7 @@ class ConfigurationSet(Struct, frozen=True, kw_only=True):
 
 
 class ImportReport(Struct, frozen=True, kw_only=True):
-    """What an import changed; what was the same already is in neither."""
+    """The revisions that an import added. Entries that were equal already are not listed."""
 
     configurations: tuple[ConfigurationRevision, ...] = ()
     tags: tuple[TagRevision, ...] = ()

@@ -1,8 +1,8 @@
-"""Law: an error says whose fault it is, where, and whether to try again; every one carries a Cause.
+"""The exception tree and `Cause`, the error object of API, CLI, console, run book and log.
 
-The tree has four branches. `ConfigurationError`: the description is wrong, a person must edit it. `RequestError`: the
-request is refused, nothing was done. `LinkError`: the other side was not reached, trying again makes sense.
-`DeviceError`: the other side was reached and says no.
+The four branches show where the fault is and whether to retry. `ConfigurationError`: the description is wrong and must
+be edited. `RequestError`: the request was refused and had no effect. `LinkError`: the other side was not reached; a
+retry makes sense. `DeviceError`: the other side was reached and reports a failure. Every exception has a `cause`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ class Cause(Struct, frozen=True, kw_only=True):
     """Why something was refused or failed: the same object in API, CLI, console, run book and log."""
 
     code: str
-    """A stable word for programs, lower case with underscores: `not_allowed`, `out_of_range`, `link_lost`."""
+    """A stable code for programs, lower case with underscores: `not_allowed`, `out_of_range`, `link_lost`."""
     message: str
-    """One sentence for people: what is wrong, with names and values."""
+    """One sentence for operators: what is wrong, with names and values."""
     source: str = ""
-    """Who says so: `devices.caen.0`, `history`, `experiment.yaml:12`."""
+    """Where the error was found: `devices.caen.0`, `history`, `experiment.yaml:12`."""
     since_ns: int | None = None
-    """Since when it is so, in ns since the epoch; None when it has no duration."""
+    """Start of the condition, ns since the epoch; None when it has no duration."""
     evidence: Evidence = {}
+    """The values that led to it."""
     suggestion: str = ""
-    """What to do next, as an instruction to a person."""
+    """What the operator can do next, as an instruction."""
     causes: tuple[Cause, ...] = ()
+    """The errors behind this one."""
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
     def lines(self, indent: str = "") -> Iterable[str]:
-        """The cause and those under it as indented text lines, for terminals and logs."""
+        """This cause and its `causes` as indented lines of text, for terminals and logs."""
         place = f"{self.source}: " if self.source else ""
         yield f"{indent}{place}{self.message} [{self.code}]"
         if self.suggestion:
@@ -44,10 +46,10 @@ class Cause(Struct, frozen=True, kw_only=True):
 
 
 class CountingRoomError(Exception):
-    """Root of everything this package raises on purpose. What a class suggests holds where nothing better is said."""
+    """Root of all exceptions of this package. `code` and `suggestion` of the class are defaults for its instances."""
 
     code = "error"
-    suggestion = "tell those who run this experiment, with the time"
+    suggestion = "report it, with the time, to the experts of the experiment"
 
     def __init__(
         self,
@@ -73,17 +75,17 @@ class CountingRoomError(Exception):
 
 
 class ConfigurationError(CountingRoomError):
-    """The description is wrong: edit it. Trying again changes nothing."""
+    """The description is wrong and must be edited. A retry without an edit fails again."""
 
     code = "configuration"
     suggestion = "correct the description, then try again"
 
 
 class RequestError(CountingRoomError):
-    """The request is refused and nothing was done."""
+    """The request is refused and had no effect."""
 
     code = "refused"
-    suggestion = "look at the present state and ask for something it allows"
+    suggestion = "check the present state and request what it allows"
 
 
 class Refused(RequestError):
@@ -97,7 +99,7 @@ class Refused(RequestError):
 class NotAllowed(RequestError):
     """The present state does not allow this event or command.
 
-    `allowed` are the events the state does allow, in table order.
+    `allowed` lists the events that the state allows, in the order of the table.
     """
 
     code = "not_allowed"
@@ -106,52 +108,52 @@ class NotAllowed(RequestError):
         self.state = state
         self.event = event
         self.allowed = tuple(allowed)
-        can = ", ".join(self.allowed) or "nothing"
+        can = ", ".join(self.allowed) or "none"
         super().__init__(
             f"{event} is not allowed in {state}; allowed: {can}",
             source=source,
             evidence={"state": state, "event": event, "allowed": can},
-            suggestion=f"first do one of: {can}" if self.allowed else f"wait until it has left {state}",
+            suggestion=f"use one of: {can}" if self.allowed else f"wait until the state {state} has ended",
         )
 
 
 class Denied(RequestError):
-    """This person may not do this, or somebody else is in control."""
+    """The user lacks the role for this, or another user is in control."""
 
     code = "denied"
-    suggestion = "ask somebody who may, or an administrator for the role"
+    suggestion = "ask a user with the needed role, or ask an administrator for the role"
 
 
 class OutOfRange(RequestError):
-    """A value outside its limits, or of the wrong type; nothing was sent."""
+    """A value is outside its limits or of the wrong type. It was not sent."""
 
     code = "out_of_range"
-    suggestion = "give a value that is allowed"
+    suggestion = "give a value within the limits"
 
 
 class NotFound(RequestError):
-    """There is no such thing."""
+    """The named object does not exist."""
 
     code = "not_found"
-    suggestion = "look at the list of what there is"
+    suggestion = "check the name against the list"
 
 
 class Conflict(RequestError):
-    """What the request was based on is no longer true, or it came too late or twice."""
+    """The request is outdated: the state it was based on has changed, or it came too late or twice."""
 
     code = "conflict"
-    suggestion = "look at the present state and decide again"
+    suggestion = "check the present state and decide again"
 
 
 class LinkError(CountingRoomError):
-    """The other side was not reached, or did not answer in time. Try again."""
+    """The other side was not reached, or did not answer in time. A retry makes sense."""
 
     code = "link_lost"
-    suggestion = "see whether the other side runs and is reached, then try again"
+    suggestion = "check that the other side runs and can be reached, then try again"
 
 
 class DeviceError(CountingRoomError):
-    """The other side was reached and reports a failure or answered nonsense."""
+    """The other side was reached, and reports a failure or sent an invalid answer."""
 
     code = "device"
-    suggestion = "look at the device itself, then try again"
+    suggestion = "check the device itself, then try again"

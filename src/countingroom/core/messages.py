@@ -1,4 +1,7 @@
-"""Law: what crosses the bus is one of these values, encoded as MessagePack by `encode` and read by `decode`."""
+"""The messages on the bus: readings, device states, commands, replies, events, heartbeats.
+
+All are encoded as MessagePack by `encode` and decoded by `decode`.
+"""
 
 from __future__ import annotations
 
@@ -24,26 +27,27 @@ def encode(message: Struct) -> bytes:
         return _encoder.encode(message)
     except (OverflowError, UnicodeEncodeError) as error:
         raise OutOfRange(
-            f"it holds a number or a text that cannot be sent: {error}",
+            f"a number or a text in it cannot be encoded: {error}",
             code="invalid",
-            suggestion="give whole numbers of 64 bits and texts of real characters",
+            suggestion="use integers of at most 64 bits and valid Unicode text",
         ) from error
 
 
 def decode(data: bytes, kind: type[T]) -> T:
-    """A message from MessagePack; msgspec.DecodeError (a ValueError) when it is not one."""
+    """A message from MessagePack; msgspec.DecodeError (a ValueError) when the data do not fit the type."""
     return msgspec.msgpack.decode(data, type=kind)
 
 
 class Readings(Struct, frozen=True, kw_only=True):
-    """Readings of one device, taken in one flush: five columns of equal length, one row a point."""
+    """Readings of one device, published together: five columns of equal length, one row for each point."""
 
     device: str
     boot: str
-    """Which life of the device host sent it: a random word made at its start."""
+    """Random id that the device host creates at each start."""
     sequence: int
-    """1, 2, 3 … within one boot and device, over full and delta messages together: a hole is a loss."""
+    """1, 2, 3 … for each boot and device, over full and delta messages together. A gap means a lost message."""
     full: bool
+    """Whether it carries all points of the device, or only those that changed."""
     sent_ns: int
     points: list[str]
     """Point names within the device."""
@@ -54,7 +58,7 @@ class Readings(Struct, frozen=True, kw_only=True):
     received_ns: list[int]
 
     def rows(self) -> list[tuple[str, Reading]]:
-        """The same as (point, Reading) pairs. For a few points; mass data stay columns."""
+        """The same as (point, Reading) pairs. For a few points; bulk data are handled as columns, which is faster."""
         return [
             (name, Reading(value=value, quality=Quality(quality), device_ns=device, received_ns=received))
             for name, value, quality, device, received in zip(
@@ -72,29 +76,29 @@ class Link(StrEnum):
 
 
 class DeviceState(Struct, frozen=True, kw_only=True):
-    """The state of a device, or of one of its channels. Written by the device host alone."""
+    """The state of a device, or of one of its channels. Only the device host writes it."""
 
     device: str
     channel: str = ""
     """Empty for the device itself."""
     state: str
-    """A state of its chart: `HV_ON`, `DISCONNECTED`."""
+    """A state of its state machine: `HV_ON`, `DISCONNECTED`."""
     common: str = ""
     """The common state it maps to (`off`, `on`, `moving`, `error`, `no_link`), for pictures and counts."""
     link: Link
     since_ns: int
-    """Since when it is in this state."""
+    """When it entered this state."""
     cause: Cause | None = None
-    """Why it is in an abnormal state."""
+    """Reason for an abnormal state."""
     refusals: dict[str, Cause | None] = {}
-    """Every command of its catalogue that this thing knows: None where it may be given now, else why not."""
+    """Command -> None when it is allowed now, otherwise the reason for the refusal."""
     boot: str = ""
     active: bool = True
-    """False: monitored but never commanded, and left out of the device's state."""
+    """False: monitored, not commanded, and not counted in the state of the device."""
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
-    """An argument a command takes."""
+    """An argument of a command."""
 
     name: str
     label: str = ""
@@ -107,40 +111,41 @@ class Parameter(Struct, frozen=True, kw_only=True):
 
 
 class CommandSpec(Struct, frozen=True, kw_only=True):
-    """A command a device understands, for buttons, help and checks."""
+    """A command of a device, for buttons, help and checks."""
 
     name: str
-    """The word in API and CLI: `hv_on`, `clear_alarms`, `set_working_temperature`."""
+    """The name in API and CLI: `hv_on`, `clear_alarms`, `set_working_temperature`."""
     label: str = ""
     description: str = ""
     event: str = ""
-    """The chart's event that makes it legal; empty: legal whenever the device is connected."""
+    """The event of the state machine that must be allowed; empty: allowed whenever the device is connected."""
     scope: str = "device"
-    """`device`, or `channel`: takes a channel. A command of a channel acts on that channel alone."""
+    """`device`, or `channel`: the command needs a channel and acts on that channel only."""
     parameters: tuple[Parameter, ...] = ()
     done_in: tuple[str, ...] = ()
-    """It is done when the state is one of these; empty: when every write is confirmed by readback."""
+    """The command is done in one of these states; empty: when readback has confirmed every write."""
     deadline_s: float = 10.0
+    """The command fails when it is not done after this time."""
     dangerous: bool = False
-    """Confirmed in red."""
+    """The console asks for confirmation, in red; needs `Permission.ENDANGER`."""
 
 
 class Catalogue(Struct, frozen=True, kw_only=True):
-    """What a device is: everything a console needs to draw it before the first reading arrives."""
+    """Description of a device: all that a console needs to draw its page before the first reading arrives."""
 
     device: str
     title: str
     driver: str
     group: str
-    """Where it stands in the navigation: `Power supplies`, `Cooling`, `Environment`."""
+    """Its group in the navigation: `Power supplies`, `Cooling`, `Environment`."""
     location: str = ""
-    """Where it is reached: `serial:/dev/ttyUSB0`, `modbus://10.0.0.3:502`."""
+    """Its address: `serial:/dev/ttyUSB0`, `modbus://10.0.0.3:502`."""
     simulated: bool = False
     points: tuple[Point, ...]
     channels: tuple[str, ...] = ()
     """Channel names in order."""
     channel_labels: dict[str, str] = {}
-    """What a channel supplies (its module)."""
+    """Channel -> the detector module that it supplies."""
     commands: tuple[CommandSpec, ...] = ()
     chart: Chart | None = None
     channel_chart: Chart | None = None
@@ -148,28 +153,28 @@ class Catalogue(Struct, frozen=True, kw_only=True):
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """A wish to act. Who wishes is the user token of the subject."""
+    """A command to a device, system, partition or the experiment. The user is the user token of the subject."""
 
     id: str
-    """Unique; a second command of the same id is refused, so a repeated message acts once."""
+    """Unique. A second command with the same id has no effect, so that a repeated message acts once."""
     action: str
-    """A command of the catalogue, or `set`, whose arguments are `point` and `value`."""
+    """The name of the command; for a device also `set`, with the arguments `point` and `value`."""
     channel: str = ""
     arguments: dict[str, Scalar] = {}
     issued_ns: int
-    """When the person or rule decided."""
+    """When it was issued, by the sender's clock."""
     deadline_ns: int
-    """Not to be begun after this."""
+    """The command is refused when it has not begun by this time."""
     seen_state: str | None = None
-    """The state its sender saw; refused when it is no longer so. None: sender did not look (a script)."""
+    """The state that the sender saw. Refused when the state has changed. None: not checked (a script)."""
     lease: int | None = None
-    """Fencing token of the lease it is given under."""
+    """Fencing token of the sender's control lease."""
     origin: str = ""
-    """Where it came from, for the record: `console 127.0.0.1`, `cli`."""
+    """The sender's interface and address, for the record: `console 127.0.0.1`, `cli`."""
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """The answer to a Command: accepted (its outcome will be an event), or refused with the reason."""
+    """The answer to a Command: accepted (its outcome follows as an event), or refused with the cause."""
 
     id: str
     accepted: bool
@@ -177,38 +182,38 @@ class Reply(Struct, frozen=True, kw_only=True):
 
 
 class EventKind(StrEnum):
-    """What sort of thing happened."""
+    """The kind of an event."""
 
     COMMAND = "command"
     """A command was accepted."""
     REFUSED = "refused"
     DONE = "done"
-    """A command reached what it was for, by readback."""
+    """A command was completed, confirmed by readback or state."""
     FAILED = "failed"
-    """A command did not, or not in time."""
+    """A command was not completed, or not in time."""
     STATE = "state"
     LINK = "link"
     PROCESS = "process"
-    """A process of ours came or went."""
+    """A process of the experiment started or ended."""
     NOTE = "note"
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """Something that happened. The stream of them is the record from which any past moment is rebuilt."""
+    """An entry of the event stream, the permanent record of what happened."""
 
     id: str
     kind: EventKind
     time_ns: int
     department: str
     source: str
-    """The thing it happened to: `caen`."""
+    """The object that the event is about: `caen`, `mCBM`."""
     channel: str = ""
     message: str
-    """One sentence for people."""
+    """One sentence for operators."""
     severity: int = 0
-    """0 normal, 3 low, 2 medium, 1 high priority, as on the pages."""
+    """0 normal, 3 low, 2 medium, 1 high priority, as in `core/severity.py`."""
     principal: str = ""
-    """Who caused it; empty where nobody did."""
+    """The user or rule that caused it; empty when there is none."""
     command_id: str = ""
     action: str = ""
     before: str = ""
@@ -221,7 +226,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Presence(Struct, frozen=True, kw_only=True):
-    """A heartbeat: the process's main loop went round. Missing three times, it counts as gone."""
+    """A heartbeat, published by the main loop of a process. After three missed ones the process counts as gone."""
 
     role: str
     instance: str
@@ -231,6 +236,6 @@ class Presence(Struct, frozen=True, kw_only=True):
     interval_s: float
     sent_ns: int
     leaving: bool = False
-    """The last one of a clean exit."""
+    """The last heartbeat of an orderly exit."""
     targets: tuple[str, ...] = ()
-    """The things this process answers for now: names of devices; `partition.<name>` of partitions, which it owns."""
+    """The objects that this process serves now: names of devices, `partition.<name>` for the partitions it owns."""

@@ -1,4 +1,4 @@
-"""Law: what a partition is and wants is a value that anyone can read; only its owner writes it."""
+"""State, goal and plan of a partition as values. Only the owner of the partition writes `PartitionState`."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from countingroom.core.values import Scalar
 
 
 class Goal(Struct, frozen=True, kw_only=True):
-    """Where a partition is asked to be."""
+    """The requested state of a partition."""
 
     state: str
-    """A state of its template that can be rested in: `Idle`, `QA_Active`, `Recording`."""
+    """A stable state of its template: `Idle`, `QA_Active`, `Recording`."""
     requested_by: str = ""
     since_ns: int = 0
     command_id: str = ""
     at_once: bool = False
-    """Abort: everything goes down together, and recording is not stopped in order before."""
+    """Abort: all systems go down at the same time, without an orderly stop of the recording."""
     stop: bool = False
-    """Stop, or end at a limit: nothing is configured for it; it is met when nothing is above it."""
+    """Stop, or end at a limit: no system is configured; the goal is reached when no system is above it."""
     lower: bool = False
-    """It was below the state in which it was asked for: what is above it goes down. Set by the owner."""
+    """The goal was below the present state when it was requested: systems above it go down. The owner sets it."""
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
-    """What one system is to be configured with."""
+    """The configuration that one system gets."""
 
     tag: str
-    """Its configuration's name, for people."""
+    """Name of the configuration, for display."""
     key: str
-    """Fingerprint of tag and parameters and of the systems below that it depends on."""
+    """Fingerprint of the tag, the parameters and the configurations of the systems below that it depends on."""
     parameters: dict[str, Scalar] = {}
 
 
@@ -46,13 +46,13 @@ class Member(Struct, frozen=True, kw_only=True):
     level: str
     included: bool = True
     critical: bool = True
-    """Its loss takes the partition down a level; one that is not is expendable."""
+    """The loss of a critical system takes the partition down a level; the loss of another one does not."""
     wanted: Configuration | None = None
     """None: no configuration is selected."""
 
 
 class StepStatus(StrEnum):
-    """How far a step is."""
+    """Progress of a step."""
 
     PLANNED = "planned"
     GOING = "going"
@@ -61,20 +61,20 @@ class StepStatus(StrEnum):
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One thing to do to one system, and why."""
+    """One action on one system, with its reason."""
 
     system: str
     action: Action
     reason: str
     level: str = ""
     expected_s: float | None = None
-    """From earlier times it was done; None: never done before."""
+    """From the durations of earlier transitions; None: there was none."""
     deadline_s: float
     status: StepStatus = StepStatus.PLANNED
 
 
 class Stage(Struct, frozen=True, kw_only=True):
-    """Steps that go on at the same time; the next stage begins when they are over."""
+    """Steps that run at the same time. The next stage begins when all are over."""
 
     title: str
     steps: tuple[Step, ...]
@@ -82,21 +82,21 @@ class Stage(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """The way from what is to what is wanted, as it would go if nothing failed."""
+    """The stages from the present state to the goal, for the case that no step fails."""
 
     partition: str
     goal: str
     tag: str = ""
     stages: tuple[Stage, ...] = ()
     kept: dict[str, str] = {}
-    """System -> why it stays as it is."""
+    """System -> why it needs no action."""
     expected_s: float | None = None
     obstacle: Cause | None = None
-    """Why the goal cannot be reached from here."""
+    """Why the goal cannot be reached from the present state."""
 
 
 class MemberState(Struct, frozen=True, kw_only=True):
-    """A member as its partition sees it."""
+    """A member as the owner of the partition sees it."""
 
     system: str
     kind: SystemKind
@@ -104,22 +104,22 @@ class MemberState(Struct, frozen=True, kw_only=True):
     included: bool
     critical: bool
     joining: bool = False
-    """Included while recording: not being ready is no loss until it was ready once."""
+    """Included while recording: until it has been ready once, not being ready does not count as a loss."""
     seen: str
-    """Common state as the partition acts on it, or `Connection Problem`."""
+    """The common state that the partition acts on, or `Connection Problem`."""
     own: str
     """The private state the system last reported."""
     tag: str = ""
     wanted_tag: str = ""
     right: bool = False
-    """It is Active or Recording with the configuration that is wanted."""
+    """It is Active or Recording with the wanted configuration."""
     reported_ns: int = 0
     comment: str = ""
     cause: Cause | None = None
 
 
 class PartitionState(Struct, frozen=True, kw_only=True):
-    """Everything about a partition that is shown. Key `partition.<name>` in `state`; written by its owner alone."""
+    """The complete shown state of a partition. Key `partition.<name>` in the bucket `state`."""
 
     partition: str
     template: str
@@ -127,17 +127,17 @@ class PartitionState(Struct, frozen=True, kw_only=True):
     since_ns: int
     goal: Goal | None = None
     tag: str = ""
-    """The global tag selected; `custom` where systems were chosen one by one; empty: none."""
+    """The selected global tag; `custom` when configurations were selected for single systems; empty: none."""
     members: tuple[MemberState, ...] = ()
     steps: tuple[Step, ...] = ()
-    """What is being done now."""
+    """The steps that run now."""
     run: int = 0
     """The run it records; 0: none."""
     locked: bool = False
     refusals: dict[str, Cause | None] = {}
-    """Every command of a partition: None where it may be given now, else why not."""
+    """Command -> None when it is allowed now, otherwise the reason for the refusal."""
     cause: Cause | None = None
-    """Why it does not get on."""
+    """Why the partition makes no progress."""
     chart: Chart
     owner: str = ""
     boot: str = ""

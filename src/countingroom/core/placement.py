@@ -1,4 +1,7 @@
-"""Law: which partitions there are and where each detector is: in exactly one place, a partition or none."""
+"""The layout of the experiment as it is stored: its partitions, and the partition of each detector.
+
+A detector is in exactly one partition or in none.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,18 @@ UNMAPPED = ""
 
 
 class Detector(Struct, frozen=True, kw_only=True):
-    """A detector that is known, wherever it is."""
+    """A detector and its partition."""
 
     name: str
     partition: str = UNMAPPED
     type: str = ""
-    """Whose chart it has; a word of the description."""
+    """The type, from the description, whose state machine it has."""
     created_by: str
     created_ns: int
 
 
 class PartitionRecord(Struct, frozen=True, kw_only=True):
-    """A partition as it is kept: what people decided, not what it does."""
+    """A partition as it is stored: the operators' settings, not its present state."""
 
     name: str
     title: str = ""
@@ -32,33 +35,33 @@ class PartitionRecord(Struct, frozen=True, kw_only=True):
     created_ns: int
     locked: bool = False
     tag: str = ""
-    """The global tag selected; `custom` where systems were chosen one by one; empty: none."""
+    """The selected global tag; `custom` when configurations were selected for single systems; empty: none."""
     detectors: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What a partition's systems are to be configured with."""
+    """The configurations that are selected for the systems of a partition."""
 
     tag: str = ""
     systems: dict[str, ConfigurationRevision] = {}
-    """System -> the present revision of what is selected for it."""
+    """System -> the present revision of the selected configuration."""
 
 
 class SeedPartition(Struct, frozen=True, kw_only=True):
-    """A partition that an empty database begins with."""
+    """A partition that is created in an empty database."""
 
     name: str
     template: str
     title: str = ""
     tag: str = ""
-    """What is selected; empty: nothing."""
+    """The selected global tag; empty: none."""
     systems: dict[str, str] = {}
-    """System -> tag of its configuration, where a tag is selected."""
+    """System -> tag of its configuration, when a tag is selected."""
 
 
 class Seed(Struct, frozen=True, kw_only=True):
-    """What an empty database begins with."""
+    """The content that an empty database gets."""
 
     configurations: ConfigurationSet = ConfigurationSet()
     partitions: tuple[SeedPartition, ...] = ()
@@ -67,7 +70,7 @@ class Seed(Struct, frozen=True, kw_only=True):
 
 
 class LayoutChange(Struct, frozen=True, kw_only=True):
-    """One change of partitions or places."""
+    """One change of the layout, for the log of changes."""
 
     sequence: int = 0
     time_ns: int
@@ -76,7 +79,7 @@ class LayoutChange(Struct, frozen=True, kw_only=True):
     """`create_partition`, `delete_partition`, `create_detector`, `delete_detector`, `move`, `select`, `include`,
     `exclude`, `lock`, `unlock`."""
     partition: str = ""
-    """The one it happened to; of a move, where the detector went."""
+    """The partition that was changed; for a move, the new partition of the detector."""
     system: str = ""
     detail: dict[str, Scalar] = {}
-    """Of a move, `from`; of a selection, `tag` and every system's configuration."""
+    """For a move: `from`. For a selection: `tag` and the configuration of each system."""

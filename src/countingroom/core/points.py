@@ -1,4 +1,4 @@
-"""Law: a point says everything about itself that a person or a rule must know before touching it."""
+"""Points: the named values of devices, with type, unit, limits and write rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from countingroom.core.values import Scalar
 
 
 class Type(StrEnum):
-    """What values a point takes."""
+    """The type of a point's values."""
 
     FLOAT = "float"
     INT = "int"
@@ -21,7 +21,7 @@ class Type(StrEnum):
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Where a value becomes a warning (priority 3) or an alarm (priority 2); None where there is no such limit."""
+    """Limits beyond which a value is a warning (priority 3) or an alarm (priority 2); None: no limit."""
 
     alarm_low: float | None = None
     warning_low: float | None = None
@@ -37,43 +37,43 @@ class Point(Struct, frozen=True, kw_only=True):
     channel: str = ""
     """The channel (row of the device's table) it belongs to; empty for the device itself."""
     column: str = ""
-    """What it is in its channel (column of the table): `lv_vMon`; equals `name` where there is no channel."""
+    """Its name within the channel (column of the table): `lv_vMon`; equals `name` when there is no channel."""
     label: str = ""
-    """For people, short: `LV V mon`."""
+    """Short text for display: `LV V mon`."""
     description: str = ""
     type: Type = Type.FLOAT
     unit: str = ""
-    """As Pint writes it, short: `V`, `uA`, `degC`, `g/s`; empty for numbers without one."""
+    """Short form of Pint: `V`, `uA`, `degC`, `g/s`; empty: no unit."""
     precision: int = 2
-    """Decimals that mean something on this instrument."""
+    """Number of significant decimals on this instrument."""
     deadband: float = 0.0
-    """A change not larger than this is not published. 0: every change is."""
+    """A change that is not larger than this is not published. 0: every change is published."""
     limits: Limits = Limits()
     choices: tuple[Scalar, ...] = ()
-    """The only values it takes, where they are few."""
+    """The allowed values; empty: any value of the type."""
     codes: dict[str, str] = {}
-    """What a value means, by its text: {"3": "ramping up"}."""
+    """Value as text -> its meaning: {"3": "ramping up"}."""
     severity: int = 0
-    """For a bool point that is a fault flag: the priority (1, 2, 3) it has while true; 0: it is no fault flag."""
+    """For a bool point that is a fault flag: its priority (1, 2, 3) while true; 0: not a fault flag."""
     stale_after_s: float = 30.0
-    """Without news for this long it is STALE. 0: never (values that only change when somebody changes them)."""
+    """Without an update for this time its quality is STALE. 0: never (for values that change only by a command)."""
     main: bool = True
-    """Shown in the device's main table; the rest behind `all values`."""
+    """Shown in the main table of the device; other points are shown under `all values`."""
 
     writable: bool = False
     write_low: float | None = None
     write_high: float | None = None
     readback: str = ""
-    """The point that proves a written value; empty: this point reads itself back."""
+    """The point that confirms a written value; empty: this point is its own readback."""
     tolerance: float = 0.0
-    """How close readback and setpoint must come for the setpoint to count as holding."""
+    """The setpoint is confirmed when the readback differs by at most this."""
     confirm_s: float = 5.0
-    """Deadline for that, in seconds after the write."""
+    """Deadline of the confirmation, in seconds after the write."""
     rate: str = ""
-    """The point (units per second) that says how fast the value follows; lets the console say `about 0.5 s`."""
+    """The point with the ramp rate (units per second), from which the console computes `about 0.5 s`."""
 
     def check_write(self, value: Scalar, *, source: str = "") -> float | int | str | bool:
-        """The value as this point takes it; OutOfRange, with the limits, when it must not be sent."""
+        """The value converted to the type of this point; OutOfRange, with the limits, when it must not be sent."""
         if not self.writable:
             raise OutOfRange(f"{self.name} cannot be written", source=source, code="read_only")
         taken = _convert(self, value, source)

@@ -1,9 +1,9 @@
-"""Law: whether somebody may do something is decided here alone, from values alone; the answer is None or a Cause.
+"""The access policy: roles, permissions, and whether a user may act on a target. `decide` returns None or a Cause.
 
-Two questions, in this order: is the role on the target high enough for the action, and is nobody else in control of it.
-What makes an experiment safer is never stopped by a lease: anyone who may operate at all may do it.
+It checks in this order: the user's role on the target is high enough for the permission, and no other user holds the
+control lease of the target. Commands towards a safe state (`MAKE_SAFE`) need the role only; a lease never blocks them.
 
-A target is `device.caen`, `partition.mCBM` or `_experiment`; a role holds for a pattern of targets (`device.caen*`).
+A target is `device.caen`, `partition.mCBM` or `_experiment`. A role applies to a pattern of targets (`device.caen*`).
 """
 
 from __future__ import annotations
@@ -18,31 +18,34 @@ from countingroom.core.errors import Cause
 
 
 class Role(IntEnum):
-    """What a person is trusted with; a higher one includes the lower."""
+    """The role of a user. A higher role includes the lower ones."""
 
     VIEWER = 0
-    """Looks."""
+    """May read everything."""
     SHIFTER = 1
-    """Operates: commands, setpoints within limits, acknowledging, taking control."""
+    """May operate: commands, setpoints within limits, acknowledging, taking free control."""
     EXPERT = 2
-    """Also what can harm: dangerous commands, faults of simulators, configurations, taking control from somebody."""
+    """May also do what can harm: dangerous commands, simulated faults, configurations, taking control from another."""
     ADMINISTRATOR = 3
-    """Also users and the description."""
+    """May also change users and the description."""
 
 
 class Permission(StrEnum):
-    """What can be asked for."""
+    """What a request needs: each command, API route and page maps to one permission.
+
+    `NEEDS` gives the lowest role for each; `UNDER_LEASE` lists those that a control lease restricts to its holder.
+    """
 
     VIEW = "view"
     ACKNOWLEDGE = "acknowledge"
     OPERATE = "operate"
-    """A command or setpoint of the ordinary kind."""
+    """An ordinary command or setpoint."""
     MAKE_SAFE = "make_safe"
     """Off, stop, abort: towards a safe state."""
     TAKE_CONTROL = "take_control"
-    """Become the holder of a target's lease."""
+    """Acquire the free control lease of a target."""
     TAKE_OVER = "take_over"
-    """Become the holder although somebody is."""
+    """Acquire the control lease although another user holds it."""
     ENDANGER = "endanger"
     """A command marked dangerous."""
     SIMULATE = "simulate"
@@ -53,41 +56,41 @@ class Permission(StrEnum):
 
 
 class Principal(Struct, frozen=True, kw_only=True):
-    """Who asks."""
+    """The user, program or rule that makes a request."""
 
     name: str
     role: Role
-    """Everywhere."""
+    """On every target."""
     roles: dict[str, Role] = {}
-    """Pattern of targets (`partition.*`, `device.caen?`) -> what more somebody is trusted with there."""
+    """Pattern of targets (`partition.*`, `device.caen?`) -> role on these targets."""
 
     def on(self, target: str) -> Role:
-        """The highest role that holds for this target."""
+        """The highest role that applies to this target."""
         return max(self.role, role_on(self.roles, target))
 
 
 def role_on(roles: Mapping[str, Role], target: str) -> Role:
-    """The highest of those whose pattern fits; VIEWER where none does."""
+    """The highest role whose pattern matches the target; VIEWER when none matches."""
     fitting = (role for pattern, role in roles.items() if fnmatchcase(target, pattern))
     return max(fitting, default=Role.VIEWER)
 
 
 LOCAL = Principal(name="local", role=Role.ADMINISTRATOR)
-"""Whoever sits at this machine, as long as there is no login and everything listens on loopback alone."""
+"""The principal of every request while login is off; the console then listens on the loopback address only."""
 
 
 class Control(Struct, frozen=True, kw_only=True):
-    """The lease of a target as it is."""
+    """The control lease of a target."""
 
     holder: str = ""
-    """Name of the principal in control; empty: nobody."""
+    """Name of the principal in control; empty: free."""
     token: int = 0
     """Fencing token, greater than that of every earlier holder."""
     until_ns: int = 0
-    """Held until then, unless renewed."""
+    """Time at which it expires unless it is renewed."""
 
     def held(self, now_ns: int) -> bool:
-        """Whether somebody is in control now."""
+        """Whether the lease is held at this time."""
         return bool(self.holder) and now_ns < self.until_ns
 
 
@@ -103,10 +106,10 @@ NEEDS = {
     Permission.CONFIGURE: Role.EXPERT,
     Permission.ADMINISTER: Role.ADMINISTRATOR,
 }
-"""The lowest role that may."""
+"""Permission -> the lowest role that has it."""
 
 UNDER_LEASE = frozenset({Permission.OPERATE, Permission.ENDANGER, Permission.TAKE_CONTROL})
-"""Refused while somebody else is in control of the target."""
+"""Permissions that are refused while another user is in control of the target."""
 
 
 def decide(
@@ -118,19 +121,19 @@ def decide(
     token: int | None = None,
     now_ns: int,
 ) -> Cause | None:
-    """None when it is allowed.
+    """None when the action is allowed, otherwise the Cause (`denied`, `in_control`, `lease_lost`).
 
-    `control` is the target's lease, None where a target has no lease. `token` is the fencing token the request
-    carries; one that is not the present lease's is out of date, whoever holds it.
+    `control` is the control lease of the target, None for a target without one. `token` is the fencing token in the
+    request; when it differs from that of the present lease, the request is outdated, also for the same holder.
     """
     needed, role = NEEDS[action], principal.on(target)
     if role < needed:
         return Cause(
             code="denied",
-            message=f"{principal.name} is {_word(role)}; {action.value} on {target} needs {_word(needed)}",
+            message=f"{principal.name} is {_word(role)} on {target}; {action.value} needs {_word(needed)}",
             source="policy",
             evidence={"principal": principal.name, "role": _word(role), "needs": _word(needed)},
-            suggestion=f"ask somebody who is {_word(needed)}, or an administrator for the role",
+            suggestion=f"ask a user with the role {_word(needed)}, or ask an administrator for the role",
         )
     if control is None or action not in UNDER_LEASE:
         return None
@@ -145,10 +148,10 @@ def decide(
     if token is not None and not (control.held(now_ns) and token == control.token):
         return Cause(
             code="lease_lost",
-            message=f"the control of {target} that this was asked under is over",
+            message=f"the control of {target} under which this was sent has ended",
             source="policy",
             evidence={"token": token, "present": control.token},
-            suggestion="take control again, look at the present state, and repeat",
+            suggestion="take control again, check the present state, and repeat",
         )
     return None
 

@@ -1,4 +1,7 @@
-"""Law: a run is recorded before it begins and closed whatever happens; its number is never used again."""
+"""The run book: runs, their notes, limits, filters and run sequences as values.
+
+A run is recorded before it starts, every run is closed, and a run number is never used again.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,23 @@ from countingroom.core.values import Scalar
 
 
 class RunEnd(StrEnum):
-    """Why a run ended."""
+    """The reason for the end of a run."""
 
     STOPPED = "stopped"
-    """Somebody, or a sequence, stopped it."""
+    """Stopped by a user or a sequence."""
     LIMIT = "limit"
-    """Its time or its condition was reached."""
+    """Its time limit or its condition was reached."""
     LOST = "lost"
-    """A system was lost or left recording."""
+    """A system was lost or left the state Recording."""
     ABORTED = "aborted"
     NEVER_STARTED = "never started"
-    """A recorder did not begin."""
+    """A recording system did not start."""
     OWNER_DIED = "owner died"
-    """Its controlling process died and the recording was over when the next owner looked."""
+    """The process that owned the partition died, and the recording was over when the next owner took over."""
 
 
 class RunLimit(Struct, frozen=True, kw_only=True):
-    """When to stop by itself, whichever comes first."""
+    """Conditions that end a run automatically; the first one that is met ends it."""
 
     seconds: float | None = None
     point: str = ""
@@ -38,7 +41,7 @@ class RunLimit(Struct, frozen=True, kw_only=True):
 
 
 class RunNote(Struct, frozen=True, kw_only=True):
-    """Something said about or that happened in a run: a comment, a flag, an exclusion, an error."""
+    """A note on a run: a comment, a flag, an inclusion or exclusion, an error."""
 
     time_ns: int
     kind: str
@@ -49,23 +52,23 @@ class RunNote(Struct, frozen=True, kw_only=True):
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """One run as the run book has it."""
+    """One run in the run book."""
 
     number: int
     partition: str
     template: str
     requested_by: str
     asked_ns: int
-    """When the number was given out, before anything was started."""
+    """When the run number was reserved, before any system was started."""
     started_ns: int | None = None
-    """When all recorders recorded."""
+    """When all recording systems were in Recording."""
     ended_ns: int | None = None
     end: RunEnd | None = None
     ended_by: str = ""
     cause: Cause | None = None
     tag: str = ""
     configurations: dict[str, Configuration] = {}
-    """System -> what it had, as a snapshot."""
+    """System -> snapshot of its configuration."""
     members: tuple[str, ...] = ()
     """Systems included at the start."""
     versions: dict[str, str] = {}
@@ -74,32 +77,32 @@ class Run(Struct, frozen=True, kw_only=True):
     """`good`, `bad`, `test` …; empty: not judged."""
     notes: tuple[RunNote, ...] = ()
     counters: dict[str, Scalar] = {}
-    """Of all systems at the end: `QA.events`."""
+    """Counters of all systems at the end: `QA.events`."""
     sequence: str = ""
-    """The sequence of runs it is part of; empty: none."""
+    """The run sequence it belongs to; empty: none."""
 
 
 class RunFilter(Struct, frozen=True, kw_only=True):
-    """Which runs are asked for, newest first. Everything given must hold."""
+    """Selects runs, newest first. All given conditions must be met."""
 
     partition: str = ""
     from_ns: int | None = None
-    """Asked for at this time or later."""
+    """Requested at this time or later."""
     to_ns: int | None = None
-    """Asked for before this time."""
+    """Requested before this time."""
     text: str = ""
-    """Occurs in the tag, who requested it, a member, a note or the sequence; case does not matter."""
+    """Text in the tag, the requesting user, a member, a note or the sequence; case does not matter."""
     quality: str | None = None
     """None: any; empty: not judged."""
     open: bool | None = None
     sequence: str = ""
     before: int | None = None
-    """Numbers lower than this: the next page begins at the last number of this one."""
+    """Only numbers lower than this. For the next page, give the last number of this page."""
     limit: int = 100
 
 
 class RunSequence(Struct, frozen=True, kw_only=True):
-    """Runs one after the other, unattended: one parameter of one system takes each of the values in turn."""
+    """A sequence of runs without an operator: one parameter of one system takes each of the values in turn."""
 
     name: str
     partition: str
@@ -109,12 +112,12 @@ class RunSequence(Struct, frozen=True, kw_only=True):
     parameter: str
     values: tuple[Scalar, ...]
     limit: RunLimit
-    """Of each run."""
+    """Limit of each run."""
     tag: str = ""
-    """What the scan starts from."""
+    """The global tag that the scan starts from."""
     runs: tuple[int, ...] = ()
-    """Number of the run of each value taken so far; the next value is `values[len(runs)]`."""
+    """Run number for each value so far; the next value is `values[len(runs)]`."""
     end: str = ""
-    """`finished`, `stopped`, `failed`; empty: it goes on."""
+    """`finished`, `stopped`, `failed`; empty: it is running."""
     ended_ns: int | None = None
     cause: Cause | None = None

@@ -1,4 +1,4 @@
-"""Law: a question to run control changes nothing; its answer is a value or a Refusal (core/series.py)."""
+"""Queries to run control and their answers. A query has no effect; its answer is a value or `QueryRefusal`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from countingroom.core.partitions import Plan
 
 
 class PlanQuery(Struct, frozen=True, kw_only=True):
-    """How would the partition get there? Asked on `query.runs.plan`."""
+    """Requests the plan of a partition for a goal, on `query.runs.plan`."""
 
     partition: str
     goal: str
-    """A state it can rest in."""
+    """A stable state of its template."""
     tag: str = ""
-    """As it would be with this global tag; empty: with what is selected."""
+    """Plan with this global tag; empty: with the present selection."""
 
 
 class PlanAnswer(Struct, frozen=True, kw_only=True, tag=True):
-    """The way; its `obstacle` says why the goal cannot be reached from here."""
+    """The plan; `plan.obstacle` gives the reason when the goal cannot be reached."""
 
     plan: Plan

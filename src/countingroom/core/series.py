@@ -1,8 +1,8 @@
-"""Law: a question to the history and its answer are values; a gap in time is visible in the answer.
+"""Queries to the history and their answers. A gap in the recording is visible in the answer.
 
-Subjects, each answered by its answer or Refusal: `query.history.range` (RangeQuery -> SeriesAnswer),
-`query.history.last` (LastQuery -> LastAnswer), `query.history.points` (PointsQuery -> PointsAnswer),
-`query.history.export` (ExportQuery -> ExportAnswer).
+Subjects: `query.history.range` (RangeQuery -> SeriesAnswer), `query.history.last` (LastQuery -> LastAnswer),
+`query.history.points` (PointsQuery -> PointsAnswer), `query.history.export` (ExportQuery -> ExportAnswer). Each is
+answered by its answer or by QueryRefusal.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ class RangeQuery(Struct, frozen=True, kw_only=True):
     start_ns: int
     end_ns: int
     max_points: int = 2000
-    """At most this many rows come back; more samples than that are reduced to min, max and mean of equal buckets."""
+    """Maximum number of rows. More samples are reduced to minimum, maximum and mean of buckets of equal length."""
 
 
 class Series(Struct, frozen=True, kw_only=True):
     """Columns of equal length, in time order.
 
-    A row is one sample (`resolution` raw) or one bucket (`bucket_ns` long, time_ns is its begin). A row with quality
-    BAD and None values ends a stretch after which nothing was recorded: draw no line across it. A first row of count 0
-    is the value that already held at the start of the range. Values hold until the next row, so lines are steps. Means,
-    lows and highs are of GOOD and UNCERTAIN samples; a bucket without such has None.
+    A row is one sample (`resolution` raw) or one bucket (`bucket_ns` long, `time_ns` is its start). A row with quality
+    BAD and None values marks the start of a gap in the recording: draw no line across it. A first row with count 0 is
+    the value at the start of the range. A value holds until the next row, so lines are drawn as steps. Mean, low and
+    high are computed from GOOD and UNCERTAIN samples; they are None for a bucket without such samples.
     """
 
     point: str
     resolution: str
-    """`raw`: every sample as it was. Otherwise what was reduced: `raw/4s`, `1min/30min`, `5min/2h`."""
+    """`raw`: unreduced samples. Otherwise source and bucket: `raw/4s`, `1min/30min`, `5min/2h`."""
     bucket_ns: int = 0
     time_ns: list[int] = []
     mean: list[float | None] = []
-    """The value itself where resolution is raw and the point is a number or bool."""
+    """The value itself when the resolution is raw and the point is a number or bool."""
     low: list[float | None] = []
     high: list[float | None] = []
     quality: list[int] = []
     """The worst quality in the row."""
     count: list[int] = []
     text: list[str | None] | None = None
-    """For string points (raw, thinned to changes); None for numbers."""
+    """For string points (raw, changes only); None for numbers."""
 
 
 class LastQuery(Struct, frozen=True, kw_only=True):
@@ -57,38 +57,38 @@ class LastQuery(Struct, frozen=True, kw_only=True):
 
 
 class Last(Struct, frozen=True, kw_only=True):
-    """Point -> its last reading; points that have none are left out."""
+    """Point -> its last reading; points without a reading are left out."""
 
     readings: dict[str, Reading]
 
 
 class QueryRefusal(Struct, frozen=True, kw_only=True, tag="Refusal"):
-    """The history's way to say no to a question."""
+    """A query is refused; `cause` gives the reason. The tag on the bus is `Refusal`."""
 
     cause: Cause
 
 
 class SeriesAnswer(Struct, frozen=True, kw_only=True, tag=True):
-    """The answer to a RangeQuery, or of Refusal."""
+    """The answer to a RangeQuery."""
 
     series: Series
 
 
 class LastAnswer(Struct, frozen=True, kw_only=True, tag=True):
-    """The answer to a LastQuery, or Refusal."""
+    """The answer to a LastQuery."""
 
     last: Last
 
 
 class PointsQuery(Struct, frozen=True, kw_only=True):
-    """Which points have a history."""
+    """Requests the points that have a history."""
 
     prefix: str = ""
-    """Only those whose address begins so: `caen.`."""
+    """Only points whose address starts with this: `caen.`."""
 
 
 class PointsAnswer(Struct, frozen=True, kw_only=True, tag=True):
-    """The answer to a PointsQuery, or Refusal."""
+    """The answer to a PointsQuery."""
 
     points: list[str]
     """Addresses, sorted."""
@@ -101,11 +101,11 @@ class ExportQuery(Struct, frozen=True, kw_only=True):
     start_ns: int
     end_ns: int
     limit: int = 20_000
-    """At most about this many rows a page."""
+    """Approximate maximum number of rows in a page."""
 
 
 class Samples(Struct, frozen=True, kw_only=True):
-    """Columns of equal length: samples as they were, in order of time."""
+    """Columns of equal length: unreduced samples in time order."""
 
     point: list[int]
     """Index into `points` of the query."""
@@ -117,11 +117,11 @@ class Samples(Struct, frozen=True, kw_only=True):
 
 
 class ExportAnswer(Struct, frozen=True, kw_only=True, tag=True):
-    """The answer to an ExportQuery, or Refusal."""
+    """The answer to an ExportQuery."""
 
     samples: Samples
     next_ns: int | None
-    """The start of the next page; None when this was the last one."""
+    """`start_ns` of the next page; None for the last page."""
 
 
 __all__ = [

@@ -1,7 +1,7 @@
-"""Law: how bad something is, is told by one pure rule, the same for every page, count and picture.
+"""Severity of readings and states, one rule for all pages, counts and pictures.
 
-1 high, 2 medium, 3 low priority; 0 normal; STALE where nobody knows any more. Limits give 2 (alarm) and 3 (warning), a
-fault flag has the priority of its point, a state that maps to `error` is 1, a lost link is 2.
+0 normal, 1 high, 2 medium, 3 low priority, 4 stale (the present value is unknown). Limits give 2 (alarm) and 3
+(warning); a fault flag has the priority of its point; a state that maps to `error` is 1; a lost link is 2.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _URGENCY = (0, 4, 3, 2, 1)
 
 
 def urgency(level: int) -> int:
-    """For sorting and `max`: greater is worse. STALE is more than normal and less than any alarm."""
+    """A number for sorting and `max`: greater is worse. STALE is worse than normal and less urgent than any alarm."""
     return _URGENCY[level]
 
 
 def of_reading(point: Point, value: Scalar, quality: int) -> int:
-    """The level of one reading. A value that is old or missing is STALE, whatever it was; but what can be written and
-    never was heard of (some settings cannot be read back) is as it should be."""
+    """The severity of one reading. An old or missing value is STALE."""
+    # Some setpoints cannot be read back: without a value they are not a fault.
     if value is None and quality == Quality.BAD and point.writable:
         return NORMAL
     if quality >= Quality.STALE or value is None:
@@ -48,7 +48,7 @@ def of_reading(point: Point, value: Scalar, quality: int) -> int:
 
 
 def of_state(state: DeviceState) -> int:
-    """The level of a device's or channel's state. An inactive channel alarms nobody."""
+    """The severity of the state of a device or channel. An inactive channel is always normal."""
     if not state.active:
         return NORMAL
     if state.link is Link.DISCONNECTED:
@@ -57,9 +57,10 @@ def of_state(state: DeviceState) -> int:
 
 
 def why(point: Point, value: Scalar, *, unit: str | None = None) -> str:
-    """One sentence on why a reading is abnormal: `I mon 11.82 uA is above its alarm limit 10.00 uA`.
+    """One sentence with the reason for an abnormal reading: `I mon 11.82 uA is above its alarm limit 10.00 uA`.
 
-    `unit` is how to write the point's unit, where not as Pint does."""
+    `unit` replaces the unit of the point in the text.
+    """
     label = point.label or point.name
     unit = point.unit if unit is None else unit
     unit = f" {unit}" if unit else ""

@@ -1,4 +1,4 @@
-"""Law: every bus subject, stream, bucket and key is spelled here and nowhere else."""
+"""Names of all bus subjects, streams, buckets and keys. No other file spells one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _TOKEN = re.compile(r"[A-Za-z0-9_\-]+")
 
 
 def is_token(text: str) -> bool:
-    """Whether the text can stand as one token of a subject or key: letters, digits, `_` and `-`."""
+    """Whether the text is valid as one token of a subject or key: letters, digits, `_` and `-`."""
     return _TOKEN.fullmatch(text) is not None
 
 
 def token(text: str) -> str:
-    """The text itself; ValueError where it cannot be one token."""
+    """The text itself; ValueError when it is not a valid token."""
     if not is_token(text):
-        raise ValueError(f"{text!r} is not a name: letters, digits, _ and - only")
+        raise ValueError(f"{text!r} is not a name; use only letters, digits, _ and -")
     return text
 
 
@@ -35,48 +35,48 @@ def channel_key(device: str, channel: str) -> str:
 
 
 def catalogue_key(device: str) -> str:
-    """Key in `state` of what a device is: its points, commands and charts (`Catalogue`)."""
+    """Key in `state` of a device's points, commands and state machines (`Catalogue`)."""
     return f"catalogue.{token(device)}"
 
 
 def system_key(system: str, partition: str = "") -> str:
-    """Key in `state` of a system's state (`SystemState`); of a global system one for each partition."""
+    """Key in `state` of a system's state (`SystemState`); a global system has one for each partition."""
     return f"system.{token(system)}.{token(partition)}" if partition else f"system.{token(system)}"
 
 
 def partition_key(partition: str) -> str:
-    """Key in `state` of everything about a partition (`PartitionState`)."""
+    """Key in `state` of a partition's state (`PartitionState`)."""
     return f"partition.{token(partition)}"
 
 
 MAPPING_KEY = "detectors"
-"""Key in `state` of who is where (`Whereabouts`)."""
+"""Key in `state` of the partition of each detector (`Placement`)."""
 
 DURATIONS_KEY = "durations"
-"""Key in `state` of how long systems took lately."""
+"""Key in `state` of the recent durations of the systems' transitions."""
 
 EXPERIMENT = "_experiment"
 """The target of commands to the experiment as a whole: `command.<user>.runs._experiment`."""
 
 
 def agent(system: str) -> str:
-    """Subject of orders to an agent (`Order`, answered by `Answer`). Only run control asks there."""
+    """Subject of orders to an agent (`Order`, answered by `Answer`). Only run control publishes there."""
     return f"agent.{token(system)}"
 
 
 def owner(partition: str) -> str:
-    """Subject of what the experiment tells the owner of a partition (`Hold`, `Release`)."""
+    """Subject of requests of the coordinator to the owner of a partition (`Hold`, `Release`)."""
     return f"owner.{token(partition)}"
 
 
 def control_key(target: str) -> str:
-    """Key in `state` of who is in control of a partition or of the experiment (`Control`)."""
+    """Key in `state` of the control lease of a partition or of the experiment (`Control`)."""
     return f"control.{token(target)}"
 
 
 def readings(device: str, *, full: bool) -> str:
     """Subject of a device's readings. A full message carries every point and comes at least every minute; a delta
-    carries the points that changed. The last full message and what follows it is the present."""
+    message carries the points that changed. The last full message and the deltas after it give the present values."""
     return f"readings.{'full' if full else 'delta'}.{token(device)}"
 
 
@@ -91,13 +91,13 @@ def event(department: str, source: str) -> str:
 
 
 def command(user: str, department: str, target: str) -> str:
-    """Subject of a command. The user token is the identity: the server enforces it by permission, the payload does
-    not repeat it."""
+    """Subject of a command. The user token is the sender's identity, which the permissions of the NATS server can
+    enforce; the message does not repeat it."""
     return f"command.{token(user)}.{token(department)}.{token(target)}"
 
 
 def commands_to(department: str, target: str = "*") -> str:
-    """What the owner of a target listens to: commands of any user."""
+    """Subscription for the commands of all users to a target, or to all targets of a department."""
     return f"command.*.{token(department)}.{target if target == '*' else token(target)}"
 
 
@@ -107,7 +107,7 @@ def command_user(subject: str) -> str:
 
 
 def query(department: str, what: str) -> str:
-    """Subject of a question that changes nothing: `query.history.range`."""
+    """Subject of a query, which has no effect: `query.history.range`."""
     return f"query.{token(department)}.{token(what)}"
 
 
@@ -117,19 +117,20 @@ def presence(role: str, instance: str) -> str:
 
 
 def pulse(system: str) -> str:
-    """Subject of an agent's heartbeat (`Presence`). Apart from `presence`: there are a thousand of them."""
+    """Subject of an agent's heartbeat (`Presence`). Separate from `presence`, as there may be a thousand agents."""
     return f"pulse.{system if system == '*' else token(system)}"
 
 
 def echo(boot: str) -> str:
-    """Subject on which who listens to the heartbeats hears himself among them. No system has such a name."""
+    """Subject on which the failure detector sends messages to itself, to measure the delay of its own subscription to
+    the heartbeats. `=` keeps it apart from the names of systems."""
     return f"pulse.={token(boot)}"
 
 
 def connection(system: str, boot: str) -> str:
-    """What the connection of an agent is called, so that who left the bus is known by name."""
+    """Name of an agent's bus connection. The server's disconnect event carries it, and so identifies the agent."""
     return f"agent.{token(system)}.{token(boot)}"
 
 
 DEPARTURES = "server.gone"
-"""Where the server says whose connection ended."""
+"""Subject of the server's disconnect events (`bus/disconnects.py`)."""

@@ -1,6 +1,7 @@
-"""Law: the ECS file `subsystem.cfg` says which table, map and times each kind of system has; keys are as they were.
+"""Reads `subsystem.cfg` of the earlier ECS: state table, state map and time-outs for each kind of system.
 
-A section a kind: `stateFile`, `mapFile`, `timeout` in ms, `pingInterval` in s, `checkRunningScript`.
+The file has one section for each kind, with the keys `stateFile`, `mapFile`, `timeout` in ms, `pingInterval` in s and
+`checkRunningScript`, unchanged from the ECS.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ _HEADER = re.compile(r"\[([^\[\]]+)\]")
 
 
 class Subsystem(Struct, frozen=True, kw_only=True):
-    """One kind of system. `places` says where each key is written."""
+    """One kind of system. `places` gives file and line of each key."""
 
     name: str
     state_file: str
     map_file: str = ""
     timeout_s: float = 10.0
-    """For one answer."""
+    """Time-out of one answer."""
     ping_s: float = 2.0
-    """Between two signs of life."""
+    """Interval of the heartbeats."""
     script: str = ""
     place: Place
     places: dict[str, Place]
 
 
 def parse_subsystem_cfg(text: str, *, file: str) -> tuple[Subsystem, ...]:
-    """The kinds in the order of the file; Unreadable with every mistake."""
+    """The kinds in the order of the file; Unreadable with all problems."""
     problems: list[Problem] = []
     sections: dict[str, tuple[Place, dict[str, tuple[str, Place]]]] = {}
     name = ""
@@ -51,7 +52,7 @@ def parse_subsystem_cfg(text: str, *, file: str) -> tuple[Subsystem, ...]:
         elif not equals:
             message = f"got {line!r}; expected [NAME] or KEY = VALUE"
         elif not name:
-            message = "a key before the first [NAME]"
+            message = "this key is before the first [NAME]"
         elif key not in _KEYS:
             message = f"unknown key{did_you_mean(key, _KEYS)}"
         elif key in keys:
@@ -62,7 +63,7 @@ def parse_subsystem_cfg(text: str, *, file: str) -> tuple[Subsystem, ...]:
             problems.append(Problem(place=place, path=_path(name, key if equals else ""), message=message))
     found = [_subsystem(name, place, keys, problems) for name, (place, keys) in sections.items()]
     if not sections:
-        problems.append(Problem(place=Place(file), message="no section; expected [NAME] with stateFile = FILE"))
+        problems.append(Problem(place=Place(file), message="has no section; expected [NAME] with stateFile = FILE"))
     if problems:
         raise Unreadable(sorted(problems, key=lambda problem: problem.place.line))
     return tuple(found)

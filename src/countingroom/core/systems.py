@@ -1,7 +1,7 @@
-"""Law: a system says itself what state it is in; everybody else believes only that.
+"""Systems (detectors and global systems), their reported states, and the orders to their agents.
 
-A detector stands in exactly one partition or in none and has one state. A global system serves every partition and
-has one state, configuration and sequence for each: what happens to one partition never touches another.
+Only the agent of a system publishes its state. A detector belongs to exactly one partition or to none and has one
+state. A global system serves all partitions and has a separate state, configuration and sequence for each of them.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ ACTIVE = "Active"
 RECORDING = "Recording"
 ERROR = "Error"
 NO_CONNECTION = "Connection Problem"
-"""Not a state of a system: what others see of one that is not heard."""
+"""Shown for a system without heartbeats; no agent reports it."""
 
 COMMON_STATES = (UNCONFIGURED, CONFIGURING, ACTIVE, RECORDING, ERROR)
 
 
 class SystemKind(StrEnum):
-    """Whom a system serves."""
+    """Whether a system serves one partition or all."""
 
     DETECTOR = "detector"
     GLOBAL = "global"
 
 
 class Action(StrEnum):
-    """What an agent can be ordered to do."""
+    """The action of an order."""
 
     CONFIGURE = "configure"
     START = "start"
@@ -42,7 +42,7 @@ class Action(StrEnum):
 
 
 class SystemState(Struct, frozen=True, kw_only=True):
-    """What an agent says of its system, for one partition where it is global. Written by the agent alone."""
+    """The reported state of a system; of a global system, for one partition. Only its agent writes it."""
 
     system: str
     partition: str = ""
@@ -53,37 +53,38 @@ class SystemState(Struct, frozen=True, kw_only=True):
     common: str
     """One of COMMON_STATES."""
     tag: str = ""
-    """The configuration tag it has, for people."""
+    """Tag of its present configuration, for display."""
     key: str = ""
-    """Fingerprint of the configuration it has and of everything below it that it depends on; empty: none."""
+    """Fingerprint of its present configuration and of those below that it depends on; empty: none."""
     run: int = 0
     """The run it records; 0: none."""
     order: str = ""
-    """The last order it took: a report that names it was made after it."""
+    """Id of the last accepted order. It shows that this report was made after the order."""
     sequence: int
-    """1, 2, 3 … within one boot: an older one is dropped."""
+    """1, 2, 3 … for each boot. A report with a lower number than the last one is dropped."""
     boot: str
     since_ns: int
     comment: str = ""
-    """For people: `step 2 of 3`, `transition aborted`."""
+    """For display: `step 2 of 3`, `transition aborted`."""
     cause: Cause | None = None
-    """Why it is in Error."""
+    """Reason for the state Error."""
     counters: dict[str, Scalar] = {}
-    """What it counted in the present or last run: `events`, `bytes`."""
+    """Counters of the present or last run: `events`, `bytes`."""
     version: str = ""
-    """Of the software it runs, for the run book."""
+    """Version of its software, for the run book."""
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """What a partition tells an agent to do. Subject: `agent.<system>`."""
+    """An order of a partition's owner to an agent. Subject: `agent.<system>`."""
 
     id: str
     action: Action
     partition: str
     fence: int
-    """The partition's lease token: an agent refuses one lower than the highest it has seen for that partition."""
+    """Fencing token of the partition's lease. An agent refuses a token lower than the highest it has seen for the
+    partition, so that an owner that has lost the lease cannot command it."""
     deadline_ns: int
-    """The transition must be over by then; the agent gives up and goes to Error after it."""
+    """Deadline of the transition. An agent that misses it stops the transition and goes to Error."""
     tag: str = ""
     key: str = ""
     parameters: dict[str, Scalar] = {}
@@ -91,7 +92,8 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """The agent's answer, at once: accepted means begun (or nothing to do), its state says how it goes on."""
+    """The agent's immediate answer to an order. Accepted: the transition has begun, or none is needed; its further
+    progress is reported in `SystemState`."""
 
     id: str
     accepted: bool
@@ -100,8 +102,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Placement(Struct, frozen=True, kw_only=True):
-    """Who is where: every partition there is, and the partition each detector stands in."""
+    """All partitions, and the partition of each detector."""
 
     partitions: tuple[str, ...] = ()
     detectors: dict[str, str] = {}
-    """Detector -> partition; empty: in none."""
+    """Detector -> its partition; empty: none."""

@@ -1,6 +1,6 @@
-"""Law: a time that a person writes means one instant; without a zone it is UTC, relative ones count from `now`.
+"""Parses and formats times that users write. A time without a zone is UTC; a relative time counts from `now`.
 
-Taken: `now`, `-90s`, `-1h30min`, `now-2d`, `+10min`, `2026-11-22`, `2026-11-22T06:00:00.25+01:00`, and whole
+Accepted: `now`, `-90s`, `-1h30min`, `now-2d`, `+10min`, `2026-11-22`, `2026-11-22T06:00:00.25+01:00`, and an integer of
 nanoseconds since the epoch.
 """
 
@@ -29,11 +29,11 @@ _LONGEST = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DECADE_NS = 315_576_000_000_000_000
 _FIRST_NS, _LAST_NS = -29 * _DECADE_NS, 29 * _DECADE_NS
-"""Nearly all that 64 bits hold, with room for arithmetic."""
+"""Nearly the range of 64-bit nanoseconds, with a margin so that sums do not overflow."""
 
 
 def parse_time(text: str, *, now_ns: int) -> int:
-    """The instant as ns since the epoch; RequestError (`wrong_time`) when it is none."""
+    """The time in ns since the epoch; RequestError (`wrong_time`) when the text is not a time."""
     instant = _instant(text.strip(), now_ns) if len(text) < _LONGEST else None
     if instant is None:
         raise RequestError(
@@ -43,7 +43,7 @@ def parse_time(text: str, *, now_ns: int) -> int:
         )
     if not _FIRST_NS <= instant <= _LAST_NS:
         raise RequestError(
-            f"{text!r} is outside what can be recorded",
+            f"{text!r} is outside the range of recorded times",
             code="wrong_time",
             suggestion=f"give a time from {format_time(_FIRST_NS)} to {format_time(_LAST_NS)}",
         )
@@ -64,7 +64,7 @@ def _instant(plain: str, now_ns: int) -> int | None:
 
 
 def format_time(time_ns: int) -> str:
-    """The instant as ISO 8601 in UTC, with as many decimals (0, 3, 6 or 9) as it needs."""
+    """The time as ISO 8601 in UTC, with as many decimals (0, 3, 6 or 9) as it needs."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
     whole = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
     decimals = f"{rest:09d}"

@@ -1,7 +1,7 @@
-"""Law: units are converted where people and files come in, once, and never per sample.
+"""Conversion of physical units with Pint, for values that users and files give.
 
-Inside, a number is in its point's own unit. Pint is imported with the first conversion. Units are written short, as
-points have them: `V`, `uA`, `degC`, `g/s`, `percent`.
+Conversion happens once, at input: inside, a number is always in the unit of its point, and samples are never converted.
+Units are written in short form: `V`, `uA`, `degC`, `g/s`, `percent`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\
 
 @cache
 def _registry() -> Any:
+    # imported at the first conversion: it takes several tenths of a second, which most programs do not need
     import pint
 
     registry = cast(Any, pint).UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
@@ -25,7 +26,7 @@ def _registry() -> Any:
 
 
 def is_unit(unit: str) -> bool:
-    """Whether it is one; the empty text is, for numbers without."""
+    """Whether the text is a unit; the empty text is, for numbers without unit."""
     try:
         _unit(unit)
     except OutOfRange:
@@ -34,18 +35,18 @@ def is_unit(unit: str) -> bool:
 
 
 def same_dimension(one: str, other: str) -> bool:
-    """Whether numbers in one can be told in the other; OutOfRange for what is no unit."""
+    """Whether one unit converts to the other; OutOfRange (`wrong_unit`) when a text is not a unit."""
     return bool(_unit(one).dimensionality == _unit(other).dimensionality)
 
 
 def convert(value: float, unit: str, to: str) -> float:
-    """A number in another unit; OutOfRange where that makes no sense. Temperatures are points of a scale, so
-    0 degC is 273.15 K."""
+    """A number in another unit; OutOfRange (`wrong_unit`) when the dimensions differ. Temperatures are absolute, not
+    differences: 0 degC is 273.15 K."""
     if unit == to:
         return value
     if not same_dimension(unit, to):
         raise OutOfRange(
-            f"{unit or 'a bare number'} cannot be told in {to or 'a bare number'}",
+            f"{unit or 'a number without unit'} cannot be converted to {to or 'a number without unit'}",
             code="wrong_unit",
             evidence={"unit": unit, "expected": to},
             suggestion=f"give the value in {to}" if to else "give the value without a unit",
@@ -54,13 +55,13 @@ def convert(value: float, unit: str, to: str) -> float:
 
 
 def parse(text: str, *, to: str) -> float:
-    """What a person wrote, `1.5 kV` or `1500`, as a number in this unit; a bare number is in it already."""
+    """The number in `1.5 kV` or `1500`, in the unit `to`. A number without unit is taken to be in `to`."""
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise OutOfRange(
-            f"{text!r} is no number",
+            f"{text!r} is not a number",
             code="wrong_type",
-            suggestion=f"write a number, with {to} or a unit like it if you want" if to else "write a number",
+            suggestion=f"write a number, with or without a unit such as {to}" if to else "write a number",
         )
     return convert(float(match[1]), match[2], to) if match[2] else float(match[1])
 
@@ -70,5 +71,5 @@ def _unit(unit: str) -> Any:
         return _registry().Unit(unit)
     except Exception as error:  # Pint has no common root: undefined names, tokens, syntax and type errors all differ
         raise OutOfRange(
-            f"{unit!r} is no unit", code="wrong_unit", suggestion="write it as V, uA, degC, g/s or percent"
+            f"{unit!r} is not a unit", code="wrong_unit", suggestion="write a unit such as V, uA, degC, g/s or percent"
         ) from error

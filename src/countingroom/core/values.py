@@ -1,4 +1,4 @@
-"""Law: a reading is a value with its quality and both times; it never changes after it was made."""
+"""Readings: a value with its quality and the times of the device and of arrival."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Scalar = float | int | str | bool | None
 
 
 class Quality(IntEnum):
-    """How far a value can be believed; greater is worse.
+    """Quality of a value; greater is worse.
 
-    GOOD: the device says so now. UNCERTAIN: said with a reservation (limits of the sensor, an alarm severity of the
-    IOC). STALE: it was true once; nothing was heard for too long or the link is down. BAD: the device says it is no
-    value (NaN, a conversion that failed), or nothing was ever heard; the value is then None.
+    GOOD: the present value of the device. UNCERTAIN: present, but with a restriction (limits of the sensor, an alarm
+    severity of the IOC). STALE: an old value; no update came for too long, or the link is down. BAD: there is no value
+    (NaN, a failed conversion, or no reading since the start); the value is then None.
     """
 
     GOOD = 0
@@ -27,9 +27,9 @@ class Reading(Struct, frozen=True, kw_only=True):
     """One value of one point."""
 
     value: Scalar
-    """None only where quality is BAD. Never NaN."""
+    """None only when the quality is BAD. Never NaN."""
     quality: Quality
     device_ns: int
-    """When the device says it was true (ns since the epoch); the time of arrival where the device has no clock."""
+    """Time stamp of the device, ns since the epoch; the time of arrival when the device has no clock."""
     received_ns: int
-    """When we learnt it (ns since the epoch)."""
+    """Time of arrival, ns since the epoch."""

@@ -1,4 +1,4 @@
-"""State machines as tables: read, checked, drawn and combined.
+"""State machines as tables: reading, checking, drawing, and combining the states of several of them.
 
-Start with `chart.py`; `table.py` reads the files.
+Start with `chart.py`, the state machine itself; `table.py` reads the files.
 """

@@ -1,9 +1,11 @@
-"""Law: a parent's state is a total function of its children's: ordered rules, the first that holds decides, the last
-always holds, and no children at all has an answer of its own.
+"""The state of a parent computed from the states of its children, by an ordered list of rules.
 
-A rule is written `("any ERROR", "ERROR")`. Conditions are `any A`, `all A`, `none A`, with several states as `A|B`,
-joined by ` and `; the last rule is `("else", STATE)`. They look only at which states are present, never at how many
-children are in them, so trying every set of states proves an aggregate for any number of children.
+The first rule whose condition is met gives the state. The last rule is `("else", STATE)`, so that every combination has
+an answer; a parent without children has a separate state, `empty`. A rule is written `("any ERROR", "ERROR")`.
+Conditions are `any A`, `all A` and `none A`, with several states as `A|B`, joined by ` and `.
+
+A condition depends only on which states are present, not on the number of children in each. Therefore `prove` can check
+an aggregate for any number of children by trying every set of states.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ class Term(Struct, frozen=True, kw_only=True):
     states: frozenset[str]
 
     def holds(self, present: Collection[str]) -> bool:
-        """Whether it does for children whose states are these."""
+        """Whether the term is true for children in these states."""
         match self.quantifier:
             case "any":
                 return any(state in self.states for state in present)
@@ -36,36 +38,36 @@ class Term(Struct, frozen=True, kw_only=True):
 
 
 class Rule(Struct, frozen=True, kw_only=True):
-    """When all terms hold, the parent is in `state`. Without terms it always holds: the else."""
+    """When all terms are true, the parent is in `state`. The else rule has no terms and is always true."""
 
     text: str
     terms: tuple[Term, ...]
     state: str
 
     def holds(self, present: Collection[str]) -> bool:
-        """Whether it does for children whose states are these."""
+        """Whether the condition is true for children in these states."""
         return all(term.holds(present) for term in self.terms)
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """The parent's state, the rule that gave it and the children that rule is about."""
+    """The state of the parent, the rule that gave it, and the children that the rule names."""
 
     state: str
     rule: str
     because: tuple[str, ...] = ()
-    """Names of the children in a state that an `any` or `all` of the rule names; empty for `else` and no children."""
+    """Children in a state of the rule's `any` and `all` terms; empty for `else` and without children."""
 
 
 class Aggregate(Struct, frozen=True, kw_only=True):
-    """Rules in order. Made by `aggregate`, which checks them."""
+    """Rules in order. Created by `aggregate`, which checks them."""
 
     name: str
     rules: tuple[Rule, ...]
     empty: str
-    """The parent's state when every child is excluded, or there is none."""
+    """The state of a parent without children, or with all children excluded."""
 
     def decide(self, children: Mapping[str, str], *, excluded: Collection[str] = ()) -> Verdict:
-        """`children`: name -> state; those `excluded` do not count."""
+        """The state for `children` (name -> state), without the `excluded` ones."""
         counted = {name: state for name, state in children.items() if name not in excluded}
         if not counted:
             return Verdict(state=self.empty, rule="no children")
@@ -76,30 +78,30 @@ class Aggregate(Struct, frozen=True, kw_only=True):
         return Verdict(state=rule.state, rule=rule.text, because=because)
 
     def state(self, children: Mapping[str, str], *, excluded: Collection[str] = ()) -> str:
-        """The parent's state alone."""
+        """The state without rule and children."""
         return self.decide(children, excluded=excluded).state
 
     @property
     def states(self) -> tuple[str, ...]:
-        """Every state the parent can be in, in order of first mention."""
+        """All states that the parent can have, in the order of the rules."""
         return tuple(dict.fromkeys([*(rule.state for rule in self.rules), self.empty]))
 
 
 def aggregate(name: str, rules: Sequence[tuple[str, str]], *, empty: str) -> Aggregate:
-    """Rules as (condition, state) pairs; ConfigurationError unless the last, and only the last, is `else`."""
+    """An Aggregate from (condition, state) pairs. ConfigurationError unless exactly the last rule is `else`."""
     parsed = tuple(_rule(name, text, state) for text, state in rules)
     if not parsed or parsed[-1].terms:
         raise ConfigurationError(
-            f"the last rule of {name} must be else, so that every combination of states has an answer",
+            f"the last rule of {name} must be else, so that every combination of states has a result",
             source=name,
             suggestion='end the rules with ("else", STATE)',
         )
     for rule in parsed[:-1]:
         if not rule.terms:
-            raise ConfigurationError(f"else comes last in {name}: the rules after it can never decide", source=name)
+            raise ConfigurationError(f"{name} has rules after else, which can never apply", source=name)
     texts = [rule.text for rule in parsed]
     if repeated := next((text for text in texts if texts.count(text) > 1), ""):
-        raise ConfigurationError(f"{name} has the rule `{repeated}` twice: the second can never decide", source=name)
+        raise ConfigurationError(f"{name} has the rule `{repeated}` twice; the second can never apply", source=name)
     return Aggregate(name=name, rules=parsed, empty=empty)
 
 
@@ -115,7 +117,7 @@ def _term(name: str, text: str) -> Term:
     states = [state.strip() for state in names.split("|")]
     if quantifier not in _QUANTIFIERS or not all(states) or any(" " in state for state in states):
         raise ConfigurationError(
-            f"{name}: {text!r} is no condition",
+            f"{name}: {text!r} is not a condition",
             source=name,
             suggestion="write `any A`, `all A|B` or `none A`, joined by ` and `, or `else` as the last rule",
         )
@@ -123,22 +125,25 @@ def _term(name: str, text: str) -> Term:
 
 
 class Proof(Struct, frozen=True, kw_only=True):
-    """What trying every set of child states has shown."""
+    """Result of `prove`: what the rules give for every tried set of child states."""
 
     answers: dict[tuple[str, ...], str]
-    """States present among the children, sorted -> the parent's state."""
+    """Set of states present among the children, sorted -> state of the parent."""
     never: dict[str, tuple[str, ...]]
-    """Rule (but else) that never decides -> the earlier rules that take its cases; none: nothing fulfils it."""
+    """Rule that never applies (without else) -> the earlier rules that apply in its cases; empty: never true at all."""
     left_to_else: tuple[tuple[str, ...], ...]
-    """The combinations no rule names."""
+    """The sets of states that only the else rule covers."""
     unknown: tuple[str, ...]
-    """States that conditions name and no child can have."""
+    """States in conditions that no child can have."""
     complete: bool
-    """Every combination was tried, so this holds for any number of children."""
+    """All sets were tried, so the result is valid for any number of children."""
 
 
 def prove(subject: Aggregate, states: Iterable[str], *, up_to: int = 3) -> Proof:
-    """Try every set of at most `up_to` different child states; complete where `up_to` reaches their number."""
+    """Evaluate the rules for every set of at most `up_to` different child states.
+
+    The result is complete when `up_to` is at least the number of states. The cost grows as the number of such sets.
+    """
     known = sorted(set(states))
     answers: dict[tuple[str, ...], str] = {}
     deciding: set[int] = set()

@@ -1,4 +1,4 @@
-"""Law: a state machine is a table; legality, buttons and pictures come from that one table."""
+"""A state machine as a table of (state, event, next state). Legality, buttons and diagrams all use the same table."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Row(Struct, frozen=True):
 
 
 class Chart(Struct, frozen=True, kw_only=True, dict=True):
-    """A state machine. States are those named by its rows, in order of first mention."""
+    """A state machine. Its states are those in its rows, in order of first appearance."""
 
     name: str
     rows: tuple[Row, ...]
     initial: str
     safe: tuple[str, ...] = ()
-    """States a person can leave the experiment in; `check` wants one reachable from everywhere."""
+    """States in which the experiment can be left alone; `check` requires that one is reachable from every state."""
     common: dict[str, str] = {}
     """Private state -> common state."""
 
@@ -38,20 +38,20 @@ class Chart(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def states(self) -> tuple[str, ...]:
-        """Every state, in order of first mention."""
+        """All states, in order of first appearance."""
         return tuple(self._table)
 
     def allowed(self, state: str) -> tuple[str, ...]:
-        """The events this state allows, in table order."""
+        """The events that this state allows, in table order."""
         return tuple(self._table.get(state, {}))
 
     def step(self, state: str, event: str) -> str:
-        """The next state; NotAllowed with what is allowed otherwise."""
+        """The next state; NotAllowed, with the allowed events, when the state does not allow the event."""
         try:
             return self._table[state][event]
         except KeyError:
             raise NotAllowed(state, event, self.allowed(state), source=self.name) from None
 
     def to_common(self, state: str) -> str:
-        """The common state; the state itself where no map names it."""
+        """The common state; the state itself when the map does not contain it."""
         return self.common.get(state, state)

@@ -1,4 +1,4 @@
-"""Law: a picture of a state machine is a text made from its table alone: Mermaid, Graphviz or SVG."""
+"""Diagrams of a state machine as text: Mermaid, Graphviz or SVG."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def dot(chart: Chart, present: str | None = None) -> str:
 
 
 def edges(chart: Chart) -> dict[tuple[str, str], list[str]]:
-    """(state, next) -> the events that lead there, in table order; what `step` would do, so doubles do not count."""
+    """(state, next) -> the events between them, in table order. Of duplicate rows the first counts, as in `step`."""
     found: dict[tuple[str, str], list[str]] = {}
     for state in chart.states:
         for event in chart.allowed(state):

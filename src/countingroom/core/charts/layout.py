@@ -1,7 +1,13 @@
-"""Law: where the states of a picture stand follows from the table alone, so the same machine always looks the same.
+"""Places the states of a diagram on a grid. The layout depends only on the table, so a machine always looks the same.
 
-The main line runs down the first column; what is reached beside it stands to its right. An event that leads many
-states to the same end (`abort`, `error`) is an `Escape`: told once at its end instead of drawn from everywhere.
+The algorithm, a simple layered layout:
+
+1. An event that leads from three or more states to one state (`abort`, `error`) becomes an `Escape`. It is drawn once,
+   as a short arrow at its end, because lines from everywhere would hide the rest.
+2. The row of a state is its longest path from the initial state over the other edges. A depth-first search leaves out
+   the edges that lead back to a state on its present path.
+3. Within a row, the state with the longest continuation below it comes first. So the main sequence runs down the first
+   column and the side branches are to its right. More than three states of one row continue in the next grid row.
 """
 
 from __future__ import annotations
@@ -11,9 +17,9 @@ from msgspec import Struct
 from countingroom.core.charts.chart import Chart
 
 MANY = 3
-"""An event from so many states to one end is an escape."""
+"""An event that leads from at least so many states to one state is an escape."""
 COLUMNS = 3
-"""States side by side, at most."""
+"""Maximum number of states in a row."""
 
 
 class Escape(Struct, frozen=True, kw_only=True):
@@ -25,7 +31,7 @@ class Escape(Struct, frozen=True, kw_only=True):
 
 
 class Edge(Struct, frozen=True, kw_only=True):
-    """All events that lead from one state to another, escapes apart."""
+    """All events that lead from one state to another, without escapes."""
 
     begin: str
     end: str
@@ -33,26 +39,26 @@ class Edge(Struct, frozen=True, kw_only=True):
 
 
 class Layout(Struct, frozen=True, kw_only=True):
-    """State -> (row, column), and what leads where."""
+    """The grid cell (row, column) of each state, and the edges."""
 
     cells: dict[str, tuple[int, int]]
     edges: tuple[Edge, ...]
     escapes: tuple[Escape, ...]
 
     def last_in_row(self, state: str) -> bool:
-        """Whether nothing stands to its right."""
+        """Whether it is the rightmost state of its row."""
         row, column = self.cells[state]
         return all(other <= column for line, other in self.cells.values() if line == row)
 
 
 def layout(chart: Chart) -> Layout:
-    """Deterministic; every state has a cell of its own."""
+    """The layout of a chart. Each state has its own cell."""
     escapes = _escapes(chart)
-    told = {(begin, escape.event) for escape in escapes for begin in escape.begins}
+    escaping = {(begin, escape.event) for escape in escapes for begin in escape.begins}
     ways: dict[tuple[str, str], list[str]] = {}
     for state in chart.states:
         for event in chart.allowed(state):
-            if (state, event) not in told:
+            if (state, event) not in escaping:
                 ways.setdefault((state, chart.step(state, event)), []).append(event)
     edges = tuple(Edge(begin=begin, end=end, events=tuple(events)) for (begin, end), events in ways.items())
     return Layout(cells=_cells(chart, edges), edges=edges, escapes=escapes)
@@ -87,8 +93,11 @@ def _cells(chart: Chart, edges: tuple[Edge, ...]) -> dict[str, tuple[int, int]]:
 
 
 def _depths(chart: Chart, edges: tuple[Edge, ...]) -> dict[str, int]:
-    """The longest way from the initial state that does not turn back. What only an escape reaches stands beside the
-    first states it can lead to or, failing that, in a row of its own at the end."""
+    """The row of each state: its longest path from the initial state without edges that lead back.
+
+    A state that only escapes reach gets the row below the first state that it leads to; when there is none, a row of
+    its own at the end.
+    """
     start = chart.initial if chart.initial in chart.states else chart.states[0]
     onward, order = _onward(edges, start)
     depth = {start: 0}
@@ -103,7 +112,10 @@ def _depths(chart: Chart, edges: tuple[Edge, ...]) -> dict[str, int]:
 
 
 def _onward(edges: tuple[Edge, ...], start: str) -> tuple[dict[str, list[str]], list[str]]:
-    """Where each state leads without turning back to one on the way to it, and the states, each before those."""
+    """For each state its successors without those that lead back, and the states in topological order.
+
+    Depth-first search from `start`. An edge to a state on the present path would close a cycle, so it is left out.
+    """
     onward: dict[str, list[str]] = {}
     way: list[str] = []
     done: list[str] = []
@@ -121,7 +133,7 @@ def _onward(edges: tuple[Edge, ...], start: str) -> tuple[dict[str, list[str]], 
 
 
 def _ahead(edges: tuple[Edge, ...], depth: dict[str, int]) -> dict[str, int]:
-    """How many rows still follow below a state: the main line is where most do."""
+    """For each state the length of the longest continuation, row by row, below it."""
     ahead = dict.fromkeys(depth, 0)
     for state in sorted(depth, key=lambda state: -depth[state]):
         below = [ahead[e.end] + 1 for e in edges if e.begin == state and depth[e.end] == depth[state] + 1]

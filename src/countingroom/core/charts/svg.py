@@ -1,7 +1,13 @@
-"""Law: a state machine as SVG with the present state filled: boxes on a grid, colours by class, no inline style.
+"""Draws a state machine as SVG: boxes on the grid of `layout.py`, lines between them, the present state filled.
 
-Classes, for the page's style sheet: `chart` (the svg), `state` with `present` and `safe` (rect and text in a g), `edge`
-(lines), `head` (arrow heads), `event` (labels). `svg(…, standalone=True)` carries a style sheet, for a file of its own.
+Colours come from CSS classes: `chart` (the svg), `state` with `present` and `safe` (rect and text in a g), `edge`
+(lines), `head` (arrow heads), `event` (labels). `svg(…, standalone=True)` includes a style sheet, for use as a file.
+
+The steps: each edge gets a kind by the cells of its ends. `down` is a straight line between neighbouring rows, `across`
+one between neighbouring columns, `loop` returns to its own box, `left` and `right` run through a gutter at that side.
+Each end at the side of a box gets a port of its own, so that lines do not touch; the heights of the boxes and the
+widths of the gutters follow from the number of ports, lines and the lengths of the labels. Shorter gutter lines are
+nearer to the boxes, which avoids crossings.
 """
 
 from __future__ import annotations
@@ -24,22 +30,22 @@ _STYLE = """<style>
 </style>"""
 
 _LETTER, _SMALL = 8.0, 6.2
-"""Widths of a letter in a state's name and in an event's, px: generous, as fonts differ."""
+"""Width of a letter in the name of a state and of an event, px. Rather large, because the font is not known."""
 _PORT, _TRACK, _STUB, _BETWEEN = 13.0, 14.0, 22.0, 46.0
-"""Px between two lines at one side of a box, two lines in a gutter; length of a stub; height between two rows."""
+"""Distance of two ports, distance of two lines in a gutter, length of a short arrow, distance of two rows; in px."""
 
 Spot = tuple[float, float]
 Way = tuple[str, str, str]
-"""What a port is for: (begin, end, kind of line)."""
+"""The line of a port: (begin, end, kind of line)."""
 
 
 def svg(chart: Chart, present: str | None = None, *, standalone: bool = False) -> str:
-    """The picture; `present` is filled where the chart has it."""
+    """The diagram as SVG text; the state `present` is filled."""
     return _Picture(chart, layout(chart)).draw(present, standalone=standalone)
 
 
 class _Picture:
-    """One drawing: lines are sorted by how they run, boxes get a port for each, measures follow, then it is written."""
+    """One diagram: sorts the edges by kind, assigns the ports, computes the sizes; `draw` writes the SVG."""
 
     def __init__(self, chart: Chart, plan: Layout) -> None:
         self.chart = chart
@@ -55,7 +61,7 @@ class _Picture:
         self._measure()
 
     def _sort(self, edge: Edge) -> None:
-        """How the line runs, and a port at both its boxes."""
+        """Choose the kind of line, and add a port at both its boxes."""
         (row, column), (below, aside) = self.plan.cells[edge.begin], self.plan.cells[edge.end]
         kind, out, into = "right", "right", "right"
         if edge.begin == edge.end:
@@ -80,7 +86,7 @@ class _Picture:
         self.wide = max(92.0, max(map(len, self.plan.cells)) * _LETTER + 36)
         self.high = max([28.0, *((len(ways) + 1) * _PORT for ways in self.ports.values())])
         texts = {kind: max([0.0, *(_long(edge) for edge in edges)]) for kind, edges in self.kinds.items()}
-        stub = max([0.0, *(len(_told(one)) * _SMALL + _STUB for one in self.plan.escapes)])
+        stub = max([0.0, *(len(_escape_label(one)) * _SMALL + _STUB for one in self.plan.escapes)])
         beside = max(texts["loop"] + _STUB, stub) if texts["loop"] or stub else 0.0
         self.gap = max(30.0, texts["across"] + 24, beside + 16)
         self.left = 12 + (texts["left"] + 12 + len(self.kinds["left"]) * _TRACK if self.kinds["left"] else 0)
@@ -102,10 +108,10 @@ class _Picture:
         return x + (0 if side == "left" else self.wide), y + self.high * part
 
     def draw(self, present: str | None, *, standalone: bool) -> str:
-        said = f"State machine {self.chart.name}" + (f", present state {present}" if present else "")
+        label = f"State machine {self.chart.name}" + (f", present state {present}" if present else "")
         size = f'viewBox="0 0 {self.width:.0f} {self.height:.0f}" width="{self.width:.0f}" height="{self.height:.0f}"'
         parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" {size} role="img" aria-label="{text_of(said)}">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" {size} role="img" aria-label="{text_of(label)}">',
             *([_STYLE] if standalone else []),
             *self._begin(),
             *(part for edge in self.kinds["down"] for part in self._down(edge)),
@@ -129,7 +135,7 @@ class _Picture:
         ]
 
     def _down(self, edge: Edge) -> list[str]:
-        """Between neighbouring rows: straight down, back up beside it, or slanting from corner to corner."""
+        """A line between neighbouring rows: straight down, back up beside it, or diagonally from corner to corner."""
         (row, column), (below, aside) = self.plan.cells[edge.begin], self.plan.cells[edge.end]
         both = any(other.begin == edge.end and other.end == edge.begin for other in self.kinds["down"])
         downward, corner = row < below, 0.88 if column < aside else 0.12
@@ -154,14 +160,14 @@ class _Picture:
         return [*_line([(x, y - 4), (x + 12, y - 4), (x + 12, y + 3), (x, y + 3)]), _text(edge, x + 18, y + 4, "start")]
 
     def _left(self, edge: Edge) -> list[str]:
-        """Through the gutter on the left, between boxes of the first column."""
+        """A line through the left gutter, between boxes of the first column."""
         way, edges = (edge.begin, edge.end, "left"), self.kinds["left"]
         begin, end = self._spot(edge.begin, "left", way), self._spot(edge.end, "left", way)
         x = 12 + (len(edges) - 1 - edges.index(edge)) * _TRACK
         return [*_line([begin, (x, begin[1]), (x, end[1]), end]), _text(edge, begin[0] - 5, begin[1] - 3, "end")]
 
     def _right(self, edge: Edge) -> list[str]:
-        """Through the gutter on the right; past neighbours on that side through the space below the row."""
+        """A line through the right gutter; it passes neighbours on that side in the space below the row."""
         way, track = (edge.begin, edge.end, "right"), self.kinds["right"].index(edge) * _TRACK
         begin, end = self._spot(edge.begin, "right", way), self._spot(edge.end, "right", way)
         x, lane = self.right + track, self.high + min(9 + track / 2, _BETWEEN - 12)
@@ -173,7 +179,7 @@ class _Picture:
             y = self._corner(edge.begin)[1] + lane
             outward = [begin, (begin[0] + 9, begin[1]), (begin[0] + 9, y), (x, y)]
             return [*_line([*outward, *inward]), _text(edge, begin[0] + 13, y - 3, "start")]
-        after = begin[0] + _STUB + 8 + _long(edge)  # the label stands in a gap of the line
+        after = begin[0] + _STUB + 8 + _long(edge)  # the line has a gap for its label
         stub = f'<polyline class="edge" points="{_points([begin, (begin[0] + _STUB, begin[1])])}"/>'
         label = _text(edge, begin[0] + _STUB + 4, begin[1] + 4, "start")
         return [stub, label, *_line([(after, begin[1]), (x, begin[1]), *inward])]
@@ -181,15 +187,15 @@ class _Picture:
     def _escape(self, one: Escape) -> list[str]:
         x, y = self._spot(one.end, "right", ("", one.end, one.event))
         title = f"<title>{text_of(one.event)} from {text_of(', '.join(one.begins))}</title>"
-        label = f'<text class="event" x="{x + _STUB + 4:.1f}" y="{y + 4:.1f}">{text_of(_told(one))}</text>'
+        label = f'<text class="event" x="{x + _STUB + 4:.1f}" y="{y + 4:.1f}">{text_of(_escape_label(one))}</text>'
         return ["<g>", title, *_line([(x + _STUB, y), (x, y)]), label, "</g>"]
 
     def _box(self, state: str, present: str | None) -> str:
         x, y = self._corner(state)
-        here = state == present
-        names = "state" + (" present" if here else "") + (" safe" if state in self.chart.safe else "")
+        is_present = state == present
+        names = "state" + (" present" if is_present else "") + (" safe" if state in self.chart.safe else "")
         rect = f'<rect x="{x:.1f}" y="{y:.1f}" width="{self.wide:.1f}" height="{self.high:.1f}" rx="4"/>'
-        word = ("▶ " if here else "") + text_of(state)
+        word = ("▶ " if is_present else "") + text_of(state)
         return (
             f'<g class="{names}" data-state="{text_of(state)}">{rect}'
             f'<text x="{x + self.wide / 2:.1f}" y="{y + self.high / 2 + 4:.1f}">{word}</text></g>'
@@ -204,7 +210,7 @@ def _long(edge: Edge) -> float:
     return len(_label(edge)) * _SMALL
 
 
-def _told(one: Escape) -> str:
+def _escape_label(one: Escape) -> str:
     return f"{one.event} (from {len(one.begins)})"
 
 
@@ -213,7 +219,7 @@ def _text(edge: Edge, x: float, y: float, anchor: str) -> str:
 
 
 def _line(spots: list[Spot]) -> list[str]:
-    """A line through the spots with a head at its end."""
+    """A line through the spots with an arrow head at its end."""
     (fx, fy), (x, y) = spots[-2], spots[-1]
     long = hypot(x - fx, y - fy) or 1.0
     dx, dy = (x - fx) / long, (y - fy) / long

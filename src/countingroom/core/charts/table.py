@@ -1,8 +1,9 @@
-"""Law: a state table is read from its text as it stands, and every row remembers its line.
+"""Reads state tables and state maps from CSV or YAML, with the line of each row.
 
-Two forms. CSV, the format of the ECS files: `state,event,next`, blank lines and spaces around words ignored, lines
-that begin with `#` are remarks. YAML: `name`, `initial`, `safe`, `common` and `rows`, a list of [state, event, next].
-A map is CSV of `private,common`. A file that cannot be read this way raises `Unreadable` with every mistake in it.
+CSV is the format of the ECS files: `state,event,next`; blank lines and spaces around words are ignored, lines that
+begin with `#` are comments; the first state is the initial and safe one. YAML has `name`, `initial`, `safe`, `common`
+and `rows`, a list of [state, event, next]. A map is CSV of `private,common`. A file with errors raises `Unreadable`
+with all of them.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from countingroom.core.yaml.validation_errors import mistakes
 
 
 class Unreadable(Mistaken):
-    """A table, map or subsystem file that is none."""
+    """A state table, state map or subsystem file has errors."""
 
 
 class MapRow(Struct, frozen=True, kw_only=True):
-    """A private state and the common one it counts as."""
+    """A private state and its common state."""
 
     private: str
     common: str
@@ -32,14 +33,14 @@ class MapRow(Struct, frozen=True, kw_only=True):
 
 
 class StateMap(Struct, frozen=True, kw_only=True):
-    """A map as written, rows given twice included."""
+    """A state map with all rows of its file, duplicates included."""
 
     file: str
     rows: tuple[MapRow, ...]
 
     @property
     def common(self) -> dict[str, str]:
-        """Private -> common; of a state given twice the first row counts."""
+        """Private -> common state; for a duplicate the first row counts."""
         found: dict[str, str] = {}
         for row in self.rows:
             found.setdefault(row.private, row.common)
@@ -47,21 +48,21 @@ class StateMap(Struct, frozen=True, kw_only=True):
 
 
 class Table(Struct, frozen=True, kw_only=True):
-    """A chart, and where it was written."""
+    """A chart with the places of its parts in the file."""
 
     chart: Chart
     file: str
     places: tuple[Place, ...]
-    """Of each of the chart's rows."""
+    """For each row of the chart."""
     initial_place: Place
     safe_places: tuple[Place, ...] = ()
-    """Of each of the chart's safe states; none where they were not declared and the initial state stands for them."""
+    """For each safe state of the chart; empty when none is declared and the initial state is the safe one."""
     states: StateMap | None = None
-    """The map to common states, where there is one."""
+    """The map to common states; None: no map."""
 
     @classmethod
     def of(cls, chart: Chart) -> Table:
-        """A chart that was written in code, where rows have no lines."""
+        """The table of a chart from code, without line numbers."""
         place = Place(chart.name)
         rows = tuple(MapRow(private=private, common=common, place=place) for private, common in chart.common.items())
         return cls(
@@ -75,14 +76,14 @@ class Table(Struct, frozen=True, kw_only=True):
 
 
 def read_table(text: str, *, file: str, states: StateMap | None = None) -> Table:
-    """A table in the form its file's name says: YAML for `.yaml` and `.yml`, CSV for every other."""
+    """Read a table: YAML when the file name ends in `.yaml` or `.yml`, otherwise CSV."""
     if file.endswith((".yaml", ".yml")):
         return _from_yaml(text, file, states)
     return _from_csv(text, file, states)
 
 
 def read_map(text: str, *, file: str) -> StateMap:
-    """A map, `private,common` a line."""
+    """Read a map with `private,common` in each line."""
     rows = tuple(
         MapRow(private=private, common=common, place=place)
         for place, (private, common) in _lines(text, file, ("private state", "common state"))
@@ -93,7 +94,7 @@ def read_map(text: str, *, file: str) -> StateMap:
 def _from_csv(text: str, file: str, states: StateMap | None) -> Table:
     lines = list(_lines(text, file, ("state", "event", "next")))
     if not lines:
-        raise Unreadable([Problem(place=Place(file), message="no row; expected lines of state,event,next")])
+        raise Unreadable([Problem(place=Place(file), message="has no row; expected lines of state,event,next")])
     initial = lines[0][1][0]
     return Table(
         chart=Chart(

@@ -1,8 +1,8 @@
-"""Law: a YAML document becomes plain values that remember where each of them was written.
+"""Parses YAML into plain values together with the file and line of each value.
 
-Reading never raises for what a person wrote: what is wrong is collected in `problems`, so that everything can be told
-at once. Scalars follow the core schema of YAML 1.2 (`on`, `12:30` and `2026-11-22` are texts), keys are always texts
-(`3:` is "3"), and a key given twice is a mistake.
+`parse` does not raise for errors in the text; it collects them in `problems`, so that all can be reported at once.
+Scalars follow the core schema of YAML 1.2 (`on`, `12:30` and `2026-11-22` are texts), keys are always texts (`3:` is
+"3"), and a duplicate key is an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Place(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """One mistake: where, at which path of the description, and what is wrong and what was expected."""
+    """One error in a file: its place, its path in the description, what is wrong and what was expected."""
 
     place: Place
     path: str = ""
@@ -41,13 +41,13 @@ class Problem(Struct, frozen=True, kw_only=True):
         return ": ".join(part for part in (str(self.place), self.path, self.message) if part)
 
     def cause(self) -> Cause:
-        """The same for API and log."""
+        """The problem as a Cause, for API and log."""
         message = f"{self.path}: {self.message}" if self.path else self.message
         return Cause(code="configuration", message=message, source=str(self.place))
 
 
 class Mistaken(ConfigurationError):
-    """A file has mistakes; `problems` is all of them, `str` a line for each."""
+    """A file has errors: `problems` has all of them, `str()` gives a line for each."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -62,19 +62,19 @@ class Mistaken(ConfigurationError):
 
 
 class Located(Struct, kw_only=True):
-    """A value with the places of everything in it."""
+    """A parsed value with the places of all its parts."""
 
     value: Any = None
     keys: dict[Path, Place] = field(default_factory=dict[Path, Place])
-    """Path -> where its key (or list item) is written."""
+    """Path -> place of its key (or list item)."""
     values: dict[Path, Place] = field(default_factory=dict[Path, Place])
-    """Path -> where its value begins; another file than the key's where it was included."""
+    """Path -> place where its value begins; in another file than the key when it was included."""
     problems: list[Problem] = field(default_factory=list[Problem])
     broken: set[Path] = field(default_factory=set[Path])
-    """Paths whose value could not be read: what is wrong under them says nothing. (): something of it is missing."""
+    """Paths whose value could not be read; errors below them are not reported. The path (): part of it is missing."""
 
     def place(self, path: Path, *, of_value: bool = False) -> Place:
-        """Where a path is written; where that is not known, the nearest thing around it that is."""
+        """The place of a path; when it is unknown, the place of the nearest enclosing path that is known."""
         for end in range(len(path), -1, -1):
             key, value = self.keys.get(path[:end]), self.values.get(path[:end])
             inside = of_value or end < len(path)
@@ -85,29 +85,29 @@ class Located(Struct, kw_only=True):
         return Place("")
 
     def adopt(self, other: Located, path: Path) -> None:
-        """Put the other's value at a path of this one, with its places; the caller sets the value itself."""
+        """Add the places of another document under a path of this one; the caller sets the value itself."""
         self.keys.update({path + inner: place for inner, place in other.keys.items() if inner})
         self.values.update({path + inner: place for inner, place in other.values.items()})
         self.broken.update(path + inner for inner in other.broken)
 
 
 Include = Callable[[str, Place], Located]
-"""(what `!include` names, where it stands) -> what is there."""
+"""(name in `!include`, place of the tag) -> the parsed file."""
 
 
 def mapping(value: Any) -> dict[str, Any] | None:
-    """The value itself where it is a mapping."""
+    """The value itself when it is a mapping, else None."""
     return cast(dict[str, Any], value) if isinstance(value, dict) else None
 
 
 def show(path: Path) -> str:
-    """`devices.caen.channels.3.lv` and `points[2].address`."""
+    """A path as text: `devices.caen.channels.3.lv`, `points[2].address`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
 
 
 def parse(text: str, *, file: str, include: Include | None = None) -> Located:
-    """One YAML document. `include` answers the tag `!include`; without it the tag is a mistake."""
+    """Parse one YAML document. `include` resolves the tag `!include`; without it the tag is an error."""
     located = Located()
     try:
         loader = _Loader(text)
@@ -116,17 +116,17 @@ def parse(text: str, *, file: str, include: Include | None = None) -> Located:
             located.value = _Reader(loader, file, include, located).read(node, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = str(error.problem or error.context)
-        message = f"no YAML: {said}{_HINTS.get(said, '')}"
+        reason = str(error.problem or error.context)
+        message = f"invalid YAML: {reason}{_HINTS.get(reason, '')}"
         located.problems.append(Problem(place=Place(file, mark.line + 1 if mark else 0), message=message))
         located.broken.add(())
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        message = f"no YAML: the character #x{error.character:04x} may not be in it"
+        message = f"invalid YAML: the character #x{error.character:04x} is not allowed"
         located.problems.append(Problem(place=Place(file, line), message=message))
         located.broken.add(())
     except yaml.YAMLError as error:
-        located.problems.append(Problem(place=Place(file), message=f"no YAML: {error}"))
+        located.problems.append(Problem(place=Place(file), message=f"invalid YAML: {error}"))
         located.broken.add(())
     except RecursionError:
         located.problems.append(Problem(place=Place(file), message="no description: it is nested too deeply"))
@@ -136,13 +136,13 @@ def parse(text: str, *, file: str, include: Include | None = None) -> Located:
 
 
 _MOST_NODES = 500_000
-"""Of one document with its aliases written out: a few lines of aliases of aliases stand for more than any memory."""
+"""Limit for one document with its aliases expanded: nested aliases in a few lines can expand beyond any memory."""
 
 _HINTS = {
     "mapping values are not allowed here": "; a text with `: ` in it needs quotes, and keys of one mapping one indent",
     "found character '\\t' that cannot start any token": "; indent with spaces, not with tabs",
 }
-"""What most often is the reason."""
+"""Message of the parser -> the usual reason."""
 
 _TYPES = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -185,7 +185,7 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _real)
 
 
 class _Reader:
-    """Nodes to values, noting places on the way."""
+    """Converts YAML nodes to values and records their places."""
 
     def __init__(self, loader: _Loader, file: str, include: Include | None, into: Located) -> None:
         self._loader = loader
@@ -199,10 +199,10 @@ class _Reader:
         self._loader.nodes_read += 1
         if self._loader.nodes_read > _MOST_NODES:
             raise yaml.MarkedYAMLError(
-                problem=f"with its aliases it has more than {_MOST_NODES} values", problem_mark=node.start_mark
+                problem=f"it has more than {_MOST_NODES} values with its aliases", problem_mark=node.start_mark
             )
         if any(node is outer for outer in self._open):
-            return self._broken(node, path, "an alias inside the thing it stands for")
+            return self._broken(node, path, "this alias refers to a value that contains it")
         self._open.append(node)
         try:
             if node.tag == "!include":
@@ -230,7 +230,7 @@ class _Reader:
         pairs: list[tuple[yaml.Node, yaml.Node]] = node.value
         for key, value in pairs:
             if not isinstance(key, yaml.ScalarNode):
-                self._problem(key, path, "a key is a single word or number")
+                self._problem(key, path, "a key must be a single word or number")
             elif key.tag == "tag:yaml.org,2002:merge":
                 merges.extend(value.value if isinstance(value, yaml.SequenceNode) else [value])
             elif key.value in seen:
@@ -252,7 +252,7 @@ class _Reader:
         if other.broken == {()}:
             self._into.broken.add(path)
         elif merged is None:
-            self._problem(node, path, "<< takes a mapping, or a list of mappings")
+            self._problem(node, path, "<< needs a mapping, or a list of mappings")
         else:
             own = set(values)
             values.update({key: value for key, value in merged.items() if key not in own})
@@ -262,7 +262,7 @@ class _Reader:
 
     def _included(self, node: yaml.Node, path: Path) -> Any:
         if self._include is None or not isinstance(node, yaml.ScalarNode):
-            return self._broken(node, path, "!include takes the name of a file, in an experiment's description")
+            return self._broken(node, path, "!include needs a file name, and works only in the description")
         found = self._include(str(node.value), self._place(node))
         self._into.adopt(found, path)
         self._into.problems.extend(

@@ -1,6 +1,7 @@
-"""Law: a section is strict: unknown keys refused, values frozen, durations written with their units.
+"""Base class and common types for the sections of the experiment's description.
 
-Each department declares its section in its own `description.py`; `experiment.py` composes and loads them.
+A section refuses unknown keys and is frozen; durations are written with a unit. Each department declares its section in
+its own `description.py`; the package `experiment` combines and loads them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from countingroom.core.subjects import is_token
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31557600.0}
 _LONGEST_S = 290 * _SECONDS["y"]
-"""What a time in ns has room for."""
+"""Longest duration that fits in 64-bit nanoseconds."""
 _DURATION = re.compile(r"\s*([0-9.]+)\s*([a-z]*)\s*")
 
 

@@ -1,8 +1,7 @@
-"""Law: what pydantic found is told in the words of the description: the line, the path a person wrote, what is wrong
-and what was expected.
+"""Translates validation errors of pydantic into problems with file, line and path, what is wrong and what was expected.
 
-The JSON Schema of the model is walked beside the written value, so tags of unions never show in a path, and an
-unknown key can be answered with the keys there are.
+The code follows the JSON Schema of the model and the parsed value side by side. So the path contains no tags of unions,
+and the message on an unknown key can list the known keys.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ Schema = dict[str, Any]
 
 
 def mistakes(error: ValidationError, model: type[BaseModel] | TypeAdapter[Any], located: Located) -> list[Problem]:
-    """Every mistake once, in the order of the lines. Those that only follow from an unreadable part are left out."""
+    """Each error once, in the order of the lines. Errors that result from an unreadable part are left out."""
     schema = model.json_schema() if isinstance(model, TypeAdapter) else model.model_json_schema()
-    told: dict[tuple[Path, bool], list[str]] = {}
+    found: dict[tuple[Path, bool], list[str]] = {}
     for one in error.errors(include_url=False):
         path, keys = _written(one["loc"], schema, located.value)
         if one["type"].startswith("union_tag"):
@@ -31,18 +30,18 @@ def mistakes(error: ValidationError, model: type[BaseModel] | TypeAdapter[Any], 
         if () in located.broken and one["type"] == "missing" and len(path) == 1:
             continue
         sentence = _sentence(cast(dict[str, Any], one), path, keys)
-        sentences = told.setdefault((path, one["type"] == "missing"), [])
+        sentences = found.setdefault((path, one["type"] == "missing"), [])
         if sentence not in sentences:
             sentences.append(sentence)
     problems = [
         Problem(place=located.place(path), path=show(path), message=", or ".join(sentences))
-        for (path, _), sentences in told.items()
+        for (path, _), sentences in found.items()
     ]
     return sorted(problems, key=lambda problem: (problem.place.file, problem.place.line))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean board?` where something known is close, else what is known."""
+    """`; did you mean board?` when a known word is similar, else the list of the known words."""
     known = list(known)
     close = get_close_matches(word, known, n=1, cutoff=0.6) or [one for one in known if one.lower() == word.lower()]
     if close:
@@ -51,7 +50,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _written(loc: tuple[int | str, ...], schema: Schema, value: Any) -> tuple[Path, list[str]]:
-    """The location as the person wrote it, and the keys the model knows at the last mapping of it."""
+    """The path as it is in the file, and the keys that the model knows in its last mapping."""
     path: list[str | int] = []
     keys: list[str] = []
     node: Schema = schema
@@ -68,7 +67,7 @@ def _written(loc: tuple[int | str, ...], schema: Schema, value: Any) -> tuple[Pa
 
 
 def _enter(node: Schema, root: Schema, value: Any, part: str | int) -> tuple[Schema, bool]:
-    """The schema that speaks about the value, and whether the part only names an alternative of a union."""
+    """The schema that applies to the value, and whether the part only names an alternative of a union."""
     node = _resolve(node, root)
     if "discriminator" in node:
         rule = cast(dict[str, Any], node["discriminator"])
@@ -82,9 +81,9 @@ def _enter(node: Schema, root: Schema, value: Any, part: str | int) -> tuple[Sch
         return node, False
     if len(alternatives) == 1:
         return _enter(alternatives[0], root, value, part)
-    here = isinstance(value, (dict, list)) and _inside(value, part) is not None
+    in_value = isinstance(value, (dict, list)) and _inside(value, part) is not None
     fitting = [one for one in alternatives if part in one.get("properties", {}) or "items" in one]
-    return (fitting or alternatives)[0], not here and not fitting
+    return (fitting or alternatives)[0], not in_value and not fitting
 
 
 def _resolve(node: Schema, root: Schema) -> Schema:
@@ -120,7 +119,7 @@ def _sentence(error: dict[str, Any], path: Path, keys: list[str]) -> str:
         case "missing":
             return "is missing"
         case "union_tag_not_found":
-            return "is missing; it says what the rest means"
+            return "is missing; it determines the meaning of the other keys"
         case "union_tag_invalid":
             known = [one.strip(" '") for one in str(context["expected_tags"]).split(",")]
             return f"{context['tag']} is not known{did_you_mean(str(context['tag']), known)}"
@@ -129,8 +128,8 @@ def _sentence(error: dict[str, Any], path: Path, keys: list[str]) -> str:
         case "none_required" | "model_type" | "dict_type" | "list_type" if given is None:
             return "is empty; " + message.replace("Input should be", "expected")
         case _:
-            said = message.replace("Input should be", "expected")
-            return f"got {_short(given)}; {said[:1].lower()}{said[1:]}"
+            expected = message.replace("Input should be", "expected")
+            return f"got {_short(given)}; {expected[:1].lower()}{expected[1:]}"
 
 
 def _discriminator(error: Any) -> str:
