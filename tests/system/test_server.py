@@ -111,7 +111,7 @@ async def test_a_crashed_server_comes_back_and_it_is_told(tmp_path: Path) -> Non
     assert [event.kind for event in told] == [EventKind.PROCESS] * 2
     assert "signal 9" in told[0].message
     assert told[0].cause
-    assert "serves again" in told[1].message
+    assert "is running again" in told[1].message
 
 
 async def test_everything_goes_on_over_a_killed_server(tmp_path: Path) -> None:

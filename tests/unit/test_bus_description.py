@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from countingroom.bus.description import BusSection, Credentials
-from countingroom.bus.server.configuration import Room, configuration, store_bytes
+from countingroom.bus.server.configuration import DiskSpace, configuration, store_bytes
 from countingroom.core.errors import ConfigurationError
 
 GIB = 1 << 30
@@ -91,9 +91,9 @@ def test_without_mqtt_the_configuration_names_neither_door_nor_users_of_it() -> 
 
 
 def test_the_store_stays_below_the_size_of_the_disk() -> None:
-    assert store_bytes(4 * GIB, Room(free=100 * GIB, used=0)) == 4 * GIB
+    assert store_bytes(4 * GIB, DiskSpace(free=100 * GIB, used=0)) == 4 * GIB
     for free, used in ((4 * GIB, 0), (2 * GIB, 2 * GIB), (GIB, 0), (0, 0)):
-        allowed = store_bytes(4 * GIB, Room(free=free, used=used))
+        allowed = store_bytes(4 * GIB, DiskSpace(free=free, used=used))
         assert 0 <= allowed < max(1, free + used)
 
 

@@ -1,6 +1,6 @@
-"""Law: the section `bus` says where the corridor is: the site's own by its URL, or one that we run ourselves.
+"""The section `bus` of the description: the URL of the site's NATS servers, or the settings of the embedded server.
 
-Secrets are references, a file or the name of an environment variable, never values.
+Passwords are given as references, a file or the name of an environment variable, never as values.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def _topic(value: str) -> str:
         levels = levels[:-1]
     if not all(_LEVEL.fullmatch(level) for level in levels) or value.startswith("$"):
         raise ValueError(
-            f"a topic has levels between /, with + for one of any name and a closing # for the rest, and no dots, "
-            f"spaces or leading $; got {value!r}"
+            f"a topic has levels separated by /, + for any one level, # at the end for all further levels, and no "
+            f"dots, spaces or leading $; got {value!r}"
         )
     return value
 
@@ -61,12 +61,12 @@ Topic = Annotated[str, AfterValidator(_topic)]
 
 
 class Credentials(Section):
-    """A password that is kept elsewhere."""
+    """A reference to a password."""
 
     password_file: Path | None = None
     """A file whose first line is the password."""
     password_env: str = ""
-    """The environment variable that holds it."""
+    """The environment variable with the password."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Credentials:
@@ -75,7 +75,7 @@ class Credentials(Section):
         return self
 
     def password(self) -> str:
-        """The password itself; ConfigurationError when it is not where it should be."""
+        """The password itself, empty when none is configured; ConfigurationError when it cannot be read."""
         if self.password_file:
             try:
                 return self.password_file.read_text().partition("\n")[0]
@@ -93,7 +93,7 @@ class Credentials(Section):
 
 
 class MqttUser(Credentials):
-    """Who may come in over MQTT, and what it may do there. Everything not listed is refused."""
+    """An MQTT user with the topics it may publish and subscribe to. All other topics are refused."""
 
     name: Name
     publish: list[Topic] = []
@@ -107,38 +107,38 @@ class MqttUser(Credentials):
 
 
 class Mqtt(Section):
-    """A door for field devices, ESP boards, Node-RED: MQTT 3.1.1."""
+    """An MQTT 3.1.1 listener for field devices, ESP boards, Node-RED."""
 
     host: str = "127.0.0.1"
-    """Where to listen: loopback, unless boards on the network are to come in (`0.0.0.0`)."""
+    """Address to listen on: loopback, or `0.0.0.0` for boards on the network."""
     port: Annotated[int, Field(ge=0, le=65535)] = 1883
-    """0: any free one, remembered."""
+    """0: any free port, which is kept over restarts."""
     users: list[MqttUser]
 
     @model_validator(mode="after")
     def _distinct(self) -> Mqtt:
         names = [user.name for user in self.users]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"users named twice: {', '.join(twice)}")
+            raise ValueError(f"duplicate users: {', '.join(twice)}")
         return self
 
 
 class BusSection(Credentials):
-    """The corridor that everything meets on."""
+    """The message bus of the experiment."""
 
     url: str = ""
-    """The site's NATS servers (`nats://host:4222`, several with commas); empty: we run one on this machine."""
+    """The site's NATS servers (`nats://host:4222`, several separated by commas); empty: the embedded server."""
     user: str = ""
-    """For the site's servers."""
+    """User name for the site's servers."""
     port: Annotated[int, Field(ge=0, le=65535)] = 0
-    """Of our own server, on loopback. 0: any free one, remembered."""
+    """Port of the embedded server, on loopback. 0: any free port, which is kept over restarts."""
     max_bytes: Bytes = STORE_BYTES
-    """What streams may take on disk altogether; the oldest readings go when it is full."""
+    """Disk space for all streams together; when it is full, the oldest readings are deleted."""
     mqtt: Mqtt | None = None
-    """Off unless asked for."""
+    """The MQTT listener of the embedded server; off when missing."""
 
     @model_validator(mode="after")
     def _own_server(self) -> BusSection:
         if self.url and self.mqtt:
-            raise ValueError("mqtt is for our own server; with url, let the site's servers listen to MQTT")
+            raise ValueError("mqtt works only with the embedded server; with url, use the MQTT of the site's servers")
         return self

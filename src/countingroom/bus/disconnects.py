@@ -1,7 +1,7 @@
-"""Law: whose connection to the bus ended is told by the server at once, by the name the connection had. Pure.
+"""Disconnect events: the NATS server reports each connection that ends, with the name of the connection. Pure.
 
-What comes on `subjects.DEPARTURES` is the server's own advisory. A name is what a client called itself: good for seeing
-sooner what heartbeats would show later, not for proving who somebody is.
+They come on `subjects.DEPARTURES` as the server's own advisories and show the end of a process earlier than missing
+heartbeats. The client chooses the name itself, so it is no proof of identity.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from countingroom.bus.port import Message
 from countingroom.core.subjects import DEPARTURES
 
 _SILENT = "Stale Connection"
-"""The server closed it because it heard nothing; whether somebody lives, his heartbeats say."""
+"""The server closed the connection because pings were not answered. The client may still run behind a slow network;
+its heartbeats decide."""
 
 
 class Departure(Struct, frozen=True, kw_only=True):
@@ -21,11 +22,11 @@ class Departure(Struct, frozen=True, kw_only=True):
 
     name: str
     reason: str
-    """In the server's words: `Client Closed`."""
+    """The server's text: `Client Closed`."""
 
     @property
     def sure(self) -> bool:
-        """Whether who was connected is gone, and not only unheard."""
+        """Whether the client has certainly gone, and has not only stopped answering pings."""
         return self.reason != _SILENT
 
 
@@ -39,12 +40,12 @@ class _Advisory(Struct):
 
 
 def departure(name: str, reason: str = "Client Closed") -> Message:
-    """What a server says."""
+    """The message of a server about the end of a connection (for the memory bus and tests)."""
     return Message(subject=DEPARTURES, data=msgspec.json.encode(_Advisory(_Client(name), reason)))
 
 
 def read(message: Message) -> Departure | None:
-    """Who left; None where the message does not say it."""
+    """Decode a disconnect event; None when it has another format."""
     try:
         advisory = msgspec.json.decode(message.data, type=_Advisory)
     except msgspec.DecodeError:

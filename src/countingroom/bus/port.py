@@ -1,8 +1,10 @@
-"""Law: what a bus is. Every adapter passes tests/contract/test_bus.py; nothing above knows which one it has.
+"""The port of the message bus: messages, requests, streams, buckets, leases. Every adapter passes
+tests/contract/test_bus.py.
 
-Delivery: `publish` is at most once to whoever listens now. `append` is acknowledged once stored. `request` fails with
-LinkError when nobody listens (at once) or nobody answers in time; a timeout means unknown. While the link is down,
-`publish`, `request`, `append` and `put` raise LinkError at once; nothing is kept to be sent later.
+Delivery: `publish` reaches the present subscribers at most once. `append` returns when the message is stored. `request`
+raises LinkError at once when there is no responder, and after a time-out when no answer comes; after a time-out it is
+not known whether the request took effect. While the link is down, `publish`, `request`, `append` and `put` raise
+LinkError at once; no message is kept for later.
 """
 
 from __future__ import annotations
@@ -15,25 +17,25 @@ from msgspec import Struct
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """Something that came on a subject."""
+    """A message on a subject."""
 
     subject: str
     data: bytes
 
 
 class Stored(Struct, frozen=True, kw_only=True):
-    """A message of a stream, with its place in it."""
+    """A message of a stream."""
 
     subject: str
     data: bytes
     sequence: int
     """1, 2, 3 … over the whole stream."""
     stored_ns: int
-    """When the server took it."""
+    """When the server stored it, ns since the epoch."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """A key of a bucket. `data` is None for a key that was deleted."""
+    """A key of a bucket with its value; `data` is None for a deleted key."""
 
     key: str
     data: bytes | None
@@ -41,16 +43,18 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Current(Struct, frozen=True, kw_only=True):
-    """In a watch: the snapshot ends here; what follows are changes. Also sent again after every re-synchronisation."""
+    """In a watch: the snapshot is complete; what follows are changes. It comes again after every re-synchronisation."""
 
 
 class Stale(Struct, frozen=True, kw_only=True):
-    """In a watch: the link is down; what was seen may no longer be true until the next Current."""
+    """In a watch: the link is down; until the next Current the known entries may be outdated."""
 
 
 class Subscription(Protocol):
-    """An iterator of live messages. Bounded: when its reader is slower than its sender the oldest are dropped and
-    counted in `dropped`."""
+    """An iterator of live messages with a bounded queue.
+
+    When it is full, the oldest are dropped and counted in `dropped`.
+    """
 
     dropped: int
 
@@ -59,68 +63,77 @@ class Subscription(Protocol):
 
 
 class Consumer(Protocol):
-    """A durable reader of a stream: what it has not acknowledged comes again, also after any crash."""
+    """A durable reader of a stream. Messages that were not acknowledged come again, also after a crash."""
 
     async def fetch(self, max_messages: int, *, timeout_s: float) -> list[Stored]:
-        """Up to that many, in order; fewer, or none, when the time is over. Never raises for an empty stream."""
+        """Up to `max_messages`, in order; fewer or none when the time is over. An empty stream is not an error."""
         ...
 
     async def acknowledge(self, sequence: int) -> None:
-        """Everything up to and including this sequence is done with."""
+        """Mark all messages up to and including this sequence as processed."""
         ...
 
     async def pending(self) -> int:
-        """How many messages of the stream have not been fetched yet."""
+        """Number of messages of the stream that have not been fetched yet."""
         ...
 
 
 class Lease(Protocol):
-    """Being the one. Lost when not renewed; the adapter renews it by itself while the link is up."""
+    """An exclusive lease. The adapter renews it while the link is up; without renewal it expires and is lost."""
 
     name: str
     token: int
     """Fencing token: greater than that of every earlier holder."""
 
     @property
-    def lost(self) -> bool: ...
+    def lost(self) -> bool:
+        """Whether it is lost. Local knowledge, never later than the server gives the lease to another client."""
+        ...
 
     async def wait_lost(self) -> None: ...
-    async def release(self) -> None: ...
+
+    async def release(self) -> None:
+        """Give it up, so that another client need not wait for the TTL."""
+        ...
 
 
 Handler = Callable[[Message], Awaitable[bytes]]
 
 
 class Bus(Protocol):
-    """The corridor. Made connected by its adapter's `connect`, used until `close`."""
+    """A connection to the bus. The `connect` of an adapter creates it; it is used until `close`."""
 
     @property
     def connected(self) -> bool: ...
 
     def on_link(self, callback: Callable[[bool], None]) -> None:
-        """Call back with True and False whenever the link comes and goes."""
+        """Call back with True when the link comes up, and with False when it goes down."""
         ...
 
     async def publish(self, subject: str, data: bytes) -> None: ...
 
     def subscribe(self, subject: str, *, limit: int = 65536) -> AbstractAsyncContextManager[Subscription]:
-        """Live messages; `*` stands for one token, `>` for the rest. In force once entered; survives reconnection."""
+        """Live messages; `*` stands for one token, `>` for all further ones. In force once entered, also after a
+        reconnection."""
         ...
 
     async def request(self, subject: str, data: bytes, *, timeout_s: float) -> Message: ...
 
     def respond(self, subject: str, handler: Handler, *, concurrency: int = 64) -> AbstractAsyncContextManager[None]:
-        """Answer requests while entered. An exception of the handler is logged and answered by silence; more than
-        `concurrency` at once wait."""
+        """Answer requests while entered. When the handler raises, the exception is logged and no answer is sent. At
+        most `concurrency` handlers run at once; further requests wait."""
         ...
 
     async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float = 0) -> None:
-        """Make the stream, or adapt the one there is."""
+        """Create the stream, or change the existing one."""
         ...
 
     async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:
-        """Store in the stream that covers the subject; its sequence. The same message_id within two minutes is stored
-        once. LinkError when it was not acknowledged: then it may or may not be stored."""
+        """Store in the stream that covers the subject; returns the sequence.
+
+        A message_id that is used twice within two minutes is stored once, so that a retry makes no duplicate. LinkError
+        when the server did not acknowledge: the message may or may not be stored.
+        """
         ...
 
     def replay(
@@ -132,8 +145,11 @@ class Bus(Protocol):
         last_per_subject: bool = False,
         follow: bool = True,
     ) -> AbstractAsyncContextManager[AsyncIterator[Stored]]:
-        """Stored messages in order, without holes, from a sequence (or the last of each subject), then, with `follow`,
-        live; without, it ends at what was last when it began. Survives reconnection."""
+        """Stored messages in order, without gaps, from a sequence on, or the last one of each subject.
+
+        With `follow` new messages come as they are stored, also after a reconnection. Without, it ends with the message
+        that was the last one at the start.
+        """
         ...
 
     async def consumer(self, stream: str, name: str, *, subjects: str = ">", from_sequence: int = 1) -> Consumer: ...
@@ -143,7 +159,8 @@ class Bus(Protocol):
     async def get(self, bucket: str, key: str) -> Entry | None: ...
 
     async def put(self, bucket: str, key: str, data: bytes, *, expected: int | None = None) -> int:
-        """Write; the new revision. With `expected` (0: must not exist) Conflict when the key is at another revision."""
+        """Write a key; returns the new revision. With `expected`, Conflict when the key has another revision (0: must
+        not exist)."""
         ...
 
     async def delete(self, bucket: str, key: str) -> None: ...
@@ -151,16 +168,19 @@ class Bus(Protocol):
     def watch(
         self, bucket: str, pattern: str = ">"
     ) -> AbstractAsyncContextManager[AsyncIterator[Entry | Current | Stale]]:
-        """The keys that match as they are, Current, then every change in order. Stale when the link goes; when it is
-        back a new snapshot and Current. A change may be skipped where a later one of the same key replaces it."""
+        """The matching keys, then Current, then every change in order.
+
+        Stale when the link goes down; when it is up again, a new snapshot and Current. A change may be skipped when a
+        later change of the same key replaces it.
+        """
         ...
 
     async def acquire(self, name: str, *, ttl_s: float, holder: str) -> Lease:
-        """Become the holder; Conflict, naming the present one, where there is one."""
+        """Become the holder; Conflict, with the present holder, when the lease is held."""
         ...
 
     async def holders(self) -> Mapping[str, str]:
-        """Lease name -> holder, for those held now."""
+        """Lease name -> holder, for all leases that are held now."""
         ...
 
     async def close(self) -> None: ...

@@ -1,4 +1,7 @@
-"""Law: a process is present while its heartbeat comes; three missed, or a goodbye, and it is gone."""
+"""Heartbeats of processes, and the roster of those present.
+
+A process is present until it misses three heartbeats or publishes its last one with `leaving`.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ from countingroom.core.messages import Presence, encode
 
 INTERVAL_S = 1.0
 MISSED = 3
-"""Beats that may be missing."""
+"""A process counts as gone after this many missed heartbeats."""
 
 
 async def heartbeat(
     bus: Bus, clock: Clock, *, role: str, instance: str, boot: str, targets: Iterable[str] = ()
 ) -> None:
-    """Say every second that this process lives, until cancelled; then say goodbye. `targets` are read at every beat."""
+    """Publish a heartbeat every second until cancelled, then a last one with `leaving`. `targets` is read each time."""
     subject = subjects.presence(role, instance)
     host, pid = socket.gethostname(), os.getpid()
 
@@ -38,7 +41,7 @@ async def heartbeat(
             leaving=leaving,
             targets=tuple(targets),
         )
-        with suppress(LinkError):  # whoever listens notices the silence
+        with suppress(LinkError):  # a retry is useless: the receivers count missed heartbeats
             await bus.publish(subject, encode(presence))
 
     try:
@@ -51,14 +54,15 @@ async def heartbeat(
 
 
 class Roster:
-    """Who is present. Fed with what is heard; asked for what is true now."""
+    """The processes that are present, from the heartbeats received."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._heard: dict[tuple[str, str], tuple[Presence, float]] = {}
 
     def hear(self, presence: Presence) -> None:
-        """A heartbeat, or a goodbye. A goodbye of an earlier life does not end the present one."""
+        """Take in a heartbeat. A leaving one removes the process only if it comes from the same boot: a predecessor may
+        end after its successor has started."""
         key = presence.role, presence.instance
         known = self._heard.get(key)
         if not presence.leaving:
@@ -67,11 +71,11 @@ class Roster:
             del self._heard[key]
 
     def present(self) -> list[Presence]:
-        """The last heartbeat of everyone who is present."""
+        """The last heartbeat of each present process."""
         now = self._clock.monotonic()
         self._heard = {key: one for key, one in self._heard.items() if now - one[1] <= MISSED * one[0].interval_s}
         return [presence for presence, _ in self._heard.values()]
 
     def targets(self) -> set[str]:
-        """The things somebody present answers for."""
+        """The objects that the present processes serve."""
         return {target for presence in self.present() for target in presence.targets}

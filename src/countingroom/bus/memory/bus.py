@@ -1,7 +1,7 @@
-"""Law: the memory bus differs from the real one only in that its server lives here and is cut off at will.
+"""The memory adapter of the bus port: server and clients in one process, with links that a test can interrupt.
 
-`MemoryBus(clock)` is a client with a server of its own; `bus.client()` is another client of the same server.
-`cut()` takes one client's link away, `mend()` gives it back.
+`MemoryBus(clock)` is a client with its own server; `bus.client()` is another client of the same server. `cut()`
+interrupts the link of one client, `mend()` restores it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from countingroom.core.errors import LinkError
 _log = logging.getLogger(__name__)
 
 _WAITING = 65536
-"""Requests that may wait for a busy responder; more are dropped, and time out at their senders."""
+"""Maximum number of requests waiting for a busy responder. Further ones are dropped and time out at their senders."""
 
 
 class MemoryBus:
@@ -42,11 +42,11 @@ class MemoryBus:
         return MemoryBus(server=self.server, name=name)
 
     def cut(self) -> None:
-        """Take this client's link away."""
+        """Interrupt the link of this client."""
         self._set(up=False)
 
     def mend(self) -> None:
-        """Give it back."""
+        """Restore the link."""
         self._set(up=True)
 
     def _set(self, *, up: bool) -> None:
@@ -97,7 +97,7 @@ class MemoryBus:
                 f"no answer on {subject} within {timeout_s:g} s",
                 source="bus",
                 code="no_answer",
-                suggestion="it may have been done or not: look before trying again",
+                suggestion="check whether it took effect before you try again",
             ) from None
         finally:
             self._link.asked.discard(answer)
@@ -112,7 +112,7 @@ class MemoryBus:
                 try:
                     reply = await handler(message)
                 except Exception:
-                    _log.exception("a request on %s could not be answered", message.subject)
+                    _log.exception("the handler of a request on %s failed", message.subject)
                 else:
                     if not future.done() and self.connected:
                         future.set_result(reply)

@@ -1,4 +1,6 @@
-"""Law: a lease here is renewed by the mere fact that its client's link is up, and runs out by the Clock."""
+"""Leases of the memory bus. A lease counts as renewed while the link of its client is up; otherwise it expires by the
+Clock.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +37,9 @@ class MemoryLease:
             self._link.news.ring()
 
     def linked(self, up: bool) -> None:
-        """The link came: hold on, where it is not too late. It went: from now on the time runs."""
+        """The link came up: keep the lease if it has not expired.
+
+        The link went down: the lease expires after its TTL.
+        """
         if not self.lost:
             self._holding.deadline_s = None if up else self._server.clock.monotonic() + self._holding.ttl_s

@@ -1,4 +1,7 @@
-"""Law: a client's link is up, down for now, or closed for good; one bell wakes all who wait for any news over it."""
+"""The link of a memory client to its server: up, down, or closed.
+
+`news` wakes all tasks that wait for a change on it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from countingroom.core.errors import LinkError
 
 
 class Bell:
-    """Wakes all who wait when it rings."""
+    """Wakes all waiting tasks each time it rings."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -31,14 +34,14 @@ class MemoryLink:
         self.news = Bell()
         self.callbacks: list[Callable[[bool], None]] = []
         self.asked: set[asyncio.Future[bytes]] = set()
-        """Answers that somebody waits for over this link."""
+        """Answers that are awaited over this link."""
 
     @property
     def connected(self) -> bool:
         return self.up and not self.closed
 
     def set(self, *, up: bool) -> None:
-        """Cut or mend; nothing when it is so already, or closed."""
+        """Interrupt or restore the link; no effect when it is in that state already, or closed."""
         if self.closed or up == self.up:
             return
         self.up = up
@@ -48,7 +51,7 @@ class MemoryLink:
         self.news.ring()
 
     def close(self) -> None:
-        """End of everything that runs over this link."""
+        """End all operations on this link."""
         self.closed = True
         self._give_up()
         self.news.ring()
@@ -59,7 +62,7 @@ class MemoryLink:
             raise _lost()
 
     async def wait_up(self) -> bool:
-        """Wait until it is up; False when it was closed."""
+        """Wait until the link is up; False when it is closed."""
         while not self.up and not self.closed:
             await self.news.wait()
         return not self.closed

@@ -1,4 +1,7 @@
-"""Law: a reader holds a position, waits where there is nothing more, and goes on from there when its link is back."""
+"""Subscription, consumer, replay and watch of the memory bus.
+
+After an interrupted link they continue at their position.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from countingroom.core.clock import within
 
 
 class MemorySubscription:
-    """Live messages of one client; the oldest go when it is full."""
+    """Live messages of one client. When it is full, the oldest are dropped and counted."""
 
     def __init__(self, link: MemoryLink, limit: int) -> None:
         self.dropped = 0
@@ -42,7 +45,7 @@ class MemorySubscription:
 
 
 class MemoryConsumer:
-    """A position in a stream; the server remembers it as far as it was acknowledged."""
+    """A durable consumer. The server keeps the acknowledged position."""
 
     def __init__(self, link: MemoryLink, server: MemoryServer, stream: MemoryStream, name: str, subjects: str) -> None:
         self._link = link
@@ -78,7 +81,7 @@ class MemoryConsumer:
 async def replay(
     link: MemoryLink, stream: MemoryStream, subjects: str, *, past: list[Stored], position: int, end: int | None
 ) -> AsyncGenerator[Stored]:
-    """The past, then what is stored from the position on: up to `end` where there is one."""
+    """Yield the messages of `past`, then those stored from `position` on, up to `end` if given, else forever."""
     for message in past:
         yield message
     while await link.wait_up():
@@ -96,7 +99,7 @@ async def replay(
 
 
 async def watch(link: MemoryLink, bucket: Bucket, pattern: str) -> AsyncGenerator[Entry | Current | Stale]:
-    """Snapshot, Current, changes; Stale and all over again when the link was lost."""
+    """Yield the snapshot, Current, then changes. After a lost link: Stale, then a new snapshot."""
     changes: dict[str, Entry] = {}
     current = False
 

@@ -1,4 +1,4 @@
-"""Law: the memory server holds what all its clients share, does everything at once, and waits for nobody."""
+"""The server of the memory bus: listeners, streams, buckets and leases that all clients share. No call waits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from countingroom.core.errors import Conflict, LinkError, RequestError
 
 
 class MemoryListener(Struct, kw_only=True, eq=False):
-    """Someone who wants to be told of messages."""
+    """A subscription: `take` is called for each message that matches the pattern."""
 
     link: MemoryLink
     pattern: str
@@ -24,7 +24,7 @@ class MemoryListener(Struct, kw_only=True, eq=False):
 
 
 class Responder(Struct, kw_only=True, eq=False):
-    """Someone who answers requests: sets the future, or leaves it alone."""
+    """A handler of requests. It sets the result of the future, or leaves it unset when it fails."""
 
     link: MemoryLink
     pattern: str
@@ -32,7 +32,7 @@ class Responder(Struct, kw_only=True, eq=False):
 
 
 class MemoryHolding(Struct, kw_only=True, eq=False):
-    """A lease as the server knows it. While `deadline_s` is None its holder's link is up and renews it."""
+    """A lease in the server. `deadline_s` is None while the holder's link is up."""
 
     holder: str
     token: int
@@ -41,7 +41,7 @@ class MemoryHolding(Struct, kw_only=True, eq=False):
 
 
 class Bucket:
-    """Keys and their last entries."""
+    """A key-value bucket: the last entry of each key, deletions included."""
 
     def __init__(self, name: str, max_bytes: int) -> None:
         self.name = name
@@ -51,18 +51,18 @@ class Bucket:
         self._revision = self._bytes = 0
 
     def put(self, key: str, data: bytes | None, expected: int | None) -> int:
-        """Write, or delete with None; the new revision."""
-        there = self.entries.get(key)
-        alive = there is not None and there.data is not None
-        revision = there.revision if there is not None else 0
+        """Write a key, or delete it when `data` is None; returns the new revision."""
+        present = self.entries.get(key)
+        alive = present is not None and present.data is not None
+        revision = present.revision if present is not None else 0
         if expected is not None and revision != expected and (expected or alive):
             raise Conflict(
                 f"{self.name}/{key} is at revision {revision}, not {expected}",
                 source="bus",
                 evidence={"revision": revision, "expected": expected},
-                suggestion="read it again and decide anew",
+                suggestion="read it again and decide again",
             )
-        grown = self._bytes + _size(key, data) - (_size(key, there.data) if there is not None else 0)
+        grown = self._bytes + _size(key, data) - (_size(key, present.data) if present is not None else 0)
         if data is not None and grown > self.max_bytes:
             raise RequestError(f"the bucket {self.name} is full", source="bus", code="full")
         self._bytes = grown
@@ -73,7 +73,7 @@ class Bucket:
         return self._revision
 
     def matching(self, pattern: str) -> list[Entry]:
-        """The keys there are, the one written last at the end."""
+        """The existing keys that match, in the order of their last writes."""
         found = [e for e in self.entries.values() if e.data is not None and matches(pattern, e.key)]
         return sorted(found, key=lambda entry: entry.revision)
 
@@ -83,7 +83,7 @@ def _size(key: str, data: bytes | None) -> int:
 
 
 class MemoryServer:
-    """Streams, buckets, leases, and who listens to what."""
+    """Streams, buckets, leases, subscriptions and responders."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -91,14 +91,14 @@ class MemoryServer:
         self.responders: list[Responder] = []
         self.ledgers: dict[str, MemoryStream] = {}
         self.grown: list[Callable[[], None]] = []
-        """Called when a stream grew."""
+        """Called after a message was added to a stream."""
         self.acknowledged: dict[tuple[str, str], int] = {}
         self.buckets: dict[str, Bucket] = {}
         self.leases: dict[str, MemoryHolding] = {}
         self._tokens = 0
 
     def publish(self, message: Message, message_id: str = "") -> int | None:
-        """Tell the listeners; the sequence where a stream covers the subject."""
+        """Deliver to the listeners; returns the sequence when a stream covers the subject, else None."""
         sequence = None
         for stream in self.ledgers.values():
             if stream.covers(message.subject):
@@ -118,42 +118,42 @@ class MemoryServer:
         return sequence
 
     def request(self, message: Message) -> asyncio.Future[bytes]:
-        """Hand a request to one responder; LinkError when nobody at all listens."""
+        """Give a request to one responder; LinkError when the subject has no responder and no listener."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        ears = [r for r in self.responders if r.link.connected and matches(r.pattern, message.subject)]
-        if not ears and not any(
+        responders = [r for r in self.responders if r.link.connected and matches(r.pattern, message.subject)]
+        if not responders and not any(
             listener.link.connected and matches(listener.pattern, message.subject) for listener in self.listeners
         ):
-            raise LinkError(f"nobody listens to {message.subject}", source="bus", code="no_responders")
+            raise LinkError(f"no process answers on {message.subject}", source="bus", code="no_responders")
         self.publish(message)
-        if ears:
-            ears[0].take(message, answer)
+        if responders:
+            responders[0].take(message, answer)
         return answer
 
     def stream(self, name: str) -> MemoryStream:
-        """The stream; LinkError where there is none."""
+        """The stream; LinkError when it does not exist."""
         if name not in self.ledgers:
             raise LinkError(f"there is no stream {name}", source="bus", code="no_stream")
         return self.ledgers[name]
 
     def bucket(self, name: str) -> Bucket:
-        """The bucket; LinkError where there is none."""
+        """The bucket; LinkError when it does not exist."""
         if name not in self.buckets:
             raise LinkError(f"there is no bucket {name}", source="bus", code="no_stream")
         return self.buckets[name]
 
     def held(self, name: str) -> MemoryHolding | None:
-        """Who holds a lease now."""
+        """The lease, if it is held now."""
         holding = self.leases.get(name)
         if holding is None or (holding.deadline_s is not None and self.clock.monotonic() >= holding.deadline_s):
             return None
         return holding
 
     def acquire(self, name: str, ttl_s: float, holder: str) -> MemoryHolding:
-        """Give out a lease; Conflict where somebody has it."""
-        if there := self.held(name):
+        """Grant a lease; Conflict, with its holder, when it is held."""
+        if present := self.held(name):
             raise Conflict(
-                f"{name} is held by {there.holder}", source="bus", code="held", evidence={"holder": there.holder}
+                f"{name} is held by {present.holder}", source="bus", code="held", evidence={"holder": present.holder}
             )
         self._tokens += 1
         self.leases[name] = MemoryHolding(holder=holder, token=self._tokens, ttl_s=ttl_s)

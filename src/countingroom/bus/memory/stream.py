@@ -1,4 +1,4 @@
-"""Law: a stream only grows at its end and forgets at its begin; its sequence numbers are never used twice."""
+"""Streams of the memory bus: append-only, bounded by size and age. A sequence number is never used twice."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from countingroom.bus.memory.subjects import any_matches, matches
 from countingroom.bus.port import Stored
 
 DUPLICATE_WINDOW_S = 120.0
-"""For how long a message id is remembered."""
+"""A second message with the same id within this time is not stored, as on the NATS server."""
 
 
 class MemoryStream:
-    """A stream in memory. Knows no time of its own: whoever appends says when it is."""
+    """A stream in memory. The caller of `append` gives the time."""
 
     def __init__(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float = 0) -> None:
         self.name = name
@@ -25,22 +25,22 @@ class MemoryStream:
         self.adapt(subjects, max_bytes=max_bytes, max_age_s=max_age_s)
 
     def adapt(self, subjects: list[str], *, max_bytes: int, max_age_s: float) -> None:
-        """New rules for what there is."""
+        """Change subjects and limits."""
         self._subjects = list(subjects)
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._forget(0)
 
     def covers(self, subject: str) -> bool:
-        """Whether messages of this subject belong here."""
+        """Whether the stream stores messages of this subject."""
         return any_matches(self._subjects, subject)
 
     def append(self, subject: str, data: bytes, *, message_id: str, now_ns: int, now_s: float) -> int:
-        """The sequence of the message, or that of its twin where the id was seen lately."""
+        """Store a message; returns its sequence, or that of the first message with the same id."""
         if message_id:
             self._forget_ids(now_s)
-            if twin := self._ids.get(message_id):
-                return twin[0]
+            if duplicate := self._ids.get(message_id):
+                return duplicate[0]
         self.last += 1
         self._messages[self.last] = Stored(subject=subject, data=data, sequence=self.last, stored_ns=now_ns)
         self._last_of[subject] = self.last
@@ -51,14 +51,14 @@ class MemoryStream:
         return self.last
 
     def read(self, pattern: str, start: int, end: int | None = None) -> Iterator[Stored]:
-        """Messages of the pattern with start <= sequence <= end, in order."""
+        """Messages that match the pattern, with start <= sequence <= end, in order."""
         for sequence in range(max(start, self.first), (self.last if end is None else end) + 1):
             message = self._messages.get(sequence)
             if message is not None and matches(pattern, message.subject):
                 yield message
 
     def last_per_subject(self, pattern: str) -> list[Stored]:
-        """The last message of every subject of the pattern, in order."""
+        """The last message of each subject that matches, in order of sequence."""
         sequences = sorted(
             sequence
             for subject, sequence in self._last_of.items()

@@ -1,4 +1,4 @@
-"""Law: in a pattern `*` stands for exactly one token and a closing `>` for one or more."""
+"""Matching of subjects as in NATS: `*` stands for exactly one token, `>` at the end for one or more."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=65536)
 def matches(pattern: str, subject: str) -> bool:
-    """Whether a subject (or key) is one that the pattern means."""
+    """Whether a subject (or key) matches the pattern."""
     wanted, given = pattern.split("."), subject.split(".")
     if wanted[-1] == ">":
         wanted.pop()
@@ -18,5 +18,5 @@ def matches(pattern: str, subject: str) -> bool:
 
 
 def any_matches(patterns: list[str], subject: str) -> bool:
-    """Whether one of the patterns means the subject."""
+    """Whether the subject matches one of the patterns."""
     return any(matches(pattern, subject) for pattern in patterns)

@@ -1,4 +1,8 @@
-"""The bus on a NATS server with JetStream. Start with `bus.py`: `connect` opens it, `NatsBus` is the port's adapter."""
+"""The bus on NATS servers with JetStream.
+
+Start with `bus.py`: `connect` opens a connection, `NatsBus` is the adapter of the port. Only `connection.py` uses
+nats-py.
+"""
 
 from countingroom.bus.nats.bus import connect
 

@@ -1,4 +1,4 @@
-"""Law: the bus over NATS with JetStream, by one wrapper; what it promises is in port.py and nowhere else."""
+"""The NATS adapter of the bus port. `port.py` documents the behaviour of each method."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from countingroom.core.subjects import LEASE_BUCKET
 _log = logging.getLogger(__name__)
 
 _QUEUE = "responders"
-"""Of several who answer the same requests, one gets each."""
+"""Queue group: of several responders on a subject, one receives each request."""
 _POSITIONS_BYTES = 1 << 20
 
 
@@ -37,15 +37,18 @@ async def connect(
     timeout_s: float = 10.0,
     replicas: int = 1,
 ) -> NatsBus:
-    """Connected to the servers of the URL (several with commas). LinkError when none is reached in time, Denied when
-    it refuses us. `replicas`: on how many servers of a cluster a new stream is kept."""
+    """Connect to the servers of the URL (several separated by commas).
+
+    LinkError when no server is reached in time, Denied when it refuses user or password. `replicas`: number of servers
+    of a cluster that store a new stream.
+    """
     connection = NatsConnection()
     await connection.connect(url, name=name, user=user, password=password, timeout_s=timeout_s)
     return NatsBus(connection, clock or SystemClock(), replicas=replicas)
 
 
 class NatsBus:
-    """The corridor over NATS. Made by `connect`."""
+    """The bus over NATS. Created by `connect`."""
 
     def __init__(self, connection: NatsConnection, clock: Clock, *, replicas: int) -> None:
         self._connection = connection
@@ -72,13 +75,13 @@ class NatsBus:
 
     @asynccontextmanager
     async def subscribe(self, subject: str, *, limit: int = 65536) -> AsyncGenerator[views.NatsSubscription]:
-        heard = views.NatsSubscription(self._connection, limit)
-        subscription = await self._connection.subscribe(subject, heard.hear)
-        self._connection.news.add(heard.news)
+        messages = views.NatsSubscription(self._connection, limit)
+        subscription = await self._connection.subscribe(subject, messages.receive)
+        self._connection.news.add(messages.news)
         try:
-            yield heard
+            yield messages
         finally:
-            self._connection.news.discard(heard.news)
+            self._connection.news.discard(messages.news)
             await self._connection.unsubscribe(subscription)
 
     async def request(self, subject: str, data: bytes, *, timeout_s: float) -> Message:
@@ -94,7 +97,7 @@ class NatsBus:
             try:
                 data = await handler(Message(subject=message.subject, data=message.data))
             except Exception:
-                _log.exception("a request on %s could not be answered", message.subject)
+                _log.exception("the handler of a request on %s failed", message.subject)
             else:
                 if message.reply:
                     await self._connection.reply(message.reply, data)
@@ -103,13 +106,14 @@ class NatsBus:
 
         async with asyncio.TaskGroup() as group:
 
-            async def hear(message: Msg) -> None:
+            async def receive(message: Msg) -> None:
+                # Waiting here stops nats-py from delivering further requests, which then wait in its own bounded queue.
                 await free.acquire()
                 task = group.create_task(answer(message))
                 running.add(task)
                 task.add_done_callback(running.discard)
 
-            subscription = await self._connection.subscribe(subject, hear, queue=_QUEUE)
+            subscription = await self._connection.subscribe(subject, receive, queue=_QUEUE)
             try:
                 yield
             finally:
@@ -172,11 +176,11 @@ class NatsBus:
 
     @asynccontextmanager
     async def watch(self, bucket: str, pattern: str = ">") -> AsyncGenerator[AsyncIterator[Entry | Current | Stale]]:
-        life = self._connection.life
+        epoch = self._connection.epoch
         reader = Reader(self._connection, f"KV_{bucket}", f"$KV.{bucket}.{pattern}", last_each=True)
         await reader.open()
         try:
-            async with aclosing(views.watch(self._connection, reader, bucket, life)) as entries:
+            async with aclosing(views.watch(self._connection, reader, bucket, epoch)) as entries:
                 yield entries
         finally:
             await reader.close()

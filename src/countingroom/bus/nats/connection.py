@@ -1,7 +1,8 @@
-"""Law: one wrapper owns nats-py; over it everything either happens now or fails now, and nothing is sent late.
+"""The connection to the NATS servers, a wrapper around nats-py. An operation succeeds or fails now; none is sent later.
 
-nats-py keeps what it could not send and sends it after reconnecting, gives up after some refusals, and takes minutes to
-miss a silent peer. Here it is told otherwise, and what cannot be told is done by the subclass, for the pinned version.
+By default nats-py buffers unsent messages and sends them after a reconnection, stops reconnecting after some refusals,
+and notices a silent server only after minutes. Options of `connect` change most of that; `_Client` overrides the rest,
+for the pinned version of nats-py.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ _PING_S = 1
 _PINGS_OUTSTANDING = 2
 _RETRY_S = 0.1
 _UNSENT_BYTES = 32 << 20
-"""What may wait for a server that does not read."""
+"""Limit of the send buffer, for a server that does not read."""
 _SETTLE_S = 1
 API_S = 5.0
-"""For one answer of the server."""
+"""Time-out of one answer of the server."""
 
 
 class ApiError(CountingRoomError):
-    """The server refuses a JetStream request. `number` is its own error code."""
+    """The server refused a JetStream request. `number` is the error code of the server."""
 
     def __init__(self, number: int, description: str) -> None:
         super().__init__(f"the bus refuses: {description}", source="bus", evidence={"number": number})
@@ -42,8 +43,8 @@ class ApiError(CountingRoomError):
 
 
 class _Client(Client):
-    """nats-py, except that it never closes by itself, forgets what it could not send, and is not connected to a server
-    that hangs up instead of answering."""
+    """The client of nats-py with three changes: it never closes itself, it can discard unsent messages, and a server
+    that closes the connection during the handshake does not count as connected."""
 
     _reading_task: asyncio.Task[None] | None
     _ping_interval_task: asyncio.Task[None] | None
@@ -51,20 +52,24 @@ class _Client(Client):
 
     async def _process_connect_init(self) -> None:
         await super()._process_connect_init()
+        # A server that closes the socket instead of answering the handshake leaves the status as it was, without an
+        # exception, and nats-py then reports a connection that does not exist.
         if self._status != Client.CONNECTED:
             for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
                 if task:
                     task.cancel()
-            raise ConnectionResetError("hung up before it answered")
+            raise ConnectionResetError("the server closed the connection before it answered")
 
     async def _process_err(self, err_msg: str) -> None:
+        # nats-py closes the client for good on most errors that a server sends, such as an authorization error while
+        # the server restarts with another configuration. `_process_op_err` reconnects instead.
         if "permissions violation" in err_msg:
             await super()._process_err(err_msg)
         else:
             await self._process_op_err(nats.errors.Error(f"nats: {err_msg}"))
 
-    def forget(self) -> None:
-        """The link is gone: nothing unsent is sent later."""
+    def discard_unsent(self) -> None:
+        """Drop the send buffer, which nats-py would send after the reconnection."""
         self._pending: list[bytes] = []
         self._pending_data_size = 0
 
@@ -74,26 +79,27 @@ def _lost() -> LinkError:
 
 
 class NatsConnection:
-    """A connection to the servers that comes back by itself."""
+    """A connection to the servers with automatic reconnection."""
 
     def __init__(self) -> None:
         self.client = _Client()
         self.closed = False
-        self.life = 0
-        """Counts the connections made."""
+        self.epoch = 0
+        """Number of connections made so far. Another epoch means that messages may have been missed in between."""
         self.callbacks: list[Callable[[bool], None]] = []
         self.news: set[asyncio.Event] = set()
-        """Set whenever the link comes or goes, or is closed."""
+        """These events are set when the link comes up or goes down, or is closed."""
         self._up = False
-        self._said: str = ""
+        self._last_error: str = ""
         self._refused: bool = False
-        """A server did not know us; a later attempt that is cut short does not unsay it."""
+        """A server refused user or password. A later attempt that fails in another way does not reset it: the cause
+        that `connect` reports must stay the refusal."""
         self._inbox = ""
-        self._asked = 0
+        self._requests = 0
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
 
     async def connect(self, url: str, *, name: str, user: str, password: str, timeout_s: float) -> None:
-        """LinkError when no server is reached in time, Denied when it refuses us."""
+        """LinkError when no server is reached in time, Denied when it refuses user or password."""
         try:
             async with timeout(timeout_s):
                 await self.client.connect(
@@ -114,55 +120,56 @@ class NatsConnection:
         except TimeoutError:
             await self.client.close()
             if self._refused:
-                raise Denied(f"the bus refuses {user or 'anonymous'}", source="bus") from None
+                raise Denied(f"the bus refuses the user {user or 'anonymous'}", source="bus") from None
             raise LinkError(
-                f"the bus is not reached at {url} within {timeout_s:g} s: {self._said or 'no answer'}",
+                f"the bus at {url} is not reached within {timeout_s:g} s: {self._last_error or 'no answer'}",
                 source="bus",
                 suggestion="start its server, or give the right url in the section bus",
             ) from None
         except (nats.errors.Error, ValueError) as error:
             raise ConfigurationError(
-                f"{url!r} is no address of a bus: {error}", source="bus", suggestion="write it as nats://HOST:4222"
+                f"{url!r} is not the address of a bus: {error}", source="bus", suggestion="write it as nats://HOST:4222"
             ) from error
         self._up = True
-        self._said = ""
+        self._last_error = ""
         self._refused = False
-        self.life = 1
+        self.epoch = 1
         self._inbox = self.client.new_inbox()
-        await self.subscribe(f"{self._inbox}.*", self._answered)
+        await self.subscribe(f"{self._inbox}.*", self._receive_answer)
 
     @property
     def connected(self) -> bool:
         return self._up and not self.closed and self.client.is_connected
 
     def check(self) -> None:
-        """LinkError while the link is not up, or its other end does not read."""
+        """LinkError while the link is not up, or while the server does not read what is sent."""
         if not self.connected:
             raise _lost()
         if self.client.pending_data_size > _UNSENT_BYTES:
-            raise LinkError("the bus does not take what is sent", source="bus", code="bus_slow")
+            raise LinkError("the bus is too slow: its server does not read", source="bus", code="bus_slow")
 
     async def publish(self, subject: str, data: bytes, *, reply: str = "") -> None:
-        """At most once."""
+        """Publish, with delivery at most once."""
         self.check()
         with _translated(subject, data):
             await self.client.publish(subject, data, reply)
 
     async def reply(self, subject: str, data: bytes) -> None:
-        """An answer; the link may be gone, and who asked with it."""
+        """Send an answer. A lost link is ignored: the request has failed at its sender as well."""
         with suppress(LinkError):
             await self.publish(subject, data)
 
     async def request(
         self, subject: str, data: bytes, *, timeout_s: float = API_S, headers: dict[str, str] | None = None
     ) -> Msg:
-        """Ask and wait for the answer; LinkError at once where nobody listens or the link goes.
+        """Send a request and wait for the answer; LinkError at once when there is no responder or the link goes down.
 
-        nats-py's own way to ask may lose the cancellation of who asks (`asyncio.wait_for` before Python 3.12).
+        It replaces `Client.request`, which may swallow a cancellation of the caller: it uses `asyncio.wait_for`, which
+        has that fault before Python 3.12.
         """
         self.check()
-        self._asked += 1
-        token = str(self._asked)
+        self._requests += 1
+        token = str(self._requests)
         self._waiting[token] = answer = asyncio.get_running_loop().create_future()
         try:
             with _translated(subject, data):
@@ -174,21 +181,21 @@ class NatsConnection:
                 f"no answer on {subject} within {timeout_s:g} s",
                 source="bus",
                 code="no_answer",
-                suggestion="it may have been done or not: look before trying again",
+                suggestion="check whether it took effect before you try again",
             ) from None
         finally:
             del self._waiting[token]
         if not message.data and message.headers and message.headers.get("Status") == "503":
-            raise LinkError(f"nobody listens to {subject}", source="bus", code="no_responders")
+            raise LinkError(f"no process answers on {subject}", source="bus", code="no_responders")
         return message
 
     async def api(self, subject: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Ask JetStream; ApiError when it refuses."""
+        """Send a request to the JetStream API; ApiError when it is refused."""
         answer = await self.request(f"$JS.API.{subject}", json.dumps(question).encode() if question else b"")
         return checked(answer.data)
 
     async def store(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> int:
-        """Publish into a stream; the sequence it got. ApiError when it is refused."""
+        """Publish to a stream and wait until it is stored; returns its sequence. ApiError when it is refused."""
         try:
             answer = await self.request(subject, data, headers=headers)
         except LinkError as error:
@@ -198,58 +205,62 @@ class NatsConnection:
         return int(checked(answer.data)["seq"])
 
     async def subscribe(
-        self, subject: str, heard: Callable[[Msg], Awaitable[None]], *, queue: str = "", limit: int = 65536
+        self, subject: str, receive: Callable[[Msg], Awaitable[None]], *, queue: str = "", limit: int = 65536
     ) -> Subscription:
-        """In force on return, or, while the link is down, once it is back."""
+        """Subscribe. The server knows the subscription on return or, while the link is down, once it is up again."""
         subscription = await self.client.subscribe(  # pyright: ignore[reportUnknownMemberType]
-            subject, queue=queue, cb=heard, pending_msgs_limit=limit, pending_bytes_limit=0
+            subject, queue=queue, cb=receive, pending_msgs_limit=limit, pending_bytes_limit=0
         )
         await self._settle()
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
-        """No more of it; on return the servers know."""
+        """End a subscription. The server has processed it on return."""
         if not self.client.is_closed:
             await subscription.unsubscribe()
             await self._settle()
 
     async def close(self) -> None:
-        """For good."""
+        """Close the connection; it cannot be opened again."""
         self.closed = True
         self._up = False
         await self.client.close()
         self._wake()
 
     async def _disconnected(self) -> None:
-        self.client.forget()
+        self.client.discard_unsent()
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(_lost())
         if self._up:
             self._up = False
             _log.warning("the link to the bus is lost")
-            self._tell(up=False)
+            self._report_link(up=False)
 
     async def _reconnected(self) -> None:
         if not self.closed:
             self._up = True
-            self._said = ""
+            self._last_error = ""
             self._refused = False
-            self.life += 1
-            _log.warning("the link to the bus is back")
-            self._tell(up=True)
+            self.epoch += 1
+            _log.warning("the link to the bus is up again")
+            self._report_link(up=True)
 
-    async def _answered(self, message: Msg) -> None:
+    async def _receive_answer(self, message: Msg) -> None:
         answer = self._waiting.get(message.subject.rpartition(".")[2])
         if answer and not answer.done():
             answer.set_result(message)
 
     async def _settle(self) -> None:
-        """Wait until the server has dealt with what was sent: a word to ourselves comes back after it."""
-        with suppress(LinkError):
-            await self.request(f"{self._inbox}.{self._asked + 1}", b"", timeout_s=_SETTLE_S)
+        """Wait until the server has processed all that was sent.
 
-    def _tell(self, *, up: bool) -> None:
+        The request goes to our own inbox. A server handles the messages of a connection in order, so that its return
+        proves that the subscription before it is in force.
+        """
+        with suppress(LinkError):
+            await self.request(f"{self._inbox}.{self._requests + 1}", b"", timeout_s=_SETTLE_S)
+
+    def _report_link(self, *, up: bool) -> None:
         self._wake()
         for callback in tuple(self.callbacks):
             callback(up)
@@ -259,28 +270,28 @@ class NatsConnection:
             event.set()
 
     async def _error(self, error: Exception) -> None:
-        said = f"{type(error).__name__}: {error}"
-        level = logging.DEBUG if said == self._said or not self._up else logging.WARNING
-        _log.log(level, "the bus reports %s", said)
-        self._said = said
-        self._refused = self._refused or "authorization" in said.lower()
+        text = f"{type(error).__name__}: {error}"
+        level = logging.DEBUG if text == self._last_error or not self._up else logging.WARNING
+        _log.log(level, "the bus reports %s", text)
+        self._last_error = text
+        self._refused = self._refused or "authorization" in text.lower()
 
 
 @contextmanager
 def _translated(subject: str, data: bytes) -> Generator[None]:
-    """nats-py's errors in our words."""
+    """Translate the exceptions of nats-py into ours."""
     try:
         yield
     except nats.errors.MaxPayloadError:
         raise RequestError(
-            f"{len(data)} bytes on {subject} are more than one message may have", source="bus", code="too_big"
+            f"{len(data)} bytes on {subject} exceed the size limit of a message", source="bus", code="too_big"
         ) from None
     except (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionClosedError, OSError) as error:
         raise _lost() from error
 
 
 def checked(data: bytes) -> dict[str, Any]:
-    """A JetStream answer; ApiError where it is a refusal."""
+    """Decode an answer of JetStream; ApiError when it is a refusal."""
     answer: dict[str, Any] = json.loads(data)
     if error := answer.get("error"):
         raise ApiError(int(error.get("err_code", 0)), str(error.get("description", "")))

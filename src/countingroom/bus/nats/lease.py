@@ -1,7 +1,7 @@
-"""Law: a lease is a key that the server forgets unless its holder writes it again; every write expects the last one.
+"""Leases on NATS: a key with a time to live (TTL), which its holder renews by writing it again.
 
-Who holds it believes so only as long as its last renewal reaches, counted from before it was sent; so it stops
-believing before the server forgets.
+Every write expects the revision of the last one, so that two holders cannot overwrite each other. The first revision is
+the fencing token: revisions of a bucket only grow.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ _BUCKET_BYTES = 1 << 20
 
 
 class LeaseContent(Struct, frozen=True):
-    """What stands in the key."""
+    """The value of the key."""
 
     holder: str
     nonce: str
-    """Of this acquisition: tells a renewal of ours whose answer was lost from somebody else's."""
+    """Random id of this acquisition.
+
+    It distinguishes our own renewal whose answer was lost from another holder's write.
+    """
 
 
 class NatsLease:
@@ -67,13 +70,15 @@ class NatsLease:
                     self.name,
                     b"",
                     expected=self._revision,
+                    # The deletion marker gets a TTL too. Otherwise the bucket would keep one marker for each name
+                    # forever.
                     headers={"KV-Operation": "DEL", "Nats-TTL": "1s"},
                 )
             except Conflict:
-                return  # it had run out already
+                return  # it had expired already
 
     async def acquire(self) -> None:
-        """Become the holder, or Conflict."""
+        """Become the holder; Conflict, with the present holder, when the lease is held."""
         await self._store.bucket(LEASE_BUCKET, history=1, max_bytes=_BUCKET_BYTES, allow_msg_ttl=True)
         last = await self._store.last(LEASE_BUCKET, self.name)
         if last and last.data is not None:
@@ -83,11 +88,12 @@ class NatsLease:
         try:
             await self._write(last.revision if last else 0)
         except Conflict:
-            await self.acquire()  # somebody was faster, or the mark of a release went: look again
+            # Another client was faster, or the deletion marker of a release expired between read and write.
+            await self.acquire()
         self.token = self._revision
 
     async def keep(self) -> None:
-        """Renew until it is lost."""
+        """Renew the lease until it is lost."""
         while not self.lost:
             await self._clock.sleep(self._ttl_s / 3)
             while not self.lost:
@@ -95,12 +101,12 @@ class NatsLease:
                     await self._write(self._revision)
                     break
                 except Conflict:
-                    await self._look()
+                    await self._compare_with_server()
                 except LinkError:
                     await self._clock.sleep(min(_RETRY_S, self._ttl_s / 10))
 
-    async def _look(self) -> None:
-        """The key is at another revision: is that a renewal of ours whose answer was lost?"""
+    async def _compare_with_server(self) -> None:
+        """The key has another revision than expected: continue if that is our own renewal whose answer was lost."""
         try:
             last = await self._store.last(LEASE_BUCKET, self.name)
         except LinkError:
@@ -116,4 +122,6 @@ class NatsLease:
         self._revision = await self._store.write(
             LEASE_BUCKET, self.name, self._data, expected=expected, headers=headers
         )
+        # Counted from before the write was sent: the server starts its TTL later, so this side always stops believing
+        # in the lease before the server gives it to another client.
         self._until = before + self._ttl_s

@@ -1,7 +1,8 @@
-"""Law: a reader gives the messages of a stream in order and without holes, whatever happens to link and server.
+"""Reads a stream in order and without gaps, across lost links and restarts of the server.
 
-It pulls through an ephemeral consumer of the server's, which numbers what it sends and says every half second that it
-is still there. A hole in the numbers, a silence, or a new link, and the reader makes another one where it stands.
+A reader pulls messages through an ephemeral consumer on the server. The consumer numbers its messages and sends a
+heartbeat every 0.5 s. After a gap in the numbers, 1.5 s of silence, or a reconnection, the reader creates a new
+consumer at its present position.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from countingroom.core.errors import LinkError
 _log = logging.getLogger(__name__)
 
 _BATCH = 256
-"""Messages asked for at a time; as many again may wait for a slow reader."""
+"""Messages per pull request; up to as many more are buffered for a slow reader."""
 _HEARTBEAT_S, _SILENCE_S = 0.5, 1.5
 _PULL_S = 30.0
 _IDLE_S = 60.0
-"""After this long without a pull the server forgets the consumer."""
+"""The server deletes a consumer after this time without a pull."""
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.05, 1.0
 
 
 class Delivered(Struct, frozen=True):
-    """A message of the stream as it came."""
+    """A message of the stream."""
 
     message: Msg
     sequence: int
@@ -41,34 +42,42 @@ class Delivered(Struct, frozen=True):
 
 
 class CaughtUp(Struct, frozen=True):
-    """What was there when the consumer was made has all been given. Once for every consumer."""
+    """All messages that existed when the consumer was created have been delivered. Comes once for each consumer."""
 
 
 class Reader:
-    """A position in a stream. `wait`, then `take`."""
+    """A position in a stream. Call `wait`, then `take`."""
 
     def __init__(
         self, connection: NatsConnection, stream: str, subjects: str, *, position: int = 1, last_each: bool = False
     ) -> None:
         self.position = position
-        """The sequence that the next message has at least."""
+        """The lowest possible sequence of the next message."""
         self._connection = connection
         self._stream = stream
         self._subjects = subjects
         self._last_each = last_each
-        """While true: only the last message of every subject."""
+        """While true, a new consumer starts with the last message of each subject."""
         self._buffer: deque[Delivered | CaughtUp] = deque()
         self._news = asyncio.Event()
         self._subscription: Subscription | None = None
         self._inbox = ""
         self._consumer = ""
-        self._life = self._count = self._past = self._under_way = 0
-        self._caught_up = self._idle = False
+        self._epoch = 0
+        self._count = 0
+        """Messages received from the present consumer."""
+        self._past = 0
+        """Messages that existed when the present consumer was created."""
+        self._under_way = 0
+        """Messages requested and not yet received."""
+        self._caught_up = False
+        self._idle = False
+        """A heartbeat came: the consumer has no message for us at the moment."""
 
     async def open(self) -> None:
-        """Listen and make the first consumer; LinkError when the stream is not there."""
+        """Subscribe and create the first consumer; LinkError when the stream does not exist."""
         self._inbox = self._connection.client.new_inbox()
-        self._subscription = await self._connection.subscribe(f"{self._inbox}.*", self._hear, limit=0)
+        self._subscription = await self._connection.subscribe(f"{self._inbox}.*", self._receive, limit=0)
         self._connection.news.add(self._news)
         try:
             await self._begin()
@@ -79,7 +88,7 @@ class Reader:
             raise
 
     async def close(self) -> None:
-        """Listen no more."""
+        """End the subscription. The server deletes the consumer by itself after some time."""
         self._consumer = ""
         self._connection.news.discard(self._news)
         if self._subscription:
@@ -87,26 +96,26 @@ class Reader:
             await self._connection.unsubscribe(subscription)
 
     def restart(self) -> None:
-        """Forget everything and begin anew, with the last of every subject."""
+        """Start again with the last message of each subject."""
         self._buffer.clear()
         self.position = 1
         self._last_each = True
         self._consumer = ""
 
     def take(self, most: int) -> list[Delivered | CaughtUp]:
-        """What there is, without waiting."""
+        """Up to `most` buffered items, without waiting."""
         buffer = self._buffer
         return [buffer.popleft() for _ in range(min(most, len(buffer)))]
 
     async def wait(self) -> bool:
-        """Returns when there is something to take, or the link came or went; False when the bus was closed."""
+        """Wait until there is an item to take or the link has changed; False when the bus is closed."""
         pause, link = _FIRST_PAUSE_S, self._link()
         while not self._connection.closed and self._link() == link:
             try:
-                await self._keep_coming()
+                await self._request_more()
             except (LinkError, ApiError) as error:
                 self._consumer = ""
-                _log.debug("reading %s goes on in %g s: %s", self._stream, pause, error)
+                _log.debug("reading %s continues in %g s: %s", self._stream, pause, error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _MOST_PAUSE_S)
             if self._buffer:
@@ -116,8 +125,8 @@ class Reader:
         return not self._connection.closed
 
     async def pending(self) -> int:
-        """How many messages there are after those taken."""
-        if not self._consumer or self._life != self._connection.life:
+        """Number of messages in the stream that have not been taken yet."""
+        if not self._consumer or self._epoch != self._connection.epoch:
             await self._begin()
         info = await self._connection.api(f"CONSUMER.INFO.{self._stream}.{self._consumer}")
         under_way = int(info["delivered"]["consumer_seq"]) - self._count
@@ -125,10 +134,10 @@ class Reader:
         return int(info["num_pending"]) + max(0, under_way) + waiting
 
     def _link(self) -> tuple[bool, int]:
-        return self._connection.connected, self._connection.life
+        return self._connection.connected, self._connection.epoch
 
     async def _next_news(self) -> None:
-        """Wait for anything; a consumer that says nothing for too long is given up."""
+        """Wait for a message, a heartbeat or a change of the link; after a long silence, abandon the consumer."""
         self._news.clear()
         try:
             async with timeout(_SILENCE_S if self._connection.connected else None):
@@ -136,11 +145,11 @@ class Reader:
         except TimeoutError:
             self._consumer = ""
 
-    async def _keep_coming(self) -> None:
-        """See to it that there is a consumer, and that it has been asked for as many as there is room for."""
+    async def _request_more(self) -> None:
+        """Create a consumer if there is none, and pull as many messages as the buffer can take."""
         if not self._connection.connected:
             return
-        if not self._consumer or self._life != self._connection.life:
+        if not self._consumer or self._epoch != self._connection.epoch:
             await self._begin()
         if self._under_way + len(self._buffer) <= _BATCH // 2:
             await self._pull()
@@ -149,10 +158,12 @@ class Reader:
         self._idle = False
 
     async def _begin(self) -> None:
-        """A consumer where we stand."""
+        """Create a consumer at the present position."""
         self._consumer = ""
-        self._life = self._connection.life
-        if self.position > 1:  # a server that lost power may have lost the end of its stream, where we were
+        self._epoch = self._connection.epoch
+        # After a power cut the server may have lost the end of its stream, as it syncs to disk once a second. A
+        # position beyond the new end would skip all messages stored until the stream is as long again.
+        if self.position > 1:
             state = (await self._connection.api(f"STREAM.INFO.{self._stream}"))["state"]
             self.position = min(self.position, int(state["last_seq"]) + 1)
         name = secrets.token_hex(8)
@@ -192,7 +203,7 @@ class Reader:
         )
         self._under_way += _BATCH
 
-    async def _hear(self, message: Msg) -> None:
+    async def _receive(self, message: Msg) -> None:
         self._news.set()
         if message.subject.startswith(self._inbox):
             if message.subject.rpartition(".")[2] == self._consumer:
@@ -206,14 +217,15 @@ class Reader:
         self._count += 1
         self._under_way -= 1
         if int(fields[at + 4]) != self._count:
-            self._consumer = ""  # a hole
+            self._consumer = ""  # a message was lost: start a new consumer at the present position
             return
         sequence = int(fields[at + 3])
         if sequence >= self.position:
             self.position = sequence + 1
             self._buffer.append(Delivered(message, sequence, int(fields[at + 5])))
-        # Neither alone ends the past: the pending number may touch 0 too early while others write, and a count does
-        # not see what moved to the end because it was written again.
+        # The end of the snapshot needs both conditions. While others write, the pending number can be 0 before all old
+        # messages have come (nats.py issue 842). The count alone is wrong for keys that are written again meanwhile:
+        # their message moves to the end of the stream, and the server delivers fewer old messages than it announced.
         if fields[at + 6] == "0" and self._count >= self._past:
             self._end_of_past()
 
@@ -223,7 +235,7 @@ class Reader:
                 self._idle = True
             case "404" | "408":
                 self._under_way -= int(headers.get("Nats-Pending-Messages", self._under_way))
-            case _:  # 409: the consumer is gone, or its server leads no more; 503: nobody there
+            case _:  # 409: the consumer was deleted, or its server lost the leadership; 503: no server responds
                 self._consumer = ""
 
     def _end_of_past(self) -> None:

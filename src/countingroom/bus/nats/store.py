@@ -1,4 +1,4 @@
-"""Law: what the server stores is asked for and changed here, in its own JetStream words; refusals become our errors."""
+"""Streams and buckets on the server, through the JSON API of JetStream. Refusals are translated into our exceptions."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 
 
 class LastMessage(Struct, frozen=True):
-    """The last message of a subject, markers of deletion included."""
+    """The last message of a subject; `data` is None for a deletion marker."""
 
     revision: int
     data: bytes | None
 
 
 class JetStreamStore:
-    """The streams and buckets behind a wire."""
+    """The streams and buckets of the server."""
 
     def __init__(self, connection: NatsConnection, replicas: int) -> None:
         self._connection = connection
         self._replicas = replicas
 
     async def stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float, **more: Any) -> None:
-        """Make the stream, or adapt the one there is; on how many servers that one is kept stays as it is."""
+        """Create the stream, or change the existing one. The number of replicas of an existing stream is not changed,
+        as the site's administrator may have set it."""
         wanted: dict[str, Any] = {
             "name": name,
             "subjects": subjects,
@@ -45,23 +46,23 @@ class JetStreamStore:
         }
         try:
             try:
-                there = await self._connection.api(f"STREAM.INFO.{name}")
+                present = await self._connection.api(f"STREAM.INFO.{name}")
             except ApiError as error:
                 if error.number != _NO_STREAM:
                     raise
                 await self._connection.api(f"STREAM.CREATE.{name}", {**wanted, "num_replicas": self._replicas})
             else:
-                if any(there["config"].get(key, 0) != value for key, value in wanted.items()):
-                    await self._connection.api(f"STREAM.UPDATE.{name}", {**there["config"], **wanted})
+                if any(present["config"].get(key, 0) != value for key, value in wanted.items()):
+                    await self._connection.api(f"STREAM.UPDATE.{name}", {**present["config"], **wanted})
         except ApiError as error:
             raise ConfigurationError(
-                f"the stream {name} cannot be made: {error.cause.message}",
+                f"the stream {name} cannot be created: {error.cause.message}",
                 source="bus",
-                suggestion="give the bus more room on disk, or a smaller max_bytes",
+                suggestion="free disk space for the bus, or set a smaller max_bytes",
             ) from error
 
     async def bucket(self, name: str, *, history: int, max_bytes: int, **more: Any) -> None:
-        """Make the bucket, or adapt the one there is."""
+        """Create the bucket, or change the existing one."""
         await self.stream(
             f"KV_{name}",
             [f"$KV.{name}.>"],
@@ -75,14 +76,14 @@ class JetStreamStore:
         )
 
     async def last_sequence(self, stream: str) -> int:
-        """Of the newest message of a stream; LinkError when there is no such stream."""
+        """Sequence of the newest message of a stream; LinkError when the stream does not exist."""
         try:
             return int((await self._connection.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
         except ApiError:
             raise LinkError(f"there is no stream {stream}", source="bus", code="no_stream") from None
 
     async def last(self, bucket: str, key: str) -> LastMessage | None:
-        """The last word on a key."""
+        """The last message of a key, a deletion marker included; None when there is none."""
         try:
             answer = await self._connection.api(f"STREAM.MSG.GET.KV_{bucket}", {"last_by_subj": f"$KV.{bucket}.{key}"})
         except ApiError as error:
@@ -95,7 +96,7 @@ class JetStreamStore:
         return LastMessage(int(message["seq"]), None if deleted(names) else base64.b64decode(message.get("data", "")))
 
     async def append(self, subject: str, data: bytes, message_id: str) -> int:
-        """Store in the stream of the subject."""
+        """Store a message in the stream of its subject. The server drops a second message with the same id."""
         try:
             return await self._connection.store(subject, data, {"Nats-Msg-Id": message_id} if message_id else None)
         except ApiError as error:
@@ -104,7 +105,7 @@ class JetStreamStore:
     async def write(
         self, bucket: str, key: str, data: bytes, *, expected: int | None, headers: dict[str, str] | None = None
     ) -> int:
-        """Write a key; Conflict where it is at another revision than expected."""
+        """Write a key; returns its revision. Conflict when the present revision is not the expected one."""
         heads = dict(headers or {})
         if expected is not None:
             heads[_EXPECTED] = str(expected)
@@ -116,6 +117,8 @@ class JetStreamStore:
             if error.number != WRONG_REVISION:
                 raise LinkError(error.cause.message, source="bus", code="not_stored") from error
         last = await self.last(bucket, key)
+        # `expected=0` means "must not exist". A deleted key still has a revision, that of its deletion marker, and the
+        # server compares with that one.
         if expected == 0 and last and last.data is None:
             return await self.write(bucket, key, data, expected=last.revision, headers=headers)
         revision = last.revision if last else 0
@@ -123,5 +126,5 @@ class JetStreamStore:
             f"{bucket}/{key} is at revision {revision}, not {expected}",
             source="bus",
             evidence={"revision": revision, "expected": expected},
-            suggestion="read it again and decide anew",
+            suggestion="read it again and decide again",
         )

@@ -1,4 +1,4 @@
-"""Law: replay, watch, durable consumer and live subscription are four ways to look through readers and ears."""
+"""Subscription, durable consumer, replay and watch of the NATS bus, on top of `Reader`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from countingroom.core.clock import timeout
 
 _TAKE = 256
 POSITIONS = "consumers"
-"""The bucket that remembers how far each durable consumer has acknowledged."""
+"""The bucket with the acknowledged position of each durable consumer."""
 
 
 class NatsSubscription:
-    """Live messages; the oldest go when it is full."""
+    """Live messages. When it is full, the oldest are dropped and counted."""
 
     def __init__(self, connection: NatsConnection, limit: int) -> None:
         self.dropped = 0
@@ -29,8 +29,8 @@ class NatsSubscription:
         self._limit = limit
         self._messages: deque[Message] = deque()
 
-    async def hear(self, message: Msg) -> None:
-        """Take it in."""
+    async def receive(self, message: Msg) -> None:
+        """Buffer a message."""
         if len(self._messages) >= self._limit:
             self._messages.popleft()
             self.dropped += 1
@@ -50,10 +50,10 @@ class NatsSubscription:
 
 
 class NatsConsumer:
-    """A reader whose position is kept in a bucket.
+    """A durable consumer: a reader whose acknowledged position is stored in a bucket.
 
-    The server's own durable consumers send what was not acknowledged again only after a while, and then after newer
-    messages. A position does it at once and in order.
+    It does not use the durable consumers of JetStream, because these send unacknowledged messages again only after a
+    time-out, and then after newer messages. With a stored position they come at once and in order.
     """
 
     def __init__(self, connection: NatsConnection, reader: Reader, key: str, acknowledged: int) -> None:
@@ -83,7 +83,7 @@ class NatsConsumer:
 
 
 async def replay(reader: Reader, *, end: int | None) -> AsyncGenerator[Stored]:
-    """What the reader reads; up to `end` where there is one."""
+    """Yield the messages of the reader, up to the sequence `end` if given, else forever."""
     if end == 0:
         return
     while True:
@@ -102,17 +102,22 @@ async def replay(reader: Reader, *, end: int | None) -> AsyncGenerator[Stored]:
 
 
 async def watch(
-    connection: NatsConnection, reader: Reader, bucket: str, life: int
+    connection: NatsConnection, reader: Reader, bucket: str, epoch: int
 ) -> AsyncGenerator[Entry | Current | Stale]:
-    """Snapshot, Current, changes; Stale and all over again when the link was lost since it was in that life."""
-    stale, current = False, False
+    """Yield the snapshot, Current, then changes. After a lost link: Stale, then a new snapshot.
+
+    `epoch` is that of the connection before the reader was opened, so that a loss during the opening is not missed.
+    """
+    stale = False
+    current = False
     skip = len(f"$KV.{bucket}.")
     while True:
-        if not stale and _lost(connection, life):
+        if not stale and _lost(connection, epoch):
             stale, current = True, False
             yield Stale()
         if stale and connection.connected:
-            life, stale = connection.life, False
+            epoch = connection.epoch
+            stale = False
             reader.restart()
         for item in reader.take(_TAKE) if not stale else ():
             if isinstance(item, CaughtUp):
@@ -121,18 +126,19 @@ async def watch(
                     yield Current()
             else:
                 entry = _entry(item, skip)
+                # Deletion markers stay in the stream. In a snapshot they mean keys that do not exist.
                 if current or entry.data is not None:
                     yield entry
-        if stale == _lost(connection, life) and not await reader.wait():
+        if stale == _lost(connection, epoch) and not await reader.wait():
             return
 
 
-def _lost(connection: NatsConnection, life: int) -> bool:
-    return not connection.connected or life != connection.life
+def _lost(connection: NatsConnection, epoch: int) -> bool:
+    return not connection.connected or epoch != connection.epoch
 
 
 def deleted(headers: dict[str, str] | None) -> bool:
-    """Whether a message of a bucket says that the key is no more."""
+    """Whether the headers mark a deleted key: by a client (`KV-Operation`) or by its TTL (`Nats-Marker-Reason`)."""
     return headers is not None and ("KV-Operation" in headers or "Nats-Marker-Reason" in headers)
 
 

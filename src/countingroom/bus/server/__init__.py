@@ -1,4 +1,4 @@
-"""The embedded NATS server: its program file, its configuration and its process.
+"""The embedded NATS server: its program, its configuration file and its process.
 
-Start with `server.py`, which starts, watches and stops it.
+Start with `server.py`, which starts, supervises and stops it.
 """

@@ -1,4 +1,4 @@
-"""Law: the nats-server that runs is one that we know to be new enough: the site's on PATH, else the one we brought."""
+"""Finds the nats-server program: the one on PATH if it is new enough, else the one of the Python package."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from countingroom.core.errors import ConfigurationError
 
 OLDEST = (2, 12)
-"""Per-message time to live (leases) and atomic publishing; Debian's 2.9 has neither."""
+"""The leases need the time to live of single messages; Debian's 2.9 lacks it."""
 
 
 async def find() -> Path:
-    """The server program; ConfigurationError saying what was found where there is none."""
-    brought = Path(sysconfig.get_path("scripts")) / "nats-server"
+    """The path of the program; ConfigurationError, with the versions found, when none is new enough."""
+    packaged = Path(sysconfig.get_path("scripts")) / "nats-server"
     seen: list[str] = []
-    for place in dict.fromkeys((shutil.which("nats-server"), str(brought))):
+    for place in dict.fromkeys((shutil.which("nats-server"), str(packaged))):
         version = await _version(place) if place else ()
         if place and version >= OLDEST:
             return Path(place)

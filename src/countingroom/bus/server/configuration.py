@@ -1,6 +1,6 @@
-"""Law: the configuration of the embedded server is a function of the description, the ports and the room on disk.
+"""Computes the configuration file of the embedded server from the description, the ports and the disk space.
 
-nats-server reads JSON as well as its own format, so JSON is what is written.
+The file is JSON, which nats-server reads as well as its own format.
 """
 
 from __future__ import annotations
@@ -16,40 +16,45 @@ from countingroom.core.subjects import DEPARTURES
 
 MAX_PAYLOAD = 8 << 20
 _HOUSE = "house"
-"""Who comes in over NATS on loopback without a name."""
+"""The user of NATS connections on loopback without user name."""
 ACCOUNT = "HOUSE"
-"""The account all of us are in. The server tells of departures only in accounts that have a name."""
+"""The account of all clients. The server reports disconnects only for accounts with a name. Its name is the name of a
+folder in the store, so it must not change."""
 NAMELESS = "$G"
-"""The account of a server without any; a store of that time is taken over."""
+"""The default account of a server without accounts.
+
+A store of an early version has its streams there; they are moved.
+"""
 _DEPARTED = f"$SYS.ACCOUNT.{ACCOUNT}.DISCONNECT"
 _INNER = ["$JS.>", "$KV.>", "$O.>", "$SYS.>", "$SRV.>", "_INBOX.>", DEPARTURES]
-"""The server's own subjects, which a list such as `#` does not mean."""
+"""Internal subjects, which an MQTT user must not reach, not even with the topic `#`."""
 _DELIVERY = "$MQTT/sub/#"
-"""Where the server delivers what was subscribed with quality of service 1. It refuses a client that asks for it."""
+"""The server delivers subscriptions with quality of service 1 through these subjects, so the user's permissions must
+include them. A client cannot subscribe to them itself: the server refuses that."""
 _KEEP_FREE = 1 << 30
-"""On disk, or a tenth of what is free where that is less."""
+"""Disk space that stays free, or a tenth of the free space when that is less."""
 _OVERHEAD = 256 << 20
-"""For the small streams: MQTT sessions, leases, positions."""
+"""Disk space for the small streams: MQTT sessions, leases, positions."""
 
 
-class Room(Struct, frozen=True, kw_only=True):
-    """Room on disk."""
+class DiskSpace(Struct, frozen=True, kw_only=True):
+    """Disk space in bytes."""
 
     free: int
     used: int
-    """By the store as it is."""
+    """By the present store."""
 
 
-def store_bytes(wanted: int, room: Room) -> int:
-    """What the streams may take: what is wanted, less where the disk has not that much."""
-    there = room.free + room.used
-    return max(0, min(wanted, there - min(_KEEP_FREE, there // 10) - _OVERHEAD))
+def store_bytes(wanted: int, space: DiskSpace) -> int:
+    """The limit for all streams, in bytes: `wanted`, or less when the disk is too small."""
+    available = space.free + space.used
+    return max(0, min(wanted, available - min(_KEEP_FREE, available // 10) - _OVERHEAD))
 
 
 def configuration(
     directory: Path, *, name: str, port: int, max_bytes: int, mqtt: Mqtt | None = None, mqtt_port: int = 0
 ) -> dict[str, Any]:
-    """The configuration file's content."""
+    """The content of the configuration file."""
     conf: dict[str, Any] = {
         "server_name": name,
         "listen": f"127.0.0.1:{port}",
@@ -63,6 +68,9 @@ def configuration(
         "logfile_max_num": 3,
         "jetstream": {
             "store_dir": str(directory / "store"),
+            # The server acknowledges before it syncs, and by default syncs every two minutes. With 1 s a power cut
+            # costs at most the last second of readings and events. `always` would sync each message, which is far too
+            # slow.
             "sync_interval": "1s",
             "max_file_store": max_bytes + _OVERHEAD,
             "max_memory_store": 64 << 20,
@@ -99,7 +107,7 @@ def _board(user: MqttUser) -> dict[str, Any]:
 
 
 def text(conf: dict[str, Any]) -> str:
-    """The file."""
+    """The configuration as the text of the file."""
     return json.dumps(conf, indent=2) + "\n"
 
 
@@ -109,7 +117,7 @@ def _permission(topics: list[str], *, deny: list[str]) -> dict[str, list[str]]:
 
 
 def _subjects(topic: str) -> list[str]:
-    """What a topic filter is on the bus. `a/#` also means `a` itself."""
+    """The bus subjects for an MQTT topic filter. `a/#` also covers `a` itself."""
     levels = ["*" if level == "+" else level for level in topic.split("/")]
     if levels[-1] != "#":
         return [".".join(levels)]

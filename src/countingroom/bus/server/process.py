@@ -1,4 +1,4 @@
-"""Law: where a server of ours stands: its directory, its ports, its process, and whether it answers there."""
+"""The process of the embedded server: a running one is found, ports are chosen, and it ends with its parent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEATH_SIGNAL = 1
 
 
 class Remembered(msgspec.Struct, kw_only=True):
-    """What a data directory keeps from one start to the next."""
+    """Name and ports of the server, kept in the data directory from one start to the next."""
 
     name: str = msgspec.field(default_factory=lambda: f"countingroom-{uuid.uuid4().hex[:8]}")
     port: int = 0
@@ -32,21 +32,26 @@ class Remembered(msgspec.Struct, kw_only=True):
 
 
 def end_with(parent: int) -> Callable[[], None] | None:
-    """For the child, before it becomes the server: end when the parent does, even by kill -9. Linux only."""
+    """A `preexec_fn` with which the child ends when its parent ends, even by kill -9. Linux only; None elsewhere."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def end_with_parent() -> None:
         prctl(_DEATH_SIGNAL, signal.SIGTERM)
+        # The parent may have ended between fork and prctl; then no signal comes any more.
         if os.getppid() != parent:
             os._exit(1)
 
     return end_with_parent
 
 
-def running(directory: Path) -> int | None:
-    """The process that serves this directory."""
+def running_pid(directory: Path) -> int | None:
+    """The id of the process that serves this directory; None when none runs.
+
+    The pid file alone proves nothing, as the id may have been given to another process; its command line must name the
+    directory.
+    """
     try:
         pid = int((directory / "nats.pid").read_text())
         process = psutil.Process(pid)
@@ -56,8 +61,8 @@ def running(directory: Path) -> int | None:
     return pid if mine else None
 
 
-def port(host: str, wanted: int, known: int) -> int:
-    """The wanted one; or the one of last time, if it is still free; or any free one."""
+def choose_port(host: str, wanted: int, known: int) -> int:
+    """The wanted port if given; else the port of the last start if it is free; else any free port."""
     if wanted:
         return wanted
     for port in dict.fromkeys((known, 0)):
@@ -71,8 +76,8 @@ def port(host: str, wanted: int, known: int) -> int:
     raise ConfigurationError(f"no free port on {host}", source="bus")
 
 
-async def serves(port: int, name: str) -> bool:
-    """Whether this server, and no other, greets there and its streams are ready."""
+async def is_serving(port: int, name: str) -> bool:
+    """Whether the server with this name answers on the port, with its streams ready."""
     try:
         async with timeout(2.0):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -87,8 +92,8 @@ async def serves(port: int, name: str) -> bool:
     return f'"server_name":"{name}"'.encode() in greeting and b'"jetstream":true' in greeting
 
 
-def adopt(store: Path, *, former: str, account: str) -> None:
-    """The streams kept for one account of the server become those of another, where that has none."""
+def move_streams(store: Path, *, former: str, account: str) -> None:
+    """Move the stored streams of one account to another, unless that one has streams."""
     streams = store / "jetstream" / former
     if streams.is_dir() and not (store / "jetstream" / account).exists():
         streams.rename(store / "jetstream" / account)

@@ -1,4 +1,4 @@
-"""Law: the embedded server runs while we run: restarted with its state when it crashes, gone when we are gone."""
+"""Starts, supervises and stops the embedded NATS server. It is restarted after a crash, and ends with this process."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import msgspec
 
 from countingroom.bus.description import BusSection
 from countingroom.bus.server import binary
-from countingroom.bus.server import process as place
-from countingroom.bus.server.configuration import ACCOUNT, NAMELESS, Room, configuration, store_bytes, text
+from countingroom.bus.server import process as server_process
+from countingroom.bus.server.configuration import ACCOUNT, NAMELESS, DiskSpace, configuration, store_bytes, text
 from countingroom.core.clock import Clock, SystemClock, timeout
 from countingroom.core.errors import Cause, ConfigurationError, LinkError
 from countingroom.core.messages import Event, EventKind
 
 READY_S = 60.0
-"""A large store takes its time to be read back."""
+"""Deadline of a start: reading back a large store takes time."""
 STOP_S = 10.0
 _LOOK_S = 0.02
 _FIRST_PAUSE_S, _MOST_PAUSE_S, _SETTLED_S = 0.1, 5.0, 30.0
 _GIVEN_UP_S = 5.0
-"""For the server of a killed parent to end."""
+"""Time in which the server of a killed parent must have ended."""
 
 
 class EmbeddedServer:
-    """A nats-server on this machine, supervised. `start`, use `url`, `stop`."""
+    """A supervised nats-server on this machine. Call `start`, use `url`, call `stop`."""
 
     def __init__(
         self,
@@ -47,32 +47,32 @@ class EmbeddedServer:
         self._clock = clock or SystemClock()
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._known = place.Remembered()
+        self._known = server_process.Remembered()
         self.store_bytes = 0
-        """What streams may take on this disk: give it to `streams.prepare`."""
+        """Limit for all streams on this disk, for `streams.prepare`."""
 
     @property
     def url(self) -> str:
-        """For `nats.connect`; the same over restarts."""
+        """The URL for `nats.connect`. It stays the same over restarts."""
         return f"nats://127.0.0.1:{self.port}"
 
     @property
     def port(self) -> int:
-        """Of NATS, on loopback."""
+        """The NATS port, on loopback."""
         return self._known.port
 
     @property
     def mqtt_port(self) -> int:
-        """Of MQTT; 0 where it is off."""
+        """The MQTT port; 0 when MQTT is off."""
         return self._known.mqtt_port
 
     @property
     def pid(self) -> int | None:
-        """Of the present life; None between two."""
+        """The id of the present process; None between two."""
         return self._process.pid if self._process else None
 
     async def start(self) -> str:
-        """Start it and wait until it serves; its URL."""
+        """Start the server and wait until it serves; returns its URL."""
         program = await binary.find()
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._wait_for_former()
@@ -87,7 +87,7 @@ class EmbeddedServer:
         return self.url
 
     async def stop(self) -> None:
-        """End it; what was acknowledged is on disk."""
+        """Stop the server; all acknowledged messages are on disk afterwards."""
         if self._supervisor:
             self._supervisor.cancel()
             with suppress(asyncio.CancelledError):
@@ -96,15 +96,18 @@ class EmbeddedServer:
         await self._end()
 
     async def _wait_for_former(self) -> None:
-        """The server of a parent that was killed ends by itself; one that does not is somebody's."""
+        """Wait for the end of the server of a killed parent.
+
+        One that does not end belongs to another running instance.
+        """
         deadline = self._clock.monotonic() + _GIVEN_UP_S
-        while pid := place.running(self._directory):
+        while pid := server_process.running_pid(self._directory):
             if self._clock.monotonic() > deadline:
                 raise ConfigurationError(
                     f"a nats-server, process {pid}, already runs on {self._directory}",
                     source="bus",
                     code="data_in_use",
-                    suggestion=f"stop the counting room it belongs to, or the process itself: kill {pid}",
+                    suggestion=f"stop the instance of countingroom that started it, or the process itself: kill {pid}",
                 )
             await self._clock.sleep(_LOOK_S)
 
@@ -112,16 +115,16 @@ class EmbeddedServer:
         mqtt = self._description.mqtt
         file = self._directory / "server.json"
         try:
-            known = msgspec.json.decode(file.read_bytes(), type=place.Remembered)
+            known = msgspec.json.decode(file.read_bytes(), type=server_process.Remembered)
         except (OSError, msgspec.DecodeError):
-            known = place.Remembered()
-        known.port = place.port("127.0.0.1", self._description.port, known.port)
-        known.mqtt_port = place.port(mqtt.host, mqtt.port, known.mqtt_port) if mqtt else 0
+            known = server_process.Remembered()
+        known.port = server_process.choose_port("127.0.0.1", self._description.port, known.port)
+        known.mqtt_port = server_process.choose_port(mqtt.host, mqtt.port, known.mqtt_port) if mqtt else 0
         file.write_bytes(msgspec.json.encode(known))
         self._known = known
         used = sum(file.stat().st_size for file in self._directory.rglob("*") if file.is_file())
-        room = Room(free=shutil.disk_usage(self._directory).free, used=used)
-        self.store_bytes = store_bytes(self._description.max_bytes, room)
+        space = DiskSpace(free=shutil.disk_usage(self._directory).free, used=used)
+        self.store_bytes = store_bytes(self._description.max_bytes, space)
         conf = configuration(
             self._directory,
             name=known.name,
@@ -130,7 +133,7 @@ class EmbeddedServer:
             mqtt=mqtt,
             mqtt_port=known.mqtt_port,
         )
-        place.adopt(self._directory / "store", former=NAMELESS, account=ACCOUNT)
+        server_process.move_streams(self._directory / "store", former=NAMELESS, account=ACCOUNT)
         file = self._directory / "nats.conf"
         file.touch(mode=0o600)  # it may hold passwords
         file.write_text(text(conf))
@@ -143,18 +146,18 @@ class EmbeddedServer:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-            preexec_fn=place.end_with(os.getpid()),
+            preexec_fn=server_process.end_with(os.getpid()),
             process_group=0,
         )
 
     async def _wait_ready(self) -> None:
         process, deadline = self._process, self._clock.monotonic() + READY_S
         while process and process.returncode is None and self._clock.monotonic() < deadline:
-            if await place.serves(self.port, self._known.name):
+            if await server_process.is_serving(self.port, self._known.name):
                 return
             await self._clock.sleep(_LOOK_S)
         raise LinkError(
-            f"nats-server did not begin to serve: {self._last_words()}",
+            f"nats-server did not start: {self._last_log_line()}",
             source="bus",
             code="server",
             suggestion=f"see {self._directory / 'nats.log'}",
@@ -167,17 +170,17 @@ class EmbeddedServer:
             status = await process.wait()
             if self._clock.monotonic() - began > _SETTLED_S:
                 pause = _FIRST_PAUSE_S
-            self._tell(f"nats-server ended ({_how(status)}) and is started again", self._last_words())
+            self._report(f"nats-server ended ({_how(status)}) and is restarted", self._last_log_line())
             await self._clock.sleep(pause)
             pause = min(2 * pause, _MOST_PAUSE_S)
             try:
                 await self._launch(program)
                 await self._wait_ready()
             except (LinkError, OSError) as error:
-                self._tell("nats-server does not come back", str(error))
+                self._report("nats-server could not be restarted", str(error))
                 await self._end(keep=True)
             else:
-                self._tell("nats-server serves again", "")
+                self._report("nats-server is running again", "")
 
     async def _end(self, *, keep: bool = False) -> None:
         process = self._process
@@ -194,7 +197,7 @@ class EmbeddedServer:
         if not keep:
             self._process = None
 
-    def _tell(self, message: str, why: str) -> None:
+    def _report(self, message: str, why: str) -> None:
         cause = Cause(code="server", message=why, source="bus", suggestion="see the log of the bus") if why else None
         self._on_event(
             Event(
@@ -209,7 +212,7 @@ class EmbeddedServer:
             )
         )
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         try:
             lines = (self._directory / "nats.log").read_text(errors="replace").splitlines()
         except OSError:
