@@ -14,22 +14,22 @@ from countingroom.core.policy import Permission
 
 
 def of_partition(command: str) -> Permission:
-    """Of a command of a partition."""
+    """The permission for a command of a partition."""
     return _of(PARTITION, command)
 
 
 def of_experiment(command: str) -> Permission:
-    """Of a command of the experiment as a whole."""
+    """The permission for a command of the experiment as a whole."""
     return _of(EXPERIMENT, command)
 
 
 def of_system(command: str) -> Permission:
-    """Of a command to the agent of a system."""
+    """The permission for a command to the agent of a system."""
     return _of(SYSTEM, command)
 
 
 def of_device(spec: CommandSpec | None) -> Permission:
-    """Of a command of a device; None stands for `set`."""
+    """The permission for a command of a device; None stands for `set`."""
     return Permission.ENDANGER if spec is not None and spec.dangerous else Permission.OPERATE
 
 
