@@ -252,7 +252,7 @@ async def test_an_administrator_makes_trusts_and_disables_people(home: House) ->
     answer = await home.client().post("/api/v1/login", json={"name": "sam", "password": PASSWORD})
     assert answer.status_code == 401
     last = await adam.post("/api/v1/users/adam/disable", json={"disabled": True})
-    assert "nobody would be left who is administrator" in last.json()["cause"]["message"]
+    assert "no administrator who can log in would be left" in last.json()["cause"]["message"]
     entries = (await adam.get("/api/v1/audit", params={"who": "adam", "what": "grant"})).json()["entries"]
     assert {one["outcome"] for one in entries} == {"refused"}
 

@@ -171,7 +171,7 @@ async def test_a_full_disk_refuses_what_is_written_and_keeps_what_was(tmp_path: 
 
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("nonsense:secret@", "cannot be read"), ("mysql://a:secret@b/c", "mysql is not a database we know")],
+    [("nonsense:secret@", "is invalid"), ("mysql://a:secret@b/c", "mysql is not a supported database")],
 )
 def test_an_address_that_is_none_is_refused_without_showing_it(url: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said) as refused:
@@ -190,7 +190,7 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 async def test_a_place_where_no_file_can_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no directory")
     database = Database(_url(tmp_path / "file" / "a.sqlite"))
-    with pytest.raises(ConfigurationError, match="cannot be made"):
+    with pytest.raises(ConfigurationError, match="cannot be created"):
         await database.open()
     await database.close()
 

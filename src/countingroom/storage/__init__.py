@@ -1,5 +1,5 @@
-"""Law: the SQL database: what may never be lost is here, synced, before it is acknowledged.
+"""The SQL database: configurations, tags, partitions, the run book, accounts and the audit.
 
-The story in order: database.py (the one door), engine.py (how writing is one after the other), *tables.py (the schema)
-and migrations/ (how a database gets it), then a room a repository.
+Every change is on disk (synced) before it is acknowledged. Start with `database.py`, which opens it; `engine.py` runs
+the transactions, the `*tables.py` files and `migrations/` define the schema, and each other file is one repository.
 """

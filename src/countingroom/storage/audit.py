@@ -1,4 +1,4 @@
-"""Law: what was asked for is written down with its outcome; no entry is ever changed or removed, by database rule."""
+"""The audit: who requested which action, when, with which outcome. A database trigger makes it append-only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from countingroom.storage.people_tables import audit
 
 
 class AuditFilter(Struct, frozen=True, kw_only=True):
-    """Which entries are asked for, newest first. Everything given must hold."""
+    """Filter of audit entries. An entry must match every field that is given."""
 
     who: str = ""
     what: str = ""
@@ -21,18 +21,18 @@ class AuditFilter(Struct, frozen=True, kw_only=True):
     from_ns: int | None = None
     to_ns: int | None = None
     before: int | None = None
-    """Sequences lower than this: the next page begins at the last of this one."""
+    """Only entries with a lower sequence number. For the next page, give the last number of this page."""
     limit: int = 100
 
 
 class Audit:
-    """Who did what."""
+    """Repository of the audit."""
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
 
     async def append(self, *entries: AuditEntry) -> None:
-        """Write them down, all or none."""
+        """Add entries, all or none."""
         kept = [rows.columns(one, "sequence") for one in entries]
 
         def work(connection: Connection) -> None:
@@ -42,7 +42,7 @@ class Audit:
         await self._store.write(work)
 
     async def find(self, wanted: AuditFilter = AuditFilter()) -> tuple[AuditEntry, ...]:  # noqa: B008 - it is frozen
-        """The entries that were asked for, newest first."""
+        """The entries that match the filter, newest first."""
         query = select(audit)
         for key in ("who", "what", "target", "outcome"):
             if value := getattr(wanted, key):

@@ -1,4 +1,4 @@
-"""Law: a backup is a whole database as of one moment, on disk under its name only when it is complete."""
+"""Backup of a SQLite database in use. The file gets its final name only when the copy is complete and synced."""
 
 from __future__ import annotations
 

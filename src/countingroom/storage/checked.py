@@ -1,4 +1,4 @@
-"""Law: what people wrote is looked at before it is kept: names are names, values come back as they were."""
+"""Checks of names and parameters before they are stored, so that every value is read back unchanged. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from countingroom.core.values import Scalar
 _INT = 1 << 63
 
 LONGEST = 64
-"""Letters of a name."""
+"""Maximum length of a name."""
 
 
 def name(text: str, what: str) -> str:
-    """The text itself, which can stand in a URL and on the bus and is nothing else's; OutOfRange else."""
+    """The name itself. OutOfRange if it cannot be used in a URL and in a bus subject, or is reserved."""
     if not is_token(text) or len(text) > LONGEST or text == EXPERIMENT:
         shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
         raise OutOfRange(
@@ -30,7 +30,7 @@ def name(text: str, what: str) -> str:
 
 
 def parameters(values: Mapping[str, object], *, source: str) -> Parameters:
-    """The same; OutOfRange with a cause for each that could not be read back as it is."""
+    """The parameters themselves. OutOfRange with one cause for each value that could not be read back unchanged."""
     causes = [
         Cause(code="out_of_range", message=f"{key}: {why}", source=source)
         for key, value in values.items()
@@ -43,16 +43,16 @@ def parameters(values: Mapping[str, object], *, source: str) -> Parameters:
 
 def _why_not(key: str, value: object) -> str:
     if not key or not _is_text(key):
-        return "the name of a parameter is a text and not empty"
+        return "the name of a parameter must be text and not empty"
     match value:
         case None | bool():
             return ""
         case int():
-            return "" if -_INT <= value < _INT else "an integer has 64 bits at most"
+            return "" if -_INT <= value < _INT else "an integer can have 64 bits at most"
         case float():
             return "" if math.isfinite(value) else f"{value} is no number"
         case str():
-            return "" if _is_text(value) else "the text has characters that are none"
+            return "" if _is_text(value) else "the text contains invalid Unicode characters"
         case _:
             return f"a value is a number, a text, true, false or null, not {type(value).__name__}"
 

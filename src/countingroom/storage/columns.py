@@ -1,4 +1,4 @@
-"""Law: what a column can hold: texts, times in ns since the epoch, numbers, and JSON texts read by msgspec."""
+"""Column types: texts, times in ns since the Unix epoch, numbers, and JSON texts (read and written by msgspec)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, Dialect, Integer, MetaData, Text, Typ
 
 
 class Json(TypeDecorator[Any]):
-    """Plain values or Structs as a JSON text; read back as plain values."""
+    """Plain values or Structs stored as JSON text; read back as plain values."""
 
     impl = Text
     cache_ok = True
@@ -22,7 +22,7 @@ class Json(TypeDecorator[Any]):
 
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
-"""A primary key that counts by itself."""
+"""A primary key that the database increments."""
 
 metadata = MetaData(
     naming_convention={
@@ -44,4 +44,4 @@ def ns(name: str, *, nullable: bool = False) -> Column[int]:
 
 
 APPEND_ONLY = ("configuration_revision", "schema_revision", "tag_revision", "layout_change", "run_note", "audit")
-"""Tables that say what was: the database refuses to change or delete their rows."""
+"""Append-only tables: a trigger refuses to change or delete their rows."""

@@ -1,4 +1,4 @@
-"""Law: what is saved, deleted or held to a schema is done within a transaction that others may share."""
+"""Queries and changes of configurations and their schemas within a transaction of the caller."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def current_configurations(
 def get_configuration(
     connection: Connection, system: str, tag: str, revision: int | None = None
 ) -> ConfigurationRevision:
-    """One revision; the present one where None is given."""
+    """One revision; the present one if `revision` is None."""
     if revision is None:
         found = current_configurations(connection, and_(configuration.c.system == system, configuration.c.tag == tag))
     else:
@@ -70,7 +70,7 @@ def save_configuration(
     expected: int | None = None,
     hold: bool = True,
 ) -> ConfigurationRevision:
-    """Within a transaction. `hold` False leaves the check against the schema to whoever calls."""
+    """Save within the caller's transaction. With `hold` False the caller checks the schema."""
     source = f"configurations.{checked.name(system, 'system')}"
     values = checked.parameters(parameters, source=source)
     key = and_(configuration.c.system == system, configuration.c.tag == checked.name(tag, "configuration"))
@@ -102,7 +102,7 @@ def save_configuration(
 def delete_configuration(
     connection: Connection, system: str, tag: str, *, by: str, comment: str, now_ns: int, with_tags: bool
 ) -> tuple[str, ...]:
-    """Within a transaction: names of the tags that went with it."""
+    """Delete within the caller's transaction. Returns the names of the tags that were deleted with it."""
     present = get_configuration(connection, system, tag)
     holders = connection.scalars(
         select(tag_member.c.name).where(tag_member.c.system == system, tag_member.c.configuration == tag)
@@ -137,7 +137,7 @@ def delete_configuration(
 
 
 def present_schema(connection: Connection, system: str) -> SchemaRevision | None:
-    """The newest schema revision of a system."""
+    """The newest schema revision of a system; None without one."""
     table = schema_revision
     query = select(table).where(table.c.system == system).order_by(table.c.revision.desc()).limit(1)
     return rows.first(connection, query, SchemaRevision)
@@ -146,7 +146,7 @@ def present_schema(connection: Connection, system: str) -> SchemaRevision | None
 def save_schema(
     connection: Connection, system: str, schema: Mapping[str, Any] | None, *, by: str, comment: str, now_ns: int
 ) -> SchemaRevision:
-    """Within a transaction; configurations are not looked at."""
+    """Save a schema within the caller's transaction, without a check of the present configurations."""
     if schema is not None:
         check_schema(schema, system=checked.name(system, "system"))
     present = present_schema(connection, system)
@@ -165,7 +165,7 @@ def save_schema(
 
 
 def hold_to_schema(connection: Connection, system: str) -> None:
-    """Conflict, with every misfit, where a present configuration does not fit the present schema."""
+    """Raise Conflict, with one cause for each violation, if a present configuration violates the present schema."""
     schema = present_schema(connection, system)
     if schema is None or schema.schema is None:
         return
@@ -174,7 +174,7 @@ def hold_to_schema(connection: Connection, system: str) -> None:
         causes += misfits(one.parameters, schema.schema, source=f"configurations.{system}.{one.tag}")
     if causes:
         raise Conflict(
-            f"configurations of {system} do not fit its schema",
+            f"configurations of {system} violate its schema",
             source=f"configurations.{system}",
             causes=causes,
             suggestion="change them first, or import them together with the schema",
@@ -182,12 +182,12 @@ def hold_to_schema(connection: Connection, system: str) -> None:
 
 
 def expect_revision(what: str, present: int, expected: int | None, source: str) -> None:
-    """Conflict when somebody changed it in between."""
+    """Raise Conflict if it was changed in between."""
     if expected is not None and expected != present:
         raise Conflict(
             f"{what} is at revision {present}, not at {expected} any more"
             if present
-            else f"{what} is not there any more",
+            else f"{what} does not exist any more",
             source=source,
             evidence={"present": present, "expected": expected},
             suggestion="look at what changed, then save again",

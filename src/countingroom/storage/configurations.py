@@ -1,4 +1,4 @@
-"""Law: what a system is configured with has a history; the newest revision counts, the others stay readable."""
+"""Configurations of systems: parameters by system and tag, with every revision. The newest revision is in force."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from countingroom.storage.tables import configuration, configuration_revision
 
 
 class Configurations:
-    """Parameters per system and tag."""
+    """Repository of configurations."""
 
     def __init__(self, store: SqlStore, clock: Clock) -> None:
         self._store = store
@@ -42,9 +42,9 @@ class Configurations:
         *,
         expected: int | None = None,
     ) -> ConfigurationRevision:
-        """A new revision; the present one where nothing differs.
+        """Save a revision; the present one is returned if no parameter differs.
 
-        `expected` is the revision that was looked at (0: none): Conflict when it is no longer the present one.
+        `expected` is the revision that the user saw (0: none). Conflict if another revision is present now.
         """
         now_ns = self._clock.now_ns()
         return await self._store.write(
@@ -54,7 +54,7 @@ class Configurations:
         )
 
     async def get(self, system: str, tag: str, revision: int | None = None) -> ConfigurationRevision:
-        """The present revision, or one of old, which may say that it was deleted. NotFound."""
+        """The present revision, or an older one, which may be a deletion. Raises NotFound."""
         return await self._store.read(lambda connection: get_configuration(connection, system, tag, revision))
 
     async def list(self, system: str = "") -> tuple[ConfigurationRevision, ...]:
@@ -74,9 +74,9 @@ class Configurations:
     async def delete(
         self, system: str, tag: str, by: str, comment: str = "", *, with_tags: bool = False
     ) -> tuple[str, ...]:
-        """Take it away, and with `with_tags` the global tags that hold it; the names of those.
+        """Delete it and, with `with_tags`, the global tags that contain it. Returns the names of these tags.
 
-        Conflict while a tag holds it and `with_tags` is not given, or while a partition has it selected.
+        Conflict while a tag contains it and `with_tags` is False, or while a partition has it selected.
         """
         now_ns = self._clock.now_ns()
         return await self._store.write(
@@ -86,13 +86,13 @@ class Configurations:
         )
 
     async def schema(self, system: str) -> SchemaRevision | None:
-        """The JSON Schema that configurations of the system fit; None where there never was one."""
+        """The JSON Schema of the system's configurations; None without one."""
         return await self._store.read(lambda connection: present_schema(connection, system))
 
     async def save_schema(
         self, system: str, schema: Mapping[str, Any] | None, by: str, comment: str = ""
     ) -> SchemaRevision:
-        """Hold the system's configurations to a JSON Schema (None: to none). Conflict where a present one misfits."""
+        """Set the JSON Schema of a system's configurations; None removes it. Conflict if a present one violates it."""
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> SchemaRevision:
@@ -103,16 +103,16 @@ class Configurations:
         return await self._store.write(work)
 
     async def export(self) -> ConfigurationSet:
-        """Everything that is now: configurations, tags, schemas."""
+        """All present configurations, tags and schemas."""
         return await self._store.read(importing.everything)
 
     async def read(self, document: str) -> ConfigurationSet:
-        """What a YAML document holds; Mistaken, with every mistake at its line."""
+        """Parse a YAML document. Raises Mistaken with each error and its line."""
         return await self._store.beside(lambda: from_yaml(document))
 
     async def put(self, given: ConfigurationSet, by: str, comment: str = "") -> ImportReport:
-        """Save what differs from what is, as one change; what is not in the set stays. Nothing is saved when a
-        configuration does not fit its schema or a tag names one that is not there (Conflict, NotFound, OutOfRange)."""
+        """Save every difference as one change; what is not in the set stays. Nothing is saved if a
+        configuration violates its schema or a tag names a missing one (Conflict, NotFound, OutOfRange)."""
         now_ns = self._clock.now_ns()
         return await self._store.write(
             lambda connection: importing.put(connection, given, by=by, comment=comment, now_ns=now_ns)

@@ -1,4 +1,4 @@
-"""Law: one door to the database: open it, and each repository answers; what it acknowledged is synced."""
+"""Opens the SQL database and gives access to its repositories. A change is synced to disk before the call returns."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from countingroom.storage.users import Users
 
 
 class Database:
-    """The SQL database: `sqlite:////path/of/file`, `postgresql://user@host/name`; `sqlite://` forgets at its close.
+    """The SQL database at `sqlite:////path/of/file` or `postgresql://user@host/name`; `sqlite://` is in memory only.
 
-    Any method raises LinkError when the database does not answer; what was asked for is then done or not, never half.
+    Every method raises LinkError if the database does not answer. The change is then made completely or not at all.
     """
 
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
@@ -42,24 +42,24 @@ class Database:
         self.audit = Audit(store)
 
     async def open(self) -> None:
-        """Reach it and bring it to our schema. ConfigurationError when it is of a newer version."""
+        """Connect and migrate the schema. ConfigurationError if a newer version of the program wrote the database."""
         if self._store.is_sqlite and self._store.url.database:
             path = Path(self._store.url.database)
             await self._store.outside(lambda _: _make(path))
         await self._store.write(migrate)
 
     async def seed(self, seed: Seed, by: str) -> bool:
-        """Fill an empty database as one change; True. In one that has partitions or detectors, only the detectors it
-        does not know are added, unmapped; False."""
+        """Fill an empty database as one change and return True. In a database with partitions or detectors, only add
+        its missing detectors, unmapped, and return False."""
         now_ns = self._clock.now_ns()
         return await self._store.write(lambda connection: seeding.seed(connection, seed, by=by, now_ns=now_ns))
 
     async def close(self) -> None:
-        """After what was begun is over."""
+        """Close after the pending transactions."""
         await self._store.close()
 
     async def backup(self, path: Path) -> None:
-        """A whole copy as of now, while others go on; for PostgreSQL use its own tools (RequestError)."""
+        """Write a consistent copy while the database is in use. SQLite only; RequestError for PostgreSQL."""
         await self._store.outside(lambda engine: backup(engine, path))
 
 
@@ -69,7 +69,7 @@ def _make(path: Path) -> None:
         path.touch(mode=0o600)  # hashes of passwords are in it; SQLite gives the files beside it the same mode
     except OSError as error:
         raise ConfigurationError(
-            f"the database cannot be made: {error}",
+            f"the database cannot be created: {error}",
             source="storage",
             suggestion="name a file in a directory that this user may write",
         ) from error

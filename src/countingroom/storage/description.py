@@ -1,4 +1,4 @@
-"""Law: a description says where the SQL database is, never its password."""
+"""Section `storage` of the description: where the SQL database is. It never contains a password."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def _address(url: str) -> str:
     if parts.scheme not in ("sqlite", "postgresql"):
         raise ValueError(f"write sqlite:////path/of/file or postgresql://user@host/database; got {parts.scheme!r}")
     if parts.scheme == "sqlite" and not parts.path.startswith("//"):
-        raise ValueError("a file has its whole path, after four slashes: sqlite:////path/of/file")
+        raise ValueError("give the absolute path of the file after four slashes: sqlite:////path/of/file")
     if parts.password is not None:
         raise ValueError("a password does not belong here: put it into ~/.pgpass or the file that PGPASSFILE names")
     return url
 
 
 class StorageSection(Section):
-    """The database of what may never be lost: configurations, the run book, accounts, who did what."""
+    """The database for configurations, the run book, accounts and the audit."""
 
     url: Annotated[str, AfterValidator(_address)] = ""
-    """`sqlite:////path/of/file` or `postgresql://user@host/database`; empty: a SQLite file among the data. The password
-    of PostgreSQL is where its own programs look for it: `~/.pgpass`, or the file that `PGPASSFILE` names."""
+    """`sqlite:////path/of/file` or `postgresql://user@host/database`; empty: a SQLite file in the data folder. The
+    password of PostgreSQL is read from `~/.pgpass` or from the file that `PGPASSFILE` names."""
 
     def address(self, data: Path) -> str:
-        """Of the database of an experiment whose data are in this place."""
+        """The URL of the database of an experiment with this data folder."""
         return self.url or f"sqlite:///{data / FILE}"

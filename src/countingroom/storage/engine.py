@@ -1,4 +1,4 @@
-"""Law: writing is one transaction after the other, in one thread, over when it is synced; reading never waits for it.
+"""Runs transactions: writes in one thread, each synced before it returns; reads never wait for writes.
 
 SQLite: WAL, `synchronous=FULL`, `BEGIN IMMEDIATE`, so several processes may have the file open. PostgreSQL: an advisory
 lock held by each writing transaction, and `synchronous_commit`.
@@ -20,7 +20,7 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 WAITING = 1000
-"""So many requests may wait for the database; more are refused."""
+"""Maximum number of waiting requests; further ones are refused."""
 DEADLINE_S = 30.0
 _BUSY_MS = 10_000
 _PATIENCE = {
@@ -28,7 +28,7 @@ _PATIENCE = {
     "tcp_user_timeout": 20_000,
     "options": f"-c synchronous_commit=on -c statement_timeout={round(DEADLINE_S * 1000)}",
 }
-"""Of PostgreSQL: a server that went silent does not hold its thread for ever."""
+"""Options for PostgreSQL. Keep-alive ends the connection of a server that stopped answering, which frees the thread."""
 _LOCK = 0x636F756E74  # one number for all our writers, unlikely to be another program's
 
 
@@ -45,23 +45,23 @@ class SqlStore:
         self._waiting = 0
 
     async def write(self, work: Work[T]) -> T:
-        """What `work` returns, after its transaction is committed and synced; nothing is changed when it raises."""
+        """Run `work` in a transaction and return its result after the synced commit. An error rolls it back."""
         return await self._run(self._writer, lambda: self._transaction(work, writes=True))
 
     async def read(self, work: Work[T]) -> T:
-        """What `work` returns from one snapshot of the database."""
+        """Run `work` on one snapshot of the database."""
         return await self._run(self._reader, lambda: self._transaction(work, writes=False))
 
     async def outside(self, work: Callable[[Engine], T]) -> T:
-        """Something that is no transaction: preparing, copying. In the writer's turn."""
+        """Run work that is not a transaction (migration, copy) in the writer's thread."""
         return await self._run(self._writer, lambda: _translate_errors(lambda: work(self._engine)), deadline_s=None)
 
     async def beside(self, work: Callable[[], T]) -> T:
-        """Something that needs no database and takes long: in the turn of a reader, so that nobody is kept waiting."""
+        """Run long work that needs no database in a reader's thread, so that the event loop is free."""
         return await self._run(self._reader, work)
 
     async def close(self) -> None:
-        """After what was begun is over."""
+        """Close after the pending transactions."""
         await asyncio.to_thread(self._writer.shutdown)
         await asyncio.to_thread(self._reader.shutdown)
         self._engine.dispose()
@@ -79,7 +79,7 @@ class SqlStore:
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T], deadline_s: float | None = DEADLINE_S) -> T:
         if self._waiting >= WAITING:
             raise LinkError(
-                f"{WAITING} requests wait for the database already",
+                f"{WAITING} requests are already waiting for the database",
                 code="busy",
                 source="storage",
                 suggestion="try again",
@@ -90,10 +90,10 @@ class SqlStore:
                 return await asyncio.get_running_loop().run_in_executor(pool, work)
         except TimeoutError as error:
             raise LinkError(
-                f"the database did not answer within {deadline_s:g} s; whether it was done is not known",
+                f"the database did not answer within {deadline_s:g} s; the outcome is not known",
                 code="no_answer",
                 source="storage",
-                suggestion="look whether it was done, then try again",
+                suggestion="check whether the change was made, then try again",
             ) from error
         finally:
             self._waiting -= 1
@@ -104,7 +104,7 @@ def _parsed(url: str) -> URL:
         parsed = make_url(url)
     except exc.ArgumentError as error:
         raise ConfigurationError(
-            "the address of the database cannot be read",
+            "the URL of the database is invalid",
             source="storage",
             suggestion="write sqlite:////path/of/file or postgresql://user@host/database",
         ) from error
@@ -113,7 +113,7 @@ def _parsed(url: str) -> URL:
         return parsed.set(drivername="sqlite+pysqlite")
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
-    raise ConfigurationError(f"{backend} is not a database we know: sqlite or postgresql", source="storage")
+    raise ConfigurationError(f"{backend} is not a supported database; use sqlite or postgresql", source="storage")
 
 
 def _engine(url: URL, *, in_memory: bool) -> Engine:
@@ -143,7 +143,7 @@ def _lower(text: object) -> object:
 
 
 def _into_wal(connection: Any) -> None:
-    """Changing the mode needs the file alone and does not wait by itself."""
+    """Set WAL mode. The change needs exclusive access, and SQLite does not wait for it, so this retries."""
     until = time.monotonic() + _BUSY_MS / 1000
     while connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
         try:
@@ -155,7 +155,7 @@ def _into_wal(connection: Any) -> None:
 
 
 def _translate_errors(work: Callable[[], T]) -> T:
-    """Run it; what the database raises becomes an error of ours."""
+    """Run `work` and translate the errors of the database library into errors of core."""
     try:
         return work()
     except CountingRoomError:
@@ -169,7 +169,7 @@ def _translate_errors(work: Callable[[], T]) -> T:
             f"the database failed: {error.orig}",
             code="storage_failed",
             source="storage",
-            suggestion="look whether the database runs, its disk has room and its file may be written",
+            suggestion="check that the database runs, that its disk has free space and that its file is writable",
         ) from error
     except exc.StatementError as error:
         raise OutOfRange(f"the database cannot keep it: {error.orig}", source="storage") from error

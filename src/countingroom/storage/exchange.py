@@ -1,4 +1,4 @@
-"""Law: configurations and tags go out as YAML that people can read, and come in as the same values, all or none."""
+"""Export of configurations and tags as YAML, and import of the same values, all or none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)$)[A-Za-z_][A-Za-z
 
 
 def to_yaml(kept: ConfigurationSet) -> str:
-    """The set as YAML, in order of names, so that two exports can be compared line by line."""
+    """The set as YAML, ordered by name, so that two exports can be compared line by line."""
     tree: dict[str, Any] = {}
     if kept.configurations:
         tree["configurations"] = _sorted(kept.configurations)
@@ -29,13 +29,13 @@ def to_yaml(kept: ConfigurationSet) -> str:
 
 
 def from_yaml(text: str, *, file: str = "import") -> ConfigurationSet:
-    """The set that a YAML document holds; Mistaken, with every mistake at its line, when it holds none."""
+    """Parse a YAML document. Raises Mistaken with each error and its line."""
     located = parse(text, file=file)
     reader = _Reader(located)
     tree = reader.mapping((), located.value)
     for key in tree:
         if key not in ("configurations", "tags", "schemas"):
-            reader.wrong((key,), "unknown key; there are configurations, tags and schemas")
+            reader.wrong((key,), "unknown key; the keys are configurations, tags and schemas")
     found = ConfigurationSet(
         configurations=reader.nested(("configurations",), tree.get("configurations"), reader.parameters),
         tags=reader.nested(("tags",), tree.get("tags"), reader.text),
@@ -50,7 +50,7 @@ def from_yaml(text: str, *, file: str = "import") -> ConfigurationSet:
 
 
 class _Reader:
-    """Checks a located tree, noting what is wrong and going on."""
+    """Checks a YAML tree with locations and collects all errors."""
 
     def __init__(self, located: Located) -> None:
         self._located = located
@@ -73,7 +73,7 @@ class _Reader:
         return found
 
     def nested(self, path: Path, value: Any, leaf: Callable[[Path, Any], Any]) -> dict[str, dict[str, Any]]:
-        """Two levels of names with a leaf each."""
+        """A mapping of two levels of names with a leaf each."""
         return {
             outer: {
                 inner: leaf((*path, outer, inner), one) for inner, one in self.named((*path, outer), inside).items()
@@ -100,7 +100,7 @@ def _sorted(tree: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts are quoted unless no reader could take them for anything else."""
+    """Quotes every text that a YAML reader could read as another type."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

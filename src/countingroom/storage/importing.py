@@ -1,4 +1,4 @@
-"""Law: what comes in together is one change: schemas, configurations and tags fit each other, or nothing happens."""
+"""Imports schemas, configurations and tags as one change: all are consistent with each other, or no change is made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from countingroom.storage.tags import current_tags, save_tag
 
 
 def everything(connection: Connection) -> ConfigurationSet:
-    """What is now."""
+    """The present configurations, tags and schemas."""
     configurations: dict[str, dict[str, Parameters]] = {}
     for one in current_configurations(connection):
         configurations.setdefault(one.system, {})[one.tag] = one.parameters
@@ -31,7 +31,7 @@ def everything(connection: Connection) -> ConfigurationSet:
 
 
 def put(connection: Connection, given: ConfigurationSet, *, by: str, comment: str, now_ns: int) -> ImportReport:
-    """Save what differs; what is not in the set stays as it is."""
+    """Save every difference; what is not in the set stays."""
     configurations_before = {(one.system, one.tag): one.revision for one in current_configurations(connection)}
     tags_before = {one.name: one.revision for one in current_tags(connection)}
     schemas = [

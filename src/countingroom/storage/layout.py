@@ -1,4 +1,4 @@
-"""Law: what becomes of partitions and places is written down in the transaction that does it."""
+"""Rows of partitions and detectors. Each change writes its entry of the change log in the same transaction."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def record(
     system: str = "",
     detail: Mapping[str, Scalar] | None = None,
 ) -> None:
-    """Write a change down."""
+    """Add an entry to the change log."""
     change = {"time_ns": now_ns, "who": by, "what": what, "partition": partition, "system": system}
     connection.execute(insert(layout_change).values(**change, detail=dict(detail or {})))
 
 
 def changes(connection: Connection, where: ColumnElement[bool] | None, limit: int) -> tuple[LayoutChange, ...]:
-    """Newest first."""
+    """Changes, newest first."""
     query = select(layout_change)
     if where is not None:
         query = query.where(where)
@@ -44,7 +44,7 @@ def detectors(connection: Connection) -> dict[str, Detector]:
 
 
 def partitions(connection: Connection, names: Sequence[str] | None = None) -> tuple[PartitionRecord, ...]:
-    """Partitions whole, by name; NotFound for one of `names` that is not there."""
+    """Partitions with their detectors and selection, by name. NotFound if one of `names` does not exist."""
     inside: dict[str, list[str]] = {}
     for row in connection.execute(select(detector.c.name, detector.c.partition).order_by(detector.c.name)):
         inside.setdefault(row[1] or UNMAPPED, []).append(row[0])
@@ -70,9 +70,11 @@ def partitions(connection: Connection, names: Sequence[str] | None = None) -> tu
 
 
 def create_partition(connection: Connection, name: str, template: str, title: str, *, by: str, now_ns: int) -> None:
-    """A new one, without detectors. Conflict where the name is taken."""
+    """Create a partition without detectors. Conflict if the name is taken."""
     if connection.scalar(select(partition.c.name).where(partition.c.name == checked.name(name, "partition"))):
-        raise Conflict(f"there is a partition {name} already", source="partitions", suggestion="take another name")
+        raise Conflict(
+            f"there is already a partition {name} already", source="partitions", suggestion="take another name"
+        )
     made = PartitionRecord(name=name, title=title, template=template, created_by=by, created_ns=now_ns)
     connection.execute(insert(partition).values(**rows.columns(made, "detectors", "excluded")))
     detail = {"template": template, "title": title}
@@ -82,11 +84,13 @@ def create_partition(connection: Connection, name: str, template: str, title: st
 def create_detectors(
     connection: Connection, places: Mapping[str, str], *, type: str = "", by: str, now_ns: int
 ) -> None:
-    """New ones (name -> partition, or empty). Conflict where a name is taken; NotFound for a partition not there."""
+    """Create detectors (name -> partition, or empty). Conflict if a name is taken; NotFound for a missing partition."""
     there = set(connection.scalars(select(detector.c.name)))
     for name in places:
         if checked.name(name, "detector") in there:
-            raise Conflict(f"there is a detector {name} already", source="mapping", suggestion="take another name")
+            raise Conflict(
+                f"there is already a detector {name} already", source="mapping", suggestion="take another name"
+            )
     partitions(connection, sorted({place for place in places.values() if place}))
     if not places:
         return
@@ -103,11 +107,11 @@ def create_detectors(
 def select_configurations(
     connection: Connection, name: str, tag: str, systems: Mapping[str, str], *, by: str, now_ns: int
 ) -> None:
-    """Want these (system -> tag of its configuration) and no others. NotFound for what is not there."""
+    """Select these configurations (system -> tag) and no others. NotFound if one does not exist."""
     partitions(connection, [name])
     if causes := missing_configurations(connection, systems):
         raise NotFound(
-            f"{name} cannot have configurations that are not there",
+            f"{name} cannot select configurations that do not exist",
             source=f"partitions.{name}",
             causes=causes,
             suggestion="save them, or choose others",

@@ -1,4 +1,4 @@
-"""Law: every detector is in exactly one place; moves are done all together or not at all."""
+"""The place of every detector: one partition, or unmapped. Several detectors move together or not at all."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from countingroom.storage.tables import configuration, detector, layout_change, 
 
 
 class Mapping:
-    """Who is where."""
+    """Repository of the detectors' places."""
 
     def __init__(self, store: SqlStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def all(self) -> dict[str, str]:
-        """Detector -> its partition, or empty where it is unmapped."""
+        """Detector -> its partition; empty if it is unmapped."""
         return {name: one.partition for name, one in (await self.detectors()).items()}
 
     async def detectors(self) -> dict[str, Detector]:
-        """Every detector that is known, by name."""
+        """Every detector, by name."""
         return await self._store.read(layout.detectors)
 
     async def create(self, name: str, by: str, *, type: str = "", partition: str = UNMAPPED) -> Detector:
-        """A new detector, unmapped unless said otherwise. Conflict where the name is taken."""
+        """Create a detector, unmapped by default. Conflict if the name is taken."""
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> Detector:
@@ -41,9 +41,9 @@ class Mapping:
         return await self._store.write(work)
 
     async def delete(self, name: str, by: str) -> tuple[str, ...]:
-        """Forget a detector, its configurations and the tags that hold them; the names of those tags.
+        """Delete a detector, its configurations and the tags that contain them. Returns the names of these tags.
 
-        NotFound; Conflict while it is in a partition.
+        Raises NotFound; Conflict while it is in a partition.
         """
         now_ns = self._clock.now_ns()
 
@@ -74,10 +74,10 @@ class Mapping:
         return await self._store.write(work)
 
     async def move(self, moves: Pairs[str, str], by: str, *, expected: Pairs[str, str] | None = None) -> dict[str, str]:
-        """Move detectors (name -> partition, or empty); where each of those that moved was before.
+        """Move detectors (name -> partition, or empty). Returns the previous place of each moved detector.
 
-        What was chosen for them in the partition they leave is forgotten there. NotFound for a detector or partition
-        that is not there; Conflict where one is no longer at its `expected` place. All of them move, or none.
+        Their selection in the previous partition is removed. NotFound for a missing detector or partition; Conflict
+        if one is no longer at its `expected` place. All of them move, or none.
         """
         now_ns = self._clock.now_ns()
 
@@ -94,10 +94,10 @@ class Mapping:
                     for name in astray
                 ]
                 raise Conflict(
-                    f"{', '.join(astray)}: moved in between",
+                    f"{', '.join(astray)}: moved in the meantime",
                     source="mapping",
                     causes=causes,
-                    suggestion="look where they are, then move them again",
+                    suggestion="check their present places, then move them again",
                 )
             before = {name: known[name].partition for name, to in moves.items() if known[name].partition != to}
             for name, was in before.items():
@@ -113,7 +113,7 @@ class Mapping:
         return await self._store.write(work)
 
     async def history(self, detector: str = "", *, limit: int = 100) -> tuple[LayoutChange, ...]:
-        """What became of a detector, or of all, newest first."""
+        """Changes of one detector or of all, newest first."""
         mine = layout_change.c.system == detector
         theirs = or_(*(layout_change.c.what == what for what in ("create_detector", "delete_detector", "move")))
         return await self._store.read(

@@ -1,4 +1,4 @@
-"""Law: a database is brought to our schema by one process at a time, wholly or not at all, and never backwards."""
+"""Migrates a database to the present schema: in one transaction, by one process at a time, and never backwards."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from sqlalchemy import Connection, inspect, text
 from countingroom.core.errors import ConfigurationError
 
 HEAD = "0002"
-"""The schema this version of the program works with."""
+"""Schema version that this version of the program needs."""
 
 
 def revision(connection: Connection) -> str:
-    """What the database has; empty: nothing."""
+    """Schema version of the database; empty for a new database."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
 
 
 def migrate(connection: Connection) -> None:
-    """Bring it to HEAD in the writing transaction that is under way, which keeps every other writer out."""
+    """Migrate to HEAD in the present write transaction, which excludes every other writer."""
     present = revision(connection)
     if present == HEAD:
         return

@@ -1,4 +1,4 @@
-"""Law: what people decided of a partition outlives every process: its template, members left out, what is selected."""
+"""Stored decisions about partitions: template, excluded systems, lock and selected configurations."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from countingroom.storage.tables import (
 )
 
 CUSTOM = "custom"
-"""The tag of a partition whose systems were chosen one by one."""
+"""Tag of a partition whose configurations were selected one by one."""
 
 
 class Partitions:
-    """Partitions as they are kept."""
+    """Repository of partitions."""
 
     def __init__(self, store: SqlStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def list(self) -> tuple[PartitionRecord, ...]:
-        """All of them, by name."""
+        """All partitions, by name."""
         return await self._store.read(layout.partitions)
 
     async def get(self, name: str) -> PartitionRecord:
-        """One of them. NotFound."""
+        """One partition. Raises NotFound."""
         return await self._store.read(lambda connection: layout.partitions(connection, [name])[0])
 
     async def create(self, name: str, template: str, title: str, by: str) -> PartitionRecord:
-        """A new one, without detectors. Conflict where the name is taken."""
+        """Create a partition without detectors. Conflict if the name is taken."""
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> PartitionRecord:
@@ -53,10 +53,10 @@ class Partitions:
         return await self._store.write(work)
 
     async def delete(self, name: str, by: str, *, force: bool = False) -> tuple[str, ...]:
-        """Take it away; `force` unmaps its detectors first, whose names are returned. Its runs stay in the run book; a
-        sequence that it is in is over.
+        """Delete it. `force` unmaps its detectors first; their names are returned. Its runs stay in the run book, and
+        its run sequence ends.
 
-        NotFound; Conflict while a run of it is open, or while it has detectors and `force` is not given.
+        Raises NotFound; Conflict while a run of it is open, or while it has detectors and `force` is False.
         """
         now_ns = self._clock.now_ns()
 
@@ -86,14 +86,13 @@ class Partitions:
         return await self._store.write(work)
 
     async def wanted(self, name: str) -> Wanted:
-        """What is selected for its systems, with the parameters as they are now. NotFound."""
+        """The selected configurations of its systems with their present parameters. Raises NotFound."""
         return await self._store.read(lambda connection: _wanted(connection, name))
 
     async def select(self, name: str, tag: str, systems: Mapping[str, str], by: str) -> Wanted:
-        """Want these configurations (system -> tag of its configuration) from now on, and no others.
+        """Select these configurations (system -> tag) and no others.
 
-        `tag` is the global tag they are of, `custom` where they were chosen one by one. NotFound for what is not
-        there.
+        `tag` is their global tag, or `custom` if they were selected one by one. NotFound if one does not exist.
         """
         now_ns = self._clock.now_ns()
 
@@ -104,7 +103,7 @@ class Partitions:
         return await self._store.write(work)
 
     async def include(self, name: str, system: str, included: bool, by: str) -> PartitionRecord:
-        """Take a system in, or leave it out. NotFound."""
+        """Include or exclude a system. Raises NotFound."""
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> PartitionRecord:
@@ -123,7 +122,7 @@ class Partitions:
         return await self._store.write(work)
 
     async def lock(self, name: str, locked: bool, by: str) -> PartitionRecord:
-        """Take no commands, or again. NotFound."""
+        """Lock or unlock the partition. Raises NotFound."""
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> PartitionRecord:
@@ -137,7 +136,7 @@ class Partitions:
         return await self._store.write(work)
 
     async def history(self, name: str = "", *, limit: int = 100) -> tuple[LayoutChange, ...]:
-        """What became of a partition, or of all partitions and detectors, newest first."""
+        """Changes of one partition, or of all partitions and detectors, newest first."""
         where = layout_change.c.partition == name if name else None
         return await self._store.read(lambda connection: layout.changes(connection, where, limit))
 

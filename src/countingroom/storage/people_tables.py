@@ -1,4 +1,4 @@
-"""Law: people as tables: who may log in, with what role, who is in, and who did what."""
+"""Tables of accounts, roles, sessions, links and the audit."""
 
 from __future__ import annotations
 

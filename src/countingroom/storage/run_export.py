@@ -1,7 +1,7 @@
-"""Law: a run book leaves whole: one row a run, the same columns in every format, nothing dropped.
+"""Export of the run book as CSV, Parquet or JSON: one row per run, the same columns in every format.
 
-Times are ISO 8601 in UTC in CSV and JSON and timestamps in Parquet. What has parts (configurations, notes, counters)
-is JSON inside CSV and Parquet.
+Times are ISO 8601 in UTC in CSV and JSON and timestamps in Parquet. Nested values (configurations, notes,
+counters) are JSON inside CSV and Parquet.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def to_json(runs: Sequence[Run]) -> bytes:
 
 
 def to_csv(runs: Sequence[Run]) -> bytes:
-    """A header and a row a run, UTF-8. Texts that a spreadsheet would take for a formula begin with an apostrophe."""
+    """A header and one row per run, UTF-8. Texts that look like formulas of a spreadsheet begin with an apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(_COLUMNS)
@@ -38,7 +38,7 @@ def to_csv(runs: Sequence[Run]) -> bytes:
 
 
 def to_parquet(runs: Sequence[Run]) -> bytes:
-    """One table; a null is what is not known."""
+    """One table; null means not known."""
     import pyarrow  # a fifth of a second that the other formats do not cost
     import pyarrow.parquet
 
@@ -60,14 +60,14 @@ FORMATS: dict[str, tuple[str, Callable[[Sequence[Run]], bytes]]] = {
     "json": ("application/json", to_json),
     "parquet": ("application/vnd.apache.parquet", to_parquet),
 }
-"""Word -> its media type and the function that makes it."""
+"""Format -> its media type and the function that writes it."""
 
 
 def export(runs: Sequence[Run], format: str) -> tuple[str, bytes]:
-    """(media type, the file). RequestError for a word that is not in FORMATS."""
+    """(media type, content of the file). RequestError for a format that is not in FORMATS."""
     if format not in FORMATS:
         raise RequestError(
-            f"{format} is no format of the run book",
+            f"{format} is not a format of the run book",
             code="unknown_format",
             source="runs",
             suggestion=f"ask for {', '.join(FORMATS)}",
@@ -82,7 +82,7 @@ _COLUMNS = ("number", *_SIMPLE[:3], *_TIMES, "duration_s", *_SIMPLE[3:], *_PARTS
 
 
 def duration_s(run: Run) -> float | None:
-    """From all recording to the end; None where it did not begin or is not over."""
+    """Time in s from the moment all recorders record to the end; None if the run did not begin or is open."""
     if run.started_ns is None or run.ended_ns is None:
         return None
     return (run.ended_ns - run.started_ns) / 1e9

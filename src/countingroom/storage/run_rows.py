@@ -1,4 +1,4 @@
-"""Law: a question about runs is one query, whatever was asked for; what it finds is whole, notes and all."""
+"""Queries of runs: one query for each filter; every run is returned with its notes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from countingroom.storage import rows
 from countingroom.storage.run_tables import run, run_note
 
 _CHUNK = 500
-"""Runs whose notes are fetched in one go; SQLite bounds the variables of a query."""
+"""Number of runs whose notes are read with one query. SQLite limits the number of variables of a query."""
 
 
 def chosen(wanted: RunFilter) -> Select[Any]:
-    """The query of a filter."""
+    """The SQL query of a filter."""
     query = select(run)
     if wanted.partition:
         query = query.where(run.c.partition == wanted.partition)

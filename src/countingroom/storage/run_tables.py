@@ -1,4 +1,4 @@
-"""Law: the run book as tables: one open run a partition, one number a run, an end that is whole."""
+"""Tables of the run book. Constraints: one open run per partition, unique numbers, an end with time and reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Law: a run's number is given out once, in the transaction that records it; its end is written once.
+"""The run book: run numbers, notes, quality and the end of every run.
+
+A run number is reserved in the transaction that records the run, so it is never used twice. The end is written once.
 
 Numbers grow over all partitions together. A partition has one open run at most.
 """
@@ -22,7 +24,7 @@ from countingroom.storage.run_tables import run, run_counter, run_note
 
 
 class Runs:
-    """The run book."""
+    """Repository of runs."""
 
     def __init__(self, store: SqlStore, clock: Clock) -> None:
         self._store = store
@@ -43,7 +45,7 @@ class Runs:
         sequence: str = "",
         quality: str = "",
     ) -> Run:
-        """A new run, with the next number, before anything is started. Conflict while the partition has one open."""
+        """Record a new run with the next number, before any start. Conflict while the partition has an open run."""
         wish = Run(
             number=0,
             partition=partition,
@@ -61,7 +63,7 @@ class Runs:
         return await self._store.write(lambda connection: _reserve(connection, wish))
 
     async def began(self, number: int, started_ns: int) -> Run:
-        """All recorders record. Said again, the first time holds. NotFound; Conflict when it is over."""
+        """Record that all recorders record. The first time stays. NotFound; Conflict if the run is closed."""
 
         def work(connection: Connection) -> Run:
             present = _run(connection, number)
@@ -74,7 +76,7 @@ class Runs:
         return await self._store.write(work)
 
     async def note(self, number: int, note: RunNote) -> Run:
-        """Something said about it or that happened in it, also after its end. NotFound."""
+        """Add a note (a comment or an event) to a run, also after its end. Raises NotFound."""
 
         def work(connection: Connection) -> Run:
             present = _run(connection, number)
@@ -84,7 +86,7 @@ class Runs:
         return await self._store.write(work)
 
     async def flag(self, number: int, quality: str, by: str) -> Run:
-        """Judge it: `good`, `bad`, `test`, or empty. What it was flagged before stays in its notes. NotFound."""
+        """Set the quality: `good`, `bad`, `test` or empty. Earlier qualities stay in its notes. Raises NotFound."""
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> Run:
@@ -109,9 +111,9 @@ class Runs:
         counters: Mapping[str, Scalar] | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> Run:
-        """It is over, for this reason. Said again with the same reason, the first time holds.
+        """Close the run for this reason. If called again with the same reason, the first time stays.
 
-        `versions`, where given, are added to what was known at its start. NotFound; Conflict when it ended otherwise.
+        `versions` are added to those known at its start. NotFound; Conflict if it was closed for another reason.
         """
         at_ns = self._clock.now_ns() if ended_ns is None else ended_ns
 
@@ -136,11 +138,11 @@ class Runs:
         return await self._store.write(work)
 
     async def get(self, number: int) -> Run:
-        """One run. NotFound."""
+        """One run. Raises NotFound."""
         return await self._store.read(lambda connection: _run(connection, number))
 
     async def open_runs(self, partition: str = "") -> tuple[Run, ...]:
-        """Runs that are not closed, of one partition or of all."""
+        """Open runs of one partition or of all."""
         wanted = RunFilter(partition=partition, open=True, limit=10_000)
         return await self.find(wanted)
 
@@ -149,13 +151,13 @@ class Runs:
         return next(iter(await self.find(RunFilter(partition=partition, limit=1))), None)
 
     async def find(self, wanted: RunFilter = RunFilter()) -> tuple[Run, ...]:  # noqa: B008 - it is frozen
-        """The runs that were asked for, newest first."""
+        """The runs that match the filter, newest first."""
         return await self._store.read(lambda connection: read_runs(connection, chosen(wanted)))
 
     async def skip_to(self, number: int) -> int:
-        """Give out no number lower than this one from now on; the next one that will be given.
+        """Reserve no number lower than this from now on. Returns the next number.
 
-        For a run book that goes on from another, or from a backup older than the last run.
+        For a run book that continues another one, or that was restored from a backup older than the last run.
         """
 
         def work(connection: Connection) -> int:
@@ -183,7 +185,7 @@ def _reserve(connection: Connection, wish: Run) -> Run:
 
 
 def _counter(connection: Connection) -> int:
-    """The last number given out; never lower than any run, whatever became of the counter."""
+    """The last reserved number. It is never lower than the highest run number, even if the counter was restored."""
     counted = connection.scalar(select(run_counter.c.last)) or 0
     return max(counted, connection.scalar(select(func.max(run.c.number))) or 0)
 

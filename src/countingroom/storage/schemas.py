@@ -1,4 +1,4 @@
-"""Law: what a system's JSON Schema says of its configurations is told as causes, all of them, one a parameter."""
+"""Validation of configurations against the JSON Schema of their system: one cause for each parameter. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from countingroom.core.values import Scalar
 
 
 def check_schema(schema: Mapping[str, Any], *, system: str) -> None:
-    """OutOfRange when it is no JSON Schema (draft 2020-12), or one that asks for another document."""
+    """Check a schema. OutOfRange if it is not a JSON Schema (draft 2020-12) or refers to another document."""
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -32,7 +32,7 @@ def check_schema(schema: Mapping[str, Any], *, system: str) -> None:
 
 
 def misfits(parameters: Mapping[str, Scalar], schema: Mapping[str, Any], *, source: str) -> tuple[Cause, ...]:
-    """Why the parameters do not fit; empty where they do."""
+    """The violations of the schema; empty if the parameters are valid."""
     validator: Any = Draft202012Validator(schema)
     errors: list[Any] = sorted(validator.iter_errors(dict(parameters)), key=lambda error: list(error.path))
     causes: list[Cause] = []
@@ -50,7 +50,7 @@ def misfits(parameters: Mapping[str, Scalar], schema: Mapping[str, Any], *, sour
 
 
 def _foreign(node: Any) -> Iterator[str]:
-    """References to other documents; fetching them is not ours to do."""
+    """References to other documents. They are refused, because validation must not read files or the network."""
     if isinstance(node, dict):
         known = cast(dict[str, Any], node)
         reference = known.get("$ref", "#")

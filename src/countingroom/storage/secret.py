@@ -1,4 +1,4 @@
-"""Law: what proves somebody is random and leaves the database never: only its digest is kept."""
+"""Secrets of sessions, links and tokens. The database stores only their digest."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from hashlib import sha256
 
 
 def token() -> str:
-    """A new secret of 256 bits, for a cookie or a link."""
+    """A new random secret of 256 bits for a cookie, link or token."""
     return secrets.token_urlsafe(32)
 
 
 def digest(token: str) -> str:
-    """What is kept of it. The secret is random, so a fast hash is safe."""
+    """The digest that is stored. A fast hash is safe, because the secret is random."""
     return sha256(token.encode()).hexdigest()

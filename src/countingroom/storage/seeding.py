@@ -1,4 +1,4 @@
-"""Law: an empty database is filled once, as one change; later only detectors that nobody knew are added."""
+"""Fills an empty database from the description, as one change. Later starts only add missing detectors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from countingroom.storage import importing, layout
 
 
 def seed(connection: Connection, given: Seed, *, by: str, now_ns: int) -> bool:
-    """Whether it was empty: without partitions and detectors."""
+    """Fill the database. Returns whether it was empty (without partitions and detectors)."""
     known = layout.detectors(connection)
     if known or layout.partitions(connection):
         news = {name: "" for name in given.detectors if name not in known}

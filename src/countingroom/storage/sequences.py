@@ -1,4 +1,4 @@
-"""Law: a sequence of runs knows how far it is, whoever drives it: another process goes on where one died."""
+"""Run sequences and their progress, so that another process continues a sequence after the death of its owner."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from countingroom.storage.run_tables import run_sequence
 
 
 class Sequences:
-    """Sequences of runs."""
+    """Repository of run sequences."""
 
     def __init__(self, store: SqlStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def begin(self, sequence: RunSequence) -> RunSequence:
-        """Record it before its first run. Conflict where the name is taken or the partition has one going on."""
+        """Record a sequence before its first run. Conflict if the name is taken or another one is active."""
 
         def work(connection: Connection) -> RunSequence:
             checked.name(sequence.name, "sequence")
@@ -32,7 +32,9 @@ class Sequences:
             if other := connection.scalar(query):
                 same = other == sequence.name
                 raise Conflict(
-                    f"there is a sequence {other} already" if same else f"{sequence.partition} is in sequence {other}",
+                    f"there is already a sequence {other} already"
+                    if same
+                    else f"{sequence.partition} is in sequence {other}",
                     source=f"runs.{sequence.partition}",
                     suggestion="take another name" if same else f"wait for it, or stop {other}",
                 )
@@ -42,7 +44,7 @@ class Sequences:
         return await self._store.write(work)
 
     async def advance(self, name: str, run: int) -> RunSequence:
-        """The next value is taken, by this run. Said again it counts once. NotFound; Conflict when it is over."""
+        """Record that this run takes the next value; repeated calls count once. NotFound; Conflict if it ended."""
 
         def work(connection: Connection) -> RunSequence:
             present = _get(connection, name)
@@ -57,7 +59,7 @@ class Sequences:
         return await self._store.write(work)
 
     async def end(self, name: str, end: str, cause: Cause | None = None) -> RunSequence:
-        """It is over: `finished`, `stopped` or `failed`; the first word holds. NotFound."""
+        """End the sequence: `finished`, `stopped` or `failed`. The first outcome stays. Raises NotFound."""
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> RunSequence:
@@ -71,17 +73,17 @@ class Sequences:
         return await self._store.write(work)
 
     async def get(self, name: str) -> RunSequence:
-        """One of them. NotFound."""
+        """One sequence. Raises NotFound."""
         return await self._store.read(lambda connection: _get(connection, name))
 
     async def going(self, partition: str) -> RunSequence | None:
-        """The one the partition is in."""
+        """The active sequence of the partition; None without one."""
         query = select(run_sequence).where(run_sequence.c.partition == partition, run_sequence.c.end == "")
 
         return await self._store.read(lambda connection: rows.first(connection, query, RunSequence))
 
     async def list(self, partition: str = "", *, limit: int = 100) -> tuple[RunSequence, ...]:
-        """Newest first."""
+        """All sequences, newest first."""
         query = select(run_sequence).order_by(run_sequence.c.created_ns.desc(), run_sequence.c.name).limit(limit)
         if partition:
             query = query.where(run_sequence.c.partition == partition)

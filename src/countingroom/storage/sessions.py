@@ -1,4 +1,4 @@
-"""Law: a login is what the server remembers of it: it can be ended at any time, by its user or by an administrator."""
+"""Sessions of users and tokens of programs, stored on the server, so that the user or an administrator can end them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from countingroom.storage.users import user_of
 
 _S = 1_000_000_000
 _SEEN_S = 60
-"""Being seen is written down this often at most."""
+"""Minimum time between two updates of a session's last use."""
 _ID = 16
 
 
 class SessionStore:
-    """Logins."""
+    """Repository of sessions."""
 
     def __init__(self, store: SqlStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def create(self, user: str, *, lifetime_s: float, origin: str = "", agent: str = "") -> tuple[str, Session]:
-        """(the secret for the cookie, the session). Conflict where there is no such user."""
+        """Create a session. Returns (secret for the cookie, session). Conflict if the user does not exist."""
         now_ns, token = self._clock.now_ns(), secret.token()
         row = {
             "digest": secret.digest(token),
@@ -50,7 +50,7 @@ class SessionStore:
         return await self._store.write(work)
 
     async def get(self, token: str) -> Session | None:
-        """The session a secret proves, seen now; None where it is unknown, over or revoked, or its user disabled."""
+        """The session of a secret, marked as used now. None if unknown, expired or revoked, or the user is disabled."""
         now_ns = self._clock.now_ns()
         is_it = session.c.digest == secret.digest(token)
         query = (
@@ -66,7 +66,7 @@ class SessionStore:
         return found
 
     async def find(self, token: str) -> tuple[Session, User] | None:
-        """The session a secret proves and its user, whatever state they are in; None for a secret of none."""
+        """The session of a secret and its user, also if expired or disabled; None for an unknown secret."""
         digest = secret.digest(token)
 
         def work(connection: Connection) -> tuple[Session, User] | None:
@@ -76,14 +76,14 @@ class SessionStore:
         return await self._store.read(work)
 
     async def seen(self, token: str, known: Session) -> None:
-        """The session was used now; written down where `known` is not of the last minute."""
+        """Record the last use now, if `known` is older than a minute."""
         now_ns = self._clock.now_ns()
         if now_ns - known.last_seen_ns >= _SEEN_S * _S:
             change = update(session).where(session.c.digest == secret.digest(token)).values(last_seen_ns=now_ns)
             await self._store.write(lambda connection: connection.execute(change) and None)
 
     async def list(self, user: str = "") -> tuple[Session, ...]:
-        """Logins that hold now, of one user or of all, newest first."""
+        """Valid sessions of one user or of all, newest first."""
         holds = and_(session.c.revoked_ns.is_(None), session.c.expires_ns > self._clock.now_ns())
         query = select(session).where(holds).order_by(session.c.created_ns.desc())
         if user:
@@ -93,18 +93,18 @@ class SessionStore:
         )
 
     async def revoke(self, id: str, by: str) -> bool:
-        """End one; False where none of this id held."""
+        """End one session. Returns False if no valid session has this id."""
         return await self._revoke(session.c.digest.startswith(id, autoescape=True) if id else None, by) > 0
 
     async def revoke_all(self, user: str, by: str, *, but: str = "") -> int:
-        """End all of a user, but the one of this id; how many."""
+        """End all sessions of a user except one. Returns their number."""
         others = session.c.user == user
         if but:
             others &= session.c.digest.not_like(f"{but}%")
         return await self._revoke(others, by)
 
     async def forget(self, before_ns: int) -> int:
-        """Remove what was over before then; how many."""
+        """Remove the sessions that ended before this time. Returns their number."""
         over = (session.c.expires_ns < before_ns) | (session.c.revoked_ns < before_ns)
         return await self._store.write(lambda connection: connection.execute(delete(session).where(over)).rowcount)
 

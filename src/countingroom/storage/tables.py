@@ -1,7 +1,7 @@
-"""Law: configurations, tags, partitions and places as tables; migrations make them, a test holds the two together.
+"""Tables of configurations, tags, partitions and places. Migrations create them; a test compares both.
 
-What is now is in tables with foreign keys, so that the database itself refuses what cannot be; what was is in tables
-that only grow: it refuses to change or delete their rows.
+The present state is in tables with foreign keys, so that the database refuses inconsistent rows. The history is in
+append-only tables.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ detector = Table(
     ns("created_ns"),
     CheckConstraint("name <> ''", name="named"),
 )
-"""One row a detector and one column for its place: it cannot be in two. NULL: unmapped."""
+"""One row per detector with one column for its place, so that it cannot be in two partitions. NULL: unmapped."""
 
 layout_change = Table(
     "layout_change",

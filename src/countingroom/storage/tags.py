@@ -1,4 +1,4 @@
-"""Law: a global tag holds configurations that are there; it is offered to whom it covers exactly."""
+"""Global tags: one configuration for each system. A partition can select a tag that covers exactly its systems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from countingroom.storage.tables import configuration, configuration_revision, t
 
 
 class Tags:
-    """Named sets of configurations."""
+    """Repository of tags."""
 
     def __init__(self, store: SqlStore, clock: Clock) -> None:
         self._store = store
@@ -25,9 +25,9 @@ class Tags:
     async def save(
         self, name: str, systems: Mapping[str, str], by: str, comment: str = "", *, expected: int | None = None
     ) -> TagRevision:
-        """A new revision; the present one where nothing differs. NotFound, with all, for configurations not there.
+        """Save a revision, or return the present one if equal. NotFound with a cause for each missing configuration.
 
-        `expected` is the revision that was looked at (0: none): Conflict when it is no longer the present one.
+        `expected` is the revision that the user saw (0: none). Conflict if another revision is present now.
         """
         now_ns = self._clock.now_ns()
         return await self._store.write(
@@ -37,11 +37,11 @@ class Tags:
         )
 
     async def get(self, name: str, revision: int | None = None) -> TagRevision:
-        """The present revision, or one of old. NotFound."""
+        """The present revision, or an older one. Raises NotFound."""
         return await self._store.read(lambda connection: get_tag(connection, name, revision))
 
     async def list(self) -> tuple[TagRevision, ...]:
-        """Every tag as it is, by name."""
+        """All present tags, by name."""
         return await self._store.read(current_tags)
 
     async def covering(self, systems: Iterable[str]) -> tuple[TagRevision, ...]:
@@ -60,18 +60,18 @@ class Tags:
         return await self._store.read(lambda connection: _revisions(connection, query))
 
     async def delete(self, name: str, by: str, comment: str = "") -> None:
-        """Take it away. Partitions that selected it keep what they want. NotFound."""
+        """Delete it. Partitions that selected it keep their selected configurations. Raises NotFound."""
         now_ns = self._clock.now_ns()
         await self._store.write(lambda connection: delete_tag(connection, name, by=by, comment=comment, now_ns=now_ns))
 
 
 def current_tags(connection: Connection) -> tuple[TagRevision, ...]:
-    """Every tag as it is, by name."""
+    """All present tags, by name."""
     return _revisions(connection, _current().order_by(tag.c.name))
 
 
 def get_tag(connection: Connection, name: str, revision: int | None = None) -> TagRevision:
-    """One revision; the present one where None is given."""
+    """One revision; the present one if `revision` is None."""
     if revision is None:
         query = _current().where(tag.c.name == name)
     else:
@@ -108,11 +108,11 @@ def save_tag(
     now_ns: int,
     expected: int | None = None,
 ) -> TagRevision:
-    """Within a transaction."""
+    """Within the caller's transaction."""
     present = next(iter(_revisions(connection, _current().where(tag.c.name == checked.name(name, "tag")))), None)
     if expected is not None and expected != (present.revision if present else 0):
         raise Conflict(
-            f"the tag {name} was changed by somebody else",
+            f"the tag {name} was changed by another user",
             source=f"tags.{name}",
             evidence={"present": present.revision if present else 0, "expected": expected},
             suggestion="look at what changed, then save again",
@@ -137,7 +137,7 @@ def save_tag(
 
 
 def delete_tag(connection: Connection, name: str, *, by: str, comment: str, now_ns: int) -> None:
-    """Within a transaction."""
+    """Within the caller's transaction."""
     present = get_tag(connection, name)
     gone = msgspec.structs.replace(
         present, revision=present.revision + 1, saved_by=by, saved_ns=now_ns, comment=comment, deleted=True
@@ -147,7 +147,7 @@ def delete_tag(connection: Connection, name: str, *, by: str, comment: str, now_
 
 
 def missing_configurations(connection: Connection, systems: Mapping[str, str]) -> list[Cause]:
-    """A cause for each configuration (system -> tag) that is not there."""
+    """One cause for each configuration (system -> tag) that does not exist."""
     there = {(row[0], row[1]) for row in connection.execute(select(configuration.c.system, configuration.c.tag))}
     return [
         Cause(
@@ -164,7 +164,7 @@ def missing_configurations(connection: Connection, systems: Mapping[str, str]) -
 def _are_there(connection: Connection, name: str, systems: Mapping[str, str]) -> None:
     if causes := missing_configurations(connection, systems):
         raise NotFound(
-            f"the tag {name} names configurations that are not there",
+            f"the tag {name} names configurations that do not exist",
             source=f"tags.{name}",
             causes=causes,
             suggestion="save them first",

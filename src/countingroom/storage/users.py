@@ -1,4 +1,4 @@
-"""Law: an account is never forgotten, only disabled; one administrator at least can always log in."""
+"""User accounts. An account is disabled, never deleted; at least one administrator can always log in."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ _S = 1_000_000_000
 
 
 class Users:
-    """Accounts."""
+    """Repository of accounts."""
 
     def __init__(self, store: SqlStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def create(self, name: str, by: str, *, full_name: str = "", roles: Mapping[str, Role] | None = None) -> User:
-        """A new account, which has no password yet: make a link for it. Conflict where the name is taken."""
+        """Create an account without a password; make a link for it. Conflict if the name is taken."""
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> User:
             checked.name(name, "user")
             if name in _users(connection):
-                raise Conflict(f"there is a user {name} already", source="users", suggestion="take another name")
+                raise Conflict(
+                    f"there is already a user {name} already", source="users", suggestion="take another name"
+                )
             row = {"name": name, "full_name": full_name, "created_by": by, "created_ns": now_ns}
             connection.execute(insert(user).values(**row, disabled=False, failures=0, locked_until_ns=0))
             for target, role in (roles or {}).items():
@@ -42,27 +44,27 @@ class Users:
         return await self._store.write(work)
 
     async def get(self, name: str) -> User | None:
-        """One of them; None where there is none."""
+        """One account; None if it does not exist."""
         return (await self._store.read(_users)).get(name)
 
     async def list(self) -> tuple[User, ...]:
-        """All of them, by name."""
+        """All accounts, by name."""
         return tuple((await self._store.read(_users)).values())
 
     async def password(self, name: str) -> str | None:
-        """The hash to verify against; None where there is no such user, no password yet, or the user is disabled."""
+        """The password hash. None if the user does not exist, has no password or is disabled."""
         query = select(user.c.password).where(user.c.name == name, user.c.disabled.is_(False))
         return await self._store.read(lambda connection: connection.scalar(query))
 
     async def set_password(self, name: str, password: str) -> User:
-        """Keep a hash (argon2id, with its own salt and costs); failures are forgotten. NotFound."""
+        """Store a password hash (argon2id with salt and costs) and reset the failure count. Raises NotFound."""
         fresh = {"password": password, "failures": 0, "locked_until_ns": 0}
         return await self._change(name, fresh)
 
     async def grant(self, name: str, target: str, role: Role | None) -> User:
-        """Trust somebody with a role for a target (`*`: everywhere); None takes it away.
+        """Grant a role on a target pattern (`*`: everywhere); None removes it.
 
-        NotFound; Conflict where nobody would be left who administers.
+        Raises NotFound; Conflict if no administrator would be left.
         """
 
         def work(connection: Connection) -> User:
@@ -77,7 +79,7 @@ class Users:
         return await self._store.write(work)
 
     async def disable(self, name: str, disabled: bool, by: str) -> User:
-        """Let somebody in no more, ending every session and link, or again. NotFound; Conflict for the last
+        """Disable an account, which ends its sessions and links, or enable it. NotFound; Conflict for the last
         administrator."""
         now_ns = self._clock.now_ns()
 
@@ -95,7 +97,7 @@ class Users:
         return await self._store.write(work)
 
     async def failed(self, name: str, *, allowed: int, lock_s: float) -> User | None:
-        """A wrong password: counted, and after `allowed` of them no login for `lock_s`. None: no such user."""
+        """Count a wrong password; `allowed` failures lock the account for `lock_s`. None if it does not exist."""
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> User | None:
@@ -112,11 +114,11 @@ class Users:
         return await self._store.write(work)
 
     async def succeeded(self, name: str) -> User:
-        """A right password: failures are forgotten. NotFound."""
+        """Reset the failure count after a right password. Raises NotFound."""
         return await self._change(name, {"failures": 0, "locked_until_ns": 0})
 
     async def make_link(self, name: str, by: str, *, lifetime_s: float) -> str:
-        """A secret that lets its bearer set this user's password, once; earlier ones are void. NotFound."""
+        """Create a secret with which this user's password can be set once; earlier links end. Raises NotFound."""
         now_ns, token = self._clock.now_ns(), secret.token()
 
         def work(connection: Connection) -> str:
@@ -129,7 +131,7 @@ class Users:
         return await self._store.write(work)
 
     async def use_link(self, token: str, password: str) -> User:
-        """Set the password of the link's user, which uses it up. Denied when it was used, is too old or none."""
+        """Set the password of the link's user and end the link. Denied if the link is used, expired or unknown."""
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> User:
@@ -137,7 +139,7 @@ class Users:
             row = connection.execute(select(link).where(is_it)).mappings().first()
             if row is None or row["used_ns"] is not None or row["expires_ns"] <= now_ns:
                 raise Denied(
-                    "this link cannot be used: it was used before, is too old, or was replaced by a newer one",
+                    "this link cannot be used: it was used before, has expired, or was replaced by a newer one",
                     code="link_void",
                     source="users",
                     suggestion="ask an administrator for a new link",
@@ -169,7 +171,7 @@ def _users(connection: Connection) -> dict[str, User]:
 
 
 def user_of(connection: Connection, name: str) -> User:
-    """The account, within a transaction; NotFound."""
+    """The account, within the caller's transaction. Raises NotFound."""
     found = _users(connection).get(name)
     if found is None:
         raise NotFound(f"there is no user {name}", source="users", suggestion="look at the list of users")
@@ -177,7 +179,7 @@ def user_of(connection: Connection, name: str) -> User:
 
 
 def _administered(connection: Connection) -> int:
-    """2: somebody who administers can log in; 1: somebody could, once the link is used; 0: nobody."""
+    """2: an administrator can log in; 1: only after the use of a link; 0: no administrator can log in."""
     able = [
         1 + one.has_password
         for one in _users(connection).values()
@@ -189,7 +191,7 @@ def _administered(connection: Connection) -> int:
 def _still_administered(connection: Connection, before: int) -> None:
     if _administered(connection) < before:
         raise Conflict(
-            "nobody would be left who is administrator and can log in",
+            "no administrator who can log in would be left",
             source="users",
-            suggestion="make somebody else administrator first, who sets a password",
+            suggestion="make another user administrator first and have them set a password",
         )

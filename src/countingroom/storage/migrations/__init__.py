@@ -1,1 +1,4 @@
-"""Law: the schema's history; a migration that was released is never changed."""
+"""The migrations of the database schema (alembic). A released migration is never changed.
+
+Start with `versions/`, one file per step.
+"""

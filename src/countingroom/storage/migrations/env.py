@@ -1,4 +1,4 @@
-"""Law: alembic works on the connection and in the transaction it is given, never on one of its own."""
+"""Environment of alembic. It uses the connection and the transaction of its caller, never its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the first schema: configurations, tags, partitions, places, the run book, people."""
+"""First schema: configurations, tags, partitions, places, the run book and accounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Do it."""
+    """Create the tables."""
     op.create_table(
         "account",
         _text("name"),

@@ -1,4 +1,4 @@
-"""Law: tables that say what was refuse to have their rows changed or deleted, whoever asks."""
+"""Triggers that make the history tables append-only for every user of the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _append_only = ("configuration_revision", "schema_revision", "tag_revision", "la
 
 
 def upgrade() -> None:
-    """Do it."""
+    """Create the triggers."""
     if op.get_bind().dialect.name == "sqlite":
         for table in _append_only:
             for verb in ("UPDATE", "DELETE"):

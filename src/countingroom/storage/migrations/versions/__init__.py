@@ -1,1 +1,1 @@
-"""Law: one file a step, in order of its number."""
+"""One file per migration, in the order of its number."""
