@@ -7,12 +7,23 @@ WORKERS ?= 2
 BIN := .venv/bin
 UV := uv==0.13.9
 
+# The environment is made anew where PYTHON is given and is another version than it has, or where its Python is gone.
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
+THERE := $(shell $(BIN)/python -c '$(VERSION)' 2>/dev/null)
+ifneq ($(origin PYTHON),file)
+ASKED := $(or $(shell $(PYTHON) -c '$(VERSION)' 2>/dev/null),unknown)
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench wheel lock system vendor clean
+.PHONY: help demo test check lint style types quick format docs bench wheel lock system vendor clean
+ifneq ($(or $(ASKED),$(THERE)),$(THERE))
+.PHONY: .venv/bin/python
+endif
 
 help:
 	@echo "make demo [PORT=8080] [DATA=DIR]  run the simulated experiment; Ctrl-C ends it"
-	@echo "make test                         prepare the environment, lint, build the docs, run every test"
+	@echo "make test [PYTHON=python3.13]     prepare the environment, lint, build the docs, run every test"
+	@echo "make check                        while you work: lint, types, unit tests and contracts on fakes"
 	@echo "make lint | format | docs | bench | wheel | lock"
 
 demo: vendor
@@ -21,12 +32,23 @@ demo: vendor
 test: system vendor lint docs
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
-lint: .venv/.ready
+# What fits into the minute between two edits; types and tests at the same time.
+check: .venv/.ready
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target style types quick
+
+quick: .venv/.ready
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not server" tests/unit tests/contract
+
+lint: style types
+	@$(BIN)/python tools/source_figures.py
+
+style: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
+
+types: .venv/.ready
 	$(BIN)/pyright
-	@$(BIN)/python tools/source_figures.py
 
 format: .venv/.ready
 	$(BIN)/ruff format .
@@ -58,8 +80,9 @@ clean:
 	rm -rf .venv dist docs/_build
 
 .venv/bin/python:
+	@$(PYTHON) -c '' || { echo "$(PYTHON) is not on this machine" >&2; exit 1; }
 	@PYTHON=$(PYTHON) sh requirements/debian.sh python3-venv
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 
 .venv/.ready: .venv/bin/python requirements/dev.txt pyproject.toml
 	$(BIN)/pip install -q --require-hashes -r requirements/dev.txt

@@ -13,6 +13,8 @@ from countingroom.storage.database import Database
 from tests.contract.storage.postgres import Postgres
 from tests.contract.storage.stand import Stand
 
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.server)
+
 
 @pytest.fixture(scope="module")
 def postgres(needs: Callable[[str], str]) -> Iterator[Postgres]:
@@ -22,20 +24,20 @@ def postgres(needs: Callable[[str], str]) -> Iterator[Postgres]:
     server.stop()
 
 
-@pytest_asyncio.fixture(params=["sqlite", "memory", "postgresql"])
+@pytest_asyncio.fixture(params=["sqlite", "memory", POSTGRESQL])
 async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
     async with AsyncExitStack() as stack:
         yield Stand(_url(request, tmp_path), stack)
 
 
-@pytest_asyncio.fixture(params=["sqlite", "postgresql"])
+@pytest_asyncio.fixture(params=["sqlite", POSTGRESQL])
 async def shared_stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
     """A database that several can open."""
     async with AsyncExitStack() as stack:
         yield Stand(_url(request, tmp_path), stack)
 
 
-@pytest_asyncio.fixture(params=["postgresql"])
+@pytest_asyncio.fixture(params=[POSTGRESQL])
 async def server_stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
     """A database that is a server."""
     async with AsyncExitStack() as stack:

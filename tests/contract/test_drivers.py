@@ -23,7 +23,11 @@ HARNESSES = sorted(
 )
 
 
-@pytest.fixture(params=HARNESSES)
+FAKES = ("fake", "tiny")
+"""Those that speak to no simulator or server."""
+
+
+@pytest.fixture(params=[pytest.param(one, marks=() if one in FAKES else pytest.mark.server) for one in HARNESSES])
 async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
     made: Harness = importlib.import_module(f"tests.contract.drivers.{request.param}").harness()
     if made.needs and not shutil.which(made.needs):

@@ -20,6 +20,7 @@ def test_the_wheel_carries_everything_the_pages_load(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
+        metadata = archive.read(next(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
     console = ROOT / "src" / "countingroom" / "console"
     wanted = [path for part in ("static", "templates") for path in (console / part).rglob("*") if path.is_file()]
     assert len(wanted) > 10
@@ -27,3 +28,6 @@ def test_the_wheel_carries_everything_the_pages_load(tmp_path: Path) -> None:
     assert "countingroom/console/static/vendor/uplot.js" in names
     assert "countingroom/console/static/vendor/inter.woff2" in names
     assert not [name for name in names if name.startswith(("tests/", "bench/"))]
+    assert "Requires-Python: >=3.11\n" in metadata
+    for version in ("3.11", "3.12", "3.13"):
+        assert f"Classifier: Programming Language :: Python :: {version}\n" in metadata
