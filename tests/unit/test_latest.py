@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.streams import prepare
-from countingroom.console.present.latest import Latest
+from countingroom.console.present.latest import CATCH_UP_S, Latest
 from countingroom.core import subjects
 from countingroom.core.messages import Catalogue, DeviceState, Link, Readings, encode
 from countingroom.core.values import Quality, Scalar
@@ -27,7 +27,7 @@ class House:
         self.latest = Latest(self.viewer, self.clock)
         self._sequence = 0
 
-    async def readings(self, device: str, *, full: bool = False, boot: str = "b1", **points: Scalar) -> None:
+    async def readings(self, device: str, *, full: bool = False, boot: str = "b1", **points: Scalar) -> int:
         self._sequence += 1
         now, n = self.clock.now_ns(), len(points)
         message = Readings(
@@ -42,7 +42,7 @@ class House:
             device_ns=[now] * n,
             received_ns=[now] * n,
         )
-        await self.host.append(
+        return await self.host.append(
             subjects.readings(device, full=full), encode(message), message_id=f"{device}:{boot}:{self._sequence}"
         )
 
@@ -50,9 +50,9 @@ class House:
         value = Catalogue(device=device, title=device, driver="fake", group="Test", points=())
         await self.host.put("state", subjects.catalogue_key(device), encode(value))
 
-    async def state(self, device: str, state: str) -> None:
+    async def state(self, device: str, state: str) -> int:
         value = DeviceState(device=device, state=state, link=Link.CONNECTED, since_ns=1)
-        await self.host.put("state", subjects.device_key(device), encode(value))
+        return await self.host.put("state", subjects.device_key(device), encode(value))
 
     def values(self, device: str) -> dict[str, Scalar]:
         return {name: reading.value for name, reading in self.latest.readings.get(device, {}).items()}
@@ -229,3 +229,41 @@ async def test_a_partition_is_alive_while_its_owner_beats_and_from_its_first_wor
         assert h.latest.alive[key] is True
         await h.clock.advance(3.6)
         assert h.latest.alive[key] is False
+
+
+async def test_after_catching_up_the_present_shows_what_was_published_up_to_there() -> None:
+    h = await house()
+    async with h.running():
+        await h.readings("caen", full=True, a=1.0)
+        readings = await h.readings("caen", a=2.0)
+        await h.state("caen", "OFF")
+        state = await h.state("caen", "ON")
+        assert not h.latest.states, "nothing is applied before the loop has had its turn"
+        await h.latest.catch_up({"state": state, "readings": readings})
+        assert h.latest.states[subjects.device_key("caen")].state == "ON"
+        assert h.values("caen") == {"a": 2.0}
+
+
+async def test_a_present_that_stays_behind_is_not_waited_for_beyond_the_deadline() -> None:
+    h = await house()
+    async with h.running():
+        waiting = asyncio.create_task(h.latest.catch_up({"state": 10**9}))
+        await h.clock.advance(CATCH_UP_S - 0.1)
+        assert not waiting.done()
+        await h.clock.advance(0.2)
+        assert waiting.done()
+
+
+async def test_after_the_link_was_lost_the_present_catches_up_too() -> None:
+    h = await house()
+    async with h.running():
+        for _ in range(5):
+            await h.state("caen", "OFF")
+        await h.settle()
+        h.viewer.cut()
+        await h.settle()
+        h.viewer.mend()
+        await h.clock.advance(2.0)
+        state = await h.state("caen", "ON")
+        await h.latest.catch_up({"state": state})
+        assert h.latest.states[subjects.device_key("caen")].state == "ON"

@@ -111,4 +111,5 @@ async def carry(
         return refused_by(reply, target)
     if outcome is None:
         return refusal(not_in_time(told, department, target, asked.wait_s), 504)
+    await here.latest.catch_up(outcome.positions)  # what is asked next is answered with the effect
     return as_json({"id": told.id, "outcome": outcome})

@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from countingroom.bus.port import Bus, Current, Entry, Stale, Stored
 from countingroom.bus.presence import INTERVAL_S, MISSED, Roster
 from countingroom.core import subjects
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, within
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings, decode
 from countingroom.core.partitions import PartitionState
@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+CATCH_UP_S = 2.0
+"""The most that an answer waits until the present shows the effect of its command."""
 _YOUNG_NS = 180_000_000_000
 """A full message older than three times its interval is of a device nobody publishes any more."""
 _RETRY_S = 1.0
@@ -91,6 +93,9 @@ class Latest:
         self._said: dict[str, float] = {}
         """Key of a partition -> when its owner last said something new."""
         self._followers: list[Changes] = []
+        self._applied = {"state": 0, "readings": 0}
+        """What is applied: a revision of the state bucket, and a sequence in the stream of readings."""
+        self._waiting: set[asyncio.Event] = set()
         self._relinked = False
         self._ready = asyncio.Event(), asyncio.Event()
         bus.on_link(self._linked)
@@ -116,6 +121,25 @@ class Latest:
         for event in self._ready:
             await event.wait()
 
+    async def catch_up(self, positions: Mapping[str, int]) -> None:
+        """Return when everything up to these positions (`Event.positions`) is applied, or after CATCH_UP_S."""
+        moved = asyncio.Event()
+        self._waiting.add(moved)
+        try:
+            async with within(self._clock, CATCH_UP_S):
+                while any(self._applied.get(name, position) < position for name, position in positions.items()):
+                    moved.clear()
+                    await moved.wait()
+        except TimeoutError:
+            _log.warning("the present is behind the end of a command: %s, not %s", self._applied, dict(positions))
+        finally:
+            self._waiting.discard(moved)
+
+    def _advance(self, name: str, position: int) -> None:
+        self._applied[name] = max(position, self._applied[name])
+        for moved in self._waiting:
+            moved.set()
+
     async def run(self) -> None:
         """Follow the bus until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -138,6 +162,8 @@ class Latest:
     async def _follow_states(self) -> None:
         known = {*self.states, *self.words, *map(subjects.catalogue_key, self.catalogues)}
         snapshot = set[str]()
+        newest = 0
+        current = False  # a snapshot has no order: it is applied when it is complete
         async with self._bus.watch(subjects.STATE_BUCKET) as entries:
             async for entry in entries:
                 match entry:
@@ -145,12 +171,20 @@ class Latest:
                         snapshot.add(entry.key)
                         known.add(entry.key)
                         self._state(entry)
+                        newest = max(newest, entry.revision)
+                        if current:
+                            self._advance("state", newest)
                     case Stale():
                         snapshot.clear()
+                        newest = 0
+                        current = False
+                        self._applied["state"] = 0  # a bus that was restarted counts from the beginning
                     case Current():
                         for key in known - snapshot:
                             self._state(Entry(key=key, data=None, revision=0))
                         known = set(snapshot)
+                        current = True
+                        self._advance("state", newest)
                         self._ready[0].set()
 
     def _state(self, entry: Entry) -> None:
@@ -197,6 +231,7 @@ class Latest:
         if fulls:
             young = [full.sequence for full in fulls if full.stored_ns >= oldest_ns]
             start = min(young, default=fulls[-1].sequence) + 1
+        self._advance("readings", start - 1)
         self._ready[1].set()
         base = {full.subject.rpartition(".")[2]: full.sequence for full in fulls}
         async with self._bus.replay(subjects.READINGS_STREAM, from_sequence=start) as stored:
@@ -205,6 +240,7 @@ class Latest:
                     return
                 if message.sequence > base.get(message.subject.rpartition(".")[2], 0):
                     self._read(message)
+                self._advance("readings", message.sequence)
 
     def _read(self, stored: Stored) -> None:
         try:
