@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from countingroom.console.middleware.origin import DOCUMENT_BYTES, MOST_BYTES, OriginMiddleware, judge
+from countingroom.console.middleware.origin import DOCUMENT_BYTES, MOST_BYTES, OriginMiddleware, check_request
 from countingroom.core.clock import SystemClock
 from tests.console.stage import Stage, served, stage
 
@@ -21,7 +21,7 @@ PAGE = HOST | JSON | {"origin": "http://127.0.0.1:8080", "x-countingroom": "cons
 
 
 def verdict(kind: str, method: str, headers: dict[str, str]) -> tuple[int, str] | None:
-    told = judge(kind, method, Headers(headers))
+    told = check_request(kind, method, Headers(headers))
     return (told[0], told[1].code) if told else None
 
 
@@ -98,7 +98,7 @@ async def test_a_document_of_configurations_may_be_longer(path: str, length: int
 def test_no_header_breaks_the_guard(headers: dict[str, str]) -> None:
     raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
     for kind, method in (("http", "GET"), ("http", "POST"), ("websocket", "")):
-        judge(kind, method, Headers(raw=raw))
+        check_request(kind, method, Headers(raw=raw))
 
 
 async def test_a_forged_websocket_is_closed_before_it_is_accepted() -> None:

@@ -168,7 +168,7 @@ async def test_a_device_whose_host_falls_silent_is_stale_and_an_alarm(scene: Sce
         told = await drain(scene.feed, viewer)
     gone = next(one for one in told if one.get("alive", {}).get("caen") is False)
     assert gone["points"]["caen.0.hv_vMon"][3] == 4
-    assert gone["alarms"][0]["what"].startswith("nobody answers for it")
+    assert gone["alarms"][0]["what"].startswith("its device host is gone")
     await scene.here.beat("caen", "chiller")
     await scene.tick()
     assert scene.context.abnormal.living() == {"caen": True, "chiller": True}

@@ -144,17 +144,17 @@ async def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_
         assert told["alive"] is True
         assert told["refusals"]["start"] is None
         assert feed["gone_ns"] is None
-        assert "Not looked after" not in page + overview
+        assert "No owner" not in page + overview
         await clock.advance(3)
         page, overview, told, feed = await seen()
         assert (told["alive"], told["refusals"]["start"]["code"]) == (False, "not_looked_after")
         assert told["refusals"]["take_control"]["suggestion"]
         assert feed["gone_ns"] and feed["priorities"] == [0, 1, 0]
         assert 'class="card head lost"' in page
-        assert "Not looked after since" in page
+        assert "No owner since" in page
         assert 'class="st big s-no_link"' in page
         assert 'class="card pcard lost" data-partition="mCBM"' in overview
-        assert "nobody looks after it" in overview
+        assert "it has no owner" in overview
         listed = (await web.get("/api/v1/partitions")).json()["partitions"]
         assert [one["alive"] for one in listed] == [False, False]
         assert "partition." not in (await web.get("/metrics")).text
@@ -162,7 +162,7 @@ async def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_
         await clock.advance(0.1)
         page, overview, told, feed = await seen()
         assert (told["alive"], feed["gone_ns"]) == (True, None)
-        assert "Not looked after" not in page
+        assert "No owner" not in page
         assert 'class="card pcard lost" data-partition="lab"' in overview
 
 

@@ -117,7 +117,7 @@ def token(
 @app.command("list")
 def list_users(experiment: Experiment, data: Data = None, json: Json = False) -> None:
     """List every account with its roles."""
-    found = _do(experiment, data, "", "", lambda accounts, by: accounts.everybody())
+    found = _do(experiment, data, "", "", lambda accounts, by: accounts.list_accounts())
     if json:
         import msgspec
 

@@ -1,5 +1,7 @@
-"""Law: the console is put together here: guard outermost, then the door, then API, feed
-and pages; it lives between start and stop.
+"""Builds the console as an ASGI application: middleware, API, live feed and pages.
+
+The origin check is outermost, then the session, then the routes. What runs in the background lives between start and
+stop of the application.
 """
 
 from __future__ import annotations
@@ -32,19 +34,19 @@ from countingroom.storage.database import Database
 
 STATIC = Path(__file__).parent / "static"
 _TAGS = [
-    {"name": "devices", "description": "What there is, and how it stands."},
+    {"name": "devices", "description": "Devices, with their points, states and readings."},
     {"name": "commands", "description": "The only way to act. Accepted or refused at once; the outcome is an event."},
-    {"name": "history", "description": "The past, reduced to what can be drawn."},
-    {"name": "events", "description": "What happened, and who did it."},
+    {"name": "history", "description": "Series of the past, reduced to what can be drawn."},
+    {"name": "events", "description": "What happened, and which user caused it."},
     {"name": "simulators", "description": "Faults on demand, where hardware is simulated."},
-    {"name": "login", "description": "Who somebody is. Programs show a token instead: `Authorization: Bearer …`."},
-    {"name": "users", "description": "Accounts, roles, and the record of who did what; for administrators."},
+    {"name": "login", "description": "Sessions of browsers. Programs send a token instead: `Authorization: Bearer …`."},
+    {"name": "users", "description": "Accounts, roles and the audit; for administrators."},
     {"name": "health", "description": "For supervisors and Prometheus."},
 ]
 
 
 class Login(Struct, frozen=True, kw_only=True):
-    """That people log in, by accounts in the database."""
+    """Login by accounts in the database."""
 
     life: SessionLifetime = SessionLifetime(idle_s=8 * 3600.0, whole_s=3 * 86_400.0)
     passwords: Passwords | None = None
@@ -64,8 +66,8 @@ def create(
 ) -> FastAPI:
     """The ASGI application.
 
-    `tick_s`: between two messages of the live feed. `database`: open; without one nothing is recorded and nobody can
-    log in. `names`: the hosts it answers for; others than loopback need a login.
+    `tick_s`: between two messages of the live feed. `database`: an open one; without it there is no audit and no login.
+    `names`: the host names it answers for; others than loopback need a login.
     `departments`: whose API and pages are mounted.
     """
     if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):
@@ -107,14 +109,14 @@ def create(
     app.include_router(api_router(departments))
     app.include_router(health.router)
     app.include_router(app.state.pages.router)
-    app.mount("/static", Unhurried(directory=STATIC), name="static")
+    app.mount("/static", RevalidatedFiles(directory=STATIC), name="static")
     app.add_middleware(SessionMiddleware, sessions=context.sessions, audit=audit)
     app.add_middleware(OriginMiddleware, names=names, refused=audit.refused)
     return app
 
 
-class Unhurried(StaticFiles):
-    """Files that browsers keep but ask about each time: a new version shows at once, an old one costs a 304."""
+class RevalidatedFiles(StaticFiles):
+    """Static files that browsers cache but revalidate: a new version is used at once, an old one costs a 304."""
 
     def file_response(
         self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200

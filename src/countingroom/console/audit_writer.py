@@ -1,7 +1,8 @@
-"""Law: what anybody asked for is written down with its outcome, and writing it never delays or stops an action.
+"""Writes audit entries to the database in the background, so that writing never delays or stops an action.
 
-Entries wait in a queue while the database is away; of too many the newest are dropped, counted, and the count written.
-Strangers cannot fill the record: refusals of one address are written at a limited pace.
+Entries wait in a bounded queue while the database is away. Where it is full the newest are dropped, and an entry with
+their number is written later. Refusals of requests without a login are limited by address, so that they cannot fill
+the audit.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class AuditWriter:
-    """Entries on their way to the audit."""
+    """A queue of audit entries, and the task that writes it."""
 
     def __init__(self, audit: Audit | None, clock: Clock) -> None:
         self._audit = audit
@@ -33,17 +34,18 @@ class AuditWriter:
         self._waiting: asyncio.Queue[AuditEntry] = asyncio.Queue(WAITING)
         report = edge_log(_log, "the audit cannot be written", "the audit is written again", level=logging.ERROR)
         self._retry = Retry(clock, report, pause_s=_AGAIN_S, on=CountingRoomError)
-        self._strangers = RateLimit(WRITTEN_FROM)
+        self._anonymous = RateLimit(WRITTEN_FROM)
         self.lost = 0
         """Entries that were never written."""
-        self._untold = 0
+        self._unreported = 0
 
     def add(self, entry: AuditEntry) -> None:
-        """Something was asked for."""
+        """Queue an entry; where there is no room it is dropped and counted."""
         if self._audit is None:
             return
-        stranger = entry.outcome != Outcome.ACCEPTED and not entry.who
-        if stranger and self._strangers.wait_s(entry.origin, self._clock.monotonic()):
+        is_anonymous = entry.outcome != Outcome.ACCEPTED and not entry.who
+        # A port scan of one address once filled the audit, and real entries were dropped for it.
+        if is_anonymous and self._anonymous.wait_s(entry.origin, self._clock.monotonic()):
             self._lose()
             return
         try:
@@ -52,11 +54,11 @@ class AuditWriter:
             self._lose()
 
     async def settled(self) -> None:
-        """Until everything added is written."""
+        """Wait until every queued entry is written."""
         await self._waiting.join()
 
     async def run(self) -> None:
-        """Write until cancelled; then what waits is written, if the database answers at once."""
+        """Write until cancelled; then write what is queued, if the database answers at once."""
         if self._audit is None:
             return
         try:
@@ -76,23 +78,23 @@ class AuditWriter:
     async def _write(self, audit: Audit, entries: list[AuditEntry]) -> None:
         try:
             await self._retry.run(lambda: audit.append(*entries, *self._losses()))
-            self._untold = 0
+            self._unreported = 0
         finally:
             for _ in entries:
                 self._waiting.task_done()
 
     def _losses(self) -> list[AuditEntry]:
-        if not self._untold:
+        if not self._unreported:
             return []
         cause = Cause(
             code="not_recorded",
-            message=f"{self._untold} entries before this one were not written",
+            message=f"{self._unreported} entries before this one were not written",
             source="audit",
-            suggestion="look for what kept the database busy or away",
+            suggestion="find out why the database was busy or away",
         )
         now_ns = self._clock.now_ns()
         return [AuditEntry(time_ns=now_ns, who="", what="record", outcome=Outcome.FAILED, cause=cause)]
 
     def _lose(self) -> None:
         self.lost += 1
-        self._untold += 1
+        self._unreported += 1

@@ -1,4 +1,8 @@
-"""Law: a command is sent once, answered by its owner, and proven by an event; a timeout means unknown, never failed."""
+"""Sends a command to its owner on the bus, once, and waits for its outcome where that is wanted.
+
+The owner answers at once whether it accepts; the outcome is an event. No answer means that the outcome is unknown, not
+that the command failed.
+"""
 
 from __future__ import annotations
 

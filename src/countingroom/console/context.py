@@ -1,4 +1,4 @@
-"""Law: what every handler has at hand is named here, made once at the start, and nothing else is global."""
+"""What every handler can use: bus, clock, database, sessions and the latest known state. Made once at the start."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ from countingroom.storage.database import Database
 
 
 class ConsoleContext:
-    """The console's own knowledge of the experiment, kept current while `open`. `life`: how long a login holds, where
-    there is a login."""
+    """Everything the console knows of the experiment, kept current while `open`.
+
+    `life`: how long a session lasts; None: there is no login.
+    """
 
     def __init__(
         self,
@@ -58,10 +60,10 @@ class ConsoleContext:
         self.feed = LiveFeed(self.latest, self.abnormal, self.recent_events, clock, tick_s=tick_s)
 
     def login(self) -> tuple[Accounts, Sessions]:
-        """Accounts and logins; Conflict where there is no login."""
+        """Accounts and sessions; Conflict where there is no login."""
         if self._login is None:
             raise Conflict(
-                "there is no login here: whoever is at this machine may do everything",
+                "there is no login: every user of this machine may do everything",
                 code="no_login_here",
                 source="console",
                 suggestion="write login: local into the section console of the description",
@@ -70,10 +72,10 @@ class ConsoleContext:
 
     @property
     def records(self) -> Database:
-        """Configurations, tags and the run book; Conflict where nothing keeps them."""
+        """The database of configurations, tags and runs; Conflict where there is none."""
         if self.database is None:
             raise Conflict(
-                "no configurations and no runs are kept here",
+                "this console has no database of configurations and runs",
                 code="no_database",
                 source="console",
                 suggestion="write a section runs into the description",
@@ -82,7 +84,7 @@ class ConsoleContext:
 
     @property
     def has_runs(self) -> bool:
-        """Whether there are partitions and a book of their runs."""
+        """Whether there are partitions and a run book."""
         return self.database is not None and any(
             key == subjects.MAPPING_KEY or key.startswith("partition.") for key in self.latest.words
         )
@@ -93,9 +95,9 @@ class ConsoleContext:
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(self.latest.run(), name="console latest"),
-                tasks.create_task(self.recent_events.run(), name="console journal"),
-                tasks.create_task(self.feed.run(), name="console hub"),
-                tasks.create_task(self.audit_writer.run(), name="console recorder"),
+                tasks.create_task(self.recent_events.run(), name="console recent events"),
+                tasks.create_task(self.feed.run(), name="console live feed"),
+                tasks.create_task(self.audit_writer.run(), name="console audit writer"),
             ]
             try:
                 yield
@@ -105,6 +107,6 @@ class ConsoleContext:
 
 
 def context(connection: HTTPConnection) -> ConsoleContext:
-    """The room of this application, for handlers."""
+    """The context of the application that serves this request."""
     found: ConsoleContext = connection.app.state.context
     return found

@@ -1,6 +1,6 @@
-"""Law: what a person may say about the console in the description; without a login it stays at home.
+"""The section `console` of the description.
 
-Without a login page and API listen on a loopback address only. Anything else is refused here, not warned about.
+Without a login the console listens on a loopback address only; any other address is a mistake in the description.
 """
 
 from __future__ import annotations
@@ -29,27 +29,28 @@ class ConsoleSection(Section):
     """The console: API, live feed and pages."""
 
     login: Literal["none", "local"] = "none"
-    """`local`: by accounts of its own. `none`: whoever is on this machine may do everything, nobody else anything."""
+    """`local`: by accounts in the database. `none`: every user of this machine may do everything, and no other machine
+    has access."""
     host: str = "127.0.0.1"
-    """Where it listens; without login a loopback address."""
+    """The address it listens on; without a login a loopback address."""
     names: tuple[str, ...] = ()
-    """Under which names browsers reach it beside `host` and those of this machine: `control.example.org`. Requests for
-    any other name are refused."""
+    """Names under which browsers reach it besides `host` and the loopback names: `control.example.org`. Requests
+    for any other name are refused."""
     tls_certificate: Path | None = None
-    """A file with the certificate and those above it (PEM); with `tls_key` the console speaks HTTPS."""
+    """A file with the certificate and its chain (PEM); with `tls_key` the console serves HTTPS."""
     tls_key: Path | None = None
-    """The file with its key; readable for this user alone."""
+    """The file with its private key, readable only by the user of the console."""
     idle: Annotated[Seconds, Field(ge=60)] = 8 * 3600.0
-    """A login that is not used ends after this long; a page that only looks on is no use."""
+    """A session that is not used ends after this long. An open page that only shows values does not count as use."""
     session: Annotated[Seconds, Field(ge=60)] = 3 * 86_400.0
-    """A login ends after this long in any case."""
+    """A session ends after this long in any case."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """0: any free port, printed at start."""
     tick: Annotated[Seconds, Field(ge=0.05, le=2.0)] = 0.2
     """Between two messages of the live feed: 200 ms is five a second."""
 
     def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
-        """What does not go together."""
+        """Combinations of values that are not allowed."""
         if self.login == "none" and not is_loopback(self.host):
             yield (
                 ("host",),
@@ -69,13 +70,13 @@ class ConsoleSection(Section):
         return (self.tls_certificate, self.tls_key) if self.tls_certificate and self.tls_key else None
 
     def address(self, port: int) -> str:
-        """Where a browser finds it."""
+        """The URL for a browser."""
         host = self.names[0] if self.host in _ANY and self.names else self.host
         return f"{'https' if self.tls else 'http'}://{_in_url(host)}:{port}"
 
     @property
     def answers_for(self) -> frozenset[str]:
-        """The names of hosts it answers for, as they stand in a request."""
+        """The host names it answers for, as in the header Host."""
         own = {self.host} if self.host not in _ANY else set[str]()
         return frozenset({"localhost", "127.0.0.1", "[::1]"} | {_in_url(name.lower()) for name in (*self.names, *own)})
 

@@ -1,4 +1,4 @@
-"""Law: a question to another department has one answer: its value, its Cause, or that it does not answer."""
+"""Asks another department a question over the bus. The result is its answer, its refusal, or a LinkError."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Answer = TypeVar("Answer", bound=Struct)
 
 
 async def ask(bus: Bus, department: str, what: str, question: Struct, kind: type[Answer]) -> Answer:
-    """The answer; Refused, or LinkError where there is none."""
+    """The answer; Refused with the department's cause, or LinkError where there is no answer."""
     try:
         message = await bus.request(subjects.query(department, what), encode(question), timeout_s=_ANSWER_S)
     except LinkError as error:
-        nobody = error.cause.code == "no_responders"
+        is_absent = error.cause.code == "no_responders"
         title = _TITLES.get(department, department)
         raise LinkError(
-            f"{title} is not running" if nobody else f"{title} gave no answer",
-            code="unreachable" if nobody else "timeout",
+            f"{title} is not running" if is_absent else f"{title} gave no answer",
+            code="unreachable" if is_absent else "timeout",
             source=department,
-            suggestion=f"start it: countingroom serve … {department}" if nobody else "ask for less at once",
+            suggestion=f"start it: countingroom serve … {department}" if is_absent else "ask for less at once",
             causes=(error.cause,),
         ) from error
     answer: Answer | QueryRefusal = msgspec.msgpack.decode(message.data, type=kind | QueryRefusal)

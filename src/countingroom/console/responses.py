@@ -1,4 +1,4 @@
-"""Law: every answer is core's own words as JSON, and every refusal is a Cause under a status that fits its code."""
+"""How values and errors become HTTP answers: structs as JSON, every error as a Cause with the status of its code."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def refusal(cause: Cause, status: int | None = None) -> Response:
 
 
 def example(content: object, description: str = "") -> dict[str, Any]:
-    """An answer's entry in the OpenAPI description."""
+    """The entry of an answer in the OpenAPI description."""
     return {"description": description or "As shown.", "content": {"application/json": {"example": content}}}
 
 
@@ -75,19 +75,19 @@ REFUSED = example(
 def install(app: FastAPI) -> None:
     """Turn every error of the application into a Cause; pages get the console's own error page instead."""
     # Registered by type; FastAPI calls the most specific.
-    app.add_exception_handler(CountingRoomError, _known)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(CountingRoomError, _answer_known)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Exception, _answer_unexpected)
 
 
-async def _known(request: Request, error: Exception) -> Response:
+async def _answer_known(request: Request, error: Exception) -> Response:
     if not isinstance(error, CountingRoomError):
         raise error
-    return _told(request, error.cause, status_of(error))
+    return _error_response(request, error.cause, status_of(error))
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _answer_invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     causes = tuple(
@@ -98,7 +98,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
         )
         for one in error.errors()
     )
-    message = causes[0].message if len(causes) == 1 else f"{len(causes)} things are wrong with the request"
+    message = causes[0].message if len(causes) == 1 else f"{len(causes)} mistakes in the request"
     cause = Cause(
         code="invalid",
         message=message,
@@ -106,20 +106,20 @@ async def _invalid(request: Request, error: Exception) -> Response:
         causes=causes,
         suggestion="see /openapi.json for what it takes",
     )
-    return _told(request, cause, 422)
+    return _error_response(request, cause, 422)
 
 
-async def _http(request: Request, error: Exception) -> Response:
+async def _answer_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = re.sub(r"\W+", "_", HTTPStatus(error.status_code).phrase.lower())
     message = f"there is no {request.url.path}" if error.status_code == 404 else str(error.detail)
     suggestion = "go to /" if error.status_code == 404 else "see /openapi.json for what there is"
     cause = Cause(code=code, message=message, source="console", suggestion=suggestion)
-    return _told(request, cause, error.status_code)
+    return _error_response(request, cause, error.status_code)
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
+async def _answer_unexpected(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     cause = Cause(
         code="internal",
@@ -127,10 +127,10 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
         source="console",
         suggestion="look at the present state before trying again; the console's log has the details",
     )
-    return _told(request, cause, 500)
+    return _error_response(request, cause, 500)
 
 
-def _told(request: Request, cause: Cause, status: int) -> Response:
+def _error_response(request: Request, cause: Cause, status: int) -> Response:
     wants_page = not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
     pages = getattr(request.app.state, "pages", None)
     if wants_page and pages is not None:
@@ -140,7 +140,7 @@ def _told(request: Request, cause: Cause, status: int) -> Response:
 
 
 def status_of(error: CountingRoomError) -> int:
-    """The HTTP status of an error we raise ourselves."""
+    """The HTTP status of an error of the product."""
     match error:
         case NotFound():
             return 404

@@ -1,6 +1,6 @@
-"""Law: what a route needs is in this table; a route that is not in it is refused to everybody.
+"""The permission and the target that each route needs. A route without a row is refused.
 
-The answer is the policy's alone (core/policy.py); here is only which question a route asks.
+The decision is made by `core/policy.py` alone; this table only says which question a route asks.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from countingroom.core.subjects import EXPERIMENT
 
 
 class RoutePermission(Struct, frozen=True, kw_only=True):
-    """What a route needs."""
+    """The permission that a route needs, and on which target."""
 
     action: Permission | None = None
-    """None: open to strangers, unless `by`."""
+    """None: open without a login, unless `by` is given."""
     target: str = EXPERIMENT
     """With the route's parameters in braces: `device.{device}`."""
     by: Callable[[ConsoleContext, Mapping[str, str]], Permission] | None = None
-    """Where it depends on the command."""
+    """Computes the permission where it depends on the command."""
 
-    def asks(self, here: ConsoleContext, parameters: Mapping[str, str]) -> tuple[Permission | None, str]:
+    def asks(self, console: ConsoleContext, parameters: Mapping[str, str]) -> tuple[Permission | None, str]:
         """(action, target) of a request with these parameters."""
-        action = self.by(here, parameters) if self.by else self.action
+        action = self.by(console, parameters) if self.by else self.action
         return action, self.target.format_map(parameters)
 
 
-def _device_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
-    catalogue = here.latest.catalogues.get(parameters["device"])
+def _device_command(console: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
+    catalogue = console.latest.catalogues.get(parameters["device"])
     return _device_action(catalogue, parameters["command"])
 
 
@@ -52,15 +52,15 @@ def _weight(action: Permission) -> bool:
     return action is Permission.ENDANGER
 
 
-def _partition_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
+def _partition_command(console: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
     return command_permissions.of_partition(parameters["command"])
 
 
-def _experiment_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
+def _experiment_command(console: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
     return command_permissions.of_experiment(parameters["command"])
 
 
-def _system_command(here: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
+def _system_command(console: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
     return command_permissions.of_system(parameters["command"])
 
 
@@ -143,7 +143,7 @@ ROUTES: dict[str, RoutePermission] = {
     "POST /api/v1/users/{name}/log_out": ADMINISTER,
     "GET /api/v1/audit": ADMINISTER,
 }
-"""Method and path of a route -> what it needs."""
+"""Method and path of a route -> the permission it needs."""
 
 
 class FoundRoute(Struct, frozen=True, kw_only=True):
@@ -174,7 +174,7 @@ class RouteTable:
 
 
 async def permitted(connection: HTTPConnection) -> None:
-    """Every route depends on this: Refused where the policy denies it."""
+    """Dependency of every route: raises Refused where the policy denies it."""
     path = connection.scope["path"]
     routes: RouteTable = connection.app.state.routes
     found = routes.find(connection.scope.get("method", "WS"), path)
@@ -186,23 +186,25 @@ async def permitted(connection: HTTPConnection) -> None:
     raise Refused(cause)
 
 
-def _judge(here: ConsoleContext, found: FoundRoute, who: Principal) -> Cause | None:
-    action, target = found.permit.asks(here, found.parameters)
-    return None if action is None else decide(who, action, target, now_ns=here.clock.now_ns())
+def _judge(console: ConsoleContext, found: FoundRoute, principal: Principal) -> Cause | None:
+    action, target = found.permit.asks(console, found.parameters)
+    return None if action is None else decide(principal, action, target, now_ns=console.clock.now_ns())
 
 
 def _unlisted(route: str) -> Cause:
     return Cause(
         code="denied",
-        message=f"nobody is told who may use {route}, so nobody may",
+        message=f"{route} is in no table of permissions",
         source="policy",
-        suggestion="tell those who wrote this version",
+        suggestion="report it to the developers of this version",
     )
 
 
-def denied_commands(who: Principal, catalogue: Catalogue, now_ns: int) -> dict[str, Cause]:
+def denied_commands(principal: Principal, catalogue: Catalogue, now_ns: int) -> dict[str, Cause]:
     """The device's commands that this person may not give, and why."""
     target = f"device.{catalogue.device}"
-    asked = {spec.name for spec in catalogue.commands} | {"set"}
-    verdicts = {name: decide(who, _device_action(catalogue, name), target, now_ns=now_ns) for name in sorted(asked)}
+    names = {spec.name for spec in catalogue.commands} | {"set"}
+    verdicts = {
+        name: decide(principal, _device_action(catalogue, name), target, now_ns=now_ns) for name in sorted(names)
+    }
     return {name: cause for name, cause in verdicts.items() if cause is not None}

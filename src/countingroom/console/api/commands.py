@@ -1,4 +1,4 @@
-"""Law: the API sends commands on, in the name of who asks, and tells what their owner said."""
+"""The API of commands: sends a command to its owner under the name of the requester, and returns reply or outcome."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, StrictStr
 
-from countingroom.console.api.devices import Here, catalogue
+from countingroom.console.api.devices import Console, catalogue
 from countingroom.console.auth.requester import requester
 from countingroom.console.command_client import not_in_time, send, send_and_wait
 from countingroom.console.context import ConsoleContext
@@ -35,20 +35,20 @@ class CommandBody(BaseModel):
     arguments: dict[str, Argument] = {}
     """As the command declares them; `set` takes `point` and `value`."""
     seen_state: str | None = None
-    """The state the person saw; refused when it is no longer so."""
+    """The state that the user saw; refused when it has changed."""
     issued_ns: Annotated[int, Field(ge=0)] | None = None
-    """When the person decided, on the server's clock; refused when older than 2 s and `seen_state` is given."""
+    """When the user decided, on the server's clock; refused when older than 2 s and `seen_state` is given."""
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
-    """Not to be begun later than this."""
+    """It is not begun later than this."""
     wait_s: Annotated[float, Field(ge=0, le=600)] = 0.0
     """Wait that long for the outcome; 0: answer as soon as it is accepted."""
     id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    """Yours, if you may have to send it again: the same id acts once."""
+    """An id of the client, for a command that may have to be sent again: the same id acts once."""
 
 
 def build(action: str, order: CommandBody, request: Request, now_ns: int) -> Command:
-    """The command as the bus knows it."""
-    who = request.client.host if request.client else ""
+    """The command as a message of the bus."""
+    address = request.client.host if request.client else ""
     return Command(
         id=order.id or uuid4().hex,
         action=action,
@@ -57,12 +57,12 @@ def build(action: str, order: CommandBody, request: Request, now_ns: int) -> Com
         issued_ns=now_ns if order.issued_ns is None else order.issued_ns,
         deadline_ns=now_ns + round(order.deadline_s * 1e9),
         seen_state=order.seen_state,
-        origin=f"{'console' if 'origin' in request.headers else 'api'} {who}".strip(),
+        origin=f"{'console' if 'origin' in request.headers else 'api'} {address}".strip(),
     )
 
 
 def refused_by(reply: Reply, target: str) -> Response:
-    """The owner's refusal as an answer."""
+    """The refusal of the owner as an HTTP answer."""
     cause = reply.cause or Cause(
         code="refused",
         message=f"{target} refused and gave no reason",
@@ -90,26 +90,27 @@ def refused_by(reply: Reply, target: str) -> Response:
     status_code=202,
 )
 async def command_device(
-    device: str, command: str, here: Here, request: Request, order: CommandBody | None = None
+    device: str, command: str, console: Console, request: Request, order: CommandBody | None = None
 ) -> Response:
     """A command of the device's catalogue, or `set`. 503: it was not sent. 504: unknown, ask for the state."""
-    catalogue(here.latest, device)
-    return await carry(here, request, "devices", device, command, order)
+    catalogue(console.latest, device)
+    return await carry(console, request, "devices", device, command, order)
 
 
 async def carry(
-    here: ConsoleContext, request: Request, department: str, target: str, action: str, order: CommandBody | None
+    console: ConsoleContext, request: Request, department: str, target: str, action: str, order: CommandBody | None
 ) -> Response:
-    """Send it on in the name of who asks; the answer says what its owner said, or with `wait_s` what came of it."""
-    asked = order or CommandBody()
-    told, user = build(action, asked, request, here.clock.now_ns()), requester(request).name
-    if not asked.wait_s:
-        reply = await send(here.bus, department, target, told, user=user)
-        return as_json({"id": told.id, "accepted": True}, 202) if reply.accepted else refused_by(reply, target)
-    reply, outcome = await send_and_wait(here.bus, department, target, told, asked.wait_s, user=user)
+    """Send a command under the name of the requester; the answer is the owner's reply, or with `wait_s` the outcome."""
+    body = order or CommandBody()
+    command = build(action, body, request, console.clock.now_ns())
+    user = requester(request).name
+    if not body.wait_s:
+        reply = await send(console.bus, department, target, command, user=user)
+        return as_json({"id": command.id, "accepted": True}, 202) if reply.accepted else refused_by(reply, target)
+    reply, outcome = await send_and_wait(console.bus, department, target, command, body.wait_s, user=user)
     if not reply.accepted:
         return refused_by(reply, target)
     if outcome is None:
-        return refusal(not_in_time(told, department, target, asked.wait_s), 504)
-    await here.latest.catch_up(outcome.positions)  # what is asked next is answered with the effect
-    return as_json({"id": told.id, "outcome": outcome})
+        return refusal(not_in_time(command, department, target, body.wait_s), 504)
+    await console.latest.catch_up(outcome.positions)  # what is asked next is answered with the effect
+    return as_json({"id": command.id, "outcome": outcome})

@@ -1,4 +1,4 @@
-"""Law: configurations and tags are read from the database as they are and as they were; they change by commands."""
+"""The API of configurations and tags, read from the database. They are changed by commands of the experiment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from countingroom.console.api.devices import Here
+from countingroom.console.api.devices import Console
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core.configurations import compare
 from countingroom.storage.exchange import to_yaml
@@ -35,9 +35,9 @@ _CHANGE = {
     summary="Configurations as they are",
     responses={200: example({"configurations": [_CONFIGURATION]})},
 )
-async def list_configurations(here: Here, system: Annotated[str, Query()] = "") -> Response:
+async def list_configurations(console: Console, system: Annotated[str, Query()] = "") -> Response:
     """Of one system, or of all."""
-    return as_json({"configurations": await here.records.configurations.list(system)})
+    return as_json({"configurations": await console.records.configurations.list(system)})
 
 
 @router.get(
@@ -47,9 +47,9 @@ async def list_configurations(here: Here, system: Annotated[str, Query()] = "") 
         200: {"content": {"application/yaml": {"example": "configurations:\n  STS:\n    physics: {threshold: 42}\n"}}}
     },
 )
-async def export(here: Here) -> Response:
+async def export(console: Console) -> Response:
     """What `import` takes."""
-    text = to_yaml(await here.records.configurations.export())
+    text = to_yaml(await console.records.configurations.export())
     headers = {"Content-Disposition": 'attachment; filename="configurations.yaml"'}
     return Response(text, media_type="application/yaml", headers=headers)
 
@@ -61,12 +61,12 @@ async def export(here: Here) -> Response:
 )
 async def configuration_history(
     system: str,
-    here: Here,
+    console: Console,
     tag: Annotated[str, Query()] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
-    """A revision that is `deleted` says that it was taken away."""
-    return as_json({"history": await here.records.configurations.history(system, tag, limit=limit)})
+    """`deleted` marks the revision of a deletion."""
+    return as_json({"history": await console.records.configurations.history(system, tag, limit=limit)})
 
 
 @router.get(
@@ -75,16 +75,16 @@ async def configuration_history(
     responses={200: example(_CONFIGURATION), 404: REFUSED},
 )
 async def get_configuration(
-    system: str, tag: str, here: Here, revision: Annotated[int | None, Query(ge=1)] = None
+    system: str, tag: str, console: Console, revision: Annotated[int | None, Query(ge=1)] = None
 ) -> Response:
     """As it is, or as it was at a revision."""
-    return as_json(await here.records.configurations.get(system, tag, revision))
+    return as_json(await console.records.configurations.get(system, tag, revision))
 
 
 @router.get("/tags", summary="Global tags as they are", responses={200: example({"tags": [_TAG]})})
-async def list_tags(here: Here) -> Response:
+async def list_tags(console: Console) -> Response:
     """A global tag names one configuration for each of its systems. `/partitions/{partition}/tags`: those that fit."""
-    return as_json({"tags": await here.records.tags.list()})
+    return as_json({"tags": await console.records.tags.list()})
 
 
 @router.get(
@@ -92,19 +92,19 @@ async def list_tags(here: Here) -> Response:
     summary="How two tags differ",
     responses={200: example({"changes": [_CHANGE]}), 404: REFUSED},
 )
-async def compare_tags(here: Here, before: Annotated[str, Query()], after: Annotated[str, Query()]) -> Response:
+async def compare_tags(console: Console, before: Annotated[str, Query()], after: Annotated[str, Query()]) -> Response:
     """System by system, parameter by parameter; what is equal is left out."""
-    tags = here.records.tags
+    tags = console.records.tags
     return as_json({"changes": compare(await tags.resolve(before), await tags.resolve(after))})
 
 
 @router.get("/tags/{name}", summary="One tag", responses={200: example(_TAG), 404: REFUSED})
-async def get_tag(name: str, here: Here, revision: Annotated[int | None, Query(ge=1)] = None) -> Response:
+async def get_tag(name: str, console: Console, revision: Annotated[int | None, Query(ge=1)] = None) -> Response:
     """As it is, or as it was at a revision."""
-    return as_json(await here.records.tags.get(name, revision))
+    return as_json(await console.records.tags.get(name, revision))
 
 
 @router.get("/tags/{name}/history", summary="Every change of a tag", responses={200: example({"history": [_TAG]})})
-async def tag_history(name: str, here: Here, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+async def tag_history(name: str, console: Console, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
     """Newest first."""
-    return as_json({"history": await here.records.tags.history(name, limit=limit)})
+    return as_json({"history": await console.records.tags.history(name, limit=limit)})

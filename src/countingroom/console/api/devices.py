@@ -1,4 +1,4 @@
-"""Law: what a device is and how it stands is read from the present, never asked of the device."""
+"""The API of devices, from the latest known state. No request is passed on to a device."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from countingroom.core.messages import Catalogue, DeviceState
 from countingroom.core.policy import Principal
 
 router = APIRouter(tags=["devices"])
-Here = Annotated[ConsoleContext, Depends(context)]
+Console = Annotated[ConsoleContext, Depends(context)]
 
 
 def catalogue(latest: Latest, device: str) -> Catalogue:
-    """What the device is; NotFound, naming those there are."""
+    """The catalogue of a device; NotFound with the names of all devices."""
     found = latest.catalogues.get(device)
     if found is None:
         there = ", ".join(sorted(latest.catalogues)) or "none yet"
@@ -30,21 +30,23 @@ def catalogue(latest: Latest, device: str) -> Catalogue:
     return found
 
 
-def states(here: ConsoleContext, of: Catalogue, who: Principal) -> tuple[DeviceState | None, dict[str, DeviceState]]:
-    """Its own state and those of its channels, as far as they were ever published; what this person may not do is
-    among the refusals."""
-    latest = here.latest
-    denied = denied_commands(who, of, here.clock.now_ns())
+def states(
+    console: ConsoleContext, of: Catalogue, principal: Principal
+) -> tuple[DeviceState | None, dict[str, DeviceState]]:
+    """Its own state and those of its channels, where they were published. Refusals of the requester's role are among
+    theirs."""
+    latest = console.latest
+    denied = denied_commands(principal, of, console.clock.now_ns())
     own = latest.states.get(subjects.device_key(of.device))
     channels = {
-        channel: _for_viewer(state, denied)
+        channel: _for_requester(state, denied)
         for channel in of.channels
         if (state := latest.states.get(subjects.channel_key(of.device, channel))) is not None
     }
-    return own and _for_viewer(own, denied), channels
+    return own and _for_requester(own, denied), channels
 
 
-def _for_viewer(state: DeviceState, denied: dict[str, Cause]) -> DeviceState:
+def _for_requester(state: DeviceState, denied: dict[str, Cause]) -> DeviceState:
     if not denied:
         return state
     known = {name: denied.get(name, cause) for name, cause in state.refusals.items()}
@@ -76,15 +78,15 @@ def _for_viewer(state: DeviceState, denied: dict[str, Cause]) -> DeviceState:
         )
     },
 )
-async def list_devices(here: Here, request: Request) -> Response:
-    """`abnormal` counts alarms by priority, `stale` the points nobody knows any more."""
+async def list_devices(console: Console, request: Request) -> Response:
+    """`abnormal` counts alarms by priority, `stale` the points without a valid reading."""
     who = requester(request).principal
-    return as_json({"devices": [_row(here, one, who) for one in here.latest.catalogues.values()]})
+    return as_json({"devices": [_row(console, one, who) for one in console.latest.catalogues.values()]})
 
 
-def _row(here: ConsoleContext, of: Catalogue, who: Principal) -> dict[str, object]:
-    own, channels = states(here, of, who)
-    summary = here.abnormal.summary(of.device)
+def _row(console: ConsoleContext, of: Catalogue, principal: Principal) -> dict[str, object]:
+    own, channels = states(console, of, principal)
+    summary = console.abnormal.summary(of.device)
     return {
         "device": of.device,
         "title": of.title,
@@ -96,13 +98,13 @@ def _row(here: ConsoleContext, of: Catalogue, who: Principal) -> dict[str, objec
         "channels": {channel: state.state for channel, state in channels.items()},
         "abnormal": {str(level): count for level, count in enumerate(summary.priorities, 1)},
         "stale": summary.no_link,
-        "alive": here.abnormal.living().get(of.device, False),
+        "alive": console.abnormal.living().get(of.device, False),
     }
 
 
 @router.get(
     "/devices/{device}",
-    summary="One device: what it is and everything it says",
+    summary="One device: catalogue, state and readings",
     responses={
         200: example(
             {
@@ -117,11 +119,11 @@ def _row(here: ConsoleContext, of: Catalogue, who: Principal) -> dict[str, objec
         404: REFUSED,
     },
 )
-async def get_device(device: str, here: Here, request: Request) -> Response:
+async def get_device(device: str, console: Console, request: Request) -> Response:
     """The whole catalogue with points, limits, commands and charts, and the present readings and states."""
-    of = catalogue(here.latest, device)
-    own, channels = states(here, of, requester(request).principal)
-    readings = here.latest.readings.get(device, {})
+    of = catalogue(console.latest, device)
+    own, channels = states(console, of, requester(request).principal)
+    readings = console.latest.readings.get(device, {})
     return as_json(
         {
             "catalogue": of,
@@ -130,7 +132,7 @@ async def get_device(device: str, here: Here, request: Request) -> Response:
             "readings": {
                 name: (one.value, one.quality, one.device_ns, one.received_ns) for name, one in readings.items()
             },
-            "alive": here.abnormal.living().get(device, False),
+            "alive": console.abnormal.living().get(device, False),
         }
     )
 
@@ -148,9 +150,9 @@ async def get_device(device: str, here: Here, request: Request) -> Response:
         404: REFUSED,
     },
 )
-async def get_point(device: str, point: str, here: Here) -> Response:
-    """`reading` is null for a point that was never heard of."""
-    of = catalogue(here.latest, device)
+async def get_point(device: str, point: str, console: Console) -> Response:
+    """`reading` is null for a point that was never published."""
+    of = catalogue(console.latest, device)
     found = next((one for one in of.points if one.name == point), None)
     if found is None:
         raise NotFound(
@@ -158,4 +160,4 @@ async def get_point(device: str, point: str, here: Here) -> Response:
             source="console",
             suggestion=f"ask /api/v1/devices/{device} for its {len(of.points)} points",
         )
-    return as_json({"point": found, "reading": here.latest.readings.get(device, {}).get(point)})
+    return as_json({"point": found, "reading": console.latest.readings.get(device, {}).get(point)})

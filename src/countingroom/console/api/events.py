@@ -1,4 +1,4 @@
-"""Law: what happened is read newest first, and every answer says where to go on."""
+"""The API of events, newest first, page by page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from countingroom.console.api.devices import Here
+from countingroom.console.api.devices import Console
 from countingroom.console.present.recent_events import shown
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
@@ -18,7 +18,7 @@ router = APIRouter(tags=["events"])
 
 @router.get(
     "/events",
-    summary="What happened, newest first",
+    summary="Events, newest first",
     responses={
         200: example(
             {
@@ -44,7 +44,7 @@ router = APIRouter(tags=["events"])
     },
 )
 async def get_events(
-    here: Here,
+    console: Console,
     source: Annotated[str, Query(description="Only of this device")] = "",
     kind: Annotated[EventKind | None, Query(description="Only of this kind")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
@@ -53,7 +53,7 @@ async def get_events(
     """Give `before` the `next_before` of the last answer to read on."""
     if source and not subjects.is_token(source):
         raise RequestError(f"{source!r} is no source of events", source="console", code="invalid")
-    events, further = await here.recent_events.page(
+    events, further = await console.recent_events.page(
         source=source, kind=kind.value if kind else "", limit=limit, before=before
     )
     return as_json({"events": [shown(one) for one in events], "next_before": further})

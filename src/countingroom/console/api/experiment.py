@@ -1,11 +1,11 @@
-"""Law: what concerns more than one partition is asked of the experiment as a whole: moving, creating, configuring."""
+"""The API of commands of the experiment as a whole: moving, creating, deleting, configurations and tags."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
 from countingroom.console.api.commands import CommandBody, carry
-from countingroom.console.api.devices import Here
+from countingroom.console.api.devices import Console
 from countingroom.console.responses import REFUSED, example
 from countingroom.core import subjects
 from countingroom.core.commands.experiment import EXPERIMENT
@@ -29,6 +29,8 @@ router = APIRouter(tags=["partitions"])
     },
     status_code=202,
 )
-async def command_experiment(command: str, here: Here, request: Request, order: CommandBody | None = None) -> Response:
+async def command_experiment(
+    command: str, console: Console, request: Request, order: CommandBody | None = None
+) -> Response:
     """Send a command of the table to the coordinator of the experiment."""
-    return await carry(here, request, "runs", subjects.EXPERIMENT, command, order)
+    return await carry(console, request, "runs", subjects.EXPERIMENT, command, order)

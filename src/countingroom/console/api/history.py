@@ -1,4 +1,4 @@
-"""Law: the past is asked of the history over the bus; the console keeps none of it."""
+"""The API of the history: series of points. The console asks the history over the bus and keeps nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 
 from countingroom.bus.port import Bus
-from countingroom.console.api.devices import Here
+from countingroom.console.api.devices import Console
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError, Refused, RequestError
@@ -41,12 +41,12 @@ async def ask(bus: Bus, question: RangeQuery) -> Series:
     try:
         message = await bus.request(subjects.query("history", "range"), encode(question), timeout_s=_ANSWER_S)
     except LinkError as error:
-        nobody = error.cause.code == "no_responders"
+        is_absent = error.cause.code == "no_responders"
         raise LinkError(
-            "the history is not running" if nobody else f"the history gave no answer about {question.point}",
-            code="unreachable" if nobody else "timeout",
+            "the history is not running" if is_absent else f"the history gave no answer about {question.point}",
+            code="unreachable" if is_absent else "timeout",
             source="history",
-            suggestion="start it: countingroom serve … history" if nobody else "ask for a shorter range",
+            suggestion="start it: countingroom serve … history" if is_absent else "ask for a shorter range",
             causes=(error.cause,),
         ) from error
     answer = _decoder.decode(message.data)
@@ -80,7 +80,7 @@ async def ask(bus: Bus, question: RangeQuery) -> Series:
     },
 )
 async def get_history(
-    here: Here,
+    console: Console,
     point: Annotated[list[str], Query(min_length=1, max_length=_POINTS, description="`<device>.<point>`; repeat it")],
     begin: Annotated[str, Query(alias="from", description="ISO 8601, ns, or relative: `-1h`")] = "-1h",
     end: Annotated[str, Query(alias="to")] = "now",
@@ -88,14 +88,14 @@ async def get_history(
     format: Annotated[HistoryFormat, Query()] = HistoryFormat.JSON,
 ) -> Response:
     """Reduced to at most `max_points` rows of minimum, mean and maximum, so that no peak is lost."""
-    now_ns = here.clock.now_ns()
+    now_ns = console.clock.now_ns()
     start_ns, end_ns = parse_time(begin, now_ns=now_ns), parse_time(end, now_ns=now_ns)
     if start_ns >= end_ns:
         raise RequestError("`from` must be before `to`", source="console", code="invalid")
     questions = [RangeQuery(point=one, start_ns=start_ns, end_ns=end_ns, max_points=max_points) for one in point]
     try:
         async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(ask(here.bus, question)) for question in questions]
+            asked = [tasks.create_task(ask(console.bus, question)) for question in questions]
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     series = [task.result() for task in asked]

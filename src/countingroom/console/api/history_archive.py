@@ -1,4 +1,4 @@
-"""Law: what the history holds can be listed, looked up at a moment, and taken away sample by sample."""
+"""The API of the history for listing points, looking up a moment and exporting every sample."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from countingroom.console.api.devices import Here
+from countingroom.console.api.devices import Console
 from countingroom.console.query_client import ask
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core.series import ExportAnswer, ExportQuery, LastAnswer, LastQuery, PointsAnswer, PointsQuery
@@ -23,12 +23,12 @@ Addresses = Annotated[
 
 @router.get(
     "/history/points",
-    summary="Points that have a past",
+    summary="Points in the history",
     responses={200: example({"points": ["chiller.internal_temp"]}), 503: REFUSED},
 )
-async def list_points(here: Here, prefix: Annotated[str, Query()] = "") -> Response:
+async def list_points(console: Console, prefix: Annotated[str, Query()] = "") -> Response:
     """Addresses, sorted, that begin with `prefix`."""
-    answer = await ask(here.bus, "history", "points", PointsQuery(prefix=prefix), PointsAnswer)
+    answer = await ask(console.bus, "history", "points", PointsQuery(prefix=prefix), PointsAnswer)
     return as_json({"points": answer.points})
 
 
@@ -53,10 +53,10 @@ async def list_points(here: Here, prefix: Annotated[str, Query()] = "") -> Respo
         503: REFUSED,
     },
 )
-async def get_last(here: Here, points: Addresses, at: Annotated[str, Query()] = "now") -> Response:
+async def get_last(console: Console, points: Addresses, at: Annotated[str, Query()] = "now") -> Response:
     """The last reading of each at or before the time."""
-    moment = parse_time(at, now_ns=here.clock.now_ns())
-    answer = await ask(here.bus, "history", "last", LastQuery(points=tuple(points), at_ns=moment), LastAnswer)
+    moment = parse_time(at, now_ns=console.clock.now_ns())
+    answer = await ask(console.bus, "history", "last", LastQuery(points=tuple(points), at_ns=moment), LastAnswer)
     return as_json(answer.last)
 
 
@@ -84,19 +84,19 @@ async def get_last(here: Here, points: Addresses, at: Annotated[str, Query()] = 
     },
 )
 async def export(
-    here: Here,
+    console: Console,
     points: Addresses,
     begin: Annotated[str, Query(alias="from")] = "-1h",
     end: Annotated[str, Query(alias="to")] = "now",
     limit: Annotated[int, Query(ge=1, le=50_000, description="about so many samples a page")] = 20_000,
 ) -> Response:
     """Raw samples in order of time; samples of one moment are on one page."""
-    now_ns = here.clock.now_ns()
+    now_ns = console.clock.now_ns()
     question = ExportQuery(
         points=tuple(points),
         start_ns=parse_time(begin, now_ns=now_ns),
         end_ns=parse_time(end, now_ns=now_ns),
         limit=limit,
     )
-    answer = await ask(here.bus, "history", "export", question, ExportAnswer)
+    answer = await ask(console.bus, "history", "export", question, ExportAnswer)
     return as_json({"points": points, "samples": answer.samples, "next_ns": answer.next_ns})

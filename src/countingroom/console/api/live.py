@@ -1,7 +1,7 @@
-"""Law: a websocket says what it wants to see, gets a snapshot, then numbered deltas; it can never command.
+"""The websocket of the live feed: a subscription, one snapshot, then numbered changes. It takes no commands.
 
-Close codes: 1003 not a watch message, 1008 refused by the guard, 1013 too many viewers, 4001 the login is over or its
-roles are others.
+Close codes: 1003 the message is no subscription, 1008 refused by a middleware, 1013 too many viewers, 4001 the session
+is over or its roles have changed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ LOGIN_OVER = 4001
 
 
 @router.websocket("/live")
-async def live(websocket: WebSocket, here: Annotated[ConsoleContext, Depends(context)]) -> None:
-    """One viewer, until it goes."""
+async def live(websocket: WebSocket, console: Annotated[ConsoleContext, Depends(context)]) -> None:
+    """One viewer, until it disconnects."""
     await websocket.accept()
     try:
-        async with within(here.clock, _FIRST_S):
+        async with within(console.clock, _FIRST_S):
             watch, resume = parse(await _receive(websocket))
-        with here.feed.viewer(watch, resume) as viewer:
+        with console.feed.viewer(watch, resume) as viewer:
             async with asyncio.TaskGroup() as tasks:
-                sending = tasks.create_task(_send(websocket, here.feed, viewer))
-                watching = tasks.create_task(_close_when_over(websocket, here.sessions, sending))
+                sending = tasks.create_task(_send(websocket, console.feed, viewer))
+                watching = tasks.create_task(_close_when_over(websocket, console.sessions, sending))
                 try:
                     await _listen(websocket, viewer)
                 finally:
@@ -45,7 +45,7 @@ async def live(websocket: WebSocket, here: Annotated[ConsoleContext, Depends(con
     except* WebSocketDisconnect:
         pass
     except* TimeoutError:
-        await websocket.close(1003, "say first what to watch")
+        await websocket.close(1003, "the first message was no subscription")
     except* RequestError as errors:
         await websocket.close(*_why(errors))
 
@@ -63,7 +63,7 @@ async def _receive(websocket: WebSocket) -> str:
 
 
 async def _listen(websocket: WebSocket, viewer: Viewer) -> None:
-    """A later message changes the wish, and a snapshot answers it."""
+    """A later message changes the subscription, and a snapshot answers it."""
     while True:
         viewer.watch, _ = parse(await _receive(websocket))
         viewer.restart()

@@ -1,6 +1,6 @@
-"""Law: who logs out of the last browser is in control of nothing: it is given up in that name, as if it had been said.
+"""Releases control of a user who has logged out of the last browser.
 
-Control that cannot be given up at once, for nobody answers for it, ends by being idle.
+Where the owner of the target does not answer, control ends by its idle time instead.
 """
 
 from __future__ import annotations
@@ -21,25 +21,27 @@ _log = logging.getLogger(__name__)
 _WAIT_S = 2.0
 
 
-async def part(here: ConsoleContext, user: str) -> None:
-    """Give up what this user controls, where no browser is logged in under that name any more."""
-    _, sessions = here.login()
+async def release_control(console: ConsoleContext, user: str) -> None:
+    """Release what this user controls, if no browser has a session of this user any more."""
+    # Without this the next shift found a partition held for twenty minutes by a user who had gone home, and only an
+    # expert could take it over.
+    _, sessions = console.login()
     if not await sessions.is_in(user):
-        await give_up(here, user)
+        await release_all(console, user)
 
 
-async def give_up(here: ConsoleContext, user: str) -> None:
-    """Give up what this user controls."""
+async def release_all(console: ConsoleContext, user: str) -> None:
+    """Release everything this user controls."""
     held = [
         key.partition(".")[2]
-        for key, word in here.latest.words.items()
-        if isinstance(word, Control) and word.holder == user and word.held(here.clock.now_ns())
+        for key, word in console.latest.words.items()
+        if isinstance(word, Control) and word.holder == user and word.held(console.clock.now_ns())
     ]
-    await asyncio.gather(*(_give_up(here, user, target) for target in held))
+    await asyncio.gather(*(_release(console, user, target) for target in held))
 
 
-async def _give_up(here: ConsoleContext, user: str, target: str) -> None:
-    now_ns = here.clock.now_ns()
+async def _release(console: ConsoleContext, user: str, target: str) -> None:
+    now_ns = console.clock.now_ns()
     command = Command(
         id=uuid4().hex,
         action="release_control",
@@ -48,7 +50,7 @@ async def _give_up(here: ConsoleContext, user: str, target: str) -> None:
         origin="logout",
     )
     try:
-        async with within(here.clock, _WAIT_S):
-            await send(here.bus, "runs", target, command, user=user)
+        async with within(console.clock, _WAIT_S):
+            await send(console.bus, "runs", target, command, user=user)
     except (CountingRoomError, TimeoutError) as error:
         _log.warning("%s keeps control of %s until it is idle: %s", user, target, error)

@@ -1,4 +1,4 @@
-"""Law: the figures are read when Prometheus asks; nothing is counted twice for its sake."""
+"""Metrics for Prometheus, computed from the console's state when they are scraped."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from countingroom.core.messages import Link
 
 
 class Figures:
-    """A Prometheus collector over the room."""
+    """A Prometheus collector over the console's state."""
 
     def __init__(self, context: ConsoleContext) -> None:
         self._context = context
 
     def collect(self) -> Iterator[Metric]:
-        """All of it, at once."""
+        """Every metric, computed now."""
         context = self._context
         yield InfoMetricFamily("countingroom", "This console.", {"version": context.version, "title": context.title})
         yield _one("countingroom_bus_connected", "1 while the bus is reached.", context.latest.connected)

@@ -1,4 +1,4 @@
-"""Law: how a partition stands is read from the present; how it would get somewhere is asked of run control."""
+"""The API of partitions: their state from the latest known state, plans by asking run control, and their commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from countingroom.console.api.commands import CommandBody, carry
-from countingroom.console.api.devices import Here
+from countingroom.console.api.devices import Console
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.present import partition_alarms, partition_views
@@ -49,18 +49,18 @@ _PARTITION: dict[str, Any] = {
 }
 
 
-def partition_state(here: ConsoleContext, name: str) -> PartitionState:
-    """How it stands; NotFound, naming those there are."""
-    there = partition_alarms.partitions(here.latest.words)
-    if name not in there:
-        told = ", ".join(there) or "none yet"
-        raise NotFound(f"there is no partition {name!r}", source="console", suggestion=f"partitions: {told}")
-    return there[name]
+def partition_state(console: ConsoleContext, name: str) -> PartitionState:
+    """The state of a partition; NotFound with the names of all partitions."""
+    states = partition_alarms.partitions(console.latest.words)
+    if name not in states:
+        names = ", ".join(states) or "none yet"
+        raise NotFound(f"there is no partition {name!r}", source="console", suggestion=f"partitions: {names}")
+    return states[name]
 
 
-def unmapped(here: ConsoleContext) -> list[str]:
+def unmapped(console: ConsoleContext) -> list[str]:
     """The detectors that are in no partition."""
-    places = here.latest.words.get(subjects.MAPPING_KEY)
+    places = console.latest.words.get(subjects.MAPPING_KEY)
     return sorted(one for one, at in places.detectors.items() if not at) if isinstance(places, Placement) else []
 
 
@@ -69,37 +69,37 @@ def unmapped(here: ConsoleContext) -> list[str]:
     summary="Every partition, and the detectors that are in none",
     responses={200: example({"partitions": [_PARTITION], "unmapped": ["TRD"]})},
 )
-async def list_partitions(here: Here, request: Request) -> Response:
-    """`refusals` says of every command whether it may be given now (null), else why not. Where `alive` is false nobody
-    looks after it, and all else are last words."""
-    there = partition_alarms.partitions(here.latest.words)
-    told = [_for_viewer(here, request, one) for one in there.values()]
-    return as_json({"partitions": told, "unmapped": unmapped(here)})
+async def list_partitions(console: Console, request: Request) -> Response:
+    """`refusals`: every command, null where it may be given now, else the cause. Where `alive` is false it has no owner
+    and the rest is its last known state."""
+    states = partition_alarms.partitions(console.latest.words)
+    shown = [_for_requester(console, request, one) for one in states.values()]
+    return as_json({"partitions": shown, "unmapped": unmapped(console)})
 
 
-def _for_viewer(here: ConsoleContext, request: Request, state: PartitionState) -> dict[str, Any]:
-    """The same, and whether anybody looks after it; what this person may not do, or nobody, is among the refusals."""
-    alive = partition_alarms.gone_since(here.abnormal, state.partition) is None
-    denied = partition_views.denied(requester(request).principal, state.partition, here.clock.now_ns())
+def _for_requester(console: ConsoleContext, request: Request, state: PartitionState) -> dict[str, Any]:
+    """The state with `alive`; among the refusals are those of this requester's role, and of a missing owner."""
+    alive = partition_alarms.gone_since(console.abnormal, state.partition) is None
+    denied = partition_views.denied(requester(request).principal, state.partition, console.clock.now_ns())
     gone = {} if alive else partition_views.gone(state.partition)
-    told = msgspec.structs.replace(state, refusals=state.refusals | gone | denied)
-    return {**msgspec.to_builtins(told), "alive": alive}
+    shown = msgspec.structs.replace(state, refusals=state.refusals | gone | denied)
+    return {**msgspec.to_builtins(shown), "alive": alive}
 
 
 @router.get(
     "/partitions/{partition}",
-    summary="One partition, and who is in control of it",
+    summary="One partition, with the user in control of it",
     responses={200: example({"partition": _PARTITION, "control": {"holder": "m.rossi", "token": 3}}), 404: REFUSED},
 )
-async def get_partition(partition: str, here: Here, request: Request) -> Response:
-    """Members as the partition sees them (`seen`) and as they say themselves (`own`)."""
-    state = _for_viewer(here, request, partition_state(here, partition))
-    return as_json({"partition": state, "control": here.latest.words.get(subjects.control_key(partition))})
+async def get_partition(partition: str, console: Console, request: Request) -> Response:
+    """Members with the state as the partition sees it (`seen`) and the state of their own table (`own`)."""
+    state = _for_requester(console, request, partition_state(console, partition))
+    return as_json({"partition": state, "control": console.latest.words.get(subjects.control_key(partition))})
 
 
 @router.get(
     "/partitions/{partition}/plan",
-    summary="How it would get to a goal: stages, reasons, how long, and who stays as it is",
+    summary="The plan to a goal: stages, reasons, expected time, and systems that stay as they are",
     responses={
         200: example(
             {
@@ -125,14 +125,14 @@ async def get_partition(partition: str, here: Here, request: Request) -> Respons
 )
 async def get_plan(
     partition: str,
-    here: Here,
+    console: Console,
     goal: Annotated[str, Query(description="a state it can rest in: `Idle`, `QA_Active`, `Recording`")],
     tag: Annotated[str, Query(description="as it would be with this tag; empty: with what is selected")] = "",
 ) -> Response:
-    """Nothing is done."""
-    partition_state(here, partition)
+    """The plan alone; it is not carried out."""
+    partition_state(console, partition)
     question = PlanQuery(partition=partition, goal=goal, tag=tag)
-    return as_json({"plan": (await ask(here.bus, "runs", "plan", question, PlanAnswer)).plan})
+    return as_json({"plan": (await ask(console.bus, "runs", "plan", question, PlanAnswer)).plan})
 
 
 @router.get(
@@ -140,11 +140,11 @@ async def get_plan(
     summary="The tags that name a configuration for exactly its systems",
     responses={200: example({"tags": [{"name": "physics", "revision": 4, "systems": {"TFC": "default"}}]})},
 )
-async def get_tags(partition: str, here: Here) -> Response:
-    """The only ones it can be given as a whole."""
-    state = partition_state(here, partition)
+async def get_tags(partition: str, console: Console) -> Response:
+    """The tags that `select` takes."""
+    state = partition_state(console, partition)
     systems = [member.system for member in state.members]
-    return as_json({"tags": await here.records.tags.covering(systems)})
+    return as_json({"tags": await console.records.tags.covering(systems)})
 
 
 @router.post(
@@ -156,24 +156,25 @@ async def get_tags(partition: str, here: Here) -> Response:
     responses=_ACCEPTED,
 )
 async def command_partition(
-    partition: str, command: str, here: Here, request: Request, order: CommandBody | None = None
+    partition: str, command: str, console: Console, request: Request, order: CommandBody | None = None
 ) -> Response:
     """Send a command of the table to the owner of a partition, or to the experiment where only its runs are left."""
     try:
-        partition_state(here, partition)
+        partition_state(console, partition)
     except NotFound:
         if command not in _ABOUT_RUNS:
             raise
-        return await carry(here, request, "runs", subjects.EXPERIMENT, command, order)
-    return await carry(here, request, "runs", partition, command, order)
+        # The runs of a deleted partition have no owner that could be asked: the experiment writes into the run book.
+        return await carry(console, request, "runs", subjects.EXPERIMENT, command, order)
+    return await carry(console, request, "runs", partition, command, order)
 
 
 _ABOUT_RUNS = tuple(row.name for row in ABOUT_RUNS)
 
 
 def _add_short_route(row: CommandRow) -> None:
-    async def command(partition: str, here: Here, request: Request, order: CommandBody | None = None) -> Response:
-        return await command_partition(partition, row.name, here, request, order)
+    async def command(partition: str, console: Console, request: Request, order: CommandBody | None = None) -> Response:
+        return await command_partition(partition, row.name, console, request, order)
 
     router.add_api_route(
         f"/partitions/{{partition}}/{row.name}",

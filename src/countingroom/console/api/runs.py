@@ -1,4 +1,4 @@
-"""Law: the run book is read here, newest first, by filter; what is said about a run is a command of its partition."""
+"""The API of the run book: runs newest first, by filter. Comments and judgements are commands of the partition."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from msgspec import structs
 
-from countingroom.console.api.devices import Here
+from countingroom.console.api.devices import Console
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core.run_book import RunFilter
 from countingroom.core.times import parse_time
@@ -35,7 +35,7 @@ _RUN: dict[str, Any] = {
 
 
 def chosen(
-    here: Here,
+    console: Console,
     partition: str = "",
     begin: Annotated[str, Query(alias="from", description="asked for at this time or later")] = "",
     end: Annotated[str, Query(alias="to")] = "",
@@ -46,8 +46,8 @@ def chosen(
     before: Annotated[int | None, Query(ge=1, description="numbers lower than this")] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST)] = 100,
 ) -> RunFilter:
-    """The filter that the address says."""
-    now_ns = here.clock.now_ns()
+    """The filter from the query of the address."""
+    now_ns = console.clock.now_ns()
     return RunFilter(
         partition=partition,
         from_ns=parse_time(begin, now_ns=now_ns) if begin else None,
@@ -65,9 +65,9 @@ Chosen = Annotated[RunFilter, Depends(chosen)]
 
 
 @router.get("/runs", summary="Runs, newest first", responses={200: example({"runs": [_RUN]}), 422: REFUSED})
-async def list_runs(here: Here, wanted: Chosen) -> Response:
+async def list_runs(console: Console, wanted: Chosen) -> Response:
     """To read on, give `before` the last number of the answer."""
-    return as_json({"runs": await here.records.runs.find(wanted)})
+    return as_json({"runs": await console.records.runs.find(wanted)})
 
 
 @router.get(
@@ -76,13 +76,13 @@ async def list_runs(here: Here, wanted: Chosen) -> Response:
     responses={200: {"content": {"text/csv": {}, "application/json": {}, "application/vnd.apache.parquet": {}}}},
 )
 async def export_runs(
-    here: Here,
+    console: Console,
     wanted: Chosen,
     format: Annotated[str, Query()] = "csv",
     limit: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
 ) -> Response:
     """`csv`, `json` or `parquet`: one row a run, nothing left out. Without a limit, all that match."""
-    found = await here.records.runs.find(structs.replace(wanted, limit=limit))
+    found = await console.records.runs.find(structs.replace(wanted, limit=limit))
     media, body = await asyncio.to_thread(export, found, format)
     suffix = media.partition(";")[0].rpartition("/")[2].rpartition(".")[2]
     headers = {"Content-Disposition": f'attachment; filename="runs.{suffix}"'}
@@ -90,6 +90,6 @@ async def export_runs(
 
 
 @router.get("/runs/{number}", summary="One run", responses={200: example(_RUN), 404: REFUSED})
-async def get_run(number: int, here: Here) -> Response:
-    """With the configurations it had, its notes, and what was counted."""
-    return as_json(await here.records.runs.get(number))
+async def get_run(number: int, console: Console) -> Response:
+    """With the configurations it had, its notes, and its counters."""
+    return as_json(await console.records.runs.get(number))

@@ -1,4 +1,4 @@
-"""Law: hardware that is simulated can be made to fail through the same door as everything else."""
+"""The API of faults of simulated devices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from countingroom.console.api.commands import Argument, CommandBody, build, refused_by
-from countingroom.console.api.devices import Here
+from countingroom.console.api.devices import Console
 from countingroom.console.auth.requester import requester
 from countingroom.console.command_client import send
 from countingroom.console.responses import REFUSED, as_json, example
@@ -28,14 +28,16 @@ class Fault(BaseModel):
 
 @router.post(
     "/simulators/{device}/faults/{fault}",
-    summary="Make a simulated device go wrong",
+    summary="Make a simulated device fail",
     responses={200: example({"id": "9a2e", "accepted": True}), 409: REFUSED, 503: REFUSED},
 )
-async def make_fault(device: str, fault: str, here: Here, request: Request, body: Fault | None = None) -> Response:
-    """`drop`, `restore`, `freeze`, `trip` …; a wrong name is refused with those there are."""
+async def make_fault(
+    device: str, fault: str, console: Console, request: Request, body: Fault | None = None
+) -> Response:
+    """`drop`, `restore`, `freeze`, `trip` …; an unknown name is refused with the list of faults."""
     if not subjects.is_token(device):
         raise NotFound(f"there is no simulator {device!r}", source="console")
     order = CommandBody(arguments=body.arguments if body else {})
-    told = build(fault, order, request, here.clock.now_ns())
-    reply = await send(here.bus, "simulators", device, told, user=requester(request).name)
-    return as_json({"id": told.id, "accepted": True}) if reply.accepted else refused_by(reply, device)
+    command = build(fault, order, request, console.clock.now_ns())
+    reply = await send(console.bus, "simulators", device, command, user=requester(request).name)
+    return as_json({"id": command.id, "accepted": True}) if reply.accepted else refused_by(reply, device)

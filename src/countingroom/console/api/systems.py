@@ -1,4 +1,4 @@
-"""Law: a system is what its agent says of it, for each partition it serves."""
+"""The API of systems, as their agents report them for each partition they serve, and of commands to agents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from countingroom.console.api.commands import CommandBody, carry
-from countingroom.console.api.devices import Here
+from countingroom.console.api.devices import Console
 from countingroom.console.context import ConsoleContext
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
@@ -25,9 +25,9 @@ _SYSTEM: dict[str, Any] = {
 }
 
 
-def systems(here: ConsoleContext) -> dict[str, dict[str, Any]]:
-    """Every system that said something or stands somewhere, by name; its states by partition."""
-    words = here.latest.words
+def systems(console: ConsoleContext) -> dict[str, dict[str, Any]]:
+    """Every system with a state or a place, by name; its states by partition."""
+    words = console.latest.words
     found: dict[str, dict[str, Any]] = {}
     places = words.get(subjects.MAPPING_KEY)
     if isinstance(places, Placement):
@@ -43,19 +43,21 @@ def systems(here: ConsoleContext) -> dict[str, dict[str, Any]]:
     return dict(sorted(found.items()))
 
 
-def system(here: ConsoleContext, name: str) -> dict[str, Any]:
-    """One of them; NotFound, naming those there are."""
-    there = systems(here)
+def system(console: ConsoleContext, name: str) -> dict[str, Any]:
+    """One system; NotFound with the names of all systems."""
+    there = systems(console)
     if name not in there:
-        told = ", ".join(there) or "none yet"
-        raise NotFound(f"there is no system {name!r}", source="console", suggestion=f"systems: {told}")
+        names = ", ".join(there) or "none yet"
+        raise NotFound(f"there is no system {name!r}", source="console", suggestion=f"systems: {names}")
     return there[name]
 
 
-@router.get("/systems", summary="Every system, as it says itself", responses={200: example({"systems": [_SYSTEM]})})
-async def list_systems(here: Here) -> Response:
+@router.get(
+    "/systems", summary="Every system, as its agent reports it", responses={200: example({"systems": [_SYSTEM]})}
+)
+async def list_systems(console: Console) -> Response:
     """A global system has one state for each partition; a detector has one, and `partition` is where it stands."""
-    return as_json({"systems": list(systems(here).values())})
+    return as_json({"systems": list(systems(console).values())})
 
 
 @router.get(
@@ -63,10 +65,10 @@ async def list_systems(here: Here) -> Response:
     summary="One system, with its configurations",
     responses={200: example({**_SYSTEM, "configurations": ()}), 404: REFUSED},
 )
-async def get_system(system: str, here: Here) -> Response:
+async def get_system(system: str, console: Console) -> Response:
     """`configurations` are those that can be selected for it."""
-    one = _one(here, system)
-    return as_json(one | {"configurations": await here.records.configurations.list(system)})
+    one = _one(console, system)
+    return as_json(one | {"configurations": await console.records.configurations.list(system)})
 
 
 @router.post(
@@ -78,10 +80,10 @@ async def get_system(system: str, here: Here) -> Response:
     status_code=202,
 )
 async def command_system(
-    system: str, command: str, here: Here, request: Request, order: CommandBody | None = None
+    system: str, command: str, console: Console, request: Request, order: CommandBody | None = None
 ) -> Response:
     """Send a command of the table, or one that its kind of agent has beyond it, to the agent of a system."""
-    return await carry(here, request, "systems", _one(here, system)["system"], command, order)
+    return await carry(console, request, "systems", _one(console, system)["system"], command, order)
 
 
 _one = system

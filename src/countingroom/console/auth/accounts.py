@@ -1,4 +1,4 @@
-"""Law: accounts are changed here alone, by console and command line alike; whoever loses a right loses it at once."""
+"""Changes of user accounts, for console and command line alike. A right that is taken away is gone at once."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class AccountView(Struct, frozen=True, kw_only=True):
     roles: dict[str, str]
     """Target -> role, in words."""
     logins: int
-    """That hold now."""
+    """Sessions that are valid now."""
 
 
 class Accounts:
-    """What administrators and people themselves do to accounts. `changed`: open pages look again."""
+    """Changes that administrators and users make to accounts. `changed` is called after each of them."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class Accounts:
 
     async def first(self) -> str | None:
         """The secret of a link for the first administrator; None where an administrator has a password already."""
-        everybody = await self._users.list()
-        administrators = [one for one in everybody if one.roles.get(EVERYWHERE) is Role.ADMINISTRATOR]
+        users = await self._users.list()
+        administrators = [one for one in users if one.roles.get(EVERYWHERE) is Role.ADMINISTRATOR]
         if any(one.has_password and not one.disabled for one in administrators):
             return None
         if not administrators:
@@ -59,14 +59,14 @@ class Accounts:
         return await self._users.make_link(name, "countingroom", lifetime_s=LINK_S)
 
     async def add(self, name: str, by: str, *, full_name: str, roles: Mapping[str, Role]) -> str:
-        """A new account; the secret of the link that lets its owner set a password."""
+        """Create an account; returns the secret of the link that lets its user set a password."""
         if len(name) > _NAME:
             raise OutOfRange(
                 f"the name of a user has at most {_NAME} characters", source="users", suggestion="take a shorter one"
             )
         if name == "local":
             raise OutOfRange(
-                "local is who acts where there is no login", source="users", suggestion="take another name"
+                "local is the user of a console without login", source="users", suggestion="take another name"
             )
         for target in roles:
             _check_target(target)
@@ -78,18 +78,18 @@ class Accounts:
         return await self._users.make_link(name, by, lifetime_s=LINK_S)
 
     async def grant(self, name: str, target: str, role: Role | None) -> None:
-        """Trust somebody with a role for a target or a pattern of them; None takes it away."""
+        """Give a user a role for a target or a pattern of targets; None removes it."""
         _check_target(target)
         await self._users.grant(name, target, role)
         self._changed()
 
     async def disable(self, name: str, disabled: bool, by: str) -> None:
-        """Let somebody in no more, or again."""
+        """Disable or enable an account."""
         await self._users.disable(name, disabled, by)
         self._changed()
 
     async def log_out(self, name: str, by: str) -> int:
-        """End every login and token of somebody; how many."""
+        """End every session and token of a user; returns how many."""
         if await self._users.get(name) is None:
             raise NotFound(f"there is no user {name}", source="users", suggestion="look at the list of users")
         ended = await self._sessions.revoke_all(name, by)
@@ -97,18 +97,18 @@ class Accounts:
         return ended
 
     async def leave(self, session: str, by: str) -> None:
-        """End one login."""
+        """End one session."""
         await self._sessions.revoke(session, by)
         self._changed()
 
     async def use_link(self, secret: str, password: str, *, origin: str) -> User:
-        """Set the password that a link allows to set; every earlier login of that user is over."""
-        self.identity.paced("", origin)
+        """Set a password by a one-time link; every earlier session of that user ends."""
+        self.identity.limit_rate("", origin)
         kept = await self._passwords.hash(acceptable(password))
         user = await self._users.use_link(secret, kept)
         if user.disabled:
             raise Denied(
-                f"{user.name} may not log in any more",
+                f"{user.name} is disabled",
                 code="login_over",
                 source="login",
                 suggestion="ask an administrator",
@@ -118,7 +118,7 @@ class Accounts:
         return user
 
     async def change_password(self, name: str, present: str, password: str, *, origin: str, session: str) -> None:
-        """Set one's own password; every other login of that user is over."""
+        """Set the user's own password; every other session of that user ends."""
         password = acceptable(password, name=name)
         await self.identity.prove({"name": name, "password": present}, origin=origin)
         await self._users.set_password(name, await self._passwords.hash(password))
@@ -126,12 +126,12 @@ class Accounts:
         self._changed()
 
     async def token(self, name: str, *, what_for: str, lifetime_s: float = TOKEN_S) -> str:
-        """A secret by which a program acts as this user."""
+        """A token by which a program acts as this user."""
         secret, _ = await self._sessions.create(name, lifetime_s=lifetime_s, origin=TOKEN_ORIGIN, agent=what_for[:200])
         return secret
 
-    async def everybody(self) -> list[AccountView]:
-        """Every account."""
+    async def list_accounts(self) -> list[AccountView]:
+        """Every account, with its roles and the number of its sessions."""
         sessions = [one.user for one in await self._sessions.list()]
         return [
             AccountView(user=one, roles=in_words(one.roles), logins=sessions.count(one.name))
@@ -165,7 +165,7 @@ def _check_target(target: str) -> None:
     kind, _, name = target.partition(".")
     if target not in (EVERYWHERE, "_experiment") and (kind not in ("device", "partition", "system") or not name):
         raise OutOfRange(
-            f"{target!r} is nothing a role can be for",
+            f"{target!r} is no target of a role",
             source="users",
-            suggestion="write *, _experiment, device.NAME, partition.NAME or system.NAME; * and ? stand for letters",
+            suggestion="write *, _experiment, device.NAME, partition.NAME or system.NAME; * and ? are wildcards",
         )

@@ -1,7 +1,7 @@
-"""Law: who somebody is, is proven here; what they may do is not asked.
+"""Proving the identity of a user. What the user may do is decided elsewhere.
 
-`Identity` is the port. `LocalAccounts` proves it by name and password; an OpenID Connect provider would be another
-adapter, whose proof is the code it sends back. Either ends in the name of an account of ours, which has the roles.
+`PasswordLogin` is the port, `LocalAccounts` its adapter by name and password. A provider of OpenID Connect would be
+another adapter, whose proof is the code it sends back. Each of them returns one of our accounts, which has the roles.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LOCKED_S = 300.0
 
 
 class PasswordLogin(Protocol):
-    """Proves who somebody is."""
+    """Proves the identity of a user."""
 
     async def prove(self, proof: Mapping[str, str], *, origin: str) -> User:
         """The account the proof belongs to; Denied otherwise. `origin`: the address it comes from."""
@@ -29,7 +29,7 @@ class PasswordLogin(Protocol):
 
 
 class LocalAccounts:
-    """By name and password; slow for whoever guesses, and locked for a while after five wrong ones."""
+    """By name and password; limited in rate, and locked for a while after five wrong passwords."""
 
     def __init__(self, users: Users, passwords: Passwords, clock: Clock) -> None:
         self._users = users
@@ -39,9 +39,9 @@ class LocalAccounts:
         self._as = RateLimit(LOGIN_AS)
 
     async def prove(self, proof: Mapping[str, str], *, origin: str) -> User:
-        """Proof: `name`, `password`. What is wrong of the two is not told."""
+        """Proof: `name`, `password`. The error does not tell which of the two is wrong."""
         name, password = proof.get("name", ""), proof.get("password", "")
-        self.paced(name, origin)
+        self.limit_rate(name, origin)
         user = await self._users.get(name)
         locked = user is not None and self._clock.now_ns() < user.locked_until_ns
         kept = await self._users.password(name) if user and not locked else None
@@ -49,7 +49,7 @@ class LocalAccounts:
             if user and not locked:
                 await self._users.failed(name, allowed=WRONG_ALLOWED, lock_s=LOCKED_S)
             raise Denied(
-                f"name or password is wrong; after {WRONG_ALLOWED} wrong ones nobody can log in under a name for "
+                f"name or password is wrong; after {WRONG_ALLOWED} wrong passwords an account is locked for "
                 f"{LOCKED_S / 60:.0f} minutes",
                 code="wrong_password",
                 source="login",
@@ -59,13 +59,13 @@ class LocalAccounts:
             await self._users.set_password(name, await self._passwords.hash(password))
         return await self._users.succeeded(name)
 
-    def paced(self, name: str, origin: str) -> None:
-        """Count a try; Denied where they come too often."""
+    def limit_rate(self, name: str, origin: str) -> None:
+        """Count an attempt; Denied where there were too many."""
         now_s = self._clock.monotonic()
         wait_s = max(self._from.wait_s(origin, now_s), self._as.wait_s(name, now_s))
         if wait_s:
             raise Denied(
-                f"too many tries; the next is possible in {wait_s:.0f} s",
+                f"too many attempts; the next is possible in {wait_s:.0f} s",
                 code="too_often",
                 source="login",
                 evidence={"wait_s": wait_s},

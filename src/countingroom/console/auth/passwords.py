@@ -1,6 +1,6 @@
-"""Law: a password is kept as an argon2id hash alone, and looking at one costs the same whether it is right or not.
+"""Hashing and verifying passwords with argon2id. A check takes the same time whether the password is right or not.
 
-A hash takes 64 MiB and some tenths of a second on purpose; no more than two are made at once, and a few may wait.
+A hash takes 64 MiB and some tenths of a second on purpose. At most two are computed at once, and a few may wait.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def acceptable(password: str, *, name: str = "") -> str:
-    """The password in the one spelling that is hashed; OutOfRange where it is too easily guessed."""
+    """The password in the normal form that is hashed; OutOfRange where it is too easily guessed."""
     password = unicodedata.normalize("NFKC", password)
     if not SHORTEST <= len(password) <= LONGEST:
         raise OutOfRange(
@@ -50,22 +50,23 @@ class Passwords:
         self._hasher = hasher or PasswordHasher()  # argon2id; RFC 9106's second choice of costs
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
-        self._nobodys: str | None = None
+        self._dummy: str | None = None
 
     async def hash(self, password: str) -> str:
-        """What is to be kept."""
-        return await self._apart(lambda: self._hasher.hash(password))
+        """The hash to be stored."""
+        return await self._in_thread(lambda: self._hasher.hash(password))
 
     async def verify(self, kept: str | None, password: str) -> bool:
-        """Whether it is right. `kept` None: nobody's password, which takes as long and is never right."""
+        """Whether the password fits the stored hash. `kept` None (no such user): as slow, and False."""
         password = unicodedata.normalize("NFKC", password[:LONGEST])
-        if kept is None and self._nobodys is None:
-            self._nobodys = await self.hash("nobody's")
-        against = kept or self._nobodys or ""
-        return await self._apart(lambda: self._fits(against, password)) and kept is not None
+        # Without a dummy hash the time of the answer would tell which user names exist.
+        if kept is None and self._dummy is None:
+            self._dummy = await self.hash("no such user")
+        against = kept or self._dummy or ""
+        return await self._in_thread(lambda: self._fits(against, password)) and kept is not None
 
     def outdated(self, kept: str) -> bool:
-        """Whether it was made with other costs than today's."""
+        """Whether it was made with other costs than the present ones."""
         return self._hasher.check_needs_rehash(kept)
 
     def _fits(self, kept: str, password: str) -> bool:
@@ -74,9 +75,9 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _apart(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._waiting >= _WAITING:
-            raise Conflict("too many log in at once", code="busy", source="login", suggestion="try again in a minute")
+            raise Conflict("too many logins at once", code="busy", source="login", suggestion="try again in a minute")
         self._waiting += 1
         try:
             async with self._places:

@@ -1,8 +1,8 @@
-"""Law: whoever comes shows a secret that the server knows, and is asked again each time; who is known no more is out.
+"""Sessions: which user a request belongs to, by the cookie of a browser or the token of a program.
 
-A login is a random secret in a strict cookie; the server keeps its digest, when it was used, and when it ends. Ending
-it works at once: everything open under it looks again. While the database does not answer, who was known before stays
-known: a broken disk must not keep a shifter from switching off.
+A session is a random secret in a cookie with SameSite=Strict; the database keeps its digest, when it was last used and
+when it ends. Ending a session works at once: every open websocket checks again. While the database is away, sessions
+that were valid stay valid: a broken disk must not keep a shifter from switching off.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ from typing import Protocol
 from msgspec import Struct
 from starlette.datastructures import Headers
 
-from countingroom.console.auth.requester import LOCAL_VISITOR, Requester
+from countingroom.console.auth.requester import LOCAL_REQUESTER, Requester
 from countingroom.core.accounts import Session, User, why_over
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, CountingRoomError, Denied, LinkError
 from countingroom.storage.database import Database
 
 COOKIE = "countingroom"
-"""And the port: browsers show the cookies of one port to every other of the same host."""
+"""The port is added: browsers send the cookies of one port to every other port of the same host."""
 LOOK_AGAIN_S = 1.0
-"""What another process ended is noticed after this long; what this one ended, at once."""
+"""A session ended by another process is noticed after this long; one ended by this process at once."""
 _REMEMBERED = 1000
 
 
 class SessionService(Protocol):
-    """Recognises who comes."""
+    """Finds the requester of a request."""
 
     has_login: bool
 
     async def recognise(self, headers: Headers) -> Requester:
-        """Who it is; Denied."""
+        """The requester; Denied where there is no valid session."""
         ...
 
     async def until_over(self, requester: Requester) -> str:
-        """Wait until the visitor's right to look on is over or another; why."""
+        """Wait until the session is over or its roles have changed; returns the reason."""
         ...
 
 
 class NoLogin:
-    """No login: whoever is on this machine."""
+    """For a console without login: every request is of the local user."""
 
     has_login = False
 
     async def recognise(self, headers: Headers) -> Requester:
-        """Always the local one."""
+        """Always the local user."""
         del headers
-        return LOCAL_VISITOR
+        return LOCAL_REQUESTER
 
     async def until_over(self, requester: Requester) -> str:
         """Never."""
@@ -60,16 +60,16 @@ class NoLogin:
 
 
 class SessionLifetime(Struct, frozen=True, kw_only=True):
-    """How long a login holds."""
+    """How long a session lasts."""
 
     idle_s: float
-    """Unused. An open page that only looks on is no use."""
+    """While it is not used. An open page that only shows values does not count as use."""
     whole_s: float
     """In any case."""
 
 
 class Sessions:
-    """Logins kept in the database."""
+    """Sessions kept in the database."""
 
     has_login = True
 
@@ -84,32 +84,32 @@ class Sessions:
         """By the token of a program or by the cookie of a browser."""
         secret, by_token = shown(headers)
         if not secret:
-            raise Denied("nobody is logged in", code="no_login", source="login", suggestion="log in")
+            raise Denied("the request has no session", code="no_login", source="login", suggestion="log in")
         session, user = await self._holds(secret, by_token=by_token)
         await self._seen(secret, session)
-        return _visitor(session, user, secret)
+        return _requester(session, user, secret)
 
     async def enter(self, user: User, *, origin: str, agent: str) -> Requester:
-        """A new login of somebody whose identity is proven."""
+        """Create a session for a user whose identity is proven."""
         secret, session = await self._database.sessions.create(
             user.name, lifetime_s=self.life.whole_s, origin=origin, agent=agent[:200]
         )
-        return _visitor(session, user, secret)
+        return _requester(session, user, secret)
 
     async def is_in(self, user: str) -> bool:
-        """Whether a browser is logged in under this name, and is used."""
+        """Whether a browser has a session of this user and uses it."""
         now_ns, idle_ns = self._clock.now_ns(), self.life.idle_s * 1e9
         found = await self._database.sessions.list(user)
         return any(not one.is_token and now_ns - one.last_seen_ns < idle_ns for one in found)
 
     def look_again(self) -> None:
-        """Somebody's login or roles may be others now."""
+        """A session or the roles of a user may have changed: every wait checks again."""
         self._remembered.clear()
         for waiting in self._waiting:
             waiting.set()
 
     async def until_over(self, requester: Requester) -> str:
-        """Returns when the login is over or its user's roles are others."""
+        """Wait until the session is over or the roles of its user have changed; returns the reason."""
         again = asyncio.Event()
         self._waiting.add(again)
         by_token = requester.session is not None and requester.session.is_token
@@ -120,10 +120,10 @@ class Sessions:
                 except Denied as over:
                     return over.cause.message
                 except CountingRoomError:
-                    pass  # the database is away: who is known stays known
+                    pass  # the database is away: a session that was valid stays valid
                 else:
-                    if _visitor(session, user, requester.secret).principal != requester.principal:
-                        return "your roles are others now"
+                    if _requester(session, user, requester.secret).principal != requester.principal:
+                        return "your roles have changed"
                 again.clear()
                 try:
                     async with within(self._clock, LOOK_AGAIN_S):
@@ -142,7 +142,7 @@ class Sessions:
                 raise
         if found is None or found[0].is_token != by_token:
             raise Denied(
-                "what was shown proves no login", code="forged_login", source="login", suggestion="log in again"
+                "the request carries no valid session", code="forged_login", source="login", suggestion="log in again"
             )
         over = why_over(found[1], found[0], now_ns=self._clock.now_ns(), idle_s=self.life.idle_s)
         if over is not None:
@@ -161,7 +161,7 @@ class Sessions:
 
 
 def shown(headers: Headers) -> tuple[str, bool]:
-    """(the secret a request shows, whether as a program's token); empty where it shows none."""
+    """(secret, whether it is the token of a program) of a request; an empty secret where it carries none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         return token.strip(), True
@@ -175,7 +175,7 @@ def shown(headers: Headers) -> tuple[str, bool]:
 
 
 def cookie(requester: Requester, host: str, *, secure: bool, whole_s: float) -> str:
-    """The Set-Cookie of a login at this Host; of a visitor without secret, one that removes it."""
+    """The Set-Cookie of a session at this Host; for a requester without secret, one that removes the cookie."""
     name = _name(host, secure=secure)
     age = round(whole_s) if requester.secret else 0
     return f"{name}={requester.secret}; Max-Age={age}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
@@ -187,10 +187,10 @@ def _name(host: str, *, secure: bool) -> str:
 
 
 def over_error(cause: Cause) -> Denied:
-    """The cause as an error."""
+    """The cause as an exception."""
     return Denied(cause.message, code=cause.code, source=cause.source, suggestion=cause.suggestion)
 
 
-def _visitor(session: Session, user: User, secret: str) -> Requester:
+def _requester(session: Session, user: User, secret: str) -> Requester:
     csrf_token = hmac.new(secret.encode(), b"page", "sha256").hexdigest()
     return Requester(principal=user.principal, session=session, csrf_token=csrf_token, secret=secret)

@@ -1,4 +1,4 @@
-"""Law: what a viewer missed is kept for a while, within bounds of count and of memory, oldest forgotten first."""
+"""The last changes of the live feed, so that a page that reconnects can resume. Bounded in number and in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from countingroom.console.present.abnormal import Row
 
 
 class FeedChange(Struct, frozen=True, kw_only=True):
-    """What one tick told, encoded piece by piece. The pieces of a device are encoded once for all viewers."""
+    """The changes of one tick, encoded in pieces. The pieces of a device are encoded once for all viewers."""
 
     revision: int
     time_ns: int
@@ -23,20 +23,20 @@ class FeedChange(Struct, frozen=True, kw_only=True):
     states: Mapping[str, bytes]
     """Device -> its states that changed."""
     words: Mapping[str, bytes]
-    """Partition -> what run control says of it that changed; an empty name: of the experiment as a whole."""
+    """Partition -> its run control state that changed; an empty name: of the experiment as a whole."""
     events: Mapping[str, bytes]
     """Source -> its events, comma-separated."""
     shared: bytes
-    """What everybody gets: `"alive":{…},"alarms":[…]`, or nothing."""
+    """What every viewer gets: `"alive":{…},"alarms":[…]`, or nothing."""
 
     @property
     def size(self) -> int:
-        """Bytes it occupies, about: the rows cost several times their text."""
+        """About how many bytes it occupies: the rows cost several times their text."""
         texts = (*self.points.values(), *self.states.values(), *self.words.values(), *self.events.values(), self.shared)
         return 6 * sum(map(len, texts))
 
     def compose(self, watch: LiveSubscription) -> str | None:
-        """The delta for this wish; None where nothing of it changed."""
+        """The message for this subscription; None where nothing in it changed."""
         parts: list[bytes] = []
         points = list(self._points(watch))
         if points:
@@ -45,7 +45,7 @@ class FeedChange(Struct, frozen=True, kw_only=True):
         states += [text for partition, text in self.words.items() if watch.sees_partition(partition)]
         if states:
             parts.append(b'"states":{%s}' % b",".join(states))
-        if events := [text for source, text in self.events.items() if watch.hears(source)]:
+        if events := [text for source, text in self.events.items() if watch.includes_events_of(source)]:
             parts.append(b'"events":[%s]' % b",".join(events))
         if self.shared:
             parts.append(self.shared)
@@ -82,7 +82,7 @@ class Backlog:
 
     def after(self, revision: int, *, now: int) -> list[FeedChange] | None:
         """Every change after this revision, up to `now`, the present one; None where some of them are forgotten, or
-        where that revision is of another life of the console."""
+        where that revision is of another run of the console process."""
         if revision > now:
             return None
         found = [change for change in self._changes if change.revision > revision]

@@ -1,7 +1,7 @@
-"""Law: one ticking encoder serves every viewer: what changed is encoded once a tick, a wish composed once a tick.
+"""The live feed: once a tick it encodes what changed and offers it to every viewer.
 
-A viewer that reads too slowly loses what waited for it and gets a fresh snapshot instead: the latest value wins, nobody
-else waits, and memory stays bounded.
+Changes are encoded once and composed once for each distinct subscription. A viewer that reads too slowly loses its
+queue and gets a snapshot instead: the latest value wins, other viewers do not wait, and memory stays bounded.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _ALARMS = 200
 """Alarms sent at most; the counts are of all."""
 _ALARMS_EVERY_S = 1.0
 _FIRST_BEATS_S = 4.0
-"""After the start nobody is called gone for that long: three heartbeats and a little."""
+"""After the start no device is reported gone for this long: three heartbeats and a little more."""
 
 
 class Viewer:
-    """One websocket's end of the feed."""
+    """The queue of one websocket."""
 
     def __init__(self, watch: LiveSubscription) -> None:
         self.watch = watch
         self.lost = 0
-        """How often it was too slow."""
+        """How often it read too slowly."""
         self.needs_snapshot = True
         self.last_offer_s = 0.0
         self._waiting: deque[str] = deque()
-        self._something = asyncio.Event()
+        self._has_news = asyncio.Event()
 
     def offer(self, text: str) -> None:
         """Put a message into its queue; a full queue is emptied and a snapshot takes its place."""
@@ -54,31 +54,34 @@ class Viewer:
             self.lost += 1
             return
         self._waiting.append(text)
-        self._something.set()
+        self._has_news.set()
 
     def restart(self) -> None:
-        """Forget what waits; the next message is a snapshot."""
+        """Clear the queue; the next message is a snapshot."""
         self._waiting.clear()
         self.needs_snapshot = True
-        self._something.set()
+        self._has_news.set()
 
     def resume(self, texts: list[str]) -> None:
-        """Begin with these instead of a snapshot."""
+        """Begin with these messages instead of a snapshot."""
         self.needs_snapshot = False
         self._waiting.extend(texts)
-        self._something.set()
+        self._has_news.set()
 
     async def wait(self) -> str | None:
         """The next message; None: send a snapshot."""
         while not self._waiting and not self.needs_snapshot:
-            self._something.clear()
-            await self._something.wait()
+            self._has_news.clear()
+            await self._has_news.wait()
         return None if self.needs_snapshot else self._waiting.popleft()
 
 
 class LiveFeed:
-    """The live feed. `revision` counts ticks that told something; it starts at the time in ms, so revisions of two
-    lives of the console never meet."""
+    """The live feed. `revision` counts ticks with a change.
+
+    It starts at the time in ms: a page that reconnects after a restart of the console then never resumes at a revision
+    of the former process.
+    """
 
     def __init__(
         self, latest: Latest, abnormal: AbnormalList, recent_events: RecentEvents, clock: Clock, *, tick_s: float = 0.2
@@ -94,8 +97,8 @@ class LiveFeed:
         self._alarms = b""
         self._alarms_at_s = float("-inf")
         self._quiet_until_s = clock.monotonic() + _FIRST_BEATS_S
-        self._unheard: set[str] = set()
-        self._bus_told = True
+        self._unreported: set[str] = set()
+        self._reported_connected = True
         self.revision = clock.now_ns() // 1_000_000
         self.updates: dict[str, int] = {}
         """Device -> readings shown since the start."""
@@ -104,7 +107,7 @@ class LiveFeed:
 
     @property
     def viewers(self) -> int:
-        """How many look on now."""
+        """The number of viewers."""
         return len(self._viewers)
 
     async def run(self) -> None:
@@ -114,7 +117,7 @@ class LiveFeed:
             await self._clock.sleep(self._tick_s)
 
     def tick(self) -> None:
-        """Take what changed, encode it, and offer it to every viewer."""
+        """Take the changes, encode them, and offer them to every viewer."""
         change = self._gather()
         if change is not None:
             self.revision = change.revision
@@ -141,7 +144,7 @@ class LiveFeed:
     def viewer(self, watch: LiveSubscription, resume: int | None = None) -> Generator[Viewer]:
         """A viewer while entered; Conflict where there are too many."""
         if len(self._viewers) >= _VIEWERS:
-            raise Conflict(f"{_VIEWERS} viewers look on already", source="console", code="too_many")
+            raise Conflict(f"{_VIEWERS} viewers are connected already", source="console", code="too_many")
         viewer = Viewer(watch)
         missed = self._backlog.after(resume, now=self.revision) if resume is not None else None
         if missed is not None:
@@ -163,7 +166,7 @@ class LiveFeed:
         return self.snapshot(viewer.watch)
 
     def snapshot(self, watch: LiveSubscription) -> str:
-        """Everything the wish sees, as it is at this revision."""
+        """Everything in the subscription, at this revision."""
         parts = [
             b'"kind":"snapshot","revision":%d,"time_ns":%d,"bus":%s'
             % (self.revision, self._clock.now_ns(), b"true" if self._latest.connected else b"false")
@@ -183,7 +186,7 @@ class LiveFeed:
         return (b"{" + b",".join(parts) + b"}").decode()
 
     def _states(self, watch: LiveSubscription) -> dict[str, object]:
-        """Every state that the wish sees."""
+        """Every state in the subscription."""
         states = self._latest.states.items() if watch.states else ()
         found: dict[str, object] = {key: one for key, one in states if watch.sees(one.device)}
         words = self._latest.words.items()
@@ -195,9 +198,9 @@ class LiveFeed:
         shared: list[bytes] = []
         changed: dict[str, set[str] | None] = dict(taken.points)
         renewed = {device for device in taken.catalogues if self._learn(device)}
-        heard = self._hear(taken.alive)
-        changed |= dict.fromkeys(renewed | heard & self._latest.catalogues.keys())
-        for name in heard:
+        alive = self._changed_alive(taken.alive)
+        changed |= dict.fromkeys(renewed | alive & self._latest.catalogues.keys())
+        for name in alive:
             self.abnormal.alive(name, self._latest.alive.get(name, False), now_ns=now_ns)
         rows = {device: self._rows(device, names) for device, names in changed.items()}
         states: dict[str, list[str]] = {}
@@ -209,18 +212,18 @@ class LiveFeed:
         for key in taken.words:
             word = self._latest.words.get(key)
             words.setdefault(partition_alarms.place_of(key, word), {})[key] = word
-        if self._latest.connected != self._bus_told:
-            self._bus_told = self._latest.connected
-            shared.append(b'"bus":' + msgspec.json.encode(self._bus_told))
-        if heard:
+        if self._latest.connected != self._reported_connected:
+            self._reported_connected = self._latest.connected
+            shared.append(b'"bus":' + msgspec.json.encode(self._reported_connected))
+        if alive:
             shared.append(b'"alive":' + msgspec.json.encode(self.abnormal.living()))
         if renewed:
             shared.append(b'"catalogues":' + msgspec.json.encode(self.abnormal.digests()))
-        if heard or self._clock.monotonic() - self._alarms_at_s >= _ALARMS_EVERY_S:
+        if alive or self._clock.monotonic() - self._alarms_at_s >= _ALARMS_EVERY_S:
             self._alarms_at_s = self._clock.monotonic()
-            if (told := self._encode_alarms()) != self._alarms:
-                self._alarms = told
-                shared.append(told)
+            if (encoded := self._encode_alarms()) != self._alarms:
+                self._alarms = encoded
+                shared.append(encoded)
         events: dict[str, list[dict[str, object]]] = {}
         for numbered in self._recent_events.take_new():
             events.setdefault(numbered[1].source, []).append(shown(numbered))
@@ -236,28 +239,31 @@ class LiveFeed:
             states={
                 device: fragment({key: self._latest.states[key] for key in keys}) for device, keys in states.items()
             },
-            words={partition: fragment(told) for partition, told in words.items()},
+            words={partition: fragment(changed_words) for partition, changed_words in words.items()},
             events={source: msgspec.json.encode(list_)[1:-1] for source, list_ in events.items()},
             shared=b",".join(shared),
         )
 
     def _learn(self, device: str) -> bool:
-        """Whether anything about it is new."""
+        """Take in the catalogue of a device; whether it has changed."""
         if catalogue := self._latest.catalogues.get(device):
             return self.abnormal.learn(catalogue)
         self.abnormal.forget(device)
         return True
 
-    def _hear(self, changed: set[str]) -> set[str]:
-        """The devices and partitions whose life is to be told anew: the living at once, the silent when the first beats
-        are over."""
-        self._unheard |= changed
+    def _changed_alive(self, changed: set[str]) -> set[str]:
+        """The devices and partitions of which it is reported anew whether they are alive.
+
+        A live one is reported at once. A silent one only after the first heartbeats: right after the start of the
+        console every device is silent, and every page would show all of them as gone.
+        """
+        self._unreported |= changed
         if self._clock.monotonic() < self._quiet_until_s:
-            told = {device for device in self._unheard if self._latest.alive.get(device)}
+            due = {device for device in self._unreported if self._latest.alive.get(device)}
         else:
-            told = self._unheard
-        self._unheard = self._unheard - told
-        return told
+            due = self._unreported
+        self._unreported = self._unreported - due
+        return due
 
     def _rows(self, device: str, names: set[str] | None) -> dict[str, Row]:
         readings = self._latest.readings.get(device, {})

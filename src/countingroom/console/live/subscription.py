@@ -1,4 +1,4 @@
-"""Law: what a viewer asks to see is a value; equal wishes share one encoding."""
+"""What a page subscribes to in the live feed. Equal subscriptions share one encoding."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from countingroom.core.errors import RequestError
 _Names = Annotated[tuple[Annotated[str, Meta(max_length=200)], ...], Meta(max_length=2000)]
 
 
-class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`watch` of a client's message."""
+class WatchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`watch` of a message of a client."""
 
     devices: _Names = ("*",)
     """Device names; `*` for all."""
@@ -26,16 +26,16 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Partition names; `*` for all, with the systems that are in none."""
 
 
-class Hello(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a client sends: first, and again whenever it wants to see something else."""
+class ClientMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a client sends first, and again to change its subscription."""
 
-    watch: Wish = Wish()
+    watch: WatchRequest = WatchRequest()
     resume: int | None = None
     """The last revision it has seen; None for a fresh snapshot."""
 
 
 class LiveSubscription(Struct, frozen=True, kw_only=True):
-    """A wish made hashable."""
+    """A subscription as a hashable value."""
 
     devices: frozenset[str] | None
     """None: all."""
@@ -47,22 +47,22 @@ class LiveSubscription(Struct, frozen=True, kw_only=True):
     """None: all."""
 
     def sees(self, device: str) -> bool:
-        """Whether this device is of interest."""
+        """Whether it includes this device."""
         return self.devices is None or device in self.devices
 
     def sees_partition(self, partition: str) -> bool:
-        """Whether this partition is; an empty name stands for the experiment as a whole."""
+        """Whether it includes this partition; an empty name stands for the experiment as a whole."""
         return self.partitions is None or partition in self.partitions
 
-    def hears(self, source: str) -> bool:
-        """Whether what happens to this device, system or partition is."""
+    def includes_events_of(self, source: str) -> bool:
+        """Whether it includes the events of this device, system or partition."""
         return self.events and (self.sees(source) or self.sees_partition(source))
 
 
 def parse(text: str) -> tuple[LiveSubscription, int | None]:
-    """A client's message; RequestError saying what is wrong with it."""
+    """Decode a message of a client; RequestError with the mistake in it."""
     try:
-        hello = msgspec.json.decode(text, type=Hello)
+        request = msgspec.json.decode(text, type=ClientMessage)
     except msgspec.DecodeError as error:
         raise RequestError(
             f"not a watch message: {error}",
@@ -70,20 +70,20 @@ def parse(text: str) -> tuple[LiveSubscription, int | None]:
             code="invalid",
             suggestion='send {"watch": {"devices": ["*"], "points": true, "states": true, "events": true}}',
         ) from None
-    wish = hello.watch
-    points = wish.points
+    watch = request.watch
+    points = watch.points
     return (
         LiveSubscription(
-            devices=None if "*" in wish.devices else frozenset(wish.devices),
+            devices=None if "*" in watch.devices else frozenset(watch.devices),
             points=frozenset(points) if isinstance(points, tuple) else None if points else frozenset(),
-            states=wish.states,
-            events=wish.events,
-            partitions=None if "*" in wish.partitions else frozenset(wish.partitions),
+            states=watch.states,
+            events=watch.events,
+            partitions=None if "*" in watch.partitions else frozenset(watch.partitions),
         ),
-        hello.resume,
+        request.resume,
     )
 
 
 def fragment(items: Mapping[str, object]) -> bytes:
-    """The inside of a JSON object, to be joined with others: `"a":1,"b":2`."""
+    """The members of a JSON object without its braces, to be joined with others: `"a":1,"b":2`."""
     return msgspec.json.encode(items)[1:-1]

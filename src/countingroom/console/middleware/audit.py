@@ -1,4 +1,4 @@
-"""Law: an entry of the audit is read off the request and its answer, the same for every route; secrets are left out."""
+"""Makes an audit entry of a request and its answer, in the same way for every route. Secrets are left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from countingroom.console.audit_writer import AuditWriter
-from countingroom.console.auth.requester import STRANGER, Requester
+from countingroom.console.auth.requester import ANONYMOUS, Requester
 from countingroom.console.route_permissions import RouteTable
 from countingroom.core.accounts import AuditEntry, Outcome
 from countingroom.core.clock import Clock
@@ -24,7 +24,7 @@ _COUNTED_FROM, _COUNTED_TO = -(1 << 63), 1 << 63
 
 
 class RequestAudit:
-    """Writes down who asked for what."""
+    """Makes the audit entries of requests."""
 
     def __init__(self, audit_writer: AuditWriter, clock: Clock, routes: RouteTable) -> None:
         self._audit_writer = audit_writer
@@ -32,13 +32,13 @@ class RequestAudit:
         self._routes = routes
 
     def refused(self, scope: Scope, cause: Cause) -> None:
-        """Somebody was turned away. A page asked for by nobody is not worth a line: it leads to the login."""
-        looks = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        if not (looks and cause.code == "no_login"):
+        """A middleware refused a request. A page without a session gets no entry: it leads to the login."""
+        is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not (is_read and cause.code == "no_login"):
             self._write(scope, scope["path"], "", {}, Outcome.REFUSED, cause)
 
     def answered(self, scope: Scope, asked: bytes, status: int, answered: bytes) -> None:
-        """An action was answered."""
+        """An action was answered, or a page was denied."""
         outcome = Outcome.ACCEPTED if status < 400 else Outcome.REFUSED if status < 500 else Outcome.FAILED
         what, target = _subject(scope, self._routes)
         self._write(scope, what, target, _arguments(asked), outcome, _cause(answered))
@@ -46,7 +46,7 @@ class RequestAudit:
     def _write(
         self, scope: Scope, what: str, target: str, arguments: Mapping[str, Scalar], outcome: str, cause: Cause | None
     ) -> None:
-        found: Requester = scope.get("visitor", STRANGER)
+        found: Requester = scope.get("requester", ANONYMOUS)
         self._audit_writer.add(
             AuditEntry(
                 time_ns=self._clock.now_ns(),
@@ -62,13 +62,13 @@ class RequestAudit:
 
 
 def address(scope: Scope) -> str:
-    """Where it comes from."""
+    """The address of the client."""
     client = HTTPConnection(scope).client
     return client.host if client else ""
 
 
 def _subject(scope: Scope, routes: RouteTable) -> tuple[str, str]:
-    """(what, target) of a request, read off its route: `hv_on` of `device.caen`."""
+    """(what, target) of a request, by its route: `hv_on` of `device.caen`."""
     found = routes.find(scope["method"], scope["path"])
     if found is None:
         return scope["path"], ""
@@ -79,14 +79,14 @@ def _subject(scope: Scope, routes: RouteTable) -> tuple[str, str]:
 
 
 def _arguments(body: bytes) -> dict[str, Scalar]:
-    """The plain values of the body, those of inner objects too; never a secret."""
+    """The scalar values of the body and of its inner objects, without secrets."""
     try:
-        told: Any = msgspec.json.decode(body) if body else {}
+        decoded: Any = msgspec.json.decode(body) if body else {}
     except msgspec.DecodeError:
         return {}
     flat: dict[str, Any] = {}
-    if isinstance(told, dict):
-        for name, value in cast(dict[str, Any], told).items():
+    if isinstance(decoded, dict):
+        for name, value in cast(dict[str, Any], decoded).items():
             flat |= cast(dict[str, Any], value) if isinstance(value, dict) else {name: value}
     return {
         name[:_LONGEST]: value[:_LONGEST] if isinstance(value, str) else value

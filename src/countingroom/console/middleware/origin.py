@@ -1,13 +1,13 @@
-"""Law: nothing reaches a handler, HTTP or websocket alike, that another site could have made a browser send.
+"""Refuses requests that another web site could have made a browser send. Outermost middleware, for HTTP and websockets.
 
-Without a login whoever is on this machine may act, and with one a browser shows its cookie by itself, so everything a
-browser could be tricked into is refused here, before routing:
-- Host must be a name this console goes by, loopback ones if nothing else is said (a name that somebody's DNS turned to
-  127.0.0.1 is not);
-- Origin, which browsers always send with a POST or a websocket, must be this very host; where it is missing the sender
-  is no browser page (CLI, script), unless Sec-Fetch-Site says it is one from elsewhere;
-- a POST with an Origin must carry the header `X-Countingroom`, which no form and no foreign page can add without a
-  preflight that is never answered (what it must say depends on the login, see door.py); a POST is JSON and small.
+Without a login everything on this machine may act, and with a login a browser sends its cookie by itself. So requests
+are refused here, before routing, unless:
+- Host is a name of this console, the loopback names by default (protects from DNS rebinding: a foreign name that
+  resolves to 127.0.0.1);
+- Origin, which browsers always send with a POST or a websocket, is this host; without it the sender is no page (CLI,
+  script), unless Sec-Fetch-Site says that it is a page of another site;
+- a POST with an Origin carries the header `X-Countingroom`, which no form can set and no foreign page without a
+  preflight that is never answered (its value is checked in session.py); a POST is JSON and small.
 Every answer carries a strict Content-Security-Policy: no inline script or style, no eval, no other host.
 """
 
@@ -18,13 +18,13 @@ from collections.abc import Callable, Set
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from countingroom.console.middleware.rejection import turn_away
+from countingroom.console.middleware.rejection import reject
 from countingroom.core.errors import Cause
 
 CSRF_HEADER = "x-countingroom"
 MOST_BYTES = 65_536
 DOCUMENT_BYTES = 1_048_576
-"""Of a document of configurations, and of a tag of some thousand systems."""
+"""Of commands of the experiment: the export of two thousand detectors could not be imported with the smaller limit."""
 _DOCUMENTS = "/api/v1/experiment/commands/"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _SAFE = frozenset({"GET", "HEAD"})
@@ -48,12 +48,12 @@ def _host_name(host: str) -> str:
     return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.rsplit(":", 1)[0]
 
 
-def judge(
+def check_request(
     scope_type: str, method: str, headers: Headers, *, names: Set[str] = LOOPBACK_NAMES, most: int = MOST_BYTES
 ) -> tuple[int, Cause] | None:
     """Why this request is refused, with the HTTP status; None where it may pass. Pure.
 
-    `names`: what we go by. `most`: bytes of a body.
+    `names`: host names of this console. `most`: bytes of a body.
     """
     host = headers.get("host", "").lower()
     if _host_name(host) not in names:
@@ -69,17 +69,17 @@ def judge(
         return 403, _refused("forged_origin", f"a page of {origin} may not act here", "use the console's own pages")
     if origin is None and headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return 403, _refused("forged_origin", "a page of another site may not act here", "use the console's own pages")
-    return _judge_post(headers, most, from_page=origin is not None) if scope_type == "http" else None
+    return _check_post(headers, most, from_page=origin is not None) if scope_type == "http" else None
 
 
-def _judge_post(headers: Headers, most: int, *, from_page: bool) -> tuple[int, Cause] | None:
+def _check_post(headers: Headers, most: int, *, from_page: bool) -> tuple[int, Cause] | None:
     if from_page and not headers.get(CSRF_HEADER):
         return 403, _refused(
             "no_token", "a page's request must carry the header X-Countingroom", "use the console's own pages"
         )
     length = headers.get("content-length", "")
     if not length.isdigit():
-        return 411, _refused("length", "the request must say how long it is", "send a Content-Length")
+        return 411, _refused("length", "the request has no length", "send a Content-Length")
     if int(length) > most:
         return 413, _refused("too_large", f"a request here has at most {most} bytes", "send less at once")
     if int(length) and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -92,7 +92,7 @@ def _refused(code: str, message: str, suggestion: str) -> Cause:
 
 
 class OriginMiddleware:
-    """ASGI middleware; the outermost. `refused` is told of everything that is turned away."""
+    """The outermost ASGI middleware. `refused` is called for every request that is refused."""
 
     def __init__(
         self,
@@ -106,12 +106,14 @@ class OriginMiddleware:
         self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Judge, then pass on with the headers of every answer set; or refuse."""
+        """Check, then pass on and set the headers of the answer; or refuse."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         most = DOCUMENT_BYTES if scope.get("path", "").startswith(_DOCUMENTS) else MOST_BYTES
-        verdict = judge(scope["type"], scope.get("method", ""), Headers(scope=scope), names=self._names, most=most)
+        verdict = check_request(
+            scope["type"], scope.get("method", ""), Headers(scope=scope), names=self._names, most=most
+        )
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -126,4 +128,4 @@ class OriginMiddleware:
             return
         status, cause = verdict
         self._refused(scope, cause)
-        await turn_away(scope, receive, sealed, cause, status)
+        await reject(scope, receive, sealed, cause, status)

@@ -1,4 +1,4 @@
-"""Law: who is turned away before a handler is told why: a Cause for programs, the login page for people."""
+"""Answers to requests that a middleware refuses: a Cause for programs, a redirect to the login page for browsers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 from countingroom.core.errors import Cause
 
 
-async def turn_away(scope: Scope, receive: Receive, send: Send, cause: Cause, status: int) -> None:
-    """Refuse a websocket before it is accepted, send a person to the login, tell a program the cause."""
+async def reject(scope: Scope, receive: Receive, send: Send, cause: Cause, status: int) -> None:
+    """Refuse a websocket before it is accepted, redirect a browser to the login, answer a program with the cause."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": cause.code})

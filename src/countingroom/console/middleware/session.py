@@ -1,7 +1,7 @@
-"""Law: nobody comes in unrecognised, and whoever asks for something is written down with what came of it.
+"""Finds the session of a request, checks the CSRF token, and records every action in the audit.
 
-Inside the guard, before routing: who is it (reception.py); does a page of theirs show its mark; then the request goes
-on with its visitor. What may be done is decided behind (permits.py), and written down by scribe.py.
+Stands inside the origin check and before routing. What the requester may do is decided by route_permissions.py; the
+entry of the audit is made by audit.py.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from countingroom.console.auth.requester import AT_HOME_MARK, STRANGER, Requester
+from countingroom.console.auth.requester import ANONYMOUS, NO_LOGIN_CSRF, Requester
 from countingroom.console.auth.sessions import SessionService
 from countingroom.console.middleware.audit import RequestAudit
 from countingroom.console.middleware.origin import CSRF_HEADER
-from countingroom.console.middleware.rejection import turn_away
+from countingroom.console.middleware.rejection import reject
 from countingroom.console.responses import status_of
 from countingroom.core.errors import CountingRoomError, Denied
 
 _OPEN = ("/static/", "/healthz", "/readyz")
-"""Nobody is asked who they are."""
-_FOR_STRANGERS = ("/login", "/link", "/api/v1/login", "/api/v1/link")
-"""Where somebody becomes known."""
+"""Paths without a session."""
+_LOGIN_PATHS = ("/login", "/link", "/api/v1/login", "/api/v1/link")
+"""Paths on which a session begins."""
 
 
 class SessionMiddleware:
@@ -35,17 +35,17 @@ class SessionMiddleware:
         self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Recognise, then pass on; or turn away."""
+        """Find the requester, then pass on; or refuse."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        scope["visitor"] = STRANGER
+        scope["requester"] = ANONYMOUS
         try:
             if not scope["path"].startswith(_OPEN):
                 await self._recognise(scope)
         except CountingRoomError as error:
             self._audit.refused(scope, error.cause)
-            await turn_away(scope, receive, send, error.cause, status_of(error))
+            await reject(scope, receive, send, error.cause, status_of(error))
             return
         if scope["type"] == "http":
             await self._recorded(scope, receive, send)
@@ -57,48 +57,49 @@ class SessionMiddleware:
         try:
             found: Requester = await self._sessions.recognise(headers)
         except Denied:
-            if scope["path"] not in _FOR_STRANGERS:
+            if scope["path"] not in _LOGIN_PATHS:
                 raise
-            found = STRANGER
-        scope["visitor"] = found
+            found = ANONYMOUS
+        scope["requester"] = found
         is_post = scope["type"] == "http" and scope["method"] == "POST"
         by_browser = found.is_page or ("origin" in headers and not found.is_program)
         if is_post and by_browser:
-            csrf_token = AT_HOME_MARK if scope["path"] in _FOR_STRANGERS else found.csrf_token
+            csrf_token = NO_LOGIN_CSRF if scope["path"] in _LOGIN_PATHS else found.csrf_token
             if not hmac.compare_digest(headers.get(CSRF_HEADER, "").encode(), csrf_token.encode()):
                 raise Denied(
-                    "the request does not carry the mark of a page of this login",
+                    "the request does not carry the CSRF token of this session",
                     code="wrong_mark",
                     source="console.door",
                     suggestion="load the page again",
                 )
 
     async def _recorded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Every action, and every look that was denied."""
-        is_action, heard = scope["method"] == "POST", _Heard()
+        """Pass on, and record every action and every page that was denied."""
+        is_action = scope["method"] == "POST"
+        exchange = _Exchange()
 
-        async def overheard() -> Message:
+        async def receive_and_keep() -> Message:
             message = await receive()
             if is_action:
-                heard.asked += message.get("body", b"")
+                exchange.asked += message.get("body", b"")
             return message
 
-        async def told(message: Message) -> None:
+        async def send_and_keep(message: Message) -> None:
             if message["type"] == "http.response.start":
-                heard.status = message["status"]
-            elif heard.status >= HTTPStatus.BAD_REQUEST:
-                heard.answered += message.get("body", b"")
+                exchange.status = message["status"]
+            elif exchange.status >= HTTPStatus.BAD_REQUEST:
+                exchange.answered += message.get("body", b"")
             await send(message)
 
         try:
-            await self._app(scope, overheard, told)
+            await self._app(scope, receive_and_keep, send_and_keep)
         finally:
-            if is_action or heard.status == HTTPStatus.FORBIDDEN:
-                self._audit.answered(scope, heard.asked, heard.status, heard.answered)
+            if is_action or exchange.status == HTTPStatus.FORBIDDEN:
+                self._audit.answered(scope, exchange.asked, exchange.status, exchange.answered)
 
 
-class _Heard:
-    """What passes through the door: a request is small, and so is a refusal."""
+class _Exchange:
+    """Body of the request, and status and body of a refusal: both are small."""
 
     asked = b""
     answered = b""

@@ -63,7 +63,7 @@ class Pages:
             one.add_to(self.router)
 
     async def overview(self, request: Request) -> HTMLResponse:
-        """Is anything wrong, and what."""
+        """The overview: alarms, and the state of every partition and device."""
         values: dict[str, Any] = {
             "cards": [],
             "group_counts": {},
@@ -77,18 +77,18 @@ class Pages:
         return self._page(request, "overview.html", "overview", "Overview", **values)
 
     def error(self, request: Request, cause: Cause, status: int) -> HTMLResponse:
-        """A page that says what is wrong."""
+        """The page of an error."""
         page = self._page(request, "error.html", "error", "Not here" if status == 404 else "Not possible", cause=cause)
         page.status_code = status
         return page
 
-    def _page(self, request: Request, template: str, name: str, here: str, **values: Any) -> HTMLResponse:
+    def _page(self, request: Request, template: str, name: str, console: str, **values: Any) -> HTMLResponse:
         context, who = self._context, requester(request)
         alarms = present_alarms.everything(context.abnormal, context.latest.words)
         partitions = present_alarms.partitions(context.latest.words)
         frame: dict[str, Any] = {
             "page": name,
-            "here": here,
+            "here": console,
             "above": "",
             "title": context.title,
             "version": context.version,
@@ -105,7 +105,7 @@ class Pages:
             "board": context.abnormal,
             "catalogues": context.latest.catalogues,
             "partitions": partitions,
-            "foremost": here if name == "partition" else partition_views.foremost(partitions),
+            "foremost": console if name == "partition" else partition_views.foremost(partitions),
             "worst_of": present_alarms.worst,
             "priorities_of": present_alarms.priorities,
             "gone_since": partial(present_alarms.gone_since, context.abnormal),

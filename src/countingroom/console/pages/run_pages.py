@@ -1,4 +1,4 @@
-"""Law: the pages of run control show what its owners say and what the database keeps; they act by commands alone."""
+"""The pages of run control: partitions, run book, configurations and detectors. They act by commands alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RunPages:
         self._render = render
 
     def add_to(self, router: APIRouter) -> None:
-        """Their addresses."""
+        """Add the route of each page."""
         router.add_api_route("/partitions/{partition}", self.partition)
         router.add_api_route("/runs", self.runs)
         router.add_api_route("/runs/{number}", self.run)
@@ -56,7 +56,7 @@ class RunPages:
         try:
             last = await context.records.runs.find(RunFilter(limit=_LAST))
         except LinkError:
-            last = ()  # what is true now is shown without the book
+            last = ()  # the database is away: partitions are shown without the last runs
         return {
             "partition_cards": found,
             "unmapped": sorted(unmapped(context), key=partition_views.natural),
@@ -64,7 +64,7 @@ class RunPages:
         }
 
     async def partition(self, request: Request, partition: str) -> HTMLResponse:
-        """One partition: how it stands, why, and what may be done."""
+        """One partition: its state, the cause, its systems and commands."""
         context, who = self._context, requester(request)
         state = partition_state(context, partition)
         now_ns = context.clock.now_ns()
@@ -116,7 +116,7 @@ class RunPages:
         )
 
     async def run(self, request: Request, number: int) -> HTMLResponse:
-        """One run, whole."""
+        """One run with all its data."""
         records = self._context.records
         run = await records.runs.get(number)
         who, now_ns = requester(request).principal, self._context.clock.now_ns()
@@ -145,7 +145,7 @@ class RunPages:
         before: Annotated[str, Query(description="a tag to compare")] = "",
         after: str = "",
     ) -> HTMLResponse:
-        """What systems can be configured with, and the tags over them."""
+        """Configurations of systems, and tags."""
         records = self._context.records
         there = await records.configurations.list()
         tags = await records.tags.list()
@@ -177,7 +177,7 @@ class RunPages:
         )
 
     async def detectors(self, request: Request) -> HTMLResponse:
-        """Who is where, and moving them."""
+        """Detectors by partition, and the form to move them."""
         context = self._context
         detectors = await context.records.mapping.detectors()
         there = systems(context)

@@ -1,7 +1,7 @@
-"""Law: what is abnormal now, since when and why, is kept here once, and every page, count and metric reads it.
+"""The list of abnormal points and states, since when and why. Every page, count and metric reads this one list.
 
-Pure: fed with catalogues, readings and states; reads no clock. `since` of a reading is the device's time at which it
-left its former level; that of a state is the state's own.
+Pure: it is fed with catalogues, readings and states, and reads no clock. `since` of a reading is the device time at
+which it left its former level; that of a state is the state's own.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Row = tuple[Scalar, int, int, int]
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
-    """Something abnormal that is so now."""
+    """A point or state that is abnormal now."""
 
     level: int
-    """1, 2 or 3, as everywhere."""
+    """Priority 1, 2 or 3."""
     since_ns: int
     device: str
     """The device, or the system of a partition."""
@@ -56,7 +56,7 @@ class _Abnormal(Struct):
 
 
 class AbnormalList:
-    """The levels of everything that is known."""
+    """The levels of all points and states."""
 
     def __init__(self) -> None:
         self._catalogues: dict[str, Catalogue] = {}
@@ -68,8 +68,11 @@ class AbnormalList:
         self._gone_since: dict[str, int] = {}
 
     def learn(self, catalogue: Catalogue) -> bool:
-        """A device and its points; what it had before and has no more is forgotten. False where nothing of it is new
-        but the life of its host."""
+        """Take in the catalogue of a device, and forget points that are no longer in it.
+
+        False where it is unchanged. A restarted device host alone changes nothing: otherwise every page would ask to be
+        loaded again at every restart.
+        """
         device, lasting = catalogue.device, structs.replace(catalogue, boot="")
         if self._catalogues.get(device) == lasting:
             return False
@@ -82,7 +85,7 @@ class AbnormalList:
         return True
 
     def digests(self) -> dict[str, str]:
-        """Device -> a short word that changes when its catalogue does, so that a page knows whether it is outdated."""
+        """Device -> a digest of its catalogue, by which a page knows whether it is outdated."""
         return self._digests
 
     def forget(self, device: str) -> None:
@@ -99,18 +102,18 @@ class AbnormalList:
             known.pop(device, None)
 
     def alive(self, name: str, is_alive: bool, *, now_ns: int) -> None:
-        """Whether anybody answers for a device, or for the partition of this key. What nobody answers for is stale."""
+        """Whether the host of a device, or the owner of the partition of this key, is alive. If not, all is stale."""
         if is_alive:
             self._gone_since.pop(name, None)
         else:
             self._gone_since.setdefault(name, now_ns)
 
     def living(self) -> dict[str, bool]:
-        """Device -> whether anybody answers for it."""
+        """Device -> whether its device host is alive."""
         return {device: device not in self._gone_since for device in self._points}
 
     def gone_since(self, name: str) -> int | None:
-        """Since when nobody answers for a device, or for the partition of this key."""
+        """Since when the host of a device, or the owner of the partition of this key, is gone; None: it is alive."""
         return self._gone_since.get(name)
 
     def state(self, state: DeviceState) -> None:
@@ -118,7 +121,7 @@ class AbnormalList:
         self._states.setdefault(state.device, {})[state.channel] = state
 
     def show(self, device: str, readings: Iterable[tuple[str, Reading]]) -> dict[str, Row]:
-        """Take these readings in; how they are shown. Points that are in no catalogue have no limits."""
+        """Take in readings; returns how they are shown. Points without a catalogue have no limits."""
         points = self._points.get(device, {})
         levels = self._levels.setdefault(device, {})
         abnormal = self._abnormal.setdefault(device, {})
@@ -141,7 +144,7 @@ class AbnormalList:
         return shown
 
     def alarms(self) -> list[Alarm]:
-        """Everything abnormal except what is only stale; worst first, then newest first."""
+        """Everything abnormal except what is only stale: worst first, then newest first."""
         found = [alarm for device in self._points for alarm in self._of_device(device)]
         found.sort(key=lambda alarm: (alarm.level, -alarm.since_ns, alarm.device, alarm.channel, alarm.point))
         return found
@@ -184,7 +187,7 @@ class AbnormalList:
                 level=severity.MEDIUM,
                 since_ns=self._gone_since[device],
                 device=device,
-                what="nobody answers for it: its device host is gone or does not beat",
+                what="its device host is gone or sends no heartbeat",
             )
             return
         states = self._states.get(device, {})

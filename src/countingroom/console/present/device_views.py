@@ -1,4 +1,4 @@
-"""Law: what a page shows at first is computed here from the present, as plain values; templates only place it. Pure."""
+"""What pages of devices show when they are rendered, as plain values; templates only place them. Pure."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def own_points(catalogue: Catalogue) -> list[Point]:
 
 
 def key_points(catalogue: Catalogue, most: int = 4) -> list[Point]:
-    """The few that tell most at a glance: measured numbers, those with limits first; of a device with channels those
-    of its first active channel."""
+    """The most important points: measured numbers, those with limits first; of a device with channels those of its
+    first channel."""
     first = catalogue.channels[0] if catalogue.channels else ""
     numbers = [
         point
@@ -71,7 +71,7 @@ def key_points(catalogue: Catalogue, most: int = 4) -> list[Point]:
 
 
 def partner(catalogue: Catalogue) -> dict[str, Point]:
-    """Readback's name -> the point that sets it."""
+    """Name of a readback -> the point that sets it."""
     return {point.readback: point for point in catalogue.points if point.writable and point.readback}
 
 
@@ -101,7 +101,7 @@ def group_counts(abnormal: AbnormalList, branch: Branch) -> Summary:
 
 
 def place(alarm: Alarm | Any, catalogues: Mapping[str, Catalogue]) -> str:
-    """Where an alarm is, for people: `CAEN crate ch 17`."""
+    """The place of an alarm as text: `CAEN crate ch 17`."""
     if alarm.partition:
         return alarm.partition if alarm.device == alarm.partition else f"{alarm.partition} / {alarm.device}"
     catalogue = catalogues.get(alarm.device)
@@ -113,11 +113,11 @@ _PLAIN = msgspec.to_builtins(Point(name=""))
 
 
 def compact(catalogue: Catalogue) -> dict[str, Any]:
-    """The catalogue for the page's script; what is as usual is left out of each point."""
-    told = msgspec.to_builtins(catalogue)
-    told["points"] = [
+    """The catalogue for the script of a page; default values are left out of each point."""
+    plain = msgspec.to_builtins(catalogue)
+    plain["points"] = [
         {key: value for key, value in point.items() if key == "name" or value != _PLAIN[key]}
-        for point in told["points"]
+        for point in plain["points"]
     ]
-    del told["chart"], told["channel_chart"]
-    return told
+    del plain["chart"], plain["channel_chart"]
+    return plain

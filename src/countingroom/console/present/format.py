@@ -1,4 +1,4 @@
-"""Law: a value is written the way its instrument means it, and never as NaN. Pure; static/js/format.js is its twin."""
+"""How values, units and times are written. Never as NaN. Pure; static/js/format.js does the same in the browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNITS = {"uA": "µA", "uV": "µV", "uW": "µW", "us": "µs", "um": "µm", "degC
 
 
 def unit(text: str) -> str:
-    """A unit as people write it."""
+    """A unit as it is written on a page."""
     return _UNITS.get(text, text)
 
 
@@ -44,12 +44,13 @@ def _key(given: Scalar) -> str:
 
 def limits(point: Point) -> str:
     """When it warns and when it alarms: `warning outside 10 to 40 · alarm above 45`."""
-    told = point.limits
+    # "warning ≤ 70" was read as the opposite of what it meant, so the text says above, below or outside.
+    limits = point.limits
     parts = [
         f"{word} {_beyond(point, low, high)}"
         for word, low, high in (
-            ("warning", told.warning_low, told.warning_high),
-            ("alarm", told.alarm_low, told.alarm_high),
+            ("warning", limits.warning_low, limits.warning_high),
+            ("alarm", limits.alarm_low, limits.alarm_high),
         )
         if low is not None or high is not None
     ]
@@ -57,7 +58,7 @@ def limits(point: Point) -> str:
 
 
 def allowed(point: Point) -> str:
-    """What may be written: `0.0 to 800.0`; empty where nothing is said."""
+    """What may be written: `0.0 to 800.0`; empty where there is no limit."""
     if point.choices:
         return ", ".join(value(point, choice) for choice in point.choices)
     if point.write_low is None and point.write_high is None:

@@ -1,7 +1,7 @@
-"""Law: the present is rebuilt from the bus alone: the last full readings and what followed, the states, who is there.
+"""The console's copy of the present: latest readings, states, catalogues and heartbeats, rebuilt from the bus alone.
 
 `async with asyncio.TaskGroup() …: create_task(latest.run())`; then read `readings`, `states`, `catalogues`, `alive`.
-A reader that ticks takes `follow()` once and `take()`s what changed at every tick.
+A reader that ticks calls `follow()` once, and `take()` for what changed at every tick.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 CATCH_UP_S = 2.0
 """The most that an answer waits until the present shows the effect of its command."""
 _YOUNG_NS = 180_000_000_000
-"""A full message older than three times its interval is of a device nobody publishes any more."""
+"""A full message older than three times its interval is of a device that is no longer published."""
 _RETRY_S = 1.0
 _QUALITIES = tuple(Quality)
 _decoder = msgspec.msgpack.Decoder(Readings)
@@ -43,25 +43,25 @@ def live_messages(departments: Sequence[Department] = DEPARTMENTS) -> dict[str, 
 
 
 class Changed(Struct, kw_only=True):
-    """What changed since the last time it was taken."""
+    """What changed since the last call of `take`."""
 
     points: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
-    """Device -> its points with news."""
+    """Device -> its points with new readings."""
     states: set[str] = field(default_factory=set[str])
     """Keys of device and channel states that changed or went away."""
     words: set[str] = field(default_factory=set[str])
-    """Keys of what run control says that changed or went away."""
+    """Keys of run control states that changed or went away."""
     catalogues: set[str] = field(default_factory=set[str])
     """Devices whose catalogue changed or went away."""
     alive: set[str] = field(default_factory=set[str])
-    """Devices, and keys of partitions, that began or ceased to be answered for."""
+    """Devices, and keys of partitions, whose host or owner came or went."""
 
     def __bool__(self) -> bool:
         return bool(self.points or self.states or self.words or self.catalogues or self.alive)
 
 
 class Changes:
-    """One follower's memory of what changed. Bounded by the number of things there are."""
+    """What changed for one reader. Bounded by the number of points and keys."""
 
     def __init__(self) -> None:
         self.changed = Changed()
@@ -73,7 +73,7 @@ class Changes:
 
 
 class Latest:
-    """The newest of everything, for whoever shows it."""
+    """The latest readings, states, catalogues and heartbeats."""
 
     def __init__(self, bus: Bus, clock: Clock, messages: Mapping[str, type[Struct]] | None = None) -> None:
         self._bus = bus
@@ -85,13 +85,13 @@ class Latest:
         self.states: dict[str, DeviceState] = {}
         """Key in the state bucket -> state of a device or channel."""
         self.words: dict[str, Struct] = {}
-        """Key in the state bucket -> what run control says there."""
+        """Key in the state bucket -> the state of run control there."""
         self.catalogues: dict[str, Catalogue] = {}
-        """Device -> what it is."""
+        """Device -> its catalogue."""
         self.roster = Roster(clock)
         self._alive: dict[str, bool] = {}
-        self._said: dict[str, float] = {}
-        """Key of a partition -> when its owner last said something new."""
+        self._owner_active_s: dict[str, float] = {}
+        """Key of a partition -> when its owner last published something new."""
         self._followers: list[Changes] = []
         self._applied = {"state": 0, "readings": 0}
         """What is applied: a revision of the state bucket, and a sequence in the stream of readings."""
@@ -102,16 +102,16 @@ class Latest:
 
     @property
     def connected(self) -> bool:
-        """Whether the bus is reached. While it is not, the present is what it was."""
+        """Whether the bus is reached. While it is not, the values are the last ones."""
         return self._bus.connected
 
     @property
     def alive(self) -> Mapping[str, bool]:
-        """Device, or key of a partition -> whether a device host, or its owner, answers for it."""
+        """Device, or key of a partition -> whether its device host, or its owner, is alive."""
         return self._alive
 
     def follow(self) -> Changes:
-        """A memory of what changes from now on, for one reader."""
+        """Collect changes from now on, for one reader."""
         changes = Changes()
         self._followers.append(changes)
         return changes
@@ -194,7 +194,7 @@ class Latest:
                 _put(self.catalogues, name, decode(entry.data, Catalogue) if entry.data is not None else None)
                 for follower in self._followers:
                     follower.changed.catalogues.add(name)
-                self._tell_alive()
+                self._update_alive()
             elif kind in ("device", "channel"):
                 _put(self.states, entry.key, decode(entry.data, DeviceState) if entry.data is not None else None)
                 for follower in self._followers:
@@ -205,17 +205,20 @@ class Latest:
                 for follower in self._followers:
                     follower.changed.words.add(entry.key)
                 if word is PartitionState:
-                    self._heard_of_owner(entry.key, before)
+                    self._note_owner(entry.key, before)
         except msgspec.DecodeError as error:
             _log.warning("%s in the state bucket is not understood: %s", entry.key, error)
 
-    def _heard_of_owner(self, key: str, before: Struct | None) -> None:
-        """News of a partition count as a beat of its owner; the same again after a lost link is no news."""
+    def _note_owner(self, key: str, before: Struct | None) -> None:
+        """A changed state of a partition counts as a heartbeat of its owner; the same state read again does not.
+
+        After a lost link every state is read again, and a dead owner would be taken for a live one.
+        """
         if key not in self.words:
-            self._said.pop(key, None)
+            self._owner_active_s.pop(key, None)
         elif self.words[key] != before:
-            self._said[key] = self._clock.monotonic()
-        self._tell_alive()
+            self._owner_active_s[key] = self._clock.monotonic()
+        self._update_alive()
 
     async def _follow_readings(self) -> None:
         self._relinked = False
@@ -236,7 +239,7 @@ class Latest:
         base = {full.subject.rpartition(".")[2]: full.sequence for full in fulls}
         async with self._bus.replay(subjects.READINGS_STREAM, from_sequence=start) as stored:
             async for message in stored:
-                if self._relinked:  # do not plough through what was missed: the last full messages say it all
+                if self._relinked:  # begin again at the last full messages instead of reading all that was missed
                     return
                 if message.sequence > base.get(message.subject.rpartition(".")[2], 0):
                     self._read(message)
@@ -269,17 +272,19 @@ class Latest:
                 except msgspec.DecodeError as error:
                     _log.warning("a message on %s is not understood: %s", message.subject, error)
                 else:
-                    self._tell_alive()
+                    self._update_alive()
 
     async def _sweep(self) -> None:
         while True:
-            self._tell_alive()
+            self._update_alive()
             await self._clock.sleep(INTERVAL_S / 2)
 
-    def _tell_alive(self) -> None:
+    def _update_alive(self) -> None:
         oldest_s = self._clock.monotonic() - MISSED * INTERVAL_S
-        targets = self.roster.targets() | {key for key, said_s in self._said.items() if said_s >= oldest_s}
-        for name in {*self._alive, *targets, *self.catalogues, *self._said}:
+        targets = self.roster.targets() | {
+            key for key, active_s in self._owner_active_s.items() if active_s >= oldest_s
+        }
+        for name in {*self._alive, *targets, *self.catalogues, *self._owner_active_s}:
             if self._alive.get(name) != (name in targets):
                 self._alive[name] = name in targets
                 for follower in self._followers:

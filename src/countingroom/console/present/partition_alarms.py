@@ -1,4 +1,4 @@
-"""Law: an alarm of a partition is read off what its owner says of its members; all alarms are one list. Pure."""
+"""Alarms of partitions, from what their owners report of their members, and the list of all alarms. Pure."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def everything(abnormal: AbnormalList, words: Mapping[str, Struct]) -> list[Alar
 
 
 def partitions(words: Mapping[str, Struct]) -> dict[str, PartitionState]:
-    """Every partition that says how it stands, by name."""
+    """The states of all partitions, by name."""
     found = {word.partition: word for word in words.values() if isinstance(word, PartitionState)}
     return dict(sorted(found.items()))
 
 
 def gone_since(abnormal: AbnormalList, partition: str) -> int | None:
-    """Since when nobody owns it, so that what is known of it are last words."""
+    """Since when it has no owner; what is known of it is then its last state. None: it has one."""
     return abnormal.gone_since(subjects.partition_key(partition))
 
 
 def of_partition(state: PartitionState, gone_ns: int | None = None) -> Iterator[Alarm]:
-    """What is abnormal in a partition: that nobody looks after it, else its members, else that it does not get on."""
+    """What is abnormal in a partition: that it has no owner, else its members, else why it does not proceed."""
     if gone_ns is not None:
-        what = "nobody looks after it: its run control is gone or does not beat"
+        what = "it has no owner: its run control is gone or sends no heartbeat"
         yield Alarm(
             level=severity.MEDIUM, since_ns=gone_ns, device=state.partition, partition=state.partition, what=what
         )
@@ -56,7 +56,7 @@ def of_partition(state: PartitionState, gone_ns: int | None = None) -> Iterator[
 
 
 def priorities(state: PartitionState, gone_ns: int | None = None) -> tuple[int, int, int]:
-    """How many alarms of each priority."""
+    """The number of alarms of each priority."""
     levels = [alarm.level for alarm in of_partition(state, gone_ns)]
     return levels.count(1), levels.count(2), levels.count(3)
 

@@ -1,4 +1,4 @@
-"""Law: what a page shows of partitions and runs at first is computed here, as plain values. Pure."""
+"""What pages of partitions and runs show when they are rendered, as plain values. Pure."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Group(Struct, frozen=True, kw_only=True):
 
 
 def natural(name: str) -> list[tuple[str, int]]:
-    """Sorts names as people count: MVD2 before MVD10."""
+    """Sort key of a name with numbers: MVD2 before MVD10."""
     return [(word, int(digits or 0)) for word, digits in re.findall(r"(\D*)(\d*)", name.casefold())]
 
 
 def foremost(states: Mapping[str, PartitionState]) -> str:
-    """The partition that every page tells of: the one with the newest run, else the one that last left its lowest
+    """The partition that is named on every page: the one with the newest run, else the one that last left its lowest
     state; empty where there is none."""
     return max(
         states, key=lambda name: (states[name].run, disc(states[name]) != "off", states[name].since_ns), default=""
@@ -43,7 +43,7 @@ def foremost(states: Mapping[str, PartitionState]) -> str:
 
 
 def rests(state: PartitionState) -> list[str]:
-    """The states it can rest in, lowest first, read off its chart."""
+    """The states that can be a goal, lowest first, from its chart."""
     chart, found = state.chart, [state.chart.initial]
     while "configure" in chart.allowed(found[-1]):
         found.append(chart.step(chart.step(found[-1], "configure"), "success"))
@@ -86,18 +86,18 @@ def link(alarm: Alarm) -> str:
     return f"/devices/{alarm.device}#{alarm.point}" if alarm.point else f"/devices/{alarm.device}"
 
 
-def denied(who: Principal, partition: str, now_ns: int) -> dict[str, Cause]:
+def denied(principal: Principal, partition: str, now_ns: int) -> dict[str, Cause]:
     """The commands of a partition that this person's role does not allow, and why."""
-    return _denied(PARTITION, who, f"partition.{partition}", now_ns)
+    return _denied(PARTITION, principal, f"partition.{partition}", now_ns)
 
 
-def denied_experiment(who: Principal, now_ns: int) -> dict[str, Cause]:
+def denied_experiment(principal: Principal, now_ns: int) -> dict[str, Cause]:
     """The same for the commands of the experiment as a whole."""
-    return _denied(EXPERIMENT, who, subjects.EXPERIMENT, now_ns)
+    return _denied(EXPERIMENT, principal, subjects.EXPERIMENT, now_ns)
 
 
-def _denied(table: CommandTable, who: Principal, target: str, now_ns: int) -> dict[str, Cause]:
-    verdicts = {row.name: decide(who, row.permission, target, now_ns=now_ns) for row in table.values()}
+def _denied(table: CommandTable, principal: Principal, target: str, now_ns: int) -> dict[str, Cause]:
+    verdicts = {row.name: decide(principal, row.permission, target, now_ns=now_ns) for row in table.values()}
     return {command: cause for command, cause in verdicts.items() if cause is not None}
 
 
@@ -105,9 +105,9 @@ def gone(partition: str) -> dict[str, Cause]:
     """Every command of a partition whose owner is gone, and why it cannot be given."""
     cause = Cause(
         code="not_looked_after",
-        message=f"nobody looks after {partition}: its run control is gone or does not beat",
+        message=f"{partition} has no owner: its run control is gone or sends no heartbeat",
         source=f"runs.{partition}",
-        suggestion="start run control; it goes on where it was",
+        suggestion="start run control; it takes the partition over as it is",
     )
     return dict.fromkeys(PARTITION, cause)
 
@@ -140,7 +140,7 @@ def duration(run: Run, now_ns: int) -> str:
 
 
 def events(run: Run) -> str:
-    """What was counted most: the events of the system that saw most of them."""
+    """The number of events: that of the system that counted most."""
     counts = [
         value
         for name, value in run.counters.items()
@@ -150,7 +150,7 @@ def events(run: Run) -> str:
 
 
 def counted(value: object) -> str:
-    """What was counted, whole numbers in groups of three."""
+    """A counter as text, whole numbers in groups of three digits."""
     return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

@@ -1,6 +1,6 @@
-"""Law: events are read from their stream, never kept elsewhere; the newest few stay in memory for the pages.
+"""Events, newest first: the last ones from memory, older ones from the stream.
 
-The stream has no way to be read backwards, so a page is found by reading forward from ever earlier places, within a
+The stream cannot be read backwards. An older page is found by reading forward from ever earlier positions, within a
 bound.
 """
 
@@ -22,14 +22,14 @@ from countingroom.core.messages import Event, decode
 
 _log = logging.getLogger(__name__)
 _MOST_READ = 100_000
-"""Events looked through for one page."""
+"""Most events read for one page."""
 
 Numbered = tuple[int, Event]
-"""Its place in the stream, and the event."""
+"""Sequence in the stream, and the event."""
 
 
 def read(stored: Stored) -> Numbered | None:
-    """The event; None for what is no event (the stream may hold what a newer version wrote)."""
+    """Decode an event; None where it is none (a newer version may have written it)."""
     try:
         return stored.sequence, decode(stored.data, Event)
     except msgspec.DecodeError:
@@ -37,13 +37,13 @@ def read(stored: Stored) -> Numbered | None:
 
 
 def shown(numbered: Numbered) -> dict[str, object]:
-    """An event as API and pages give it: with its place in the stream."""
+    """An event as API and pages give it: with its sequence in the stream."""
     sequence, event = numbered
     return {"sequence": sequence, **msgspec.to_builtins(event)}
 
 
 class RecentEvents:
-    """The events stream as the pages want it: newest first."""
+    """The events stream, newest first."""
 
     def __init__(self, bus: Bus, clock: Clock, *, keep: int = 2000) -> None:
         self._bus = bus
@@ -72,7 +72,7 @@ class RecentEvents:
                     self._new.append(numbered)
 
     async def _last_sequence(self) -> int:
-        """The highest sequence there is: that of the newest of all subjects."""
+        """The highest sequence in the stream."""
         last = 0
         async with self._bus.replay(subjects.EVENTS_STREAM, last_per_subject=True, follow=False) as stream:
             async for stored in stream:
@@ -84,7 +84,7 @@ class RecentEvents:
         await self._ready.wait()
 
     def take_new(self) -> list[Numbered]:
-        """The events that came since the last call, in order. For the hub alone."""
+        """The events that came since the last call, in order. For the live feed alone."""
         new = list(self._new)
         self._new.clear()
         return new

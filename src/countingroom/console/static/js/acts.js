@@ -1,4 +1,4 @@
-// Law: a button that the server put on the page is dashed, and says why, while its command may not be given.
+// Buttons that the server rendered: disabled, with the reason, while their command is refused.
 import { $$ } from "./dom.js";
 import { denied } from "./denied.js";
 
@@ -8,7 +8,7 @@ export function mark(button, why) {
   button.setAttribute("aria-disabled", String(Boolean(why)));
 }
 
-// Why a command may not be given by this person over this link, or "".
+// Why this command is refused to this user over this link, or "".
 export function refusal(live, command) {
   if (!live.trusted) return "The link is lost: commands are disabled.";
   const cause = denied[command];

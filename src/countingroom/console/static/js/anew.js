@@ -1,12 +1,11 @@
-// Law: what the server renders from the run book is asked for anew when something is written there, and put in place of
-// the old.
+// Replaces parts of a page that the server renders from the run book, after something was written there.
 import { $ } from "./dom.js";
 
 const SOON_MS = 1000;
 const WHILE_RUNNING_MS = 20_000;
 const WRITTEN_BY = ["run_began", "run_over", "comment", "flag", "include", "exclude"]; // what the book takes down
 
-// selectors: what is replaced, whole; running(): whether it grows by itself.
+// selectors: the parts that are replaced; running(): whether a run is open, so that they change by themselves.
 export function anew(live, selectors, running) {
   let timer = null,
     busy = false;
@@ -34,7 +33,7 @@ export function anew(live, selectors, running) {
   }, WHILE_RUNNING_MS);
 }
 
-// In place of the old, with the focus where it was.
+// Replace the old part and keep the focus.
 function put(fresh, old) {
   const held = document.activeElement;
   const href = old.contains(held) && held.getAttribute("href");

@@ -1,4 +1,5 @@
-// Law: a button that may not be pressed now stays where it is, dashed and focusable, and says why.
+// The command buttons of a device. A button that cannot be used now stays in its place, dashed and focusable, and gives
+// the reason.
 import { el } from "./dom.js";
 import { confirm, meanwhile } from "./confirm.js";
 import { denied } from "./denied.js";
@@ -9,7 +10,7 @@ import { unit, words } from "./format.js";
 export const labelOf = (command) => command.label || words(command.name);
 
 export class Buttons {
-  // state(): the DeviceState these commands act on; about: words for the dialog.
+  // state(): the DeviceState that these commands act on.
   constructor(live, place, { device, title, commands, channel = "", state }) {
     Object.assign(this, { live, place, device, title, commands, channel, state });
     this.buttons = new Map(
@@ -33,7 +34,7 @@ export class Buttons {
 
   why(command) {
     if (!this.live.trusted) return "The link is lost: commands are disabled.";
-    if (this.live.alive[this.device] === false) return "Nobody answers for this device: its device host is gone.";
+    if (this.live.alive[this.device] === false) return "The device host of this device is gone.";
     const state = this.state();
     if (!state) return "Its state is not known yet.";
     if (!state.active && this.channel) return "This channel is monitored only.";
@@ -101,7 +102,7 @@ export async function tellOutcome(what, answer, place = null) {
   );
 }
 
-// What the end of a command says beyond that it is done.
+// What the last event of a command says beyond "done".
 const news = ({ action, message }) => (message === `${action} done` ? "" : message);
 
 // A form for what a command takes: its fields, what was filled in, and why it cannot be sent yet.

@@ -1,4 +1,5 @@
-// Law: a state machine is drawn by the server; the page fills the present state, brings it in sight, and enlarges it.
+// The drawing of a state machine. The server draws it; the page marks the present state, scrolls it into sight and
+// enlarges it.
 import { $, $$, el, setText } from "./dom.js";
 
 export class Chart {
@@ -18,7 +19,7 @@ export class Chart {
     }
   }
 
-  // The drawing is larger than its card: what is present is in its middle.
+  // The drawing is larger than its card: scroll the present state into the middle.
   bringInSight(node) {
     if (!node) return;
     const { place } = this,

@@ -1,5 +1,5 @@
-// Law: a button is a POST to the public API, saying when the person decided and which state they saw; its outcome is an
-// event.
+// Sends commands through the public API, with the time of the decision and the state that was seen. The outcome is an
+// event of the live feed.
 import { post } from "./post.js";
 
 const waiting = new Map();

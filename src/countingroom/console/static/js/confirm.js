@@ -1,8 +1,7 @@
-// Law: before anything is sent a person sees from, to, change, how long and what it affects; the button repeats the
-// value.
+// The confirmation dialog: what will change, for how long and what it affects. The button repeats the value.
 import { $, el } from "./dom.js";
 
-// Runs that are taken now: who acts on a device sees them.
+// Open runs, shown to the user of a device: a command to a device can harm them.
 export function meanwhile(live) {
   const running = Object.entries(live.partitions).filter(([, one]) => one.run && !one.gone_ns);
   return running.length ? [["Meanwhile", running.map(([name, { run }]) => `${name} takes run ${run}`).join(", ")]] : [];

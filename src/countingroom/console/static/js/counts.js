@@ -1,4 +1,4 @@
-// Law: events are what the system that saw most of them has counted; their rate is taken between two of its reports.
+// Events of a run: the count of the system that counted most, and the rate between two of its reports.
 import { NOTHING } from "./format.js";
 import { grouped, hertz } from "./run-parts.js";
 
@@ -10,7 +10,7 @@ export class Counts {
     this.events = this.rate = NOTHING;
   }
 
-  // run: its number, 0 for none; reports: what the systems of the partition say.
+  // run: its number, 0 for none; reports: those of the systems of the partition.
   take(run, reports, nowNs) {
     const count = Math.max(-1, ...reports.map((report) => report?.counters?.events ?? -1));
     if (!run || count < 0) {

@@ -1,4 +1,4 @@
-// Law: the head of the device page says how the device stands, why, and where that is in its state machine.
+// The head of the page of a device: state, cause and state machine.
 import { $, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { Buttons } from "./buttons.js";
@@ -7,10 +7,10 @@ import { setState } from "./parts.js";
 
 const MOST_CAUSES = 3;
 const GONE = {
-  message: "Nobody answers for this device: its device host is gone. The values below are the last that were heard.",
+  message: "The device host of this device is gone. The values below are the last known ones.",
 };
 
-// A cause with those under it, in one line.
+// A cause with its own causes, in one line.
 function sentence(cause) {
   const under = (cause.causes ?? []).slice(0, MOST_CAUSES).map(sentence);
   return [cause.message + (cause.suggestion ? ` → ${cause.suggestion}` : ""), ...under].join(" · ");

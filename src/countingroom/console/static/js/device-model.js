@@ -1,4 +1,4 @@
-// Law: what the page knows of its device is asked here: its points, what sets them, and how it and its channels stand.
+// What the page of a device knows: points, the point that sets a value, states of the device and its channels.
 export class Model {
   constructor(live, { device, catalogue, states, rows }) {
     this.live = live;
@@ -23,7 +23,7 @@ export class Model {
     return this.live.alive[this.device] === false;
   }
 
-  // Its present reading: value, quality, device time, level.
+  // The latest reading: value, quality, device time, level.
   row(name) {
     return this.live.points.get(`${this.device}.${name}`);
   }
@@ -46,7 +46,7 @@ export class Model {
     return `Channel ${channel}${label ? ` · ${label}` : ""}`;
   }
 
-  // What sets a value: itself, the point it is the readback of, or in its channel the setting of its kind and unit.
+  // The point that sets a value: itself, the point it is the readback of, or in its channel the setting of its kind and unit.
   setterOf(point) {
     if (point.writable) return point;
     const settings = [...this.points.values()].filter((one) => one.writable);
@@ -55,7 +55,7 @@ export class Model {
     return settings.find((one) => one.readback === point.name) ?? settings.find(kin);
   }
 
-  // How fast a setting is followed now, where the device says so.
+  // How fast the readback follows a setting, where the device reports it.
   rateOf(point) {
     const rate = this.points.get(point.rate);
     const given = rate && this.row(rate.name)?.[0];

@@ -1,4 +1,5 @@
-// Law: what came from devices, people and logs is put on the page as text, and a node is written only when it changes.
+// Helpers for the DOM. Text of devices, users and logs is set as text, never as HTML, and a node is written only when
+// it changes.
 export const $ = (selector, root = document) => root.querySelector(selector);
 export const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 

@@ -1,4 +1,4 @@
-// Law: "/" finds anything: pages, devices, channels and points; arrows choose, Enter goes, Escape closes.
+// The search dialog, opened by "/": pages, devices, channels and points. Arrow keys choose, Enter opens, Escape closes.
 import { $, $$, el } from "./dom.js";
 import { titles } from "./shell.js";
 

@@ -1,4 +1,4 @@
-// Law: a form is sent once, by script, and what was refused stands beside it with what to do.
+// Forms that a script sends once; a refusal is shown beside the form with its suggestion.
 import { $, el } from "./dom.js";
 import { post } from "./post.js";
 

@@ -1,4 +1,4 @@
-// Law: a value is written the way its instrument means it, and never as NaN. The twin of console/present/format.py.
+// How values, units and times are written, never as NaN. present/format.py does the same on the server.
 export const NOTHING = "–";
 const UNITS = { uA: "µA", uV: "µV", uW: "µW", us: "µs", um: "µm", degC: "°C", percent: "%", delta_degC: "K" };
 

@@ -1,5 +1,5 @@
-// Law: a cell is written only when its text changes; arrows walk over the cells, Enter opens, and the map shows what is
-// scrolled away.
+// The table of values of a device. A cell is written only when its text changes; arrow keys move, Enter opens, and the
+// map shows what is scrolled out of sight.
 import { $, $$, el, setClass, setText } from "./dom.js";
 import { age, disc, value, words } from "./format.js";
 import { GLYPHS } from "./parts.js";

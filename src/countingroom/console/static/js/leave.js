@@ -1,4 +1,4 @@
-// Law: a login is left by a POST, and nothing of the page stays.
+// Logout: a POST, then the login page.
 import { $ } from "./dom.js";
 import { post } from "./post.js";
 import { note } from "./shell.js";

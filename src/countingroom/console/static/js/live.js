@@ -1,4 +1,5 @@
-// Law: one websocket a page; three missed ticks and the link counts as lost; afterwards it resumes where it stood.
+// The websocket of the live feed. After three missed ticks the link counts as lost; a new connection resumes at the
+// last revision.
 const MISSED_MS = 3000;
 const LOGIN_OVER = 4001;
 
@@ -63,7 +64,7 @@ export class Live {
   }
 
   async ask() {
-    // A refused socket does not say why.
+    // A refused websocket does not give the reason.
     const answer = await fetch("/api/v1/me").catch(() => null);
     if (answer?.status === 401 && !this.left) location.reload();
   }

@@ -1,4 +1,4 @@
-// Law: every page has the shell, the feed and the finder; what else it does is in the module of its name.
+// Starts every page: frame, live feed and search dialog, then the module of the page.
 import { acts } from "./acts.js";
 import { follow } from "./commands.js";
 import { finder } from "./finder.js";

@@ -1,4 +1,4 @@
-// Law: what is one's own: the password, and the way out.
+// The page of the own account: change the password, log out.
 import { form, twice } from "./form.js";
 import { note } from "./shell.js";
 

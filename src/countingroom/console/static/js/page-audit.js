@@ -1,4 +1,4 @@
-// Law: the record as it is on the server, newest first, page by page.
+// The page of the audit, newest first, page by page.
 import { $, el } from "./dom.js";
 import { note } from "./shell.js";
 

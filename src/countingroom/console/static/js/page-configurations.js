@@ -1,4 +1,5 @@
-// Law: a configuration is changed by saving a new revision of what was seen; tags, deletions and imports ask first.
+// The page of configurations. Saving makes a new revision from the revision that was seen; tags, deletions and imports
+// are confirmed first.
 import { $, $$, data, el } from "./dom.js";
 import { boxed, tellOutcome } from "./buttons.js";
 import { tellExperiment } from "./commands.js";

@@ -1,5 +1,5 @@
-// Law: detectors move together or not at all, after a person has seen who goes where; what failed is listed. The list
-// stays true.
+// The page of detectors. Detectors are moved together or not at all, after a confirmation with their names and the
+// target; failures are listed. The list is kept current.
 import { mark, refusal } from "./acts.js";
 import { $, $$, data, el, setText } from "./dom.js";
 import { boxed } from "./buttons.js";
@@ -58,7 +58,7 @@ export function page(live) {
   });
 }
 
-// Each detector's own state; where another partition has it now, the page is asked for anew.
+// Keep the own state of each detector current; where a detector was moved, offer to load the page again.
 function follow(live) {
   const rows = new Map($$("#detectors tr[data-detector]").map((tr) => [tr.dataset.detector, tr]));
   let told = false;

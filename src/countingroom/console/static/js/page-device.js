@@ -1,5 +1,4 @@
-// Law: the device page shows everything the device says, and lets act only through its head and the panel of what is
-// selected.
+// The page of a device: all its values. Commands are given in the head and in the panel of the selected value alone.
 import { $, $$, data } from "./dom.js";
 import { Head } from "./device-head.js";
 import { Model } from "./device-model.js";
@@ -74,7 +73,7 @@ function cellOf(device, wanted) {
   return cell;
 }
 
-// What is looked at first: a measured number.
+// The point that is selected first: a measured number.
 function firstMeasured(device, points) {
   const cells = $$(".lg tbody tr:not(.ex) td[data-p]:not(.rest)");
   const measured = (td) => {

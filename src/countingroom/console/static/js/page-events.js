@@ -1,5 +1,5 @@
-// Law: events are shown newest first, filtered by the server where it can and here by their words; new ones come by
-// themselves.
+// The page of events, newest first, filtered by the server where it can and by text here; new events are added as they
+// come.
 import { $, $$, el } from "./dom.js";
 import { moment } from "./format.js";
 import { glyph } from "./parts.js";

@@ -1,4 +1,4 @@
-// Law: the overview says whether anything is wrong, what, and how every device stands.
+// The overview: all alarms, and the state of every partition and device.
 import { anew } from "./anew.js";
 import { $, $$, el, setText } from "./dom.js";
 import { clock, number, NOTHING } from "./format.js";

@@ -1,5 +1,4 @@
-// Law: the page of a partition says how it stands, why it does not get on, and what may be done; it stays true by the
-// feed.
+// The page of a partition: its state, why it does not proceed, and its commands; kept current by the live feed.
 import { Chart } from "./chart.js";
 import { Counts } from "./counts.js";
 import { $, data, el, setText } from "./dom.js";
@@ -67,7 +66,7 @@ function head(model) {
   setText($("#since"), clock(state.since_ns));
 }
 
-// Why it does not get on, with what helps: resetting or excluding who stands in the way.
+// Why it does not proceed, with the commands that help: reset or exclude the system that blocks it.
 function causeOf(model, commands) {
   const { state } = model,
     banner = $("#cause"),

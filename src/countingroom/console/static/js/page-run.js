@@ -1,4 +1,5 @@
-// Law: what is said about a run is a command of its partition; the page is loaded again when it is in the book.
+// The page of a run. Comments and judgements are commands of its partition; the page is loaded again when they are in
+// the run book.
 import { anew } from "./anew.js";
 import { $, data } from "./dom.js";
 import { tellPartition } from "./commands.js";

@@ -1,5 +1,5 @@
-// Law: the run book is filtered by the server; the files that leave it are what the filter shows, and its rows stay
-// true.
+// The run book page. The server filters the runs, the exported files have the same filter, and the rows are kept
+// current.
 import { anew } from "./anew.js";
 import { $, $$ } from "./dom.js";
 

@@ -1,4 +1,5 @@
-// Law: a trend shows any points over any range, from the history, with a live tail; what it shows is in its address.
+// The page of trends: any points over any range, from the history, continued by the live feed. The address holds the
+// selection.
 import { $, data, setText } from "./dom.js";
 import { moment } from "./format.js";
 import { Picked } from "./picked.js";
@@ -60,7 +61,7 @@ export function page(live) {
     redraw();
   }
 
-  // Ask the history; in which resolution it answered, or why it did not.
+  // Ask the history; returns the resolution of its answer, or why it failed.
   async function fill(wanted) {
     const [from, until] = range.ends;
     const rows = Math.max(400, Math.min(2000, $("#main").clientWidth));

@@ -1,4 +1,4 @@
-// Law: accounts as they are on the server, asked again after every change.
+// The page of accounts, read from the server again after every change.
 import { $, el } from "./dom.js";
 import { form } from "./form.js";
 import { post } from "./post.js";

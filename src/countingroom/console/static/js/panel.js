@@ -1,4 +1,4 @@
-// Law: what is selected is shown with its limits, and acted on here alone: its setpoint, and its channel's commands.
+// The panel of the selected value: limits, setpoint, and the commands of its channel.
 import { $, el, setText } from "./dom.js";
 import { allowed, limits, withUnit, words } from "./format.js";
 import { Buttons } from "./buttons.js";
@@ -79,7 +79,7 @@ export class Panel {
     sign.replaceChildren(...(level === "0" ? [] : [glyph(level), ` ${LEVELS[level]}`]));
   }
 
-  // Terms and what they are now.
+  // Terms and their present values.
   told() {
     const { model, point, channel, settable } = this;
     const now = model.row(point.name);

@@ -1,4 +1,5 @@
-// Law: on the overview every partition is one card that stays true; partitions that come or go ask for a new page.
+// The cards of partitions on the overview, kept current. When partitions are created or deleted the page offers to load
+// again.
 import { $, $$, setClass, setText } from "./dom.js";
 import { Counts } from "./counts.js";
 import { clock } from "./format.js";

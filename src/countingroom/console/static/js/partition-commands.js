@@ -120,7 +120,7 @@ export class Commands {
     else await this.send("select", { tag: whole.value }, null);
   }
 
-  // What is asked of one system: taking it out of a partition, or into it, is confirmed.
+  // Commands of one system. Excluding is confirmed, so that one wrong click takes no system out of a run.
   async member(command, system) {
     const { model } = this;
     if (model.why(command)) return;

@@ -1,4 +1,4 @@
-// Law: what the page knows of its partition is asked here: how it stands, who holds it, and why a command may not be.
+// What the page of a partition knows: its state, the user in control, and why a command is refused.
 import { LOST, goneWords, holderOf, reportOf, rests } from "./run-parts.js";
 
 export class Partition {
@@ -10,7 +10,7 @@ export class Partition {
   get state() {
     return this.live.states.get(`partition.${this.name}`);
   }
-  // Since when nobody looks after it, or null: then what is known are last words.
+  // Since when it has no owner, or null. Without an owner the state is the last known one.
   get goneNs() {
     const told = this.live.partitions[this.name];
     return told ? told.gone_ns : this.goneAtFirst;
@@ -27,15 +27,15 @@ export class Partition {
     return this.commands.filter((row) => row.button === place);
   }
 
-  // What its agent says of a member, for this partition.
+  // The report of a member's agent, for this partition.
   report(member) {
     return reportOf(this.live, this.name, member);
   }
 
-  // Why the command may not be given now, or "".
+  // Why the command is refused now, or "". While the link is lost every command is: the page may show a state of minutes ago.
   why(command) {
     if (!this.live.trusted) return "The link is lost: commands are disabled.";
-    if (!this.state) return "The partition is gone.";
+    if (!this.state) return "The partition was deleted.";
     if (this.goneNs) return goneWords(this.goneNs);
     const refused = this.denied[command] ?? this.state.refusals?.[command];
     if (refused) return refused.message + (refused.suggestion ? `; ${refused.suggestion}` : "");

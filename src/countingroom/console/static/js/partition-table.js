@@ -1,14 +1,14 @@
-// Law: a row a system: as it is seen and as it says itself; where these differ the row is tinted and says how old. The
-// map shows what is scrolled away.
+// The table of systems on the page of a partition: the state as the partition sees it and the own state of the system.
+// Where they differ the row is tinted and shows the age. The map shows rows that are scrolled out of sight.
 import { $, $$, el, setClass, setText } from "./dom.js";
 import { age } from "./format.js";
 import { GLYPHS } from "./parts.js";
 import { LOST, discOf, dot } from "./run-parts.js";
 
-const MANY = 60; // over so many the cells of the map are small
+const MANY = 60; // above this number the cells of the map are small
 
 export class Systems {
-  // act(command, values): what a row's button asks for.
+  // act(command, system): called when a button of a row is pressed.
   constructor(live, model, act) {
     Object.assign(this, { live, model, act });
     this.table = $("#systems");
@@ -51,7 +51,7 @@ export class Systems {
     setClass(tr, [member.included ? "" : "ex", level ? `f${level}` : ""].join(" ").trim());
     const [seen, own, , tag, comment, acts] = tr.querySelectorAll("td");
     const stale = el("span", { class: "badge" }, "stale");
-    const unheard = member.included && member.seen === LOST; // then what it said last is what is stale
+    const unheard = member.included && member.seen === LOST; // then the last own state is the stale one
     seen.replaceChildren(...(member.included ? [dot(discOf(member.seen), member.seen), ...(differs && !unheard ? [stale] : [])] : ["excluded"]));
     const kind = unheard || member.own === LOST ? "no_link" : discOf(report?.common ?? member.seen);
     own.replaceChildren(dot(kind, member.own), ...(differs && unheard ? [stale] : []));
@@ -98,7 +98,7 @@ export class Systems {
   }
 }
 
-// How many there are of each: what most are in comes first.
+// The number of systems in each state, the most frequent first.
 function tally(members) {
   const counts = new Map(),
     count = (word) => counts.set(word, (counts.get(word) ?? 0) + 1),

@@ -1,4 +1,4 @@
-// Law: the pieces that several pages show look the same wherever they are made; their twins are templates/parts.html.
+// Pieces that several pages show: state discs, glyphs, logs. templates/parts.html makes the same pieces on the server.
 import { el, setClass, setText, $ } from "./dom.js";
 import { clock, disc, moment, words } from "./format.js";
 
@@ -56,7 +56,7 @@ export const logLine = (event) =>
     ),
   );
 
-// A log that follows the feed: newest first, bounded, of one source or of all. After a gap it is read again.
+// A log that follows the feed: newest first, bounded, of one source or of all. After a gap it is loaded again.
 export function followLog(live, node) {
   const most = Number(node.dataset.most),
     source = node.dataset.source;

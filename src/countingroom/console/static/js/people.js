@@ -1,4 +1,4 @@
-// Law: the pages before a login have no feed: a form, and the way back to where somebody wanted to go.
+// The pages before a login: a form without live feed, and the way back to the page that was asked for.
 import { form, twice } from "./form.js";
 
 function goOn() {

@@ -1,5 +1,4 @@
-// Law: which points are drawn is chosen by a person, shown with the dash and colour each has in the drawing, and
-// bounded.
+// The list of points that are drawn, with the dash and colour of each. The number of points is bounded.
 import { $, el, svg } from "./dom.js";
 import { unit } from "./format.js";
 import { choose } from "./finder.js";
@@ -8,7 +7,7 @@ import { note } from "./shell.js";
 import { MOST, colour, dash } from "./trend.js";
 
 export class Picked {
-  // about: point -> how it is labelled; changed(): called when another set of points is chosen.
+  // about: point -> its label; changed(): called when other points are chosen.
   constructor(names, about, changed) {
     this.about = about;
     this.changed = changed;

@@ -1,15 +1,15 @@
-// Law: before a partition is moved a person sees the whole way: stages, reasons, how long, who stays as it is, and what
-// stands in the way.
+// The confirmation before a partition is moved: the plan with its stages, reasons, expected time, systems that stay as
+// they are, and what blocks it.
 import { $, el } from "./dom.js";
 import { words } from "./format.js";
 import { seconds, some } from "./run-parts.js";
 
 const MANY = 12;
 
-// ask: {title, button, goal, dangerous?, fields?, tags?}; resolves {tag} when confirmed, else null.
+// Resolves {seen}, the state that was shown, when confirmed; else null.
 export function planned(live, model, { title, button, goal, dangerous = false, fields = null }) {
   const dialog = $("#plan"),
-    way = el("div", { "aria-live": "polite" }, el("p", { class: "mut" }, "Asking run control for the way…")),
+    way = el("div", { "aria-live": "polite" }, el("p", { class: "mut" }, "Asking run control for the plan…")),
     wrong = el("p", { class: "wrong", role: "alert" }),
     go = el("button", { class: dangerous ? "btn danger" : "btn primary", type: "button" }, button),
     cancel = el("button", { class: "btn", type: "button" }, "Cancel"),
@@ -53,18 +53,18 @@ export function planned(live, model, { title, button, goal, dangerous = false, f
 }
 
 async function show(way, model, goal) {
-  let told;
+  let answered;
   try {
     const answer = await fetch(`/api/v1/partitions/${encodeURIComponent(model.name)}/plan?goal=${encodeURIComponent(goal)}`);
-    told = await answer.json();
+    answered = await answer.json();
   } catch (error) {
-    told = { cause: { message: `the console did not answer: ${error.message}` } };
+    answered = { cause: { message: `the console did not answer: ${error.message}` } };
   }
-  if (!told.plan) {
-    way.replaceChildren(el("p", { class: "wrong" }, `The way is not known: ${told.cause.message}`));
+  if (!answered.plan) {
+    way.replaceChildren(el("p", { class: "wrong" }, `The plan is not known: ${answered.cause.message}`));
     return;
   }
-  const { stages, kept, expected_s, obstacle } = told.plan;
+  const { stages, kept, expected_s, obstacle } = answered.plan;
   const list = el(
     "ol",
     { class: "stages" },
@@ -98,11 +98,11 @@ async function show(way, model, goal) {
     ...(stages.length ? [list] : [el("p", { class: "mut" }, "Nothing has to be done.")]),
     el("p", { class: "kept" }, expected_s === null ? "How long it takes is not known yet." : `Expected: ${seconds(expected_s)}.`),
     ...(stays ? [el("p", { class: "kept" }, `Stays as it is: ${stays}.`)] : []),
-    ...(obstacle ? [el("p", { class: "wrong obstacle" }, `It will not get there: ${obstacle.message}${obstacle.suggestion ? `; ${obstacle.suggestion}` : ""}`)] : []),
+    ...(obstacle ? [el("p", { class: "wrong obstacle" }, `It will not reach the goal: ${obstacle.message}${obstacle.suggestion ? `; ${obstacle.suggestion}` : ""}`)] : []),
   );
 }
 
-// Steps that differ in nothing but their system, as one where there are many.
+// Where there are many steps, those that differ only in their system as one.
 function together(steps) {
   const found = new Map();
   for (const step of steps) {

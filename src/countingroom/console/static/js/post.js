@@ -1,4 +1,4 @@
-// Law: every action of a page is a POST of JSON that carries the mark of its login, which no other site can know.
+// Sends every action of a page: a POST of JSON with the CSRF token of the session.
 const mark = document.querySelector("meta[name=mark]")?.content ?? "console";
 
 export async function post(path, body = {}) {

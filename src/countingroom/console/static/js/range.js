@@ -1,4 +1,4 @@
-// Law: a range is so many seconds up to a moment, or up to now; every change of it can be taken back.
+// The time range of a trend: a number of seconds up to a moment or up to now. Every change can be undone.
 import { $, $$ } from "./dom.js";
 
 export class Range {

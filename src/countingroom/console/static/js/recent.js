@@ -1,4 +1,4 @@
-// Law: the selected value is drawn over its last ten minutes: from the history, then from the feed.
+// The last ten minutes of the selected value as a small chart: first from the history, then from the live feed.
 import { $, el, setText } from "./dom.js";
 import { Line, past } from "./series.js";
 import { Trend } from "./trend.js";
@@ -33,7 +33,7 @@ export class Recent {
     this.draw();
   }
 
-  // Fill in the past; why that failed, or "".
+  // Load the past; returns why that failed, or "".
   async begin(line) {
     const now = this.live.nowNs();
     try {

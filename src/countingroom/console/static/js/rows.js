@@ -1,4 +1,4 @@
-// Law: in a table whose rows can be acted on, up and down go from row to row, and Enter does what a click would.
+// Keyboard navigation in tables whose rows can be opened: up and down move, Enter does the same as a click.
 import { $, $$ } from "./dom.js";
 
 const ACTS = "a[href], button, input, summary";

@@ -1,4 +1,4 @@
-// Law: how a partition and its systems are told is the same on every page of run control; its twin is run_views.py.
+// How a partition and its systems are shown on every page; present/partition_views.py does the same on the server.
 import { $, el, setClass, setText } from "./dom.js";
 import { clock, words } from "./format.js";
 
@@ -27,7 +27,7 @@ export function discOfPartition(partition) {
 }
 
 export const goneWords = (sinceNs) =>
-  `Not looked after since ${clock(sinceNs)}: its run control is gone. What is shown are its last words.`;
+  `No owner since ${clock(sinceNs)}: its run control is gone. The last known state is shown.`;
 
 export const dot = (kind, word) =>
   el("span", { class: `st s-${kind}` }, el("span", { class: "dot", "aria-hidden": "true" }), el("b", {}, words(word)));
@@ -39,7 +39,7 @@ export function setDisc(node, kind, word, big = false) {
 
 export const holderOf = (control, nowNs) => (control?.holder && control.until_ns > nowNs ? control.holder : "");
 
-// What its agent says of a member, for that partition.
+// The report of a member's agent, for that partition.
 export const reportOf = (live, partition, { kind, system }) =>
   live.states.get(kind === "global" ? `system.${system}.${partition}` : `system.${system}`);
 
@@ -50,7 +50,7 @@ export const hertz = (rate) => (rate < 1e4 ? `${rate.toFixed(1)} Hz` : `${(rate 
 const MANY = 12;
 const inOrder = (one, other) => one.localeCompare(other, undefined, { numeric: true });
 
-// Names as a text: all of them, or the first and how many more there are.
+// Names as text: all of them, or the first ones and the number of the others.
 export function some(names) {
   const told = [...names].sort(inOrder);
   return told.length > MANY ? `${told.slice(0, 3).join(", ")} and ${told.length - 3} others` : told.join(", ");

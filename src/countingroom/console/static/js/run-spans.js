@@ -1,4 +1,4 @@
-// Law: where there is a run book, a trend shows which run was on, from its begin to its end.
+// The runs of the shown range, for bands behind a trend. Only where there is a run book.
 import { $ } from "./dom.js";
 
 const MOST = 100;

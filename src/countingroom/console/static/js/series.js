@@ -1,4 +1,5 @@
-// Law: the past comes from the history, the tail from the feed; a gap stays a gap, and memory stays bounded.
+// The data of one line of a chart: the past from the history, the newest part from the live feed. A gap stays a gap,
+// and memory is bounded.
 const MOST_TAIL = 6000;
 
 export const number = (value) =>
@@ -62,7 +63,7 @@ export class Line {
     if (!good && this.mean.at(-1) !== null) this.add(this.t.at(-1) + 0.001, null);
   }
 
-  // With its last value held until now: no news means it still is so.
+  // With the last value held until now: the feed sends changes only.
   columns(nowS) {
     const held = this.last !== null && this.t.length && nowS > this.t.at(-1);
     const grown = (column) => (held ? [...column, this.last] : column);

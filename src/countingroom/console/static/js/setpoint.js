@@ -1,5 +1,5 @@
-// Law: a new value is judged against its limits while it is written, confirmed with from, to and how long, and sent
-// once.
+// The form for a new setpoint: checked against the limits while it is typed, confirmed with old value, new value and
+// duration, and sent once.
 import { confirm, meanwhile } from "./confirm.js";
 import { send } from "./commands.js";
 import { el } from "./dom.js";
@@ -7,7 +7,7 @@ import { allowed, number, unit, value, withUnit } from "./format.js";
 import { denied } from "./denied.js";
 import { boxed, tellOutcome } from "./buttons.js";
 
-// Why this text is no value for the point, or "" and the value.
+// [why this text is no value for the point, or "", the value].
 export function judge(point, text) {
   if (point.choices?.length) return ["", point.choices[Number(text)]];
   if (point.type === "bool") return ["", text === "true"];
@@ -50,7 +50,7 @@ export function setpoint(live, { device, title, point, channel, now, rate, state
     !live.trusted
       ? "The link is lost: commands are disabled."
       : live.alive[device] === false
-        ? "Nobody answers for this device."
+        ? "The device host of this device is gone."
         : state() && state().link !== "connected"
           ? "It is not connected."
           : denied.set

@@ -1,5 +1,5 @@
-// Law: whatever the page, the shell says the time, how many alarms there are, which branch is worst, and whether the
-// link holds.
+// The frame of every page: time, number of alarms, worst level of each branch of the navigation, state of the link,
+// notes.
 import { $, $$, el, setClass, setText } from "./dom.js";
 import { clock, words } from "./format.js";
 import { barItem, setGlyph } from "./parts.js";
@@ -30,7 +30,7 @@ export function shell(live) {
   live.on("catalogue", outdated);
 }
 
-// Devices came, went, or the one that is shown is not what it was: an empty overview is loaded again, others say so.
+// Devices were added, removed or changed: an empty overview is loaded again, other pages show a note.
 let told = false;
 function outdated(digests) {
   const shown = Object.fromEntries($$(".nav [data-device]").map((a) => [a.dataset.device, a.dataset.digest]));
@@ -62,7 +62,7 @@ function alarms(live) {
   if (!live.alarms.length) bar.append(el("span", { class: "mut calm" }, "No active alarm"));
 }
 
-// The partition of the page, else the one that is foremost: its state and its run.
+// State and run of the partition of the page, else of the foremost one.
 function front(live) {
   const place = $("#front");
   if (!place) return;
@@ -92,7 +92,8 @@ function link(live) {
   setText(banner, `${who} since ${clock(live.lostSince)} UTC. What is shown is stale; commands are disabled.`);
 }
 
-// What went wrong stays until a person has closed it. A later word takes the place of an earlier one: `instead`.
+// A note of a failure stays until it is closed: it used to go away after eight seconds, unread. `instead`: the note that
+// this one replaces, so that a command does not leave two notes over the events.
 export function note(text, { bad = false, detail = "", action = null, seconds = 8, instead = null } = {}) {
   const node = el("div", { class: bad ? "note bad" : "note" }, text, detail ? el("small", {}, detail) : null);
   const button = (label, onclick) => node.append(" ", el("button", { class: "btn small", type: "button", onclick }, label));

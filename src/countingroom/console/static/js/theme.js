@@ -1,4 +1,4 @@
-// Law: light or dark is decided before anything is drawn: the person's choice, else the system's.
+// Light or dark, decided before the first drawing: the choice of the user, else that of the system.
 (() => {
   let chosen = null;
   try {

@@ -1,4 +1,4 @@
-// Law: what cannot be done says why, to the mouse, to the keyboard and to screen readers, for as long as it is so.
+// The reason why a button is disabled, shown for mouse, keyboard and screen readers, and kept current.
 import { $ } from "./dom.js";
 
 export function tips() {

@@ -1,10 +1,10 @@
-// Law: what is drawn can be read as a table, newest first: the same rows, with their times.
+// The rows of a trend as a table, newest first.
 import { $, el } from "./dom.js";
 import { NOTHING, number, unit } from "./format.js";
 
 const MOST_ROWS = 500;
 
-// Every line's own times brought together: [seconds, {name: mean}], newest first.
+// The times of all lines merged: [seconds, {name: mean}], newest first.
 function rowsOf(lines, from, until) {
   const rows = new Map();
   for (const line of lines) {

@@ -1,5 +1,5 @@
-// Law: lines differ by dash as well as by colour, limits are lines with names, gaps are gaps, and a band shows what was
-// reduced.
+// The chart of a trend: lines differ by dash as well as by colour, limits are named lines, gaps stay gaps, and a band
+// shows minimum and maximum of reduced data.
 import { number, unit as unitOf } from "./format.js";
 
 const DASHES = [[], [7, 3], [2, 3], [10, 3, 2, 3], [4, 2], [1, 2]];
@@ -16,7 +16,7 @@ export const colour = (index) =>
 const paint = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const faint = (colour_) => `color-mix(in srgb, ${colour_} 22%, transparent)`;
 
-// As many digits as tell one mark of an axis from the next: 0.025 has three.
+// The digits that distinguish one mark of an axis from the next: 0.025 has three.
 function decimals(step) {
   for (let digits = 0; digits < 9; digits++) {
     const whole = step * 10 ** digits;
@@ -198,7 +198,7 @@ export class Trend {
       }));
   }
 
-  // Runs as bands behind everything; their names, where there is room, over the grid.
+  // Runs as bands behind everything; their names, where they fit, over the grid.
   runs(plot) {
     const { ctx, bbox } = plot;
     ctx.save();
