@@ -92,6 +92,7 @@ CACHED: dict[str, str] = {
     "bus/memory/subjects.py:matches": "a pure function of two texts",
     "core/units.py:_registry": "the units of the program, made once and never changed",
     "devices/description.py:sections": "the drivers that are installed, which no running process changes",
+    "experiment/description.py:experiment_model": "a class made from the constant table of departments",
     "runs/agents/saved_state.py:_machine": "the boot id of this computer, constant while a process lives",
     "experiment/description.py:experiment_model": "the model of the departments, which no running process changes",
     "runs/description.py:shipped": "a file of the package",
