@@ -1,5 +1,5 @@
-"""Law: slow control. Drivers speak protocols, behaviours are pure, the device host owns every loop between them.
+"""Slow control: drivers speak the protocols of the hardware, behaviours hold states and commands, the host runs them.
 
-The story in order: description.py (what a person writes), port.py (what a driver is), behaviour.py (what states and
-commands are), host.py and its rooms (stamping, quality, deadband, reconnection, commands), then one folder a driver.
+Start with `port.py` (what a driver provides), then `host/host.py`. `description.py` is the section in `experiment.yaml`,
+`registry.py` makes a device from it, and `resources.py` holds what several drivers share.
 """

@@ -1,4 +1,7 @@
-"""Law: states follow readback and commands are tables; all of it pure, so it is proven without a device."""
+"""The port of behaviours: states derived from readings, and commands turned into writes. Pure.
+
+States follow the readback, never the command. A behaviour keeps nothing, so a restarted host finds the right state.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from countingroom.core.values import Reading, Scalar
 
 
 class Observation(Struct, frozen=True, kw_only=True):
-    """The state that the readings prove, and why where it is abnormal."""
+    """The state that follows from the readings, and its cause where it is abnormal."""
 
     state: str
     cause: Cause | None = None
@@ -27,15 +30,15 @@ class Write(Struct, frozen=True, kw_only=True):
     value: float | int | str | bool
     confirm: bool = True
     takes_s: float = 0.0
-    """How long what it starts goes on by itself; the command's deadline is that much later."""
+    """Duration of what the write starts (a ramp); it is added to the command's deadline."""
 
 
 class Behaviour(Protocol):
-    """What a kind of device does: charts, states from readings, commands to writes. No I/O, no clock, no memory.
+    """The rules of one kind of device. No I/O, no clock, no memory.
 
-    A channel's state and the device's are told from readings alone (and, for the device, its channels' states), so a
-    restarted host is right at once. The host calls `observe_channel` for channels whose points changed, then
-    `observe_device`. When the whole link is down the host does not ask: the state is DISCONNECTED.
+    A channel's state and the device's follow from readings alone (and, for the device, from its channels' states), so a
+    restarted host has the right state at once. The host calls `observe_channel` for channels whose points changed, then
+    `observe_device`. While the link is down the host calls neither: the state is DISCONNECTED.
     """
 
     chart: Chart
@@ -56,7 +59,7 @@ class Behaviour(Protocol):
         self, command: str, channel: str, arguments: Mapping[str, Scalar], readings: Mapping[str, Reading]
     ) -> tuple[Write, ...]:
         """What a legal command sends. The host has already checked the state and the declared parameters; raises
-        RequestError for what only the readings can tell."""
+        RequestError where the readings forbid it."""
         ...
 
     def may_write(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> Cause | None:

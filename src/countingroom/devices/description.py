@@ -1,4 +1,4 @@
-"""Law: the `devices` section maps a device name to the section of its driver. No driver is imported to read it.
+"""The `devices` section: device name -> section of its driver. Reading it imports no driver.
 
 Drivers of other packages join by an entry point in the group `countingroom.drivers` that names their section class.
 """
@@ -36,12 +36,12 @@ OURS: tuple[type[DeviceSection], ...] = (
 
 
 def kind_of(section: type[DeviceSection]) -> str:
-    """The word after `driver:` that chooses this section."""
+    """The value of `driver:` that selects this section."""
     field = section.model_fields.get("driver")
     words = get_args(field.annotation) if field else ()
     if len(words) != 1 or not isinstance(words[0], str):
         raise ConfigurationError(
-            f"{section.__name__} does not say which driver it is of",
+            f"{section.__name__} does not name its driver",
             suggestion='give the class `driver: Literal["…"]` with one word',
         )
     return words[0]
@@ -49,7 +49,7 @@ def kind_of(section: type[DeviceSection]) -> str:
 
 @cache
 def sections() -> dict[str, type[DeviceSection]]:
-    """Every driver's section by its word: ours first, then those of installed packages, which cannot replace ours."""
+    """Every driver's section by the value of `driver:`. A package cannot replace a driver that ships."""
     known = {kind_of(section): section for section in OURS}
     for entry in entry_points(group=GROUP):
         section = entry.load()
@@ -63,7 +63,7 @@ def sections() -> dict[str, type[DeviceSection]]:
 
 
 class _ChosenByDriver:
-    """Validates as the section that `driver` names."""
+    """Validates a device by the section that its `driver` names."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         choices = {kind: handler.generate_schema(section) for kind, section in sections().items()}

@@ -1,4 +1,4 @@
-"""Law: a device described by its points alone is reached or not; there is nothing more to say about its state."""
+"""The behaviour of a device that has only points: it is CONNECTED or DISCONNECTED, and has no commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHART = Chart(
 
 
 class PlainBehaviour:
-    """Behaviour of generic devices. A channel is CONNECTED while any of its points has news."""
+    """Behaviour of generic devices. A channel is CONNECTED while at least one of its points is not STALE or BAD."""
 
     chart = CHART
     commands: tuple[CommandSpec, ...] = ()
@@ -41,9 +41,9 @@ class PlainBehaviour:
             state="DISCONNECTED",
             cause=Cause(
                 code="silent",
-                message=f"nothing is heard from {channel}",
+                message=f"channel {channel} sends no values",
                 source=channel,
-                suggestion="look whether it has power and reaches the network",
+                suggestion="check its power supply and its network connection",
             ),
         )
 

@@ -1,4 +1,4 @@
-"""Law: the experiment knows some points better than their driver does; what it says of none of them is a mistake."""
+"""Changes to the points of a device that the description makes. An override without a point is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from countingroom.devices.section import PointOverride
 def overridden(
     points: tuple[Point, ...], overrides: Mapping[str, PointOverride], *, source: str = "points"
 ) -> tuple[Point, ...]:
-    """The points with the overrides applied: patterns in the order written, then exact names."""
+    """The points with the overrides applied: patterns in the order of the description, then exact names."""
     names = {point.name for point in points}
     near = f"{', '.join(sorted(names)[:12])}{' …' if len(names) > 12 else ''}"
     unknown = tuple(
@@ -37,8 +37,8 @@ def overridden(
     )
 
 
-def patient(point: Point, least_s: float) -> Point:
-    """The point, not called STALE before this."""
+def with_least_stale_after(point: Point, least_s: float) -> Point:
+    """The point with `stale_after_s` raised to at least this; 0 (never stale) stays."""
     if not 0 < point.stale_after_s < least_s:
         return point
     return msgspec.structs.replace(point, stale_after_s=least_s)
@@ -46,10 +46,10 @@ def patient(point: Point, least_s: float) -> Point:
 
 def _overridden(point: Point, overrides: list[PointOverride]) -> Point:
     for override in overrides:
-        said = override.model_dump(exclude_none=True)
-        limits = {key: value for key, value in said.items() if key in Limits.__struct_fields__}
-        plain = {key: value for key, value in said.items() if key in ("label", "deadband", "write_low", "write_high")}
-        if "stale_after" in said:
-            plain["stale_after_s"] = said["stale_after"]
+        given = override.model_dump(exclude_none=True)
+        limits = {key: value for key, value in given.items() if key in Limits.__struct_fields__}
+        plain = {key: value for key, value in given.items() if key in ("label", "deadband", "write_low", "write_high")}
+        if "stale_after" in given:
+            plain["stale_after_s"] = given["stale_after"]
         point = msgspec.structs.replace(point, limits=msgspec.structs.replace(point.limits, **limits), **plain)
     return point

@@ -1,5 +1,6 @@
-"""Law: a driver is small: connect, read or monitor, write, close and a table of points. It holds no loop, no retry,
-no log and no clock; the device host does all that, once.
+"""The port of drivers: connect, read (or monitor), write, close and a table of points.
+
+A driver contains no loop, no retry, no log and no clock. The device host does all that once for every driver.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from countingroom.core.values import Quality, Scalar
 
 
 class Sample(Struct, frozen=True, kw_only=True):
-    """What a driver learnt about one point. The host stamps it and makes it a Reading.
+    """The value of one point, as the driver received it. The host adds the time and makes it a Reading.
 
-    quality GOOD, UNCERTAIN, or BAD with value None. STALE means the link behind this point alone is lost (one process
-    variable of many): the host keeps the last value. NaN may be given; the host makes it BAD.
+    quality GOOD, UNCERTAIN, or BAD with value None. STALE means that the link of this point alone is lost (one process
+    variable of many): the host keeps the last value. NaN is allowed; the host makes it BAD.
     """
 
     point: str
@@ -31,11 +32,11 @@ Sink = Callable[[Sequence[Sample]], None]
 
 
 class Driver(Protocol):
-    """The four verbs. The host calls them one at a time, from one task: a driver needs no lock of its own.
+    """The four methods. The host calls them one at a time, from one task: a driver needs no lock of its own.
 
     Errors: LinkError when the device is not reached or did not answer in time (the host closes, waits with growing
-    pauses, and connects again); DeviceError when it answered and says no or answered nonsense (the link stays).
-    Cancellation may come at any await and must leave the driver closable.
+    pauses, and connects again); DeviceError when it answered with a refusal or with nonsense (the link stays).
+    A task can be cancelled at any await; `close` must work afterwards.
     """
 
     @property
@@ -44,28 +45,28 @@ class Driver(Protocol):
         ...
 
     async def connect(self) -> None:
-        """Reach the device. Writes nothing to it."""
+        """Open the link to the device. Writes nothing to it."""
         ...
 
     async def read(self) -> Sequence[Sample]:
-        """All points once (polled drivers). A monitoring driver returns what it has."""
+        """All points once (polled drivers). A monitoring driver returns the last sample of each."""
         ...
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
-        """Send a value already checked against the point's limits. Returns when the device has taken it, which does
-        not mean it holds: readback says that."""
+        """Send a value that was checked against the point's limits. Returns when the device has accepted it. The
+        readback proves later that it is in force."""
         ...
 
     async def close(self) -> None:
-        """Let go. May be called at any time and twice; never raises."""
+        """Close the link. May be called at any time and twice; never raises."""
         ...
 
 
 @runtime_checkable
 class MonitoringDriver(Driver, Protocol):
-    """A driver whose device tells of changes by itself. It is not polled."""
+    """A driver whose device reports changes by itself. It is not polled."""
 
     def monitor(self, sink: Sink) -> None:
-        """Called once, before connect: give samples to the sink as they come, from the event loop's thread. The sink
+        """Called once, before connect: pass samples to the sink as they arrive, in the event loop's thread. The sink
         is quick and never raises. Links of single points that come and go are samples of quality STALE and GOOD."""
         ...

@@ -1,4 +1,4 @@
-"""Law: what every device's section has in common, whatever its driver."""
+"""The keys that the section of every device has, whatever its driver."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from countingroom.core.yaml.section import Seconds, Section
 
 Duration = Annotated[Seconds, Field(gt=0)]
 Silence = Annotated[Seconds, Field(ge=0)]
-"""How long nothing may be heard or sent; 0 where that means nothing."""
+"""A time without messages; 0 switches the rule off."""
 Deadband = Annotated[float, Field(ge=0)]
 Precision = Annotated[int, Field(ge=0, le=15)]
-"""Decimals that mean something."""
+"""Significant decimals."""
 Address = Annotated[str, Field(min_length=1)]
 """A host, or a port of this machine."""
 
 _ORDERS = (("alarm_low", "warning_low", "warning_high", "alarm_high"), ("write_low", "write_high"), ("low", "high"))
 
 
-def disorder(said: Any) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Limits of one value that stand the wrong way round: nothing could be written, or everything is an alarm."""
+def disorder(section: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Limits of one value in the wrong order: every write would be refused, or every value would be an alarm."""
     for order in _ORDERS:
-        given = [(key, limit) for key in order if (limit := getattr(said, key, None)) is not None]
+        given = [(key, limit) for key in order if (limit := getattr(section, key, None)) is not None]
         for (lower, low), (upper, high) in pairwise(given):
             if high < low:
                 yield (upper,), f"{upper} {high:g} is below {lower} {low:g}"
 
 
 class PointOverride(Section):
-    """What the experiment knows better about a point than its driver."""
+    """What the experiment changes about a point of the driver."""
 
     label: str | None = None
     deadband: Deadband | None = None
@@ -46,7 +46,7 @@ class PointOverride(Section):
     stale_after: Silence | None = None
 
     def problems(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        """What does not go together."""
+        """Limits in the wrong order."""
         return disorder(self)
 
     def limits(self) -> Limits:
@@ -66,17 +66,17 @@ class DeviceSection(Section):
     """`module:function` that makes the device of it; empty: `build` in the module build.py beside the section's."""
 
     title: str = ""
-    """For people; the device's name where empty."""
+    """The title in the console; the device's name where empty."""
     group: str = ""
     """Heading in the console's navigation; the driver's own where empty."""
     poll: Duration = 1.0
-    """Between the starts of two polls; unused by drivers that are told of changes."""
+    """Between the starts of two polls; unused by monitoring drivers."""
     timeout: Duration = 2.0
     """For one answer of the device."""
     reconnect_first: Duration = 0.5
     """The first pause before connecting again; it doubles up to `reconnect_most`."""
     reconnect_most: Duration = 30.0
     apply_on_connect: bool = False
-    """Write the settings of this section to the device when it connects. Never while that would be unsafe."""
+    """Write the settings of this section to the device when it connects, unless `may_apply` of its behaviour refuses."""
     points: dict[str, PointOverride] = {}
-    """Point name, or a pattern with `*`, -> what to change about it."""
+    """Point name, or a pattern with `*`, -> the changes."""

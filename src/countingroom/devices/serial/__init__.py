@@ -1,4 +1,4 @@
-"""One serial line shared by the questions sent over it.
+"""Serial lines that several devices share, with one request under way at a time.
 
-Start with `line.py`.
+Start with `line.py`; `pending_answers.py` recognises and ignores late replies.
 """

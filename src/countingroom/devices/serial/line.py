@@ -37,9 +37,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     stop_bits: float = 1
     rtscts: bool = False
     terminator: bytes = b"\n"
-    """What an answer ends with; it is cut off. What a request ends with belongs to the request."""
+    """The end of an answer; it is removed. The end of a request is part of the request."""
     probes: tuple[Probe, ...] = ()
-    """How to get back in step. Without any, that is waiting for silence."""
+    """Requests that bring the line back into step. Without any, the line waits for silence."""
 
 
 class SerialPorts:
@@ -96,19 +96,20 @@ class SerialLine:
 
 
 def _as_the_port_can(settings: Settings) -> Settings:
-    """A pseudo terminal knows 8 bits and no parity only, and refuses to be told otherwise the second time."""
+    """Settings without those that a pseudo terminal lacks. It has 8 bits and no parity only, and refuses others on a second
+    opening."""
     if Path(settings.address).resolve().parent == Path("/dev/pts"):
         return replace(settings, bits=8, parity="N", stop_bits=1, rtscts=False)
     return settings
 
 
 class _Receiver(asyncio.Protocol):
-    """Collects what arrives, a bounded amount of it."""
+    """Collects received bytes, up to a bound."""
 
     def __init__(self) -> None:
         self.buffer = bytearray()
         self.lost = ""
-        """Why the connection is gone."""
+        """Why the connection was lost; empty while it is up."""
         self._news = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
@@ -122,7 +123,7 @@ class _Receiver(asyncio.Protocol):
         self._news.set()
 
     def arrived(self, terminator: bytes) -> bytes | None:
-        """The next answer, without its terminator, if all of it is here."""
+        """The next answer without its terminator; None until it is complete."""
         end = self.buffer.find(terminator)
         if end < 0:
             return None
@@ -131,7 +132,7 @@ class _Receiver(asyncio.Protocol):
         return answer
 
     async def line(self, terminator: bytes) -> bytes:
-        """The next answer."""
+        """Wait for the next answer."""
         while (answer := self.arrived(terminator)) is None:
             if self.lost:
                 raise LinkError(self.lost)
@@ -141,7 +142,7 @@ class _Receiver(asyncio.Protocol):
 
 
 class _Port:
-    """The port itself: opened by its first user, closed by its last."""
+    """One port: opened by its first user, closed by its last."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings = settings
@@ -152,7 +153,7 @@ class _Port:
         self._receiver = _Receiver()
         self._ready_at = 0.0
         self._pending = PendingAnswers(settings.probes)
-        """It outlives the port being closed: the device remembers what it was asked."""
+        """Kept while the port is closed: the device may still answer an earlier request."""
 
     async def open(self, user: SerialLine, timeout_s: float) -> None:
         async with self._turn:
@@ -221,12 +222,13 @@ class _Port:
         await self._clock.sleep(self._ready_at - self._clock.monotonic())
         if user not in self._users or self._transport is None or self._receiver.lost:
             raise LinkError(f"{self.settings.address} is closed", source=self.settings.address)
+        # What arrived between two requests is a late answer. It must leave the buffer now, or the next request gets it.
         while (late := self._receiver.arrived(self.settings.terminator)) is not None:
             self._pending.stray(late)
         try:
             self._transport.write(request)
         except (OSError, serialx.SerialException) as error:
-            raise LinkError(f"{self.settings.address} is gone: {error}", source=self.settings.address) from error
+            raise LinkError(f"{self.settings.address} was lost: {error}", source=self.settings.address) from error
         self._ready_at = self._clock.monotonic() + quiet_s
         if answered:
             self._pending.asked(request)
@@ -241,7 +243,7 @@ class _Port:
             ) from error
 
     async def _fall_in_step(self, user: SerialLine, request: bytes, timeout_s: float, quiet_s: float) -> None:
-        """Until no answer to what was asked before can be taken for the answer to this request."""
+        """Send probes until no earlier answer can be confused with the answer to this request."""
         for _ in range(_MOST_PROBES):
             probe = self._pending.probe_for(request)
             if probe is not None:
@@ -251,8 +253,11 @@ class _Port:
         raise self._babble()
 
     async def _listen(self, request: bytes, timeout_s: float, *, probed: bool) -> bool:
-        """Attribute what comes. True when the request may be asked; False when another probe is needed for that, which
-        is asked at once, because a device that answers is alive. Silence is a lost link, or without probes the end."""
+        """Attribute what arrives. True when the request may be sent, False when another probe is needed first.
+
+        The next probe is sent at once, because a device that answers is alive. Silence after a probe is a lost link.
+        Without probes silence is the sign that the line is in step: every late answer has arrived or is lost.
+        """
         for _ in range(_MOST_STRAYS):
             try:
                 stray = self._pending.stray(await self._next(timeout_s))
@@ -266,4 +271,4 @@ class _Port:
         raise self._babble()
 
     def _babble(self) -> LinkError:
-        return LinkError(f"{self.settings.address} answers what it was not asked", source=self.settings.address)
+        return LinkError(f"{self.settings.address} sends answers without a request", source=self.settings.address)

@@ -1,8 +1,8 @@
-"""Law: what a line still owes is known, so an answer is attributed by order and kind, never by luck. Pure.
+"""Late replies on a serial line: which answers may still arrive, and to which request an arriving one belongs. Pure.
 
-The device answers in the order it was asked; any answer may be late or lost. An answer that a probe recognises ends
-everything asked before the oldest such probe. An ordinary answer cannot be told from another, so an ordinary question
-is put only while no other is owed; late answers to probes are then still recognised, and passed over.
+The device answers in the order of the requests; each answer may be late or lost. The answer to a probe is recognisable
+and ends everything that was asked before it. An ordinary answer looks like any other, so an ordinary request is sent
+only while no other ordinary answer is pending. Late answers to probes are recognised and ignored.
 """
 
 from __future__ import annotations
@@ -13,66 +13,70 @@ from itertools import islice
 
 from msgspec import Struct
 
-_MOST_OWED = 1024
+_MOST_PENDING = 1024
 _BEFORE_US = b""
-"""What somebody may have asked before the port was ours."""
+"""Stands for requests that another program may have sent before the port was opened."""
 
 
 class Probe(Struct, frozen=True):
-    """A harmless question whose answer cannot be taken for another's."""
+    """A harmless request whose answer looks like no other answer."""
 
     request: bytes
     recognises: Callable[[bytes], bool]
 
 
 class PendingAnswers:
-    """The questions whose answers may still come, oldest first."""
+    """The requests whose answers may still arrive, oldest first."""
 
     def __init__(self, probes: Sequence[Probe]) -> None:
-        """`probes`: best two of different kinds, so that one is always of a kind that is not owed."""
+        """`probes`: best two of different kinds, so that one of them is always not pending."""
         self.probes = tuple(probes)
         self._kinds = {probe.request for probe in probes}
-        self._owed: deque[bytes] = deque(maxlen=_MOST_OWED)
+        self._pending: deque[bytes] = deque(maxlen=_MOST_PENDING)
 
     def opened(self) -> None:
-        """The port was opened: pieces of an answer may have been cut off, and others may have asked before."""
-        if self._owed or self.probes:
-            self._owed.append(_BEFORE_US)
+        """The port was opened: an answer may have been cut in two, and another program may have asked before."""
+        if self._pending or self.probes:
+            self._pending.append(_BEFORE_US)
 
     def asked(self, request: bytes) -> None:
-        """It was sent."""
-        self._owed.append(request)
+        """Note that this request was sent."""
+        self._pending.append(request)
 
     def may_ask(self, request: bytes) -> bool:
-        """Whether its answer could not be taken for another's now."""
-        return self._kinds.issuperset(self._owed) and request not in self._owed
+        """Whether its answer can be attributed with certainty now."""
+        return self._kinds.issuperset(self._pending) and request not in self._pending
 
     def probe_for(self, request: bytes) -> Probe | None:
-        """What to ask so that this may be asked: of a kind that is not owed, where there is one."""
+        """The probe to send before this request: of a kind that is not pending, where there is one."""
         others = [probe for probe in self.probes if probe.request != request] or list(self.probes)
-        return next((probe for probe in others if probe.request not in self._owed), others[0] if others else None)
+        return next((probe for probe in others if probe.request not in self._pending), others[0] if others else None)
 
     def stray(self, answer: bytes) -> bool:
-        """Whether this is the answer to a probe that was owed; it and everything older is then owed no more."""
-        return self._settle(answer, len(self._owed))
+        """Whether this answers a pending probe. That probe and everything older is then no longer pending."""
+        return self._settle(answer, len(self._pending))
 
     def belongs(self, answer: bytes) -> bool:
-        """Whether this is the answer to the last question, and not a late one to a probe before it. Nothing older can
-        come after it."""
-        if self._settle(answer, len(self._owed) - 1):
+        """Whether this answers the last request, and is not a late answer to a probe before it.
+
+        The device keeps the order, so after this answer nothing older can arrive.
+        """
+        if self._settle(answer, len(self._pending) - 1):
             return False
         self.answered()
         return True
 
     def answered(self) -> None:
-        """Nothing is owed any more."""
-        self._owed.clear()
+        """No answer is pending any more."""
+        self._pending.clear()
 
     def _settle(self, answer: bytes, end: int) -> bool:
-        """Whether a probe among the oldest `end` recognises it; what is owed then begins after the first that does."""
-        for place, request in enumerate(islice(self._owed, end)):
+        """Whether a probe among the oldest `end` recognises it. That probe and everything older is then settled."""
+        # The first probe of this kind, not the last: where an answer was lost, fewer answers arrive than were asked for.
+        # To settle too few requests costs one more probe; to settle too many would shift every later answer.
+        for place, request in enumerate(islice(self._pending, end)):
             if any(probe.request == request and probe.recognises(answer) for probe in self.probes):
                 for _ in range(place + 1):
-                    self._owed.popleft()
+                    self._pending.popleft()
                 return True
         return False

@@ -1,4 +1,4 @@
-"""Law: a table of process variables becomes a device."""
+"""Makes a device from a `driver: epics` section."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from countingroom.devices.resources import SharedResources
 
 
 def location(section: ChannelAccessSection) -> str:
-    """Where the device is reached, for people."""
+    """The address of the device, as the console shows it."""
     return " ".join(f"ca://{address}" for address in (*section.name_servers, *section.address_list)) or "ca:"
 
 
 def build(name: str, section: EpicsSection, resources: SharedResources) -> Hosted:
-    """Any EPICS device."""
+    """The device of this section."""
     variables = [
         Variable(pv=section.prefix + value.pv, point=value.point(point), words=value.words)
         for point, value in section.values.items()

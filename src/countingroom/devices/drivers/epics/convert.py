@@ -1,4 +1,4 @@
-"""Law: what an IOC says about a process variable becomes a sample, whatever it says; nothing here raises."""
+"""Values of Channel Access as samples. Every value gives a sample; nothing here raises."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LONG, DOUBLE, ENUM_AS_TEXT = 5, 6, 996
 """What to ask a server for (DBR codes of db_access.h; the last is aioca's: enums as text, the rest as it is)."""
 
 EPOCH_S = 631152000
-"""Begin of 1990, from which EPICS counts; the stamp of a record that was never processed."""
+"""1 January 1990, the zero of EPICS time. A record that was never processed has this stamp."""
 
 _QUALITY = (Quality.GOOD, Quality.UNCERTAIN, Quality.UNCERTAIN, Quality.BAD)
 """By alarm severity: none, minor, major, invalid."""
 
 
 class Variable(Struct, frozen=True, kw_only=True):
-    """A process variable and the point it is."""
+    """A process variable and its point."""
 
     pv: str
     point: Point
@@ -45,7 +45,7 @@ class Variable(Struct, frozen=True, kw_only=True):
 
 
 def sample(variable: Variable, given: Any) -> Sample:
-    """The sample of what arrived: a value with time stamp and severity, or the news that the link is lost."""
+    """The sample of an update: a value with time stamp and severity, or the loss of the link (`ok` false)."""
     point = variable.point
     if not given.ok:
         return Sample(point=point.name, value=None, quality=Quality.STALE)
@@ -79,14 +79,14 @@ def _value(variable: Variable, given: Any) -> Scalar:
 
 
 def _meaning(variable: Variable, given: Any) -> Scalar:
-    """By its word; a server that serves the number instead of the word is understood too."""
+    """The value for the text of an enum. Some servers send the number instead of the text; that is accepted too."""
     if isinstance(given, str):
         return variable.words.get(str(given).strip())
     return next((value for value in variable.words.values() if value == given), None)
 
 
 def _long_string(array: Any) -> Scalar:
-    """A string of more than 39 characters comes as an array of them."""
+    """An EPICS string holds 39 characters; a longer one arrives as an array of bytes."""
     if array.dtype.itemsize != 1:
         return None
     return bytes(array).split(b"\0")[0].decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Law: an EPICS device is a table: a point's name, its process variable, and what is known about its value."""
+"""The section of an EPICS device: a table of point name -> process variable and the properties of its value."""
 
 from __future__ import annotations
 

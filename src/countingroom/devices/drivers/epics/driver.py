@@ -1,4 +1,7 @@
-"""Law: monitors in, puts out; all variables are searched for at once, and what arrives in one turn goes on together."""
+"""The driver of EPICS devices: monitors for reading, puts for writing.
+
+All variables are searched for at once. Values that arrive in one turn of the event loop reach the host as one batch.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from countingroom.devices.port import Sample, Sink
 class EpicsDriver:
     """Process variables as points: a MonitoringDriver.
 
-    A variable whose link goes is STALE. When all have gone, `read` raises LinkError, so that the host lets go and
-    searches anew.
+    A variable whose link is lost is STALE. When all are lost, `read` raises LinkError, so that the host closes the driver
+    and searches again.
     """
 
     def __init__(
@@ -31,7 +34,7 @@ class EpicsDriver:
         self._access = access
         self._monitors = access.monitors(section.timeout)
         access.register(section.address_list, section.name_servers)
-        self._sink: Sink = _nobody
+        self._sink: Sink = _discard
         self._latest: dict[str, Sample] = {}
         self._pending: list[Sample] = []
         self._linked: set[str] = set()
@@ -39,16 +42,16 @@ class EpicsDriver:
 
     @property
     def points(self) -> tuple[Point, ...]:
-        """One a process variable."""
+        """One point for each process variable."""
         return tuple(variable.point for variable in self._variables.values())
 
     def monitor(self, sink: Sink) -> None:
-        """Give every batch of samples to it."""
+        """Pass every batch of samples to the sink."""
         self._sink = sink
 
     async def connect(self) -> None:
-        """Search for all variables at once; done when every one has given a value, or when the time is over and at
-        least one has: the others are STALE until they come."""
+        """Search for all variables at once. Returns when every variable has a value, or at the timeout when at least one
+        has: the others are STALE until they are found. LinkError when none answers."""
         await self._monitors.close()
         self._access.start()
         self._all_linked.clear()
@@ -60,10 +63,10 @@ class EpicsDriver:
             if not self._linked:
                 await self.close()
                 raise LinkError(
-                    f"none of the {len(self._variables)} process variables answers",
+                    f"none of the {len(self._variables)} process variables was found",
                     source=self._source,
                     evidence={"searched_for_s": self._timeout_s},
-                    suggestion="look whether the IOC runs and whether address_list or name_servers reach it",
+                    suggestion="check that the IOC runs and that address_list or name_servers reach it",
                 ) from None
             for name in self._variables.keys() - self._linked:
                 self._take(Sample(point=name, value=None, quality=Quality.STALE))
@@ -80,11 +83,13 @@ class EpicsDriver:
         if not self._linked:
             raise LinkError("the link to every process variable is lost", source=self._source)
         if point not in self._linked:
-            raise DeviceError(f"{variable.pv} does not answer, though others do", source=self._source)
+            raise DeviceError(
+                f"{variable.pv} does not answer, but other variables of the device do", source=self._source
+            )
         await self._monitors.put(variable.pv, variable.to_send(value))
 
     async def close(self) -> None:
-        """Let all channels go."""
+        """Close all channels."""
         self._linked.clear()
         self._latest.clear()
         self._pending.clear()
@@ -119,5 +124,5 @@ class EpicsDriver:
             self._sink(batch)
 
 
-def _nobody(batch: Sequence[Sample]) -> None:
-    """Until somebody monitors."""
+def _discard(batch: Sequence[Sample]) -> None:
+    """The sink before `monitor` is called."""

@@ -1,4 +1,4 @@
-"""Law: the Julabo circulator, read and commanded over its serial line.
+"""The Julabo circulator (chiller), read and commanded over its serial line.
 
-description.py (what a person writes), codec.py (bytes), driver.py (the four verbs), behaviour.py (states, commands).
+Start with `driver.py`; `codec.py` holds the bytes of the protocol, `behaviour.py` the states and commands.
 """

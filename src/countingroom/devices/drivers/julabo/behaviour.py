@@ -1,4 +1,4 @@
-"""Law: the chiller's status number is its state; only its readback moves it."""
+"""States and commands of a Julabo. The state is the device's status number; a command never changes it by itself."""
 
 from __future__ import annotations
 
@@ -57,20 +57,30 @@ class JulaboBehaviour:
         if status is None:
             return Observation(state="CONNECTED")
         text = readings.get("status_text")
-        said = "" if text is None or text.value is None else str(text.value)
+        shown = "" if text is None or text.value is None else str(text.value)
         match status.value:
             case 2:
                 return Observation(state="OFF")
             case 3:
                 return Observation(state="ON")
             case 0 | 1:
-                return _error("manual_control", f"it is under manual control ({said})", "switch it to remote control")
+                return _error(
+                    "manual_control", f"the chiller is under manual control ({shown})", "switch it to remote control"
+                )
             case int(code) if code < 0:
-                return _error("chiller_fault", f"fault {code}: {said}", "remove the cause at the chiller, then stop it")
+                return _error(
+                    "chiller_fault", f"fault {code}: {shown}", "remove the cause at the chiller, then stop it"
+                )
             case None if status.quality is Quality.BAD:
-                return _error("nonsense", f"its status makes no sense: {said}", "look at the line and its settings")
+                return _error(
+                    "nonsense",
+                    f"the chiller's status cannot be read: {shown}",
+                    "check the serial line and its settings",
+                )
             case other:
-                return _error("unknown_status", f"status {other} is not known: {said}", "look at the chiller")
+                return _error(
+                    "unknown_status", f"status {other} is not known: {shown}", "check the display of the chiller"
+                )
 
     def writes(
         self, command: str, channel: str, arguments: Mapping[str, Scalar], readings: Mapping[str, Reading]
@@ -110,8 +120,8 @@ class JulaboBehaviour:
             return None
         return Cause(
             code="running",
-            message="settings are not applied to a chiller that runs, or may run",
-            suggestion="stop it, or set what you want by hand",
+            message="settings are not applied while the chiller runs, or while its state is unknown",
+            suggestion="stop the chiller, or set the values one by one",
         )
 
 
@@ -122,7 +132,7 @@ def _error(code: str, message: str, suggestion: str) -> Observation:
 def _given(arguments: Mapping[str, Scalar], name: str) -> float | int:
     value = arguments.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise OutOfRange(f"{name} must be given, as a number", code="missing_argument")
+        raise OutOfRange(f"{name} is missing or not a number", code="missing_argument")
     return value
 
 

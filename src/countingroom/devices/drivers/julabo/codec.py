@@ -1,4 +1,4 @@
-"""Law: Julabo bytes in and out, and nothing else: requests end in CR, answers in CR LF, numbers are plain ASCII.
+"""The bytes of the Julabo protocol. Requests end in CR, answers in CR LF; numbers are plain ASCII. Pure.
 
 Commands as in the interface chapter of the HE, SE and F-series manuals. `IN_…` and STATUS are answered, `OUT_…` is not.
 """
@@ -26,7 +26,7 @@ READS = {
     "ext_is_used": b"IN_MODE_04\r",
     "running": b"IN_MODE_05\r",
 }
-"""Point -> its question."""
+"""Point -> its request."""
 
 _STATUS = re.compile(r"\s*(-?\d{1,3})\s*([A-Za-z].*)?")
 _NUMBER = re.compile(r"\s*([+-]?\d{1,6}(?:\.\d{0,6})?)\s*")
@@ -34,7 +34,7 @@ _NO_SENSOR = re.compile(r"[-.\s]*")
 
 
 class Status(Struct, frozen=True):
-    """The answer to STATUS: 0 and 1 manual stop and start, 2 and 3 remote, below 0 a fault; and the device's words."""
+    """The answer to STATUS: 0 and 1 manual stop and start, 2 and 3 remote, below 0 a fault; and the device's text."""
 
     code: int
     text: str
@@ -87,7 +87,7 @@ def is_version(answer: bytes) -> bool:
 
 
 def request(point: str, value: float | int | str | bool) -> bytes:
-    """What sets a point. The value has been checked against the point's limits."""
+    """The request that sets a point. The value has been checked against the point's limits."""
     match point:
         case "setpoint_1" | "setpoint_2" | "setpoint_3":
             return b"OUT_SP_%02d %.2f\r" % (int(point[-1]) - 1, float(value))
@@ -100,7 +100,7 @@ def request(point: str, value: float | int | str | bool) -> bytes:
         case "running":
             return b"OUT_MODE_05 %d\r" % bool(value)
         case _:
-            raise DeviceError(f"a Julabo cannot be told {point}", code="read_only")
+            raise DeviceError(f"{point} of a Julabo cannot be written", code="read_only")
 
 
 def _one_of(answer: bytes, count: int) -> int:
@@ -119,4 +119,4 @@ def _text(answer: bytes) -> str:
 
 def _nonsense(answer: bytes, wanted: str) -> DeviceError:
     shown = answer[:60].decode("ascii", "backslashreplace")
-    return DeviceError(f"answered {shown!r} where {wanted} was due", code="nonsense", evidence={"answer": shown})
+    return DeviceError(f"the device answered {shown!r}; expected {wanted}", code="nonsense", evidence={"answer": shown})

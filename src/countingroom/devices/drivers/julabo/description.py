@@ -1,4 +1,4 @@
-"""Law: what a person says about a Julabo chiller: where its line is and what it should be set to."""
+"""The section of a Julabo chiller: its serial line and its settings."""
 
 from __future__ import annotations
 
@@ -56,6 +56,6 @@ class JulaboSection(DeviceSection):
     settings: JulaboSettings = JulaboSettings()
 
     def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
-        """An address of a serial server that is none."""
+        """A malformed address of a serial server."""
         if self.port.startswith("socket://") and not _SOCKET.fullmatch(self.port):
             yield ("port",), f"a serial server is written socket://HOST:PORT; got {self.port!r}"

@@ -1,4 +1,4 @@
-"""Law: one poll is a row of questions on the line; an answer that makes no sense spoils its own point only."""
+"""The driver of a Julabo: one poll is a sequence of requests. An unreadable answer makes its own point BAD only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from countingroom.devices.serial.line import SerialPorts, Settings
 from countingroom.devices.serial.pending_answers import Probe
 
 NOT_KNOWN = 0
-"""The pump stage before one was set from here."""
+"""The pump stage before the first write: the chiller has no request that reads it."""
 
 PROBES = (Probe(codec.VERSION, codec.is_version), Probe(codec.STATUS, codec.is_status))
 
@@ -24,11 +24,11 @@ _PARSERS: dict[str, Callable[[bytes], Scalar]] = {
     "ext_is_used": codec.parse_switch,
     "running": codec.parse_switch,
 }
-"""Point -> how its answer is read; a number where not named."""
+"""Point -> parser of its answer; `parse_number` where not named."""
 
 
 class JulaboDriver:
-    """A chiller on a line."""
+    """A chiller on a serial line."""
 
     def __init__(self, section: JulaboSection, ports: SerialPorts) -> None:
         self._section = section
@@ -94,7 +94,7 @@ def _sample(point: str, answer: bytes) -> Sample:
 
 
 def points(section: JulaboSection) -> tuple[Point, ...]:
-    """Everything a Julabo says and takes."""
+    """All points of a Julabo."""
     return (
         Point(
             name="status_code",

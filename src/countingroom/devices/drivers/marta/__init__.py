@@ -1,5 +1,4 @@
-"""Law: the MARTA CO2 plant: a Modbus register table that has states, commands and alarms.
+"""The MARTA CO2 cooling plant, over Modbus TCP.
 
-description.py (what a person writes), names.py (what a register's name says), alarms.py (texts), driver.py (the table
-with the alarms as one text), behaviour.py (states and commands).
+Start with `behaviour.py` (states, commands, alarm reset); `table.py` is the register table, `alarms.py` the alarm texts.
 """

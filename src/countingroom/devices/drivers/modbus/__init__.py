@@ -1,5 +1,4 @@
-"""Law: a device described by its register table alone, over Modbus TCP.
+"""Devices that are described by their register table, over Modbus TCP.
 
-description.py (the table), codec.py (words and bits), points.py (table to points), link.py (the only file that knows
-the library), driver.py (the four verbs).
+Start with `driver.py`; `link.py` is the only file that uses the client library, `codec.py` converts registers to values.
 """

@@ -1,4 +1,4 @@
-"""Law: sensors that publish by themselves are listened to; nothing is ever published to them.
+"""Sensors that publish on an MQTT broker. The driver subscribes and never publishes.
 
-description.py (what a person writes), topics.py (pattern to point, payload to value; pure), driver.py, build.py.
+Start with `driver.py`; `topics.py` assigns topics to points and payloads to values, `password.py` reads the password.
 """
