@@ -140,7 +140,7 @@ async def test_a_broker_that_lets_nobody_listen_to_a_board_says_so(
             "values": {"temp": {"topic": "{sensor}/sensors/DS/temp"}},
         }
         none = MqttSensorsDriver(MqttSensorsSection.model_validate({**common, "sensors": {"ESP02": ""}}))
-        with pytest.raises(LinkError, match="does not let dcs listen to ESP02/sensors/DS/temp"):
+        with pytest.raises(LinkError, match="refuses user dcs the topics ESP02/sensors/DS/temp"):
             await none.connect()
         await none.close()
         assert caplog.messages == []
@@ -148,7 +148,7 @@ async def test_a_broker_that_lets_nobody_listen_to_a_board_says_so(
         await some.connect()
         await some.close()
         (told,) = caplog.messages
-        assert "does not let dcs listen to ESP02/sensors/DS/temp" in told
+        assert "refuses user dcs the topics ESP02/sensors/DS/temp" in told
     finally:
         await server.stop()
 

@@ -90,7 +90,7 @@ def test_a_lost_link_makes_everything_stale_but_what_was_bad() -> None:
     say(it, "p", 1.0)
     it.lose(now_ns=NOW)
     assert {name: reading.quality for name, reading in it.readings.items()} == {"p": Quality.STALE, "q": Quality.BAD}
-    assert not it.heard
+    assert not it.has_samples
 
 
 def test_a_sample_of_a_point_nobody_declared_is_passed_over() -> None:

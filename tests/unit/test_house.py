@@ -94,7 +94,6 @@ CACHED: dict[str, str] = {
     "devices/description.py:sections": "the drivers that are installed, which no running process changes",
     "experiment/description.py:experiment_model": "a class made from the constant table of departments",
     "runs/agents/saved_state.py:_machine": "the boot id of this computer, constant while a process lives",
-    "experiment/description.py:experiment_model": "the model of the departments, which no running process changes",
     "runs/description.py:shipped": "a file of the package",
 }
 """Functions with `functools.cache` -> why their result is a constant and holds no resource."""

@@ -33,7 +33,7 @@ def readings(**values: Scalar) -> dict[str, Reading]:
         (-1, "ERROR", "LOW LEVEL"),
         (-33, "ERROR", "-33"),
         (7, "ERROR", "not known"),
-        (None, "ERROR", "no sense"),
+        (None, "ERROR", "cannot be read"),
     ],
 )
 def test_the_status_number_is_the_state_and_says_why(code: int | None, state: str, word: str) -> None:

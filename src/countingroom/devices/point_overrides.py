@@ -37,13 +37,6 @@ def overridden(
     )
 
 
-def with_least_stale_after(point: Point, least_s: float) -> Point:
-    """The point with `stale_after_s` raised to at least this; 0 (never stale) stays."""
-    if not 0 < point.stale_after_s < least_s:
-        return point
-    return msgspec.structs.replace(point, stale_after_s=least_s)
-
-
 def _overridden(point: Point, overrides: list[PointOverride]) -> Point:
     for override in overrides:
         given = override.model_dump(exclude_none=True)

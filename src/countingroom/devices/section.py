@@ -77,6 +77,6 @@ class DeviceSection(Section):
     """The first pause before connecting again; it doubles up to `reconnect_most`."""
     reconnect_most: Duration = 30.0
     apply_on_connect: bool = False
-    """Write the settings of this section to the device when it connects, unless `may_apply` of its behaviour refuses."""
+    """Write the settings of this section to the device when it connects, unless its `may_apply` refuses."""
     points: dict[str, PointOverride] = {}
     """Point name, or a pattern with `*`, -> the changes."""

@@ -1,4 +1,4 @@
-"""Law: the air in a room: temperature, humidity, CO2 and vapours that drift through the day and never jump."""
+"""The simulated air of a hall: temperature, humidity, CO2 and vapours that drift during a day without steps. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DECIMALS = {"temp": 2, "humi": 2, "co2": 0, "tvoc": 0, "pressure": 2}
 
 
 class Air:
-    """What a board measures. Each place has its own corner of the room."""
+    """What a board measures. Each place has its own offset."""
 
     def __init__(self, place: str, *, seed: int = 1) -> None:
         self._random = random.Random(f"{place} {seed}")  # noqa: S311 (noise, not secrets)

@@ -1,4 +1,4 @@
-"""Law: a fault's arguments are checked where they are used, and what is wrong is said in one sentence."""
+"""Checks of the arguments of faults."""
 
 from __future__ import annotations
 

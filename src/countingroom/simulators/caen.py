@@ -1,9 +1,4 @@
-"""Law: a CAEN mainframe behind its EPICS server: the outputs live here, their process variables in the IOC.
-
-Parameters are those of the device's section that it knows (`prefix`, `channels`, `global`), all optional, and two of
-its own: `tick_s`, how often the outputs are stepped, and `update_hz`, so many changes a second of measured values on
-top, for measuring what stands behind.
-"""
+"""A simulated CAEN mainframe over Channel Access: its process variables, commands and faults."""
 
 from __future__ import annotations
 
@@ -50,7 +45,7 @@ _SIDE = Parameter(name="side", type=Type.STRING, choices=("lv", "hv"), optional=
 
 
 class CaenSimulator:
-    """A mainframe whose outputs are all off at the start and set as the description says."""
+    """A mainframe. At the start all outputs are off, with the settings of the description."""
 
     faults = (
         *IOC_FAULTS,
@@ -62,10 +57,10 @@ class CaenSimulator:
         CommandSpec(name="switch_off", description="An output goes off by itself.", parameters=(_CHANNEL, _SIDE)),
         CommandSpec(
             name="nan",
-            description="One measured value is no number until `heal`.",
+            description="One measured value is NaN until `heal`.",
             parameters=(_CHANNEL, _SIDE, Parameter(name="variable", type=Type.STRING, optional=True)),
         ),
-        CommandSpec(name="heal", description="All values are numbers again, and nothing is slow."),
+        CommandSpec(name="heal", description="End `nan` and `slow`."),
         CommandSpec(
             name="slow",
             description="Commands take effect this much later.",
@@ -173,7 +168,7 @@ class CaenSimulator:
         self._ioc.set(values)
 
     def _put(self, name: str, value: float | int | str) -> None:
-        """A client has written."""
+        """Handle a put of a client."""
         self.puts += 1
         if self._delay_s:
             asyncio.get_running_loop().call_later(self._delay_s, self._obey, name, value)
@@ -196,7 +191,7 @@ class CaenSimulator:
         self._show()
 
     async def fault(self, name: str, arguments: Mapping[str, Scalar]) -> None:
-        """Make it happen."""
+        """Provoke a fault."""
         if await provoke(self._ioc, name):
             return
         match name:
@@ -234,7 +229,7 @@ class CaenSimulator:
 
 
 def _settings(keys: Mapping[str, Any]) -> dict[str, Value]:
-    """Keys of a channel file as variables."""
+    """The keys of a channel file as process variables."""
     found: dict[str, Value] = {}
     for key, value in keys.items():
         if key in _KEYS and value is not None:

@@ -1,9 +1,9 @@
-"""Law: what the outputs of a power supply do in a step of time. No I/O and no clock: time is an argument.
+"""The physics of the outputs of a power supply, in steps of time. Pure.
 
-Low voltage rises in its ramp time, feeds a module that draws current and warms its board; high voltage rises and falls
-at its set speeds over a sensor that leaks. More current than allowed, for longer than the trip time, trips the output:
-off at once (Kill) or down at the usual speed (Ramp). Status words are CAEN's: bit 0 on, 1 ramping up, 2 ramping down,
-3 over-current, 4 over-voltage, 9 tripped.
+Low voltage rises in its ramp time and supplies a module that draws current and warms its board; high voltage rises and
+falls at its set speeds over a sensor with leakage. A current above the limit for longer than the trip time trips the
+output: off at once (Kill) or down at the usual speed (Ramp). Status words are CAEN's: bit 0 on, 1 ramping up, 2 ramping
+down, 3 over-current, 4 over-voltage, 9 tripped.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ class Output:
         self.current = 0.0
         self.fault = 0
         self.extra_current = 0.0
-        """Drawn by what is wrong behind the output."""
+        """Current of a simulated fault behind the output."""
         self._over_s = 0.0
         self._down_after_trip = False
 
     @property
     def target(self) -> float:
-        """The voltage it goes to."""
+        """The voltage that the output ramps to."""
         return float(self.settings["V0Set"]) if self.switched_on else 0.0
 
     @property
@@ -80,18 +80,18 @@ class Output:
         return True
 
     def switch(self, on: bool) -> None:
-        """Obey the switch; a tripped output stays off until it is cleared."""
+        """Set the switch; a tripped output stays off until it is cleared."""
         self.switched_on = on and not self.fault
         if not on:
             self._over_s = 0.0
 
     def clear(self) -> None:
-        """Forget a trip."""
+        """Clear a trip."""
         self.fault = 0
         self._down_after_trip = False
 
     def trip(self, fault: int = TRIPPED) -> None:
-        """Off, and remembering why."""
+        """Switch off and keep the fault."""
         self.fault = fault
         self.switched_on = False
         self.extra_current = 0.0
@@ -121,7 +121,7 @@ class LowVoltage(Output):
         self.celsius = AMBIENT_C
 
     def _shows_ramp(self) -> bool:
-        return False  # its ramp is shorter than a look at it
+        return False  # its ramp is shorter than the polling interval
 
     def step(self, dt_s: float) -> None:
         """Let that much time pass."""

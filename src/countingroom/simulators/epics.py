@@ -1,7 +1,7 @@
-"""Law: an IOC made from a point table alone: numbers move a little, written values hold, readbacks follow them.
+"""A simulated IOC made from a table of points: numbers vary, written values are kept, readbacks follow them.
 
-Parameters are `prefix` and `values` of an `epics` section. A number wanders about the middle of its limits (or 20
-without any); a value that is the `readback` of a written one follows it with a lag, or at the speed its `rate` says.
+Parameters are `prefix` and `values` of an `epics` section. A number varies about the middle of its limits (or 20
+without limits); a value that is the `readback` of a written one follows it with a lag, or at the speed of its `rate`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Law: a Channel Access server that can be frozen, killed and started again while what it serves lives on here.
+"""A simulated Channel Access server that can be frozen, killed and restarted while its values live on.
 
-The IOC is a child process (`ioc_server.py`); its values, and the physics behind them, stay in this one. So a dropped
-link is a real one (no process, no port) and what comes back is the same hardware.
+The server is a child process (`ioc_server.py`); the values and the physics stay in this process. So a dropped link is a
+real one (no process, no port), and the restarted server shows the same hardware.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Ioc:
 
     @property
     def address(self) -> str:
-        """Where its clients find it, as `EPICS_CA_ADDR_LIST` has it."""
+        """Its address in the form of `EPICS_CA_ADDR_LIST`."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def running(self) -> bool:
-        """Whether the server process is there."""
+        """Whether the server process runs."""
         return self._process is not None
 
     async def start(self) -> None:
@@ -97,7 +97,7 @@ class Ioc:
         return record.value if value is None or isinstance(value, bool) else value
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """What clients write; a server that ends though nobody asked it to is started again."""
+        """Receive the puts of clients. A server that ended by itself is restarted."""
         assert process.stdout is not None  # noqa: S101 (it is a pipe)
         decoder = msgspec.json.Decoder(_Put)
         while line := await process.stdout.readline():
@@ -112,7 +112,7 @@ class Ioc:
                 await self._begin()
 
     def set(self, values: Mapping[str, Scalar], *, severity: int = 0) -> None:
-        """New values; those that are as they were are not sent. None is not-a-number."""
+        """Set values; unchanged ones are not sent. None stands for NaN."""
         known = self._values
         changed = [(n, v, severity) for n, v in values.items() if known[n] != (v, severity)]
         for name, value, _ in changed:
@@ -126,20 +126,20 @@ class Ioc:
             process.stdin.write(msgspec.json.encode({"set": batch}) + b"\n")
 
     def freeze(self) -> None:
-        """The server stops answering, its sockets stay open: what a hung IOC looks like."""
+        """Stop the server process with its sockets open, like a hung IOC."""
         if self._process is not None and not self._frozen:
             self._frozen = True
             self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on, with the present values."""
+        """Continue the server, with the present values."""
         if self._process is not None and self._frozen:
             self._frozen = False
             self._process.send_signal(signal.SIGCONT)
             self._send((name, value, severity) for name, (value, severity) in self._values.items())
 
     async def stop(self) -> None:
-        """The server process is gone, as after a power cut."""
+        """Kill the server process, as a power cut would."""
         async with self._changing:
             process, self._process = self._process, None
             self._frozen = False
@@ -162,11 +162,11 @@ IOC_FAULTS = (
     CommandSpec(name="freeze", description="The server stops in the middle; its sockets stay open."),
     CommandSpec(name="thaw", description="A frozen server goes on."),
 )
-"""What can go wrong with any IOC."""
+"""The faults of every IOC."""
 
 
 async def provoke(ioc: Ioc, fault: str) -> bool:
-    """Make one of them happen; False when it is none of them."""
+    """Provoke one of them; False for another fault."""
     match fault:
         case "drop":
             await ioc.stop()

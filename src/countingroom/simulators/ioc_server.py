@@ -1,10 +1,10 @@
-"""Law: a process that is one Channel Access server and nothing else: records and values come in, puts go out.
+"""The process of a Channel Access server: records and values in, puts out, one JSON line each.
 
-Lines of JSON. In, first: `{"records": [Record…]}`, answered by `{"ready": true}`. Then in:
-`{"set": [[name, value, severity]…]}`, out: `{"put": [name, value]}` for what a client wrote. Ends with its input.
+In, first: `{"records": [Record…]}`, answered by `{"ready": true}`. Then in: `{"set": [[name, value, severity]…]}`, out:
+`{"put": [name, value]}` for each value that a client wrote. The process ends with its input.
 
-libca's server cannot be stopped inside a process and reads its addresses from the environment as it is loaded; so it
-is alone in its process, and whoever starts it says where it listens (`ioc.py`).
+The server of libca cannot be stopped inside a process and reads its addresses from the environment when it is loaded.
+So it has a process of its own, and `ioc.py` sets its environment.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _make(builder: Any, record: IocRecord, on_put: Callable[[Any, str], None]) -
 
 
 def _at_once(func: Any, func_args: Any = (), completion: Any = None, completion_args: Any = ()) -> None:
-    """softioc's dispatcher: what a put causes is done in the thread of the put; it only writes a line."""
+    """softioc's dispatcher: the effect of a put, writing one line, is done in the thread of the put."""
     func(*func_args)
     if completion:
         completion(*completion_args)
@@ -78,7 +78,7 @@ def _at_once(func: Any, func_args: Any = (), completion: Any = None, completion_
 
 def main() -> None:
     """Serve until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; our parent ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     output = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # its banner must not come between our lines
     lines = sys.stdin.buffer
@@ -89,7 +89,7 @@ def main() -> None:
     lock = Lock()
 
     def say(message: dict[str, Any]) -> None:
-        with lock, suppress(BrokenPipeError):  # our parent is gone; the end of the input is told next
+        with lock, suppress(BrokenPipeError):  # the parent has ended; the end of the input follows
             output.write(msgspec.json.encode(message) + b"\n")
 
     ours = get_ident()

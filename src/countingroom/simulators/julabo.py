@@ -1,4 +1,4 @@
-"""Law: a simulated Julabo answers on its line in order, one request at a time, as slowly as it is told to."""
+"""A simulated Julabo. It answers in order, one request at a time, with the delay that a fault sets."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ class JulaboSimulator:
                 Parameter(name="text", type=Type.STRING, optional=True),
             ),
         ),
-        CommandSpec(name="manual", description="somebody takes control at the front panel"),
+        CommandSpec(name="manual", description="control is taken at the front panel"),
         CommandSpec(name="unplug", description="pull out the external Pt100"),
-        CommandSpec(name="restore", description="everything is well again"),
+        CommandSpec(name="restore", description="end every fault"),
     )
 
     def __init__(self, parameters: Mapping[str, Any], *, clock: Clock | None = None, seed: int = 1) -> None:
         self.bath = Bath(seed=seed)
         self.requests = 0
-        """Asked so far."""
+        """Requests received so far."""
         self.settings_taken = 0
         self._clock = clock or SystemClock()
         self._end: SerialEnd = _end_for(parameters, self._arrived)
@@ -136,7 +136,7 @@ class JulaboSimulator:
         return bytes(self._random.choice(b"#?@\x7f\x15ABC9-.") for _ in range(6))
 
     def _arrived(self, data: bytes) -> None:
-        """Requests wait their turn; what a full device cannot hold is lost, as on a real line."""
+        """Queue the requests; those beyond the bound are lost, as on a real line."""
         *requests, rest = (self._unfinished + data).split(b"\r")
         self._unfinished = rest[-_MOST_UNFINISHED:]
         self.requests += len(requests)
@@ -146,7 +146,7 @@ class JulaboSimulator:
 
 
 def _end_for(parameters: Mapping[str, Any], arrived: Arrived) -> SerialEnd:
-    """A line of the kind the section describes, at the address of a former life where there was one."""
+    """A line of the kind that the section describes; after a restart at the address of the earlier process."""
     again: Mapping[str, Any] = parameters.get("again") or {}
     former = str(again.get("port", ""))
     if str(parameters.get("port", "")).startswith("socket://") or former.startswith("socket://"):

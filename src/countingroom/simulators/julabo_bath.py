@@ -1,4 +1,4 @@
-"""Law: a bath is heated and cooled by a controller of limited power and loses heat to the room; `step` is its time."""
+"""The bath of a chiller: heated and cooled by a controller of limited power, with losses to its surroundings. Pure."""
 
 from __future__ import annotations
 

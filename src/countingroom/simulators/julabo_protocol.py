@@ -1,4 +1,4 @@
-"""Law: what a circulator answers to the bytes it gets; questions are answered, settings are not."""
+"""The requests that a simulated Julabo answers and the settings that it accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a simulated MARTA is a plant behind a register table: what is written is its input, the rest its instruments."""
+"""A simulated MARTA plant: written registers are its inputs, the other registers its instruments."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class MartaSimulator(ModbusSimulator):
         self._show()
 
     def written(self) -> None:
-        """The plant takes its inputs at once, so that a short pulse is not missed."""
+        """Apply the inputs at once, so that a short pulse is not missed."""
         get = self.image.get
         setpoints = {name: float(get(register)) for register, name in _SETPOINTS.items()}
         self.plant.set(

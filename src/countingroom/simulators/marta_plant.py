@@ -1,6 +1,6 @@
-"""Law: a chiller cools, a pump drives CO2 round, an accumulator sets its boiling point; `step` is their time.
+"""The physics of a MARTA plant: a chiller, a CO2 pump and an accumulator that sets the boiling point. Pure.
 
-Times are shortened so that a start-up can be watched. Pressures and temperatures of CO2 keep to its boiling curve.
+Times are shortened so that a start-up can be watched. Pressures and temperatures of CO2 follow its boiling curve.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def boiling_pressure(temperature_c: float) -> float:
 
 
 class Plant:
-    """The state of a plant, and what happens to it."""
+    """The state of a plant."""
 
     def __init__(self, *, seed: int = 1) -> None:
         self.inputs = Inputs()
         self.causes: set[str] = set()
-        """Alarm bits whose reason is there now."""
+        """Alarm bits with a present reason."""
         self.alarms: set[str] = set()
-        """Alarm bits that are set: full stops stay until they are reset, warnings go with their reason."""
+        """Alarm bits that are set: full stops stay until they are reset, warnings end with their reason."""
         self.chiller_c = ROOM_C
         self.boiling_c = ROOM_C
         self.target_c = ROOM_C
@@ -58,7 +58,7 @@ class Plant:
 
     @property
     def stopped(self) -> bool:
-        """An alarm holds the plant."""
+        """Whether an alarm has stopped the plant."""
         return any(not name.endswith("_W") for name in self.alarms)
 
     @property
@@ -77,7 +77,7 @@ class Plant:
         return OPERATING if self.co2_runs and self.flow_g_per_s > 0.2 else READY
 
     def set(self, inputs: Inputs) -> None:
-        """What the operator has set, now. The reset acts on its rising edge."""
+        """Take the operator's inputs. The reset acts on its rising edge."""
         if inputs.alarm_reset and not self.inputs.alarm_reset:
             self.alarms &= self.causes
         self.inputs = inputs
@@ -112,7 +112,7 @@ class Plant:
         return self.inputs.speed_rpm
 
     def values(self) -> dict[str, float]:
-        """What its instruments show, by register name."""
+        """The instruments' values, by register name."""
         boiling, lift = boiling_pressure(self.boiling_c), 9.0 * (self.speed_rpm / _FULL_SPEED_RPM) ** 2
         drop = 0.5 * self.flow_g_per_s
         inlet = self.boiling_c if self.co2_runs else ROOM_C

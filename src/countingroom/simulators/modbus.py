@@ -1,4 +1,4 @@
-"""Law: a simulated register table: what is writable holds, readbacks follow, the rest wanders within its limits."""
+"""A simulated Modbus device: written values are kept, readbacks follow them, other values vary within their limits."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _FOLLOW_S = 1.0
 _WANDER = 0.01
 
 LINK_FAULTS = (
-    CommandSpec(name="drop", description="the connection ends and nobody answers"),
-    CommandSpec(name="freeze", description="take questions and answer none"),
+    CommandSpec(name="drop", description="end the connection and refuse new ones"),
+    CommandSpec(name="freeze", description="accept requests and answer none"),
     CommandSpec(
         name="slow",
         description="take this long for every answer",
@@ -31,10 +31,10 @@ LINK_FAULTS = (
     ),
     CommandSpec(
         name="nan",
-        description="a float becomes no number",
+        description="a float becomes NaN",
         parameters=(Parameter(name="point", type=Type.STRING),),
     ),
-    CommandSpec(name="restore", description="everything is well again"),
+    CommandSpec(name="restore", description="end every fault"),
 )
 
 
@@ -85,7 +85,7 @@ class ModbusSimulator:
                 raise NotFound(f"it has no fault {name}")
 
     def written(self) -> None:
-        """Somebody wrote to the image."""
+        """Called after a client wrote registers."""
 
     def tick(self, seconds: float) -> None:
         """Let that much time pass."""
@@ -110,7 +110,7 @@ class ModbusSimulator:
         self.hide_spoilt()
 
     def hide_spoilt(self) -> None:
-        """What was made no number stays none."""
+        """Keep the NaN of the fault `nan`."""
         for point in self._spoilt:
             self.image.put(point, math.nan)
 
@@ -125,7 +125,7 @@ class ModbusSimulator:
 
 
 def _middle(entry: Mapping[str, Any]) -> float:
-    """Where a value wanders: half-way between its innermost limits."""
+    """The mean of a varying value: half-way between its innermost limits."""
     low = next((entry[key] for key in ("warning_low", "alarm_low", "write_low") if entry.get(key) is not None), None)
     high = next(
         (entry[key] for key in ("warning_high", "alarm_high", "write_high") if entry.get(key) is not None), None

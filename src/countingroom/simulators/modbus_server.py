@@ -1,4 +1,4 @@
-"""Law: holding registers on a TCP port, whose link can be made to fail in every way a link fails."""
+"""A Modbus TCP server on loopback whose link can be dropped, frozen and slowed down."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Written = Callable[[], None]
 
 
 class ModbusServer:
-    """Serves an image. `drop` ends connections and refuses new ones; `freeze` leaves questions open."""
+    """Serves an image. `drop` ends connections and refuses new ones; `freeze` leaves requests open."""
 
     def __init__(self, image: RegisterImage, device_id: int, clock: Clock, written: Written) -> None:
         self.slow_s = 0.0
@@ -55,17 +55,17 @@ class ModbusServer:
         return self._port
 
     async def close(self) -> None:
-        """Nobody is there any more."""
+        """Stop the server and end its connections."""
         if self._server is not None:
             server, self._server = self._server, None
             await server.shutdown()
 
     def freeze(self) -> None:
-        """Questions are taken and not answered."""
+        """Accept requests and do not answer them."""
         self._awake.clear()
 
     def thaw(self) -> None:
-        """They are answered, late."""
+        """Answer the waiting requests, late."""
         self._awake.set()
 
     async def _access(
@@ -77,7 +77,7 @@ class ModbusServer:
         registers: list[int],
         values: list[int] | list[bool] | None,
     ) -> ExcCodes | None:
-        """The library is about to read or write its own registers: keep them those of the image."""
+        """Called before the library reads or writes its own registers: copy from and to the image."""
         await self._clock.sleep(self.slow_s)
         await self._awake.wait()
         for offset in range(count):

@@ -1,4 +1,4 @@
-"""Law: what a simulator is. It runs in a process of its own (see run.py), listens on loopback and takes faults."""
+"""The port of simulators. A simulator runs in its own process (`run.py`), listens on loopback and accepts faults."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from countingroom.core.values import Scalar
 
 
 class Simulator(Protocol):
-    """Hardware that cannot be here."""
+    """A simulated device."""
 
     faults: tuple[CommandSpec, ...]
-    """What can be made to go wrong: `drop` and `restore` the link, `freeze`, `slow`, `trip`, `nan` …"""
+    """The faults that can be provoked: `drop` and `restore` the link, `freeze`, `slow`, `trip`, `nan` …"""
 
     async def start(self) -> Mapping[str, Any]:
-        """Listen; the keys of the device's section that point at it: {"address": "127.0.0.1", "port": 40123}."""
+        """Listen; returns the section's keys that point at it: {"address": "127.0.0.1", "port": 40123}."""
         ...
 
     async def fault(self, name: str, arguments: Mapping[str, Scalar]) -> None:
-        """Make it happen; RequestError when there is no such fault or argument."""
+        """Provoke a fault; RequestError when there is no such fault or argument."""
         ...
 
     async def stop(self) -> None: ...

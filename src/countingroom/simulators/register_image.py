@@ -1,4 +1,4 @@
-"""Law: the registers of a device as its table lays them out: values by name, words by address."""
+"""The registers of a simulated device: values by name, words by address, in the layout of its table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Number = float | int | bool
 
 
 class RegisterImage:
-    """Words that hold the values of a table. What is not in the table is quietly not held."""
+    """Words that hold the values of a table. A name outside the table is ignored."""
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         """`parameters`: `registers` (name -> address, type, bit …), and how words and bytes are ordered."""

@@ -1,12 +1,12 @@
-"""Law: a simulator is a child process that speaks one JSON line at a time and never outlives its parent.
+"""The child process of a simulator: one JSON line for each message; it ends with its parent.
 
     python -m countingroom.simulators.run KIND
 
-Its first line in are the parameters: the device's section as JSON, of which it takes what it knows (registers,
-channels) and which may be `{}`. Its first line out is `{"ready": {...}}`, the keys of the section that now point at it,
-or `{"refused": cause}`. Then each `{"fault": name, "arguments": {...}}` is answered by `{"done": name}` or
-`{"refused": cause}`. It ends when its input ends (which is what a parent's death looks like) or on SIGTERM. SIGINT is
-ignored: Ctrl-C reaches the whole group, and the parent decides the order in which things end.
+The first line in holds the parameters: the device's section as JSON, or `{}`. The first line out is `{"ready": {...}}`
+with the keys of the section that now point at the simulator, or `{"refused": cause}`. Then each
+`{"fault": name, "arguments": {...}}` is answered by `{"done": name}` or `{"refused": cause}`. The process ends when its
+input ends (so also when the parent is killed) or on SIGTERM. SIGINT is ignored: Ctrl-C reaches the whole process group,
+and the parent decides the order in which processes end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LINE_LIMIT = 1 << 24
 
 
 def _in_module(module: str, name: str) -> Factory:
-    """A simulator of this package, imported only when one is wanted."""
+    """A simulator of this package, imported at its first use."""
 
     def create(parameters: Mapping[str, Any]) -> Simulator:
         return _class(module, name)(parameters)
@@ -58,11 +58,11 @@ _PLACES = {
 }
 
 KINDS: dict[str, Factory] = {kind: _in_module(*place) for kind, place in _PLACES.items()}
-"""Kind -> what makes one from its parameters."""
+"""Kind -> its factory."""
 
 
 def faults(kind: str) -> tuple[CommandSpec, ...]:
-    """What can be made to go wrong with a kind, without making one."""
+    """The faults of a kind, without making a simulator."""
     return _class(*_PLACES[kind]).faults
 
 
@@ -74,7 +74,7 @@ class _Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def serve(factory: Factory, lines: asyncio.StreamReader, answer: Answer) -> int:
-    """One simulator, from its parameters to the end of the lines; the exit status."""
+    """Run one simulator to the end of the input; returns the exit status."""
     try:
         simulator = factory(_parameters(await lines.readline()))
     except CountingRoomError as error:
@@ -100,7 +100,7 @@ def _parameters(line: bytes) -> Mapping[str, Any]:
 
 
 async def _provoke(simulator: Simulator, line: bytes) -> dict[str, object]:
-    """Make one fault happen and say how that went."""
+    """Provoke one fault and return the answer."""
     try:
         wanted = msgspec.json.decode(line, type=_Fault)
         async with timeout(FAULT_DEADLINE_S):
@@ -119,7 +119,7 @@ async def _provoke(simulator: Simulator, line: bytes) -> dict[str, object]:
 
 
 def _arguments(simulator: Simulator, wanted: _Fault) -> dict[str, Scalar]:
-    """As the fault declares them; what it is that it does not know, the simulator says itself."""
+    """The arguments as the fault declares them; an unknown fault is refused by the simulator itself."""
     spec = next((one for one in simulator.faults if one.name == wanted.fault), None)
     return checked(spec, wanted.arguments) if spec else wanted.arguments
 
@@ -139,7 +139,7 @@ async def _child(kind: str) -> int:
 
 
 def _private_output() -> Answer:
-    """The answers go to stdout; what libraries print there goes to stderr instead."""
+    """The answers go to stdout; output that libraries print is redirected to stderr."""
     stream = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
 

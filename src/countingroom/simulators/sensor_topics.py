@@ -1,4 +1,4 @@
-"""Law: what boards publish where, as the section's own topic patterns say; pure."""
+"""Topics and payloads of the simulated boards, made from the topic patterns of the section. Pure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DEFAULTS = {
     "SCD30_temp": "SCD30/temp",
     "SCD30_humi": "SCD30/humi",
 }
-"""What a board has when nobody says: value -> end of its topic."""
+"""The values of a board without parameters: value -> end of its topic."""
 
 
 class Outlet(Struct, frozen=True, kw_only=True):
-    """One value of one board, on its way out."""
+    """One published value of one board."""
 
     board: str
     value: str

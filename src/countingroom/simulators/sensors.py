@@ -1,6 +1,6 @@
-"""Law: simulated boards publish to a broker as real ones do: their own small one, unless they are told another.
+"""Simulated sensor boards that publish to an MQTT broker: their own, or the one of the parameters.
 
-Their broker is a nats-server of this installation with its MQTT door open to one user, so nothing else is needed.
+Their own broker is a nats-server of this installation with an MQTT listener and one user: no other program is needed.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class SensorSimulator:
     """Boards ESP01 and ESP02, or those of a section, and the broker they publish to."""
 
     faults = (
-        CommandSpec(name="drop", description="the broker goes away"),
+        CommandSpec(name="drop", description="the broker stops"),
         CommandSpec(name="freeze", description="no board publishes; the broker stays"),
-        CommandSpec(name="silence", description="one board falls silent", parameters=(_SENSOR,)),
+        CommandSpec(name="silence", description="one board stops publishing", parameters=(_SENSOR,)),
         CommandSpec(name="nan", description="one board publishes nan", parameters=(_SENSOR,)),
         CommandSpec(name="garbage", description="one board publishes nonsense", parameters=(_SENSOR,)),
         CommandSpec(
@@ -49,7 +49,7 @@ class SensorSimulator:
             description="publish that seldom",
             parameters=(Parameter(name="seconds", unit="s", low=0.0, high=600.0),),
         ),
-        CommandSpec(name="restore", description="everything is well again"),
+        CommandSpec(name="restore", description="end every fault"),
     )
 
     def __init__(self, parameters: Mapping[str, Any], *, clock: Clock | None = None, seed: int = 1) -> None:
@@ -60,7 +60,7 @@ class SensorSimulator:
         self._period_s = self._usual_s = float(parameters.get("period_s", 1.0))
         self._frozen = False
         self._ending = False
-        """Beside the cancellation, which the client's waiting (`asyncio.wait_for` before Python 3.12) may lose."""
+        """In addition to the cancellation, which `asyncio.wait_for` of the client may lose before Python 3.12."""
         self._says: dict[str, str | None] = {}
         """Board -> what it publishes in place of its values; None: nothing."""
         self._broker: Mapping[str, Any] | None = parameters.get("broker")
@@ -112,7 +112,7 @@ class SensorSimulator:
         return board
 
     async def _own_broker(self) -> Mapping[str, Any]:
-        """A broker in a folder of its own; that of a former life where there was one."""
+        """A broker in its own folder; after a restart in the folder of the earlier process."""
         former = str(self._again.get("password_file", ""))
         self._folder = Path(former).parent if former else Path(tempfile.mkdtemp(prefix=_FOLDER))
         self._folder.mkdir(parents=True, exist_ok=True)

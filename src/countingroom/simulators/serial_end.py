@@ -1,4 +1,4 @@
-"""Law: the device's end of a serial line: a pseudo terminal at a lasting address, or the socket of a serial server."""
+"""The device's end of a serial line: a pseudo terminal with a fixed address, or the socket of a serial server."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _FOLDER = "countingroom-line-"
 
 
 class SerialEnd(Protocol):
-    """Where bytes come in and go out. May be closed and opened again at the same address."""
+    """Receives and sends bytes. May be closed and opened again at the same address."""
 
     async def open(self) -> str:
         """The address a driver is given."""
         ...
 
     def send(self, data: bytes) -> None:
-        """To whoever listens; into the void where nobody does."""
+        """Send to every client; without a client the bytes are lost."""
         ...
 
     async def close(self) -> None:
-        """The cable is out."""
+        """Close the line, like a pulled cable."""
         ...
 
     async def forget(self) -> None:
-        """The address is given up too."""
+        """Close the line and free its address."""
         ...
 
 
@@ -42,7 +42,7 @@ class PtyEnd:
     """A pseudo terminal behind a symbolic link, so that a new one can take its place."""
 
     def __init__(self, arrived: Arrived, link: str = "") -> None:
-        """`link`: the address of a former life, to be taken up again."""
+        """`link`: the address of an earlier process, to be used again."""
         self._arrived = arrived
         self._link = Path(link) if link else Path(tempfile.mkdtemp(prefix=_FOLDER)) / "line"
         self._ours = -1
@@ -90,7 +90,7 @@ class TcpEnd:
     """A serial server on loopback: any number of clients share the line behind it, as they do on a real one."""
 
     def __init__(self, arrived: Arrived, port: int = 0) -> None:
-        """`port`: that of a former life, to be taken up again."""
+        """`port`: that of an earlier process, to be used again."""
         self._arrived = arrived
         self._port = port
         self._server: asyncio.Server | None = None

@@ -1,4 +1,4 @@
-"""Law: a setpoint holds when its readback says so, not when it was sent."""
+"""Confirmation of setpoints by readback: a setpoint is in force when the readback agrees. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ def readback_of(point: Point) -> str:
 
 
 def holds(point: Point, value: Scalar, readback: Reading) -> bool:
-    """Whether this readback proves the value, within the point's tolerance (and the rounding of a 32-bit number)."""
+    """Whether this readback proves the value, within the point's tolerance."""
     if readback.quality > Quality.UNCERTAIN:
         return False
     now = readback.value
     if isinstance(now, (int, float)) and isinstance(value, (int, float)):
+        # Devices keep 32-bit floats, which round 0.1 by about 1e-8: without a relative tolerance 1234.1 never holds.
         return math.isclose(now, value, rel_tol=1e-6, abs_tol=max(point.tolerance * (1 + 1e-9), 1e-9))
     return now == value

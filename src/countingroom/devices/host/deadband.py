@@ -1,4 +1,4 @@
-"""Law: a change is published when it means something, measured against what was last published."""
+"""The deadband: a change is published when it differs enough from what was last published. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from countingroom.core.values import Reading
 
 
 def moved(deadband: float, published: Reading, now: Reading) -> bool:
-    """Whether `now` must be published after `published`: another quality, text or switch; a number that moved by more
-    than the deadband (a slow drift therefore comes through in steps)."""
+    """Whether `now` must be published: another quality, text or boolean, or a number that moved beyond the deadband.
+
+    The comparison is with the published value, not with the previous reading, so a slow drift is published in steps.
+    """
     if now.quality != published.quality:
         return True
     before, after = published.value, now.value

@@ -1,4 +1,4 @@
-"""One device of a host: its driver, points, states and commands put together. Only readback moves a state."""
+"""One device while this host owns it: joins its driver, points, states, commands and publishers."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ from countingroom.devices.host.link import DriverLoop
 from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.publish import FLUSH_S, ReadingsPump
 from countingroom.devices.host.settings import apply_settings
+from countingroom.devices.host.staleness import with_least_stale_after
 from countingroom.devices.host.states import StateChange, StateTracker
-from countingroom.devices.point_overrides import overridden, patient
+from countingroom.devices.point_overrides import overridden
 from countingroom.devices.port import MonitoringDriver, Sample
 from countingroom.devices.registry import Hosted
 
 _log = logging.getLogger(__name__)
 
 TICK_S = 0.5
-"""Between two looks for points that have fallen silent."""
+"""Time between two checks for stale points."""
 
 POLLS = 3.0
-"""A point that is polled is not missed before this many polls."""
+"""A polled point is not declared STALE before this many poll intervals."""
 
 GOODBYE_S = 2.0
-"""The most that saying goodbye to the bus may take."""
+"""Deadline for the last messages to the bus."""
 
 
 class HostedDevice:
@@ -51,7 +52,7 @@ class HostedDevice:
         self._boot = boot
         points = overridden(hosted.driver.points, hosted.section.points)
         if not isinstance(hosted.driver, MonitoringDriver):
-            points = tuple(patient(point, POLLS * hosted.section.poll) for point in points)
+            points = tuple(with_least_stale_after(point, POLLS * hosted.section.poll) for point in points)
         self._commands = (*hosted.behaviour.commands, *OF_THE_HOST)
         self._table = PointTable(hosted.name, points, clock.now_ns())
         self._states = StateTracker(hosted.name, hosted.behaviour, self._commands, boot)
@@ -63,7 +64,7 @@ class HostedDevice:
         self._link = Link.CONNECTING
         self._cause: Cause | None = Cause(
             code="not_reached_yet",
-            message="it is being reached for the first time",
+            message="the first connection is being made",
             source=self._source,
             suggestion="wait a moment",
         )
@@ -89,7 +90,7 @@ class HostedDevice:
         )
 
     async def run(self) -> None:
-        """Serve until cancelled; writes nothing to the device at the end."""
+        """Serve until cancelled. Nothing is written to the device at the end."""
         self._observe()
         self.publish_all()
         async with asyncio.TaskGroup() as group:
@@ -120,7 +121,7 @@ class HostedDevice:
                 while await self._pump.flush():
                     pass
         except TimeoutError:
-            _log.warning("%s: the bus did not take the goodbye", self._source)
+            _log.warning("%s: the last messages were not accepted by the bus", self._source)
 
     def publish_all(self) -> None:
         """Publish everything again: after the bus was away, or on `refresh`."""
@@ -129,25 +130,25 @@ class HostedDevice:
             self._publisher.state(self._key(channel), state)
         self._pump.full()
 
-    # What the line says.
+    # LinkListener: calls of the driver loop.
 
-    def reached(self, samples: Sequence[Sample]) -> None:
+    def on_connected(self, samples: Sequence[Sample]) -> None:
         self._take(samples)
         self._set_link(Link.CONNECTED, None)
         self._pump.full()
         self.connections += 1
 
-    def said(self, samples: Sequence[Sample]) -> bool:
+    def on_samples(self, samples: Sequence[Sample]) -> bool:
         self._take(samples)
-        return self._table.heard
+        return self._table.has_samples
 
-    def lost(self, cause: Cause) -> None:
+    def on_lost(self, cause: Cause) -> None:
         if self._link is not Link.DISCONNECTED:
             self._changed |= self._table.lose(now_ns=self._clock.now_ns())
             self._set_link(Link.DISCONNECTED, cause)
             self._complaint = None
 
-    def complained(self, cause: Cause | None) -> None:
+    def on_error(self, cause: Cause | None) -> None:
         if (cause is None) == (self._complaint is None):
             return
         self._complaint = cause
@@ -155,10 +156,10 @@ class HostedDevice:
             _log.warning("%s: %s", self._source, cause)
             self.record(EventKind.NOTE, f"{self.name} answers with an error: {cause.message}", cause=cause, severity=3)
         else:
-            _log.info("%s: answers well again", self._source)
-            self.record(EventKind.NOTE, f"{self.name} answers well again")
+            _log.info("%s: answers without errors again", self._source)
+            self.record(EventKind.NOTE, f"{self.name} answers without errors again")
 
-    # What commands need.
+    # CommandedDevice and ConfiguredDevice.
 
     @property
     def reads(self) -> int | None:
@@ -193,7 +194,7 @@ class HostedDevice:
     def record(self, kind: EventKind, message: str, **fields: Any) -> None:
         self._command_server.record(kind, message, **fields)
 
-    # Following the field.
+    # Readings to states.
 
     def _take(self, samples: Sequence[Sample]) -> None:
         now_ns, monotonic = self._clock.now_ns(), self._clock.monotonic()
@@ -231,13 +232,13 @@ class HostedDevice:
             changed, self._table.readings, link=self._link, cause=self._cause, now_ns=self._clock.now_ns()
         ):
             self._publisher.state(self._key(change.now.channel), change.now)
-            self._tell(change)
+            self._record_move(change)
         self._pump.wake()
         if self._news and not self._news.done():
             self._news.set_result(None)
         self._news = None
 
-    def _tell(self, change: StateChange) -> None:
+    def _record_move(self, change: StateChange) -> None:
         if not change.moved or change.before is None:
             return
         now = change.now

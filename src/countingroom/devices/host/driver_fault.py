@@ -1,4 +1,4 @@
-"""Law: a mistake in the code of one kind of device is a Cause like any other, and ends nothing but what it spoils."""
+"""Faults in the code of a driver or behaviour. They become a Cause and affect the one device only."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from countingroom.core.errors import Cause
 
 
 def cause_of(mistake: Exception, source: str) -> Cause:
-    """What to tell people about an exception that should not have come."""
+    """The Cause of an unexpected exception."""
     return Cause(
         code="mistake",
-        message=f"the code of this kind of device failed: {type(mistake).__name__}: {mistake}",
+        message=f"the driver code failed: {type(mistake).__name__}: {mistake}",
         source=source,
-        suggestion="look at the values and act by hand; report it to the author of the driver",
+        suggestion="check the values at the device, and report this to the author of the driver",
     )

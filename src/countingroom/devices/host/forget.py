@@ -1,4 +1,4 @@
-"""Law: a device that is described no more is forgotten when a host begins, unless another host holds it."""
+"""Removes devices from the bus that the description no longer contains, unless another host still holds them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from countingroom.bus.port import Bus, Current, Entry
 from countingroom.core import subjects
 
 _KINDS = ("catalogue", "device", "channel")
-"""What the state bucket keeps of a device, by the beginning of the key."""
+"""First part of the keys that the state bucket keeps for a device."""
 
 
 async def forget(bus: Bus, described: Container[str]) -> tuple[str, ...]:
-    """Delete what the bus keeps of devices that are neither described nor held; their names. LinkError as the bus."""
+    """Delete the keys of devices that are neither described nor held by a host, and return their names."""
     held = await bus.holders()
     gone: dict[str, list[str]] = {}
     async with bus.watch(subjects.STATE_BUCKET) as entries:

@@ -1,7 +1,7 @@
-"""Law: a device has one host. Whoever holds its lease serves it; others say who does, and stand by.
+"""The device host. Each device is served by the one host that holds its lease; other hosts log the holder and stand by.
 
-While the bus is away the host goes on with its devices: nothing is disturbed. It lets a device go only when it learns
-that another host has taken it over.
+While the bus is away the host goes on with its devices. It stops serving a device only when another host has acquired
+its lease.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from countingroom.devices.resources import SharedResources
 _log = logging.getLogger(__name__)
 
 LEASE_S = 3.0
-"""A host that is gone is followed by one that stands by after this."""
+"""A standby host takes over after this when the owner is gone."""
 
 ASK_AGAIN_S = 0.5
 
@@ -53,8 +53,8 @@ class DeviceHost:
         self._owned: list[str] = []
 
     async def run(self) -> None:
-        """Until cancelled; then say goodbye. Nothing is written to any device at start or at the end, unless its
-        section asks for `apply_on_connect`."""
+        """Serve until cancelled, then publish that the devices are no longer served. Nothing is written to a device at
+        the start or at the end, except settings with `apply_on_connect`."""
         self._bus.on_link(self._bus_link)
         try:
             await self._serve_all()
@@ -88,7 +88,7 @@ class DeviceHost:
             else:
                 break
         for name in gone:
-            _log.info("devices.%s: described no more, and forgotten", name)
+            _log.info("devices.%s: removed from the bus, because the description no longer contains it", name)
 
     def _bus_link(self, up: bool) -> None:
         if up:
@@ -105,8 +105,8 @@ class DeviceHost:
                     serving = group.create_task(device.run())
                     cause = await self._until_taken_over(device.name, ownership)
                     serving.cancel()
-                _log.warning("devices.%s: let go: %s", device.name, cause)
-                device.lost(cause)
+                _log.warning("devices.%s: no longer served here: %s", device.name, cause)
+                device.on_lost(cause)
             except asyncio.CancelledError:
                 await device.goodbye()
                 with suppress(CountingRoomError):
@@ -116,7 +116,7 @@ class DeviceHost:
                 self._owned.remove(device.name)
 
     async def _become_owner(self, name: str) -> Lease:
-        told = ""
+        logged = ""
         while True:
             try:
                 return await self._acquire(name)
@@ -124,8 +124,8 @@ class DeviceHost:
                 why = error.cause
             except Conflict as error:
                 why = error.cause
-            if why.message != told:
-                told = why.message
+            if why.message != logged:
+                logged = why.message
                 _log.warning("devices.%s: standing by: %s", name, why)
             await self._clock.sleep(ASK_AGAIN_S)
 
@@ -147,7 +147,7 @@ class DeviceHost:
 
 
 class _Ownership:
-    """The lease under which a device is served; a new one after each that was lost and won again."""
+    """The lease of a served device; replaced when it was lost and acquired again."""
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease

@@ -1,7 +1,7 @@
-"""Law: one task owns one device's line and does one thing at a time on it, so nothing can interleave.
+"""The loop that owns one driver: connect, poll or monitor, write, and reconnect with growing pauses.
 
-Writes go before the next poll. A call that does not return is given up. Whatever goes wrong is told once, when it
-begins; the line is then closed and tried again with growing pauses.
+It calls one method of the driver at a time, so requests never interleave. Writes go before the next poll. A call that
+does not return is cancelled. A lost link is reported once, when it is lost.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from countingroom.devices.section import DeviceSection
 T = TypeVar("T")
 
 WAITING_WRITES = 4096
-"""More are refused."""
+"""Bound of the queue; further writes are refused."""
 
 PATIENCE = 15
-"""A call that takes longer than this many times `timeout` hangs: reading all points takes several answers."""
+"""A call is given up after this many times `timeout`: one read can need several answers of the device."""
 
 
 class LinkListener(Protocol):
-    """Who is told what the line says."""
+    """Receives samples and changes of the link."""
 
-    def reached(self, samples: Sequence[Sample]) -> None:
-        """The device is reached, and these are its values."""
+    def on_connected(self, samples: Sequence[Sample]) -> None:
+        """The device is connected, and these are its first values."""
         ...
 
-    def said(self, samples: Sequence[Sample]) -> bool:
-        """More values; whether anything of the device is still heard."""
+    def on_samples(self, samples: Sequence[Sample]) -> bool:
+        """More values. Returns whether the link of at least one point is up."""
         ...
 
-    def lost(self, cause: Cause) -> None:
-        """It is not reached (any more); called at every failed attempt."""
+    def on_lost(self, cause: Cause) -> None:
+        """The device is not connected. Called at every failed attempt."""
         ...
 
-    def complained(self, cause: Cause | None) -> None:
-        """It answers with an error (called at each), or answers well again (None)."""
+    def on_error(self, cause: Cause | None) -> None:
+        """The device answered with an error (called each time), or without one again (None)."""
         ...
 
 
@@ -57,7 +57,7 @@ class _Write(Struct):
 
 
 class DriverLoop:
-    """The owner of one driver."""
+    """Owns one driver."""
 
     def __init__(
         self, driver: Driver, section: DeviceSection, clock: Clock, listener: LinkListener, source: str
@@ -74,27 +74,29 @@ class DriverLoop:
         self._up = False
         self.monitoring = isinstance(driver, MonitoringDriver)
         self.reads = 0
-        """Counts completed reads: a larger number than before a write means news from after it."""
+        """Completed reads. A number larger than at a write proves that the values are newer than it."""
         if isinstance(driver, MonitoringDriver):
-            driver.monitor(self._hear)
+            driver.monitor(self._receive)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Serve the driver until cancelled."""
         failures = 0
         while True:
             self._again = False
             try:
                 reached, cause = await self._attempt()
-                self._let_go()
-                self._listener.lost(cause)
+                self._fail_writes()
+                self._listener.on_lost(cause)
             finally:
-                self._let_go()
+                self._fail_writes()
                 await self._close()
+            # A link that was up starts at the shortest pause again, because most losses are short. Only attempts that
+            # never connected make the pauses grow.
             failures = 1 if reached else failures + 1
             await self._pause(failures)
 
     async def _attempt(self) -> tuple[bool, Cause]:
-        """Connect and stay; whether it was reached, and why it ended."""
+        """Connect and serve. Returns whether the device was connected, and why that ended."""
         try:
             await self._connect()
             await (self._listen() if self.monitoring else self._poll())
@@ -103,23 +105,28 @@ class DriverLoop:
         except Exception as error:  # must not take the host down with all other devices
             return self._up, cause_of(error, self._source)
         return self._up, Cause(
-            code="reconnecting", message="the link is made anew", source=self._source, suggestion="wait a moment"
+            code="reconnecting",
+            message="the link is being opened again",
+            source=self._source,
+            suggestion="wait a moment",
         )
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
-        """Send it before the next poll; returns when the device has taken it. LinkError at once while it is not
-        reached: nothing is kept to be sent later."""
+        """Send it before the next poll; returns when the device has accepted it. LinkError at once while there is no
+        link: a write is never kept for later, because by then the operator may no longer want it."""
         if not self._up:
-            raise LinkError("the device is not reached", source=self._source)
+            raise LinkError("the device is not connected", source=self._source)
         if len(self._writes) >= WAITING_WRITES:
-            raise Conflict("too many writes wait", source=self._source, suggestion="wait until they are done")
+            raise Conflict(
+                f"{WAITING_WRITES} writes are waiting already", source=self._source, suggestion="try again later"
+            )
         taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._writes.append(_Write(point=point, value=value, taken=taken))
         self._wake.set()
         await taken
 
     def reconnect(self) -> None:
-        """Close and connect anew now, without pausing."""
+        """Close the link and connect again at once."""
         self._again = True
         self._wake.set()
 
@@ -132,7 +139,7 @@ class DriverLoop:
     def _reach(self, samples: Sequence[Sample]) -> None:
         self._up = True
         self.reads += 1
-        self._listener.reached(samples)
+        self._listener.on_connected(samples)
 
     async def _poll(self) -> None:
         due = self._clock.monotonic() + self._section.poll
@@ -148,34 +155,36 @@ class DriverLoop:
         try:
             samples = await self._call(self._driver.read())
         except DeviceError as error:
-            self._listener.complained(error.cause)
+            self._listener.on_error(error.cause)
         else:
             self.reads += 1
-            self._listener.said(samples)
-            self._listener.complained(None)
+            self._listener.on_samples(samples)
+            self._listener.on_error(None)
 
     async def _listen(self) -> None:
         while not self._again:
             if self._silent:
-                await self._until_heard()
+                await self._until_restored()
             await self._send_writes()
             await self._wait(None)
 
-    async def _until_heard(self) -> None:
-        """All of a monitored device fell silent. Its library may find it again by itself; a LinkError from `read`
-        says that it will not."""
-        self._let_go()
-        self._listener.lost(LinkError("the device fell silent", source=self._source).cause)
+    async def _until_restored(self) -> None:
+        """Wait until a monitored device sends values again, after the links of all its points were lost.
+
+        The client library may restore the links by itself (Channel Access does). A LinkError of `read` ends the wait.
+        """
+        self._fail_writes()
+        self._listener.on_lost(LinkError("the device sends no values", source=self._source).cause)
         failures = 0
         while self._silent and not self._again:
             failures += 1
-            await self._pause(failures, unless_heard=True)
-            self._hear(await self._call(self._driver.read()))
+            await self._pause(failures, unless_restored=True)
+            self._receive(await self._call(self._driver.read()))
         if not self._again:
             self._reach(())
 
-    def _hear(self, samples: Sequence[Sample]) -> None:
-        silent = not self._listener.said(samples)
+    def _receive(self, samples: Sequence[Sample]) -> None:
+        silent = not self._listener.on_samples(samples)
         if silent != self._silent:
             self._silent = silent
             self._wake.set()
@@ -199,7 +208,7 @@ class DriverLoop:
                     write.taken.set_result(None)
         return sent
 
-    def _let_go(self) -> None:
+    def _fail_writes(self) -> None:
         self._up = False
         while self._writes:
             _fail(self._writes.popleft(), LinkError("the link was lost before it was sent", source=self._source))
@@ -221,14 +230,14 @@ class DriverLoop:
                     await self._wake.wait()
         self._wake.clear()
 
-    async def _pause(self, failures: int, *, unless_heard: bool = False) -> None:
+    async def _pause(self, failures: int, *, unless_restored: bool = False) -> None:
         section, clock = self._section, self._clock
         end = clock.monotonic() + pause_s(failures, first_s=section.reconnect_first, most_s=section.reconnect_most)
-        while not self._again and clock.monotonic() < end and not (unless_heard and not self._silent):
+        while not self._again and clock.monotonic() < end and not (unless_restored and not self._silent):
             await self._wait(end - clock.monotonic())
 
     async def _close(self) -> None:
-        with suppress(LinkError):  # a close that hangs is left behind
+        with suppress(LinkError):  # a close that hangs is abandoned
             await self._call(self._driver.close(), times=2)
 
 
@@ -238,4 +247,4 @@ def _fail(write: _Write, error: CountingRoomError) -> None:
 
 
 def _unknown(source: str) -> LinkError:
-    return LinkError("the write was interrupted; it is not known whether it arrived", source=source, code="unknown")
+    return LinkError("the write was interrupted; its outcome is unknown", source=source, code="unknown")

@@ -1,4 +1,4 @@
-"""Law: one row a point: what is known now, what was last published, and which rows differ. No clock, no I/O."""
+"""The table of one device's points: present readings, published readings, and what differs. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -9,63 +9,66 @@ from countingroom.core.points import Point
 from countingroom.core.values import Quality, Reading
 from countingroom.devices.host import quality
 from countingroom.devices.host.deadband import moved
+from countingroom.devices.host.staleness import is_stale, stale
 from countingroom.devices.port import Sample
 
 Channels = set[str]
-"""Channels whose points changed; the empty name is the device itself."""
+"""Channels with changed points; the empty name is the device itself."""
 
 
 class PointTable:
-    """The readings of one device. What waits to be published is bounded by the number of points: the latest wins."""
+    """The readings of one device. Of each point only the latest change waits to be published, so the
+    memory is bounded by the number of points."""
 
     def __init__(self, device: str, points: Sequence[Point], now_ns: int) -> None:
         self.device = device
         self.points = {point.name: point for point in points}
-        self.readings: dict[str, Reading] = dict.fromkeys(self.points, quality.never_heard(now_ns))
+        self.readings: dict[str, Reading] = dict.fromkeys(self.points, quality.without_value(now_ns))
         self._published = dict(self.readings)
         self._waiting: dict[str, None] = {}
-        self._heard: dict[str, float] = {}
+        self._last_sample: dict[str, float] = {}
+        """Point -> monotonic time of its last sample, while its link is up."""
         self._sequence = 0
 
     @property
-    def heard(self) -> bool:
-        """Whether the driver has news of at least one point."""
-        return bool(self._heard)
+    def has_samples(self) -> bool:
+        """Whether the link of at least one point is up."""
+        return bool(self._last_sample)
 
     @property
     def waiting(self) -> bool:
-        """Whether a delta is to be published."""
+        """Whether a change waits to be published."""
         return bool(self._waiting)
 
     def take(self, samples: Iterable[Sample], *, now_ns: int, monotonic: float) -> Channels:
-        """What the driver said. Samples of points it never declared are passed over."""
+        """Take samples of the driver. Samples of undeclared points are ignored."""
         changed: Channels = set()
         for sample in samples:
             point = self.points.get(sample.point)
             if point is None:
                 continue
             if sample.quality == Quality.STALE:
-                self._heard.pop(point.name, None)
+                self._last_sample.pop(point.name, None)
             else:
-                self._heard[point.name] = monotonic
+                self._last_sample[point.name] = monotonic
             self._set(point, quality.read(point, sample, self.readings[point.name], now_ns), changed)
         return changed
 
     def age(self, *, now_ns: int, monotonic: float) -> Channels:
-        """Points of which nothing was heard for too long become STALE."""
+        """Declare points without a sample for too long STALE."""
         changed: Channels = set()
-        for name, heard in self._heard.items():
+        for name, last in self._last_sample.items():
             point = self.points[name]
-            if point.stale_after_s and monotonic - heard > point.stale_after_s:
-                self._set(point, quality.silent(self.readings[name], now_ns), changed)
+            if is_stale(point, monotonic - last):
+                self._set(point, stale(self.readings[name], now_ns), changed)
         return changed
 
     def lose(self, *, now_ns: int) -> Channels:
-        """The link is lost: every point is STALE."""
+        """The link is lost: declare every point STALE."""
         changed: Channels = set()
-        self._heard.clear()
+        self._last_sample.clear()
         for name, point in self.points.items():
-            self._set(point, quality.silent(self.readings[name], now_ns), changed)
+            self._set(point, stale(self.readings[name], now_ns), changed)
         return changed
 
     def _set(self, point: Point, reading: Reading, changed: Channels) -> None:
@@ -79,7 +82,7 @@ class PointTable:
             self._waiting.pop(point.name, None)
 
     def message(self, *, full: bool, boot: str, sent_ns: int) -> Readings | None:
-        """What is to be published now, which counts as published by this; None when a delta would be empty."""
+        """The message to publish now; its readings then count as published. None when no change waits."""
         names = list(self.readings) if full else list(self._waiting)
         if not names:
             return None

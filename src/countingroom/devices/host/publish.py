@@ -1,6 +1,7 @@
-"""Law: readings reach the bus in order and at once: one message under way at a time.
+"""Publishes readings in order, one message at a time.
 
-The next carries all that changed meanwhile, so a slow bus thins values and never queues them.
+While a message is under way, further changes are collected for the next one: a slow bus gets fewer values, never a
+queue.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from countingroom.core.messages import encode
 from countingroom.devices.host.points import PointTable
 
 FLUSH_S = 0.002
-"""Between two messages of one device. A single change goes at once; a storm of them is gathered for this long."""
+"""Shortest time between two messages of one device. A single change is sent at once; many are collected."""
 
 FULL_S = 60.0
-"""Between full messages."""
+"""Time between full messages."""
 
 
 class ReadingsPump:
@@ -41,21 +42,21 @@ class ReadingsPump:
         """Of the last message in the stream of readings."""
 
     def wake(self) -> None:
-        """Something may have changed."""
+        """Look for changes now."""
         self._news.set()
 
     def full(self) -> None:
-        """Let the next message be a full one."""
+        """Make the next message a full one."""
         self._full = True
         self._news.set()
 
     def tick(self) -> None:
-        """Called now and then: a full message when it is time."""
+        """Called periodically: schedules a full message when it is due."""
         if self._clock.monotonic() - self._last_full >= FULL_S:
             self.full()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Publish until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -64,7 +65,7 @@ class ReadingsPump:
                 await self._clock.sleep(FLUSH_S - (self._clock.monotonic() - began))
 
     async def flush(self) -> bool:
-        """Publish what waits; whether there was anything. After any trouble with the bus the next message is full."""
+        """Publish the waiting changes; False when there are none. After a failure the next message is a full one."""
         async with self._turn:
             self._under_way = self._under_way or self._next()
             if self._under_way is None:

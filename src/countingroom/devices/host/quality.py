@@ -1,29 +1,27 @@
-"""Law: what a driver says becomes a reading by these rules; nothing a driver says can break what comes after.
+"""Makes a reading of a driver's sample. Whatever the driver returns, the reading is valid.
 
-NaN, infinity and what cannot be the point's type are BAD without a value. STALE keeps the last value and its device
-time. A value that was never heard is BAD.
+NaN, infinity and values of another type are BAD without a value. A point that never had a value is BAD.
 """
 
 from __future__ import annotations
 
 import math
 
-import msgspec
-
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Reading, Scalar
+from countingroom.devices.host.staleness import stale
 from countingroom.devices.port import Sample
 
 
-def never_heard(now_ns: int) -> Reading:
-    """What is known of a point before its first news."""
+def without_value(now_ns: int) -> Reading:
+    """The reading of a point before its first sample."""
     return Reading(value=None, quality=Quality.BAD, device_ns=now_ns, received_ns=now_ns)
 
 
 def read(point: Point, sample: Sample, before: Reading, now_ns: int) -> Reading:
-    """The reading that this sample makes, given the reading before it."""
+    """The reading of this sample, given the reading before it."""
     if sample.quality == Quality.STALE:
-        return silent(before, now_ns)
+        return stale(before, now_ns)
     value = None if sample.quality == Quality.BAD else converted(point.type, sample.value)
     return Reading(
         value=value,
@@ -33,15 +31,8 @@ def read(point: Point, sample: Sample, before: Reading, now_ns: int) -> Reading:
     )
 
 
-def silent(before: Reading, now_ns: int) -> Reading:
-    """The same value, no longer to be relied on; BAD stays BAD, for there is no value to keep."""
-    if before.quality >= Quality.STALE:
-        return before
-    return msgspec.structs.replace(before, quality=Quality.STALE, received_ns=now_ns)
-
-
 def converted(kind: Type, value: Scalar) -> Scalar:
-    """The value in the point's type; None where it cannot be."""
+    """The value in the point's type; None where it has none."""
     match kind:
         case Type.FLOAT if isinstance(value, (int, float)):
             return _finite(value)

@@ -1,5 +1,7 @@
-"""Law: the settings of the description are written only when asked for, only where that is safe at that moment, and
-only where the device does not hold them already.
+"""Applies the settings of the description when a device connects, with `apply_on_connect`.
+
+A setting is written only while `may_apply` and `may_write` of the behaviour allow it, and only where the readback
+differs.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from countingroom.devices.host.admission import Situation, checked_write
 from countingroom.devices.host.confirmation import holds
 
 KNOWN_S = 10.0
-"""How long the values of a channel may take to arrive before it is judged by those that did."""
+"""Longest wait for the values of a channel; then the settings are checked against those that arrived."""
 
 
 class ConfiguredDevice(Protocol):
@@ -27,7 +29,7 @@ class ConfiguredDevice(Protocol):
 
     @property
     def reads(self) -> int | None:
-        """Polls made; None for a device that tells of changes by itself."""
+        """Completed polls; None for a monitored device."""
         ...
 
     def situation(self) -> Situation: ...
@@ -37,7 +39,7 @@ class ConfiguredDevice(Protocol):
 
 
 async def apply_settings(owner: ConfiguredDevice, clock: Clock) -> None:
-    """Write what the description says, channel by channel; each channel leaves one note in the events."""
+    """Write the settings channel by channel; each channel gets one note in the events."""
     situation = owner.situation()
     points, behaviour = situation.points, situation.behaviour
     wanted = [write for write in behaviour.settings() if write.point in points]
@@ -45,7 +47,7 @@ async def apply_settings(owner: ConfiguredDevice, clock: Clock) -> None:
         if channel in behaviour.inactive:
             continue
         where = f"{owner.name} {channel}".strip()
-        if owner.reads is None:  # a polled device has said everything at its first poll
+        if owner.reads is None:  # the first poll of a polled device has read every point
             await _until_known(owner, clock, channel)
         try:
             count = await _apply(owner, channel, list(writes))

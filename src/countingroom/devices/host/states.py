@@ -1,4 +1,4 @@
-"""Law: states follow readings; a state is told again when it, its reason or what it allows has changed."""
+"""The states of one device and its channels, derived from readings. Unchanged states are not published again."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DISCONNECTED = "DISCONNECTED"
 
 
 class StateChange(Struct, frozen=True, kw_only=True):
-    """A state to tell, and the one before it (None at the very first)."""
+    """A state to publish, and the one before it (None at the start)."""
 
     before: DeviceState | None
     now: DeviceState
 
     @property
     def moved(self) -> bool:
-        """Whether it is another state, and not only told anew."""
+        """Whether the state differs, and not only its cause or its refusals."""
         return self.before is not None and self.before.state != self.now.state
 
 
@@ -49,7 +49,7 @@ class StateTracker:
     def observe(
         self, changed: Iterable[str], readings: Mapping[str, Reading], *, link: Link, cause: Cause | None, now_ns: int
     ) -> list[StateChange]:
-        """Tell the states of the channels that changed, then that of the device; `cause` says why the link is down."""
+        """The changed states of channels, then that of the device. `cause` is the reason of a lost link."""
         behaviour = self._behaviour
         connected = link is Link.CONNECTED
         lost = Observation(state=DISCONNECTED, cause=cause)
@@ -57,19 +57,19 @@ class StateTracker:
         changes: list[StateChange] = []
         for channel in behaviour.channels:
             if channel in wanted or channel not in self._now or self._now[channel].link is not link:
-                seen = self._ask(behaviour.observe_channel, channel, readings) if connected else lost
-                changes += self._tell(channel, behaviour.channel_chart or behaviour.chart, seen, link, now_ns)
+                seen = self._observe(behaviour.observe_channel, channel, readings) if connected else lost
+                changes += self._update(channel, behaviour.channel_chart or behaviour.chart, seen, link, now_ns)
         active = {name: self._now[name].state for name in behaviour.channels if name not in behaviour.inactive}
-        seen = self._ask(behaviour.observe_device, active, readings) if connected else lost
-        return changes + self._tell("", behaviour.chart, seen, link, now_ns)
+        seen = self._observe(behaviour.observe_device, active, readings) if connected else lost
+        return changes + self._update("", behaviour.chart, seen, link, now_ns)
 
-    def _ask(self, question: Any, *about: Any) -> Observation:
+    def _observe(self, observe: Any, *arguments: Any) -> Observation:
         try:
-            return question(*about)
+            return observe(*arguments)
         except Exception as error:  # must not take the host down with all other devices
             return Observation(state="ERROR", cause=cause_of(error, f"devices.{self._device}"))
 
-    def _tell(self, channel: str, chart: Chart, seen: Observation, link: Link, now_ns: int) -> list[StateChange]:
+    def _update(self, channel: str, chart: Chart, seen: Observation, link: Link, now_ns: int) -> list[StateChange]:
         before = self._now.get(channel)
         same = before is not None and before.state == seen.state
         cause = _steady(before.cause, seen.cause) if before and same else seen.cause
@@ -95,7 +95,7 @@ class StateTracker:
 
 
 def _steady(before: Cause | None, now: Cause | None) -> Cause | None:
-    """The cause as first told, while only its evidence moves: a noisy number is no news."""
+    """The earlier cause while only its evidence differs, so that a noisy number publishes no new state."""
     if before and now and msgspec.structs.replace(now, evidence=before.evidence, since_ns=before.since_ns) == before:
         return before
     return now

@@ -96,8 +96,7 @@ class SerialLine:
 
 
 def _as_the_port_can(settings: Settings) -> Settings:
-    """Settings without those that a pseudo terminal lacks. It has 8 bits and no parity only, and refuses others on a second
-    opening."""
+    """Settings that a pseudo terminal accepts: 8 bits and no parity. It refuses others when it is opened again."""
     if Path(settings.address).resolve().parent == Path("/dev/pts"):
         return replace(settings, bits=8, parity="N", stop_bits=1, rtscts=False)
     return settings

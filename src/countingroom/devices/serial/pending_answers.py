@@ -72,8 +72,8 @@ class PendingAnswers:
 
     def _settle(self, answer: bytes, end: int) -> bool:
         """Whether a probe among the oldest `end` recognises it. That probe and everything older is then settled."""
-        # The first probe of this kind, not the last: where an answer was lost, fewer answers arrive than were asked for.
-        # To settle too few requests costs one more probe; to settle too many would shift every later answer.
+        # The first probe of this kind, not the last: where an answer was lost, fewer arrive than were asked for. To
+        # settle too few requests costs one more probe; to settle too many would shift every later answer.
         for place, request in enumerate(islice(self._pending, end)):
             if any(probe.request == request and probe.recognises(answer) for probe in self.probes):
                 for _ in range(place + 1):

@@ -1,7 +1,7 @@
-"""Law: a channel is what its switches and status words say, and HV on with LV off is an ERROR of that channel.
+"""States and commands of a CAEN mainframe. A channel's state follows its status words.
 
 A command to a channel acts on that channel alone. A command to the supply acts on every active channel whose own state
-allows it, and on no other. None leads to HV on with LV off: a switch that was moved counts before the status shows it.
+allows it. HV on with LV off damages a module: it is an ERROR of the channel, and no command leads to it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,24 @@ from countingroom.core.messages import CommandSpec
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Observation, Write
 from countingroom.devices.drivers.caen.charts import CHANNEL, SUPPLY, WHOLE
-from countingroom.devices.drivers.caen.columns import CODES, HV, LV, RAMP_DOWN, RAMP_UP, SIDES, status_text
+from countingroom.devices.drivers.caen.columns import HV, LV, RAMP_DOWN, RAMP_UP, SIDES, status_text
 from countingroom.devices.drivers.caen.description import CaenSection
+from countingroom.devices.drivers.caen.setpoint_rules import (
+    CLEAR_ALARM,
+    measured,
+    setpoint_refusal,
+    settings_refusal,
+    status_word,
+)
 
-CLEAR_ALARM = "clear_alarm"
 _RAMP_S = 120.0
-"""Beyond the time that the ramp takes at its set speed."""
+"""Deadline, on top of the duration of the ramp at its set speed."""
 
 _SWITCHES = {"lv_on": ("lv_pw", 1), "lv_off": ("lv_pw", 0), "hv_on": ("hv_pw", 1), "hv_off": ("hv_pw", 0)}
 
 
 def _switch(name: str, label: str, done_in: tuple[str, ...], *, slow: bool = False) -> tuple[CommandSpec, CommandSpec]:
-    """A command of a channel, and that of the supply which gives it to all."""
+    """The command of a channel, and the one of the supply for all channels."""
     deadline_s = _RAMP_S if slow else 10.0
     dangerous = name == "hv_on"
     everywhere = tuple(dict.fromkeys([*done_in, *(("LV_MIX",) if name == "hv_off" else ())]))
@@ -59,7 +65,7 @@ COMMANDS = (
     CommandSpec(
         name="clear_alarms",
         label="Clear alarms",
-        description="Forget the trips of all channels, which stay off.",
+        description="Clear the trips of all channels; they stay off.",
         event="clear_alarms",
     ),
 )
@@ -82,7 +88,7 @@ class CaenBehaviour:
         }
 
     def observe_channel(self, channel: str, readings: Mapping[str, Reading]) -> Observation:
-        """By status words; DISCONNECTED where any of its variables is not linked."""
+        """The state by status words; DISCONNECTED where one of its variables has no link."""
         lost = [
             name
             for name in self._points[channel]
@@ -90,7 +96,7 @@ class CaenBehaviour:
         ]
         if lost:
             return Observation(state="DISCONNECTED", cause=_lost(channel, lost))
-        lv, hv = (_status(readings, f"{channel}.{side}_status") for side in ("lv", "hv"))
+        lv, hv = (status_word(readings, f"{channel}.{side}_status") for side in ("lv", "hv"))
         if lv is None or hv is None:
             return Observation(state="CONNECTED", cause=_unknown(channel))
         if hv > 5:
@@ -104,7 +110,7 @@ class CaenBehaviour:
         return Observation(state="HV_ON" if hv == 1 else "LV_ON")
 
     def observe_device(self, states: Mapping[str, str], readings: Mapping[str, Reading]) -> Observation:
-        """By the ordered rules over the active channels."""
+        """The state by the ordered rules over the active channels."""
         verdict = WHOLE.decide(states)
         if verdict.state not in {"ERROR", "DISCONNECTED"}:
             return Observation(state=verdict.state)
@@ -120,7 +126,7 @@ class CaenBehaviour:
             code=code,
             message=message,
             evidence={"channels": len(verdict.because)},
-            suggestion="look at these channels",
+            suggestion="check these channels",
             causes=tuple(cause for cause in under if cause),
         )
         return Observation(state=verdict.state, cause=cause)
@@ -132,7 +138,7 @@ class CaenBehaviour:
         if command == "clear_alarms":
             return (Write(point=CLEAR_ALARM, value="Yes", confirm=False),)
         event = command.removeprefix("all_")
-        if event not in _SWITCHES:  # the host's own commands write nothing
+        if event not in _SWITCHES:  # `reconnect` and `refresh` of the host write nothing
             return ()
         column, value = _SWITCHES[event]
         if channel:
@@ -151,26 +157,8 @@ class CaenBehaviour:
         )
 
     def may_write(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> Cause | None:
-        """Switches are switched by commands, and the low voltage is not changed while it is on."""
-        channel, _, column = point.rpartition(".")
-        if point == CLEAR_ALARM or column.endswith("_pw"):
-            names = "clear_alarms" if point == CLEAR_ALARM else f"{column[:2]}_on and {column[:2]}_off"
-            return Cause(
-                code="command_only",
-                message=f"{point} is not set directly",
-                source=channel,
-                suggestion=f"use the commands {names}",
-            )
-        if channel in self.inactive:
-            return Cause(
-                code="inactive",
-                message=f"channel {channel} has no module: it is monitored and never commanded",
-                source=channel,
-                suggestion="name its module in the description",
-            )
-        if column == "lv_setV":
-            return _not_off(channel, "lv", readings, "the low voltage is not changed while it is on")
-        return None
+        """See `setpoint_rules.py`."""
+        return setpoint_refusal(point, self.inactive, readings)
 
     def settings(self) -> tuple[Write, ...]:
         """Every setting of the description, for the active channels."""
@@ -187,10 +175,8 @@ class CaenBehaviour:
         )
 
     def may_apply(self, channel: str, readings: Mapping[str, Reading]) -> Cause | None:
-        """Only to a channel that is off, and known to be."""
-        return _not_off(channel, "hv", readings, "settings are not applied while HV is on") or _not_off(
-            channel, "lv", readings, "settings are not applied while LV is on"
-        )
+        """See `setpoint_rules.py`."""
+        return settings_refusal(channel, readings)
 
 
 def _setting(own: object, common: object, key: str) -> float | int | str | None:
@@ -198,57 +184,33 @@ def _setting(own: object, common: object, key: str) -> float | int | str | None:
     return getattr(common, key, None) if value is None else value
 
 
-def _status(readings: Mapping[str, Reading], name: str) -> int | None:
-    """A status word that can be believed now, else None."""
-    number = _number(readings, name)
-    return None if number is None else int(number)
-
-
 def _other_switch(event: str, channel: str, readings: Mapping[str, Reading]) -> RequestError | None:
-    """Why not, where the other side's switch is about to take it where this command must not find it."""
+    """Why the command is refused because of the other side's switch, or None.
+
+    `lv_off` is refused while the HV switch is on, `hv_on` while the LV switch is off. The switch counts before the
+    status word, which follows later: an `hv_on` right after `lv_off` would otherwise end in HV on with LV off.
+    """
     side, forbidden = {"lv_off": ("hv", 1), "hv_on": ("lv", 0)}.get(event, ("", 0))
     switch = readings.get(f"{channel}.{side}_pw")
     if switch is None or switch.quality > Quality.UNCERTAIN or switch.value != forbidden:
         return None
     word = "on" if forbidden else "off"
     return RequestError(
-        f"channel {channel}: the {side.upper()} switch is {word} already",
+        f"the {side.upper()} switch of channel {channel} is {word}",
         source=channel,
         code=f"{side}_{word}",
         evidence={f"{side}_pw": forbidden},
-        suggestion=f"wait until the {side.upper()} is {word}, then look at the state",
+        suggestion="switch the HV off first: hv_off" if side == "hv" else "switch the LV on first: lv_on",
     )
 
 
 def _takes_s(event: str, channel: str, readings: Mapping[str, Reading]) -> float:
-    """How long the high voltage is on its way at the speed that is set; 0 where that is not known."""
-    now, goal = _number(readings, f"{channel}.hv_vMon"), _number(readings, f"{channel}.hv_setV")
-    speed = _number(readings, f"{channel}.hv_{'rampUpSpeed' if event == 'hv_on' else 'rampDwnSpeed'}")
+    """Duration of the HV ramp at the set speed; 0 where it is unknown."""
+    now, goal = measured(readings, f"{channel}.hv_vMon"), measured(readings, f"{channel}.hv_setV")
+    speed = measured(readings, f"{channel}.hv_{'rampUpSpeed' if event == 'hv_on' else 'rampDwnSpeed'}")
     if event not in ("hv_on", "hv_off") or now is None or goal is None or not speed or speed < 0:
         return 0.0
     return abs((goal if event == "hv_on" else 0.0) - now) / speed
-
-
-def _number(readings: Mapping[str, Reading], name: str) -> float | None:
-    """A measured number that can be believed now, else None."""
-    reading = readings.get(name)
-    if reading is None or reading.quality > Quality.UNCERTAIN or not isinstance(reading.value, (int, float)):
-        return None
-    return float(reading.value)
-
-
-def _not_off(channel: str, side: str, readings: Mapping[str, Reading], message: str) -> Cause | None:
-    status = _status(readings, f"{channel}.{side}_status")
-    if status is not None and not status & 1:
-        return None
-    now = "unknown" if status is None else CODES.get(str(status), status_text(status))
-    return Cause(
-        code=f"{side}_on" if status else "unknown",
-        message=f"channel {channel}: {message} (it is {now})",
-        source=channel,
-        evidence={f"{side}_status": status},
-        suggestion=f"switch it off first: {side}_off" if status else "wait until its status is known",
-    )
 
 
 def _lost(channel: str, names: list[str]) -> Cause:
@@ -257,16 +219,16 @@ def _lost(channel: str, names: list[str]) -> Cause:
         code="link_lost",
         message=f"channel {channel}: no link to {', '.join(names[:3])}{more}",
         source=channel,
-        suggestion="look whether the mainframe's EPICS server runs and still has this board",
+        suggestion="check that the mainframe's EPICS server runs and has this board",
     )
 
 
 def _unknown(channel: str) -> Cause:
     return Cause(
         code="unknown",
-        message=f"channel {channel} has not told its status yet",
+        message=f"the status of channel {channel} is not known yet",
         source=channel,
-        suggestion="wait until it has",
+        suggestion="wait for its first status",
     )
 
 
@@ -276,7 +238,7 @@ def _fault(channel: str, side: str, status: int) -> Cause:
         message=f"channel {channel}: {side.upper()} {status_text(status)}",
         source=channel,
         evidence={f"{side}_status": status},
-        suggestion="find the reason, then clear the alarms",
+        suggestion="remove the reason, then clear the alarms",
     )
 
 

@@ -1,11 +1,12 @@
-"""Law: a channel file becomes a device of 27 process variables a channel, and one that clears the alarms."""
+"""Makes a device from a `driver: caen` section: 27 process variables for each channel, and one that clears alarms."""
 
 from __future__ import annotations
 
 from countingroom.core.points import Point, Type
-from countingroom.devices.drivers.caen.behaviour import CLEAR_ALARM, CaenBehaviour
+from countingroom.devices.drivers.caen.behaviour import CaenBehaviour
 from countingroom.devices.drivers.caen.columns import SIDES, point
 from countingroom.devices.drivers.caen.description import CaenSection
+from countingroom.devices.drivers.caen.setpoint_rules import CLEAR_ALARM
 from countingroom.devices.drivers.epics.access import ChannelAccess
 from countingroom.devices.drivers.epics.build import location
 from countingroom.devices.drivers.epics.convert import Variable

@@ -1,7 +1,7 @@
-"""Law: which command is legal in which state of a channel and of the whole supply; what the whole is by its channels.
+"""State machines of a CAEN channel and of the whole supply: which command is legal in which state.
 
-Rows named after commands say where the command leads when it succeeds; only readback takes it there. Switching the
-high voltage off is also legal in ERROR, because it is the way out of the worst of them: HV on with LV off.
+Rows named after commands give the state that the command leads to; only the readback changes the state. `hv_off` is
+legal in ERROR too, because it ends the most dangerous one: HV on with LV off.
 """
 
 from __future__ import annotations
@@ -109,4 +109,4 @@ WHOLE = aggregate(
     ),
     empty="NO_CHANNELS",
 )
-"""The supply by its active channels. `else` is never reached: a test tries every combination."""
+"""The supply's state from its active channels. `else` is never reached: a test tries every combination."""

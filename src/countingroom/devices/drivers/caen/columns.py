@@ -1,4 +1,4 @@
-"""Law: what one channel has: 27 process variables, each with its point, unit, deadband and limits.
+"""The 27 process variables of one channel, each with its point, unit, deadband and limits. Pure.
 
 Status words are CAEN's: a bit for on, ramping up, ramping down, and one for each fault (SY4527 manual, channel status).
 """

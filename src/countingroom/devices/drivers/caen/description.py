@@ -1,7 +1,7 @@
-"""Law: a channel of the power supply is one low-voltage and one high-voltage output, and the module they feed.
+"""The section of a CAEN power supply. A channel is one LV output and one HV output, and the module they supply.
 
-The keys `channels`, `global` and `name` are those of the channel files in use at tracker test stands, so that such a
-file is included unchanged: `<<: !include caen_channels.yml`.
+The keys `channels`, `global` and `name` are those of the channel files in use at tracker test stands, so such a file is
+included unchanged: `<<: !include caen_channels.yml`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ChannelName = Annotated[Name, BeforeValidator(_channel_name)]
 
 
 class LvSettings(Section):
-    """What is set at a low-voltage output; what is left out is left as it is."""
+    """Settings of a low-voltage output; a missing key is not written."""
 
     setV: Annotated[float, Field(ge=0, le=15)] | None = None
     """V"""
@@ -55,7 +55,7 @@ class LvSettings(Section):
 
 
 class HvSettings(Section):
-    """What is set at a high-voltage output; what is left out is left as it is."""
+    """Settings of a high-voltage output; a missing key is not written."""
 
     setV: Annotated[float, Field(ge=0, le=800)] | None = None
     """V"""
@@ -76,14 +76,14 @@ class HvSettings(Section):
 
 
 class LvOutput(LvSettings):
-    """A low-voltage output and what is special to it."""
+    """A low-voltage output and its own settings."""
 
     board: Annotated[int, Field(ge=0, le=4)]
     chan: Annotated[int, Field(ge=0, le=7)]
 
 
 class HvOutput(HvSettings):
-    """A high-voltage output and what is special to it."""
+    """A high-voltage output and its own settings."""
 
     board: Annotated[int, Field(ge=12, le=15)]
     chan: Annotated[int, Field(ge=0, le=11)]
@@ -95,11 +95,11 @@ class CaenChannel(Section):
     lv: LvOutput
     hv: HvOutput
     module: str = ""
-    """What it feeds. Without one the channel is inactive: monitored, never commanded, and it does not count."""
+    """The supplied module. Without one the channel is inactive: monitored, not commanded, ignored in the state."""
 
 
 class GlobalSettings(Section):
-    """What is set at every output that says nothing else."""
+    """Settings of every output without its own."""
 
     lv: LvSettings = LvSettings()
     hv: HvSettings = HvSettings()
@@ -112,16 +112,16 @@ class CaenSection(ChannelAccessSection):
 
     driver: Literal["caen"]
     name: str = "dcs"
-    """What the channel file calls itself."""
+    """The name in the channel file."""
     prefix: Annotated[str, Field(pattern=r"^\S+$")] = "cleanroom"
     """First part of every process variable: `cleanroom:00:003:VMon`."""
     channels: Annotated[dict[ChannelName, CaenChannel], Field(min_length=1)]
     """Number of the channel -> its outputs."""
     everywhere: Annotated[GlobalSettings, Field(alias="global")] = GlobalSettings()
-    """Set at every channel that says nothing else."""
+    """Settings of every channel without its own."""
 
     def problems(self) -> Iterable[tuple[tuple[str | int, ...], str]]:
-        """Outputs that two channels claim, with their place in this section."""
+        """Outputs that two channels use."""
         owners: dict[tuple[int, int], str] = {}
         for name, channel in self.channels.items():
             for side, output in (("lv", channel.lv), ("hv", channel.hv)):

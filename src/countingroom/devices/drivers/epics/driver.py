@@ -21,8 +21,8 @@ from countingroom.devices.port import Sample, Sink
 class EpicsDriver:
     """Process variables as points: a MonitoringDriver.
 
-    A variable whose link is lost is STALE. When all are lost, `read` raises LinkError, so that the host closes the driver
-    and searches again.
+    A variable whose link is lost is STALE. When all are lost, `read` raises LinkError, so that the host closes the
+    driver and searches again.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class EpicsDriver:
         self._sink = sink
 
     async def connect(self) -> None:
-        """Search for all variables at once. Returns when every variable has a value, or at the timeout when at least one
-        has: the others are STALE until they are found. LinkError when none answers."""
+        """Search for all variables at once. Returns when every variable has a value, or at the timeout when at least
+        one has: the others are STALE until they are found. LinkError when none answers."""
         await self._monitors.close()
         self._access.start()
         self._all_linked.clear()

@@ -1,4 +1,4 @@
-"""Law: the plant's status and the two start bits are its state; CO2 that runs without its chiller is an alarm."""
+"""States and commands of a MARTA plant, from its status and its two start bits. CO2 without chiller is an alarm."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _STARTS = {
     "stop_co2": ("set_start_co2", False, "CHILLER_RUNNING"),
     "stop_chiller": ("set_start_chiller", False, "CONNECTED"),
 }
-"""Command -> bit, value, and the state that shows it was done."""
+"""Command -> bit, value, and the state that proves it."""
 
 _SETS = {
     "set_flow_active": Parameter(name="active", label="Flow control", type=Type.BOOL),
@@ -110,8 +110,8 @@ class MartaBehaviour:
         raise OutOfRange(f"a MARTA plant has no command {command}", code="not_found")
 
     def may_write(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> Cause | None:
-        """A start bit is as legal as its command; stopping what the alarm stopped is always allowed. An alarm is reset
-        only where nothing would start again."""
+        """A start bit is as legal as its command. In ALARM a start bit may always be cleared. The alarm is reset only
+        while both start bits are clear."""
         starts = [_value(readings, bit) for bit in ("set_start_chiller", "set_start_co2")]
         if point == "set_alarm_reset" and value and starts != [False, False]:
             return _WOULD_RESTART
@@ -126,8 +126,8 @@ class MartaBehaviour:
             return None
         return Cause(
             code="running",
-            message="settings are not applied to a plant that runs, stops or is in alarm",
-            suggestion="stop it, or set what you want by hand",
+            message="settings are not applied while the plant runs, stops or is in alarm",
+            suggestion="stop the plant, or set the values one by one",
         )
 
     def _refusal(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> NotAllowed | None:
@@ -145,22 +145,22 @@ class MartaBehaviour:
         )
         return Cause(
             code="plant_alarm",
-            message=causes[0].message if causes else "the plant reports an alarm and names none",
-            suggestion="remove what raised it, then clear alarms",
+            message=causes[0].message if causes else "the plant reports an alarm, but no alarm bit is set",
+            suggestion="remove the reason, then clear the alarms",
             causes=causes,
         )
 
 
 _CO2_ALONE = Cause(
     code="co2_without_chiller",
-    message="CO2 is started while the chiller is not",
-    suggestion="clear alarms: that switches both off, and nothing starts again by itself",
+    message="CO2 is switched on while the chiller is off",
+    suggestion="use clear_alarms: it switches both off",
 )
 
 _WOULD_RESTART = Cause(
     code="would_restart",
-    message="what the alarm stopped is still switched on, and would start again by itself",
-    suggestion="use the command clear_alarms: it switches both off first",
+    message="a start bit is still set, so the plant would restart",
+    suggestion="use clear_alarms: it clears both start bits first",
 )
 
 _STOPPING = Cause(code="stopping", message="CO2 is switched off and the plant is not ready yet", suggestion="wait")
@@ -171,7 +171,9 @@ _CLEARING = (
     Write(point="set_alarm_reset", value=True, confirm=False),
     Write(point="set_alarm_reset", value=False),
 )
-"""First both start bits, so that nothing restarts; then the pulse, which must end even where nobody saw it begin."""
+"""An alarm stops the plant but leaves its start bits set, so a reset alone would restart chiller and pump at once. Both
+bits are therefore cleared first. The plant resets on the rising edge; the reset bit must go back to 0 even where its
+readback did not show the 1, or the next reset has no edge."""
 
 _EVENT_OF = {(bit, on): f"cmd_{command}" for command, (bit, on, _) in _STARTS.items()} | {
     ("set_alarm_reset", True): "cmd_clear_alarms"
@@ -179,11 +181,11 @@ _EVENT_OF = {(bit, on): f"cmd_{command}" for command, (bit, on, _) in _STARTS.it
 
 
 def _unknown(status: Scalar) -> Cause | None:
-    """Nothing is wrong before the first reading."""
+    """The Cause of an unknown status; None before the first reading."""
     if status is None:
         return None
     return Cause(
-        code="unknown_status", message=f"the plant's status {status} is not known", suggestion="look at its own panel"
+        code="unknown_status", message=f"unknown plant status {status}", suggestion="check the panel of the plant"
     )
 
 
@@ -195,7 +197,7 @@ def _value(readings: Mapping[str, Reading], name: str) -> Scalar:
 def _given(arguments: Mapping[str, Scalar], parameter: Parameter) -> float | int | bool:
     value = arguments.get(parameter.name)
     if not isinstance(value, (bool, int, float)):
-        raise OutOfRange(f"{parameter.name} must be given", code="missing_argument")
+        raise OutOfRange(f"{parameter.name} is missing", code="missing_argument")
     return bool(value) if parameter.type is Type.BOOL else value
 
 

@@ -1,4 +1,4 @@
-"""Law: a MARTA section becomes a device."""
+"""Makes a device from a `driver: marta` section."""
 
 from __future__ import annotations
 

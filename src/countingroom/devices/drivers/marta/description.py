@@ -1,4 +1,4 @@
-"""Law: what a person says about a MARTA plant: where it is, its register file, and what it should be set to."""
+"""The section of a MARTA plant: its address, its register file and its settings."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class MartaSection(ModbusTable):
     registers: dict[ValueName, Register] = {name: Register.model_validate(entry) for name, entry in REGISTERS.items()}
     """The plant's own where none are given."""
     alarm_codes: dict[str, str] = TEXTS
-    """Alarm bit -> what to tell a person; a missing one, or `?`, is told from the bit's name."""
+    """Alarm bit -> its text; where it is missing or `?`, the text is composed from the bit's name."""
 
     def problems(self) -> Iterable[Problem]:
-        """A plant has what its states and commands are made of."""
+        """Missing registers that states and commands need."""
         yield from super().problems()
         for name in NEEDED:
             if name not in self.registers:
-                yield ("registers",), f"a MARTA plant has {name}, which is missing"
+                yield ("registers",), f"register {name} is missing; states and commands need it"
             elif name.startswith("set_") and not self.registers[name].input:
                 yield ("registers", name), "it is written by commands: `input: true` is missing"

@@ -1,4 +1,4 @@
-"""Law: the plant is its register table, and one text more: the alarms that are set."""
+"""The driver of a MARTA plant: the Modbus driver, and one more point with the alarms that are set as text."""
 
 from __future__ import annotations
 

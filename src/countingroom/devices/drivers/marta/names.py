@@ -1,4 +1,4 @@
-"""Law: a MARTA register's name says what it measures, in which unit, and how grave its alarm is."""
+"""Unit, severity and text of a MARTA register, derived from its name. Pure."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ MAIN = frozenset(
         *("set_temperature_setpoint", "set_speed_setpoint", "set_flow_setpoint"),
     )
 )
-"""What an operator watches; the rest stands behind `all values`."""
+"""Points of the main table; the others are under `all values`."""
 
 
 def unit_of(name: str) -> str:
-    """The unit its family has; empty for bits and numbers without one."""
+    """The unit of the name's family; empty for bits and numbers without one."""
     return next((unit for pattern, unit in _UNITS if re.match(pattern, name)), "")
 
 
@@ -66,7 +66,7 @@ def severity_of(name: str) -> int:
 
 
 def composed_text(name: str) -> str:
-    """A sentence for an alarm bit nobody wrote one for: `CP_LP_FS` is `Full stop: compressor low pressure`."""
+    """A text for an alarm bit without one: `CP_LP_FS` is `Full stop: compressor low pressure`."""
     stem, _, _ = name.rpartition("_")
     words = " ".join(_WORDS.get(word, word) for word in stem.split("_"))
     return f"{_GRAVITY.get(severity_of(name), 'Alarm')}: {words or name}"

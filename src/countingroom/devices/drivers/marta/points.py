@@ -1,4 +1,4 @@
-"""Law: the plant's points are its registers with the units, limits and severities that their names imply."""
+"""The points of a MARTA plant: its registers, with units, limits and severities that follow from their names. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STATUS_CODES = {"1": "ready", "2": "CO2 in operation", "3": "alarm"}
 ALARMS = Point(
     name="alarms",
     label="Alarms",
-    description="the alarms that are set, gravest first, a line each; empty when there is none",
+    description="the alarms that are set, most severe first, one line each; empty when there is none",
     type=Type.STRING,
 )
 
@@ -43,7 +43,7 @@ def points(section: MartaSection) -> tuple[Point, ...]:
 
 
 def _point(point: Point, section: MartaSection, is_alarm: bool) -> Point:
-    """What the section says of a register wins over what its name implies."""
+    """Properties in the section win over those that follow from the name."""
     if is_alarm:
         text = text_of(point.name, section.alarm_codes)
         return replace(

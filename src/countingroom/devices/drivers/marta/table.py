@@ -1,7 +1,7 @@
-"""Law: the registers a MARTA plant has, for a description that does not bring its own file.
+"""The register table of a MARTA plant, for a description without its own register file. Pure.
 
-Measured values are float32 from 100 to 211, two registers each; alarms are the bits of 300 to 303; what an operator
-sets is 305 and 310 to 315; the plant's own status is 320. Addresses 170 and 188 hold nothing known.
+Measured values are float32 from 100 to 211, two registers each; alarms are the bits of 300 to 303; setpoints and
+switches are 305 and 310 to 315; the plant's status is 320. The meaning of addresses 170 and 188 is unknown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FLOATS: dict[int, str] = {
     190: "SC01_CO2_Start_calc EV1_valve_pos EV2_valve_pos EV3_valve_pos EV3C_valve_pos LP_speed EH_power",
     204: "temperature_setpoint speed_setpoint flow_setpoint TC04_TSP",
 }
-"""First address -> names of float32 values that follow one another."""
+"""First address -> names of consecutive float32 values."""
 
 _BITS: dict[int, str] = {
     300: (
@@ -53,7 +53,7 @@ TEXTS: dict[str, str] = {
     "DP03_CO2_LP_W": "Warning: the pump raises the pressure too little",
     "DP03_CO2_LP_FS": "Full stop: the pump raises the pressure far too little",
 }
-"""The alarms whose name alone says too little; the others are told from their names."""
+"""Alarms whose names are not clear enough; the texts of the others are composed from their names."""
 
 
 def _deadband(name: str) -> float:

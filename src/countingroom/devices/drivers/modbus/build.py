@@ -1,4 +1,4 @@
-"""Law: a register table becomes a device."""
+"""Makes a device from a `driver: modbus` section."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: words to values and back, bits within a word, and which words to ask for together. Pure arithmetic."""
+"""Registers to values and back, bits in a register, and the plan of a poll. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 from countingroom.core.errors import DeviceError
 
 MOST_WORDS = 125
-"""The protocol's limit for one question."""
+"""Registers of one request: the protocol's limit."""
 
 _FORMATS = {
     "bool": "H",
@@ -81,8 +81,8 @@ def with_bit(word: int, bit: int | None, on: bool) -> int:
 
 
 def plan(spans: Iterable[Span], *, bridge: int = 0, most: int = MOST_WORDS) -> tuple[Span, ...]:
-    """The fewest questions that cover the spans without splitting one, asking for no register outside them except in
-    holes of up to `bridge`."""
+    """The fewest requests that cover the spans without splitting one. Registers between spans are read only in gaps of
+    up to `bridge`: many devices refuse a request that contains an undefined register."""
     chunks: list[Span] = []
     for span in sorted(set(spans)):
         last = chunks[-1] if chunks else None

@@ -1,4 +1,4 @@
-"""Law: a Modbus device is a table: a point's name, its address, how its words are read, what is known about it."""
+"""The section of a Modbus device: a table of point name -> register address, type and properties."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Register(Section):
     confirm: Duration = 5.0
 
     def problems(self) -> Iterable[Problem]:
-        """What does not go together."""
+        """Properties that contradict each other."""
         yield from disorder(self)
         if self.address + (count := width(self.type)) > _REGISTERS:
             yield (
@@ -73,7 +73,7 @@ class Register(Section):
 
 
 class ModbusTable(DeviceSection):
-    """What every device with a register table has."""
+    """The keys of every device with a register table."""
 
     host: Address
     port: Annotated[int, Field(ge=1, le=65535)] = 502
@@ -90,7 +90,7 @@ class ModbusTable(DeviceSection):
     """Value name -> what to write at the connection, with `apply_on_connect`."""
 
     def problems(self) -> Iterable[Problem]:
-        """Names that are of no use."""
+        """Readbacks and settings without a register."""
         for name, register in self.registers.items():
             if register.readback and register.readback not in self.registers:
                 yield ("registers", name, "readback"), f"there is no register {register.readback}"
@@ -105,7 +105,7 @@ class ModbusSection(ModbusTable):
     driver: Literal["modbus"] = "modbus"
 
     def problems(self) -> Iterable[Problem]:
-        """A number that may be written says within which limits."""
+        """Writable numbers without limits."""
         yield from super().problems()
         for name, register in self.registers.items():
             if register.input and register.type != "bool" and not register.choices:

@@ -1,4 +1,4 @@
-"""Law: a poll asks for the table in as few questions as it can; a refused question spoils its own points only."""
+"""The driver of Modbus devices. One poll reads the table in few requests; a refused one makes its own points BAD."""
 
 from __future__ import annotations
 

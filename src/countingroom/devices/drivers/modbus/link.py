@@ -1,4 +1,4 @@
-"""Law: the only file that knows pymodbus, whose interface moves between versions: pinned to 3.16 and wrapped here."""
+"""The connection to a Modbus TCP device. Only this file uses pymodbus (3.16), whose interface changes often."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ADVICE = "check that the device is on, its address and port, and that no firewa
 
 
 class ModbusLink:
-    """One TCP connection to one unit. Asked by one task at a time."""
+    """One TCP connection to one unit, with one request under way at a time (the host calls a driver from one task)."""
 
     def __init__(self, host: str, port: int, device_id: int, timeout_s: float) -> None:
         self._host = host
@@ -30,7 +30,7 @@ class ModbusLink:
         self._client: AsyncModbusTcpClient | None = None
 
     async def open(self) -> None:
-        """Connect; LinkError where nobody answers."""
+        """Connect; LinkError where the device does not answer."""
         self.close()
         self._client = AsyncModbusTcpClient(
             self._host, port=self._port, timeout=self._timeout_s, retries=0, reconnect_delay=0
@@ -60,7 +60,7 @@ class ModbusLink:
         self._check(answer, f"writing {address}")
 
     def close(self) -> None:
-        """Let go."""
+        """Close the connection. May be called twice."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -75,7 +75,11 @@ class ModbusLink:
         return self._client
 
     def _lost(self, error: ModbusException) -> LinkError:
-        """A question that stayed open: its late answer must meet no other, so the connection ends here."""
+        """Close the connection and make the LinkError.
+
+        The answer may still arrive. Many devices and gateways ignore transaction numbers, so on the same connection it
+        could be taken for the answer to the next request. A new connection cannot receive it.
+        """
         self.close()
         return LinkError(f"{self._place}: {error.string}", source=self._place, suggestion=_ADVICE)
 
@@ -84,7 +88,7 @@ class ModbusLink:
             return
         number = answer.exception_code
         name = ExcCodes(number).name.lower() if number in ExcCodes.__members__.values() else "unknown"
-        message = f"{self._place} refuses {doing}: exception {number}, {name.replace('_', ' ')}"
+        message = f"{self._place} refused {doing}: exception {number}, {name.replace('_', ' ')}"
         if number in _GATEWAY:
             raise LinkError(message, source=self._place, suggestion="check the unit behind the gateway and device_id")
         raise DeviceError(message, source=self._place, code=f"modbus_{name}", evidence={"exception": number})

@@ -1,4 +1,4 @@
-"""Law: a line of the table is a point."""
+"""The points of a register table. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ def points(table: ModbusTable) -> tuple[Point, ...]:
 
 
 def channels(table: ModbusTable) -> tuple[str, ...]:
-    """The channels its names mention, in order."""
+    """The channels in its names, in order."""
     return tuple(dict.fromkeys(name.partition(".")[0] for name in table.registers if "." in name))
 
 
 def type_of(register: Register) -> Type:
-    """What a person sees of this register."""
+    """The point type of this register."""
     if register.type == "bool":
         return Type.BOOL
     return Type.FLOAT if register.type.startswith("float") else Type.INT

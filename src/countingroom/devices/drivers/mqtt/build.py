@@ -1,4 +1,4 @@
-"""Law: a section of sensors becomes a device with one channel a board."""
+"""Makes a device from a `driver: mqtt` section. Each board is a channel."""
 
 from __future__ import annotations
 

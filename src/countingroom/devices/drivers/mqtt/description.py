@@ -1,4 +1,4 @@
-"""Law: what is said about sensors on an MQTT broker: where, which boards, which topic is which value."""
+"""The section of sensors on an MQTT broker: the broker, the boards, and the topic of each value."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class SensorValue(Section):
     precision: Precision = 2
     deadband: Deadband = 0.0
     low: float | None = None
-    """Below this the sensor cannot be believed: quality UNCERTAIN."""
+    """A lower value is UNCERTAIN."""
     high: float | None = None
-    """Above this the sensor cannot be believed: quality UNCERTAIN."""
+    """A higher value is UNCERTAIN."""
     stale_after: Silence = 60.0
-    """Silent for this long, the value is STALE. 0: never."""
+    """Without a message for this long, the value is STALE. 0: never."""
 
     def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
-        """What no broker takes, and what does not go together."""
+        """Topics that no broker accepts, and limits in the wrong order."""
         yield from disorder(self)
         for level in self.topic.split("/"):
             for sign in "+#":
@@ -60,7 +60,7 @@ class MqttSensorsSection(DeviceSection):
     client_id: str = ""
     """Empty: the broker gives one."""
     sensors: dict[Name, str] = {}
-    """Board, as in its topics -> what it is for people: `ESP01: cold box`."""
+    """Board, as in its topics -> its label: `ESP01: cold box`."""
     values: dict[Name, SensorValue]
 
     @model_validator(mode="after")

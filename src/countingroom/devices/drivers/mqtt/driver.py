@@ -1,14 +1,12 @@
-"""Law: one connection to the broker, listening only; when it ends, every point is STALE and `read` says so."""
+"""The driver of MQTT sensors: one connection that subscribes. When it ends, every point is STALE and `read` raises."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from aiomqtt import Client, Message, MqttError
 
@@ -16,17 +14,18 @@ from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
+from countingroom.devices.drivers.mqtt.password import read_password
 from countingroom.devices.drivers.mqtt.topics import Route, routes, sample
 from countingroom.devices.port import Sample, Sink
 
 KEEPALIVE_S = 5
-"""A broker that answers nothing is given up after one and a half of this."""
+"""The connection counts as lost after 1.5 times this without an answer."""
 
 WAITING = 10_000
-"""Messages that may wait to be taken; more are dropped."""
+"""Bound of the queue of messages; further ones are dropped."""
 
 _REFUSED = 0x80
-"""From here on an answer to a subscription is a refusal."""
+"""Reason codes from here on refuse a subscription."""
 
 _log = logging.getLogger(__name__)
 _quiet = logging.getLogger("countingroom.devices.drivers.mqtt.client")
@@ -34,7 +33,7 @@ _quiet.setLevel(logging.CRITICAL)
 
 
 class MqttSensorsDriver:
-    """Sensors that publish by themselves: a MonitoringDriver."""
+    """Sensors that publish by themselves. A MonitoringDriver."""
 
     def __init__(self, section: MqttSensorsSection) -> None:
         self._section = section
@@ -48,15 +47,15 @@ class MqttSensorsDriver:
 
     @property
     def points(self) -> tuple[Point, ...]:
-        """One a value, for every board."""
+        """One point for each value of each board."""
         return tuple(route.point for route in self._routes)
 
     def monitor(self, sink: Sink) -> None:
-        """Give it every sample."""
+        """Pass every sample to the sink."""
         self._sink = sink
 
     async def connect(self) -> None:
-        """Reach the broker and subscribe."""
+        """Connect to the broker and subscribe."""
         await self.close()
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._entered.clear()
@@ -70,14 +69,15 @@ class MqttSensorsDriver:
         return list(self._latest.values())
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
-        """Refused: these are sensors."""
-        raise DeviceError(f"{point} is a sensor and takes no value", source=self._source)
+        """Refused: sensors are read only."""
+        raise DeviceError(f"{point} is a sensor and cannot be written", source=self._source)
 
     async def close(self) -> None:
         """End the connection."""
         task, self._task = self._task, None
         if task:
-            await self._entered.wait()  # half a connection cannot be taken down; it ends by itself, in time
+            # aiomqtt cannot be closed while it connects. The attempt ends at its time-out at the latest.
+            await self._entered.wait()
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
@@ -86,24 +86,24 @@ class MqttSensorsDriver:
 
     async def _listen(self, ready: asyncio.Future[None]) -> None:
         try:
-            await self._entered_client(ready)
+            await self._run_client(ready)
         except (MqttError, OSError, ValueError) as error:
             reason = LinkError(
-                f"the broker is not reached: {error}",
+                f"no connection to the broker: {error}",
                 source=self._source,
-                suggestion="look whether the broker runs there and takes this user",
+                suggestion="check that the broker runs at this address and accepts this user",
             )
             _end(ready, reason)
         except (ConfigurationError, LinkError) as error:
             _end(ready, error)
         finally:
             self._entered.set()
-            _end(ready, LinkError("the connection was given up", source=self._source))
+            _end(ready, LinkError("the connection was closed", source=self._source))
             if self._listening:
                 self._listening = False
                 self._give([Sample(point=p.name, value=None, quality=Quality.STALE) for p in self.points])
 
-    async def _entered_client(self, ready: asyncio.Future[None]) -> None:
+    async def _run_client(self, ready: asyncio.Future[None]) -> None:
         async with self._client() as client:
             self._entered.set()
             await self._subscribe(client)
@@ -114,7 +114,7 @@ class MqttSensorsDriver:
                 self._take(message)
 
     async def _subscribe(self, client: Client) -> None:
-        """What the broker refuses is said: LinkError where that is all there is, and the others are heard else."""
+        """Subscribe to every topic. A refused one is logged; LinkError where the broker refuses all."""
         topics = dict.fromkeys(route.filter for route in self._routes)
         refused: list[str] = []
         for topic in topics:
@@ -123,9 +123,11 @@ class MqttSensorsDriver:
                 refused.append(topic)
         if not refused:
             return
-        message = f"the broker does not let {self._section.user or 'anonymous'} listen to {', '.join(refused)}"
+        message = f"the broker refuses user {self._section.user or 'anonymous'} the topics {', '.join(refused)}"
         if len(refused) == len(topics):
-            raise LinkError(message, source=self._source, suggestion="let it, in the broker's permissions")
+            raise LinkError(
+                message, source=self._source, suggestion="allow these topics in the permissions of the broker"
+            )
         _log.warning("%s: %s", self._source, message)
 
     def _client(self) -> Client:
@@ -134,7 +136,7 @@ class MqttSensorsDriver:
             section.host,
             section.port,
             username=section.user or None,
-            password=self._password(),
+            password=read_password(section, self._source),
             identifier=section.client_id or None,
             tls_context=ssl.create_default_context(cafile=section.tls_ca) if section.tls_ca else None,
             timeout=section.timeout,
@@ -143,26 +145,11 @@ class MqttSensorsDriver:
             logger=_quiet,
         )
 
-    def _password(self) -> str | None:
-        section = self._section
-        try:
-            if section.password_env:
-                return os.environ[section.password_env]
-            if section.password_file:
-                return Path(section.password_file).read_text().partition("\n")[0]
-        except (KeyError, OSError) as error:
-            raise ConfigurationError(
-                f"the password of {section.user} is not there: {error}",
-                source=self._source,
-                suggestion="set the variable, or make the file readable for this user",
-            ) from error
-        return None
-
     def _take(self, message: Message) -> None:
         topic = str(message.topic)
-        said = [sample(route, bytes(message.payload), retained=message.retain) for route in self._matching(topic)]
-        if said:
-            self._give(said)
+        samples = [sample(route, bytes(message.payload), retained=message.retain) for route in self._matching(topic)]
+        if samples:
+            self._give(samples)
 
     def _matching(self, topic: str) -> list[Route]:
         return [route for route in self._routes if route.pattern.fullmatch(topic)]
@@ -178,4 +165,4 @@ class MqttSensorsDriver:
 def _end(ready: asyncio.Future[None], reason: Exception) -> None:
     if not ready.done():
         ready.set_exception(reason)
-        ready.exception()  # it may be that nobody waits for it any more
+        ready.exception()  # marks it as retrieved: `connect` may have been cancelled

@@ -1,4 +1,4 @@
-"""Law: a topic finds its points and a payload its value; a payload that makes no sense is BAD, never an error."""
+"""Topics to points and payloads to values. A payload that cannot be read is BAD; it is never an error. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Route(Struct, frozen=True, kw_only=True):
 
 
 def routes(section: MqttSensorsSection) -> tuple[Route, ...]:
-    """Every point of the section with the topics it is told on."""
+    """Every point of the section with its topics."""
     found: list[Route] = []
     for column, value in section.values.items():
         for sensor in section.sensors if SENSOR in value.topic else ("",):
@@ -60,7 +60,7 @@ def _point(sensor: str, column: str, value: SensorValue) -> Point:
 
 
 def pattern_of(topic: str) -> re.Pattern[str]:
-    """`+` stands for one level, `#` for any number of them, wherever it is."""
+    """`+` matches one level, `#` any number of levels, also in the middle."""
     levels = topic.split("/")
     last = len(levels) - 1
     text = ""
@@ -79,7 +79,7 @@ def filter_of(topic: str) -> str:
 
 
 def sample(route: Route, payload: bytes, *, retained: bool) -> Sample:
-    """What this payload says of the route's point. A retained one may be old: UNCERTAIN."""
+    """The sample of this payload. A retained payload may be old, so it is UNCERTAIN."""
     value = _value(payload, route.value)
     if value is None:
         return Sample(point=route.point.name, value=None, quality=Quality.BAD)
