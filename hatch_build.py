@@ -1,4 +1,4 @@
-"""Law: the browser libraries come from npm, pinned by package-lock.json, when the package is built, and never later.
+"""The browser libraries come from npm, pinned by package-lock.json, when the package is built, and never later.
 
 `python hatch_build.py` fetches them into the source tree (the Makefile does it); building a wheel does it by itself.
 The lock file names no registry: npm asks the one it is configured for and checks the recorded hashes.

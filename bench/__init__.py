@@ -1,1 +1,1 @@
-"""Law: what is measured stands beside the raw limit of the same run; nothing here is a test."""
+"""What is measured stands beside the raw limit of the same run; nothing here is a test."""

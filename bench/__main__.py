@@ -1,4 +1,4 @@
-"""Law: one table of what this machine does with us, beside what it does without us and beside the goal.
+"""One table of what this machine does with us, beside what it does without us and beside the goal.
 
 `python -m bench` runs all; `python -m bench ca_to_bus at_rest` runs some; `--json` prints the rows for a program.
 """

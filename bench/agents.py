@@ -1,4 +1,4 @@
-"""Law: agents on a real bus, each with a connection of its own: how soon they are configured, and how soon missed.
+"""Agents on a real bus, each with a connection of its own: how soon they are configured, and how soon missed.
 
 `python -m bench.agents host URL COUNT` is the agents' process.
 """

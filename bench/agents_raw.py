@@ -1,4 +1,4 @@
-"""Law: the client library alone asks N connections at once; each answers and stores one word, and all words are seen.
+"""The client library alone asks N connections at once; each answers and stores one word, and all words are seen.
 
 `python -m bench.agents_raw URL N` is the process of the N connections. It is ended by the end of its input.
 """

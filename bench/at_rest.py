@@ -1,4 +1,4 @@
-"""Law: what the demo costs while nobody looks: start to console, memory and CPU, by process.
+"""What the demo costs while nobody looks: start to console, memory and CPU, by process.
 
 The raw limit of the memory is as many bare Python interpreters. Memory is what a process has for itself (USS); of the
 CPU, 100 % is one core.

@@ -1,4 +1,4 @@
-"""Law: what the wrapper around NATS costs stands beside nats-py alone on the same server in the same run.
+"""What the wrapper around NATS costs stands beside nats-py alone on the same server in the same run.
 
 Also how long everything is away when the server is killed: from the kill until a message is heard again.
 """

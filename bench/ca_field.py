@@ -1,4 +1,4 @@
-"""Law: the field of the Channel Access benchmarks: mainframes, their host and the bus, each a process of its own."""
+"""The field of the Channel Access benchmarks: mainframes, their host and the bus, each a process of its own."""
 
 from __future__ import annotations
 

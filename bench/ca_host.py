@@ -1,4 +1,4 @@
-"""Law: a process that is one device host: the bus's address and the sections in, `{}` once it runs."""
+"""A process that is one device host: the bus's address and the sections in, `{}` once it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a process in which nothing but the client library runs: sections in, how long it took to be live and how late
+"""A process in which nothing but the client library runs: sections in, how long it took to be live and how late
 values came out."""
 
 from __future__ import annotations

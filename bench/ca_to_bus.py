@@ -1,4 +1,4 @@
-"""Law: how long from a value's time stamp in the IOC to whoever listens on the bus, idle and in a storm of changes.
+"""How long from a value's time stamp in the IOC to whoever listens on the bus, idle and in a storm of changes.
 
 The raw limit is the same storm at the client library alone, in a process that does nothing else.
 """

@@ -1,4 +1,4 @@
-"""Law: a command answers before a person notices; the raw limit is Python starting and ending."""
+"""A command answers before a person notices; the raw limit is Python starting and ending."""
 
 from __future__ import annotations
 

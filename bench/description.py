@@ -1,4 +1,4 @@
-"""Law: reading a description with its lines costs what a person does not notice: 48 channels beside bare PyYAML."""
+"""Reading a description with its lines costs what a person does not notice: 48 channels beside bare PyYAML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: from a sender in a process of its own, through the server, into the file: all of it counted at the end.
+"""From a sender in a process of its own, through the server, into the file: all of it counted at the end.
 
 The raw limit is DuckDB alone taking the same columns, which nobody has to carry or decode.
 """

@@ -1,4 +1,4 @@
-"""Law: the store alone: what it writes and answers, beside DuckDB without us doing the same in the same file format.
+"""The store alone: what it writes and answers, beside DuckDB without us doing the same in the same file format.
 
 The dense point is one of a thousand whose samples lie between its own, as they came.
 """

@@ -1,4 +1,4 @@
-"""Law: each benchmark runs in an interpreter of its own, so that none measures what another left behind."""
+"""Each benchmark runs in an interpreter of its own, so that none measures what another left behind."""
 
 from __future__ import annotations
 

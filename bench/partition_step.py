@@ -1,4 +1,4 @@
-"""Law: the heart of a partition costs a fraction of a millisecond a report, and grows with its members alone."""
+"""The heart of a partition costs a fraction of a millisecond a report, and grows with its members alone."""
 
 from __future__ import annotations
 

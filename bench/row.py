@@ -1,4 +1,4 @@
-"""Law: a result stands beside the raw limit measured in the same run, and its goal where there is one."""
+"""A result stands beside the raw limit measured in the same run, and its goal where there is one."""
 
 from __future__ import annotations
 

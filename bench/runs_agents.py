@@ -1,4 +1,4 @@
-"""Law: the agents of the benchmark live in a process of their own, each over its own connection, as they do in earnest.
+"""The agents of the benchmark live in a process of their own, each over its own connection, as they do in earnest.
 
 `python -m bench.runs_agents URL N`: ended by the end of its input.
 """

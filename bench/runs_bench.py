@@ -1,4 +1,4 @@
-"""Law: a partition of N agents, each a connection of its own to a real server, is brought up, started and stopped.
+"""A partition of N agents, each a connection of its own to a real server, is brought up, started and stopped.
 
 Measured by somebody who gives the command on the bus and waits for its DONE: what a person at a console feels.
 """

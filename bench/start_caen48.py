@@ -1,4 +1,4 @@
-"""Law: how long until 48 channels, 1,296 process variables of two mainframes, are live on the bus.
+"""How long until 48 channels, 1,296 process variables of two mainframes, are live on the bus.
 
 From the moment the device host runs (its modules loaded, the bus reached) to the last point with a good value on the
 bus. The raw limit is the client library alone, from its first search to its last first value.

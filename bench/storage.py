@@ -1,4 +1,4 @@
-"""Law: what a run number, the end of a run and an entry of the audit cost, synced, beside SQLite alone doing the same.
+"""What a run number, the end of a run and an entry of the audit cost, synced, beside SQLite alone doing the same.
 
 The raw limit writes the same row in one synced transaction, on the same disk, in turns with us.
 """

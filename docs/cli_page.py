@@ -1,4 +1,4 @@
-"""Law: the reference of the commands is made from the commands, so it cannot differ from them."""
+"""The reference of the commands is made from the commands, so it cannot differ from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the reference of the description is made from the sections themselves, so it cannot differ from them."""
+"""The reference of the description is made from the sections themselves, so it cannot differ from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a test says what it needs; what this machine lacks is a skip at home and a failure where CI promised it."""
+"""A test says what it needs; what this machine lacks is a skip at home and a failure where CI promised it."""
 
 from __future__ import annotations
 

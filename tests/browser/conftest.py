@@ -1,4 +1,4 @@
-"""Law: a page under test is watched: an error, a policy violation or a request to another host fails the test."""
+"""A page under test is watched: an error, a policy violation or a request to another host fails the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: at four in the morning the pages say whether anything is wrong, what, and what may be done, and do just that."""
+"""At four in the morning the pages say whether anything is wrong, what, and what may be done, and do just that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: by a link or a password a browser becomes somebody, sees what that person may do, and is out at once."""
+"""By a link or a password a browser becomes somebody, sees what that person may do, and is out at once."""
 
 from __future__ import annotations
 

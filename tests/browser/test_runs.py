@@ -1,4 +1,4 @@
-"""Law: a shifter brings a partition up, takes a run and finds it in the book, seeing before each step what it does."""
+"""A shifter brings a partition up, takes a run and finds it in the book, seeing before each step what it does."""
 
 from __future__ import annotations
 

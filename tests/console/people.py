@@ -1,4 +1,4 @@
-"""Law: a console with a login over the small experiment, its people, and ways to come in as any of them."""
+"""A console with a login over the small experiment, its people, and ways to come in as any of them."""
 
 from __future__ import annotations
 

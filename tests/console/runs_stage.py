@@ -1,4 +1,4 @@
-"""Law: a small experiment with partitions on the memory bus: what run control and agents would say, the test says."""
+"""A small experiment with partitions on the memory bus: what run control and agents would say, the test says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a small experiment on the memory bus, played by the test: what its device host would say, the test says."""
+"""A small experiment on the memory bus, played by the test: what its device host would say, the test says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: fixtures of the contract suites that more than one file needs."""
+"""Fixtures of the contract suites that more than one file needs."""
 
 from __future__ import annotations
 

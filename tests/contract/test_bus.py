@@ -1,4 +1,4 @@
-"""Law: whatever stands behind the port, the corridor behaves the same. Every sentence of port.py has its test here."""
+"""Whatever stands behind the port, the corridor behaves the same. Every sentence of port.py has its test here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: every driver keeps the same laws, so the host needs to know none of them."""
+"""Every driver keeps the same laws, so the host needs to know none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: every store of time series behaves as history/port.py says, and so does what is answered from it."""
+"""Every store of time series behaves as history/port.py says, and so does what is answered from it."""
 
 from __future__ import annotations
 

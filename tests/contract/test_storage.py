@@ -1,4 +1,4 @@
-"""Law: every database behaves the same: what is configured has a history, a detector one place, a change is whole."""
+"""Every database behaves the same: what is configured has a history, a detector one place, a change is whole."""
 
 from __future__ import annotations
 

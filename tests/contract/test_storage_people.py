@@ -1,4 +1,4 @@
-"""Law: on every database an account outlives its use, a secret works until it is used or revoked, the audit grows."""
+"""On every database an account outlives its use, a secret works until it is used or revoked, the audit grows."""
 
 from __future__ import annotations
 

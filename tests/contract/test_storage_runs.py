@@ -1,4 +1,4 @@
-"""Law: on every database a run has one number, one end, and everything that was said of it; nothing of it is lost."""
+"""On every database a run has one number, one end, and everything that was said of it; nothing of it is lost."""
 
 from __future__ import annotations
 

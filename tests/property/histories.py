@@ -1,4 +1,4 @@
-"""Law: a history is made of its seed alone: commands, deaths, delays, duplicates, reordering, refusals and restarts."""
+"""A history is made of its seed alone: commands, deaths, delays, duplicates, reordering, refusals and restarts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: whatever an agent hears, in whatever order, it moves along its chart, answers, and keeps partitions apart."""
+"""Whatever an agent hears, in whatever order, it moves along its chart, answers, and keeps partitions apart."""
 
 from __future__ import annotations
 

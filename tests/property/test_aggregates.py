@@ -1,4 +1,4 @@
-"""Law: whatever the rules and the children, an aggregate has exactly one answer, and it is the first rule's."""
+"""Whatever the rules and the children, an aggregate has exactly one answer, and it is the first rule's."""
 
 from __future__ import annotations
 

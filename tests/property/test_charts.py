@@ -1,4 +1,4 @@
-"""Law: a chart goes only where its table says, and looking at the table finds what was seeded wrong into it."""
+"""A chart goes only where its table says, and looking at the table finds what was seeded wrong into it."""
 
 from __future__ import annotations
 

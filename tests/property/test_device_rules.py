@@ -1,4 +1,4 @@
-"""Law: the pure rooms of the device host hold for any input, not for the inputs somebody thought of."""
+"""The pure rooms of the device host hold for any input, not for the inputs somebody thought of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what goes out as YAML comes in as the same values, whatever people named and wrote."""
+"""What goes out as YAML comes in as the same values, whatever people named and wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what is reduced agrees with what anybody computes from the samples by hand."""
+"""What is reduced agrees with what anybody computes from the samples by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a pattern made from a subject means that subject, and only subjects of its shape."""
+"""A pattern made from a subject means that subject, and only subjects of its shape."""
 
 from __future__ import annotations
 

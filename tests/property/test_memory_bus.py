@@ -1,4 +1,4 @@
-"""Law: whatever is done in whatever order, the memory bus says what a plain model of dicts and lists says."""
+"""Whatever is done in whatever order, the memory bus says what a plain model of dicts and lists says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: whatever is commanded, whoever dies and whatever is lost: every detector is in one place, no partition stays
+"""Whatever is commanded, whoever dies and whatever is lost: every detector is in one place, no partition stays
 held, and none waits for ever."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Law: whatever happens to a partition, it stays within its chart, ends every goal and every run, and does no more
+"""Whatever happens to a partition, it stays within its chart, ends every goal and every run, and does no more
 than it must."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Law: every question has an answer; a higher role may never less; what makes safe is never stopped by a lease."""
+"""Every question has an answer; a higher role may never less; what makes safe is never stopped by a lease."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: ten thousand random histories break no invariant, and the seed of one that does repeats it."""
+"""Ten thousand random histories break no invariant, and the seed of one that does repeats it."""
 
 from __future__ import annotations
 

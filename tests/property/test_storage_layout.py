@@ -1,4 +1,4 @@
-"""Law: whatever people do in whatever order, every detector is in exactly one place and nothing hangs in the air."""
+"""Whatever people do in whatever order, every detector is in exactly one place and nothing hangs in the air."""
 
 from __future__ import annotations
 

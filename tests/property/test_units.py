@@ -1,4 +1,4 @@
-"""Law: a number told in another unit and back is the same number, and nonsense is refused with what was expected."""
+"""A number told in another unit and back is the same number, and nonsense is refused with what was expected."""
 
 from __future__ import annotations
 

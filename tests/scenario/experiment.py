@@ -1,4 +1,4 @@
-"""Law: a whole experiment on the memory bus: real run control, real agents, a real database, time standing still."""
+"""A whole experiment on the memory bus: real run control, real agents, a real database, time standing still."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: whatever is to be seen of a partition is a moment, and its owner can be made to die at exactly that one."""
+"""Whatever is to be seen of a partition is a moment, and its owner can be made to die at exactly that one."""
 
 from __future__ import annotations
 

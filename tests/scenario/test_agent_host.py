@@ -1,4 +1,4 @@
-"""Law: a host runs one agent a system, comes back after every loss, and leaves to others what others serve."""
+"""A host runs one agent a system, comes back after every loss, and leaves to others what others serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: an agent on a bus answers at once, lets its system work, says where it is, and is disturbed by nothing else."""
+"""An agent on a bus answers at once, lets its system work, says where it is, and is disturbed by nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the ECS tables drive agents as they stand: detectors, global systems, and global systems that record."""
+"""The ECS tables drive agents as they stand: detectors, global systems, and global systems that record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what the device host promises, seen from the bus, with time standing still."""
+"""What the device host promises, seen from the bus, with time standing still."""
 
 from __future__ import annotations
 

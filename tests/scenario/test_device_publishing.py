@@ -1,4 +1,4 @@
-"""Law: nothing a device says is lost silently, whatever the bus does."""
+"""Nothing a device says is lost silently, whatever the bus does."""
 
 from __future__ import annotations
 

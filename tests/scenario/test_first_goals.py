@@ -1,4 +1,4 @@
-"""Law: a described goal is asked for until it is taken, once, and nobody is left in control by it."""
+"""A described goal is asked for until it is taken, once, and nobody is left in control by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: detectors are moved all together or not at all, and no partition stays held, whoever dies on the way."""
+"""Detectors are moved all together or not at all, and no partition stays held, whoever dies on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: at whatever order, report, picture, event or transaction the owner dies, the next one is right within 2 s, goes
+"""At whatever order, report, picture, event or transaction the owner dies, the next one is right within 2 s, goes
 on, disturbs no system, and loses no run."""
 
 from __future__ import annotations

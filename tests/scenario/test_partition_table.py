@@ -1,4 +1,4 @@
-"""Law: the published charts, types and maps drive real agents and a partition unchanged, row by row of its table."""
+"""The published charts, types and maps drive real agents and a partition unchanged, row by row of its table."""
 
 from __future__ import annotations
 

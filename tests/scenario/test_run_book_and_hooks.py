@@ -1,4 +1,4 @@
-"""Law: what people say of a run, who was in it, and the programs on its way are told as they were."""
+"""What people say of a run, who was in it, and the programs on its way are told as they were."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what a partition promises, seen from the bus, with real agents and time standing still."""
+"""What a partition promises, seen from the bus, with real agents and time standing still."""
 
 from __future__ import annotations
 

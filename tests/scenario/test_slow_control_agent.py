@@ -1,4 +1,4 @@
-"""Law: a slow-control system is where its device is, whoever moved it, and in Error while nobody can tell."""
+"""A slow-control system is where its device is, whoever moved it, and in Error while nobody can tell."""
 
 from __future__ import annotations
 

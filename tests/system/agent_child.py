@@ -1,4 +1,4 @@
-"""Law: one simulated agent in a process of its own: `python agent_child.py URL SYSTEM MEMORY`."""
+"""One simulated agent in a process of its own: `python agent_child.py URL SYSTEM MEMORY`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a simulated mainframe, a device host and a watcher who commands; only the bus between them is a fake."""
+"""A simulated mainframe, a device host and a watcher who commands; only the bus between them is a fake."""
 
 from __future__ import annotations
 

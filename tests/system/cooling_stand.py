@@ -1,4 +1,4 @@
-"""Law: one simulated device, a host that looks after it, and somebody on the bus who watches and commands."""
+"""One simulated device, a host that looks after it, and somebody on the bus who watches and commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a device host in a process of its own, to be killed. Arguments: URL, instance, port of the supply."""
+"""A device host in a process of its own, to be killed. Arguments: URL, instance, port of the supply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: appends to the history of its argument until it is killed, and says after each append that it holds.
+"""Appends to the history of its argument until it is killed, and says after each append that it holds.
 
 Batch k has ROWS rows of value k.
 """

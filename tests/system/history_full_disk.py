@@ -1,4 +1,4 @@
-"""Law: a store whose file may not grow refuses, and goes on when there is room again; prints what happened."""
+"""A store whose file may not grow refuses, and goes on when there is room again; prints what happened."""
 
 from __future__ import annotations
 

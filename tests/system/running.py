@@ -1,4 +1,4 @@
-"""Law: a whole experiment under test is a child process, asked through its API and ended like a person would."""
+"""A whole experiment under test is a child process, asked through its API and ended like a person would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: run control as a process of its own, to be killed: `python runs_child.py URL DATABASE NAME DELAY`."""
+"""Run control as a process of its own, to be killed: `python runs_child.py URL DATABASE NAME DELAY`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what this process says on its output is what the database acknowledged to it; it is killed at any moment."""
+"""What this process says on its output is what the database acknowledged to it; it is killed at any moment."""
 
 from __future__ import annotations
 

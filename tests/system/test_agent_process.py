@@ -1,4 +1,4 @@
-"""Law: agents as processes on a real bus: a death, a silence and a return are each seen once, and disturb no run."""
+"""Agents as processes on a real bus: a death, a silence and a return are each seen once, and disturb no run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: programs behind a system are judged by their exit status, ended with all their children, and found again."""
+"""Programs behind a system are judged by their exit status, ended with all their children, and found again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the power supply over real Channel Access, from the outputs to the bus and back."""
+"""The power supply over real Channel Access, from the outputs to the bus and back."""
 
 from __future__ import annotations
 

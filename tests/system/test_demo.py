@@ -1,4 +1,4 @@
-"""Law: the demo is the whole house at work; whatever is killed comes back, and nothing is left when it ends."""
+"""The demo is the whole house at work; whatever is killed comes back, and nothing is left when it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: whose connection ended is told by name; the store of a server from before it could tell is taken over."""
+"""Whose connection ended is told by name; the store of a server from before it could tell is taken over."""
 
 from __future__ import annotations
 

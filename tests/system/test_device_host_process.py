@@ -1,4 +1,4 @@
-"""Law: a killed host disturbs no device and another follows it; a killed server costs no message."""
+"""A killed host disturbs no device and another follows it; a killed server costs no message."""
 
 from __future__ import annotations
 

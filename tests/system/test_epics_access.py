@@ -1,4 +1,4 @@
-"""Law: one Channel Access client a process, shared by devices that know nothing of each other."""
+"""One Channel Access client a process, shared by devices that know nothing of each other."""
 
 from __future__ import annotations
 

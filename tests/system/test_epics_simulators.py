@@ -1,4 +1,4 @@
-"""Law: the simulated IOCs run as children like all simulators, fail on command, and come back where they were."""
+"""The simulated IOCs run as children like all simulators, fail on command, and come back where they were."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the commands show what the history holds, and an export takes all of it."""
+"""The commands show what the history holds, and an export takes all of it."""
 
 from __future__ import annotations
 

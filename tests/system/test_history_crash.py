@@ -1,4 +1,4 @@
-"""Law: whoever is killed with -9, what was acknowledged is in the history, once."""
+"""Whoever is killed with -9, what was acknowledged is in the history, once."""
 
 from __future__ import annotations
 

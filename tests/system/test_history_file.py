@@ -1,4 +1,4 @@
-"""Law: the file is one process's, readers do not hold it up, and a full disk stops it only while it is full."""
+"""The file is one process's, readers do not hold it up, and a full disk stops it only while it is full."""
 
 from __future__ import annotations
 

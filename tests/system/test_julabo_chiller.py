@@ -1,4 +1,4 @@
-"""Law: a chiller on a line is seen as it is and commanded as its table allows, whatever happens to the line."""
+"""A chiller on a line is seen as it is and commanded as its table allows, whatever happens to the line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a CO2 plant is started, stopped and brought out of alarm through the bus, and its link may come and go."""
+"""A CO2 plant is started, stopped and brought out of alarm through the bus, and its link may come and go."""
 
 from __future__ import annotations
 

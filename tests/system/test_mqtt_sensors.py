@@ -1,4 +1,4 @@
-"""Law: sensor boards on a real broker are heard, believed as far as they deserve, and missed when they are silent."""
+"""Sensor boards on a real broker are heard, believed as far as they deserve, and missed when they are silent."""
 
 from __future__ import annotations
 

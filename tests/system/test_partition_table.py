@@ -1,4 +1,4 @@
-"""Law: each row of the published partition table is gone on a real bus as well, by agents each with its connection."""
+"""Each row of the published partition table is gone on a real bus as well, by agents each with its connection."""
 
 from __future__ import annotations
 

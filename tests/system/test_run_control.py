@@ -1,4 +1,4 @@
-"""Law: a whole experiment takes runs; whoever is killed meanwhile is missed, comes back, and disturbs nobody."""
+"""A whole experiment takes runs; whoever is killed meanwhile is missed, comes back, and disturbs nobody."""
 
 from __future__ import annotations
 

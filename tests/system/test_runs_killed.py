@@ -1,4 +1,4 @@
-"""Law: the owner of a partition may be killed at any moment: it is owned again and right within 2 s, no system is
+"""The owner of a partition may be killed at any moment: it is owned again and right within 2 s, no system is
 disturbed, and no run is lost or left open."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Law: the embedded server may be killed at any moment; nobody above notices more than a short silence."""
+"""The embedded server may be killed at any moment; nobody above notices more than a short silence."""
 
 from __future__ import annotations
 

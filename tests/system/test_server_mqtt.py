@@ -1,4 +1,4 @@
-"""Law: over MQTT a user may do what its list says and nothing else; without the section there is no such door."""
+"""Over MQTT a user may do what its list says and nothing else; without the section there is no such door."""
 
 from __future__ import annotations
 

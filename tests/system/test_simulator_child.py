@@ -1,4 +1,4 @@
-"""Law: a simulator's process ends on SIGTERM, at the end of its input, and when its parent is killed with -9."""
+"""A simulator's process ends on SIGTERM, at the end of its input, and when its parent is killed with -9."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: kill -9 loses nothing that was acknowledged, and no run number is ever given out twice."""
+"""Kill -9 loses nothing that was acknowledged, and no run number is ever given out twice."""
 
 from __future__ import annotations
 

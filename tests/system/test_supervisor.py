@@ -1,4 +1,4 @@
-"""Law: a child is kept running while its parent lives, and not a moment longer. Real processes, real signals."""
+"""A child is kept running while its parent lives, and not a moment longer. Real processes, real signals."""
 
 from __future__ import annotations
 

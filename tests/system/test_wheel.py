@@ -1,4 +1,4 @@
-"""Law: what is shipped is complete: pages, styles and browser libraries are in the wheel, tests are not."""
+"""What is shipped is complete: pages, styles and browser libraries are in the wheel, tests are not."""
 
 from __future__ import annotations
 

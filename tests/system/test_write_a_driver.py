@@ -1,4 +1,4 @@
-"""Law: the page `Write a driver in 60 lines` is true: its driver is installed as it says and runs as it says."""
+"""The page `Write a driver in 60 lines` is true: its driver is installed as it says and runs as it says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the page `Write an agent` is true: its descriptions are accepted and its agent runs as it says."""
+"""The page `Write an agent` is true: its descriptions are accepted and its agent runs as it says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a server of few words stands in for the API, and keeps what it was sent."""
+"""A server of few words stands in for the API, and keeps what it was sent."""
 
 from __future__ import annotations
 

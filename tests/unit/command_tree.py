@@ -1,4 +1,4 @@
-"""Law: the commands as they are registered, for tests that compare the documentation with them."""
+"""The commands as they are registered, for tests that compare the documentation with them."""
 
 from __future__ import annotations
 

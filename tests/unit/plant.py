@@ -1,4 +1,4 @@
-"""Law: systems in virtual time that do what they are told, late, badly or not at all, for tests of the pure heart."""
+"""Systems in virtual time that do what they are told, late, badly or not at all, for tests of the pure heart."""
 
 from __future__ import annotations
 

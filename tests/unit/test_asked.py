@@ -1,4 +1,4 @@
-"""Law: what stands in a command is what was meant, or it is refused."""
+"""What stands in a command is what was meant, or it is refused."""
 
 from __future__ import annotations
 

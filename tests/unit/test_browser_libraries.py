@@ -1,4 +1,4 @@
-"""Law: the browser libraries are pinned and come from no named place; where npm is missing a person is told so."""
+"""The browser libraries are pinned and come from no named place; where npm is missing a person is told so."""
 
 from __future__ import annotations
 

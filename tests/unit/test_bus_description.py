@@ -1,4 +1,4 @@
-"""Law: the section bus refuses what could not work, and its server's configuration follows from it."""
+"""The section bus refuses what could not work, and its server's configuration follows from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the states and commands of the power supply, and the right behaviour where its predecessor erred."""
+"""The states and commands of the power supply, and the right behaviour where its predecessor erred."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the simulated outputs do what real ones do."""
+"""The simulated outputs do what real ones do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a channel file of a test stand loads unchanged, and what cannot be is refused with its place."""
+"""A channel file of a test stand loads unchanged, and what cannot be is refused with its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: `countingroom check` says whether a description can be used, and leaves no trace of having looked."""
+"""`countingroom check` says whether a description can be used, and leaves no trace of having looked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a command says what came of it by its status, its words on the right stream, and JSON where asked."""
+"""A command says what came of it by its status, its words on the right stream, and JSON where asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a deadline holds wherever it is set, also while its task is being cancelled."""
+"""A deadline holds wherever it is set, also while its task is being cancelled."""
 
 from __future__ import annotations
 

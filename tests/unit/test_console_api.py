@@ -1,4 +1,4 @@
-"""Law: the API shows the present of the bus, sends commands on, and makes every refusal a Cause with its status."""
+"""The API shows the present of the bus, sends commands on, and makes every refusal a Cause with its status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: without a login the console can be described for this machine alone."""
+"""Without a login the console can be described for this machine alone."""
 
 from __future__ import annotations
 

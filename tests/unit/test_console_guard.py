@@ -1,4 +1,4 @@
-"""Law: nothing another site made a browser send reaches a handler; every answer carries the strict policy."""
+"""Nothing another site made a browser send reaches a handler; every answer carries the strict policy."""
 
 from __future__ import annotations
 

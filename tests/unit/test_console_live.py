@@ -1,4 +1,4 @@
-"""Law: the feed is a snapshot, then numbered deltas; who was away resumes, who is slow gets a new snapshot."""
+"""The feed is a snapshot, then numbered deltas; who was away resumes, who is slow gets a new snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: nobody acts without a login that holds, from a page of ours; and every try is on the record."""
+"""Nobody acts without a login that holds, from a page of ours; and every try is on the record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: pages of run control show what is so, escaped, and are offered only where there are partitions."""
+"""Pages of run control show what is so, escaped, and are offered only where there are partitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the API tells of partitions, systems, configurations and runs what is, and sends commands to run control."""
+"""The API tells of partitions, systems, configurations and runs what is, and sends commands to run control."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: over a real socket the feed keeps its word, and whoever is not at home is turned away before it is accepted."""
+"""Over a real socket the feed keeps its word, and whoever is not at home is turned away before it is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: values are written the way their instrument means them, and a page's counts add up."""
+"""Values are written the way their instrument means them, and a page's counts add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: two experiments never write to the same data."""
+"""Two experiments never write to the same data."""
 
 from __future__ import annotations
 

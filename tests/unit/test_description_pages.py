@@ -1,4 +1,4 @@
-"""Law: what the pages about descriptions and state machines show is what happens."""
+"""What the pages about descriptions and state machines show is what happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what the pages on EPICS devices show is a description that holds, and says what it is said to say."""
+"""What the pages on EPICS devices show is a description that holds, and says what it is said to say."""
 
 from __future__ import annotations
 

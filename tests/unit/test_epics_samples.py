@@ -1,4 +1,4 @@
-"""Law: whatever an IOC says becomes a sample, with its quality and its time."""
+"""Whatever an IOC says becomes a sample, with its quality and its time."""
 
 from __future__ import annotations
 

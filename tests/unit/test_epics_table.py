@@ -1,4 +1,4 @@
-"""Law: an EPICS device is its table; a table that cannot work is refused before anything is reached."""
+"""An EPICS device is its table; a table that cannot work is refused before anything is reached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: an example is right as it is written, whatever its size, and is never written over something."""
+"""An example is right as it is written, whatever its size, and is never written over something."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: an export reads well; an import tells every mistake at its line and does all or nothing."""
+"""An export reads well; an import tells every mistake at its line and does all or nothing."""
 
 from __future__ import annotations
 

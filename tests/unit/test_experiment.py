@@ -1,4 +1,4 @@
-"""Law: a description is taken whole and right, or every mistake in it is told at its own line."""
+"""A description is taken whole and right, or every mistake in it is told at its own line."""
 
 from __future__ import annotations
 

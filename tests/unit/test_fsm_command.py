@@ -1,4 +1,4 @@
-"""Law: `countingroom fsm` reads the tables that are in use as they are, and says what is wrong or odd in them."""
+"""`countingroom fsm` reads the tables that are in use as they are, and says what is wrong or odd in them."""
 
 from __future__ import annotations
 

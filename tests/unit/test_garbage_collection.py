@@ -1,4 +1,4 @@
-"""Law: what refers to itself goes at the set time, and a burst of new objects brings no look through everything."""
+"""What refers to itself goes at the set time, and a burst of new objects brings no look through everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: asked over the bus, the history answers or refuses with a Cause, and tidies itself."""
+"""Asked over the bus, the history answers or refuses with a Cause, and tidies itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the writer loses nothing, doubles nothing and says once what goes wrong."""
+"""The writer loses nothing, doubles nothing and says once what goes wrong."""
 
 from __future__ import annotations
 

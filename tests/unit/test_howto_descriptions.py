@@ -1,4 +1,4 @@
-"""Law: every whole description that a how-to page shows is right."""
+"""Every whole description that a how-to page shows is right."""
 
 from __future__ import annotations
 

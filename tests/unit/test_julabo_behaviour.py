@@ -1,4 +1,4 @@
-"""Law: the chiller's state is what its status number says, and its commands are legal where the table says."""
+"""The chiller's state is what its status number says, and its commands are legal where the table says."""
 
 from __future__ import annotations
 

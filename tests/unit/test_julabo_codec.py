@@ -1,4 +1,4 @@
-"""Law: the bytes are those of the manual, and no answer of any kind raises anything but DeviceError."""
+"""The bytes are those of the manual, and no answer of any kind raises anything but DeviceError."""
 
 from __future__ import annotations
 

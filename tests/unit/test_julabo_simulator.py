@@ -1,4 +1,4 @@
-"""Law: the simulated bath behaves like one, and the real driver sees its troubles as they are."""
+"""The simulated bath behaves like one, and the real driver sees its troubles as they are."""
 
 from __future__ import annotations
 

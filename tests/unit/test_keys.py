@@ -1,4 +1,4 @@
-"""Law: what changed and everything above it is configured again, and nothing else."""
+"""What changed and everything above it is configured again, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the ladder is true: every piece of evidence exists, and no driver stands higher or lower than its evidence."""
+"""The ladder is true: every piece of evidence exists, and no driver stands higher or lower than its evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what Latest shows is what the bus says, also after the link was lost."""
+"""What Latest shows is what the bus says, also after the link was lost."""
 
 from __future__ import annotations
 

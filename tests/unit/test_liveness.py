@@ -1,4 +1,4 @@
-"""Law: an agent is connected while it is heard, and each change of that is told once, with its cause."""
+"""An agent is connected while it is heard, and each change of that is told once, with its cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: tries are paced whoever makes them, passwords are judged before they are kept, and a login ends by its times."""
+"""Tries are paced whoever makes them, passwords are judged before they are kept, and a login ends by its times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: every combination of status and start bits is a state of the table, dangerous ones an alarm with its cause."""
+"""Every combination of status and start bits is a state of the table, dangerous ones an alarm with its cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the simulated plant starts, cools, stops and alarms like one, and the real driver and behaviour follow it."""
+"""The simulated plant starts, cools, stops and alarms like one, and the real driver and behaviour follow it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a mistake is told at the path a person wrote, whatever the model needed inside to find it."""
+"""A mistake is told at the path a person wrote, whatever the model needed inside to find it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what is packed comes out as it was; a plan covers every value, splits none, and asks for nothing else."""
+"""What is packed comes out as it was; a plan covers every value, splits none, and asks for nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the generic driver sees a table as it is, and says whose fault it is when it does not."""
+"""The generic driver sees a table as it is, and says whose fault it is when it does not."""
 
 from __future__ import annotations
 

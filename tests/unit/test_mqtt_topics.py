@@ -1,4 +1,4 @@
-"""Law: any payload on any topic becomes a sample or nothing, never an error."""
+"""Any payload on any topic becomes a sample or nothing, never an error."""
 
 from __future__ import annotations
 

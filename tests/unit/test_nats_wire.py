@@ -1,4 +1,4 @@
-"""Law: who is refused is told so, however the attempts after it end."""
+"""Who is refused is told so, however the attempts after it end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what is visible of a partition is the published state machine, row by row; what it does is little."""
+"""What is visible of a partition is the published state machine, row by row; what it does is little."""
 
 from __future__ import annotations
 

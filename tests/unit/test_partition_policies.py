@@ -1,4 +1,4 @@
-"""Law: what is done about a failure, a loss or a change in the middle of a run is the template's to say."""
+"""What is done about a failure, a loss or a change in the middle of a run is the template's to say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: whatever cannot be done now says why, and what to do instead; what can be done says nothing."""
+"""Whatever cannot be done now says why, and what to do instead; what can be done says nothing."""
 
 from __future__ import annotations
 

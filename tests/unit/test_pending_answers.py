@@ -1,4 +1,4 @@
-"""Law: of a device that answers in order, however late and with whatever losses, no answer is another question's."""
+"""Of a device that answers in order, however late and with whatever losses, no answer is another question's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: who is present is who was heard within three beats and did not say goodbye."""
+"""Who is present is who was heard within three beats and did not say goodbye."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what our own processes did is on the record even when the bus was away meanwhile."""
+"""What our own processes did is on the record even when the bus was away meanwhile."""
 
 from __future__ import annotations
 

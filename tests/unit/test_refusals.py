@@ -1,4 +1,4 @@
-"""Law: nothing is refused and nothing fails without a word on what to do next.
+"""Nothing is refused and nothing fails without a word on what to do next.
 
 Read off the program itself: every Cause it makes, every error it raises; and off the API, refusal by refusal.
 """

@@ -1,4 +1,4 @@
-"""Law: a section finds its driver, and what cannot work is said before anything is connected."""
+"""A section finds its driver, and what cannot work is said before anything is connected."""
 
 from __future__ import annotations
 

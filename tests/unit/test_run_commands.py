@@ -1,4 +1,4 @@
-"""Law: what the commands of run control send and show is what the API takes and tells."""
+"""What the commands of run control send and show is what the API takes and tells."""
 
 from __future__ import annotations
 

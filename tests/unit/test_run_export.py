@@ -1,4 +1,4 @@
-"""Law: a run book leaves whole in every format."""
+"""A run book leaves whole in every format."""
 
 from __future__ import annotations
 

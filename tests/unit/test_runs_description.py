@@ -1,4 +1,4 @@
-"""Law: what a person writes of run control is taken whole, or every mistake in it is told where it stands."""
+"""What a person writes of run control is taken whole, or every mistake in it is told where it stands."""
 
 from __future__ import annotations
 

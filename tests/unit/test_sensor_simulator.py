@@ -1,4 +1,4 @@
-"""Law: simulated boards publish on the topics of the section, through a broker of their own, to the real driver."""
+"""Simulated boards publish on the topics of the section, through a broker of their own, to the real driver."""
 
 from __future__ import annotations
 

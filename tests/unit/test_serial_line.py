@@ -1,4 +1,4 @@
-"""Law: whatever a device's delays, every user of a line gets the answer to its own question or none."""
+"""Whatever a device's delays, every user of a line gets the answer to its own question or none."""
 
 from __future__ import annotations
 

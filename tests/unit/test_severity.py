@@ -1,4 +1,4 @@
-"""Law: one rule says how bad a reading or a state is."""
+"""One rule says how bad a reading or a state is."""
 
 from __future__ import annotations
 

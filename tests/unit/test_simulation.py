@@ -1,4 +1,4 @@
-"""Law: a simulated device differs from the real one in its address alone."""
+"""A simulated device differs from the real one in its address alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a simulator's process answers every line, names what it refuses, and ends with its parent."""
+"""A simulator's process answers every line, names what it refuses, and ends with its parent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a database is brought up to date by one, kept whole by a backup, and says what is wrong with it in our words."""
+"""A database is brought up to date by one, kept whole by a backup, and says what is wrong with it in our words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the database's address is right before anything runs, and holds no secret."""
+"""The database's address is right before anything runs, and holds no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a written time means one instant."""
+"""A written time means one instant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what `up` says of a role reads well for none, one and many."""
+"""What `up` says of a role reads well for none, one and many."""
 
 from __future__ import annotations
 

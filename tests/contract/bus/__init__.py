@@ -1,1 +1,1 @@
-"""Law: what the contract suite of the bus needs to stand on each adapter."""
+"""What the contract suite of the bus needs to stand on each adapter."""

@@ -1,4 +1,4 @@
-"""Law: a cable is what lies between one client and the server; a test can pull it and plug it in again."""
+"""A cable is what lies between one client and the server; a test can pull it and plug it in again."""
 
 from __future__ import annotations
 

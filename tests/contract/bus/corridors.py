@@ -1,4 +1,4 @@
-"""Law: a corridor makes clients of one server and takes their links away and back; each adapter has one."""
+"""A corridor makes clients of one server and takes their links away and back; each adapter has one."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Law: one module a driver, each giving `harness()`; tests/contract/test_drivers.py runs the same laws over all."""
+"""One module a driver, each giving `harness()`; tests/contract/test_drivers.py runs the same laws over all."""

@@ -1,4 +1,4 @@
-"""Law: the CAEN driver before a simulated mainframe, over real Channel Access."""
+"""The CAEN driver before a simulated mainframe, over real Channel Access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: the generic EPICS driver before an IOC made from its own table."""
+"""The generic EPICS driver before an IOC made from its own table."""
 
 from __future__ import annotations
 

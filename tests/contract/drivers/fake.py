@@ -1,4 +1,4 @@
-"""Law: the fake keeps every law the real ones keep."""
+"""The fake keeps every law the real ones keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what a driver brings to be judged: its simulator, a fresh driver, a point to write, a link to cut.
+"""What a driver brings to be judged: its simulator, a fresh driver, a point to write, a link to cut.
 
 A module tests/contract/drivers/<name>.py with a function `harness() -> Harness` joins the suite by existing.
 """

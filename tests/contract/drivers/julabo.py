@@ -1,4 +1,4 @@
-"""Law: the Julabo driver before its simulated chiller, on a pseudo terminal."""
+"""The Julabo driver before its simulated chiller, on a pseudo terminal."""
 
 from __future__ import annotations
 

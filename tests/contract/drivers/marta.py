@@ -1,4 +1,4 @@
-"""Law: the MARTA driver before its simulated plant."""
+"""The MARTA driver before its simulated plant."""
 
 from __future__ import annotations
 

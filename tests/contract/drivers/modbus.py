@@ -1,4 +1,4 @@
-"""Law: the generic Modbus driver before a simulated register table."""
+"""The generic Modbus driver before a simulated register table."""
 
 from __future__ import annotations
 

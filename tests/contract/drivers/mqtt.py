@@ -1,4 +1,4 @@
-"""Law: MQTT sensors are judged before a real mosquitto."""
+"""MQTT sensors are judged before a real mosquitto."""
 
 from __future__ import annotations
 

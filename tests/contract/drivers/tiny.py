@@ -1,4 +1,4 @@
-"""Law: the driver printed in docs/howto/write-a-driver.md is a driver like any other; what runs here is that page."""
+"""The driver printed in docs/howto/write-a-driver.md is a driver like any other; what runs here is that page."""
 
 from __future__ import annotations
 

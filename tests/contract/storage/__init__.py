@@ -1,1 +1,1 @@
-"""Law: what the contract suite of the storage stands on."""
+"""What the contract suite of the storage stands on."""

@@ -1,4 +1,4 @@
-"""Law: a PostgreSQL of our own, on a free port of loopback, gone without a trace when it is stopped."""
+"""A PostgreSQL of our own, on a free port of loopback, gone without a trace when it is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: one test, each database: what a test gets is an open one, its clock, and a way to open it once more."""
+"""One test, each database: what a test gets is an open one, its clock, and a way to open it once more."""
 
 from __future__ import annotations
 
