@@ -28,7 +28,7 @@ from countingroom.core.errors import LinkError
 from countingroom.core.messages import Readings, encode
 from countingroom.core.series import LastAnswer, LastQuery, QueryRefusal
 from countingroom.history.description import HistorySection
-from countingroom.history.duckdb import DuckStore
+from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.service import HistoryService
 
 MESSAGES, POINTS = 3000, 1000

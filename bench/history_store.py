@@ -21,10 +21,10 @@ import pyarrow as pa
 
 from bench.row import Row
 from countingroom.core.series import RangeQuery
-from countingroom.history.answers import answer_range
 from countingroom.history.columns import Columns
-from countingroom.history.duckdb import DuckStore
+from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.port import Position
+from countingroom.history.query_answers import answer_range
 
 S = 1_000_000_000
 BEGIN = 1_790_000_000 * S

@@ -12,13 +12,14 @@ from countingroom.core.errors import NotFound, RequestError
 from countingroom.core.messages import Readings
 from countingroom.core.series import ExportQuery, LastQuery, RangeQuery, Series
 from countingroom.core.values import Quality, Scalar
-from countingroom.history.answers import answer_export, answer_last, answer_range
 from countingroom.history.columns import flatten
 from countingroom.history.description import HistorySection, Retention
-from countingroom.history.duckdb import DuckStore
-from countingroom.history.memory import MemoryStore
-from countingroom.history.plan import MINUTE_NS, QueryPlan, Resolution
+from countingroom.history.duckdb_store import DuckStore
+from countingroom.history.memory_store import MemoryStore
 from countingroom.history.port import HistoryStore, Position
+from countingroom.history.query_answers import answer_export, answer_last, answer_range
+from countingroom.history.query_plan import QueryPlan
+from countingroom.history.retention import MINUTE_NS, Resolution
 
 S = 1_000_000_000
 HOUR = 3600 * S

@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 from countingroom.core.messages import Readings
 from countingroom.core.series import RangeQuery
 from countingroom.core.values import Quality
-from countingroom.history.answers import answer_range
+from countingroom.history.buckets import Buckets, merge, reduce
 from countingroom.history.columns import flatten
-from countingroom.history.duckdb import DuckStore
-from countingroom.history.gaps import GAP_NS, ends_before_gap
-from countingroom.history.holes import Hole, Numbering
-from countingroom.history.memory import MemoryStore
-from countingroom.history.plan import Horizon, QueryPlan, Resolution, plan
+from countingroom.history.duckdb_store import DuckStore
+from countingroom.history.memory_store import MemoryStore
+from countingroom.history.missing_messages import Hole, Numbering
 from countingroom.history.port import HistoryStore, Position
-from countingroom.history.reduce import Buckets, merge, reduce
-from countingroom.history.thin import TextSample, thin
+from countingroom.history.query_answers import answer_range
+from countingroom.history.query_plan import QueryPlan, plan
+from countingroom.history.retention import Horizon, Resolution
+from countingroom.history.text_stretches import TextSample, stretches
+from countingroom.history.time_gaps import GAP_NS, ends_before_gap
 
 S = 1_000_000_000
 number = st.floats(-1e6, 1e6, width=32)
@@ -90,10 +91,10 @@ def test_thinned_texts_can_be_filled_up_again(steps: list[tuple[int, str, int]])
     for seconds, text, quality in steps:
         time += seconds * S
         told.append(TextSample(time_ns=time, text=text, quality=quality))
-    stretches = thin(told)
-    assert sum(stretch.count for stretch in stretches) == len(told)
+    found = stretches(told)
+    assert sum(stretch.count for stretch in found) == len(told)
     for one in told:
-        holding = [stretch for stretch in stretches if stretch.begin_ns <= one.time_ns <= stretch.last_ns]
+        holding = [stretch for stretch in found if stretch.begin_ns <= one.time_ns <= stretch.last_ns]
         assert [(stretch.text, stretch.quality) for stretch in holding] == [(one.text, one.quality)]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from countingroom.core.messages import Readings
 from countingroom.history.columns import flatten
-from countingroom.history.duckdb import DuckStore
+from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.port import Position
 
 ROWS = 3000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from countingroom.core.errors import LinkError
 from countingroom.history.columns import flatten
-from countingroom.history.duckdb import DuckStore
+from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.port import Position
 from tests.system.history_child import batch
 

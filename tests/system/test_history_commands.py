@@ -23,7 +23,7 @@ from countingroom.core.clock import SystemClock
 from countingroom.core.messages import Readings, encode
 from countingroom.core.times import format_time
 from countingroom.history.description import HistorySection
-from countingroom.history.duckdb import DuckStore
+from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.service import HistoryService
 
 S = 1_000_000_000

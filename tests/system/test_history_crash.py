@@ -24,8 +24,9 @@ from countingroom.core.errors import LinkError
 from countingroom.core.messages import Readings, encode
 from countingroom.core.series import LastAnswer, LastQuery, QueryRefusal
 from countingroom.history.description import HistorySection
-from countingroom.history.duckdb import DuckStore
-from countingroom.history.plan import MINUTE_NS, QueryPlan, Resolution
+from countingroom.history.duckdb_store import DuckStore
+from countingroom.history.query_plan import QueryPlan
+from countingroom.history.retention import MINUTE_NS, Resolution
 from countingroom.history.service import HistoryService
 from tests.system.history_child import ROWS, S
 

@@ -15,9 +15,10 @@ import pytest
 from countingroom.core.errors import LinkError
 from countingroom.history.columns import flatten
 from countingroom.history.description import HistorySection, Retention
-from countingroom.history.duckdb import DuckStore
-from countingroom.history.plan import MINUTE_NS, QueryPlan, Resolution
+from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.port import Position
+from countingroom.history.query_plan import QueryPlan
+from countingroom.history.retention import MINUTE_NS, Resolution
 from tests.system.history_child import ROWS, S, batch
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +85,7 @@ def test_readers_see_whole_batches_while_it_is_written(tmp_path: Path) -> None:
 def test_two_processes_cannot_have_the_file(tmp_path: Path) -> None:
     path = tmp_path / "history.duckdb"
     store = DuckStore(path)
-    code = f"from countingroom.history.duckdb import DuckStore as D; from pathlib import Path; D(Path({str(path)!r}))"
+    code = f"import countingroom.history.duckdb_store as d, pathlib; d.DuckStore(pathlib.Path({str(path)!r}))"
     second = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, check=False)
     store.close()
     assert second.returncode == 1

@@ -28,9 +28,9 @@ from countingroom.core.series import (
     SeriesAnswer,
 )
 from countingroom.history.description import HistorySection
-from countingroom.history.duckdb import DuckStore
-from countingroom.history.memory import MemoryStore
-from countingroom.history.questions import MOST_BYTES, Questions
+from countingroom.history.duckdb_store import DuckStore
+from countingroom.history.memory_store import MemoryStore
+from countingroom.history.queries import MOST_BYTES, Queries
 from countingroom.history.service import HistoryService
 
 S = 1_000_000_000
@@ -118,15 +118,15 @@ def test_an_answer_never_outgrows_a_message() -> None:
 
     store = MemoryStore()
     store.append(flatten([message(k, k * S, f"{k}:" + "x" * 20_000) for k in range(1, 1001)]), Position(sequence=1))
-    questions = Questions(store, SystemClock())
+    queries = Queries(store, SystemClock())
     query = RangeQuery(point="caen.state", start_ns=0, end_ns=1001 * S)
-    answer = questions.answers["range"](encode(query))
+    answer = queries.answers["range"](encode(query))
     assert len(answer) <= MOST_BYTES
     assert isinstance(msgspec.msgpack.decode(answer, type=Answer), SeriesAnswer)
     start: int | None = 0
     seen = 0
     while start is not None:
-        page = questions.answers["export"](encode(ExportQuery(points=("caen.state",), start_ns=start, end_ns=1001 * S)))
+        page = queries.answers["export"](encode(ExportQuery(points=("caen.state",), start_ns=start, end_ns=1001 * S)))
         assert len(page) <= MOST_BYTES
         decoded = msgspec.msgpack.decode(page, type=Answer)
         assert isinstance(decoded, ExportAnswer)

@@ -99,7 +99,7 @@ def devices(setting: Setting) -> Role:
 
 def history(setting: Setting) -> Role:
     """The writer of the history and its answers, over the store that the description chooses."""
-    from countingroom.history.duckdb import DuckStore
+    from countingroom.history.duckdb_store import DuckStore
     from countingroom.history.service import HistoryService
 
     section = setting.experiment.section(HistorySection)

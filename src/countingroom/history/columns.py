@@ -1,8 +1,8 @@
-"""Law: readings become columns, and every row gets its one place in time.
+"""Readings as columns, and the time at which each row is stored. Pure.
 
-The place of a row: news of a delta stands at the device's own time, or at its arrival where the device's clock is off
-by more than a minute. What a full message repeats, and what went STALE, stands when the message was sent: that is the
-moment of which it says "so it is now".
+A change (a row of a delta) is stored at the device's own time, or at its arrival where the device's clock is off by
+more than a minute. A row that a full message repeats, and one that became STALE, is stored at the time the message was
+sent, because that is when the value holds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Integers = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 CLOCK_TOLERANCE_NS = 60_000_000_000
-"""A device clock further off than this is not believed."""
+"""A device clock that is further off is not used."""
 
 
 class Kind(IntEnum):

@@ -1,4 +1,4 @@
-"""Law: the history's section says where time series are kept, how long, and how much room they may take."""
+"""The section `history` of the description: store, retention of each resolution, limit of disk space."""
 
 from __future__ import annotations
 

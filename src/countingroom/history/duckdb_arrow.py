@@ -1,4 +1,4 @@
-"""Law: between columns and DuckDB travel Arrow tables, never rows."""
+"""Between `Columns` or `Buckets` and DuckDB data travel as Arrow tables, never row by row."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import duckdb
 import numpy as np
 import pyarrow
 
+from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns
-from countingroom.history.reduce import Buckets
 
 _arrow: Any = pyarrow
 
 
 def register(writer: duckdb.DuckDBPyConnection, columns: dict[str, Any]) -> None:
-    """Make the columns readable as the table `batch`, until the next ones."""
+    """Make the columns readable as the table `batch`, in place of those before."""
     writer.register("batch", _arrow.table(columns))
 
 

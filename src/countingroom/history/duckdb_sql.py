@@ -1,5 +1,5 @@
 # ruff: noqa: S608 (what is put into statements are names of tables and integers of our own)
-"""Law: the tables of the DuckDB history, and how samples are summed up, in SQL.
+"""The tables of the DuckDB history, and its rollups and queries, in SQL. Pure.
 
 Each resolution has two tables of the same columns: `…_recent` in order of arrival, `…_settled` in chunks of some
 million rows, each ordered by point and time. Row groups of a chunk then hold few points and are skipped by their
@@ -9,7 +9,7 @@ minima and maxima, so that one point of a thousand is found without reading the 
 from __future__ import annotations
 
 from countingroom.core.values import Quality
-from countingroom.history.plan import FIVE_MINUTES_NS, MINUTE_NS
+from countingroom.history.retention import FIVE_MINUTES_NS, MINUTE_NS
 
 _SAMPLE = (
     "point INTEGER, time_ns BIGINT, number DOUBLE, kind UTINYINT, quality UTINYINT, device_ns BIGINT, "
@@ -52,7 +52,7 @@ def _begin(bucket_ns: int) -> str:
 
 
 def _good(where: str) -> str:
-    """Samples with `good`: the value where it can be believed."""
+    """Samples with `good`: the value where its quality is GOOD or UNCERTAIN."""
     good = f"CASE WHEN quality < {int(Quality.STALE)} THEN number END AS good"
     return f"(SELECT point, time_ns, quality, {good} FROM raw WHERE {where})"
 
@@ -84,7 +84,7 @@ def reduce_samples(bucket_ns: int, where: str) -> str:
 
 
 def kept(table: str, base_ns: int, bucket_ns: int, where: str, fresh: str) -> str:
-    """Summaries of what is summed up, and of what is due to be (between the limits that `fresh` sets) new sums."""
+    """Stored rollups, and for minutes whose rollup is due (within the limits of `fresh`) sums of their samples."""
     due = f"(SELECT minute_ns // {base_ns} * {base_ns} FROM due)"
     again = f"{_begin(base_ns)} IN {due} AND time_ns >= (SELECT raw_ns FROM progress)"
     return (
@@ -95,8 +95,12 @@ def kept(table: str, base_ns: int, bucket_ns: int, where: str, fresh: str) -> st
 
 
 def roll(low_ns: int, high_ns: int, raw_ns: int, minute_ns: int) -> list[str]:
-    """Sum up the minutes in `batch`, all in [low_ns, high_ns). Where finer data are no longer kept, what came late is
-    added to what is there, and goes; else sums are made anew."""
+    """Roll up the minutes in `batch`, all in [low_ns, high_ns).
+
+    A minute whose samples are still kept is computed anew from all of them: the result is the same however often it
+    runs and however late samples come. Where the samples are no longer kept (before `raw_ns`, of minutes before
+    `minute_ns`), late ones are added to the rollup and removed.
+    """
     five_low = low_ns // FIVE_MINUTES_NS * FIVE_MINUTES_NS
     near = f"time_ns >= {low_ns} AND time_ns < {high_ns} AND {_begin(MINUTE_NS)} IN (SELECT minute_ns FROM batch)"
     fives = f"(SELECT DISTINCT minute_ns // {FIVE_MINUTES_NS} * {FIVE_MINUTES_NS} FROM batch)"
@@ -124,7 +128,7 @@ def roll(low_ns: int, high_ns: int, raw_ns: int, minute_ns: int) -> list[str]:
 
 
 def settle(table: str) -> list[str]:
-    """What is recent becomes one more chunk."""
+    """The recent rows become one more sorted chunk."""
     return [
         f"INSERT INTO {table}_settled SELECT * FROM {table}_recent ORDER BY point, time_ns",
         f"DELETE FROM {table}_recent",
@@ -132,5 +136,5 @@ def settle(table: str) -> list[str]:
 
 
 def drop(table: str, before_ns: int) -> list[str]:
-    """What is older goes."""
+    """Remove what is older."""
     return [f"DELETE FROM {table}_{part} WHERE time_ns < {before_ns}" for part in ("recent", "settled")]

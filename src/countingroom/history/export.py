@@ -1,4 +1,4 @@
-"""Law: an export is complete or is not there: written beside its place, moved into it at the end.
+"""Export to Parquet and CSV. The file is written under another name and renamed at the end, so it is never half.
 
 Columns of both formats: point, time, value, quality, device_time, received_time. Times are UTC with nanoseconds. In
 Parquet texts have a column of their own, `text`, and bools and ints are doubles in `value`.

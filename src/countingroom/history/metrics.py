@@ -1,4 +1,4 @@
-"""The figures that one history service counts, for Prometheus. The names of the series are stable."""
+"""The counters of one history service, for Prometheus. Users' dashboards name them, so they are not renamed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Law: what a store of time series is. Every adapter passes tests/contract/test_history.py.
+"""The port of a store of time series. Every adapter passes tests/contract/test_history.py.
 
-Its methods block, so they are called from threads: `append` and `maintain` from one at a time, the questions from any
-number, and neither waits for the other. What a store cannot do now (disk full, server away) is a LinkError: nothing of
-that call happened, and it is worth trying again.
+Methods block, so they are called from threads: `append` and `maintain` from one thread, queries from any number, and
+neither waits for the other. What a store cannot do now (disk full, server away) is a LinkError: nothing of that call
+was stored, and the caller tries again.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns
-from countingroom.history.plan import Horizon, QueryPlan
-from countingroom.history.reduce import Buckets
+from countingroom.history.query_plan import QueryPlan
+from countingroom.history.retention import Horizon
 
 
 class Position(Struct, frozen=True, kw_only=True, order=True):
-    """How far into the stream the store is complete. stored_ns tells a stream from another that began anew."""
+    """How far into the stream the store is complete. `stored_ns` shows that the stream was created anew since."""
 
     sequence: int = 0
     stored_ns: int = 0
@@ -29,7 +30,7 @@ class Maintained(Struct, frozen=True, kw_only=True):
     rolled: int = 0
     """Minutes summed up."""
     early_ns: int | None = None
-    """Raw samples older than this were removed before their time, for lack of room."""
+    """Raw samples older than this were removed before their time, for lack of disk space."""
 
 
 class HistoryStore(Protocol):
@@ -38,8 +39,8 @@ class HistoryStore(Protocol):
     def position(self) -> Position: ...
 
     def append(self, columns: Columns, position: Position) -> None:
-        """All of it and the position, or nothing; safe on disk when this returns. Again with the position it is at
-        already: nothing, so that an append whose end is unknown can be repeated."""
+        """All of it and the position in one transaction, on disk when this returns. With the position that the store is
+        at already nothing is stored: an append whose outcome is unknown can be repeated."""
         ...
 
     def points(self) -> dict[str, bool]:
@@ -66,7 +67,7 @@ class HistoryStore(Protocol):
         ...
 
     def maintain(self, now_ns: int) -> Maintained:
-        """Sum up, tidy, and drop what is past its time."""
+        """Compute the rollups that are due, and remove what is past its retention."""
         ...
 
     def close(self) -> None: ...

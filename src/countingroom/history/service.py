@@ -1,6 +1,6 @@
 """The history service: writes the readings of the bus to a store, keeps the store in order and answers queries.
 
-Rollup and retention run once a minute (`MAINTAIN_S`). Which store it is, the caller chooses.
+The caller chooses the store. Writing and answering have threads of their own, because a store blocks.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ from countingroom.bus.port import Bus, Handler, Message
 from countingroom.bus.presence import heartbeat
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import LinkError
-from countingroom.core.times import format_time
 from countingroom.history.description import HistorySection
 from countingroom.history.metrics import HistoryMetrics
 from countingroom.history.notes import Notes
 from countingroom.history.port import HistoryStore
-from countingroom.history.questions import Questions
+from countingroom.history.queries import Queries
+from countingroom.history.rollup import Rollup
 from countingroom.history.writer import Writer
 
-MAINTAIN_S = 60.0
 _ANSWERING = 2
-"""Questions worked on at once; more wait."""
+"""Queries worked on at once; more wait."""
 
 T = TypeVar("T")
 
@@ -58,38 +56,25 @@ class HistoryService:
         notes = Notes(self._bus, self._clock)
         metrics = HistoryMetrics()
         writer = Writer(self._bus, self._clock, store, notes, writing, flush_s=self._section.flush, metrics=metrics)
+        rollup = Rollup(
+            self._clock,
+            store,
+            notes,
+            lambda work: _in(writing, work),
+            max_disk_gb=self._section.max_disk_gb,
+        )
         async with AsyncExitStack() as stack:
-            for name, answer in Questions(store, self._clock, metrics=metrics).answers.items():
+            for name, answer in Queries(store, self._clock, metrics=metrics).answers.items():
                 handler = _handler(answer, answering)
                 subject = subjects.query("history", name)
                 await stack.enter_async_context(self._bus.respond(subject, handler, concurrency=_ANSWERING))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(notes.run())
                 tasks.create_task(writer.run())
-                tasks.create_task(self._maintain(store, notes, writing))
+                tasks.create_task(rollup.run())
                 tasks.create_task(
                     heartbeat(self._bus, self._clock, role="history", instance="main", boot=uuid.uuid4().hex)
                 )
-
-    async def _maintain(self, store: HistoryStore, notes: Notes, writing: ThreadPoolExecutor) -> None:
-        """Sum up and tidy every minute; told when it begins to fail and when samples had to go early."""
-        report = notes.on_edge("the history cannot be tidied now", "the history is tidied again", severity=3)
-        full = False
-        while True:
-            await self._clock.sleep(MAINTAIN_S)
-            try:
-                done = await _in(writing, lambda: store.maintain(self._clock.now_ns()))
-            except LinkError as error:
-                report.failed(error.cause)
-                continue
-            report.worked()
-            if done.early_ns is not None and not full:
-                notes.say(
-                    f"the history is at {self._section.max_disk_gb:g} GB: raw samples before "
-                    f"{format_time(done.early_ns)} were removed, their summaries stay",
-                    severity=3,
-                )
-            full = done.early_ns is not None
 
 
 def _handler(answer: Callable[[bytes], bytes], threads: ThreadPoolExecutor) -> Handler:

@@ -1,8 +1,9 @@
-"""Law: what the bus has acknowledged reaches the store, once: fetch, append with the position, only then acknowledge.
+"""Carries readings from the bus to the store, each exactly once.
 
-The store's own position is the truth. What comes again is known by it; what a consumer stepped over is read from the
-stream; a stream that began anew is known by its times. A store that cannot write is tried again with growing pauses
-while the stream holds what comes.
+It fetches a batch, appends it together with its stream position, and only then acknowledges it. After a crash the
+store's own position decides, because the consumer's may be older or newer: a message that comes again is at or before
+that position, a message that the consumer skipped is read from the stream. While the store refuses writes (disk full)
+the batch is repeated with growing pauses, and the stream on the bus keeps what comes.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from countingroom.core.errors import LinkError
 from countingroom.core.messages import Readings, decode
 from countingroom.core.retry import Retry
 from countingroom.history.columns import Columns, flatten
-from countingroom.history.holes import Hole, Numbering
 from countingroom.history.metrics import HistoryMetrics
+from countingroom.history.missing_messages import Hole, Numbering
 from countingroom.history.notes import Notes
 from countingroom.history.port import HistoryStore, Position
 
@@ -70,7 +71,10 @@ class Writer:
                 await self._acknowledge(consumer, fetched[-1].sequence)
 
     async def _fill(self, before: int) -> None:
-        """Read from the stream what the store has not and the consumer will not give."""
+        """Read from the stream what the store lacks and the consumer will not deliver.
+
+        The consumer is ahead, for example, where the store's file was restored from a backup.
+        """
         start = self._store.position().sequence + 1
         if start >= before:
             return
@@ -91,7 +95,7 @@ class Writer:
             )
 
     async def _keep(self, fetched: Sequence[Stored]) -> None:
-        """Into the store, however long it takes."""
+        """Append to the store, repeating until it works."""
         new = [stored for stored in fetched if not _has(self._store.position(), stored)]
         if not new:
             return
@@ -149,12 +153,12 @@ class Writer:
         try:
             await consumer.acknowledge(sequence)
         except LinkError:
-            return  # it comes again, and is known
+            return  # the batch is delivered again, and `_has` recognises it
 
     async def _thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
 
 def _has(position: Position, stored: Stored) -> bool:
-    """Whether the store has it. A lower number stored later belongs to a stream that began anew."""
+    """Whether the store has the message. A lower number with a later time is of a stream that was created anew."""
     return stored.sequence <= position.sequence and stored.stored_ns <= position.stored_ns

@@ -1,5 +1,7 @@
-"""Law: a device's messages are numbered without holes within a life of its host; what is missing is counted, what
-comes twice is taken once.
+"""The numbers of a device's messages: missing ones are counted, repeated ones are taken once.
+
+A device host numbers the messages of each device 1, 2, 3 … from its start (`boot`) on. A message that a host sent
+again, because the bus did not acknowledge it in time, is in the stream twice: its number shows it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ class _Life(Struct, kw_only=True):
 
 
 class Numbering:
-    """What was seen of each device and life of its host; bounded, the longest unseen goes first."""
+    """The numbers received of each device and boot of its host. Bounded: the entry unused for longest is dropped."""
 
     def __init__(self) -> None:
         self._lives: OrderedDict[tuple[str, str], _Life] = OrderedDict()

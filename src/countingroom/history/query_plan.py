@@ -1,47 +1,28 @@
-"""Law: a question is answered from the finest resolution that is still kept and fits into what was asked for.
+"""Which resolution and which length of buckets answers a range query. Pure.
 
-Buckets begin at whole multiples of their length, so a chart that is moved keeps its shape.
+It is the finest resolution that is still kept and gives no more rows than the query asks for. Buckets begin at
+multiples of their length: otherwise a chart that is scrolled by a second shows other minima and maxima.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from msgspec import Struct
 
 from countingroom.core.times import format_span
-
-MINUTE_NS = 60_000_000_000
-FIVE_MINUTES_NS = 5 * MINUTE_NS
-
-
-class Resolution(IntEnum):
-    """What is kept; the value is its length in ns, 0 for raw."""
-
-    RAW = 0
-    MINUTE = MINUTE_NS
-    FIVE_MINUTES = FIVE_MINUTES_NS
-
+from countingroom.history.retention import FIVE_MINUTES_NS, MINUTE_NS, Horizon, Resolution
 
 _LABELS = {Resolution.RAW: "raw", Resolution.MINUTE: "1min", Resolution.FIVE_MINUTES: "5min"}
 
 
-class Horizon(Struct, frozen=True, kw_only=True):
-    """What is older than this is no longer kept in that resolution (ns since the epoch)."""
-
-    raw_ns: int = 0
-    minute_ns: int = 0
-
-
 class QueryPlan(Struct, frozen=True, kw_only=True):
-    """From what to answer, in buckets how long."""
+    """The resolution that is read, and the length of the buckets of the answer."""
 
     base: Resolution
     bucket_ns: int
 
     @property
     def label(self) -> str:
-        """As Series says it: `raw/13s`, `1min`, `5min/2h`."""
+        """For `Series.resolution`: `raw/13s`, `1min`, `5min/2h`."""
         kept = _LABELS[self.base]
         return kept if self.bucket_ns == self.base else f"{kept}/{format_span(self.bucket_ns)}"
 
@@ -56,13 +37,8 @@ def plan(start_ns: int, end_ns: int, rows: int, horizon: Horizon) -> QueryPlan:
     return QueryPlan(base=Resolution.FIVE_MINUTES, bucket_ns=_multiple(wanted, FIVE_MINUTES_NS))
 
 
-def kept_from(now_ns: int, keep_s: float) -> int:
-    """The begin of what is kept, for whole five minutes."""
-    return max(0, (now_ns - round(keep_s * 1e9)) // FIVE_MINUTES_NS * FIVE_MINUTES_NS)
-
-
 def coarser(given: QueryPlan) -> QueryPlan:
-    """The same from the same source, in half as many buckets."""
+    """The same resolution in half as many buckets."""
     return QueryPlan(base=given.base, bucket_ns=2 * given.bucket_ns)
 
 

@@ -1,6 +1,6 @@
-"""Law: an answer fits into what was asked for, and shows where nothing was recorded.
+"""The answers to queries: no more rows than asked for, with gaps where nothing was recorded. Pure but for the store.
 
-The same for every store: what to read, how coarse, where lines end. Only the reading is the store's.
+What is read, in which resolution and where lines end is the same for every store; a store only reads.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 from countingroom.core.errors import NotFound, RequestError
 from countingroom.core.series import ExportQuery, Last, LastQuery, RangeQuery, Samples, Series
 from countingroom.core.values import Quality
-from countingroom.history import reduce, thin
+from countingroom.history import buckets, text_stretches
+from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns, Numbers
-from countingroom.history.gaps import GAP_NS, ends_before_gap
-from countingroom.history.plan import QueryPlan, coarser, plan
 from countingroom.history.port import HistoryStore
-from countingroom.history.reduce import Buckets
+from countingroom.history.query_plan import QueryPlan, coarser, plan
+from countingroom.history.time_gaps import GAP_NS, ends_before_gap
 
 FEWEST_ROWS, MOST_ROWS = 10, 50_000
 _PAGE = 50_000
@@ -25,14 +25,14 @@ _WINDOW_NS = 600_000_000_000
 
 
 def answer_range(store: HistoryStore, query: RangeQuery) -> Series:
-    """The series; NotFound for a point never heard of, RequestError for a range that is none."""
+    """The series; NotFound for a point without a history, RequestError for a range that ends before it begins."""
     _check(store, (query.point,), query.start_ns, query.end_ns)
     if not FEWEST_ROWS <= query.max_points <= MOST_ROWS:
         raise RequestError(
             f"max_points is {query.max_points}", suggestion=f"ask for {FEWEST_ROWS} to {MOST_ROWS}", code="out_of_range"
         )
     if store.points()[query.point]:
-        return thin.series(query, thin.thin(_told(store, query)))
+        return text_stretches.series(query, text_stretches.stretches(_texts(store, query)))
     return _numbers(store, query)
 
 
@@ -71,7 +71,7 @@ def _check(store: HistoryStore, names: tuple[str, ...], start_ns: int, end_ns: i
 
 
 def _page(store: HistoryStore, names: tuple[str, ...], start: int, end: int, limit: int) -> tuple[Columns, int | None]:
-    """Some rows and where the next page starts. Rows of one moment are never torn apart, however many they are."""
+    """Some rows and where the next page starts. Rows of one time are on one page, however many they are."""
     window = _WINDOW_NS
     while True:
         stop = min(end, start + window)
@@ -84,14 +84,14 @@ def _page(store: HistoryStore, names: tuple[str, ...], start: int, end: int, lim
         start, window = stop, 2 * window
 
 
-def _told(store: HistoryStore, query: RangeQuery) -> Iterator[thin.TextSample]:
+def _texts(store: HistoryStore, query: RangeQuery) -> Iterator[text_stretches.TextSample]:
     """The text that held when the range began, then every sample in it."""
     start: int | None = query.start_ns
     rows = _held(store, query)
     while True:
         for row in range(len(rows)):
             value = rows.value(row)
-            yield thin.TextSample(
+            yield text_stretches.TextSample(
                 time_ns=int(rows.time_ns[row]),
                 text=None if value is None else str(value),
                 quality=int(rows.quality[row]),
@@ -111,7 +111,7 @@ def _numbers(store: HistoryStore, query: RangeQuery) -> Series:
     chosen = plan(query.start_ns, query.end_ns, query.max_points, horizon)
     if query.start_ns >= horizon.raw_ns and store.fits(query.point, query.start_ns, query.end_ns, query.max_points):
         every = store.samples((query.point,), query.start_ns, query.end_ns, limit=query.max_points)
-        series = _draw(query, None, reduce.samples(every.time_ns, every.number, every.quality.astype(np.int64)), held)
+        series = _draw(query, None, buckets.samples(every.time_ns, every.number, every.quality.astype(np.int64)), held)
         if len(series.time_ns) <= query.max_points:
             return series
     while True:
@@ -126,8 +126,8 @@ def _draw(query: RangeQuery, chosen: QueryPlan | None, rows: Buckets, held: Colu
     """Buckets, or samples where there is no plan, with the value that held before and the gaps."""
     time = np.maximum(rows.begin_ns, query.start_ns)
     if len(held) and not (len(time) and time[0] == query.start_ns):
-        before = reduce.samples(held.time_ns, held.number, held.quality.astype(np.int64))
-        rows = reduce.concatenate((before, rows))
+        before = buckets.samples(held.time_ns, held.number, held.quality.astype(np.int64))
+        rows = buckets.concatenate((before, rows))
         time = np.append(query.start_ns, time)
         count = np.append(0, rows.count[1:])
     else:

@@ -1,8 +1,9 @@
 # ruff: noqa: S608 (what is put into statements are names of tables and integers of our own)
-"""Law: a batch and the position it brings the store to are one transaction, so a crash neither loses nor doubles.
+"""The history store in one DuckDB file.
 
-One DuckDB file. A writing connection of its own, under a lock; every question gets a connection of its own and sees the
-moment it began, so neither waits for the other.
+A batch and the stream position it brings the store to are one transaction: after a crash no reading is lost and none is
+stored twice. Writing has one connection, under a lock. Each query has a connection and a transaction of its own and
+sees the data as they were at its start, so neither waits for the other.
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ import numpy as np
 from countingroom.core.errors import LinkError
 from countingroom.history import duckdb_arrow as arrow
 from countingroom.history import duckdb_sql as sql
+from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns, together
 from countingroom.history.description import HistorySection
-from countingroom.history.plan import FIVE_MINUTES_NS, MINUTE_NS, Horizon, QueryPlan, Resolution, kept_from
 from countingroom.history.port import Maintained, Position
-from countingroom.history.reduce import Buckets
+from countingroom.history.query_plan import QueryPlan
+from countingroom.history.retention import MINUTE_NS, Horizon, Resolution, early_removal, kept_from
 
 _BACK_NS = (130_000_000_000, 3_600_000_000_000, 86_400_000_000_000, 2**62)
-"""How far back the last sample is looked for, by steps."""
+"""How far back the last sample is searched, step by step: two full messages, an hour, a day, everything."""
 _TABLES = {Resolution.MINUTE: "minute", Resolution.FIVE_MINUTES: "five"}
 
 
 class DuckStore:
-    """The Store in a file. LinkError where it cannot be opened. `chunk`: how many rows are put in order together."""
+    """A HistoryStore in a file. LinkError where it cannot be opened. `chunk`: rows that are sorted together."""
 
     def __init__(self, path: Path, section: HistorySection | None = None, *, chunk: int = 2_000_000) -> None:
         self._path = path
@@ -109,17 +111,17 @@ class DuckStore:
         self._position = position
 
     def samples(self, names: tuple[str, ...], start_ns: int, end_ns: int, *, limit: int) -> Columns:
-        with self._question() as ask:
+        with self._query() as ask:
             return self._columns(ask, f"{sql.samples(self._where(names, start_ns, end_ns))} LIMIT {limit}")
 
     def fits(self, name: str, start_ns: int, end_ns: int, most: int) -> bool:
         where = self._where((name,), start_ns, end_ns)
-        with self._question() as ask:
+        with self._query() as ask:
             found = ask.execute(f"SELECT count(*) FROM (SELECT 1 FROM raw WHERE {where} LIMIT {most + 1})").fetchall()
         return int(found[0][0]) <= most
 
     def buckets(self, name: str, start_ns: int, end_ns: int, plan: QueryPlan) -> Buckets:
-        with self._question() as ask:
+        with self._query() as ask:
             if plan.base is Resolution.RAW:
                 query = sql.reduce_samples(plan.bucket_ns, self._where((name,), start_ns, end_ns))
             else:
@@ -137,7 +139,7 @@ class DuckStore:
     def last_before(self, names: tuple[str, ...], at_ns: int, *, since_ns: int = 0) -> Columns:
         missing = {self._ids[name]: name for name in names if name in self._ids}
         found: list[Columns] = []
-        with self._question() as ask:
+        with self._query() as ask:
             for back in _BACK_NS:
                 start = max(since_ns, at_ns - back)
                 where = self._where(missing.values(), start, at_ns + 1)
@@ -174,6 +176,7 @@ class DuckStore:
         return len(due)
 
     def _settle(self) -> None:
+        """Sort a chunk of recent rows by point and time: a query of one point then reads few row groups."""
         for name, rows in self._recent.items():
             if rows >= self._chunk:
                 with self._transaction() as writer:
@@ -182,6 +185,7 @@ class DuckStore:
                 self._recent[name] = 0
 
     def _retain(self, horizon: Horizon, five_ns: int) -> None:
+        # Samples that came late and are not in a rollup yet are not removed: the next rollup takes them in first.
         if horizon == self._horizon or (self._due and min(self._due) < horizon.raw_ns):
             return
         with self._transaction() as writer:
@@ -196,20 +200,19 @@ class DuckStore:
             writer.execute("UPDATE progress SET raw_ns = ?, minute_ns = ?", [horizon.raw_ns, horizon.minute_ns])
         self._horizon = horizon
         self._recent = {name: self._count(f"{name}_recent") for name in sql.TABLES}
-        with suppress(duckdb.TransactionException):  # somebody reads: the room is given back the next time
+        with suppress(duckdb.TransactionException):  # a query is open: the space is freed after the next removal
             self._writer.execute("CHECKPOINT")
 
     def _early(self, now_ns: int) -> int | None:
-        """What raw samples must go now for lack of room: the oldest twentieth of their time."""
-        with self._question() as ask:
+        """Raw samples before this go for lack of disk space; None while there is enough."""
+        with self._query() as ask:
             size, used = ask.execute("SELECT block_size, used_blocks FROM pragma_database_size()").fetchall()[0]
             if size * used <= self._section.max_disk_gb * 1e9:
                 return None
             oldest = ask.execute("SELECT min(time_ns) FROM raw").fetchall()[0][0]
         if oldest is None:
             return None
-        before = oldest + max((now_ns - oldest) // 20, FIVE_MINUTES_NS)
-        return min(before, now_ns) // FIVE_MINUTES_NS * FIVE_MINUTES_NS
+        return early_removal(oldest, now_ns)
 
     def _count(self, table: str) -> int:
         return int(self._writer.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
@@ -232,17 +235,21 @@ class DuckStore:
                 yield self._writer
                 self._writer.commit()
             except (duckdb.FatalException, duckdb.InternalException):
+                # After a full disk at the wrong moment DuckDB refuses everything until the file is opened again. The
+                # position is then read from the file: whether the transaction was committed is not known here.
                 self._root.close()
                 self._open()
                 raise
             except BaseException:
-                with suppress(duckdb.TransactionException):  # a commit that failed has rolled back itself
+                # A commit that failed has rolled back already. A second rollback raises "no transaction is active",
+                # which once took the place of the real reason (folder gone, disk full) in log and event.
+                with suppress(duckdb.TransactionException):
                     self._writer.rollback()
                 raise
 
     @contextmanager
-    def _question(self) -> Generator[duckdb.DuckDBPyConnection]:
-        """A connection for one question, seeing one moment."""
+    def _query(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection for one query, in a transaction: it sees one state of the data."""
         with _failures(self._path), self._root.cursor() as ask:
             ask.begin()
             yield ask

@@ -1,4 +1,4 @@
-"""Law: the history as it should be, kept in memory in the plainest way: the measure for stores that are fast."""
+"""The history store in memory, in the plainest way: tests compare the fast stores with it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from countingroom.history import reduce
+from countingroom.history import buckets
+from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns
 from countingroom.history.description import Retention
-from countingroom.history.plan import MINUTE_NS, Horizon, QueryPlan, Resolution, kept_from
 from countingroom.history.port import Maintained, Position
-from countingroom.history.reduce import Buckets
+from countingroom.history.query_plan import QueryPlan
+from countingroom.history.retention import MINUTE_NS, Horizon, Resolution, kept_from
 
 
 class _Sample(Struct, frozen=True, kw_only=True):
@@ -33,7 +34,7 @@ _in_time = attrgetter("time_ns", "received_ns", "quality")
 
 
 class MemoryStore:
-    """A Store that is gone with its process."""
+    """A HistoryStore that ends with its process."""
 
     def __init__(self, keep: Retention | None = None) -> None:
         self._keep = keep or Retention()
@@ -86,11 +87,11 @@ class MemoryStore:
             raw = self._reduced(name, 1)
             if plan.base is Resolution.RAW:
                 chosen = (raw.begin_ns >= start_ns) & (raw.begin_ns < end_ns)
-                return reduce.merge(reduce.select(raw, chosen), plan.bucket_ns)
+                return buckets.merge(buckets.select(raw, chosen), plan.bucket_ns)
             past = [part for base in Resolution if base <= plan.base for part in self._past.get((name, base), [])]
-        kept = reduce.merge(reduce.concatenate([raw, *past]), plan.base)
+        kept = buckets.merge(buckets.concatenate([raw, *past]), plan.base)
         chosen = (kept.begin_ns >= start_ns // plan.base * plan.base) & (kept.begin_ns < end_ns)
-        return reduce.merge(reduce.select(kept, chosen), plan.bucket_ns)
+        return buckets.merge(buckets.select(kept, chosen), plan.bucket_ns)
 
     def last_before(self, names: tuple[str, ...], at_ns: int, *, since_ns: int = 0) -> Columns:
         with self._lock:
@@ -115,7 +116,7 @@ class MemoryStore:
 
     def _reduced(self, name: str, bucket_ns: int) -> Buckets:
         rows = [s for s in self._samples.get(name, ()) if s.text is None]
-        return reduce.reduce(
+        return buckets.reduce(
             np.array([s.time_ns for s in rows], np.int64),
             np.array([s.number for s in rows], np.float64),
             np.array([s.quality for s in rows], np.int64),
@@ -123,18 +124,18 @@ class MemoryStore:
         )
 
     def _retire(self, name: str, base: Resolution, parts: Buckets, before_ns: int) -> None:
-        past = reduce.select(parts, parts.begin_ns < before_ns)
+        past = buckets.select(parts, parts.begin_ns < before_ns)
         if len(past):
             self._past.setdefault((name, base), []).append(past)
 
     def _take(self, name: str, base: Resolution, before_ns: int) -> Buckets:
         """What is kept of that resolution before a time, which it is then no longer."""
         parts = self._past.pop((name, base), [])
-        whole = reduce.concatenate(parts) if parts else reduce.reduce(*_NOTHING, MINUTE_NS)
-        rest = reduce.select(whole, whole.begin_ns >= before_ns)
+        whole = buckets.concatenate(parts) if parts else buckets.reduce(*_NOTHING, MINUTE_NS)
+        rest = buckets.select(whole, whole.begin_ns >= before_ns)
         if len(rest):
             self._past[name, base] = [rest]
-        return reduce.select(whole, whole.begin_ns < before_ns)
+        return buckets.select(whole, whole.begin_ns < before_ns)
 
 
 _NOTHING = (np.array([], np.int64), np.array([], np.float64), np.array([], np.int64))

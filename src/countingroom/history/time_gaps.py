@@ -1,4 +1,4 @@
-"""Law: every point is heard of at least once a minute, so a longer silence is a hole and is shown as one."""
+"""Gaps in time: a device host sends every point at least once a minute, so a longer silence is shown as a gap. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from countingroom.history.columns import Integers
 
 GAP_NS = 125_000_000_000
-"""Two missed full messages, and a little for their way."""
+"""Two missed full messages, and 5 s for their way."""
 
 
 def ends_before_gap(first_ns: Integers, last_ns: Integers, end_ns: int) -> NDArray[np.bool_]:

@@ -1,4 +1,6 @@
-"""Law: a text is told once, when it begins; what repeats it only makes it last, until it changes or a gap comes."""
+"""Texts over time: one row where a text begins. Samples that repeat it only make it last, until it changes or a gap.
+
+Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from msgspec import Struct
 from countingroom.core.series import RangeQuery, Series
 from countingroom.core.times import format_span
 from countingroom.core.values import Quality
-from countingroom.history.gaps import GAP_NS
+from countingroom.history.time_gaps import GAP_NS
 
 
 class TextSample(Struct, frozen=True, kw_only=True):
@@ -30,16 +32,16 @@ class Stretch(Struct, kw_only=True):
     count: int
 
 
-def thin(samples: Iterable[TextSample]) -> list[Stretch]:
+def stretches(samples: Iterable[TextSample]) -> list[Stretch]:
     """Samples, in order of time, as stretches."""
-    stretches: list[Stretch] = []
+    found: list[Stretch] = []
     for sample in samples:
-        now = stretches[-1] if stretches else None
+        now = found[-1] if found else None
         if now and (now.text, now.quality) == (sample.text, sample.quality) and sample.time_ns - now.last_ns <= GAP_NS:
             now.last_ns = sample.time_ns
             now.count += 1
         else:
-            stretches.append(
+            found.append(
                 Stretch(
                     begin_ns=sample.time_ns,
                     last_ns=sample.time_ns,
@@ -48,23 +50,23 @@ def thin(samples: Iterable[TextSample]) -> list[Stretch]:
                     count=1,
                 )
             )
-    return stretches
+    return found
 
 
-def series(query: RangeQuery, stretches: list[Stretch]) -> Series:
+def series(query: RangeQuery, texts: list[Stretch]) -> Series:
     """The answer: one row where a stretch begins, one where a gap does. Where these are too many, the last of equal
     buckets."""
     bucket = 0
     most = query.max_points // 2
-    if len(stretches) > most:
+    if len(texts) > most:
         bucket = -(-(query.end_ns - query.start_ns) // (most - 1))
-        stretches = list({stretch.begin_ns // bucket: stretch for stretch in stretches}.values())
+        texts = list({stretch.begin_ns // bucket: stretch for stretch in texts}.values())
     time: list[int] = []
     text: list[str | None] = []
     quality: list[int] = []
     count: list[int] = []
-    following = [stretch.begin_ns for stretch in stretches[1:]] + [query.end_ns]
-    for stretch, then in zip(stretches, following, strict=True):
+    following = [stretch.begin_ns for stretch in texts[1:]] + [query.end_ns]
+    for stretch, then in zip(texts, following, strict=True):
         begin = max(stretch.begin_ns, query.start_ns)
         time.append(begin)
         text.append(stretch.text)

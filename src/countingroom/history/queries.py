@@ -1,4 +1,6 @@
-"""Law: a question gets an answer or a Refusal with its Cause, and neither outgrows a message of the bus."""
+"""Queries on the bus: decoded, answered or refused with a Cause, and kept below the size of a message.
+
+An answer that is too large is computed again with fewer rows."""
 
 from __future__ import annotations
 
@@ -21,18 +23,18 @@ from countingroom.core.series import (
     RangeQuery,
     SeriesAnswer,
 )
-from countingroom.history.answers import FEWEST_ROWS, answer_export, answer_last, answer_range
 from countingroom.history.metrics import HistoryMetrics
 from countingroom.history.port import HistoryStore
+from countingroom.history.query_answers import FEWEST_ROWS, answer_export, answer_last, answer_range
 
 MOST_BYTES = 7_000_000
 """The bus carries 8 MB."""
 
-Question = RangeQuery | LastQuery | PointsQuery | ExportQuery
+Query = RangeQuery | LastQuery | PointsQuery | ExportQuery
 
 
-class Questions:
-    """Answers for `query.history.…`; `answers` maps the last token to what takes and gives bytes. Called in threads."""
+class Queries:
+    """Handlers of `query.history.<name>`: `answers` maps the name to a function of bytes. Called in threads."""
 
     def __init__(self, store: HistoryStore, clock: Clock, *, metrics: HistoryMetrics | None = None) -> None:
         self._store = store
@@ -45,7 +47,7 @@ class Questions:
             "export": lambda data: self._answer("export", data, ExportQuery),
         }
 
-    def _answer(self, name: str, data: bytes, kind: type[Question]) -> bytes:
+    def _answer(self, name: str, data: bytes, kind: type[Query]) -> bytes:
         with self._metrics.questions.labels(name).time():
             try:
                 return self._fit(msgspec.msgpack.decode(data, type=kind))
@@ -59,7 +61,7 @@ class Questions:
                 cause = error.cause
                 return _refuse(cause if cause.source else structs.replace(cause, source="history"))
 
-    def _fit(self, query: Question) -> bytes:
+    def _fit(self, query: Query) -> bytes:
         """The answer, made smaller until it can be carried."""
         while len(answer := encode(self._ask(query))) > MOST_BYTES:
             match query:
@@ -78,7 +80,7 @@ class Questions:
                     )
         return answer
 
-    def _ask(self, query: Question) -> Struct:
+    def _ask(self, query: Query) -> Struct:
         match query:
             case RangeQuery():
                 return SeriesAnswer(series=answer_range(self._store, self._until_now(query)))
@@ -91,7 +93,7 @@ class Questions:
                 return ExportAnswer(samples=samples, next_ns=following)
 
     def _until_now(self, query: RangeQuery) -> RangeQuery:
-        """What lies in the future is not a gap."""
+        """The query, ended at the present: the future is not a gap."""
         now = self._clock.now_ns()
         return structs.replace(query, end_ns=max(min(query.end_ns, now), min(query.end_ns, query.start_ns + 1)))
 

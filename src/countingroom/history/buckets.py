@@ -1,7 +1,8 @@
-"""Law: a bucket says of its samples what can be said again of any union of buckets, so nothing is lost by stages.
+"""Buckets: what is known of the samples of a stretch of time, and how buckets are united. Pure.
 
-Count, number of good ones, their min, max, sum and last, the worst quality, the first and last time. STALE and BAD
-samples are counted and set the quality but take no part in the values.
+Everything in a bucket can be computed for a union of buckets too: five minutes made of minutes are the same as five
+minutes made of samples. A bucket has the count, the number of good samples, their min, max, sum and last, the worst
+quality, the first and last time. STALE and BAD samples are counted and set the quality but take no part in the values.
 """
 
 from __future__ import annotations
