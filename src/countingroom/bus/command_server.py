@@ -334,7 +334,7 @@ class CommandServer:
 
 
 def describe(command: Command) -> str:
-    """A command in words: `set a.v_set to 5.0`, `switch_on a`, `include (system STS)`."""
+    """A command in words: `set a.v_set to 5.0`, `switch_on a`, `select (tag beam)`."""
     if command.action == "set" and "point" in command.arguments:
         return f"set {command.arguments['point']} to {command.arguments.get('value')}"
     arguments = _short(command.arguments, MESSAGE_LETTERS)
