@@ -144,12 +144,22 @@ class CommandServer:
                 self._complete(one, self._stopped())
             self._record_endings(len(self._endings), {})
 
-    def ended(self, command_id: str, action: str, user: str, cause: Cause | None, **data: Scalar) -> None:
-        """The end of a command whose handler returned ENDS_LATER. The event's id follows from that of the command: the
-        next owner of the target may report the same end again, and the bus drops it."""
+    def ended(
+        self,
+        command_id: str,
+        action: str,
+        user: str,
+        cause: Cause | None,
+        positions: Mapping[str, int],
+        **data: Scalar,
+    ) -> None:
+        """Record the end of a command whose handler returned ENDS_LATER, at once. The target publishes later that the
+        goal is over, so an owner that dies in between leaves the goal, and the next owner reports the same end again.
+        The event's id follows from that of the command, and the bus stores one id once."""
         event_id = uuid5(NAMESPACE_OID, f"{self._name} {command_id}").hex if command_id else ""
         command = Command(id=command_id, action=action, issued_ns=0, deadline_ns=0)
-        self._end(_Ending(command=command, user=user, name=action, cause=cause, data=data, event_id=event_id))
+        ending = _Ending(command=command, user=user, name=action, cause=cause, data=data, event_id=event_id)
+        self._record_ending(ending, positions)
 
     def record(
         self,
@@ -294,19 +304,22 @@ class CommandServer:
         endings = self._endings[:count]
         del self._endings[:count]
         for one in endings:
-            done = one.message or f"{one.name} done"
-            self.record(
-                EventKind.FAILED if one.cause else EventKind.DONE,
-                f"{one.name} failed: {one.cause.message}" if one.cause else done,
-                id=one.event_id,
-                channel=one.command.channel,
-                principal=one.user,
-                command_id=one.command.id,
-                action=one.command.action,
-                cause=one.cause,
-                data=one.data,
-                positions=dict(positions),
-            )
+            self._record_ending(one, positions)
+
+    def _record_ending(self, one: _Ending, positions: Mapping[str, int]) -> None:
+        done = one.message or f"{one.name} done"
+        self.record(
+            EventKind.FAILED if one.cause else EventKind.DONE,
+            f"{one.name} failed: {one.cause.message}" if one.cause else done,
+            id=one.event_id,
+            channel=one.command.channel,
+            principal=one.user,
+            command_id=one.command.id,
+            action=one.command.action,
+            cause=one.cause,
+            data=one.data,
+            positions=dict(positions),
+        )
 
     def _record(
         self,

@@ -112,5 +112,5 @@ async def carry(
         return refused_by(reply, target)
     if outcome is None:
         return refusal(not_in_time(command, department, target, body.wait_s), 504)
-    await console.latest.catch_up(outcome.positions)  # what is asked next is answered with the effect
+    await console.latest.catch_up(outcome.positions, command.id)  # what is asked next is answered with the effect
     return as_json({"id": command.id, "outcome": outcome})

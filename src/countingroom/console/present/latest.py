@@ -121,19 +121,33 @@ class Latest:
         for event in self._ready:
             await event.wait()
 
-    async def catch_up(self, positions: Mapping[str, int]) -> None:
-        """Return when everything up to these positions (`Event.positions`) is applied, or after CATCH_UP_S."""
+    async def catch_up(self, positions: Mapping[str, int], command_id: str = "") -> None:
+        """Return when everything up to these positions (`Event.positions`) is applied and no partition is on its way to
+        the goal of this command, or after CATCH_UP_S."""
         moved = asyncio.Event()
         self._waiting.add(moved)
         try:
             async with within(self._clock, CATCH_UP_S):
-                while any(self._applied.get(name, position) < position for name, position in positions.items()):
+                while self._is_behind(positions) or self._is_under_way(command_id):
                     moved.clear()
                     await moved.wait()
         except TimeoutError:
             _log.warning("the present is behind the end of a command: %s, not %s", self._applied, dict(positions))
         finally:
             self._waiting.discard(moved)
+
+    def _is_behind(self, positions: Mapping[str, int]) -> bool:
+        return any(self._applied.get(name, position) < position for name, position in positions.items())
+
+    def _is_under_way(self, command_id: str) -> bool:
+        """The end of a goal is recorded before the partition is published without it."""
+        return any(
+            isinstance(one, PartitionState)
+            and one.goal
+            and one.goal.command_id == command_id
+            and one.goal.state != one.state
+            for one in (self.words.values() if command_id else ())
+        )
 
     def _advance(self, name: str, position: int) -> None:
         self._applied[name] = max(position, self._applied[name])

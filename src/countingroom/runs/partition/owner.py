@@ -289,7 +289,8 @@ class PartitionOwner:
     def _ended(self, goal: Goal, cause: Cause | None) -> None:
         action = self._actions.pop(goal.command_id, "goal")
         if goal.command_id:
-            self.command_server.ended(goal.command_id, action, goal.requested_by, cause, goal=goal.state)
+            shown = {"state": self.state_publisher.revision}  # a picture in which the goal still stands
+            self.command_server.ended(goal.command_id, action, goal.requested_by, cause, shown, goal=goal.state)
         elif cause:
             self.command_server.record(
                 EventKind.NOTE, f"{goal.state} is not reached: {cause.message}", cause=cause, severity=3
