@@ -44,7 +44,6 @@ class AuditWriter:
         if self._audit is None:
             return
         is_anonymous = entry.outcome != Outcome.ACCEPTED and not entry.who
-        # A port scan of one address once filled the audit, and real entries were dropped for it.
         if is_anonymous and self._anonymous.wait_s(entry.origin, self._clock.monotonic()):
             self._lose()
             return
