@@ -12,13 +12,13 @@ from countingroom.core.errors import LinkError, RequestError
 
 
 def backup(engine: Engine, path: Path) -> None:
-    """Copy a SQLite database while it is in use."""
+    """Copy a SQLite database as of one moment. RequestError for PostgreSQL, LinkError when it cannot be written."""
     if engine.dialect.name != "sqlite":
         raise RequestError(
-            "a PostgreSQL database is backed up by its own tools",
+            "backup refused: the database is PostgreSQL, which has its own tools for it",
             code="not_here",
             source="storage",
-            suggestion="use pg_dump, or the server's continuous archiving",
+            suggestion="use pg_dump, or the continuous archiving of the server",
         )
     import sqlite3
 
@@ -27,13 +27,15 @@ def backup(engine: Engine, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
-        part.touch(mode=0o600)
+        part.touch(mode=0o600)  # it contains password hashes, and sqlite3 would create it readable for other users
         source: Any = raw.driver_connection
         copy = sqlite3.connect(part)
         try:
             source.backup(copy)
         finally:
             copy.close()
+        # First the content, then the name, then the directory: after a power cut there is either the old backup or the
+        # complete new one. Without the sync of the directory the new name itself could be lost.
         _sync(part)
         part.replace(path)
         _sync(path.parent)
@@ -42,7 +44,7 @@ def backup(engine: Engine, path: Path) -> None:
             f"the backup cannot be written: {error}",
             code="storage_failed",
             source="storage",
-            suggestion="name a file in a directory that can be written, with room for the database",
+            suggestion="choose a writable directory with enough free space for the database",
         ) from error
     finally:
         raw.close()

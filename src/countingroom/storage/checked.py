@@ -24,7 +24,7 @@ def name(text: str, what: str) -> str:
         raise OutOfRange(
             f"{shown!r} cannot be the name of a {what}",
             source="storage",
-            suggestion=f"use letters, digits, _ and - only, {LONGEST} at most; {EXPERIMENT} is taken",
+            suggestion=f"use only letters, digits, _ and -, at most {LONGEST}; {EXPERIMENT} is reserved",
         )
     return text
 
@@ -37,7 +37,7 @@ def parameters(values: Mapping[str, object], *, source: str) -> Parameters:
         if (why := _why_not(key, value))
     ]
     if causes:
-        raise OutOfRange("parameters cannot be kept", source=source, causes=causes)
+        raise OutOfRange("parameters cannot be stored", source=source, causes=causes)
     return cast(dict[str, Scalar], dict(values))
 
 
@@ -50,11 +50,11 @@ def _why_not(key: str, value: object) -> str:
         case int():
             return "" if -_INT <= value < _INT else "an integer can have 64 bits at most"
         case float():
-            return "" if math.isfinite(value) else f"{value} is no number"
+            return "" if math.isfinite(value) else f"{value} is not a number"
         case str():
             return "" if _is_text(value) else "the text contains invalid Unicode characters"
         case _:
-            return f"a value is a number, a text, true, false or null, not {type(value).__name__}"
+            return f"a value must be a number, a text, true, false or null, not {type(value).__name__}"
 
 
 def _is_text(text: str) -> bool:

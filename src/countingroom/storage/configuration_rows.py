@@ -54,7 +54,7 @@ def get_configuration(
         found = rows.every(connection, query, ConfigurationRevision)
     if not found:
         which = f"{system} has no configuration {tag}" + (f" of revision {revision}" if revision else "")
-        raise NotFound(which, source=f"configurations.{system}", suggestion=f"look at the configurations of {system}")
+        raise NotFound(which, source=f"configurations.{system}", suggestion=f"check the configurations of {system}")
     return found[0]
 
 
@@ -78,6 +78,7 @@ def save_configuration(
     expect_revision(f"the configuration {tag} of {system}", present.revision if present else 0, expected, source)
     if hold:
         _fit(connection, system, tag, values)
+    # Compared as JSON, because in Python `1 == 1.0 == True`, which are three different values here.
     if present and msgspec.json.encode(present.parameters, order="sorted") == msgspec.json.encode(
         values, order="sorted"
     ):
@@ -112,7 +113,7 @@ def delete_configuration(
         select(wanted.c.partition).where(wanted.c.system == system, wanted.c.configuration == tag)
     ).all()
     causes = [
-        Cause(code="in_use", message=f"the tag {name} holds it", source=f"tags.{name}")
+        Cause(code="in_use", message=f"the tag {name} contains it", source=f"tags.{name}")
         for name in ([] if with_tags else sorted(holders))
     ] + [
         Cause(code="in_use", message=f"the partition {name} has it selected", source=f"partitions.{name}")
@@ -124,7 +125,7 @@ def delete_configuration(
             code="in_use",
             source=f"configurations.{system}",
             causes=causes,
-            suggestion="select another in these partitions" if selected else "delete it together with its tags",
+            suggestion="select another one in these partitions" if selected else "delete it together with its tags",
         )
     for name in sorted(holders):
         delete_tag(connection, name, by=by, comment=f"{tag} of {system} was deleted", now_ns=now_ns)
@@ -190,7 +191,7 @@ def expect_revision(what: str, present: int, expected: int | None, source: str) 
             else f"{what} does not exist any more",
             source=source,
             evidence={"present": present, "expected": expected},
-            suggestion="look at what changed, then save again",
+            suggestion="check what changed, then save again",
         )
 
 
@@ -199,7 +200,7 @@ def _fit(connection: Connection, system: str, tag: str, values: Mapping[str, Sca
     causes = misfits(values, schema.schema, source=f"configurations.{system}.{tag}") if schema and schema.schema else ()
     if causes:
         raise OutOfRange(
-            f"{len(causes)} parameter{'s' if len(causes) > 1 else ''} of {tag} of {system} misfit its schema",
+            f"{len(causes)} parameter{'s' if len(causes) > 1 else ''} of {tag} of {system} violate its schema",
             source=f"configurations.{system}",
             causes=causes,
             suggestion="correct them, or change the schema first",

@@ -58,12 +58,12 @@ class Configurations:
         return await self._store.read(lambda connection: get_configuration(connection, system, tag, revision))
 
     async def list(self, system: str = "") -> tuple[ConfigurationRevision, ...]:
-        """Present configurations, of one system or of all."""
+        """The present configurations of one system or of all."""
         chosen = configuration.c.system == system if system else None
         return await self._store.read(lambda connection: current_configurations(connection, chosen))
 
     async def history(self, system: str, tag: str = "", *, limit: int = 100) -> tuple[ConfigurationRevision, ...]:
-        """Every change of a system's configurations, newest first."""
+        """The revisions of a system's configurations, newest first."""
         table = configuration_revision
         query = select(table).where(table.c.system == system)
         if tag:

@@ -66,10 +66,10 @@ class Database:
 def _make(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # hashes of passwords are in it; SQLite gives the files beside it the same mode
+        path.touch(mode=0o600)  # it contains password hashes; SQLite gives its WAL files the same mode
     except OSError as error:
         raise ConfigurationError(
             f"the database cannot be created: {error}",
             source="storage",
-            suggestion="name a file in a directory that this user may write",
+            suggestion="choose a file in a directory that is writable for this user",
         ) from error

@@ -22,7 +22,7 @@ def _address(url: str) -> str:
     if parts.scheme == "sqlite" and not parts.path.startswith("//"):
         raise ValueError("give the absolute path of the file after four slashes: sqlite:////path/of/file")
     if parts.password is not None:
-        raise ValueError("a password does not belong here: put it into ~/.pgpass or the file that PGPASSFILE names")
+        raise ValueError("remove the password from the URL: put it into ~/.pgpass or the file that PGPASSFILE names")
     return url
 
 

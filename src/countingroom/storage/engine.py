@@ -1,7 +1,7 @@
 """Runs transactions: writes in one thread, each synced before it returns; reads never wait for writes.
 
-SQLite: WAL, `synchronous=FULL`, `BEGIN IMMEDIATE`, so several processes may have the file open. PostgreSQL: an advisory
-lock held by each writing transaction, and `synchronous_commit`.
+SQLite: WAL mode, `synchronous=FULL` and `BEGIN IMMEDIATE`, so that several processes may have the file open.
+PostgreSQL: each writing transaction holds one advisory lock, and `synchronous_commit` is on.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class SqlStore:
                 f"{WAITING} requests are already waiting for the database",
                 code="busy",
                 source="storage",
-                suggestion="try again",
+                suggestion="try again later",
             )
         self._waiting += 1
         try:
@@ -123,14 +123,18 @@ def _engine(url: URL, *, in_memory: bool) -> Engine:
     engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000}, **more)
 
     def connected(connection: Any, record: object) -> None:
-        connection.isolation_level = None  # we begin transactions, not the driver
+        # The driver begins transactions by itself, and only before the first write: a transaction that reads first and
+        # then writes could fail as busy. `began` below begins them instead.
+        connection.isolation_level = None
         for pragma in (f"busy_timeout={_BUSY_MS}", "foreign_keys=ON", "synchronous=FULL", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}")
-        connection.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own knows ASCII only
-        _into_wal(connection)
+        connection.create_function("lower", 1, _lower, deterministic=True)  # the one of SQLite handles ASCII only
+        _set_wal_mode(connection)
 
     def began(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", True)
+        # IMMEDIATE takes the write lock at the start, where SQLite waits up to `busy_timeout`. A read lock that must be
+        # upgraded later fails at once as busy, whatever the time-out, because its snapshot is outdated.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     event.listen(engine, "connect", connected)
@@ -161,9 +165,10 @@ def _translate_errors(work: Callable[[], T]) -> T:
     except CountingRoomError:
         raise
     except exc.IntegrityError as error:
-        raise Conflict(f"the database refuses it: {error.orig}", source="storage") from error
+        raise Conflict(f"the database refuses the change: {error.orig}", source="storage") from error
     except (exc.DataError, UnicodeEncodeError, OverflowError) as error:
-        raise OutOfRange(f"the database cannot keep it: {getattr(error, 'orig', error)}", source="storage") from error
+        reason = getattr(error, "orig", error)
+        raise OutOfRange(f"the database cannot store the value: {reason}", source="storage") from error
     except exc.DBAPIError as error:
         raise LinkError(
             f"the database failed: {error.orig}",
@@ -172,6 +177,6 @@ def _translate_errors(work: Callable[[], T]) -> T:
             suggestion="check that the database runs, that its disk has free space and that its file is writable",
         ) from error
     except exc.StatementError as error:
-        raise OutOfRange(f"the database cannot keep it: {error.orig}", source="storage") from error
+        raise OutOfRange(f"the database cannot store the value: {error.orig}", source="storage") from error
     except exc.TimeoutError as error:
         raise LinkError("no connection to the database is free", code="busy", source="storage") from error

@@ -69,7 +69,7 @@ class _Reader:
         found = self.mapping(path, value)
         for key in found:
             if not is_token(key):
-                self.wrong((*path, key), "a name has letters, digits, _ and - only")
+                self.wrong((*path, key), "a name may contain only letters, digits, _ and -")
         return found
 
     def nested(self, path: Path, value: Any, leaf: Callable[[Path, Any], Any]) -> dict[str, dict[str, Any]]:
@@ -85,7 +85,7 @@ class _Reader:
         found = self.mapping(path, value)
         for key, one in found.items():
             if one is not None and not isinstance(one, bool | int | float | str):
-                self.wrong((*path, key), "a value is a number, a text, true, false or null")
+                self.wrong((*path, key), "a value must be a number, a text, true, false or null")
         return cast(dict[str, Scalar], found)
 
     def text(self, path: Path, value: Any) -> str:

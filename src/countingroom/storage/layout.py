@@ -38,7 +38,7 @@ def changes(connection: Connection, where: ColumnElement[bool] | None, limit: in
 
 
 def detectors(connection: Connection) -> dict[str, Detector]:
-    """Every detector, by name."""
+    """All detectors, by name."""
     found = connection.execute(select(detector).order_by(detector.c.name)).mappings()
     return {row["name"]: rows.value(row, Detector, partition=row["partition"] or UNMAPPED) for row in found}
 
@@ -64,7 +64,7 @@ def partitions(connection: Connection, names: Sequence[str] | None = None) -> tu
             raise NotFound(
                 f"there is no partition {name}",
                 source="partitions",
-                suggestion=f"there are {', '.join(found)}" if found else "create it",
+                suggestion=f"choose one of {', '.join(found)}" if found else "create it",
             )
     return tuple(found[name] for name in names)
 
@@ -114,7 +114,7 @@ def select_configurations(
             f"{name} cannot select configurations that do not exist",
             source=f"partitions.{name}",
             causes=causes,
-            suggestion="save them, or choose others",
+            suggestion="save them, or select others",
         )
     connection.execute(update(partition).where(partition.c.name == name).values(tag=tag))
     connection.execute(delete(partition_wanted).where(partition_wanted.c.partition == name))

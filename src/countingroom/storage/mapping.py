@@ -51,7 +51,9 @@ class Mapping:
             at = _known(connection, [name])[name].partition
             if at:
                 raise Conflict(
-                    f"{name} is in {at}", source=f"mapping.{name}", suggestion=f"move it out of {at}, then delete it"
+                    f"{name} is in the partition {at}",
+                    source=f"mapping.{name}",
+                    suggestion=f"move it out of {at}, then delete it",
                 )
             query = configuration.select().where(configuration.c.system == name)
             gone: set[str] = set()
@@ -84,14 +86,14 @@ class Mapping:
         def work(connection: Connection) -> dict[str, str]:
             known = _known(connection, moves)
             layout.partitions(connection, sorted({to for to in moves.values() if to}))
-            if astray := [name for name, at in (expected or {}).items() if _place(known, connection, name) != at]:
+            if moved := [name for name, at in (expected or {}).items() if _place(known, connection, name) != at]:
                 causes = [
                     Cause(
                         code="conflict",
                         message=f"{name} is {_spoken(_place(known, connection, name))}",
                         source=f"mapping.{name}",
                     )
-                    for name in astray
+                    for name in moved
                 ]
                 raise Conflict(
                     f"{', '.join(astray)}: moved in the meantime",
@@ -122,12 +124,12 @@ class Mapping:
 
 
 def _known(connection: Connection, names: Pairs[str, str] | list[str]) -> dict[str, Detector]:
-    there = layout.detectors(connection)
-    if missing := [name for name in names if name not in there]:
+    known = layout.detectors(connection)
+    if missing := [name for name in names if name not in known]:
         raise NotFound(
-            f"there is no detector {', '.join(missing)}", source="mapping", suggestion="look at the list of detectors"
+            f"there is no detector {', '.join(missing)}", source="mapping", suggestion="check the list of detectors"
         )
-    return {name: there[name] for name in names}
+    return {name: known[name] for name in names}
 
 
 def _place(known: Pairs[str, Detector], connection: Connection, name: str) -> str | None:
@@ -136,7 +138,7 @@ def _place(known: Pairs[str, Detector], connection: Connection, name: str) -> st
 
 
 def _spoken(place: str | None) -> str:
-    return "not there" if place is None else f"in {place}" if place else "unmapped"
+    return "deleted" if place is None else f"in {place}" if place else "unmapped"
 
 
 def _leave(connection: Connection, name: str, partition: str) -> None:

@@ -26,14 +26,15 @@ def migrate(connection: Connection) -> None:
         return
     if present > HEAD:
         raise ConfigurationError(
-            f"the database has schema {present}, this program knows {HEAD}: it was written by a newer version",
+            f"the database has schema {present}, newer than {HEAD} of this program",
             source="storage",
-            suggestion="install the newer version again, or go back to the backup made before it",
+            suggestion="install the newer version again, or restore the backup made before its installation",
         )
-    from alembic import command  # a quarter of a second that an up to date database does not cost
+    from alembic import command  # imported here: it takes a quarter of a second, which most starts do not need
     from alembic.config import Config
 
     if connection.dialect.name == "postgresql":
+        # A migration of a large table may take longer than the time-out of an ordinary statement.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))

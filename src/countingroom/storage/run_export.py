@@ -22,7 +22,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_json(runs: Sequence[Run]) -> bytes:
-    """An array of objects, with durations and readable times beside the nanoseconds."""
+    """An array of objects, with durations and ISO times in addition to the nanoseconds."""
     return msgspec.json.format(msgspec.json.encode([_whole(run) for run in runs]), indent=2)
 
 
@@ -70,7 +70,7 @@ def export(runs: Sequence[Run], format: str) -> tuple[str, bytes]:
             f"{format} is not a format of the run book",
             code="unknown_format",
             source="runs",
-            suggestion=f"ask for {', '.join(FORMATS)}",
+            suggestion=f"use {', '.join(FORMATS)}",
         )
     media, make = FORMATS[format]
     return media, make(runs)

@@ -50,6 +50,6 @@ def read_runs(connection: Connection, query: Select[Any]) -> tuple[Run, ...]:
 
 def _mentions(text: str) -> Any:
     lowered = text.lower()
-    said = exists().where(run_note.c.run == run.c.number, run_note.c.text.icontains(lowered, autoescape=True))
+    in_note = exists().where(run_note.c.run == run.c.number, run_note.c.text.icontains(lowered, autoescape=True))
     columns = (run.c.tag, run.c.requested_by, run.c.sequence, cast(run.c.members, Text))
-    return or_(*(column.icontains(lowered, autoescape=True) for column in columns), said)
+    return or_(*(column.icontains(lowered, autoescape=True) for column in columns), in_note)

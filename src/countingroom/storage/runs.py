@@ -2,7 +2,8 @@
 
 A run number is reserved in the transaction that records the run, so it is never used twice. The end is written once.
 
-Numbers grow over all partitions together. A partition has one open run at most.
+The number is assigned in the transaction that records the run, so that no number is used twice. Numbers increase over
+all partitions together. A partition has at most one open run. The end of a run is written once.
 """
 
 from __future__ import annotations
@@ -193,7 +194,7 @@ def _counter(connection: Connection) -> int:
 def _run(connection: Connection, number: int) -> Run:
     found = read_runs(connection, select(run).where(run.c.number == number))
     if not found:
-        raise NotFound(f"there is no run {number}", source="runs", suggestion="look at the list of runs")
+        raise NotFound(f"there is no run {number}", source="runs", suggestion="check the list of runs")
     return found[0]
 
 
@@ -208,5 +209,5 @@ def _is_open(present: Run) -> None:
             source=f"runs.{present.partition}",
             evidence={"run": present.number, "end": present.end.value},
             since_ns=present.ended_ns,
-            suggestion="write a comment to it instead",
+            suggestion="add a comment to the run instead",
         )

@@ -19,7 +19,7 @@ def check_schema(schema: Mapping[str, Any], *, system: str) -> None:
     except SchemaError as error:
         place = ".".join(str(part) for part in error.absolute_path)
         raise OutOfRange(
-            f"the schema of {system} is none: {place + ': ' if place else ''}{error.message}",
+            f"the schema of {system} is invalid: {place + ': ' if place else ''}{error.message}",
             source=f"configurations.{system}",
             suggestion="write a JSON Schema of draft 2020-12 for an object of parameters",
         ) from error

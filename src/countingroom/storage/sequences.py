@@ -36,7 +36,7 @@ class Sequences:
                     if same
                     else f"{sequence.partition} is in sequence {other}",
                     source=f"runs.{sequence.partition}",
-                    suggestion="take another name" if same else f"wait for it, or stop {other}",
+                    suggestion="choose another name" if same else f"wait for its end, or stop {other}",
                 )
             connection.execute(insert(run_sequence).values(**rows.columns(sequence)))
             return sequence
@@ -93,5 +93,5 @@ class Sequences:
 def _get(connection: Connection, name: str) -> RunSequence:
     found = rows.first(connection, select(run_sequence).where(run_sequence.c.name == name), RunSequence)
     if found is None:
-        raise NotFound(f"there is no sequence {name}", source="runs", suggestion="look at the list of sequences")
+        raise NotFound(f"there is no sequence {name}", source="runs", suggestion="check the list of sequences")
     return found

@@ -54,7 +54,7 @@ class Tags:
         return await self._store.read(lambda connection: resolve_tag(connection, name))
 
     async def history(self, name: str = "", *, limit: int = 100) -> tuple[TagRevision, ...]:
-        """Every change of a tag, or of all tags, newest first."""
+        """The revisions of a tag, or of all tags, newest first."""
         query = select(tag_revision).where(tag_revision.c.name == name) if name else select(tag_revision)
         query = query.order_by(tag_revision.c.saved_ns.desc(), tag_revision.c.revision.desc()).limit(limit)
         return await self._store.read(lambda connection: _revisions(connection, query))
@@ -78,12 +78,12 @@ def get_tag(connection: Connection, name: str, revision: int | None = None) -> T
         query = select(tag_revision).where(tag_revision.c.name == name, tag_revision.c.revision == revision)
     found = _revisions(connection, query)
     if not found:
-        raise NotFound(f"there is no tag {name}", source="tags", suggestion="look at the list of tags")
+        raise NotFound(f"there is no tag {name}", source="tags", suggestion="check the list of tags")
     return found[0]
 
 
 def resolve_tag(connection: Connection, name: str) -> dict[str, ConfigurationRevision]:
-    """System -> present configuration."""
+    """System -> the present revision of the configuration in the tag. NotFound."""
     get_tag(connection, name)
     revision = configuration_revision
     query = (
@@ -115,7 +115,7 @@ def save_tag(
             f"the tag {name} was changed by another user",
             source=f"tags.{name}",
             evidence={"present": present.revision if present else 0, "expected": expected},
-            suggestion="look at what changed, then save again",
+            suggestion="check what changed, then save again",
         )
     _are_there(connection, name, systems)
     if present and present.systems == dict(systems):
@@ -154,10 +154,10 @@ def missing_configurations(connection: Connection, systems: Mapping[str, str]) -
             code="not_found",
             message=f"{system} has no configuration {chosen}",
             source=f"configurations.{system}",
-            suggestion=f"save it, or choose another for {system}",
+            suggestion=f"save it, or choose another one for {system}",
         )
         for system, chosen in sorted(systems.items())
-        if (system, chosen) not in there
+        if (system, chosen) not in existing
     ]
 
 

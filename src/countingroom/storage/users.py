@@ -174,7 +174,7 @@ def user_of(connection: Connection, name: str) -> User:
     """The account, within the caller's transaction. Raises NotFound."""
     found = _users(connection).get(name)
     if found is None:
-        raise NotFound(f"there is no user {name}", source="users", suggestion="look at the list of users")
+        raise NotFound(f"there is no user {name}", source="users", suggestion="check the list of users")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Law: ${message}"""
+"""${message}."""
 
 from __future__ import annotations
 
