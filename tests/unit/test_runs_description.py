@@ -137,11 +137,11 @@ MISTAKES = {
     ),
     "systems: {a: {}}\n  templates: {t: {levels: [{name: D, members: [detectors]}]}}\n"
     "  partitions: {p: {template: t, detectors: [aa], expendable: [b], tag: c}}": (
-        "runs.partitions.p.detectors[0]: aa is no system; did you mean a?"
+        "runs.partitions.p.detectors[0]: aa is not a system; did you mean a?"
     ),
     "partitions: {_experiment: {}}": "runs.partitions._experiment: _experiment stands for the experiment as a whole",
     "systems: {detectors: {}}": (
-        "runs.systems.detectors: stands for all detectors of a partition; call the system otherwise"
+        "runs.systems.detectors: is reserved for all detectors of a partition; choose another name"
     ),
     "configurations: {a: {t: {}}}": "runs.configurations.a: there is no system a",
     "systems: {a: {}}\n  tags: {t: {a: one}}": "runs.tags.t.a: a has no configuration one",
@@ -191,4 +191,4 @@ def test_a_first_goal_is_a_state_that_the_template_rests_in(read: Load) -> None:
     text = f"  systems:{GLOBALS}\n  partitions:\n    mCBM: {{goal: GOAL}}"
     assert read(text.replace("GOAL", "Recording")).runs.partitions["mCBM"].goal == "Recording"
     (mistake,) = told(read, text.replace("GOAL", "Recordings"))
-    assert mistake.startswith("runs.partitions.mCBM.goal: cbm does not rest in a state Recordings")
+    assert mistake.startswith("runs.partitions.mCBM.goal: Recordings is not a stable state of cbm")

@@ -1,6 +1,6 @@
-"""Publishes the states and events of one owner in order; what the bus did not take is given again.
+"""Publishes the states and events of one owner, in order, and repeats each publication until the bus has stored it.
 
-Of states the latest of each key is published, of events every one, up to a bound.
+Of each state key only the latest value is published; of events every one, up to a limit.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from countingroom.core.retry import Retry, edge_log
 _log = logging.getLogger(__name__)
 
 RETRY_S = 0.25
-"""Before giving again what the bus did not take."""
+"""Pause before a publication is repeated."""
 
 EVENTS = 8192
-"""Events that wait while the bus is away; the oldest are then dropped, and that is logged."""
+"""Maximum number of waiting events. When it is exceeded, the oldest are dropped, and that is logged."""
 
 
 DRAIN_S = 1.0
-"""The most that the end of an owner waits for its last events."""
+"""Maximum time that the end of an owner waits for its last events."""
 
 
 def delivery(clock: Clock, source: str) -> Retry:
@@ -53,15 +53,15 @@ class Publisher:
         self._delivery = delivery(clock, source)
         self._turn = asyncio.Lock()
         self.revision = 0
-        """Of the state bucket, at the last state that was published."""
+        """Revision of the state bucket after the last published state."""
 
     def state(self, key: str, state: Struct) -> None:
-        """The key of the state bucket is this now."""
+        """Publish a state under a key of the state bucket."""
         self._states[key] = state
         self._news.set()
 
     def event(self, event: Event) -> None:
-        """This happened."""
+        """Publish an event."""
         full = len(self._events) == EVENTS
         if full and not self._dropped:
             _log.error("%s: more than %d events wait for the bus; the oldest are lost", self._source, EVENTS)
@@ -70,7 +70,7 @@ class Publisher:
         self._news.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Publish until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -83,6 +83,8 @@ class Publisher:
                 if self._states:
                     await self._delivery.run(partial(self._put, next(iter(self._states))))
                 else:
+                    # Removed only after it is stored. A repetition after a lost answer makes no duplicate, because the
+                    # server drops a second message with the same id.
                     event = self._events[0]
                     await self._delivery.run(partial(append_event, self._bus, event))
                     self._taken(event)

@@ -1,4 +1,4 @@
-"""Law: what all rooms of a run-control process share is handed to them in one value."""
+"""The objects that all parts of a run-control process share, in one value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from countingroom.storage.database import Database
 
 
 class RunControlContext(Struct, frozen=True, kw_only=True):
-    """The desk everybody works at."""
+    """Bus, clock, database and settings of one run-control process."""
 
     bus: Bus
     clock: Clock
@@ -33,16 +33,16 @@ class RunControlContext(Struct, frozen=True, kw_only=True):
     principals: Principals
     boot: str
     holder: str
-    """What this process is called where others ask who owns something."""
+    """Name of this process as the holder of leases, for messages."""
 
     def template(self, name: str) -> Template:
-        """How a kind of partition is brought up; ConfigurationError where the description does not say it any more."""
+        """The template of this name; ConfigurationError when the description no longer has it."""
         known = self.section.templates
         if name not in known:
             raise ConfigurationError(
                 f"there is no template {name}{did_you_mean(name, known)}",
                 source="runs.templates",
-                suggestion=f"describe it again; there are {', '.join(known)}",
+                suggestion=f"add it to the description again; present templates: {', '.join(known)}",
             )
         return known[name].template(name)
 
@@ -50,7 +50,7 @@ class RunControlContext(Struct, frozen=True, kw_only=True):
 def members_of(
     template: Template, record: PartitionRecord, chosen: Mapping[str, ConfigurationRevision], section: RunsSection
 ) -> tuple[Member, ...]:
-    """The members of a partition with what is chosen for them."""
+    """The members of a partition with the configurations selected for them."""
     described = section.partitions.get(record.name)
     members = resolve_members(
         template,

@@ -1,7 +1,7 @@
-"""Law: the section `runs` says which systems there are, how partitions are brought up, and what the first ones are.
+"""The section `runs` of the description: systems, templates, and the first partitions, configurations and tags.
 
-What changes while the experiment lives (who is where, configurations, tags) is kept in the database; the description
-gives it once, at the first start.
+Layout, configurations and tags change during operation and are stored in the database. The description gives them only
+for the first start.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from countingroom.runs.sections.template import TemplateSection
 Problem = tuple[tuple[str | int, ...], str]
 
 SHIPPED = ("cbm",)
-"""Templates that are always there; one of the same name in the description takes its place."""
+"""Templates of the package; one of the same name in the description replaces it."""
 
 
 @cache
@@ -43,28 +43,28 @@ def _with_shipped(given: Any) -> Any:
 
 
 class PartitionSection(Section):
-    """A partition that is there from the first start."""
+    """A partition that is created at the first start."""
 
     template: Name = "cbm"
     title: str = ""
-    """For people; its name where empty."""
+    """For display; empty: its name."""
     detectors: list[Name] = []
-    """In it at the first start; they are moved in the console or by `partition move`."""
+    """Its detectors at the first start. Later they are moved in the console or with `partition move`."""
     expendable: list[Name] = []
-    """Detectors that may be missing without taking it down."""
+    """Detectors whose loss does not take the partition down."""
     tag: Name | None = None
     """The global tag that is selected at the first start."""
     goal: Name | None = None
-    """Where it is brought by itself at the first start: `Recording`; left out: it waits for somebody to ask."""
+    """The goal at the first start, such as `Recording`; missing: it waits for a command."""
 
 
 class RunsSection(Section):
     """Run control: systems, partitions, configurations."""
 
     templates: Annotated[dict[Name, TemplateSection], BeforeValidator(_with_shipped)] = {}
-    """Name -> how a kind of partition is brought up. `cbm` is always there."""
+    """Name -> levels and rules of a kind of partition. `cbm` always exists."""
     systems: dict[Name, SystemSection] = {}
-    """Every detector and every global system."""
+    """All detectors and global systems."""
     partitions: dict[Name, PartitionSection] = {}
     configurations: dict[Name, dict[Name, dict[str, Scalar]]] = {}
     """System -> configuration tag -> parameters."""
@@ -83,13 +83,13 @@ class RunsSection(Section):
 
     @property
     def followed(self) -> dict[str, str]:
-        """System -> the device that its agent follows."""
+        """System -> the device whose state its agent follows."""
         agents = {name: system.agent for name, system in self.systems.items()}
         return {name: agent.device for name, agent in agents.items() if isinstance(agent, SlowControlAgent)}
 
     @property
     def in_use(self) -> bool:
-        """Whether there is anything to control."""
+        """Whether the description has systems or partitions."""
         return bool(self.systems or self.partitions)
 
     def references(self) -> Iterable[Reference]:
@@ -99,9 +99,9 @@ class RunsSection(Section):
             yield Reference(path=path, section="devices", kind="device", name=device)
 
     def problems(self) -> Iterable[Problem]:
-        """What does not fit together across its keys."""
+        """Inconsistencies between its keys."""
         if DETECTORS in self.systems:
-            yield ("systems", DETECTORS), "stands for all detectors of a partition; call the system otherwise"
+            yield ("systems", DETECTORS), "is reserved for all detectors of a partition; choose another name"
         yield from self._partitions()
         yield from self._configurations()
 
@@ -110,28 +110,28 @@ class RunsSection(Section):
         for name, partition in self.partitions.items():
             spot = ("partitions", name)
             if name == EXPERIMENT:
-                yield spot, f"{EXPERIMENT} stands for the experiment as a whole; call the partition otherwise"
+                yield spot, f"{EXPERIMENT} is reserved for the experiment as a whole; choose another name"
             template = self.templates.get(partition.template)
             if template is None:
                 hint = did_you_mean(partition.template, self.templates)
                 yield (*spot, "template"), f"there is no template {partition.template}{hint}"
             elif partition.goal and partition.goal not in (rests := template.template(partition.template).rests):
                 hint = did_you_mean(partition.goal, rests)
-                yield (*spot, "goal"), f"{partition.template} does not rest in a state {partition.goal}{hint}"
+                yield (*spot, "goal"), f"{partition.goal} is not a stable state of {partition.template}{hint}"
             for system in template.systems if template else ():
                 if system not in self.global_systems:
-                    told = "is a detector" if system in self.systems else "is not among the systems"
-                    yield (*spot, "template"), f"{partition.template} needs the global system {system}, which {told}"
+                    why = "is a detector" if system in self.systems else "is not among the systems"
+                    yield (*spot, "template"), f"{partition.template} needs the global system {system}, which {why}"
             for index, detector in enumerate(partition.detectors):
                 if detector not in self.detectors:
-                    told = "is a global system" if detector in self.systems else "is no system"
+                    why = "is a global system" if detector in self.systems else "is not a system"
                     hint = "" if detector in self.systems else did_you_mean(detector, self.detectors)
-                    yield (*spot, "detectors", index), f"{detector} {told}{hint}"
+                    yield (*spot, "detectors", index), f"{detector} {why}{hint}"
                 elif owners.setdefault(detector, name) != name or detector in partition.detectors[:index]:
                     yield (*spot, "detectors", index), f"{detector} is in {owners[detector]} already"
             for index, detector in enumerate(partition.expendable):
                 if detector not in self.detectors:
-                    yield (*spot, "expendable", index), f"{detector} is no detector"
+                    yield (*spot, "expendable", index), f"{detector} is not a detector"
             if partition.tag and partition.tag not in self.tags:
                 yield (*spot, "tag"), f"there is no tag {partition.tag}{did_you_mean(partition.tag, self.tags)}"
 

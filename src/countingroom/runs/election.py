@@ -1,7 +1,4 @@
-"""Law: a partition has one owner, by lease. Who loses the lease stops acting at once; who stands by goes on.
-
-A new owner builds everything from what is reported and written, so it does not matter where the old one was ended.
-"""
+"""Leader election by lease: waits until a lease is free and takes it."""
 
 from __future__ import annotations
 
@@ -17,13 +14,13 @@ ASK_AGAIN_S = 0.1
 
 
 async def acquire(context: RunControlContext, name: str, *, ttl_s: float) -> Lease:
-    """The lease, when it is free; who has it is logged once."""
-    told = ""
+    """Wait for a lease. Each new reason for the wait, such as another holder, is logged once."""
+    last_message = ""
     while True:
         try:
             return await context.bus.acquire(name, ttl_s=ttl_s, holder=context.holder)
         except (LinkError, Conflict) as error:
-            if error.cause.message != told:
-                told = error.cause.message
+            if error.cause.message != last_message:
+                last_message = error.cause.message
                 _log.warning("runs: standing by for %s: %s", name, error.cause)
         await context.clock.sleep(ASK_AGAIN_S)

@@ -1,15 +1,15 @@
-"""Messages to the owner of a partition that are no commands, and the time in which they are answered."""
+"""Messages of the coordinator to the owner of a partition, and the time-out of an answer."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
 ANSWER_S = 2.0
-"""An agent answers at once; one that has not by then does not."""
+"""Time-out of an answer. Owners and agents answer at once, so a longer wait would not help."""
 
 
 class Hold(Struct, frozen=True, kw_only=True, tag=True):
-    """To the owner of a partition: take no commands until released, or until then."""
+    """The owner refuses commands until the release, or until `until_ns`."""
 
     id: str
     until_ns: int
@@ -18,7 +18,7 @@ class Hold(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Release(Struct, frozen=True, kw_only=True, tag=True):
-    """Look anew who is a member, and go on."""
+    """The owner reloads the members and accepts commands again."""
 
     id: str
 

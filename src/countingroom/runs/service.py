@@ -1,4 +1,7 @@
-"""Law: a run-control process holds nothing that another could not take over: it owns by lease or stands by."""
+"""The run-control process: a standby for each partition and for the coordination of the experiment.
+
+Ownership is by lease. All state is in the database and on the bus, so another process can take over at any time.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ _RETRY_S = 0.25
 
 
 class RunsService:
-    """The role `runs`: the coordinator, and a room for each partition. The database is open."""
+    """The role `runs`: the coordinator, and a standby for each partition. The database must be open."""
 
     def __init__(
         self, bus: Bus, clock: Clock, section: RunsSection, database: Database, *, instance: str = "main"
@@ -54,7 +57,7 @@ class RunsService:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Until cancelled. No system is touched at the start or at the end."""
+        """Run until cancelled. No order is sent to a system at the start or at the end."""
         context = self._context
         async with asyncio.TaskGroup() as group:
             group.create_task(
@@ -72,7 +75,7 @@ class RunsService:
             await self._follow(group)
 
     async def _follow(self, group: asyncio.TaskGroup) -> None:
-        """Have a room for every partition there is; let owners look anew when something kept has changed."""
+        """Keep one standby for each partition; let owners reload when the stored layout has changed."""
         bus = self._context.bus
         while True:
             try:
@@ -81,14 +84,14 @@ class RunsService:
                         if isinstance(entry, Entry) and entry.data is not None:
                             await self._take(group, entry.data)
             except CountingRoomError as error:
-                _log.debug("runs: who is where is not followed: %s", error.cause)
+                _log.debug("runs: the placement is not followed: %s", error.cause)
             await self._context.clock.sleep(_RETRY_S)
 
     async def _take(self, group: asyncio.TaskGroup, data: bytes) -> None:
         try:
             placement = decode(data, Placement)
         except msgspec.DecodeError as error:
-            _log.error("runs: who is where is not understood: %s", error)
+            _log.error("runs: the placement is malformed: %s", error)
             return
         for name in [name for name in self.standbys if name not in placement.partitions]:
             del self.standbys[name]
@@ -103,7 +106,7 @@ class RunsService:
 
 
 class _Owned:
-    """The partitions that are owned here at the moment, and shown as they stand; others are stood by for."""
+    """The partitions that this process owns now and whose state it has published."""
 
     def __init__(self, standbys: dict[str, PartitionStandby]) -> None:
         self._standbys = standbys

@@ -1,7 +1,7 @@
-"""Law: a device that does what a test says, behind the same port as every real one.
+"""A fake power supply for tests, behind the same ports as real devices.
 
-`FakeSupply` is the device: two channels with a voltage and a switch, and a temperature of its own. `FakeDriver` reaches
-it by polling, `FakeMonitoringDriver` is told. `FakeBehaviour` is what it can do.
+`FakeSupply` is the device: channels with a voltage and a switch, and a temperature. `FakeDriver` polls it,
+`FakeMonitoringDriver` receives its changes. `FakeBehaviour` has its states and commands.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def supply_points() -> tuple[Point, ...]:
 
 
 class FakeSupply:
-    """The device. A test sets its attributes and looks at what was written."""
+    """The device. A test sets its attributes and checks `writes`."""
 
     def __init__(self) -> None:
         self.points = supply_points()
@@ -53,20 +53,20 @@ class FakeSupply:
             for point in self.points
         }
         self.present = True
-        """False: nothing answers, LinkError."""
+        """False: every call raises LinkError."""
         self.hanging = False
-        """True: every call waits for ever."""
+        """True: every call waits forever."""
         self.following = True
-        """False: readbacks stay as they are when a setpoint is written."""
+        """False: the readback does not follow a written setpoint."""
         self.complaint = ""
-        """What it answers to everything, as a DeviceError; empty: it works."""
+        """Text of the DeviceError that every call raises; empty: it works."""
         self.writes: list[tuple[str, Scalar]] = []
         self.connections = 0
         self.reads = 0
         self.told: list[Sink] = []
 
     async def answer(self) -> None:
-        """What every call goes through."""
+        """Simulate the answer of the device: wait, raise or return."""
         if self.hanging:
             await asyncio.Event().wait()
         if not self.present:
@@ -75,27 +75,27 @@ class FakeSupply:
             raise DeviceError(self.complaint, source="supply")
 
     def take(self, point: str, value: Scalar) -> None:
-        """A write that arrived."""
+        """Record and apply a write."""
         self.writes.append((point, value))
         self.put(point, value)
         if self.following and point.endswith(".v_set"):
             self.put(point.replace("v_set", "v_mon"), value)
 
     def put(self, point: str, value: Scalar) -> None:
-        """The value is this from now on; whoever monitors is told."""
+        """Set a value and report it to the monitors."""
         self.values[point] = value
         for sink in self.told:
             sink([Sample(point=point, value=value)])
 
     def drop(self) -> None:
-        """Gone; whoever monitors is told."""
+        """Make the device disappear and report stale values to the monitors."""
         self.present = False
         for sink in self.told:
             sink([Sample(point=point.name, value=None, quality=Quality.STALE) for point in self.points])
 
 
 class FakeDriver:
-    """Reaches a FakeSupply by polling."""
+    """A driver that polls a FakeSupply."""
 
     def __init__(self, supply: FakeSupply) -> None:
         self.supply = supply
@@ -131,7 +131,7 @@ class FakeDriver:
 
 
 class FakeMonitoringDriver(FakeDriver):
-    """Is told of a FakeSupply's changes."""
+    """A driver that receives the changes of a FakeSupply."""
 
     def monitor(self, sink: Sink) -> None:
         self.supply.told.append(sink)

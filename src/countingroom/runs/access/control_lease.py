@@ -20,17 +20,17 @@ from countingroom.core.messages import decode, encode
 from countingroom.core.policy import Control
 
 IDLE_S = 1200.0
-"""Control is over after this without a command of its holder."""
+"""The lease ends after this time without a command of its holder."""
 
 NOTICE_S = 60.0
 """The holder gets a notice this long before."""
 
 _LOOK_S = 1.0
 _RENEW_S = 5.0
-"""What is left is written anew at most this often."""
+"""The lease is renewed at most this often: each renewal is a write on the bus."""
 
 Notify = Callable[[str, str], None]
-"""What happened, in a sentence, and who did it."""
+"""(message, user): reports a change of the lease."""
 
 
 class ControlDesk:
@@ -44,7 +44,7 @@ class ControlDesk:
         self._idle_ns = round(idle_s * 1e9)
         self._key = subjects.control_key(target)
         self.revision = 0
-        """Of the key, as it was last seen."""
+        """Last known revision of the key."""
         self._noticed = False
         self.present = Control()
 
@@ -59,7 +59,7 @@ class ControlDesk:
             self.revision = entry.revision if entry else 0
 
     async def run(self) -> None:
-        """Give notice and end what is idle, until cancelled."""
+        """Notify and end an idle holder, until cancelled."""
         while True:
             await self._clock.sleep(_LOOK_S)
             holder, left_ns = self.present.holder, self.present.until_ns - self._clock.now_ns()
@@ -76,7 +76,7 @@ class ControlDesk:
                 self._notify(f"{holder} loses control of {self.target} in {left_ns / 1e9:.0f} s, being idle", "")
 
     async def take(self, by: str) -> None:
-        """Become the holder; policy is decided before. Of the holder itself: renew."""
+        """Make the user the holder; for the present holder, renew. The caller has checked the policy."""
         now_ns = self._clock.now_ns()
         if self.present.held(now_ns) and self.present.holder == by:
             await self._write(msgspec.structs.replace(self.present, until_ns=now_ns + self._idle_ns))
@@ -87,7 +87,7 @@ class ControlDesk:
         self._notify(f"{by} is in control of {self.target}{taken}", by)
 
     async def release(self, by: str) -> None:
-        """Give it up; where it is free, there is nothing to do."""
+        """End the lease of the user. Conflict (`nothing_to_do`) when it is free."""
         if not self.present.held(self._clock.now_ns()):
             raise Conflict(f"{self.target} is under the control of no user", code=NOTHING_TO_DO, suggestion="nothing")
         self._check_holder(by)
@@ -95,7 +95,7 @@ class ControlDesk:
         self._notify(f"{by} gave up control of {self.target}", by)
 
     async def hand_over(self, by: str, to: str) -> None:
-        """Give it to another user."""
+        """Transfer the lease to another user."""
         self._check_holder(by)
         if not subjects.is_token(to):
             raise OutOfRange(
@@ -106,14 +106,14 @@ class ControlDesk:
         self._notify(f"{by} handed control of {self.target} over to {to}", by)
 
     async def request(self, by: str) -> None:
-        """Ask its holder for it; where it is free, take it."""
+        """Notify the holder of the user's request; when the lease is free, take it."""
         if not self.present.held(self._clock.now_ns()):
             await self.take(by)
         else:
             self._notify(f"{by} asks {self.present.holder} for control of {self.target}", by)
 
     async def used(self, by: str) -> None:
-        """The user gave a command: that takes a free lease, and renews the user's own."""
+        """Handle a command of the user: it takes a free lease and renews the user's own."""
         now_ns = self._clock.now_ns()
         held = self.present.held(now_ns)
         if held and (self.present.holder != by or self.present.until_ns - now_ns > self._idle_ns - _RENEW_S * 1e9):

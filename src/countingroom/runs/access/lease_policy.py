@@ -1,6 +1,6 @@
 """Policy of run control: the role of the user, and the control lease of the target.
 
-A command that needs the lease takes it where it is free. Commands that make the experiment safer do not wait for it.
+A command that needs the lease takes it when it is free. Commands towards a safe state need no lease.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ class LeasePolicy:
         self._control = control
         self._principals = principals
         self._turn = asyncio.Lock()
-        """The first to act where the lease is free takes it; the next command is decided on after that."""
+        """Serialises the commands under the lease: of two users who act on a free lease at the same time, the first
+        gets it, and the second is decided on after that."""
 
     @asynccontextmanager
     async def __call__(
         self, request: CommandRequest, handler: CommandHandler, permission: Permission
     ) -> AsyncGenerator[None]:
-        """Entered while a command is begun; Refused where its user may not give it."""
+        """Entered while a command begins; Refused when the policy does not allow it."""
         if permission not in policy.UNDER_LEASE:
             await self._decide(request, permission)
             yield
@@ -63,8 +64,8 @@ class LeasePolicy:
             raise Refused(cause)
 
     async def _used(self, user: str) -> None:
-        """The command is carried out already, so it cannot be refused any more."""
+        """Renew the lease after a command. A failure is only logged, as the command has been carried out already."""
         try:
             await self._control.used(user)
         except CountingRoomError as error:
-            _log.warning("runs.%s: %s acted without being in control: %s", self._target, user, error.cause)
+            _log.warning("runs.%s: the control of %s is not renewed: %s", self._target, user, error.cause)

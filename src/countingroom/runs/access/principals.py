@@ -1,7 +1,7 @@
-"""Law: who is known stays known while the database is away: a broken disk keeps nobody from stopping a run.
+"""Roles of users in run control. While the database is not reached, the last known role applies.
 
-The console looks at roles first, and lets in nobody whom it does not know; here they are looked at again. Who was never
-seen here counts as one who may operate, as long as nothing better is known.
+A run can so be stopped although the disk of the database is broken. A user without a known role then counts as SHIFTER:
+the console has already checked the login and the role before it sent the command.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from countingroom.core.policy import LOCAL, Principal, Role
 from countingroom.storage.users import Users
 
 LOOK_S = 1.0
-"""The database answers by then, or is away."""
+"""Time-out of the database; after it the last known role applies."""
 
 
 class Principals:
-    """What users are trusted with."""
+    """Looks up the roles of users and remembers the last ones."""
 
     def __init__(self, users: Users, clock: Clock) -> None:
         self._users = users
@@ -26,7 +26,7 @@ class Principals:
         self._has_accounts = True
 
     async def principal(self, user: str, target: str) -> Principal:
-        """Who a user is, and what he is trusted with at a target. Without accounts everybody is trusted with all."""
+        """The user with the role on a target. While no account exists at all, each user has all permissions."""
         try:
             async with within(self._clock, LOOK_S):
                 await self._look(user)

@@ -1,4 +1,4 @@
-"""What concerns the experiment as a whole: partitions and detectors created, deleted and moved.
+"""Commands of the experiment as a whole: partitions and detectors are created, deleted and moved.
 
-Start with `coordinator.py`.
+Start with `coordinator.py`; `move_transaction.py` moves detectors.
 """

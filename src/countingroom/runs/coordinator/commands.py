@@ -1,4 +1,4 @@
-"""The commands of the experiment as a whole: partitions, detectors, configurations and tags. Each change is kept."""
+"""The commands of the experiment as a whole: partitions, detectors, configurations and tags."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from countingroom.runs.coordinator.move_transaction import MoveTransaction
 from countingroom.runs.owner_messages import ANSWER_S
 
 OWNED_S = 5.0
-"""The owner of a new partition has published it by then."""
+"""Time in which the owner of a new partition normally publishes it."""
 
 
 class ExperimentCommands:
@@ -86,7 +86,7 @@ class ExperimentCommands:
         entries = [await self._context.bus.get(subjects.STATE_BUCKET, key) for key in touched]
         return {"state": max((entry.revision for entry in entries if entry), default=0)}
 
-    # Who is where.
+    # Partitions and detectors.
 
     async def _move(self, request: CommandRequest) -> Completion:
         database, force = self._context.database, request.flag("force")
@@ -115,7 +115,7 @@ class ExperimentCommands:
             return None
         return system_states.why_not(system) or Cause(
             code="agent_absent",
-            message=f"the agent of {system} has not been heard so far",
+            message=f"no heartbeat of the agent of {system} has come so far",
             source=f"systems.{system}",
             suggestion=f"start the agent of {system}",
         )
@@ -125,7 +125,7 @@ class ExperimentCommands:
         known = self._context.section.templates
         if template not in known:
             hint = did_you_mean(template, known)
-            raise NotFound(f"there is no template {template}{hint}", suggestion=f"there are {', '.join(known)}")
+            raise NotFound(f"there is no template {template}{hint}", suggestion=f"choose one of {', '.join(known)}")
         there = self._context.section.global_systems
         if missing := [one for one in known[template].systems if one not in there]:
             raise Conflict(
@@ -165,7 +165,7 @@ class ExperimentCommands:
     async def _create_detector(self, request: CommandRequest) -> Completion:
         name = request.text("name")
         if name in self._context.section.global_systems:
-            raise Conflict(f"{name} is a global system", suggestion="take another name")
+            raise Conflict(f"{name} is the name of a global system", suggestion="choose another name")
         await self._context.database.mapping.create(name, request.by, type=request.text("type", ""))
         await self._announce()
         return None
@@ -187,7 +187,8 @@ class ExperimentCommands:
         return None
 
     async def _abort(self, detector: str, by: str) -> None:
-        """What is forgotten is left in peace. Conflict where it is in a partition, or says no."""
+        """Abort a detector before it is deleted, so that it does not stay active without control. Conflict when its
+        agent refuses."""
         now_ns = self._context.clock.now_ns()
         command = Command(
             id=uuid4().hex,
@@ -211,7 +212,7 @@ class ExperimentCommands:
         system = request.text("system")
         if system not in self._context.section.systems and system not in await self._context.database.mapping.all():
             hint = did_you_mean(system, self._context.section.systems)
-            raise NotFound(f"there is no system {system}{hint}", suggestion="look at the list of systems")
+            raise NotFound(f"there is no system {system}{hint}", suggestion="check the list of systems")
         parameters = _mapping(request, "parameters")
         await self._context.database.configurations.save(
             system,
@@ -262,7 +263,7 @@ class ExperimentCommands:
         return rest()
 
     async def _are_known(self, systems: Collection[str]) -> None:
-        """NotFound, naming those that are neither described nor detectors, and have no configuration so far."""
+        """NotFound for systems that are not in the description, are not detectors and have no configuration yet."""
         database = self._context.database
         known = {*self._context.section.systems, *await database.mapping.all()}
         known |= {one.system for one in await database.configurations.list()}
@@ -271,18 +272,18 @@ class ExperimentCommands:
                 code="not_found",
                 message=f"there is no system {name}{did_you_mean(name, known)}",
                 source=f"configurations.{name}",
-                suggestion="correct the name, or make the detector known first",
+                suggestion="correct the name, or create the detector first",
             )
             for name in sorted({*systems} - known)
         ]
         if causes:
             raise NotFound(
-                "the document names systems that are not there",
+                "the document names systems that do not exist",
                 causes=causes,
-                suggestion="correct the names, or make the detectors known first",
+                suggestion="correct the names, or create the detectors first",
             )
 
-    # Runs of partitions that are no more.
+    # Runs of deleted partitions: no owner answers for them, so the coordinator does.
 
     async def _comment(self, request: CommandRequest) -> Completion:
         number, text = await self._left_behind(request), request.text("text")
@@ -296,13 +297,16 @@ class ExperimentCommands:
         return None
 
     async def _left_behind(self, request: CommandRequest) -> int:
-        """The run that is meant; Conflict where its partition can be asked."""
+        """The number of a run of a deleted partition; Conflict when its partition still exists."""
         number = request.whole("run")
         if number is None:
             raise OutOfRange(f"{request.command.action} needs run", code="missing_argument", suggestion="give run")
         run = await self._context.database.runs.get(number)
         if run.partition in {one.name for one in await self._context.database.partitions.list()}:
-            raise Conflict(f"run {number} is of {run.partition}", suggestion=f"ask {run.partition}")
+            raise Conflict(
+                f"run {number} belongs to {run.partition}",
+                suggestion=f"send the command to the partition {run.partition}",
+            )
         return number
 
 
@@ -311,6 +315,8 @@ def _mapping(request: CommandRequest, name: str) -> dict[str, Any]:
         found = msgspec.json.decode(request.text(name, "{}"), type=dict[str, Scalar])
     except msgspec.DecodeError as error:
         raise OutOfRange(
-            f"{name} is no JSON object of plain values: {error}", code="wrong_argument", suggestion='write {"name": 1}'
+            f"{name} is not a JSON object of plain values: {error}",
+            code="wrong_argument",
+            suggestion='write {"name": 1}',
         ) from error
     return dict(found)

@@ -1,6 +1,7 @@
-"""Law: who is where has one writer, by lease. The database says it; everybody else is told by one key.
+"""The coordinator of the experiment: the only writer of the layout, by lease.
 
-That key is put again whenever anything kept has changed, and every owner then looks anew.
+The layout is stored in the database and published under one key (`Placement`). The key is written again after each
+change of stored data, also of configurations, and every owner then reloads its members.
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ LEASE = "runs"
 LEASE_S = 1.0
 RETRY_S = 0.25
 KEEP_S = 5.0
-"""Between two times that what was learnt is kept."""
+"""Interval in which changed durations are published."""
 
 
 class Coordinator:
-    """The experiment as a whole, in this process: coordinated or stood by for."""
+    """Coordination of the experiment in this process, or standby for it."""
 
     def __init__(self, context: RunControlContext) -> None:
         self._context = context
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             lease = await acquire(self._context, LEASE, ttl_s=LEASE_S)
             try:
@@ -54,12 +55,12 @@ class Coordinator:
                     serving = group.create_task(self._serve(lease))
                     await lease.wait_lost()
                     serving.cancel()
-                _log.warning("runs: the experiment is let go: the lease is lost")
+                _log.warning("runs: the coordination has ended: the lease is lost")
             finally:
                 try:
                     await lease.release()
                 except LinkError as error:
-                    _log.debug("the lease is left to run out: %s", error.cause)
+                    _log.debug("the lease is not released and will expire: %s", error.cause)
 
     async def _serve(self, lease: Lease) -> None:
         context = self._context
@@ -96,20 +97,20 @@ class Coordinator:
         while True:
             try:
                 if await seed(self._context.database, self._context.section):
-                    _log.info("runs: the database was empty and is filled from the description")
+                    _log.info("runs: the database was empty and has been filled from the description")
                 await control.load()
                 entry = await self._context.bus.get(subjects.STATE_BUCKET, subjects.DURATIONS_KEY)
                 if entry and entry.data:
                     self._context.system_states.durations.remember(decode(entry.data, Known))
                 await self._announce(lease)
             except LinkError as error:
-                _log.warning("runs: the experiment cannot be taken on yet: %s", error.cause)
+                _log.warning("runs: the coordination cannot begin yet: %s", error.cause)
                 await self._context.clock.sleep(RETRY_S)
             else:
                 return
 
     async def _keep_durations(self) -> None:
-        """So that the next process can say how long something takes."""
+        """Publish the measured durations, so that the next coordinator can compute expected times."""
         durations, bus = self._context.system_states.durations, self._context.bus
         while True:
             await self._context.clock.sleep(KEEP_S)
@@ -121,10 +122,15 @@ class Coordinator:
                     durations.changed = True
 
     async def _announce(self, lease: Lease) -> None:
-        """Tell who is where, and that what is kept has changed."""
+        """Publish the layout. It also notifies the owners that stored data have changed."""
         context = self._context
         if lease.lost:
-            raise LinkError("another process coordinates now", source="runs", code="lease_lost", suggestion="ask again")
+            raise LinkError(
+                "another process has taken over the coordination",
+                source="runs",
+                code="lease_lost",
+                suggestion="send the command again",
+            )
         partitions = tuple(one.name for one in await context.database.partitions.list())
         placement = Placement(partitions=partitions, detectors=await context.database.mapping.all())
         await context.bus.put(subjects.STATE_BUCKET, subjects.MAPPING_KEY, encode(placement))
@@ -137,7 +143,7 @@ BY = "description"
 
 
 async def seed(database: Database, section: RunsSection) -> bool:
-    """Whether this was the first start."""
+    """Fill an empty database from the description; returns whether it was empty."""
     places = {name: at for at, one in section.partitions.items() for name in one.detectors}
     schemas = {name: one.parameters for name, one in section.systems.items() if isinstance(one.parameters, dict)}
     given = Seed(

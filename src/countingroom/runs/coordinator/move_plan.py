@@ -1,4 +1,4 @@
-"""Law: a move is decided from values before anything is touched; every refusal names its detector and the way out."""
+"""Checks a move of detectors and computes what it changes, before any partition is held."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from countingroom.core.placement import UNMAPPED
 
 
 class Move(Struct, frozen=True, kw_only=True):
-    """What is to be moved."""
+    """A checked move."""
 
     moves: Mapping[str, str]
-    """Detector -> where it goes."""
+    """Detector -> its new partition; empty: unmapped."""
     before: Mapping[str, str]
-    """Detector -> where it is expected to be now."""
+    """Detector -> its expected present partition."""
     partitions: tuple[str, ...]
-    """Those that change, in order of name: two moves never wait for each other."""
+    """The changed partitions, sorted by name. All moves hold them in this order, so that two moves cannot deadlock."""
 
 
 def plan_move(
@@ -30,23 +30,23 @@ def plan_move(
     missing: Callable[[str], Cause | None] = lambda _: None,
     force: bool = False,
 ) -> Move:
-    """The move of these detectors; NotFound, or Conflict with a cause for each that cannot be moved.
+    """The move of these detectors; NotFound, or Conflict with a cause for each detector that cannot be moved.
 
-    `missing` says why the agent of a detector is not there; with `force` it is moved anyway.
+    `missing` gives the reason when the agent of a detector is not connected; with `force` it is moved all the same.
     """
     detectors = tuple(detectors)
     if to != UNMAPPED and to not in partitions:
         known = ", ".join(sorted(partitions)) or "none"
-        raise NotFound(f"there is no partition {to}", source="mapping", suggestion=f"there are {known}")
+        raise NotFound(f"there is no partition {to}", source="mapping", suggestion=f"existing partitions: {known}")
     causes = [cause for name in detectors if (cause := _why_not(name, where, missing, force))]
     if causes:
-        who = ", ".join(cause.source.removeprefix("mapping.") for cause in causes)
+        names = ", ".join(cause.source.removeprefix("mapping.") for cause in causes)
         raise Conflict(
-            f"{who} cannot be moved",
+            f"move of {names} refused",
             code="cannot_move",
             source="mapping",
             causes=causes,
-            suggestion="move the others, or move anyway with force where an agent is missing",
+            suggestion="move the others, or use force for detectors whose agent is missing",
         )
     moves = {name: to for name in detectors if where[name] != to}
     before = {name: where[name] for name in moves}
@@ -60,7 +60,7 @@ def _why_not(name: str, where: Mapping[str, str], missing: Callable[[str], Cause
             code="not_found",
             message=f"there is no detector {name}",
             source=f"mapping.{name}",
-            suggestion="look at the list of detectors",
+            suggestion="check the list of detectors",
         )
     cause = None if force else missing(name)
     if cause is None:
@@ -69,6 +69,6 @@ def _why_not(name: str, where: Mapping[str, str], missing: Callable[[str], Cause
         code="not_connected",
         message=f"{name} is not connected",
         source=f"mapping.{name}",
-        suggestion="start its agent, or move it anyway with force",
+        suggestion="start its agent, or move it with force",
         causes=(cause,),
     )

@@ -1,7 +1,8 @@
-"""Law: detectors are moved all together or not at all, and whatever happens on the way no partition stays held.
+"""Moves detectors between partitions as a transaction: all of them move, or none.
 
-The partitions are held, the database is written, everybody is told; where one of these fails the database is put back
-and everybody is told again. The holds have an end of their own, for the case that we are ended on the way.
+Its steps: hold the partitions, write the database, publish the layout, release the partitions. After a failure the
+database is set back and the layout is published again. A hold expires by itself, in case this process dies during the
+move.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _log = logging.getLogger(__name__)
 
 HOLD_S = 15.0
 WRITE_S = 5.0
-"""For the database; it is written well before the holds end."""
+"""Time-out of the database. Much shorter than HOLD_S: after the holds expire, a partition could act on the old members
+while the write is still under way."""
 ANSWER_S = 2.0
 UNDO_TIMES = 3
 
@@ -38,7 +40,7 @@ class MoveTransaction:
         self._announce = announce
 
     async def move(self, move: Move, by: str, *, force: bool) -> None:
-        """Move; RequestError or LinkError with everything as it was."""
+        """Move the detectors. After RequestError or LinkError the layout is as before."""
         async with _Holds(self._context, move.partitions, force=force) as holds:
             try:
                 async with within(self._context.clock, WRITE_S):
@@ -55,7 +57,7 @@ class MoveTransaction:
                 raise
 
     async def delete_partition(self, name: str, by: str, *, force: bool) -> tuple[str, ...]:
-        """Take a partition away; names of the detectors that were in it."""
+        """Delete a partition; returns the names of its former detectors."""
         async with _Holds(self._context, (name,), force=force):
             gone = await self._context.database.partitions.delete(name, by, force=force)
         await self._announce()
@@ -67,13 +69,13 @@ class MoveTransaction:
                 await self._context.database.mapping.move(before, by)
                 await self._announce()
             except CountingRoomError as error:
-                _log.error("a move that failed (%s) is not undone, attempt %d: %s", why.message, attempt, error.cause)
+                _log.error("undo of a failed move (%s) failed, attempt %d: %s", why.message, attempt, error.cause)
             else:
                 return
 
 
 class _Holds:
-    """Partitions hold still while entered; at the end they look anew who is a member."""
+    """Holds partitions while entered. At the release they reload their members."""
 
     def __init__(self, context: RunControlContext, partitions: Sequence[str], *, force: bool) -> None:
         self._context = context
@@ -88,12 +90,12 @@ class _Holds:
             for name in self._partitions:
                 hold = Hold(id=self._id, until_ns=until_ns, force=self._force)
                 try:
-                    self._held.append(name)  # also where the answer is lost: it may be held
+                    self._held.append(name)  # before the answer: when it is lost, the partition may be held
                     await self._ask(name, hold)
                 except LinkError as error:
                     if not self._force:
                         raise
-                    _log.warning("%s is not reached; detectors are moved anyway: %s", name, error.cause)
+                    _log.warning("%s is not reached; its detectors are moved with force: %s", name, error.cause)
         except BaseException:
             await self._let_go()
             raise
@@ -103,7 +105,7 @@ class _Holds:
         await self._let_go()
 
     async def release(self, *, force: bool) -> None:
-        """Every partition looks anew; with `force` those that are not reached are left to do so later."""
+        """Release all partitions; with `force`, those that are not reached reload their members later."""
         for name in tuple(self._held):
             try:
                 await self._ask(name, Release(id=self._id))
@@ -114,7 +116,7 @@ class _Holds:
 
     async def _let_go(self) -> None:
         for name in self._held:
-            with suppress(CountingRoomError):  # its hold ends by itself
+            with suppress(CountingRoomError):  # the hold expires by itself
                 await self._ask(name, Release(id=self._id))
 
     async def _ask(self, partition: str, notice: Notice) -> None:

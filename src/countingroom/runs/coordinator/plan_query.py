@@ -31,7 +31,7 @@ async def answer(context: RunControlContext, message: Message) -> bytes:
 
 
 async def plan_for(context: RunControlContext, query: PlanQuery) -> Plan:
-    """The way to a goal; NotFound for a partition, state or tag that is not there."""
+    """The plan for a goal; NotFound for an unknown partition or tag, Refused for a state that is not stable."""
     name, now_ns = query.partition, context.clock.now_ns()
     record = await context.database.partitions.get(name)
     template = context.template(record.template)

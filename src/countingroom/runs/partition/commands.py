@@ -29,7 +29,7 @@ from countingroom.runs.planner.legality import REASONS, next_state, refusal
 
 
 class PartitionCommands:
-    """Legality and handlers of the commands of one partition."""
+    """Legality checks and handlers for the commands of one partition."""
 
     def __init__(
         self,
@@ -79,12 +79,12 @@ class PartitionCommands:
         return await self._owner.settle()
 
     def refusal(self, request: CommandRequest) -> Cause | None:
-        """Why it cannot be done now."""
+        """The reason for a refusal in the present state; None when the command is allowed."""
         action = request.command.action
         if action not in REASONS:
             return None
         if action == "goal" and request.text("tag", ""):
-            action = "select"  # what is wanted then is looked at when it is selected
+            action = "select"  # the goal is checked after the selection, against the new configurations
         return refusal(
             self._owner.partition,
             action,
@@ -106,7 +106,7 @@ class PartitionCommands:
         template, state = self._owner.partition.template, request.text("state")
         if state not in template.rests:
             raise NotFound(
-                f"{self._owner.name} cannot rest in {state}",
+                f"{state} is not a stable state of {self._owner.name}",
                 suggestion=f"choose one of {', '.join(template.rests)}",
             )
         limit = await limit_of(self._owner.context.bus, request)
@@ -126,7 +126,7 @@ class PartitionCommands:
     async def _repeat(self, request: CommandRequest) -> Completion:
         last = await self._owner.context.database.runs.last(self._owner.name)
         if last is None:
-            raise NotFound(f"{self._owner.name} has had no run", suggestion="start one")
+            raise NotFound(f"{self._owner.name} has no earlier run", suggestion="start a run instead")
         run = await self._reserved(request, last.limit, f"repeats run {last.number}")
         return self._want(request, self._owner.partition.template.recording, run)
 
@@ -151,7 +151,8 @@ class PartitionCommands:
         return ENDS_LATER
 
     async def _reserved(self, request: CommandRequest, limit: RunLimit | None, comment: str) -> Run:
-        """A number for the run that is asked for, given back where it cannot be begun any more by then."""
+        """Reserve a run number. The state may change during the write to the database; when the command is then no
+        longer allowed, the run is closed as never started."""
         run = await reserve_run_number(self._owner, self._life, request.by, limit, comment)
         if cause := self.refusal(request):
             self._life.over(run.number, RunEnd.NEVER_STARTED, cause)
@@ -177,10 +178,10 @@ class PartitionCommands:
         answer = decode(message.data, Answer)
         if not answer.accepted:
             raise DeviceError(
-                f"{system} does not reset",
+                f"{system} refuses the reset",
                 source=f"systems.{system}",
                 causes=(answer.cause,) if answer.cause else (),
-                suggestion=f"look at {system}",
+                suggestion=f"check {system}",
             )
         try:
             async with within(owner.context.clock, seconds):
@@ -188,10 +189,10 @@ class PartitionCommands:
                     await owner.changed()
         except TimeoutError:
             raise DeviceError(
-                f"{system} is in Error {seconds:g} s after it was reset",
+                f"{system} is still in Error {seconds:g} s after the reset",
                 code="not_in_time",
                 source=f"systems.{system}",
-                suggestion=f"look at {system}",
+                suggestion=f"check {system}",
             ) from None
         return {"system": system}
 
@@ -220,7 +221,7 @@ class PartitionCommands:
         self._move_hold.lock(locked)
         return None
 
-    # What is to be configured.
+    # Selection of configurations.
 
     async def _select(self, request: CommandRequest) -> Completion:
         await self._selection.select_tag(request.text("tag"), request.by)
@@ -249,7 +250,7 @@ class PartitionCommands:
         return None
 
     def _number(self, request: CommandRequest) -> int:
-        """Of the run that is meant; the one that is open where none is named."""
+        """The run number in the request; without one, the open run."""
         number = request.whole("run")
         if number is None and not self._owner.partition.run:
             raise OutOfRange("no run is open", code="missing_argument", suggestion="give the number of a run")
@@ -258,4 +259,7 @@ class PartitionCommands:
     async def _of_mine(self, number: int) -> None:
         run = await self._owner.context.database.runs.get(number)
         if run.partition != self._owner.name:
-            raise Conflict(f"run {number} is of {run.partition}", suggestion=f"ask {run.partition}")
+            raise Conflict(
+                f"run {number} belongs to {run.partition}",
+                suggestion=f"send the command to the partition {run.partition}",
+            )

@@ -1,4 +1,4 @@
-"""Law: what is to be configured is chosen for all systems by a tag that covers them exactly, or for one by itself."""
+"""Selects configurations for a partition: a global tag that covers exactly its systems, or one for a single system."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from countingroom.storage.partitions import CUSTOM
 
 
 class ConfigurationSelection:
-    """What is wanted of the systems of one partition."""
+    """The selected configurations of one partition."""
 
     def __init__(self, owner: OwnerPort) -> None:
         self._owner = owner
 
     def member(self, system: str) -> str:
-        """The system itself; NotFound where it is not in the partition."""
+        """The system itself; NotFound when it is not a member of the partition."""
         members = [one.system for one in self._owner.partition.members]
         if system not in members:
             raise NotFound(
-                f"{system} is no system of {self._owner.name}", suggestion=f"choose one of {', '.join(members)}"
+                f"{system} is not a system of {self._owner.name}", suggestion=f"choose one of {', '.join(members)}"
             )
         return system
 
     async def select_tag(self, name: str, by: str) -> None:
-        """Want this tag; returns when the partition knows it. Conflict where it does not cover exactly its systems."""
+        """Select a tag and wait until the planner has it. Conflict when it does not cover exactly the systems."""
         owner = self._owner
         tag = await owner.context.database.tags.get(name)
         systems = {one.system for one in owner.partition.members}
         if not covers(tag.systems, systems):
-            missing, over = sorted(systems - tag.systems.keys()), sorted(tag.systems.keys() - systems)
-            told = [f"it has nothing for {', '.join(missing)}"] if missing else []
-            told += [f"{', '.join(over)} is not in {owner.name}"] if over else []
+            missing = sorted(systems - tag.systems.keys())
+            extra = sorted(tag.systems.keys() - systems)
+            reasons = [f"it has no configuration for {', '.join(missing)}"] if missing else []
+            reasons += [f"{', '.join(extra)} is not in {owner.name}"] if extra else []
             raise Conflict(
-                f"{name} does not cover exactly the systems of {owner.name}: {'; '.join(told)}",
+                f"{name} does not cover exactly the systems of {owner.name}: {'; '.join(reasons)}",
                 code="not_covering",
                 source=f"tags.{name}",
                 suggestion="choose another tag, or a configuration for each system",
@@ -50,7 +51,7 @@ class ConfigurationSelection:
                     await owner.changed()
 
     async def select_one(self, system: str, tag: str, by: str) -> None:
-        """Want another configuration of one system."""
+        """Select another configuration for one system; the tag of the partition becomes `custom`."""
         owner = self._owner
         wanted = await owner.context.database.partitions.wanted(owner.name)
         chosen = {name: one.tag for name, one in wanted.systems.items()} | {system: tag}

@@ -1,7 +1,7 @@
-"""Law: a hook is a program with a deadline; when it is over, or its time is, the partition is told, always.
+"""Runs hooks: programs or bus commands at fixed points of a transition, each with a time-out.
 
-No shell reads the command. A program that is not over in time, or whose owner is killed, is ended. What it leaves
-behind keeps nobody waiting.
+Every hook ends in one `HookOver` event, also after a time-out. A program is started without a shell. It is killed after
+its time-out, or when the owner of the partition ends; processes that it leaves behind do not delay the partition.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from countingroom.runs.agents.kinds import program
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.planner.events import Fact, HookOver, RunHook
 
-TOLD, LINES = 2000, 50
-"""Characters and lines of what a program says that are kept, the last ones."""
+MAX_CHARACTERS = 2000
+MAX_LINES = 50
+"""Limits of the kept output of a program; the last part is kept."""
 
 BUS = "bus"
 """A command whose first word is this is a command on the bus: `[bus, devices, caen, hv_on]`."""
 
 
 class Hooks:
-    """Begins the hooks of one partition."""
+    """Starts the hooks of one partition."""
 
     def __init__(self, context: RunControlContext, partition: str, tell: Callable[[Fact], None]) -> None:
         self._bus = context.bus
@@ -36,7 +37,7 @@ class Hooks:
         self._tell = tell
 
     def begin(self, group: asyncio.TaskGroup, effect: RunHook) -> None:
-        """Begin it."""
+        """Start a hook."""
         group.create_task(self._run(effect))
 
     async def _run(self, effect: RunHook) -> None:
@@ -47,7 +48,7 @@ class Hooks:
             async with within(self._clock, max(0.0, (effect.deadline_ns - now_ns) / 1e9)):
                 cause = await (self._ask(argv[1:], effect) if argv[0] == BUS else self._execute(hook.name, argv))
         except TimeoutError:
-            cause = self._cause("not_in_time", hook.name, f"{hook.name} was not over within {hook.deadline_s:g} s")
+            cause = self._cause("not_in_time", hook.name, f"{hook.name} did not end within {hook.deadline_s:g} s")
         except ConfigurationError as error:
             cause = self._cause("not_begun", hook.name, error.cause.message)
         except CountingRoomError as error:
@@ -55,17 +56,22 @@ class Hooks:
         self._tell(HookOver(hook=hook.name, cause=cause))
 
     async def _execute(self, name: str, argv: list[str]) -> Cause | None:
-        told = deque[str](maxlen=LINES)
+        output = deque[str](maxlen=MAX_LINES)
         status = await program.run(
-            argv, self._clock, directory=Path(), environment={}, given=b"", said=lambda line: told.append(line[:TOLD])
+            argv,
+            self._clock,
+            directory=Path(),
+            environment={},
+            given=b"",
+            said=lambda line: output.append(line[:MAX_CHARACTERS]),
         )
         if status == 0:
             return None
-        text = "\n".join(told)[-TOLD:]
-        return self._cause("exit_code", name, f"{name} ended with {status}" + (f": {text}" if text else ""))
+        text = "\n".join(output)[-MAX_CHARACTERS:]
+        return self._cause("exit_code", name, f"{name} ended with status {status}" + (f": {text}" if text else ""))
 
     async def _ask(self, handlers: list[str], effect: RunHook) -> Cause | None:
-        """A command on the bus: department, target, action, then name=value."""
+        """Send a command on the bus: department, target, action, then name=value."""
         if len(handlers) < 3:
             return self._cause("wrong_command", effect.hook.name, "write [bus, DEPARTMENT, TARGET, ACTION, name=value]")
         department, target, action, *given = handlers
@@ -85,7 +91,10 @@ class Hooks:
 
     def _cause(self, code: str, name: str, message: str) -> Cause:
         return Cause(
-            code=code, message=message, source=f"runs.{self._partition}.{name}", suggestion="look at the program"
+            code=code,
+            message=message,
+            source=f"runs.{self._partition}.{name}",
+            suggestion="check the program of the hook",
         )
 
 

@@ -1,4 +1,4 @@
-"""Holds on a partition while detectors are moved, and its lock. A hold ends by itself when its coordinator has died."""
+"""Holds of a partition while detectors are moved, and its lock by a user. A hold expires if its coordinator dies."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _LOOK_S = 0.5
 
 
 class MoveHold:
-    """The holds on one partition, and its own lock."""
+    """The holds and the lock of one partition."""
 
     def __init__(self, owner: OwnerPort) -> None:
         self._owner = owner
         self._holds: dict[str, int] = {}
         self.locked = False
-        """By a person."""
+        """Locked by a user."""
 
     def lock(self, locked: bool) -> None:
-        """A person locked it, or no longer."""
+        """Lock or unlock for a user."""
         self.locked = locked
         self._tell()
 
@@ -50,7 +50,8 @@ class MoveHold:
                 cause = self._hold(notice)
             else:
                 await self._release(notice)
-                await self._owner.settle()  # the answer to a move is followed by a look at its partitions
+                # The new members must be readable when the move is answered: a client reads the partitions right after.
+                await self._owner.settle()
         except CountingRoomError as error:
             cause = error.cause
         return encode(Reply(id=notice.id, accepted=cause is None, cause=cause))
@@ -58,7 +59,10 @@ class MoveHold:
     def _hold(self, hold: Hold) -> Cause | None:
         others = [one for one in self._holds if one != hold.id]
         if others:
-            return self._refused("held", "detectors of it are being moved already", "wait until that is done")
+            name = self._owner.name
+            return self._refused(
+                "held", f"{name} is held: its detectors are being moved", "wait for the end of the move"
+            )
         if not hold.force and (cause := self._busy()):
             return cause
         self._holds[hold.id] = hold.until_ns
@@ -75,12 +79,14 @@ class MoveHold:
         )
         if going or moving or partition.state == partition.template.recording or partition.run:
             return self._refused(
-                "busy", f"{partition.name} is {partition.state}", "wait until it is at rest, or stop or abort it first"
+                "busy",
+                f"{partition.name} is busy in {partition.state}",
+                "wait for the end of its transition, or stop or abort it first",
             )
         return None
 
     async def _release(self, release: Release) -> None:
-        """Look anew who is a member, then go on."""
+        """Reload the members, then accept commands again."""
         await self._owner.reload_members()
         self._holds.pop(release.id, None)
         self._tell()
@@ -91,7 +97,7 @@ class MoveHold:
             try:
                 await self._release(Release(id=one))
             except CountingRoomError:
-                return  # the database is away: looked at again
+                return  # the database is not reached: the next check repeats the release
 
     def _tell(self) -> None:
         self._owner.tell(LockSet(locked=self.locked or bool(self._holds)))

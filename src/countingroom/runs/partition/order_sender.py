@@ -1,6 +1,7 @@
-"""Law: orders of one batch go out at the same time; a word that does not come back is a refusal, never a silence.
+"""Sends orders to agents, all of one batch at the same time. A missing or malformed answer counts as a refusal.
 
-An order carries the token of the lease it was given under, so an agent obeys the present owner alone.
+Each order has the fencing token of the owner's lease: an agent refuses a token lower than the highest it has seen, so
+that an owner that has lost its lease without noticing cannot command it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _answers = msgspec.msgpack.Decoder(Answer)
 
 
 class Orders:
-    """Sends orders under one lease, and tells what came of them."""
+    """Sends orders under one lease and reports their results as events."""
 
     def __init__(self, context: RunControlContext, lease: Lease, partition: str, tell: Callable[[Fact], None]) -> None:
         self._bus = context.bus
@@ -35,7 +36,7 @@ class Orders:
         self._tell = tell
 
     def send(self, group: asyncio.TaskGroup, orders: Iterable[SendOrder]) -> None:
-        """Begin to send them all; nothing is sent once the lease is lost."""
+        """Start to send all orders; none is sent after the lease is lost."""
         for order in orders:
             group.create_task(self._send(order))
 
@@ -69,7 +70,7 @@ class Orders:
                 self._refused(
                     effect,
                     answer.cause
-                    or Cause(code="refused", message=f"{step.system} says no", suggestion="look at the system"),
+                    or Cause(code="refused", message=f"{step.system} refused the order", suggestion="check the system"),
                 )
 
     def _refused(self, effect: SendOrder, cause: Cause) -> None:

@@ -46,7 +46,7 @@ from countingroom.runs.planner.step import step, wake_ns
 _log = logging.getLogger(__name__)
 
 LOOK_S = 1.8
-"""A new owner waits so long for word of every member."""
+"""Time in which a new owner collects the reports of all members before it acts."""
 
 RETRY_S = 0.2
 
@@ -90,21 +90,21 @@ class PartitionOwner:
         self._group: asyncio.TaskGroup
 
     def now_ns(self) -> int:
-        """The time."""
+        """The present time, ns since the epoch."""
         return self.context.clock.now_ns()
 
     def tell(self, fact: Fact) -> None:
-        """Something happened."""
+        """Put an event into the queue of the main loop."""
         self._inbox.append(fact)
         self._news.set()
 
     async def run(self) -> None:
-        """Until cancelled, which is at once when the lease is lost."""
+        """Run until cancelled; the standby cancels it at once when the lease is lost."""
         try:
             await self._load()
             async with asyncio.TaskGroup() as self._group:
-                desks = self.publisher, self.book, self.control, self.command_server
-                for part in (*desks, self.move_hold, self.state_publisher, self.stop_conditions, self.sequence):
+                servers = self.publisher, self.book, self.control, self.command_server
+                for part in (*servers, self.move_hold, self.state_publisher, self.stop_conditions, self.sequence):
                     self._group.create_task(part.run())
                 self._group.create_task(self._keep_up())
                 await self._live()
@@ -112,7 +112,7 @@ class PartitionOwner:
             self._heard.close()
             await self.publisher.drain()
 
-    # What is kept and what is wanted.
+    # Takeover: the stored and published state of the partition.
 
     async def _load(self) -> None:
         context = self.context
@@ -124,10 +124,12 @@ class PartitionOwner:
                 await self.control.load()
                 break
             except LinkError as error:
-                _log.warning("%s: cannot be taken on yet: %s", self.source, error.cause)
+                _log.warning("%s: the takeover waits: %s", self.source, error.cause)
                 await context.clock.sleep(RETRY_S)
         last = _decoded(entry.data) if entry and entry.data else None
         self.state_publisher.revision = entry.revision if entry else 0
+        # The run that a dead owner left open. The first `step` closes it as OWNER_DIED, unless the systems still
+        # record it.
         self.life.open = opened = runs[0] if runs else None
         template = context.template(record.template)
         now_ns = context.clock.now_ns()
@@ -153,7 +155,7 @@ class PartitionOwner:
             self._inbox.extend(context.system_states.facts(member.system, self._at(member.kind)))
 
     async def reload_members(self, *, tell: bool = True) -> None:
-        """Read anew who is a member, who is included, and what is wanted."""
+        """Reload members, exclusions and selected configurations from the database."""
         context, before = self.context, {member.system for member in self.partition.members} if tell else set[str]()
         record = await context.database.partitions.get(self.name)
         wanted = await context.database.partitions.wanted(self.name)
@@ -172,7 +174,7 @@ class PartitionOwner:
                     self.tell(fact)
 
     def look_anew(self) -> None:
-        """Something that is kept may have changed."""
+        """Reload the members soon, because stored data may have changed."""
         self._stale.set()
 
     async def _keep_up(self) -> None:
@@ -190,7 +192,7 @@ class PartitionOwner:
     def _at(self, kind: SystemKind) -> str:
         return self.name if kind is SystemKind.GLOBAL else ""
 
-    # What happens.
+    # The main loop.
 
     async def _live(self) -> None:
         clock = self.context.clock
@@ -201,6 +203,8 @@ class PartitionOwner:
             self.life.heard(batch)
             self.partition, effects = step(before, batch, now_ns=clock.now_ns())
             if self.partition.goal != before.goal and self.partition.goal is not None:
+                # The goal is published before the first order for it. If this process dies in between, the next owner
+                # reads the goal and continues. The write may wait for the bus, so the lease is checked again after it.
                 await self.state_publisher.show()
                 if self.lease.lost:
                     return
@@ -226,14 +230,14 @@ class PartitionOwner:
                 return
 
     async def settle(self) -> Mapping[str, int]:
-        """Publish the partition as it is after every event so far; the positions of it and of its lease."""
+        """Publish the state after all events so far; returns the revisions to wait for."""
         if self._inbox:
             await self.changed()
         await self.state_publisher.settle()
         return {"state": max(self.state_publisher.revision, self.control.revision)}
 
     async def changed(self) -> None:
-        """Return at the next change."""
+        """Wait for the next change of the partition."""
         change = asyncio.Event()
         self._changes.add(change)
         try:
@@ -242,7 +246,7 @@ class PartitionOwner:
             self._changes.discard(change)
 
     def goal(self, goal: Goal | None, action: str, *, run: Run | None = None, end: RunEnd = RunEnd.STOPPED) -> None:
-        """Want it there."""
+        """Set a goal, or none; `run` is the reserved run for it, `end` the reason if it ends a run."""
         if goal:
             self._actions[goal.command_id] = action
         if run:
@@ -296,7 +300,7 @@ class PartitionOwner:
                 EventKind.NOTE, f"{goal.state} is not reached: {cause.message}", cause=cause, severity=3
             )
 
-    # What is shown.
+    # The published state.
 
     def _snapshot(self) -> PartitionState:
         shown = refusals(self.partition)
@@ -313,5 +317,5 @@ def _decoded(data: bytes) -> PartitionState | None:
     try:
         return decode(data, PartitionState)
     except msgspec.DecodeError as error:
-        _log.warning("what was written of a partition is not understood: %s", error)
+        _log.warning("the published state of a partition is malformed and ignored: %s", error)
         return None

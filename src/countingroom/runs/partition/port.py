@@ -1,4 +1,4 @@
-"""What the parts of a partition's owner use of it: the partition as it is now, and the few ways to act on it."""
+"""The interface of a partition's owner for its parts: the present partition, and the ways to act on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from countingroom.runs.planner.partition import PartitionModel
 
 
 class OwnerPort(Protocol):
-    """One ownership of one partition."""
+    """The owner of a partition, as its parts use it."""
 
     @property
     def context(self) -> RunControlContext: ...
@@ -37,25 +37,25 @@ class OwnerPort(Protocol):
     def partition(self) -> PartitionModel: ...
 
     def now_ns(self) -> int:
-        """The time."""
+        """The present time, ns since the epoch."""
         ...
 
     def tell(self, fact: Fact) -> None:
-        """Something happened."""
+        """Put an event into the queue of the main loop."""
         ...
 
     def goal(self, goal: Goal | None, action: str, *, run: Run | None = None, end: RunEnd = RunEnd.STOPPED) -> None:
-        """Want it there."""
+        """Set a goal, or none; `run` is the reserved run for it, `end` the reason if it ends a run."""
         ...
 
     async def reload_members(self, *, tell: bool = True) -> None:
-        """Read anew who is a member, who is included, and what is wanted."""
+        """Reload members, exclusions and selected configurations from the database."""
         ...
 
     async def settle(self) -> Mapping[str, int]:
-        """Publish the partition as it is after every event so far; the positions it has."""
+        """Publish the state after all events so far; returns the revisions to wait for."""
         ...
 
     async def changed(self) -> None:
-        """Return at the next change."""
+        """Wait for the next change of the partition."""
         ...

@@ -1,4 +1,4 @@
-"""Law: what happened to a run is written into the run book in order, and tried again until the book has it."""
+"""Writes the entries of a partition's runs into the run book, in order, and repeats them until they are stored."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
 WAITING = 4096
-"""Entries that wait while the database is away; more are dropped, and that is logged."""
+"""Maximum number of waiting entries; further ones are dropped and logged."""
 
 Entry = Callable[[], Awaitable[object]]
 
 
 class RunBookWriter:
-    """Writes for one partition."""
+    """The queue of entries of one partition."""
 
     def __init__(self, database: Database, clock: Clock, source: str) -> None:
         self._database = database
@@ -33,20 +33,20 @@ class RunBookWriter:
         self._retry = Retry(clock, report, pause_s=RETRY_S)
 
     def write(self, entry: Entry) -> None:
-        """Do this after what waits."""
+        """Add an entry to the queue."""
         try:
             self._waiting.put_nowait(entry)
         except asyncio.QueueFull:
             _log.error("%s: more than %d entries wait for the run book; one is lost", self._source, WAITING)
 
     def note(self, run: int, kind: str, text: str, *, author: str = "", system: str = "") -> None:
-        """Something happened in a run; nothing is written where there is none."""
+        """Add a note to a run; no effect for run 0 (none)."""
         if run:
             note = RunNote(time_ns=self._clock.now_ns(), kind=kind, text=text, author=author, system=system)
             self.write(lambda: self._database.runs.note(run, note))
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Write entries until cancelled."""
         while True:
             entry = await self._waiting.get()
             try:
@@ -56,5 +56,5 @@ class RunBookWriter:
             self._waiting.task_done()
 
     async def written(self) -> None:
-        """Return when nothing waits."""
+        """Wait until all entries are written."""
         await self._waiting.join()

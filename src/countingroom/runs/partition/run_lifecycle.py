@@ -1,4 +1,4 @@
-"""Law: a run's beginning, its end and what happened in between go into the run book and into the events."""
+"""Records the start, the end and the incidents of a partition's runs in the run book and in the event stream."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from countingroom.runs.planner.events import Fact, LinkChanged, Reported
 
 
 class RunLifecycle:
-    """Follows the runs of one partition."""
+    """The open run of one partition and its records."""
 
     def __init__(self, owner: OwnerPort) -> None:
         self._owner = owner
         self.open: Run | None = None
-        """As the book has it."""
+        """The open run as the run book has it; None: none."""
         self.reserving = asyncio.Lock()
-        """One number at a time."""
+        """Held while a run number is reserved, so that two commands do not reserve one each."""
         self.ending_by = ""
-        """Who asked for the last goal."""
+        """The user of the last goal."""
 
     def heard(self, facts: Iterable[Fact]) -> None:
-        """Errors and losses while a run is open are noted in it."""
+        """Note errors and lost connections of systems in the open run."""
         partition = self._owner.partition
         if not partition.run:
             return
@@ -47,7 +47,7 @@ class RunLifecycle:
                     pass
 
     def began(self, run: int) -> None:
-        """All recorders record."""
+        """Record the start: all recording systems record."""
         owner, now_ns = self._owner, self._owner.now_ns()
         if self.open and self.open.number == run:
             self.open = msgspec.structs.replace(self.open, started_ns=now_ns)
@@ -55,7 +55,7 @@ class RunLifecycle:
         owner.command_server.record(EventKind.NOTE, f"run {run} began", action="run_began", data={"run": run})
 
     def over(self, run: int, end: RunEnd, cause: Cause | None) -> None:
-        """Nobody records any more."""
+        """Record the end: no system records any more, or the owner of the run died."""
         owner = self._owner
         by = self.ending_by if end in (RunEnd.STOPPED, RunEnd.ABORTED) else ""
         owner.book.write(
@@ -78,7 +78,7 @@ class RunLifecycle:
         )
 
     def excluded(self, system: str, cause: Cause) -> None:
-        """The recovery policy left a system out."""
+        """Record that the recovery policy has excluded a system."""
         owner = self._owner
         owner.book.write(partial(owner.context.database.partitions.include, owner.name, system, False, "recovery"))
         owner.book.note(owner.partition.run, "exclude", cause.message, system=system)
@@ -87,7 +87,7 @@ class RunLifecycle:
         )
 
     def counters(self) -> dict[str, Scalar]:
-        """What the systems counted."""
+        """The counters of all systems: `QA.events`."""
         return {
             f"{name}.{counter}": value
             for name, seen in self._owner.partition.seen.items()
@@ -96,6 +96,6 @@ class RunLifecycle:
         }
 
     def versions(self) -> dict[str, str]:
-        """Of the software of the systems."""
+        """System -> version of its software."""
         seen = self._owner.partition.seen
         return {name: one.state.version for name, one in seen.items() if one.state and one.state.version}

@@ -1,4 +1,7 @@
-"""Law: a run has its number, on disk and synced, before anything is begun for it and after the end of the last one."""
+"""Reserves the number of a run in the database, before any order is sent for it, and reads the limits of a run.
+
+The number is on disk before the run starts, and after the end of the last run is on disk.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +18,24 @@ from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 
 LIMIT = ("seconds", "point", "above", "below")
-"""Arguments that say when a run is to stop by itself."""
+"""Arguments with the conditions that end a run."""
 
 WRITTEN_S = 3.0
-"""For what waits for the run book, the end of the last run above all."""
+"""Time-out for the waiting entries of the run book, mainly the end of the last run. Until it is written, the database
+refuses a second open run of the partition."""
 
 
 async def reserve_run_number(
     owner: OwnerPort, life: RunLifecycle, by: str, limit: RunLimit | None, comment: str = "", *, sequence: str = ""
 ) -> Run:
-    """A number for a run, recorded before anything is begun. Conflict while one is open."""
+    """Reserve a run number and record the run. Conflict while a run is open."""
     async with life.reserving:
         is_written = await _is_written(owner)
         try:
             run = await _reserve(owner, life, by, limit, sequence)
         except Conflict:
+            # The database has an open run that this owner does not know: an earlier reservation was committed, but its
+            # answer was lost. Without the clean-up no run could start until another process owns the partition.
             if not is_written or life.open is not None:
                 raise
             await _close_forgotten(owner)
@@ -66,12 +72,12 @@ async def _reserve(owner: OwnerPort, life: RunLifecycle, by: str, limit: RunLimi
 
 
 async def _close_forgotten(owner: OwnerPort) -> None:
-    """A run whose number was given out by a database that did not say so: nobody began it."""
+    """Close the runs whose reservation was committed without an answer. They were never started."""
     cause = Cause(
         code="no_answer",
-        message="the database gave out the number and did not say so",
+        message="the database reserved the number, but its answer was lost",
         source=owner.source,
-        suggestion="nothing: the run was never begun",
+        suggestion="no action is needed: the run was never started",
     )
     runs = owner.context.database.runs
     for run in await runs.open_runs(owner.name):
@@ -79,14 +85,16 @@ async def _close_forgotten(owner: OwnerPort) -> None:
 
 
 async def limit_of(bus: Bus, request: CommandRequest) -> RunLimit | None:
-    """When the run is to stop by itself; None: when somebody stops it. NotFound for a point that nobody publishes."""
+    """The limit in the request; None: no limit. NotFound for a point that does not exist, OutOfRange for bad values."""
     seconds, above, below = (request.number(name) for name in ("seconds", "above", "below"))
     point = request.text("point", "")
     if seconds is not None and seconds <= 0:
-        raise OutOfRange("a run lasts longer than 0 s", code="wrong_argument", suggestion="give more seconds")
+        raise OutOfRange(
+            "seconds must be above 0", code="wrong_argument", suggestion="give a positive number of seconds"
+        )
     if bool(point) != (above is not None or below is not None):
         raise OutOfRange(
-            "a condition is a point with above or below",
+            "a condition needs a point, and above or below",
             code="wrong_argument",
             suggestion="give point and above or below",
         )
@@ -98,16 +106,16 @@ async def limit_of(bus: Bus, request: CommandRequest) -> RunLimit | None:
 
 
 async def _check(bus: Bus, point: str) -> None:
-    """A run whose condition can never be met would go on for ever."""
+    """Check that the point exists and is a number. A run with a condition on a wrong point would never end."""
     device, _, name = point.partition(".")
     if not subjects.is_token(device) or not name:
-        raise OutOfRange(f"{point} is no point", code="wrong_argument", suggestion="write DEVICE.POINT")
+        raise OutOfRange(f"{point} is not a point", code="wrong_argument", suggestion="write DEVICE.POINT")
     entry = await bus.get(subjects.STATE_BUCKET, subjects.catalogue_key(device))
     if entry is None or entry.data is None:
-        raise NotFound(f"there is no device {device}", suggestion="look at the list of devices: device list")
+        raise NotFound(f"there is no device {device}", suggestion="check the list of devices: device list")
     known = {one.name: one for one in decode(entry.data, Catalogue).points}
     if name not in known:
         hint = did_you_mean(name, known)
-        raise NotFound(f"{device} has no point {name}{hint}", suggestion=f"look at its points: device show {device}")
+        raise NotFound(f"{device} has no point {name}{hint}", suggestion=f"check its points: device show {device}")
     if known[name].type is Type.STRING:
         raise OutOfRange(f"{point} is a text", code="wrong_argument", suggestion="give a point that is a number")

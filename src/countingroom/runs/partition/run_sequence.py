@@ -1,4 +1,4 @@
-"""Law: a sequence of runs is driven from what the database says of it, so it goes on under whoever owns it."""
+"""Drives the run sequence of a partition. Its progress is in the database, so that the next owner continues it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from countingroom.runs.partition.run_numbers import reserve_run_number
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
 VALUES = 1000
-"""Of one sequence."""
+"""Maximum number of values in a sequence."""
 
 _GOES_ON = (RunEnd.LIMIT, RunEnd.OWNER_DIED)
 
@@ -59,15 +59,16 @@ class Sequence:
         seconds = request.number("seconds")
         if seconds is None or seconds <= 0:
             raise OutOfRange(
-                "a sequence needs the seconds of each run", code="missing_argument", suggestion="give seconds"
+                "a sequence needs the duration of each run", code="missing_argument", suggestion="give seconds"
             )
         values = tuple(_scalar(part) for part in request.text("values").split(","))
         if len(values) > VALUES:
-            raise OutOfRange(f"a sequence has {VALUES} values at most", suggestion="make two of it")
+            raise OutOfRange(f"a sequence has at most {VALUES} values", suggestion="split it into several sequences")
         name = request.text("name", f"scan-{clock.now_ns() // 1_000_000_000}")
         if any(one.tag == name for one in await owner.context.database.configurations.list(system)):
             raise Conflict(
-                f"{system} has a configuration {name}, which the sequence would change", suggestion="take another name"
+                f"{system} has a configuration {name}, which the sequence would overwrite",
+                suggestion="choose another name",
             )
         await owner.context.database.sequences.begin(
             RunSequence(
@@ -96,7 +97,7 @@ class Sequence:
         return None
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Drive sequences until cancelled."""
         while True:
             self._begun.clear()
             try:
@@ -128,11 +129,11 @@ class Sequence:
             end, cause = "failed", error.cause
         going = await sequences.end(going.name, end or "finished", cause)
         if going.end != "stopped":
-            with suppress(RequestError):  # what it began from may be gone
+            with suppress(RequestError):  # the original configuration may have been deleted meanwhile
                 await self._selection.select_one(going.system, going.tag, going.requested_by)
         owner.command_server.record(
             EventKind.NOTE,
-            f"sequence {going.name} is over: {going.end}, {len(going.runs)} of {len(going.values)} runs",
+            f"sequence {going.name} ended: {going.end}, {len(going.runs)} of {len(going.values)} runs",
             principal=going.requested_by,
             action="sequence_over",
             cause=cause,
@@ -140,7 +141,7 @@ class Sequence:
         )
 
     async def _last_run(self, going: RunSequence) -> tuple[RunSequence, str]:
-        """Wait for the run under way; why it does not go on after it, or empty."""
+        """Wait for the end of the present run; returns the reason why the sequence ends after it, or empty."""
         owner = self._owner
         while owner.partition.run:
             await owner.changed()
@@ -156,7 +157,7 @@ class Sequence:
         raise _Failed(last)
 
     async def _configure(self, going: RunSequence, value: Scalar) -> None:
-        """Want this value; where somebody chose otherwise meanwhile, again."""
+        """Save and select the configuration with this value; repeated if a user selects another one meanwhile."""
         owner, database = self._owner, self._owner.context.database
         base = await database.configurations.get(going.system, going.tag)
         parameters = {**base.parameters, going.parameter: value}
@@ -196,7 +197,7 @@ class _Failed(CountingRoomError):
             f"run {run.number} ended: {end}",
             code="run_failed",
             causes=(run.cause,) if run.cause else (),
-            suggestion="look at the run, then begin a new sequence",
+            suggestion="check the run, then start a new sequence",
         )
 
 
@@ -211,5 +212,5 @@ def _scalar(text: str) -> Scalar:
                 return value
             text = ""
     if not text:
-        raise OutOfRange("a value is empty or no number", code="wrong_argument", suggestion="give values as 1,2,3")
+        raise OutOfRange("a value is empty or not finite", code="wrong_argument", suggestion="give values as 1,2,3")
     return text

@@ -1,6 +1,7 @@
-"""Law: a partition has one owner, by lease. Who loses the lease stops acting at once; who stands by goes on.
+"""Ownership of a partition by lease: a process owns it or stands by, and takes over when the owner dies.
 
-A new owner builds everything from what is reported and written, so it does not matter where the old one was ended.
+An owner that loses the lease stops at once. A new owner starts from the database and the reported states, so it makes
+no difference at which step the former owner died.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from countingroom.runs.partition.owner import PartitionOwner
 _log = logging.getLogger(__name__)
 
 LEASE_S = 1.0
-"""An owner that is gone is followed by one that stands by after this."""
+"""TTL of the lease: a standby takes over this long after the owner died."""
 
 AFTER_FAILURE_S = 0.5
-"""Between two ownerships: whoever stands by comes first."""
+"""Pause after a lost or failed ownership, so that a standby in another process gets the lease first."""
 
 
 class PartitionStandby:
-    """One partition in this process: owned or stood by for."""
+    """One partition in this process, which owns it or stands by."""
 
     def __init__(self, context: RunControlContext, name: str) -> None:
         self.name = name
@@ -33,7 +34,7 @@ class PartitionStandby:
         self.owner: PartitionOwner | None = None
 
     async def run(self) -> None:
-        """Until cancelled; systems are left as they are."""
+        """Run until cancelled. No order is sent to the systems at the end."""
         while True:
             lease = await acquire(self._context, subjects.partition_key(self.name), ttl_s=LEASE_S)
             self.owner = PartitionOwner(self._context, self.name, lease)
@@ -42,11 +43,12 @@ class PartitionStandby:
                     serving = group.create_task(self.owner.run())
                     await lease.wait_lost()
                     serving.cancel()
-                _log.warning("runs.%s: let go: the lease is lost", self.name)
+                _log.warning("runs.%s: ownership ended: the lease is lost", self.name)
             except* CountingRoomError as group:
-                _log.error("runs.%s: let go: %s", self.name, "; ".join(str(error) for error in group.exceptions))
-            except* Exception:  # must not take the other partitions down
-                _log.exception("runs.%s: let go", self.name)
+                reasons = "; ".join(str(error) for error in group.exceptions)
+                _log.error("runs.%s: ownership ended: %s", self.name, reasons)
+            except* Exception:  # a programming error in one partition must not end the other partitions
+                _log.exception("runs.%s: ownership ended", self.name)
             finally:
                 self.owner = None
                 with suppress(CountingRoomError):

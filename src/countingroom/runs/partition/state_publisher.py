@@ -17,11 +17,11 @@ from countingroom.runs.planner.survey import UNSEEN, is_right
 
 RETRY_S = 0.2
 GATHER_S = 0.05
-"""Changes are gathered for this long: of a partition in motion a picture now and then is enough."""
+"""Changes within this time are published together, as a transition of many systems makes many of them."""
 
 
 class StatePublisher:
-    """Shows one partition, the latest picture of it."""
+    """Publishes the latest state of one partition."""
 
     def __init__(self, context: RunControlContext, name: str, lease: Lease, draw: Callable[[], PartitionState]) -> None:
         self._context = context
@@ -32,16 +32,16 @@ class StatePublisher:
         self._writing = asyncio.Lock()
         self._gone = False
         self.shown = False
-        """Whether what stands there is ours."""
+        """Whether the published state is from this owner."""
         self.revision = 0
-        """Of the key, as it was last seen."""
+        """Last known revision of the key."""
 
     def changed(self) -> None:
-        """The picture is another."""
+        """Mark the state as changed."""
         self._dirty.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Publish changes until cancelled."""
         await self.show()
         while True:
             await self._dirty.wait()
@@ -49,12 +49,12 @@ class StatePublisher:
             await self.settle()
 
     async def settle(self) -> None:
-        """Show what changed since the last time, if anything did."""
+        """Publish the state if it has changed since the last time."""
         if self._dirty.is_set() or not self.shown:
             await self.show()
 
     async def show(self) -> None:
-        """Show it now; returns when it stands there, or when it is not ours to show."""
+        """Publish the state now; returns when it is written, or when the lease is lost or the partition deleted."""
         async with self._writing:
             while not (self._lease.lost or self._gone):
                 self._dirty.clear()
@@ -72,7 +72,8 @@ class StatePublisher:
                     return
 
     async def _look_again(self) -> None:
-        """Our own write whose answer was lost, or that of another owner, whose lease is then not ours."""
+        """Read the revision again after a conflict. It comes from our own write whose answer was lost, or from another
+        owner; in that case our lease is lost, and `show` ends."""
         try:
             entry = await self._context.bus.get(subjects.STATE_BUCKET, self._key)
         except LinkError:
@@ -85,7 +86,7 @@ class StatePublisher:
 def snapshot(
     partition: PartitionModel, refusals: Mapping[str, Cause | None], *, owner: str = "", boot: str = ""
 ) -> PartitionState:
-    """Everything about it."""
+    """The complete state of a partition for publishing."""
     return PartitionState(
         partition=partition.name,
         template=partition.template.name,

@@ -1,4 +1,7 @@
-"""Law: a run that has a limit stops by itself when it is reached, whoever owns the partition by then."""
+"""Stops a run when its limit is reached: a duration, or a condition on a point.
+
+It also works after a change of owner.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +25,18 @@ from countingroom.runs.partition.run_lifecycle import RunLifecycle
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _YOUNG_NS = 90_000_000_000
-"""All points of a device are told every minute: what is older is of one that nobody publishes any more."""
+"""A device publishes all its points every minute. An older reading is from a device that is no longer published."""
 
 
 class StopConditions:
-    """Watches the open run of one partition."""
+    """Checks the limit of the open run of one partition."""
 
     def __init__(self, owner: OwnerPort, life: RunLifecycle) -> None:
         self._owner = owner
         self._life = life
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Check until cancelled."""
         while True:
             run = self._life.open
             if run and run.started_ns and run.limit:
@@ -56,31 +59,37 @@ class StopConditions:
     async def _time(self, run: Run, started_ns: int, seconds: float) -> None:
         clock = self._owner.context.clock
         await clock.sleep((started_ns - clock.now_ns()) / 1e9 + seconds)
-        self._end(run, f"{seconds:g} s are over")
+        self._end(run, f"{seconds:g} s have passed")
 
     async def _point(self, run: Run, started_ns: int, limit: RunLimit) -> None:
         while True:
             try:
                 async with aclosing(self._readings(limit.point, started_ns)) as readings:
                     async for reading in readings:
-                        if told := _is_reached(reading, limit):
-                            self._end(run, f"{limit.point} {told}")
+                        if reason := _is_reached(reading, limit):
+                            self._end(run, f"{limit.point} {reason}")
                             return
             except CountingRoomError as error:
                 _log.warning("%s is not followed: %s", limit.point, error.cause)
             await self._owner.context.clock.sleep(_RETRY_S)
 
     async def _readings(self, point: str, from_ns: int) -> AsyncGenerator[Reading]:
-        """Those since then; the one that held before, where the device is published still; those that follow."""
+        """The readings of a point since `from_ns`, then its present one, then all that follow.
+
+        Three reads of the stream: the last full message gives the position from which all points are known; from there
+        up to now, so that a limit that was reached while no owner existed is found; then the new messages.
+        """
         bus, clock = self._owner.context.bus, self._owner.context.clock
         device, _, name = point.partition(".")
-        here, start = subjects.readings_of(device), 1
+        all_readings, start = subjects.readings_of(device), 1
         full = subjects.readings(device, full=True)
         async with bus.replay(subjects.READINGS_STREAM, subjects=full, last_per_subject=True, follow=False) as stored:
             async for message in stored:
                 start = message.sequence
         present: Stored | None = None
-        async with bus.replay(subjects.READINGS_STREAM, subjects=here, from_sequence=start, follow=False) as stored:
+        async with bus.replay(
+            subjects.READINGS_STREAM, subjects=all_readings, from_sequence=start, follow=False
+        ) as stored:
             async for message in stored:
                 start = message.sequence + 1
                 if reading := _reading(message.data, name):
@@ -89,7 +98,7 @@ class StopConditions:
                         yield reading
         if present and clock.now_ns() - present.stored_ns < _YOUNG_NS and (reading := _reading(present.data, name)):
             yield reading
-        async with bus.replay(subjects.READINGS_STREAM, subjects=here, from_sequence=start) as stored:
+        async with bus.replay(subjects.READINGS_STREAM, subjects=all_readings, from_sequence=start) as stored:
             async for message in stored:
                 if reading := _reading(message.data, name):
                     yield reading
@@ -105,7 +114,7 @@ class StopConditions:
 
 
 def _reading(data: bytes, name: str) -> Reading | None:
-    """What a message says of a point; None: nothing."""
+    """The reading of a point in a message; None when the message has none."""
     try:
         return dict(decode(data, Readings).rows()).get(name)
     except msgspec.DecodeError:
@@ -113,7 +122,7 @@ def _reading(data: bytes, name: str) -> Reading | None:
 
 
 def _is_reached(reading: Reading, limit: RunLimit) -> str:
-    """In words, or empty. What is not believed counts for nothing."""
+    """The reason as text when the limit is reached, else empty. Stale and bad readings do not count."""
     if reading.quality > Quality.UNCERTAIN or isinstance(reading.value, str | None):
         return ""
     if limit.above is not None and reading.value > limit.above:
