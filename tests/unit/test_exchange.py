@@ -65,8 +65,8 @@ def test_every_mistake_is_told_at_its_line() -> None:
         )
     assert str(told.value).splitlines() == [
         "c.yaml:1: configuration: unknown key; the keys are configurations, tags and schemas",
-        "c.yaml:3: configurations.S T S: a name has letters, digits, _ and - only",
-        "c.yaml:6: configurations.TFC.default.list: a value is a number, a text, true, false or null",
+        "c.yaml:3: configurations.S T S: a name may contain only letters, digits, _ and -",
+        "c.yaml:6: configurations.TFC.default.list: a value must be a number, a text, true, false or null",
         "c.yaml:7: configurations.TFC.other: expected a mapping",
         "c.yaml:10: tags.physics.TFC: expected the name of a configuration; quote it if it looks like a number",
     ]

@@ -58,6 +58,8 @@ class SqlStore:
 
     async def beside(self, work: Callable[[], T]) -> T:
         """Run long work that needs no database in a reader's thread, so that the event loop is free."""
+        # A large import was once parsed in the event loop, which renews the leases. It took longer than the second
+        # that a lease lasts, and the partitions lost their owner.
         return await self._run(self._reader, work)
 
     async def close(self) -> None:
@@ -146,7 +148,7 @@ def _lower(text: object) -> object:
     return text.lower() if isinstance(text, str) else text
 
 
-def _into_wal(connection: Any) -> None:
+def _set_wal_mode(connection: Any) -> None:
     """Set WAL mode. The change needs exclusive access, and SQLite does not wait for it, so this retries."""
     until = time.monotonic() + _BUSY_MS / 1000
     while connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete":

@@ -96,7 +96,7 @@ class Mapping:
                     for name in moved
                 ]
                 raise Conflict(
-                    f"{', '.join(astray)}: moved in the meantime",
+                    f"{', '.join(moved)}: moved in the meantime",
                     source="mapping",
                     causes=causes,
                     suggestion="check their present places, then move them again",

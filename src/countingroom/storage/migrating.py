@@ -21,6 +21,8 @@ def revision(connection: Connection) -> str:
 
 def migrate(connection: Connection) -> None:
     """Migrate to HEAD in the present write transaction, which excludes every other writer."""
+    # Several processes may start at the same time. The write lock of SQLite, or the advisory lock of PostgreSQL, lets
+    # one of them migrate; the others wait for it and then read the new revision here.
     present = revision(connection)
     if present == HEAD:
         return

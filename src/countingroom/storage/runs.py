@@ -1,9 +1,7 @@
 """The run book: run numbers, notes, quality and the end of every run.
 
 A run number is reserved in the transaction that records the run, so it is never used twice. The end is written once.
-
-The number is assigned in the transaction that records the run, so that no number is used twice. Numbers increase over
-all partitions together. A partition has at most one open run. The end of a run is written once.
+Numbers increase over all partitions together. A partition has at most one open run.
 """
 
 from __future__ import annotations

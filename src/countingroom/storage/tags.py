@@ -148,7 +148,7 @@ def delete_tag(connection: Connection, name: str, *, by: str, comment: str, now_
 
 def missing_configurations(connection: Connection, systems: Mapping[str, str]) -> list[Cause]:
     """One cause for each configuration (system -> tag) that does not exist."""
-    there = {(row[0], row[1]) for row in connection.execute(select(configuration.c.system, configuration.c.tag))}
+    existing = {(row[0], row[1]) for row in connection.execute(select(configuration.c.system, configuration.c.tag))}
     return [
         Cause(
             code="not_found",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
 from countingroom.core.accounts import EVERYWHERE, User
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, Denied, NotFound
+from countingroom.core.lockout import count_wrong_password
 from countingroom.core.policy import Role
 from countingroom.storage import checked, rows, secret
 from countingroom.storage.engine import SqlStore
@@ -104,12 +104,10 @@ class Users:
             present = _users(connection).get(name)
             if present is None:
                 return None
-            failures = present.failures + 1
-            until_ns = now_ns + round(lock_s * _S) if failures >= allowed else present.locked_until_ns
-            connection.execute(
-                update(user).where(user.c.name == name).values(failures=failures, locked_until_ns=until_ns)
-            )
-            return msgspec.structs.replace(present, failures=failures, locked_until_ns=until_ns)
+            counted = count_wrong_password(present, allowed=allowed, lock_s=lock_s, now_ns=now_ns)
+            change = {"failures": counted.failures, "locked_until_ns": counted.locked_until_ns}
+            connection.execute(update(user).where(user.c.name == name).values(**change))
+            return counted
 
         return await self._store.write(work)
 

@@ -12,8 +12,8 @@ _TURNS = 50
 class FakeClock:
     """A Clock that stands still until `advance`.
 
-    `advance` wakes sleeping tasks in the order of their times. Between them it runs the event loop until it is idle, so that a
-    task may sleep again and be woken in the same `advance`.
+    `advance` wakes sleeping tasks in the order of their times. Between them it runs the event loop until it is idle, so
+    that a task may sleep again and be woken in the same `advance`.
     """
 
     def __init__(self, now_ns: int = 1_700_000_000_000_000_000) -> None:

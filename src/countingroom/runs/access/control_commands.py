@@ -7,33 +7,35 @@ from collections.abc import Awaitable, Callable
 from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion
 from countingroom.core.errors import OutOfRange
 from countingroom.core.policy import Permission, Principal, decide
-from countingroom.runs.access.control_lease import ControlDesk
+from countingroom.runs.access.control_lease import ControlLease
 
 
-def control_commands(desk: ControlDesk, principals: Callable[[str], Awaitable[Principal]]) -> dict[str, CommandHandler]:
+def control_commands(
+    lease: ControlLease, principals: Callable[[str], Awaitable[Principal]]
+) -> dict[str, CommandHandler]:
     """The commands of one target. `principals` finds the roles of a user there."""
 
     async def take(request: CommandRequest) -> Completion:
-        await desk.take(request.by)
+        await lease.take(request.by)
 
     async def request(request: CommandRequest) -> Completion:
-        await desk.request(request.by)
+        await lease.request(request.by)
 
     async def hand_over(request: CommandRequest) -> Completion:
         to = request.text("to")
         if cause := decide(
-            await principals(to), Permission.TAKE_CONTROL, desk.target, now_ns=request.command.issued_ns
+            await principals(to), Permission.TAKE_CONTROL, lease.target, now_ns=request.command.issued_ns
         ):
             raise OutOfRange(
-                f"{to} cannot be in control of {desk.target}",
+                f"{to} cannot be in control of {lease.target}",
                 code="wrong_argument",
                 causes=(cause,),
                 suggestion="give the name of a user who may",
             )
-        await desk.hand_over(request.by, to)
+        await lease.hand_over(request.by, to)
 
     async def release(request: CommandRequest) -> Completion:
-        await desk.release(request.by)
+        await lease.release(request.by)
 
     return {
         "take_control": CommandHandler(take, of_control=True),

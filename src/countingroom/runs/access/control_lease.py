@@ -33,7 +33,7 @@ Notify = Callable[[str, str], None]
 """(message, user): reports a change of the lease."""
 
 
-class ControlDesk:
+class ControlLease:
     """The control lease of one target. Only the owner of the target has one."""
 
     def __init__(self, bus: Bus, clock: Clock, target: str, notify: Notify, *, idle_s: float = IDLE_S) -> None:

@@ -15,7 +15,7 @@ from countingroom.core import policy
 from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError, Refused
 from countingroom.core.policy import Permission, Principal
-from countingroom.runs.access.control_lease import ControlDesk
+from countingroom.runs.access.control_lease import ControlLease
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ FindPrincipal = Callable[[str], Awaitable[Principal]]
 class LeasePolicy:
     """The policy of one target."""
 
-    def __init__(self, clock: Clock, target: str, control: ControlDesk, principals: FindPrincipal) -> None:
+    def __init__(self, clock: Clock, target: str, control: ControlLease, principals: FindPrincipal) -> None:
         self._clock = clock
         self._target = target
         self._control = control

@@ -24,7 +24,7 @@ from countingroom.core.values import Scalar
 from countingroom.core.yaml.located import Mistaken
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.access.control_commands import control_commands
-from countingroom.runs.access.control_lease import ControlDesk
+from countingroom.runs.access.control_lease import ControlLease
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator.move_plan import plan_move
 from countingroom.runs.coordinator.move_transaction import MoveTransaction
@@ -38,7 +38,7 @@ class ExperimentCommands:
     """Handlers of the commands of the experiment. `announce` publishes the placement; every owner then reloads."""
 
     def __init__(
-        self, context: RunControlContext, control: ControlDesk, announce: Callable[[], Awaitable[None]]
+        self, context: RunControlContext, control: ControlLease, announce: Callable[[], Awaitable[None]]
     ) -> None:
         self._context = context
         self._announce = announce

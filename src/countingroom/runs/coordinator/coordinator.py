@@ -20,7 +20,7 @@ from countingroom.core.messages import EventKind, decode, encode
 from countingroom.core.placement import Seed, SeedPartition
 from countingroom.core.policy import Principal
 from countingroom.core.systems import Placement
-from countingroom.runs.access.control_lease import ControlDesk
+from countingroom.runs.access.control_lease import ControlLease
 from countingroom.runs.access.lease_policy import LeasePolicy
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator import plan_query
@@ -65,7 +65,7 @@ class Coordinator:
     async def _serve(self, lease: Lease) -> None:
         context = self._context
         publisher = Publisher(context.bus, context.clock, "runs")
-        control = ControlDesk(
+        control = ControlLease(
             context.bus,
             context.clock,
             subjects.EXPERIMENT,
@@ -93,7 +93,7 @@ class Coordinator:
         finally:
             await publisher.drain()
 
-    async def _begin(self, control: ControlDesk, lease: Lease) -> None:
+    async def _begin(self, control: ControlLease, lease: Lease) -> None:
         while True:
             try:
                 if await seed(self._context.database, self._context.section):

@@ -24,7 +24,7 @@ from countingroom.core.partitions import Goal, PartitionState
 from countingroom.core.policy import Principal
 from countingroom.core.run_book import Run, RunEnd
 from countingroom.core.systems import SystemKind
-from countingroom.runs.access.control_lease import ControlDesk
+from countingroom.runs.access.control_lease import ControlLease
 from countingroom.runs.access.lease_policy import LeasePolicy
 from countingroom.runs.context import RunControlContext, members_of
 from countingroom.runs.partition.commands import PartitionCommands
@@ -61,7 +61,7 @@ class PartitionOwner:
         self.source = f"runs.{name}"
         self.publisher = Publisher(context.bus, context.clock, self.source)
         self.book = RunBookWriter(context.database, context.clock, self.source)
-        self.control = ControlDesk(context.bus, context.clock, name, self._control_changed)
+        self.control = ControlLease(context.bus, context.clock, name, self._control_changed)
         self.move_hold = MoveHold(self)
         self.life = RunLifecycle(self)
         selection = ConfigurationSelection(self)

@@ -9,7 +9,7 @@ from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Lease
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd
-from countingroom.runs.access.control_lease import ControlDesk
+from countingroom.runs.access.control_lease import ControlLease
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.partition.run_book_writer import RunBookWriter
 from countingroom.runs.planner.events import Fact
@@ -30,7 +30,7 @@ class OwnerPort(Protocol):
     @property
     def book(self) -> RunBookWriter: ...
     @property
-    def control(self) -> ControlDesk: ...
+    def control(self) -> ControlLease: ...
     @property
     def command_server(self) -> CommandServer: ...
     @property
