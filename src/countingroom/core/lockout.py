@@ -12,8 +12,7 @@ from countingroom.core.accounts import User
 
 
 def count_wrong_password(user: User, *, allowed: int, lock_s: float, now_ns: int) -> User:
-    """The user after one more wrong password. From `allowed` of them on, each locks the account for `lock_s`.
-    seconds."""
+    """The user after one more wrong password. From `allowed` of them on, each locks the account for `lock_s`."""
     failures = user.failures + 1
     until_ns = now_ns + round(lock_s * 1e9) if failures >= allowed else user.locked_until_ns
     return msgspec.structs.replace(user, failures=failures, locked_until_ns=until_ns)
