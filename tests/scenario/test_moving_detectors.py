@@ -147,7 +147,7 @@ async def test_a_run_of_a_partition_that_is_no_more_is_commented_on_and_judged()
         await world.does("configure_all")
         await world.does("start")
         refused = await world.ask("comment", "_experiment", run=1, text="too early")
-        assert refused.cause and refused.cause.suggestion == "ask A"
+        assert refused.cause and refused.cause.suggestion == "send the command to the partition A"
         await world.does("abort")
         await world.until(lambda: _is_closed(world))
         assert (await world.does("delete_partition", "_experiment", name="A", force=True)).kind is EventKind.DONE

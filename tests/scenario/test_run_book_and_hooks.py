@@ -137,8 +137,8 @@ async def test_a_sequence_that_is_stopped_takes_no_further_value() -> None:
     [
         ({"name": "tests"}, "STS has a configuration tests"),
         ({"parameter": "treshold"}, "did you mean threshold?"),
-        ({"values": "1,nan"}, "no number"),
-        ({"values": "1e999"}, "no number"),
+        ({"values": "1,nan"}, "not finite"),
+        ({"values": "1e999"}, "not finite"),
         ({"seconds": 0}, "seconds"),
         ({"system": "TRD"}, "no configuration is selected for TRD"),
     ],

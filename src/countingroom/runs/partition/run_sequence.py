@@ -59,7 +59,7 @@ class Sequence:
         seconds = request.number("seconds")
         if seconds is None or seconds <= 0:
             raise OutOfRange(
-                "a sequence needs the duration of each run", code="missing_argument", suggestion="give seconds"
+                "a sequence needs seconds, the duration of each run", code="missing_argument", suggestion="give seconds"
             )
         values = tuple(_scalar(part) for part in request.text("values").split(","))
         if len(values) > VALUES:
