@@ -28,7 +28,7 @@ def migrate(connection: Connection) -> None:
         return
     if present > HEAD:
         raise ConfigurationError(
-            f"the database has schema {present}, newer than {HEAD} of this program",
+            f"the database has schema {present}, this program has {HEAD}: it was written by a newer version",
             source="storage",
             suggestion="install the newer version again, or restore the backup made before its installation",
         )
