@@ -139,7 +139,7 @@ MISTAKES = {
     "  partitions: {p: {template: t, detectors: [aa], expendable: [b], tag: c}}": (
         "runs.partitions.p.detectors[0]: aa is not a system; did you mean a?"
     ),
-    "partitions: {_experiment: {}}": "runs.partitions._experiment: _experiment is reserved for the experiment as a whole",
+    "partitions: {_experiment: {}}": "runs.partitions._experiment: _experiment is reserved for the experiment",
     "systems: {detectors: {}}": (
         "runs.systems.detectors: is reserved for all detectors of a partition; choose another name"
     ),
