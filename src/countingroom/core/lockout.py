@@ -1,4 +1,4 @@
-"""The lock-out of an account after wrong passwords. Pure.
+"""The lock-out of an account after wrong passwords.
 
 It slows down an attacker who guesses the password of one user. It ends by itself, so that an attacker cannot lock a
 user out for good.
