@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from countingroom.bus.election import Election
 from countingroom.bus.port import Bus
 from countingroom.core.clock import Clock
 from countingroom.core.configurations import ConfigurationRevision
@@ -21,6 +22,11 @@ from countingroom.runs.planner.members import resolve_members
 from countingroom.runs.planner.template import Template
 from countingroom.storage.database import Database
 
+LEASE_S = 1.0
+"""An owner that is gone is followed after this by one that stands by."""
+ASK_AGAIN_S = 0.1
+"""Between two attempts of a standby."""
+
 
 class RunControlContext(Struct, frozen=True, kw_only=True):
     """Bus, clock, database and settings of one run-control process."""
@@ -34,6 +40,12 @@ class RunControlContext(Struct, frozen=True, kw_only=True):
     boot: str
     holder: str
     """Name of this process as the holder of leases, for messages."""
+
+    def election(self, lease: str, *, source: str) -> Election:
+        """This process as a candidate for a lease of run control."""
+        return Election(
+            self.bus, self.clock, lease, holder=self.holder, ttl_s=LEASE_S, ask_s=ASK_AGAIN_S, source=source
+        )
 
     def template(self, name: str) -> Template:
         """The template of this name; ConfigurationError when the description no longer has it."""

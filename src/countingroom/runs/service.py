@@ -6,19 +6,17 @@ Ownership is by lease. All state is in the database and on the bus, so another p
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 from collections.abc import Iterator
+from functools import partial
 from uuid import uuid4
 
-import msgspec
-
+from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
 from countingroom.bus.presence import heartbeat
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import decode
 from countingroom.core.systems import Placement
 from countingroom.runs.access.principals import Principals
@@ -28,10 +26,6 @@ from countingroom.runs.description import RunsSection
 from countingroom.runs.monitor.system_states import SystemStates
 from countingroom.runs.partition.standby import PartitionStandby
 from countingroom.storage.database import Database
-
-_log = logging.getLogger(__name__)
-
-_RETRY_S = 0.25
 
 
 class RunsService:
@@ -72,27 +66,13 @@ class RunsService:
             )
             group.create_task(context.system_states.run())
             group.create_task(self._coordinator.run())
-            await self._follow(group)
+            await BucketFollower(context.bus, context.clock, subjects.MAPPING_KEY, partial(self._take, group)).run()
 
-    async def _follow(self, group: asyncio.TaskGroup) -> None:
+    def _take(self, group: asyncio.TaskGroup, entry: Entry) -> None:
         """Keep one standby for each partition; let owners reload when the stored layout has changed."""
-        bus = self._context.bus
-        while True:
-            try:
-                async with bus.watch(subjects.STATE_BUCKET, subjects.MAPPING_KEY) as entries:
-                    async for entry in entries:
-                        if isinstance(entry, Entry) and entry.data is not None:
-                            await self._take(group, entry.data)
-            except CountingRoomError as error:
-                _log.debug("runs: the placement is not followed: %s", error.cause)
-            await self._context.clock.sleep(_RETRY_S)
-
-    async def _take(self, group: asyncio.TaskGroup, data: bytes) -> None:
-        try:
-            placement = decode(data, Placement)
-        except msgspec.DecodeError as error:
-            _log.error("runs: the placement is malformed: %s", error)
+        if entry.data is None:
             return
+        placement = decode(entry.data, Placement)
         for name in [name for name in self.standbys if name not in placement.partitions]:
             del self.standbys[name]
             self._tasks.pop(name).cancel()

@@ -17,8 +17,9 @@ import msgspec
 from countingroom.bus.port import Bus, Stored
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import LinkError, RequestError
+from countingroom.core.errors import RequestError
 from countingroom.core.messages import Event, decode
+from countingroom.core.retry import Retry, edge_log
 
 _log = logging.getLogger(__name__)
 _MOST_READ = 100_000
@@ -47,7 +48,8 @@ class RecentEvents:
 
     def __init__(self, bus: Bus, clock: Clock, *, keep: int = 2000) -> None:
         self._bus = bus
-        self._clock = clock
+        report = edge_log(_log, "console: events are not followed", "console: events are followed again")
+        self._retry = Retry(clock, report, pause_s=1.0)
         self._recent: deque[Numbered] = deque(maxlen=keep)
         self._keep = keep
         self._new: deque[Numbered] = deque(maxlen=keep)
@@ -55,17 +57,13 @@ class RecentEvents:
 
     async def run(self) -> None:
         """Follow the stream until cancelled; begins again where it stood when the link fails."""
-        while True:
-            try:
-                await self._follow()
-            except LinkError as error:
-                _log.info("events are not followed: %s", error)
-            await self._clock.sleep(1.0)
+        await self._retry.forever(self._follow)
 
     async def _follow(self) -> None:
         last = self._recent[-1][0] if self._recent else await self._last_sequence() - self._keep
         async with self._bus.replay(subjects.EVENTS_STREAM, from_sequence=max(1, last + 1)) as stream:
             self._ready.set()
+            self._retry.report.worked()
             async for stored in stream:
                 if numbered := read(stored):
                     self._recent.append(numbered)

@@ -11,13 +11,14 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
+from functools import partial
 from uuid import uuid4
 
-from countingroom.bus.port import Bus, Lease
+from countingroom.bus.election import Election, Leadership
+from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkError
+from countingroom.core.retry import Retry, edge_log
 from countingroom.devices.host.device import HostedDevice
 from countingroom.devices.host.forget import forget
 from countingroom.devices.registry import Hosted
@@ -80,13 +81,8 @@ class DeviceHost:
 
     async def _forget_others(self) -> None:
         described = {device.name for device in self._devices}
-        while True:
-            try:
-                gone = await forget(self._bus, described)
-            except LinkError:
-                await self._clock.sleep(ASK_AGAIN_S)
-            else:
-                break
+        report = edge_log(_log, "devices: keys of former devices cannot be deleted yet", "devices: they can be deleted")
+        gone = await Retry(self._clock, report, pause_s=ASK_AGAIN_S).run(lambda: forget(self._bus, described))
         for name in gone:
             _log.info("devices.%s: removed from the bus, because the description no longer contains it", name)
 
@@ -97,57 +93,28 @@ class DeviceHost:
                     device.publish_all()
 
     async def _serve(self, device: HostedDevice) -> None:
+        election = Election(
+            self._bus,
+            self._clock,
+            f"device.{device.name}",
+            holder=self._holder,
+            ttl_s=LEASE_S,
+            ask_s=ASK_AGAIN_S,
+            source=f"devices.{device.name}",
+            keep=True,
+        )
         while True:
-            ownership = _Ownership(await self._become_owner(device.name))
-            self._owned.append(device.name)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    serving = group.create_task(device.run())
-                    cause = await self._until_taken_over(device.name, ownership)
-                    serving.cancel()
-                _log.warning("devices.%s: no longer served here: %s", device.name, cause)
-                device.on_lost(cause)
-            except asyncio.CancelledError:
+            await election.lead(partial(self._lead, device))
+
+    async def _lead(self, device: HostedDevice, leadership: Leadership) -> None:
+        self._owned.append(device.name)
+        try:
+            await device.run()
+        except asyncio.CancelledError:
+            if leadership.ended:
+                device.on_lost(leadership.ended)
+            else:
                 await device.goodbye()
-                with suppress(CountingRoomError):
-                    await ownership.lease.release()
-                raise
-            finally:
-                self._owned.remove(device.name)
-
-    async def _become_owner(self, name: str) -> Lease:
-        logged = ""
-        while True:
-            try:
-                return await self._acquire(name)
-            except LinkError as error:
-                why = error.cause
-            except Conflict as error:
-                why = error.cause
-            if why.message != logged:
-                logged = why.message
-                _log.warning("devices.%s: standing by: %s", name, why)
-            await self._clock.sleep(ASK_AGAIN_S)
-
-    async def _until_taken_over(self, name: str, ownership: _Ownership) -> Cause:
-        await ownership.lease.wait_lost()
-        while True:
-            try:
-                ownership.lease = await self._acquire(name)
-                await ownership.lease.wait_lost()
-            except Conflict as error:
-                if error.cause.evidence.get("holder") != self._holder:
-                    return error.cause
-                await self._clock.sleep(ASK_AGAIN_S)
-            except LinkError:
-                await self._clock.sleep(ASK_AGAIN_S)
-
-    async def _acquire(self, name: str) -> Lease:
-        return await self._bus.acquire(f"device.{name}", ttl_s=LEASE_S, holder=self._holder)
-
-
-class _Ownership:
-    """The lease of a served device; replaced when it was lost and acquired again."""
-
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
+            raise
+        finally:
+            self._owned.remove(device.name)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import msgspec
 
-from countingroom.bus.port import Bus, Current, Entry, Stale
+from countingroom.bus.follow import BucketFollower
+from countingroom.bus.port import Bus, Entry
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError
@@ -17,15 +18,13 @@ from countingroom.core.systems import Placement
 
 _log = logging.getLogger(__name__)
 
-_RETRY_S = 0.25
-
 
 class Directory:
     """Follows the key that says who is where. `present` is None while nobody has said it."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self._bus = bus
-        self._clock = clock
+        self._follower = BucketFollower(bus, clock, subjects.MAPPING_KEY, self._take)
         self._followers: list[Callable[[], None]] = []
         self.present: Placement | None = None
 
@@ -44,29 +43,20 @@ class Directory:
             entry = await self._bus.get(subjects.STATE_BUCKET, subjects.MAPPING_KEY)
         except CountingRoomError:
             return
-        self._learn(entry.data if entry else None)
+        try:
+            self._learn(entry.data if entry else None)
+        except msgspec.DecodeError as error:
+            _log.warning("the placement of detectors is not understood: %s", error)
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            try:
-                async with self._bus.watch(subjects.STATE_BUCKET, subjects.MAPPING_KEY) as entries:
-                    async for entry in entries:
-                        self._take(entry)
-            except CountingRoomError as error:
-                _log.debug("who is where is not followed: %s", error.cause)
-            await self._clock.sleep(_RETRY_S)
+        await self._follower.run()
 
-    def _take(self, entry: Entry | Current | Stale) -> None:
-        if isinstance(entry, Entry):
-            self._learn(entry.data)
+    def _take(self, entry: Entry) -> None:
+        self._learn(entry.data)
 
     def _learn(self, data: bytes | None) -> None:
-        try:
-            present = decode(data, Placement) if data is not None else None
-        except msgspec.DecodeError as error:
-            _log.warning("who is where is not understood: %s", error)
-            return
+        present = decode(data, Placement) if data is not None else None
         if present != self.present:
             self.present = present
             for follower in tuple(self._followers):

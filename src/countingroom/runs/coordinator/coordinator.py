@@ -11,6 +11,7 @@ import logging
 from functools import partial
 
 from countingroom.bus.command_server import CommandServer
+from countingroom.bus.election import Leadership
 from countingroom.bus.port import Lease
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
@@ -19,6 +20,7 @@ from countingroom.core.errors import LinkError
 from countingroom.core.messages import EventKind, decode, encode
 from countingroom.core.placement import Seed, SeedPartition
 from countingroom.core.policy import Principal
+from countingroom.core.retry import Retry, edge_log
 from countingroom.core.systems import Placement
 from countingroom.runs.access.control_lease import ControlLease
 from countingroom.runs.access.lease_policy import LeasePolicy
@@ -26,7 +28,6 @@ from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator import plan_query
 from countingroom.runs.coordinator.commands import ExperimentCommands
 from countingroom.runs.description import RunsSection
-from countingroom.runs.election import acquire
 from countingroom.runs.monitor.durations import Known
 from countingroom.runs.planner.template import DETECTORS
 from countingroom.storage.database import Database
@@ -34,7 +35,6 @@ from countingroom.storage.database import Database
 _log = logging.getLogger(__name__)
 
 LEASE = "runs"
-LEASE_S = 1.0
 RETRY_S = 0.25
 KEEP_S = 5.0
 """Interval in which changed durations are published."""
@@ -48,22 +48,13 @@ class Coordinator:
 
     async def run(self) -> None:
         """Run until cancelled."""
+        election = self._context.election(LEASE, source="runs")
         while True:
-            lease = await acquire(self._context, LEASE, ttl_s=LEASE_S)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    serving = group.create_task(self._serve(lease))
-                    await lease.wait_lost()
-                    serving.cancel()
-                _log.warning("runs: the coordination has ended: the lease is lost")
-            finally:
-                try:
-                    await lease.release()
-                except LinkError as error:
-                    _log.debug("the lease is not released and will expire: %s", error.cause)
+            await election.lead(self._serve)
 
-    async def _serve(self, lease: Lease) -> None:
+    async def _serve(self, leadership: Leadership) -> None:
         context = self._context
+        lease = leadership.lease
         publisher = Publisher(context.bus, context.clock, "runs")
         control = ControlLease(
             context.bus,
@@ -81,7 +72,8 @@ class Coordinator:
             publisher,
             policy=LeasePolicy(context.clock, subjects.EXPERIMENT, control, self._principal),
         )
-        await self._begin(control, lease)
+        report = edge_log(_log, "runs: the experiment the takeover waits", "runs: the experiment is taken on")
+        await Retry(context.clock, report, pause_s=RETRY_S).run(lambda: self._begin(control, lease))
         try:
             async with (
                 context.bus.respond(subjects.query("runs", "plan"), partial(plan_query.answer, context)),
@@ -94,20 +86,13 @@ class Coordinator:
             await publisher.drain()
 
     async def _begin(self, control: ControlLease, lease: Lease) -> None:
-        while True:
-            try:
-                if await seed(self._context.database, self._context.section):
-                    _log.info("runs: the database was empty and has been filled from the description")
-                await control.load()
-                entry = await self._context.bus.get(subjects.STATE_BUCKET, subjects.DURATIONS_KEY)
-                if entry and entry.data:
-                    self._context.system_states.durations.remember(decode(entry.data, Known))
-                await self._announce(lease)
-            except LinkError as error:
-                _log.warning("runs: the coordination cannot begin yet: %s", error.cause)
-                await self._context.clock.sleep(RETRY_S)
-            else:
-                return
+        if await seed(self._context.database, self._context.section):
+            _log.info("runs: the database was empty and has been filled from the description")
+        await control.load()
+        entry = await self._context.bus.get(subjects.STATE_BUCKET, subjects.DURATIONS_KEY)
+        if entry and entry.data:
+            self._context.system_states.durations.remember(decode(entry.data, Known))
+        await self._announce(lease)
 
     async def _keep_durations(self) -> None:
         """Publish the measured durations, so that the next coordinator can compute expected times."""

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 import msgspec
 
-from countingroom.bus.port import Bus, Current, Entry, Stale
+from countingroom.bus.follow import BucketFollower
+from countingroom.bus.port import Bus, Entry
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.errors import Cause
 from countingroom.core.systems import SystemState
 from countingroom.runs.monitor.agent_liveness import Liveness
 from countingroom.runs.monitor.durations import Durations
 from countingroom.runs.planner.events import Fact, LinkChanged, Reported
 
-_log = logging.getLogger(__name__)
-
 Tell = Callable[[Fact], None]
-_RETRY_S = 0.25
 _decoder = msgspec.msgpack.Decoder(SystemState)
 
 
@@ -35,18 +32,18 @@ class SystemStates:
         self._followers: dict[str, set[Tell]] = {}
         """By key of a report; by bare name of a system for its link."""
         self._liveness = Liveness(bus, clock, self._link_changed)
-        self._current = asyncio.Event()
+        self._follower = BucketFollower(bus, clock, "system.>", self._take)
         self.durations = Durations()
 
     async def run(self) -> None:
         """Hear until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._liveness.run())
-            group.create_task(self._watch())
+            group.create_task(self._follower.run())
 
     async def settled(self, systems: Iterable[str]) -> None:
         """Return when every state has been read, and of each of these systems is known whether it is connected."""
-        await self._current.wait()
+        await self._follower.ready()
         if missing := [name for name in systems if not self.connected(name) and not self._liveness.why_not(name)]:
             self._liveness.expect(missing)
         await self._liveness.settled()
@@ -88,29 +85,11 @@ class SystemStates:
         for tell in tuple(self._followers.get(change.system, ())):
             tell(change)
 
-    async def _watch(self) -> None:
-        while True:
-            try:
-                async with self._bus.watch(subjects.STATE_BUCKET, "system.>") as entries:
-                    async for entry in entries:
-                        self._take(entry)
-            except CountingRoomError as error:
-                _log.debug("states of systems are not followed: %s", error.cause)
-            await self._clock.sleep(_RETRY_S)
-
-    def _take(self, entry: Entry | Current | Stale) -> None:
-        if isinstance(entry, Current):
-            self._current.set()
-        if not isinstance(entry, Entry):
-            return
+    def _take(self, entry: Entry) -> None:
         if entry.data is None:
             self._present.pop(entry.key, None)
             return
-        try:
-            state = _decoder.decode(entry.data)
-        except msgspec.DecodeError as error:
-            _log.warning("%s is not understood: %s", entry.key, error)
-            return
+        state = _decoder.decode(entry.data)
         before = self._present.get(entry.key)
         self._present[entry.key] = state
         self.durations.reported(before, state)

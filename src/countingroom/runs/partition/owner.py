@@ -14,14 +14,16 @@ from contextlib import ExitStack
 import msgspec
 
 from countingroom.bus.command_server import CommandServer
-from countingroom.bus.port import Lease
+from countingroom.bus.port import Entry, Lease
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import within
 from countingroom.core.errors import Cause, LinkError, NotFound
 from countingroom.core.messages import EventKind, decode
 from countingroom.core.partitions import Goal, PartitionState
+from countingroom.core.placement import PartitionRecord
 from countingroom.core.policy import Principal
+from countingroom.core.retry import Retry, edge_log
 from countingroom.core.run_book import Run, RunEnd
 from countingroom.core.systems import SystemKind
 from countingroom.runs.access.control_lease import ControlLease
@@ -116,16 +118,8 @@ class PartitionOwner:
 
     async def _load(self) -> None:
         context = self.context
-        while True:
-            try:
-                record = await context.database.partitions.get(self.name)
-                runs = await context.database.runs.open_runs(self.name)
-                entry = await context.bus.get(subjects.STATE_BUCKET, subjects.partition_key(self.name))
-                await self.control.load()
-                break
-            except LinkError as error:
-                _log.warning("%s: the takeover waits: %s", self.source, error.cause)
-                await context.clock.sleep(RETRY_S)
+        report = edge_log(_log, f"{self.source}: the takeover waits", f"{self.source}: the takeover goes on")
+        record, runs, entry = await Retry(context.clock, report, pause_s=RETRY_S).run(self._read)
         last = _decoded(entry.data) if entry and entry.data else None
         self.state_publisher.revision = entry.revision if entry else 0
         # The run that a dead owner left open. The first `step` closes it as OWNER_DIED, unless the systems still
@@ -153,6 +147,14 @@ class PartitionOwner:
         )
         for member in self.partition.members:
             self._inbox.extend(context.system_states.facts(member.system, self._at(member.kind)))
+
+    async def _read(self) -> tuple[PartitionRecord, tuple[Run, ...], Entry | None]:
+        context = self.context
+        record = await context.database.partitions.get(self.name)
+        runs = await context.database.runs.open_runs(self.name)
+        entry = await context.bus.get(subjects.STATE_BUCKET, subjects.partition_key(self.name))
+        await self.control.load()
+        return record, runs, entry
 
     async def reload_members(self, *, tell: bool = True) -> None:
         """Reload members, exclusions and selected configurations from the database."""

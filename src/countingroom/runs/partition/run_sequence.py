@@ -14,6 +14,7 @@ from countingroom.core.clock import within
 from countingroom.core.errors import Conflict, CountingRoomError, LinkError, NotFound, OutOfRange, RequestError
 from countingroom.core.messages import EventKind
 from countingroom.core.partitions import Goal
+from countingroom.core.retry import Retry, edge_log
 from countingroom.core.run_book import Run, RunEnd, RunLimit, RunSequence
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.validation_errors import did_you_mean
@@ -97,18 +98,18 @@ class Sequence:
         return None
 
     async def run(self) -> None:
-        """Drive sequences until cancelled."""
+        """Run until cancelled."""
+        source = self._owner.source
+        report = edge_log(_log, f"{source}: the sequence waits", f"{source}: the sequence goes on")
+        retry = Retry(self._owner.context.clock, report, pause_s=_RETRY_S)
         while True:
             self._begun.clear()
-            try:
-                going = await self._owner.context.database.sequences.going(self._owner.name)
-                if going:
-                    await self._drive(going)
-            except LinkError as error:
-                _log.warning("%s: the sequence waits: %s", self._owner.source, error.cause)
-                await self._owner.context.clock.sleep(_RETRY_S)
-                continue
+            await retry.run(self._go_on)
             await self._begun.wait()
+
+    async def _go_on(self) -> None:
+        if going := await self._owner.context.database.sequences.going(self._owner.name):
+            await self._drive(going)
 
     async def _drive(self, going: RunSequence) -> None:
         owner, sequences = self._owner, self._owner.context.database.sequences

@@ -6,20 +6,15 @@ no difference at which step the former owner died.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from contextlib import suppress
 
+from countingroom.bus.election import Leadership
 from countingroom.core import subjects
 from countingroom.core.errors import CountingRoomError
 from countingroom.runs.context import RunControlContext
-from countingroom.runs.election import acquire
 from countingroom.runs.partition.owner import PartitionOwner
 
 _log = logging.getLogger(__name__)
-
-LEASE_S = 1.0
-"""TTL of the lease: a standby takes over this long after the owner died."""
 
 AFTER_FAILURE_S = 0.5
 """Pause after a lost or failed ownership, so that a standby in another process gets the lease first."""
@@ -35,22 +30,21 @@ class PartitionStandby:
 
     async def run(self) -> None:
         """Run until cancelled. No order is sent to the systems at the end."""
+        election = self._context.election(subjects.partition_key(self.name), source=f"runs.{self.name}")
         while True:
-            lease = await acquire(self._context, subjects.partition_key(self.name), ttl_s=LEASE_S)
-            self.owner = PartitionOwner(self._context, self.name, lease)
             try:
-                async with asyncio.TaskGroup() as group:
-                    serving = group.create_task(self.owner.run())
-                    await lease.wait_lost()
-                    serving.cancel()
-                _log.warning("runs.%s: ownership ended: the lease is lost", self.name)
+                await election.lead(self._own)
             except* CountingRoomError as group:
-                reasons = "; ".join(str(error) for error in group.exceptions)
-                _log.error("runs.%s: ownership ended: %s", self.name, reasons)
+                _log.error(
+                    "runs.%s: ownership ended: %s", self.name, "; ".join(str(error) for error in group.exceptions)
+                )
             except* Exception:  # a programming error in one partition must not end the other partitions
                 _log.exception("runs.%s: ownership ended", self.name)
-            finally:
-                self.owner = None
-                with suppress(CountingRoomError):
-                    await lease.release()
             await self._context.clock.sleep(AFTER_FAILURE_S)
+
+    async def _own(self, leadership: Leadership) -> None:
+        self.owner = PartitionOwner(self._context, self.name, leadership.lease)
+        try:
+            await self.owner.run()
+        finally:
+            self.owner = None

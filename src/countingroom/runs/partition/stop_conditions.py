@@ -14,9 +14,10 @@ import msgspec
 
 from countingroom.bus.port import Stored
 from countingroom.core import subjects
-from countingroom.core.errors import CountingRoomError
+from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.messages import Readings, decode
 from countingroom.core.partitions import Goal
+from countingroom.core.retry import Retry, edge_log
 from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.values import Quality, Reading
 from countingroom.runs.partition.port import OwnerPort
@@ -62,16 +63,17 @@ class StopConditions:
         self._end(run, f"{seconds:g} s have passed")
 
     async def _point(self, run: Run, started_ns: int, limit: RunLimit) -> None:
-        while True:
-            try:
-                async with aclosing(self._readings(limit.point, started_ns)) as readings:
-                    async for reading in readings:
-                        if reason := _is_reached(reading, limit):
-                            self._end(run, f"{limit.point} {reason}")
-                            return
-            except CountingRoomError as error:
-                _log.warning("%s is not followed: %s", limit.point, error.cause)
-            await self._owner.context.clock.sleep(_RETRY_S)
+        report = edge_log(_log, f"{limit.point} is not followed", f"{limit.point} is followed again")
+        retry = Retry(self._owner.context.clock, report, pause_s=_RETRY_S, on=CountingRoomError)
+        self._end(run, f"{limit.point} {await retry.run(lambda: self._until_reached(started_ns, limit))}")
+
+    async def _until_reached(self, started_ns: int, limit: RunLimit) -> str:
+        """Wait until the point reaches its limit. Returns the reason as text."""
+        async with aclosing(self._readings(limit.point, started_ns)) as readings:
+            async for reading in readings:
+                if reached := _is_reached(reading, limit):
+                    return reached
+        raise LinkError(f"the readings of {limit.point} ended", source="bus")
 
     async def _readings(self, point: str, from_ns: int) -> AsyncGenerator[Reading]:
         """The readings of a point since `from_ns`, then its present one, then all that follow.

@@ -13,11 +13,12 @@ from uuid import uuid4
 
 import msgspec
 
-from countingroom.bus.port import Bus, Current, Entry
+from countingroom.bus.follow import BucketFollower
+from countingroom.bus.port import Bus, Entry
 from countingroom.bus.presence import MISSED
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, CountingRoomError, DeviceError, LinkError, NotAllowed
+from countingroom.core.errors import Cause, CountingRoomError, DeviceError, NotAllowed
 from countingroom.core.messages import Command, DeviceState, Link, Presence, Reply, decode, encode
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, RECORDING, UNCONFIGURED
 from countingroom.core.values import Scalar
@@ -28,7 +29,6 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.25
 _ANSWER_S = 5.0
-_RETRY_S = 1.0
 _FIRST_S = 3.5
 """Until then a host that was not heard may still be."""
 _USER = "agents"
@@ -59,6 +59,9 @@ class SlowControl(System):
         takes the device over when three are missing, and then has to find it."""
         self._known = asyncio.Event()
         self._news = asyncio.Event()
+        self._follower = BucketFollower(
+            bus, clock, subjects.device_key(section.device), self._take, current=self._news.set
+        )
         self._blames_device = False
         """It is in Error because of the device: it is resolved when the device is."""
         self._new_until_s = 0.0
@@ -104,7 +107,7 @@ class SlowControl(System):
     async def live(self) -> None:
         self._bus.on_link(self._linked)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch())
+            group.create_task(self._follower.run())
             group.create_task(self._hear_hosts())
             group.create_task(self._look())
             while True:
@@ -217,23 +220,12 @@ class SlowControl(System):
                 suggestion=f"look at {self._section.device}",
             )
 
-    async def _watch(self) -> None:
-        while True:
-            try:
-                async with self._bus.watch(subjects.STATE_BUCKET, subjects.device_key(self._section.device)) as entries:
-                    async for entry in entries:
-                        if isinstance(entry, Entry):
-                            self._take(decode(entry.data, DeviceState) if entry.data else None)
-                        if isinstance(entry, Entry | Current):
-                            self._news.set()
-            except (LinkError, msgspec.DecodeError) as error:
-                _log.debug("the device %s is not followed: %s", self._section.device, error)
-            await self._clock.sleep(_RETRY_S)
-
-    def _take(self, device: DeviceState | None) -> None:
+    def _take(self, entry: Entry) -> None:
+        device = decode(entry.data, DeviceState) if entry.data else None
         if device and self._device and device.boot != self._device.boot:
             self._new_until_s = self._clock.monotonic() + _FIRST_S
         self._device = device
+        self._news.set()
 
     async def _hear_hosts(self) -> None:
         async with self._bus.subscribe(subjects.presence("devices", "*")) as heartbeats:
