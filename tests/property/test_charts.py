@@ -146,7 +146,7 @@ def test_a_good_table_has_no_findings() -> None:
         ("Active,break,Broken", "no_way_to_safe", 7, Severity.ERROR, "Broken is a dead end"),
         ("Busy,success,Idle", "declared_twice", 7, Severity.ERROR, "line 2 to Active, and here to Idle"),
         ("Busy,success,Active", "declared_twice", 7, Severity.ODD, "line 2 to Active, and here to Active"),
-        ("Error,again,Idle", "same_events", 7, Severity.ODD, "reset and again do the same"),
+        ("Error,again,Idle", "same_events", 7, Severity.ODD, "reset and again have the same effect"),
         ("Active,go,Actvie", "no_way_to_safe", 7, Severity.ERROR, "Actvie is a dead end"),
     ],
 )

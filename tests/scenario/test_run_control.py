@@ -238,7 +238,6 @@ async def test_what_is_not_allowed_is_refused_with_a_suggestion_and_recorded() -
     async with experiment() as world:
         for action, arguments in (
             ("start", {}),
-            ("stop", {}),
             ("fly", {}),
             ("configure", {"speed": 1}),
             ("select", {"tag": "nothing"}),
@@ -252,6 +251,13 @@ async def test_what_is_not_allowed_is_refused_with_a_suggestion_and_recorded() -
             assert [event.kind for event in told] == [EventKind.REFUSED]
         await world.does("configure")
         assert (await world.ask("configure", id="c9")).cause.code == "repeated"
+
+
+async def test_stop_is_done_where_no_run_is_recorded() -> None:
+    async with experiment() as world:
+        ended = await world.does("stop")
+        assert ended.kind is EventKind.DONE
+        assert "nothing to be done" in ended.message
 
 
 async def test_one_person_at_a_time_is_in_control() -> None:
