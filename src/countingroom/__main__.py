@@ -1,4 +1,4 @@
-"""Law: `python -m countingroom` is the command `countingroom`."""
+"""Runs the command `countingroom` as `python -m countingroom`."""
 
 from countingroom.cli.main import main
 

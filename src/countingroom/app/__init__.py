@@ -1,5 +1,6 @@
-"""Composition and process supervision: the only package that knows every concrete class.
+"""Composition and process supervision. Only this package imports the concrete classes of all departments.
 
-Read roles.py first: what each role of the departments' table is made of. serve.py is a process that runs roles, up.py
-an experiment with all its processes, supervisor.py and parent_watch.py the two ends of the pipe that holds a child.
+Start with roles.py: it builds each role of the departments' table. serve.py is a process that runs roles, and up.py
+runs an experiment with all its processes. supervisor.py is the parent's side of a child process, parent_watch.py the
+child's side.
 """

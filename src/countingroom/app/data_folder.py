@@ -1,4 +1,7 @@
-"""Law: an experiment's data have one place on this machine, and one running owner at a time."""
+"""The data folder of an experiment, and the lock on it. One instance at a time runs on a data folder.
+
+The lock is a `flock` on the file owner.json, which also describes its holder for the error message of the next one.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ LOCK = "owner.json"
 
 
 class InstanceOwner(msgspec.Struct, frozen=True, kw_only=True):
-    """Who runs an experiment on this data."""
+    """The instance that runs an experiment on a data folder: the content of the lock file."""
 
     pid: int
     description: str
@@ -25,7 +28,7 @@ class InstanceOwner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def default_data(description: Path) -> Path:
-    """Where an experiment's data go when nobody says: `$XDG_STATE_HOME/countingroom/<name of its folder or file>`."""
+    """The data folder without `--data`: `$XDG_STATE_HOME/countingroom/<name of its folder or file>`."""
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     path = description.resolve()
     name = path.parent.name if path.stem == "experiment" else path.stem
@@ -34,7 +37,7 @@ def default_data(description: Path) -> Path:
 
 @contextmanager
 def owned(data: Path, owner: InstanceOwner) -> Generator[None]:
-    """Own the place; Conflict, naming the present owner, where there is one. The kernel lets go when the owner dies."""
+    """Hold the lock on the data folder. Raises Conflict, which names the holder, when another process holds it."""
     try:
         data.mkdir(parents=True, exist_ok=True)
         file = (data / LOCK).open("a+b")
@@ -46,6 +49,7 @@ def owned(data: Path, owner: InstanceOwner) -> Generator[None]:
         ) from error
     with file:
         try:
+            # The kernel releases the lock when its holder dies, so a crash leaves no stale lock behind.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _taken(data, file.fileno()) from None

@@ -1,4 +1,4 @@
-"""Law: who opens the database closes it; where it is, the description says."""
+"""Opens the database at the address that the description gives, and closes it at the end of the block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from countingroom.storage.description import StorageSection
 
 @asynccontextmanager
 async def opened(section: StorageSection, data: Path, clock: Clock) -> AsyncGenerator[Database]:
-    """The experiment's database, of our schema, while entered."""
+    """The open database of the experiment, with the present schema."""
     database = Database(section.address(data), clock=clock)
     try:
         await database.open()

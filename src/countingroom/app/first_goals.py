@@ -1,6 +1,6 @@
-"""The goals that the description gives to partitions: requested by command at the first start of the experiment.
+"""Requests the goals that the description gives to partitions, at the first start of the experiment.
 
-The command takes control of the partition. It is released at once, so that the first operator who acts gets it.
+The command takes the control lease of the partition. The lease is released at once, so that an operator can take it.
 """
 
 from __future__ import annotations

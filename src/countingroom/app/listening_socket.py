@@ -1,4 +1,7 @@
-"""Law: an address is known to be free before anything is started; one that is taken is told with one that is not."""
+"""The listening socket of the console. A port in use is an error that suggests a free port.
+
+`up` tries the port before it starts any process.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from countingroom.core.errors import ConfigurationError
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The console's socket; ConfigurationError with a free port where this one is taken."""
+    """Open the socket. Raises ConfigurationError, with a free port as suggestion, when this one is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)

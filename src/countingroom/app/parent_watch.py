@@ -1,4 +1,4 @@
-"""The child's side of supervisor.py: reads its parameters, reports that it is ready, ends when its parent dies.
+"""The child's side of supervisor.py: reads the parameters, reports readiness, and ends the child with its parent.
 
 The parent holds the other end of the child's standard input. However the parent ends, also by kill -9, the kernel
 closes that pipe, and the child reads the end of its input.
@@ -20,9 +20,9 @@ GRACE_S = 5.0
 
 
 def parameters() -> dict[str, Any]:
-    """The parent's first line."""
+    """The parameters: the first line of standard input, a JSON object."""
     line = b""
-    while not line.endswith(b"\n"):  # unbuffered: a buffer would swallow what the watching thread must read
+    while not line.endswith(b"\n"):  # unbuffered: a buffer would take bytes that the watching thread must read
         if not (more := os.read(0, 65536)):
             break
         line += more
@@ -30,23 +30,24 @@ def parameters() -> dict[str, Any]:
 
 
 class ParentReport:
-    """Lines to the parent on what was standard output; what libraries print goes to standard error from now on."""
+    """JSON lines to the parent over the original standard output. Standard output then goes to standard error, so that
+    the prints of libraries do not mix with the lines."""
 
     def __init__(self) -> None:
         self._stream = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
 
     def ready(self, facts: Mapping[str, Any]) -> None:
-        """The child serves."""
+        """Report that the child is ready, with facts for the operator."""
         self._stream.write(msgspec.json.encode({"ready": facts}) + b"\n")
 
     def refused(self, cause: Cause) -> None:
-        """The child cannot start."""
+        """Report that the child cannot start."""
         self._stream.write(msgspec.json.encode({"refused": cause}) + b"\n")
 
 
 def when_parent_ends(stop: Callable[[], object]) -> None:
-    """Call `stop`, from a thread, once the parent closes its end or dies; after GRACE_S end the process by force.
+    """Call `stop`, from a thread, when the parent closes the pipe or dies. After GRACE_S end the process by force.
 
     A thread, and not a task: an event loop that is blocked, by a driver in a C call for example, would never read the
     end of the input, and the process would outlive its parent.

@@ -1,4 +1,7 @@
-"""Law: what our own processes do is on the record; while the bus is away it waits, and of too much the oldest goes."""
+"""Publishes the events of the supervised processes.
+
+While the bus is not reached, events wait in a bounded queue. A full queue drops its oldest event.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _AGAIN_S = 0.5
 
 
 class ProcessEvents:
-    """Events on their way to the bus."""
+    """The queue of events to publish."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -33,13 +36,13 @@ class ProcessEvents:
         self._retry = Retry(clock, report, pause_s=_AGAIN_S)
 
     def add(self, event: Event) -> None:
-        """Something happened."""
+        """Queue an event; drop the oldest one when the queue is full."""
         if self._waiting.full():
             self._waiting.get_nowait()
         self._waiting.put_nowait(event)
 
     def add_change(self, change: ChildChange) -> None:
-        """A child came or went."""
+        """Queue the event of a child that started or ended."""
         self.add(
             Event(
                 id=uuid.uuid4().hex,
@@ -55,7 +58,7 @@ class ProcessEvents:
 
     @asynccontextmanager
     async def on(self, bus: Bus) -> AsyncGenerator[None]:
-        """Bring what happens to this bus while the block runs."""
+        """Publish queued events on this bus while the block runs."""
         async with asyncio.TaskGroup() as group:
             task = group.create_task(self._bring(bus), name="record")
             try:

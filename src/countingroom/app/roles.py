@@ -1,7 +1,7 @@
-"""The start functions of the departments' table: what each role is made of.
+"""The start functions of the roles in the departments' table. Each builds its role from a `Setting`.
 
-A role is made before its process joins the bus. Imports and drivers take seconds in which a client answers no ping:
-the server then took it for dead and closed its link, while it was still starting.
+A role is built before its process connects to the bus. Imports and drivers take seconds, in which a connected client
+answers no ping: the server then closed the link of a process that was still starting.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ if TYPE_CHECKING:  # a device host starts sooner without SQLAlchemy
     from countingroom.storage.database import Database
 
 Ready = Callable[[Mapping[str, Any]], None]
-"""Reports that the role serves, with a few facts for the operator."""
+"""Reports that the role is ready, with a few facts for the operator."""
 Connect = Callable[[str], Awaitable[Bus]]
-"""A connection of this name to the bus."""
+"""Opens a connection to the bus under this name."""
 
 
 class Setting(Struct, frozen=True, kw_only=True):
-    """What a role is made from."""
+    """The input of a start function."""
 
     experiment: Experiment
     directory: Path
-    """Of the description."""
+    """Directory of the description."""
     clock: Clock
     data: Path
     port: int
-    """Of the console."""
+    """Port of the console."""
     connect: Connect
-    """For a role that needs more connections than the one it is given."""
+    """Opens further connections, for a role that needs more than the one of its `Platform`."""
     overrides: Overrides
     """Device -> address of its simulator; a device without an entry is real hardware."""
     systems: tuple[str, ...] = ()
-    """Those whose agents are run; empty: all."""
+    """Systems whose agents this process runs; empty: all."""
     departments: tuple[Department, ...] = DEPARTMENTS
 
 
 class Platform(Struct, frozen=True, kw_only=True):
-    """What a role runs on."""
+    """The connections that a role uses while it runs."""
 
     bus: Bus
     ready: Ready
@@ -62,14 +62,14 @@ class Platform(Struct, frozen=True, kw_only=True):
 
     @property
     def database(self) -> Database:
-        """The open database of a role whose row says `database=True`."""
+        """The open database of a role that has `database=True` in the departments' table."""
         if self.opened is None:
             raise LookupError("the role uses the database: its row of the departments' table needs database=True")
         return self.opened
 
 
 Role = Callable[[Platform], Awaitable[None]]
-"""Runs until cancelled."""
+"""Runs a role until cancelled."""
 
 
 def devices(setting: Setting) -> Role:
@@ -98,7 +98,7 @@ def devices(setting: Setting) -> Role:
 
 
 def history(setting: Setting) -> Role:
-    """The writer of the history and its answers, over the store that the description chooses."""
+    """The history service, with the store that the description selects."""
     from countingroom.history.duckdb_store import DuckStore
     from countingroom.history.service import HistoryService
 
@@ -115,7 +115,7 @@ def history(setting: Setting) -> Role:
 
 
 def agents(setting: Setting) -> Role:
-    """The agents of the description's systems, each over a connection of its own."""
+    """The agents of the systems in the description, each with its own connection to the bus."""
     from countingroom.runs.agents.host import AgentHost
 
     section = setting.experiment.section(RunsSection)
@@ -137,7 +137,7 @@ def agents(setting: Setting) -> Role:
 
 
 def runs(setting: Setting) -> Role:
-    """Run control: the partitions that this process owns, and those that it stands by for."""
+    """Run control: the partitions that this process owns, and those for which it is a standby."""
     from countingroom.app.first_goals import request_first_goals
     from countingroom.runs.service import RunsService
 
@@ -156,7 +156,7 @@ def runs(setting: Setting) -> Role:
 
 
 def console(setting: Setting) -> Role:
-    """API, live feed and pages."""
+    """The console: API, live feed and pages."""
     from countingroom.app.listening_socket import listen
     from countingroom.app.web_server import serve
     from countingroom.console.app import Login, create
@@ -189,7 +189,7 @@ def console(setting: Setting) -> Role:
 
 
 def simulators(setting: Setting) -> Role:
-    """Simulators in place of hardware, one child process a device."""
+    """Simulators in place of hardware, one child process for each device."""
 
     async def run(platform: Platform) -> None:
         sections = dict(setting.experiment.section(DevicesSection).items())

@@ -1,6 +1,6 @@
 """A process that runs roles of the departments' table until it is stopped: `countingroom serve`.
 
-It connects to the bus, runs its roles and ends with the first that fails. `up` starts one such process for each role.
+It connects to the bus, runs its roles, and ends when one of them fails. `up` starts one such process for each role.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _log = logging.getLogger(__name__)
 
 
 class ServeTask(Struct, frozen=True, kw_only=True):
-    """What a `serve` process runs, and where."""
+    """The parameters of a `serve` process."""
 
     experiment: Experiment
     directory: Path
-    """Of the description."""
+    """Directory of the description."""
     roles: tuple[str, ...]
     bus_url: str
     data: Path
     port: int
     overrides: dict[str, dict[str, Any]] = {}
     systems: tuple[str, ...] = ()
-    """Those whose agents are run; empty: all."""
+    """Systems whose agents this process runs; empty: all."""
 
 
 def run_in_foreground(task: ServeTask) -> None:
@@ -58,7 +58,7 @@ def run_in_foreground(task: ServeTask) -> None:
 
 
 def run_as_child(task: ServeTask) -> None:
-    """Run one role as a child of `up`: parent_watch.py has the protocol."""
+    """Run one role as a child of `up`, with the protocol of parent_watch.py."""
     _log_to_stderr()
     parent = parent_watch.ParentReport()
     try:
@@ -73,7 +73,7 @@ def run_as_child(task: ServeTask) -> None:
 async def run_until_stopped(
     task: ServeTask, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool, supervised: bool
 ) -> None:
-    """Run the roles until a signal, or with `supervised` the end of the parent, cancels them."""
+    """Run the roles until a signal cancels them. With `supervised` the end of the parent cancels them too."""
     loop = asyncio.get_running_loop()
     this = asyncio.current_task()
     if this is None:
@@ -121,7 +121,7 @@ async def _run_roles(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], 
 
 
 async def _run(role: Role, bus: Bus, ready: Ready, setting: Setting, *, database: bool) -> None:
-    """A role with what it runs on."""
+    """Run a role, with the open database when it uses one."""
     async with contextlib.AsyncExitStack() as stack:
         kept = None
         if database:
@@ -132,12 +132,12 @@ async def _run(role: Role, bus: Bus, ready: Ready, setting: Setting, *, database
 
 
 async def connect(section: BusSection, url: str, name: str, clock: Clock) -> Bus:
-    """The bus under the identity that the description gives us."""
+    """Connect to the bus as the user that the description names."""
     return await nats.connect(url, name=name, user=section.user, password=section.password(), clock=clock)
 
 
 def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The failure to report: one with a Cause where there is one, else the first."""
+    """The failure to report: the first one with a Cause, or the first one where none has a Cause."""
     known, _ = failures.split(CountingRoomError)
     failure: BaseException = known or failures
     while isinstance(failure, BaseExceptionGroup):
@@ -146,7 +146,7 @@ def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def known_roles(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, checked."""
+    """The names as a tuple. Raises ConfigurationError for an unknown role."""
     known = roles()
     if unknown := [name for name in names if name not in known]:
         raise ConfigurationError(

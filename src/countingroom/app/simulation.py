@@ -1,7 +1,8 @@
-"""Law: simulation is a switch: one child a device speaks its real protocol, and the drivers notice no difference.
+"""Simulators in place of hardware: one child process for each device, which implements the device's real protocol.
 
-What a simulator says when it is ready are keys of the device's section that now point at it. A simulator started again
-is told them (`again`) and listens exactly there, because the device host goes on asking there.
+The drivers are the same as for hardware. The ready message of a simulator holds the keys of the device's section that
+replace the address of the hardware. A restarted simulator receives these keys as the parameter `again` and listens at
+the same address, because the device host still connects there.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ KIND_OF_DRIVER = {
     "modbus": "modbus",
     "mqtt": "sensors",
 }
-"""Driver word -> the simulator that stands in for its hardware."""
+"""Name of the driver -> its simulator."""
 FAULT_S = 15.0
 
 Overrides = dict[str, dict[str, Any]]
-"""Device -> keys of its section that point at its simulator."""
+"""Device -> keys of its section, with the address of its simulator."""
 
 
 def pointed_at(section: DeviceSection, overrides: Mapping[str, Any]) -> DeviceSection:
@@ -54,13 +55,13 @@ def pointed_at(section: DeviceSection, overrides: Mapping[str, Any]) -> DeviceSe
 
 
 def _validated(field: FieldInfo, value: Any) -> Any:
-    """A value as its key of the section takes it. The section's other keys are right already, and stay."""
+    """The value, validated as this key of the section. The other keys were validated before."""
     annotated: Any = Annotated[field.annotation, field]
     return TypeAdapter[Any](annotated).validate_python(value)
 
 
 class Simulators:
-    """The simulators of an experiment's devices, kept running, and their faults on the bus."""
+    """Supervises the simulators of an experiment's devices, and serves commands that inject faults."""
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class Simulators:
         }
 
     async def run(self, on_ready: Callable[[Overrides], None]) -> None:
-        """Start all at once, say where they are, serve faults until cancelled."""
+        """Start all in parallel, report their addresses, and serve fault commands until cancelled."""
         async with asyncio.TaskGroup() as group, AsyncExitStack() as listening:
             for child in self._children.values():
                 group.create_task(child.run(), name=child.name)
@@ -108,7 +109,7 @@ class Simulators:
         return parameters
 
     async def _fault(self, device: str, message: Message) -> bytes:
-        """A command on the bus becomes a fault of that device's simulator."""
+        """Inject the fault that a command requests into the device's simulator."""
         command = decode(message.data, Command)
         try:
             await self._children[device].ask(

@@ -1,9 +1,8 @@
-"""Law: a child process is kept running, and never outlives its parent.
+"""The supervisor of a child process. It restarts the child after each end; the child never outlives its parent.
 
-All children of ours speak the same words. Their first line in is a JSON object of parameters; their first line out is
-`{"ready": {...}}` or `{"refused": cause}`; later lines are answered one by one. Their input ends when the parent does,
-even a parent killed with -9, and then they end. They stand in process groups of their own, so that Ctrl-C reaches the
-parent alone, which decides the order.
+All children use one protocol of JSON lines. The first line of input is an object of parameters. The first line of
+output is `{"ready": {...}}` or `{"refused": cause}`. Each later line of input gets one line of output as its answer.
+The input ends when the parent ends, also by kill -9, and the child then ends. parent_watch.py is the child's side.
 """
 
 from __future__ import annotations
@@ -25,29 +24,29 @@ from countingroom.core.errors import Cause, CountingRoomError, LinkError, Refuse
 FIRST_PAUSE_S = 0.5
 MOST_PAUSE_S = 30.0
 SETTLED_S = 30.0
-"""Having lived this long, a child that ends is started again with the first pause."""
+"""A child that ran longer than this is restarted after the first pause."""
 READY_S = 60.0
 STOP_S = 5.0
-"""Between the request to end and the kill."""
+"""Time between SIGTERM and SIGKILL."""
 LOG_BYTES = 5_000_000
 _LINE_LIMIT = 1 << 24
 
 
 class ChildRefused(CountingRoomError):
-    """A child says why it cannot begin."""
+    """A child cannot start; the cause is in `causes`, where the child reported one."""
 
     code = "refused_to_start"
 
 
 class ChildChange(Struct, frozen=True, kw_only=True):
-    """A child came or went."""
+    """The start or the end of a child."""
 
     name: str
     pid: int
     running: bool
     message: str
     again_in_s: float | None = None
-    """When it is started again; None when it is not."""
+    """Pause before the restart; None when there is none."""
 
 
 class _First(Struct):
@@ -61,10 +60,10 @@ class _Answer(Struct):
 
 
 class Child:
-    """One program, started, restarted with growing pauses, stopped.
+    """One program: started, restarted with exponential back-off, stopped.
 
-    `run` supervises until cancelled; it raises only when the very first start fails. `ready` waits for the first start
-    and returns what the child said.
+    `run` supervises until cancelled. It returns when the first start fails; `ready` then raises the error. After a
+    successful first start `ready` returns the facts that the child reported.
     """
 
     def __init__(
@@ -92,22 +91,22 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Of the present life; None between two."""
+        """The process id; None while the child is not running."""
         return self._process.pid if self._process else None
 
     async def ready(self) -> dict[str, Any]:
-        """What the child said when it was first ready."""
+        """The facts of the first ready message. Raises ChildRefused when the first start fails."""
         return await asyncio.shield(self._first)
 
     async def run(self) -> None:
-        """Keep it running until cancelled, then end it."""
+        """Restart the child after each end until cancelled, then stop it."""
         pause = FIRST_PAUSE_S
         while True:
             began = self._clock.monotonic()
             try:
                 status = await self._live()
             except CountingRoomError as error:
-                if not self._first.done():
+                if not self._first.done():  # a failed first start is not retried: `ready` raises the error
                     self._never(error)
                     return
                 reason = error.cause.message
@@ -123,9 +122,9 @@ class Child:
             pause = min(2 * pause, MOST_PAUSE_S)
 
     async def ask(self, line: Mapping[str, Any], *, timeout_s: float) -> None:
-        """Send one line and wait for its answer; RequestError when refused, LinkError when the child is not there.
+        """Send one line and wait for its answer; Refused when the child refuses, LinkError when it is not running.
 
-        A child that does not answer in time is taken for hung: it is killed, and so started again.
+        A child that does not answer in time counts as hung: it is killed, and `run` restarts it.
         """
         async with self._asking:
             process = self._process
@@ -147,7 +146,7 @@ class Child:
             raise Refused(cause if cause.source else msgspec.structs.replace(cause, source=self.name))
 
     async def _live(self) -> int:
-        """One life, from its start to its end; the exit status."""
+        """Start the process and wait for its end; the exit status."""
         log = _open_log(self._log)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -156,7 +155,7 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 limit=_LINE_LIMIT,
-                process_group=0,
+                process_group=0,  # Ctrl-C then reaches only the parent, which stops its children in order
             )
         finally:
             if log is not None:
@@ -201,7 +200,9 @@ class Child:
 
     def _never(self, error: CountingRoomError) -> None:
         self._first.set_exception(error)
-        self._first.exception()  # where another child failed before it, nobody asks any more
+        # Marks the exception as retrieved. When another child failed before, `ready` is never awaited, and the event
+        # loop would log "exception was never retrieved".
+        self._first.exception()
 
     def _never_ready(self, reason: str) -> CountingRoomError:
         where = f"its own words are at the end of {self._log}" if self._log else ""
@@ -218,12 +219,14 @@ def _pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, a
 
 
 async def _end(process: asyncio.subprocess.Process, stop_s: float) -> None:
-    """Ask it to end, wait, kill it and what it started."""
+    """Send SIGTERM, wait, then kill the whole process group."""
     if process.stdin:
         process.stdin.close()
     if process.returncode is None:
         process.terminate()
     try:
+        # Not asyncio.timeout: before Python 3.11.3 it ends as a cancellation inside a task that is being cancelled, and
+        # the child was left running.
         async with timeout(stop_s):
             await process.wait()
     except TimeoutError:
@@ -246,7 +249,7 @@ def _ending(status: int) -> str:
 
 
 def _open_log(path: Path | None) -> int | None:
-    """The log to append to; one that has grown is put aside first, over the one before."""
+    """Open the log to append to. A log over LOG_BYTES is first renamed to `.old.log` and replaces the previous one."""
     if path is None:
         return None
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """`countingroom up`: an experiment with all its processes, started in order, stopped by one Ctrl-C.
 
-A role starts when those it needs are ready, and stops before them: the order is in the departments' table. Each role is
-a process of its own, so that a crash or a blocked call stops that role alone.
+A role starts after the roles that it needs are ready, and stops before them, in the order of the departments' table.
+Each role is a separate process, so that a crash or a blocked call stops that role alone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from countingroom.experiment import Experiment
 
 
 class StartPlan(Struct, frozen=True, kw_only=True):
-    """What to start."""
+    """The parameters of `up`."""
 
     description: Path
     experiment: Experiment
@@ -100,7 +100,7 @@ class _Processes:
             for stage in stages(self._roles()):
                 for role, child in (await running.enter_async_context(self._children(stage, url))).items():
                     facts[role] = await child.ready()
-                # Drivers that start later are pointed at the simulators by their first line of input.
+                # Roles that start later receive the addresses of the simulators in their first line of input.
                 self._overrides.update(facts.get(SIMULATORS, {}))
             self._started = True
             self._say(f"Console: {facts['console']['address']}")
@@ -110,7 +110,7 @@ class _Processes:
             await asyncio.Future[None]()
 
     def _roles(self) -> list[str]:
-        """The roles to start: those of sections in use, and the simulators where they are asked for."""
+        """The roles to start: those of sections in use, and with `--simulate` the simulators."""
         sections = self._plan.experiment.sections
         return [
             role.name
@@ -123,7 +123,7 @@ class _Processes:
 
     @asynccontextmanager
     async def _bus(self) -> AsyncGenerator[tuple[Bus, str]]:
-        """The site's own bus where the description names one, else the embedded server."""
+        """The bus at the URL of the description, or the embedded server where there is none."""
         section = self._plan.experiment.bus
         async with contextlib.AsyncExitStack() as stack:
             url = section.url
@@ -143,7 +143,7 @@ class _Processes:
 
     @asynccontextmanager
     async def _children(self, roles: list[str], url: str) -> AsyncGenerator[dict[str, Child]]:
-        """These roles, all ready; stopped when the block is left."""
+        """Start these roles and wait until all are ready; stop them at the end of the block."""
         children = {role: self._child(role, url) for role in roles}
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(child.run(), name=child.name) for child in children.values()]
@@ -179,7 +179,7 @@ class _Processes:
         self._events.add_change(change)
 
     def _report(self, message: str) -> None:
-        """A line with the time; the lines of the start have none."""
+        """Print a line with the time. During the start it prints nothing."""
         if self._started:
             self._say(f"{datetime.datetime.now(datetime.UTC):%H:%M:%S} UTC  {message}")
 
@@ -188,7 +188,7 @@ class _Processes:
 
 
 def summary(role: str, facts: dict[str, Any]) -> str:
-    """What a ready role serves, for its line at the start."""
+    """The text of a ready role in its line at the start."""
     match role, facts:
         case "devices", {"devices": [*names]}:
             return _counted(len(names), "device") if names else "none described"

@@ -1,4 +1,4 @@
-"""Law: the console is served until the process is told to end; then it closes what it opened."""
+"""The web server of the console (uvicorn). It serves until cancelled, then shuts down gracefully."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import uvicorn
 
 
 class _Server(uvicorn.Server):
-    """Signals are the process's business; readiness is told."""
+    """uvicorn without its own signal handlers: serve.py handles signals. It calls `serves` when it is ready."""
 
     def __init__(self, config: uvicorn.Config, serves: Callable[[], None]) -> None:
         super().__init__(config)
@@ -32,7 +32,10 @@ class _Server(uvicorn.Server):
 async def serve(
     app: Any, listening: socket.socket, serves: Callable[[], None], *, tls: tuple[Path, Path] | None = None
 ) -> None:
-    """Serve an ASGI application on this socket; `serves` is called when it does. `tls`: certificate and key."""
+    """Serve an ASGI application on this socket until cancelled. Calls `serves` once it accepts connections.
+
+    `tls`: paths of the certificate and the key.
+    """
     certificate, key = tls or (None, None)
     settings = uvicorn.Config(
         app,
@@ -54,6 +57,6 @@ async def serve(
         serving = asyncio.ensure_future(server.serve([listening]))
         try:
             await asyncio.shield(serving)
-        finally:  # asked to end, not cancelled: so that it closes what it opened
+        finally:  # a request to exit, not a cancellation, so that the server closes its connections
             server.should_exit = True
             await serving

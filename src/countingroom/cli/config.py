@@ -1,4 +1,4 @@
-"""Law: configurations are kept by system and tag; every change has a revision, a time and an author."""
+"""Commands for configurations, which are stored by system and tag. Each change has a revision, a time and an author."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ add_commands(app, "config", {"save": save, "delete": delete, "import": import_})
 
 
 def _present(api: Client, system: str, tag: str) -> Any:
-    """The configuration as it is; revision 0 where there is none yet."""
+    """The present configuration; revision 0 where there is none."""
     try:
         return api.get(f"/api/v1/configurations/{system}/{tag}")
     except Remote as refused:
@@ -183,7 +183,7 @@ def _present(api: Client, system: str, tag: str) -> Any:
 
 
 def _parameters(given: list[str]) -> dict[str, Scalar]:
-    """NAME=VALUE texts, a value written as in YAML."""
+    """Parse NAME=VALUE texts; a value has the syntax of YAML."""
     from countingroom.core.yaml.located import parse
 
     values: dict[str, Scalar] = {}

@@ -1,4 +1,7 @@
-"""Law: a global tag names one configuration for each system; it is offered where it covers exactly a partition."""
+"""Commands for global tags, which name one configuration for each system.
+
+A tag is offered to a partition when it covers exactly the systems of the partition.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +115,7 @@ add_commands(app, "config tag", {"save": save, "delete": delete})
 
 
 def _present(api: Client, tag: str) -> Any:
-    """The tag as it is; revision 0 where there is none yet."""
+    """The present tag; revision 0 where there is none."""
     try:
         return api.get(f"/api/v1/tags/{tag}")
     except Remote as refused:

@@ -1,4 +1,4 @@
-"""Law: the run book is read, commented on and judged; nothing in it is ever taken away."""
+"""Commands for the run book: list, show, comment, flag, export. Entries are never deleted."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def _runs(plain: list[Any]) -> list[Run]:
 
 
 def _times(run: Run) -> tuple[str, str]:
-    """When it began to record, and for how long it did."""
+    """Start of the recording and its duration, as texts."""
     if run.started_ns is None:
         return f"{_time(run.asked_ns)} (not)", ""
     return _time(run.started_ns), f"{(run.ended_ns - run.started_ns) / 1e9:.1f} s" if run.ended_ns else ""

@@ -1,6 +1,6 @@
 """The port of behaviours: states derived from readings, and commands turned into writes. Pure.
 
-States follow the readback, never the command. A behaviour keeps nothing, so a restarted host finds the right state.
+States follow the readback, never the command. A behaviour stores nothing, so a restarted host derives the right state.
 """
 
 from __future__ import annotations

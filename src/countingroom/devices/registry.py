@@ -25,13 +25,13 @@ class Hosted(Struct, frozen=True, kw_only=True):
     group: str
     """Heading in the navigation."""
     location: str = ""
-    """Where it is reached: `serial:/dev/ttyUSB0`, `modbus://10.0.0.3:502`."""
+    """Address of the device: `serial:/dev/ttyUSB0`, `modbus://10.0.0.3:502`."""
     simulated: bool = False
     driver: Driver
     behaviour: Behaviour
     section: DeviceSection
     channel_labels: dict[str, str] = {}
-    """What a channel supplies (its module)."""
+    """Channel -> the load that it supplies (its module)."""
 
 
 def build(

@@ -1,7 +1,7 @@
-"""What the drivers of one device host share: serial ports, the Channel Access client.
+"""Resources that the drivers of one device host share: serial ports, the Channel Access client.
 
-The host's process makes one `SharedResources`, the builders of drivers take from it what they need, and the host
-closes all of it when it ends. Nothing of it is kept in a module, so two hosts, or two tests, never meet in one.
+The process of the host makes one `SharedResources`, and the builders of drivers get their resources from it. The host
+closes all of them when it ends. No resource is a module variable, so two hosts, or two tests, never share one.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _ORDERS = (("alarm_low", "warning_low", "warning_high", "alarm_high"), ("write_l
 
 
 def disorder(section: Any) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Limits of one value in the wrong order: every write would be refused, or every value would be an alarm."""
+    """Problems of limits in the wrong order. With them every write would be refused, or every value be an alarm."""
     for order in _ORDERS:
         given = [(key, limit) for key in order if (limit := getattr(section, key, None)) is not None]
         for (lower, low), (upper, high) in pairwise(given):
@@ -33,7 +33,7 @@ def disorder(section: Any) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 class PointOverride(Section):
-    """What the experiment changes about a point of the driver."""
+    """Changes that the description makes to a point of the driver."""
 
     label: str | None = None
     deadband: Deadband | None = None
@@ -50,7 +50,7 @@ class PointOverride(Section):
         return disorder(self)
 
     def limits(self) -> Limits:
-        """The limits as core knows them."""
+        """The limits as a value of core."""
         return Limits(
             alarm_low=self.alarm_low,
             warning_low=self.warning_low,

@@ -1,7 +1,7 @@
-"""Law: one description says everything there is; it is read strictly, and all its mistakes are told at once.
+"""The description of an experiment: its YAML files, its model and its validation. All mistakes are reported together.
 
-The story in order: files.py (YAML with includes to one value that knows its lines), description.py (the departments'
-sections composed), loading.py (both together, and what the sections find wrong across their keys).
+Start with loading.py, which loads and validates a description. files.py reads YAML with includes into one value with
+line numbers, and description.py composes the model from the sections of the departments.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The model of a description: the sections of the departments' table beside the experiment's own keys."""
+"""The model of a description: the experiment's own keys and the sections of the departments' table."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ Part = TypeVar("Part", bound=BaseModel)
 
 
 class About(Section):
-    """What is being run."""
+    """Name and title of the experiment."""
 
     name: Name
-    """Short, for addresses and file names: `tracker_cleanroom`."""
+    """Short name, used in addresses and file names: `tracker_cleanroom`."""
     title: str = ""
-    """For people, on every page; the name where empty."""
+    """Title on every page of the console; the name where empty."""
 
 
 class Experiment(Section):
-    """An experiment, whole."""
+    """A complete experiment."""
 
     experiment: About
     """Its name and title."""
     bus: BusSection = BusSection()
-    """What carries everything; the embedded server where left out."""
+    """The message bus; the embedded server where left out."""
     storage: StorageSection = StorageSection()
-    """Where configurations, the run book and accounts are kept; beside the other data where left out."""
+    """The database of configurations, the run book and accounts; a file in the data folder where left out."""
 
     @property
     def title(self) -> str:
-        """For people."""
+        """Title for display; the name where there is none."""
         return self.experiment.title or self.experiment.name
 
     @property
@@ -55,7 +55,7 @@ class Experiment(Section):
         raise LookupError(f"no department has a section {model.__name__}")
 
     def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
-        """Names that a section uses and that the section they belong to does not have."""
+        """References to names that do not exist in the section they refer to."""
         for key, section in self.sections.items():
             references = getattr(section, "references", None)
             for reference in cast("Iterable[Reference]", references() if references else ()):
@@ -67,7 +67,7 @@ class Experiment(Section):
 
 @cache
 def experiment_model(departments: tuple[Department, ...] = DEPARTMENTS) -> type[Experiment]:
-    """The model with the section of each department."""
+    """The model with the sections of these departments."""
     sections = [department.section for department in departments if department.section]
     fields: dict[str, Any] = {
         section.key: (model, Field(default=model(), description=section.about))
@@ -86,7 +86,7 @@ def schema(departments: Sequence[Department] = DEPARTMENTS) -> dict[str, Any]:
         **names,
     }
     made["patternProperties"] = {"^x-": {"description": "Ignored: a place for YAML anchors."}}
-    # A file that is included may have any part of the sections.
+    # An included file may contain any part of the sections, so no key is required.
     made.pop("required", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_with_schema_bounds(made)}
 

@@ -1,8 +1,8 @@
-"""Law: a description may be spread over files; each part keeps the file and line it was written at.
+"""Reads the YAML files of a description, with includes, into one value. Each part keeps its file and line.
 
-`!include other.yaml` stands for the content of that file, anywhere a value may stand, `<<: !include other.yaml` too.
-`include: [a.yaml, "devices/*.yaml"]` at the top of a file merges the sections of others into it: a thing given in two
-files is a mistake. Names are relative to the file they stand in. Files are read, nothing is ever written.
+`!include other.yaml` inserts the content of that file at any value, also as `<<: !include other.yaml`.
+`include: [a.yaml, "devices/*.yaml"]` at the top level of a file merges the sections of other files into it; a key that
+two files give is a mistake. File names are relative to the file that contains them. Files are only read.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _MOST_CHARACTERS = 10_000_000
 
 
 def read(path: Path) -> Located:
-    """The whole description under a file. Never raises for what a person wrote: see `problems`."""
+    """The description in this file and all it includes. Mistakes in the files are in `problems`; they raise nothing."""
     return _Files().document(path, Place(str(path)))
 
 
 class _Files:
-    """One reading; knows which files are open above, so that none includes itself."""
+    """One pass over the files. It keeps the stack of open files to find a file that includes itself."""
 
     def __init__(self) -> None:
         self._open: list[Path] = []
@@ -46,7 +46,7 @@ class _Files:
         return located
 
     def content(self, path: Path, wanted: Place) -> Located:
-        """A file with its `!include`s; a problem at `wanted`, where it is asked for, when it cannot be read."""
+        """A file with its `!include`s. When it cannot be read, a problem at `wanted`, the place of the include."""
         if path.resolve() in self._open:
             return _nothing(wanted, f"{path} includes itself: {' → '.join(str(one.name) for one in self._open)}")
         try:
@@ -83,7 +83,7 @@ class _Files:
             yield from ((one, place) for one in found)
 
     def _merge(self, into: Located, other: Located) -> None:
-        """The other file's sections join; what both give is a mistake."""
+        """Add the sections of the other file. A key that both files give is a mistake."""
         into.problems.extend(other.problems)
         if other.broken == {()}:
             into.broken.add(())

@@ -1,7 +1,7 @@
-"""Law: a description is loaded whole and right, or refused with every mistake in it at its file and line.
+"""Loads and validates the description of an experiment. Raises Invalid with every mistake, file and line.
 
-Beside its model, a section may define `problems() -> Iterable[(path within it, message)]` for what only shows across
-keys. It is asked also where other sections are wrong.
+A section may define `problems() -> Iterable[(path within it, message)]` for rules over several of its keys. These rules
+are also checked when other sections are invalid.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from countingroom.experiment.files import read
 
 
 class Invalid(Mistaken):
-    """The description cannot be used as it is."""
+    """The description has mistakes."""
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
-    """An experiment, and where each part of it is written."""
+    """An experiment, with the file and line of each part."""
 
     experiment: Experiment
     located: Located
 
     def problem(self, path: KeyPath, message: str) -> Problem:
-        """Something found wrong later, at its place."""
+        """A problem found after loading, with its file and line."""
         return Problem(place=self.located.place(path), path=show(path), message=message)
 
 
 def load(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) -> Experiment:
-    """The experiment of this file and all it includes; Invalid with every mistake."""
+    """The experiment in this file and all it includes. Raises Invalid with every mistake."""
     return load_located(path, departments).experiment
 
 
 def load_located(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) -> Loaded:
-    """The same, with places."""
+    """The same as `load`, with the file and line of each part."""
     model = experiment_model(departments)
     path = Path(path)
     located = read(path)
@@ -68,8 +68,7 @@ def load_located(path: Path | str, departments: tuple[Department, ...] = DEPARTM
 
 
 def _valid_parts(value: Any, model: type[Experiment], context: dict[str, Path]) -> Iterator[tuple[KeyPath, Any]]:
-    """Of a description that is wrong somewhere: the sections that are right, and the right entries of those that are
-    a table of things."""
+    """The valid parts of an invalid description: valid sections, and the valid entries of sections that are tables."""
     for name, field in model.model_fields.items():
         content = mapping((mapping(value) or {}).get(name))
         if content is None or not isinstance(field.annotation, type):
@@ -80,11 +79,11 @@ def _valid_parts(value: Any, model: type[Experiment], context: dict[str, Path]) 
             try:
                 yield (name,), adapter.validate_python(piece, context=context)
             except ValidationError:
-                continue  # told already
+                continue  # reported already, by the validation of the whole
 
 
 def said_by(part: Any) -> Iterator[tuple[KeyPath, str]]:
-    """What this section and those under it say themselves, outermost first, at paths as they are written."""
+    """The `problems()` of this section and of all sections in it, outermost first, with paths as in the file."""
     if isinstance(part, BaseModel):
         ask = getattr(part, "problems", None)
         if callable(ask):
@@ -103,7 +102,7 @@ def said_by(part: Any) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _in_order(found: list[Problem], located: Located) -> list[Problem]:
-    """The main file first, then the others as they were met; by line in each; each only once."""
+    """Sort problems: main file first, the others in the order of inclusion, by line within a file. No duplicates."""
     files = list(dict.fromkeys(place.file for place in [*located.values.values(), *(one.place for one in found)]))
     main = located.values[()].file
     return sorted(

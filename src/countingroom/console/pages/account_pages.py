@@ -27,7 +27,7 @@ class AccountPages:
             router.add_api_route(f"/{name}", self._form(name, title))
 
     async def overview(self) -> dict[str, Any]:
-        """The overview shows nothing of the accounts."""
+        """Empty: the overview has no part for accounts."""
         return {}
 
     def _form(self, name: str, title: str) -> Callable[[Request], Awaitable[HTMLResponse]]:

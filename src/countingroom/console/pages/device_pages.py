@@ -43,7 +43,7 @@ class DevicePages:
         }
 
     async def device(self, request: Request, device: str) -> HTMLResponse:
-        """One device: everything it says and what may be done with it."""
+        """One device: its state, points and commands."""
         latest = self._context.latest
         catalogue = latest.catalogues.get(device)
         if catalogue is None:

@@ -32,7 +32,7 @@ class EventPages:
         return {"events": self._recent(_ON_THE_OVERVIEW)}
 
     async def events(self, request: Request) -> HTMLResponse:
-        """What happened."""
+        """The list of events."""
         kinds = [kind.value for kind in EventKind]
         events = self._recent(_ON_THE_PAGE)
         return self._render(request, "events.html", "events", "Events", events=events, kinds=kinds)

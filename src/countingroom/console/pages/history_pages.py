@@ -1,4 +1,4 @@
-"""The page of trends: the past of any points."""
+"""The page of trends: the history of selected points."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class HistoryPages:
         router.add_api_route("/trends", self.trends)
 
     async def overview(self) -> dict[str, Any]:
-        """The overview shows nothing of the history."""
+        """Empty: the overview has no part for the history."""
         return {}
 
     async def trends(self, request: Request) -> HTMLResponse:
-        """The past of any points."""
+        """The history of selected points."""
         return self._render(request, "trends.html", "trends", "Trends", data={"points": self._all_points()})
 
     def _all_points(self) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""What a module of pages gives to the console: its routes, and its part of the overview.
+"""The port of a module of pages: its routes, and its part of the overview.
 
 The module has a function `pages(context, render) -> PageSet`, and its path stands in the departments' table.
 """
@@ -23,5 +23,5 @@ class PageSet(Protocol):
         ...
 
     async def overview(self) -> Mapping[str, Any]:
-        """Values for the template of the overview; empty where it shows nothing there."""
+        """Values for the template of the overview; empty for pages without a part in it."""
         ...

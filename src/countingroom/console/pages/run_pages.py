@@ -1,4 +1,4 @@
-"""The pages of run control: partitions, run book, configurations and detectors. They act by commands alone."""
+"""The pages of run control: partitions, run book, configurations and detectors. Changes are commands only."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RunPages:
         router.add_api_route("/detectors", self.detectors)
 
     async def overview(self) -> dict[str, Any]:
-        """What the overview shows of run control; empty where there is none."""
+        """Partitions and last runs for the overview; empty without run control."""
         context = self._context
         if not context.has_runs:
             return {"partition_cards": (), "unmapped": [], "last_runs": ()}
@@ -56,7 +56,7 @@ class RunPages:
         try:
             last = await context.records.runs.find(RunFilter(limit=_LAST))
         except LinkError:
-            last = ()  # the database is away: partitions are shown without the last runs
+            last = ()  # the database is not reached: partitions are shown without the last runs
         return {
             "partition_cards": found,
             "unmapped": sorted(unmapped(context), key=partition_views.natural),

@@ -12,7 +12,7 @@ from countingroom.core.values import Quality, Scalar
 from countingroom.devices.port import Sample
 
 LONG, DOUBLE, ENUM_AS_TEXT = 5, 6, 996
-"""What to ask a server for (DBR codes of db_access.h; the last is aioca's: enums as text, the rest as it is)."""
+"""Types to request from a server: DBR codes of db_access.h. The last is aioca's: enums as text, the rest unchanged."""
 
 EPOCH_S = 631152000
 """1 January 1990, the zero of EPICS time. A record that was never processed has this stamp."""
@@ -27,17 +27,17 @@ class Variable(Struct, frozen=True, kw_only=True):
     pv: str
     point: Point
     words: dict[str, float | int | str | bool] = {}
-    """Text of the IOC -> value of the point; empty: the value is taken as it comes."""
+    """Text of the IOC -> value of the point; empty: the value is used unchanged."""
 
     @property
     def datatype(self) -> int:
-        """What to ask the server for."""
+        """The type to request from the server."""
         if self.words or self.point.type is Type.STRING:
             return ENUM_AS_TEXT
         return DOUBLE if self.point.type is Type.FLOAT else LONG
 
     def to_send(self, value: float | int | str | bool) -> float | int | str:
-        """The value as the IOC takes it: the text where words are known, a number otherwise."""
+        """The value to send to the IOC: the text where `words` has one, otherwise the value, a bool as 0 or 1."""
         for word, meaning in self.words.items():
             if meaning == value:
                 return word
@@ -60,7 +60,7 @@ def sample(variable: Variable, given: Any) -> Sample:
 
 
 def _value(variable: Variable, given: Any) -> Scalar:
-    """The value as the point has it; None where it cannot be one (NaN, an unknown word, an array)."""
+    """The value of the point; None where there is none (NaN, an unknown word, an array)."""
     if variable.words:
         return _meaning(variable, given)
     try:

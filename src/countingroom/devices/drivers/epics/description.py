@@ -15,7 +15,7 @@ from countingroom.devices.section import Deadband, DeviceSection, Duration, Prec
 
 Plain = float | int | str | bool
 Problem = tuple[tuple[str | int, ...], str]
-"""Where within the section, and what is wrong there."""
+"""(path within the section, message)."""
 
 
 def _value_name(value: str) -> str:
@@ -41,14 +41,14 @@ class ChannelAccessSection(DeviceSection):
 
 
 class EpicsValue(Section):
-    """One process variable and what it means."""
+    """One process variable and the properties of its value."""
 
     pv: Annotated[str, Field(min_length=1, pattern=r"^\S+$")]
     """The process variable: `cleanroom:T1`; the section's `prefix` comes before it."""
     type: Literal["float", "int", "bool", "string"] = "float"
-    """What to ask the IOC for. An enum is its number as `int`, its text as `string`."""
+    """Type to request from the IOC. An enum is its number as `int`, its text as `string`."""
     words: dict[str, Plain] = {}
-    """Text of the IOC's enum -> the value this point takes for it: `{"Off": 0, "On": 1}`."""
+    """Text of the IOC's enum -> value of this point: `{"Off": 0, "On": 1}`."""
     label: str = ""
     description: str = ""
     unit: str = ""
@@ -70,15 +70,15 @@ class EpicsValue(Section):
     write_low: float | None = None
     write_high: float | None = None
     readback: str = ""
-    """The value of this table that proves a written one; empty: this one reads itself back."""
+    """The value of this table that is the readback of this setpoint; empty: the value itself."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     confirm: Duration = 5.0
     """Deadline for the readback."""
     rate: str = ""
-    """The value of this table that says how fast it follows, in units per second."""
+    """The value of this table with the ramp rate of this setpoint, in units per second."""
 
     def problems(self) -> Iterable[Problem]:
-        """What does not go together."""
+        """Keys that contradict each other."""
         yield from disorder(self)
         if not self.writable:
             for key in ("write_low", "write_high", "readback"):
@@ -112,7 +112,7 @@ class EpicsValue(Section):
             choices=choices,
             codes=self.codes or {str(value): word for word, value in self.words.items() if str(value) != word},
             severity=self.severity,
-            stale_after_s=0.0,  # an IOC speaks when something changes; a lost link is told at once
+            stale_after_s=0.0,  # an IOC sends only changes, and Channel Access reports a lost link at once
             main=self.main,
             writable=self.writable,
             write_low=self.write_low,
@@ -129,12 +129,12 @@ class EpicsSection(ChannelAccessSection):
 
     driver: Literal["epics"]
     prefix: str = ""
-    """What every process variable begins with: `cleanroom:`."""
+    """Prefix of every process variable: `cleanroom:`."""
     values: Annotated[dict[ValueName, EpicsValue], Field(min_length=1)]
     """Name of the value, or `<channel>.<column>` for a device with channels, -> what it is."""
 
     def problems(self) -> Iterable[Problem]:
-        """Names that are of no use."""
+        """Names in the table that cannot be used."""
         for name, value in self.values.items():
             for key, other in (("readback", value.readback), ("rate", value.rate)):
                 if other and other not in self.values:
