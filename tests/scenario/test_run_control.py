@@ -250,7 +250,7 @@ async def test_what_is_not_allowed_is_refused_with_a_suggestion_and_recorded() -
             told = [event for event in await world.events() if event.command_id == reply.id]
             assert [event.kind for event in told] == [EventKind.REFUSED]
         await world.does("configure")
-        assert (await world.ask("configure", id="c9")).cause.code == "repeated"
+        assert (await world.ask("configure", id="c8")).cause.code == "repeated"
 
 
 async def test_stop_is_done_where_no_run_is_recorded() -> None:
