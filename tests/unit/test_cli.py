@@ -176,7 +176,11 @@ def test_a_simulator_is_like_a_device_of_its_own_kind_only(tmp_path: Path, capsy
 
 @pytest.mark.parametrize(
     ("name", "given", "told"),
-    [("slow", [], "needs seconds"), ("slow", ["seconds=-5"], "outside 0 to 60"), ("slow", ["seconds=1e9"], "outside")],
+    [
+        ("slow", [], "needs the argument seconds"),
+        ("slow", ["seconds=-5"], "outside 0 to 60"),
+        ("slow", ["seconds=1e9"], "outside"),
+    ],
 )
 def test_a_typed_fault_is_what_the_simulator_declares(name: str, given: list[str], told: str) -> None:
     faults = JulaboSimulator.faults

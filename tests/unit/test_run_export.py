@@ -69,4 +69,4 @@ def test_an_empty_run_book_is_exported_too(format: str) -> None:
 def test_another_format_is_refused_with_those_there_are() -> None:
     with pytest.raises(RequestError) as refused:
         export((), "xlsx")
-    assert refused.value.cause.suggestion == "ask for csv, json, parquet"
+    assert refused.value.cause.suggestion == "use csv, json, parquet"
