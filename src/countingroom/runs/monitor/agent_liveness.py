@@ -1,8 +1,8 @@
-"""Law: who leaves is seen at once where the server says so, who falls silent after three beats, and each is told once.
+"""Liveness of the agents: an agent is lost when the server reports its disconnect, or after three missed heartbeats.
 
-While our own link is down nobody is declared lost; when it is back everyone has three beats to be heard. A link that is
-up proves nothing when the server stands still: so we send a word of our own among the beats, and while that does not
-come back, no time passes for anybody.
+Each change is reported once. While the link of this process is down, no agent is declared lost; when the link is back,
+every agent has three heartbeat intervals. A link that is up proves little while the server does not process messages.
+So this process sends a probe message to itself, and while the probe does not return, time-outs do not advance.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.1
 _STILL_S = 1.0
-"""A busy process hears itself sooner, and no connection is given up for less."""
+"""Interval of the probe. A busy process still receives it in this time, and no connection is closed for less."""
 _ECHO_S = 5.0
-"""For our own word to come back: by then the link is known to be down, or the word was lost."""
+"""Time for the probe to return. After it, the link is known to be down, or the probe was lost."""
 _beats = msgspec.msgpack.Decoder(Presence)
 
 
 class Liveness:
-    """Listens to all agents. `tell` is called with every change, in this task."""
+    """Watches all agents. `tell` is called with every change, in this task."""
 
     def __init__(self, bus: Bus, clock: Clock, tell: Callable[[LinkChanged], None]) -> None:
         self._bus = bus
@@ -46,28 +46,28 @@ class Liveness:
         self._own = subjects.echo(uuid4().hex)
         self._echoed = asyncio.Event()
         self._asked_s = 0.0
-        """When our own word was sent."""
+        """When the probe was sent (monotonic, s); None if none is on its way."""
 
     def connected(self, system: str) -> bool:
-        """Whether its agent is heard."""
+        """Whether its agent is connected."""
         return self._hearing.connected(system)
 
     def why_not(self, system: str) -> Cause | None:
-        """Why its agent is not connected; None while it is, or while that is not known yet."""
+        """Why its agent is not connected; None if it is connected or not known yet."""
         return self._hearing.lost.get(system)
 
     def expect(self, systems: Iterable[str]) -> None:
-        """These should be there: one that is not heard in time is told as not connected."""
+        """Expect these agents. One without a heartbeat in time is reported as not connected."""
         self._settled.clear()
         self._hearing.expect(systems, self._clock.monotonic())
         self._look()
 
     async def settled(self) -> None:
-        """Returns once it is known of everyone expected whether it is connected."""
+        """Return when it is known of every expected agent whether it is connected."""
         await self._settled.wait()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         self._bus.on_link(self._linked)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hear_beats())
@@ -82,7 +82,7 @@ class Liveness:
                     self._hearing.extend_deadlines(late)
 
     async def _hear_ourselves(self) -> None:
-        """Return when the server has carried a word of ours, and so every beat that was sent before it."""
+        """Return when the server has delivered the probe, and so every heartbeat that was sent before it."""
         self._echoed.clear()
         self._asked_s = self._clock.monotonic()
         with suppress(LinkError, TimeoutError):
@@ -117,7 +117,7 @@ class Liveness:
                     self._say(self._hearing.departed(left.name, left.reason, now_s, now_ns))
 
     def _stood_still(self) -> None:
-        """Where our own word is long overdue, the server stood still, and connections may have ended by that alone."""
+        """If the probe is long overdue, the server was blocked, and connections may have ended for that reason."""
         now_s = self._clock.monotonic()
         if not self._echoed.is_set() and now_s - self._asked_s > _STILL_S:
             self._hearing.distrust_disconnects(now_s)

@@ -1,4 +1,5 @@
-"""Law: how long a system takes is what it took lately, an old time counting half as much as the one after it."""
+"""Measured durations of the systems' steps, for expected times of plans: a moving average in which each duration counts
+half as much as the next one."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from countingroom.core.systems import ACTIVE, CONFIGURING, RECORDING, UNCONFIGUR
 
 _WEIGHT = 0.5
 _WAITING = 10_000
-"""Orders whose end is waited for; older ones are forgotten."""
+"""Maximum number of orders without an end; older ones are dropped."""
 
 _OVER = {
     Action.START: RECORDING,
@@ -18,47 +19,47 @@ _OVER = {
     Action.ABORT: UNCONFIGURED,
     Action.RESET: UNCONFIGURED,
 }
-"""The common state in which an order is over. Configuring is timed by its states, whoever ordered it."""
+"""The common state that ends an order. Configuring is measured from its states, so it needs no order."""
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What is known, as it is kept: `STS.configure` -> seconds."""
+    """The durations as they are published: `STS.configure` -> seconds."""
 
     seconds: dict[str, float] = {}
 
 
 class Durations:
-    """(system, action) -> seconds, learnt from reports. A global system's partitions count together."""
+    """(system, action) -> seconds, measured from reports. The partitions of a global system share one value."""
 
     def __init__(self) -> None:
         self._known: dict[str, float] = {}
         self._began: dict[tuple[str, str], int] = {}
         self._ordered: dict[str, tuple[Action, int]] = {}
         self.changed = False
-        """Whether something was learnt since it was last set to False."""
+        """Whether a duration changed since this was last set to False."""
 
     def remember(self, known: Known) -> None:
-        """What an earlier process learnt."""
+        """Take over the durations of an earlier process."""
         self._known = {**known.seconds, **self._known}
 
     def known(self) -> Known:
-        """What is to be kept."""
+        """The durations to publish."""
         return Known(seconds=dict(self._known))
 
     def all(self) -> Mapping[tuple[str, Action], float]:
-        """What is known."""
+        """All durations."""
         parted = ((key.rpartition("."), seconds) for key, seconds in self._known.items())
         return {(system, Action(action)): seconds for (system, _, action), seconds in parted}
 
     def ordered(self, order: str, action: Action, now_ns: int) -> None:
-        """An order is sent."""
+        """Record that an order was sent."""
         if action in _OVER:
             self._ordered[order] = action, now_ns
             if len(self._ordered) > _WAITING:
                 del self._ordered[next(iter(self._ordered))]
 
     def reported(self, before: SystemState | None, now: SystemState) -> None:
-        """A system said its state."""
+        """Record a state that a system reported."""
         ordered = self._ordered.get(now.order)
         if ordered and now.common == _OVER[ordered[0]]:
             del self._ordered[now.order]

@@ -1,6 +1,7 @@
-"""Law: an agent is connected while it is heard: a goodbye, a broken connection or three missed beats end that, once.
+"""Failure detector: an agent is lost after its goodbye, the end of its connection, or three missed heartbeats.
 
-Pure: times are given. What was broken or missed in an earlier life of an agent says nothing about the present one.
+Pure: times are arguments. The end of a connection of an earlier process of an agent does not count against the present
+process.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from countingroom.core.subjects import connection
 from countingroom.runs.planner.events import LinkChanged
 
 MISSED = 3
-"""Beats that may be missing."""
+"""Heartbeats that may be missing."""
 FIRST_S = 1.5
-"""What lives is heard within this after we began to listen."""
+"""A living agent sends a heartbeat within this time after the start of the watch."""
 
 
 class _Heard(Struct):
@@ -26,39 +27,39 @@ class _Heard(Struct):
 
 
 class FailureDetector:
-    """Who is heard. Every method gives what changed by it."""
+    """Decides which agents are connected. Every method returns the changes that it causes."""
 
     def __init__(self) -> None:
         self._heard: dict[str, _Heard] = {}
         self._lost: dict[str, Cause] = {}
         self._expected: dict[str, float] = {}
-        """Never heard so far -> since when we listen for it."""
+        """Agent without any heartbeat so far -> since when it is expected."""
         self._deaf = False
         self._doubt_until_s = float("-inf")
-        """Connections that end now may have ended with what held us up; who lives is heard by then."""
+        """Until then a disconnect is no proof, as it may come from the same delay. A living agent sends a heartbeat."""
 
     @property
     def lost(self) -> Mapping[str, Cause]:
-        """System -> why it is not connected."""
+        """System -> why its agent is not connected."""
         return self._lost
 
     @property
     def settled(self) -> bool:
-        """Of everyone expected it is known whether it is connected."""
+        """Whether the state of every expected agent is known."""
         return not self._expected
 
     def connected(self, system: str) -> bool:
-        """Whether it is heard."""
+        """Whether its agent is connected."""
         return system in self._heard
 
     def expect(self, systems: Iterable[str], now_s: float) -> None:
-        """These should be heard; one that is not, in time, is not connected."""
+        """Expect these agents. One without a heartbeat in time is not connected."""
         for system in systems:
             if system not in self._heard and system not in self._lost:
                 self._expected.setdefault(system, now_s)
 
     def beat(self, presence: Presence, now_s: float, now_ns: int) -> LinkChanged | None:
-        """A sign of life, or a goodbye."""
+        """A heartbeat, or the last one before a clean exit."""
         system, known = presence.instance, self._heard.get(presence.instance)
         if presence.leaving:
             if known and known.presence.boot == presence.boot:
@@ -74,7 +75,7 @@ class FailureDetector:
         return LinkChanged(system=system, connected=True)
 
     def departed(self, name: str, reason: str, now_s: float, now_ns: int) -> LinkChanged | None:
-        """The server says that a connection of this name ended."""
+        """The server reported the end of a connection of this name."""
         if now_s < self._doubt_until_s:
             return None
         _, _, rest = name.partition(".")
@@ -86,7 +87,7 @@ class FailureDetector:
         return self._lose(system, "agent_gone", message, now_ns)
 
     def look(self, now_s: float, now_ns: int) -> list[LinkChanged]:
-        """Who has been silent for too long."""
+        """The agents that have missed too many heartbeats."""
         if self._deaf:
             return []
         silent = [
@@ -106,21 +107,21 @@ class FailureDetector:
         ]
 
     def distrust_disconnects(self, now_s: float) -> None:
-        """The server stood still, and connections may have ended by that alone: who lives is heard soon."""
+        """The server was blocked, and connections may have ended for that reason alone. Wait for heartbeats instead."""
         self._doubt_until_s = now_s + FIRST_S
 
     def extend_deadlines(self, seconds: float) -> None:
-        """We ourselves, or the server, were held up for so long: what was not listened to is no silence."""
+        """This process or the server was blocked for so long. That time does not count as missed heartbeats."""
         for heard in self._heard.values():
             heard.last_s += seconds
         self._expected = {name: since_s + seconds for name, since_s in self._expected.items()}
 
     def link_lost(self) -> None:
-        """Our own link is lost: silence means nothing now."""
+        """The link of this process is lost: missing heartbeats prove nothing now."""
         self._deaf = True
 
     def link_restored(self, now_s: float) -> None:
-        """It is back: everyone gets the time to be heard again."""
+        """The link is back: every agent gets the full time again."""
         self._deaf = False
         self.distrust_disconnects(now_s)
         for heard in self._heard.values():

@@ -1,4 +1,4 @@
-"""Law: what systems say, and whether they live, is heard once for all partitions of a process."""
+"""Latest reported states of all systems and liveness of their agents, shared by all partitions of a process."""
 
 from __future__ import annotations
 
@@ -23,45 +23,45 @@ _decoder = msgspec.msgpack.Decoder(SystemState)
 
 
 class SystemStates:
-    """The last word of every system, and who wants to hear the next one."""
+    """The last report of every system, and the subscribers to its changes."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self._bus = bus
         self._clock = clock
         self._present: dict[str, SystemState] = {}
         self._followers: dict[str, set[Tell]] = {}
-        """By key of a report; by bare name of a system for its link."""
+        """Subscribers by key of a report; by name of a system for its connection."""
         self._liveness = Liveness(bus, clock, self._link_changed)
         self._follower = BucketFollower(bus, clock, "system.>", self._take)
         self.durations = Durations()
 
     async def run(self) -> None:
-        """Hear until cancelled."""
+        """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._liveness.run())
             group.create_task(self._follower.run())
 
     async def settled(self, systems: Iterable[str]) -> None:
-        """Return when every state has been read, and of each of these systems is known whether it is connected."""
+        """Return when every state has been read and the connection of each of these systems is known."""
         await self._follower.ready()
         if missing := [name for name in systems if not self.connected(name) and not self._liveness.why_not(name)]:
             self._liveness.expect(missing)
         await self._liveness.settled()
 
     def connected(self, system: str) -> bool:
-        """Whether its agent is heard."""
+        """Whether its agent is connected."""
         return self._liveness.connected(system)
 
     def why_not(self, system: str) -> Cause | None:
-        """Why its agent is not connected; None while it is, or while that is not known yet."""
+        """Why its agent is not connected; None if it is connected or not known yet."""
         return self._liveness.why_not(system)
 
     def present(self, system: str, partition: str = "") -> SystemState | None:
-        """Its last report; of a global system, the one for a partition."""
+        """Its last report; for a global system, the report for one partition."""
         return self._present.get(subjects.system_key(system, partition))
 
     def facts(self, system: str, partition: str = "") -> Iterator[Fact]:
-        """What is known of it now, as facts for a partition that begins to look."""
+        """Its present state as facts, for a partition whose owner starts."""
         if state := self.present(system, partition):
             yield Reported(state=state)
         if self.connected(system):
@@ -71,7 +71,7 @@ class SystemStates:
 
     @contextmanager
     def followed(self, tell: Tell, members: Iterable[tuple[str, str]]) -> Generator[None]:
-        """Tell every change of these systems (name, and partition where it is global) while entered."""
+        """While entered, report every change of these systems (name, and partition of a global system)."""
         keys = [key for system, at in members for key in (subjects.system_key(system, at), system)]
         for key in keys:
             self._followers.setdefault(key, set()).add(tell)

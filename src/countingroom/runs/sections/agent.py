@@ -1,4 +1,4 @@
-"""Law: an agent's section says what does the work behind a system: a program, a device, or a pretence of both."""
+"""Section `agent` of a system: the program, device or simulation that does the work of the system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a system's section says whom it serves, which state table it follows, and what its agent is.
+"""Section of a system in the description: its kind, its state table and its agent.
 
 The table is the ECS CSV file as it stands, named directly or through a section of `subsystem.cfg`.
 """

@@ -1,4 +1,4 @@
-"""Law: a template's section is what a person writes of how partitions of a kind are brought up; no code is needed."""
+"""Section of a partition template in the description: the levels and their order, failures, hooks and recorders."""
 
 from __future__ import annotations
 
