@@ -1,5 +1,5 @@
-"""Law: an agent is a small process around one system: orders in, states out, and the system's own work between.
+"""Agents: one small process around each system. It receives orders, publishes states and runs the system's work.
 
-The story in order: port.py (what a person writes), context.py (what an agent knows, hears and does), orders.py and
-reducer.py (what it decides), shell.py (how it does it), then those that come ready made, and host.py, which runs many.
+Start with `port.py`, the methods that the author of a system writes. `model.py` holds the values of an agent, `step.py`
+and `order_rules.py` decide, `agent.py` carries out, `kinds/` has the shipped kinds, and `host.py` runs many agents.
 """

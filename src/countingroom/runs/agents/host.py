@@ -1,6 +1,6 @@
-"""Law: a host runs the agents of a description, each over a connection of its own, and one that fails starts again.
+"""Runs the agents of a description, each over its own connection, and restarts an agent that fails.
 
-A system that has an agent elsewhere already is left to it; the host stands by for it.
+If a system already has an agent elsewhere, the host stands by for it.
 """
 
 from __future__ import annotations

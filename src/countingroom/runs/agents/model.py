@@ -1,6 +1,7 @@
-"""Law: what an agent knows, hears and does are values; a global system's partitions are contexts that share nothing.
+"""The values of an agent: its model, its events and its effects.
 
-A detector has one context, called "". A global system has one for each partition, called by its name.
+A detector has one context, named "". A global system has one context for each partition, named after it. Contexts share
+no state.
 """
 
 from __future__ import annotations

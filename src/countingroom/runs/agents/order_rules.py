@@ -1,4 +1,4 @@
-"""Law: an order is begun, joined, already fulfilled, or refused with the reason; nothing else becomes of it."""
+"""The rules for an order of a partition: it is begun, joined to the work in progress, already fulfilled, or refused."""
 
 from __future__ import annotations
 

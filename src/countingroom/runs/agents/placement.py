@@ -1,4 +1,4 @@
-"""Law: who is where is followed once for all agents of a process, and asked anew before anybody is refused for it."""
+"""The placement of detectors, followed once for all agents of a process, read again before a refusal for it."""
 
 from __future__ import annotations
 

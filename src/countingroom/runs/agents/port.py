@@ -1,7 +1,7 @@
-"""Law: a system is what its author says in a few small methods; order, legality, deadlines and the bus are not his.
+"""The port of a system: a few methods that its author writes. Order, legality, deadlines and bus are elsewhere.
 
 A method that returns has succeeded, one that raises has failed with that cause, and one that is aborted or late is
-cancelled: let `CancelledError` through, clean up in `finally`.
+cancelled: let `CancelledError` through and clean up in `finally`.
 """
 
 from __future__ import annotations

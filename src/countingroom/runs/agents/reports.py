@@ -1,4 +1,4 @@
-"""Law: a context changes in these ways alone, and every change makes a report that is newer than the last. Pure."""
+"""The changes of a context. Every change makes a report with a higher number than the last. Pure."""
 
 from __future__ import annotations
 

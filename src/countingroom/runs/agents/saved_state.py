@@ -1,8 +1,8 @@
-"""Law: where a system rests is kept in a small file, so that an agent started again knows it and touches nothing.
+"""Keeps the resting state of a system in a small file, so that a restarted agent takes it over without an action.
 
-For systems that go on by themselves while their agent is away. A file is written over in one piece of constant size,
-which takes microseconds and leaves nothing half when the agent is killed. It is forgotten before anything is begun that
-would make it untrue, and counts as nothing on another boot of the machine.
+It is for systems that continue while their agent is away. The file is overwritten in one write of constant size, which
+takes microseconds and leaves no partial content when the agent is killed. It is removed before any work that would make
+it wrong, and it is ignored after a reboot of the machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Law: an agent of your own is one call: it connects, serves its system until it is told to end, and says so.
+"""Runs an agent of your own with one call: it connects and serves its system until SIGTERM or Ctrl-C.
 
 standalone.run(Beam, "BEAM", url="nats://127.0.0.1:4222")
 """

@@ -1,4 +1,4 @@
-"""Law: of each context the newest state is published, one at a time; what the bus did not take is given again."""
+"""Publishes the newest state of each context, one at a time, and repeats until the bus has accepted it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Law: an agent moves only along its chart, does one thing at a time in a context, and answers every order.
+"""The reducer of an agent: it follows the state table, does one step at a time in each context and answers every order.
 
-`step` is pure. A state is reached when the system has done what leads there, never when it was only asked to.
+`step` is pure. A state is entered when the system has finished the work that leads to it, never at the request.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Law: at a desk one system does one thing at a time for one partition; nothing begins before the last is really over.
+"""The work of one system for one partition: one step at a time. A step begins only after the end of the previous one.
 
-It is the handle its system knows the world by.
+This is the handle through which the system's code reports states, counters and errors.
 """
 
 from __future__ import annotations

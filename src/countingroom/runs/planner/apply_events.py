@@ -1,4 +1,4 @@
-"""Law: what happened is taken in fact by fact; an order is over when a report that follows it says so."""
+"""Applies facts to the model of a partition. An order ends when a later report says so."""
 
 from __future__ import annotations
 

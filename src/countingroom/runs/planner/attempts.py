@@ -1,4 +1,7 @@
-"""Law: what an owner remembers beside the reports can be lost: it costs a repeated attempt and a new deadline."""
+"""What an owner keeps beside the reports: attempts, deadlines, passed hook points.
+
+It is lost with the owner. The cost is a repeated attempt and a new deadline.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: why a partition does not get on is said with names, and with what to do about it."""
+"""The causes that explain why a partition does not reach its goal, with the systems' names and a suggestion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what is to be done now, or waited for, or stands in the way: all of it in one value."""
+"""The result of planning: the steps to begin now, what to wait for, and what is in the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: what can happen to a partition, and what it can ask for, are these values and no others."""
+"""The facts that can happen to a partition, and the effects that its reducer can return."""
 
 from __future__ import annotations
 

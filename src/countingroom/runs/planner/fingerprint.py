@@ -1,8 +1,8 @@
-"""Law: a system's key says everything its being configured depends on, so what changed and all above it is configured
-again, and nothing else.
+"""Fingerprints of configurations: a system's key covers everything that its configuring depends on.
 
-The key is made of the configuration's tag and parameters and of the keys of every lower level. Who is excluded counts
-as if included: leaving somebody out does not unsettle the others.
+So a changed system and all systems above it are configured again, and no others. The key is made of the configuration's
+tag and parameters and of the keys of every lower level. An excluded system counts like an included one, so an exclusion
+does not make the others configure again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Law: what is shown before acting is the same step, taken again and again as if everything went well."""
+"""The plan that is shown before acting: the reducer runs repeatedly as if every step succeeded."""
 
 from __future__ import annotations
 

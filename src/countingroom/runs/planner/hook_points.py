@@ -1,7 +1,7 @@
-"""Law: at each moment of the way hooks are begun and hooks are waited for; the way goes on when nothing holds it.
+"""Hook points: the moments on the way to a goal at which hooks are started or awaited.
 
-A moment is passed once on the way to a goal. What comes after something (`after start`) comes only where the same way
-led through what is before it.
+A hook point is passed once on the way to a goal. A point after something (`after start`) is passed only if the same way
+passed the point before it.
 """
 
 from __future__ import annotations

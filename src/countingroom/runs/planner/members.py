@@ -1,4 +1,4 @@
-"""Law: who is in a partition follows from its template and its detectors."""
+"""The members of a partition: the global systems of its template and its detectors."""
 
 from __future__ import annotations
 

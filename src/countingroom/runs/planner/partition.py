@@ -1,4 +1,4 @@
-"""Law: all an owner knows of its partition is one frozen value."""
+"""The model of a partition: everything its owner knows, as one frozen value."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Law: what to do next follows from the goal and from what is observed; nothing to do where they agree.
+"""Plans the next steps of a partition from its goal and the observed states. No steps if both agree.
 
-`plan` is asked again after every report and gives the steps that can be begun now. Whatever records is stopped before
-anything else when it should not; then what is too high goes down; then lower levels go up before higher ones, the
-members of a level in parallel, and recorders start one after the other. What is still going on in time is left alone.
+`plan` runs after every report and returns the steps that can begin now. The order: a recorder that should not record is
+stopped first; then levels above the goal go down; then lower levels go up before higher ones, the members of a level in
+parallel; recorders start one after the other. A step that is in progress within its time is left alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Law: a run begins when all recorders record, ends when one leaves, and is over when none records any more."""
+"""The state of a run: it begins when all recorders record and ends when one stops; it is over when none records."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Law: a partition moves by facts alone: `step` takes what happened and gives what is to be done; it does nothing.
+"""The reducer of a partition: `step` takes facts and returns the new model and effects. It has no side effects.
 
-Facts come in batches, because a thousand systems report at once: one plan is made a batch. What is done, is done by the
-room around it: orders are sent, moves are recorded, runs are closed.
+Facts come in batches, because a thousand systems report at once: one plan is made for each batch. The owner carries out
+the effects: it sends orders, records transitions and closes runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Law: a partition's state is proven by what its systems report now, so a restarted owner is right at once."""
+"""Derives a partition's state from the present reports of its systems, so a restarted owner is right at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: a template is levels in order; its state machine is made from them, never written twice."""
+"""A template: ordered levels of systems. The state machine of the partition is generated from it."""
 
 from __future__ import annotations
 

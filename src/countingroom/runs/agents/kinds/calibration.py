@@ -1,8 +1,8 @@
-"""Law: a calibration is an external program that works while the system records; its output is kept, a folder a run.
+"""A calibration: an external program that runs while the system records. Its output is kept in one folder per run.
 
-Its output goes to a file of that folder, so that neither the program nor what it says depends on the agent: an agent
-started again finds the program and reads on. Lines that are JSON objects may hold `counters`, `comment` and `error`.
-The program ends by itself (then recording is over: well with status 0, else in Error), or is asked to by `stop`.
+The output goes to a file of that folder, so the program does not depend on the agent: a restarted agent finds the
+program and continues to read. Lines that are JSON objects may hold `counters`, `comment` and `error`. The program ends
+by itself (recording then ends: normally with status 0, else in Error), or `stop` asks it to end.
 """
 
 from __future__ import annotations

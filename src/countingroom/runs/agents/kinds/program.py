@@ -1,7 +1,7 @@
-"""Law: a program is a list of arguments in its own process group; whoever cancels it ends it with all its children.
+"""Runs one external program in its own process group. Cancelling the call ends the program with all its children.
 
-First they are asked (SIGTERM), then they are ended (SIGKILL). Its input is one JSON object; its output comes line by
-line. It does not outlive the agent: it is ended when the agent dies, too.
+They get SIGTERM first and SIGKILL later. Standard input is one JSON object; the output is read line by line. The
+program is also ended when the agent process dies.
 """
 
 from __future__ import annotations

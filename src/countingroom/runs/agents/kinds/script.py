@@ -1,8 +1,8 @@
-"""Law: a system made of programs, one a step: the exit status decides, what it says is shown, abort ends it wholly.
+"""A system made of programs, one for each step. The exit status decides the result; abort ends the program.
 
-A program gets its order twice: as one JSON object on its input (`system`, `partition`, `action`, `step`, `tag`, `run`,
-`parameters`), and in its environment as `COUNTINGROOM_SYSTEM` … `COUNTINGROOM_RUN`, `COUNTINGROOM_PARAMETERS` (JSON).
-What programs brought up goes on without the agent; an agent started again finds it where it was left.
+A program gets its order twice: as one JSON object on standard input (`system`, `partition`, `action`, `step`, `tag`,
+`run`, `parameters`), and in its environment as `COUNTINGROOM_SYSTEM` … `COUNTINGROOM_RUN`, `COUNTINGROOM_PARAMETERS`
+(JSON). What the programs started continues without the agent; a restarted agent reads the saved state.
 """
 
 from __future__ import annotations

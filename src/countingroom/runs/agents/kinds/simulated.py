@@ -1,7 +1,7 @@
-"""Law: a simulated system takes the time it is told, fails, hangs and is slow on demand, and counts while it records.
+"""A simulated system: each step takes a configured time, faults come on demand, and it counts while it records.
 
-Faults, by `system fault`: `fail` (the next work fails; with `times`), `hang` (the next work never ends), `slow`
-(`seconds` more for every work), `error` (it fails by itself), `heal` (none of them any more).
+Faults of `system fault`: `fail` (the next step fails; `times` steps), `hang` (the next step never ends), `slow`
+(`seconds` more for every step), `error` (it fails by itself), `heal` (end all faults).
 """
 
 from __future__ import annotations

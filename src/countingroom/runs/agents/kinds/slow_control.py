@@ -1,6 +1,7 @@
-"""Law: a slow-control system is where its device is: the device's states are its states, its commands configure it.
+"""A system that is a device of slow control: its states follow the device's states, its commands configure it.
 
-A device that cannot be reached, in a state of failure, or without a host is Error with the device's own cause.
+The system is in Error, with the device's own cause, if the device is disconnected, has no host, or is in a state of
+failure.
 """
 
 from __future__ import annotations
