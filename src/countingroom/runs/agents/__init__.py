@@ -1,5 +1,4 @@
-"""Agents: one small process around each system. It receives orders, publishes states and runs the system's work.
-
-Start with `port.py`, the methods that the author of a system writes. `model.py` holds the values of an agent, `step.py`
-and `order_rules.py` decide, `agent.py` carries out, `kinds/` has the shipped kinds, and `host.py` runs many agents.
+"""Agents: each controls one system, carries out the orders of partitions and publishes the state of the system.
+Start with `port.py`, the interface of a system; then `model.py`, `order_rules.py` and `step.py` decide, `agent.py` and
+`work.py` carry out, `kinds/` holds the shipped kinds, and `host.py` runs many agents in one process.
 """

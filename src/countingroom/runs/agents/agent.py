@@ -1,7 +1,7 @@
-"""The agent of a system: it feeds events to `step` and carries out the effects. It decides nothing itself.
+"""The agent of a system: it feeds events to `step` and carries out the effects. All decisions are in `step`.
 
-Of each context the newest state is published, one at a time: a transition never waits for the bus. While the bus is
-away the system goes on, and the states are published when it is back.
+A transition never waits for the bus: the latest state of each context is published in the background. While the bus is
+not reached, the system continues, and the latest states are published after the reconnect.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from countingroom.runs.agents.work import SystemWorker
 _log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
-"""Between two signs of life."""
+"""Interval of heartbeats."""
 WHO_S = 1.0
-"""For another agent of the same system to answer."""
+"""Time in which another agent of the same system must answer."""
 
 
 class AgentRunner:
-    """A system on the bus. The bus is its own connection, called `subjects.connection(name, boot)`."""
+    """Runs the agent of one system. `bus` is its own connection, named `subjects.connection(name, boot)`."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class AgentRunner:
         directory: Directory | None = None,
         memory: Path | None = None,
     ) -> None:
-        """`memory`: a folder in which it keeps where the system rests, for its next life."""
+        """`memory`: folder of the saved state, for the next process of this agent."""
         self._bus = bus
         self._clock = clock
         self._factory = factory
@@ -87,11 +87,11 @@ class AgentRunner:
 
     @property
     def knows(self) -> model.AgentModel:
-        """The model as it is now."""
+        """The present model of the agent."""
         return self._agent
 
     async def run(self) -> None:
-        """Until cancelled. Then what is being done is cancelled, what records goes on, and it says goodbye."""
+        """Run until cancelled. Then cancel work, let a recording continue, and send a last heartbeat."""
         self._bus.on_link(self._linked)
         await self._directory.refresh()
         try:
@@ -107,7 +107,9 @@ class AgentRunner:
                     self._bus.respond(subjects.agent(self.name), self._order),
                     self._command_server.serving(),
                 ):
-                    await self._states.said_all()  # who beats is believed in what it said last
+                    # The first heartbeat follows the first report. A heartbeat before it made a partition act on the
+                    # last state of a killed predecessor.
+                    await self._states.said_all()
                     await self._live()
         finally:
             await self._publisher.drain()
@@ -115,7 +117,7 @@ class AgentRunner:
                 await self._bus.publish(subjects.pulse(self.name), encode(self._presence(leaving=True)))
 
     async def _be_the_only_one(self) -> None:
-        """Conflict where an agent of this system is there already, even one that does not answer."""
+        """Raise Conflict when an agent of this system is running already, even one that does not answer."""
         now_ns = self._clock.now_ns()
         ask = Command(id=self._agent.boot, action=WHO, issued_ns=now_ns, deadline_ns=now_ns + round(WHO_S * 1e9))
         where = subjects.command("agents", "systems", self.name)
@@ -133,7 +135,7 @@ class AgentRunner:
             causes=(answer.cause,) if answer.cause else (),
         )
 
-    # What comes by the bus.
+    # Orders from the bus.
 
     async def _order(self, message: Message) -> bytes:
         try:
@@ -143,6 +145,7 @@ class AgentRunner:
             return encode(Answer(id="", accepted=False, cause=cause))
         cause = refusal(self._agent, order)
         if cause and cause.code in ("unknown_partition", "not_mine"):
+            # The placement known here may be outdated, so it is read again before the order is refused.
             await self._directory.refresh()
             await self._place()
         answer = self.tell(model.Ordered(order=order))
@@ -150,17 +153,17 @@ class AgentRunner:
             raise RuntimeError(f"order {order.id} was not answered")
         context = self._agent.contexts.get(at_of(self._agent, order.partition))
         if answer.accepted and context and context.task:
-            await asyncio.sleep(0)  # what takes no time is done then, and the answer says so
+            await asyncio.sleep(0)  # work that needs no waiting ends here, so the answer has the new state
             context = self._agent.contexts.get(at_of(self._agent, order.partition))
             answer = msgspec.structs.replace(answer, state=context.state if context else None)
         if answer.cause:
             _log.info("systems.%s: %s refused: %s", self.name, order.action.value, answer.cause)
         return encode(answer)
 
-    # What the reducer says.
+    # Effects of the reducer.
 
     def tell(self, event: model.Event) -> Answer | None:
-        """Something happened; the answer where it was an order."""
+        """Process an event and carry out its effects; returns the answer when the event is an order."""
         self._agent, effects = step(self._agent, event, now_ns=self._clock.now_ns())
         answer: Answer | None = None
         for effect in effects:
@@ -194,7 +197,7 @@ class AgentRunner:
             self._changes.discard(change)
 
     async def settle(self) -> Mapping[str, int]:
-        """Publish the states as they are now; the positions they have."""
+        """Wait until the present states are published; returns their revision in the state bucket."""
         await self._states.said_all()
         return {"state": self._states.revision}
 
@@ -207,7 +210,7 @@ class AgentRunner:
             self._workers[at] = SystemWorker(self, at, self._factory, self._clock, self._group)
         return self._workers[at]
 
-    # Who is where.
+    # Placement of detectors in partitions.
 
     async def _follow(self) -> None:
         with self._directory.followed(self._replaced.set):
@@ -217,7 +220,7 @@ class AgentRunner:
                 self._replaced.clear()
 
     async def _place(self) -> None:
-        """Have the contexts there should be; a new one begins as its system is found."""
+        """Create and remove contexts after a change of the placement. A new context starts in the recovered state."""
         placement = self._directory.present
         found: dict[str, Recovery] = {}
         for at in contexts_for(self._agent, placement):
@@ -228,10 +231,10 @@ class AgentRunner:
             for at in self._agent.contexts:
                 self._worker(at).open()
 
-    # What goes out.
+    # States and heartbeats to the bus.
 
     def _state(self, at: str) -> SystemState | None:
-        """What is to be published of a context. What records is kept before anybody believes it."""
+        """The state to publish; None for a removed context. A recording is saved before its state is published."""
         if at not in self._agent.contexts:
             return None
         state = self._agent.contexts[at].state
@@ -250,7 +253,7 @@ class AgentRunner:
 
     async def _live(self) -> None:
         while True:
-            with suppress(LinkError):  # whoever listens notices the silence
+            with suppress(LinkError):  # the failure detector notices the missing heartbeats
                 presence = msgspec.structs.replace(self._beat, sent_ns=self._clock.now_ns())
                 await self._bus.publish(subjects.pulse(self.name), encode(presence))
             await self._clock.sleep(BEAT_S)

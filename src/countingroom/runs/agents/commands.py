@@ -1,7 +1,7 @@
-"""Commands to the agent of a system: reports from people and programs, and abort and reset of a detector on its own.
+"""Commands to the agent of a system: reports of users and programs, and abort and reset of an unmapped detector.
 
-`error` and `resolved` report what the agent cannot see; other words are instructions of the system itself. A detector
-that is in a partition, and every global system, is aborted and reset by its partition.
+`error` and `resolved` report faults that the agent cannot detect; any other command is passed to the system itself. A
+mapped detector and a global system are aborted and reset only by their partition.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from countingroom.runs.agents import model
 from countingroom.runs.agents.work import SystemWorker, WorkingAgent
 
 WHO = "who"
-"""The question of another agent of the same system, whether there is one already."""
+"""Action by which a new agent asks whether an agent of the same system is running already."""
 
 
 class CommandedAgent(WorkingAgent, Protocol):
-    """What the commands need of the agent."""
+    """The part of the agent that the commands use."""
 
     async def changed(self) -> None:
         """Return after the next event."""
         ...
 
     async def settle(self) -> Mapping[str, int]:
-        """Publish the states as they are now; the positions they have."""
+        """Wait until the present states are published; returns their revision in the state bucket."""
         ...
 
 
 class AgentCommands:
-    """Legality and handlers of the commands to one system."""
+    """Permissions, legality and handlers of the commands to one system."""
 
     def __init__(self, owner: CommandedAgent, workers: Mapping[str, SystemWorker], place: str) -> None:
-        """`place`: where the agent runs, for people."""
+        """`place`: process and host of the agent, for messages."""
         self._owner = owner
         self._workers = workers
         self._place = place
@@ -65,11 +65,11 @@ class AgentCommands:
         return of_system(command.action)
 
     def present(self, command: Command) -> str:
-        """The state in the partition that is named; without one, in all of them."""
+        """The state in the named partition; without a name, the states in all partitions."""
         return ", ".join(sorted({worker.state for worker in self._workers_of(command)}))
 
     def refusal(self, request: CommandRequest) -> Cause | None:
-        """The state table refuses while a handler moves the system."""
+        """None: legality is decided by the state table, in the handlers."""
         return None
 
     async def settle(self) -> Mapping[str, int]:
@@ -98,7 +98,7 @@ class AgentCommands:
     def _report(
         self, request: CommandRequest, act: Callable[[SystemWorker], None], is_so: Callable[[SystemWorker], bool]
     ) -> None:
-        """Act on every worker that is meant; Refused where the state table allows it for none of them."""
+        """Call `act` on each addressed worker; Refused when the state table allows it for none of them."""
         workers = self._workers_of(request.command)
         refused: list[NotAllowed] = []
         for worker in workers:
@@ -113,7 +113,7 @@ class AgentCommands:
         raise Refused(replace(refused[0].cause, source=self._source))
 
     async def _alone(self, request: CommandRequest) -> Completion:
-        """Abort or reset a detector that is in no partition."""
+        """Abort or reset an unmapped detector."""
         knows, action = self._owner.knows, Action(request.command.action)
         if knows.kind is SystemKind.GLOBAL:
             raise RequestError(
@@ -136,7 +136,7 @@ class AgentCommands:
         return self._until_over(action, task.ticket)
 
     async def _until_over(self, action: Action, ticket: int) -> None:
-        """Wait for the end of the work, which has a deadline of its own."""
+        """Wait for the end of the work. The work has its own deadline."""
         context = self._owner.knows.contexts[""]
         while context.task and context.task.ticket == ticket:
             await self._owner.changed()
@@ -154,7 +154,7 @@ class AgentCommands:
         return Cause(code=NOTHING_TO_DO, message=message, source=self._source, suggestion="nothing")
 
     def _workers_of(self, command: Command) -> list[SystemWorker]:
-        """The worker of a partition; all of them where none is named."""
+        """The worker of the named partition; without a name, all workers."""
         partition = str(command.arguments.get("partition") or "")
         if self._owner.knows.kind is SystemKind.DETECTOR or not partition:
             return list(self._workers.values())

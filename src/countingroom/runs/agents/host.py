@@ -1,6 +1,6 @@
-"""Runs the agents of a description, each over its own connection, and restarts an agent that fails.
+"""Host of agents: runs the agents of a description in one process, each with its own connection, and restarts them.
 
-If a system already has an agent elsewhere, the host stands by for it.
+When a system already has an agent in another process, the host is standby for this system and tries again.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from countingroom.runs.sections.system import SystemSection
 _log = logging.getLogger(__name__)
 
 Connect = Callable[[str], Awaitable[Bus]]
-"""A new connection of this name."""
+"""Opens a new connection with this name."""
 
 _AT_ONCE = 64
-"""Agents that connect at the same time."""
+"""Maximum number of agents that connect at the same time."""
 _AGAIN_S = 1.0
 
 
 class AgentHost:
-    """Runs every agent that the description does not start elsewhere."""
+    """Runs all agents of the description except those of the kind `none`."""
 
     def __init__(
         self,
@@ -50,8 +50,8 @@ class AgentHost:
         directory: Path | None = None,
         data: Path | None = None,
     ) -> None:
-        """`directory`: of the description, where programs are looked for. `data`: where agents keep what their next
-        life should know, and calibrations their results; without it agents remember nothing."""
+        """`directory`: directory of the description, in which programs are run. `data`: directory of saved states and
+        results of calibrations; without it no state is saved."""
         self._connect = connect
         self._clock = clock
         self._section = section
@@ -61,7 +61,7 @@ class AgentHost:
 
     @property
     def systems(self) -> dict[str, SystemSection]:
-        """Whose agents are run here."""
+        """The systems whose agents run here."""
         return {
             name: system
             for name, system in self._section.systems.items()
@@ -69,7 +69,7 @@ class AgentHost:
         }
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         bus = await self._reach("agents")
         try:
             directory = Directory(bus, self._clock)
@@ -109,7 +109,7 @@ class AgentHost:
     def agent(
         self, bus: Bus, name: str, system: SystemSection, *, boot: str = "", directory: Directory | None = None
     ) -> AgentRunner:
-        """The agent of one system."""
+        """Make the agent of one system."""
         return AgentRunner(
             bus,
             self._clock,

@@ -1,7 +1,7 @@
-"""The values of an agent: its model, its events and its effects.
+"""The data model of an agent: its state, the events that it processes and the effects that it requests.
 
-A detector has one context, named "". A global system has one context for each partition, named after it. Contexts share
-no state.
+All of them are immutable values. A detector has one context, named "". A global system has one context for each
+partition, with the name of the partition; contexts are independent of each other.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from countingroom.runs.agents.port import Recovery
 
 
 class WorkTask(Struct, frozen=True, kw_only=True):
-    """What a context is doing."""
+    """Work under way in a context."""
 
     ticket: int
-    """Of this piece of work: the end of an earlier one is not taken for its end."""
+    """Number of this work in its context. A late report of the end of earlier work has a lower one and is ignored."""
     order: Order
     step: str = ""
-    """The step of configuring."""
+    """The step of configuring; empty for other actions."""
 
 
 class Context(Struct, frozen=True, kw_only=True):
-    """One state of a system."""
+    """The state of a system in one context."""
 
     state: SystemState
-    """As it is published."""
+    """The state as it is published."""
     task: WorkTask | None = None
     tickets: int = 0
-    """Given out so far."""
+    """Last used ticket."""
     answered: tuple[Answer, ...] = ()
-    """The last answers, without states: an order that comes again is answered the same."""
+    """The last answers, without states. A repeated order gets the same answer."""
 
 
 class AgentModel(Struct, frozen=True, kw_only=True):
-    """All an agent knows."""
+    """The complete state of an agent."""
 
     system: str
     kind: SystemKind
@@ -49,22 +49,22 @@ class AgentModel(Struct, frozen=True, kw_only=True):
     version: str = ""
     contexts: Mapping[str, Context] = {}
     fences: Mapping[str, int] = {}
-    """Partition -> the highest lease token seen."""
+    """Partition -> the highest fencing token seen."""
     placement: Placement | None = None
-    """None: not known; then orders of any partition are taken."""
+    """None: not known; then orders of any partition are accepted."""
 
 
-# What it hears.
+# Events.
 
 
 class Ordered(Struct, frozen=True, kw_only=True):
-    """A partition tells it to do something."""
+    """A partition sent an order."""
 
     order: Order
 
 
 class Ended(Struct, frozen=True, kw_only=True):
-    """A piece of work is over, well or with a cause."""
+    """Work has ended; `cause` is None after a success."""
 
     at: str
     ticket: int
@@ -72,14 +72,14 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 class Overdue(Struct, frozen=True, kw_only=True):
-    """The deadline of this order has come."""
+    """The deadline of this order has passed."""
 
     at: str
     order: str
 
 
 class StateMoved(Struct, frozen=True, kw_only=True):
-    """The system moved by itself, or a person said so: an event of its chart."""
+    """An event of the chart without an order: the system moved by itself, or a user reported it."""
 
     at: str
     event: str
@@ -87,7 +87,7 @@ class StateMoved(Struct, frozen=True, kw_only=True):
 
 
 class SystemReport(Struct, frozen=True, kw_only=True):
-    """The system says something beside its state; None: nothing new of that."""
+    """The system reports a comment or counters. A field that is None stays as it is."""
 
     at: str
     comment: str | None = None
@@ -95,13 +95,13 @@ class SystemReport(Struct, frozen=True, kw_only=True):
 
 
 class Versioned(Struct, frozen=True, kw_only=True):
-    """What software the system runs."""
+    """The system reports the version of its software."""
 
     version: str
 
 
 class Placed(Struct, frozen=True, kw_only=True):
-    """Who is where is known, or otherwise now. `found`: what contexts that are new with it were found doing."""
+    """The placement is known or has changed. `found`: recovered states of the new contexts."""
 
     placement: Placement | None
     found: Mapping[str, Recovery] = {}
@@ -110,17 +110,17 @@ class Placed(Struct, frozen=True, kw_only=True):
 Event = Ordered | Ended | Overdue | StateMoved | SystemReport | Versioned | Placed
 
 
-# What it does.
+# Effects.
 
 
 class AnswerOrder(Struct, frozen=True, kw_only=True):
-    """Answer the order."""
+    """Send the answer to an order."""
 
     answer: Answer
 
 
 class Begin(Struct, frozen=True, kw_only=True):
-    """Let the system do this, once what it did before is really over; tell its end."""
+    """Begin this work after the earlier work has ended, then report its end as `Ended`."""
 
     at: str
     task: WorkTask
@@ -131,19 +131,19 @@ class Begin(Struct, frozen=True, kw_only=True):
 
 
 class Kill(Struct, frozen=True, kw_only=True):
-    """Cancel what the system is doing here."""
+    """Cancel the work under way in this context."""
 
     at: str
 
 
 class Publish(Struct, frozen=True, kw_only=True):
-    """The state is another."""
+    """Publish the changed state of this context."""
 
     at: str
 
 
 class Forget(Struct, frozen=True, kw_only=True):
-    """The partition is no more, and with it this context."""
+    """Remove this context: its partition was deleted."""
 
     at: str
 

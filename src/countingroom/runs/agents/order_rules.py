@@ -1,4 +1,7 @@
-"""The rules for an order of a partition: it is begun, joined to the work in progress, already fulfilled, or refused."""
+"""The rules for orders to an agent: each order is begun, joined to the same work, already fulfilled, or refused.
+
+Every refusal has a cause with a code and a suggestion.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,21 @@ from countingroom.runs.agents.model import AgentModel, Context
 
 
 class OrderVerdict(Enum):
-    """What becomes of an order that is accepted."""
+    """The treatment of an accepted order."""
 
     BEGIN = auto()
     JOIN = auto()
-    """It is being done already."""
+    """The same work is under way already."""
     NOTHING = auto()
-    """It is so already. The state is published all the same: it names the order, so that who asked sees it."""
+    """The goal of the order is reached already. The state is still published with the id of the order, so that the
+    sender sees its end."""
 
 
 def refusal(agent: AgentModel, order: Order) -> Cause | None:
-    """Why this partition may not order this agent now. The experiment itself may, where a detector is in no partition,
-    and there is nothing to do then but to abort or reset it."""
+    """Why the sender may not give this order to this agent; None when it may.
+
+    An unmapped detector accepts orders only from the experiment as a whole, and only abort and reset.
+    """
     source, where = f"systems.{agent.system}", agent.placement
     if not is_token(order.partition) or (
         agent.kind is SystemKind.GLOBAL
@@ -54,6 +60,8 @@ def refusal(agent: AgentModel, order: Order) -> Cause | None:
             source=source,
             suggestion=f"move {agent.system} to a partition first",
         )
+    # The fencing token grows with each owner of the partition. A lower one is of a process that has lost the lease, and
+    # its order must not act beside those of the present owner.
     if order.fence < (highest := agent.fences.get(order.partition, 0)):
         return Cause(
             code="outdated",
@@ -66,7 +74,7 @@ def refusal(agent: AgentModel, order: Order) -> Cause | None:
 
 
 def judge(chart: Chart, context: Context, order: Order, now_ns: int) -> OrderVerdict | Cause:
-    """What becomes of an order in this context."""
+    """The treatment of an order in this context, or the cause of its refusal."""
     if order.deadline_ns <= now_ns:
         return Cause(
             code="too_late",
@@ -81,7 +89,7 @@ def judge(chart: Chart, context: Context, order: Order, now_ns: int) -> OrderVer
 
 
 def _meanwhile(context: Context, order: Order) -> OrderVerdict | Cause | None:
-    """While something is being done. None: judge it as if at rest."""
+    """Judge an order while work is under way. None: judge it as at rest."""
     under_way = context.task.order if context.task else order
     if order.action is under_way.action and (order.key, order.run) == (under_way.key, under_way.run):
         return OrderVerdict.JOIN

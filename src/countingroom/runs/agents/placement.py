@@ -1,4 +1,7 @@
-"""The placement of detectors, followed once for all agents of a process, read again before a refusal for it."""
+"""Placement of detectors in partitions, followed once for all agents of a process.
+
+An agent reads it again with `refresh` before it refuses an order because of the placement.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Directory:
-    """Follows the key that says who is where. `present` is None while nobody has said it."""
+    """Follows the published placement. `present` is None while none has been published."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self._bus = bus
@@ -30,7 +33,7 @@ class Directory:
 
     @contextmanager
     def followed(self, changed: Callable[[], None]) -> Generator[None]:
-        """Call back whenever it is otherwise, while entered."""
+        """Call `changed` after each change of the placement, while entered."""
         self._followers.append(changed)
         try:
             yield
@@ -38,7 +41,7 @@ class Directory:
             self._followers.remove(changed)
 
     async def refresh(self) -> None:
-        """Ask what stands there now; while the bus is away the last known stands."""
+        """Read the placement now. While the bus is not reached, the last known one stays valid."""
         try:
             entry = await self._bus.get(subjects.STATE_BUCKET, subjects.MAPPING_KEY)
         except CountingRoomError:
@@ -49,7 +52,7 @@ class Directory:
             _log.warning("the placement of detectors is not understood: %s", error)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         await self._follower.run()
 
     def _take(self, entry: Entry) -> None:

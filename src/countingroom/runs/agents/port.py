@@ -1,7 +1,8 @@
-"""The port of a system: a few methods that its author writes. Order, legality, deadlines and bus are elsewhere.
+"""The interface between an agent and its system: subclass `System` and override the actions that the system needs.
 
-A method that returns has succeeded, one that raises has failed with that cause, and one that is aborted or late is
-cancelled: let `CancelledError` through and clean up in `finally`.
+The agent handles sequence, legality, deadlines and the bus. A method that returns has succeeded; one that raises has
+failed with this cause. After an abort or a missed deadline it is cancelled: do not catch `CancelledError`, clean up in
+`finally`.
 """
 
 from __future__ import annotations
@@ -18,26 +19,26 @@ from countingroom.core.values import Scalar
 
 
 class Recovery(Struct, frozen=True, kw_only=True):
-    """In what state a system was found when its agent began."""
+    """The state in which a system was found at the start of its agent."""
 
     state: str = ACTIVE
-    """A state of its chart to rest in."""
+    """A stable state of its chart."""
     tag: str = ""
     key: str = ""
     run: int = 0
     since_ns: int = 0
-    """Since when; 0: not known."""
+    """Wall time at which it entered the state; 0: not known."""
 
 
 class Handle(Protocol):
-    """What a system may know and say. One for each partition where the system is global."""
+    """The access of a system to its agent. A global system has one for each partition."""
 
     @property
     def system(self) -> str: ...
 
     @property
     def partition(self) -> str:
-        """The partition it works for; empty for a detector in none."""
+        """The partition of the system; empty for an unmapped detector."""
         ...
 
     @property
@@ -45,12 +46,12 @@ class Handle(Protocol):
 
     @property
     def state(self) -> str:
-        """Its own state now."""
+        """Its present own state."""
         ...
 
     @property
     def common(self) -> str:
-        """The common state it maps to."""
+        """The common state of its own state."""
         ...
 
     @property
@@ -60,65 +61,67 @@ class Handle(Protocol):
 
     @property
     def remembered(self) -> Recovery | None:
-        """Where it rested last, on this boot of the machine, as far as its agent knows; for `recover`."""
+        """The last saved state since the boot of the machine, for `recover`; None: not known."""
         ...
 
     def error(self, cause: Cause | str) -> None:
-        """It failed by itself: it goes to Error, and what it was doing is cancelled. NotAllowed where its chart does
-        not know `error` in this state."""
+        """Report a failure outside an order: the system goes to Error, and work under way is cancelled. NotAllowed
+        when the chart has no event `error` in this state."""
         ...
 
     def resolved(self) -> None:
-        """What was wrong is no longer. NotAllowed where its chart does not know it in this state."""
+        """Report the end of the fault. NotAllowed when the chart has no event `resolved` in this state."""
         ...
 
     def follow(self, event: str) -> None:
-        """It moved by itself: this event of its chart. What it was doing is cancelled where the event ends it."""
+        """Report a transition that the system made by itself, as an event of its chart. Work under way is cancelled."""
         ...
 
     def comment(self, text: str) -> None:
-        """For people, beside its state."""
+        """Show a comment for operators beside the state."""
         ...
 
     def count(self, counters: Mapping[str, Scalar]) -> None:
-        """What it counted in this run so far; given again it is added to or replaced key by key."""
+        """Report counters of this run. Keys that are given replace their earlier values; other keys stay."""
         ...
 
     def version(self, text: str) -> None:
-        """Of the software that it runs, for the run book."""
+        """Report the version of the software of the system, for the run book."""
         ...
 
 
 class System:
-    """Does nothing, successfully. Write your own by overriding what it has to do."""
+    """Base class of systems. Each action succeeds at once; override those that the system needs."""
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
 
     async def configure(self, step: str, parameters: Mapping[str, Scalar]) -> None:
-        """One step of configuring: `step` is the chart's state, `Configuring_Step2`."""
+        """Do one step of configuring; `step` is a state of the chart such as `Configuring_Step2`."""
 
     async def start(self, run: int) -> None:
-        """Begin to record."""
+        """Start recording."""
 
     async def stop(self) -> None:
-        """Stop recording; what was counted is told before it returns."""
+        """Stop recording. Report the final counters before the return."""
 
     async def abort(self) -> None:
-        """Leave everything: what was going on has been cancelled before."""
+        """Give up configuration and run. Work under way has already been cancelled."""
 
     async def reset(self) -> None:
-        """Make good what led to Error."""
+        """Repair the cause of Error."""
 
     async def recover(self) -> Recovery | None:
-        """Asked once at the start of its agent: what is it doing already? None: it is unconfigured. It must look and
-        not touch: an agent may be started again while the system takes data. A system that goes on without its agent
-        answers with `self.handle.remembered`, once it has seen that this is still so."""
+        """The present state of the system, called once at the start of its agent. None: it is unconfigured.
+
+        Only read here, never change anything: an agent can be restarted while the system records. A system that
+        continues without its agent returns `self.handle.remembered` after a check that this is still true.
+        """
         return None
 
     async def live(self) -> None:
-        """Beside all that, as long as the agent runs: watch, count, tell. May return."""
+        """Run in the background as long as the agent runs, for monitoring and counters. May return."""
 
 
 Factory = Callable[[Handle], System]
-"""Makes a system; for a global one it is called for each partition."""
+"""Makes a system; called once for each partition of a global system."""

@@ -1,4 +1,7 @@
-"""The changes of a context. Every change makes a report with a higher number than the last. Pure."""
+"""Changes of a context, and the reports that they produce. Pure.
+
+Each change increases the sequence number of the report, so a later report is always the newer one.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def fresh(agent: AgentModel, partition: str, now_ns: int) -> Context:
 
 
 def found(chart: Chart, context: Context, recovery: Recovery | None) -> Context:
-    """What the system says it is doing already, where its chart knows that."""
+    """The context in the recovered state; unchanged when the chart does not have this state."""
     if recovery is None or recovery.state not in chart.states:
         return context
     common = chart.to_common(recovery.state)
@@ -44,7 +47,7 @@ def found(chart: Chart, context: Context, recovery: Recovery | None) -> Context:
 
 
 def moved(context: Context, chart: Chart, state: str, now_ns: int, **changes: object) -> Context:
-    """In another state of its own; configuration and run are kept only where there is one."""
+    """The context in another own state. Only Active and Recording keep the configuration, only Recording the run."""
     common = chart.to_common(state)
     if common not in (ACTIVE, RECORDING):
         changes = {**changes, "tag": "", "key": ""}

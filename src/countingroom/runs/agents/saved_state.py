@@ -1,8 +1,7 @@
-"""Keeps the resting state of a system in a small file, so that a restarted agent takes it over without an action.
+"""The saved state of a system, in a small file, so that a restarted agent finds a system that continued without it.
 
-It is for systems that continue while their agent is away. The file is overwritten in one write of constant size, which
-takes microseconds and leaves no partial content when the agent is killed. It is removed before any work that would make
-it wrong, and it is ignored after a reboot of the machine.
+The file is overwritten by one write of constant size: this takes microseconds and leaves no partial file when the agent
+is killed. It is cleared before work begins that makes it wrong, and is ignored after a reboot of the machine.
 """
 
 from __future__ import annotations
@@ -20,8 +19,9 @@ from countingroom.runs.agents.port import Recovery
 _log = logging.getLogger(__name__)
 
 _BYTES = 1024
-"""More than names and numbers take; what is longer is not kept."""
+"""Size of a file. A longer state is not saved."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+"""The boot id of the machine: a new random value after each reboot."""
 
 
 class _Kept(Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class _Kept(Struct, frozen=True, kw_only=True):
 
 
 class SavedState:
-    """The memory of one agent; without a directory it keeps nothing."""
+    """Saved states of one agent; without a directory nothing is saved."""
 
     def __init__(self, directory: Path | None, system: str) -> None:
         self._directory = directory
@@ -40,20 +40,20 @@ class SavedState:
             directory.mkdir(parents=True, exist_ok=True)
 
     def found(self, at: str) -> Recovery | None:
-        """What was kept of a context on this boot of the machine."""
+        """The saved state of a context; None when there is none since the boot of the machine."""
         if at not in self._known:
             self._known[at] = self._read(at)
         return self._known[at]
 
     def keep(self, at: str, recovery: Recovery) -> None:
-        """It rests so."""
+        """Save the stable state of a context."""
         if self._directory is None or self.found(at) == recovery:
             return
         self._write(at, msgspec.json.encode(_Kept(recovery=recovery, machine=_machine())))
         self._known[at] = recovery
 
     def forget(self, at: str) -> None:
-        """It does no longer."""
+        """Clear the saved state of a context."""
         if self._directory and self.found(at):
             self._write(at, b"")
         self._known[at] = None

@@ -1,4 +1,6 @@
-"""Runs an agent of your own with one call: it connects and serves its system until SIGTERM or Ctrl-C.
+"""Runs a user-written agent as a process of its own, with one call.
+
+It connects to the bus, serves its system until SIGTERM or Ctrl-C, and logs its start and end:
 
 standalone.run(Beam, "BEAM", url="nats://127.0.0.1:4222")
 """
@@ -42,10 +44,11 @@ def run(
     version: str = "",
     memory: Path | str | None = None,
 ) -> None:
-    """Until SIGTERM or Ctrl-C. `factory` is your System class, or what makes one from its handle.
+    """Run until SIGTERM or Ctrl-C. `factory` is a System class, or a function that makes a system from its handle.
 
-    `table`, `map`: the state table (CSV or YAML) and its map; a plain one with one step where left out. `memory`: a
-    folder for what the agent's next life should know of a system that goes on without it.
+    `table`, `map`: the state table (CSV or YAML) and its map. Default: a plain table with one step of configuring.
+    `memory`: folder of the saved state, for a system that continues without its agent. SystemExit (status 1) when the
+    agent ends with an error.
     """
     chart = TypeSection.model_validate({"table": str(table), "map": map and str(map)}).chart if table else plain_chart()
 

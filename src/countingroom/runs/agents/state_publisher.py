@@ -1,4 +1,7 @@
-"""Publishes the newest state of each context, one at a time, and repeats until the bus has accepted it."""
+"""Publishes the latest state of each context of an agent, one at a time.
+
+A state that the bus did not accept is published again, in its latest version.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from countingroom.core.systems import SystemState
 
 
 class AgentStatePublisher:
-    """Publishes what `present` says of a context; None: it is no more. `said` is called after each."""
+    """Publishes the result of `present` for each changed context; None deletes the key. `said` is called afterwards."""
 
     def __init__(
         self,
@@ -35,20 +38,20 @@ class AgentStatePublisher:
         self._quiet.set()
         self._delivery = delivery(clock, f"systems.{system}")
         self.revision = 0
-        """Of the state bucket, at the last state that was published."""
+        """Revision of the state bucket after the last published state."""
 
     def changed(self, at: str) -> None:
-        """The state of this context is another, or it is no more."""
+        """Mark a context as changed or removed."""
         self._unsaid[at] = None
         self._quiet.clear()
         self._news.set()
 
     async def said_all(self) -> None:
-        """Return when the bus has taken everything there was to say."""
+        """Return when all changes are published."""
         await self._quiet.wait()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -57,7 +60,7 @@ class AgentStatePublisher:
             self._quiet.set()
 
     async def _say(self, at: str) -> None:
-        self._unsaid.pop(at, None)  # before it is read: what changes from here on is published again
+        self._unsaid.pop(at, None)  # before the state is read: a later change is published again
         key, state = subjects.system_key(self._system, at), self._present(at)
         if state:
             self.revision = await self._bus.put(subjects.STATE_BUCKET, key, encode(state))

@@ -1,6 +1,7 @@
-"""The reducer of an agent: it follows the state table, does one step at a time in each context and answers every order.
+"""The reducer of an agent: computes the next model and the effects of an event. `step` is pure.
 
-`step` is pure. A state is entered when the system has finished the work that leads to it, never at the request.
+A context follows its chart, has one work at a time, and every order gets an answer. A state is entered when the system
+has completed the work that leads to it, not when the work is ordered.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from countingroom.runs.agents.order_rules import OrderVerdict, judge, refusal
 from countingroom.runs.agents.reports import found, fresh, moved, said
 
 _REMEMBERED = 32
-"""Answers per context."""
+"""Number of remembered answers per context."""
 
 V = TypeVar("V")
 
 
 def born(system: str, kind: SystemKind, chart: Chart, *, boot: str, version: str = "") -> AgentModel:
-    """An agent that knows nothing of partitions yet."""
+    """A new agent without contexts."""
     return AgentModel(system=system, kind=kind, chart=chart, boot=boot, version=version)
 
 
 def step(agent: AgentModel, event: Event, *, now_ns: int) -> tuple[AgentModel, tuple[Effect, ...]]:
-    """The agent after this event, and what is to be done. NotAllowed where the system moves as its chart cannot."""
+    """The agent after this event, and the effects. NotAllowed when the chart does not have the reported transition."""
     match event:
         case model.Ordered(order=order):
             return _ordered(agent, order, now_ns)
@@ -57,12 +58,12 @@ def step(agent: AgentModel, event: Event, *, now_ns: int) -> tuple[AgentModel, t
 
 
 def at_of(agent: AgentModel, partition: str) -> str:
-    """The name of the context that works for a partition."""
+    """The name of the context of a partition."""
     return partition if agent.kind is SystemKind.GLOBAL else ""
 
 
 def contexts_for(agent: AgentModel, placement: Placement | None) -> tuple[str, ...]:
-    """The contexts there should be. Partitions that are not announced keep what they have."""
+    """The names of the contexts for this placement. Without a placement the present contexts stay."""
     if agent.kind is SystemKind.DETECTOR:
         return ("",)
     return placement.partitions if placement else tuple(agent.contexts)
@@ -135,7 +136,7 @@ def _begin(
 def _configuring(
     chart: Chart, at: str, context: Context, order: Order, now_ns: int
 ) -> tuple[Context, tuple[Effect, ...]]:
-    """It is in a step of configuring, or past the last one."""
+    """Begin the step of configuring of the present state, or end the work after the last step."""
     state = context.state.state
     if chart.to_common(state) == CONFIGURING:
         return _begin(at, context, order, step=state, comment=f"{state} of {order.tag}" if order.tag else state)
@@ -143,11 +144,12 @@ def _configuring(
     return replace(said(context, comment="", **reached), task=None), (model.Publish(at=at),)
 
 
-# What happens in one context.
+# Events of one context.
 
 
 def _happened(chart: Chart, context: Context, event: Event, now_ns: int) -> tuple[Context, tuple[Effect, ...]]:
     match event:
+        # A late end of cancelled work has the ticket of that work, and is not the end of the present one.
         case model.Ended(at=at, ticket=ticket, cause=cause) if context.task and context.task.ticket == ticket:
             return _ended(chart, at, context, context.task, cause, now_ns)
         case model.Overdue(at=at, order=order) if context.task and context.task.order.id == order:
@@ -193,7 +195,7 @@ def _ended(
 
 
 def _failed(chart: Chart, at: str, context: Context, cause: Cause, now_ns: int) -> tuple[Context, tuple[Effect, ...]]:
-    """To Error, where the chart leads there; else it stays and says why."""
+    """Go to Error when the chart allows it; otherwise keep the state and publish the cause."""
     before = context.state.state
     state = chart.step(before, "error") if "error" in chart.allowed(before) else before
     context = moved(context, chart, state, now_ns, comment="transition failed", cause=cause)
@@ -213,7 +215,7 @@ def _too_long(context: Context, task: WorkTask, now_ns: int) -> Cause:
     )
 
 
-# Who is where.
+# Placement.
 
 
 def _placed(agent: AgentModel, event: model.Placed, now_ns: int) -> tuple[AgentModel, tuple[Effect, ...]]:
@@ -237,7 +239,7 @@ def _placed(agent: AgentModel, event: model.Placed, now_ns: int) -> tuple[AgentM
     return replace(agent, placement=event.placement, contexts=contexts), tuple(effects)
 
 
-# Small words.
+# Helper functions.
 
 
 def _with(known: Mapping[str, V], key: str, value: V) -> dict[str, V]:

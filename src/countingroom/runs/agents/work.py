@@ -1,6 +1,6 @@
-"""The work of one system for one partition: one step at a time. A step begins only after the end of the previous one.
+"""Runs the actions of a system in one context, one at a time, and implements the handle of the system.
 
-This is the handle through which the system's code reports states, counters and errors.
+Work begins only after the earlier work has ended, also when that was cancelled and is still cleaning up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class WorkingAgent(Protocol):
-    """The agent."""
+    """The part of the agent that a worker uses."""
 
     @property
     def knows(self) -> model.AgentModel: ...
@@ -33,7 +33,7 @@ class WorkingAgent(Protocol):
 
 
 class SystemWorker:
-    """A system at work in one context."""
+    """Runs the system of one context."""
 
     def __init__(self, owner: WorkingAgent, at: str, factory: Factory, clock: Clock, group: asyncio.TaskGroup) -> None:
         self._owner = owner
@@ -43,7 +43,7 @@ class SystemWorker:
         self._order: Order | None = None
         self._working: asyncio.Task[None] | None = None
         self._unfinished: set[asyncio.Task[None]] = set()
-        """What works, and what was cancelled and is not over yet."""
+        """The present task, and cancelled tasks that have not ended yet."""
         self._living: asyncio.Task[None] | None = None
         self._next: model.Begin | None = None
         self._system = factory(self)
@@ -109,18 +109,18 @@ class SystemWorker:
     # The work.
 
     def open(self) -> None:
-        """Let the system live."""
+        """Start the background task of the system."""
         if self._living is None:
             self._living = self._group.create_task(self._live(), name=f"{self.system} lives")
 
     def close(self) -> None:
-        """No more."""
+        """Cancel all tasks of the system."""
         for task in (self._working, self._living):
             if task:
                 task.cancel()
 
     async def recover(self) -> Recovery | None:
-        """What the system is found doing."""
+        """The recovered state of the system; None when it fails to give one."""
         try:
             return await self._system.recover()
         except Exception as error:
@@ -128,7 +128,7 @@ class SystemWorker:
             return None
 
     def instructed(self, word: str, arguments: Mapping[str, Scalar]) -> None:
-        """A command of the system's own; NotFound where it has none of that name."""
+        """Pass a command to the system; NotFound when the system has no commands of its own."""
         instruct = getattr(self._system, "instruct", None)
         if instruct is None:
             raise NotFound(
@@ -139,7 +139,7 @@ class SystemWorker:
         instruct(word, arguments)
 
     def begin(self, begin: model.Begin) -> None:
-        """Do this; after what was cancelled is over."""
+        """Begin this work after all cancelled work has ended."""
         self.open()
         if self._working and self._working is asyncio.current_task():
             self._next = begin
@@ -149,7 +149,7 @@ class SystemWorker:
             self._working.add_done_callback(self._unfinished.discard)
 
     def kill(self) -> None:
-        """Cancel what is being done."""
+        """Cancel the work under way."""
         self._next = None
         if self._working:
             self._working.cancel()

@@ -1,4 +1,3 @@
-"""What run control observes of the agents: their states, their liveness and how long their steps take.
-
-Start with `system_states.py`.
+"""Monitoring of the agents: their states, the failure detector, and the measured durations of their actions.
+Start with `system_states.py`; `failure_detector.py` decides which agents are connected.
 """

@@ -1,8 +1,9 @@
-"""Liveness of the agents: an agent is lost when the server reports its disconnect, or after three missed heartbeats.
+"""Liveness of the agents: feeds heartbeats and disconnect events from the bus to the failure detector.
 
-Each change is reported once. While the link of this process is down, no agent is declared lost; when the link is back,
-every agent has three heartbeat intervals. A link that is up proves little while the server does not process messages.
-So this process sends a probe message to itself, and while the probe does not return, time-outs do not advance.
+A disconnect event is reported at once, silence after three missed heartbeats, and each change once. While this process
+is disconnected, no agent is declared lost; after the reconnect each agent gets a full time-out again. A server can also
+stall while the connection stays up. So this process publishes an echo on the subject of the heartbeats, and the time
+until the echo returns does not count as silence.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.1
 _STILL_S = 1.0
-"""Interval of the probe. A busy process still receives it in this time, and no connection is closed for less."""
+"""An echo later than this means that the server stalled. With 0.1 s, each short delay of a busy process made disconnect
+events distrusted for 1.5 s."""
 _ECHO_S = 5.0
-"""Time for the probe to return. After it, the link is known to be down, or the probe was lost."""
+"""Time-out of the echo: after it the link is known to be down, or the echo was lost."""
 _beats = msgspec.msgpack.Decoder(Presence)
 
 
 class Liveness:
-    """Watches all agents. `tell` is called with every change, in this task."""
+    """Follows the liveness of all agents. `tell` is called with every change, in this task."""
 
     def __init__(self, bus: Bus, clock: Clock, tell: Callable[[LinkChanged], None]) -> None:
         self._bus = bus
@@ -46,24 +48,24 @@ class Liveness:
         self._own = subjects.echo(uuid4().hex)
         self._echoed = asyncio.Event()
         self._asked_s = 0.0
-        """When the probe was sent (monotonic, s); None if none is on its way."""
+        """Monotonic time at which the last echo was sent."""
 
     def connected(self, system: str) -> bool:
-        """Whether its agent is connected."""
+        """Whether the agent of the system is connected."""
         return self._hearing.connected(system)
 
     def why_not(self, system: str) -> Cause | None:
-        """Why its agent is not connected; None if it is connected or not known yet."""
+        """Why the agent is not connected; None while it is connected or while this is not known yet."""
         return self._hearing.lost.get(system)
 
     def expect(self, systems: Iterable[str]) -> None:
-        """Expect these agents. One without a heartbeat in time is reported as not connected."""
+        """Expect agents of these systems. One without a heartbeat in time is reported as not connected."""
         self._settled.clear()
         self._hearing.expect(systems, self._clock.monotonic())
         self._look()
 
     async def settled(self) -> None:
-        """Return when it is known of every expected agent whether it is connected."""
+        """Return when it is known for each expected agent whether it is connected."""
         await self._settled.wait()
 
     async def run(self) -> None:
@@ -76,13 +78,15 @@ class Liveness:
                 self._look()
                 asleep = self._clock.monotonic()
                 await self._clock.sleep(_LOOK_S)
+                # An agent is lost 1.5 s after its last heartbeat, a link only after two pings of 1 s. Without the echo,
+                # a stalled server or an unplugged cable ended every run before the loss of the link was noticed.
                 await self._hear_ourselves()
                 late = self._clock.monotonic() - asleep - _LOOK_S
-                if late > _LOOK_S:  # this process or the server was held up, and the beats still wait to be read
+                if late > _LOOK_S:  # the process or the server was delayed: the heartbeats are still in the queue
                     self._hearing.extend_deadlines(late)
 
     async def _hear_ourselves(self) -> None:
-        """Return when the server has delivered the probe, and so every heartbeat that was sent before it."""
+        """Return when the echo is back: every heartbeat that was published before it has then arrived too."""
         self._echoed.clear()
         self._asked_s = self._clock.monotonic()
         with suppress(LinkError, TimeoutError):
@@ -117,7 +121,7 @@ class Liveness:
                     self._say(self._hearing.departed(left.name, left.reason, now_s, now_ns))
 
     def _stood_still(self) -> None:
-        """If the probe is long overdue, the server was blocked, and connections may have ended for that reason."""
+        """Distrust disconnect events when the echo is overdue: the stall of the server alone can end connections."""
         now_s = self._clock.monotonic()
         if not self._echoed.is_set() and now_s - self._asked_s > _STILL_S:
             self._hearing.distrust_disconnects(now_s)

@@ -1,5 +1,7 @@
-"""Measured durations of the systems' steps, for expected times of plans: a moving average in which each duration counts
-half as much as the next one."""
+"""Measured durations of the actions of systems, for the expected times of plans.
+
+The estimate is an exponential moving average: each new measurement has half of the weight.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from countingroom.core.systems import ACTIVE, CONFIGURING, RECORDING, UNCONFIGUR
 
 _WEIGHT = 0.5
 _WAITING = 10_000
-"""Maximum number of orders without an end; older ones are dropped."""
+"""Maximum number of orders whose end is awaited; the oldest is dropped."""
 
 _OVER = {
     Action.START: RECORDING,
@@ -19,47 +21,48 @@ _OVER = {
     Action.ABORT: UNCONFIGURED,
     Action.RESET: UNCONFIGURED,
 }
-"""The common state that ends an order. Configuring is measured from its states, so it needs no order."""
+"""The common state in which an order is complete. CONFIGURE is measured from the states, independent of the
+sender of the order."""
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """The durations as they are published: `STS.configure` -> seconds."""
+    """The estimates as they are stored: `STS.configure` -> seconds."""
 
     seconds: dict[str, float] = {}
 
 
 class Durations:
-    """(system, action) -> seconds, measured from reports. The partitions of a global system share one value."""
+    """(system, action) -> seconds, measured from reports. The partitions of a global system share one estimate."""
 
     def __init__(self) -> None:
         self._known: dict[str, float] = {}
         self._began: dict[tuple[str, str], int] = {}
         self._ordered: dict[str, tuple[Action, int]] = {}
         self.changed = False
-        """Whether a duration changed since this was last set to False."""
+        """Whether an estimate has changed since this was last set to False."""
 
     def remember(self, known: Known) -> None:
-        """Take over the durations of an earlier process."""
+        """Load the estimates of an earlier process. Estimates of this process take precedence."""
         self._known = {**known.seconds, **self._known}
 
     def known(self) -> Known:
-        """The durations to publish."""
+        """The estimates to store."""
         return Known(seconds=dict(self._known))
 
     def all(self) -> Mapping[tuple[str, Action], float]:
-        """All durations."""
+        """All estimates in seconds."""
         parted = ((key.rpartition("."), seconds) for key, seconds in self._known.items())
         return {(system, Action(action)): seconds for (system, _, action), seconds in parted}
 
     def ordered(self, order: str, action: Action, now_ns: int) -> None:
-        """Record that an order was sent."""
+        """Record the time at which an order is sent."""
         if action in _OVER:
             self._ordered[order] = action, now_ns
             if len(self._ordered) > _WAITING:
                 del self._ordered[next(iter(self._ordered))]
 
     def reported(self, before: SystemState | None, now: SystemState) -> None:
-        """Record a state that a system reported."""
+        """Evaluate a new report of a system."""
         ordered = self._ordered.get(now.order)
         if ordered and now.common == _OVER[ordered[0]]:
             del self._ordered[now.order]

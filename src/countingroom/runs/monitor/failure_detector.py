@@ -1,7 +1,7 @@
-"""Failure detector: an agent is lost after its goodbye, the end of its connection, or three missed heartbeats.
+"""Failure detector: decides from heartbeats and disconnect events which agents are connected. Pure.
 
-Pure: times are arguments. The end of a connection of an earlier process of an agent does not count against the present
-process.
+An agent is connected from its first heartbeat until it leaves, its connection ends or three heartbeats are missing;
+each loss is reported once. Times are arguments. Events of an earlier process of an agent do not affect the present one.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from countingroom.core.subjects import connection
 from countingroom.runs.planner.events import LinkChanged
 
 MISSED = 3
-"""Heartbeats that may be missing."""
+"""Number of heartbeat intervals without a heartbeat after which an agent is lost."""
 FIRST_S = 1.5
-"""A living agent sends a heartbeat within this time after the start of the watch."""
+"""Time-out for the first heartbeat of a running agent, from the moment at which this process starts to listen."""
 
 
 class _Heard(Struct):
@@ -27,16 +27,17 @@ class _Heard(Struct):
 
 
 class FailureDetector:
-    """Decides which agents are connected. Every method returns the changes that it causes."""
+    """The connected and the lost agents. Methods return the changes that they cause."""
 
     def __init__(self) -> None:
         self._heard: dict[str, _Heard] = {}
         self._lost: dict[str, Cause] = {}
         self._expected: dict[str, float] = {}
-        """Agent without any heartbeat so far -> since when it is expected."""
+        """System without a heartbeat so far -> monotonic time since when one is expected."""
         self._deaf = False
         self._doubt_until_s = float("-inf")
-        """Until then a disconnect is no proof, as it may come from the same delay. A living agent sends a heartbeat."""
+        """Disconnect events are ignored until then: a stall or a loss of the link may have caused them. A running agent
+        sends a heartbeat before then."""
 
     @property
     def lost(self) -> Mapping[str, Cause]:
@@ -49,19 +50,20 @@ class FailureDetector:
         return not self._expected
 
     def connected(self, system: str) -> bool:
-        """Whether its agent is connected."""
+        """Whether the agent of the system is connected."""
         return system in self._heard
 
     def expect(self, systems: Iterable[str], now_s: float) -> None:
-        """Expect these agents. One without a heartbeat in time is not connected."""
+        """Expect agents of these systems. `look` reports one without a heartbeat within FIRST_S as absent."""
         for system in systems:
             if system not in self._heard and system not in self._lost:
                 self._expected.setdefault(system, now_s)
 
     def beat(self, presence: Presence, now_s: float, now_ns: int) -> LinkChanged | None:
-        """A heartbeat, or the last one before a clean exit."""
+        """Process a heartbeat, or the last heartbeat of an orderly exit."""
         system, known = presence.instance, self._heard.get(presence.instance)
         if presence.leaving:
+            # The boot id distinguishes processes of one agent: a late message of an earlier process changes nothing.
             if known and known.presence.boot == presence.boot:
                 return self._lose(system, "agent_left", f"the agent of {system} was ended", now_ns)
             return None
@@ -75,7 +77,7 @@ class FailureDetector:
         return LinkChanged(system=system, connected=True)
 
     def departed(self, name: str, reason: str, now_s: float, now_ns: int) -> LinkChanged | None:
-        """The server reported the end of a connection of this name."""
+        """Process a disconnect event of the server for the connection of this name."""
         if now_s < self._doubt_until_s:
             return None
         _, _, rest = name.partition(".")
@@ -87,7 +89,7 @@ class FailureDetector:
         return self._lose(system, "agent_gone", message, now_ns)
 
     def look(self, now_s: float, now_ns: int) -> list[LinkChanged]:
-        """The agents that have missed too many heartbeats."""
+        """Declare agents lost whose time-out has passed. While the own link is down, none is."""
         if self._deaf:
             return []
         silent = [
@@ -107,21 +109,27 @@ class FailureDetector:
         ]
 
     def distrust_disconnects(self, now_s: float) -> None:
-        """The server was blocked, and connections may have ended for that reason alone. Wait for heartbeats instead."""
+        """Ignore disconnect events for FIRST_S after the server stalled: the stall alone can end connections.
+
+        An agent that has really gone is found by its missing heartbeats.
+        """
         self._doubt_until_s = now_s + FIRST_S
 
     def extend_deadlines(self, seconds: float) -> None:
-        """This process or the server was blocked for so long. That time does not count as missed heartbeats."""
+        """Add to all deadlines the time during which this process or the server was delayed.
+
+        Heartbeats of that time may still be unread, so it is not silence of the agents.
+        """
         for heard in self._heard.values():
             heard.last_s += seconds
         self._expected = {name: since_s + seconds for name, since_s in self._expected.items()}
 
     def link_lost(self) -> None:
-        """The link of this process is lost: missing heartbeats prove nothing now."""
+        """The link of this process is lost: stop the time-outs."""
         self._deaf = True
 
     def link_restored(self, now_s: float) -> None:
-        """The link is back: every agent gets the full time again."""
+        """The link is back: each agent gets a full time-out again."""
         self._deaf = False
         self.distrust_disconnects(now_s)
         for heard in self._heard.values():

@@ -1,4 +1,7 @@
-"""Latest reported states of all systems and liveness of their agents, shared by all partitions of a process."""
+"""Latest states of all systems and liveness of their agents, shared by all partitions of a process.
+
+Each process follows the bus once and passes every change to the partitions that have the system as a member.
+"""
 
 from __future__ import annotations
 
@@ -23,45 +26,45 @@ _decoder = msgspec.msgpack.Decoder(SystemState)
 
 
 class SystemStates:
-    """The last report of every system, and the subscribers to its changes."""
+    """The latest report of every system, and the callbacks for the next ones."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self._bus = bus
         self._clock = clock
         self._present: dict[str, SystemState] = {}
         self._followers: dict[str, set[Tell]] = {}
-        """Subscribers by key of a report; by name of a system for its connection."""
+        """Key of a report -> callbacks for reports; name of a system -> callbacks for its liveness."""
         self._liveness = Liveness(bus, clock, self._link_changed)
         self._follower = BucketFollower(bus, clock, "system.>", self._take)
         self.durations = Durations()
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._liveness.run())
             group.create_task(self._follower.run())
 
     async def settled(self, systems: Iterable[str]) -> None:
-        """Return when every state has been read and the connection of each of these systems is known."""
+        """Return when all states have been read, and the liveness of each of these systems is known."""
         await self._follower.ready()
         if missing := [name for name in systems if not self.connected(name) and not self._liveness.why_not(name)]:
             self._liveness.expect(missing)
         await self._liveness.settled()
 
     def connected(self, system: str) -> bool:
-        """Whether its agent is connected."""
+        """Whether the agent of the system is connected."""
         return self._liveness.connected(system)
 
     def why_not(self, system: str) -> Cause | None:
-        """Why its agent is not connected; None if it is connected or not known yet."""
+        """Why the agent is not connected; None while it is connected or while this is not known yet."""
         return self._liveness.why_not(system)
 
     def present(self, system: str, partition: str = "") -> SystemState | None:
-        """Its last report; for a global system, the report for one partition."""
+        """The latest report of a system; for a global system, the one for the partition."""
         return self._present.get(subjects.system_key(system, partition))
 
     def facts(self, system: str, partition: str = "") -> Iterator[Fact]:
-        """Its present state as facts, for a partition whose owner starts."""
+        """The present knowledge about a system as facts, for a partition that starts to follow it."""
         if state := self.present(system, partition):
             yield Reported(state=state)
         if self.connected(system):
@@ -71,7 +74,8 @@ class SystemStates:
 
     @contextmanager
     def followed(self, tell: Tell, members: Iterable[tuple[str, str]]) -> Generator[None]:
-        """While entered, report every change of these systems (name, and partition of a global system)."""
+        """Call `tell` with each change of these members while entered. A member is (system, partition); the
+        partition is empty for a detector."""
         keys = [key for system, at in members for key in (subjects.system_key(system, at), system)]
         for key in keys:
             self._followers.setdefault(key, set()).add(tell)

@@ -1,4 +1,3 @@
-"""The parts of the `runs` section of the description: templates, systems, agents.
-
+"""Parts of the `runs` section of the description: systems, their agents, and templates of partitions.
 Start with `system.py`.
 """

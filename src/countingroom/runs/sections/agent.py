@@ -1,4 +1,7 @@
-"""Section `agent` of a system: the program, device or simulation that does the work of the system."""
+"""The `agent` section of a system: selects the kind of agent and its settings.
+
+The key `kind` decides which of the classes below applies.
+"""
 
 from __future__ import annotations
 
@@ -10,68 +13,68 @@ from countingroom.core.values import Scalar
 from countingroom.core.yaml.section import Name, Seconds, Section
 
 Argv = Annotated[list[str], Field(min_length=1)]
-"""A program and its arguments. No shell reads it."""
+"""A program and its arguments. It is run without a shell."""
 
 Pause = Annotated[Seconds, Field(ge=0)]
 
 
 class SimulatedAgent(Section):
-    """Does nothing, for as long as it is told, and fails when it is told."""
+    """Simulates a system: waits for the given times and fails on request."""
 
     kind: Literal["simulated"] = "simulated"
     configure: Pause = 0.0
-    """Of one step."""
+    """Duration of one step of configuring."""
     start: Pause = 0.0
     stop: Pause = 0.0
     fail: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Probability that a step fails."""
     events_hz: Annotated[float, Field(ge=0)] = 1000.0
-    """What it counts while it records."""
+    """Simulated event rate while it records."""
 
 
 class ScriptAgent(Section):
-    """A program a step. Its exit status decides; abort ends it with all its children."""
+    """Runs one program for each step. Its exit status decides; an abort ends it with all its children."""
 
     kind: Literal["script"]
     configure: list[Argv] = []
-    """One for each `Configuring` state of the table, in order. `{tag}`, `{step}`, `{partition}` and `{NAME}` of a
-    parameter stand for their values."""
+    """One program for each `Configuring` state of the table, in order. `{tag}`, `{step}`, `{partition}` and the
+    `{NAME}` of a parameter are replaced by their values."""
     start: Argv | None = None
-    """`{run}` stands for the run's number."""
+    """`{run}` is replaced by the run number."""
     stop: Argv | None = None
     abort: Argv | None = None
-    """After what was running has been ended."""
+    """Runs after the program under way has been ended."""
     directory: str = ""
-    """Where they are run, relative to the description; empty: beside it."""
+    """Working directory, relative to the directory of the description; empty: that directory."""
 
 
 class SlowControlAgent(Section):
-    """Follows a device: its states are the system's, its commands configure it."""
+    """Follows a device: the states of the device give the states of the system, commands to the device configure it."""
 
     kind: Literal["slow-control"]
     device: Name
     states: dict[str, str]
     """State of the device -> own state of the system: `HV_ON: Active`."""
     configure: str = ""
-    """The device's command that configures; empty: nothing is done, its state is waited for."""
+    """The command that configures the device; empty: the agent sends no command and waits for the state."""
     abort: str = ""
 
 
 class CalibrationAgent(Section):
-    """A program that measures while the system records, such as Ph2_ACF; what it writes is its result."""
+    """Runs a calibration program, such as Ph2_ACF, while the system records, and keeps its output."""
 
     kind: Literal["calibration"]
     command: Argv
-    """`{run}`, `{tag}`, `{partition}`, `{results}` and `{NAME}` of a parameter stand for their values."""
+    """`{run}`, `{tag}`, `{partition}`, `{results}` and the `{NAME}` of a parameter are replaced by their values."""
     configure: list[Argv] = []
     directory: str = ""
     results: str = "results"
-    """Folder for what it writes, a folder a run, relative to the data directory."""
+    """Folder of the output, relative to the data directory. Each run has a subfolder."""
     environment: dict[str, Scalar] = {}
 
 
 class NoAgent(Section):
-    """Its agent is started elsewhere and comes by the bus."""
+    """No agent is started here: it runs elsewhere and connects to the bus."""
 
     kind: Literal["none"]
 

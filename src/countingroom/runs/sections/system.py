@@ -1,6 +1,6 @@
-"""Section of a system in the description: its kind, its state table and its agent.
+"""The section of a system: its kind, its state table and its agent.
 
-The table is the ECS CSV file as it stands, named directly or through a section of `subsystem.cfg`.
+The state table is an unchanged ECS CSV file, named directly or through a section of `subsystem.cfg`.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ Rows = Annotated[list[tuple[str, str, str]], Field(min_length=1)]
 
 
 class TypeSection(Section):
-    """Which state table a system follows."""
+    """Selects the state table of a system."""
 
     cfg: Path | None = None
-    """A `subsystem.cfg`; table, map and times are those of its section `section`."""
+    """A `subsystem.cfg` file. Its section `section` gives the table, the map and the times."""
     section: str = ""
     table: Path | Rows | None = None
-    """A CSV or YAML file, or the rows [state, event, next] themselves."""
+    """A CSV or YAML file, or a list of rows [state, event, next]."""
     map: Path | dict[str, str] | None = None
-    """Own state -> common state: a CSV file or the pairs themselves. States not named count as themselves."""
+    """Own state -> common state: a CSV file or the pairs. A state that is not listed is its own common state."""
     timeout: Duration | None = None
-    """For one answer; 10 s where neither this nor the cfg says it."""
+    """Time-out of one answer. Default: the value of the cfg, or 10 s."""
     ping: Duration | None = None
-    """Between two signs of life; 1 s where neither this nor the cfg says it."""
+    """Interval of heartbeats. Default: the value of the cfg, or 1 s."""
 
     _table: Table = PrivateAttr()
     _timeout_s: float = PrivateAttr(10.0)
@@ -82,21 +82,21 @@ class TypeSection(Section):
 
     @property
     def chart(self) -> Chart:
-        """The table with its map."""
+        """The state table with its map."""
         return self._table.chart
 
     @property
     def timeout_s(self) -> float:
-        """For one answer."""
+        """Time-out of one answer."""
         return self._timeout_s
 
     @property
     def ping_s(self) -> float:
-        """Between two signs of life."""
+        """Interval of heartbeats."""
         return self._ping_s
 
     def problems(self) -> Iterable[Problem]:
-        """What is wrong with the table, and states that count as no common state."""
+        """Errors of the table, and states that are mapped to no common state."""
         yield from (((), str(finding)) for finding in check(self._table) if finding.severity is Severity.ERROR)
         chart = self.chart
         odd = [state for state in chart.states if chart.to_common(state) not in COMMON_STATES]
@@ -121,7 +121,7 @@ def _read_map(directory: Path, given: Path | str | dict[str, str] | None) -> Sta
 
 
 def plain_chart() -> Chart:
-    """The table of a system whose type is not given."""
+    """The default state table, with one step of configuring."""
     text = files("countingroom.runs").joinpath("templates/system.csv").read_text(encoding="utf-8")
     return read_table(text, file="system.csv").chart
 
@@ -130,15 +130,15 @@ class SystemSection(Section):
     """A detector or a global system."""
 
     kind: SystemKind = SystemKind.DETECTOR
-    """`detector`: in one partition or in none. `global`: serves every partition, each with a state of its own."""
+    """`detector`: in one partition or in none. `global`: serves all partitions, with a separate state for each."""
     title: str = ""
-    """For people; its name where empty."""
+    """For display; empty: its name."""
     type: TypeSection | None = None
-    """Its state table; a plain one with one step of configuration where left out."""
+    """Its state table. Default: a plain one with one step of configuring."""
     agent: AgentSection = SimulatedAgent()
-    """What does the work."""
+    """The agent that controls the system."""
     parameters: Path | dict[str, Any] | None = None
-    """JSON Schema of its configurations' parameters, or the file it is in; without one any parameters will do."""
+    """JSON Schema for the parameters of its configurations, or the file of it. Default: any parameters are valid."""
 
     @property
     def chart(self) -> Chart:
@@ -147,22 +147,23 @@ class SystemSection(Section):
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """Its own states of configuring, in the order they are gone through."""
+        """Its own states of configuring, in order."""
         return configuring_states(self.chart)
 
     @property
     def timeout_s(self) -> float:
-        """For one answer of the agent."""
+        """Time-out of one answer of the agent."""
         return self.type.timeout_s if self.type else 10.0
 
     @property
     def ping_s(self) -> float:
-        """Between two signs of life of the agent."""
+        """Interval of heartbeats of the agent."""
         return self.type.ping_s if self.type else 1.0
 
 
 def configuring_states(chart: Chart) -> tuple[str, ...]:
-    """From `configure` on, `success` after `success`, as long as they count as Configuring."""
+    """The own states with the common state Configuring, in order: first the next state of `configure`, then those that
+    follow by `success`."""
     starts = [row.next for row in chart.rows if row.event == "configure" and chart.to_common(row.next) == CONFIGURING]
     found: list[str] = []
     state = starts[0] if starts else ""

@@ -1,4 +1,7 @@
-"""Section of a partition template in the description: the levels and their order, failures, hooks and recorders."""
+"""The section of a template: how partitions of a kind are configured, started, stopped and recovered.
+
+A template consists of data only; a new kind of partition needs no code.
+"""
 
 from __future__ import annotations
 
@@ -18,69 +21,70 @@ Duration = Annotated[Seconds, Field(gt=0)]
 
 
 class LevelSection(Section):
-    """Systems that are configured at the same time, after every level before."""
+    """Systems that are configured in parallel, after all earlier levels."""
 
     name: Name
-    """Names its states: `Configuring_<name>` and `<name>_Active`."""
+    """Used in the names of its states: `Configuring_<name>` and `<name>_Active`."""
     members: Annotated[list[Name], Field(min_length=1)]
     """Global systems; `detectors` stands for all detectors of the partition."""
     loss: Name | None = None
-    """The event when it is no longer ready; `error_<name>` where left out."""
+    """Event of the chart when the level is no longer ready. Default: `error_<name>`."""
     expendable: list[Name] = []
-    """Members that may be missing; with `detectors` among them every detector may."""
+    """Members that may be missing; `detectors` stands for all detectors."""
     minimum: Annotated[int, Field(ge=0)] = 0
-    """At least so many members must be ready, expendable ones counted."""
+    """Minimum number of ready members, including expendable ones."""
     deadline: Duration = 30.0
-    """For one member's configuring."""
+    """Time in which one member must be configured."""
 
     @property
     def event(self) -> str:
-        """The chart's event when it is no longer ready."""
+        """The event of the chart when the level is no longer ready."""
         return self.loss or f"error_{self.name}"
 
 
 class RecoverySection(Section):
-    """What is done about a failure before a person is asked."""
+    """Automatic recovery after a failure, before an operator has to act."""
 
     attempts: Annotated[int, Field(ge=1)] = 1
-    """How often a member is configured in all before it counts as failed."""
+    """Total number of attempts to configure a member before it counts as failed."""
     exclude_expendable: bool = False
-    """An expendable member that failed is excluded, and the others go on."""
+    """Exclude an expendable member that failed; the other members continue."""
     fall_back: bool = False
-    """When a level cannot be made ready, what is above and beside it is aborted down to the level below."""
+    """When a level cannot become ready, abort this level and all above it, down to the level below."""
     resume: bool = False
-    """After a loss, go up to the goal again. Recording is never begun again by itself."""
+    """After a loss, configure again up to the goal. Recording is never restarted automatically."""
 
 
 class HookSection(Section):
-    """A program that is run on the way: begun at one moment, waited for at the same or a later one."""
+    """A program that runs during a transition: started at one hook point, awaited at the same or a later one."""
 
     model_config = ConfigDict(validate_by_alias=True, validate_by_name=True)
 
     command: Argv
-    """`{partition}`, `{run}`, `{tag}` and `{goal}` stand for their values."""
+    """`{partition}`, `{run}`, `{tag}` and `{goal}` are replaced by their values."""
     trigger: str
-    """When it is begun: `before` or `after`, and `configure LEVEL`, `start` or `stop`."""
+    """Hook point of its start: `before` or `after`, followed by `configure LEVEL`, `start` or `stop`."""
     awaited: Annotated[str, Field(alias="await")] = ""
-    """When it must be over; its trigger where left out."""
+    """Hook point at which it must have ended. Default: its trigger."""
     deadline: Duration = 30.0
     critical: bool = True
-    """Its failure ends the way to the goal, but never a stop; that of another is only told."""
+    """Its failure ends the transition to the goal, but never a stop. A failure of a hook that is not critical is only
+    reported."""
 
 
 class TemplateSection(Section):
-    """How a kind of partition is brought up, level by level, and taken down."""
+    """The levels, recorders, times, recovery and hooks of a kind of partition."""
 
     levels: Annotated[list[LevelSection], Field(min_length=1)]
-    """From the lowest."""
+    """From the lowest to the highest."""
     recorders: list[Name] = []
-    """Started in this order when everything is ready; Recording is when all record."""
+    """Started in this order when all levels are ready. The partition is in Recording when all of them record."""
     stop_order: list[Name] = []
-    """Stopped in this order; that of starting where left out."""
+    """Stopped in this order. Default: the order of starting."""
     idle: Name = "Idle"
     recording: Name = "Recording"
     start: Duration = 10.0
-    """Deadline of one recorder's start."""
+    """Time in which one recorder must start."""
     stop: Duration = 10.0
     abort: Duration = 10.0
     recovery: RecoverySection = RecoverySection()
@@ -88,11 +92,11 @@ class TemplateSection(Section):
 
     @property
     def systems(self) -> tuple[str, ...]:
-        """Every global system it names."""
+        """All global systems that the levels name."""
         return tuple(name for level in self.levels for name in level.members if name != DETECTORS)
 
     def template(self, name: str) -> Template:
-        """The same for the planner."""
+        """The template as a value for the planner."""
         return Template(
             name=name,
             levels=tuple(
@@ -128,7 +132,7 @@ class TemplateSection(Section):
         )
 
     def problems(self) -> Iterable[Problem]:
-        """What cannot be, across its keys."""
+        """Inconsistencies between its keys."""
         yield from self._levels()
         yield from self._recorders()
         template = self.template("")

@@ -1,4 +1,3 @@
-"""The kinds of agent that ship: simulated, script, program, slow control, calibration.
-
-Start with `simulated.py`, the smallest.
+"""The shipped kinds of agents (simulated, script, slow control, calibration), and `program.py`, which runs programs.
+Start with `simulated.py`, the smallest one.
 """

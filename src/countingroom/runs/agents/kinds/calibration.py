@@ -1,8 +1,8 @@
-"""A calibration: an external program that runs while the system records. Its output is kept in one folder per run.
+"""Calibration agent: runs an external program while the system records, and keeps its output in one folder per run.
 
-The output goes to a file of that folder, so the program does not depend on the agent: a restarted agent finds the
-program and continues to read. Lines that are JSON objects may hold `counters`, `comment` and `error`. The program ends
-by itself (recording then ends: normally with status 0, else in Error), or `stop` asks it to end.
+The program writes to a file in that folder, so it does not depend on the agent: a restarted agent finds the program and
+continues to read. A line that is a JSON object can have the keys `counters`, `comment` and `error`. When the program
+ends by itself, the recording ends: with status 0 as a stop, otherwise in Error. `stop` ends it with SIGTERM.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.1
 OUTPUT, ORDER, PROGRAM = "output.jsonl", "order.json", "program.json"
-"""Of a run's folder: what the program wrote, what it was told, which process it was."""
+"""Files in the folder of a run: output of the program, its input, and the identity of its process."""
 
 
 class _Line(Struct):
-    """What a line of output may hold."""
+    """The known keys of a line of output."""
 
     counters: dict[str, Scalar] = {}
     comment: str = ""
@@ -46,18 +46,19 @@ class _Line(Struct):
 
 
 class _Job(Struct, kw_only=True):
-    """A program at work, also one that an earlier agent started."""
+    """A running program, possibly started by an earlier process of the agent."""
 
     pid: int
     began: float
-    """When the process was started, as the machine tells it: another of the same number is not it."""
+    """Start time of the process from the operating system. A process with the same pid and another start time is a
+    different one."""
     argv: list[str]
     folder: str
     run: int
 
 
 class Calibration(System):
-    """Runs a program while it records."""
+    """Runs a program while the system records."""
 
     def __init__(
         self, handle: Handle, section: CalibrationAgent, clock: Clock, *, directory: Path, results: Path
@@ -135,7 +136,7 @@ class Calibration(System):
         await self.abort()
 
     async def recover(self) -> Recovery | None:
-        """Recording where its program still works; else at rest, as it was configured."""
+        """Recording when its program still runs; otherwise Active with its last configuration."""
         found = self.handle.remembered
         if found is None or not found.run:
             return found
@@ -174,7 +175,7 @@ class Calibration(System):
         return _began(job.pid) == job.began
 
     def _ended(self, job: _Job) -> None:
-        """It ended by itself."""
+        """Report the end of a program that ended by itself."""
         status = self._over(job)
         try:
             if status:
@@ -185,7 +186,7 @@ class Calibration(System):
             _log.warning("systems.%s: %s", self.handle.system, error.cause)
 
     def _over(self, job: _Job) -> int:
-        """The rest of what it said; its status, 0 where an earlier agent was its parent."""
+        """Read the rest of the output; returns the exit status, or 0 when an earlier agent process was its parent."""
         self._hear(job)
         self._job = None
         return self._reap()
@@ -195,7 +196,7 @@ class Calibration(System):
         return (child.wait() if child else 0) or 0
 
     def _hear(self, job: _Job) -> None:
-        """New whole lines of its output."""
+        """Read new complete lines of the output."""
         with (Path(job.folder) / OUTPUT).open("rb") as output:
             output.seek(self._read)
             whole = output.read().rpartition(b"\n")[0]
@@ -213,7 +214,7 @@ class Calibration(System):
         try:
             said = msgspec.json.decode(line, type=_Line)
         except msgspec.DecodeError:
-            return  # a result of some other form: it stays in the file
+            return  # a result in another format: it stays in the file
         if said.counters:
             self.handle.count(said.counters)
         if said.comment:
@@ -224,7 +225,7 @@ class Calibration(System):
 
 
 def _began(pid: int) -> float:
-    """When the process of this number was started; 0 where there is none that works."""
+    """Start time of the process with this pid; 0 when it does not run."""
     try:
         process = psutil.Process(pid)
         return process.create_time() if program.alive(process) else 0.0

@@ -1,7 +1,7 @@
-"""Runs one external program in its own process group. Cancelling the call ends the program with all its children.
+"""Runs an external program for an agent, without a shell and in its own process group.
 
-They get SIGTERM first and SIGKILL later. Standard input is one JSON object; the output is read line by line. The
-program is also ended when the agent process dies.
+A cancelled program is ended together with all its children: first with SIGTERM, then with SIGKILL. Its input is one
+JSON object; its output is read line by line. It also ends when the agent dies.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.errors import ConfigurationError
 
 ASKED_S = 2.0
-"""Between being asked to end and being ended."""
+"""Time between SIGTERM and SIGKILL."""
 _DRAIN_S = 0.2
-"""For the last lines, where a child keeps the output open."""
+"""Time to read the last lines when a child keeps the output open."""
 _LOOK_S = 0.02
 _LINE = 1 << 16
 
@@ -36,7 +36,10 @@ async def run(
     given: bytes,
     said: Callable[[str], None],
 ) -> int:
-    """Its exit status; negative for the signal that ended it. ConfigurationError where it cannot be started."""
+    """Run a program to its end; returns its exit status, or the negative number of the signal that ended it.
+
+    ConfigurationError when it cannot be started.
+    """
     async with _heard(said) as (output, reading):
         try:
             process = await asyncio.create_subprocess_exec(
@@ -67,7 +70,9 @@ async def run(
 
 
 async def end(pid: int, clock: Clock) -> None:
-    """End a process group and whatever its leader started."""
+    """End a process group and all children of its leader."""
+    # `killpg` does not reach a child in another process group. So all children are listed before the first signal and
+    # killed one by one at the end.
     family = _family(pid)
     try:
         with suppress(ProcessLookupError):
@@ -85,7 +90,7 @@ async def end(pid: int, clock: Clock) -> None:
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether it runs: neither gone nor only waiting to be collected."""
+    """Whether the process runs: it exists and is not a zombie."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -102,7 +107,7 @@ def _family(pid: int) -> list[psutil.Process]:
 
 async def _give(process: asyncio.subprocess.Process, given: bytes) -> None:
     if process.stdin:
-        with suppress(OSError):  # it need not read
+        with suppress(OSError):  # the program may close its input without reading it
             process.stdin.write(given)
             await process.stdin.drain()
         process.stdin.close()
@@ -110,8 +115,11 @@ async def _give(process: asyncio.subprocess.Process, given: bytes) -> None:
 
 @asynccontextmanager
 async def _heard(said: Callable[[str], None]) -> AsyncGenerator[tuple[int, asyncio.Task[None]]]:
-    """Where output is to be written, and the task that reads it. Ours, so that a child of the program that keeps it
-    open keeps nobody waiting."""
+    """The write end of a pipe for the output, and the task that reads it.
+
+    The pipe is made here and not by asyncio: a child of the program can keep the output open, and waiting for its end
+    would then not return.
+    """
     ours, theirs = os.pipe()
     output = asyncio.StreamReader(limit=_LINE)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -135,5 +143,5 @@ async def _read(output: asyncio.StreamReader, said: Callable[[str], None]) -> No
 async def _line(output: asyncio.StreamReader) -> bytes:
     try:
         return await output.readline()
-    except ValueError:  # longer than the limit: taken in pieces
+    except ValueError:  # a line longer than the limit is read in pieces
         return await output.read(_LINE)

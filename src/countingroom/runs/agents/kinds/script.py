@@ -1,8 +1,10 @@
-"""A system made of programs, one for each step. The exit status decides the result; abort ends the program.
+"""Script agent: runs one external program for each step or action of a system.
 
-A program gets its order twice: as one JSON object on standard input (`system`, `partition`, `action`, `step`, `tag`,
-`run`, `parameters`), and in its environment as `COUNTINGROOM_SYSTEM` … `COUNTINGROOM_RUN`, `COUNTINGROOM_PARAMETERS`
-(JSON). What the programs started continues without the agent; a restarted agent reads the saved state.
+The exit status decides about success, the output is shown as comment, and an abort ends the program with all its
+children. A program gets its order twice: as one JSON object on its input (`system`, `partition`, `action`, `step`,
+`tag`, `run`, `parameters`), and in its environment as `COUNTINGROOM_SYSTEM` … `COUNTINGROOM_RUN` and
+`COUNTINGROOM_PARAMETERS` (JSON). What the programs started continues without the agent; a restarted agent recovers the
+last saved state.
 """
 
 from __future__ import annotations
@@ -26,13 +28,14 @@ from countingroom.runs.sections.system import configuring_states
 _log = logging.getLogger(__name__)
 
 _SHOWN = 200
+"""Maximum length of a comment, in characters."""
 _LAST = 5
-"""Lines that go into the cause of a failure."""
+"""Number of last output lines in the cause of a failure."""
 _WORD = re.compile(r"\{(\w+)\}")
 
 
 class Script(System):
-    """Runs a program for each thing it is ordered."""
+    """Runs a program for each order."""
 
     def __init__(self, handle: Handle, section: ScriptAgent, clock: Clock, *, directory: Path) -> None:
         super().__init__(handle)
@@ -56,7 +59,7 @@ class Script(System):
         return self.handle.remembered
 
     async def run(self, argv: Sequence[str] | None, action: str, step: str = "") -> None:
-        """One program to its end; DeviceError when its status is not 0."""
+        """Run a program to its end; DeviceError when its status is not 0."""
         if not argv:
             return
         words, environment, given = briefed(self.handle, action, step)
@@ -75,14 +78,14 @@ class Script(System):
 
 
 def nth(programs: Sequence[Sequence[str]], handle: Handle, step: str) -> Sequence[str] | None:
-    """The program of a step; None where there is none for it."""
+    """The program of a step; None when the step has none."""
     steps = configuring_states(handle.chart)
     index = steps.index(step) if step in steps else len(programs)
     return programs[index] if index < len(programs) else None
 
 
 def briefed(handle: Handle, action: str, step: str = "") -> tuple[dict[str, str], dict[str, str], bytes]:
-    """What a program is told: words for its arguments, its environment, its input."""
+    """The order for a program, in three forms: replacements for its arguments, its environment, and its input."""
     order = handle.order
     said: dict[str, Scalar] = {
         "system": handle.system,
@@ -100,12 +103,12 @@ def briefed(handle: Handle, action: str, step: str = "") -> tuple[dict[str, str]
 
 
 def filled(argv: Sequence[str], words: Mapping[str, str]) -> list[str]:
-    """The arguments with `{word}` replaced where the word is known."""
+    """The arguments with each known `{word}` replaced; unknown ones stay."""
     return [_WORD.sub(lambda found: words.get(found[1], found[0]), argument) for argument in argv]
 
 
 def failed(handle: Handle, what: str, argv: Sequence[str], status: int, last: Sequence[str]) -> DeviceError:
-    """Why a program that ended badly is a failure of the system."""
+    """The error for a program that ended with a status other than 0."""
     how = f"status {status}" if status > 0 else f"signal {-status}"
     said = f": {last[-1][:_SHOWN]}" if last else ""
     return DeviceError(

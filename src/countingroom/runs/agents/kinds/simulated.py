@@ -1,7 +1,8 @@
-"""A simulated system: each step takes a configured time, faults come on demand, and it counts while it records.
+"""Simulated agent: waits for the configured times, counts events while it records, and fails on request.
 
-Faults of `system fault`: `fail` (the next step fails; `times` steps), `hang` (the next step never ends), `slow`
-(`seconds` more for every step), `error` (it fails by itself), `heal` (end all faults).
+The command `system fault` sets a fault: `fail` (the next action fails; `times`: how many), `hang` (the next action
+never ends), `slow` (each action takes `seconds` longer), `error` (it goes to Error without an order), `heal` (ends
+all faults).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ FAULTS = ("fail", "hang", "slow", "error", "heal")
 
 
 class Simulated(System):
-    """Does nothing, for as long as it is told."""
+    """A system without hardware that waits for the configured times."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class Simulated(System):
             await self._clock.sleep(_COUNT_S)
 
     def instruct(self, word: str, arguments: Mapping[str, Scalar]) -> None:
-        """A fault, on demand."""
+        """Set a fault; NotFound for an unknown one."""
         fault = str(arguments.get("name", "")) if word == "fault" else word
         match fault:
             case "fail":
@@ -116,7 +117,7 @@ class Simulated(System):
 
 
 def _positive(arguments: Mapping[str, Scalar], name: str) -> float:
-    """An argument as a number above 0; 1 where it is not given."""
+    """An argument as a number above 0; 1 when it is not given."""
     given = arguments.get(name)
     try:
         number = 1.0 if given in (None, "") else float(given)

@@ -1,7 +1,6 @@
-"""A system that is a device of slow control: its states follow the device's states, its commands configure it.
+"""Slow-control agent: follows the state of a device, and configures the device with its commands.
 
-The system is in Error, with the device's own cause, if the device is disconnected, has no host, or is in a state of
-failure.
+The system is in Error, with the cause of the device, while the device is not reached, has failed or has no host.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _log = logging.getLogger(__name__)
 _LOOK_S = 0.25
 _ANSWER_S = 5.0
 _FIRST_S = 3.5
-"""Until then a host that was not heard may still be."""
+"""Time-out for the first heartbeat of a running device host."""
 _USER = "agents"
 _SPONTANEOUS = {
     (ACTIVE, UNCONFIGURED): "abort",
@@ -42,11 +41,11 @@ _SPONTANEOUS = {
     (CONFIGURING, ACTIVE): "success",
     (CONFIGURING, RECORDING): "success",
 }
-"""(its common state, the device's) -> the event by which it follows."""
+"""(common state of the system, common state of the device) -> the event by which the system follows the device."""
 
 
 class SlowControl(System):
-    """Follows a device."""
+    """A system that follows a device."""
 
     def __init__(self, handle: Handle, section: SlowControlAgent, bus: Bus, clock: Clock) -> None:
         super().__init__(handle)
@@ -56,21 +55,23 @@ class SlowControl(System):
         self._device: DeviceState | None = None
         self._hosted = False
         self._served_until_s = float("-inf")
-        """Whether a host answers for the device, and until when that holds without another beat of it: the next host
-        takes the device over when three are missing, and then has to find it."""
+        """`_hosted`: whether a host serves the device. `_served_until_s`: until when this is valid without another
+        heartbeat. The time is long enough for the next host, which takes the device over after three missed heartbeats
+        and must then connect to it; before, a run that needs the device must not end."""
         self._known = asyncio.Event()
         self._news = asyncio.Event()
         self._follower = BucketFollower(
             bus, clock, subjects.device_key(section.device), self._take, current=self._news.set
         )
         self._blames_device = False
-        """It is in Error because of the device: it is resolved when the device is."""
+        """Whether the device caused the Error. Then Error is resolved when the device recovers."""
         self._new_until_s = 0.0
-        """After the host of the device began anew it gets time to find the device."""
+        """Until then a restarted host may still be connecting to the device. A restart of a host must not end a run."""
         self._deaf_until_s = 0.0
-        """After a loss of our own link, and where we were held up, hosts get time to be heard again."""
+        """Until then silence of hosts is ignored, after a loss of the own link or a delay of this process. A delayed
+        agent took unread heartbeats for silence, and an Active detector control had to be configured again."""
         self._ordered = 0
-        """Orders under way: while there are any, the device is not followed."""
+        """Number of orders under way. Meanwhile the device is not followed."""
 
     async def configure(self, step: str, parameters: Mapping[str, Scalar]) -> None:
         self._ordered += 1
@@ -97,7 +98,7 @@ class SlowControl(System):
             raise self._failed(cause)
 
     async def recover(self) -> Recovery | None:
-        """Where it rested, if the device still stands there."""
+        """The saved state, when the device is still Active or Recording."""
         with suppress(CountingRoomError, msgspec.DecodeError):
             entry = await self._bus.get(subjects.STATE_BUCKET, subjects.device_key(self._section.device))
             if entry and entry.data and (found := self.handle.remembered):
@@ -116,17 +117,17 @@ class SlowControl(System):
                 self._news.clear()
                 self._follow()
 
-    # What the device says.
+    # State of the device.
 
     def _own(self) -> str:
-        """The own state that the device's stands for; empty where it stands for none."""
+        """The own state of the system for the present device state; empty when none is assigned."""
         return self._section.states.get(self._device.state, "") if self._device else ""
 
     def _common(self) -> str:
         return self.handle.chart.to_common(self._own())
 
     def _is_sought(self) -> bool:
-        """The host of the device began anew and has not found it yet, so nothing is known of it."""
+        """Whether a restarted host is still connecting to the device. Until then its state is unknown."""
         device = self._device
         if device is None or self._clock.monotonic() >= self._new_until_s:
             return False
@@ -134,7 +135,7 @@ class SlowControl(System):
         return unread or device.link is Link.CONNECTING
 
     def _trouble(self) -> Cause | None:
-        """Why the device cannot serve; None while it can."""
+        """Why the device cannot be used; None when it can."""
         name, device = self._section.device, self._device
         source = f"systems.{self.handle.system}"
         if device is None or not self._hosted:
@@ -156,7 +157,7 @@ class SlowControl(System):
         )
 
     def _follow(self) -> None:
-        """Move as the device moved by itself."""
+        """Follow a change of the device that no order caused."""
         if self._ordered or not self._known.is_set() or self._is_sought():
             return
         chart, state = self.handle.chart, self.handle.state
@@ -174,7 +175,7 @@ class SlowControl(System):
             _log.warning("systems.%s cannot follow %s: %s", self.handle.system, self._section.device, error.cause)
 
     async def _until(self, common: str) -> None:
-        """Wait until the device stands for this, or is in trouble."""
+        """Wait until the device has this common state; DeviceError when it cannot be used."""
         while True:
             if not self._is_sought():
                 if cause := self._trouble():
@@ -238,7 +239,7 @@ class SlowControl(System):
                     self._heard()
 
     async def _look(self) -> None:
-        """A host that is silent for too long is gone; one that lives is heard within the first beats."""
+        """Check regularly for missing heartbeats of the host; the first check is after _FIRST_S."""
         await self._clock.sleep(_FIRST_S)
         self._known.set()
         while True:
@@ -246,7 +247,7 @@ class SlowControl(System):
                 self._heard()
             asleep = self._clock.monotonic()
             await self._clock.sleep(_LOOK_S)
-            if self._clock.monotonic() - asleep > 2 * _LOOK_S:  # we were held up, and the beats wait to be read
+            if self._clock.monotonic() - asleep > 2 * _LOOK_S:  # delayed: heartbeats are still unread
                 self._be_deaf()
 
     def _linked(self, up: bool) -> None:
