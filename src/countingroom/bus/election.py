@@ -81,7 +81,12 @@ class Election:
         while True:
             await leadership.lease.wait_lost()
             if not self._keep:
-                return Cause(code="lease_lost", message="the lease is lost", source=self._source)
+                return Cause(
+                    code="lease_lost",
+                    message="the lease is lost",
+                    source=self._source,
+                    suggestion="check whether another process has taken over, and whether the bus was reachable",
+                )
             try:
                 leadership.lease = await self._reacquire()
             except Conflict as error:

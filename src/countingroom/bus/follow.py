@@ -79,7 +79,7 @@ class BucketFollower:
                             # A snapshot holds only what is there: no change reports a key that was deleted while the
                             # link was down. Views for people drop such a key. Control keeps it, because a server that
                             # was restarted holds no keys until their writers have published them again, and a device
-                            # or a system that is only unpublished must not end a run.
+                            # or another thing that is only not yet published must not count as lost.
                             if self._report_missing:
                                 self._forget(self._known - snapshot)
                             self._retry.report.worked()
