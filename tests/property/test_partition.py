@@ -11,7 +11,7 @@ from countingroom.core.partitions import Goal
 from countingroom.core.systems import ACTIVE, ERROR, RECORDING, UNCONFIGURED
 from countingroom.runs.planner.events import GoalFailed, GoalMet, GoalSet, PartitionMoved, RunOver, SendOrder
 from countingroom.runs.planner.fingerprint import Chosen, with_fingerprints
-from countingroom.runs.planner.forecast import forecast, is_nothing_to_do
+from countingroom.runs.planner.forecast import forecast
 from countingroom.runs.planner.members import resolve_members
 from countingroom.runs.planner.partition import PartitionModel
 from tests.property.histories import OTHER
@@ -46,7 +46,7 @@ def plants(draw: st.DrawFn) -> Plant:
 def test_there_is_nothing_to_do_where_goal_and_observed_agree(plant: Plant) -> None:
     assert plant.step() == ()
     plan = forecast(plant.partition, Goal(state=plant.partition.state), now_ns=plant.now_ns)
-    assert is_nothing_to_do(plan) or plant.partition.state == plant.partition.template.idle
+    assert (not plan.stages and plan.obstacle is None) or plant.partition.state == plant.partition.template.idle
     plant.ask(plant.partition.state)
     plant.run()
     assert plant.told == []

@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from countingroom.bus.command_request import CommandRequest, from_rows
 from countingroom.cli.command_rows import TABLES, add_commands
 from countingroom.console.present.partition_views import buttons
 from countingroom.console.route_permissions import ROUTES, RouteTable
@@ -124,3 +125,22 @@ def test_the_command_line_of_a_new_row_takes_what_the_row_says(monkeypatch: pyte
 def test_a_function_written_by_hand_needs_a_row() -> None:
     with pytest.raises(LookupError, match="partition fly"):
         add_commands(typer.Typer(), "partition", {"fly": lambda: None})
+
+
+@pytest.mark.parametrize(
+    "names", [{"lock"}, {"lock", "unlock", "fly"}], ids=["row without handler", "handler without row"]
+)
+def test_rows_and_handlers_are_matched(names: set[str]) -> None:
+    async def handler(request: CommandRequest) -> None: ...
+
+    rows = {name: PARTITION[name] for name in ("lock", "unlock")}
+    with pytest.raises(LookupError, match="unlock" if "unlock" not in names else "fly"):
+        from_rows(rows, dict.fromkeys(names, handler))
+
+
+def test_a_handler_takes_the_arguments_of_its_row() -> None:
+    async def handler(request: CommandRequest) -> None: ...
+
+    made = from_rows({"goal": PARTITION["goal"]}, {"goal": handler})
+    assert made["goal"].takes == PARTITION["goal"].takes
+    assert "tag" in made["goal"].takes

@@ -22,7 +22,7 @@ from countingroom.runs.planner.events import (
     RunHook,
     RunOver,
 )
-from countingroom.runs.planner.forecast import forecast, is_nothing_to_do
+from countingroom.runs.planner.forecast import forecast
 from countingroom.runs.planner.template import Hook, Level, RecoveryPolicy, Template
 from tests.unit.plant import CBM, GONE, SECOND, Plant, configuration, members
 
@@ -577,7 +577,9 @@ def test_the_plan_says_what_stands_against_it() -> None:
 
 def test_the_plan_of_where_it_is_is_nothing_to_be_done() -> None:
     plant = Plant().reach("QA_Active")
-    assert is_nothing_to_do(forecast(plant.partition, Goal(state="QA_Active"), now_ns=plant.now_ns))
+    plan = forecast(plant.partition, Goal(state="QA_Active"), now_ns=plant.now_ns)
+    assert not plan.stages
+    assert plan.obstacle is None
 
 
 def test_a_template_of_another_make_needs_no_code() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Container, Coroutine, Mapping
 from typing import Any
 
 from msgspec import Struct
 
+from countingroom.core.commands.row import CommandTable
 from countingroom.core.errors import NotFound, OutOfRange
 from countingroom.core.messages import Command
 from countingroom.core.values import Scalar
@@ -88,6 +89,19 @@ class CommandHandler(Struct, frozen=True):
     """It is about control itself, so giving it is no use of control."""
     recorded: bool = True
     """False: a question between processes, which leaves no event and is not named among the commands."""
+
+
+def from_rows(
+    table: CommandTable, handlers: Mapping[str, Handler], *, of_control: Container[str] = ()
+) -> dict[str, CommandHandler]:
+    """The handler of each row, with the arguments that the row names. LookupError unless each row has one handler, and
+    each handler a row. `of_control`: names of the commands about control itself."""
+    if unmatched := table.keys() ^ handlers.keys():
+        raise LookupError(f"each command has one row and one handler, but not: {', '.join(sorted(unmatched))}")
+    return {
+        name: CommandHandler(handlers[name], takes=row.takes, of_control=name in of_control)
+        for name, row in table.items()
+    }
 
 
 def find_handler(handlers: Mapping[str, CommandHandler], command: Command, target: str) -> CommandHandler:

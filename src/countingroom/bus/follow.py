@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 
@@ -37,17 +37,13 @@ class BucketFollower:
         bucket: str = subjects.STATE_BUCKET,
         current: Callable[[], None] = lambda: None,
         retry_s: float = RETRY_S,
-        report_missing: bool = False,
     ) -> None:
-        """`current` is called after each complete snapshot. `report_missing`: keys that a later snapshot does not hold
-        any more are reported as deleted."""
+        """`current` is called after each complete snapshot."""
         self._bus = bus
         self._pattern = pattern
         self._take = take
         self._bucket = bucket
         self._current = current
-        self._report_missing = report_missing
-        self._known = set[str]()
         self._ready = asyncio.Event()
         name = f"{pattern} of the bucket {bucket}"
         report = edge_log(_log, f"{name} is not followed", f"{name} is followed again")
@@ -64,24 +60,18 @@ class BucketFollower:
         await self._retry.forever(self._watch)
 
     async def _watch(self) -> None:
-        snapshot = set[str]()
         try:
             async with self._bus.watch(self._bucket, self._pattern) as items:
                 async for item in items:
                     match item:
                         case Entry():
-                            snapshot.add(item.key)
                             self._receive(item)
                         case Stale():
                             self.stale = True
-                            snapshot.clear()
                         case Current():
-                            # A snapshot holds only what is there: no change reports a key that was deleted while the
-                            # link was down. Views for people drop such a key. Control keeps it, because a server that
-                            # was restarted holds no keys until their writers have published them again, and a device
-                            # or another thing that is only not yet published must not count as lost.
-                            if self._report_missing:
-                                self._forget(self._known - snapshot)
+                            # A key that was deleted while the link was down is in no change, and stays with `take`. It
+                            # must: a restarted server holds no keys until their writers have published them again, and
+                            # a device that is only not yet published must not count as lost.
                             self._retry.report.worked()
                             self.stale = False
                             self._ready.set()
@@ -90,15 +80,7 @@ class BucketFollower:
             self.stale = True
         raise LinkError("the watch ended", source="bus", code="link_lost")
 
-    def _forget(self, keys: Iterable[str]) -> None:
-        for key in sorted(keys):
-            self._receive(Entry(key=key, data=None, revision=0))
-
     def _receive(self, entry: Entry) -> None:
-        if entry.data is None:
-            self._known.discard(entry.key)
-        else:
-            self._known.add(entry.key)
         try:
             self._take(entry)
         except msgspec.DecodeError as error:

@@ -88,18 +88,18 @@ def not_in_time(command: Command, department: str, target: str, wait_s: float) -
 
 
 def _unknown(command: Command, department: str, target: str, under: Cause) -> LinkError:
-    nobody = under.code in ("no_responders", "unreachable")
-    if nobody:
-        message = f"nobody answers for {target}; {command.action} was not sent to it"
+    not_sent = under.code in ("no_responders", "unreachable")
+    if not_sent:
+        message = f"no process answers for {target}; {command.action} was not sent to it"
     else:
         message = f"no answer to {command.action} from {target}; it may or may not have been done"
     return LinkError(
         message,
-        code="unreachable" if nobody else "timeout",
+        code="unreachable" if not_sent else "timeout",
         source=f"{department}.{target}",
         evidence={"id": command.id},
         suggestion=_OWNERS.get(department, "see whether its owner runs")
-        if nobody
+        if not_sent
         else "ask for the state before sending it again",
         causes=(under,),
     )

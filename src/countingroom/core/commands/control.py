@@ -54,3 +54,6 @@ CONTROL = (
         dangerous=True,
     ),
 )
+
+CONTROL_COMMANDS = frozenset(row.name for row in CONTROL)
+"""Their names. Giving one of them is no use of control."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion
+from countingroom.bus.command_request import CommandRequest, Completion, Handler
 from countingroom.core.errors import OutOfRange
 from countingroom.core.policy import Permission, Principal, decide
 from countingroom.runs.access.control_lease import ControlLease
 
 
-def control_commands(
-    lease: ControlLease, principals: Callable[[str], Awaitable[Principal]]
-) -> dict[str, CommandHandler]:
+def control_commands(lease: ControlLease, principals: Callable[[str], Awaitable[Principal]]) -> dict[str, Handler]:
     """The commands of one target. `principals` finds the roles of a user there."""
 
     async def take(request: CommandRequest) -> Completion:
@@ -38,9 +36,9 @@ def control_commands(
         await lease.release(request.by)
 
     return {
-        "take_control": CommandHandler(take, of_control=True),
-        "force_control": CommandHandler(take, of_control=True),
-        "request_control": CommandHandler(request, of_control=True),
-        "hand_over": CommandHandler(hand_over, of_control=True, takes=("to",)),
-        "release_control": CommandHandler(release, of_control=True),
+        "take_control": take,
+        "force_control": take,
+        "request_control": request,
+        "hand_over": hand_over,
+        "release_control": release,
     }

@@ -15,6 +15,7 @@ from countingroom.bus.command_request import CommandHandler, CommandRequest, Com
 from countingroom.core import subjects
 from countingroom.core.admission import NOTHING_TO_DO
 from countingroom.core.command_permissions import of_system
+from countingroom.core.commands.system import SYSTEM
 from countingroom.core.errors import Cause, DeviceError, NotAllowed, NotFound, Refused, RequestError
 from countingroom.core.messages import Command
 from countingroom.core.policy import Permission
@@ -49,8 +50,8 @@ class AgentCommands:
         self._system = owner.knows.system
         self._source = f"systems.{self._system}"
         self._handlers = {
-            "error": CommandHandler(self._error, takes=("partition", "message")),
-            "resolved": CommandHandler(self._resolved, takes=("partition",)),
+            "error": CommandHandler(self._error, takes=SYSTEM["error"].takes),
+            "resolved": CommandHandler(self._resolved, takes=SYSTEM["resolved"].takes),
             "abort": CommandHandler(self._alone, takes=None),
             "reset": CommandHandler(self._alone, takes=None),
             WHO: CommandHandler(self._who, takes=None, recorded=False),

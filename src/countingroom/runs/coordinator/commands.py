@@ -10,11 +10,20 @@ from uuid import uuid4
 
 import msgspec
 
-from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler
+from countingroom.bus.command_request import (
+    CommandHandler,
+    CommandRequest,
+    Completion,
+    Handler,
+    find_handler,
+    from_rows,
+)
 from countingroom.bus.port import Entry
 from countingroom.core import subjects
 from countingroom.core.clock import within
 from countingroom.core.command_permissions import of_experiment
+from countingroom.core.commands.control import CONTROL_COMMANDS
+from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
 from countingroom.core.messages import Command, Reply, decode, encode
 from countingroom.core.policy import Permission
@@ -45,25 +54,22 @@ class ExperimentCommands:
         self._transaction = MoveTransaction(context, announce)
         self._touched: set[str] = set()
         """Keys of the state bucket that a command led to."""
-        self.handlers: Mapping[str, CommandHandler] = {
-            "move": CommandHandler(self._move, takes=("detectors", "to", "force")),
-            "create_partition": CommandHandler(self._create_partition, takes=("name", "template", "title")),
-            "delete_partition": CommandHandler(self._delete_partition, takes=("name", "force")),
-            "create_detector": CommandHandler(self._create_detector, takes=("name", "type")),
-            "delete_detector": CommandHandler(self._delete_detector, takes=("name", "force")),
-            "save_configuration": CommandHandler(
-                self._save_configuration, takes=("system", "tag", "parameters", "comment", "expected")
-            ),
-            "delete_configuration": CommandHandler(
-                self._delete_configuration, takes=("system", "tag", "comment", "with_tags")
-            ),
-            "save_tag": CommandHandler(self._save_tag, takes=("name", "systems", "comment", "expected")),
-            "delete_tag": CommandHandler(self._delete_tag, takes=("name", "comment")),
-            "import": CommandHandler(self._import, takes=("document", "comment")),
-            "comment": CommandHandler(self._comment, takes=("run", "text")),
-            "flag": CommandHandler(self._flag, takes=("run", "quality")),
+        handlers: dict[str, Handler] = {
+            "move": self._move,
+            "create_partition": self._create_partition,
+            "delete_partition": self._delete_partition,
+            "create_detector": self._create_detector,
+            "delete_detector": self._delete_detector,
+            "save_configuration": self._save_configuration,
+            "delete_configuration": self._delete_configuration,
+            "save_tag": self._save_tag,
+            "delete_tag": self._delete_tag,
+            "import": self._import,
+            "comment": self._comment,
+            "flag": self._flag,
             **control_commands(control, partial(context.principals.principal, target=subjects.EXPERIMENT)),
         }
+        self.handlers: Mapping[str, CommandHandler] = from_rows(EXPERIMENT, handlers, of_control=CONTROL_COMMANDS)
 
     def handler(self, command: Command) -> CommandHandler:
         return find_handler(self.handlers, command, "the experiment")

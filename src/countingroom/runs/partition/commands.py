@@ -6,10 +6,20 @@ from collections.abc import Mapping
 from functools import partial
 from uuid import uuid4
 
-from countingroom.bus.command_request import ENDS_LATER, CommandHandler, CommandRequest, Completion, find_handler
+from countingroom.bus.command_request import (
+    ENDS_LATER,
+    CommandHandler,
+    CommandRequest,
+    Completion,
+    Handler,
+    find_handler,
+    from_rows,
+)
 from countingroom.core import subjects
 from countingroom.core.clock import within
 from countingroom.core.command_permissions import of_partition
+from countingroom.core.commands.control import CONTROL_COMMANDS
+from countingroom.core.commands.partition import PARTITION
 from countingroom.core.errors import Cause, Conflict, DeviceError, NotFound, OutOfRange, Refused
 from countingroom.core.messages import Command, decode, encode
 from countingroom.core.partitions import Goal
@@ -23,7 +33,7 @@ from countingroom.runs.partition.configuration_selection import ConfigurationSel
 from countingroom.runs.partition.move_hold import MoveHold
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
-from countingroom.runs.partition.run_numbers import LIMIT, limit_of, reserve_run_number
+from countingroom.runs.partition.run_numbers import limit_of, reserve_run_number
 from countingroom.runs.partition.run_sequence import Sequence
 from countingroom.runs.planner.legality import REASONS, next_state, refusal
 
@@ -43,28 +53,29 @@ class PartitionCommands:
         self._life = life
         self._selection = selection
         self._move_hold = move_hold
-        self.handlers: Mapping[str, CommandHandler] = {
-            "configure": CommandHandler(self._configure),
-            "configure_all": CommandHandler(self._configure_all),
-            "goal": CommandHandler(self._goal, takes=("state", "tag", *LIMIT, "comment")),
-            "start": CommandHandler(self._start, takes=(*LIMIT, "comment")),
-            "repeat": CommandHandler(self._repeat),
-            "stop": CommandHandler(self._stop),
-            "abort": CommandHandler(self._abort),
-            "reset": CommandHandler(self._reset, takes=("system",)),
-            "include": CommandHandler(self._include, takes=("system",)),
-            "exclude": CommandHandler(self._exclude, takes=("system",)),
-            "lock": CommandHandler(self._lock),
-            "unlock": CommandHandler(self._unlock),
-            "select": CommandHandler(self._select, takes=("tag",)),
-            "select_one": CommandHandler(self._select_one, takes=("system", "tag")),
-            "comment": CommandHandler(self._comment, takes=("run", "text")),
-            "flag": CommandHandler(self._flag, takes=("run", "quality")),
+        handlers: dict[str, Handler] = {
+            "configure": self._configure,
+            "configure_all": self._configure_all,
+            "goal": self._goal,
+            "start": self._start,
+            "repeat": self._repeat,
+            "stop": self._stop,
+            "abort": self._abort,
+            "reset": self._reset,
+            "include": self._include,
+            "exclude": self._exclude,
+            "lock": self._lock,
+            "unlock": self._unlock,
+            "select": self._select,
+            "select_one": self._select_one,
+            "comment": self._comment,
+            "flag": self._flag,
             **sequence.handlers,
             **control_commands(
                 owner.control, partial(owner.context.principals.principal, target=subjects.partition_key(owner.name))
             ),
         }
+        self.handlers: Mapping[str, CommandHandler] = from_rows(PARTITION, handlers, of_control=CONTROL_COMMANDS)
 
     def handler(self, command: Command) -> CommandHandler:
         return find_handler(self.handlers, command, self._owner.name)

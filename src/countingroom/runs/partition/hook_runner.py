@@ -42,8 +42,13 @@ class Hooks:
 
     async def _run(self, effect: RunHook) -> None:
         hook, now_ns = effect.hook, self._clock.now_ns()
-        handlers = {"partition": self._partition, "run": str(effect.run or ""), "tag": effect.tag, "goal": effect.goal}
-        argv = [_filled(part, handlers) for part in hook.command]
+        placeholders = {
+            "partition": self._partition,
+            "run": str(effect.run or ""),
+            "tag": effect.tag,
+            "goal": effect.goal,
+        }
+        argv = [_filled(part, placeholders) for part in hook.command]
         try:
             async with within(self._clock, max(0.0, (effect.deadline_ns - now_ns) / 1e9)):
                 cause = await (self._ask(argv[1:], effect) if argv[0] == BUS else self._execute(hook.name, argv))
@@ -70,11 +75,11 @@ class Hooks:
         text = "\n".join(output)[-MAX_CHARACTERS:]
         return self._cause("exit_code", name, f"{name} ended with status {status}" + (f": {text}" if text else ""))
 
-    async def _ask(self, handlers: list[str], effect: RunHook) -> Cause | None:
+    async def _ask(self, words: list[str], effect: RunHook) -> Cause | None:
         """Send a command on the bus: department, target, action, then name=value."""
-        if len(handlers) < 3:
+        if len(words) < 3:
             return self._cause("wrong_command", effect.hook.name, "write [bus, DEPARTMENT, TARGET, ACTION, name=value]")
-        department, target, action, *given = handlers
+        department, target, action, *given = words
         arguments = dict(part.split("=", 1) for part in given if "=" in part)
         command = Command(
             id=f"{self._partition}-{effect.hook.name}-{effect.deadline_ns:x}",
@@ -98,7 +103,7 @@ class Hooks:
         )
 
 
-def _filled(text: str, handlers: dict[str, str]) -> str:
-    for word, value in handlers.items():
-        text = text.replace(f"{{{word}}}", value)
+def _filled(text: str, placeholders: dict[str, str]) -> str:
+    for name, value in placeholders.items():
+        text = text.replace(f"{{{name}}}", value)
     return text

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 
-from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion
+from countingroom.bus.command_request import CommandRequest, Completion, Handler
 from countingroom.core.admission import NOTHING_TO_DO
 from countingroom.core.clock import within
 from countingroom.core.errors import Conflict, CountingRoomError, LinkError, NotFound, OutOfRange, RequestError
@@ -40,10 +40,7 @@ class Sequence:
         self._life = life
         self._selection = selection
         self._begun = asyncio.Event()
-        self.handlers = {
-            "sequence": CommandHandler(self._sequence, takes=("system", "parameter", "values", "seconds", "name")),
-            "stop_sequence": CommandHandler(self._stop),
-        }
+        self.handlers: Mapping[str, Handler] = {"sequence": self._sequence, "stop_sequence": self._stop}
 
     async def _sequence(self, request: CommandRequest) -> Completion:
         owner, clock = self._owner, self._owner.context.clock

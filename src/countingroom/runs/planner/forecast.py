@@ -84,11 +84,6 @@ def forecast(
     )
 
 
-def is_nothing_to_do(plan: Plan) -> bool:
-    """The goal is met as things are."""
-    return not plan.stages and plan.obstacle is None
-
-
 def _hooks_over(effects: Sequence[Effect]) -> list[Fact]:
     return [HookOver(hook=effect.hook.name) for effect in effects if isinstance(effect, RunHook)]
 

@@ -12,7 +12,7 @@ from countingroom.runs.planner.template import DETECTORS, Template
 def resolve_members(
     template: Template, detectors: Iterable[str], *, expendable: Collection[str] = (), excluded: Collection[str] = ()
 ) -> tuple[Member, ...]:
-    """Every global system of the template and these detectors, level by level; without configurations (keys.py).
+    """Every global system of the template and these detectors, level by level; without configurations (fingerprint.py).
 
     `expendable`: detectors that are so in this partition, beside what the template says.
     """

@@ -17,7 +17,7 @@ class PartitionModel(Struct, frozen=True, kw_only=True):
     """A partition as its owner knows it.
 
     A new owner of an old partition gives back what is kept outside: template, members, goal, state, tag, run, began,
-    joining and locked. `memory` and `seen` begin empty.
+    joining and locked. `attempts` and `seen` begin empty.
     """
 
     name: str

@@ -77,8 +77,8 @@ class ModbusLink:
     def _lost(self, error: ModbusException) -> LinkError:
         """Close the connection and make the LinkError.
 
-        The answer may still arrive. Many devices and gateways ignore transaction numbers, so on the same connection it
-        could be taken for the answer to the next request. A new connection cannot receive it.
+        The answer may still arrive. On the same connection it could be taken for the answer to the next request; a new
+        connection cannot receive it.
         """
         self.close()
         return LinkError(f"{self._place}: {error.string}", source=self._place, suggestion=_ADVICE)
