@@ -121,8 +121,9 @@ async def test_an_entry_that_cannot_be_decoded_is_logged_and_hides_no_other(capl
         await stage.put("system.a", b"1")
         assert stage.view.present == {"system.a": 1, "system.b": 2}
     assert [line.getMessage().partition(":")[0] for line in caplog.records] == [
-        "system.a of the bucket state is not understood"
+        "a message on $KV.state.system.a is not understood"
     ]
+    assert stage.link.dead_letters.count == 1
 
 
 async def test_a_watch_that_cannot_begin_is_tried_again_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -80,6 +80,13 @@ def test_a_public_class_name_has_one_meaning() -> None:
     assert not twice
 
 
+@pytest.mark.parametrize("path", SOURCE, ids=name)
+def test_messages_are_decoded_in_one_place(path: Path) -> None:
+    """Other errors of msgspec than its own, for hostile bytes, are translated there."""
+    found = re.findall(r"msgspec\.msgpack\.\w+", path.read_text())
+    assert not found or path == PACKAGE / "core" / "messages.py", "use decode or MessageDecoder of core.messages"
+
+
 CONTAINERS = {"dict", "list", "set", "bytearray"}
 STATEFUL = {"Counter", "Lock", "OrderedDict", "Semaphore", "WeakKeyDictionary", "WeakSet", "WeakValueDictionary"}
 STATEFUL |= {"Condition", "ContextVar", "Event", "Queue", "SimpleQueue", "defaultdict", "deque", "local"}

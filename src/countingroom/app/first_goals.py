@@ -10,11 +10,12 @@ import logging
 from collections.abc import Mapping
 from uuid import uuid4
 
+from countingroom.bus.ask import ask
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, LinkError
-from countingroom.core.messages import Command, Reply, decode, encode
+from countingroom.core.messages import Command, Reply
 from countingroom.core.policy import LOCAL
 from countingroom.core.values import Scalar
 
@@ -57,7 +58,7 @@ async def _refusal(bus: Bus, clock: Clock, partition: str, action: str, argument
     )
     where = subjects.command(LOCAL.name, "runs", partition)
     try:
-        reply = decode((await bus.request(where, encode(command), timeout_s=_ANSWER_S)).data, Reply)
+        reply = await ask(bus, where, command, Reply, timeout_s=_ANSWER_S)
     except LinkError as error:
         return error.cause
     return (

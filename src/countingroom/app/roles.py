@@ -7,18 +7,22 @@ answers no ping: the server then closed the link of a process that was still sta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from msgspec import Struct
 
 from countingroom import __version__
 from countingroom.app.simulation import Overrides, Simulators, pointed_at
 from countingroom.bus.port import Bus
+from countingroom.bus.presence import heartbeat
 from countingroom.console.description import ConsoleSection
 from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.yaml.section import Section
 from countingroom.departments import DEPARTMENTS, Department
 from countingroom.devices.description import DevicesSection
 from countingroom.experiment import Experiment
@@ -52,6 +56,11 @@ class Setting(Struct, frozen=True, kw_only=True):
     """Systems whose agents this process runs; empty: all."""
     departments: tuple[Department, ...] = DEPARTMENTS
 
+    @property
+    def beside(self) -> list[str]:
+        """The roles that the experiment needs: those of sections in use, and the simulators where there are any."""
+        return needed_roles(self.experiment, simulate=bool(self.overrides), departments=self.departments)
+
 
 class Platform(Struct, frozen=True, kw_only=True):
     """The connections that a role uses while it runs."""
@@ -70,6 +79,36 @@ class Platform(Struct, frozen=True, kw_only=True):
 
 Role = Callable[[Platform], Awaitable[None]]
 """Runs a role until cancelled."""
+
+
+def needed_roles(
+    experiment: Experiment, *, simulate: bool, departments: tuple[Department, ...] = DEPARTMENTS
+) -> list[str]:
+    """The roles of the sections that are in use, and with `simulate` the simulators."""
+    sections = experiment.sections
+    return [
+        role.name
+        for department in departments
+        for section in [sections[department.section.key] if department.section else None]
+        if not isinstance(section, Section) or section.in_use
+        for role in department.roles
+        if simulate or not role.simulation_only
+    ]
+
+
+@asynccontextmanager
+async def _beating(
+    bus: Bus, clock: Clock, role: str, troubles: Callable[[], Iterable[str]] = tuple
+) -> AsyncGenerator[None]:
+    """Publish the heartbeat of a role that publishes none itself, while entered."""
+    async with asyncio.TaskGroup() as group:
+        beating = group.create_task(
+            heartbeat(bus, clock, role=role, instance="main", boot=uuid4().hex, troubles=troubles)
+        )
+        try:
+            yield
+        finally:
+            beating.cancel()
 
 
 def devices(setting: Setting) -> Role:
@@ -131,7 +170,8 @@ def agents(setting: Setting) -> Role:
 
     async def run(platform: Platform) -> None:
         platform.ready({"agents": len(host.systems)})
-        await host.run()
+        async with _beating(platform.bus, setting.clock, "agents"):
+            await host.run()
 
     return run
 
@@ -161,6 +201,7 @@ def console(setting: Setting) -> Role:
     from countingroom.app.web_server import serve
     from countingroom.console.app import Login, create
     from countingroom.console.auth.sessions import SessionLifetime
+    from countingroom.console.context import ConsoleContext
 
     section = setting.experiment.section(ConsoleSection)
     listening = listen(section.host, setting.port)
@@ -180,10 +221,15 @@ def console(setting: Setting) -> Role:
             login=login,
             names=section.answers_for,
             departments=setting.departments,
+            beside=tuple(role for role in setting.beside if role != "console"),
         )
-        first = await app.state.context.login()[0].first() if login else None
+        context: ConsoleContext = app.state.context
+        first = await context.login()[0].first() if login else None
         facts = {"address": address} | ({"first": f"{address}/link#{first}"} if first else {})
-        await serve(app, listening, lambda: platform.ready(facts), tls=section.tls)
+        async with _beating(platform.bus, setting.clock, "console", context.troubles), asyncio.TaskGroup() as group:
+            failing = group.create_task(context.until_failed())
+            await serve(app, listening, lambda: platform.ready(facts), tls=section.tls)
+            failing.cancel()
 
     return run
 
@@ -193,6 +239,7 @@ def simulators(setting: Setting) -> Role:
 
     async def run(platform: Platform) -> None:
         sections = dict(setting.experiment.section(DevicesSection).items())
-        await Simulators(platform.bus, setting.clock, sections, again=setting.overrides).run(platform.ready)
+        async with _beating(platform.bus, setting.clock, "simulators"):
+            await Simulators(platform.bus, setting.clock, sections, again=setting.overrides).run(platform.ready)
 
     return run

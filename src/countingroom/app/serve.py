@@ -21,6 +21,7 @@ from countingroom.app import parent_watch
 from countingroom.app.garbage_collection import collect
 from countingroom.app.roles import Platform, Ready, Role, Setting
 from countingroom.bus import nats, streams
+from countingroom.bus.dead_letters import DeadLetters
 from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus
 from countingroom.core.clock import Clock, SystemClock
@@ -88,6 +89,7 @@ async def run_until_stopped(
 
 async def _run_roles(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool) -> None:
     clock = SystemClock()
+    dead_letters = DeadLetters()
     section = task.experiment.bus
     url = task.bus_url or section.url
     setting = Setting(
@@ -96,13 +98,13 @@ async def _run_roles(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], 
         clock=clock,
         data=task.data,
         port=task.port,
-        connect=lambda name: connect(section, url, name, clock),
+        connect=lambda name: connect(section, url, name, clock, dead_letters),
         overrides=task.overrides,
         systems=task.systems,
     )
     known = roles()
     made: dict[str, Role] = {name: load(known[name].start)(setting) for name in task.roles}
-    bus = await connect(section, url, "+".join(task.roles), clock)
+    bus = await connect(section, url, "+".join(task.roles), clock, dead_letters)
     try:
         if prepare:
             await streams.prepare(bus, max_bytes=section.max_bytes)
@@ -131,9 +133,13 @@ async def _run(role: Role, bus: Bus, ready: Ready, setting: Setting, *, database
         await role(Platform(bus=bus, ready=ready, opened=kept))
 
 
-async def connect(section: BusSection, url: str, name: str, clock: Clock) -> Bus:
+async def connect(
+    section: BusSection, url: str, name: str, clock: Clock, dead_letters: DeadLetters | None = None
+) -> Bus:
     """Connect to the bus as the user that the description names."""
-    return await nats.connect(url, name=name, user=section.user, password=section.password(), clock=clock)
+    return await nats.connect(
+        url, name=name, user=section.user, password=section.password(), clock=clock, dead_letters=dead_letters
+    )
 
 
 def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -23,6 +23,7 @@ from countingroom import __version__
 from countingroom.app.data_folder import InstanceOwner, owned
 from countingroom.app.listening_socket import listen
 from countingroom.app.process_events import ProcessEvents
+from countingroom.app.roles import needed_roles
 from countingroom.app.serve import connect, first_of
 from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.app.supervisor import Child, ChildChange
@@ -33,8 +34,7 @@ from countingroom.console.auth.accounts import FIRST
 from countingroom.console.description import ConsoleSection
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.messages import Event
-from countingroom.core.yaml.section import Section
-from countingroom.departments import DEPARTMENTS, stages
+from countingroom.departments import stages
 from countingroom.experiment import Experiment
 
 
@@ -110,16 +110,8 @@ class _Processes:
             await asyncio.Future[None]()
 
     def _roles(self) -> list[str]:
-        """The roles to start: those of sections in use, and with `--simulate` the simulators."""
-        sections = self._plan.experiment.sections
-        return [
-            role.name
-            for department in DEPARTMENTS
-            for section in [sections[department.section.key] if department.section else None]
-            if not isinstance(section, Section) or section.in_use
-            for role in department.roles
-            if self._plan.simulate or not role.simulation_only
-        ]
+        """The roles to start."""
+        return needed_roles(self._plan.experiment, simulate=self._plan.simulate)
 
     @asynccontextmanager
     async def _bus(self) -> AsyncGenerator[tuple[Bus, str]]:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.bus.port import Message
+from countingroom.core.messages import Malformed, decode_json
 from countingroom.core.subjects import DEPARTURES
 
 _SILENT = "Stale Connection"
@@ -47,7 +48,7 @@ def departure(name: str, reason: str = "Client Closed") -> Message:
 def read(message: Message) -> Departure | None:
     """Decode a disconnect event; None when it has another format."""
     try:
-        advisory = msgspec.json.decode(message.data, type=_Advisory)
-    except msgspec.DecodeError:
+        advisory = decode_json(message.data, _Advisory)
+    except Malformed:
         return None
     return Departure(name=advisory.client.name, reason=advisory.reason)

@@ -6,8 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-import msgspec
-
 from countingroom.bus.port import Bus, Current, Entry, Stale
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
@@ -24,7 +22,7 @@ class BucketFollower:
     """Follows the keys that match a pattern. `take` receives each present key and each change; `data` is None where a
     key was deleted.
 
-    An entry that `take` cannot decode is logged and skipped, so one bad key does not hide the others.
+    An entry that `take` cannot decode or use is a dead letter, so one bad key does not hide the others.
     """
 
     def __init__(
@@ -83,5 +81,5 @@ class BucketFollower:
     def _receive(self, entry: Entry) -> None:
         try:
             self._take(entry)
-        except msgspec.DecodeError as error:
-            _log.warning("%s of the bucket %s is not understood: %s", entry.key, self._bucket, error)
+        except Exception as error:  # a message must not end the task that follows the bucket
+            self._bus.dead_letters.add(f"$KV.{self._bucket}.{entry.key}", entry.data or b"", error)

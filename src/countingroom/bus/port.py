@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from countingroom.bus.dead_letters import DeadLetters
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -105,6 +108,11 @@ class Bus(Protocol):
 
     @property
     def connected(self) -> bool: ...
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Where followers put what they cannot decode. One for all connections of a process."""
+        ...
 
     def on_link(self, callback: Callable[[bool], None]) -> None:
         """Call back with True when the link comes up, and with False when it goes down."""

@@ -1,6 +1,7 @@
 """Heartbeats of processes, and the roster of those present.
 
-A process is present until it misses three heartbeats or publishes its last one with `leaving`.
+A process is present until it misses three heartbeats or publishes its last one with `leaving`. A heartbeat also carries
+why the process is not ready, and is followed by events about its new dead letters.
 """
 
 from __future__ import annotations
@@ -8,24 +9,40 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from uuid import uuid4
 
+from countingroom.bus.dead_letters import DeadLetter
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
-from countingroom.core.messages import Presence, encode
+from countingroom.core.messages import Event, EventKind, Presence, encode
 
 INTERVAL_S = 1.0
 MISSED = 3
 """A process counts as gone after this many missed heartbeats."""
 
+DEAD_LETTERS = "dead_letters"
+"""The department of events about dead letters."""
+LETTERS = 10
+"""Dead letters told with one heartbeat."""
+PROCESSES = 4096
+
 
 async def heartbeat(
-    bus: Bus, clock: Clock, *, role: str, instance: str, boot: str, targets: Iterable[str] = ()
+    bus: Bus,
+    clock: Clock,
+    *,
+    role: str,
+    instance: str,
+    boot: str,
+    targets: Iterable[str] = (),
+    troubles: Callable[[], Iterable[str]] = tuple,
 ) -> None:
-    """Publish a heartbeat every second until cancelled, then a last one with `leaving`. `targets` is read each time."""
+    """Publish a heartbeat every second until cancelled, then a last one with `leaving`. `targets` and `troubles`, why
+    the process is not ready, are read each time."""
     subject = subjects.presence(role, instance)
     host, pid = socket.gethostname(), os.getpid()
 
@@ -40,9 +57,14 @@ async def heartbeat(
             sent_ns=clock.now_ns(),
             leaving=leaving,
             targets=tuple(targets),
+            dead_letters=bus.dead_letters.count,
+            troubles=tuple(troubles()),
         )
         with suppress(LinkError):  # a retry is useless: the receivers count missed heartbeats
             await bus.publish(subject, encode(presence))
+            for letter in bus.dead_letters.take(LETTERS):
+                # Published and not appended: a heartbeat must not wait for a stream on a full disk.
+                await bus.publish(subjects.event(DEAD_LETTERS, role), encode(_event(letter, role, clock.now_ns())))
 
     try:
         while True:
@@ -53,8 +75,21 @@ async def heartbeat(
         raise
 
 
+def _event(letter: DeadLetter, role: str, now_ns: int) -> Event:
+    return Event(
+        id=uuid4().hex,
+        kind=EventKind.NOTE,
+        time_ns=now_ns,
+        department=DEAD_LETTERS,
+        source=role,
+        message=f"{role} does not understand a message on {letter.subject}: {letter.error}",
+        severity=3,
+        data={"subject": letter.subject, "bytes": letter.size, "head": letter.head.hex(" ")},
+    )
+
+
 class Roster:
-    """The processes that are present, from the heartbeats received."""
+    """The processes that are present, from the heartbeats received. At most PROCESSES of them."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -66,6 +101,8 @@ class Roster:
         key = presence.role, presence.instance
         known = self._heard.get(key)
         if not presence.leaving:
+            if known is None and len(self._heard) >= PROCESSES and len(self.present()) >= PROCESSES:
+                return
             self._heard[key] = presence, self._clock.monotonic()
         elif known and known[0].boot == presence.boot:
             del self._heard[key]

@@ -63,12 +63,13 @@ def create(
     login: Login | None = None,
     names: Set[str] = LOOPBACK_NAMES,
     departments: tuple[Department, ...] = DEPARTMENTS,
+    beside: tuple[str, ...] = (),
 ) -> FastAPI:
     """The ASGI application.
 
     `tick_s`: between two messages of the live feed. `database`: an open one; without it there is no audit and no login.
     `names`: the host names it answers for; others than loopback need a login.
-    `departments`: whose API and pages are mounted.
+    `departments`: whose API and pages are mounted. `beside`: the roles that must be present for /readyz.
     """
     if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):
         raise ValueError("a login needs a database, and other hosts than this machine need a login")
@@ -82,6 +83,7 @@ def create(
         life=login.life if login else None,
         passwords=login.passwords if login else None,
         departments=departments,
+        roles=beside,
     )
     routes = RouteTable(route_permissions(departments))
     audit = RequestAudit(context.audit_writer, clock, routes)

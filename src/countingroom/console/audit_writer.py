@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from countingroom.console.auth.rate_limit import WRITTEN_FROM, RateLimit
 from countingroom.core.accounts import AuditEntry, Outcome
@@ -76,11 +77,23 @@ class AuditWriter:
 
     async def _write(self, audit: Audit, entries: list[AuditEntry]) -> None:
         try:
-            await self._retry.run(lambda: audit.append(*entries, *self._losses()))
-            self._unreported = 0
+            try:
+                await self._retry.run(lambda: audit.append(*entries, *self._losses()))
+                self._unreported = 0
+            except Exception:  # one entry that the database cannot hold must not end the audit of all later ones
+                _log.exception("entries of the audit cannot be written")
+                await self._write_singly(audit, entries)
         finally:
             for _ in entries:
                 self._waiting.task_done()
+
+    async def _write_singly(self, audit: Audit, entries: list[AuditEntry]) -> None:
+        for entry in entries:
+            try:
+                await self._retry.run(partial(audit.append, entry))
+            except Exception:
+                _log.exception("an entry of the audit is lost: %a", entry)
+                self._lose()
 
     def _losses(self) -> list[AuditEntry]:
         if not self._unreported:

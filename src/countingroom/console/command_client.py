@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
-
+from countingroom.bus.ask import ask
 from countingroom.bus.port import Bus, Subscription
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, LinkError
-from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
+from countingroom.core.messages import Command, Event, EventKind, Reply
 from countingroom.departments import roles
 
 ANSWER_S = 5.0
@@ -36,18 +35,9 @@ async def send(bus: Bus, department: str, target: str, command: Command, *, user
         )
         raise _unknown(command, department, target, down)
     try:
-        message = await bus.request(subject, encode(command), timeout_s=ANSWER_S)
-        return decode(message.data, Reply)
+        return await ask(bus, subject, command, Reply, timeout_s=ANSWER_S)
     except LinkError as error:
         raise _unknown(command, department, target, error.cause) from error
-    except msgspec.DecodeError as error:
-        cause = Cause(
-            code="nonsense",
-            message=f"its answer could not be read: {error}",
-            source=target,
-            suggestion="see whether both are of one version",
-        )
-        raise _unknown(command, department, target, cause) from error
 
 
 async def send_and_wait(
@@ -60,18 +50,15 @@ async def send_and_wait(
             return reply, None
         try:
             async with asyncio.timeout(wait_s):
-                return reply, await _outcome(events, command.id)
+                return reply, await _outcome(bus, events, command.id)
         except TimeoutError:
             return reply, None
 
 
-async def _outcome(events: Subscription, command_id: str) -> Event | None:
+async def _outcome(bus: Bus, events: Subscription, command_id: str) -> Event | None:
     async for message in events:
-        try:
-            event = decode(message.data, Event)
-        except msgspec.DecodeError:
-            continue
-        if event.command_id == command_id and event.kind in _ENDS:
+        event = bus.dead_letters.read(message.subject, message.data, Event)
+        if event and event.command_id == command_id and event.kind in _ENDS:
             return event
     return None
 

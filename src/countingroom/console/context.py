@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import logging
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.requests import HTTPConnection
@@ -16,18 +17,29 @@ from countingroom.console.auth.sessions import NoLogin, SessionLifetime, Session
 from countingroom.console.live.feed import LiveFeed
 from countingroom.console.present.abnormal import AbnormalList
 from countingroom.console.present.latest import Latest, live_messages
+from countingroom.console.present.readiness import RoleReadiness, console_readiness, readiness
 from countingroom.console.present.recent_events import RecentEvents
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Conflict
+from countingroom.core.errors import Conflict, CountingRoomError
 from countingroom.departments import DEPARTMENTS, Department
 from countingroom.storage.database import Database
+
+_log = logging.getLogger(__name__)
+
+
+class FollowerFailed(CountingRoomError):
+    """A background task of the console ended with an error. The process must be started again."""
+
+    code = "follower_failed"
+    suggestion = "the supervisor starts the console again; report this with the log of the console"
 
 
 class ConsoleContext:
     """Everything the console knows of the experiment, kept current while `open`.
 
-    `life`: how long a session lasts; None: there is no login.
+    `life`: how long a session lasts; None: there is no login. `roles`: those that run beside the console, for
+    `readiness`.
     """
 
     def __init__(
@@ -42,6 +54,7 @@ class ConsoleContext:
         life: SessionLifetime | None = None,
         passwords: Passwords | None = None,
         departments: Sequence[Department] = DEPARTMENTS,
+        roles: Sequence[str] = (),
     ) -> None:
         self.bus = bus
         self.clock = clock
@@ -57,7 +70,31 @@ class ConsoleContext:
         self.latest = Latest(bus, clock, live_messages(departments))
         self.abnormal = AbnormalList()
         self.recent_events = RecentEvents(bus, clock)
+        self._roles = tuple(roles)
+        self._failed: asyncio.Future[None] | None = None
         self.feed = LiveFeed(self.latest, self.abnormal, self.recent_events, clock, tick_s=tick_s)
+
+    @property
+    def failure(self) -> FollowerFailed | None:
+        """Why the console no longer follows the experiment; None while it does."""
+        error = self._failed.exception() if self._failed and self._failed.done() else None
+        return error if isinstance(error, FollowerFailed) else None
+
+    async def until_failed(self) -> None:
+        """Wait until a background task fails, then raise FollowerFailed."""
+        if self._failed is None:
+            self._failed = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._failed)
+
+    def troubles(self) -> list[str]:
+        """Why this console is not ready, one sentence each; empty: it is ready."""
+        if failure := self.failure:
+            return [failure.cause.message]
+        return [*self.latest.troubles(), *self.feed.troubles()]
+
+    def readiness(self) -> list[RoleReadiness]:
+        """Whether each role of the experiment is ready, the console first."""
+        return [console_readiness(self.troubles()), *readiness(self._roles, self.latest.roster.present())]
 
     def login(self) -> tuple[Accounts, Sessions]:
         """Accounts and sessions; Conflict where there is no login."""
@@ -94,16 +131,36 @@ class ConsoleContext:
         """Follow the bus while entered."""
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(self.latest.run(), name="console latest"),
-                tasks.create_task(self.recent_events.run(), name="console recent events"),
-                tasks.create_task(self.feed.run(), name="console live feed"),
-                tasks.create_task(self.audit_writer.run(), name="console audit writer"),
+                tasks.create_task(self._watched(name, run), name=f"console {name}")
+                for name, run in (
+                    ("latest", self.latest.run()),
+                    ("recent events", self.recent_events.run()),
+                    ("live feed", self.feed.run()),
+                    ("audit writer", self.audit_writer.run()),
+                )
             ]
             try:
                 yield
             finally:
                 for task in running:
                     task.cancel()
+
+    async def _watched(self, name: str, run: Coroutine[object, object, None]) -> None:
+        """Run a background task. When it fails, the others go on and the console is not ready.
+
+        Otherwise the failure would cancel them all without ending the web server: a page with old values as GOOD, and
+        commands without an audit, behind a green health check.
+        """
+        try:
+            await run
+        except Exception as error:
+            _log.exception("the %s of the console ended", name)
+            if self._failed is None:
+                self._failed = asyncio.get_running_loop().create_future()
+            if not self._failed.done():
+                message = f"the {name} of the console ended: {type(error).__name__}: {error}"
+                self._failed.set_exception(FollowerFailed(message, source="console"))
+                self._failed.exception()  # marks it as retrieved where nothing waits for it
 
 
 def context(connection: HTTPConnection) -> ConsoleContext:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import msgspec
 from msgspec import Struct
 
+from countingroom.bus.ask import ask as bus_ask
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError, Refused
-from countingroom.core.messages import encode
+from countingroom.core.messages import MessageDecoder
 from countingroom.core.series import QueryRefusal
 from countingroom.departments import DEPARTMENTS
 
@@ -22,8 +22,9 @@ Answer = TypeVar("Answer", bound=Struct)
 
 async def ask(bus: Bus, department: str, what: str, question: Struct, kind: type[Answer]) -> Answer:
     """The answer; Refused with the department's cause, or LinkError where there is no answer."""
+    decoder: MessageDecoder[Answer | QueryRefusal] = MessageDecoder(kind | QueryRefusal)
     try:
-        message = await bus.request(subjects.query(department, what), encode(question), timeout_s=_ANSWER_S)
+        answer = await bus_ask(bus, subjects.query(department, what), question, decoder, timeout_s=_ANSWER_S)
     except LinkError as error:
         is_absent = error.cause.code == "no_responders"
         title = _TITLES.get(department, department)
@@ -34,7 +35,6 @@ async def ask(bus: Bus, department: str, what: str, question: Struct, kind: type
             suggestion=f"start it: countingroom serve … {department}" if is_absent else "ask for less at once",
             causes=(error.cause,),
         ) from error
-    answer: Answer | QueryRefusal = msgspec.msgpack.decode(message.data, type=kind | QueryRefusal)
     if isinstance(answer, QueryRefusal):
         raise Refused(answer.cause)
     return answer

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Struct, structs
+
+MOST_DEPTH = 16
+"""A chain of causes is cut there: a message with a thousand of them would exceed the recursion limit of its reader."""
 
 Evidence = dict[str, float | int | str | bool | None]
 
@@ -32,6 +35,10 @@ class Cause(Struct, frozen=True, kw_only=True):
     causes: tuple[Cause, ...] = ()
     """The errors behind this one."""
 
+    def __post_init__(self) -> None:
+        if _depth(self.causes) >= MOST_DEPTH:
+            structs.force_setattr(self, "causes", ())
+
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
@@ -43,6 +50,10 @@ class Cause(Struct, frozen=True, kw_only=True):
             yield f"{indent}  → {self.suggestion}"
         for cause in self.causes:
             yield from cause.lines(indent + "  ")
+
+
+def _depth(causes: tuple[Cause, ...]) -> int:
+    return 1 + max(_depth(cause.causes) for cause in causes) if causes else 0
 
 
 class CountingRoomError(Exception):

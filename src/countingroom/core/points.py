@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from countingroom.core.errors import OutOfRange
 from countingroom.core.values import Scalar
@@ -44,7 +45,7 @@ class Point(Struct, frozen=True, kw_only=True):
     type: Type = Type.FLOAT
     unit: str = ""
     """Short form of Pint: `V`, `uA`, `degC`, `g/s`; empty: no unit."""
-    precision: int = 2
+    precision: Annotated[int, Meta(ge=0, le=20)] = 2
     """Number of significant decimals on this instrument."""
     deadband: float = 0.0
     """A change that is not larger than this is not published. 0: every change is published."""
@@ -53,7 +54,7 @@ class Point(Struct, frozen=True, kw_only=True):
     """The allowed values; empty: any value of the type."""
     codes: dict[str, str] = {}
     """Value as text -> its meaning: {"3": "ramping up"}."""
-    severity: int = 0
+    severity: Annotated[int, Meta(ge=0, le=3)] = 0
     """For a bool point that is a fault flag: its priority (1, 2, 3) while true; 0: not a fault flag."""
     stale_after_s: float = 30.0
     """Without an update for this time its quality is STALE. 0: never (for values that change only by a command)."""

@@ -116,6 +116,13 @@ def presence(role: str, instance: str) -> str:
     return f"presence.{token(role)}.{instance if instance == '*' else token(instance)}"
 
 
+def presence_source(subject: str) -> tuple[str, str]:
+    """Role and instance that the subject of a heartbeat names."""
+    _, _, source = subject.partition(".")
+    role, _, instance = source.partition(".")
+    return role, instance
+
+
 def pulse(system: str) -> str:
     """Subject of an agent's heartbeat (`Presence`). Separate from `presence`, as there may be a thousand agents."""
     return f"pulse.{system if system == '*' else token(system)}"

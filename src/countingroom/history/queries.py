@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 from msgspec import Struct, structs
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError
-from countingroom.core.messages import encode
+from countingroom.core.messages import Malformed, decode, encode
 from countingroom.core.series import (
     ExportAnswer,
     ExportQuery,
@@ -50,8 +49,8 @@ class Queries:
     def _answer(self, name: str, data: bytes, kind: type[Query]) -> bytes:
         with self._metrics.questions.labels(name).time():
             try:
-                return self._fit(msgspec.msgpack.decode(data, type=kind))
-            except msgspec.DecodeError as error:
+                return self._fit(decode(data, kind))
+            except Malformed as error:
                 return _refuse(
                     Cause(
                         code="wrong_question", message=str(error), source="history", suggestion="correct the question"

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 
+from countingroom.bus.dead_letters import DeadLetters
 from countingroom.bus.disconnects import departure
 from countingroom.bus.memory import readers
 from countingroom.bus.memory.lease import MemoryLease
@@ -32,6 +33,7 @@ class MemoryBus:
 
     def __init__(self, clock: Clock | None = None, *, server: MemoryServer | None = None, name: str = "") -> None:
         self._name = name
+        self.dead_letters = DeadLetters()
         self.server = server or MemoryServer(clock or SystemClock())
         self._link = MemoryLink()
         self._leases: list[MemoryLease] = []

@@ -7,12 +7,12 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 
-import msgspec
 from nats.aio.msg import Msg
 
+from countingroom.bus.dead_letters import DeadLetters
 from countingroom.bus.nats import views
 from countingroom.bus.nats.connection import NatsConnection
-from countingroom.bus.nats.lease import LeaseContent, NatsLease
+from countingroom.bus.nats.lease import NatsLease, holder_of
 from countingroom.bus.nats.reader import Reader
 from countingroom.bus.nats.store import JetStreamStore
 from countingroom.bus.port import Current, Entry, Handler, Message, Stale, Stored
@@ -36,21 +36,23 @@ async def connect(
     clock: Clock | None = None,
     timeout_s: float = 10.0,
     replicas: int = 1,
+    dead_letters: DeadLetters | None = None,
 ) -> NatsBus:
     """Connect to the servers of the URL (several separated by commas).
 
     LinkError when no server is reached in time, Denied when it refuses user or password. `replicas`: number of servers
-    of a cluster that store a new stream.
+    of a cluster that store a new stream. `dead_letters`: those of the process; own ones when missing.
     """
     connection = NatsConnection()
     await connection.connect(url, name=name, user=user, password=password, timeout_s=timeout_s)
-    return NatsBus(connection, clock or SystemClock(), replicas=replicas)
+    return NatsBus(connection, clock or SystemClock(), replicas=replicas, dead_letters=dead_letters or DeadLetters())
 
 
 class NatsBus:
     """The bus over NATS. Created by `connect`."""
 
-    def __init__(self, connection: NatsConnection, clock: Clock, *, replicas: int) -> None:
+    def __init__(self, connection: NatsConnection, clock: Clock, *, replicas: int, dead_letters: DeadLetters) -> None:
+        self.dead_letters = dead_letters
         self._connection = connection
         self._clock = clock
         self._store = JetStreamStore(connection, replicas)
@@ -155,11 +157,18 @@ class NatsBus:
         last = await self._store.last(views.POSITIONS, key)
         if last is None or last.data is None:
             await self._store.write(views.POSITIONS, key, str(from_sequence - 1).encode(), expected=None)
-        acknowledged = int(last.data) if last and last.data else from_sequence - 1
+        acknowledged = self._position(key, last.data) if last and last.data else from_sequence - 1
         reader = Reader(self._connection, stream, subjects, position=acknowledged + 1)
         await reader.open()
         self._consumers.append(reader)
         return views.NatsConsumer(self._connection, reader, key, acknowledged)
+
+    def _position(self, key: str, data: bytes) -> int:
+        try:
+            return max(0, int(data))
+        except ValueError as error:  # the reader begins at the start and passes over what it has
+            self.dead_letters.add(f"$KV.{views.POSITIONS}.{key}", data, error)
+            return 0
 
     async def ensure_bucket(self, name: str, *, history: int = 1, max_bytes: int = 67_108_864) -> None:
         await self._store.bucket(name, history=history, max_bytes=max_bytes)
@@ -201,7 +210,7 @@ class NatsBus:
                     if not isinstance(entry, Entry):
                         break
                     if entry.data is not None:
-                        held[entry.key] = msgspec.json.decode(entry.data, type=LeaseContent).holder
+                        held[entry.key] = holder_of(entry.data)
         except LinkError as error:
             if error.cause.code != "no_stream":
                 raise

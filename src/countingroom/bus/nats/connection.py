@@ -21,6 +21,7 @@ from nats.aio.subscription import Subscription
 
 from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, CountingRoomError, Denied, LinkError, RequestError
+from countingroom.core.messages import Malformed, decode_json
 
 _log = logging.getLogger(__name__)
 
@@ -291,8 +292,11 @@ def _translated(subject: str, data: bytes) -> Generator[None]:
 
 
 def checked(data: bytes) -> dict[str, Any]:
-    """Decode an answer of JetStream; ApiError when it is a refusal."""
-    answer: dict[str, Any] = json.loads(data)
+    """Decode an answer of JetStream; ApiError when it is a refusal, LinkError when it is no answer of JetStream."""
+    try:
+        answer = decode_json(data, dict[str, Any])
+    except Malformed as error:
+        raise LinkError(f"the bus answers with something else than JSON: {error}", source="bus") from error
     if error := answer.get("error"):
         raise ApiError(int(error.get("err_code", 0)), str(error.get("description", "")))
     return answer

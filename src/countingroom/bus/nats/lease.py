@@ -16,6 +16,7 @@ from msgspec import Struct
 from countingroom.bus.nats.store import JetStreamStore
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Conflict, LinkError
+from countingroom.core.messages import Malformed, decode_json
 from countingroom.core.subjects import LEASE_BUCKET
 
 _RETRY_S = 0.2
@@ -31,6 +32,14 @@ class LeaseContent(Struct, frozen=True):
 
     It distinguishes our own renewal whose answer was lost from another holder's write.
     """
+
+
+def holder_of(data: bytes) -> str:
+    """The holder that the value of a key names."""
+    try:
+        return decode_json(data, LeaseContent).holder
+    except Malformed:  # a lease that cannot be read is held until it expires
+        return "a holder that cannot be read"
 
 
 class NatsLease:
@@ -82,7 +91,7 @@ class NatsLease:
         await self._store.bucket(LEASE_BUCKET, history=1, max_bytes=_BUCKET_BYTES, allow_msg_ttl=True)
         last = await self._store.last(LEASE_BUCKET, self.name)
         if last and last.data is not None:
-            holder = msgspec.json.decode(last.data, type=LeaseContent).holder
+            holder = holder_of(last.data)
             raise Conflict(f"{self.name} is held by {holder}", source="bus", code="held", evidence={"holder": holder})
         self._until = math.inf
         try:

@@ -91,7 +91,7 @@ class JetStreamStore:
                 return None
             raise LinkError(f"there is no bucket {bucket}", source="bus", code="no_stream") from None
         message = answer["message"]
-        head = base64.b64decode(message.get("hdrs", "")).decode()
+        head = base64.b64decode(message.get("hdrs", "")).decode(errors="replace")
         names = {line.partition(":")[0]: "" for line in head.splitlines()}
         return LastMessage(int(message["seq"]), None if deleted(names) else base64.b64decode(message.get("data", "")))
 

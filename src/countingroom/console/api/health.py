@@ -1,4 +1,4 @@
-"""Health checks: alive while the process answers, ready while it is connected to the bus. And the metrics."""
+"""Health checks: alive while the process answers, ready while every role of the experiment is. And the metrics."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from countingroom.console.api import metrics
 from countingroom.console.api.devices import Console
+from countingroom.console.present.readiness import not_ready
 from countingroom.console.responses import REFUSED, as_json, example, refusal
 from countingroom.core.errors import Cause
 
@@ -18,18 +19,29 @@ async def healthz() -> Response:
     return as_json({"status": "alive"})
 
 
-@router.get("/readyz", summary="Does it reach the bus", responses={200: example({"status": "ready"}), 503: REFUSED})
+@router.get(
+    "/readyz",
+    summary="Is every role of the experiment ready",
+    responses={
+        200: example({"status": "ready", "devices": 5, "roles": [{"role": "console", "ready": True}]}),
+        503: REFUSED,
+    },
+)
 async def readyz(console: Console) -> Response:
-    """503, with a cause, while the bus is not reached."""
-    if console.latest.connected:
-        return as_json({"status": "ready", "devices": len(console.latest.catalogues)})
-    cause = Cause(
-        code="unreachable",
-        message="the bus is not reached",
-        source="console",
-        suggestion="wait, or see whether the bus server runs",
-    )
-    return refusal(cause, 503)
+    """503 while the bus is not reached, a role sends no heartbeat, or a role reports a trouble; with one cause for each
+    role that is not ready."""
+    if not console.latest.connected:
+        cause = Cause(
+            code="unreachable",
+            message="the bus is not reached",
+            source="console",
+            suggestion="wait, or see whether the bus server runs",
+        )
+        return refusal(cause, 503)
+    roles = console.readiness()
+    if cause := not_ready(roles):
+        return refusal(cause, 503)
+    return as_json({"status": "ready", "devices": len(console.latest.catalogues), "roles": roles})
 
 
 @router.get("/metrics", summary="Figures for Prometheus")

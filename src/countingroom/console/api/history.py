@@ -9,21 +9,21 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query, Response
 
+from countingroom.bus.ask import ask as bus_ask
 from countingroom.bus.port import Bus
 from countingroom.console.api.devices import Console
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError, Refused, RequestError
-from countingroom.core.messages import encode
+from countingroom.core.messages import MessageDecoder
 from countingroom.core.series import QueryRefusal, RangeQuery, Series, SeriesAnswer
 from countingroom.core.times import format_time, parse_time
 from countingroom.core.values import Quality
 
 router = APIRouter(tags=["history"])
-_decoder: msgspec.msgpack.Decoder[SeriesAnswer | QueryRefusal] = msgspec.msgpack.Decoder(SeriesAnswer | QueryRefusal)
+_decoder: MessageDecoder[SeriesAnswer | QueryRefusal] = MessageDecoder(SeriesAnswer | QueryRefusal)
 _ANSWER_S = 20.0
 _POINTS = 16
 """Most points of one question."""
@@ -39,7 +39,7 @@ class HistoryFormat(StrEnum):
 async def ask(bus: Bus, question: RangeQuery) -> Series:
     """The history's answer; Refused where it refuses, LinkError where it does not answer."""
     try:
-        message = await bus.request(subjects.query("history", "range"), encode(question), timeout_s=_ANSWER_S)
+        answer = await bus_ask(bus, subjects.query("history", "range"), question, _decoder, timeout_s=_ANSWER_S)
     except LinkError as error:
         is_absent = error.cause.code == "no_responders"
         raise LinkError(
@@ -49,7 +49,6 @@ async def ask(bus: Bus, question: RangeQuery) -> Series:
             suggestion="start it: countingroom serve … history" if is_absent else "ask for a shorter range",
             causes=(error.cause,),
         ) from error
-    answer = _decoder.decode(message.data)
     if isinstance(answer, QueryRefusal):
         raise Refused(answer.cause)
     return answer.series

@@ -26,6 +26,16 @@ class Figures:
         slow = CounterMetricFamily("countingroom_live_dropped", "How often a viewer was too slow for the live feed.")
         slow.add_metric([], context.feed.dropped)
         yield slow
+        ready = GaugeMetricFamily("countingroom_role_ready", "1 while the role is ready.", labels=["role"])
+        for one in context.readiness():
+            ready.add_metric([one.role], one.ready)
+        yield ready
+        letters = CounterMetricFamily(
+            "countingroom_dead_letters", "Messages of the bus that were not understood.", labels=["role", "instance"]
+        )
+        for process in context.latest.roster.present():
+            letters.add_metric([process.role, process.instance], process.dead_letters)
+        yield letters
         updates = CounterMetricFamily("countingroom_device_updates", "Readings shown.", labels=["device"])
         points = GaugeMetricFamily("countingroom_device_points", "Points by how they stand.", labels=["device", "as"])
         alarms = GaugeMetricFamily("countingroom_device_alarms", "Active alarms.", labels=["device", "priority"])

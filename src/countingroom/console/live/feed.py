@@ -7,6 +7,7 @@ queue and gets a snapshot instead: the latest value wins, other viewers do not w
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -23,12 +24,16 @@ from countingroom.console.present.recent_events import RecentEvents, shown
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict
 
+_log = logging.getLogger(__name__)
+
 _WAITING = 32
 """Messages that may wait for one viewer."""
 _VIEWERS = 256
 _ALARMS = 200
 """Alarms sent at most; the counts are of all."""
 _ALARMS_EVERY_S = 1.0
+_TROUBLE_S = 10.0
+"""A failed tick makes the feed not ready for so long."""
 _FIRST_BEATS_S = 4.0
 """After the start no device is reported gone for this long: three heartbeats and a little more."""
 
@@ -96,6 +101,7 @@ class LiveFeed:
         self._viewers: set[Viewer] = set()
         self._alarms = b""
         self._alarms_at_s = float("-inf")
+        self._failed_at_s = float("-inf")
         self._quiet_until_s = clock.monotonic() + _FIRST_BEATS_S
         self._unreported: set[str] = set()
         self._reported_connected = True
@@ -113,8 +119,20 @@ class LiveFeed:
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
-            self.tick()
+            try:
+                self.tick()
+            except Exception:  # the changes of one tick must not end the feed of all later ones
+                if not self.troubles():
+                    _log.exception("the live feed cannot show what the bus carries")
+                self._failed_at_s = self._clock.monotonic()
+                for viewer in self._viewers:  # the changes of this tick are lost: begin again with the present
+                    viewer.restart()
             await self._clock.sleep(self._tick_s)
+
+    def troubles(self) -> list[str]:
+        """Why the live feed is not ready: it failed in the last seconds."""
+        failed_s_ago = self._clock.monotonic() - self._failed_at_s
+        return ["the live feed cannot show what the bus carries"] if failed_s_ago < _TROUBLE_S else []
 
     def tick(self) -> None:
         """Take the changes, encode them, and offer them to every viewer."""

@@ -11,15 +11,22 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-import msgspec
 from msgspec import Struct, field
 
 from countingroom.bus.port import Bus, Current, Entry, Stale, Stored
 from countingroom.bus.presence import INTERVAL_S, MISSED, Roster
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import LinkError
-from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings, decode
+from countingroom.core.errors import CountingRoomError
+from countingroom.core.messages import (
+    Catalogue,
+    DeviceState,
+    Malformed,
+    MessageDecoder,
+    Presence,
+    Readings,
+    decode,
+)
 from countingroom.core.partitions import PartitionState
 from countingroom.core.values import Quality, Reading
 from countingroom.departments import DEPARTMENTS, Department, load
@@ -34,7 +41,8 @@ _YOUNG_NS = 180_000_000_000
 """A full message older than three times its interval is of a device that is no longer published."""
 _RETRY_S = 1.0
 _QUALITIES = tuple(Quality)
-_decoder = msgspec.msgpack.Decoder(Readings)
+_readings = MessageDecoder(Readings)
+_presences = MessageDecoder(Presence)
 
 
 def live_messages(departments: Sequence[Department] = DEPARTMENTS) -> dict[str, type[Struct]]:
@@ -97,6 +105,8 @@ class Latest:
         """What is applied: a revision of the state bucket, and a sequence in the stream of readings."""
         self._waiting: set[asyncio.Event] = set()
         self._relinked = False
+        self._following = {"states": False, "readings": False, "heartbeats": False}
+        """What is followed now, and up to date."""
         self._ready = asyncio.Event(), asyncio.Event()
         bus.on_link(self._linked)
 
@@ -104,6 +114,10 @@ class Latest:
     def connected(self) -> bool:
         """Whether the bus is reached. While it is not, the values are the last ones."""
         return self._bus.connected
+
+    def troubles(self) -> list[str]:
+        """Why this copy of the present may be wrong, one sentence each; empty: it is right."""
+        return [f"the {name} on the bus are not followed" for name, followed in self._following.items() if not followed]
 
     @property
     def alive(self) -> Mapping[str, bool]:
@@ -157,21 +171,24 @@ class Latest:
     async def run(self) -> None:
         """Follow the bus until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._again(self._follow_states))
-            tasks.create_task(self._again(self._follow_readings))
-            tasks.create_task(self._again(self._follow_presence))
+            tasks.create_task(self._again("states", self._follow_states))
+            tasks.create_task(self._again("readings", self._follow_readings))
+            tasks.create_task(self._again("heartbeats", self._follow_presence))
             tasks.create_task(self._sweep())
 
     def _linked(self, up: bool) -> None:
         self._relinked = self._relinked or up
 
-    async def _again(self, follow: Callable[[], Awaitable[None]]) -> None:
+    async def _again(self, name: str, follow: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await follow()
-            except LinkError as error:
-                _log.debug("not followed: %s", error)
+            except CountingRoomError as error:
+                _log.debug("%s are not followed: %s", name, error)
+                self._following[name] = False
                 await self._clock.sleep(_RETRY_S)
+            finally:
+                self._following[name] = False
 
     async def _follow_states(self) -> None:
         known = {*self.states, *self.words, *map(subjects.catalogue_key, self.catalogues)}
@@ -192,12 +209,14 @@ class Latest:
                         snapshot.clear()
                         newest = 0
                         current = False
+                        self._following["states"] = False
                         self._applied["state"] = 0  # a bus that was restarted counts from the beginning
                     case Current():
                         for key in known - snapshot:
                             self._state(Entry(key=key, data=None, revision=0))
                         known = set(snapshot)
                         current = True
+                        self._following["states"] = True
                         self._advance("state", newest)
                         self._ready[0].set()
 
@@ -220,8 +239,8 @@ class Latest:
                     follower.changed.words.add(entry.key)
                 if word is PartitionState:
                     self._note_owner(entry.key, before)
-        except msgspec.DecodeError as error:
-            _log.warning("%s in the state bucket is not understood: %s", entry.key, error)
+        except Exception as error:  # a message must not end the live feed
+            self._bus.dead_letters.add(f"$KV.{subjects.STATE_BUCKET}.{entry.key}", entry.data or b"", error)
 
     def _note_owner(self, key: str, before: Struct | None) -> None:
         """A changed state of a partition counts as a heartbeat of its owner; the same state read again does not.
@@ -250,6 +269,7 @@ class Latest:
             start = min(young, default=fulls[-1].sequence) + 1
         self._advance("readings", start - 1)
         self._ready[1].set()
+        self._following["readings"] = True
         base = {full.subject.rpartition(".")[2]: full.sequence for full in fulls}
         async with self._bus.replay(subjects.READINGS_STREAM, from_sequence=start) as stored:
             async for message in stored:
@@ -260,10 +280,8 @@ class Latest:
                 self._advance("readings", message.sequence)
 
     def _read(self, stored: Stored) -> None:
-        try:
-            message = _decoder.decode(stored.data)
-        except msgspec.DecodeError as error:
-            _log.warning("a message on %s is not understood: %s", stored.subject, error)
+        message = self._bus.dead_letters.read(stored.subject, stored.data, _readings)
+        if message is None:
             return
         rows = {
             name: Reading(value=value, quality=_QUALITIES[quality], device_ns=device_ns, received_ns=received_ns)
@@ -280,13 +298,17 @@ class Latest:
 
     async def _follow_presence(self) -> None:
         async with self._bus.subscribe("presence.>") as heartbeats:
+            self._following["heartbeats"] = True
             async for message in heartbeats:
-                try:
-                    self.roster.hear(decode(message.data, Presence))
-                except msgspec.DecodeError as error:
-                    _log.warning("a message on %s is not understood: %s", message.subject, error)
-                else:
-                    self._update_alive()
+                presence = self._bus.dead_letters.read(message.subject, message.data, _presences)
+                if presence is None:
+                    continue
+                if subjects.presence_source(message.subject) != (presence.role, presence.instance):
+                    error = Malformed(f"it is a heartbeat of {presence.role}.{presence.instance}")
+                    self._bus.dead_letters.add(message.subject, message.data, error)
+                    continue
+                self.roster.hear(presence)
+                self._update_alive()
 
     async def _sweep(self) -> None:
         while True:

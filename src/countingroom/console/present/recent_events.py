@@ -18,7 +18,7 @@ from countingroom.bus.port import Bus, Stored
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import RequestError
-from countingroom.core.messages import Event, decode
+from countingroom.core.messages import Event, MessageDecoder
 from countingroom.core.retry import Retry, edge_log
 
 _log = logging.getLogger(__name__)
@@ -29,12 +29,13 @@ Numbered = tuple[int, Event]
 """Sequence in the stream, and the event."""
 
 
-def read(stored: Stored) -> Numbered | None:
+_decoder = MessageDecoder(Event)
+
+
+def read(bus: Bus, stored: Stored) -> Numbered | None:
     """Decode an event; None where it is none (a newer version may have written it)."""
-    try:
-        return stored.sequence, decode(stored.data, Event)
-    except msgspec.DecodeError:
-        return None
+    event = bus.dead_letters.read(stored.subject, stored.data, _decoder)
+    return None if event is None else (stored.sequence, event)
 
 
 def shown(numbered: Numbered) -> dict[str, object]:
@@ -65,7 +66,7 @@ class RecentEvents:
             self._ready.set()
             self._retry.report.worked()
             async for stored in stream:
-                if numbered := read(stored):
+                if numbered := read(self._bus, stored):
                     self._recent.append(numbered)
                     self._new.append(numbered)
 
@@ -124,7 +125,7 @@ class RecentEvents:
                 async for stored in stream:
                     if stored.sequence >= end:
                         break
-                    if numbered := read(stored):
+                    if numbered := read(self._bus, stored):
                         older.append(numbered)
         except TimeoutError:
             raise RequestError(

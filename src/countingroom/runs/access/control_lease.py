@@ -16,7 +16,7 @@ from countingroom.core import subjects
 from countingroom.core.admission import NOTHING_TO_DO
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, CountingRoomError, OutOfRange
-from countingroom.core.messages import decode, encode
+from countingroom.core.messages import encode
 from countingroom.core.policy import Control
 
 IDLE_S = 1200.0
@@ -51,12 +51,11 @@ class ControlLease:
     async def load(self) -> None:
         """Read the present holder."""
         entry = await self._bus.get(subjects.STATE_BUCKET, self._key)
+        self.present = Control()
+        self.revision = entry.revision if entry else 0
         if entry and entry.data:
-            self.present = decode(entry.data, Control)
-            self.revision = entry.revision
-        else:
-            self.present = Control()
-            self.revision = entry.revision if entry else 0
+            where = f"$KV.{subjects.STATE_BUCKET}.{self._key}"
+            self.present = self._bus.dead_letters.read(where, entry.data, Control) or Control()
 
     async def run(self) -> None:
         """Notify and end an idle holder, until cancelled."""

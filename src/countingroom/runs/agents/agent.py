@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import msgspec
 
+from countingroom.bus.ask import ask
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Bus, Message
 from countingroom.bus.publisher import Publisher
@@ -119,12 +120,12 @@ class AgentRunner:
     async def _be_the_only_one(self) -> None:
         """Raise Conflict when an agent of this system is running already, even one that does not answer."""
         now_ns = self._clock.now_ns()
-        ask = Command(id=self._agent.boot, action=WHO, issued_ns=now_ns, deadline_ns=now_ns + round(WHO_S * 1e9))
+        question = Command(id=self._agent.boot, action=WHO, issued_ns=now_ns, deadline_ns=now_ns + round(WHO_S * 1e9))
         where = subjects.command("agents", "systems", self.name)
         try:
-            answer = decode((await self._bus.request(where, encode(ask), timeout_s=WHO_S)).data, Reply)
+            answer = await ask(self._bus, where, question, Reply, timeout_s=WHO_S)
         except LinkError as error:
-            if error.cause.code != "no_answer":
+            if error.cause.code not in ("no_answer", "nonsense"):
                 return
             answer = Reply(id="", accepted=False, cause=error.cause)
         raise Conflict(

@@ -8,8 +8,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import msgspec
-
+from countingroom.bus.ask import ask
 from countingroom.bus.command_request import (
     CommandHandler,
     CommandRequest,
@@ -25,7 +24,7 @@ from countingroom.core.command_permissions import of_experiment
 from countingroom.core.commands.control import CONTROL_COMMANDS
 from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
-from countingroom.core.messages import Command, Reply, decode, encode
+from countingroom.core.messages import Command, Malformed, Reply, decode_json
 from countingroom.core.policy import Permission
 from countingroom.core.run_book import RunNote
 from countingroom.core.systems import Action
@@ -204,8 +203,8 @@ class ExperimentCommands:
             origin="delete_detector",
         )
         where = subjects.command(by, "systems", detector)
-        message = await self._context.bus.request(where, encode(command), timeout_s=ANSWER_S)
-        if cause := decode(message.data, Reply).cause:
+        reply = await ask(self._context.bus, where, command, Reply, timeout_s=ANSWER_S)
+        if cause := reply.cause:
             raise Conflict(
                 f"{detector} cannot be aborted",
                 causes=(cause,),
@@ -318,8 +317,8 @@ class ExperimentCommands:
 
 def _mapping(request: CommandRequest, name: str) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(request.text(name, "{}"), type=dict[str, Scalar])
-    except msgspec.DecodeError as error:
+        found = decode_json(request.text(name, "{}"), dict[str, Scalar])
+    except Malformed as error:
         raise OutOfRange(
             f"{name} is not a JSON object of plain values: {error}",
             code="wrong_argument",

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from functools import partial
 
+from countingroom.bus.ask import stored_state
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.election import Leadership
 from countingroom.bus.port import Lease
@@ -17,7 +18,7 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.configurations import ConfigurationSet
 from countingroom.core.errors import LinkError
-from countingroom.core.messages import EventKind, decode, encode
+from countingroom.core.messages import EventKind, encode
 from countingroom.core.placement import Seed, SeedPartition
 from countingroom.core.policy import Principal
 from countingroom.core.retry import Retry, edge_log
@@ -89,9 +90,8 @@ class Coordinator:
         if await seed(self._context.database, self._context.section):
             _log.info("runs: the database was empty and has been filled from the description")
         await control.load()
-        entry = await self._context.bus.get(subjects.STATE_BUCKET, subjects.DURATIONS_KEY)
-        if entry and entry.data:
-            self._context.system_states.durations.remember(decode(entry.data, Known))
+        if known := await stored_state(self._context.bus, subjects.DURATIONS_KEY, Known):
+            self._context.system_states.durations.remember(known)
         await self._announce(lease)
 
     async def _keep_durations(self) -> None:

@@ -12,12 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from uuid import uuid4
 
-import msgspec
-
+from countingroom.bus.ask import ask
 from countingroom.core import subjects
 from countingroom.core.clock import within
 from countingroom.core.errors import Cause, CountingRoomError, LinkError, Refused
-from countingroom.core.messages import Reply, decode
+from countingroom.core.messages import Reply
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator.move_plan import Move
 from countingroom.runs.owner_messages import Hold, Notice, Release
@@ -120,8 +119,6 @@ class _Holds:
                 await self._ask(name, Release(id=self._id))
 
     async def _ask(self, partition: str, notice: Notice) -> None:
-        data = msgspec.msgpack.encode(notice)
-        answer = await self._context.bus.request(subjects.owner(partition), data, timeout_s=ANSWER_S)
-        reply = decode(answer.data, Reply)
+        reply = await ask(self._context.bus, subjects.owner(partition), notice, Reply, timeout_s=ANSWER_S)
         if reply.cause:
             raise Refused(reply.cause)

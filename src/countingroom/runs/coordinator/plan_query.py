@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
+from countingroom.bus.ask import stored_state
 from countingroom.bus.port import Message
 from countingroom.core import subjects
 from countingroom.core.admission import malformed
 from countingroom.core.errors import CountingRoomError, Refused
-from countingroom.core.messages import decode, encode
+from countingroom.core.messages import Malformed, decode, encode
 from countingroom.core.partitions import Goal, PartitionState, Plan
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
 from countingroom.core.series import QueryRefusal
@@ -24,7 +23,7 @@ async def answer(context: RunControlContext, message: Message) -> bytes:
     """The answer to `query.runs.plan`."""
     try:
         return encode(PlanAnswer(plan=await plan_for(context, decode(message.data, PlanQuery))))
-    except msgspec.DecodeError as error:
+    except Malformed as error:
         return encode(QueryRefusal(cause=malformed("a plan query", error, "runs")))
     except CountingRoomError as error:
         return encode(QueryRefusal(cause=error.cause))
@@ -42,8 +41,7 @@ async def plan_for(context: RunControlContext, query: PlanQuery) -> Plan:
     else:
         chosen = (await context.database.partitions.wanted(name)).systems
     members = members_of(template, record, chosen, context.section)
-    entry = await context.bus.get(subjects.STATE_BUCKET, subjects.partition_key(name))
-    shown = decode(entry.data, PartitionState) if entry and entry.data else None
+    shown = await stored_state(context.bus, subjects.partition_key(name), PartitionState)
     seen: dict[str, Seen] = {}
     for member in members:
         at = name if member.kind is SystemKind.GLOBAL else ""

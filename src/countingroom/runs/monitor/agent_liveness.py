@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from uuid import uuid4
 
-import msgspec
-
 from countingroom.bus.disconnects import read
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, LinkError
-from countingroom.core.messages import Presence
+from countingroom.core.messages import MessageDecoder, Presence
 from countingroom.runs.monitor.failure_detector import FailureDetector
 from countingroom.runs.planner.events import LinkChanged
 
@@ -33,7 +31,7 @@ _STILL_S = 1.0
 events distrusted for 1.5 s."""
 _ECHO_S = 5.0
 """Time-out of the echo: after it the link is known to be down, or the echo was lost."""
-_beats = msgspec.msgpack.Decoder(Presence)
+_beats = MessageDecoder(Presence)
 
 
 class Liveness:
@@ -104,11 +102,8 @@ class Liveness:
                         self._stood_still()
                         self._echoed.set()
                     continue
-                try:
-                    presence = _beats.decode(message.data)
-                except msgspec.DecodeError as error:
-                    _log.warning("a message on %s is not understood: %s", message.subject, error)
-                else:
+                presence = self._bus.dead_letters.read(message.subject, message.data, _beats)
+                if presence is not None:
                     self._say(self._hearing.beat(presence, self._clock.monotonic(), self._clock.now_ns()))
 
     async def _hear_departures(self) -> None:

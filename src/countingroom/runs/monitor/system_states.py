@@ -9,20 +9,19 @@ import asyncio
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 
-import msgspec
-
 from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause
+from countingroom.core.messages import MessageDecoder
 from countingroom.core.systems import SystemState
 from countingroom.runs.monitor.agent_liveness import Liveness
 from countingroom.runs.monitor.durations import Durations
 from countingroom.runs.planner.events import Fact, LinkChanged, Reported
 
 Tell = Callable[[Fact], None]
-_decoder = msgspec.msgpack.Decoder(SystemState)
+_decoder = MessageDecoder(SystemState)
 
 
 class SystemStates:

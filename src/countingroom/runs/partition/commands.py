@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from uuid import uuid4
 
+from countingroom.bus.ask import ask
 from countingroom.bus.command_request import (
     ENDS_LATER,
     CommandHandler,
@@ -21,7 +22,7 @@ from countingroom.core.command_permissions import of_partition
 from countingroom.core.commands.control import CONTROL_COMMANDS
 from countingroom.core.commands.partition import PARTITION
 from countingroom.core.errors import Cause, Conflict, DeviceError, NotFound, OutOfRange, Refused
-from countingroom.core.messages import Command, decode, encode
+from countingroom.core.messages import Command
 from countingroom.core.partitions import Goal
 from countingroom.core.policy import Permission
 from countingroom.core.run_book import Run, RunEnd, RunLimit
@@ -185,8 +186,7 @@ class PartitionCommands:
             fence=owner.lease.token,
             deadline_ns=owner.context.clock.now_ns() + round(seconds * 1e9),
         )
-        message = await owner.context.bus.request(subjects.agent(system), encode(order), timeout_s=ANSWER_S)
-        answer = decode(message.data, Answer)
+        answer = await ask(owner.context.bus, subjects.agent(system), order, Answer, timeout_s=ANSWER_S)
         if not answer.accepted:
             raise DeviceError(
                 f"{system} refuses the reset",

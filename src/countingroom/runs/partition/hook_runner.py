@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from countingroom.bus.ask import ask
 from countingroom.core import subjects
 from countingroom.core.clock import within
 from countingroom.core.errors import Cause, ConfigurationError, CountingRoomError
-from countingroom.core.messages import Command, Reply, decode, encode
+from countingroom.core.messages import Command, Reply
 from countingroom.runs.agents.kinds import program
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.planner.events import Fact, HookOver, RunHook
@@ -91,8 +92,8 @@ class Hooks:
         )
         subject = subjects.command("runs", department, target)
         left_s = (effect.deadline_ns - self._clock.now_ns()) / 1e9
-        answer = await self._bus.request(subject, encode(command), timeout_s=max(0.1, left_s))
-        return decode(answer.data, Reply).cause
+        reply = await ask(self._bus, subject, command, Reply, timeout_s=max(0.1, left_s))
+        return reply.cause
 
     def _cause(self, code: str, name: str, message: str) -> Cause:
         return Cause(

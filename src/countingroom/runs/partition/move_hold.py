@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from countingroom.bus.port import Message
 from countingroom.core import subjects
 from countingroom.core.admission import malformed
 from countingroom.core.errors import Cause, CountingRoomError
-from countingroom.core.messages import Reply, encode
+from countingroom.core.messages import Malformed, MessageDecoder, Reply, encode
 from countingroom.core.systems import CONFIGURING
 from countingroom.runs.owner_messages import Hold, Notice, Release
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.planner.events import LockSet
 
+_notices: MessageDecoder[Notice] = MessageDecoder(Notice)  # pyright: ignore[reportArgumentType]
 _LOOK_S = 0.5
 
 
@@ -40,8 +39,8 @@ class MoveHold:
 
     async def _answer(self, message: Message) -> bytes:
         try:
-            notice = msgspec.msgpack.decode(message.data, type=Notice)
-        except msgspec.DecodeError as error:
+            notice = _notices.decode(message.data)
+        except Malformed as error:
             cause = malformed("a notice of a move", error, self._owner.source)
             return encode(Reply(id="", accepted=False, cause=cause))
         cause: Cause | None = None

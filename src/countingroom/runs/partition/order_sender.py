@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from countingroom.bus.ask import ask
 from countingroom.bus.port import Lease
 from countingroom.core import subjects
-from countingroom.core.admission import malformed
 from countingroom.core.errors import Cause, CountingRoomError
-from countingroom.core.messages import encode
+from countingroom.core.messages import MessageDecoder
 from countingroom.core.systems import Answer, Order
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.owner_messages import ANSWER_S
 from countingroom.runs.planner.events import Fact, OrderRefused, Reported, SendOrder
 
-_answers = msgspec.msgpack.Decoder(Answer)
+_answers = MessageDecoder(Answer)
 
 
 class Orders:
@@ -57,12 +57,9 @@ class Orders:
         )
         self._durations.ordered(order.id, order.action, self._clock.now_ns())
         try:
-            message = await self._bus.request(subjects.agent(step.system), encode(order), timeout_s=ANSWER_S)
-            answer = _answers.decode(message.data)
+            answer = await ask(self._bus, subjects.agent(step.system), order, _answers, timeout_s=ANSWER_S)
         except CountingRoomError as error:
             self._refused(effect, error.cause)
-        except msgspec.DecodeError as error:
-            self._refused(effect, malformed("an answer to an order", error, f"systems.{step.system}"))
         else:
             if answer.state:
                 self._tell(Reported(state=answer.state))

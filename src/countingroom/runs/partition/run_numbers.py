@@ -5,12 +5,13 @@ The number is on disk before the run starts, and after the end of the last run i
 
 from __future__ import annotations
 
+from countingroom.bus.ask import stored_state
 from countingroom.bus.command_request import CommandRequest
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import within
 from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
-from countingroom.core.messages import Catalogue, decode
+from countingroom.core.messages import Catalogue
 from countingroom.core.points import Type
 from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.yaml.validation_errors import did_you_mean
@@ -110,10 +111,10 @@ async def _check(bus: Bus, point: str) -> None:
     device, _, name = point.partition(".")
     if not subjects.is_token(device) or not name:
         raise OutOfRange(f"{point} is not a point", code="wrong_argument", suggestion="write DEVICE.POINT")
-    entry = await bus.get(subjects.STATE_BUCKET, subjects.catalogue_key(device))
-    if entry is None or entry.data is None:
+    catalogue = await stored_state(bus, subjects.catalogue_key(device), Catalogue)
+    if catalogue is None:
         raise NotFound(f"there is no device {device}", suggestion="check the list of devices: device list")
-    known = {one.name: one for one in decode(entry.data, Catalogue).points}
+    known = {one.name: one for one in catalogue.points}
     if name not in known:
         hint = did_you_mean(name, known)
         raise NotFound(f"{device} has no point {name}{hint}", suggestion=f"check its points: device show {device}")

@@ -11,15 +11,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from uuid import uuid4
 
-import msgspec
-
+from countingroom.bus.ask import ask, stored_state
 from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
 from countingroom.bus.presence import MISSED
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError, DeviceError, NotAllowed
-from countingroom.core.messages import Command, DeviceState, Link, Presence, Reply, decode, encode
+from countingroom.core.messages import Command, DeviceState, Link, Presence, Reply, decode
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, RECORDING, UNCONFIGURED
 from countingroom.core.values import Scalar
 from countingroom.runs.agents.port import Handle, Recovery, System
@@ -99,10 +98,10 @@ class SlowControl(System):
 
     async def recover(self) -> Recovery | None:
         """The saved state, when the device is still Active or Recording."""
-        with suppress(CountingRoomError, msgspec.DecodeError):
-            entry = await self._bus.get(subjects.STATE_BUCKET, subjects.device_key(self._section.device))
-            if entry and entry.data and (found := self.handle.remembered):
-                self._device = decode(entry.data, DeviceState)
+        with suppress(CountingRoomError):
+            device = await stored_state(self._bus, subjects.device_key(self._section.device), DeviceState)
+            if device and (found := self.handle.remembered):
+                self._device = device
                 return found if self._common() in (ACTIVE, RECORDING) else None
         return None
 
@@ -211,8 +210,7 @@ class SlowControl(System):
             origin=f"agent of {self.handle.system}",
         )
         where = subjects.command(_USER, "devices", self._section.device)
-        answer = await self._bus.request(where, encode(command), timeout_s=_ANSWER_S)
-        reply = decode(answer.data, Reply)
+        reply = await ask(self._bus, where, command, Reply, timeout_s=_ANSWER_S)
         if not reply.accepted:
             raise DeviceError(
                 f"the device {self._section.device} refused {action}",
@@ -232,11 +230,12 @@ class SlowControl(System):
     async def _hear_hosts(self) -> None:
         async with self._bus.subscribe(subjects.presence("devices", "*")) as heartbeats:
             async for message in heartbeats:
-                with suppress(msgspec.DecodeError):
-                    presence = decode(message.data, Presence)
-                    if self._section.device in presence.targets and not presence.leaving:
-                        self._served_until_s = self._clock.monotonic() + MISSED * presence.interval_s + _FIRST_S
-                    self._heard()
+                presence = self._bus.dead_letters.read(message.subject, message.data, Presence)
+                if presence is None:
+                    continue
+                if self._section.device in presence.targets and not presence.leaving:
+                    self._served_until_s = self._clock.monotonic() + MISSED * presence.interval_s + _FIRST_S
+                self._heard()
 
     async def _look(self) -> None:
         """Check regularly for missing heartbeats of the host; the first check is after _FIRST_S."""
