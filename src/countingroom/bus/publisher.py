@@ -1,6 +1,7 @@
 """Publishes the states and events of one owner, in order, and repeats each publication until the bus has stored it.
 
-Of each state key only the latest value is published; of events every one, up to a limit.
+Of each state key only the latest value is published; of events every one, up to a limit. What the bus can never carry
+is not repeated: a state is dropped, an event is shortened.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections import deque
 from contextlib import suppress
 from functools import partial
 
+import msgspec
 from msgspec import Struct
 
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import CountingRoomError
+from countingroom.core.errors import CountingRoomError, RequestError
 from countingroom.core.messages import Event, encode
 from countingroom.core.retry import Retry, edge_log
 
@@ -31,6 +33,16 @@ EVENTS = 8192
 
 DRAIN_S = 1.0
 """Maximum time that the end of an owner waits for its last events."""
+
+
+_NEVER = ("too_big", "invalid")
+_SHORT = 1000
+"""Letters of the message of a shortened event."""
+
+
+def is_never_carried(error: RequestError) -> bool:
+    """Whether the bus refuses this message each time: it is too large, or cannot be encoded."""
+    return error.cause.code in _NEVER
 
 
 def delivery(clock: Clock, source: str) -> Retry:
@@ -104,11 +116,26 @@ class Publisher:
 
     async def _put(self, key: str) -> None:
         state = self._states[key]
-        self.revision = await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
+        try:
+            self.revision = await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
+        except RequestError as error:
+            if not is_never_carried(error):
+                raise
+            _log.error("%s: the state %s is not published: %s", self._source, key, error)
         if self._states[key] is state:
             del self._states[key]
 
 
 async def append_event(bus: Bus, event: Event) -> None:
-    """Store an event in the stream of events; repeated within two minutes, it is stored once."""
-    await bus.append(subjects.event(event.department, event.source), encode(event), message_id=event.id)
+    """Store an event in the stream of events; repeated within two minutes, it is stored once. An event that the bus
+    can never carry is stored without data and cause, and with a shortened message."""
+    subject = subjects.event(event.department, event.source)
+    try:
+        await bus.append(subject, encode(event), message_id=event.id)
+    except RequestError as error:
+        if not is_never_carried(error):
+            raise
+        _log.error("an event of %s.%s is stored shortened: %s", event.department, event.source, error)
+        message = event.message[:_SHORT].encode(errors="replace").decode()
+        short = msgspec.structs.replace(event, message=f"{message} (shortened: {error})", cause=None, data={})
+        await bus.append(subject, encode(short), message_id=event.id)

@@ -26,6 +26,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     quality: Quality = Quality.GOOD
     device_ns: int | None = None
     """The device's own time stamp; None where it has none."""
+    reason: str = ""
+    """Why a BAD sample has no value, for the events: `the payload is no JSON`. The host tells it once."""
 
 
 Sink = Callable[[Sequence[Sample]], None]

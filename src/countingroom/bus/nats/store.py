@@ -11,7 +11,7 @@ from countingroom.bus.nats.connection import ApiError, NatsConnection
 from countingroom.bus.nats.views import deleted
 from countingroom.core.errors import ConfigurationError, Conflict, LinkError, RequestError
 
-_NO_MESSAGE, _NO_STREAM, WRONG_REVISION, _FULL = 10037, 10059, 10071, 10077
+_NO_MESSAGE, _NO_STREAM, WRONG_REVISION, _FULL, _TOO_BIG = 10037, 10059, 10071, 10077, 10054
 _DUPLICATES_S = 120
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 
@@ -100,6 +100,8 @@ class JetStreamStore:
         try:
             return await self._connection.store(subject, data, {"Nats-Msg-Id": message_id} if message_id else None)
         except ApiError as error:
+            if error.number == _TOO_BIG:
+                raise RequestError(error.cause.message, source="bus", code="too_big") from error
             raise LinkError(error.cause.message, source="bus", code="not_stored") from error
 
     async def write(
@@ -114,6 +116,8 @@ class JetStreamStore:
         except ApiError as error:
             if error.number == _FULL:
                 raise RequestError(f"the bucket {bucket} is full", source="bus", code="full") from None
+            if error.number == _TOO_BIG:
+                raise RequestError(error.cause.message, source="bus", code="too_big") from error
             if error.number != WRONG_REVISION:
                 raise LinkError(error.cause.message, source="bus", code="not_stored") from error
         last = await self.last(bucket, key)

@@ -18,6 +18,7 @@ from countingroom.devices.behaviour import Write
 from countingroom.devices.description import kind_of
 from countingroom.devices.host.admission import Situation
 from countingroom.devices.host.commands import DeviceCommands
+from countingroom.devices.host.driver_fault import cause_of
 from countingroom.devices.host.legality import OF_THE_HOST
 from countingroom.devices.host.link import DriverLoop
 from countingroom.devices.host.points import PointTable
@@ -57,7 +58,7 @@ class HostedDevice:
         self._table = PointTable(hosted.name, points, clock.now_ns())
         self._states = StateTracker(hosted.name, hosted.behaviour, self._commands, boot)
         self._line = DriverLoop(hosted.driver, hosted.section, clock, self, self._source)
-        self._pump = ReadingsPump(bus, clock, self._table, boot)
+        self._pump = ReadingsPump(bus, clock, self._table, boot, on_refused=self._points_refused)
         self._publisher = Publisher(bus, clock, self._source)
         handlers = DeviceCommands(hosted.name, clock, self)
         self._command_server = CommandServer(bus, clock, "devices", hosted.name, handlers, self._publisher)
@@ -130,9 +131,16 @@ class HostedDevice:
             self._publisher.state(self._key(channel), state)
         self._pump.full()
 
+    def on_fault(self, error: Exception) -> None:
+        """The code of the host failed for this device, and `run` has ended."""
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        self.on_lost(cause_of(error, self._source))  # pyright: ignore[reportUnknownArgumentType]
+
     # LinkListener: calls of the driver loop.
 
     def on_connected(self, samples: Sequence[Sample]) -> None:
+        self._table.tell_again()
         self._take(samples)
         self._set_link(Link.CONNECTED, None)
         self._pump.full()
@@ -200,8 +208,27 @@ class HostedDevice:
         now_ns, monotonic = self._clock.now_ns(), self._clock.monotonic()
         self._changed |= self._table.take(samples, now_ns=now_ns, monotonic=monotonic)
         self._dirty.set()
+        self._tell_refusals()
         if self._table.waiting:
             self._pump.wake()
+
+    def _points_refused(self, channels: set[str]) -> None:
+        self._changed |= channels
+        self._dirty.set()
+        self._tell_refusals()
+
+    def _tell_refusals(self) -> None:
+        for name, reason in self._table.take_refusals():
+            cause = Cause(
+                code="bad_value",
+                message=reason,
+                source=f"{self._source}.{name}",
+                suggestion="check what the device sends for this point",
+            )
+            _log.warning("%s.%s is BAD: %s", self._source, name, reason)
+            channel = self._table.points[name].channel
+            message = f"{self.name}.{name} is BAD: {reason}"
+            self.record(EventKind.NOTE, message, channel=channel, cause=cause, severity=3)
 
     async def _follow(self) -> None:
         while True:

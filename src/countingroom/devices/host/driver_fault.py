@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from countingroom.core.errors import Cause
 
+MOST_LETTERS = 1000
+
 
 def cause_of(mistake: Exception, source: str) -> Cause:
     """The Cause of an unexpected exception."""
+    # A text of any length, and with letters that cannot be encoded, can come from the device.
+    text = str(mistake)[:MOST_LETTERS].encode(errors="replace").decode()
     return Cause(
         code="mistake",
-        message=f"the driver code failed: {type(mistake).__name__}: {mistake}",
+        message=f"the driver code failed: {type(mistake).__name__}: {text}",
         source=source,
         suggestion="check the values at the device, and report this to the author of the driver",
     )

@@ -30,6 +30,8 @@ LEASE_S = 3.0
 """A standby host takes over after this when the owner is gone."""
 
 ASK_AGAIN_S = 0.5
+AGAIN_S = 5.0
+"""A device whose code failed is served again after this."""
 
 
 class DeviceHost:
@@ -104,7 +106,11 @@ class DeviceHost:
             keep=True,
         )
         while True:
-            await election.lead(partial(self._lead, device))
+            try:
+                await election.lead(partial(self._lead, device))
+            except* Exception:  # a mistake in the code for one device must not end the others
+                _log.exception("devices.%s: serving it ended, and begins again", device.name)
+                await self._clock.sleep(AGAIN_S)
 
     async def _lead(self, device: HostedDevice, leadership: Leadership) -> None:
         self._owned.append(device.name)
@@ -115,6 +121,10 @@ class DeviceHost:
                 device.on_lost(leadership.ended)
             else:
                 await device.goodbye()
+            raise
+        except Exception as failure:
+            device.on_fault(failure)
+            await device.goodbye()
             raise
         finally:
             self._owned.remove(device.name)

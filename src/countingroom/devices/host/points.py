@@ -28,6 +28,9 @@ class PointTable:
         self._waiting: dict[str, None] = {}
         self._last_sample: dict[str, float] = {}
         """Point -> monotonic time of its last sample, while its link is up."""
+        self._refused: dict[str, str] = {}
+        """Point -> why its value was refused, since the device connected."""
+        self._untold: list[str] = []
         self._sequence = 0
 
     @property
@@ -51,8 +54,39 @@ class PointTable:
                 self._last_sample.pop(point.name, None)
             else:
                 self._last_sample[point.name] = monotonic
-            self._set(point, quality.read(point, sample, self.readings[point.name], now_ns), changed)
+            reading, reason = quality.read(point, sample, self.readings[point.name], now_ns)
+            if reason:
+                self._refuse(point.name, reason)
+            self._set(point, reading, changed)
         return changed
+
+    def drop_largest(self, names: Iterable[str], reason: str, *, now_ns: int) -> Channels:
+        """Make the largest texts among these points BAD, until half of the text is gone: their message is too large."""
+        changed: Channels = set()
+        texts = {name: len(value) for name in names if isinstance(value := self.readings[name].value, str)}
+        left = sum(texts.values()) / 2
+        for name in sorted(texts, key=texts.__getitem__, reverse=True):
+            if left <= 0:
+                break
+            left -= texts[name]
+            self._refuse(name, reason)
+            self._set(self.points[name], quality.without_value(now_ns), changed)
+        return changed
+
+    def tell_again(self) -> None:
+        """Refusals are told once; from now on once again."""
+        self._refused.clear()
+
+    def take_refusals(self) -> list[tuple[str, str]]:
+        """The points whose value was refused since the last call and was not told before, each with the reason."""
+        untold = [(name, self._refused[name]) for name in self._untold if name in self._refused]
+        self._untold.clear()
+        return untold
+
+    def _refuse(self, name: str, reason: str) -> None:
+        if name not in self._refused:
+            self._refused[name] = reason
+            self._untold.append(name)
 
     def age(self, *, now_ns: int, monotonic: float) -> Channels:
         """Declare points without a sample for too long STALE."""

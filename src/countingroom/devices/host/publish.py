@@ -1,21 +1,25 @@
 """Publishes readings in order, one message at a time.
 
 While a message is under way, further changes are collected for the next one: a slow bus gets fewer values, never a
-queue.
+queue. A message that the bus refuses for its size is not sent again: its largest texts become BAD instead.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 from countingroom.bus.port import Bus
-from countingroom.bus.publisher import delivery
+from countingroom.bus.publisher import delivery, is_never_carried
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.messages import encode
+from countingroom.core.errors import RequestError
+from countingroom.core.messages import Readings, encode
 from countingroom.devices.host.points import PointTable
+
+_log = logging.getLogger(__name__)
 
 FLUSH_S = 0.002
 """Shortest time between two messages of one device. A single change is sent at once; many are collected."""
@@ -27,7 +31,19 @@ FULL_S = 60.0
 class ReadingsPump:
     """Publishes a table's changes."""
 
-    def __init__(self, bus: Bus, clock: Clock, table: PointTable, boot: str) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        table: PointTable,
+        boot: str,
+        *,
+        on_refused: Callable[[set[str]], None] = lambda channels: None,
+    ) -> None:
+        """`on_refused` is called with the changed channels after points became BAD because of their size."""
+        self._on_refused = on_refused
+        self.refused = 0
+        """Messages that the bus refused for their size."""
         self._bus = bus
         self._clock = clock
         self._table = table
@@ -85,7 +101,21 @@ class ReadingsPump:
         if full:
             self._last_full = self._clock.monotonic()
         message_id = f"{message.device}:{self._boot}:{message.sequence}"
-        return partial(self._append, subjects.readings(message.device, full=full), encode(message), message_id)
+        return partial(self._append, subjects.readings(message.device, full=full), message, message_id)
 
-    async def _append(self, subject: str, data: bytes, message_id: str) -> None:
-        self.position = await self._bus.append(subject, data, message_id=message_id)
+    async def _append(self, subject: str, message: Readings, message_id: str) -> None:
+        try:
+            self.position = await self._bus.append(subject, encode(message), message_id=message_id)
+        except RequestError as error:
+            if not is_never_carried(error):
+                raise
+            self._drop(message, error)
+
+    def _drop(self, message: Readings, error: RequestError) -> None:
+        self.refused += 1
+        channels = self._table.drop_largest(message.points, str(error), now_ns=self._clock.now_ns())
+        if channels:
+            self.full()
+        elif self.refused == 1:
+            _log.error("%s: readings are lost: %s", message.device, error)
+        self._on_refused(channels)

@@ -1,6 +1,7 @@
-"""Makes a reading of a driver's sample. Whatever the driver returns, the reading is valid.
+"""Makes a reading of a driver's sample. Whatever the driver returns, the reading is valid and can be published.
 
-NaN, infinity and values of another type are BAD without a value. A point that never had a value is BAD.
+NaN, infinity and values of another type are BAD without a value, and so are whole numbers and texts that the bus cannot
+carry. A point that never had a value is BAD.
 """
 
 from __future__ import annotations
@@ -12,38 +13,53 @@ from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.host.staleness import stale
 from countingroom.devices.port import Sample
 
+LEAST_INT = -(1 << 63)
+MOST_INT = (1 << 64) - 1
+"""The whole numbers that a message of the bus can carry."""
+MOST_TEXT_BYTES = 65_536
+"""Of a text in UTF-8. A message with all points of a device must stay below the limit of the bus, 8 MiB."""
+_MOST_NS = (1 << 63) - 1
+
 
 def without_value(now_ns: int) -> Reading:
     """The reading of a point before its first sample."""
     return Reading(value=None, quality=Quality.BAD, device_ns=now_ns, received_ns=now_ns)
 
 
-def read(point: Point, sample: Sample, before: Reading, now_ns: int) -> Reading:
-    """The reading of this sample, given the reading before it."""
+def read(point: Point, sample: Sample, before: Reading, now_ns: int) -> tuple[Reading, str]:
+    """The reading of this sample, given the reading before it; and why the value was refused, empty if it was not."""
     if sample.quality == Quality.STALE:
-        return stale(before, now_ns)
-    value = None if sample.quality == Quality.BAD else converted(point.type, sample.value)
-    return Reading(
+        return stale(before, now_ns), ""
+    value: Scalar = None
+    reason = sample.reason
+    if sample.quality != Quality.BAD:
+        try:
+            value = converted(point.type, sample.value)
+        except (ValueError, TypeError, OverflowError) as error:
+            reason = str(error)
+    stamped = sample.device_ns is not None and 0 <= sample.device_ns <= _MOST_NS
+    reading = Reading(
         value=value,
         quality=Quality.BAD if value is None else sample.quality,
-        device_ns=now_ns if sample.device_ns is None else sample.device_ns,
+        device_ns=sample.device_ns if stamped and sample.device_ns is not None else now_ns,
         received_ns=now_ns,
     )
+    return reading, reason
 
 
 def converted(kind: Type, value: Scalar) -> Scalar:
-    """The value in the point's type; None where it has none."""
+    """The value in the point's type; None where it has none. ValueError where it has one that cannot be carried."""
     match kind:
         case Type.FLOAT if isinstance(value, (int, float)):
             return _finite(value)
         case Type.INT if isinstance(value, int):
-            return int(value)
+            return _whole(int(value))
         case Type.INT if isinstance(value, float) and value.is_integer():
-            return int(value)
+            return _whole(int(value))
         case Type.BOOL if value in (0, 1) and not isinstance(value, str):
             return bool(value)
         case Type.STRING if value is not None:
-            return str(value)
+            return _text(str(value))
         case _:
             return None
 
@@ -54,3 +70,16 @@ def _finite(value: float) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _whole(value: int) -> int:
+    if not LEAST_INT <= value <= MOST_INT:
+        raise ValueError(f"the whole number {float(value):g} has more than 64 bits")
+    return value
+
+
+def _text(value: str) -> str:
+    size = len(value.encode())  # UnicodeEncodeError, a ValueError, for half a surrogate pair
+    if size > MOST_TEXT_BYTES:
+        raise ValueError(f"the text has {size} bytes; at most {MOST_TEXT_BYTES} are published")
+    return value

@@ -15,7 +15,7 @@ from countingroom.core.points import Point
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
 from countingroom.devices.drivers.mqtt.password import read_password
-from countingroom.devices.drivers.mqtt.topics import Route, routes, sample
+from countingroom.devices.drivers.mqtt.topics import MOST_PAYLOAD, Route, routes, sample
 from countingroom.devices.port import Sample, Sink
 
 KEEPALIVE_S = 5
@@ -23,6 +23,8 @@ KEEPALIVE_S = 5
 
 WAITING = 10_000
 """Bound of the queue of messages; further ones are dropped."""
+WAITING_BYTES = 16 << 20
+"""Bound of the payloads in the queue."""
 
 _REFUSED = 0x80
 """Reason codes from here on refuse a subscription."""
@@ -30,6 +32,28 @@ _REFUSED = 0x80
 _log = logging.getLogger(__name__)
 _quiet = logging.getLogger("countingroom.devices.drivers.mqtt.client")
 _quiet.setLevel(logging.CRITICAL)
+
+
+class PayloadQueue(asyncio.Queue[Message]):
+    """The queue of aiomqtt, with a bound in bytes: a broker may send payloads of 256 MB. Of a payload that is too large
+    only so much is kept that it is seen to be too large."""
+
+    def __init__(self, maxsize: int = 0) -> None:
+        self._size = 0
+        super().__init__(maxsize)
+
+    def put_nowait(self, item: Message) -> None:
+        """Raises QueueFull, and aiomqtt then drops the message, where there is no room."""
+        item.payload = bytes(item.payload[: MOST_PAYLOAD + 1])
+        if self._size + len(item.payload) > WAITING_BYTES:
+            raise asyncio.QueueFull
+        super().put_nowait(item)
+        self._size += len(item.payload)
+
+    def get_nowait(self) -> Message:
+        item = super().get_nowait()
+        self._size -= len(item.payload)
+        return item
 
 
 class MqttSensorsDriver:
@@ -142,6 +166,7 @@ class MqttSensorsDriver:
             timeout=section.timeout,
             keepalive=KEEPALIVE_S,
             max_queued_incoming_messages=WAITING,
+            queue_type=PayloadQueue,
             logger=_quiet,
         )
 

@@ -14,6 +14,9 @@ from countingroom.core.values import Quality, Scalar
 from countingroom.devices.drivers.mqtt.description import SENSOR, MqttSensorsSection, SensorValue
 from countingroom.devices.port import Sample
 
+MOST_PAYLOAD = 65_536
+"""Bytes of a payload; a larger one is not read."""
+
 _YES = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
 
 
@@ -80,9 +83,14 @@ def filter_of(topic: str) -> str:
 
 def sample(route: Route, payload: bytes, *, retained: bool) -> Sample:
     """The sample of this payload. A retained payload may be old, so it is UNCERTAIN."""
+    if len(payload) > MOST_PAYLOAD:
+        reason = f"the payload has more than {MOST_PAYLOAD} bytes"
+        return Sample(point=route.point.name, value=None, quality=Quality.BAD, reason=reason)
     value = _value(payload, route.value)
     if value is None:
-        return Sample(point=route.point.name, value=None, quality=Quality.BAD)
+        where = f" at {route.value.field}" if route.value.field else ""
+        reason = f"the payload has no {route.value.type}{where}: {payload[:60]!r}"
+        return Sample(point=route.point.name, value=None, quality=Quality.BAD, reason=reason)
     believed = not retained and _within(value, route.value)
     return Sample(point=route.point.name, value=value, quality=Quality.GOOD if believed else Quality.UNCERTAIN)
 
