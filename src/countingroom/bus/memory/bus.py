@@ -37,7 +37,6 @@ class MemoryBus:
         self.server = server or MemoryServer(clock or SystemClock())
         self._link = MemoryLink()
         self._leases: list[MemoryLease] = []
-        self.server.grown.append(self._link.news.ring)
 
     def client(self, name: str = "") -> MemoryBus:
         """Another client of the same server."""
@@ -67,7 +66,6 @@ class MemoryBus:
 
     async def close(self) -> None:
         if not self._link.closed:
-            self.server.grown.remove(self._link.news.ring)
             for lease in self._leases:
                 lease.linked(False)
             self._link.close()
@@ -83,7 +81,8 @@ class MemoryBus:
         listener = MemoryListener(link=self._link, pattern=subject, take=subscription.take)
         self.server.listeners.append(listener)
         try:
-            yield subscription
+            with self._link.news.joined(subscription.bell):
+                yield subscription
         finally:
             self.server.listeners.remove(listener)
 
@@ -164,6 +163,7 @@ class MemoryBus:
         kept = self.server.stream(stream)
         reading = readers.replay(
             self._link,
+            self.server.grown[stream],
             kept,
             subjects,
             past=kept.last_per_subject(subjects) if last_per_subject else [],

@@ -4,7 +4,7 @@ Clock.
 
 from __future__ import annotations
 
-from countingroom.bus.memory.link import MemoryLink
+from countingroom.bus.memory.link import Bell, MemoryLink
 from countingroom.bus.memory.server import MemoryServer
 
 
@@ -24,11 +24,12 @@ class MemoryLease:
 
     async def wait_lost(self) -> None:
         clock = self._server.clock
-        while not self.lost:
-            if self._holding.deadline_s is None:
-                await self._link.news.wait()
-            else:
-                await clock.sleep(self._holding.deadline_s - clock.monotonic())
+        with self._link.news.joined(Bell()) as bell:
+            while not self.lost:
+                if self._holding.deadline_s is None:
+                    await bell.wait()
+                else:
+                    await clock.sleep(self._holding.deadline_s - clock.monotonic())
 
     async def release(self) -> None:
         if not self.lost:

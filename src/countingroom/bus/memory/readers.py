@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 
-from countingroom.bus.memory.link import MemoryLink
+from countingroom.bus.memory.link import Bell, Bells, MemoryLink
 from countingroom.bus.memory.server import Bucket, MemoryServer
 from countingroom.bus.memory.stream import MemoryStream
 from countingroom.bus.memory.subjects import matches
@@ -22,6 +22,7 @@ class MemorySubscription:
 
     def __init__(self, link: MemoryLink, limit: int) -> None:
         self.dropped = 0
+        self.bell = Bell()
         self._link = link
         self._limit = limit
         self._messages: deque[Message] = deque()
@@ -31,7 +32,7 @@ class MemorySubscription:
             self._messages.popleft()
             self.dropped += 1
         self._messages.append(message)
-        self._link.news.ring()
+        self.bell.ring()
 
     def __aiter__(self) -> AsyncIterator[Message]:
         return self
@@ -40,7 +41,7 @@ class MemorySubscription:
         while not self._messages:
             if self._link.closed:
                 raise StopAsyncIteration
-            await self._link.news.wait()
+            await self.bell.wait()
         return self._messages.popleft()
 
 
@@ -57,7 +58,8 @@ class MemoryConsumer:
 
     async def fetch(self, max_messages: int, *, timeout_s: float) -> list[Stored]:
         found: list[Stored] = []
-        with suppress(TimeoutError):
+        bell, grown = Bell(), self._server.grown[self._stream.name]
+        with suppress(TimeoutError), self._link.news.joined(bell), grown.joined(bell):
             async with within(self._server.clock, timeout_s):
                 while await self._link.wait_up():
                     for message in self._stream.read(self._subjects, self._next):
@@ -65,7 +67,7 @@ class MemoryConsumer:
                         self._next = message.sequence + 1
                         if len(found) >= max_messages:
                             return found
-                    await self._link.news.wait()
+                    await bell.wait()
         return found
 
     async def acknowledge(self, sequence: int) -> None:
@@ -79,35 +81,45 @@ class MemoryConsumer:
 
 
 async def replay(
-    link: MemoryLink, stream: MemoryStream, subjects: str, *, past: list[Stored], position: int, end: int | None
+    link: MemoryLink,
+    grown: Bells,
+    stream: MemoryStream,
+    subjects: str,
+    *,
+    past: list[Stored],
+    position: int,
+    end: int | None,
 ) -> AsyncGenerator[Stored]:
     """Yield the messages of `past`, then those stored from `position` on, up to `end` if given, else forever."""
     for message in past:
         yield message
-    while await link.wait_up():
-        seen = stream.last
-        for message in stream.read(subjects, position, seen if end is None else end):
-            position = message.sequence + 1
-            yield message
-            if not link.connected:
-                break
-        else:
-            if end is not None:
-                return
-            if stream.last == seen:
-                await link.news.wait()
+    bell = Bell()
+    with link.news.joined(bell), grown.joined(bell):
+        while await link.wait_up():
+            seen = stream.last
+            for message in stream.read(subjects, position, seen if end is None else end):
+                position = message.sequence + 1
+                yield message
+                if not link.connected:
+                    break
+            else:
+                if end is not None:
+                    return
+                if stream.last == seen:
+                    await bell.wait()
 
 
 async def watch(link: MemoryLink, bucket: Bucket, pattern: str) -> AsyncGenerator[Entry | Current | Stale]:
     """Yield the snapshot, Current, then changes. After a lost link: Stale, then a new snapshot."""
     changes: dict[str, Entry] = {}
     current = False
+    bell = Bell()
 
     def change(entry: Entry) -> None:
         if matches(pattern, entry.key):
             changes.pop(entry.key, None)
             changes[entry.key] = entry
-            link.news.ring()
+            bell.ring()
 
     def lost(up: bool) -> None:
         nonlocal current
@@ -117,20 +129,21 @@ async def watch(link: MemoryLink, bucket: Bucket, pattern: str) -> AsyncGenerato
     bucket.watchers.append(change)
     link.callbacks.append(lost)
     try:
-        while await link.wait_up():
-            changes.clear()
-            current = True
-            for entry in bucket.matching(pattern):
-                yield entry
-            yield Current()
-            while current and not link.closed:
-                if changes:
-                    yield changes.pop(next(iter(changes)))
-                else:
-                    await link.news.wait()
-            if link.closed:
-                return
-            yield Stale()
+        with link.news.joined(bell):
+            while await link.wait_up():
+                changes.clear()
+                current = True
+                for entry in bucket.matching(pattern):
+                    yield entry
+                yield Current()
+                while current and not link.closed:
+                    if changes:
+                        yield changes.pop(next(iter(changes)))
+                    else:
+                        await bell.wait()
+                if link.closed:
+                    return
+                yield Stale()
     finally:
         bucket.watchers.remove(change)
         link.callbacks.remove(lost)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 
 from msgspec import Struct
 
-from countingroom.bus.memory.link import MemoryLink
+from countingroom.bus.memory.link import Bells, MemoryLink
 from countingroom.bus.memory.stream import MemoryStream
 from countingroom.bus.memory.subjects import matches
 from countingroom.bus.port import Entry, Message
@@ -90,8 +91,8 @@ class MemoryServer:
         self.listeners: list[MemoryListener] = []
         self.responders: list[Responder] = []
         self.ledgers: dict[str, MemoryStream] = {}
-        self.grown: list[Callable[[], None]] = []
-        """Called after a message was added to a stream."""
+        self.grown: defaultdict[str, Bells] = defaultdict(Bells)
+        """Stream -> the bells of its readers, which ring after a message was added to it."""
         self.acknowledged: dict[tuple[str, str], int] = {}
         self.buckets: dict[str, Bucket] = {}
         self.leases: dict[str, MemoryHolding] = {}
@@ -100,8 +101,10 @@ class MemoryServer:
     def publish(self, message: Message, message_id: str = "") -> int | None:
         """Deliver to the listeners; returns the sequence when a stream covers the subject, else None."""
         sequence = None
+        grown: list[str] = []
         for stream in self.ledgers.values():
             if stream.covers(message.subject):
+                grown.append(stream.name)
                 sequence = stream.append(
                     message.subject,
                     message.data,
@@ -112,9 +115,8 @@ class MemoryServer:
         for listener in tuple(self.listeners):
             if listener.link.connected and matches(listener.pattern, message.subject):
                 listener.take(message)
-        if sequence is not None:
-            for wake in tuple(self.grown):
-                wake()
+        for name in grown:
+            self.grown[name].ring()
         return sequence
 
     def request(self, message: Message) -> asyncio.Future[bytes]:
