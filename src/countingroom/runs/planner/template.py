@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -69,7 +70,7 @@ class Hook(Struct, frozen=True, kw_only=True):
     """Its failure ends the way to the goal, but never a stop."""
 
 
-class Template(Struct, frozen=True, kw_only=True):
+class Template(Struct, frozen=True, kw_only=True, dict=True):
     """How a kind of partition is brought up and taken down."""
 
     name: str
@@ -97,7 +98,7 @@ class Template(Struct, frozen=True, kw_only=True):
         """The state in which everything is ready."""
         return self.levels[-1].active
 
-    @property
+    @cached_property  # asked for several times in every step of a partition
     def rests(self) -> tuple[str, ...]:
         """The states that can be a goal, lowest first."""
         recording = (self.recording,) if self.recorders else ()
@@ -120,6 +121,10 @@ class Template(Struct, frozen=True, kw_only=True):
 
     def chart(self) -> Chart:
         """The state machine of a partition: what is visible of its way."""
+        return self._chart
+
+    @cached_property
+    def _chart(self) -> Chart:
         return Chart(name=self.name, rows=tuple(self._rows()), initial=self.idle, safe=(self.idle,))
 
     def _rows(self) -> Iterator[Row]:
