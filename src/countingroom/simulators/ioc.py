@@ -130,6 +130,8 @@ class Ioc:
         if self._process is not None and not self._frozen:
             self._frozen = True
             self._process.send_signal(signal.SIGSTOP)
+            # The signal stops one thread after the other: without the wait a put that follows may still be answered.
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Continue the server, with the present values."""
