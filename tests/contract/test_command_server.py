@@ -110,8 +110,6 @@ async def test_an_unknown_argument_is_refused(target: Target) -> None:
 
 
 async def test_a_missing_argument_is_refused(target: Target) -> None:
-    if target.missing_argument is None:
-        pytest.skip("every argument has a default")
     await refused(target, target.missing_argument, "missing_argument")
 
 
@@ -152,9 +150,7 @@ async def test_the_reply_comes_first_and_the_state_before_the_closing_event(targ
 
 
 async def test_a_command_that_fails_has_one_closing_event_with_its_cause(target: Target) -> None:
-    given = await target.prepare_failure()
-    assert given
-    reply = await target.give(given)
+    reply = await target.give(await target.prepare_failure())
     assert reply.accepted, str(reply.cause)
     if target.name == "A":  # a goal fails when another takes its place
         await target.end(Given("abort"))
@@ -168,10 +164,7 @@ async def test_a_command_that_fails_has_one_closing_event_with_its_cause(target:
 
 
 async def test_a_command_under_way_when_its_target_stops_ends_as_not_known(target: Target) -> None:
-    given = await target.prepare_endless()
-    if given is None:
-        pytest.skip("what is carried out for long is a goal, and the next owner goes on with it")
-    reply = await target.give(given)
+    reply = await target.give(await target.prepare_endless())
     assert reply.accepted, str(reply.cause)
     await target.clock.advance(0.2)
     await target.stop()

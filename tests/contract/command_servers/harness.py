@@ -37,7 +37,7 @@ class Target:
     already: Given
     """What is so at the start."""
     unknown_argument: Given
-    missing_argument: Given | None = None
+    missing_argument: Given
 
     def __init__(self, clock: FakeClock, bus: MemoryBus) -> None:
         self.clock = clock
@@ -48,13 +48,13 @@ class Target:
         """Whether the state on the bus shows what `do` led to."""
         raise NotImplementedError
 
-    async def prepare_failure(self) -> Given | None:
-        """A command that is accepted and then FAILED; None where every accepted command is done at once."""
-        return None
+    async def prepare_failure(self) -> Given:
+        """A command that is accepted and then FAILED."""
+        raise NotImplementedError
 
-    async def prepare_endless(self) -> Given | None:
+    async def prepare_endless(self) -> Given:
         """A command that is carried out for longer than the target lives."""
-        return None
+        raise NotImplementedError
 
     async def stop(self) -> None:
         """End the target."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from countingroom.bus.port import Message
 from countingroom.core import subjects
 from countingroom.core.messages import decode
 from countingroom.core.systems import Placement
@@ -15,6 +17,18 @@ from tests.scenario.experiment import World, experiment
 class RunControlTarget(Target):
     department = "runs"
     world: World
+
+    def never_answer(self) -> None:
+        """The next request of run control, to an agent or to an owner, has no answer and no time-out."""
+        bus = self.world.buses["runs"]
+        answered = bus.request
+
+        async def hang(subject: str, data: bytes, *, timeout_s: float) -> Message:
+            bus.request = answered
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        bus.request = hang
 
     async def stop(self) -> None:
         if "runs" in self.world.tasks:
@@ -39,6 +53,12 @@ class PartitionTarget(RunControlTarget):
         await self.world.say("STS", "fault", name="hang")
         return Given("configure_all")
 
+    async def prepare_endless(self) -> Given:
+        await self.world.say("STS", "fault", name="error")
+        await self.clock.advance(0.5)
+        self.never_answer()
+        return Given("reset", {"system": "STS"})
+
 
 class ExperimentTarget(RunControlTarget):
     name = subjects.EXPERIMENT
@@ -55,6 +75,10 @@ class ExperimentTarget(RunControlTarget):
 
     async def prepare_failure(self) -> Given:
         await self.world.does("lock")
+        return Given("move", {"detectors": "STS", "to": ""})
+
+    async def prepare_endless(self) -> Given:
+        self.never_answer()
         return Given("move", {"detectors": "STS", "to": ""})
 
 

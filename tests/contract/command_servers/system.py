@@ -14,7 +14,9 @@ from countingroom.core.errors import DeviceError
 from countingroom.core.messages import decode, encode
 from countingroom.core.systems import ERROR, Placement, SystemKind, SystemState
 from countingroom.runs.agents.agent import AgentRunner
-from countingroom.runs.agents.port import Handle, System
+from countingroom.runs.agents.kinds.simulated import Simulated
+from countingroom.runs.agents.port import Handle
+from countingroom.runs.sections.agent import SimulatedAgent
 from countingroom.testing.clock import FakeClock
 from tests.contract.command_servers.harness import Given, Target
 
@@ -29,11 +31,11 @@ CHART = Chart(
 )
 
 
-class Detector(System):
+class Detector(Simulated):
     """Fails to reset, or takes for ever, as a test wants it."""
 
     def __init__(self, handle: Handle, target: SystemTarget) -> None:
-        super().__init__(handle)
+        super().__init__(handle, SimulatedAgent(), target.clock)
         self._target = target
 
     async def reset(self) -> None:
@@ -51,6 +53,7 @@ class SystemTarget(Target):
     undo = Given("error", {"message": "smoke"})
     already = Given("error")
     unknown_argument = Given("error", {"colour": 1})
+    missing_argument = Given("fault")
     hangs = False
     fails = False
     task: asyncio.Task[None]

@@ -75,8 +75,15 @@ class Simulated(System):
             await self._clock.sleep(_COUNT_S)
 
     def instruct(self, word: str, arguments: Mapping[str, Scalar]) -> None:
-        """Set a fault; NotFound for an unknown one."""
-        fault = str(arguments.get("name", "")) if word == "fault" else word
+        """Set a fault; OutOfRange where none is named, NotFound for an unknown one."""
+        fault = str(arguments.get("name") or "") if word == "fault" else word
+        if not fault:
+            raise OutOfRange(
+                "fault needs name",
+                code="missing_argument",
+                source=f"systems.{self.handle.system}",
+                suggestion=f"give one of {', '.join(FAULTS)}",
+            )
         match fault:
             case "fail":
                 self._failures = int(_positive(arguments, "times"))
