@@ -18,6 +18,8 @@ from tests.scenario.experiment import DETECTORS, GLOBALS, World, description, ex
 
 HISTORIES = int(os.environ.get("COUNTINGROOM_WORLDS", "50"))
 FIRST_SEED = int(os.environ.get("COUNTINGROOM_SEED", "0"))
+PARTS = 5
+"""So that the workers of a test run share them."""
 QUIET_S = 60.0
 """Longer than any hold, order, transition or run of a sequence may last."""
 SYSTEMS = (*GLOBALS, *DETECTORS)
@@ -174,8 +176,9 @@ async def live(seed: int) -> None:
 
 
 @pytest.mark.timeout(0)
-def test_whatever_happens_to_an_experiment_it_comes_to_rest_and_obeys_again() -> None:
-    for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whatever_happens_to_an_experiment_it_comes_to_rest_and_obeys_again(part: int) -> None:
+    for seed in range(FIRST_SEED + part, FIRST_SEED + HISTORIES, PARTS):
         try:
             asyncio.run(live(seed))
         except BaseException as error:

@@ -10,11 +10,14 @@ from tests.property.histories import live
 
 HISTORIES = int(os.environ.get("COUNTINGROOM_HISTORIES", "10000"))
 FIRST_SEED = int(os.environ.get("COUNTINGROOM_SEED", "0"))
+PARTS = 8
+"""So that the workers of a test run share them."""
 
 
 @pytest.mark.timeout(0)
-def test_random_histories_break_no_invariant() -> None:
-    for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_random_histories_break_no_invariant(part: int) -> None:
+    for seed in range(FIRST_SEED + part, FIRST_SEED + HISTORIES, PARTS):
         try:
             live(seed)
         except BaseException as error:

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,19 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", SOURCE, ids=name)
-def test_a_file_holds_one_concept(path: Path) -> None:
-    limit = LONG_FILES.get(str(path.relative_to(PACKAGE)), MOST_LINES)
-    assert len(path.read_text().splitlines()) <= limit, "look for the second concept in it"
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+# A rule over all files is one test that names every offender: a thousand tests of a millisecond cost more than their
+# work in the report of each.
+
+
+def test_a_file_holds_one_concept() -> None:
+    found = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in SOURCE}
+    long = {file: lines for file, lines in found.items() if lines > LONG_FILES.get(file, MOST_LINES)}
+    assert not long, "look for the second concept in each"
 
 
 def test_the_list_of_long_files_shrinks_with_them() -> None:
@@ -43,18 +53,21 @@ def test_the_list_of_long_files_shrinks_with_them() -> None:
         assert len((PACKAGE / file).read_text().splitlines()) == lines > MOST_LINES, f"correct the entry of {file}"
 
 
-@pytest.mark.parametrize("path", SOURCE, ids=name)
-def test_a_file_is_named_for_its_subject(path: Path) -> None:
-    assert not {part.lower() for part in (*path.parent.parts, path.stem)} & BANNED
+def test_a_file_is_named_for_its_subject() -> None:
+    paths = [path.relative_to(ROOT) for path in SOURCE]
+    assert not [path for path in paths if {part.lower() for part in (*path.parent.parts, path.stem)} & BANNED]
 
 
-@pytest.mark.parametrize("path", SOURCE, ids=name)
-def test_attributes_are_assigned_one_a_line(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
-            for target in node.targets:
-                attributes = [one for one in getattr(target, "elts", ()) if isinstance(one, ast.Attribute)]
-                assert len(attributes) < 2, f"line {node.lineno} assigns several attributes at once"
+def test_attributes_are_assigned_one_a_line() -> None:
+    several = [
+        f"{name(path)}:{node.lineno}"
+        for path in SOURCE
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)
+        for target in node.targets
+        if sum(isinstance(one, ast.Attribute) for one in getattr(target, "elts", ())) > 1
+    ]
+    assert not several, "assign one attribute a line"
 
 
 def test_a_module_that_says_it_is_pure_is_held_to_it() -> None:
@@ -63,8 +76,7 @@ def test_a_module_that_says_it_is_pure_is_held_to_it() -> None:
     claiming = {
         ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
         for path in SOURCE
-        if re.search(r"\bpure\b", ast.get_docstring(ast.parse(path.read_text())) or "", re.IGNORECASE)
-        and path.stem != "__init__"
+        if re.search(r"\bpure\b", ast.get_docstring(tree(path)) or "", re.IGNORECASE) and path.stem != "__init__"
     }
     assert claiming <= held, "add it to the contract in pyproject.toml, or correct its docstring"
 
@@ -73,7 +85,7 @@ def test_a_public_class_name_has_one_meaning() -> None:
     """Names of description sections, alembic revisions and the like are not classes of two departments."""
     places: dict[str, set[str]] = defaultdict(set)
     for path in SOURCE:
-        for node in ast.parse(path.read_text()).body:
+        for node in tree(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].add(str(path.relative_to(PACKAGE)))
     twice = {name: files for name, files in places.items() if len(files) > 1 and name not in SHARED_NAMES}
@@ -106,16 +118,15 @@ CACHED: dict[str, str] = {
 """Functions with `functools.cache` -> why their result is a constant and holds no resource."""
 
 
-@pytest.mark.parametrize("path", SOURCE, ids=name)
-def test_no_module_or_class_holds_state(path: Path) -> None:
-    assert not list(_global_state(ast.parse(path.read_text())))
+def test_no_module_or_class_holds_state() -> None:
+    assert not [f"{name(path)} {place}" for path in SOURCE for place in _global_state(tree(path))]
 
 
 def test_only_constants_are_cached() -> None:
     cached = {
         f"{path.relative_to(PACKAGE)}:{node.name}"
         for path in SOURCE
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and any(re.match(r"(functools\.)?(lru_)?cache\b", ast.unparse(mark)) for mark in node.decorator_list)
     }
@@ -154,11 +165,9 @@ def test_constants_and_state_of_an_object_are_allowed(text: str) -> None:
     assert not list(_global_state(ast.parse(text)))
 
 
-@pytest.mark.parametrize("path", LOCKS, ids=name)
-def test_a_lock_names_no_address(path: Path) -> None:
-    text = path.read_text()
-    assert "://" not in text
-    assert "index-url" not in text
+def test_a_lock_names_no_address() -> None:
+    texts = {name(path): path.read_text() for path in LOCKS}
+    assert not [file for file, text in texts.items() if "://" in text or "index-url" in text]
 
 
 @pytest.mark.parametrize("path", [ROOT / "requirements/run.txt", ROOT / "requirements/dev.txt"], ids=name)
@@ -193,10 +202,10 @@ def test_the_code_of_a_page_runs(path: Path, monkeypatch: pytest.MonkeyPatch, tm
         exec(compile(block, str(path), "exec"), names)
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES], ids=name)
-def test_the_commands_of_a_page_exist(path: Path) -> None:
-    for words in _commands(path.read_text()):
-        assert _exists(words), f"{path.name} shows `{' '.join(words)}`"
+def test_the_commands_of_the_pages_exist() -> None:
+    pages = [ROOT / "README.md", *PAGES]
+    shown = [(name(path), words) for path in pages for words in _commands(path.read_text())]
+    assert not [f"{page} shows `{' '.join(words)}`" for page, words in shown if not _exists(words)]
 
 
 def test_the_two_commands_are_in_the_readme() -> None:
