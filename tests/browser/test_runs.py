@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 
@@ -9,7 +10,10 @@ import msgspec
 import psutil
 import pytest
 from playwright.sync_api import Page, expect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
+from countingroom.console.live.viewer_limits import ViewerLimits
 from tests.browser.conftest import ROOT, Requester, wider_than_seen
 
 PAGES = {
@@ -101,6 +105,42 @@ def test_what_may_not_be_done_now_says_why(requester: Requester) -> None:
     start.focus()
     expect(page.locator("#tip")).to_be_visible()
     assert len(page.locator("#tip").inner_text()) > 10
+
+
+def test_a_page_whose_live_feed_is_refused_says_so_and_stops_a_run(requester: Requester) -> None:
+    requester.until(lambda: state(requester) == "Recording", "the demo records")
+    feed = requester.demo.url.replace("http", "ws", 1) + "/api/v1/live"
+    with contextlib.ExitStack() as stack:
+        for _ in range(ViewerLimits().user + 1):
+            with contextlib.suppress(ConnectionClosed):  # the last one is refused
+                stack.enter_context(connect(feed)).send('{"watch": {"points": false}}')
+        page = requester.open("/partitions/mCBM")
+        banner = page.locator("#link-lost")
+        expect(banner).to_contain_text("The live feed was refused: local has 32 live pages open")
+        page.locator('#partition-commands [data-command="stop"]').click()
+        page.locator("#plan .acts button").last.click()
+        expect(page.locator("#notes")).to_contain_text("done")
+        big(page, "QA Active")
+        expect(banner).to_be_visible()
+    expect(banner).to_be_hidden()
+    page.locator('#partition-commands [data-command="start"]').click()
+    page.locator("#plan .acts button").last.click()
+    big(page, "Recording")
+
+
+def test_stop_and_abort_are_sent_from_a_page_without_any_link(requester: Requester) -> None:
+    page = recording(requester)
+    requester.loses_link = True
+    page.route("**/api/v1/live*", lambda route: route.abort("connectionrefused"))
+    page.route_web_socket("**/api/v1/live", lambda socket: socket.close())
+    page.reload()
+    page.wait_for_selector("body.lost")
+    expect(page.locator('#partition-commands [data-command="configure"]')).to_have_attribute("aria-disabled", "true")
+    page.locator('#partition-commands [data-command="stop"]').click()
+    page.locator("#plan .acts button").last.click()
+    requester.until(lambda: not requester.demo.get("/partitions/mCBM")["partition"]["run"], "the run is stopped")
+    answer = requester.demo.http.post("/api/v1/partitions/mCBM/start", json={"wait_s": 30})
+    assert answer.status_code == 200, answer.text
 
 
 def test_a_run_is_stopped_and_the_next_one_taken_and_both_are_in_the_book(requester: Requester) -> None:

@@ -198,6 +198,20 @@ async def test_a_catalogue_that_changes_is_told(scene: Scene) -> None:
         assert "catalogues" not in (await drain(scene.feed, viewer))[0]
 
 
+async def test_a_device_is_encoded_for_snapshots_once_until_it_changes(scene: Scene) -> None:
+    first = json.loads(scene.feed.snapshot(EVERYTHING))
+    await scene.here.readings("caen", {"0.hv_vMon": 6.0})
+    await scene.here.state("caen", "LV_ON", channel="2")
+    await scene.clock.advance(0.1)
+    told = json.loads(scene.feed.snapshot(EVERYTHING))
+    assert (told["points"], told["states"]) == (first["points"], first["states"])  # the next tick takes the change in
+    await scene.tick()
+    told = json.loads(scene.feed.snapshot(EVERYTHING))
+    assert told["points"]["caen.0.hv_vMon"][0] == 6.0
+    assert told["states"]["channel.caen.2"]["state"] == "LV_ON"
+    assert told["revision"] > first["revision"]
+
+
 async def test_losing_the_bus_is_told_and_its_return_too(scene: Scene) -> None:
     bus = scene.here.bus.client()
     room = ConsoleContext(bus, scene.clock, title="t", version="1", tick_s=1e9)

@@ -84,6 +84,7 @@ ROUTES: dict[str, RoutePermission] = {
     "GET /users": ADMINISTER,
     "GET /audit": ADMINISTER,
     "WS /api/v1/live": LOOK,
+    "GET /api/v1/live": LOOK,
     "GET /api/v1/devices": LOOK,
     "GET /api/v1/devices/{device}": OF_DEVICE,
     "GET /api/v1/devices/{device}/points/{point}": OF_DEVICE,

@@ -1,53 +1,106 @@
-"""The websocket of the live feed: a subscription, one snapshot, then numbered changes. It takes no commands.
+"""The live feed: a websocket with one snapshot and then numbered changes, or the same by request. It takes no commands.
 
-Close codes: 1003 the message is no subscription, 1008 refused by a middleware, 1013 too many viewers, 4001 the session
-is over or its roles have changed.
+Close codes: 1003 the message is no subscription, 1008 refused by a middleware, 1013 too many live feeds are open (the
+reason says which limit), 4001 the session is over or its roles have changed.
 """
 
 from __future__ import annotations
 
 import asyncio
+from math import ceil
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, WebSocket
+from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
+from countingroom.console.api.devices import Console
 from countingroom.console.auth.requester import requester
 from countingroom.console.auth.sessions import SessionService
 from countingroom.console.context import ConsoleContext, context
 from countingroom.console.live.feed import LiveFeed, Viewer
 from countingroom.console.live.subscription import parse
+from countingroom.console.live.viewer_limits import TOO_MANY
+from countingroom.console.responses import REFUSED, example, refusal
 from countingroom.core.clock import within
-from countingroom.core.errors import RequestError
+from countingroom.core.errors import Cause, CountingRoomError, RequestError
 
 router = APIRouter()
 _FIRST_S = 5.0
 _MOST_CHARACTERS = 100_000
 LOGIN_OVER = 4001
+_TRY_LATER = 1013
+
+
+@router.get(
+    "/live",
+    tags=["devices"],
+    summary="The live feed by request, for a page without a websocket",
+    responses={
+        200: example(
+            {"messages": [{"kind": "tick", "revision": 1795330666457, "time_ns": 1795330666457000000, "bus": True}]},
+            "The messages that the websocket would have sent since `resume`; a snapshot where that is too long ago.",
+        ),
+        422: REFUSED,
+        429: REFUSED,
+    },
+)
+async def get_live(
+    console: Console,
+    request: Request,
+    watch: Annotated[str, Query(max_length=_MOST_CHARACTERS, description="JSON, as `watch` of the websocket")] = "{}",
+    resume: Annotated[int | None, Query(description="the last revision received")] = None,
+) -> Response:
+    """Ask again every few seconds with `resume` = the last `revision`."""
+    subscription, _ = parse(f'{{"watch": {watch}}}')
+    wait_s = console.viewers.wait_s(requester(request).name, console.clock.monotonic())
+    if wait_s:
+        cause = Cause(
+            code="too_often",
+            message=f"{requester(request).name} asks for the live state too often",
+            source="console",
+            suggestion="ask every 2 s",
+        )
+        answer = refusal(cause)
+        answer.headers["Retry-After"] = str(ceil(wait_s))
+        return answer
+    messages = ",".join(console.feed.messages(subscription, resume))
+    return Response(f'{{"messages":[{messages}]}}', media_type="application/json")
 
 
 @router.websocket("/live")
 async def live(websocket: WebSocket, console: Annotated[ConsoleContext, Depends(context)]) -> None:
     """One viewer, until it disconnects."""
-    await websocket.accept()
+    await websocket.accept()  # a browser shows the reason of a close only where the socket was accepted
+    found = requester(websocket)
     try:
-        async with within(console.clock, _FIRST_S):
-            watch, resume = parse(await _receive(websocket))
-        with console.feed.viewer(watch, resume) as viewer:
-            async with asyncio.TaskGroup() as tasks:
-                sending = tasks.create_task(_send(websocket, console.feed, viewer))
-                watching = tasks.create_task(_close_when_over(websocket, console.sessions, sending))
-                try:
-                    await _listen(websocket, viewer)
-                finally:
-                    sending.cancel()
-                    watching.cancel()
+        with console.viewers.place(found.name, _address(websocket), operates=found.operates):
+            await _serve(websocket, console, found.name)
     except* WebSocketDisconnect:
         pass
     except* TimeoutError:
         await websocket.close(1003, "the first message was no subscription")
-    except* RequestError as errors:
+    except* CountingRoomError as errors:
         await websocket.close(*_why(errors))
+
+
+async def _serve(websocket: WebSocket, console: ConsoleContext, user: str) -> None:
+    async with within(console.clock, _FIRST_S):
+        watch, resume = parse(await _receive(websocket))
+    await _wait_for_turn(console, user)
+    with console.feed.viewer(watch, resume) as viewer:
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(_send(websocket, console.feed, viewer))
+            watching = tasks.create_task(_close_when_over(websocket, console.sessions, sending))
+            try:
+                await _listen(websocket, console, viewer, user)
+            finally:
+                sending.cancel()
+                watching.cancel()
+
+
+def _address(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client else ""
 
 
 async def _receive(websocket: WebSocket) -> str:
@@ -62,11 +115,19 @@ async def _receive(websocket: WebSocket) -> str:
     return text
 
 
-async def _listen(websocket: WebSocket, viewer: Viewer) -> None:
+async def _listen(websocket: WebSocket, console: ConsoleContext, viewer: Viewer, user: str) -> None:
     """A later message changes the subscription, and a snapshot answers it."""
     while True:
-        viewer.watch, _ = parse(await _receive(websocket))
+        text = await _receive(websocket)
+        await _wait_for_turn(console, user)
+        viewer.watch, _ = parse(text)
         viewer.restart()
+
+
+async def _wait_for_turn(console: ConsoleContext, user: str) -> None:
+    """Read no further message of a user who subscribes too often: the sender waits, and no one else does."""
+    while wait_s := console.viewers.wait_s(user, console.clock.monotonic()):
+        await console.clock.sleep(wait_s)
 
 
 async def _send(websocket: WebSocket, feed: LiveFeed, viewer: Viewer) -> None:
@@ -80,8 +141,10 @@ async def _close_when_over(websocket: WebSocket, sessions: SessionService, sendi
     await websocket.close(LOGIN_OVER, why[:120])
 
 
-def _why(errors: ExceptionGroup[RequestError]) -> tuple[int, str]:
+def _why(errors: ExceptionGroup[CountingRoomError]) -> tuple[int, str]:
     first = errors.exceptions[0]
     if isinstance(first, ExceptionGroup):
         return _why(first)
-    return (1013 if first.cause.code == "too_many" else 1003), first.cause.message[:120]
+    code = _TRY_LATER if first.cause.code == TOO_MANY else 1003
+    # The protocol allows 123 bytes, and a longer reason would break the connection without one.
+    return code, first.cause.message.encode()[:120].decode(errors="ignore")

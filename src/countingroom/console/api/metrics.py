@@ -36,6 +36,9 @@ class Figures:
         for process in context.latest.roster.present():
             letters.add_metric([process.role, process.instance], process.dead_letters)
         yield letters
+        refused = CounterMetricFamily("countingroom_live_refused", "Live feeds refused because too many were open.")
+        refused.add_metric([], context.viewers.refused)
+        yield refused
         updates = CounterMetricFamily("countingroom_device_updates", "Readings shown.", labels=["device"])
         points = GaugeMetricFamily("countingroom_device_points", "Points by how they stand.", labels=["device", "as"])
         alarms = GaugeMetricFamily("countingroom_device_alarms", "Active alarms.", labels=["device", "priority"])

@@ -29,6 +29,11 @@ class Requester(Struct, frozen=True, kw_only=True):
         return self.principal.name
 
     @property
+    def operates(self) -> bool:
+        """Whether the role on some target is higher than that of a viewer."""
+        return max(self.principal.role, *self.principal.roles.values(), Role.VIEWER) > Role.VIEWER
+
+    @property
     def is_page(self) -> bool:
         """Whether it is authenticated by a cookie, which a browser sends by itself."""
         return self.session is not None and not self.session.is_token

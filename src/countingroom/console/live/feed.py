@@ -16,19 +16,18 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.console.live.backlog import Backlog, FeedChange
+from countingroom.console.live.snapshot_parts import SnapshotParts
 from countingroom.console.live.subscription import LiveSubscription, fragment
 from countingroom.console.present import partition_alarms, partition_views
 from countingroom.console.present.abnormal import AbnormalList, Row
 from countingroom.console.present.latest import Latest
 from countingroom.console.present.recent_events import RecentEvents, shown
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Conflict
 
 _log = logging.getLogger(__name__)
 
 _WAITING = 32
 """Messages that may wait for one viewer."""
-_VIEWERS = 256
 _ALARMS = 200
 """Alarms sent at most; the counts are of all."""
 _ALARMS_EVERY_S = 1.0
@@ -98,6 +97,7 @@ class LiveFeed:
         self._tick_s = tick_s
         self._changes = latest.follow()
         self._backlog = Backlog()
+        self._snapshot_parts = SnapshotParts(latest, self._rows)
         self._viewers: set[Viewer] = set()
         self._alarms = b""
         self._alarms_at_s = float("-inf")
@@ -141,11 +141,7 @@ class LiveFeed:
             self.revision = change.revision
             self._backlog.add(change)
         now_s, composed = self._clock.monotonic(), dict[LiveSubscription, str | None]()
-        idle = b'{"kind":"tick","revision":%d,"time_ns":%d,"bus":%s}' % (
-            self.revision,
-            self._clock.now_ns(),
-            b"true" if self._latest.connected else b"false",
-        )
+        idle = self._idle()
         for viewer in self._viewers:
             watch = viewer.watch
             if watch not in composed:
@@ -154,15 +150,13 @@ class LiveFeed:
             if text is None and now_s - viewer.last_offer_s < 1.0 - self._tick_s / 2:
                 continue
             before = viewer.lost
-            viewer.offer(text if text is not None else idle.decode())
+            viewer.offer(text if text is not None else idle)
             self.dropped += viewer.lost - before
             viewer.last_offer_s = now_s
 
     @contextmanager
     def viewer(self, watch: LiveSubscription, resume: int | None = None) -> Generator[Viewer]:
-        """A viewer while entered; Conflict where there are too many."""
-        if len(self._viewers) >= _VIEWERS:
-            raise Conflict(f"{_VIEWERS} viewers are connected already", source="console", code="too_many")
+        """A viewer while entered."""
         viewer = Viewer(watch)
         missed = self._backlog.after(resume, now=self.revision) if resume is not None else None
         if missed is not None:
@@ -183,32 +177,29 @@ class LiveFeed:
         viewer.needs_snapshot = False
         return self.snapshot(viewer.watch)
 
+    def messages(self, watch: LiveSubscription, resume: int | None = None) -> list[str]:
+        """What a page without a websocket receives: the changes since this revision, or one snapshot. Never empty."""
+        missed = self._backlog.after(resume, now=self.revision) if resume is not None else None
+        if missed is None:
+            return [self.snapshot(watch)]
+        return [text for change in missed if (text := change.compose(watch)) is not None] + [self._idle()]
+
     def snapshot(self, watch: LiveSubscription) -> str:
         """Everything in the subscription, at this revision."""
         parts = [
             b'"kind":"snapshot","revision":%d,"time_ns":%d,"bus":%s'
-            % (self.revision, self._clock.now_ns(), b"true" if self._latest.connected else b"false")
+            % (self.revision, self._clock.now_ns(), b"true" if self._latest.connected else b"false"),
+            b'"points":{%s}' % self._snapshot_parts.points(watch),
+            b'"states":{%s}' % self._snapshot_parts.states(watch),
+            b'"alive":' + msgspec.json.encode(self.abnormal.living()),
+            b'"catalogues":' + msgspec.json.encode(self.abnormal.digests()),
+            self._alarms or self._encode_alarms(),
         ]
-        seen = [device for device in self._latest.catalogues if watch.sees(device)]
-        rows: dict[str, Row] = {}
-        if watch.points is None or watch.points:
-            for device in seen:
-                rows |= self._rows(device, None)
-        if watch.points:
-            rows = {name: row for name, row in rows.items() if name in watch.points}
-        parts.append(b'"points":{%s}' % fragment(rows))
-        parts.append(b'"states":{%s}' % fragment(self._states(watch)))
-        parts.append(b'"alive":' + msgspec.json.encode(self.abnormal.living()))
-        parts.append(b'"catalogues":' + msgspec.json.encode(self.abnormal.digests()))
-        parts.append(self._encode_alarms())
         return (b"{" + b",".join(parts) + b"}").decode()
 
-    def _states(self, watch: LiveSubscription) -> dict[str, object]:
-        """Every state in the subscription."""
-        states = self._latest.states.items() if watch.states else ()
-        found: dict[str, object] = {key: one for key, one in states if watch.sees(one.device)}
-        words = self._latest.words.items()
-        return found | {key: one for key, one in words if watch.sees_partition(partition_alarms.place_of(key, one))}
+    def _idle(self) -> str:
+        connected = "true" if self._latest.connected else "false"
+        return f'{{"kind":"tick","revision":{self.revision},"time_ns":{self._clock.now_ns()},"bus":{connected}}}'
 
     def _gather(self) -> FeedChange | None:
         taken = self._changes.take()
@@ -221,6 +212,7 @@ class LiveFeed:
         for name in alive:
             self.abnormal.alive(name, self._latest.alive.get(name, False), now_ns=now_ns)
         rows = {device: self._rows(device, names) for device, names in changed.items()}
+        self._snapshot_parts.forget(changed.keys(), states=bool(taken.states), words=bool(taken.words))
         states: dict[str, list[str]] = {}
         for key in taken.states:
             if state := self._latest.states.get(key):

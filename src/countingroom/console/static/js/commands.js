@@ -14,8 +14,11 @@ export const tellExperiment = (live, command, asked = {}) => order(live, "/api/v
 
 async function order(live, target, command, { channel = "", values = {}, seenState = null, deadlineS = 10 }) {
   const id = crypto.randomUUID();
-  const body = { id, channel, arguments: values, issued_ns: Math.round(live.nowNs()), deadline_s: deadlineS };
-  if (seenState) body.seen_state = seenState;
+  const body = { id, channel, arguments: values, deadline_s: deadlineS };
+  // Without a link the page knows neither the server's time nor the state. What it still sends leads to a safe state, and
+  // must not be refused because of them.
+  if (live.trusted) body.issued_ns = Math.round(live.nowNs());
+  if (live.trusted && seenState) body.seen_state = seenState;
   const outcome = new Promise((done) => waiting.set(id, done));
   const answer = await post(`${target}/commands/${encodeURIComponent(command)}`, body);
   if (answer.done) {

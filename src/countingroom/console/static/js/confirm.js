@@ -7,14 +7,15 @@ export function meanwhile(live) {
   return running.length ? [["Meanwhile", running.map(([name, { run }]) => `${name} takes run ${run}`).join(", ")]] : [];
 }
 
-// rows: [term, text]; fields: DOM to fill in; check(): why it cannot be sent yet, or "". Resolves true when confirmed.
-export function confirm(live, { title, rows, button, dangerous = false, fields = null, check = () => "" }) {
+// rows: [term, text]; fields: DOM to fill in; check(): why it cannot be sent yet, or ""; safe: it leads to a safe state, so
+// it is sent without a link too. Resolves true when confirmed.
+export function confirm(live, { title, rows, button, dangerous = false, safe = false, fields = null, check = () => "" }) {
   const dialog = $("#confirm");
   const wrong = el("p", { class: "wrong", role: "alert" });
   const go = el("button", { class: dangerous ? "btn danger" : "btn primary", type: "button" }, button);
   const cancel = el("button", { class: "btn", type: "button" }, "Cancel");
   const judge = () => {
-    const why = live.trusted ? check() : "The link is lost: nothing can be sent.";
+    const why = live.trusted || safe ? check() : "The link is lost: nothing can be sent.";
     go.disabled = Boolean(why);
     if (wrong.textContent !== why) wrong.textContent = why;
     return !why;

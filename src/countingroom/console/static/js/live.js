@@ -1,7 +1,10 @@
-// The websocket of the live feed. After three missed ticks the link counts as lost; a new connection resumes at the
-// last revision.
+// The live feed: a websocket, and requests for the same messages while there is none, because it was refused or a proxy
+// lets none through. After three missed ticks the link counts as lost; both resume at the last revision.
 const MISSED_MS = 3000;
+const ASK_MS = 2000;
+const REFUSED_MS = 5000;
 const LOGIN_OVER = 4001;
+const TOO_MANY = 1013;
 
 export class Live {
   constructor(watch) {
@@ -9,6 +12,9 @@ export class Live {
     this.revision = null;
     this.offsetNs = 0; // server's clock minus ours
     this.up = false;
+    this.fed = false; // by the websocket; else by requests
+    this.refused = ""; // why the server refused the websocket
+    this.shown = null;
     this.bus = true;
     this.lostSince = null;
     this.heardAt = performance.now();
@@ -52,30 +58,55 @@ export class Live {
     this.openedAt = performance.now();
     socket.onopen = () => socket.send(JSON.stringify({ watch: this.watch, resume: this.revision }));
     socket.onmessage = (message) => {
-      if (socket === this.socket) this.take(JSON.parse(message.data));
+      if (socket !== this.socket) return;
+      this.fed = true;
+      this.refused = "";
+      this.pauseMs = 250;
+      this.take(JSON.parse(message.data));
     };
-    socket.onclose = ({ code }) => {
+    socket.onclose = ({ code, reason }) => {
       if (code === LOGIN_OVER) location.reload(); // to the login, or with the roles as they are now
       else if (socket === this.socket) {
-        this.ask();
+        this.refused = code === TOO_MANY ? reason : "";
         this.again();
       }
     };
   }
 
-  async ask() {
-    // A refused websocket does not give the reason.
-    const answer = await fetch("/api/v1/me").catch(() => null);
-    if (answer?.status === 401 && !this.left) location.reload();
-  }
-
   again() {
     this.socket = null;
-    this.lose();
+    this.fed = false;
+    this.ask();
     setTimeout(() => {
       if (!this.socket) this.connect();
-    }, this.pauseMs);
+    }, this.refused ? REFUSED_MS : this.pauseMs);
     this.pauseMs = Math.min(this.pauseMs * 1.6, 3000);
+  }
+
+  // Asks for the messages until the websocket brings them.
+  async ask() {
+    if (this.asking) return;
+    this.asking = true;
+    while (!this.fed && !this.left) {
+      await this.askOnce();
+      if (!this.fed) await new Promise((done) => setTimeout(done, ASK_MS));
+    }
+    this.asking = false;
+  }
+
+  async askOnce() {
+    const query = new URLSearchParams({ watch: JSON.stringify(this.watch) });
+    if (this.revision !== null) query.set("resume", this.revision);
+    try {
+      const answer = await fetch(`/api/v1/live?${query}`, { signal: AbortSignal.timeout(MISSED_MS) });
+      if (answer.status === 401 && !this.left) location.reload();
+      const told = answer.ok ? await answer.json() : null;
+      if (this.fed || this.left) return;
+      if (told) for (const message of told.messages) this.take(message);
+      else if (answer.status !== 429) this.lose();
+    } catch {
+      if (!this.fed) this.lose();
+    }
   }
 
   leave() {
@@ -99,11 +130,12 @@ export class Live {
   look(watch) {
     this.watch = watch;
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ watch, resume: null }));
+    else this.revision = null; // the changes since the last revision are of the other subscription
   }
 
   check() {
     const now = performance.now();
-    if (this.up && now - this.heardAt > MISSED_MS) this.lose();
+    if (this.up && now - this.heardAt > MISSED_MS + (this.fed ? 0 : ASK_MS)) this.lose();
     if (this.socket && now - Math.max(this.heardAt, this.openedAt) > MISSED_MS) {
       this.drop();
       this.again();
@@ -113,13 +145,13 @@ export class Live {
   lose() {
     if (!this.up && this.lostSince !== null) return;
     this.up = false;
+    this.shown = null;
     this.lostSince ??= this.nowNs() - (performance.now() - this.heardAt) * 1e6;
     this.tell("link");
   }
 
   take(message) {
     this.heardAt = performance.now();
-    this.pauseMs = 250;
     this.revision = message.revision;
     this.offsetNs = message.time_ns - Date.now() * 1e6;
     const snapshot = message.kind === "snapshot";
@@ -140,9 +172,10 @@ export class Live {
       ({ partitions: this.partitions, foremost: this.foremost } = message);
     }
     const bus = message.bus ?? this.bus,
-      changedLink = !this.up || bus !== this.bus;
+      shown = `${bus} ${this.fed} ${this.refused}`;
     this.bus = bus;
-    if (changedLink) {
+    if (this.shown !== shown) {
+      this.shown = shown;
       this.up = true;
       this.lostSince = bus ? null : (this.lostSince ?? message.time_ns);
       this.tell("link");

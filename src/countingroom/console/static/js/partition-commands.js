@@ -64,7 +64,7 @@ export class Commands {
       stop: { title: `Stop the run of ${model.name}`, goal: model.top },
     }[command];
     const button = { start: "Start the run", stop: `Stop run ${model.state.run}` }[command] ?? `Configure to ${words(asked.goal)}`;
-    const sure = await planned(this.live, model, { ...asked, button });
+    const sure = await planned(this.live, model, { ...asked, button, safe: model.makesSafe(command) });
     if (!sure) return;
     const values = {};
     if (command === "start") {
@@ -88,6 +88,7 @@ export class Commands {
       ],
       button: `Abort ${model.name}`,
       dangerous: true,
+      safe: true,
     });
     if (sure) await this.send("abort", {}, null);
   }

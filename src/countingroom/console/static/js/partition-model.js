@@ -32,8 +32,15 @@ export class Partition {
     return reportOf(this.live, this.name, member);
   }
 
-  // Why the command is refused now, or "". While the link is lost every command is: the page may show a state of minutes ago.
+  // Whether the command leads to a safe state: stop and abort. It is sent whatever this page knows.
+  makesSafe(command) {
+    return this.commands.find((row) => row.name === command)?.permission === "make_safe";
+  }
+
+  // Why the command is refused now, or "". While the link is lost the page may show a state of minutes ago: then only
+  // commands to a safe state are sent.
   why(command) {
+    if (!this.live.trusted && this.state && this.makesSafe(command)) return this.denied[command]?.message ?? "";
     if (!this.live.trusted) return "The link is lost: commands are disabled.";
     if (!this.state) return "The partition was deleted.";
     if (this.goneNs) return goneWords(this.goneNs);

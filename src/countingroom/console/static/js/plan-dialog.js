@@ -6,8 +6,9 @@ import { seconds, some } from "./run-parts.js";
 
 const MANY = 12;
 
-// Resolves {seen}, the state that was shown, when confirmed; else null.
-export function planned(live, model, { title, button, goal, dangerous = false, fields = null }) {
+// `safe`: it leads to a safe state, so it is sent without a link too. Resolves {seen}, the state that was shown, when
+// confirmed; else null.
+export function planned(live, model, { title, button, goal, dangerous = false, safe = false, fields = null }) {
   const dialog = $("#plan"),
     way = el("div", { "aria-live": "polite" }, el("p", { class: "mut" }, "Asking run control for the plan…")),
     wrong = el("p", { class: "wrong", role: "alert" }),
@@ -25,7 +26,7 @@ export function planned(live, model, { title, button, goal, dangerous = false, f
     let sure = false;
     const judge = () => {
       const moved = model.state && model.state.state !== seen ? `It is ${words(model.state.state)} now.` : "";
-      const why = live.trusted ? moved : "The link is lost: nothing can be sent.";
+      const why = live.trusted || safe ? moved : "The link is lost: nothing can be sent.";
       go.disabled = Boolean(why);
       if (wrong.textContent !== why) wrong.textContent = why;
     };

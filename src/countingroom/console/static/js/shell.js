@@ -82,14 +82,21 @@ function front(live) {
 function link(live) {
   const banner = $("#link-lost");
   document.body.classList.toggle("lost", !live.trusted);
-  banner.hidden = live.trusted;
+  banner.hidden = live.trusted && live.fed;
   for (const node of $$(".calm")) {
     node.dataset.calm ??= node.textContent;
     setText(node, live.trusted ? node.dataset.calm : "Whether anything is abnormal is not known.");
   }
-  if (live.trusted) return;
+  if (live.trusted) {
+    const why = live.refused ? `The live feed was refused: ${live.refused}.` : "There is no live feed.";
+    setText(banner, `${why} This page asks for the state every 2 s instead; commands work as always.`);
+    return;
+  }
   const who = live.up ? "The console has lost the bus" : "The link to the console is lost";
-  setText(banner, `${who} since ${clock(live.lostSince)} UTC. What is shown is stale; commands are disabled.`);
+  setText(
+    banner,
+    `${who} since ${clock(live.lostSince)} UTC. What is shown is stale; only commands to a safe state, as Stop and Abort, are sent.`,
+  );
 }
 
 // A note of a failure stays until it is closed: it used to go away after eight seconds, unread. `instead`: the note that
