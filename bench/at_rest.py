@@ -1,7 +1,7 @@
 """What the demo costs while nobody looks: start to console, memory and CPU, by process.
 
-The raw limit of the memory is as many bare Python interpreters. Memory is what a process has for itself (USS); of the
-CPU, 100 % is one core.
+The raw limit of the memory is as many bare Python interpreters. Memory is what a process has for itself and
+its part of what several share (PSS), so that the sum is what the machine spends; of the CPU, 100 % is one core.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _cost(up: psutil.Process) -> list[Row]:
     processes = {_name(one): one for one in living}
     before = {name: sum(one.cpu_times()[:2]) for name, one in processes.items()}
     time.sleep(WATCH_S)
-    memory = {name: one.memory_full_info().uss / MIB for name, one in processes.items()}
+    memory = {name: one.memory_full_info().pss / MIB for name, one in processes.items()}
     load = {name: (sum(one.cpu_times()[:2]) - before[name]) / WATCH_S * 100 for name, one in processes.items()}
     bare = _bare() * sum("nats" not in one.name() for one in living)
     total = sum(memory.values())
@@ -82,7 +82,7 @@ def _bare() -> float:
     idle = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         time.sleep(0.5)
-        return psutil.Process(idle.pid).memory_full_info().uss / MIB
+        return psutil.Process(idle.pid).memory_full_info().pss / MIB
     finally:
         idle.kill()
         idle.wait()

@@ -43,6 +43,8 @@ class ProcessRole(Struct, frozen=True, kw_only=True):
     """The department words of the command subjects that it answers: `command.<user>.<word>.<target>`."""
     owner: str = ""
     """What answers those commands, for error texts: `its device host`."""
+    modules: tuple[str, ...] = ()
+    """Modules that take long to import. `up` imports them once for all roles, see app/fork_server.py."""
 
 
 class StateKey(Struct, frozen=True, kw_only=True):
@@ -106,6 +108,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 after=("history", "simulators"),
                 commands=("systems",),
                 owner="its agent",
+                modules=("countingroom.runs.agents.host",),
             ),
             # Run control stops before its agents: otherwise it takes each agent for lost while it still watches.
             ProcessRole(
@@ -115,6 +118,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 database=True,
                 commands=("runs",),
                 owner="run control",
+                modules=("countingroom.runs.service", "countingroom.app.database", "alembic.command"),
             ),
         ),
         state=(
@@ -149,6 +153,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 after=("history", "simulators"),
                 commands=("devices",),
                 owner="its device host",
+                modules=("countingroom.devices.host.host", "countingroom.devices.registry", "aioca", "pymodbus.client"),
             ),
         ),
         state=(
@@ -169,7 +174,13 @@ DEPARTMENTS: tuple[Department, ...] = (
             model="countingroom.history.description:HistorySection",
             about="Where time series are kept, and how long.",
         ),
-        roles=(ProcessRole(name="history", start="countingroom.app.roles:history"),),
+        roles=(
+            ProcessRole(
+                name="history",
+                start="countingroom.app.roles:history",
+                modules=("countingroom.history.duckdb_store", "countingroom.history.service"),
+            ),
+        ),
         api=(f"{_API}.history", f"{_API}.history_archive"),
         pages=(f"{_PAGES}.history_pages",),
         links=(NavigationLink(title="Trends", address="/trends", pages=("trends",)),),
@@ -184,6 +195,10 @@ DEPARTMENTS: tuple[Department, ...] = (
                 simulation_only=True,
                 commands=("simulators",),
                 owner="its simulator",
+                modules=tuple(
+                    f"countingroom.simulators.{module}"
+                    for module in ("run", "caen", "epics", "julabo", "marta", "modbus", "sensors")
+                ),
             ),
         ),
         api=(f"{_API}.simulators",),
@@ -202,6 +217,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 start="countingroom.app.roles:console",
                 after=("history", "simulators", "agents"),
                 database=True,
+                modules=("countingroom.console.app", "countingroom.app.web_server"),
             ),
         ),
         api=(f"{_API}.events", f"{_API}.live", f"{_API}.login", f"{_API}.users"),

@@ -7,14 +7,16 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from countingroom.app.child_process import Launch, fork_server, launch, launch_by
 from countingroom.app.supervisor import Child, ChildChange, ChildRefused
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import LinkError, RequestError
@@ -32,6 +34,7 @@ for line in sys.stdin:
     known = asked["fault"] == "drop"
     print(json.dumps({"done": "drop"} if known else {"refused": {"code": "unknown", "message": "no"}}), flush=True)
 """
+SCRIPT = (sys.executable, "-m", "tests.system.run_script")
 REFUSES = """
 import json
 print(json.dumps({"refused": {"code": "sad", "message": "not today"}}), flush=True)
@@ -44,6 +47,7 @@ time.sleep(600)
 """
 PARENT = """
 import asyncio, sys
+from countingroom.app.child_process import Launch, fork_server, launch, launch_by
 from countingroom.app.supervisor import Child
 from countingroom.core.clock import SystemClock
 async def main():
@@ -56,12 +60,33 @@ asyncio.run(main())
 """
 
 
-def make(script: str, changes: list[ChildChange] | None = None, log: Path | None = None, stop_s: float = 5.0) -> Child:
+Make = Callable[..., Child]
+
+
+@pytest.fixture(params=["exec", "fork server"])
+async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+    """Makes a child that runs a script, started in both ways."""
+    if request.param == "exec":
+        yield partial(make_child, launch, (sys.executable, "-c"))
+        return
+    async with fork_server() as path:
+        yield partial(make_child, launch_by(path), SCRIPT)
+
+
+def make_child(
+    start: Launch,
+    program: tuple[str, ...],
+    script: str,
+    changes: list[ChildChange] | None = None,
+    log: Path | None = None,
+    stop_s: float = 5.0,
+) -> Child:
     return Child(
         "echo",
-        (sys.executable, "-c", script),
+        (*program, script),
         parameters=lambda: {"port": 7},
         clock=SystemClock(),
+        launch=start,
         log=log,
         stop_s=stop_s,
         on_change=(changes if changes is not None else []).append,
@@ -69,7 +94,7 @@ def make(script: str, changes: list[ChildChange] | None = None, log: Path | None
 
 
 @asynccontextmanager
-async def running(child: Child) -> AsyncIterator[Child]:
+async def running(child: Child) -> AsyncGenerator[Child]:
     async with asyncio.TaskGroup() as group:
         task = group.create_task(child.run())
         try:
@@ -84,12 +109,12 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_child_is_given_its_parameters_and_says_when_it_is_ready() -> None:
+async def test_a_child_is_given_its_parameters_and_says_when_it_is_ready(make: Make) -> None:
     async with running(make(ECHO)) as child:
         assert await child.ready() == {"port": 7}
 
 
-async def test_a_child_that_is_left_is_gone() -> None:
+async def test_a_child_that_is_left_is_gone(make: Make) -> None:
     async with running(make(ECHO)) as child:
         await child.ready()
         pid = child.pid
@@ -97,7 +122,7 @@ async def test_a_child_that_is_left_is_gone() -> None:
     assert not psutil.pid_exists(pid)
 
 
-async def test_a_killed_child_is_started_again_with_the_same_parameters() -> None:
+async def test_a_killed_child_is_started_again_with_the_same_parameters(make: Make) -> None:
     changes: list[ChildChange] = []
     async with running(make(ECHO, changes)) as child:
         await child.ready()
@@ -110,7 +135,7 @@ async def test_a_killed_child_is_started_again_with_the_same_parameters() -> Non
     assert "SIGKILL" in changes[1].message
 
 
-async def test_an_answer_belongs_to_its_question() -> None:
+async def test_an_answer_belongs_to_its_question(make: Make) -> None:
     async with running(make(ECHO)) as child:
         await child.ready()
         await child.ask({"fault": "drop"}, timeout_s=5)
@@ -120,14 +145,14 @@ async def test_an_answer_belongs_to_its_question() -> None:
         await child.ask({"fault": "drop"}, timeout_s=5)
 
 
-async def test_a_child_that_ends_while_asked_is_a_lost_link() -> None:
+async def test_a_child_that_ends_while_asked_is_a_lost_link(make: Make) -> None:
     async with running(make(ECHO)) as child:
         await child.ready()
         with pytest.raises(LinkError, match="ended while it was asked"):
             await child.ask({"fault": "end"}, timeout_s=5)
 
 
-async def test_a_child_that_hangs_is_killed_and_started_again() -> None:
+async def test_a_child_that_hangs_is_killed_and_started_again(make: Make) -> None:
     async with running(make(ECHO)) as child:
         await child.ready()
         first = child.pid
@@ -136,14 +161,14 @@ async def test_a_child_that_hangs_is_killed_and_started_again() -> None:
         await until(lambda: child.pid not in {None, first})
 
 
-async def test_a_child_that_cannot_begin_says_why() -> None:
+async def test_a_child_that_cannot_begin_says_why(make: Make) -> None:
     async with running(make(REFUSES)) as child:
         with pytest.raises(ChildRefused) as refused:
             await child.ready()
     assert [cause.code for cause in refused.value.cause.causes] == ["sad"]
 
 
-async def test_a_child_that_crashes_at_once_points_to_its_log(tmp_path: Path) -> None:
+async def test_a_child_that_crashes_at_once_points_to_its_log(make: Make, tmp_path: Path) -> None:
     log = tmp_path / "child.log"
     async with running(make("raise SystemExit('broken')", log=log)) as child:
         with pytest.raises(ChildRefused, match="ended with status 1") as refused:
@@ -152,7 +177,7 @@ async def test_a_child_that_crashes_at_once_points_to_its_log(tmp_path: Path) ->
     assert "broken" in log.read_text()
 
 
-async def test_a_child_that_cannot_begin_while_nobody_waits_for_it_is_no_complaint_of_the_loop() -> None:
+async def test_a_child_that_cannot_begin_while_nobody_waits_for_it_is_no_complaint_of_the_loop(make: Make) -> None:
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
     for script in (REFUSES, "raise SystemExit(1)"):
@@ -163,7 +188,7 @@ async def test_a_child_that_cannot_begin_while_nobody_waits_for_it_is_no_complai
     assert complaints == []
 
 
-async def test_a_deaf_child_is_killed() -> None:
+async def test_a_deaf_child_is_killed(make: Make) -> None:
     async with running(make(DEAF, stop_s=0.2)) as child:
         await child.ready()
         pid = child.pid
@@ -181,3 +206,29 @@ async def test_a_child_ends_when_its_parent_is_killed() -> None:
     parent.kill()
     await parent.wait()
     await until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+async def test_a_killed_fork_server_disturbs_no_child_and_is_replaced_by_exec(tmp_path: Path) -> None:
+    changes: list[ChildChange] = []
+    async with fork_server() as path, running(make_child(launch_by(path), SCRIPT, ECHO, changes)) as child:
+        await child.ready()
+        first = child.pid
+        assert first
+        server = psutil.Process(first).parent()
+        assert server and "countingroom.app.fork_server" in server.cmdline()
+        server.kill()
+        await child.ask({"fault": "drop"}, timeout_s=5)
+        assert child.pid == first
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: child.pid not in {None, first})
+        await child.ask({"fault": "drop"}, timeout_s=5)
+        assert psutil.Process(child.pid).ppid() == os.getpid()
+    assert [change.running for change in changes] == [True, False, True]
+
+
+async def test_a_forked_child_has_a_command_line_and_a_process_group_of_its_own() -> None:
+    async with fork_server(["json"]) as path, running(make_child(launch_by(path), SCRIPT, ECHO)) as child:
+        await child.ready()
+        assert child.pid
+        assert psutil.Process(child.pid).cmdline()[1:3] == ["-m", "tests.system.run_script"]
+        assert os.getpgid(child.pid) == child.pid

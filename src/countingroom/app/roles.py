@@ -16,6 +16,7 @@ from uuid import uuid4
 from msgspec import Struct
 
 from countingroom import __version__
+from countingroom.app.child_process import Launch, launch
 from countingroom.app.simulation import Overrides, Simulators, pointed_at
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
@@ -54,6 +55,8 @@ class Setting(Struct, frozen=True, kw_only=True):
     """Device -> address of its simulator; a device without an entry is real hardware."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
+    launch: Launch = launch
+    """Starts the child processes of a role."""
     departments: tuple[Department, ...] = DEPARTMENTS
 
     @property
@@ -239,7 +242,8 @@ def simulators(setting: Setting) -> Role:
 
     async def run(platform: Platform) -> None:
         sections = dict(setting.experiment.section(DevicesSection).items())
+        made = Simulators(platform.bus, setting.clock, sections, again=setting.overrides, launch=setting.launch)
         async with _beating(platform.bus, setting.clock, "simulators"):
-            await Simulators(platform.bus, setting.clock, sections, again=setting.overrides).run(platform.ready)
+            await made.run(platform.ready)
 
     return run

@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from countingroom.app import parent_watch
+from countingroom.app.child_process import Launch, launch, launch_by
 from countingroom.app.garbage_collection import collect
 from countingroom.app.roles import Platform, Ready, Role, Setting
 from countingroom.bus import nats, streams
@@ -45,6 +46,7 @@ class ServeTask(Struct, frozen=True, kw_only=True):
     overrides: dict[str, dict[str, Any]] = {}
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
+    launch: Launch = launch
 
 
 def run_in_foreground(task: ServeTask) -> None:
@@ -64,7 +66,9 @@ def run_as_child(task: ServeTask) -> None:
     parent = parent_watch.ParentReport()
     try:
         parameters = parent_watch.parameters()
-        task = structs.replace(task, overrides=parameters.get("overrides", {}))
+        task = structs.replace(
+            task, overrides=parameters["overrides"], launch=launch_by(Path(parameters["fork_server"]))
+        )
         asyncio.run(run_until_stopped(task, lambda _role, facts: parent.ready(facts), prepare=False, supervised=True))
     except CountingRoomError as error:
         parent.refused(error.cause)
@@ -101,6 +105,7 @@ async def _run_roles(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], 
         connect=lambda name: connect(section, url, name, clock, dead_letters),
         overrides=task.overrides,
         systems=task.systems,
+        launch=task.launch,
     )
     known = roles()
     made: dict[str, Role] = {name: load(known[name].start)(setting) for name in task.roles}

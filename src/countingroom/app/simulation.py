@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from countingroom.app.child_process import Launch, launch
 from countingroom.app.supervisor import Child, ChildChange
 from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
@@ -70,6 +71,7 @@ class Simulators:
         devices: Mapping[str, DeviceSection],
         *,
         again: Overrides,
+        launch: Launch = launch,
         on_change: Callable[[ChildChange], None] = lambda change: None,
     ) -> None:
         self._bus = bus
@@ -81,6 +83,7 @@ class Simulators:
                 (sys.executable, "-m", "countingroom.simulators.run", _kind(name, section)),
                 parameters=lambda name=name, section=section: self._parameters(name, section),
                 clock=clock,
+                launch=launch,
                 on_change=on_change,
             )
             for name, section in devices.items()

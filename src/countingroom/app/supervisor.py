@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from countingroom.app.child_process import ChildProcess, Launch, launch
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Cause, CountingRoomError, LinkError, Refused
 
@@ -29,7 +30,6 @@ READY_S = 60.0
 STOP_S = 5.0
 """Time between SIGTERM and SIGKILL."""
 LOG_BYTES = 5_000_000
-_LINE_LIMIT = 1 << 24
 
 
 class ChildRefused(CountingRoomError):
@@ -73,6 +73,7 @@ class Child:
         *,
         parameters: Callable[[], Mapping[str, Any]],
         clock: Clock,
+        launch: Launch = launch,
         log: Path | None = None,
         stop_s: float = STOP_S,
         on_change: Callable[[ChildChange], None] = lambda change: None,
@@ -81,10 +82,11 @@ class Child:
         self._command = tuple(command)
         self._parameters = parameters
         self._clock = clock
+        self._launch = launch
         self._log = log
         self._stop_s = stop_s
         self._on_change = on_change
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ChildProcess | None = None
         self._first: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._asking = asyncio.Lock()
         self._answer: asyncio.Future[bytes] | None = None
@@ -149,14 +151,7 @@ class Child:
         """Start the process and wait for its end; the exit status."""
         log = _open_log(self._log)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                limit=_LINE_LIMIT,
-                process_group=0,  # Ctrl-C then reaches only the parent, which stops its children in order
-            )
+            process = await self._launch(self._command, log)
         finally:
             if log is not None:
                 os.close(log)
@@ -172,7 +167,7 @@ class Child:
             self._process = None
             await _end(process, self._stop_s)
 
-    async def _shake_hands(self, process: asyncio.subprocess.Process) -> dict[str, Any]:
+    async def _shake_hands(self, process: ChildProcess) -> dict[str, Any]:
         into, out = _pipes(process)
         try:
             into.write(msgspec.json.encode(self._parameters()) + b"\n")
@@ -190,7 +185,7 @@ class Child:
             raise ChildRefused(f"{self.name} cannot begin", source=self.name, causes=causes)
         return first.ready
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+    async def _listen(self, process: ChildProcess) -> None:
         _, out = _pipes(process)
         while line := await out.readline():
             if self._answer and not self._answer.done():
@@ -212,13 +207,13 @@ class Child:
         self._on_change(ChildChange(name=self.name, pid=pid, running=running, message=message, again_in_s=again_in_s))
 
 
-def _pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+def _pipes(process: ChildProcess) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("a child is started with both pipes")
     return process.stdin, process.stdout
 
 
-async def _end(process: asyncio.subprocess.Process, stop_s: float) -> None:
+async def _end(process: ChildProcess, stop_s: float) -> None:
     """Send SIGTERM, wait, then kill the whole process group."""
     if process.stdin:
         process.stdin.close()
@@ -234,7 +229,7 @@ async def _end(process: asyncio.subprocess.Process, stop_s: float) -> None:
         await process.wait()
 
 
-def _kill(process: asyncio.subprocess.Process) -> None:
+def _kill(process: ChildProcess) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -20,6 +20,7 @@ from typing import Any
 from msgspec import Struct
 
 from countingroom import __version__
+from countingroom.app.child_process import fork_server, launch_by
 from countingroom.app.data_folder import InstanceOwner, owned
 from countingroom.app.listening_socket import listen
 from countingroom.app.process_events import ProcessEvents
@@ -30,12 +31,14 @@ from countingroom.app.supervisor import Child, ChildChange
 from countingroom.bus import streams
 from countingroom.bus.port import Bus
 from countingroom.bus.server.server import EmbeddedServer
-from countingroom.console.auth.accounts import FIRST
 from countingroom.console.description import ConsoleSection
+from countingroom.core.accounts import FIRST_ADMINISTRATOR
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.messages import Event
-from countingroom.departments import stages
+from countingroom.departments import roles, stages
 from countingroom.experiment import Experiment
+
+PROGRAM = ("countingroom.cli.main", "countingroom.cli.serve", "countingroom.app.serve", "nats")
 
 
 class StartPlan(Struct, frozen=True, kw_only=True):
@@ -78,6 +81,7 @@ class _Processes:
         self._overrides: dict[str, dict[str, Any]] = {}
         self._events = ProcessEvents(self._clock)
         self._started = False
+        self._fork_server = Path()
 
     async def run(self) -> None:
         """Start in order, wait for the signal, stop in reverse order."""
@@ -95,7 +99,12 @@ class _Processes:
             raise first_of(failures) from failures
 
     async def _start_and_wait(self) -> None:
-        async with self._bus() as (bus, url), self._events.on(bus), contextlib.AsyncExitStack() as running:
+        async with (
+            fork_server(self._modules(), self._plan.description) as self._fork_server,
+            self._bus() as (bus, url),
+            self._events.on(bus),
+            contextlib.AsyncExitStack() as running,
+        ):
             facts: dict[str, Any] = {}
             for stage in stages(self._roles()):
                 for role, child in (await running.enter_async_context(self._children(stage, url))).items():
@@ -105,13 +114,19 @@ class _Processes:
             self._started = True
             self._say(f"Console: {facts['console']['address']}")
             if "first" in facts["console"]:
-                self._say(f"First administrator ({FIRST}), valid once, for a day: {facts['console']['first']}")
+                link = facts["console"]["first"]
+                self._say(f"First administrator ({FIRST_ADMINISTRATOR}), valid once, for a day: {link}")
             self._say("Ctrl-C stops everything.")
             await asyncio.Future[None]()
 
     def _roles(self) -> list[str]:
         """The roles to start."""
         return needed_roles(self._plan.experiment, simulate=self._plan.simulate)
+
+    def _modules(self) -> list[str]:
+        """The modules that the fork server imports."""
+        known = roles()
+        return [*PROGRAM, *dict.fromkeys(module for name in self._roles() for module in known[name].modules)]
 
     @asynccontextmanager
     async def _bus(self) -> AsyncGenerator[tuple[Bus, str]]:
@@ -155,8 +170,9 @@ class _Processes:
                 *(sys.executable, "-m", "countingroom", "serve", str(plan.description), role, "--supervised"),
                 *("--bus", url, "--data", str(plan.data), "--port", str(self._port)),
             ),
-            parameters=lambda: {"overrides": self._overrides},
+            parameters=lambda: {"overrides": self._overrides, "fork_server": str(self._fork_server)},
             clock=self._clock,
+            launch=launch_by(self._fork_server),
             log=plan.data / "logs" / f"{role}.log",
             on_change=self._report_change,
         )

@@ -11,6 +11,9 @@ from countingroom.core.values import Scalar
 EVERYWHERE = "*"
 """The target of a role that holds for every object."""
 
+FIRST_ADMINISTRATOR = "admin"
+"""Name of the account that is made where there is none."""
+
 TOKEN_ORIGIN = "token"  # noqa: S105 - the name of the kind, not a secret
 """`Session.origin` of a program's token."""
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from countingroom.console.auth.password_login import LocalAccounts
 from countingroom.console.auth.passwords import Passwords, acceptable
-from countingroom.core.accounts import EVERYWHERE, TOKEN_ORIGIN, User
+from countingroom.core.accounts import EVERYWHERE, FIRST_ADMINISTRATOR, TOKEN_ORIGIN, User
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Denied, NotFound, OutOfRange
 from countingroom.core.policy import Role
@@ -16,7 +16,6 @@ from countingroom.storage.database import Database
 
 LINK_S = 86_400.0
 TOKEN_S = 365 * 86_400.0
-FIRST = "admin"
 _NAME = 40
 
 
@@ -54,8 +53,8 @@ class Accounts:
         if any(one.has_password and not one.disabled for one in administrators):
             return None
         if not administrators:
-            await self._users.create(FIRST, "countingroom", roles={EVERYWHERE: Role.ADMINISTRATOR})
-        name = administrators[0].name if administrators else FIRST
+            await self._users.create(FIRST_ADMINISTRATOR, "countingroom", roles={EVERYWHERE: Role.ADMINISTRATOR})
+        name = administrators[0].name if administrators else FIRST_ADMINISTRATOR
         return await self._users.make_link(name, "countingroom", lifetime_s=LINK_S)
 
     async def add(self, name: str, by: str, *, full_name: str, roles: Mapping[str, Role]) -> str:

@@ -1,0 +1,163 @@
+"""A process that starts other Python processes by fork, with the modules already imported.
+
+Each role of an experiment is a process of its own. Started one by one, each takes a second of CPU to import its modules
+and holds them in its own memory. This process imports them once. Its forks start in milliseconds and share the memory
+of what is only read.
+
+    python -m countingroom.app.fork_server
+
+Its first line of input is a `ForkServerSetup` as JSON. A client makes one connection for each process and sends one
+JSON object, `{"module": ..., "arguments": [...]}`, together with three file descriptors for standard input, output and
+error. It receives the line `{"pid": ...}`, and when that process has ended the line `{"status": ...}`, negative for a
+signal. The server ends when its standard input ends. The processes that it started go on: each ends when its own
+standard input does. child_process.py is the client.
+
+The server starts no thread, because a fork copies only the thread that calls it: a lock that another thread holds would
+stay locked for ever in the copy. The allocator of PyArrow has one, and handles forks itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from setproctitle import setproctitle
+
+from countingroom.core.errors import CountingRoomError
+from countingroom.experiment import load
+
+FILE_DESCRIPTORS = 3
+_REQUEST_BYTES = 1 << 20
+
+
+class ForkRequest(Struct, frozen=True, kw_only=True):
+    """A process to start: `python -m MODULE ARGUMENTS...`."""
+
+    module: str
+    arguments: tuple[str, ...] = ()
+
+
+class ForkServerSetup(Struct, frozen=True, kw_only=True):
+    """The first line of input. Not arguments: a fork has no more room for its command line than the server's own."""
+
+    socket: int
+    """File descriptor, inherited, of a Unix socket that listens."""
+    modules: tuple[str, ...] = ()
+    """What it imports."""
+    description: str = ""
+    """A description that it reads once. The validators of its models are then built for all: 11 MiB a process."""
+
+
+class ForkServer:
+    """Accepts requests, forks, and reports the end of each process."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._clients: dict[int, socket.socket] = {}
+        """Process id -> the connection that waits for its end."""
+
+    def serve(self) -> ForkRequest | None:
+        """Serve until standard input ends: None. In a process that was forked: the request that it has to run."""
+        with selectors.DefaultSelector() as ready:
+            wakeup, woken = os.pipe()
+            os.set_blocking(woken, False)
+            signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+            signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+            for source in (0, wakeup, self._listener.fileno()):
+                ready.register(source, selectors.EVENT_READ)
+            while True:
+                for key, _ in ready.select():
+                    if key.fd == wakeup:
+                        os.read(wakeup, 4096)
+                        self._report_ends()
+                    elif key.fd == 0:
+                        if not os.read(0, 4096):
+                            return None
+                    elif request := self._accept():
+                        os.close(wakeup)
+                        os.close(woken)
+                        return request
+
+    def _accept(self) -> ForkRequest | None:
+        """Fork for one client. Returns the request in the new process, None in the server."""
+        client, _ = self._listener.accept()
+        given: list[int] = []
+        try:
+            data, given, _, _ = socket.recv_fds(client, _REQUEST_BYTES, FILE_DESCRIPTORS)
+            request = msgspec.json.decode(data, type=ForkRequest)
+            pid = os.fork()
+        except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
+            sys.stderr.write(f"fork server: no process started: {error}\n")
+            _close(given)
+            client.close()
+            return None
+        if not pid:
+            client.close()
+            self._become_child(given)
+            return request
+        _close(given)
+        self._clients[pid] = client
+        with contextlib.suppress(OSError):
+            client.sendall(msgspec.json.encode({"pid": pid}) + b"\n")
+        return None
+
+    def _become_child(self, given: Sequence[int]) -> None:
+        """Turn a copy of the server into a process as `exec` would start it."""
+        os.setpgid(0, 0)  # Ctrl-C then reaches only the parent, which stops its children in order
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._listener.close()
+        for client in self._clients.values():
+            client.close()
+        for number, descriptor in enumerate(given):
+            os.dup2(descriptor, number)
+        _close(given)
+
+    def _report_ends(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if client := self._clients.pop(pid, None):
+                    with contextlib.suppress(OSError), client:
+                        client.sendall(msgspec.json.encode({"status": os.waitstatus_to_exitcode(status)}) + b"\n")
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def main() -> None:
+    """Import the modules and serve. In a forked process: run its module as the main program."""
+    setup = msgspec.json.decode(sys.stdin.buffer.readline(), type=ForkServerSetup)
+    with socket.socket(fileno=setup.socket) as listener:
+        for module in setup.modules:
+            importlib.import_module(module)
+        if setup.description:
+            with contextlib.suppress(CountingRoomError):  # the process that runs it will say so
+                load(Path(setup.description))
+        gc.collect()
+        gc.freeze()  # the collector of a fork would write to every object, and so copy the memory that is shared
+        request = ForkServer(listener).serve()
+    if request is None:
+        os._exit(0)  # no clean-up: libraries that are imported and not used complain of it
+    setproctitle(" ".join([sys.executable, "-m", request.module, *request.arguments]))
+    sys.argv = [request.module, *request.arguments]
+    runpy.run_module(request.module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
