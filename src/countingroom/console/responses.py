@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 _STATUS = {
     "not_found": 404,
     "denied": 403,
+    "no_token": 403,
     "wrong_mark": 403,
     "link_void": 403,
     "no_login": 401,

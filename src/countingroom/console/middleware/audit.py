@@ -37,11 +37,11 @@ class RequestAudit:
         if not (is_read and cause.code == "no_login"):
             self._write(scope, scope["path"], "", {}, Outcome.REFUSED, cause)
 
-    def answered(self, scope: Scope, asked: bytes, status: int, answered: bytes) -> None:
-        """An action was answered, or a page was denied."""
+    def answered(self, scope: Scope, content: Mapping[str, Any], status: int, answered: bytes) -> None:
+        """An action was answered, or a page was denied. `content`: the body of the request."""
         outcome = Outcome.ACCEPTED if status < 400 else Outcome.REFUSED if status < 500 else Outcome.FAILED
         what, target = _subject(scope, self._routes)
-        self._write(scope, what, target, _arguments(asked), outcome, _cause(answered))
+        self._write(scope, what, target, _arguments(content), outcome, _cause(answered))
 
     def _write(
         self, scope: Scope, what: str, target: str, arguments: Mapping[str, Scalar], outcome: str, cause: Cause | None
@@ -78,16 +78,11 @@ def _subject(scope: Scope, routes: RouteTable) -> tuple[str, str]:
     return what, ".".join(f"{name}.{found.parameters[name]}" for name in named)
 
 
-def _arguments(body: bytes) -> dict[str, Scalar]:
+def _arguments(content: Mapping[str, Any]) -> dict[str, Scalar]:
     """The scalar values of the body and of its inner objects, without secrets."""
-    try:
-        decoded: Any = msgspec.json.decode(body) if body else {}
-    except msgspec.DecodeError:
-        return {}
     flat: dict[str, Any] = {}
-    if isinstance(decoded, dict):
-        for name, value in cast(dict[str, Any], decoded).items():
-            flat |= cast(dict[str, Any], value) if isinstance(value, dict) else {name: value}
+    for name, value in content.items():
+        flat |= cast(dict[str, Any], value) if isinstance(value, dict) else {name: value}
     return {
         name[:_LONGEST]: value[:_LONGEST] if isinstance(value, str) else value
         for name, value in list(flat.items())[:_MOST]

@@ -6,8 +6,7 @@ are refused here, before routing, unless:
   resolves to 127.0.0.1);
 - Origin, which browsers always send with a POST or a websocket, is this host; without it the sender is no page (CLI,
   script), unless Sec-Fetch-Site says that it is a page of another site;
-- a POST with an Origin carries the header `X-Countingroom`, which no form can set and no foreign page without a
-  preflight that is never answered (its value is checked in session.py); a POST is JSON and small.
+- a POST is JSON and small. That a page carries its CSRF token is checked in csrf_token.py.
 Every answer carries a strict Content-Security-Policy: no inline script or style, no eval, no other host.
 """
 
@@ -21,7 +20,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from countingroom.console.middleware.rejection import reject
 from countingroom.core.errors import Cause
 
-CSRF_HEADER = "x-countingroom"
 MOST_BYTES = 65_536
 DOCUMENT_BYTES = 1_048_576
 """Of commands of the experiment: the export of two thousand detectors could not be imported with the smaller limit."""
@@ -69,14 +67,10 @@ def check_request(
         return 403, _refused("forged_origin", f"a page of {origin} may not act here", "use the console's own pages")
     if origin is None and headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return 403, _refused("forged_origin", "a page of another site may not act here", "use the console's own pages")
-    return _check_post(headers, most, from_page=origin is not None) if scope_type == "http" else None
+    return _check_post(headers, most) if scope_type == "http" else None
 
 
-def _check_post(headers: Headers, most: int, *, from_page: bool) -> tuple[int, Cause] | None:
-    if from_page and not headers.get(CSRF_HEADER):
-        return 403, _refused(
-            "no_token", "a page's request must carry the header X-Countingroom", "use the console's own pages"
-        )
+def _check_post(headers: Headers, most: int) -> tuple[int, Cause] | None:
     length = headers.get("content-length", "")
     if not length.isdigit():
         return 411, _refused("length", "the request has no length", "send a Content-Length")

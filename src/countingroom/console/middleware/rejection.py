@@ -8,6 +8,7 @@ import msgspec
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from countingroom.console.middleware.request_body import drain
 from countingroom.core.errors import Cause
 
 
@@ -16,7 +17,10 @@ async def reject(scope: Scope, receive: Receive, send: Send, cause: Cause, statu
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": cause.code})
-    elif status == 401 and _wants_page(scope):
+        return
+    if scope["method"] == "POST" and "expect" not in Headers(scope=scope):
+        await drain(receive)
+    if status == 401 and _wants_page(scope):
         await _answer(send, 303, b"", [(b"location", f"/login?next={quote(scope['path'])}".encode())])
     else:
         body = msgspec.json.encode({"cause": cause})

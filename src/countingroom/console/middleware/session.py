@@ -1,4 +1,4 @@
-"""Finds the session of a request, checks the CSRF token, and records every action in the audit.
+"""Finds the session of a request, has its CSRF token and its body checked, and records every action in the audit.
 
 Stands inside the origin check and before routing. What the requester may do is decided by route_permissions.py; the
 entry of the audit is made by audit.py.
@@ -6,17 +6,17 @@ entry of the audit is made by audit.py.
 
 from __future__ import annotations
 
-import hmac
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from countingroom.console.auth.requester import ANONYMOUS, NO_LOGIN_CSRF, Requester
+from countingroom.console.auth.requester import ANONYMOUS, Requester
 from countingroom.console.auth.sessions import SessionService
 from countingroom.console.middleware.audit import RequestAudit
-from countingroom.console.middleware.origin import CSRF_HEADER
+from countingroom.console.middleware.csrf_token import check_csrf_token
 from countingroom.console.middleware.rejection import reject
+from countingroom.console.middleware.request_body import parse_body, read_body, replay
 from countingroom.console.responses import status_of
 from countingroom.core.errors import CountingRoomError, Denied
 
@@ -61,28 +61,17 @@ class SessionMiddleware:
                 raise
             found = ANONYMOUS
         scope["requester"] = found
-        is_post = scope["type"] == "http" and scope["method"] == "POST"
-        by_browser = found.is_page or ("origin" in headers and not found.is_program)
-        if is_post and by_browser:
-            csrf_token = NO_LOGIN_CSRF if scope["path"] in _LOGIN_PATHS else found.csrf_token
-            if not hmac.compare_digest(headers.get(CSRF_HEADER, "").encode(), csrf_token.encode()):
-                raise Denied(
-                    "the request does not carry the CSRF token of this session",
-                    code="wrong_mark",
-                    source="console.door",
-                    suggestion="load the page again",
-                )
+        if scope["type"] == "http" and scope["method"] == "POST":
+            check_csrf_token(headers, found, begins_session=scope["path"] in _LOGIN_PATHS)
 
     async def _recorded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, and record every action and every page that was denied."""
         is_action = scope["method"] == "POST"
+        body = await read_body(receive) if is_action else b""
+        if body is None:
+            return
+        content, malformed = parse_body(body)
         exchange = _Exchange()
-
-        async def receive_and_keep() -> Message:
-            message = await receive()
-            if is_action:
-                exchange.asked += message.get("body", b"")
-            return message
 
         async def send_and_keep(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -92,15 +81,17 @@ class SessionMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive_and_keep, send_and_keep)
+            if malformed is None:
+                await self._app(scope, replay(body, receive) if is_action else receive, send_and_keep)
+            else:
+                await reject(scope, replay(b"", receive), send_and_keep, malformed, HTTPStatus.BAD_REQUEST)
         finally:
             if is_action or exchange.status == HTTPStatus.FORBIDDEN:
-                self._audit.answered(scope, exchange.asked, exchange.status, exchange.answered)
+                self._audit.answered(scope, content, exchange.status, exchange.answered)
 
 
 class _Exchange:
-    """Body of the request, and status and body of a refusal: both are small."""
+    """Status of the answer, and the body of a refusal, which is small."""
 
-    asked = b""
     answered = b""
     status: int = HTTPStatus.INTERNAL_SERVER_ERROR

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
+from countingroom.console.auth.local_path import local_path
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
 
@@ -32,7 +33,8 @@ class AccountPages:
 
     def _form(self, name: str, title: str) -> Callable[[Request], Awaitable[HTMLResponse]]:
         async def form(request: Request) -> HTMLResponse:
-            return self._render(request, f"{name}.html", name, title)
+            next_path = local_path(request.query_params.get("next", "/"))
+            return self._render(request, f"{name}.html", name, title, next_path=next_path)
 
         return form
 

@@ -1,0 +1,97 @@
+"""Reads and checks the body of a request, once: what is checked is what the handler reads and the audit records.
+
+The check is stricter than the parser of the handlers, so that no body can mean one thing here and another there: UTF-8
+without a byte order mark, no NaN, no number out of range, and at most 64 levels.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+from starlette.types import Message, Receive
+
+from countingroom.core.clock import timeout
+from countingroom.core.errors import Cause
+from countingroom.core.messages import Malformed, decode_json
+
+DEEPEST = 64
+"""Levels of lists and objects in each other. The deepest request of this API has four."""
+_MOST_DRAINED = 33_554_432
+_DRAIN_S = 10.0
+_BRACKET_OR_STRING = re.compile(rb'[\[{]|[\]}]|"(?:[^"\\]|\\.)*"?', re.DOTALL)
+"""The closing quote is optional, so that a match never fails and the scan takes linear time."""
+
+
+def parse_body(body: bytes) -> tuple[dict[str, Any], Cause | None]:
+    """(content, None), or ({}, why it is refused, with the place). The content of a body that is no object is {}."""
+    too_deep = _too_deep(body)
+    if too_deep is not None:
+        return {}, _malformed(f"lists and objects are nested deeper than {DEEPEST} levels (byte {too_deep})")
+    try:
+        content = decode_json(body or b"{}", object)
+    except Malformed as error:
+        return {}, _malformed(str(error))
+    return (cast(dict[str, Any], content) if isinstance(content, dict) else {}), None
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """The whole body; None where the client has gone. The origin check has limited its length."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives this body first."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
+
+
+async def drain(receive: Receive) -> None:
+    """Read and forget the rest of a body, within bounds of size and time."""
+    # Closing a connection on which the client still sends resets it, and the client never sees the answer.
+    left = _MOST_DRAINED
+    try:
+        async with timeout(_DRAIN_S):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+def _too_deep(body: bytes) -> int | None:
+    """The position of the bracket that goes too deep; None where there is none."""
+    depth = 0
+    for found in _BRACKET_OR_STRING.finditer(body):
+        match found[0]:
+            case b"[" | b"{":
+                depth += 1
+            case b"]" | b"}":
+                depth -= 1
+            case _:
+                continue
+        if depth > DEEPEST:
+            return found.start()
+    return None
+
+
+def _malformed(why: str) -> Cause:
+    return Cause(
+        code="malformed",
+        message=f"the body is not JSON that can be read: {why}",
+        source="console.request_body",
+        suggestion="correct the body and send it again: JSON in UTF-8 without a byte order mark",
+    )
