@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from countingroom.bus import publisher, streams
 from countingroom.bus.memory.bus import MemoryBus
+from countingroom.bus.port import Message
 from countingroom.bus.publisher import Publisher
+from countingroom.bus.unstored_queue import LostSpan
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import DeviceState, Event, EventKind, Link, Readings, decode
@@ -67,7 +69,7 @@ class Desk:
             return [decode(one.data, Event).message async for one in stored]
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncGenerator[None]:
         tasks = [asyncio.create_task(part.run()) for part in (self.pump, self.recorder)]
         try:
             yield
@@ -148,8 +150,95 @@ async def test_more_events_than_there_is_room_for_lose_the_oldest_and_say_so(
         desk.happen(number)
     async with desk.running():
         await desk.clock.advance(1.0)
-    assert await desk.events() == [str(number) for number in range(5, 15)]
+    *kept, told = await desk.events()
+    assert kept == [str(number) for number in range(5, 15)]
+    assert "5 from 1970-01-01 00:00:00 UTC to" in told
     assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+class FullDiskBus(MutedBus):
+    """Its streams answer nothing while `full`, as those of a server whose disk is full."""
+
+    full = False
+
+    async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:
+        if self.full:
+            self.server.deliver(Message(subject=subject, data=data))
+            await self.server.clock.sleep(1.0)
+            raise LinkError("no answer", code="no_answer")
+        return await super().append(subject, data, message_id=message_id)
+
+
+@pytest.fixture
+async def full_disk() -> Desk:
+    clock = FakeClock()
+    bus = FullDiskBus(clock)
+    await streams.prepare(bus)
+    return Desk(bus, clock)
+
+
+async def test_states_and_live_values_go_on_while_the_streams_do_not_store(full_disk: Desk) -> None:
+    desk, key = full_disk, subjects.device_key("d")
+    assert isinstance(desk.bus, FullDiskBus)
+    desk.bus.full = True
+    async with desk.running(), desk.bus.subscribe(subjects.live_readings("d")) as live:
+        desk.happen(1)
+        desk.say(1.0)
+        desk.recorder.state(key, desk.state("ON"))
+        await desk.clock.advance(0.1)
+        desk.recorder.state(key, desk.state("OFF"))
+        await desk.clock.advance(1.0)
+        entry = await desk.bus.get(subjects.STATE_BUCKET, key)
+        assert entry
+        assert decode(entry.data or b"", DeviceState).state == "OFF"
+        desk.say(2.0)
+        await desk.clock.advance(1.0)
+        async with asyncio.timeout(5):
+            while decode((await anext(live)).data, Readings).values[0] != 2.0:
+                pass
+        desk.bus.full = False
+        await desk.clock.advance(3.0)
+    messages = await desk.messages()
+    assert [message.sequence for message in messages] == list(range(1, len(messages) + 1))
+    assert (messages[0].values[0], messages[-1].values[0]) == (1.0, 2.0)
+    assert await desk.events() == ["1"]
+
+
+async def test_an_event_reaches_its_listeners_at_once_while_older_ones_wait_for_the_disk(full_disk: Desk) -> None:
+    desk = full_disk
+    assert isinstance(desk.bus, FullDiskBus)
+    desk.bus.full = True
+    async with desk.running(), desk.bus.subscribe("events.>") as heard:
+        for number in range(3):
+            desk.happen(number)
+            await desk.clock.advance(1.5)
+        told = set[str]()
+        while len(told) < 3:
+            told.add(decode((await anext(heard)).data, Event).message)
+        desk.bus.full = False
+        await desk.clock.advance(3.0)
+    assert await desk.events() == ["0", "1", "2"]
+
+
+async def test_readings_that_found_no_room_in_the_queue_are_told_with_from_and_to(
+    full_disk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "BEHIND", 5)
+    desk, lost = full_disk, list[LostSpan]()
+    desk.pump = ReadingsPump(desk.bus, desk.clock, desk.table, "boot", on_lost=lost.append)
+    assert isinstance(desk.bus, FullDiskBus)
+    desk.bus.full = True
+    began_ns = desk.clock.now_ns()
+    async with desk.running():
+        for value in range(10):
+            desk.say(float(value))
+            await desk.clock.advance(1.0)
+        desk.bus.full = False
+        await desk.clock.advance(3.0)
+    (span,) = lost
+    assert began_ns <= span.from_ns <= span.to_ns <= began_ns + 10_000_000_000
+    stored = [message.sequence for message in await desk.messages()]
+    assert stored == list(range(span.messages + 1, span.messages + 1 + len(stored)))
 
 
 async def test_of_a_state_only_the_latest_is_kept_while_the_bus_is_away(desk: Desk) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 from countingroom.bus.memory.bus import MemoryBus
@@ -28,9 +28,19 @@ class House:
         self._sequence = 0
 
     async def readings(self, device: str, *, full: bool = False, boot: str = "b1", **points: Scalar) -> int:
+        return await self.store(self.message(device, full=full, boot=boot, **points))
+
+    async def store(self, message: Readings) -> int:
+        return await self.host.append(
+            subjects.readings(message.device, full=message.full),
+            encode(message),
+            message_id=f"{message.device}:{message.boot}:{message.sequence}",
+        )
+
+    def message(self, device: str, *, full: bool = False, boot: str = "b1", **points: Scalar) -> Readings:
         self._sequence += 1
         now, n = self.clock.now_ns(), len(points)
-        message = Readings(
+        return Readings(
             device=device,
             boot=boot,
             sequence=self._sequence,
@@ -41,9 +51,6 @@ class House:
             qualities=[0] * n,
             device_ns=[now] * n,
             received_ns=[now] * n,
-        )
-        return await self.host.append(
-            subjects.readings(device, full=full), encode(message), message_id=f"{device}:{boot}:{self._sequence}"
         )
 
     async def catalogue(self, device: str) -> None:
@@ -58,7 +65,7 @@ class House:
         return {name: reading.value for name, reading in self.latest.readings.get(device, {}).items()}
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncGenerator[None]:
         task = asyncio.create_task(self.latest.run())
         await self.latest.ready()
         await self.settle()
@@ -90,6 +97,24 @@ async def test_the_present_is_the_last_full_message_and_what_followed() -> None:
         await h.readings("caen", a=7.0)
         await h.settle()
         assert h.values("caen") == {"a": 7.0, "b": 3.0}
+
+
+async def test_a_live_message_is_shown_and_the_stream_brings_nothing_older_later() -> None:
+    h = await house()
+    async with h.running():
+        await h.readings("caen", full=True, v=1.0)
+        unstored = [h.message("caen", v=2.0), h.message("caen", v=3.0)]
+        for message in unstored:
+            await h.host.publish(subjects.live_readings("caen"), encode(message))
+        await h.settle()
+        assert h.values("caen") == {"v": 3.0}
+        await h.store(unstored[0])
+        await h.settle()
+        assert h.values("caen") == {"v": 3.0}
+        await h.store(unstored[1])
+        await h.readings("caen", v=4.0)
+        await h.settle()
+        assert h.values("caen") == {"v": 4.0}
 
 
 async def test_a_full_message_replaces_points_that_are_no_more() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from countingroom.app.process_events import WAITING, ProcessEvents
+from countingroom.app.process_events import ProcessEvents
 from countingroom.app.supervisor import ChildChange
 from countingroom.bus import streams
 from countingroom.bus.memory.bus import MemoryBus
@@ -56,13 +56,13 @@ async def test_what_happens_while_the_bus_is_away_is_recorded_when_it_is_back() 
     await bus.close()
 
 
-async def test_of_too_much_the_oldest_goes() -> None:
+async def test_of_too_much_before_the_bus_is_there_the_oldest_goes() -> None:
     bus = MemoryBus(SystemClock())
     await streams.prepare(bus)
     record = ProcessEvents(SystemClock())
-    for pid in range(WAITING + 5):
+    for pid in range(1005):
         record.add_change(change(pid))
     async with record.on(bus):
-        found = await events(bus, WAITING)
-    assert [found[0].data["pid"], found[-1].data["pid"]] == [5, WAITING + 4]
+        found = await events(bus, 1000)
+    assert [found[0].data["pid"], found[-1].data["pid"]] == [5, 1004]
     await bus.close()

@@ -1,45 +1,37 @@
-"""Publishes the events of the supervised processes.
-
-While the bus is not reached, events wait in a bounded queue. A full queue drops its oldest event.
-"""
+"""Publishes the events of the supervised processes, and of the bus server."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from countingroom.app.supervisor import ChildChange
 from countingroom.bus.port import Bus
-from countingroom.bus.publisher import append_event
+from countingroom.bus.publisher import Publisher
 from countingroom.core.clock import Clock
 from countingroom.core.messages import Event, EventKind
-from countingroom.core.retry import Retry, edge_log
-
-_log = logging.getLogger(__name__)
 
 DEPARTMENT = "processes"
-WAITING = 1000
-_AGAIN_S = 0.5
+_BEFORE = 1000
+"""Events that are kept until the bus is there."""
 
 
 class ProcessEvents:
-    """The queue of events to publish."""
+    """Events of this process, which begin before it is connected to the bus."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waiting: asyncio.Queue[Event] = asyncio.Queue(WAITING)
-        report = edge_log(_log, "events of processes wait for the bus", "events of processes reach the bus again")
-        self._retry = Retry(clock, report, pause_s=_AGAIN_S)
+        self._publisher: Publisher | None = None
+        self._before: list[Event] = []
 
     def add(self, event: Event) -> None:
-        """Queue an event; drop the oldest one when the queue is full."""
-        if self._waiting.full():
-            self._waiting.get_nowait()
-        self._waiting.put_nowait(event)
+        """Publish an event as soon as the bus takes it."""
+        if self._publisher:
+            self._publisher.event(event)
+        else:
+            self._before = [*self._before, event][-_BEFORE:]
 
     def add_change(self, change: ChildChange) -> None:
         """Queue the event of a child that started or ended."""
@@ -58,15 +50,14 @@ class ProcessEvents:
 
     @asynccontextmanager
     async def on(self, bus: Bus) -> AsyncGenerator[None]:
-        """Publish queued events on this bus while the block runs."""
+        """Publish on this bus while the block runs; at its end each event that waits is tried once more."""
+        self._publisher = publisher = Publisher(bus, self._clock, DEPARTMENT)
+        for event in self._before:
+            publisher.event(event)
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(self._bring(bus), name="record")
+            task = group.create_task(publisher.run(), name="record")
             try:
                 yield
             finally:
                 task.cancel()
-
-    async def _bring(self, bus: Bus) -> None:
-        while True:
-            event = await self._waiting.get()
-            await self._retry.run(partial(append_event, bus, event))
+                await publisher.drain()

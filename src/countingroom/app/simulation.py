@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from countingroom.app.child_process import Launch, launch
 from countingroom.app.supervisor import Child, ChildChange
 from countingroom.bus.port import Bus, Message
+from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError, CountingRoomError
@@ -76,6 +77,7 @@ class Simulators:
     ) -> None:
         self._bus = bus
         self._clock = clock
+        self._publisher = Publisher(bus, clock, ROLE)
         self._overrides: Overrides = {name: dict(keys) for name, keys in again.items() if name in devices}
         self._children = {
             name: Child(
@@ -92,6 +94,7 @@ class Simulators:
     async def run(self, on_ready: Callable[[Overrides], None]) -> None:
         """Start all in parallel, report their addresses, and serve fault commands until cancelled."""
         async with asyncio.TaskGroup() as group, AsyncExitStack() as listening:
+            group.create_task(self._publisher.run())
             for child in self._children.values():
                 group.create_task(child.run(), name=child.name)
             for name, child in self._children.items():
@@ -132,7 +135,7 @@ class Simulators:
             action=command.action,
             data=command.arguments,
         )
-        await self._bus.append(subjects.event(ROLE, device), encode(event), message_id=event.id)
+        self._publisher.event(event)
         return encode(Reply(id=command.id, accepted=True))
 
 

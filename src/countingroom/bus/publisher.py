@@ -1,25 +1,28 @@
-"""Publishes the states and events of one owner, in order, and repeats each publication until the bus has stored it.
+"""Publishes the states and events of one owner, and repeats each publication until the bus has stored it.
 
 Of each state key only the latest value is published; of events every one, up to a limit. What the bus can never carry
-is not repeated: a state is dropped, an event is shortened.
+is not repeated: a state is dropped, an event is shortened. Events go into a stream on disk, so they are published by a
+task of their own: a full disk delays events, and never a state or a command.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from contextlib import suppress
 from functools import partial
+from itertools import islice
+from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
 
 from countingroom.bus.port import Bus
+from countingroom.bus.unstored_queue import UnstoredQueue
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import CountingRoomError, RequestError
-from countingroom.core.messages import Event, encode
+from countingroom.core.errors import Cause, CountingRoomError, RequestError
+from countingroom.core.messages import Event, EventKind, encode
 from countingroom.core.retry import Retry, edge_log
 
 _log = logging.getLogger(__name__)
@@ -29,7 +32,9 @@ RETRY_S = 0.25
 
 EVENTS = 8192
 """Maximum number of waiting events. When it is exceeded, the oldest are dropped, and that is logged."""
-
+_EVENT_BYTES = 16 << 20
+_AT_ONCE = 256
+"""Events on their way at the same time."""
 
 DRAIN_S = 1.0
 """Maximum time that the end of an owner waits for its last events."""
@@ -58,11 +63,18 @@ class Publisher:
         self._bus = bus
         self._clock = clock
         self._states: dict[str, Struct] = {}
-        self._events: deque[Event] = deque(maxlen=EVENTS)
-        self._dropped = False
+        self._events: UnstoredQueue[Event] = UnstoredQueue(most=EVENTS, most_bytes=_EVENT_BYTES)
+        self._new: list[Event] = []
+        """Events that were not tried yet."""
+        self._behind = False
+        """Whether the last attempt to store events failed."""
         self._news = asyncio.Event()
+        self._event_news = asyncio.Event()
         self._source = source
         self._delivery = delivery(clock, source)
+        self._stored = edge_log(
+            _log, f"{source}: events are not stored now, and wait", f"{source}: events are stored again"
+        )
         self._turn = asyncio.Lock()
         self.revision = 0
         """Revision of the state bucket after the last published state."""
@@ -74,45 +86,88 @@ class Publisher:
 
     def event(self, event: Event) -> None:
         """Publish an event."""
-        full = len(self._events) == EVENTS
-        if full and not self._dropped:
-            _log.error("%s: more than %d events wait for the bus; the oldest are lost", self._source, EVENTS)
-        self._dropped = full
-        self._events.append(event)
-        self._news.set()
+        lost_before = self._events.lost
+        self._events.add(event, time_ns=event.time_ns, size=_size(event))
+        if self._events.lost and not lost_before:
+            _log.error("%s: too many events wait for the bus; the oldest are lost", self._source)
+        self._new = [*self._new[-_AT_ONCE:], event]
+        self._event_news.set()
 
     async def run(self) -> None:
         """Publish until cancelled."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            await self.flush()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._publish_events())
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                await self.flush()
 
     async def flush(self) -> None:
-        """Publish what waits, states before events."""
+        """Publish the states that wait. It does not wait for events."""
         async with self._turn:
-            while self._states or self._events:
-                if self._states:
-                    await self._delivery.run(partial(self._put, next(iter(self._states))))
-                else:
-                    # Removed only after it is stored. A repetition after a lost answer makes no duplicate, because the
-                    # server drops a second message with the same id.
-                    event = self._events[0]
-                    await self._delivery.run(partial(append_event, self._bus, event))
-                    self._taken(event)
+            while self._states:
+                await self._delivery.run(partial(self._put, next(iter(self._states))))
 
     async def drain(self) -> None:
         """Publish the events that wait, at the end of their owner: each is tried once, up to the first failure."""
         with suppress(CountingRoomError, TimeoutError):
             async with within(self._clock, DRAIN_S):
                 while self._events:
-                    event = self._events[0]
-                    await append_event(self._bus, event)
-                    self._taken(event)
+                    await self._append(self._events.first)
 
-    def _taken(self, event: Event) -> None:
-        if self._events and self._events[0] is event:
-            self._events.popleft()
+    async def _publish_events(self) -> None:
+        while True:
+            await self._event_news.wait()
+            self._event_news.clear()
+            while self._events:
+                await self.flush()  # a state is published before the events that were recorded after it
+                await self._try_events()
+                if self._behind:
+                    with suppress(TimeoutError):
+                        async with within(self._clock, RETRY_S):
+                            await self._event_news.wait()
+                            self._event_news.clear()
+
+    async def _try_events(self) -> None:
+        """Send events to the stream once. After a failure only the oldest is repeated, and each new one is sent once:
+        subscribers hear it, such as the console that waits for the outcome of a command, although it is not stored."""
+        waiting = [self._events.first, *self._new] if self._behind else self._events
+        batch = list({event.id: event for event in islice(waiting, _AT_ONCE)}.values())
+        self._new = []
+        failures = [cause for cause in await asyncio.gather(*map(self._failure, batch)) if cause]
+        self._behind = bool(failures)
+        if failures:
+            self._stored.failed(failures[0])
+            return
+        self._stored.worked()
+        if not self._events and (lost := self._events.take_lost()):
+            last = batch[-1]
+            self.event(
+                Event(
+                    id=uuid4().hex,
+                    kind=EventKind.NOTE,
+                    time_ns=self._clock.now_ns(),
+                    department=last.department,
+                    source=last.source,
+                    message=f"events of {self._source} were lost, because the bus could not store them: {lost}",
+                    severity=3,
+                    data={"events": lost.messages, "from_ns": lost.from_ns, "to_ns": lost.to_ns},
+                )
+            )
+
+    async def _failure(self, event: Event) -> Cause | None:
+        """Store one event; the cause when that fails."""
+        try:
+            await self._append(event)
+        except CountingRoomError as error:
+            return error.cause
+        return None
+
+    async def _append(self, event: Event) -> None:
+        # Removed only after it is stored. A repetition after a lost answer makes no duplicate, because the server drops
+        # a second message with the same id.
+        await append_event(self._bus, event)
+        self._events.remove(event)
 
     async def _put(self, key: str) -> None:
         state = self._states[key]
@@ -124,6 +179,11 @@ class Publisher:
             _log.error("%s: the state %s is not published: %s", self._source, key, error)
         if self._states[key] is state:
             del self._states[key]
+
+
+def _size(event: Event) -> int:
+    """About as many bytes as the encoded event has."""
+    return 300 + len(event.message) + sum(len(name) + len(str(value)) for name, value in event.data.items())
 
 
 async def append_event(bus: Bus, event: Event) -> None:

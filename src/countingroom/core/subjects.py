@@ -85,6 +85,12 @@ def readings_of(device: str) -> str:
     return f"readings.*.{token(device)}"
 
 
+def live_readings(device: str) -> str:
+    """Subject of readings that the stream could not store yet, for who shows or uses present values; `*` for any
+    device. The stream gets the same message later."""
+    return f"live.readings.{device if device == '*' else token(device)}"
+
+
 def event(department: str, source: str) -> str:
     """Subject of an event: `events.devices.caen`."""
     return f"events.{token(department)}.{token(source)}"

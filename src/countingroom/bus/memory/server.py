@@ -112,12 +112,16 @@ class MemoryServer:
                     now_ns=self.clock.now_ns(),
                     now_s=self.clock.monotonic(),
                 )
-        for listener in tuple(self.listeners):
-            if listener.link.connected and matches(listener.pattern, message.subject):
-                listener.take(message)
+        self.deliver(message)
         for name in grown:
             self.grown[name].ring()
         return sequence
+
+    def deliver(self, message: Message) -> None:
+        """Deliver to the listeners only."""
+        for listener in tuple(self.listeners):
+            if listener.link.connected and matches(listener.pattern, message.subject):
+                listener.take(message)
 
     def request(self, message: Message) -> asyncio.Future[bytes]:
         """Give a request to one responder; LinkError when the subject has no responder and no listener."""

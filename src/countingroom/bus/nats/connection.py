@@ -33,6 +33,8 @@ _UNSENT_BYTES = 32 << 20
 _SETTLE_S = 1
 API_S = 5.0
 """Time-out of one answer of the server."""
+STORE_S = 1.0
+"""Time-out of the acknowledgement of a stream. A stream on a full disk answers nothing at all."""
 
 
 class ApiError(CountingRoomError):
@@ -195,10 +197,12 @@ class NatsConnection:
         answer = await self.request(f"$JS.API.{subject}", json.dumps(question).encode() if question else b"")
         return checked(answer.data)
 
-    async def store(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> int:
+    async def store(
+        self, subject: str, data: bytes, headers: dict[str, str] | None = None, *, timeout_s: float = API_S
+    ) -> int:
         """Publish to a stream and wait until it is stored; returns its sequence. ApiError when it is refused."""
         try:
-            answer = await self.request(subject, data, headers=headers)
+            answer = await self.request(subject, data, headers=headers, timeout_s=timeout_s)
         except LinkError as error:
             if error.cause.code == "no_responders":
                 raise LinkError(f"no stream covers {subject}", source="bus", code="no_stream") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from countingroom.bus.nats.connection import ApiError, NatsConnection
+from countingroom.bus.nats.connection import STORE_S, ApiError, NatsConnection
 from countingroom.bus.nats.views import deleted
 from countingroom.core.errors import ConfigurationError, Conflict, LinkError, RequestError
 
@@ -98,7 +98,8 @@ class JetStreamStore:
     async def append(self, subject: str, data: bytes, message_id: str) -> int:
         """Store a message in the stream of its subject. The server drops a second message with the same id."""
         try:
-            return await self._connection.store(subject, data, {"Nats-Msg-Id": message_id} if message_id else None)
+            headers = {"Nats-Msg-Id": message_id} if message_id else None
+            return await self._connection.store(subject, data, headers, timeout_s=STORE_S)
         except ApiError as error:
             if error.number == _TOO_BIG:
                 raise RequestError(error.cause.message, source="bus", code="too_big") from error

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from msgspec import Struct, field
 
-from countingroom.bus.port import Bus, Current, Entry, Stale, Stored
+from countingroom.bus.port import Bus, Current, Entry, Message, Stale, Stored
 from countingroom.bus.presence import INTERVAL_S, MISSED, Roster
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
@@ -96,6 +96,8 @@ class Latest:
         """Key in the state bucket -> the state of run control there."""
         self.catalogues: dict[str, Catalogue] = {}
         """Device -> its catalogue."""
+        self._live: dict[str, tuple[str, int]] = {}
+        """Device -> boot and number of its last live message."""
         self.roster = Roster(clock)
         self._alive: dict[str, bool] = {}
         self._owner_active_s: dict[str, float] = {}
@@ -105,7 +107,7 @@ class Latest:
         """What is applied: a revision of the state bucket, and a sequence in the stream of readings."""
         self._waiting: set[asyncio.Event] = set()
         self._relinked = False
-        self._following = {"states": False, "readings": False, "heartbeats": False}
+        self._following = {"states": False, "readings": False, "live readings": False, "heartbeats": False}
         """What is followed now, and up to date."""
         self._ready = asyncio.Event(), asyncio.Event()
         bus.on_link(self._linked)
@@ -173,6 +175,7 @@ class Latest:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._again("states", self._follow_states))
             tasks.create_task(self._again("readings", self._follow_readings))
+            tasks.create_task(self._again("live readings", self._follow_live_readings))
             tasks.create_task(self._again("heartbeats", self._follow_presence))
             tasks.create_task(self._sweep())
 
@@ -279,10 +282,25 @@ class Latest:
                     self._read(message)
                 self._advance("readings", message.sequence)
 
-    def _read(self, stored: Stored) -> None:
+    async def _follow_live_readings(self) -> None:
+        """Messages that the stream could not store yet, because its disk is full."""
+        async with self._bus.subscribe(subjects.live_readings("*")) as messages:
+            self._following["live readings"] = True
+            async for message in messages:
+                self._read(message, live=True)
+
+    def _read(self, stored: Stored | Message, *, live: bool = False) -> None:
         message = self._bus.dead_letters.read(stored.subject, stored.data, _readings)
         if message is None:
             return
+            # The stream delivers a live message again later, after newer ones.
+            return
+        # The stream delivers a live message again later, after newer ones.
+        boot, sequence = self._live.get(message.device, ("", 0))
+        if boot == message.boot and message.sequence <= sequence:
+            return
+        if live:
+            self._live[message.device] = message.boot, message.sequence
         rows = {
             name: Reading(value=value, quality=_QUALITIES[quality], device_ns=device_ns, received_ns=received_ns)
             for name, value, quality, device_ns, received_ns in zip(

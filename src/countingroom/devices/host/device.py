@@ -10,6 +10,7 @@ from typing import Any
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Bus
 from countingroom.bus.publisher import Publisher
+from countingroom.bus.unstored_queue import LostSpan
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
@@ -58,7 +59,9 @@ class HostedDevice:
         self._table = PointTable(hosted.name, points, clock.now_ns())
         self._states = StateTracker(hosted.name, hosted.behaviour, self._commands, boot)
         self._line = DriverLoop(hosted.driver, hosted.section, clock, self, self._source)
-        self._pump = ReadingsPump(bus, clock, self._table, boot, on_refused=self._points_refused)
+        self._pump = ReadingsPump(
+            bus, clock, self._table, boot, on_refused=self._points_refused, on_lost=self._on_lost_readings
+        )
         self._publisher = Publisher(bus, clock, self._source)
         handlers = DeviceCommands(hosted.name, clock, self)
         self._command_server = CommandServer(bus, clock, "devices", hosted.name, handlers, self._publisher)
@@ -121,6 +124,8 @@ class HostedDevice:
                 await self._publisher.flush()
                 while await self._pump.flush():
                     pass
+                await self._pump.drain()
+                await self._publisher.drain()
         except TimeoutError:
             _log.warning("%s: the last messages were not accepted by the bus", self._source)
 
@@ -201,6 +206,11 @@ class HostedDevice:
 
     def record(self, kind: EventKind, message: str, **fields: Any) -> None:
         self._command_server.record(kind, message, **fields)
+
+    def _on_lost_readings(self, lost: LostSpan) -> None:
+        message = f"messages of readings of {self.name} were lost, because the bus could not store them: {lost}"
+        data = {"messages": lost.messages, "from_ns": lost.from_ns, "to_ns": lost.to_ns}
+        self.record(EventKind.NOTE, message, severity=3, data=data)
 
     # Readings to states.
 

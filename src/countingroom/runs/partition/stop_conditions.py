@@ -69,11 +69,23 @@ class StopConditions:
 
     async def _until_reached(self, started_ns: int, limit: RunLimit) -> str:
         """Wait until the point reaches its limit. Returns the reason as text."""
-        async with aclosing(self._readings(limit.point, started_ns)) as readings:
-            async for reading in readings:
-                if reached := _is_reached(reading, limit):
-                    return reached
-        raise LinkError(f"the readings of {limit.point} ended", source="bus")
+        sources = self._readings(limit.point, started_ns), self._live_readings(limit.point)
+        waiting = {asyncio.create_task(_first_reached(source, limit)) for source in sources}
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _live_readings(self, point: str) -> AsyncGenerator[Reading]:
+        """Readings that the stream cannot store now, because its disk is full."""
+        device, _, name = point.partition(".")
+        async with self._owner.context.bus.subscribe(subjects.live_readings(device)) as messages:
+            async for message in messages:
+                if reading := _reading(message.data, name):
+                    yield reading
 
     async def _readings(self, point: str, from_ns: int) -> AsyncGenerator[Reading]:
         """The readings of a point since `from_ns`, then its present one, then all that follow.
@@ -113,6 +125,14 @@ class StopConditions:
         now_ns = owner.context.clock.now_ns()
         goal = Goal(state=owner.partition.template.top, requested_by=run.requested_by, since_ns=now_ns, stop=True)
         owner.goal(goal, "stop", end=RunEnd.LIMIT)
+
+
+async def _first_reached(source: AsyncGenerator[Reading], limit: RunLimit) -> str:
+    async with aclosing(source) as readings:
+        async for reading in readings:
+            if reached := _is_reached(reading, limit):
+                return reached
+    raise LinkError(f"the readings of {limit.point} ended", source="bus")
 
 
 def _reading(data: bytes, name: str) -> Reading | None:
