@@ -9,9 +9,11 @@ import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.input_files import OWN, OWN_CHANNELS, Channels, Tables, published, published_channels
 
@@ -19,6 +21,32 @@ settings.register_profile("house", deadline=None)  # how long a case takes says 
 settings.load_profile("house")
 
 ROOT = Path(__file__).parent.parent
+APART = {
+    "tests/property/test_experiment.py",
+    "tests/property/test_random_histories.py",
+    "tests/system/test_runs_killed.py",
+}
+"""Files whose tests are long and have no fixture in common: workers share them one by one."""
+
+
+class Scheduling(LoadFileScheduling):
+    """As `--dist loadfile`, but tests that stand APART are handed out one by one, and files in the order of folders:
+    with browsers and whole experiments first, no worker is left alone with one at the end."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return nodeid if file in APART else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 _POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)  # Debian keeps it off the PATH
 _SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/sbin", *_POSTGRESQL))
 

@@ -1,8 +1,12 @@
-"""Run control as a process of its own, to be killed: `python runs_child.py URL DATABASE NAME DELAY`."""
+"""Run control as processes of their own, to be killed: `python runs_child.py` says `ready`, then forks one for each
+line of its input, `URL DATABASE NAME DELAY`, and answers with its process id. A test needs up to forty, and to import
+everything again for each took most of its time."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 
 from countingroom.bus import nats
@@ -12,7 +16,7 @@ from countingroom.storage.database import Database
 from tests.scenario.experiment import description
 
 
-async def main(url: str, database_url: str, name: str, seconds: str) -> None:
+async def serve(url: str, database_url: str, name: str, seconds: str) -> None:
     clock = SystemClock()
     database = Database(database_url)
     await database.open()
@@ -21,5 +25,30 @@ async def main(url: str, database_url: str, name: str, seconds: str) -> None:
     await RunsService(bus, clock, section, database, instance=name).run()
 
 
+def main() -> None:
+    """Fork until the input ends; then kill what is left."""
+    children: set[int] = set()
+
+    def bury(*_: object) -> None:
+        while children and (dead := os.waitpid(-1, os.WNOHANG)[0]):
+            children.discard(dead)
+
+    signal.signal(signal.SIGCHLD, bury)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+            asyncio.run(serve(*line.split()))
+            os._exit(0)
+        children.add(child)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        print(child, flush=True)
+    for child in tuple(children):
+        os.kill(child, signal.SIGKILL)
+
+
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    main()

@@ -6,13 +6,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -33,42 +35,62 @@ from tests.scenario.experiment import description
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-STEP = "100 ms"
+STEP = "100ms"
 """What a step of a system takes."""
 
 RIGHT_S = 2.0
 WAIT_S = 60.0
 
 
+class Launcher:
+    """Makes processes of run control."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def launch(self, *words: str) -> int:
+        """The process id of a new one."""
+        assert self._process.stdin and self._process.stdout
+        print(*words, file=self._process.stdin, flush=True)
+        return int(self._process.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def launcher() -> Iterator[Launcher]:
+    with subprocess.Popen(
+        [sys.executable, str(HERE / "runs_child.py")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        yield Launcher(process)
+
+
 class Stand:
     """A real server, real agents, and two processes of run control."""
 
-    def __init__(self, bus: NatsBus, url: str, folder: Path) -> None:
+    def __init__(self, bus: NatsBus, url: str, folder: Path, launcher: Launcher) -> None:
         self.bus = bus
         self.url = url
+        self.launcher = launcher
         self.folder = folder
         self.database = Database(f"sqlite:///{folder}/runs.sqlite")
-        self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.processes: dict[str, int] = {}
         self.orders: list[Order] = []
         self.steps: list[str] = []
         self.news = asyncio.Event()
 
     async def begin(self, name: str) -> None:
-        self.processes[name] = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(HERE / "runs_child.py"),
-            self.url,
-            f"sqlite:///{self.folder}/runs.sqlite",
-            name,
-            STEP,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        self.processes[name] = self.launcher.launch(self.url, f"sqlite:///{self.folder}/runs.sqlite", name, STEP)
 
     async def kill(self, name: str) -> None:
         process = self.processes.pop(name)
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        os.kill(process, signal.SIGKILL)
+        while psutil.pid_exists(process):
+            await asyncio.sleep(0.001)
 
     async def listen(self) -> None:
         async with self.bus.subscribe("agent.>") as messages:
@@ -165,12 +187,12 @@ class Stand:
 
 
 @pytest_asyncio.fixture
-async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+async def stand(tmp_path: Path, launcher: Launcher) -> AsyncIterator[Stand]:
     server = EmbeddedServer(tmp_path / "bus", description=BusSection())
     await server.start()
     bus = await nats.connect(server.url, name="test")
     await streams.prepare(bus, max_bytes=server.store_bytes)
-    stand = Stand(bus, server.url, tmp_path)
+    stand = Stand(bus, server.url, tmp_path, launcher)
     await stand.database.open()
 
     async def connect(name: str) -> Bus:
