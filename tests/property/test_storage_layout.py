@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from countingroom.core.configurations import covers
 from countingroom.core.errors import RequestError
 from countingroom.storage.database import Database
+from tests.scenario.experiment import AtOnce
 
 T = TypeVar("T")
 detectors = st.sampled_from(["STS", "MVD", "TRD"])
@@ -29,6 +30,7 @@ class Layout(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.database = Database("sqlite://")
+        self.database._store._writer = self.database._store._reader = AtOnce()
         self.places: dict[str, str] = {}
         self.partitions: set[str] = set()
         self.configurations: dict[tuple[str, str], int] = {}
@@ -159,5 +161,5 @@ class Layout(RuleBasedStateMachine):
             assert sorted(one.revision for one in history) == list(range(1, len(history) + 1))
 
 
-Layout.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Layout.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestLayout = Layout.TestCase
