@@ -42,10 +42,10 @@ def systems(cbm: Running) -> dict[str, dict[str, Any]]:
     return {name: next(iter(states.values())) for name, states in found.items() if states}
 
 
-def ask(cbm: Running, action: str, **arguments: Any) -> dict[str, Any]:
-    """A command to the partition, and its outcome."""
+def ask(cbm: Running, action: str, target: str = "partitions/mCBM", **arguments: Any) -> dict[str, Any]:
+    """A command to the partition, or to another target, and its outcome."""
     body = {"arguments": arguments, "wait_s": 15}
-    answer = cbm.http.post(f"/api/v1/partitions/mCBM/commands/{action}", json=body)
+    answer = cbm.http.post(f"/api/v1/{target}/commands/{action}", json=body)
     assert answer.status_code == 200, answer.text
     outcome = answer.json()["outcome"]
     assert outcome["kind"] == "done", outcome
@@ -84,6 +84,24 @@ def test_a_plan_is_shown_then_done(cbm: Running) -> None:
     ask(cbm, "configure_all")
     until(lambda: partition(cbm)["state"] == "QA_Active", "it is configured")
     assert all(member["right"] for member in partition(cbm)["members"])
+
+
+def test_what_a_command_led_to_is_read_right_after_its_answer(cbm: Running) -> None:
+    reach(cbm, "Idle")
+    for action, state in {
+        "configure_all": "QA_Active",
+        "start": "Recording",
+        "stop": "QA_Active",
+        "abort": "Idle",
+    }.items():
+        ask(cbm, action)
+        assert partition(cbm)["state"] == state
+    for action, locked in {"lock": True, "unlock": False}.items():
+        ask(cbm, action)
+        assert partition(cbm)["locked"] is locked
+    for action, common in {"error": "Error", "resolved": "Unconfigured"}.items():
+        ask(cbm, action, "systems/RICH")
+        assert systems(cbm)["RICH"]["common"] == common
 
 
 def test_a_run_is_in_the_run_book_with_what_it_had(cbm: Running) -> None:
