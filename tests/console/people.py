@@ -106,6 +106,7 @@ async def house(
     here: Stage,
     *,
     life: SessionLifetime = SessionLifetime(idle_s=600, whole_s=3600),  # noqa: B008
+    behind_proxy: tuple[str, ...] = (),
 ) -> AsyncGenerator[House]:
     """A console with a login, and its people, all with the same password."""
     database = Database("sqlite://", clock=here.clock)
@@ -122,6 +123,7 @@ async def house(
         database=database,
         login=Login(life=life, passwords=passwords),
         names=LOOPBACK_NAMES | {"control.example"},
+        behind_proxy=behind_proxy,
     )
     try:
         async with app.router.lifespan_context(app):

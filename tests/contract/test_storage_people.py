@@ -74,17 +74,6 @@ async def test_a_link_sets_the_password_once(stand: Stand) -> None:
         await database.users.use_link(late, "hash4")
 
 
-async def test_wrong_passwords_are_counted_and_lock_for_a_while(stand: Stand) -> None:
-    database = await stand.open()
-    await database.users.create("anna", "local")
-    until = [(await database.users.failed("anna", allowed=3, lock_s=60)) for _ in range(3)]
-    locked = [one.locked_until_ns for one in until if one]
-    assert locked == [0, 0, stand.clock.now_ns() + 60_000_000_000]
-    cleared = await database.users.succeeded("anna")
-    assert (cleared.failures, cleared.locked_until_ns) == (0, 0)
-    assert await database.users.failed("nobody", allowed=3, lock_s=60) is None
-
-
 async def test_a_session_holds_until_it_is_over_or_revoked(stand: Stand) -> None:
     database = await stand.open()
     await database.users.create("root", "local", roles=ADMINISTRATOR)

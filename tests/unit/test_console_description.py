@@ -34,6 +34,8 @@ def test_what_does_not_go_together_is_told() -> None:
 
     assert told(names=["control.example"]) == [("names",)]
     assert told(login="local", host="::") == [("names",)]
+    assert told(behind_proxy=["127.0.0.1"]) == [("behind_proxy",)]
+    assert told(login="local", behind_proxy=["10.1.0.0/24", "proxy.example", "10.1.0.1/24"]) == [("behind_proxy",)] * 2
     assert told(tls_key="key.pem") == [("tls_certificate",)]
     assert told(tls_certificate="c.pem") == [("tls_key",)]
 

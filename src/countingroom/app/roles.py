@@ -223,6 +223,7 @@ def console(setting: Setting) -> Role:
             database=platform.database,
             login=login,
             names=section.answers_for,
+            behind_proxy=section.behind_proxy,
             departments=setting.departments,
             beside=tuple(role for role in setting.beside if role != "console"),
         )

@@ -6,7 +6,7 @@ stop of the application.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Set
+from collections.abc import AsyncGenerator, Sequence, Set
 from contextlib import asynccontextmanager
 from os import PathLike, stat_result
 from pathlib import Path
@@ -25,6 +25,7 @@ from countingroom.console.auth.sessions import SessionLifetime
 from countingroom.console.context import ConsoleContext
 from countingroom.console.middleware.audit import RequestAudit
 from countingroom.console.middleware.origin import LOOPBACK_NAMES, OriginMiddleware
+from countingroom.console.middleware.proxy import ProxyMiddleware
 from countingroom.console.middleware.session import SessionMiddleware
 from countingroom.console.pages.pages import Pages
 from countingroom.console.route_permissions import RouteTable, permitted
@@ -62,13 +63,15 @@ def create(
     database: Database | None = None,
     login: Login | None = None,
     names: Set[str] = LOOPBACK_NAMES,
+    behind_proxy: Sequence[str] = (),
     departments: tuple[Department, ...] = DEPARTMENTS,
     beside: tuple[str, ...] = (),
 ) -> FastAPI:
     """The ASGI application.
 
     `tick_s`: between two messages of the live feed. `database`: an open one; without it there is no audit and no login.
-    `names`: the host names it answers for; others than loopback need a login.
+    `names`: the host names it answers for; others than loopback need a login. `behind_proxy`: addresses or networks of
+    the proxies whose headers name the client.
     `departments`: whose API and pages are mounted. `beside`: the roles that must be present for /readyz.
     """
     if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):
@@ -114,6 +117,8 @@ def create(
     app.mount("/static", RevalidatedFiles(directory=STATIC), name="static")
     app.add_middleware(SessionMiddleware, sessions=context.sessions, audit=audit)
     app.add_middleware(OriginMiddleware, names=names, refused=audit.refused)
+    if behind_proxy:
+        app.add_middleware(ProxyMiddleware, trusted=behind_proxy)
     return app
 
 

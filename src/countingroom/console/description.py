@@ -36,6 +36,10 @@ class ConsoleSection(Section):
     names: tuple[str, ...] = ()
     """Names under which browsers reach it besides `host` and the loopback names: `control.example.org`. Requests
     for any other name are refused."""
+    behind_proxy: tuple[str, ...] = ()
+    """Addresses or networks of trusted proxies: `127.0.0.1`, `10.1.0.0/24`. Address and scheme of a client are taken
+    from their headers `X-Forwarded-For` and `X-Forwarded-Proto`; requests that do not pass them are refused, except
+    from this machine."""
     tls_certificate: Path | None = None
     """A file with the certificate and its chain (PEM); with `tls_key` the console serves HTTPS."""
     tls_key: Path | None = None
@@ -64,6 +68,12 @@ class ConsoleSection(Section):
         if (self.tls_certificate is None) != (self.tls_key is None):
             yield ("tls_certificate" if self.tls_key else "tls_key",), "certificate and key belong together"
 
+        for address in self.behind_proxy:
+            if not _is_network(address):
+                yield ("behind_proxy",), f"{address!r} is no address and no network; write 127.0.0.1 or 10.1.0.0/24"
+        if self.login == "none" and self.behind_proxy:
+            yield ("behind_proxy",), "a proxy gives others access, which needs a login; write login: local"
+
     @property
     def tls(self) -> tuple[Path, Path] | None:
         """Certificate and key; None: plain HTTP."""
@@ -71,6 +81,8 @@ class ConsoleSection(Section):
 
     def address(self, port: int) -> str:
         """The URL for a browser."""
+        if self.behind_proxy and self.names:
+            return f"https://{_in_url(self.names[0])}"
         host = self.names[0] if self.host in _ANY and self.names else self.host
         return f"{'https' if self.tls else 'http'}://{_in_url(host)}:{port}"
 
@@ -82,6 +94,14 @@ class ConsoleSection(Section):
 
 
 _ANY = frozenset({"0.0.0.0", "::", ""})
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _in_url(name: str) -> str:

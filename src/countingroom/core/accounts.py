@@ -31,9 +31,9 @@ class User(Struct, frozen=True, kw_only=True):
     has_password: bool = False
     """False until the user has opened the first login link."""
     failures: int = 0
-    """Wrong passwords since the last successful login."""
+    """Kept for programs of earlier versions; wrong passwords are counted by the console."""
     locked_until_ns: int = 0
-    """Logins are refused before this time; 0: not locked."""
+    """Kept for programs of earlier versions; an account is never locked as a whole."""
 
     def role(self, target: str) -> Role:
         """The highest role whose pattern fits the target; VIEWER where there is none."""

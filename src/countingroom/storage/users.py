@@ -9,7 +9,6 @@ from sqlalchemy import Connection, delete, insert, select, update
 from countingroom.core.accounts import EVERYWHERE, User
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, Denied, NotFound
-from countingroom.core.lockout import count_wrong_password
 from countingroom.core.policy import Role
 from countingroom.storage import checked, rows, secret
 from countingroom.storage.engine import SqlStore
@@ -96,25 +95,6 @@ class Users:
 
         return await self._store.write(work)
 
-    async def failed(self, name: str, *, allowed: int, lock_s: float) -> User | None:
-        """Count a wrong password; `allowed` failures lock the account for `lock_s`. None if it does not exist."""
-        now_ns = self._clock.now_ns()
-
-        def work(connection: Connection) -> User | None:
-            present = _users(connection).get(name)
-            if present is None:
-                return None
-            counted = count_wrong_password(present, allowed=allowed, lock_s=lock_s, now_ns=now_ns)
-            change = {"failures": counted.failures, "locked_until_ns": counted.locked_until_ns}
-            connection.execute(update(user).where(user.c.name == name).values(**change))
-            return counted
-
-        return await self._store.write(work)
-
-    async def succeeded(self, name: str) -> User:
-        """Reset the failure count after a right password. Raises NotFound."""
-        return await self._change(name, {"failures": 0, "locked_until_ns": 0})
-
     async def make_link(self, name: str, by: str, *, lifetime_s: float) -> str:
         """Create a secret with which this user's password can be set once; earlier links end. Raises NotFound."""
         now_ns, token = self._clock.now_ns(), secret.token()
@@ -128,24 +108,22 @@ class Users:
 
         return await self._store.write(work)
 
+    async def name_of_link(self, token: str) -> str:
+        """The user of a link. Denied if the link is used, expired or unknown."""
+        now_ns = self._clock.now_ns()
+        return await self._store.read(lambda connection: _name_of_link(connection, token, now_ns))
+
     async def use_link(self, token: str, password: str) -> User:
         """Set the password of the link's user and end the link. Denied if the link is used, expired or unknown."""
         now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> User:
+            name = _name_of_link(connection, token, now_ns)
             is_it = link.c.digest == secret.digest(token)
-            row = connection.execute(select(link).where(is_it)).mappings().first()
-            if row is None or row["used_ns"] is not None or row["expires_ns"] <= now_ns:
-                raise Denied(
-                    "this link cannot be used: it was used before, has expired, or was replaced by a newer one",
-                    code="link_void",
-                    source="users",
-                    suggestion="ask an administrator for a new link",
-                )
             connection.execute(update(link).where(is_it).values(used_ns=now_ns))
             fresh = {"password": password, "failures": 0, "locked_until_ns": 0}
-            connection.execute(update(user).where(user.c.name == row["name"]).values(**fresh))
-            return user_of(connection, row["name"])
+            connection.execute(update(user).where(user.c.name == name).values(**fresh))
+            return user_of(connection, name)
 
         return await self._store.write(work)
 
@@ -174,6 +152,18 @@ def user_of(connection: Connection, name: str) -> User:
     if found is None:
         raise NotFound(f"there is no user {name}", source="users", suggestion="check the list of users")
     return found
+
+
+def _name_of_link(connection: Connection, token: str, now_ns: int) -> str:
+    row = connection.execute(select(link).where(link.c.digest == secret.digest(token))).mappings().first()
+    if row is None or row["used_ns"] is not None or row["expires_ns"] <= now_ns:
+        raise Denied(
+            "this link cannot be used: it was used before, has expired, or was replaced by a newer one",
+            code="link_void",
+            source="users",
+            suggestion="ask an administrator for a new link",
+        )
+    return row["name"]
 
 
 def _administered(connection: Connection) -> int:

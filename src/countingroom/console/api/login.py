@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from countingroom.console.api.devices import Console
 from countingroom.console.api.logout import release_control
 from countingroom.console.auth.accounts import in_words, word
+from countingroom.console.auth.known_device import set_cookie, shown_token
 from countingroom.console.auth.requester import ANONYMOUS, Requester, requester
 from countingroom.console.auth.sessions import cookie
 from countingroom.console.middleware.audit import address
@@ -52,7 +53,9 @@ class NewPassword(Body):
 async def log_in(console: Console, request: Request, body: LoginBody) -> Response:
     """Sets the cookie. Programs need no login: they send a token made by `countingroom user token`."""
     accounts, _ = console.login()
-    user = await accounts.identity.prove({"name": body.name, "password": body.password}, origin=address(request.scope))
+    known = await accounts.identity.known_device(body.name, shown_token(request.headers, body.name))
+    proof = {"name": body.name, "password": body.password}
+    user = await accounts.identity.prove(proof, origin=address(request.scope), known=known)
     return await _start_session(console, request, user)
 
 
@@ -103,10 +106,14 @@ async def set_password(console: Console, request: Request, body: NewPassword) ->
 
 
 async def _start_session(console: Console, request: Request, user: User) -> Response:
-    _, sessions = console.login()
+    accounts, sessions = console.login()
     entered = await sessions.enter(user, origin=address(request.scope), agent=request.headers.get("user-agent", ""))
     request.scope["requester"] = entered  # so that the audit entry has the name
-    return _answer(request, entered, sessions.life.whole_s)
+    answer = _answer(request, entered, sessions.life.whole_s)
+    token = await accounts.identity.device_token(user.name)
+    secure = request.url.scheme == "https"
+    answer.headers.append("Set-Cookie", set_cookie(user.name, token, request.headers["host"], secure=secure))
+    return answer
 
 
 def _answer(request: Request, who: Requester, whole_s: float) -> Response:

@@ -102,9 +102,13 @@ class Accounts:
 
     async def use_link(self, secret: str, password: str, *, origin: str) -> User:
         """Set a password by a one-time link; every earlier session of that user ends."""
-        self.identity.limit_rate("", origin)
-        kept = await self._passwords.hash(acceptable(password))
-        user = await self._users.use_link(secret, kept)
+        # Only void links are counted: an attacker at the same address cannot keep a user from using a valid one.
+        try:
+            name = await self._users.name_of_link(secret)
+        except Denied:
+            self.identity.limit_address(origin)
+            raise
+        user = await self._users.use_link(secret, await self._passwords.hash(acceptable(password, name=name)))
         if user.disabled:
             raise Denied(
                 f"{user.name} is disabled",
@@ -119,7 +123,7 @@ class Accounts:
     async def change_password(self, name: str, present: str, password: str, *, origin: str, session: str) -> None:
         """Set the user's own password; every other session of that user ends."""
         password = acceptable(password, name=name)
-        await self.identity.prove({"name": name, "password": present}, origin=origin)
+        await self.identity.prove({"name": name, "password": present}, origin=origin, known=session)
         await self._users.set_password(name, await self._passwords.hash(password))
         await self._sessions.revoke_all(name, name, but=session)
         self._changed()

@@ -1,6 +1,7 @@
 """Hashing and verifying passwords with argon2id. A check takes the same time whether the password is right or not.
 
-A hash takes 64 MiB and some tenths of a second on purpose. At most two are computed at once, and a few may wait.
+A hash takes 64 MiB and some tenths of a second on purpose. At most two are computed at once: one for known devices and
+sessions, one for strangers, each with a few that wait. So strangers never delay a user who is known.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from countingroom.core.errors import Conflict, OutOfRange
 
 SHORTEST = 10
 LONGEST = 200
-_AT_ONCE = 2
 _WAITING = 20
 
 T = TypeVar("T")
@@ -48,22 +48,24 @@ class Passwords:
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()  # argon2id; RFC 9106's second choice of costs
-        self._places = asyncio.Semaphore(_AT_ONCE)
-        self._waiting = 0
+        self._known = _Lane()
+        self._strangers = _Lane()
         self._dummy: str | None = None
 
     async def hash(self, password: str) -> str:
         """The hash to be stored."""
-        return await self._in_thread(lambda: self._hasher.hash(password))
+        return await self._known.in_thread(lambda: self._hasher.hash(password))
 
-    async def verify(self, kept: str | None, password: str) -> bool:
-        """Whether the password fits the stored hash. `kept` None (no such user): as slow, and False."""
+    async def verify(self, kept: str | None, password: str, *, is_known: bool = False) -> bool:
+        """Whether the password fits the stored hash. `kept` None (no such user): as slow, and False. `is_known`: the
+        request comes from a known device."""
         password = unicodedata.normalize("NFKC", password[:LONGEST])
         # Without a dummy hash the time of the answer would tell which user names exist.
         if kept is None and self._dummy is None:
             self._dummy = await self.hash("no such user")
         against = kept or self._dummy or ""
-        return await self._in_thread(lambda: self._fits(against, password)) and kept is not None
+        lane = self._known if is_known else self._strangers
+        return await lane.in_thread(lambda: self._fits(against, password)) and kept is not None
 
     def outdated(self, kept: str) -> bool:
         """Whether it was made with other costs than the present ones."""
@@ -75,12 +77,20 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+
+class _Lane:
+    """One thread and a bounded queue."""
+
+    def __init__(self) -> None:
+        self._place = asyncio.Semaphore(1)
+        self._waiting = 0
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
         if self._waiting >= _WAITING:
             raise Conflict("too many logins at once", code="busy", source="login", suggestion="try again in a minute")
         self._waiting += 1
         try:
-            async with self._places:
+            async with self._place:
                 return await asyncio.to_thread(work)
         finally:
             self._waiting -= 1
