@@ -15,7 +15,7 @@ ASKED := $(or $(shell $(PYTHON) -c '$(VERSION)' 2>/dev/null),unknown)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint style types quick format docs bench wheel lock system vendor clean
+.PHONY: help demo test check lint style types quick format docs bench drill wheel lock system vendor clean
 ifneq ($(or $(ASKED),$(THERE)),$(THERE))
 .PHONY: .venv/bin/python
 endif
@@ -24,6 +24,7 @@ help:
 	@echo "make demo [PORT=8080] [DATA=DIR]  run the simulated experiment; Ctrl-C ends it"
 	@echo "make test [PYTHON=python3.13]     prepare the environment, lint, build the docs, run every test"
 	@echo "make check                        while you work: lint, types, unit tests and contracts on fakes"
+	@echo "make drill [FAULTS=runs]           play faults against a running demo; prints a table"
 	@echo "make lint | format | docs | bench | wheel | lock"
 
 demo: vendor
@@ -59,6 +60,9 @@ docs: .venv/.ready
 
 bench: .venv/.ready
 	$(BIN)/python -m bench
+
+drill: vendor
+	$(BIN)/python -m tests.drill $(FAULTS)
 
 wheel: .venv/.ready
 	$(BIN)/python -m build --wheel --no-isolation

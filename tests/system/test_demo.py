@@ -14,6 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.drill.__main__ import play
+from tests.drill.faults import DRILLS, SHORT
+from tests.drill.report import table
 from tests.system.running import Running, until, up
 
 ROOT = Path(__file__).parents[2]
@@ -233,6 +236,12 @@ def test_the_command_line_sees_the_same(demo: Running) -> None:
     unknown = run("simulate", "fault", "caen", "fly")
     assert unknown.returncode == 1
     assert "drop" in unknown.stderr
+
+
+def test_control_goes_on_through_the_faults_of_the_short_drill(demo: Running) -> None:
+    rows = list(play(demo, [drill for drill in DRILLS if drill.name in SHORT], short=True))
+    assert len(rows) == len(SHORT)
+    assert not [row for row in rows if row.faults], table(rows)
 
 
 def test_a_second_experiment_on_the_same_data_is_told_who_runs_there(demo: Running) -> None:

@@ -1,0 +1,142 @@
+"""The experiment under the drill: brings it into a state, watches it during a fault, and looks for what was lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import httpx
+
+from tests.drill.report import CONTROL_S, RIGHT_S
+from tests.system.running import Running, until
+
+PARTITION = "mCBM"
+POINT = "coldbox.ESP01.temperature"
+"""A board sends it each second."""
+STATES = ("Idle", "configuring", "Recording", "stopping")
+GOOD = 0
+_LOOK_S = 0.2
+
+
+class Drilled:
+    """A running demo, and what was asked of it."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self._accepted = 0
+        """Commands that were accepted since the last look into the audit."""
+
+    def partition(self) -> Any:
+        """The state of the partition, as the API gives it."""
+        return self.running.get(f"/partitions/{PARTITION}")["partition"]
+
+    def send(self, command: str, *, wait_s: float = 0.0, timeout_s: float = 5.0, **arguments: Any) -> bool:
+        """Send a command; whether it was accepted, and done where `wait_s` is given."""
+        url = f"/api/v1/partitions/{PARTITION}/commands/{command}"
+        try:
+            answer = self.running.http.post(url, json={"arguments": arguments, "wait_s": wait_s}, timeout=timeout_s)
+        except httpx.HTTPError:
+            return False
+        if not answer.is_success:
+            return False
+        self._accepted += 1
+        return True
+
+    def bring_to(self, state: str) -> None:
+        """Bring the partition to a state; a moving one is left while it moves."""
+        if state in ("Idle", "configuring"):
+            until(lambda: self.send("abort", wait_s=5.0, timeout_s=10.0), "an abort is done")
+            until(lambda: self.partition()["state"] == "Idle", "the partition is idle")
+            if state == "configuring":
+                until(lambda: self.send("configure_all"), "a configure is accepted")
+            return
+        until(lambda: self.partition()["goal"] is None, "no goal is under way")
+        if self.partition()["state"] != "Recording":
+            goal = {"state": "Recording", "tag": "beam"}
+            until(lambda: self.send("goal", wait_s=15.0, timeout_s=20.0, **goal), "the goal is accepted")
+            until(lambda: self.partition()["state"] == "Recording", "a run is on")
+        if state == "stopping":
+            until(lambda: self.send("stop"), "a stop is accepted")
+
+    def control_s(self, command: str) -> float | None:
+        """Seconds until the command was done, sent again after each refusal; None: not within CONTROL_S."""
+        begin = time.monotonic()
+        while (left := begin + CONTROL_S - time.monotonic()) > 0:
+            if self.send(command, wait_s=min(left, 5.0), timeout_s=min(left, 6.0)):
+                return time.monotonic() - begin
+            time.sleep(_LOOK_S)
+        return None
+
+    def is_right(self) -> bool:
+        """Whether each role is ready, each device is alive, and the point has a good value."""
+        if self.running.http.get("/readyz").status_code != 200:
+            return False
+        device, point = POINT.split(".", 1)
+        alive = all(one["alive"] for one in self.running.devices().values())
+        return alive and self.running.reading(device, point)["quality"] == GOOD
+
+    def right_again_s(self) -> float | None:
+        """Seconds until it is right; None: not within RIGHT_S."""
+        begin = time.monotonic()
+        try:
+            until(self.is_right, "right again", deadline_s=RIGHT_S)
+        except AssertionError:
+            return None
+        return time.monotonic() - begin
+
+    def gap_s(self, begin_ns: int) -> float:
+        """Longest time between two recorded readings since `begin_ns`."""
+        times = [begin_ns, *self.running.get("/history", point=POINT, **{"from": begin_ns, "to": "now"})["time_ns"]]
+        return max((after - before for before, after in pairwise(times)), default=0) / 1e9
+
+    def lost(self, since_ns: int) -> tuple[str, ...]:
+        """What is missing: runs that are over and have no end, accepted commands that the audit does not hold."""
+        current = self.partition()["run"]
+        runs = self.running.get("/runs", open="true")["runs"]
+        found = [f"run {run['number']} has no end" for run in runs if run["number"] != current]
+        wanted = self._accepted
+
+        def written() -> bool:
+            query = {"from": since_ns, "limit": 500, "outcome": "accepted"}
+            return len(self.running.get("/audit", **query)["entries"]) >= wanted
+
+        try:
+            until(written, "the audit holds every command", deadline_s=5.0)
+        except AssertionError as error:
+            found.append(str(error))
+        self._accepted = 0
+        return tuple(found)
+
+
+@contextmanager
+def watched_readiness(url: str) -> Iterator[list[str]]:
+    """Asks /readyz all the time in a thread; the list gets the text of each answer that is not "ready", once."""
+    said: list[str] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        with httpx.Client(base_url=url, timeout=2.0) as http:
+            while not ended.wait(_LOOK_S):
+                text = _readiness(http)
+                if text and text not in said:
+                    said.append(text)
+
+    thread = threading.Thread(target=watch, name="readiness")
+    thread.start()
+    try:
+        yield said
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _readiness(http: httpx.Client) -> str:
+    try:
+        answer = http.get("/readyz")
+    except httpx.HTTPError as error:
+        return f"no answer ({type(error).__name__})"
+    return "" if answer.status_code == 200 else str(answer.json()["cause"]["message"])
