@@ -293,8 +293,6 @@ class Latest:
         message = self._bus.dead_letters.read(stored.subject, stored.data, _readings)
         if message is None:
             return
-            # The stream delivers a live message again later, after newer ones.
-            return
         # The stream delivers a live message again later, after newer ones.
         boot, sequence = self._live.get(message.device, ("", 0))
         if boot == message.boot and message.sequence <= sequence:
