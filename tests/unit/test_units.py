@@ -17,7 +17,7 @@ def test_units_of_points_are_units(unit: str) -> None:
     assert is_unit(unit)
 
 
-@pytest.mark.parametrize("text", ["vollt", "V)", "1 __import__('os')", "kelvinn", "V,"])
+@pytest.mark.parametrize("text", ["vollt", "V)", "1 __import__('os')", "kelvinn"])
 def test_other_texts_are_no_units(text: str) -> None:
     assert not is_unit(text)
 
