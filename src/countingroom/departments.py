@@ -220,7 +220,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 modules=("countingroom.console.app", "countingroom.app.web_server"),
             ),
         ),
-        api=(f"{_API}.events", f"{_API}.live", f"{_API}.login", f"{_API}.users"),
+        api=(f"{_API}.events", f"{_API}.live", f"{_API}.login", f"{_API}.users", f"{_API}.mqtt"),
         pages=(f"{_PAGES}.event_pages", f"{_PAGES}.account_pages"),
         links=(
             NavigationLink(title="Events", address="/events", pages=("events",)),

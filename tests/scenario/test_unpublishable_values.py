@@ -76,6 +76,13 @@ class SmallBus(MemoryBus):
         return await super().put(bucket, key, data, expected=expected)
 
 
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel the task, and wait for its end."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
 class Bench:
     """A host with two devices: `odd`, which the test makes send anything, and `calm`."""
 
@@ -195,7 +202,7 @@ async def test_readings_that_can_never_be_carried_do_not_block_the_pump() -> Non
     pump.wake()
     await clock.advance(1)
     assert pump.position == 1
-    running.cancel()
+    await ended(running)
 
 
 async def test_a_state_that_is_too_large_is_dropped_and_an_event_is_shortened() -> None:
@@ -211,7 +218,7 @@ async def test_a_state_that_is_too_large_is_dropped_and_an_event_is_shortened() 
     publisher.event(event)
     running = asyncio.create_task(publisher.run())
     await clock.advance(1)
-    running.cancel()
+    await ended(running)
     assert bus.refused == 2
     async with bus.replay(subjects.EVENTS_STREAM, follow=False) as stored:
         (kept,) = [decode(one.data, Event) async for one in stored]

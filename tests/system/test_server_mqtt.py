@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import aiomqtt
@@ -13,6 +16,8 @@ import pytest_asyncio
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
 from countingroom.bus.nats.bus import NatsBus
+from countingroom.bus.port import Message, Subscription
+from countingroom.bus.server import mqtt_store
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.errors import Denied
 
@@ -57,8 +62,8 @@ async def bus(server: EmbeddedServer) -> AsyncIterator[NatsBus]:
     await bus.close()
 
 
-def mqtt(server: EmbeddedServer, user: str | None, password: str | None) -> aiomqtt.Client:
-    return aiomqtt.Client("127.0.0.1", server.mqtt_port, username=user, password=password, timeout=5)
+def mqtt(server: EmbeddedServer, user: str | None, password: str | None, timeout: float = 5) -> aiomqtt.Client:
+    return aiomqtt.Client("127.0.0.1", server.mqtt_port, username=user, password=password, timeout=timeout)
 
 
 async def test_a_user_publishes_its_topics_and_is_refused_others(server: EmbeddedServer, bus: NatsBus) -> None:
@@ -119,6 +124,88 @@ async def test_who_may_do_everything_may_not_reach_the_inside_of_the_server(
         granted = [(await flow.subscribe(topic))[0].value for topic in ("$KV/#", "$MQTT/msgs/#", "_INBOX/#", "#")]
     assert [value >= 128 for value in granted] == [True, True, True, False]
     assert await bus.get("state", "device.caen") is None
+
+
+async def test_a_wildcard_does_not_reach_the_system_not_even_by_a_last_will(
+    server: EmbeddedServer, bus: NatsBus
+) -> None:
+    await bus.ensure_stream("readings", ["readings.>"], max_bytes=1 << 20)
+    will = aiomqtt.Will("command/local/runs/mCBM", b"stop", qos=1)
+    async with bus.subscribe(">") as heard:
+        with suppress(aiomqtt.MqttError):  # the server may refuse the will, or the whole client
+            async with aiomqtt.Client(
+                "127.0.0.1", server.mqtt_port, username="flow", password="sesame", timeout=5, will=will
+            ) as flow:
+                for topic in ("command/local/runs/mCBM", "readings/full/caen", "agent/sts", "owner/mCBM"):
+                    await flow.publish(topic, b"forged", qos=1)
+                cut(flow)
+        async with mqtt(server, "board", "rosebud") as board:
+            await board.publish("sensors/board/t", b"1", qos=1)
+        async with asyncio.timeout(10):
+            seen = [message.subject async for message in until(heard, "sensors.board.t")]
+    assert [subject for subject in seen if not subject.startswith(("_INBOX", "$"))] == ["sensors.board.t"]
+    async with bus.replay("readings", follow=False) as stored:
+        assert [one async for one in stored] == []
+
+
+def cut(client: aiomqtt.Client) -> None:
+    """End the connection without a goodbye, so that the server publishes the last will."""
+    client._client._sock_close()
+
+
+async def until(heard: Subscription, last: str) -> AsyncIterator[Message]:
+    async for message in heard:
+        yield message
+        if message.subject == last:
+            return
+
+
+async def test_retained_messages_fill_their_own_memory_and_nothing_of_the_system(
+    server: EmbeddedServer, bus: NatsBus
+) -> None:
+    await bus.ensure_bucket("state")
+    async with mqtt(server, "board", "rosebud") as board:
+        for number in range(120):
+            await board.publish(f"sensors/board/{number}", b"x" * 60_000, qos=1, retain=True)
+        retained, *_ = await mqtt_store.contents(bus)
+        assert 4_000_000 < retained.size <= retained.limit
+        assert retained.messages < 120
+        await bus.put("state", "device.caen", b"1")
+        await board.publish("sensors/board/last", b"2", qos=1, retain=True)
+    async with mqtt(server, "panel", "sesame") as panel:
+        await panel.subscribe("sensors/board/last", qos=1)
+        async with asyncio.timeout(10):
+            assert (await anext(aiter(panel.messages))).payload == b"2"
+    await mqtt_store.clear(bus)
+    assert [one.messages for one in await mqtt_store.contents(bus) if one.name == "retained messages"] == [0]
+
+
+async def test_a_message_above_the_limit_ends_its_client_and_no_other(server: EmbeddedServer) -> None:
+    async with mqtt(server, "panel", "sesame") as panel:
+        await panel.subscribe("sensors/#")
+        with pytest.raises(aiomqtt.MqttError):
+            async with mqtt(server, "board", "rosebud", timeout=0.5) as big:
+                await big.publish("sensors/board/t", b"x" * 70_000, qos=1)
+        async with mqtt(server, "board", "rosebud") as board:
+            await board.publish("sensors/board/t", b"1")
+            async with asyncio.timeout(10):
+                assert (await anext(aiter(panel.messages))).payload == b"1"
+
+
+async def test_after_a_crash_of_the_server_the_streams_are_made_again_before_a_client(server: EmbeddedServer) -> None:
+    assert server.pid
+    os.kill(server.pid, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(aiomqtt.MqttError, ConnectionError, EOFError):
+                async with mqtt(server, "board", "rosebud", timeout=0.5) as board:
+                    await board.publish("sensors/board/t", b"1", qos=1, retain=True)
+                    break
+            await asyncio.sleep(0.05)
+    bus = await nats.connect(server.url, name="test")
+    retained, *_ = await mqtt_store.contents(bus)
+    assert (retained.messages, retained.limit) == (1, 4 << 20)
+    await bus.close()
 
 
 @pytest.mark.parametrize(

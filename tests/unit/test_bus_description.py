@@ -77,7 +77,7 @@ def test_topics_become_subjects_and_all_else_is_denied(monkeypatch: pytest.Monke
     monkeypatch.setenv("P", "x")
     section = BusSection.model_validate(mqtt(publish=["sensors/+/t", "boards/#"]))
     conf = configuration(Path("/d"), name="n", port=1, max_bytes=GIB, mqtt=section.mqtt, mqtt_port=2)
-    user = conf["accounts"]["HOUSE"]["users"][1]
+    (user,) = conf["accounts"]["MQTT"]["users"]
     assert user["permissions"]["publish"]["allow"] == ["sensors.*.t", "boards.>", "boards"]
     assert "$MQTT.>" in user["permissions"]["publish"]["deny"]
     assert user["permissions"]["subscribe"] == {"deny": [">"]}

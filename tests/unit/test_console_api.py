@@ -28,6 +28,12 @@ async def web(here: Stage) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
 
 
+async def test_without_an_mqtt_listener_nothing_is_kept_for_its_clients(web: httpx.AsyncClient) -> None:
+    for answer in (await web.get("/api/v1/mqtt"), await web.post("/api/v1/mqtt/clear", json={})):
+        assert answer.status_code == 404
+        assert "no MQTT listener" in answer.json()["cause"]["message"]
+
+
 async def test_devices_are_listed_with_state_channels_and_what_is_abnormal(web: httpx.AsyncClient) -> None:
     devices = {one["device"]: one for one in (await web.get("/api/v1/devices")).json()["devices"]}
     assert devices["caen"]["state"]["state"] == "HV_ON"

@@ -27,7 +27,8 @@ OPEN = {"GET /healthz", "GET /readyz", "GET /login", "GET /link", "POST /api/v1/
 """Strangers too."""
 OWN = {"POST /api/v1/logout", "POST /api/v1/me/password"}
 """Actions on what is one's own."""
-ADMINISTRATORS = {"GET /users", "GET /audit", "GET /api/v1/users", "GET /api/v1/audit", "POST /api/v1/users"} | {
+ADMINISTRATORS = {"GET /users", "GET /audit", "GET /api/v1/users", "GET /api/v1/audit", "POST /api/v1/users"}
+ADMINISTRATORS |= {"POST /api/v1/mqtt/clear"} | {
     f"POST /api/v1/users/{{name}}/{action}" for action in ("grant", "link", "disable", "log_out")
 }
 OUTSIDE = {"GET /openapi.json", "MOUNT /static"}

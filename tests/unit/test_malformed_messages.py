@@ -166,6 +166,8 @@ async def test_dead_letters_are_told_at_a_bounded_rate() -> None:
             async with asyncio.timeout(0):
                 await anext(events)
         task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def test_the_roster_is_bounded_and_keeps_those_it_has() -> None:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from countingroom.bus.streams import STORE_BYTES
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.subjects import ROOTS
 from countingroom.core.yaml.section import Name, Section
 
 _UNITS = {
@@ -103,6 +104,19 @@ class MqttUser(Credentials):
     def _has_password(self) -> MqttUser:
         if not self.password_file and not self.password_env:
             raise ValueError("an MQTT user needs password_file or password_env")
+        return self
+
+    @model_validator(mode="after")
+    def _names_what_is_of_the_experiment(self) -> MqttUser:
+        for topics in (self.publish, self.subscribe):
+            first = {topic.partition("/")[0] for topic in topics}
+            if "server" in first:
+                raise ValueError("topics below server/ are for the server alone")
+            if (own := sorted(first & ROOTS)) and first & {"#", "+", "*"}:
+                raise ValueError(
+                    f"# and + at the first level do not reach {own[0]}/, which is of the experiment: give the topics "
+                    f"below {own[0]}/ to another user"
+                )
         return self
 
 

@@ -42,6 +42,7 @@ _TAGS = [
     {"name": "simulators", "description": "Faults on demand, where hardware is simulated."},
     {"name": "login", "description": "Sessions of browsers. Programs send a token instead: `Authorization: Bearer …`."},
     {"name": "users", "description": "Accounts, roles and the audit; for administrators."},
+    {"name": "mqtt", "description": "What the embedded server keeps for MQTT clients."},
     {"name": "health", "description": "For supervisors and Prometheus."},
 ]
 

@@ -122,6 +122,10 @@ def presence(role: str, instance: str) -> str:
     return f"presence.{token(role)}.{instance if instance == '*' else token(instance)}"
 
 
+ROOTS = frozenset({"agent", "command", "events", "owner", "presence", "pulse", "query", "readings", "server"})
+"""First tokens of the subjects of the system."""
+
+
 def presence_source(subject: str) -> tuple[str, str]:
     """Role and instance that the subject of a heartbeat names."""
     _, _, source = subject.partition(".")

@@ -11,26 +11,22 @@ from typing import Any
 
 from msgspec import Struct
 
-from countingroom.bus.description import Mqtt, MqttUser
+from countingroom.bus.description import Mqtt
+from countingroom.bus.server import mqtt_account
 from countingroom.core.subjects import DEPARTURES
 
 MAX_PAYLOAD = 8 << 20
 _HOUSE = "house"
 """The user of NATS connections on loopback without user name."""
 ACCOUNT = "HOUSE"
-"""The account of all clients. The server reports disconnects only for accounts with a name. Its name is the name of a
-folder in the store, so it must not change."""
+"""The account of all NATS clients. The server reports disconnects only for accounts with a name. Its name is the name
+of a folder in the store, so it must not change."""
 NAMELESS = "$G"
 """The default account of a server without accounts.
 
 A store of an early version has its streams there; they are moved.
 """
 _DEPARTED = f"$SYS.ACCOUNT.{ACCOUNT}.DISCONNECT"
-_INNER = ["$JS.>", "$KV.>", "$O.>", "$SYS.>", "$SRV.>", "_INBOX.>", DEPARTURES]
-"""Internal subjects, which an MQTT user must not reach, not even with the topic `#`."""
-_DELIVERY = "$MQTT/sub/#"
-"""The server delivers subscriptions with quality of service 1 through these subjects, so the user's permissions must
-include them. A client cannot subscribe to them itself: the server refuses that."""
 _KEEP_FREE = 1 << 30
 """Disk space that stays free, or a tenth of the free space when that is less."""
 _OVERHEAD = 256 << 20
@@ -73,7 +69,7 @@ def configuration(
             # slow.
             "sync_interval": "1s",
             "max_file_store": max_bytes + _OVERHEAD,
-            "max_memory_store": 64 << 20,
+            "max_memory_store": (64 << 20) + (mqtt_account.MEMORY_BYTES if mqtt else 0),
         },
     }
     conf["system_account"] = "SYS"
@@ -82,44 +78,24 @@ def configuration(
         "SYS": {"exports": [{"stream": _DEPARTED}]},
         ACCOUNT: {
             "jetstream": "enabled",
-            "imports": [{"stream": {"account": "SYS", "subject": _DEPARTED}, "to": DEPARTURES}],
-            "users": [
-                {"user": _HOUSE, "password": "", "allowed_connection_types": ["STANDARD"]},
-                *(_board(user) for user in (mqtt.users if mqtt else ())),
+            "imports": [
+                {"stream": {"account": "SYS", "subject": _DEPARTED}, "to": DEPARTURES},
+                *(mqtt_account.imports(mqtt) if mqtt else ()),
             ],
+            "exports": mqtt_account.exports(mqtt) if mqtt else [],
+            "users": [{"user": _HOUSE, "password": "", "allowed_connection_types": ["STANDARD"]}],
         },
     }
     if mqtt:
-        conf["mqtt"] = {"listen": f"{mqtt.host}:{mqtt_port}"}
+        conf["accounts"][mqtt_account.ACCOUNT] = mqtt_account.account(mqtt, ACCOUNT)
+        conf["mqtt"] = {
+            "listen": f"{mqtt.host}:{mqtt_port}",
+            "stream_replicas": 1,
+            "consumer_memory_storage": True,
+        }
     return conf
-
-
-def _board(user: MqttUser) -> dict[str, Any]:
-    return {
-        "user": user.name,
-        "password": user.password(),
-        "allowed_connection_types": ["MQTT"],
-        "permissions": {
-            "publish": _permission(user.publish, deny=[*_INNER, "$MQTT.>"]),
-            "subscribe": _permission([*user.subscribe, _DELIVERY] if user.subscribe else [], deny=_INNER),
-        },
-    }
 
 
 def text(conf: dict[str, Any]) -> str:
     """The configuration as the text of the file."""
     return json.dumps(conf, indent=2) + "\n"
-
-
-def _permission(topics: list[str], *, deny: list[str]) -> dict[str, list[str]]:
-    subjects = [subject for topic in topics for subject in _subjects(topic)]
-    return {"allow": subjects, "deny": deny} if subjects else {"deny": [">"]}
-
-
-def _subjects(topic: str) -> list[str]:
-    """The bus subjects for an MQTT topic filter. `a/#` also covers `a` itself."""
-    levels = ["*" if level == "+" else level for level in topic.split("/")]
-    if levels[-1] != "#":
-        return [".".join(levels)]
-    above = levels[:-1]
-    return [".".join([*above, ">"]), *([".".join(above)] if above else [])]

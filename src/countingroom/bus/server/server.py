@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
+from countingroom.bus import nats
 from countingroom.bus.description import BusSection
-from countingroom.bus.server import binary
+from countingroom.bus.server import binary, mqtt_store
 from countingroom.bus.server import process as server_process
 from countingroom.bus.server.configuration import ACCOUNT, NAMELESS, DiskSpace, configuration, store_bytes, text
 from countingroom.core.clock import Clock, SystemClock, timeout
@@ -80,6 +81,7 @@ class EmbeddedServer:
         await self._launch(program)
         try:
             await self._wait_ready()
+            await self._admit_mqtt()
         except BaseException:
             await self._end()
             raise
@@ -163,6 +165,15 @@ class EmbeddedServer:
             suggestion=f"see {self._directory / 'nats.log'}",
         )
 
+    async def _admit_mqtt(self) -> None:
+        """Make the streams of the MQTT clients, which are in memory and so are gone after each end of the server."""
+        if self._description.mqtt:
+            bus = await nats.connect(self.url, name="server", clock=self._clock)
+            try:
+                await mqtt_store.prepare(bus)
+            finally:
+                await bus.close()
+
     async def _supervise(self, program: Path) -> None:
         pause = _FIRST_PAUSE_S
         while (process := self._process) is not None:
@@ -176,6 +187,7 @@ class EmbeddedServer:
             try:
                 await self._launch(program)
                 await self._wait_ready()
+                await self._admit_mqtt()
             except (LinkError, OSError) as error:
                 self._report("nats-server could not be restarted", str(error))
                 await self._end(keep=True)

@@ -177,7 +177,7 @@ class MqttSensorsDriver:
             self._give(samples)
 
     def _matching(self, topic: str) -> list[Route]:
-        return [route for route in self._routes if route.pattern.fullmatch(topic)]
+        return [route for route in self._routes if route.pattern.matches(topic)]
 
     def _give(self, samples: list[Sample]) -> None:
         self._remember(samples)
