@@ -96,7 +96,11 @@ def disable(
 def token(
     experiment: Experiment,
     name: Name,
-    days: Annotated[float, typer.Option("--days", min=0.01, max=3650, help="How long the token is valid.")] = 365.0,
+    days: Annotated[float, typer.Option("--days", min=0.01, max=365, help="How long the token is valid.")] = 365.0,
+    scope: Annotated[
+        str, typer.Option("--scope", help="read, or operate: what the user may, except administration.")
+    ] = "operate",
+    target: Annotated[str, typer.Option("--for", help="With operate: the only target; * and ? for letters.")] = "*",
     what_for: Annotated[
         str, typer.Option("--what-for", help="Purpose of the token, shown in the list of logins.")
     ] = "",
@@ -104,12 +108,20 @@ def token(
 ) -> None:
     """Print a token with which programs act as this user. Put it into COUNTINGROOM_TOKEN, or into a file that
     COUNTINGROOM_TOKEN_FILE names."""
+    from countingroom.console.auth.accounts import READ
+    from countingroom.core.policy import Role
+
+    if scope not in ("read", "operate"):
+        raise typer.BadParameter("choose read or operate", param_hint="--scope")
+    limits = READ if scope == "read" else {target: Role.EXPERT}
     secret = _do(
         experiment,
         data,
         "token",
         name,
-        lambda accounts, by: accounts.token(name, what_for=what_for or f"made by {by}", lifetime_s=days * _DAY_S),
+        lambda accounts, by: accounts.token(
+            name, what_for=what_for or f"made by {by}", scope=limits, lifetime_s=days * _DAY_S
+        ),
     )
     typer.echo(secret)
 

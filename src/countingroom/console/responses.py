@@ -27,6 +27,7 @@ _STATUS = {
     "login_over": 401,
     "wrong_password": 401,
     "too_often": 429,
+    "hidden_character": 400,
     "out_of_range": 422,
     "wrong_type": 422,
     "read_only": 422,

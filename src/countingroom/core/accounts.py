@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from countingroom.core.errors import Cause
@@ -59,12 +60,20 @@ class Session(Struct, frozen=True, kw_only=True):
     origin: str = ""
     """The client's address."""
     agent: str = ""
-    """The `User-Agent` that the client sent."""
+    """The `User-Agent` that the client sent; of a token its purpose."""
+
+    scope: dict[str, Role] | None = None
+    """Target or pattern of targets -> the highest role that a token may use there; None: everything its user may."""
 
     @property
     def is_token(self) -> bool:
         """Whether it belongs to a program, which sends a header with each request, not to a browser with a cookie."""
         return self.origin == TOKEN_ORIGIN
+
+
+def principal_of(user: User, session: Session) -> Principal:
+    """The user, with the rights that this session may use."""
+    return msgspec.structs.replace(user.principal, scope=session.scope)
 
 
 def why_over(user: User, session: Session, *, now_ns: int, idle_s: float) -> Cause | None:

@@ -64,9 +64,13 @@ class Principal(Struct, frozen=True, kw_only=True):
     roles: dict[str, Role] = {}
     """Pattern of targets (`partition.*`, `device.caen?`) -> role on these targets."""
 
+    scope: dict[str, Role] | None = None
+    """Pattern of targets -> the highest role that a token may use there; None: no limit."""
+
     def on(self, target: str) -> Role:
         """The highest role that applies to this target."""
-        return max(self.role, role_on(self.roles, target))
+        role = max(self.role, role_on(self.roles, target))
+        return role if self.scope is None else min(role, role_on(self.scope, target))
 
 
 def role_on(roles: Mapping[str, Role], target: str) -> Role:

@@ -50,6 +50,7 @@ session = Table(
     text("revoked_by"),
     text("origin"),
     text("agent"),
+    Column("scope", Json),
 )
 
 audit = Table(

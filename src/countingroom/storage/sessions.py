@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, 
 
 from countingroom.core.accounts import Session, User
 from countingroom.core.clock import Clock
+from countingroom.core.policy import Role
 from countingroom.storage import rows, secret
 from countingroom.storage.engine import SqlStore
 from countingroom.storage.people_tables import session, user
@@ -28,7 +29,15 @@ class SessionStore:
         self._store = store
         self._clock = clock
 
-    async def create(self, user: str, *, lifetime_s: float, origin: str = "", agent: str = "") -> tuple[str, Session]:
+    async def create(
+        self,
+        user: str,
+        *,
+        lifetime_s: float,
+        origin: str = "",
+        agent: str = "",
+        scope: Mapping[str, Role] | None = None,
+    ) -> tuple[str, Session]:
         """Create a session. Returns (secret for the cookie, session). Conflict if the user does not exist."""
         now_ns, token = self._clock.now_ns(), secret.token()
         row = {
@@ -41,6 +50,7 @@ class SessionStore:
             "revoked_by": "",
             "origin": origin,
             "agent": agent,
+            "scope": None if scope is None else dict(scope),
         }
 
         def work(connection: Connection) -> tuple[str, Session]:

@@ -84,10 +84,16 @@ async def log_out(console: Console, request: Request) -> Response:
     responses={200: example({"name": "anna", "role": "viewer", "roles": {"device.caen*": "shifter"}, "login": True})},
 )
 async def me(console: Console, request: Request) -> Response:
-    """`role` holds everywhere, `roles` for patterns of targets. `login`: whether there is a login."""
+    """`role` holds everywhere, `roles` for patterns of targets. `login`: whether there is a login. `scope`: where
+    a token is limited, the highest roles that it may use; elsewhere it reads."""
     who = requester(request).principal
-    roles = in_words(who.roles)
-    return as_json({"name": who.name, "role": word(who.role), "roles": roles, "login": console.sessions.has_login})
+    shown = {
+        "name": who.name,
+        "role": word(who.role),
+        "roles": in_words(who.roles),
+        "login": console.sessions.has_login,
+    }
+    return as_json(shown if who.scope is None else shown | {"scope": in_words(who.scope)})
 
 
 @router.post("/me/password", summary="Set the own password", responses={200: example({"name": "anna"}), 409: REFUSED})
@@ -107,8 +113,13 @@ async def set_password(console: Console, request: Request, body: NewPassword) ->
 
 async def _start_session(console: Console, request: Request, user: User) -> Response:
     accounts, sessions = console.login()
+    before = requester(request)
     entered = await sessions.enter(user, origin=address(request.scope), agent=request.headers.get("user-agent", ""))
     request.scope["requester"] = entered  # so that the audit entry has the name
+    if before.is_page and before.session is not None:
+        await accounts.leave(before.session.id, user.name)
+        if before.name != user.name:
+            await release_control(console, before.name)
     answer = _answer(request, entered, sessions.life.whole_s)
     token = await accounts.identity.device_token(user.name)
     secure = request.url.scheme == "https"

@@ -11,11 +11,16 @@ from countingroom.console.auth.passwords import Passwords, acceptable
 from countingroom.core.accounts import EVERYWHERE, FIRST_ADMINISTRATOR, TOKEN_ORIGIN, User
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Denied, NotFound, OutOfRange
+from countingroom.core.plain_text import hidden_character
 from countingroom.core.policy import Role
 from countingroom.storage.database import Database
 
 LINK_S = 86_400.0
 TOKEN_S = 365 * 86_400.0
+READ: Mapping[str, Role] = {}
+"""Scope of a token that only reads."""
+OPERATE: Mapping[str, Role] = {EVERYWHERE: Role.EXPERT}
+"""Scope of a token that does what its user may, except administration."""
 _NAME = 40
 
 
@@ -69,7 +74,7 @@ class Accounts:
             )
         for target in roles:
             _check_target(target)
-        await self._users.create(name, by, full_name=full_name, roles=roles)
+        await self._users.create(name, by, full_name=_plain(full_name), roles=roles)
         return await self._users.make_link(name, by, lifetime_s=LINK_S)
 
     async def link(self, name: str, by: str) -> str:
@@ -128,9 +133,21 @@ class Accounts:
         await self._sessions.revoke_all(name, name, but=session)
         self._changed()
 
-    async def token(self, name: str, *, what_for: str, lifetime_s: float = TOKEN_S) -> str:
-        """A token by which a program acts as this user."""
-        secret, _ = await self._sessions.create(name, lifetime_s=lifetime_s, origin=TOKEN_ORIGIN, agent=what_for[:200])
+    async def token(
+        self, name: str, *, what_for: str, scope: Mapping[str, Role] = OPERATE, lifetime_s: float = TOKEN_S
+    ) -> str:
+        """A token by which a program acts as this user, within `scope`: target or pattern -> highest role."""
+        if not 0 < lifetime_s <= TOKEN_S:
+            raise OutOfRange(
+                f"a token is valid for at most {TOKEN_S / 86_400:.0f} days",
+                source="users",
+                suggestion="make a new one before it ends",
+            )
+        for target in scope:
+            _check_target(target)
+        secret, _ = await self._sessions.create(
+            name, lifetime_s=lifetime_s, origin=TOKEN_ORIGIN, agent=_plain(what_for)[:200], scope=scope
+        )
         return secret
 
     async def list_accounts(self) -> list[AccountView]:
@@ -162,6 +179,14 @@ def role_of(text: str) -> Role:
             source="users",
             suggestion=f"choose one of {', '.join(word(role) for role in Role)}",
         ) from None
+
+
+def _plain(text: str) -> str:
+    if hidden := hidden_character(text):
+        raise OutOfRange(
+            f"the text contains the hidden character {hidden}", source="users", suggestion="remove the character"
+        )
+    return text
 
 
 def _check_target(target: str) -> None:

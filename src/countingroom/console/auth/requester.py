@@ -31,7 +31,8 @@ class Requester(Struct, frozen=True, kw_only=True):
     @property
     def operates(self) -> bool:
         """Whether the role on some target is higher than that of a viewer."""
-        return max(self.principal.role, *self.principal.roles.values(), Role.VIEWER) > Role.VIEWER
+        roles = self.principal.roles if self.principal.scope is None else self.principal.scope
+        return max(self.principal.role, *roles.values(), Role.VIEWER) > Role.VIEWER
 
     @property
     def is_page(self) -> bool:

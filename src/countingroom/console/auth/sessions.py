@@ -17,7 +17,7 @@ from msgspec import Struct
 from starlette.datastructures import Headers
 
 from countingroom.console.auth.requester import LOCAL_REQUESTER, Requester
-from countingroom.core.accounts import Session, User, why_over
+from countingroom.core.accounts import Session, User, principal_of, why_over
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, CountingRoomError, Denied, LinkError
 from countingroom.storage.database import Database
@@ -193,4 +193,4 @@ def over_error(cause: Cause) -> Denied:
 
 def _requester(session: Session, user: User, secret: str) -> Requester:
     csrf_token = hmac.new(secret.encode(), b"page", "sha256").hexdigest()
-    return Requester(principal=user.principal, session=session, csrf_token=csrf_token, secret=secret)
+    return Requester(principal=principal_of(user, session), session=session, csrf_token=csrf_token, secret=secret)

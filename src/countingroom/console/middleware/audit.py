@@ -11,14 +11,16 @@ from starlette.types import Scope
 
 from countingroom.console.audit_writer import AuditWriter
 from countingroom.console.auth.requester import ANONYMOUS, Requester
+from countingroom.console.middleware.request_body import SECRET
 from countingroom.console.route_permissions import RouteTable
 from countingroom.core.accounts import AuditEntry, Outcome
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause
+from countingroom.core.plain_text import escaped
 from countingroom.core.values import Scalar
 
-_SECRET = frozenset({"password", "present", "token", "secret"})
 _LONGEST = 200
+_LONGEST_CAUSE = 1000
 _MOST = 50
 _COUNTED_FROM, _COUNTED_TO = -(1 << 63), 1 << 63
 
@@ -41,6 +43,9 @@ class RequestAudit:
         """An action was answered, or a page was denied. `content`: the body of the request."""
         outcome = Outcome.ACCEPTED if status < 400 else Outcome.REFUSED if status < 500 else Outcome.FAILED
         what, target = _subject(scope, self._routes)
+        tried = content.get("name") if scope["path"] == "/api/v1/login" and status >= 400 else None
+        if isinstance(tried, str):
+            target = f"name.{tried}"
         self._write(scope, what, target, _arguments(content), outcome, _cause(answered))
 
     def _write(
@@ -51,12 +56,12 @@ class RequestAudit:
             AuditEntry(
                 time_ns=self._clock.now_ns(),
                 who=found.name,
-                what=what[:_LONGEST],
-                target=target[:_LONGEST],
+                what=escaped(what, most=_LONGEST),
+                target=escaped(target, most=_LONGEST),
                 arguments=dict(arguments),
-                origin=address(scope),
+                origin=escaped(address(scope), most=_LONGEST),
                 outcome=outcome,
-                cause=cause,
+                cause=cause and msgspec.structs.replace(cause, message=escaped(cause.message, most=_LONGEST_CAUSE)),
             )
         )
 
@@ -86,7 +91,7 @@ def _arguments(content: Mapping[str, Any]) -> dict[str, Scalar]:
     return {
         name[:_LONGEST]: value[:_LONGEST] if isinstance(value, str) else value
         for name, value in list(flat.items())[:_MOST]
-        if name not in _SECRET and _can_be_kept(value)
+        if name not in SECRET and _can_be_kept(value)
     }
 
 

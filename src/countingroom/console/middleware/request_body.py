@@ -14,7 +14,10 @@ from starlette.types import Message, Receive
 from countingroom.core.clock import timeout
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Malformed, decode_json
+from countingroom.core.plain_text import find_hidden
 
+SECRET = frozenset({"password", "present", "token", "secret"})
+"""Names of values that are never recorded."""
 DEEPEST = 64
 """Levels of lists and objects in each other. The deepest request of this API has four."""
 _MOST_DRAINED = 33_554_432
@@ -32,6 +35,13 @@ def parse_body(body: bytes) -> tuple[dict[str, Any], Cause | None]:
         content = decode_json(body or b"{}", object)
     except Malformed as error:
         return {}, _malformed(str(error))
+    if hidden := find_hidden(content, but=SECRET):
+        return {}, Cause(
+            code="hidden_character",
+            message=f"{hidden}, a hidden character that changes how a text is shown",
+            source="console.request_body",
+            suggestion="remove the character and send the request again",
+        )
     return (cast(dict[str, Any], content) if isinstance(content, dict) else {}), None
 
 

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from yaml.reader import ReaderError
 
 from countingroom.core.errors import Cause, ConfigurationError
+from countingroom.core.plain_text import hidden_character
 
 Path = tuple[str | int, ...]
 
@@ -218,6 +219,8 @@ class _Reader:
             self._open.pop()
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
+        if hidden := hidden_character(str(node.value)):
+            return self._broken(node, path, f"the text contains the hidden character {hidden}; remove it")
         try:
             return self._loader.construct_object(node)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         except (yaml.YAMLError, ValueError):
@@ -231,6 +234,8 @@ class _Reader:
         for key, value in pairs:
             if not isinstance(key, yaml.ScalarNode):
                 self._problem(key, path, "a key must be a single word or number")
+            elif hidden := hidden_character(key.value):
+                self._problem(key, path, f"a key contains the hidden character {hidden}; remove it")
             elif key.tag == "tag:yaml.org,2002:merge":
                 merges.extend(value.value if isinstance(value, yaml.SequenceNode) else [value])
             elif key.value in seen:

@@ -1,0 +1,53 @@
+"""Finds characters that change how the text around them is shown: controls, and those for the direction of writing.
+
+Texts of users and descriptions that contain one are refused; texts that must be kept as evidence, in the audit, are
+escaped. U+202E in a comment reverses what is written after it, and other ones hide a part of a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Set
+from typing import Any, cast
+
+_HIDDEN = re.compile(
+    "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""Controls except tab and line ends; marks, embeddings, overrides and isolates of directions; invisible characters."""
+
+
+def hidden_character(text: str) -> str:
+    """The first such character, as `U+202E`; empty where there is none."""
+    found = _HIDDEN.search(text)
+    return f"U+{ord(found[0]):04X}" if found else ""
+
+
+def find_hidden(content: object, *, but: Set[str] = frozenset(), path: str = "") -> str:
+    """Where a JSON value has such a character, as `arguments.text contains U+202E`. `but`: names that are left out."""
+    if isinstance(content, str):
+        hidden = hidden_character(content)
+        return f"{path or 'the text'} contains {hidden}" if hidden else ""
+    if isinstance(content, Mapping):
+        items = [(str(name), value) for name, value in cast(Mapping[Any, Any], content).items()]
+    elif isinstance(content, list):
+        items = [(str(number), value) for number, value in enumerate(cast(list[Any], content))]
+    else:
+        return ""
+    for name, value in items:
+        inner = f"{path}.{escaped(name, most=100)}" if path else escaped(name, most=100)
+        found = find_hidden(name, path=f"the name {inner}") or (
+            "" if name in but else find_hidden(value, but=but, path=inner)
+        )
+        if found:
+            return found
+    return ""
+
+
+def escaped(text: str, *, most: int) -> str:
+    """The text with such characters and line ends written as `\\u202e`, cut after `most` characters."""
+    return re.sub(r"[\t\r\n]", _escape, _HIDDEN.sub(_escape, text[:most]))[:most]
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
