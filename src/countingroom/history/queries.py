@@ -4,6 +4,7 @@ An answer that is too large is computed again with fewer rows."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from msgspec import Struct, structs
@@ -25,6 +26,8 @@ from countingroom.core.series import (
 from countingroom.history.metrics import HistoryMetrics
 from countingroom.history.port import HistoryStore
 from countingroom.history.query_answers import FEWEST_ROWS, answer_export, answer_last, answer_range
+
+_log = logging.getLogger(__name__)
 
 MOST_BYTES = 7_000_000
 """The bus carries 8 MB."""
@@ -59,6 +62,11 @@ class Queries:
             except CountingRoomError as error:
                 cause = error.cause
                 return _refuse(cause if cause.source else structs.replace(cause, source="history"))
+            except Exception as error:  # silence would hold up the console until its time-out
+                _log.exception("the query %s failed", name)
+                message = f"the query failed: {type(error).__name__}: {error}"
+                suggestion = "ask for other points, and see the log of the history"
+                return _refuse(Cause(code="internal", message=message, source="history", suggestion=suggestion))
 
     def _fit(self, query: Query) -> bytes:
         """The answer, made smaller until it can be carried."""

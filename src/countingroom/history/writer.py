@@ -13,13 +13,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
 
-import msgspec
-
 from countingroom.bus.port import Bus, Consumer, Stored
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
-from countingroom.core.messages import Readings, decode
+from countingroom.core.messages import Malformed, MessageDecoder, Readings
 from countingroom.core.retry import Retry
 from countingroom.history.columns import Columns, flatten
 from countingroom.history.metrics import HistoryMetrics
@@ -27,6 +25,7 @@ from countingroom.history.missing_messages import Hole, Numbering
 from countingroom.history.notes import Notes
 from countingroom.history.port import HistoryStore, Position
 
+_decoder = MessageDecoder(Readings)
 NAME = "history"
 MOST = 512
 """Messages of one transaction."""
@@ -113,9 +112,9 @@ class Writer:
                 severity=3,
                 data={"device": hole.device, "first": hole.first, "last": hole.last},
             )
-        for subject in unreadable:
+        for stored, error in unreadable:
             self._metrics.unreadable.inc()
-            self._notes.say(f"a message on {subject} is no readings and was passed over", severity=3)
+            self._bus.dead_letters.add(stored.subject, stored.data, error)
 
     async def _append(self, columns: Columns, position: Position) -> None:
         try:
@@ -124,19 +123,15 @@ class Writer:
             self._metrics.failures.inc()
             raise
 
-    def _flatten(self, new: Sequence[Stored]) -> tuple[Columns, list[Hole], list[str]]:
+    def _flatten(self, new: Sequence[Stored]) -> tuple[Columns, list[Hole], list[tuple[Stored, Malformed]]]:
         readings: list[Readings] = []
         holes: list[Hole] = []
-        unreadable: list[str] = []
+        unreadable: list[tuple[Stored, Malformed]] = []
         for stored in new:
             try:
-                message = decode(stored.data, Readings)
-                columns = (message.values, message.qualities, message.device_ns, message.received_ns)
-                if any(len(column) != len(message.points) for column in columns):
-                    unreadable.append(stored.subject)
-                    continue
-            except msgspec.DecodeError:
-                unreadable.append(stored.subject)
+                message = _decoder.decode(stored.data)
+            except Malformed as error:
+                unreadable.append((stored, error))
                 continue
             match self._numbering.take(message):
                 case False:

@@ -61,9 +61,9 @@ def sample(variable: Variable, given: Any) -> Sample:
 
 def _value(variable: Variable, given: Any) -> Scalar:
     """The value of the point; None where there is none (NaN, an unknown word, an array)."""
-    if variable.words:
-        return _meaning(variable, given)
     try:
+        if variable.words:
+            return _meaning(variable, given)
         match variable.point.type:
             case Type.FLOAT:
                 number = float(given)
