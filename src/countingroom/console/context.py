@@ -92,7 +92,7 @@ class ConsoleContext:
         """Why this console is not ready, one sentence each; empty: it is ready."""
         if failure := self.failure:
             return [failure.cause.message]
-        return [*self.latest.troubles(), *self.feed.troubles()]
+        return [*self.latest.troubles(), *self.recent_events.troubles(), *self.feed.troubles()]
 
     def readiness(self) -> list[RoleReadiness]:
         """Whether each role of the experiment is ready, the console first."""

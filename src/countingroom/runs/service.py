@@ -62,6 +62,7 @@ class RunsService:
                     instance=self._instance,
                     boot=context.boot,
                     targets=_Owned(self.standbys),
+                    troubles=context.system_states.troubles,
                 )
             )
             group.create_task(context.system_states.run())

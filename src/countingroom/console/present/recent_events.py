@@ -55,6 +55,11 @@ class RecentEvents:
         self._keep = keep
         self._new: deque[Numbered] = deque(maxlen=keep)
         self._ready = asyncio.Event()
+        self._is_followed = False
+
+    def troubles(self) -> list[str]:
+        """Why the newest events may be missing; empty: they are here."""
+        return [] if self._is_followed else ["the events on the bus are not followed"]
 
     async def run(self) -> None:
         """Follow the stream until cancelled; begins again where it stood when the link fails."""
@@ -62,13 +67,17 @@ class RecentEvents:
 
     async def _follow(self) -> None:
         last = self._recent[-1][0] if self._recent else await self._last_sequence() - self._keep
-        async with self._bus.replay(subjects.EVENTS_STREAM, from_sequence=max(1, last + 1)) as stream:
-            self._ready.set()
-            self._retry.report.worked()
-            async for stored in stream:
-                if numbered := read(self._bus, stored):
-                    self._recent.append(numbered)
-                    self._new.append(numbered)
+        try:
+            async with self._bus.replay(subjects.EVENTS_STREAM, from_sequence=max(1, last + 1)) as stream:
+                self._ready.set()
+                self._is_followed = True
+                self._retry.report.worked()
+                async for stored in stream:
+                    if numbered := read(self._bus, stored):
+                        self._recent.append(numbered)
+                        self._new.append(numbered)
+        finally:
+            self._is_followed = False
 
     async def _last_sequence(self) -> int:
         """The highest sequence in the stream."""

@@ -50,6 +50,10 @@ class SystemStates:
             self._liveness.expect(missing)
         await self._liveness.settled()
 
+    def troubles(self) -> list[str]:
+        """Why these states may be outdated; empty: they are not."""
+        return ["the states of the systems are not followed"] if self._follower.stale else []
+
     def connected(self, system: str) -> bool:
         """Whether the agent of the system is connected."""
         return self._liveness.connected(system)
