@@ -27,6 +27,7 @@ MODULES = (
     "partition_step",
     "description",
     "command_line",
+    "http_delay",
     "at_rest",
 )
 DEADLINE_S = 600

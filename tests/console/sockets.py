@@ -34,7 +34,7 @@ class Socket:
 
     async def next(self) -> Message:
         """The next message of the server, without the answer to the handshake."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (message := await self._received.get())["type"] == "websocket.accept":
                 pass
             return message
@@ -68,5 +68,5 @@ async def opened(app: FastAPI, headers: Mapping[str, str], address: str = "10.1.
     finally:
         socket.is_open = False
         socket.to_server.put_nowait({"type": "websocket.disconnect", "code": 1000})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await serving

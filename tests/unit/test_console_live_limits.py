@@ -83,10 +83,10 @@ async def bearer(home: House, name: str) -> dict[str, str]:
     return {"authorization": f"Bearer {secret}"}
 
 
-async def test_a_viewer_with_270_sockets_takes_nothing_from_a_shifter(home: House) -> None:
+async def test_a_viewer_with_too_many_sockets_takes_nothing_from_a_shifter(home: House) -> None:
     viewer, shifter = await bearer(home, "vera"), await bearer(home, "sam")
     async with AsyncExitStack() as stack:
-        sockets = [await stack.enter_async_context(opened(home.app, viewer)) for _ in range(270)]
+        sockets = [await stack.enter_async_context(opened(home.app, viewer)) for _ in range(ViewerLimits().user + 5)]
         for socket in sockets:
             socket.send("{}")
         closed = await sockets[-1].next()

@@ -84,7 +84,7 @@ async def test_a_run_shows_its_notes_its_end_and_the_trends_of_its_time(
 
 async def test_configurations_can_be_looked_at_and_tags_compared(web: httpx.AsyncClient) -> None:
     page = await text(web, "/configurations?system=STS&tag=physics")
-    assert '"threshold": 47' in page
+    assert '"threshold":47' in page
     compared = await text(web, "/configurations?before=default&after=physics")
     assert "threshold</td>" in compared
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
 from countingroom.core.errors import RequestError
 from countingroom.core.partitions import Configuration
 from countingroom.core.run_book import Run, RunEnd, RunNote
-from countingroom.storage.run_export import export
+from countingroom.storage import run_export
 
 RUNS = (
     Run(
@@ -34,6 +36,12 @@ RUNS = (
 )
 
 
+def export(runs: Sequence[Run], format: str) -> tuple[str, bytes]:
+    """Media type and the whole file."""
+    media, pieces = run_export.export(runs, format)
+    return media, b"".join(pieces)
+
+
 def test_a_table_for_spreadsheets_holds_every_run_and_runs_nothing() -> None:
     media, data = export(RUNS, "csv")
     assert media.startswith("text/csv")
@@ -46,7 +54,9 @@ def test_a_table_for_spreadsheets_holds_every_run_and_runs_nothing() -> None:
 
 
 def test_json_holds_what_the_run_book_holds() -> None:
-    first, second = json.loads(export(RUNS, "json")[1])
+    text = export(RUNS, "json")[1]
+    first, second = json.loads(text)
+    assert text == msgspec.json.format(text, indent=2)
     assert (first["asked_ns"], first["asked"]) == (1_700_000_000_000_000_001, "2023-11-14T22:13:20.000000001Z")
     assert (first["members"], first["counters"]) == (["TFC", "STS"], {"QA.events": 12})
     assert (second["end"], second["duration_s"]) == (None, None)

@@ -7,6 +7,7 @@ answers no ping: the server then closed the link of a process that was still sta
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -206,6 +207,9 @@ def console(setting: Setting) -> Role:
     from countingroom.console.auth.sessions import SessionLifetime
     from countingroom.console.context import ConsoleContext
 
+    # A thread that reads the database keeps the interpreter's lock for this long when the event loop wants it, and each
+    # request wants it several times: with the default of 5 ms, one large read delays all small requests.
+    sys.setswitchinterval(0.0005)
     section = setting.experiment.section(ConsoleSection)
     listening = listen(section.host, setting.port)
     address = section.address(listening.getsockname()[1])

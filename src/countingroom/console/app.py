@@ -6,6 +6,7 @@ stop of the application.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence, Set
 from contextlib import asynccontextmanager
 from os import PathLike, stat_result
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from fastapi import Depends, FastAPI
 from msgspec import Struct
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -103,6 +105,7 @@ def create(
         summary="Devices, commands, history and events of one experiment.",
         description='The live feed is a websocket at `/api/v1/live`. Errors are `{"cause": …}`.',
         openapi_tags=_TAGS,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -114,6 +117,7 @@ def create(
     responses.install(app)
     app.include_router(api_router(departments))
     app.include_router(health.router)
+    app.add_route("/openapi.json", _openapi, include_in_schema=False)
     app.include_router(app.state.pages.router)
     app.mount("/static", RevalidatedFiles(directory=STATIC), name="static")
     app.add_middleware(SessionMiddleware, sessions=context.sessions, audit=audit)
@@ -121,6 +125,12 @@ def create(
     if behind_proxy:
         app.add_middleware(ProxyMiddleware, trusted=behind_proxy)
     return app
+
+
+async def _openapi(request: Request) -> Response:
+    """The description of the API. It is made at the first request, in a thread, because that takes a quarter second."""
+    app: FastAPI = request.app
+    return responses.as_json(await asyncio.to_thread(app.openapi))
 
 
 class RevalidatedFiles(StaticFiles):

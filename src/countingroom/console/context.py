@@ -16,6 +16,7 @@ from countingroom.console.auth.passwords import Passwords
 from countingroom.console.auth.sessions import NoLogin, SessionLifetime, Sessions, SessionService
 from countingroom.console.live.feed import LiveFeed
 from countingroom.console.live.viewer_limits import Viewers
+from countingroom.console.long_work import LongWork
 from countingroom.console.present.abnormal import AbnormalList
 from countingroom.console.present.latest import Latest, live_messages
 from countingroom.console.present.readiness import RoleReadiness, console_readiness, readiness
@@ -75,6 +76,7 @@ class ConsoleContext:
         self._failed: asyncio.Future[None] | None = None
         self.feed = LiveFeed(self.latest, self.abnormal, self.recent_events, clock, tick_s=tick_s)
         self.viewers = Viewers()
+        self.long_work = LongWork()
 
     @property
     def failure(self) -> FollowerFailed | None:

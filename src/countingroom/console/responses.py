@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import StreamingResponse
 
+from countingroom.console.long_work import LongWork
 from countingroom.core.errors import Cause, CountingRoomError, LinkError, NotFound, RequestError
 
 _log = logging.getLogger(__name__)
@@ -49,8 +53,17 @@ def as_json(content: object, status: int = 200) -> Response:
 
 
 def refusal(cause: Cause, status: int | None = None) -> Response:
-    """`{"cause": …}`; 409 where the code has no status of its own."""
-    return as_json({"cause": cause}, status or _STATUS.get(cause.code, 409))
+    """`{"cause": …}`; 409 where the code has no status of its own. `retry_after_s` in its evidence is a header too."""
+    answer = as_json({"cause": cause}, status or _STATUS.get(cause.code, 409))
+    if isinstance(wait_s := cause.evidence.get("retry_after_s"), int | float):
+        answer.headers["Retry-After"] = str(ceil(wait_s))
+    return answer
+
+
+def in_pieces(work: LongWork, pieces: Iterable[bytes], media_type: str, *, file_name: str = "") -> Response:
+    """A long answer, made while it is sent. `file_name`: of the file that a browser stores it in."""
+    headers = {"Content-Disposition": f'attachment; filename="{file_name}"'} if file_name else None
+    return StreamingResponse(work.joined(pieces), media_type=media_type, headers=headers)
 
 
 def example(content: object, description: str = "") -> dict[str, Any]:

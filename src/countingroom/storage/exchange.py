@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import yaml
@@ -18,14 +18,43 @@ _PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)$)[A-Za-z_][A-Za-z
 
 def to_yaml(kept: ConfigurationSet) -> str:
     """The set as YAML, ordered by name, so that two exports can be compared line by line."""
-    tree: dict[str, Any] = {}
+    return "".join(yaml_pieces(kept))
+
+
+def yaml_pieces(kept: ConfigurationSet) -> Iterator[str]:
+    """The same in pieces, about one for each configuration: twenty thousand of them take seconds."""
+    tree: dict[str, Mapping[str, Any]] = {}
     if kept.configurations:
-        tree["configurations"] = _sorted(kept.configurations)
+        tree["configurations"] = kept.configurations
     if kept.tags:
-        tree["tags"] = _sorted(kept.tags)
+        tree["tags"] = kept.tags
     if kept.schemas:
-        tree["schemas"] = dict(sorted(kept.schemas.items()))
-    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+        tree["schemas"] = kept.schemas
+    out = _Pieces()
+    dumper: Any = _Dumper(out, default_flow_style=False, sort_keys=False, allow_unicode=True, width=120)
+    dumper.open()
+    dumper.emit(yaml.DocumentStartEvent(explicit=False))
+    dumper.emit(_START)
+    for section, inside in tree.items():
+        dumper.write_leaf(section)
+        dumper.emit(_START)
+        for name, value in sorted(inside.items()):
+            dumper.write_leaf(name)
+            if section == "schemas":
+                dumper.write_leaf(value)
+                yield out.take()
+                continue
+            dumper.emit(_START)
+            for inner, leaf in sorted(value.items()):
+                dumper.write_leaf(inner)
+                dumper.write_leaf(leaf)
+                yield out.take()
+            dumper.emit(_END)
+        dumper.emit(_END)
+    dumper.emit(_END)
+    dumper.emit(yaml.DocumentEndEvent(explicit=False))
+    dumper.close()
+    yield out.take()
 
 
 def from_yaml(text: str, *, file: str = "import") -> ConfigurationSet:
@@ -95,8 +124,23 @@ class _Reader:
         return value
 
 
-def _sorted(tree: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {name: dict(sorted(inside.items())) for name, inside in sorted(tree.items())}
+_START = yaml.MappingStartEvent(anchor=None, tag=None, implicit=True, flow_style=False)
+_END = yaml.MappingEndEvent()
+
+
+class _Pieces:
+    """A stream that keeps what was written until it is taken."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def write(self, text: str) -> None:
+        self._texts.append(text)
+
+    def take(self) -> str:
+        text = "".join(self._texts)
+        self._texts.clear()
+        return text
 
 
 class _Dumper(yaml.SafeDumper):
@@ -104,6 +148,15 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def write_leaf(self, data: Any) -> None:
+        """Write a key or a whole value; the mappings around it are events."""
+        this: Any = self
+        node = this.represent_data(data)
+        this.anchor_node(node)
+        this.serialize_node(node, None, None)
+        this.anchors.clear()
+        this.serialized_nodes.clear()
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -7,9 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from countingroom.console.api.devices import Console
-from countingroom.console.responses import REFUSED, as_json, example
+from countingroom.console.api.heavy import HEAVY
+from countingroom.console.long_work import json_list
+from countingroom.console.responses import REFUSED, as_json, example, in_pieces
 from countingroom.core.configurations import compare
-from countingroom.storage.exchange import to_yaml
+from countingroom.storage.exchange import yaml_pieces
 
 router = APIRouter(tags=["configurations"])
 _CONFIGURATION = {
@@ -33,25 +35,31 @@ _CHANGE = {
 @router.get(
     "/configurations",
     summary="Configurations as they are",
+    dependencies=[HEAVY],
     responses={200: example({"configurations": [_CONFIGURATION]})},
 )
 async def list_configurations(console: Console, system: Annotated[str, Query()] = "") -> Response:
     """Of one system, or of all."""
-    return as_json({"configurations": await console.records.configurations.list(system)})
+    async with console.long_work.reading:
+        found = await console.records.configurations.list(system)
+    return in_pieces(console.long_work, json_list("configurations", found), "application/json")
 
 
 @router.get(
     "/configurations/export",
     summary="All configurations, tags and schemas as YAML",
+    dependencies=[HEAVY],
     responses={
-        200: {"content": {"application/yaml": {"example": "configurations:\n  STS:\n    physics: {threshold: 42}\n"}}}
+        200: {"content": {"application/yaml": {"example": "configurations:\n  STS:\n    physics: {threshold: 42}\n"}}},
+        429: REFUSED,
     },
 )
 async def export(console: Console) -> Response:
     """What `import` takes."""
-    text = to_yaml(await console.records.configurations.export())
-    headers = {"Content-Disposition": 'attachment; filename="configurations.yaml"'}
-    return Response(text, media_type="application/yaml", headers=headers)
+    async with console.long_work.reading:
+        kept = await console.records.configurations.export()
+    pieces = (piece.encode() for piece in yaml_pieces(kept))
+    return in_pieces(console.long_work, pieces, "application/yaml", file_name="configurations.yaml")
 
 
 @router.get(

@@ -81,7 +81,8 @@ def _for_requester(state: DeviceState, denied: dict[str, Cause]) -> DeviceState:
 async def list_devices(console: Console, request: Request) -> Response:
     """`abnormal` counts alarms by priority, `stale` the points without a valid reading."""
     who = requester(request).principal
-    return as_json({"devices": [_row(console, one, who) for one in console.latest.catalogues.values()]})
+    devices = tuple(console.latest.catalogues.values())
+    return as_json({"devices": await console.long_work.all(_row(console, one, who) for one in devices)})
 
 
 def _row(console: ConsoleContext, of: Catalogue, principal: Principal) -> dict[str, object]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from countingroom.bus.ask import ask as bus_ask
 from countingroom.bus.port import Bus
 from countingroom.console.api.devices import Console
-from countingroom.console.responses import REFUSED, as_json, example
+from countingroom.console.auth.requester import requester
+from countingroom.console.long_work import json_columns
+from countingroom.console.responses import REFUSED, example, in_pieces
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError, Refused, RequestError
 from countingroom.core.messages import MessageDecoder
@@ -27,6 +29,8 @@ _decoder: MessageDecoder[SeriesAnswer | QueryRefusal] = MessageDecoder(SeriesAns
 _ANSWER_S = 20.0
 _POINTS = 16
 """Most points of one question."""
+_SMALL = 5000
+"""Rows of a point up to which an answer is no large one."""
 
 
 class HistoryFormat(StrEnum):
@@ -54,9 +58,24 @@ async def ask(bus: Bus, question: RangeQuery) -> Series:
     return answer.series
 
 
+async def _heavy(
+    console: Console,
+    request: Request,
+    max_points: Annotated[int, Query()] = 0,
+    format: Annotated[str, Query()] = "",
+) -> AsyncGenerator[None]:
+    """A place for a large answer. A curve of a page has one row for each of its pixels, and needs none."""
+    if format == HistoryFormat.CSV or max_points > _SMALL:
+        with console.long_work.place(requester(request).name):
+            yield
+    else:
+        yield
+
+
 @router.get(
     "/history",
     summary="The past of one point or several",
+    dependencies=[Depends(_heavy)],
     responses={
         200: example(
             {
@@ -92,31 +111,51 @@ async def get_history(
     if start_ns >= end_ns:
         raise RequestError("`from` must be before `to`", source="console", code="invalid")
     questions = [RangeQuery(point=one, start_ns=start_ns, end_ns=end_ns, max_points=max_points) for one in point]
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(ask(console.bus, question)) for question in questions]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    series = [task.result() for task in asked]
+    if max_points > _SMALL:  # one by one: decoding several large answers in a row would be one long step
+        series = [await ask(console.bus, question) for question in questions]
+    else:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                asked = [tasks.create_task(ask(console.bus, question)) for question in questions]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        series = [task.result() for task in asked]
     if format is HistoryFormat.CSV:
         name = "history.csv" if len(point) > 1 else f"{point[0]}.csv"
         safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
-        headers = {"Content-Disposition": f'attachment; filename="{safe}"'}
-        return Response(as_csv(series), media_type="text/csv; charset=utf-8", headers=headers)
-    return as_json(series[0] if len(series) == 1 else {"series": series})
+        return in_pieces(console.long_work, csv_rows(series), "text/csv; charset=utf-8", file_name=safe)
+    return in_pieces(console.long_work, _json(series), "application/json")
 
 
-def as_csv(series: Iterable[Series]) -> str:
-    """One row a sample or bucket, with its point; empty cells where there is no value."""
+def _json(series: Sequence[Series]) -> Iterator[bytes]:
+    if len(series) == 1:
+        yield from json_columns(series[0])
+        return
+    for number, one in enumerate(series):
+        yield b"," if number else b'{"series":['
+        yield from json_columns(one)
+    yield b"]}"
+
+
+def csv_rows(series: Iterable[Series]) -> Iterator[bytes]:
+    """The header, then one row a sample or bucket, with its point; empty cells where there is no value."""
     out = io.StringIO()
-    write = csv.writer(out, lineterminator="\n").writerow
-    write(("point", "time", "mean", "low", "high", "quality", "count", "text"))
+    writer = csv.writer(out, lineterminator="\n")
+
+    def row(*cells: object) -> bytes:
+        writer.writerow(cells)
+        text = out.getvalue()
+        out.seek(0)
+        out.truncate()
+        return text.encode()
+
+    yield row("point", "time", "mean", "low", "high", "quality", "count", "text")
     for one in series:
         texts = one.text or [None] * len(one.time_ns)
         columns = zip(one.time_ns, one.mean, one.low, one.high, one.quality, one.count, texts, strict=True)
         for time_ns, mean, low, high, quality, count, text in columns:
-            write((one.point, format_time(time_ns), mean, low, high, Quality(quality).name, count, harmless(text)))
-    return out.getvalue()
+            name = Quality(quality).name
+            yield row(one.point, format_time(time_ns), mean, low, high, name, count, harmless(text))
 
 
 def harmless(text: str | None) -> str | None:

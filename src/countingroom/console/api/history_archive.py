@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Query, Response
 
 from countingroom.console.api.devices import Console
+from countingroom.console.api.heavy import HEAVY
+from countingroom.console.long_work import json_columns
 from countingroom.console.query_client import ask
-from countingroom.console.responses import REFUSED, as_json, example
+from countingroom.console.responses import REFUSED, as_json, example, in_pieces
 from countingroom.core.series import ExportAnswer, ExportQuery, LastAnswer, LastQuery, PointsAnswer, PointsQuery
 from countingroom.core.times import parse_time
 
@@ -63,6 +67,7 @@ async def get_last(console: Console, points: Addresses, at: Annotated[str, Query
 @router.get(
     "/history/export",
     summary="Every sample of points, page by page",
+    dependencies=[HEAVY],
     responses={
         200: example(
             {
@@ -99,4 +104,10 @@ async def export(
         limit=limit,
     )
     answer = await ask(console.bus, "history", "export", question, ExportAnswer)
-    return as_json({"points": points, "samples": answer.samples, "next_ns": answer.next_ns})
+    return in_pieces(console.long_work, _page(points, answer), "application/json")
+
+
+def _page(points: list[str], answer: ExportAnswer) -> Iterator[bytes]:
+    yield b'{"points":%s,"samples":' % msgspec.json.encode(points)
+    yield from json_columns(answer.samples)
+    yield b',"next_ns":%s}' % msgspec.json.encode(answer.next_ns)

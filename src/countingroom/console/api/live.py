@@ -7,7 +7,6 @@ reason says which limit), 4001 the session is over or its roles have changed.
 from __future__ import annotations
 
 import asyncio
-from math import ceil
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
@@ -21,9 +20,9 @@ from countingroom.console.context import ConsoleContext, context
 from countingroom.console.live.feed import LiveFeed, Viewer
 from countingroom.console.live.subscription import parse
 from countingroom.console.live.viewer_limits import TOO_MANY
-from countingroom.console.responses import REFUSED, example, refusal
+from countingroom.console.responses import REFUSED, example
 from countingroom.core.clock import within
-from countingroom.core.errors import Cause, CountingRoomError, RequestError
+from countingroom.core.errors import CountingRoomError, RequestError
 
 router = APIRouter()
 _FIRST_S = 5.0
@@ -55,15 +54,13 @@ async def get_live(
     subscription, _ = parse(f'{{"watch": {watch}}}')
     wait_s = console.viewers.wait_s(requester(request).name, console.clock.monotonic())
     if wait_s:
-        cause = Cause(
+        raise RequestError(
+            f"{requester(request).name} asks for the live state too often",
             code="too_often",
-            message=f"{requester(request).name} asks for the live state too often",
             source="console",
+            evidence={"retry_after_s": wait_s},
             suggestion="ask every 2 s",
         )
-        answer = refusal(cause)
-        answer.headers["Retry-After"] = str(ceil(wait_s))
-        return answer
     messages = ",".join(console.feed.messages(subscription, resume))
     return Response(f'{{"messages":[{messages}]}}', media_type="application/json")
 
@@ -71,15 +68,15 @@ async def get_live(
 @router.websocket("/live")
 async def live(websocket: WebSocket, console: Annotated[ConsoleContext, Depends(context)]) -> None:
     """One viewer, until it disconnects."""
-    await websocket.accept()  # a browser shows the reason of a close only where the socket was accepted
     found = requester(websocket)
     try:
+        await websocket.accept()  # a browser shows the reason of a close only where the socket was accepted
         with console.viewers.place(found.name, _address(websocket), operates=found.operates):
             await _serve(websocket, console, found.name)
-    except* WebSocketDisconnect:
-        pass
     except* TimeoutError:
         await websocket.close(1003, "the first message was no subscription")
+    except* (WebSocketDisconnect, OSError):  # the client has left
+        pass
     except* CountingRoomError as errors:
         await websocket.close(*_why(errors))
 

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Depends, Query, Response
 from msgspec import structs
 
 from countingroom.console.api.devices import Console
-from countingroom.console.responses import REFUSED, as_json, example
+from countingroom.console.api.heavy import HEAVY
+from countingroom.console.long_work import json_list
+from countingroom.console.responses import REFUSED, as_json, example, in_pieces
 from countingroom.core.run_book import RunFilter
 from countingroom.core.times import parse_time
 from countingroom.storage.run_export import export
@@ -64,15 +66,23 @@ def chosen(
 Chosen = Annotated[RunFilter, Depends(chosen)]
 
 
-@router.get("/runs", summary="Runs, newest first", responses={200: example({"runs": [_RUN]}), 422: REFUSED})
+@router.get(
+    "/runs",
+    summary="Runs, newest first",
+    dependencies=[HEAVY],
+    responses={200: example({"runs": [_RUN]}), 422: REFUSED, 429: REFUSED},
+)
 async def list_runs(console: Console, wanted: Chosen) -> Response:
     """To read on, give `before` the last number of the answer."""
-    return as_json({"runs": await console.records.runs.find(wanted)})
+    async with console.long_work.reading:
+        found = await console.records.runs.find(wanted)
+    return in_pieces(console.long_work, json_list("runs", found), "application/json")
 
 
 @router.get(
     "/runs/export",
     summary="The same runs as a file",
+    dependencies=[HEAVY],
     responses={200: {"content": {"text/csv": {}, "application/json": {}, "application/vnd.apache.parquet": {}}}},
 )
 async def export_runs(
@@ -82,11 +92,11 @@ async def export_runs(
     limit: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
 ) -> Response:
     """`csv`, `json` or `parquet`: one row a run, nothing left out. Without a limit, all that match."""
-    found = await console.records.runs.find(structs.replace(wanted, limit=limit))
-    media, body = await asyncio.to_thread(export, found, format)
+    async with console.long_work.reading:
+        found = await console.records.runs.find(structs.replace(wanted, limit=limit))
+    media, pieces = await asyncio.to_thread(export, found, format)  # for Parquet a library is imported
     suffix = media.partition(";")[0].rpartition("/")[2].rpartition(".")[2]
-    headers = {"Content-Disposition": f'attachment; filename="runs.{suffix}"'}
-    return Response(body, media_type=media, headers=headers)
+    return in_pieces(console.long_work, pieces, media, file_name=f"runs.{suffix}")
 
 
 @router.get("/runs/{number}", summary="One run", responses={200: example(_RUN), 404: REFUSED})

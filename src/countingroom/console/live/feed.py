@@ -212,7 +212,9 @@ class LiveFeed:
         for name in alive:
             self.abnormal.alive(name, self._latest.alive.get(name, False), now_ns=now_ns)
         rows = {device: self._rows(device, names) for device, names in changed.items()}
-        self._snapshot_parts.forget(changed.keys(), states=bool(taken.states), words=bool(taken.words))
+        for device, names in changed.items():
+            self._snapshot_parts.update(device, rows[device], whole=names is None)
+        self._snapshot_parts.forget(states=bool(taken.states), words=bool(taken.words))
         states: dict[str, list[str]] = {}
         for key in taken.states:
             if state := self._latest.states.get(key):

@@ -30,11 +30,16 @@ class SnapshotParts:
         self._states: dict[str, bytes] | None = None
         self._words: dict[str, bytes] | None = None
 
-    def forget(self, devices: Iterable[str], *, states: bool, words: bool) -> None:
-        """The points of these devices changed, and perhaps states."""
-        for device in devices:
-            self._rows.pop(device, None)
-            self._points.pop(device, None)
+    def update(self, device: str, rows: Mapping[str, Row], *, whole: bool) -> None:
+        """These rows of a device changed; `whole`: they are all it has."""
+        self._points.pop(device, None)
+        if whole:
+            self._rows[device] = dict(rows)
+        elif device in self._rows:
+            self._rows[device].update(rows)
+
+    def forget(self, *, states: bool, words: bool) -> None:
+        """States of devices, or of run control, changed."""
         if states:
             self._states = None
         if words:

@@ -20,6 +20,9 @@ from countingroom.core.charts.draw import svg
 from countingroom.core.errors import NotFound
 from countingroom.core.messages import Catalogue
 
+_ROWS = 100
+"""Readings in one step of long work."""
+
 
 class DevicePages:
     """The pages of the devices."""
@@ -35,12 +38,10 @@ class DevicePages:
     async def overview(self) -> dict[str, Any]:
         """A card for each device, and the counts of points by group."""
         branches = device_views.branches(self._context.latest.catalogues)
-        return {
-            "cards": [self._card(catalogue) for branch in branches for catalogue in branch.devices],
-            "group_counts": {
-                branch.group: device_views.group_counts(self._context.abnormal, branch) for branch in branches
-            },
-        }
+        work, abnormal = self._context.long_work, self._context.abnormal
+        cards = work.all(self._card(catalogue) for branch in branches for catalogue in branch.devices)
+        counts = work.all((branch.group, device_views.group_counts(abnormal, branch)) for branch in branches)
+        return {"cards": await cards, "group_counts": dict(await counts)}
 
     async def device(self, request: Request, device: str) -> HTMLResponse:
         """One device: its state, points and commands."""
@@ -54,7 +55,12 @@ class DevicePages:
             )
             for channel in ("", *catalogue.channels)
         }
-        rows = self._context.abnormal.show(device, latest.readings.get(device, {}).items())
+        readings = tuple(latest.readings.get(device, {}).items())
+        found = await self._context.long_work.all(
+            self._context.abnormal.show(device, readings[first : first + _ROWS])
+            for first in range(0, len(readings), _ROWS)
+        )
+        rows = {name: row for some in found for name, row in some.items()}
         return self._render(
             request,
             "device.html",

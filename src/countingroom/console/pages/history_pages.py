@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -30,10 +31,11 @@ class HistoryPages:
 
     async def trends(self, request: Request) -> HTMLResponse:
         """The history of selected points."""
-        return self._render(request, "trends.html", "trends", "Trends", data={"points": self._all_points()})
+        points = await self._context.long_work.all(self._all_points())
+        return self._render(request, "trends.html", "trends", "Trends", data={"points": points})
 
-    def _all_points(self) -> list[dict[str, object]]:
-        return [
+    def _all_points(self) -> Iterator[dict[str, object]]:
+        return (
             {
                 "id": f"{catalogue.device}.{point.name}",
                 "device": catalogue.title or catalogue.device,
@@ -48,9 +50,9 @@ class HistoryPages:
                 "codes": point.codes,
                 "type": point.type.value,
             }
-            for catalogue in self._context.latest.catalogues.values()
+            for catalogue in tuple(self._context.latest.catalogues.values())
             for point in catalogue.points
-        ]
+        )
 
 
 pages = HistoryPages

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
@@ -19,6 +20,7 @@ from countingroom.console.auth.passwords import SHORTEST
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import PageSet
+from countingroom.console.pages.rendered_page import RenderedPage
 from countingroom.console.present import device_views, partition_views
 from countingroom.console.present import format as write
 from countingroom.console.present import partition_alarms as present_alarms
@@ -30,6 +32,11 @@ from countingroom.departments import DEPARTMENTS, Department, load
 _LEVELS = ("normal", "high", "medium", "low", "stale")
 _BAR = 4
 """Alarms that the bar at the bottom names."""
+
+
+def _json(value: object, **_: object) -> str:
+    """JSON, encoded in a fraction of the time that Python's own encoder needs for thousands of points."""
+    return msgspec.json.encode(value).decode()
 
 
 class Pages:
@@ -47,6 +54,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._jinja.policies["json.dumps_function"] = _json
         words: dict[str, Any] = {
             "write": write,
             "views": device_views,
@@ -103,7 +111,7 @@ class Pages:
             "simulated": any(catalogue.simulated for catalogue in context.latest.catalogues.values()),
             "branches": self._branches(),
             "board": context.abnormal,
-            "catalogues": context.latest.catalogues,
+            "catalogues": dict(context.latest.catalogues),  # it may change while the page is rendered
             "partitions": partitions,
             "foremost": console if name == "partition" else partition_views.foremost(partitions),
             "worst_of": present_alarms.worst,
@@ -119,7 +127,7 @@ class Pages:
             "trees": self._trees,
         }
         frame["links"] = [link for link in self._links if all(frame[fact] for fact in link.needs)]
-        return HTMLResponse(self._jinja.get_template(template).render(frame | values))
+        return RenderedPage(context.long_work, self._jinja.get_template(template).generate(frame | values))
 
     def _branches(self) -> list[device_views.Branch]:
         return device_views.branches(self._context.latest.catalogues)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from markupsafe import Markup
+from msgspec import structs
 from starlette.responses import HTMLResponse
 
 from countingroom.console.api.partitions import partition_state, unmapped
@@ -24,6 +25,8 @@ from countingroom.core.errors import LinkError
 from countingroom.core.run_book import RunFilter
 
 _LAST = 8
+_MOST_RUNS = 500
+"""Runs on a page; the others are on the pages after it."""
 """Runs on the overview."""
 _ROUND_NS = 60_000_000_000
 """Trends of a run begin and end that much before and after it."""
@@ -101,6 +104,7 @@ class RunPages:
 
     async def runs(self, request: Request, wanted: Annotated[RunFilter, Depends(chosen)]) -> HTMLResponse:
         """The run book."""
+        wanted = structs.replace(wanted, limit=min(wanted.limit, _MOST_RUNS))
         found = await self._context.records.runs.find(wanted)
         names = sorted({*partition_alarms.partitions(self._context.latest.words), *(run.partition for run in found)})
         return self._render(
@@ -147,11 +151,15 @@ class RunPages:
     ) -> HTMLResponse:
         """Configurations of systems, and tags."""
         records = self._context.records
-        there = await records.configurations.list()
+        async with self._context.long_work.reading:
+            there = await records.configurations.list()
         tags = await records.tags.list()
         names = sorted({*systems(self._context), *(one.system for one in there)})
         system = system or (names[0] if names else "")
         changes = compare(await records.tags.resolve(before), await records.tags.resolve(after)) if after else None
+        choices: dict[str, list[str]] = {name: [] for name in names}
+        for each in there:
+            choices[each.system].append(each.tag)
         mine = [one for one in there if one.system == system]
         one = next((one for one in mine if one.tag == tag), mine[0] if mine and not tag else None)
         return self._render(
@@ -171,7 +179,7 @@ class RunPages:
                 "system": system,
                 "configuration": msgspec.to_builtins(one) if one else None,
                 "tags": {each.name: each.systems for each in tags},
-                "choices": {name: [each.tag for each in there if each.system == name] for name in names},
+                "choices": choices,
                 "denied": self._denied(request),
             },
         )
