@@ -13,7 +13,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.lockout import FIRST_S
 from countingroom.core.messages import Command, Reply, decode, encode
-from countingroom.core.policy import Control
+from countingroom.core.policy import LOCAL, Control
 from countingroom.storage import engine
 from countingroom.testing.clock import FakeClock
 from tests.console.people import HOST, ORIGIN, PASSWORD, House, house
@@ -223,7 +223,7 @@ async def test_the_link_of_the_first_administrator_works_once(here: Stage) -> No
         accounts, _ = home.context.login()
         assert await accounts.first() is None
         await home.database.users.create("bert", "test")
-        link = await accounts.link("bert", "test")
+        link = await accounts.link("bert", LOCAL)
         body = {"token": link, "password": "four random plain words"}
         assert (await home.client().post("/api/v1/link", json=body | {"password": "short"})).status_code == 422
         assert (await home.client().post("/api/v1/link", json=body)).json() == {"name": "bert"}

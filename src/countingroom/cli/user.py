@@ -19,6 +19,7 @@ from countingroom.cli.output import Json, print_json, print_table, table, text
 
 if TYPE_CHECKING:
     from countingroom.console.auth.accounts import Accounts
+    from countingroom.core.policy import Principal
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ def grant(
     from countingroom.console.auth.accounts import role_of
 
     given = None if role == "none" else role_of(role)
-    _do(experiment, data, "grant", name, lambda accounts, by: accounts.grant(name, target, given))
+    _do(experiment, data, "grant", name, lambda accounts, by: accounts.grant(name, target, given, by))
 
 
 @app.command()
@@ -120,7 +121,7 @@ def token(
         "token",
         name,
         lambda accounts, by: accounts.token(
-            name, what_for=what_for or f"made by {by}", scope=limits, lifetime_s=days * _DAY_S
+            name, what_for=what_for or f"made by {by.name}", scope=limits, lifetime_s=days * _DAY_S
         ),
     )
     typer.echo(secret)
@@ -143,7 +144,7 @@ def list_users(experiment: Experiment, data: Data = None, json: Json = False) ->
 
 
 def _do(
-    experiment: Path, data: Path | None, what: str, target: str, work: Callable[[Accounts, str], Awaitable[T]]
+    experiment: Path, data: Path | None, what: str, target: str, work: Callable[[Accounts, Principal], Awaitable[T]]
 ) -> T:
     """Open the experiment's database and run the action. With the name of an action, write an audit entry."""
     from countingroom.app.data_folder import default_data
@@ -152,9 +153,11 @@ def _do(
     from countingroom.core.accounts import AuditEntry, Outcome
     from countingroom.core.clock import SystemClock
     from countingroom.core.errors import CountingRoomError
+    from countingroom.core.policy import Principal, Role
     from countingroom.experiment import load
 
-    section, clock, by = load(experiment).storage, SystemClock(), _me()
+    section, clock = load(experiment).storage, SystemClock()
+    by = Principal(name=_me(), role=Role.ADMINISTRATOR)
 
     async def run() -> T:
         async with opened(section, (data or default_data(experiment)).resolve(), clock) as database:
@@ -168,7 +171,7 @@ def _do(
                 if what:
                     entry = AuditEntry(
                         time_ns=clock.now_ns(),
-                        who=by,
+                        who=by.name,
                         what=what,
                         target=f"name.{target}" if target else "",
                         origin="cli",

@@ -21,6 +21,8 @@ from countingroom.core.messages import Catalogue
 from countingroom.core.policy import Permission, Principal, decide
 from countingroom.core.subjects import EXPERIMENT
 
+SET_DANGEROUS = "set_dangerous"
+
 
 class RoutePermission(Struct, frozen=True, kw_only=True):
     """The permission that a route needs, and on which target."""
@@ -203,11 +205,22 @@ def _unlisted(route: str) -> Cause:
     )
 
 
+def check_point(console: ConsoleContext, catalogue: Catalogue, name: object, principal: Principal) -> None:
+    """Refused where writing this point is dangerous and needs a higher role than the command `set` of other points."""
+    point = next((one for one in catalogue.points if one.name == name), None)
+    action = command_permissions.of_point(point)
+    cause = decide(principal, action, f"device.{catalogue.device}", now_ns=console.clock.now_ns())
+    if cause is not None:
+        raise Refused(cause)
+
+
 def denied_commands(principal: Principal, catalogue: Catalogue, now_ns: int) -> dict[str, Cause]:
-    """The device's commands that this person may not give, and why."""
+    """The device's commands that this user may not give, and why; SET_DANGEROUS for `set` of a dangerous point."""
     target = f"device.{catalogue.device}"
     names = {spec.name for spec in catalogue.commands} | {"set"}
     verdicts = {
         name: decide(principal, _device_action(catalogue, name), target, now_ns=now_ns) for name in sorted(names)
     }
+    if any(point.dangerous for point in catalogue.points):
+        verdicts[SET_DANGEROUS] = decide(principal, Permission.ENDANGER, target, now_ns=now_ns)
     return {name: cause for name, cause in verdicts.items() if cause is not None}

@@ -6,11 +6,8 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.core.errors import Cause
-from countingroom.core.policy import Principal, Role, role_on
+from countingroom.core.policy import EVERYWHERE, Principal, Role, role_on
 from countingroom.core.values import Scalar
-
-EVERYWHERE = "*"
-"""The target of a role that holds for every object."""
 
 FIRST_ADMINISTRATOR = "admin"
 """Name of the account that is made where there is none."""

@@ -10,6 +10,7 @@ from countingroom.core.commands.partition import PARTITION
 from countingroom.core.commands.row import CommandTable
 from countingroom.core.commands.system import SYSTEM
 from countingroom.core.messages import CommandSpec
+from countingroom.core.points import Point
 from countingroom.core.policy import Permission
 
 
@@ -31,6 +32,11 @@ def of_system(command: str) -> Permission:
 def of_device(spec: CommandSpec | None) -> Permission:
     """The permission for a command of a device; None stands for `set`."""
     return Permission.ENDANGER if spec is not None and spec.dangerous else Permission.OPERATE
+
+
+def of_point(point: Point | None) -> Permission:
+    """The permission for writing a point; None stands for one that the device does not have."""
+    return Permission.ENDANGER if point is not None and point.dangerous else Permission.OPERATE
 
 
 def _of(table: CommandTable, command: str) -> Permission:

@@ -70,6 +70,8 @@ class Point(Struct, frozen=True, kw_only=True):
     """The setpoint is confirmed when the readback differs by at most this."""
     confirm_s: float = 5.0
     """Deadline of the confirmation, in seconds after the write."""
+    dangerous: bool = False
+    """Writing it can harm, as for a limit that protects: it needs `Permission.ENDANGER`."""
     rate: str = ""
     """The point with the ramp rate (units per second), from which the console computes `about 0.5 s`."""
 

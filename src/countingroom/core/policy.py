@@ -16,6 +16,10 @@ from msgspec import Struct
 
 from countingroom.core.errors import Cause
 
+EVERYWHERE = "*"
+"""The target of a role that holds for every object."""
+_WILD = frozenset("*?[")
+
 
 class Role(IntEnum):
     """The role of a user. A higher role includes the lower ones."""
@@ -47,7 +51,7 @@ class Permission(StrEnum):
     TAKE_OVER = "take_over"
     """Acquire the control lease although another user holds it."""
     ENDANGER = "endanger"
-    """A command marked dangerous."""
+    """A command, or a setpoint, that is marked dangerous."""
     SIMULATE = "simulate"
     """Make a simulator fail."""
     CONFIGURE = "configure"
@@ -71,6 +75,23 @@ class Principal(Struct, frozen=True, kw_only=True):
         """The highest role that applies to this target."""
         role = max(self.role, role_on(self.roles, target))
         return role if self.scope is None else min(role, role_on(self.scope, target))
+
+
+def covers(grantor: Principal, pattern: str, role: Role) -> bool:
+    """Whether the grantor has at least this role on every target that the pattern fits, and so may grant it."""
+    if grantor.scope is not None:
+        return role is Role.VIEWER
+    held = {EVERYWHERE: grantor.role} | grantor.roles
+    return role is Role.VIEWER or any(own >= role and _includes(wider, pattern) for wider, own in held.items())
+
+
+def _includes(wider: str, pattern: str) -> bool:
+    """Whether every target of the pattern fits the wider one; False also where that is not easily seen."""
+    if wider == pattern:
+        return True
+    if wider.endswith("*") and not _WILD & set(wider[:-1]):
+        return pattern.startswith(wider[:-1])
+    return not _WILD & set(pattern) and fnmatchcase(pattern, wider)
 
 
 def role_on(roles: Mapping[str, Role], target: str) -> Role:

@@ -1,4 +1,4 @@
-"""Changes to the points of a device that the description makes. An override without a point is refused."""
+"""Changes to the points and commands of a device that the description makes. An override without a point is refused."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from countingroom.core.errors import Cause, ConfigurationError
+from countingroom.core.messages import CommandSpec
 from countingroom.core.points import Limits, Point
-from countingroom.devices.section import PointOverride
+from countingroom.devices.section import CommandOverride, PointOverride
+
+_PLAIN = ("label", "deadband", "write_low", "write_high", "dangerous")
 
 
 def overridden(
@@ -37,11 +40,29 @@ def overridden(
     )
 
 
+def overridden_commands(
+    commands: tuple[CommandSpec, ...], overrides: Mapping[str, CommandOverride], *, source: str = "commands"
+) -> tuple[CommandSpec, ...]:
+    """The commands with the overrides applied."""
+    names = {command.name for command in commands}
+    for name in overrides:
+        if name not in names:
+            raise ConfigurationError(
+                f"no command is named {name}",
+                source=f"{source}.{name}",
+                suggestion=f"choose from {', '.join(sorted(names)) or 'none: this device has no commands'}",
+            )
+    return tuple(
+        msgspec.structs.replace(one, dangerous=overrides[one.name].dangerous) if one.name in overrides else one
+        for one in commands
+    )
+
+
 def _overridden(point: Point, overrides: list[PointOverride]) -> Point:
     for override in overrides:
         given = override.model_dump(exclude_none=True)
         limits = {key: value for key, value in given.items() if key in Limits.__struct_fields__}
-        plain = {key: value for key, value in given.items() if key in ("label", "deadband", "write_low", "write_high")}
+        plain = {key: value for key, value in given.items() if key in _PLAIN}
         if "stale_after" in given:
             plain["stale_after_s"] = given["stale_after"]
         point = msgspec.structs.replace(point, limits=msgspec.structs.replace(point.limits, **limits), **plain)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError
 from countingroom.devices.behaviour import Behaviour
-from countingroom.devices.point_overrides import overridden
+from countingroom.devices.point_overrides import overridden, overridden_commands
 from countingroom.devices.port import Driver
 from countingroom.devices.resources import SharedResources
 from countingroom.devices.section import DeviceSection
@@ -51,6 +51,7 @@ def build(
     else:
         hosted = builder(name, section)
     overridden(hosted.driver.points, section.points, source=f"devices.{name}.points")
+    overridden_commands(hosted.behaviour.commands, section.commands, source=f"devices.{name}.commands")
     return msgspec.structs.replace(
         hosted,
         title=section.title or hosted.title or name,

@@ -44,6 +44,8 @@ class PointOverride(Section):
     write_low: float | None = None
     write_high: float | None = None
     stale_after: Silence | None = None
+    dangerous: bool | None = None
+    """Writing it can harm, and needs the role expert."""
 
     def problems(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Limits in the wrong order."""
@@ -57,6 +59,13 @@ class PointOverride(Section):
             warning_high=self.warning_high,
             alarm_high=self.alarm_high,
         )
+
+
+class CommandOverride(Section):
+    """Changes that the description makes to a command of the driver."""
+
+    dangerous: bool
+    """It can harm: it needs the role expert, and the console asks in red."""
 
 
 class DeviceSection(Section):
@@ -80,3 +89,5 @@ class DeviceSection(Section):
     """Write the settings of this section to the device when it connects, unless its `may_apply` refuses."""
     points: dict[str, PointOverride] = {}
     """Point name, or a pattern with `*`, -> the changes."""
+    commands: dict[str, CommandOverride] = {}
+    """Command -> the changes."""

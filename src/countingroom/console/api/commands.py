@@ -13,6 +13,7 @@ from countingroom.console.auth.requester import requester
 from countingroom.console.command_client import not_in_time, send, send_and_wait
 from countingroom.console.context import ConsoleContext
 from countingroom.console.responses import REFUSED, as_json, example, refusal
+from countingroom.console.route_permissions import check_point
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Command, Reply
 
@@ -93,7 +94,9 @@ async def command_device(
     device: str, command: str, console: Console, request: Request, order: CommandBody | None = None
 ) -> Response:
     """A command of the device's catalogue, or `set`. 503: it was not sent. 504: unknown, ask for the state."""
-    catalogue(console.latest, device)
+    found = catalogue(console.latest, device)
+    if command == "set" and order is not None:
+        check_point(console, found, order.arguments.get("point"), requester(request).principal)
     return await carry(console, request, "devices", device, command, order)
 
 

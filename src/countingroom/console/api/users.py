@@ -59,15 +59,16 @@ async def add_user(console: Console, request: Request, body: NewUser) -> Respons
     """The link sets the password, once, within a day. Hand it over in person."""
     accounts, _ = console.login()
     roles = {target: role_of(role) for target, role in body.roles.items()}
-    secret = await accounts.add(body.name, requester(request).name, full_name=body.full_name, roles=roles)
+    secret = await accounts.add(body.name, requester(request).principal, full_name=body.full_name, roles=roles)
     return as_json({"name": body.name, "link": f"/link#{secret}"})
 
 
 @router.post("/users/{name}/grant", summary="Give or remove a role", responses={404: REFUSED, 409: REFUSED})
-async def grant(console: Console, name: str, body: Grant) -> Response:
-    """Takes effect at once: open pages of that user load again."""
+async def grant(console: Console, request: Request, name: str, body: Grant) -> Response:
+    """Takes effect at once: open pages of that user load again. Refused where it is more than the requester has."""
     accounts, _ = console.login()
-    await accounts.grant(name, body.target, role_of(body.role) if body.role is not None else None)
+    role = role_of(body.role) if body.role is not None else None
+    await accounts.grant(name, body.target, role, requester(request).principal)
     return as_json({"name": name})
 
 
@@ -75,16 +76,18 @@ async def grant(console: Console, name: str, body: Grant) -> Response:
 async def link(console: Console, request: Request, name: str) -> Response:
     """Earlier links become invalid."""
     accounts, _ = console.login()
-    return as_json({"name": name, "link": f"/link#{await accounts.link(name, requester(request).name)}"})
+    return as_json({"name": name, "link": f"/link#{await accounts.link(name, requester(request).principal)}"})
 
 
 @router.post("/users/{name}/disable", summary="Disable or enable an account", responses={409: REFUSED})
 async def disable(console: Console, request: Request, name: str, body: Disable) -> Response:
     """Ends every session and token of the user at once, and releases control."""
     accounts, _ = console.login()
+    by = requester(request).principal
+    await accounts.check_change(name, by)
     if body.disabled:
         await release_all(console, name)
-    await accounts.disable(name, body.disabled, requester(request).name)
+    await accounts.disable(name, body.disabled, by)
     return as_json({"name": name})
 
 
@@ -92,7 +95,7 @@ async def disable(console: Console, request: Request, name: str, body: Disable) 
 async def log_out(console: Console, request: Request, name: str) -> Response:
     """Takes effect at once, and releases control."""
     accounts, _ = console.login()
-    ended = await accounts.log_out(name, requester(request).name)
+    ended = await accounts.log_out(name, requester(request).principal)
     await release_control(console, name)
     return as_json({"name": name, "ended": ended})
 

@@ -12,7 +12,7 @@ from countingroom.core.accounts import EVERYWHERE, FIRST_ADMINISTRATOR, TOKEN_OR
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Denied, NotFound, OutOfRange
 from countingroom.core.plain_text import hidden_character
-from countingroom.core.policy import Role
+from countingroom.core.policy import Principal, Role, covers
 from countingroom.storage.database import Database
 
 LINK_S = 86_400.0
@@ -62,7 +62,7 @@ class Accounts:
         name = administrators[0].name if administrators else FIRST_ADMINISTRATOR
         return await self._users.make_link(name, "countingroom", lifetime_s=LINK_S)
 
-    async def add(self, name: str, by: str, *, full_name: str, roles: Mapping[str, Role]) -> str:
+    async def add(self, name: str, by: Principal, *, full_name: str, roles: Mapping[str, Role]) -> str:
         """Create an account; returns the secret of the link that lets its user set a password."""
         if len(name) > _NAME:
             raise OutOfRange(
@@ -74,29 +74,42 @@ class Accounts:
             )
         for target in roles:
             _check_target(target)
-        await self._users.create(name, by, full_name=_plain(full_name), roles=roles)
-        return await self._users.make_link(name, by, lifetime_s=LINK_S)
+        _check_rights(by, name, roles)
+        await self._users.create(name, by.name, full_name=_plain(full_name), roles=roles)
+        return await self._users.make_link(name, by.name, lifetime_s=LINK_S)
 
-    async def link(self, name: str, by: str) -> str:
+    async def check_change(self, name: str, by: Principal) -> None:
+        """Denied where the user has more rights than the one who changes the account."""
+        # A link for a new password, for example, would otherwise give an administrator of one target every right.
+        account = await self._users.get(name)
+        _check_rights(by, name, account.roles if account else {})
+
+    async def link(self, name: str, by: Principal) -> str:
         """The secret of a link for a new password."""
-        return await self._users.make_link(name, by, lifetime_s=LINK_S)
+        await self.check_change(name, by)
+        return await self._users.make_link(name, by.name, lifetime_s=LINK_S)
 
-    async def grant(self, name: str, target: str, role: Role | None) -> None:
-        """Give a user a role for a target or a pattern of targets; None removes it."""
+    async def grant(self, name: str, target: str, role: Role | None, by: Principal) -> None:
+        """Give a user a role for a target or a pattern of targets; None removes it. Nobody grants more than they
+        have."""
         _check_target(target)
+        await self.check_change(name, by)
+        _check_rights(by, name, {target: role} if role is not None else {})
         await self._users.grant(name, target, role)
         self._changed()
 
-    async def disable(self, name: str, disabled: bool, by: str) -> None:
+    async def disable(self, name: str, disabled: bool, by: Principal) -> None:
         """Disable or enable an account."""
-        await self._users.disable(name, disabled, by)
+        await self.check_change(name, by)
+        await self._users.disable(name, disabled, by.name)
         self._changed()
 
-    async def log_out(self, name: str, by: str) -> int:
+    async def log_out(self, name: str, by: Principal) -> int:
         """End every session and token of a user; returns how many."""
         if await self._users.get(name) is None:
             raise NotFound(f"there is no user {name}", source="users", suggestion="look at the list of users")
-        ended = await self._sessions.revoke_all(name, by)
+        await self.check_change(name, by)
+        ended = await self._sessions.revoke_all(name, by.name)
         self._changed()
         return ended
 
@@ -179,6 +192,19 @@ def role_of(text: str) -> Role:
             source="users",
             suggestion=f"choose one of {', '.join(word(role) for role in Role)}",
         ) from None
+
+
+def _check_rights(by: Principal, name: str, roles: Mapping[str, Role]) -> None:
+    """Denied where one of these roles is more than `by` has."""
+    for target, role in roles.items():
+        if not covers(by, target, role):
+            raise Denied(
+                f"{by.name} may not change {name}: {word(role)} of {target} is more than {by.name} is",
+                code="denied",
+                source="users",
+                evidence={"principal": by.name, "target": target, "role": word(role)},
+                suggestion="ask an administrator of everything (*)",
+            )
 
 
 def _plain(text: str) -> str:

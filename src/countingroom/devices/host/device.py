@@ -27,7 +27,7 @@ from countingroom.devices.host.publish import FLUSH_S, ReadingsPump
 from countingroom.devices.host.settings import apply_settings
 from countingroom.devices.host.staleness import with_least_stale_after
 from countingroom.devices.host.states import StateChange, StateTracker
-from countingroom.devices.point_overrides import overridden
+from countingroom.devices.point_overrides import overridden, overridden_commands
 from countingroom.devices.port import MonitoringDriver, Sample
 from countingroom.devices.registry import Hosted
 
@@ -55,7 +55,7 @@ class HostedDevice:
         points = overridden(hosted.driver.points, hosted.section.points)
         if not isinstance(hosted.driver, MonitoringDriver):
             points = tuple(with_least_stale_after(point, POLLS * hosted.section.poll) for point in points)
-        self._commands = (*hosted.behaviour.commands, *OF_THE_HOST)
+        self._commands = (*overridden_commands(hosted.behaviour.commands, hosted.section.commands), *OF_THE_HOST)
         self._table = PointTable(hosted.name, points, clock.now_ns())
         self._states = StateTracker(hosted.name, hosted.behaviour, self._commands, boot)
         self._line = DriverLoop(hosted.driver, hosted.section, clock, self, self._source)

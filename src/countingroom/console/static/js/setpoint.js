@@ -46,6 +46,7 @@ export function setpoint(live, { device, title, point, channel, now, rate, state
   const outcome = el("p", { class: "outcome", role: "status" });
   const button = el("button", { class: "btn primary", type: "submit" }, "Set…");
   const label = point.label || point.column || point.name;
+  const cause = denied.set ?? (point.dangerous && denied.set_dangerous);
   const refused = () =>
     !live.trusted
       ? "The link is lost: commands are disabled."
@@ -53,8 +54,8 @@ export function setpoint(live, { device, title, point, channel, now, rate, state
         ? "The device host of this device is gone."
         : state() && state().link !== "connected"
           ? "It is not connected."
-          : denied.set
-            ? `${denied.set.message}; ${denied.set.suggestion}`
+          : cause
+            ? `${cause.message}; ${cause.suggestion}`
             : "";
   const refresh = () => {
     button.dataset.why = refused();
@@ -79,6 +80,7 @@ export function setpoint(live, { device, title, point, channel, now, rate, state
         ...meanwhile(live),
       ],
       button: `Set ${told}`,
+      dangerous: point.dangerous,
     });
     if (!sure) return;
     outcome.textContent = `Set ${told}: sent`;

@@ -74,6 +74,8 @@ class Column(Struct, frozen=True, kw_only=True):
 
 
 MASK = 65535.0
+PROTECTIONS = frozenset({"maxI", "tripTime", "tripInt", "tripExt", "tripMode", "unVthr", "ovVthr"})
+"""Settings that protect the module behind a channel; writing them is dangerous."""
 
 LV = (
     Column(variable="Pw", name="pw", label="LV switch", type=Type.INT, words=SWITCH),
@@ -146,6 +148,7 @@ def point(channel: str, side: str, column: Column, *, im_range: str) -> Point:
         writable=writable,
         write_low=column.low if column.high is not None else None,
         write_high=column.high,
+        dangerous=column.name in PROTECTIONS,
         tolerance=0.005 if column.high is not None and column.type is Type.FLOAT else 0.0,
         rate=f"{channel}.{side}_{column.rate}" if column.rate else "",
     )
