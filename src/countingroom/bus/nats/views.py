@@ -15,26 +15,30 @@ from countingroom.bus.port import Current, Entry, Message, Stale, Stored
 from countingroom.core.clock import timeout
 
 _TAKE = 256
+MOST_BYTES = 64 << 20
+"""Of waiting messages of one subscription: a message may have 8 MiB."""
 POSITIONS = "consumers"
 """The bucket with the acknowledged position of each durable consumer."""
 
 
 class NatsSubscription:
-    """Live messages. When it is full, the oldest are dropped and counted."""
+    """Live messages. When it is full, of messages or of bytes, the oldest are dropped and counted."""
 
     def __init__(self, connection: NatsConnection, limit: int) -> None:
         self.dropped = 0
         self.news = asyncio.Event()
         self._connection = connection
         self._limit = limit
+        self._size = 0
         self._messages: deque[Message] = deque()
 
     async def receive(self, message: Msg) -> None:
         """Buffer a message."""
-        if len(self._messages) >= self._limit:
-            self._messages.popleft()
-            self.dropped += 1
         self._messages.append(Message(subject=message.subject, data=message.data))
+        self._size += len(message.data)
+        while len(self._messages) > self._limit or (self._size > MOST_BYTES and len(self._messages) > 1):
+            self._take()
+            self.dropped += 1
         self.news.set()
 
     def __aiter__(self) -> AsyncIterator[Message]:
@@ -46,7 +50,12 @@ class NatsSubscription:
                 raise StopAsyncIteration
             self.news.clear()
             await self.news.wait()
-        return self._messages.popleft()
+        return self._take()
+
+    def _take(self) -> Message:
+        message = self._messages.popleft()
+        self._size -= len(message.data)
+        return message
 
 
 class NatsConsumer:
