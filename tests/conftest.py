@@ -52,14 +52,15 @@ _SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/l
 
 
 @pytest.fixture(scope="session")
-def needs() -> Callable[[str], str]:
-    """`needs("mosquitto")`: the path of that program; without it the test is skipped, or fails where CI=true."""
+def needs() -> Callable[..., str]:
+    """`needs("mosquitto")`: the path of that program, or of the first of several that is there; without it the test is
+    skipped, or fails where CI=true."""
 
-    def need(program: str) -> str:
-        found = shutil.which(program, path=_SYSTEM_PATH)
-        if found:
-            return found
-        missing = f"{program} is not installed; requirements/debian.txt names its package"
+    def need(*programs: str) -> str:
+        for program in programs:
+            if found := shutil.which(program, path=_SYSTEM_PATH):
+                return found
+        missing = f"{programs[0]} is not installed; requirements/debian.txt names its package"
         if os.environ.get("CI", "").lower() in {"true", "1"}:
             pytest.fail(missing, pytrace=False)
         pytest.skip(missing)
