@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
 
 from tests.system.running import Running, until, up
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "demo" / "experiment.yaml"
 SCREENSHOTS = ROOT / "screenshots"
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+needs_axe = pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
+SCREEN: ViewportSize = {"width": 1600, "height": 900}
+WIDTHS = (1280, 900, 420)
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -83,6 +87,39 @@ class Requester:
             self.wrong.append(f"{status}: {url}")
 
 
+def serious(page: Page) -> list[str]:
+    """What axe finds on the page; nothing where axe is not installed."""
+    if not AXE.exists():
+        return []
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    return [
+        f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def looks_right(requester: Requester, pages: Mapping[str, str], theme: str) -> None:
+    """Every page opens, lives, keeps axe content and, in the light, fits smaller screens. Opening a page costs most of
+    the time, so each is opened once."""
+    page = requester.page
+    for name, path in pages.items():
+        page.set_viewport_size(SCREEN)
+        requester.open(path)
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        page.wait_for_timeout(600)  # values and curves arrive
+        assert "NaN" not in page.locator("body").inner_text(), name
+        requester.picture(f"{name}-{theme}")
+        assert serious(page) == [], name
+        for width in WIDTHS if theme == "light" else ():
+            page.set_viewport_size({"width": width, "height": 800})
+            page.wait_for_timeout(100)
+            assert wider_than_seen(page) == [], f"{name} at {width}"
+            if width == WIDTHS[-1]:
+                requester.picture(f"{name}-{width}")
+
+
 def wider_than_seen(page: Page) -> list[str]:
     """What of the shell is wider than the screen shows, or what of it its own card cuts off."""
     return page.evaluate(
@@ -115,7 +152,7 @@ def browser(needs: Callable[..., str]) -> Iterator[Browser]:
 @pytest.fixture(params=["light"])
 def requester(request: pytest.FixtureRequest, browser: Browser, demo: Running) -> Iterator[Requester]:
     """A visitor with a screen of 1600x900; nothing may have gone wrong when it leaves."""
-    context = browser.new_context(viewport={"width": 1600, "height": 900}, color_scheme=request.param)
+    context = browser.new_context(viewport=SCREEN, color_scheme=request.param)
     requester = Requester(context.new_page(), demo)
     yield requester
     context.close()

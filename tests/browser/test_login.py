@@ -6,15 +6,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.conftest import SCREENSHOTS
+from tests.browser.conftest import SCREENSHOTS, serious
 from tests.system.running import Running, up
 
-AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 DESCRIPTION = """
 experiment: {name: trial, title: Trial}
 console: {login: local}
@@ -51,19 +49,6 @@ def first_link(site: Running) -> str:
     description = site.data.parent / "experiment.yaml"
     command = [sys.executable, "-m", "countingroom", "user", "first", str(description), "--data", str(site.data)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().partition("#")[2]
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds on the page."""
-    if not AXE.exists():
-        return []
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    return [
-        f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
 
 
 def settle(page: Page, path: str) -> None:
