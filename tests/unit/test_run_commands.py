@@ -159,7 +159,7 @@ def test_a_plan_is_a_tree_with_reasons_times_and_what_stays(capsys: pytest.Captu
         (
             ["create", "lab", "--title", "Lab"],
             "experiment/commands/create_partition",
-            {"name": "lab", "template": "cbm", "title": "Lab"},
+            {"name": "lab", "title": "Lab"},
         ),
     ],
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.cli.output import Json, print_json, print_table
 
 if TYPE_CHECKING:
     from countingroom.core.errors import Cause
@@ -97,10 +97,8 @@ def _print(file: Path, title: str, hosted: dict[str, Hosted], systems: int) -> N
     typer.echo(f"{file}: {title}, {count} device{'' if count == 1 else 's'}{under}, nothing wrong")
     if not hosted:
         return
-    made = table("", ["Device", "Title", "Driver", "Location", "Channels", "Points", "Commands"])
-    for one in hosted.values():
-        made.add_row(*(text(value) for value in _facts(one).values()))
-    print_table(made)
+    columns = ("Device", "Title", "Driver", "Location", "Channels", "Points", "Commands")
+    print_table(columns, (_facts(one).values() for one in hosted.values()))
 
 
 def _facts(one: Hosted) -> dict[str, Any]:

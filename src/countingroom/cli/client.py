@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 import msgspec
 import typer
 
+from countingroom.cli.output import print_json
 from countingroom.core.errors import Cause, ConfigurationError, LinkError, Refused
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -84,6 +85,16 @@ class Client:
             return self._http.request(method, path, **how)
         except self._errors as error:
             raise not_running(self.url, str(error)) from error
+
+
+def fetch(url: str, path: str, json: bool, /, **parameters: Any) -> Any:
+    """A resource as plain values. With `json` it is printed instead, and the command ends here."""
+    with Client(url) as api:
+        found = api.get(path, **parameters)
+    if json:
+        print_json(found)
+        raise typer.Exit
+    return found
 
 
 def authorization() -> dict[str, str]:

@@ -31,20 +31,21 @@ TABLES = (("partition", PARTITION), ("experiment", EXPERIMENT), ("system", SYSTE
 _TYPES: dict[Type, type] = {Type.FLOAT: float, Type.INT: int, Type.BOOL: bool, Type.STRING: str}
 
 
-def add_commands(app: typer.Typer, group: str, written: Mapping[str, Function]) -> None:
+def add_commands(app: typer.Typer, group: str, written: Mapping[str, Function] | None = None) -> None:
     """Add the commands of a group (`partition`, `config tag`) in the order of the tables.
 
     `written` maps the last word of a command to its function where it is written by hand. Two rows may share a command:
     `partition take` gives `take_control` or, with an option, `force_control`.
     """
+    by_hand = written or {}
     added: set[str] = set()
     for target, rows in TABLES:
         for row in rows.values():
             words, _, name = row.cli.rpartition(" ")
             if words == group and name not in added:
                 added.add(name)
-                app.command(name)(written.get(name) or _plain(target, row))
-    if unknown := written.keys() - added:
+                app.command(name)(by_hand.get(name) or _plain(target, row))
+    if unknown := by_hand.keys() - added:
         raise LookupError(f"no row of core/commands has the command {group} {sorted(unknown)[0]}")
 
 

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from countingroom.cli.client import DEFAULT_URL, Client, Remote, Url
+from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.command_rows import add_commands
+from countingroom.cli.config_tag import Comment, Replace, Tag, present, saved_by
 from countingroom.cli.config_tag import app as tag_app
-from countingroom.cli.outcome import give, tell
-from countingroom.cli.output import Json, listed, print_json, print_table, table, text, written
+from countingroom.cli.output import Json, listed, print_table, written
+from countingroom.cli.partition_act import do
 from countingroom.cli.partition_shown import checked
+from countingroom.core.commands.experiment import EXPERIMENT as EXPERIMENT_COMMANDS
 from countingroom.core.errors import RequestError
+from countingroom.core.subjects import EXPERIMENT
 
 if TYPE_CHECKING:
     from countingroom.core.values import Scalar
@@ -23,9 +26,6 @@ app = typer.Typer(no_args_is_help=True, help="Configurations and tags: see, chan
 app.add_typer(tag_app, name="tag")
 
 System = Annotated[str, typer.Argument(metavar="SYSTEM", show_default=False)]
-Tag = Annotated[str, typer.Argument(metavar="TAG", show_default=False)]
-Comment = Annotated[str, typer.Option("--comment", help="Why, for the record.")]
-SAVED_S = 10.0
 
 
 @app.command("list")
@@ -35,11 +35,8 @@ def list_configurations(
     json: Json = False,
 ) -> None:
     """Every configuration as it is now."""
-    with Client(url) as api:
-        found = api.get("/api/v1/configurations", system=system or None)
-    if json:
-        return print_json(found)
-    return print_table(_table(found["configurations"]))
+    found = fetch(url, "/api/v1/configurations", json, system=system or None)
+    _print(found["configurations"])
 
 
 @app.command()
@@ -51,15 +48,9 @@ def show(
     json: Json = False,
 ) -> None:
     """One configuration, parameter by parameter."""
-    with Client(url) as api:
-        found = api.get(f"/api/v1/configurations/{checked(system)}/{checked(tag)}", revision=revision)
-    if json:
-        return print_json(found)
-    typer.echo(f"{system} {tag}, revision {found['revision']}, {_when(found)}  {found['comment']}".rstrip())
-    made = table("", ("parameter", "value"))
-    for name, value in found["parameters"].items():
-        made.add_row(text(name), text(written(value)))
-    return print_table(made)
+    found = fetch(url, f"/api/v1/configurations/{checked(system)}/{checked(tag)}", json, revision=revision)
+    typer.echo(f"{system} {tag}, revision {found['revision']}, {saved_by(found)}  {found['comment']}".rstrip())
+    print_table(("parameter", "value"), ((name, written(value)) for name, value in found["parameters"].items()))
 
 
 def save(
@@ -67,7 +58,7 @@ def save(
     tag: Tag,
     given: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE…", help="What changes.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="A YAML file with parameters.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Exactly these: all others are taken away.")] = False,
+    replace: Replace = False,
     comment: Comment = "",
     url: Url = DEFAULT_URL,
     json: Json = False,
@@ -76,31 +67,16 @@ def save(
     import msgspec
 
     changes = (_from_file(file) if file else {}) | _parameters(given or [])
-    with Client(url) as api:
-        before = _present(api, checked(system), checked(tag))
-        parameters = changes if replace else {**before["parameters"], **changes}
-        body = {
-            "system": system,
-            "tag": tag,
-            "parameters": msgspec.json.encode(parameters).decode(),
-            "expected": before["revision"],
-            "comment": comment,
-        }
-        tell(give(api, "experiment", "save_configuration", {"arguments": body}, SAVED_S), json=json)
-
-
-def delete(
-    system: System,
-    tag: Tag,
-    with_tags: Annotated[bool, typer.Option("--with-tags", help="And the global tags that hold it.")] = False,
-    comment: Comment = "",
-    url: Url = DEFAULT_URL,
-    json: Json = False,
-) -> None:
-    """Take a configuration away. Its history stays, and so does what runs had."""
-    body = {"system": checked(system), "tag": checked(tag), "with_tags": with_tags, "comment": comment}
-    with Client(url) as api:
-        tell(give(api, "experiment", "delete_configuration", {"arguments": body}, SAVED_S), json=json)
+    before = present(url, f"configurations/{checked(system)}/{checked(tag)}")
+    parameters = changes if replace else {**before.get("parameters", {}), **changes}
+    arguments = {
+        "system": system,
+        "tag": tag,
+        "parameters": msgspec.json.encode(parameters).decode(),
+        "expected": before["revision"],
+        "comment": comment,
+    }
+    do(EXPERIMENT, "save_configuration", arguments, EXPERIMENT_COMMANDS["save_configuration"].wait_s, url, json)
 
 
 @app.command()
@@ -111,11 +87,8 @@ def history(
     json: Json = False,
 ) -> None:
     """Every change of a system's configurations, newest first: who, when, what."""
-    with Client(url) as api:
-        found = api.get(f"/api/v1/configurations/{checked(system)}/history", tag=tag or None)
-    if json:
-        return print_json(found)
-    return print_table(_table(found["history"]))
+    found = fetch(url, f"/api/v1/configurations/{checked(system)}/history", json, tag=tag or None)
+    _print(found["history"])
 
 
 @app.command()
@@ -126,21 +99,18 @@ def compare(
     json: Json = False,
 ) -> None:
     """What differs between two global tags, parameter by parameter."""
-    with Client(url) as api:
-        found = api.get("/api/v1/tags/compare", before=before, after=after)
-    if json:
-        return print_json(found)
+    found = fetch(url, "/api/v1/tags/compare", json, before=before, after=after)
     if not found["changes"]:
         return typer.echo(f"{before} and {after} are the same")
-    made = table("", ("system", "parameter", before, after))
+    rows: list[tuple[str, ...]] = []
     for change in found["changes"]:
         if change["before"] != change["after"]:
-            made.add_row(text(change["system"]), "", text(change["before"] or "none"), text(change["after"] or "none"))
+            rows.append((change["system"], "", change["before"] or "none", change["after"] or "none"))
         for one in change["parameters"]:
             old = "—" if one["added"] else written(one["before"])
             new = "—" if one["removed"] else written(one["after"])
-            made.add_row(text(change["system"]), text(one["name"]), text(old), text(new))
-    return print_table(made)
+            rows.append((change["system"], one["name"], old, new))
+    return print_table(("system", "parameter", before, after), rows)
 
 
 @app.command()
@@ -164,22 +134,11 @@ def import_(
     json: Json = False,
 ) -> None:
     """Save every configuration and tag of a YAML file, all or none."""
-    with Client(url) as api:
-        body = {"document": _read(file), "comment": comment}
-        tell(give(api, "experiment", "import", {"arguments": body}, 60.0), json=json)
+    arguments = {"document": _read(file), "comment": comment}
+    do(EXPERIMENT, "import", arguments, EXPERIMENT_COMMANDS["import"].wait_s, url, json)
 
 
-add_commands(app, "config", {"save": save, "delete": delete, "import": import_})
-
-
-def _present(api: Client, system: str, tag: str) -> Any:
-    """The present configuration; revision 0 where there is none."""
-    try:
-        return api.get(f"/api/v1/configurations/{system}/{tag}")
-    except Remote as refused:
-        if refused.cause.code != "not_found":
-            raise
-        return {"parameters": {}, "revision": 0}
+add_commands(app, "config", {"save": save, "import": import_})
 
 
 def _parameters(given: list[str]) -> dict[str, Scalar]:
@@ -217,22 +176,9 @@ def _read(file: Path) -> str:
         raise RequestError(f"{file} cannot be read: {error}", source="cli", code="unreadable") from error
 
 
-def _table(revisions: list[Any]) -> Any:
-    made = table("", ("system", "tag", "revision", "saved", "parameters", "comment"), numbers=("revision",))
+def _print(revisions: list[Any]) -> None:
+    rows: list[tuple[Any, ...]] = []
     for one in revisions:
         said = "deleted" if one["deleted"] else listed(one["parameters"])
-        made.add_row(
-            text(one["system"]),
-            text(one["tag"]),
-            text(one["revision"]),
-            text(_when(one)),
-            text(said),
-            text(one["comment"]),
-        )
-    return made
-
-
-def _when(one: Any) -> str:
-    from countingroom.core.times import format_time
-
-    return f"{format_time(one['saved_ns'])} by {one['saved_by']}"
+        rows.append((one["system"], one["tag"], one["revision"], saved_by(one), said, one["comment"]))
+    print_table(("system", "tag", "revision", "saved", "parameters", "comment"), rows, numbers=("revision",))

@@ -9,18 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
-from countingroom.cli.client import DEFAULT_URL, Client, Remote, Url
+from countingroom.cli.client import DEFAULT_URL, Client, Remote, Url, fetch
 from countingroom.cli.command_rows import add_commands
-from countingroom.cli.outcome import give, tell
-from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.cli.output import Json, listed, print_table
+from countingroom.cli.partition_act import do
 from countingroom.cli.partition_shown import checked
+from countingroom.core.commands.experiment import EXPERIMENT as EXPERIMENT_COMMANDS
 from countingroom.core.errors import RequestError
+from countingroom.core.subjects import EXPERIMENT
 
 app = typer.Typer(no_args_is_help=True, help="Global tags: one configuration for each system.")
 
 Tag = Annotated[str, typer.Argument(metavar="TAG", show_default=False)]
 Comment = Annotated[str, typer.Option("--comment", help="Why, for the record.")]
-SAVED_S = 10.0
+Replace = Annotated[bool, typer.Option("--replace", help="Exactly these: all others are taken away.")]
 
 
 @app.command("list")
@@ -30,39 +32,25 @@ def list_tags(
     json: Json = False,
 ) -> None:
     """Every global tag as it is now."""
-    with Client(url) as api:
-        found = api.get(f"/api/v1/partitions/{checked(partition)}/tags" if partition else "/api/v1/tags")
-    if json:
-        return print_json(found)
-    made = table("", ("tag", "revision", "systems", "by", "comment"), numbers=("revision",))
-    for one in found["tags"]:
-        made.add_row(
-            text(one["name"]),
-            text(one["revision"]),
-            text(", ".join(one["systems"])),
-            text(one["saved_by"]),
-            text(one["comment"]),
-        )
-    return print_table(made)
+    found = fetch(url, f"/api/v1/partitions/{checked(partition)}/tags" if partition else "/api/v1/tags", json)
+    rows = (
+        (one["name"], one["revision"], ", ".join(one["systems"]), one["saved_by"], one["comment"])
+        for one in found["tags"]
+    )
+    print_table(("tag", "revision", "systems", "by", "comment"), rows, numbers=("revision",))
 
 
 @app.command()
 def show(tag: Tag, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Which configuration each system has under a tag."""
-    with Client(url) as api:
-        found = api.get(f"/api/v1/tags/{checked(tag)}")
-    if json:
-        return print_json(found)
-    made = table(f"{tag}, revision {found['revision']}", ("system", "configuration"))
-    for system, configuration in found["systems"].items():
-        made.add_row(text(system), text(configuration))
-    return print_table(made)
+    found = fetch(url, f"/api/v1/tags/{checked(tag)}", json)
+    print_table(("system", "configuration"), found["systems"].items(), title=f"{tag}, revision {found['revision']}")
 
 
 def save(
     tag: Tag,
     given: Annotated[list[str], typer.Argument(metavar="SYSTEM=CONFIGURATION…", show_default=False)],
-    replace: Annotated[bool, typer.Option("--replace", help="Exactly these: all others are taken away.")] = False,
+    replace: Replace = False,
     comment: Comment = "",
     url: Url = DEFAULT_URL,
     json: Json = False,
@@ -71,57 +59,47 @@ def save(
     import msgspec
 
     changes = dict(_pair(one) for one in given)
-    with Client(url) as api:
-        before = _present(api, checked(tag))
-        systems = changes if replace else {**before["systems"], **changes}
-        body = {
-            "name": tag,
-            "systems": msgspec.json.encode(systems).decode(),
-            "expected": before["revision"],
-            "comment": comment,
-        }
-        tell(give(api, "experiment", "save_tag", {"arguments": body}, SAVED_S), json=json)
-
-
-def delete(tag: Tag, comment: Comment = "", url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Take a tag away. Configurations stay."""
-    with Client(url) as api:
-        body = {"name": checked(tag), "comment": comment}
-        tell(give(api, "experiment", "delete_tag", {"arguments": body}, SAVED_S), json=json)
+    before = present(url, f"tags/{checked(tag)}")
+    systems = changes if replace else {**before.get("systems", {}), **changes}
+    arguments = {
+        "name": tag,
+        "systems": msgspec.json.encode(systems).decode(),
+        "expected": before["revision"],
+        "comment": comment,
+    }
+    do(EXPERIMENT, "save_tag", arguments, EXPERIMENT_COMMANDS["save_tag"].wait_s, url, json)
 
 
 @app.command()
 def history(tag: Tag, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Every change of a tag, newest first."""
-    from countingroom.core.times import format_time
-
-    with Client(url) as api:
-        found = api.get(f"/api/v1/tags/{checked(tag)}/history")
-    if json:
-        return print_json(found)
-    made = table("", ("revision", "saved", "systems", "comment"), numbers=("revision",))
+    found = fetch(url, f"/api/v1/tags/{checked(tag)}/history", json)
+    rows: list[tuple[Any, ...]] = []
     for one in found["history"]:
-        systems = ", ".join(f"{system} {name}" for system, name in one["systems"].items())
-        made.add_row(
-            text(one["revision"]),
-            text(f"{format_time(one['saved_ns'])} by {one['saved_by']}"),
-            text("deleted" if one["deleted"] else systems),
-            text(one["comment"]),
-        )
-    return print_table(made)
+        systems = "deleted" if one["deleted"] else listed(one["systems"])
+        rows.append((one["revision"], saved_by(one), systems, one["comment"]))
+    print_table(("revision", "saved", "systems", "comment"), rows, numbers=("revision",))
 
 
-add_commands(app, "config tag", {"save": save, "delete": delete})
+add_commands(app, "config tag", {"save": save})
 
 
-def _present(api: Client, tag: str) -> Any:
-    """The present tag; revision 0 where there is none."""
+def present(url: str, path: str) -> Any:
+    """A configuration or tag as it is saved now; only a revision, 0, where there is none."""
     try:
-        return api.get(f"/api/v1/tags/{tag}")
+        with Client(url) as api:
+            return api.get(f"/api/v1/{path}")
     except Remote as refused:
         if refused.cause.code != "not_found":
             raise
-        return {"systems": {}, "revision": 0}
+        return {"revision": 0}
+
+
+def saved_by(one: Any) -> str:
+    """When a revision was saved, and by which user."""
+    from countingroom.core.times import format_time
+
+    return f"{format_time(one['saved_ns'])} by {one['saved_by']}"
 
 
 def _pair(given: str) -> tuple[str, str]:

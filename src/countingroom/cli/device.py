@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.feed import messages
 from countingroom.cli.outcome import Wait, give, tell
-from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.cli.output import Json, print_table
 from countingroom.cli.values import QUALITIES, arguments, catalogue, clock, number, point, scalar, shown
 
 app = typer.Typer(no_args_is_help=True, help="See and command devices.")
@@ -18,24 +18,17 @@ app = typer.Typer(no_args_is_help=True, help="See and command devices.")
 @app.command("list")
 def list_devices(url: Url = DEFAULT_URL, json: Json = False) -> None:
     """Every device with its state and what is abnormal."""
-    with Client(url) as api:
-        found = api.get("/api/v1/devices")
-    if json:
-        return print_json(found)
-    made = table("", ("device", "title", "driver", "state", "alarms", "stale", "where"), numbers=("alarms", "stale"))
-    for one in found["devices"]:
-        state = one["state"]["state"] if one["state"] else "unknown"
-        alarms = sum(one["abnormal"].values())
-        made.add_row(
-            text(one["device"]),
-            text(one["title"]),
-            text(one["driver"]),
-            text(state if one["alive"] else f"{state} (no device host)"),
-            text(alarms or ""),
-            text(one["stale"] or ""),
-            text(f"{one['location']}{' (simulated)' if one['simulated'] else ''}"),
-        )
-    return print_table(made)
+    found = fetch(url, "/api/v1/devices", json)
+    columns = ("device", "title", "driver", "state", "alarms", "stale", "where")
+    print_table(columns, map(_row, found["devices"]), numbers=("alarms", "stale"))
+
+
+def _row(one: Any) -> tuple[Any, ...]:
+    state = one["state"]["state"] if one["state"] else "unknown"
+    shown_state = state if one["alive"] else f"{state} (no device host)"
+    alarms = sum(one["abnormal"].values())
+    where = f"{one['location']}{' (simulated)' if one['simulated'] else ''}"
+    return one["device"], one["title"], one["driver"], shown_state, alarms or "", one["stale"] or "", where
 
 
 @app.command()
@@ -50,31 +43,22 @@ def get(
         raise typer.BadParameter(
             f"{what!r} is not an address; write DEVICE or DEVICE.POINT, such as chiller.setpoint_1"
         )
-    with Client(url) as api:
-        if name:
-            found = api.get(f"/api/v1/devices/{device}/points/{name}")
-            if json:
-                return print_json(found)
-            reading: Any = found["reading"] or {"value": None, "quality": 3}
-            return typer.echo(shown(reading["value"], reading["quality"], found["point"]))
-        found = api.get(f"/api/v1/devices/{device}")
-    if json:
-        return print_json(found)
+    if name:
+        found = fetch(url, f"/api/v1/devices/{device}/points/{name}", json)
+        reading: Any = found["reading"] or {"value": None, "quality": 3}
+        return typer.echo(shown(reading["value"], reading["quality"], found["point"]))
+    found = fetch(url, f"/api/v1/devices/{device}", json)
     told = found["catalogue"]
     state = found["state"]["state"] if found["state"] else "unknown"
     channels = "".join(f"  {channel}: {one['state']}" for channel, one in found["channels"].items())
     typer.echo(f"{told['title']} ({told['driver']}): {state}{channels}")
-    made = table("", ("point", "value", "unit", "quality", "description"), numbers=("value",))
+    rows: list[tuple[object, ...]] = []
     for one in told["points"]:
-        value, quality = _reading(found, one["name"])
-        made.add_row(
-            text(one["name"]),
-            text(number(value, one)),
-            text(one["unit"]),
-            text(QUALITIES[quality]),
-            text(one["description"] or one["label"]),
-        )
-    return print_table(made)
+        reading: Any = found["readings"].get(one["name"], (None, 3))
+        quality: int = reading[1]
+        words = one["description"] or one["label"]
+        rows.append((one["name"], number(reading[0], one), one["unit"], QUALITIES[quality], words))
+    return print_table(("point", "value", "unit", "quality", "description"), rows, numbers=("value",))
 
 
 @app.command("set")
@@ -132,25 +116,14 @@ def watch(
         for device in devices or ():
             api.get(f"/api/v1/devices/{device}")
     left = lines or -1
-    for address, value, quality, device_ns in _changes(url, devices or ["*"]):
-        if json:
-            row = {"point": address, "value": value, "quality": quality, "device_ns": device_ns}
-            typer.echo(msgspec.json.encode(row))
-        else:
-            mark = f"  {QUALITIES[quality]}" if quality else ""
-            typer.echo(f"{clock(device_ns)}  {address:<32} {number(value, {}):>12}{mark}")
-        left -= 1
-        if not left:
-            return
-
-
-def _reading(device: Any, point: str) -> tuple[Any, int]:
-    row = device["readings"].get(point)
-    return (row[0], row[1]) if row else (None, 3)
-
-
-def _changes(url: str, devices: list[str]) -> Any:
-    """Yield (address, value, quality, device_ns) from the live feed without end, first the present values."""
-    for said in messages(url, devices=devices, points=True, states=False, events=False):
+    for said in messages(url, devices=devices or ["*"], points=True, states=False, events=False):
         for address, (value, quality, device_ns, *_) in said.get("points", {}).items():
-            yield address, value, quality, device_ns
+            if json:
+                row = {"point": address, "value": value, "quality": quality, "device_ns": device_ns}
+                typer.echo(msgspec.json.encode(row))
+            else:
+                mark = f"  {QUALITIES[quality]}" if quality else ""
+                typer.echo(f"{clock(device_ns)}  {address:<32} {number(value, {}):>12}{mark}")
+            left -= 1
+            if not left:
+                return

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.cli.output import Json, print_json, print_table
 from countingroom.cli.tables import Tables, read_tables
 from countingroom.core.charts import draw as drawing
 from countingroom.core.charts.chart import Chart
@@ -63,14 +63,14 @@ def show(file: File, states: Map = None, json: Json = False) -> None:
     if json:
         print_json(chart)
         return
-    made = table(chart.name, ["State", "Common", "Event", "Leads to"])
+    rows: list[tuple[str, ...]] = []
     for state in chart.states:
         marks = [mark for mark, here in (("initial", state == chart.initial), ("safe", state in chart.safe)) if here]
         name = f"{state} ({', '.join(marks)})" if marks else state
         for index, event in enumerate(chart.allowed(state) or ("",)):
             first = (name, chart.to_common(state)) if index == 0 else ("", "")
-            made.add_row(*map(text, (*first, event, chart.step(state, event) if event else "")))
-    print_table(made)
+            rows.append((*first, event, chart.step(state, event) if event else ""))
+    print_table(("State", "Common", "Event", "Leads to"), rows, title=chart.name)
 
 
 @app.command()

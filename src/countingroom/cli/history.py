@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from countingroom.cli.client import DEFAULT_URL, Client, Url
-from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
+from countingroom.cli.output import Json, print_json, print_table
+from countingroom.cli.values import QUALITIES
 
 if TYPE_CHECKING:
     from countingroom.core.series import Series
@@ -21,7 +22,6 @@ From = Annotated[str, typer.Option("--from", help="Since when: -1h, -2d12h, 2026
 To = Annotated[str, typer.Option("--to", help="Until when.")]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_QUALITIES = ("", "uncertain", "stale", "bad")
 _NOTHING = "nothing recorded"
 
 
@@ -69,14 +69,13 @@ def last(
     if as_json:
         print_json(found)
         return
-    made = table("", ("point", "value", "quality", "time"), numbers=("value",))
+    rows: list[tuple[object, ...]] = []
     for name in dict.fromkeys(points):
         if reading := found.readings.get(name):
-            quality, time = _QUALITIES[reading.quality], format_time(reading.device_ns)
-            made.add_row(text(name), text(_number(reading.value)), quality, time)
+            rows.append((name, _number(reading.value), QUALITIES[reading.quality], format_time(reading.device_ns)))
         else:
-            made.add_row(text(name), "", _NOTHING, "")
-    print_table(made)
+            rows.append((name, "", _NOTHING, ""))
+    print_table(("point", "value", "quality", "time"), rows, numbers=("value",))
 
 
 @app.command("points")
@@ -86,12 +85,7 @@ def list_points(
     as_json: Json = False,
 ) -> None:
     """List the points that have recorded values."""
-    with Client(url) as api:
-        answer = api.get("/api/v1/history/points", prefix=prefix)
-    if as_json:
-        print_json(answer)
-        return
-    for name in answer["points"]:
+    for name in fetch(url, "/api/v1/history/points", as_json, prefix=prefix)["points"]:
         typer.echo(name)
 
 
@@ -151,15 +145,14 @@ def _show(series: Series) -> None:
     from countingroom.core.times import format_time
 
     columns = {"text": series.text} if series.text else {"mean": series.mean, "low": series.low, "high": series.high}
-    made = table(
-        f"{series.point}  {series.resolution}", ("time", *columns, "quality", "samples"), numbers=tuple(columns)
-    )
+    rows: list[tuple[object, ...]] = []
     for row, (time, quality, count) in enumerate(zip(series.time_ns, series.quality, series.count, strict=True)):
         gap = row > 0 and count == 0
-        cells = [text(_number(column[row])) for column in columns.values()]
-        said = _NOTHING if gap else _QUALITIES[quality]
-        made.add_row(format_time(time), *cells, said, "" if gap else str(count))
-    print_table(made)
+        cells = [_number(column[row]) for column in columns.values()]
+        said = _NOTHING if gap else QUALITIES[quality]
+        rows.append((format_time(time), *cells, said, "" if gap else count))
+    title = f"{series.point}  {series.resolution}"
+    print_table(("time", *columns, "quality", "samples"), rows, title=title, numbers=tuple(columns))
     if not series.text:
         typer.echo(sparkline(series.mean) + "\n")
 

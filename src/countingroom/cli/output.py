@@ -12,6 +12,7 @@ from countingroom.core.errors import Cause
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.tree import Tree
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 """Option of every command that prints a table. Its default is False."""
@@ -24,8 +25,10 @@ def print_json(facts: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(facts), indent=2).decode() + "\n")
 
 
-def table(title: str, columns: Sequence[str], *, numbers: Iterable[str] = ()) -> Table:
-    """An empty table. The columns named in `numbers` are right-aligned."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Iterable[object]], *, title: str = "", numbers: Iterable[str] = ()
+) -> None:
+    """Print a table on stdout. The columns named in `numbers` are right-aligned."""
     from rich import box
     from rich.table import Table
 
@@ -33,11 +36,13 @@ def table(title: str, columns: Sequence[str], *, numbers: Iterable[str] = ()) ->
     right = set(numbers)
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
-    return made
+    for row in rows:
+        made.add_row(*map(text, row))
+    print_rich(made)
 
 
 def text(value: object) -> Any:
-    """A table cell with plain text. Markup in texts of devices is shown, never interpreted."""
+    """Plain text for a table or tree. Markup in texts of devices is shown, never interpreted."""
     from rich.text import Text
 
     return Text("" if value is None else str(value))
@@ -55,8 +60,8 @@ def listed(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {written(value)}" for name, value in values.items())
 
 
-def print_table(made: Table) -> None:
-    """Print the table on stdout. If stdout is not a terminal, lines are as long as their content."""
+def print_rich(made: Table | Tree) -> None:
+    """Print a table or tree on stdout. If stdout is not a terminal, lines are as long as their content."""
     from rich.console import Console
 
     console = Console()

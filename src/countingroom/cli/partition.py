@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.client import DEFAULT_URL, Url, fetch
 from countingroom.cli.command_rows import add_commands
 from countingroom.cli.feed import messages
 from countingroom.cli.outcome import Wait
-from countingroom.cli.output import Json, print_json
+from countingroom.cli.output import Json
 from countingroom.cli.partition_act import Partition, do
-from countingroom.cli.partition_place import create, delete, move, take
 from countingroom.cli.partition_shown import checked, show, show_all, show_plan
 from countingroom.cli.values import clock
 from countingroom.core.commands.partition import PARTITION
+from countingroom.core.subjects import EXPERIMENT
 
 app = typer.Typer(no_args_is_help=True, help="See and lead partitions.")
 
@@ -29,10 +29,7 @@ def list_partitions(url: Url = DEFAULT_URL, json: Json = False) -> None:
 
     from countingroom.core.partitions import PartitionState
 
-    with Client(url) as api:
-        found = api.get("/api/v1/partitions")
-    if json:
-        return print_json(found)
+    found = fetch(url, "/api/v1/partitions", json)
     return show_all(msgspec.convert(found["partitions"], list[PartitionState]), found["unmapped"])
 
 
@@ -43,10 +40,7 @@ def show_partition(partition: Partition, url: Url = DEFAULT_URL, json: Json = Fa
 
     from countingroom.core.partitions import PartitionState
 
-    with Client(url) as api:
-        found = api.get(f"/api/v1/partitions/{checked(partition)}")
-    if json:
-        return print_json(found)
+    found = fetch(url, f"/api/v1/partitions/{checked(partition)}", json)
     holder = found["control"]["holder"] if found["control"] else ""
     return show(msgspec.convert(found["partition"], PartitionState), holder)
 
@@ -102,10 +96,7 @@ def show_way(
 
     from countingroom.core.partitions import Plan
 
-    with Client(url) as api:
-        found = api.get(f"/api/v1/partitions/{checked(partition)}/plan", goal=state, tag=tag or None)
-    if json:
-        return print_json(found)
+    found = fetch(url, f"/api/v1/partitions/{checked(partition)}/plan", json, goal=state, tag=tag or None)
     return show_plan(msgspec.convert(found["plan"], Plan))
 
 
@@ -136,16 +127,30 @@ def sequence(
     do(partition, "sequence", scan, 0.0, url, json)
 
 
-add_commands(
-    app,
-    "partition",
-    {
-        "goal": goal,
-        "select": select,
-        "sequence": sequence,
-        "take": take,
-        "move": move,
-        "create": create,
-        "delete": delete,
-    },
-)
+def take(
+    partition: Partition,
+    force: Annotated[bool, typer.Option("--force", help="Also from whoever holds it; that is recorded.")] = False,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Take control of a partition; `_experiment` for the experiment as a whole."""
+    do(partition, "force_control" if force else "take_control", {}, 10.0, url, json)
+
+
+def move(
+    detectors: Annotated[list[str], typer.Argument(metavar="DETECTOR…", show_default=False)],
+    to: Annotated[str, typer.Option("--to", help="The partition they are in then.")] = "",
+    out: Annotated[bool, typer.Option("--out", help="Into no partition.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also where somebody does not answer.")] = False,
+    wait: Wait = 60.0,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Move detectors, all or none of them."""
+    if bool(to) == out:
+        raise typer.BadParameter("give --to PARTITION, or --out")
+    arguments = {"detectors": ",".join(checked(name) for name in detectors), "to": to, "force": force}
+    do(EXPERIMENT, "move", arguments, wait, url, json)
+
+
+add_commands(app, "partition", {"goal": goal, "select": select, "sequence": sequence, "take": take, "move": move})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from countingroom.cli.output import print_table, table, text
+from countingroom.cli.output import print_rich, print_table, text
 from countingroom.core.subjects import token
 
 if TYPE_CHECKING:
@@ -16,20 +16,14 @@ if TYPE_CHECKING:
 
 def show_all(partitions: Iterable[PartitionState], unmapped: Iterable[str]) -> None:
     """Print one line per partition, then the detectors that are in no partition."""
-    made = table("", ("partition", "state", "goal", "tag", "run", "systems", "not right", "owner"), numbers=("run",))
+    rows: list[tuple[object, ...]] = []
     for one in partitions:
+        state = one.state + (" (locked)" if one.locked else "")
+        goal = one.goal.state if one.goal else ""
         wrong = [member.system for member in one.members if member.included and not member.right]
-        made.add_row(
-            text(one.partition),
-            text(one.state + (" (locked)" if one.locked else "")),
-            text(one.goal.state if one.goal else ""),
-            text(one.tag),
-            text(one.run or ""),
-            text(len(one.members)),
-            text(", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")),
-            text(one.owner),
-        )
-    print_table(made)
+        not_right = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
+        rows.append((one.partition, state, goal, one.tag, one.run or "", len(one.members), not_right, one.owner))
+    print_table(("partition", "state", "goal", "tag", "run", "systems", "not right", "owner"), rows, numbers=("run",))
     if names := list(unmapped):
         typer.echo(f"In no partition: {', '.join(names)}")
 
@@ -42,25 +36,17 @@ def show(one: PartitionState, holder: str) -> None:
     typer.echo(f"template {one.template}, tag {one.tag or 'none'}, in control: {holder or 'nobody'}")
     if one.cause:
         typer.echo("\n".join(one.cause.lines("  ")))
-    made = table("", ("level", "system", "as seen", "own state", "tag", "wanted", "included", "comment"))
+    rows: list[tuple[object, ...]] = []
     for member in one.members:
-        critical = "yes" if member.critical else "expendable"
-        made.add_row(
-            text(member.level),
-            text(member.system),
-            text(member.seen),
-            text(member.own),
-            text(member.tag),
-            text(member.wanted_tag),
-            text(critical if member.included else "no"),
-            text(member.cause.message if member.cause else member.comment),
-        )
-    print_table(made)
+        included = "no" if not member.included else "yes" if member.critical else "expendable"
+        comment = member.cause.message if member.cause else member.comment
+        tags = (member.tag, member.wanted_tag)
+        rows.append((member.level, member.system, member.seen, member.own, *tags, included, comment))
+    print_table(("level", "system", "as seen", "own state", "tag", "wanted", "included", "comment"), rows)
 
 
 def show_plan(plan: Plan) -> None:
     """Print a plan as a tree: the stages in order, each system with the reason for its step or for leaving it."""
-    from rich.console import Console
     from rich.tree import Tree
 
     tag = f" with {plan.tag}" if plan.tag else ""
@@ -79,8 +65,7 @@ def show_plan(plan: Plan) -> None:
         branch = trunk.add(text("the goal is not reached"))
         for line in plan.obstacle.lines():
             branch.add(text(line))
-    console = Console()
-    (console if console.is_terminal else Console(width=max(240, console.width))).print(trunk)
+    print_rich(trunk)
 
 
 def _about(seconds: float | None) -> str:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from countingroom.cli.client import DEFAULT_URL, Client, Url
+from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.command_rows import add_commands
 from countingroom.cli.outcome import give, tell
-from countingroom.cli.output import Json, listed, print_json, print_table, table, text
+from countingroom.cli.output import Json, listed, print_table
 from countingroom.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -40,36 +40,21 @@ def list_runs(
     json: Json = False,
 ) -> None:
     """Runs, newest first."""
-    with Client(url) as api:
-        found = api.get("/api/v1/runs", **_filter(partition, since, to, said, quality), limit=limit)
-    if json:
-        return print_json(found)
-    columns = ("run", "partition", "began", "lasted", "ended", "tag", "quality", "by", "comment")
-    made = table("", columns, numbers=("run", "lasted"))
+    found = fetch(url, "/api/v1/runs", json, **_filter(partition, since, to, said, quality), limit=limit)
+    rows: list[tuple[object, ...]] = []
     for run in _runs(found["runs"]):
-        comments = [note.text for note in run.notes if note.kind == "comment"]
-        began, lasted = _times(run)
-        made.add_row(
-            text(run.number),
-            text(run.partition),
-            text(began),
-            text(lasted),
-            text(run.end.value if run.end else "open"),
-            text(run.tag),
-            text(run.quality),
-            text(run.requested_by),
-            text(comments[-1] if comments else ""),
-        )
-    return print_table(made)
+        end = run.end.value if run.end else "open"
+        comments = ["", *(note.text for note in run.notes if note.kind == "comment")]
+        words = (end, run.tag, run.quality, run.requested_by, comments[-1])
+        rows.append((run.number, run.partition, *_times(run), *words))
+    columns = ("run", "partition", "began", "lasted", "ended", "tag", "quality", "by", "comment")
+    print_table(columns, rows, numbers=("run", "lasted"))
 
 
 @app.command()
 def show(number: Number, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """One run: what it had, what happened in it, what it counted, why it ended."""
-    with Client(url) as api:
-        found = api.get(f"/api/v1/runs/{number}")
-    if json:
-        return print_json(found)
+    found = fetch(url, f"/api/v1/runs/{number}", json)
     (run,) = _runs([found])
     began, lasted = _times(run)
     end = f"{run.end.value}{f' by {run.ended_by}' if run.ended_by else ''}" if run.end else "still open"
@@ -77,25 +62,18 @@ def show(number: Number, url: Url = DEFAULT_URL, json: Json = False) -> None:
     typer.echo(f"asked for by {run.requested_by}, began {began}, lasted {lasted or '—'}, tag {run.tag or 'none'}")
     if run.cause:
         typer.echo("\n".join(run.cause.lines("  ")))
-    made = table("", ("system", "configuration", "parameters", "software", "counted"))
+    rows: list[tuple[str, ...]] = []
     for system in run.members:
         had = run.configurations.get(system)
-        parameters = listed(had.parameters) if had else ""
+        configuration = (had.tag, listed(had.parameters)) if had else ("", "")
         counted = {
             name.partition(".")[2]: value for name, value in run.counters.items() if name.startswith(f"{system}.")
         }
-        made.add_row(
-            text(system),
-            text(had.tag if had else ""),
-            text(parameters),
-            text(run.versions.get(system, "")),
-            text(listed(counted)),
-        )
-    print_table(made)
+        rows.append((system, *configuration, run.versions.get(system, ""), listed(counted)))
+    print_table(("system", "configuration", "parameters", "software", "counted"), rows)
     for note in run.notes:
         who = f" ({note.author})" if note.author else ""
         typer.echo(f"{_time(note.time_ns)}  {note.kind}  {note.system} {note.text}{who}".replace("  ", " ", 2))
-    return None
 
 
 def comment(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from countingroom.cli.output import Json, print_json, print_table, table, text
+from countingroom.cli.output import Json, print_json, print_table
 
 if TYPE_CHECKING:
     from countingroom.console.auth.accounts import Accounts
@@ -135,12 +135,12 @@ def list_users(experiment: Experiment, data: Data = None, json: Json = False) ->
         import msgspec
 
         return print_json(msgspec.to_builtins({"users": found}))
-    made = table("", ("name", "full name", "roles", "state", "logins"), numbers=("logins",))
+    rows: list[tuple[object, ...]] = []
     for one in found:
         state = "disabled" if one.user.disabled else "may log in" if one.user.has_password else "no password yet"
         roles = ", ".join(f"{role} of {target}" for target, role in one.roles.items()) or "viewer"
-        made.add_row(*map(text, (one.user.name, one.user.full_name, roles, state, one.logins)))
-    return print_table(made)
+        rows.append((one.user.name, one.user.full_name, roles, state, one.logins))
+    return print_table(("name", "full name", "roles", "state", "logins"), rows, numbers=("logins",))
 
 
 def _do(
