@@ -177,6 +177,15 @@ async def test_a_child_that_crashes_at_once_points_to_its_log(make: Make, tmp_pa
     assert "broken" in log.read_text()
 
 
+async def test_a_chatty_child_keeps_its_log_small_and_is_not_held_up(make: Make, tmp_path: Path) -> None:
+    log = tmp_path / "child.log"
+    script = ECHO.replace("import json, sys", "import json, sys\nsys.stderr.write(('x' * 99 + chr(10)) * 200_000)")
+    async with running(make(script, log=log)) as child:
+        await child.ready()
+    assert log.stat().st_size < 1_000_000
+    assert b"lines were dropped here" in log.read_bytes()
+
+
 async def test_a_child_that_cannot_begin_while_nobody_waits_for_it_is_no_complaint_of_the_loop(make: Make) -> None:
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))

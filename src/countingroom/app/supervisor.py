@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.app.child_process import ChildProcess, Launch, launch
+from countingroom.app.log_file import LogFile
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Cause, CountingRoomError, LinkError, Refused
 
@@ -29,7 +30,8 @@ SETTLED_S = 30.0
 READY_S = 60.0
 STOP_S = 5.0
 """Time between SIGTERM and SIGKILL."""
-LOG_BYTES = 5_000_000
+LOGGED_S = 1.0
+"""Time for the last lines of an ended child to reach its log."""
 
 
 class ChildRefused(CountingRoomError):
@@ -83,7 +85,7 @@ class Child:
         self._parameters = parameters
         self._clock = clock
         self._launch = launch
-        self._log = log
+        self._log = LogFile(log) if log else None
         self._stop_s = stop_s
         self._on_change = on_change
         self._process: ChildProcess | None = None
@@ -149,7 +151,7 @@ class Child:
 
     async def _live(self) -> int:
         """Start the process and wait for its end; the exit status."""
-        log = _open_log(self._log)
+        log, logging = self._log.pipe() if self._log else (None, None)
         try:
             process = await self._launch(self._command, log)
         finally:
@@ -166,6 +168,8 @@ class Child:
         finally:
             self._process = None
             await _end(process, self._stop_s)
+            if logging:
+                await asyncio.to_thread(logging.join, LOGGED_S)
 
     async def _shake_hands(self, process: ChildProcess) -> dict[str, Any]:
         into, out = _pipes(process)
@@ -200,7 +204,7 @@ class Child:
         self._first.exception()
 
     def _never_ready(self, reason: str) -> CountingRoomError:
-        where = f"its own words are at the end of {self._log}" if self._log else ""
+        where = f"its own words are at the end of {self._log.path}" if self._log else ""
         return ChildRefused(f"{self.name} {reason} before it was ready", source=self.name, suggestion=where)
 
     def _tell(self, *, running: bool, message: str, pid: int = 0, again_in_s: float | None = None) -> None:
@@ -241,13 +245,3 @@ def _ending(status: int) -> str:
         return f"was ended by {signal.Signals(-status).name}"
     except ValueError:
         return f"was ended by signal {-status}"
-
-
-def _open_log(path: Path | None) -> int | None:
-    """Open the log to append to. A log over LOG_BYTES is first renamed to `.old.log` and replaces the previous one."""
-    if path is None:
-        return None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size > LOG_BYTES:
-        path.replace(path.with_suffix(".old.log"))
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

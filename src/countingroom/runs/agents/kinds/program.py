@@ -1,15 +1,16 @@
 """Runs an external program for an agent, without a shell and in its own process group.
 
 A cancelled program is ended together with all its children: first with SIGTERM, then with SIGKILL. Its input is one
-JSON object; its output is read line by line. It also ends when the agent dies.
+JSON object; its output is read line by line, up to a number of lines each second. It also ends when the agent dies.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -18,13 +19,15 @@ import psutil
 from countingroom.bus.server.process import end_with
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.line_limit import LineLimit
 
 ASKED_S = 2.0
 """Time between SIGTERM and SIGKILL."""
 _DRAIN_S = 0.2
 """Time to read the last lines when a child keeps the output open."""
 _LOOK_S = 0.02
-_LINE = 1 << 16
+_CHUNK = 1 << 18
+_PIPE = 1 << 20
 
 
 async def run(
@@ -40,7 +43,7 @@ async def run(
 
     ConfigurationError when it cannot be started.
     """
-    async with _heard(said) as (output, reading):
+    async with _heard(said, clock) as (output, reading):
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
@@ -114,18 +117,20 @@ async def _give(process: asyncio.subprocess.Process, given: bytes) -> None:
 
 
 @asynccontextmanager
-async def _heard(said: Callable[[str], None]) -> AsyncGenerator[tuple[int, asyncio.Task[None]]]:
+async def _heard(said: Callable[[str], None], clock: Clock) -> AsyncGenerator[tuple[int, asyncio.Task[None]]]:
     """The write end of a pipe for the output, and the task that reads it.
 
     The pipe is made here and not by asyncio: a child of the program can keep the output open, and waiting for its end
     would then not return.
     """
     ours, theirs = os.pipe()
-    output = asyncio.StreamReader(limit=_LINE)
+    with suppress(OSError, AttributeError):  # a larger pipe is only a help
+        fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, _PIPE)
+    output = asyncio.StreamReader(limit=_CHUNK)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(output), os.fdopen(ours, "rb")
     )
-    reading = asyncio.create_task(_read(output, said), name="output of a program")
+    reading = asyncio.create_task(_read(output, said, clock), name="output of a program")
     try:
         yield theirs, reading
     finally:
@@ -134,14 +139,15 @@ async def _heard(said: Callable[[str], None]) -> AsyncGenerator[tuple[int, async
         await asyncio.wait([reading])
 
 
-async def _read(output: asyncio.StreamReader, said: Callable[[str], None]) -> None:
-    while line := await _line(output):
+async def _read(output: asyncio.StreamReader, said: Callable[[str], None], clock: Clock) -> None:
+    # A program that writes without pause must not be slower for it, so lines beyond the limit are only counted.
+    limit = LineLimit()
+    while data := await output.read(_CHUNK):
+        _say(limit.take(data, clock.monotonic()), said)
+    _say(limit.rest(), said)
+
+
+def _say(lines: Iterable[bytes], said: Callable[[str], None]) -> None:
+    for line in lines:
         if text := line.decode(errors="replace").strip():
             said(text)
-
-
-async def _line(output: asyncio.StreamReader) -> bytes:
-    try:
-        return await output.readline()
-    except ValueError:  # a line longer than the limit is read in pieces
-        return await output.read(_LINE)
