@@ -92,13 +92,6 @@ def test_two_processes_cannot_have_the_file(tmp_path: Path) -> None:
     assert "cannot be used" in second.stderr
 
 
-def test_a_file_that_is_no_history_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "history.duckdb"
-    path.write_text("these are my notes, not a database " * 1000)
-    with pytest.raises(LinkError, match=r"history\.duckdb cannot be used"):
-        DuckStore(path)
-
-
 def test_without_room_the_oldest_raw_samples_go_and_their_summaries_stay(tmp_path: Path) -> None:
     store = DuckStore(
         tmp_path / "history.duckdb", HistorySection(max_disk_gb=0.004, keep=Retention(raw=3000)), chunk=20_000

@@ -179,14 +179,6 @@ def test_an_address_that_is_none_is_refused_without_showing_it(url: str, said: s
     assert "secret" not in str(refused.value.cause)
 
 
-async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
-    (tmp_path / "a.sqlite").write_bytes(b"this is no database at all" * 100)
-    database = Database(_url(tmp_path / "a.sqlite"))
-    with pytest.raises(LinkError, match="not a database"):
-        await database.open()
-    await database.close()
-
-
 async def test_a_place_where_no_file_can_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no directory")
     database = Database(_url(tmp_path / "file" / "a.sqlite"))

@@ -142,11 +142,13 @@ def devices(setting: Setting) -> Role:
 
 def history(setting: Setting) -> Role:
     """The history service, with the store that the description selects."""
+    from countingroom.history import duckdb_file
     from countingroom.history.duckdb_store import DuckStore
     from countingroom.history.service import HistoryService
 
     section = setting.experiment.section(HistorySection)
     file = setting.data / "history" / "history.duckdb"
+    duckdb_file.check(file)  # now, so that the start is refused; later the process would be restarted again and again
     stores = {"duckdb": lambda: DuckStore(file, section)}
 
     async def run(platform: Platform) -> None:

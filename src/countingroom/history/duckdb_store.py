@@ -18,6 +18,7 @@ import numpy as np
 
 from countingroom.core.errors import LinkError
 from countingroom.history import duckdb_arrow as arrow
+from countingroom.history import duckdb_file
 from countingroom.history import duckdb_sql as sql
 from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns, together
@@ -32,7 +33,8 @@ _TABLES = {Resolution.MINUTE: "minute", Resolution.FIVE_MINUTES: "five"}
 
 
 class DuckStore:
-    """A HistoryStore in a file. LinkError where it cannot be opened. `chunk`: rows that are sorted together."""
+    """A HistoryStore in a file. LinkError where it cannot be opened, ConfigurationError where it is damaged. `chunk`:
+    rows that are sorted together."""
 
     def __init__(self, path: Path, section: HistorySection | None = None, *, chunk: int = 2_000_000) -> None:
         self._path = path
@@ -43,6 +45,7 @@ class DuckStore:
 
     def _open(self) -> None:
         path = self._path
+        duckdb_file.check(path)
         with _failures(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._root = duckdb.connect(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from countingroom.core.clock import Clock, SystemClock
-from countingroom.core.errors import ConfigurationError
+from countingroom.core.errors import LinkError
 from countingroom.core.placement import Seed
 from countingroom.storage import seeding
 from countingroom.storage.audit import Audit
@@ -18,8 +18,12 @@ from countingroom.storage.partitions import Partitions
 from countingroom.storage.runs import Runs
 from countingroom.storage.sequences import Sequences
 from countingroom.storage.sessions import SessionStore
+from countingroom.storage.sqlite_file import damaged, make_or_check
 from countingroom.storage.tags import Tags
 from countingroom.storage.users import Users
+
+_DAMAGED = ("malformed", "not a database")
+"""Words of SQLite about a damaged file."""
 
 
 class Database:
@@ -42,11 +46,19 @@ class Database:
         self.audit = Audit(store)
 
     async def open(self) -> None:
-        """Connect and migrate the schema. ConfigurationError if a newer version of the program wrote the database."""
+        """Connect and migrate the schema. ConfigurationError if the file is damaged, or if a newer version of the
+        program wrote the database."""
         if self._store.is_sqlite and self._store.url.database:
             path = Path(self._store.url.database)
-            await self._store.outside(lambda _: _make(path))
-        await self._store.write(migrate)
+            await self._store.outside(lambda _: make_or_check(path))
+            try:
+                await self._store.write(migrate)
+            except LinkError as error:
+                if any(words in error.cause.message for words in _DAMAGED):
+                    raise damaged(path, f"is damaged: {error.cause.message}") from error
+                raise
+        else:
+            await self._store.write(migrate)
 
     async def seed(self, seed: Seed, by: str) -> bool:
         """Fill an empty database as one change and return True. In a database with partitions or detectors, only add
@@ -61,15 +73,3 @@ class Database:
     async def backup(self, path: Path) -> None:
         """Write a consistent copy while the database is in use. SQLite only; RequestError for PostgreSQL."""
         await self._store.outside(lambda engine: backup(engine, path))
-
-
-def _make(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # it contains password hashes; SQLite gives its WAL files the same mode
-    except OSError as error:
-        raise ConfigurationError(
-            f"the database cannot be created: {error}",
-            source="storage",
-            suggestion="choose a file in a directory that is writable for this user",
-        ) from error

@@ -29,6 +29,24 @@ class Remembered(msgspec.Struct, kw_only=True):
     name: str = msgspec.field(default_factory=lambda: f"countingroom-{uuid.uuid4().hex[:8]}")
     port: int = 0
     mqtt_port: int = 0
+    first_sequence: int = 0
+    """Of the newest bucket in memory."""
+
+
+def remembered(file: Path) -> Remembered:
+    """What the file holds; new where there is none. ConfigurationError when it is damaged."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Remembered)
+    except FileNotFoundError:
+        return Remembered()
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigurationError(
+            f"{file} cannot be read: {error}; it is left as it is",
+            source="bus",
+            code="damaged",
+            suggestion="put a backup in its place, or move it away: the server of the bus then gets another name and, "
+            "where the description gives none, other ports",
+        ) from error
 
 
 def end_with(parent: int) -> Callable[[], None] | None:
