@@ -16,15 +16,17 @@ import psutil
 import pytest
 
 from countingroom.bus import nats
+from countingroom.bus.dead_letters import DeadLetters
 from countingroom.bus.description import BusSection
 from countingroom.bus.nats.bus import NatsBus
+from countingroom.bus.nats.connection import ApiError, NatsConnection
 from countingroom.bus.port import Current, Entry, Message, Stale
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.bus.streams import prepare
 from countingroom.console.present.latest import Latest
 from countingroom.core.clock import SystemClock
-from countingroom.core.errors import ConfigurationError, LinkError
+from countingroom.core.errors import ConfigurationError, Conflict, LinkError
 from countingroom.core.messages import Event, EventKind
 
 T = TypeVar("T")
@@ -155,7 +157,76 @@ async def test_everything_goes_on_over_a_killed_server(tmp_path: Path) -> None:
             assert (await soon(anext(messages))).data == b"2"
             assert [one.data for one in await soon(consumer.fetch(1, timeout_s=5))] == [b"2"]
             assert not lease.lost
-            assert (await other.holders())["partition.test"] == "runs"
+            async with asyncio.timeout(15):
+                while (await other.holders()).get("partition.test") != "runs":  # its next renewal claims it again
+                    await asyncio.sleep(0.01)
+
+
+async def test_a_lease_is_nobody_elses_after_a_crash_and_later_tokens_are_greater(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, client(server) as bus, client(server) as other:
+        lease = await bus.acquire("partition.test", ttl_s=2, holder="first")
+        dead = await bus.acquire("partition.dead", ttl_s=2, holder="dead")
+        for task in asyncio.all_tasks():
+            if task.get_name() == "lease partition.dead":
+                task.cancel()
+        await crash(server, bus, other)
+        taken: dict[str, int] = {}
+        async with asyncio.timeout(15):
+            while "partition.dead" not in taken:
+                for name in ("partition.test", "partition.dead"):
+                    with suppress(LinkError, Conflict):
+                        taken[name] = (await other.acquire(name, ttl_s=2, holder="second")).token
+                await asyncio.sleep(0.01)
+        assert dead.lost
+        assert not lease.lost
+        assert "partition.test" not in taken
+        assert taken["partition.dead"] > max(dead.token, lease.token)
+
+
+async def test_state_is_put_back_after_a_crash_and_its_revisions_grow(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, client(server) as bus:
+        await prepare(bus, max_bytes=server.store_bytes)
+        revisions = [await bus.put("state", f"device.d{number}", str(number).encode()) for number in range(300)]
+        await bus.delete("state", "device.d0")
+        await until(lambda: len(server.copied_state) == 299)
+        await crash(server, bus)
+
+        async def restored() -> list[bytes | None]:
+            with suppress(LinkError):
+                entries = [await bus.get("state", f"device.d{number}") for number in range(300)]
+                return [entry.data if entry else None for entry in entries]
+            return []
+
+        wanted = [None, *(str(number).encode() for number in range(1, 300))]
+        async with asyncio.timeout(15):
+            while await restored() != wanted:
+                await asyncio.sleep(0.01)
+        assert await bus.put("state", "device.d1", b"new") > max(revisions)
+
+
+async def test_buckets_of_an_earlier_version_move_from_disk_to_memory(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        connection = NatsConnection()
+        await connection.connect(server.url, name="old", user="", password="", timeout_s=5)
+        for bucket in ("state", "leases"):
+            await connection.api(f"STREAM.DELETE.KV_{bucket}")
+        old = NatsBus(connection, SystemClock(), replicas=1, dead_letters=DeadLetters())
+        await old.ensure_bucket("state")
+        await old.ensure_bucket("leases")
+        await old.put("state", "partition.a", b"Recording")
+        os.kill(server.pid or 0, signal.SIGTERM)
+        await until(lambda: not old.connected)
+        await until(lambda: old.connected)
+        async with asyncio.timeout(15):
+            while True:
+                with suppress(LinkError, ApiError):
+                    infos = [await connection.api(f"STREAM.INFO.KV_{bucket}") for bucket in ("state", "leases")]
+                    if {info["config"]["storage"] for info in infos} == {"memory"}:
+                        entry = await old.get("state", "partition.a")
+                        if entry and entry.data == b"Recording":
+                            break
+                await asyncio.sleep(0.01)
+        await old.close()
 
 
 async def test_what_is_sent_until_acknowledged_is_stored_once_over_kills_while_data_flow(tmp_path: Path) -> None:
@@ -203,6 +274,22 @@ async def test_a_frozen_server_is_noticed_and_nothing_waits_for_it(tmp_path: Pat
         finally:
             os.kill(server.pid, signal.SIGCONT)
         await until(lambda: bus.connected)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage"])
+async def test_a_stream_that_the_server_cannot_read_is_not_replaced_by_an_empty_one(
+    tmp_path: Path, content: bytes
+) -> None:
+    async with running(tmp_path) as server, client(server) as bus:
+        await prepare(bus, max_bytes=server.store_bytes)
+        await bus.append("events.a.b", b"1")
+    (described,) = tmp_path.glob("store/jetstream/*/streams/events/meta.inf")
+    described.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="cannot read the stream events") as refused:
+        async with running(tmp_path):
+            pass
+    assert "backup" in refused.value.cause.suggestion
+    assert described.read_bytes() == content
 
 
 async def test_a_second_server_on_the_same_data_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from msgspec import Struct
 
@@ -30,6 +31,7 @@ from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.app.supervisor import Child, ChildChange
 from countingroom.bus import streams
 from countingroom.bus.port import Bus
+from countingroom.bus.presence import BUS_ROLE, heartbeat
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.console.description import ConsoleSection
 from countingroom.core.accounts import FIRST_ADMINISTRATOR
@@ -135,6 +137,7 @@ class _Processes:
         async with contextlib.AsyncExitStack() as stack:
             url = section.url
             max_bytes = section.max_bytes
+            server: EmbeddedServer | None = None
             if not url:
                 server = EmbeddedServer(
                     self._plan.data / "bus", description=section, on_event=self._report_event, clock=self._clock
@@ -146,7 +149,33 @@ class _Processes:
             stack.push_async_callback(bus.close)
             await streams.prepare(bus, max_bytes=max_bytes)
             self._say_ready("bus", url)
-            yield bus, url
+            for text in [*server.troubles(), *server.warnings()] if server else ():
+                self._say(f"  warning     {text}")
+            async with self._beating(bus, server):
+                yield bus, url
+
+    @asynccontextmanager
+    async def _beating(self, bus: Bus, server: EmbeddedServer | None) -> AsyncGenerator[None]:
+        """Heartbeats that tell how the embedded server does."""
+        if server is None:
+            yield
+            return
+        async with asyncio.TaskGroup() as group:
+            beating = group.create_task(
+                heartbeat(
+                    bus,
+                    self._clock,
+                    role=BUS_ROLE,
+                    instance="main",
+                    boot=uuid4().hex,
+                    troubles=server.troubles,
+                    warnings=server.warnings,
+                )
+            )
+            try:
+                yield
+            finally:
+                beating.cancel()
 
     @asynccontextmanager
     async def _children(self, roles: list[str], url: str) -> AsyncGenerator[dict[str, Child]]:

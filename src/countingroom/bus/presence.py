@@ -24,6 +24,9 @@ INTERVAL_S = 1.0
 MISSED = 3
 """A process counts as gone after this many missed heartbeats."""
 
+BUS_ROLE = "bus"
+"""The role in the heartbeats of the supervisor of the embedded server."""
+
 DEAD_LETTERS = "dead_letters"
 """The department of events about dead letters."""
 LETTERS = 10
@@ -40,9 +43,10 @@ async def heartbeat(
     boot: str,
     targets: Iterable[str] = (),
     troubles: Callable[[], Iterable[str]] = tuple,
+    warnings: Callable[[], Iterable[str]] = tuple,
 ) -> None:
-    """Publish a heartbeat every second until cancelled, then a last one with `leaving`. `targets` and `troubles`, why
-    the process is not ready, are read each time."""
+    """Publish a heartbeat every second until cancelled, then a last one with `leaving`. `targets`, `troubles`
+    (why the process is not ready) and `warnings` (what may become a trouble) are read each time."""
     subject = subjects.presence(role, instance)
     host, pid = socket.gethostname(), os.getpid()
 
@@ -59,6 +63,7 @@ async def heartbeat(
             targets=tuple(targets),
             dead_letters=bus.dead_letters.count,
             troubles=tuple(troubles()),
+            warnings=tuple(warnings()),
         )
         with suppress(LinkError):  # a retry is useless: the receivers count missed heartbeats
             await bus.publish(subject, encode(presence))

@@ -13,12 +13,20 @@ MIB = 1 << 20
 STORE_BYTES = 4096 * MIB
 """Default disk space for all of them together."""
 
-_STATE_BYTES = 64 * MIB
+STATE_BYTES = 64 * MIB
+
+
+ON_DISK = {
+    subjects.READINGS_STREAM: ["readings.>"],
+    subjects.EVENTS_STREAM: ["events.>"],
+    f"KV_{subjects.POSITIONS_BUCKET}": [f"$KV.{subjects.POSITIONS_BUCKET}.>"],
+}
+"""Streams on disk -> their subjects. All others are in memory."""
 
 
 async def prepare(bus: Bus, *, max_bytes: int = STORE_BYTES) -> None:
     """Create the missing ones and change the existing ones. Readings get five eighths of `max_bytes`, events one
     eighth; the rest is for buckets and for the server itself."""
-    await bus.ensure_stream(subjects.READINGS_STREAM, ["readings.>"], max_bytes=max_bytes * 5 // 8)
-    await bus.ensure_stream(subjects.EVENTS_STREAM, ["events.>"], max_bytes=max_bytes // 8)
-    await bus.ensure_bucket(subjects.STATE_BUCKET, max_bytes=min(_STATE_BYTES, max_bytes // 16))
+    await bus.ensure_stream(subjects.READINGS_STREAM, ON_DISK[subjects.READINGS_STREAM], max_bytes=max_bytes * 5 // 8)
+    await bus.ensure_stream(subjects.EVENTS_STREAM, ON_DISK[subjects.EVENTS_STREAM], max_bytes=max_bytes // 8)
+    await bus.ensure_bucket(subjects.STATE_BUCKET, max_bytes=min(STATE_BYTES, max_bytes // 16))

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from starlette.requests import HTTPConnection
 
 from countingroom.bus.port import Bus
+from countingroom.bus.presence import BUS_ROLE
 from countingroom.console.audit_writer import AuditWriter
 from countingroom.console.auth.accounts import Accounts
 from countingroom.console.auth.passwords import Passwords
@@ -97,8 +98,10 @@ class ConsoleContext:
         return [*self.latest.troubles(), *self.recent_events.troubles(), *self.feed.troubles()]
 
     def readiness(self) -> list[RoleReadiness]:
-        """Whether each role of the experiment is ready, the console first."""
-        return [console_readiness(self.troubles()), *readiness(self._roles, self.latest.roster.present())]
+        """Whether each role of the experiment is ready: the console, the embedded server of the bus, the others."""
+        present = self.latest.roster.present()
+        bus = (BUS_ROLE,) if any(one.role == BUS_ROLE for one in present) else ()
+        return [console_readiness(self.troubles()), *readiness((*bus, *self._roles), present)]
 
     def login(self) -> tuple[Accounts, Sessions]:
         """Accounts and sessions; Conflict where there is no login."""

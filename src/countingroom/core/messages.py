@@ -289,3 +289,5 @@ class Presence(Struct, frozen=True, kw_only=True):
     """Messages that this process received since its start and could not decode."""
     troubles: tuple[str, ...] = ()
     """Why this process is not ready, one sentence each; empty: it is ready."""
+    warnings: tuple[str, ...] = ()
+    """What may become a trouble, one sentence each."""

@@ -6,6 +6,8 @@ import re
 
 STATE_BUCKET = "state"
 LEASE_BUCKET = "leases"
+POSITIONS_BUCKET = "consumers"
+"""The acknowledged position of each durable consumer."""
 READINGS_STREAM = "readings"
 EVENTS_STREAM = "events"
 
@@ -151,3 +153,6 @@ def connection(system: str, boot: str) -> str:
 
 DEPARTURES = "server.gone"
 """Subject of the server's disconnect events (`bus/disconnects.py`)."""
+
+SERVER_HEALTH = "server.health"
+"""Subject of requests for the health of the embedded server, which it answers itself."""

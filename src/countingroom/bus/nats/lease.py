@@ -7,6 +7,7 @@ the fencing token: revisions of a bucket only grow.
 from __future__ import annotations
 
 import asyncio
+import datetime
 import math
 import secrets
 
@@ -20,7 +21,9 @@ from countingroom.core.messages import Malformed, decode_json
 from countingroom.core.subjects import LEASE_BUCKET
 
 _RETRY_S = 0.2
-_BUCKET_BYTES = 1 << 20
+LEASE_BUCKET_BYTES = 1 << 20
+GRACE_OVER = "countingroom-grace-over"
+"""Metadata of a bucket that no lease was lost with: that of a start, not that of a restart after a crash."""
 
 
 class LeaseContent(Struct, frozen=True):
@@ -88,8 +91,19 @@ class NatsLease:
 
     async def acquire(self) -> None:
         """Become the holder; Conflict, with the present holder, when the lease is held."""
-        await self._store.bucket(LEASE_BUCKET, history=1, max_bytes=_BUCKET_BYTES, allow_msg_ttl=True)
+        await self._store.bucket(
+            LEASE_BUCKET,
+            history=1,
+            max_bytes=LEASE_BUCKET_BYTES,
+            allow_msg_ttl=True,
+            # In memory: a full disk must not end a lease. Its first sequence follows the clock, because revisions, and
+            # so the fencing tokens, must grow although the bucket is lost with its server.
+            storage="memory",
+            first_seq=self._clock.now_ns() // 1000,
+        )
         last = await self._store.last(LEASE_BUCKET, self.name)
+        if last is None:
+            await self._check_grace()
         if last and last.data is not None:
             holder = holder_of(last.data)
             raise Conflict(f"{self.name} is held by {holder}", source="bus", code="held", evidence={"holder": holder})
@@ -100,6 +114,20 @@ class NatsLease:
             # Another client was faster, or the deletion marker of a release expired between read and write.
             await self.acquire()
         self.token = self._revision
+
+    async def _check_grace(self) -> None:
+        """Conflict while a holder from before a restart of the server may still believe in its lease."""
+        info = await self._store.info(f"KV_{LEASE_BUCKET}")
+        if info is None or GRACE_OVER in info["config"].get("metadata", {}):
+            return
+        age_s = (_time(info["ts"]) - _time(info["created"])).total_seconds()
+        if age_s < self._ttl_s:
+            raise Conflict(
+                f"{self.name} was lost when the bus server restarted; its holder may claim it for {self._ttl_s:g} s",
+                source="bus",
+                code="held",
+                evidence={"holder": "", "age_s": age_s},
+            )
 
     async def keep(self) -> None:
         """Renew the lease until it is lost."""
@@ -122,6 +150,8 @@ class NatsLease:
             return
         if last and last.data == self._data:
             self._revision = last.revision
+        elif last is None and not self.lost:
+            self._revision = 0  # lost with the memory of the server, and nobody else may take it yet: claim it again
         else:
             self._lost.set()
 
@@ -134,3 +164,8 @@ class NatsLease:
         # Counted from before the write was sent: the server starts its TTL later, so this side always stops believing
         # in the lease before the server gives it to another client.
         self._until = before + self._ttl_s
+
+
+def _time(text: str) -> datetime.datetime:
+    """A time as the server writes it."""
+    return datetime.datetime.fromisoformat(text)

@@ -11,8 +11,10 @@ from countingroom.bus.nats.connection import STORE_S, ApiError, NatsConnection
 from countingroom.bus.nats.views import deleted
 from countingroom.core.errors import ConfigurationError, Conflict, LinkError, RequestError
 
-_NO_MESSAGE, _NO_STREAM, WRONG_REVISION, _FULL, _TOO_BIG = 10037, 10059, 10071, 10077, 10054
+_NO_MESSAGE, _NO_STREAM, _NAME_IN_USE = 10037, 10059, 10058
+WRONG_REVISION, _FULL, _TOO_BIG = 10071, 10077, 10054
 _DUPLICATES_S = 120
+_FIXED = ("storage", "first_seq", "metadata")
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 
 
@@ -32,7 +34,7 @@ class JetStreamStore:
 
     async def stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float, **more: Any) -> None:
         """Create the stream, or change the existing one. The number of replicas of an existing stream is not changed,
-        as the site's administrator may have set it."""
+        as the site's administrator may have set it; nor is what cannot be changed: its storage and first sequence."""
         wanted: dict[str, Any] = {
             "name": name,
             "subjects": subjects,
@@ -50,8 +52,9 @@ class JetStreamStore:
             except ApiError as error:
                 if error.number != _NO_STREAM:
                     raise
-                await self._connection.api(f"STREAM.CREATE.{name}", {**wanted, "num_replicas": self._replicas})
+                await self._create(name, wanted)
             else:
+                wanted = {key: value for key, value in wanted.items() if key not in _FIXED}
                 if any(present["config"].get(key, 0) != value for key, value in wanted.items()):
                     await self._connection.api(f"STREAM.UPDATE.{name}", {**present["config"], **wanted})
         except ApiError as error:
@@ -60,6 +63,32 @@ class JetStreamStore:
                 source="bus",
                 suggestion="free disk space for the bus, or set a smaller max_bytes",
             ) from error
+
+    async def _create(self, name: str, wanted: dict[str, Any]) -> None:
+        try:
+            await self._connection.api(f"STREAM.CREATE.{name}", {**wanted, "num_replicas": self._replicas})
+        except ApiError as error:
+            # Another client was faster, with another first sequence.
+            if error.number != _NAME_IN_USE:
+                raise
+
+    async def info(self, stream: str) -> dict[str, Any] | None:
+        """What the server knows of a stream: `config`, `state`, `created`, `ts` …; None when it does not exist."""
+        try:
+            return await self._connection.api(f"STREAM.INFO.{stream}")
+        except ApiError as error:
+            if error.number == _NO_STREAM:
+                return None
+            raise LinkError(error.cause.message, source="bus", code="no_stream") from None
+
+    async def names(self) -> set[str]:
+        """The names of all streams."""
+        found: set[str] = set()
+        while True:
+            page = await self._connection.api("STREAM.NAMES", {"offset": len(found)})
+            found.update(page.get("streams") or ())
+            if not page.get("streams") or len(found) >= int(page["total"]):
+                return found
 
     async def bucket(self, name: str, *, history: int, max_bytes: int, **more: Any) -> None:
         """Create the bucket, or change the existing one."""

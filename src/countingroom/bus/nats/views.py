@@ -13,12 +13,12 @@ from countingroom.bus.nats.connection import NatsConnection
 from countingroom.bus.nats.reader import CaughtUp, Delivered, Reader
 from countingroom.bus.port import Current, Entry, Message, Stale, Stored
 from countingroom.core.clock import timeout
+from countingroom.core.subjects import POSITIONS_BUCKET
 
 _TAKE = 256
 MOST_BYTES = 64 << 20
 """Of waiting messages of one subscription: a message may have 8 MiB."""
-POSITIONS = "consumers"
-"""The bucket with the acknowledged position of each durable consumer."""
+POSITIONS = POSITIONS_BUCKET
 
 
 class NatsSubscription:

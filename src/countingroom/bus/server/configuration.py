@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from countingroom.bus.description import Mqtt
 from countingroom.bus.server import mqtt_account
-from countingroom.core.subjects import DEPARTURES
+from countingroom.core.subjects import DEPARTURES, SERVER_HEALTH
 
 MAX_PAYLOAD = 8 << 20
 _HOUSE = "house"
@@ -27,6 +27,7 @@ NAMELESS = "$G"
 A store of an early version has its streams there; they are moved.
 """
 _DEPARTED = f"$SYS.ACCOUNT.{ACCOUNT}.DISCONNECT"
+_HEALTH = "$SYS.REQ.SERVER.PING.HEALTHZ"
 _KEEP_FREE = 1 << 30
 """Disk space that stays free, or a tenth of the free space when that is less."""
 _OVERHEAD = 256 << 20
@@ -69,17 +70,19 @@ def configuration(
             # slow.
             "sync_interval": "1s",
             "max_file_store": max_bytes + _OVERHEAD,
-            "max_memory_store": (64 << 20) + (mqtt_account.MEMORY_BYTES if mqtt else 0),
+            # The limits of the buckets in memory are reserved: state 64 MiB, leases 1 MiB. The rest is for consumers.
+            "max_memory_store": (128 << 20) + (mqtt_account.MEMORY_BYTES if mqtt else 0),
         },
     }
     conf["system_account"] = "SYS"
     conf["no_auth_user"] = _HOUSE
     conf["accounts"] = {
-        "SYS": {"exports": [{"stream": _DEPARTED}]},
+        "SYS": {"exports": [{"stream": _DEPARTED}, {"service": _HEALTH}]},
         ACCOUNT: {
             "jetstream": "enabled",
             "imports": [
                 {"stream": {"account": "SYS", "subject": _DEPARTED}, "to": DEPARTURES},
+                {"service": {"account": "SYS", "subject": _HEALTH}, "to": SERVER_HEALTH},
                 *(mqtt_account.imports(mqtt) if mqtt else ()),
             ],
             "exports": mqtt_account.exports(mqtt) if mqtt else [],

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,9 +15,15 @@ import msgspec
 
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
+from countingroom.bus.nats.connection import NatsConnection
+from countingroom.bus.nats.control_buckets import ControlBuckets
+from countingroom.bus.nats.store import JetStreamStore
+from countingroom.bus.nats.stream_repair import StreamRepair
 from countingroom.bus.server import binary, mqtt_store
 from countingroom.bus.server import process as server_process
 from countingroom.bus.server.configuration import ACCOUNT, NAMELESS, DiskSpace, configuration, store_bytes, text
+from countingroom.bus.server.disk_watch import DiskWatch
+from countingroom.bus.streams import ON_DISK, STATE_BYTES
 from countingroom.core.clock import Clock, SystemClock, timeout
 from countingroom.core.errors import Cause, ConfigurationError, LinkError
 from countingroom.core.messages import Event, EventKind
@@ -27,6 +33,9 @@ READY_S = 60.0
 STOP_S = 10.0
 _LOOK_S = 0.02
 _FIRST_PAUSE_S, _MOST_PAUSE_S, _SETTLED_S = 0.1, 5.0, 30.0
+_CONNECT_S = 10.0
+_WRITES = 1_000_000_000
+"""More than the writes to a bucket between two starts of the server."""
 _GIVEN_UP_S = 5.0
 """Time in which the server of a killed parent must have ended."""
 
@@ -49,6 +58,10 @@ class EmbeddedServer:
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._known = server_process.Remembered()
+        self._connection: NatsConnection | None = None
+        self._buckets: ControlBuckets | None = None
+        self._disk: DiskWatch | None = None
+        self._upkeep: asyncio.Task[None] | None = None
         self.store_bytes = 0
         """Limit for all streams on this disk, for `streams.prepare`."""
 
@@ -72,6 +85,19 @@ class EmbeddedServer:
         """The id of the present process; None between two."""
         return self._process.pid if self._process else None
 
+    @property
+    def copied_state(self) -> Mapping[str, bytes]:
+        """The keys of the state bucket that are put back after a crash of the server."""
+        return self._buckets.copied if self._buckets else {}
+
+    def troubles(self) -> list[str]:
+        """Why what happens is not stored, or soon not, one sentence each."""
+        return self._disk.troubles() if self._disk else []
+
+    def warnings(self) -> list[str]:
+        """What may become a trouble, one sentence each."""
+        return self._disk.warnings() if self._disk else []
+
     async def start(self) -> str:
         """Start the server and wait until it serves; returns its URL."""
         program = await binary.find()
@@ -81,8 +107,10 @@ class EmbeddedServer:
         await self._launch(program)
         try:
             await self._wait_ready()
+            await self._make_control_buckets()
             await self._admit_mqtt()
         except BaseException:
+            await self._close_connection()
             await self._end()
             raise
         self._supervisor = asyncio.create_task(self._supervise(program), name="nats-server")
@@ -90,12 +118,77 @@ class EmbeddedServer:
 
     async def stop(self) -> None:
         """Stop the server; all acknowledged messages are on disk afterwards."""
-        if self._supervisor:
-            self._supervisor.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._supervisor
-            self._supervisor = None
+        for task in (self._supervisor, self._upkeep):
+            if task:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        self._supervisor = None
+        self._upkeep = None
+        if self._buckets:
+            await self._buckets.save()
+            self._buckets = None
+        await self._close_connection()
         await self._end()
+
+    async def _make_control_buckets(self) -> None:
+        self._connection = connection = NatsConnection()
+        await connection.connect(self.url, name="bus supervisor", user="", password="", timeout_s=_CONNECT_S)
+        self._buckets = ControlBuckets(
+            connection,
+            self._clock,
+            file=self._directory / "state.msgpack",
+            state_bytes=STATE_BYTES,
+            first_sequence=self._first_sequence,
+        )
+        await self._check_streams(connection)
+        await self._buckets.prepare()
+        repair = StreamRepair(connection, self._clock, account=ACCOUNT)
+        for name, subjects in ON_DISK.items():
+            await repair.finish(name, subjects)
+        self._disk = DiskWatch(self._directory, repair, self._clock, on_event=self._on_event)
+        await self._disk.look()
+        self._upkeep = asyncio.create_task(self._keep_up(self._buckets, self._disk), name="upkeep of the bus")
+
+    async def _check_streams(self, connection: NatsConnection) -> None:
+        """ConfigurationError for a stream on disk that the server could not read: it starts without it, and an empty
+        one would take its place."""
+        folder = self._directory / "store" / "jetstream" / ACCOUNT / "streams"
+        known = await JetStreamStore(connection, 1).names()
+        unread = sorted(one.name for one in folder.glob("*") if one.is_dir() and one.name not in known)
+        if unread:
+            raise ConfigurationError(
+                f"nats-server cannot read the stream {unread[0]} in {folder}; it is left as it is",
+                source="bus",
+                code="damaged",
+                suggestion=f"put a backup of {folder / unread[0]} in its place, or move it away: the stream is then "
+                f"empty; the reason is in {self._directory / 'nats.log'}",
+            )
+
+    async def _keep_up(self, buckets: ControlBuckets, disk: DiskWatch) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(buckets.run())
+            group.create_task(disk.run())
+
+    async def _close_connection(self) -> None:
+        if self._connection:
+            await self._connection.close()
+            self._connection = None
+
+    def _first_sequence(self) -> int:
+        """First sequence of a bucket that is made now: above all revisions of the one before, also when the clock was
+        set back. Far below 2**53, from which on JavaScript rounds."""
+        known = self._known
+        known.first_sequence = max(self._clock.now_ns() // 1000, known.first_sequence + _WRITES)
+        with suppress(OSError):  # on a full disk the clock alone has to do
+            self._remember()
+        return known.first_sequence
+
+    def _remember(self) -> None:
+        file = self._directory / "server.json"
+        part = file.with_suffix(".part")  # a write that fails half-way must not spoil what is remembered
+        part.write_bytes(msgspec.json.encode(self._known))
+        part.replace(file)
 
     async def _wait_for_former(self) -> None:
         """Wait for the end of the server of a killed parent.
@@ -116,14 +209,11 @@ class EmbeddedServer:
     def _write_configuration(self) -> None:
         mqtt = self._description.mqtt
         file = self._directory / "server.json"
-        try:
-            known = msgspec.json.decode(file.read_bytes(), type=server_process.Remembered)
-        except (OSError, msgspec.DecodeError):
-            known = server_process.Remembered()
+        known = server_process.remembered(file)
         known.port = server_process.choose_port("127.0.0.1", self._description.port, known.port)
         known.mqtt_port = server_process.choose_port(mqtt.host, mqtt.port, known.mqtt_port) if mqtt else 0
-        file.write_bytes(msgspec.json.encode(known))
         self._known = known
+        self._remember()
         used = sum(file.stat().st_size for file in self._directory.rglob("*") if file.is_file())
         space = DiskSpace(free=shutil.disk_usage(self._directory).free, used=used)
         self.store_bytes = store_bytes(self._description.max_bytes, space)

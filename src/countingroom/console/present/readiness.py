@@ -17,6 +17,8 @@ class RoleReadiness(Struct, frozen=True, kw_only=True):
     ready: bool
     reasons: tuple[str, ...] = ()
     """Why it is not ready, one sentence each."""
+    warnings: tuple[str, ...] = ()
+    """What may become a reason, one sentence each."""
 
 
 def console_readiness(troubles: Sequence[str]) -> RoleReadiness:
@@ -32,7 +34,8 @@ def readiness(roles: Iterable[str], present: Sequence[Presence]) -> list[RoleRea
         reasons = tuple(trouble for one in processes for trouble in one.troubles)
         if not processes:
             reasons = (f"no heartbeat of the role {role} is received",)
-        found.append(RoleReadiness(role=role, ready=not reasons, reasons=reasons))
+        warnings = tuple(warning for one in processes for warning in one.warnings)
+        found.append(RoleReadiness(role=role, ready=not reasons, reasons=reasons, warnings=warnings))
     return found
 
 

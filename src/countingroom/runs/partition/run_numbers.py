@@ -10,7 +10,7 @@ from countingroom.bus.command_request import CommandRequest
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import within
-from countingroom.core.errors import Cause, Conflict, NotFound, OutOfRange
+from countingroom.core.errors import Cause, Conflict, LinkError, NotFound, OutOfRange
 from countingroom.core.messages import Catalogue
 from countingroom.core.points import Type
 from countingroom.core.run_book import Run, RunEnd, RunLimit
@@ -34,10 +34,17 @@ async def reserve_run_number(
         is_written = await _is_written(owner)
         try:
             run = await _reserve(owner, life, by, limit, sequence)
-        except Conflict:
+        except Conflict as error:
+            if not is_written:
+                raise LinkError(
+                    "the run book cannot be written now: the end of the last run still waits for the database",
+                    code="storage_failed",
+                    source=owner.source,
+                    suggestion="see whether the disk of the database has free space; then start again",
+                ) from error
             # The database has an open run that this owner does not know: an earlier reservation was committed, but its
             # answer was lost. Without the clean-up no run could start until another process owns the partition.
-            if not is_written or life.open is not None:
+            if life.open is not None:
                 raise
             await _close_forgotten(owner)
             run = await _reserve(owner, life, by, limit, sequence)

@@ -63,22 +63,23 @@ class StatePublisher:
                     self.revision = await self._context.bus.put(
                         subjects.STATE_BUCKET, self._key, data, expected=self.revision
                     )
-                except Conflict:
-                    await self._look_again()
+                except Conflict as conflict:
+                    await self._look_again(conflict)
                 except LinkError:
                     await self._context.clock.sleep(RETRY_S)
                 else:
                     self.shown = True
                     return
 
-    async def _look_again(self) -> None:
-        """Read the revision again after a conflict. It comes from our own write whose answer was lost, or from another
-        owner; in that case our lease is lost, and `show` ends."""
+    async def _look_again(self, conflict: Conflict) -> None:
+        """Read the revision again after a conflict. It comes from our own write whose answer was lost, from a bucket
+        that the server lost with its memory, or from another owner; then our lease is lost, and `show` ends."""
         try:
             entry = await self._context.bus.get(subjects.STATE_BUCKET, self._key)
         except LinkError:
             return
-        if entry is None and self.revision:
+        # A deleted key has the revision of its deletion; one that the bucket never had has none.
+        if entry is None and self.revision and conflict.cause.evidence.get("revision"):
             self._gone = True  # the partition is being deleted
         self.revision = entry.revision if entry else 0
 
