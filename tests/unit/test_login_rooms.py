@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countingroom.console.audit_writer import AuditWriter
+from countingroom.console.auth.password_strength import guesses_log10
 from countingroom.console.auth.passwords import acceptable
 from countingroom.console.auth.rate_limit import Pace, RateLimit
 from countingroom.core.accounts import AuditEntry, Session, User, why_over
@@ -18,7 +19,8 @@ from countingroom.core.errors import OutOfRange
 from countingroom.core.policy import Principal, Role
 from countingroom.storage.database import Database
 from countingroom.testing.clock import FakeClock
-from tests.console.people import cheap
+from tests.console.people import cheap, house
+from tests.console.stage import stage
 
 
 @given(st.lists(st.floats(0, 20), max_size=200), st.integers(1, 5), st.floats(0.5, 10))
@@ -49,11 +51,58 @@ def test_only_so_many_are_remembered_the_oldest_forgotten_first() -> None:
     assert attempts.wait_s("b", 0.0) == 0
 
 
-@pytest.mark.parametrize("password", ["", "short", "x" * 201, "aaaaaaaaaaaaaa", "i-am-anna-really"])
+EASY = [
+    "x" * 201,
+    "aaaaaaaaaaaaaa",
+    "i-am-anna-really",
+    "ylanna-xkv-9182-anna"[::-1],
+    "1234567890",
+    "123456789012",
+    "password12",
+    "password1234",
+    "P@ssw0rd!2024",
+    "qwertyuiop12",
+    "drowssap4321",
+    "iloveyou iloveyou",
+    "Summer2024!!",
+    "1qaz2wsx3edc",
+    "xk9qxk9qxk9q",
+]
+
+
+@pytest.mark.parametrize("password", ["", "short", *EASY])
 def test_a_password_that_is_easily_guessed_is_refused_with_advice(password: str) -> None:
     with pytest.raises(OutOfRange) as refused:
         acceptable(password, name="Anna")
     assert refused.value.cause.suggestion
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery",
+        "four random plain words",
+        "kV9#tq2LmZ8w",
+        "vier bunte Lampen",
+        "日本語のパスワードです!",
+    ],
+)
+def test_a_password_that_is_not_easily_guessed_is_taken(password: str) -> None:
+    assert acceptable(password, name="al")
+
+
+@given(st.text(min_size=1, max_size=80))
+def test_an_estimate_is_never_higher_than_ten_guesses_a_letter(password: str) -> None:
+    known = {"password": 1}
+    assert 0 <= guesses_log10(password, known) <= len(password.casefold()) + 2
+    assert guesses_log10("password", known) == 0
+
+
+async def test_a_password_of_before_still_logs_in() -> None:
+    async with stage(FakeClock()) as here, house(here) as home:
+        await home.database.users.set_password("sam", await home.passwords.hash("password12"))
+        login = {"name": "sam", "password": "password12"}
+        assert (await home.client().post("/api/v1/login", json=login)).status_code == 200
 
 
 async def test_a_password_is_right_in_either_spelling_of_its_letters_and_nobodys_never() -> None:

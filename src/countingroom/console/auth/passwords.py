@@ -14,10 +14,12 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from countingroom.console.auth.password_strength import ENOUGH, guesses_log10, known_passwords
 from countingroom.core.errors import Conflict, OutOfRange
 
-SHORTEST = 10
+SHORTEST = 12
 LONGEST = 200
+_SHORTEST_NAME = 3
 _WAITING = 20
 
 T = TypeVar("T")
@@ -33,12 +35,18 @@ def acceptable(password: str, *, name: str = "") -> str:
             source="login",
             suggestion="take a few words that do not belong together",
         )
-    if len(set(password)) < 5 or (name and name.lower() in password.lower()):
+    letters = password.casefold()
+    is_like_name = len(name) >= _SHORTEST_NAME and any(
+        one in letters for one in (name.casefold(), name.casefold()[::-1])
+    )
+    if is_like_name or guesses_log10(password, known_passwords()) < ENOUGH:
         raise OutOfRange(
-            "this password is easily guessed",
+            "this password is easily guessed: it contains the name of the user"
+            if is_like_name
+            else "this password is easily guessed: it consists of known passwords, rows of the keyboard or sequences",
             code="weak_password",
             source="login",
-            suggestion="take a few words that do not belong together, without the name of the user",
+            suggestion="take four words that do not belong together",
         )
     return password
 
