@@ -107,6 +107,7 @@ async def house(
     *,
     life: SessionLifetime = SessionLifetime(idle_s=600, whole_s=3600),  # noqa: B008
     behind_proxy: tuple[str, ...] = (),
+    insecure: bool = False,
 ) -> AsyncGenerator[House]:
     """A console with a login, and its people, all with the same password."""
     database = Database("sqlite://", clock=here.clock)
@@ -124,6 +125,7 @@ async def house(
         login=Login(life=life, passwords=passwords),
         names=LOOPBACK_NAMES | {"control.example"},
         behind_proxy=behind_proxy,
+        insecure=insecure,
     )
     try:
         async with app.router.lifespan_context(app):

@@ -114,6 +114,34 @@ async def test_the_cookie_is_strict_and_shows_nothing_to_scripts(home: House) ->
     assert answer.headers["set-cookie"].endswith("; Secure")
 
 
+async def test_with_tls_only_the_host_cookie_counts_and_the_host_is_kept_to_it(home: House) -> None:
+    secure = home.client()
+    secure.base_url = "https://control.example"
+    answer = await secure.post("/api/v1/login", json={"name": "sam", "password": PASSWORD})
+    cookie, device = answer.headers.get_list("set-cookie")
+    assert cookie.startswith("__Host-countingroom=") and "Secure" in cookie and "Secure" in device
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+    secret = cookie.partition("=")[2].partition(";")[0]
+    for name, status in ((f"__Host-countingroom={secret}", 200), (f"countingroom={secret}", 401)):
+        client = home.client({"cookie": name})
+        client.base_url = "https://control.example"
+        assert (await client.get("/api/v1/me")).status_code == status
+    assert "strict-transport-security" not in (await home.client().get("/login")).headers
+    local = home.client()
+    local.base_url = "https://localhost:8080"
+    assert "strict-transport-security" not in (await local.get("/login")).headers
+
+
+async def test_a_console_without_encryption_says_so_on_every_page(here: Stage) -> None:
+    async with house(here, insecure=True) as home:
+        browser = await home.browser("sam")
+        for path in ("/", "/devices/caen", "/account", "/nothing"):
+            assert "not encrypted" in (await browser.get(path, headers={"accept": "text/html"})).text
+        assert "not encrypted" in (await home.client().get("/login")).text
+    async with house(here) as home:
+        assert "not encrypted" not in (await (await home.browser("sam")).get("/")).text
+
+
 async def test_a_stranger_is_led_to_the_login_and_a_program_is_told(home: House) -> None:
     stranger = home.client()
     page = await stranger.get("/devices/caen", headers={"accept": "text/html"})
@@ -307,6 +335,6 @@ async def test_what_somebody_may_not_do_is_among_the_refusals_they_see(home: Hou
     mine = (await carla.get("/api/v1/devices/caen")).json()["state"]["refusals"]
     assert "set" not in mine
     page = (await vera.get("/devices/caen")).text
-    assert '"denied": {"hv_off": {' in page and "vera is viewer" in page
+    assert '"denied":{"hv_off":{' in page and "vera is viewer" in page
     chiller = (await carla.get("/devices/chiller")).text
     assert "carla is viewer" in chiller

@@ -230,6 +230,7 @@ def console(setting: Setting) -> Role:
             login=login,
             names=section.answers_for,
             behind_proxy=section.behind_proxy,
+            insecure=section.is_exposed,
             departments=setting.departments,
             beside=tuple(role for role in setting.beside if role != "console"),
         )

@@ -67,6 +67,7 @@ def create(
     login: Login | None = None,
     names: Set[str] = LOOPBACK_NAMES,
     behind_proxy: Sequence[str] = (),
+    insecure: bool = False,
     departments: tuple[Department, ...] = DEPARTMENTS,
     beside: tuple[str, ...] = (),
 ) -> FastAPI:
@@ -75,6 +76,7 @@ def create(
     `tick_s`: between two messages of the live feed. `database`: an open one; without it there is no audit and no login.
     `names`: the host names it answers for; others than loopback need a login. `behind_proxy`: addresses or networks of
     the proxies whose headers name the client.
+    `insecure`: other machines reach it without TLS, and every page says so.
     `departments`: whose API and pages are mounted. `beside`: the roles that must be present for /readyz.
     """
     if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):
@@ -85,6 +87,7 @@ def create(
         title=title,
         version=version,
         tick_s=tick_s,
+        insecure=insecure,
         database=database,
         life=login.life if login else None,
         passwords=login.passwords if login else None,

@@ -41,8 +41,8 @@ class FollowerFailed(CountingRoomError):
 class ConsoleContext:
     """Everything the console knows of the experiment, kept current while `open`.
 
-    `life`: how long a session lasts; None: there is no login. `roles`: those that run beside the console, for
-    `readiness`.
+    `insecure`: other machines reach it without TLS. `life`: how long a session lasts; None: there is no login.
+    `roles`: those that run beside the console, for `readiness`.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class ConsoleContext:
         title: str,
         version: str,
         tick_s: float,
+        insecure: bool = False,
         database: Database | None = None,
         life: SessionLifetime | None = None,
         passwords: Passwords | None = None,
@@ -63,6 +64,7 @@ class ConsoleContext:
         self.clock = clock
         self.title = title
         self.version = version
+        self.insecure = insecure
         self.database = database
         self.audit_writer = AuditWriter(database.audit if database else None, clock)
         self.sessions: SessionService = NoLogin()

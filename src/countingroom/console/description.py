@@ -1,6 +1,7 @@
 """The section `console` of the description.
 
-Without a login the console listens on a loopback address only; any other address is a mistake in the description.
+Without a login the console listens on a loopback address only, and with a login on another one only with TLS, behind a
+proxy that speaks TLS, or with `insecure: true`; anything else is a mistake in the description.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class ConsoleSection(Section):
     """A file with the certificate and its chain (PEM); with `tls_key` the console serves HTTPS."""
     tls_key: Path | None = None
     """The file with its private key, readable only by the user of the console."""
+    insecure: bool = False
+    """Serve other machines without TLS: passwords and cookies can be read on the network. Every page says so."""
     idle: Annotated[Seconds, Field(ge=60)] = 8 * 3600.0
     """A session that is not used ends after this long. An open page that only shows values does not count as use."""
     session: Annotated[Seconds, Field(ge=60)] = 3 * 86_400.0
@@ -65,6 +68,13 @@ class ConsoleSection(Section):
             yield ("names",), "other names than this machine's need a login; write login: local"
         if self.login == "local" and self.host in _ANY and not self.names:
             yield ("names",), f"on {self.host} say by which names browsers reach the console: [control.example]"
+        if self.is_exposed and not self.insecure:
+            yield (
+                ("host",),
+                f"with host {self.host!r} passwords are sent to the console without encryption; give tls_certificate "
+                f"and tls_key, or put it behind a TLS proxy with behind_proxy; insecure: true accepts the risk, and "
+                f"every page says so",
+            )
         if (self.tls_certificate is None) != (self.tls_key is None):
             yield ("tls_certificate" if self.tls_key else "tls_key",), "certificate and key belong together"
 
@@ -73,6 +83,11 @@ class ConsoleSection(Section):
                 yield ("behind_proxy",), f"{address!r} is no address and no network; write 127.0.0.1 or 10.1.0.0/24"
         if self.login == "none" and self.behind_proxy:
             yield ("behind_proxy",), "a proxy gives others access, which needs a login; write login: local"
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether other machines reach it without TLS."""
+        return self.login == "local" and not (is_loopback(self.host) or self.tls_certificate or self.behind_proxy)
 
     @property
     def tls(self) -> tuple[Path, Path] | None:

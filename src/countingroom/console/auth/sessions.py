@@ -34,8 +34,8 @@ class SessionService(Protocol):
 
     has_login: bool
 
-    async def recognise(self, headers: Headers) -> Requester:
-        """The requester; Denied where there is no valid session."""
+    async def recognise(self, headers: Headers, *, secure: bool = False) -> Requester:
+        """The requester; Denied where there is no valid session. `secure`: the request came by TLS."""
         ...
 
     async def until_over(self, requester: Requester) -> str:
@@ -48,9 +48,9 @@ class NoLogin:
 
     has_login = False
 
-    async def recognise(self, headers: Headers) -> Requester:
+    async def recognise(self, headers: Headers, *, secure: bool = False) -> Requester:
         """Always the local user."""
-        del headers
+        del headers, secure
         return LOCAL_REQUESTER
 
     async def until_over(self, requester: Requester) -> str:
@@ -80,9 +80,9 @@ class Sessions:
         self._remembered: OrderedDict[str, tuple[Session, User]] = OrderedDict()
         self._waiting: set[asyncio.Event] = set()
 
-    async def recognise(self, headers: Headers) -> Requester:
+    async def recognise(self, headers: Headers, *, secure: bool = False) -> Requester:
         """By the token of a program or by the cookie of a browser."""
-        secret, by_token = shown(headers)
+        secret, by_token = shown(headers, secure=secure)
         if not secret:
             raise Denied("the request has no session", code="no_login", source="login", suggestion="log in")
         session, user = await self._holds(secret, by_token=by_token)
@@ -160,7 +160,7 @@ class Sessions:
             return  # asked again with the next request
 
 
-def shown(headers: Headers) -> tuple[str, bool]:
+def shown(headers: Headers, *, secure: bool) -> tuple[str, bool]:
     """(secret, whether it is the token of a program) of a request; an empty secret where it carries none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
@@ -169,8 +169,8 @@ def shown(headers: Headers) -> tuple[str, bool]:
         cookies = SimpleCookie(headers.get("cookie", ""))
     except CookieError:
         return "", False
-    host = headers.get("host", "")
-    found = cookies.get(_name(host, secure=True)) or cookies.get(_name(host, secure=False))
+    # With TLS the `__Host-` cookie alone: a plain one could be planted by another host of the domain.
+    found = cookies.get(_name(headers.get("host", ""), secure=secure))
     return (found.value if found else ""), False
 
 

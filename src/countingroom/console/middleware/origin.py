@@ -30,6 +30,7 @@ _POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
+_HSTS = "max-age=31536000"
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -112,6 +113,12 @@ class OriginMiddleware:
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(scope=message)
+                # Not for loopback names: it would hold for every other server of this machine.
+                if (
+                    scope.get("scheme") == "https"
+                    and _host_name(Headers(scope=scope).get("host", "")) not in LOOPBACK_NAMES
+                ):
+                    answer["Strict-Transport-Security"] = _HSTS
                 for name, value in _HEADERS.items():
                     answer[name] = value
                 answer.setdefault("Cache-Control", "no-store")

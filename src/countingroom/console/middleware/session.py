@@ -55,7 +55,7 @@ class SessionMiddleware:
     async def _recognise(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         try:
-            found: Requester = await self._sessions.recognise(headers)
+            found: Requester = await self._sessions.recognise(headers, secure=scope["scheme"] in ("https", "wss"))
         except Denied:
             if scope["path"] not in _LOGIN_PATHS:
                 raise

@@ -100,6 +100,7 @@ class Pages:
             "above": "",
             "title": context.title,
             "version": context.version,
+            "insecure": context.insecure,
             "user": who.name,
             "role": word(who.principal.role),
             "roles": in_words(who.principal.roles),
