@@ -18,6 +18,7 @@ import pytest
 from countingroom.bus import nats
 from countingroom.bus.dead_letters import DeadLetters
 from countingroom.bus.description import BusSection
+from countingroom.bus.election import holder_mark
 from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.nats.connection import ApiError, NatsConnection
 from countingroom.bus.port import Current, Entry, Message, Stale
@@ -183,6 +184,19 @@ async def test_a_lease_is_nobody_elses_after_a_crash_and_later_tokens_are_greate
         assert taken["partition.dead"] > max(dead.token, lease.token)
 
 
+async def test_the_leases_of_a_dead_process_are_free_at_once_and_those_of_others_are_kept(tmp_path: Path) -> None:
+    dead, alive_one = (f"main{holder_mark(socket.gethostname(), pid)}ab12" for pid in (4711, 47110))
+    async with running(tmp_path) as server, client(server) as bus, client(server) as other:
+        first = await bus.acquire("partition.a", ttl_s=60, holder=dead)
+        await bus.acquire("partition.b", ttl_s=60, holder=alive_one)
+        server.process_ended(4711)
+        async with asyncio.timeout(10):
+            while (await other.holders()).get("partition.a"):
+                await asyncio.sleep(0.01)
+        assert (await other.acquire("partition.a", ttl_s=60, holder="second")).token > first.token
+        assert (await other.holders())["partition.b"] == alive_one
+
+
 async def test_state_is_put_back_after_a_crash_and_its_revisions_grow(tmp_path: Path) -> None:
     async with running(tmp_path) as server, client(server) as bus:
         await prepare(bus, max_bytes=server.store_bytes)
@@ -202,6 +216,23 @@ async def test_state_is_put_back_after_a_crash_and_its_revisions_grow(tmp_path: 
             while await restored() != wanted:
                 await asyncio.sleep(0.01)
         assert await bus.put("state", "device.d1", b"new") > max(revisions)
+
+
+async def test_a_snapshot_after_a_crash_misses_no_key(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, client(server) as bus, client(server) as other:
+        await prepare(bus, max_bytes=server.store_bytes)
+        names = {f"device.d{number}" for number in range(500)}
+        for name in names:
+            await bus.put("state", name, b"x" * 200)
+        await until(lambda: len(server.copied_state) == 500)
+        async with other.watch("state") as entries:
+            for _ in range(3):
+                seen: set[str] = set()
+                while (item := await soon(anext(entries))) != Current():
+                    if isinstance(item, Entry):
+                        seen.add(item.key)
+                assert seen == names
+                await crash(server, bus, other)
 
 
 async def test_buckets_of_an_earlier_version_move_from_disk_to_memory(tmp_path: Path) -> None:

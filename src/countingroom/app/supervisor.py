@@ -23,7 +23,7 @@ from countingroom.app.log_file import LogFile
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Cause, CountingRoomError, LinkError, Refused
 
-FIRST_PAUSE_S = 0.5
+FIRST_PAUSE_S = 0.1
 MOST_PAUSE_S = 30.0
 SETTLED_S = 30.0
 """A child that ran longer than this is restarted after the first pause."""
@@ -89,6 +89,7 @@ class Child:
         self._stop_s = stop_s
         self._on_change = on_change
         self._process: ChildProcess | None = None
+        self._last_pid = 0
         self._first: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._asking = asyncio.Lock()
         self._answer: asyncio.Future[bytes] | None = None
@@ -121,7 +122,7 @@ class Child:
                     return
             if self._clock.monotonic() - began > SETTLED_S:
                 pause = FIRST_PAUSE_S
-            self._tell(running=False, message=f"{self.name} {reason}", again_in_s=pause)
+            self._tell(running=False, message=f"{self.name} {reason}", pid=self._last_pid, again_in_s=pause)
             await self._clock.sleep(pause)
             pause = min(2 * pause, MOST_PAUSE_S)
 
@@ -154,6 +155,7 @@ class Child:
         log, logging = self._log.pipe() if self._log else (None, None)
         try:
             process = await self._launch(self._command, log)
+            self._last_pid = process.pid
         finally:
             if log is not None:
                 os.close(log)

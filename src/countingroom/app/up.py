@@ -83,6 +83,7 @@ class _Processes:
         self._overrides: dict[str, dict[str, Any]] = {}
         self._events = ProcessEvents(self._clock)
         self._started = False
+        self._server: EmbeddedServer | None = None
         self._fork_server = Path()
 
     async def run(self) -> None:
@@ -144,6 +145,7 @@ class _Processes:
                 )
                 url = await server.start()
                 stack.push_async_callback(server.stop)
+                self._server = server
                 max_bytes = server.store_bytes
             bus = await connect(section, url, "up", self._clock)
             stack.push_async_callback(bus.close)
@@ -211,6 +213,8 @@ class _Processes:
         self._events.add(event)
 
     def _report_change(self, change: ChildChange) -> None:
+        if self._server and not change.running:
+            self._server.process_ended(change.pid)
         again = f"; again in {change.again_in_s:g} s" if change.again_in_s is not None else ""
         self._report(change.message + again)
         self._events.add_change(change)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
@@ -16,6 +18,16 @@ from countingroom.core.errors import Cause, Conflict, CountingRoomError
 from countingroom.core.retry import Retry, edge_log
 
 _log = logging.getLogger(__name__)
+
+
+def holder_mark(host: str, pid: int) -> str:
+    """The part of the name of a holder that shows its process."""
+    return f" at {host}, process {pid}, "
+
+
+def holder_name(instance: str, boot: str) -> str:
+    """The name of this process as the holder of leases, for people and for the supervisor."""
+    return f"{instance}{holder_mark(socket.gethostname(), os.getpid())}{boot[:8]}"
 
 
 class Leadership:

@@ -6,12 +6,11 @@ Ownership is by lease. All state is in the database and on the bus, so another p
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Iterator
 from functools import partial
 from uuid import uuid4
 
+from countingroom.bus.election import holder_name
 from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
 from countingroom.bus.presence import heartbeat
@@ -44,7 +43,7 @@ class RunsService:
             system_states=SystemStates(bus, clock),
             principals=Principals(database.users, clock),
             boot=boot,
-            holder=f"{instance} at {socket.gethostname()}, process {os.getpid()}, {boot[:8]}",
+            holder=holder_name(instance, boot),
         )
         self._coordinator = Coordinator(self._context)
         self.standbys: dict[str, PartitionStandby] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +19,11 @@ from typing import Any
 from msgspec import Struct
 
 from countingroom.bus.dead_letters import DeadLetters
+from countingroom.bus.election import holder_mark
 from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.nats.connection import NatsConnection
-from countingroom.bus.nats.lease import GRACE_OVER, LEASE_BUCKET_BYTES
+from countingroom.bus.nats.lease import GRACE_OVER, LEASE_BUCKET_BYTES, holder_of, release
+from countingroom.bus.nats.reader import RESTORING
 from countingroom.bus.nats.store import JetStreamStore
 from countingroom.bus.port import Current, Entry, Stale
 from countingroom.core.clock import Clock
@@ -68,6 +71,7 @@ class ControlBuckets:
         self._missing: set[str] = set()
         """Keys of the copy that are not back in a new bucket yet."""
         self._dirty = asyncio.Event()
+        self._ended: asyncio.Queue[int] = asyncio.Queue()
         report = edge_log(_log, "the state bucket is not followed", "the state bucket is followed again")
         self._follow_again = Retry(clock, report, pause_s=_AGAIN_S, on=CountingRoomError)
         self._saving = edge_log(
@@ -88,7 +92,12 @@ class ControlBuckets:
         """Follow the state, until cancelled. After a restart of the server, make the buckets again."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._save_changes())
+            group.create_task(self._release_leases())
             await self._follow_again.forever(self._follow)
+
+    def process_ended(self, pid: int) -> None:
+        """A process of this machine has ended: the next owner need not wait until its leases run out."""
+        self._ended.put_nowait(pid)
 
     async def save(self) -> None:
         """Write the copy into its file."""
@@ -106,6 +115,24 @@ class ControlBuckets:
             await self._clock.sleep(SAVE_S)
             self._dirty.clear()
             await self.save()
+
+    async def _release_leases(self) -> None:
+        while True:
+            pid = await self._ended.get()
+            try:
+                await self._release_leases_of(pid)
+            except CountingRoomError as error:
+                _log.warning("the leases of process %d run out by themselves: %s", pid, error)
+
+    async def _release_leases_of(self, pid: int) -> None:
+        mark = holder_mark(socket.gethostname(), pid)
+        async with self._bus.watch(LEASE_BUCKET) as entries:
+            async for entry in entries:
+                if not isinstance(entry, Entry):
+                    return
+                if entry.data is not None and mark in holder_of(entry.data):
+                    with suppress(Conflict):  # it has run out, and another process has it
+                        await release(self._store, entry.key, entry.revision)
 
     async def _follow(self) -> None:
         await self._make(grace={})
@@ -136,10 +163,13 @@ class ControlBuckets:
         """Make the buckets that are missing; put back the state into a new one."""
         # Leases first: without a bucket no process can become an owner, and a former owner claims its lease back.
         await self._ensure(LEASE_BUCKET, max_bytes=LEASE_BUCKET_BYTES, allow_msg_ttl=True, metadata=grace)
-        if await self._ensure(STATE_BUCKET, max_bytes=self._state_bytes):
+        if await self._ensure(STATE_BUCKET, max_bytes=self._state_bytes, metadata={RESTORING: "yes"}):
             self._missing = set(self._copy)
         while self._missing:
             await asyncio.gather(*map(self._put_back, list(self._missing)[:_AT_ONCE]))
+        stream = f"KV_{STATE_BUCKET}"
+        if (info := await self._store.info(stream)) and RESTORING in info["config"].get("metadata", {}):
+            await self._connection.api(f"STREAM.UPDATE.{stream}", {**info["config"], "metadata": {}})
 
     async def _put_back(self, key: str) -> None:
         with suppress(Conflict):  # its owner was faster

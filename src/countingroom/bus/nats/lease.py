@@ -45,6 +45,13 @@ def holder_of(data: bytes) -> str:
         return "a holder that cannot be read"
 
 
+async def release(store: JetStreamStore, name: str, revision: int) -> None:
+    """Delete the key of a lease; Conflict when it has another revision."""
+    # The deletion marker gets a TTL too. Otherwise the bucket would keep one marker for each name forever.
+    headers = {"KV-Operation": "DEL", "Nats-TTL": "1s"}
+    await store.write(LEASE_BUCKET, name, b"", expected=revision, headers=headers)
+
+
 class NatsLease:
     """A lease that this client holds or held."""
 
@@ -77,15 +84,7 @@ class NatsLease:
         if not self.lost:
             self._lost.set()
             try:
-                await self._store.write(
-                    LEASE_BUCKET,
-                    self.name,
-                    b"",
-                    expected=self._revision,
-                    # The deletion marker gets a TTL too. Otherwise the bucket would keep one marker for each name
-                    # forever.
-                    headers={"KV-Operation": "DEL", "Nats-TTL": "1s"},
-                )
+                await release(self._store, self.name, self._revision)
             except Conflict:
                 return  # it had expired already
 

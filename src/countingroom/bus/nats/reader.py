@@ -24,6 +24,8 @@ from countingroom.core.errors import LinkError
 
 _log = logging.getLogger(__name__)
 
+RESTORING = "countingroom-restoring"
+"""Metadata of a bucket that the server lost and whose keys are being put back. A snapshot of it would miss keys."""
 _BATCH = 256
 """Messages per pull request; up to as many more are buffered for a slow reader."""
 _HEARTBEAT_S, _SILENCE_S = 0.5, 1.5
@@ -163,9 +165,11 @@ class Reader:
         self._epoch = self._connection.epoch
         # After a power cut the server may have lost the end of its stream, as it syncs to disk once a second. A
         # position beyond the new end would skip all messages stored until the stream is as long again.
-        if self.position > 1:
-            state = (await self._connection.api(f"STREAM.INFO.{self._stream}"))["state"]
-            self.position = min(self.position, int(state["last_seq"]) + 1)
+        if self.position > 1 or self._last_each:
+            info = await self._connection.api(f"STREAM.INFO.{self._stream}")
+            if RESTORING in info["config"].get("metadata", {}):
+                raise LinkError(f"{self._stream} is not complete yet", source="bus", code="no_stream")
+            self.position = min(self.position, int(info["state"]["last_seq"]) + 1)
         name = secrets.token_hex(8)
         start: dict[str, Any] = {"deliver_policy": "by_start_sequence", "opt_start_seq": self.position}
         if self._last_each:

@@ -98,6 +98,11 @@ class EmbeddedServer:
         """What may become a trouble, one sentence each."""
         return self._disk.warnings() if self._disk else []
 
+    def process_ended(self, pid: int) -> None:
+        """A supervised process has ended: its leases are released."""
+        if self._buckets:
+            self._buckets.process_ended(pid)
+
     async def start(self) -> str:
         """Start the server and wait until it serves; returns its URL."""
         program = await binary.find()

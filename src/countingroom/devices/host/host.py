@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import Sequence
 from functools import partial
 from uuid import uuid4
 
-from countingroom.bus.election import Election, Leadership
+from countingroom.bus.election import Election, Leadership, holder_name
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
 from countingroom.core.clock import Clock
@@ -51,7 +49,7 @@ class DeviceHost:
         self._instance = instance
         self._resources = resources
         self._boot = uuid4().hex
-        self._holder = f"{instance} at {socket.gethostname()}, process {os.getpid()}, {self._boot[:8]}"
+        self._holder = holder_name(instance, self._boot)
         self._devices = [HostedDevice(device, bus, clock, boot=self._boot) for device in devices]
         self._owned: list[str] = []
 
