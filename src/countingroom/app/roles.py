@@ -203,6 +203,8 @@ def runs(setting: Setting) -> Role:
 
 def console(setting: Setting) -> Role:
     """The console: API, live feed and pages."""
+    from countingroom.app.connection_table import connection_limits
+    from countingroom.app.file_limit import raise_file_limit
     from countingroom.app.listening_socket import listen
     from countingroom.app.web_server import serve
     from countingroom.console.app import Login, create
@@ -239,7 +241,8 @@ def console(setting: Setting) -> Role:
         facts = {"address": address} | ({"first": f"{address}/link#{first}"} if first else {})
         async with _beating(platform.bus, setting.clock, "console", context.troubles), asyncio.TaskGroup() as group:
             failing = group.create_task(context.until_failed())
-            await serve(app, listening, lambda: platform.ready(facts), tls=section.tls)
+            limits = connection_limits(files=raise_file_limit(), behind_proxy=bool(section.behind_proxy))
+            await serve(app, listening, lambda: platform.ready(facts), tls=section.tls, limits=limits)
             failing.cancel()
 
     return run

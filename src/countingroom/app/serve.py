@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 
 from countingroom.app import parent_watch
 from countingroom.app.child_process import Launch, launch, launch_by
+from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.garbage_collection import collect
 from countingroom.app.roles import Platform, Ready, Role, Setting
 from countingroom.bus import nats, streams
@@ -79,6 +80,7 @@ async def run_until_stopped(
     task: ServeTask, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool, supervised: bool
 ) -> None:
     """Run the roles until a signal cancels them. With `supervised` the end of the parent cancels them too."""
+    raise_file_limit()
     loop = asyncio.get_running_loop()
     this = asyncio.current_task()
     if this is None:

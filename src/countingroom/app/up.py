@@ -23,6 +23,7 @@ from msgspec import Struct
 from countingroom import __version__
 from countingroom.app.child_process import fork_server, launch_by
 from countingroom.app.data_folder import InstanceOwner, owned
+from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.listening_socket import listen
 from countingroom.app.process_events import ProcessEvents
 from countingroom.app.roles import needed_roles
@@ -68,6 +69,7 @@ def run(plan: StartPlan, say: Callable[[str], None]) -> None:
     with owned(plan.data, owner):
         say(f"Counting room {__version__}: {plan.experiment.title}{' (simulated)' if plan.simulate else ''}")
         say(f"Data: {plan.data}")
+        raise_file_limit()  # of the bus and of every role, which inherit it
         asyncio.run(_Processes(plan, port, say).run())
         say("Everything has stopped.")
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import uvicorn
 
+from countingroom.app.bounded_protocols import bounded
+from countingroom.app.connection_table import ConnectionLimits, ConnectionTable
+
 
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: serve.py handles signals. It calls `serves` when it is ready."""
@@ -30,13 +33,19 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: Any, listening: socket.socket, serves: Callable[[], None], *, tls: tuple[Path, Path] | None = None
+    app: Any,
+    listening: socket.socket,
+    serves: Callable[[], None],
+    *,
+    tls: tuple[Path, Path] | None = None,
+    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008
 ) -> None:
     """Serve an ASGI application on this socket until cancelled. Calls `serves` once it accepts connections.
 
     `tls`: paths of the certificate and the key.
     """
     certificate, key = tls or (None, None)
+    http, websocket = bounded(ConnectionTable(limits))
     settings = uvicorn.Config(
         app,
         lifespan="on",
@@ -44,7 +53,8 @@ async def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        ws="websockets-sansio",
+        http=http,
+        ws=websocket,
         ws_max_size=262_144,
         ws_ping_interval=5,
         ws_ping_timeout=10,

@@ -1,0 +1,198 @@
+"""A stranger's connections and half-sent requests end by themselves, and never cost a user the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from countingroom.app import web_server
+from countingroom.app.bounded_protocols import bounded
+from countingroom.app.connection_table import (
+    ConnectionLimits,
+    ConnectionRank,
+    ConnectionTable,
+    OpenConnection,
+    connection_limits,
+)
+from countingroom.app.file_limit import raise_file_limit
+from countingroom.app.listening_socket import listen
+from countingroom.console.auth.requester import LOCAL_REQUESTER
+
+SMALL = ConnectionLimits(everybody=6, address=4, user=2)
+
+
+class House:
+    """A table, and which connections it has closed."""
+
+    def __init__(self, limits: ConnectionLimits = SMALL) -> None:
+        self.table = ConnectionTable(limits)
+        self.closed: list[str] = []
+
+    def open(self, name: str, address: str, user: str = "", *, operates: bool = False) -> OpenConnection:
+        one = OpenConnection(address, lambda: self.closed.append(name))
+        self.table.add(one)
+        if user:
+            self.table.identify(one, user, operates=operates)
+        return one
+
+
+def test_a_stranger_beyond_the_limit_of_his_address_ends_his_own_oldest_connection() -> None:
+    house = House()
+    house.open("vera", "a", "vera")
+    for number in range(100):
+        house.open(f"s{number}", "a")
+    assert house.closed == [f"s{number}" for number in range(97)]
+    assert len(house.table) == 4
+
+
+def test_viewers_give_way_before_operators_and_operators_to_none() -> None:
+    house = House()
+    house.open("sam", "a", "sam", operates=True)
+    for name in ("v1", "v2", "v3", "v4", "v5"):
+        house.open(name, name, name)
+    house.open("new", "b")
+    assert house.closed == ["v1"]
+    full = House(ConnectionLimits(everybody=2))
+    for name in ("eve", "sam"):
+        full.open(name, name, name, operates=True)
+    full.open("stranger", "a")
+    assert full.closed == ["stranger"]
+    assert len(full.table) == 2
+
+
+def test_one_user_has_a_limit_over_all_addresses() -> None:
+    house = House()
+    for number in range(4):
+        house.open(f"v{number}", f"a{number}", "vera")
+    assert house.closed == ["v0", "v1"]
+
+
+def test_what_has_ended_is_forgotten() -> None:
+    house = House()
+    ones = [house.open(f"v{number}", "a", "vera") for number in range(2)]
+    for one in (*ones, *ones):
+        house.table.remove(one)
+    assert len(house.table) == 0
+    assert ones[0].rank is ConnectionRank.VIEWER
+    for name in ("x", "y"):
+        house.open(name, "a", "vera")
+    assert house.closed == []
+
+
+def test_limits_leave_files_for_the_rest_and_a_proxy_is_one_address() -> None:
+    assert connection_limits(files=1024) == ConnectionLimits(everybody=768, address=256)
+    assert connection_limits(files=1024, behind_proxy=True).address == 768
+    assert connection_limits(files=1_000_000).everybody == 2048
+    assert connection_limits(files=100) == ConnectionLimits(everybody=64, address=32)
+
+
+def test_the_limit_of_open_files_is_raised_to_the_hard_one() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, before[1]), before[1]))
+        raised = raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == raised
+        assert raised == before[1] or raised > 512
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the length of the body, for a known user."""
+    if scope["type"] == "lifespan":
+        for kind in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{kind}.complete"})
+        return
+    if scope["path"] == "/known":
+        scope["requester"] = LOCAL_REQUESTER
+    body = await Request(scope, receive).body()
+    await PlainTextResponse("x" * 50_000_000 if scope["path"] == "/large" else str(len(body)))(scope, receive, send)
+
+
+@asynccontextmanager
+async def site(
+    limits: ConnectionLimits, monkeypatch: pytest.MonkeyPatch, tables: list[ConnectionTable] | None = None
+) -> AsyncGenerator[int]:
+    """A server with short times. Its table is added to `tables`."""
+
+    def quick(table: ConnectionTable) -> object:
+        if tables is not None:
+            tables.append(table)
+        return bounded(table, header_s=0.5, body_s=0.5, read_s=0.5)
+
+    monkeypatch.setattr(web_server, "bounded", quick)
+    listening, ready = listen("127.0.0.1", 0), asyncio.Event()
+    port = listening.getsockname()[1]
+    serving = asyncio.ensure_future(web_server.serve(app, listening, ready.set, limits=limits))
+    try:
+        async with asyncio.timeout(20):
+            await ready.wait()
+        yield port
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def ask(port: int, sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    return reader, writer
+
+
+HEAD = b"HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: loc",
+        b"POST / " + HEAD + b"Content-Length: 1000\r\n\r\nhalf",
+        b"GET / " + HEAD + b"\r\nGET / HTTP/1.1\r\nHost",
+    ],
+    ids=["nothing", "half a header", "half a body", "half a second request"],
+)
+async def test_a_half_sent_request_is_closed(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with site(ConnectionLimits(), monkeypatch) as port:
+        reader, writer = await ask(port, sent)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    if not await reader.read(65536):
+                        break
+                    writer.write(b"")
+                except ConnectionError:
+                    break
+        writer.close()
+
+
+async def test_an_answer_that_is_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables: list[ConnectionTable] = []
+    async with site(ConnectionLimits(), monkeypatch, tables) as port:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /large " + HEAD + b"\r\n")
+            async with asyncio.timeout(20):
+                for wanted in (1, 0):
+                    while len(tables[0]) != wanted:
+                        await asyncio.sleep(0)
+
+
+async def test_a_known_user_is_served_beside_a_flood_of_half_sent_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with site(ConnectionLimits(everybody=30, address=20), monkeypatch) as port, asyncio.timeout(30):
+        reader, writer = await ask(port, b"GET /known " + HEAD + b"\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        flood = [await ask(port, b"GET / HTTP/1.1\r\nHost: loc") for _ in range(60)]
+        writer.write(b"GET /known " + HEAD + b"\r\n")
+        await reader.readexactly(1)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        for _, one in (*flood, (reader, writer)):
+            one.close()
