@@ -8,7 +8,6 @@ from countingroom.core.policy import Permission
 CONTROL = (
     CommandRow(
         name="take_control",
-        label="Take control",
         description="Take control of a partition; `_experiment` for the experiment as a whole.",
         details="Refused while another user is in control.",
         permission=Permission.TAKE_CONTROL,
@@ -25,11 +24,10 @@ CONTROL = (
     ),
     CommandRow(
         name="hand_over",
-        label="Hand over",
         description="Give control to another user.",
         details="Refused where that user's role does not allow control.",
         permission=Permission.OPERATE,
-        arguments=(Argument(name="to", label="To", description="The user who is in control then."),),
+        arguments=(Argument(name="to", description="The user who is in control then."),),
         cli="partition hand-over",
         button=ButtonPlace.CONTROL,
         confirmed=True,

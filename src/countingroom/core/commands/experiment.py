@@ -13,17 +13,16 @@ from countingroom.core.policy import Permission
 
 _MOVE_S = 60.0
 
-_NAME = Argument(name="name", label="Name")
-_SYSTEM = Argument(name="system", label="System")
-_TAG = Argument(name="tag", label="Tag")
+_NAME = Argument(name="name")
+_SYSTEM = Argument(name="system")
+_TAG = Argument(name="tag")
 _FORCE = Argument(
     name="force",
-    label="Force",
     description="Also where an agent or a partition does not answer.",
     type=Type.BOOL,
     optional=True,
 )
-_COMMENT = Argument(name="comment", label="Comment", description="Why, for the record.", optional=True)
+_COMMENT = Argument(name="comment", description="Why, for the record.", optional=True)
 _EXPECTED = Argument(
     name="expected",
     label="Expected revision",
@@ -33,14 +32,14 @@ _EXPECTED = Argument(
 )
 
 EXPERIMENT = table(
+    "experiment",
     CommandRow(
         name="move",
-        label="Move",
         description="Move detectors, all or none of them.",
         permission=Permission.OPERATE,
         arguments=(
-            Argument(name="detectors", label="Detectors", description="Their names, separated by commas."),
-            Argument(name="to", label="To", description="The partition; empty: into none.", optional=True),
+            Argument(name="detectors", description="Their names, separated by commas."),
+            Argument(name="to", description="The partition; empty: into none.", optional=True),
             _FORCE,
         ),
         cli="partition move",
@@ -54,15 +53,14 @@ EXPERIMENT = table(
         permission=Permission.CONFIGURE,
         arguments=(
             _NAME,
-            Argument(name="template", label="Template", description="How it is brought up.", optional=True),
-            Argument(name="title", label="Title", description="For people.", optional=True),
+            Argument(name="template", description="How it is brought up.", optional=True),
+            Argument(name="title", description="For people.", optional=True),
         ),
         cli="partition create",
         confirmed=True,
     ),
     CommandRow(
         name="delete_partition",
-        label="Delete partition",
         description="Delete a partition; with force its detectors are moved out before.",
         permission=Permission.CONFIGURE,
         arguments=(_NAME, _FORCE),
@@ -76,12 +74,11 @@ EXPERIMENT = table(
         label="New detector",
         description="A detector that the description does not name. It is in no partition.",
         permission=Permission.CONFIGURE,
-        arguments=(_NAME, Argument(name="type", label="Type", description="What it is, for people.", optional=True)),
+        arguments=(_NAME, Argument(name="type", description="What it is, for people.", optional=True)),
         cli="system create",
     ),
     CommandRow(
         name="delete_detector",
-        label="Delete detector",
         description="Delete a detector that is in no partition.",
         details="Its agent ends what it is doing before.",
         permission=Permission.CONFIGURE,
@@ -97,7 +94,7 @@ EXPERIMENT = table(
         arguments=(
             _SYSTEM,
             _TAG,
-            Argument(name="parameters", label="Parameters", description="A JSON object.", optional=True),
+            Argument(name="parameters", description="A JSON object.", optional=True),
             _COMMENT,
             _EXPECTED,
         ),
@@ -115,7 +112,6 @@ EXPERIMENT = table(
             _COMMENT,
             Argument(
                 name="with_tags",
-                label="With tags",
                 description="And the global tags that name it.",
                 type=Type.BOOL,
                 optional=True,
@@ -127,12 +123,11 @@ EXPERIMENT = table(
     ),
     CommandRow(
         name="save_tag",
-        label="Save tag",
         description="Save a global tag: one configuration for each of its systems.",
         permission=Permission.CONFIGURE,
         arguments=(
             _NAME,
-            Argument(name="systems", label="Systems", description="A JSON object: system, tag.", optional=True),
+            Argument(name="systems", description="A JSON object: system, tag.", optional=True),
             _COMMENT,
             _EXPECTED,
         ),
@@ -151,11 +146,10 @@ EXPERIMENT = table(
     ),
     CommandRow(
         name="import",
-        label="Import",
         description="Save every configuration and tag of a YAML document, all or none.",
         permission=Permission.CONFIGURE,
         arguments=(
-            Argument(name="document", label="Document", description="As the export writes it."),
+            Argument(name="document", description="As the export writes it."),
             _COMMENT,
         ),
         cli="config import",

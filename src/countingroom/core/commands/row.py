@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from countingroom.core.points import Type
 from countingroom.core.policy import UNDER_LEASE, Permission
@@ -32,7 +32,7 @@ class Argument(Struct, frozen=True, kw_only=True):
 
     name: str
     label: str = ""
-    """In forms, and in capitals in the usage of the command line; empty: the name."""
+    """In forms, and in capitals in the usage of the command line; empty in a row: made from the name."""
     description: str = ""
     type: Type = Type.STRING
     unit: str = ""
@@ -49,16 +49,17 @@ class CommandRow(Struct, frozen=True, kw_only=True):
 
     name: str
     """In the API and on the bus: `configure_all`."""
-    label: str
-    """Of its button."""
+    label: str = ""
+    """Of its button; empty in a row: made from the name."""
     description: str
     """One sentence: the help of the command line, and the first sentence of the reference."""
     details: str = ""
     """What the reference says beyond that."""
     permission: Permission
     arguments: tuple[Argument, ...] = ()
-    cli: str
-    """The words after `countingroom`: `partition configure-all`. Two rows may share them, told apart by an option."""
+    cli: str = ""
+    """The words after `countingroom`: `partition configure-all`. Two rows may share them, told apart by an option.
+    Empty in a row: made from the name."""
     wait_s: float = 10.0
     """How long the command line waits for the outcome unless `--wait` says otherwise."""
     button: ButtonPlace = ButtonPlace.NONE
@@ -90,9 +91,21 @@ CommandTable = dict[str, CommandRow]
 """Name -> row, in the order in which commands are listed."""
 
 
-def table(*rows: CommandRow) -> CommandTable:
-    """Rows by their names."""
-    return {row.name: row for row in rows}
+def table(target: str, *rows: CommandRow) -> CommandTable:
+    """Rows by their names, with what they leave to be made from the name. `target`: first word of the command line."""
+    return {
+        row.name: structs.replace(
+            row,
+            label=row.label or _label(row.name),
+            arguments=tuple(structs.replace(one, label=one.label or _label(one.name)) for one in row.arguments),
+            cli=row.cli or f"{target} {row.name.replace('_', '-')}",
+        )
+        for row in rows
+    }
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def reference(rows: Iterable[CommandRow]) -> str:

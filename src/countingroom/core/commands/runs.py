@@ -6,9 +6,7 @@ from countingroom.core.commands.row import Argument, CommandRow
 from countingroom.core.points import Type
 from countingroom.core.policy import Permission
 
-_RUN = Argument(
-    name="run", label="Run", description="Its number; the open run where left out.", type=Type.INT, optional=True
-)
+_RUN = Argument(name="run", description="Its number; the open run where left out.", type=Type.INT, optional=True)
 
 ABOUT_RUNS = (
     CommandRow(
@@ -16,7 +14,7 @@ ABOUT_RUNS = (
         label="Add comment",
         description="Add a comment to a run, while it goes on or later.",
         permission=Permission.ACKNOWLEDGE,
-        arguments=(_RUN, Argument(name="text", label="Text")),
+        arguments=(_RUN, Argument(name="text")),
         cli="run comment",
     ),
     CommandRow(
@@ -24,7 +22,7 @@ ABOUT_RUNS = (
         label="Judge",
         description="Judge the quality of a run.",
         permission=Permission.ACKNOWLEDGE,
-        arguments=(_RUN, Argument(name="quality", label="Quality", description="good, bad, test …", optional=True)),
+        arguments=(_RUN, Argument(name="quality", description="good, bad, test …", optional=True)),
         cli="run flag",
     ),
 )

@@ -11,73 +11,60 @@ from countingroom.core.policy import Permission
 
 _PARTITION = Argument(
     name="partition",
-    label="Partition",
     description="For which partition, where the system is global.",
     optional=True,
     letter="p",
 )
 
 SYSTEM = table(
+    "system",
     CommandRow(
         name="error",
-        label="Error",
         description="Report for a system that it does not work: it goes to Error.",
         permission=Permission.ENDANGER,
         arguments=(
-            Argument(name="message", label="Message", description="What is wrong.", optional=True, letter="m"),
+            Argument(name="message", description="What is wrong.", optional=True, letter="m"),
             _PARTITION,
         ),
-        cli="system error",
         wait_s=0.0,
     ),
     CommandRow(
         name="resolved",
-        label="Resolved",
         description="Report for a system that it works again.",
         permission=Permission.OPERATE,
         arguments=(_PARTITION,),
-        cli="system resolved",
         wait_s=0.0,
     ),
     CommandRow(
         name="reset",
-        label="Reset",
         description="Take a detector that is in no partition out of Error; in one, `partition reset` does.",
         permission=Permission.OPERATE,
-        cli="system reset",
         wait_s=0.0,
     ),
     CommandRow(
         name="abort",
-        label="Abort",
         description="End what a detector that is in no partition is doing; in one, `partition abort` does.",
         permission=Permission.MAKE_SAFE,
-        cli="system abort",
         wait_s=0.0,
     ),
     CommandRow(
         name="fault",
-        label="Fault",
         description="Make a simulated system fail.",
         permission=Permission.SIMULATE,
         arguments=(
             Argument(name="name", label="Fault", description="fail, hang, slow, error, heal."),
-            Argument(
-                name="times", label="Times", description="So many steps fail.", type=Type.INT, low=1, optional=True
-            ),
+            Argument(name="times", description="So many steps fail.", type=Type.INT, low=1, optional=True),
             Argument(
                 name="seconds",
-                label="Seconds",
                 description="How slow it is.",
                 type=Type.FLOAT,
                 unit="s",
                 low=0.0,
                 optional=True,
             ),
-            Argument(name="message", label="Message", description="Of the error.", optional=True, letter="m"),
+            Argument(name="message", description="Of the error.", optional=True, letter="m"),
             _PARTITION,
         ),
-        cli="system fault",
         wait_s=0.0,
     ),
 )
