@@ -207,8 +207,6 @@ async def test_a_partition_with_detectors_is_deleted_by_force_alone_and_they_are
         await database.partitions.delete("A", "anna")
     assert await database.partitions.delete("A", "anna", force=True) == ("STS",)
     assert await database.mapping.all() == {"STS": ""}
-    history = [one.what for one in await database.partitions.history("A")]
-    assert history == ["delete_partition", "create_detector", "create_partition"]
 
 
 async def test_a_sequence_ends_with_its_partition(database: Database) -> None:

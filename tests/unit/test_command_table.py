@@ -93,7 +93,7 @@ def test_what_legality_looks_at_is_a_command_of_a_partition() -> None:
 
 def test_one_name_has_one_label_and_one_permission_wherever_it_is_a_command_of_run_control() -> None:
     for name in PARTITION.keys() & EXPERIMENT.keys():
-        assert PARTITION[name] is EXPERIMENT[name]
+        assert PARTITION[name] == EXPERIMENT[name]
     assert SYSTEM.keys() & EXPERIMENT.keys() == set()
 
 

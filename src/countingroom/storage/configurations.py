@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from countingroom.core.clock import Clock
 from countingroom.core.configurations import ConfigurationRevision, ConfigurationSet, ImportReport, SchemaRevision
 from countingroom.core.values import Scalar
 from countingroom.storage import importing, rows
@@ -20,20 +19,18 @@ from countingroom.storage.configuration_rows import (
     save_configuration,
     save_schema,
 )
-from countingroom.storage.engine import SqlStore
 from countingroom.storage.exchange import from_yaml
+from countingroom.storage.repository import Repository, reading, writing
 from countingroom.storage.tables import configuration, configuration_revision
 
 
-class Configurations:
+class Configurations(Repository):
     """Repository of configurations."""
 
-    def __init__(self, store: SqlStore, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def save(
+    @writing
+    def save(
         self,
+        connection: Connection,
         system: str,
         tag: str,
         parameters: Mapping[str, Scalar],
@@ -46,74 +43,72 @@ class Configurations:
 
         `expected` is the revision that the user saw (0: none). Conflict if another revision is present now.
         """
-        now_ns = self._clock.now_ns()
-        return await self._store.write(
-            lambda connection: save_configuration(
-                connection, system, tag, parameters, by=by, comment=comment, now_ns=now_ns, expected=expected
-            )
+        now_ns = self.clock.now_ns()
+        return save_configuration(
+            connection, system, tag, parameters, by=by, comment=comment, now_ns=now_ns, expected=expected
         )
 
-    async def get(self, system: str, tag: str, revision: int | None = None) -> ConfigurationRevision:
+    @reading
+    def get(self, connection: Connection, system: str, tag: str, revision: int | None = None) -> ConfigurationRevision:
         """The present revision, or an older one, which may be a deletion. Raises NotFound."""
-        return await self._store.read(lambda connection: get_configuration(connection, system, tag, revision))
+        return get_configuration(connection, system, tag, revision)
 
-    async def list(self, system: str = "") -> tuple[ConfigurationRevision, ...]:
+    @reading
+    def list(self, connection: Connection, system: str = "") -> tuple[ConfigurationRevision, ...]:
         """The present configurations of one system or of all."""
         chosen = configuration.c.system == system if system else None
-        return await self._store.read(lambda connection: current_configurations(connection, chosen))
+        return current_configurations(connection, chosen)
 
-    async def history(self, system: str, tag: str = "", *, limit: int = 100) -> tuple[ConfigurationRevision, ...]:
+    @reading
+    def history(
+        self, connection: Connection, system: str, tag: str = "", *, limit: int = 100
+    ) -> tuple[ConfigurationRevision, ...]:
         """The revisions of a system's configurations, newest first."""
         table = configuration_revision
         query = select(table).where(table.c.system == system)
         if tag:
             query = query.where(table.c.tag == tag)
         query = query.order_by(table.c.saved_ns.desc(), table.c.revision.desc()).limit(limit)
-        return await self._store.read(lambda connection: rows.every(connection, query, ConfigurationRevision))
+        return rows.every(connection, query, ConfigurationRevision)
 
-    async def delete(
-        self, system: str, tag: str, by: str, comment: str = "", *, with_tags: bool = False
+    @writing
+    def delete(
+        self, connection: Connection, system: str, tag: str, by: str, comment: str = "", *, with_tags: bool = False
     ) -> tuple[str, ...]:
         """Delete it and, with `with_tags`, the global tags that contain it. Returns the names of these tags.
 
         Conflict while a tag contains it and `with_tags` is False, or while a partition has it selected.
         """
-        now_ns = self._clock.now_ns()
-        return await self._store.write(
-            lambda connection: delete_configuration(
-                connection, system, tag, by=by, comment=comment, now_ns=now_ns, with_tags=with_tags
-            )
-        )
+        now_ns = self.clock.now_ns()
+        return delete_configuration(connection, system, tag, by=by, comment=comment, now_ns=now_ns, with_tags=with_tags)
 
-    async def schema(self, system: str) -> SchemaRevision | None:
+    @reading
+    def schema(self, connection: Connection, system: str) -> SchemaRevision | None:
         """The JSON Schema of the system's configurations; None without one."""
-        return await self._store.read(lambda connection: present_schema(connection, system))
+        return present_schema(connection, system)
 
-    async def save_schema(
-        self, system: str, schema: Mapping[str, Any] | None, by: str, comment: str = ""
+    @writing
+    def save_schema(
+        self, connection: Connection, system: str, schema: Mapping[str, Any] | None, by: str, comment: str = ""
     ) -> SchemaRevision:
         """Set the JSON Schema of a system's configurations; None removes it. Conflict if a present one violates it."""
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        saved = save_schema(connection, system, schema, by=by, comment=comment, now_ns=now_ns)
+        hold_to_schema(connection, system)
+        return saved
 
-        def work(connection: Connection) -> SchemaRevision:
-            saved = save_schema(connection, system, schema, by=by, comment=comment, now_ns=now_ns)
-            hold_to_schema(connection, system)
-            return saved
-
-        return await self._store.write(work)
-
-    async def export(self) -> ConfigurationSet:
+    @reading
+    def export(self, connection: Connection) -> ConfigurationSet:
         """All present configurations, tags and schemas."""
-        return await self._store.read(importing.everything)
+        return importing.everything(connection)
 
     async def read(self, document: str) -> ConfigurationSet:
         """Parse a YAML document. Raises Mistaken with each error and its line."""
-        return await self._store.beside(lambda: from_yaml(document))
+        return await self.store.beside(lambda: from_yaml(document))
 
-    async def put(self, given: ConfigurationSet, by: str, comment: str = "") -> ImportReport:
+    @writing
+    def put(self, connection: Connection, given: ConfigurationSet, by: str, comment: str = "") -> ImportReport:
         """Save every difference as one change; what is not in the set stays. Nothing is saved if a
         configuration violates its schema or a tag names a missing one (Conflict, NotFound, OutOfRange)."""
-        now_ns = self._clock.now_ns()
-        return await self._store.write(
-            lambda connection: importing.put(connection, given, by=by, comment=comment, now_ns=now_ns)
-        )
+        now_ns = self.clock.now_ns()
+        return importing.put(connection, given, by=by, comment=comment, now_ns=now_ns)

@@ -29,11 +29,9 @@ def record(
     connection.execute(insert(layout_change).values(**change, detail=dict(detail or {})))
 
 
-def changes(connection: Connection, where: ColumnElement[bool] | None, limit: int) -> tuple[LayoutChange, ...]:
+def changes(connection: Connection, where: ColumnElement[bool], limit: int) -> tuple[LayoutChange, ...]:
     """Changes, newest first."""
-    query = select(layout_change)
-    if where is not None:
-        query = query.where(where)
+    query = select(layout_change).where(where)
     return rows.every(connection, query.order_by(layout_change.c.sequence.desc()).limit(limit), LayoutChange)
 
 

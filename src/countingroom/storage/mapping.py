@@ -6,121 +6,101 @@ from collections.abc import Mapping as Pairs
 
 from sqlalchemy import Connection, delete, or_, update
 
-from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, NotFound
 from countingroom.core.placement import UNMAPPED, Detector, LayoutChange
 from countingroom.storage import layout
 from countingroom.storage.configuration_rows import delete_configuration
-from countingroom.storage.engine import SqlStore
+from countingroom.storage.repository import Repository, reading, writing
 from countingroom.storage.tables import configuration, detector, layout_change, partition_excluded, partition_wanted
 
 
-class Mapping:
+class Mapping(Repository):
     """Repository of the detectors' places."""
-
-    def __init__(self, store: SqlStore, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
 
     async def all(self) -> dict[str, str]:
         """Detector -> its partition; empty if it is unmapped."""
         return {name: one.partition for name, one in (await self.detectors()).items()}
 
-    async def detectors(self) -> dict[str, Detector]:
+    @reading
+    def detectors(self, connection: Connection) -> dict[str, Detector]:
         """Every detector, by name."""
-        return await self._store.read(layout.detectors)
+        return layout.detectors(connection)
 
-    async def create(self, name: str, by: str, *, type: str = "", partition: str = UNMAPPED) -> Detector:
+    @writing
+    def create(
+        self, connection: Connection, name: str, by: str, *, type: str = "", partition: str = UNMAPPED
+    ) -> Detector:
         """Create a detector, unmapped by default. Conflict if the name is taken."""
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        layout.create_detectors(connection, {name: partition}, type=type, by=by, now_ns=now_ns)
+        return layout.detectors(connection)[name]
 
-        def work(connection: Connection) -> Detector:
-            layout.create_detectors(connection, {name: partition}, type=type, by=by, now_ns=now_ns)
-            return layout.detectors(connection)[name]
-
-        return await self._store.write(work)
-
-    async def delete(self, name: str, by: str) -> tuple[str, ...]:
+    @writing
+    def delete(self, connection: Connection, name: str, by: str) -> tuple[str, ...]:
         """Delete a detector, its configurations and the tags that contain them. Returns the names of these tags.
 
         Raises NotFound; Conflict while it is in a partition.
         """
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        at = _known(connection, [name])[name].partition
+        if at:
+            raise Conflict(
+                f"{name} is in the partition {at}",
+                source=f"mapping.{name}",
+                suggestion=f"move it out of {at}, then delete it",
+            )
+        query = configuration.select().where(configuration.c.system == name)
+        why, gone = f"{name} was deleted", set[str]()
+        for row in connection.execute(query).mappings().all():
+            gone.update(
+                delete_configuration(connection, name, row["tag"], by=by, comment=why, now_ns=now_ns, with_tags=True)
+            )
+        connection.execute(delete(detector).where(detector.c.name == name))
+        layout.record(connection, "delete_detector", by=by, now_ns=now_ns, system=name)
+        return tuple(sorted(gone))
 
-        def work(connection: Connection) -> tuple[str, ...]:
-            at = _known(connection, [name])[name].partition
-            if at:
-                raise Conflict(
-                    f"{name} is in the partition {at}",
-                    source=f"mapping.{name}",
-                    suggestion=f"move it out of {at}, then delete it",
-                )
-            query = configuration.select().where(configuration.c.system == name)
-            gone: set[str] = set()
-            for row in connection.execute(query).mappings().all():
-                gone |= {
-                    *delete_configuration(
-                        connection,
-                        name,
-                        row["tag"],
-                        by=by,
-                        comment=f"{name} was deleted",
-                        now_ns=now_ns,
-                        with_tags=True,
-                    )
-                }
-            connection.execute(delete(detector).where(detector.c.name == name))
-            layout.record(connection, "delete_detector", by=by, now_ns=now_ns, system=name)
-            return tuple(sorted(gone))
-
-        return await self._store.write(work)
-
-    async def move(self, moves: Pairs[str, str], by: str, *, expected: Pairs[str, str] | None = None) -> dict[str, str]:
+    @writing
+    def move(
+        self, connection: Connection, moves: Pairs[str, str], by: str, *, expected: Pairs[str, str] | None = None
+    ) -> dict[str, str]:
         """Move detectors (name -> partition, or empty). Returns the previous place of each moved detector.
 
         Their selection in the previous partition is removed. NotFound for a missing detector or partition; Conflict
         if one is no longer at its `expected` place. All of them move, or none.
         """
-        now_ns = self._clock.now_ns()
-
-        def work(connection: Connection) -> dict[str, str]:
-            known = _known(connection, moves)
-            layout.partitions(connection, sorted({to for to in moves.values() if to}))
-            if moved := [name for name, at in (expected or {}).items() if _place(known, connection, name) != at]:
-                causes = [
-                    Cause(
-                        code="conflict",
-                        message=f"{name} is {_spoken(_place(known, connection, name))}",
-                        source=f"mapping.{name}",
-                    )
-                    for name in moved
-                ]
-                raise Conflict(
-                    f"{', '.join(moved)}: moved in the meantime",
-                    source="mapping",
-                    causes=causes,
-                    suggestion="check their present places, then move them again",
+        now_ns = self.clock.now_ns()
+        known = _known(connection, moves)
+        layout.partitions(connection, sorted({to for to in moves.values() if to}))
+        if moved := [name for name, at in (expected or {}).items() if _place(known, connection, name) != at]:
+            causes = [
+                Cause(
+                    code="conflict",
+                    message=f"{name} is {_spoken(_place(known, connection, name))}",
+                    source=f"mapping.{name}",
                 )
-            before = {name: known[name].partition for name, to in moves.items() if known[name].partition != to}
-            for name, was in before.items():
-                _leave(connection, name, was)
-                connection.execute(
-                    update(detector).where(detector.c.name == name).values(partition=moves[name] or None)
-                )
-                layout.record(
-                    connection, "move", by=by, now_ns=now_ns, partition=moves[name], system=name, detail={"from": was}
-                )
-            return before
+                for name in moved
+            ]
+            raise Conflict(
+                f"{', '.join(moved)}: moved in the meantime",
+                source="mapping",
+                causes=causes,
+                suggestion="check their present places, then move them again",
+            )
+        before = {name: known[name].partition for name, to in moves.items() if known[name].partition != to}
+        for name, was in before.items():
+            _leave(connection, name, was)
+            connection.execute(update(detector).where(detector.c.name == name).values(partition=moves[name] or None))
+            layout.record(
+                connection, "move", by=by, now_ns=now_ns, partition=moves[name], system=name, detail={"from": was}
+            )
+        return before
 
-        return await self._store.write(work)
-
-    async def history(self, detector: str = "", *, limit: int = 100) -> tuple[LayoutChange, ...]:
+    @reading
+    def history(self, connection: Connection, detector: str = "", *, limit: int = 100) -> tuple[LayoutChange, ...]:
         """Changes of one detector or of all, newest first."""
         mine = layout_change.c.system == detector
         theirs = or_(*(layout_change.c.what == what for what in ("create_detector", "delete_detector", "move")))
-        return await self._store.read(
-            lambda connection: layout.changes(connection, mine if detector else theirs, limit)
-        )
+        return layout.changes(connection, mine if detector else theirs, limit)
 
 
 def _known(connection: Connection, names: Pairs[str, str] | list[str]) -> dict[str, Detector]:

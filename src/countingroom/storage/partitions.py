@@ -6,18 +6,16 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
-from countingroom.core.clock import Clock
 from countingroom.core.configurations import ConfigurationRevision
 from countingroom.core.errors import Conflict
-from countingroom.core.placement import LayoutChange, PartitionRecord, Wanted
+from countingroom.core.placement import PartitionRecord, Wanted
 from countingroom.storage import checked, layout, rows
-from countingroom.storage.engine import SqlStore
+from countingroom.storage.repository import Repository, reading, writing
 from countingroom.storage.run_tables import run, run_sequence
 from countingroom.storage.tables import (
     configuration,
     configuration_revision,
     detector,
-    layout_change,
     partition,
     partition_excluded,
     partition_wanted,
@@ -27,118 +25,97 @@ CUSTOM = "custom"
 """Tag of a partition whose configurations were selected one by one."""
 
 
-class Partitions:
+class Partitions(Repository):
     """Repository of partitions."""
 
-    def __init__(self, store: SqlStore, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def list(self) -> tuple[PartitionRecord, ...]:
+    @reading
+    def list(self, connection: Connection) -> tuple[PartitionRecord, ...]:
         """All partitions, by name."""
-        return await self._store.read(layout.partitions)
+        return layout.partitions(connection)
 
-    async def get(self, name: str) -> PartitionRecord:
+    @reading
+    def get(self, connection: Connection, name: str) -> PartitionRecord:
         """One partition. Raises NotFound."""
-        return await self._store.read(lambda connection: layout.partitions(connection, [name])[0])
+        return layout.partitions(connection, [name])[0]
 
-    async def create(self, name: str, template: str, title: str, by: str) -> PartitionRecord:
+    @writing
+    def create(self, connection: Connection, name: str, template: str, title: str, by: str) -> PartitionRecord:
         """Create a partition without detectors. Conflict if the name is taken."""
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        layout.create_partition(connection, name, template, title, by=by, now_ns=now_ns)
+        return layout.partitions(connection, [name])[0]
 
-        def work(connection: Connection) -> PartitionRecord:
-            layout.create_partition(connection, name, template, title, by=by, now_ns=now_ns)
-            return layout.partitions(connection, [name])[0]
-
-        return await self._store.write(work)
-
-    async def delete(self, name: str, by: str, *, force: bool = False) -> tuple[str, ...]:
+    @writing
+    def delete(self, connection: Connection, name: str, by: str, *, force: bool = False) -> tuple[str, ...]:
         """Delete it. `force` unmaps its detectors first; their names are returned. Its runs stay in the run book, and
         its run sequence ends.
 
         Raises NotFound; Conflict while a run of it is open, or while it has detectors and `force` is False.
         """
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        inside = layout.partitions(connection, [name])[0].detectors
+        number = connection.scalar(select(run.c.number).where(run.c.partition == name, run.c.end.is_(None)))
+        if number:
+            raise Conflict(
+                f"run {number} of {name} is open", source=f"partitions.{name}", suggestion="stop the run first"
+            )
+        if inside and not force:
+            raise Conflict(
+                f"{name} has {len(inside)} detector{'s' if len(inside) > 1 else ''}: {', '.join(inside)}",
+                source=f"partitions.{name}",
+                suggestion="move them out of it first, or delete it with force",
+            )
+        for one in inside:
+            detail = {"from": name}
+            layout.record(connection, "move", by=by, now_ns=now_ns, system=one, detail=detail)
+        connection.execute(update(detector).where(detector.c.partition == name).values(partition=None))
+        going = (run_sequence.c.partition == name) & (run_sequence.c.end == "")
+        connection.execute(update(run_sequence).where(going).values(end="stopped", ended_ns=now_ns))
+        connection.execute(delete(partition).where(partition.c.name == name))
+        layout.record(connection, "delete_partition", by=by, now_ns=now_ns, partition=name)
+        return inside
 
-        def work(connection: Connection) -> tuple[str, ...]:
-            inside = layout.partitions(connection, [name])[0].detectors
-            number = connection.scalar(select(run.c.number).where(run.c.partition == name, run.c.end.is_(None)))
-            if number:
-                raise Conflict(
-                    f"run {number} of {name} is open", source=f"partitions.{name}", suggestion="stop the run first"
-                )
-            if inside and not force:
-                raise Conflict(
-                    f"{name} has {len(inside)} detector{'s' if len(inside) > 1 else ''}: {', '.join(inside)}",
-                    source=f"partitions.{name}",
-                    suggestion="move them out of it first, or delete it with force",
-                )
-            for one in inside:
-                detail = {"from": name}
-                layout.record(connection, "move", by=by, now_ns=now_ns, system=one, detail=detail)
-            connection.execute(update(detector).where(detector.c.partition == name).values(partition=None))
-            going = (run_sequence.c.partition == name) & (run_sequence.c.end == "")
-            connection.execute(update(run_sequence).where(going).values(end="stopped", ended_ns=now_ns))
-            connection.execute(delete(partition).where(partition.c.name == name))
-            layout.record(connection, "delete_partition", by=by, now_ns=now_ns, partition=name)
-            return inside
-
-        return await self._store.write(work)
-
-    async def wanted(self, name: str) -> Wanted:
+    @reading
+    def wanted(self, connection: Connection, name: str) -> Wanted:
         """The selected configurations of its systems with their present parameters. Raises NotFound."""
-        return await self._store.read(lambda connection: _wanted(connection, name))
+        return _wanted(connection, name)
 
-    async def select(self, name: str, tag: str, systems: Mapping[str, str], by: str) -> Wanted:
+    @writing
+    def select(self, connection: Connection, name: str, tag: str, systems: Mapping[str, str], by: str) -> Wanted:
         """Select these configurations (system -> tag) and no others.
 
         `tag` is their global tag, or `custom` if they were selected one by one. NotFound if one does not exist.
         """
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        layout.select_configurations(connection, name, tag, systems, by=by, now_ns=now_ns)
+        return _wanted(connection, name)
 
-        def work(connection: Connection) -> Wanted:
-            layout.select_configurations(connection, name, tag, systems, by=by, now_ns=now_ns)
-            return _wanted(connection, name)
-
-        return await self._store.write(work)
-
-    async def include(self, name: str, system: str, included: bool, by: str) -> PartitionRecord:
+    @writing
+    def include(self, connection: Connection, name: str, system: str, included: bool, by: str) -> PartitionRecord:
         """Include or exclude a system. Raises NotFound."""
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        present = layout.partitions(connection, [name])[0]
+        if included == (system not in present.excluded):
+            return present
+        table = partition_excluded
+        if included:
+            connection.execute(delete(table).where(table.c.partition == name, table.c.system == system))
+        else:
+            connection.execute(insert(table).values(partition=name, system=checked.name(system, "system")))
+        what = "include" if included else "exclude"
+        layout.record(connection, what, by=by, now_ns=now_ns, partition=name, system=system)
+        return layout.partitions(connection, [name])[0]
 
-        def work(connection: Connection) -> PartitionRecord:
-            present = layout.partitions(connection, [name])[0]
-            if included == (system not in present.excluded):
-                return present
-            table = partition_excluded
-            if included:
-                connection.execute(delete(table).where(table.c.partition == name, table.c.system == system))
-            else:
-                connection.execute(insert(table).values(partition=name, system=checked.name(system, "system")))
-            what = "include" if included else "exclude"
-            layout.record(connection, what, by=by, now_ns=now_ns, partition=name, system=system)
-            return layout.partitions(connection, [name])[0]
-
-        return await self._store.write(work)
-
-    async def lock(self, name: str, locked: bool, by: str) -> PartitionRecord:
+    @writing
+    def lock(self, connection: Connection, name: str, locked: bool, by: str) -> PartitionRecord:
         """Lock or unlock the partition. Raises NotFound."""
-        now_ns = self._clock.now_ns()
-
-        def work(connection: Connection) -> PartitionRecord:
-            present = layout.partitions(connection, [name])[0]
-            if present.locked == locked:
-                return present
-            connection.execute(update(partition).where(partition.c.name == name).values(locked=locked))
-            layout.record(connection, "lock" if locked else "unlock", by=by, now_ns=now_ns, partition=name)
-            return layout.partitions(connection, [name])[0]
-
-        return await self._store.write(work)
-
-    async def history(self, name: str = "", *, limit: int = 100) -> tuple[LayoutChange, ...]:
-        """Changes of one partition, or of all partitions and detectors, newest first."""
-        where = layout_change.c.partition == name if name else None
-        return await self._store.read(lambda connection: layout.changes(connection, where, limit))
+        now_ns = self.clock.now_ns()
+        present = layout.partitions(connection, [name])[0]
+        if present.locked == locked:
+            return present
+        connection.execute(update(partition).where(partition.c.name == name).values(locked=locked))
+        layout.record(connection, "lock" if locked else "unlock", by=by, now_ns=now_ns, partition=name)
+        return layout.partitions(connection, [name])[0]
 
 
 def _wanted(connection: Connection, name: str) -> Wanted:

@@ -11,26 +11,23 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
-from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, NotFound
 from countingroom.core.partitions import Configuration
 from countingroom.core.run_book import Run, RunEnd, RunFilter, RunLimit, RunNote
 from countingroom.core.values import Scalar
 from countingroom.storage import rows
-from countingroom.storage.engine import SqlStore
+from countingroom.storage.repository import Repository, reading, writing
 from countingroom.storage.run_rows import chosen, read_runs
 from countingroom.storage.run_tables import run, run_counter, run_note
 
 
-class Runs:
+class Runs(Repository):
     """Repository of runs."""
 
-    def __init__(self, store: SqlStore, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def reserve(
+    @writing
+    def reserve(
         self,
+        connection: Connection,
         partition: str,
         template: str,
         requested_by: str,
@@ -50,7 +47,7 @@ class Runs:
             partition=partition,
             template=template,
             requested_by=requested_by,
-            asked_ns=self._clock.now_ns() if asked_ns is None else asked_ns,
+            asked_ns=self.clock.now_ns() if asked_ns is None else asked_ns,
             tag=tag,
             configurations=dict(configurations or {}),
             members=tuple(members),
@@ -59,48 +56,41 @@ class Runs:
             sequence=sequence,
             quality=quality,
         )
-        return await self._store.write(lambda connection: _reserve(connection, wish))
+        return _reserve(connection, wish)
 
-    async def began(self, number: int, started_ns: int) -> Run:
+    @writing
+    def began(self, connection: Connection, number: int, started_ns: int) -> Run:
         """Record that all recorders record. The first time stays. NotFound; Conflict if the run is closed."""
+        present = _run(connection, number)
+        if present.started_ns is not None:
+            return present
+        _is_open(present)
+        connection.execute(update(run).where(run.c.number == number).values(started_ns=started_ns))
+        return msgspec.structs.replace(present, started_ns=started_ns)
 
-        def work(connection: Connection) -> Run:
-            present = _run(connection, number)
-            if present.started_ns is not None:
-                return present
-            _is_open(present)
-            connection.execute(update(run).where(run.c.number == number).values(started_ns=started_ns))
-            return msgspec.structs.replace(present, started_ns=started_ns)
-
-        return await self._store.write(work)
-
-    async def note(self, number: int, note: RunNote) -> Run:
+    @writing
+    def note(self, connection: Connection, number: int, note: RunNote) -> Run:
         """Add a note (a comment or an event) to a run, also after its end. Raises NotFound."""
+        present = _run(connection, number)
+        _note(connection, number, note)
+        return msgspec.structs.replace(present, notes=(*present.notes, note))
 
-        def work(connection: Connection) -> Run:
-            present = _run(connection, number)
-            _note(connection, number, note)
-            return msgspec.structs.replace(present, notes=(*present.notes, note))
-
-        return await self._store.write(work)
-
-    async def flag(self, number: int, quality: str, by: str) -> Run:
+    @writing
+    def flag(self, connection: Connection, number: int, quality: str, by: str) -> Run:
         """Set the quality: `good`, `bad`, `test` or empty. Earlier qualities stay in its notes. Raises NotFound."""
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        present = _run(connection, number)
+        if present.quality == quality:
+            return present
+        connection.execute(update(run).where(run.c.number == number).values(quality=quality))
+        note = RunNote(time_ns=now_ns, kind="flag", text=quality, author=by)
+        _note(connection, number, note)
+        return msgspec.structs.replace(present, quality=quality, notes=(*present.notes, note))
 
-        def work(connection: Connection) -> Run:
-            present = _run(connection, number)
-            if present.quality == quality:
-                return present
-            connection.execute(update(run).where(run.c.number == number).values(quality=quality))
-            note = RunNote(time_ns=now_ns, kind="flag", text=quality, author=by)
-            _note(connection, number, note)
-            return msgspec.structs.replace(present, quality=quality, notes=(*present.notes, note))
-
-        return await self._store.write(work)
-
-    async def close(
+    @writing
+    def close(
         self,
+        connection: Connection,
         number: int,
         end: RunEnd,
         ended_ns: int | None = None,
@@ -114,31 +104,28 @@ class Runs:
 
         `versions` are added to those known at its start. NotFound; Conflict if it was closed for another reason.
         """
-        at_ns = self._clock.now_ns() if ended_ns is None else ended_ns
+        at_ns = self.clock.now_ns() if ended_ns is None else ended_ns
+        present = _run(connection, number)
+        if present.end is end:
+            return present
+        _is_open(present)
+        closed = msgspec.structs.replace(
+            present,
+            end=end,
+            ended_ns=at_ns,
+            ended_by=ended_by,
+            cause=cause,
+            counters=dict(counters or {}),
+            versions={**present.versions, **(versions or {})},
+        )
+        values = {key: getattr(closed, key) for key in ("ended_ns", "ended_by", "cause", "counters", "versions")}
+        connection.execute(update(run).where(run.c.number == number).values(end=end.value, **values))
+        return closed
 
-        def work(connection: Connection) -> Run:
-            present = _run(connection, number)
-            if present.end is end:
-                return present
-            _is_open(present)
-            closed = msgspec.structs.replace(
-                present,
-                end=end,
-                ended_ns=at_ns,
-                ended_by=ended_by,
-                cause=cause,
-                counters=dict(counters or {}),
-                versions={**present.versions, **(versions or {})},
-            )
-            values = {key: getattr(closed, key) for key in ("ended_ns", "ended_by", "cause", "counters", "versions")}
-            connection.execute(update(run).where(run.c.number == number).values(end=end.value, **values))
-            return closed
-
-        return await self._store.write(work)
-
-    async def get(self, number: int) -> Run:
+    @reading
+    def get(self, connection: Connection, number: int) -> Run:
         """One run. Raises NotFound."""
-        return await self._store.read(lambda connection: _run(connection, number))
+        return _run(connection, number)
 
     async def open_runs(self, partition: str = "") -> tuple[Run, ...]:
         """Open runs of one partition or of all."""
@@ -149,22 +136,20 @@ class Runs:
         """The newest run of a partition."""
         return next(iter(await self.find(RunFilter(partition=partition, limit=1))), None)
 
-    async def find(self, wanted: RunFilter = RunFilter()) -> tuple[Run, ...]:  # noqa: B008 - it is frozen
+    @reading
+    def find(self, connection: Connection, wanted: RunFilter = RunFilter()) -> tuple[Run, ...]:  # noqa: B008 - it is frozen
         """The runs that match the filter, newest first."""
-        return await self._store.read(lambda connection: read_runs(connection, chosen(wanted)))
+        return read_runs(connection, chosen(wanted))
 
-    async def skip_to(self, number: int) -> int:
+    @writing
+    def skip_to(self, connection: Connection, number: int) -> int:
         """Reserve no number lower than this from now on. Returns the next number.
 
         For a run book that continues another one, or that was restored from a backup older than the last run.
         """
-
-        def work(connection: Connection) -> int:
-            last = max(_counter(connection), number - 1)
-            connection.execute(update(run_counter).values(last=last))
-            return last + 1
-
-        return await self._store.write(work)
+        last = max(_counter(connection), number - 1)
+        connection.execute(update(run_counter).values(last=last))
+        return last + 1
 
 
 def _reserve(connection: Connection, wish: Run) -> Run:

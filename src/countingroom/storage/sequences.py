@@ -5,89 +5,69 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
-from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, Conflict, NotFound
 from countingroom.core.run_book import RunSequence
 from countingroom.storage import checked, rows
-from countingroom.storage.engine import SqlStore
+from countingroom.storage.repository import Repository, reading, writing
 from countingroom.storage.run_tables import run_sequence
 
 
-class Sequences:
+class Sequences(Repository):
     """Repository of run sequences."""
 
-    def __init__(self, store: SqlStore, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def begin(self, sequence: RunSequence) -> RunSequence:
+    @writing
+    def begin(self, connection: Connection, sequence: RunSequence) -> RunSequence:
         """Record a sequence before its first run. Conflict if the name is taken or another one is active."""
-
-        def work(connection: Connection) -> RunSequence:
-            checked.name(sequence.name, "sequence")
-            query = select(run_sequence.c.name).where(
-                (run_sequence.c.name == sequence.name)
-                | ((run_sequence.c.partition == sequence.partition) & (run_sequence.c.end == ""))
+        checked.name(sequence.name, "sequence")
+        query = select(run_sequence.c.name).where(
+            (run_sequence.c.name == sequence.name)
+            | ((run_sequence.c.partition == sequence.partition) & (run_sequence.c.end == ""))
+        )
+        if other := connection.scalar(query):
+            same = other == sequence.name
+            raise Conflict(
+                f"there is already a sequence {other} already"
+                if same
+                else f"{sequence.partition} is in sequence {other}",
+                source=f"runs.{sequence.partition}",
+                suggestion="choose another name" if same else f"wait for its end, or stop {other}",
             )
-            if other := connection.scalar(query):
-                same = other == sequence.name
-                raise Conflict(
-                    f"there is already a sequence {other} already"
-                    if same
-                    else f"{sequence.partition} is in sequence {other}",
-                    source=f"runs.{sequence.partition}",
-                    suggestion="choose another name" if same else f"wait for its end, or stop {other}",
-                )
-            connection.execute(insert(run_sequence).values(**rows.columns(sequence)))
-            return sequence
+        connection.execute(insert(run_sequence).values(**rows.columns(sequence)))
+        return sequence
 
-        return await self._store.write(work)
-
-    async def advance(self, name: str, run: int) -> RunSequence:
+    @writing
+    def advance(self, connection: Connection, name: str, run: int) -> RunSequence:
         """Record that this run takes the next value; repeated calls count once. NotFound; Conflict if it ended."""
+        present = _get(connection, name)
+        if run in present.runs:
+            return present
+        if present.end or len(present.runs) == len(present.values):
+            raise Conflict(f"the sequence {name} has no value left", source=f"runs.{present.partition}")
+        runs = (*present.runs, run)
+        connection.execute(update(run_sequence).where(run_sequence.c.name == name).values(runs=runs))
+        return msgspec.structs.replace(present, runs=runs)
 
-        def work(connection: Connection) -> RunSequence:
-            present = _get(connection, name)
-            if run in present.runs:
-                return present
-            if present.end or len(present.runs) == len(present.values):
-                raise Conflict(f"the sequence {name} has no value left", source=f"runs.{present.partition}")
-            runs = (*present.runs, run)
-            connection.execute(update(run_sequence).where(run_sequence.c.name == name).values(runs=runs))
-            return msgspec.structs.replace(present, runs=runs)
-
-        return await self._store.write(work)
-
-    async def end(self, name: str, end: str, cause: Cause | None = None) -> RunSequence:
+    @writing
+    def end(self, connection: Connection, name: str, end: str, cause: Cause | None = None) -> RunSequence:
         """End the sequence: `finished`, `stopped` or `failed`. The first outcome stays. Raises NotFound."""
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        present = _get(connection, name)
+        if present.end:
+            return present
+        over = {"end": end, "ended_ns": now_ns, "cause": cause}
+        connection.execute(update(run_sequence).where(run_sequence.c.name == name).values(**over))
+        return msgspec.structs.replace(present, **over)
 
-        def work(connection: Connection) -> RunSequence:
-            present = _get(connection, name)
-            if present.end:
-                return present
-            over = {"end": end, "ended_ns": now_ns, "cause": cause}
-            connection.execute(update(run_sequence).where(run_sequence.c.name == name).values(**over))
-            return msgspec.structs.replace(present, **over)
-
-        return await self._store.write(work)
-
-    async def get(self, name: str) -> RunSequence:
+    @reading
+    def get(self, connection: Connection, name: str) -> RunSequence:
         """One sequence. Raises NotFound."""
-        return await self._store.read(lambda connection: _get(connection, name))
+        return _get(connection, name)
 
-    async def going(self, partition: str) -> RunSequence | None:
+    @reading
+    def going(self, connection: Connection, partition: str) -> RunSequence | None:
         """The active sequence of the partition; None without one."""
         query = select(run_sequence).where(run_sequence.c.partition == partition, run_sequence.c.end == "")
-
-        return await self._store.read(lambda connection: rows.first(connection, query, RunSequence))
-
-    async def list(self, partition: str = "", *, limit: int = 100) -> tuple[RunSequence, ...]:
-        """All sequences, newest first."""
-        query = select(run_sequence).order_by(run_sequence.c.created_ns.desc(), run_sequence.c.name).limit(limit)
-        if partition:
-            query = query.where(run_sequence.c.partition == partition)
-        return await self._store.read(lambda connection: rows.every(connection, query, RunSequence))
+        return rows.first(connection, query, RunSequence)
 
 
 def _get(connection: Connection, name: str) -> RunSequence:

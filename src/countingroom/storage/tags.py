@@ -7,62 +7,65 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from sqlalchemy import Connection, Select, and_, delete, func, insert, select
 
-from countingroom.core.clock import Clock
 from countingroom.core.configurations import ConfigurationRevision, TagRevision, covers
 from countingroom.core.errors import Cause, Conflict, NotFound
 from countingroom.storage import checked, rows
-from countingroom.storage.engine import SqlStore
+from countingroom.storage.repository import Repository, reading, writing
 from countingroom.storage.tables import configuration, configuration_revision, tag, tag_member, tag_revision
 
 
-class Tags:
+class Tags(Repository):
     """Repository of tags."""
 
-    def __init__(self, store: SqlStore, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def save(
-        self, name: str, systems: Mapping[str, str], by: str, comment: str = "", *, expected: int | None = None
+    @writing
+    def save(
+        self,
+        connection: Connection,
+        name: str,
+        systems: Mapping[str, str],
+        by: str,
+        comment: str = "",
+        *,
+        expected: int | None = None,
     ) -> TagRevision:
         """Save a revision, or return the present one if equal. NotFound with a cause for each missing configuration.
 
         `expected` is the revision that the user saw (0: none). Conflict if another revision is present now.
         """
-        now_ns = self._clock.now_ns()
-        return await self._store.write(
-            lambda connection: save_tag(
-                connection, name, systems, by=by, comment=comment, now_ns=now_ns, expected=expected
-            )
-        )
+        now_ns = self.clock.now_ns()
+        return save_tag(connection, name, systems, by=by, comment=comment, now_ns=now_ns, expected=expected)
 
-    async def get(self, name: str, revision: int | None = None) -> TagRevision:
+    @reading
+    def get(self, connection: Connection, name: str, revision: int | None = None) -> TagRevision:
         """The present revision, or an older one. Raises NotFound."""
-        return await self._store.read(lambda connection: get_tag(connection, name, revision))
+        return get_tag(connection, name, revision)
 
-    async def list(self) -> tuple[TagRevision, ...]:
+    @reading
+    def list(self, connection: Connection) -> tuple[TagRevision, ...]:
         """All present tags, by name."""
-        return await self._store.read(current_tags)
+        return current_tags(connection)
 
     async def covering(self, systems: Iterable[str]) -> tuple[TagRevision, ...]:
         """The tags that name a configuration for exactly these systems."""
         wanted = frozenset(systems)
         return tuple(one for one in await self.list() if covers(one.systems, wanted))
 
-    async def resolve(self, name: str) -> dict[str, ConfigurationRevision]:
+    @reading
+    def resolve(self, connection: Connection, name: str) -> dict[str, ConfigurationRevision]:
         """System -> the present revision of the configuration that the tag names. NotFound."""
-        return await self._store.read(lambda connection: resolve_tag(connection, name))
+        return resolve_tag(connection, name)
 
-    async def history(self, name: str = "", *, limit: int = 100) -> tuple[TagRevision, ...]:
+    @reading
+    def history(self, connection: Connection, name: str = "", *, limit: int = 100) -> tuple[TagRevision, ...]:
         """The revisions of a tag, or of all tags, newest first."""
         query = select(tag_revision).where(tag_revision.c.name == name) if name else select(tag_revision)
         query = query.order_by(tag_revision.c.saved_ns.desc(), tag_revision.c.revision.desc()).limit(limit)
-        return await self._store.read(lambda connection: _revisions(connection, query))
+        return _revisions(connection, query)
 
-    async def delete(self, name: str, by: str, comment: str = "") -> None:
+    @writing
+    def delete(self, connection: Connection, name: str, by: str, comment: str = "") -> None:
         """Delete it. Partitions that selected it keep their selected configurations. Raises NotFound."""
-        now_ns = self._clock.now_ns()
-        await self._store.write(lambda connection: delete_tag(connection, name, by=by, comment=comment, now_ns=now_ns))
+        delete_tag(connection, name, by=by, comment=comment, now_ns=self.clock.now_ns())
 
 
 def current_tags(connection: Connection) -> tuple[TagRevision, ...]:
