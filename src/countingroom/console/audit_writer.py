@@ -11,7 +11,7 @@ import asyncio
 import logging
 from functools import partial
 
-from countingroom.console.auth.rate_limit import WRITTEN_FROM, RateLimit
+from countingroom.console.auth.rate_limit import WRITTEN_FROM, RateLimit, network_of
 from countingroom.core.accounts import AuditEntry, Outcome
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Cause, CountingRoomError
@@ -45,7 +45,7 @@ class AuditWriter:
         if self._audit is None:
             return
         is_anonymous = entry.outcome != Outcome.ACCEPTED and not entry.who
-        if is_anonymous and self._anonymous.wait_s(entry.origin, self._clock.monotonic()):
+        if is_anonymous and self._anonymous.wait_s(network_of(entry.origin), self._clock.monotonic()):
             self._lose()
             return
         try:
