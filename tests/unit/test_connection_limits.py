@@ -12,6 +12,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from countingroom.app import web_server
 from countingroom.app.bounded_protocols import bounded
@@ -112,6 +114,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await receive()
             await send({"type": f"lifespan.{kind}.complete"})
         return
+    if scope["path"] == "/deaf":
+        await send({"type": "websocket.accept"})
+        await asyncio.Future[None]()
     if scope["path"] == "/known":
         scope["requester"] = LOCAL_REQUESTER
     body = await Request(scope, receive).body()
@@ -196,3 +201,12 @@ async def test_a_known_user_is_served_beside_a_flood_of_half_sent_requests(monke
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
         for _, one in (*flood, (reader, writer)):
             one.close()
+
+
+async def test_a_websocket_that_sends_without_pause_is_closed_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with site(ConnectionLimits(), monkeypatch) as port, connect(f"ws://127.0.0.1:{port}/deaf") as client:
+        with pytest.raises(ConnectionClosed):
+            async with asyncio.timeout(20):
+                while True:
+                    await client.send("{}")
+        assert (client.close_code, client.close_reason) == (1008, "more than 64 messages are unread")
