@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from countingroom.core.points import Limits
+from countingroom.core.points import Limits, Point, Type
 from countingroom.core.yaml.section import Seconds, Section
 
 Duration = Annotated[Seconds, Field(gt=0)]
@@ -19,11 +19,14 @@ Precision = Annotated[int, Field(ge=0, le=15)]
 """Significant decimals."""
 Address = Annotated[str, Field(min_length=1)]
 """A host, or a port of this machine."""
+Plain = float | int | str | bool
+Problem = tuple[tuple[str | int, ...], str]
+"""Where within the section, and what is wrong there."""
 
 _ORDERS = (("alarm_low", "warning_low", "warning_high", "alarm_high"), ("write_low", "write_high"), ("low", "high"))
 
 
-def disorder(section: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+def disorder(section: Any) -> Iterator[Problem]:
     """Problems of limits in the wrong order. With them every write would be refused, or every value be an alarm."""
     for order in _ORDERS:
         given = [(key, limit) for key in order if (limit := getattr(section, key, None)) is not None]
@@ -47,17 +50,75 @@ class PointOverride(Section):
     dangerous: bool | None = None
     """Writing it can harm, and needs the role expert."""
 
-    def problems(self) -> Iterator[tuple[tuple[str, ...], str]]:
+    def problems(self) -> Iterator[Problem]:
         """Limits in the wrong order."""
         return disorder(self)
 
-    def limits(self) -> Limits:
-        """The limits as a value of core."""
-        return Limits(
-            alarm_low=self.alarm_low,
-            warning_low=self.warning_low,
-            warning_high=self.warning_high,
-            alarm_high=self.alarm_high,
+
+class TableValue(Section):
+    """One value of a device whose points are a table in the description. A driver adds where the value is."""
+
+    label: str = ""
+    description: str = ""
+    unit: str = ""
+    deadband: Deadband = 0.0
+    alarm_low: float | None = None
+    warning_low: float | None = None
+    warning_high: float | None = None
+    alarm_high: float | None = None
+    choices: list[Plain] = []
+    """The only values it takes."""
+    codes: dict[str, str] = {}
+    """What a value means: `{"9": "over-current"}`."""
+    severity: Annotated[int, Field(ge=0, le=3)] = 0
+    """For a bool that is a fault flag: its priority while true."""
+    main: bool = True
+    """Shown in the device's main table."""
+    write_low: float | None = None
+    write_high: float | None = None
+    readback: str = ""
+    """The value of this table that is the readback of this setpoint; empty: the value itself."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    confirm: Duration = 5.0
+    """Deadline for the readback."""
+
+    def write_problems(self, writable: str, *, is_writable: bool) -> Iterator[Problem]:
+        """Limits in the wrong order, and keys of setpoints in a value that the key `writable` does not make one."""
+        yield from disorder(self)
+        if not is_writable:
+            for key in ("write_low", "write_high", "readback"):
+                if getattr(self, key) not in (None, ""):
+                    yield (key,), f"{key} is for values with `{writable}: true`"
+
+    def as_point(self, name: str, type: Type, *, precision: int, writable: bool) -> Point:
+        """The point of this value in a table where it has that name: `pressure`, or `<channel>.<column>`."""
+        channel, _, column = name.rpartition(".")
+        return Point(
+            name=name,
+            channel=channel,
+            column=column,
+            label=self.label,
+            description=self.description,
+            type=type,
+            unit=self.unit,
+            precision=precision,
+            deadband=self.deadband,
+            limits=Limits(
+                alarm_low=self.alarm_low,
+                warning_low=self.warning_low,
+                warning_high=self.warning_high,
+                alarm_high=self.alarm_high,
+            ),
+            choices=tuple(self.choices),
+            codes=self.codes,
+            severity=self.severity,
+            main=self.main,
+            writable=writable,
+            write_low=self.write_low,
+            write_high=self.write_high,
+            readback=self.readback,
+            tolerance=self.tolerance,
+            confirm_s=self.confirm,
         )
 
 

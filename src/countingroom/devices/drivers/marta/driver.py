@@ -12,29 +12,20 @@ from countingroom.devices.drivers.modbus.driver import ModbusDriver
 from countingroom.devices.port import Sample
 
 
-class MartaDriver:
+class MartaDriver(ModbusDriver):
     """A MARTA plant over Modbus TCP."""
 
     def __init__(self, section: MartaSection) -> None:
-        self._table = ModbusDriver(section)
-        self._points = points(section)
+        super().__init__(section)
+        self._all_points = points(section)
         self._bits = frozenset(alarm_bits(section))
         self._texts = section.alarm_codes
 
     @property
     def points(self) -> tuple[Point, ...]:
-        return self._points
-
-    async def connect(self) -> None:
-        await self._table.connect()
+        return self._all_points
 
     async def read(self) -> Sequence[Sample]:
-        samples = await self._table.read()
+        samples = await super().read()
         present = (sample.point for sample in samples if sample.value is True and sample.point in self._bits)
         return [*samples, Sample(point=ALARMS.name, value=summary(present, self._texts))]
-
-    async def write(self, point: str, value: float | int | str | bool) -> None:
-        await self._table.write(point, value)
-
-    async def close(self) -> None:
-        await self._table.close()

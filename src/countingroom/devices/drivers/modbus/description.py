@@ -7,22 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from countingroom.core.yaml.section import Section
 from countingroom.devices.drivers.modbus.codec import width
-from countingroom.devices.section import Address, Deadband, DeviceSection, Duration, Precision, disorder
-
-Problem = tuple[tuple[str | int, ...], str]
-"""Where within the section, and what is wrong there."""
+from countingroom.devices.section import Address, DeviceSection, Plain, Precision, Problem, TableValue
 
 _REGISTERS = 65536
 
-Plain = float | int | str | bool
 Kind = Literal["bool", "int", "int16", "uint16", "int32", "uint32", "float32", "float64"]
 ValueName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)?$")]
 """`name`, or `channel.column`."""
 
 
-class Register(Section):
+class Register(TableValue):
     """One value of the table, in holding registers."""
 
     address: Annotated[int, Field(ge=0, le=65535)]
@@ -33,32 +28,12 @@ class Register(Section):
     """For a bool: its bit, 0 the least significant. Without, the register is 0 or not."""
     input: bool = False
     """May be written."""
-    deadband: Deadband = 0.0
-    label: str = ""
-    description: str = ""
-    unit: str = ""
     precision: Precision | None = None
     """Decimals that mean something; 2 for floats, 0 for the rest."""
-    alarm_low: float | None = None
-    warning_low: float | None = None
-    warning_high: float | None = None
-    alarm_high: float | None = None
-    choices: list[Plain] = []
-    codes: dict[str, str] = {}
-    """What a value means: `{"3": "alarm"}`."""
-    severity: Annotated[int, Field(ge=0, le=3)] = 0
-    """For a bool that is a fault flag: its priority while true."""
-    main: bool = True
-    write_low: float | None = None
-    write_high: float | None = None
-    readback: str = ""
-    """The value of this table that proves a written one; empty: this one reads itself back."""
-    tolerance: Annotated[float, Field(ge=0)] = 0.0
-    confirm: Duration = 5.0
 
     def problems(self) -> Iterable[Problem]:
         """Properties that contradict each other."""
-        yield from disorder(self)
+        yield from self.write_problems("input", is_writable=self.input)
         if self.address + (count := width(self.type)) > _REGISTERS:
             yield (
                 ("address",),
@@ -66,10 +41,6 @@ class Register(Section):
             )
         if self.bit is not None and self.type != "bool":
             yield ("bit",), f"a bit is for `type: bool`; this is {self.type}"
-        if not self.input:
-            for key in ("write_low", "write_high", "readback"):
-                if getattr(self, key) not in (None, ""):
-                    yield (key,), f"{key} is for values with `input: true`"
 
 
 class ModbusTable(DeviceSection):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from countingroom.core.points import Limits, Point, Type
+from countingroom.core.points import Point, Type
 from countingroom.devices.drivers.modbus.description import ModbusTable, Register
 
 
@@ -24,32 +24,7 @@ def type_of(register: Register) -> Type:
 
 
 def _point(name: str, register: Register) -> Point:
-    channel, dot, column = name.partition(".")
     kind = type_of(register)
-    return Point(
-        name=name,
-        channel=channel if dot else "",
-        column=column if dot else name,
-        label=register.label,
-        description=register.description,
-        type=kind,
-        unit=register.unit,
-        precision=(2 if kind is Type.FLOAT else 0) if register.precision is None else register.precision,
-        deadband=register.deadband,
-        limits=Limits(
-            alarm_low=register.alarm_low,
-            warning_low=register.warning_low,
-            warning_high=register.warning_high,
-            alarm_high=register.alarm_high,
-        ),
-        choices=tuple(register.choices),
-        codes=register.codes,
-        severity=register.severity,
-        main=register.main,
-        writable=register.input,
-        write_low=register.write_low,
-        write_high=register.write_high,
-        readback=register.readback,
-        tolerance=register.tolerance,
-        confirm_s=register.confirm,
-    )
+    usual = 2 if kind is Type.FLOAT else 0
+    precision = usual if register.precision is None else register.precision
+    return register.as_point(name, kind, precision=precision, writable=register.input)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from countingroom.core.yaml.section import Name, Section
-from countingroom.devices.section import Address, Deadband, DeviceSection, Precision, Silence, disorder
+from countingroom.devices.section import Address, Deadband, DeviceSection, Precision, Problem, Silence, disorder
 
 SENSOR = "{sensor}"
 
@@ -35,7 +35,7 @@ class SensorValue(Section):
     stale_after: Silence = 60.0
     """Without a message for this long, the value is STALE. 0: never."""
 
-    def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
+    def problems(self) -> Iterable[Problem]:
         """Topics that no broker accepts, and limits in the wrong order."""
         yield from disorder(self)
         for level in self.topic.split("/"):
