@@ -5,7 +5,7 @@ two slices the loop serves the other requests. Only one slice is made at a time,
 Each user may have a few heavy answers at once, because each keeps its rows in memory.
 
 A worker thread would be worse: it keeps the interpreter's lock for 5 ms at a time, and a small request needs the lock
-several times (docs/decisions/0018-long-answers.md).
+several times (docs/decisions/0022-long-answers.md).
 """
 
 from __future__ import annotations
