@@ -158,6 +158,7 @@ def full_disk(running: Running) -> Iterator[None]:
         except OSError:
             pass
     try:
+        until(lambda: running.http.get("/readyz").status_code == 503, "readiness tells of the full disk")
         yield
     finally:
         filler.unlink()

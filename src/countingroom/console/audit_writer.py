@@ -40,6 +40,11 @@ class AuditWriter:
         """Entries that were never written."""
         self._unreported = 0
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether entries wait because the database does not take them."""
+        return self._retry.report.is_failing
+
     def add(self, entry: AuditEntry) -> None:
         """Queue an entry; where there is no room it is dropped and counted."""
         if self._audit is None:

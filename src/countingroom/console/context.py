@@ -97,7 +97,8 @@ class ConsoleContext:
         """Why this console is not ready, one sentence each; empty: it is ready."""
         if failure := self.failure:
             return [failure.cause.message]
-        return [*self.latest.troubles(), *self.recent_events.troubles(), *self.feed.troubles()]
+        audit = ["the audit cannot be written now"] if self.audit_writer.is_failing else []
+        return [*audit, *self.latest.troubles(), *self.recent_events.troubles(), *self.feed.troubles()]
 
     def readiness(self) -> list[RoleReadiness]:
         """Whether each role of the experiment is ready: the console, the embedded server of the bus, the others."""

@@ -28,6 +28,11 @@ class EdgeReport:
         self.failures = 0
         """Failed attempts, ever."""
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._reason is not None
+
     def failed(self, cause: Cause) -> None:
         """It failed, now or still."""
         self.failures += 1

@@ -61,12 +61,17 @@ class RunsService:
                     instance=self._instance,
                     boot=context.boot,
                     targets=_Owned(self.standbys),
-                    troubles=context.system_states.troubles,
+                    troubles=self._troubles,
                 )
             )
             group.create_task(context.system_states.run())
             group.create_task(self._coordinator.run())
             await BucketFollower(context.bus, context.clock, subjects.MAPPING_KEY, partial(self._take, group)).run()
+
+    def _troubles(self) -> list[str]:
+        owners = [standby.owner for standby in self.standbys.values() if standby.owner]
+        unwritten = [f"the run book of {owner.name} cannot be written now" for owner in owners if owner.book.is_failing]
+        return [*self._context.system_states.troubles(), *unwritten]
 
     def _take(self, group: asyncio.TaskGroup, entry: Entry) -> None:
         """Keep one standby for each partition; let owners reload when the stored layout has changed."""

@@ -32,6 +32,11 @@ class RunBookWriter:
         report = edge_log(_log, f"{source}: the run book is not reached", f"{source}: the run book is reached again")
         self._retry = Retry(clock, report, pause_s=RETRY_S)
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether entries wait because the database does not take them."""
+        return self._retry.report.is_failing
+
     def write(self, entry: Entry) -> None:
         """Add an entry to the queue."""
         try:
