@@ -97,6 +97,21 @@ async def test_a_session_holds_until_it_is_over_or_revoked(stand: Stand) -> None
     assert await database.sessions.forget(stand.clock.now_ns()) == 3
 
 
+async def test_only_the_newest_logins_of_a_user_are_kept_and_every_token(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("countingroom.storage.sessions.MOST_OF_A_USER", 2)
+    database = await stand.open()
+    for name in ("anna", "bert"):
+        await database.users.create(name, "local")
+    made = [await database.sessions.create("bert", lifetime_s=3600)]
+    for origin in ("token", "", "", ""):
+        await stand.clock.advance(1)
+        made.append(await database.sessions.create("anna", lifetime_s=3600, origin=origin))
+    found = [await database.sessions.find(secret) for secret, _ in made]
+    assert [one is not None for one in found] == [True, True, False, True, True]
+
+
 async def test_disabling_somebody_ends_sessions_links_and_logins_at_once(database: Database) -> None:
     await database.users.create("root", "local", roles=ADMINISTRATOR)
     await database.users.create("anna", "root")

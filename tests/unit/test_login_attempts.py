@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from countingroom.console.auth.known_device import LIFE_S, device_of, make_token
 from countingroom.console.auth.passwords import Passwords
 from countingroom.console.auth.rate_limit import network_of
+from countingroom.core.errors import Conflict
 from countingroom.core.lockout import FIRST_S, FORGET_S, FREE, LONGEST_S, LoginFailures, add_failure
 from countingroom.testing.clock import FakeClock
 from tests.console.people import ORIGIN, PASSWORD, House, house
@@ -142,11 +143,33 @@ async def test_strangers_do_not_delay_the_password_of_a_known_device() -> None:
     passwords = Passwords(hasher)
     kept = await passwords.hash("x")
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        for _ in range(20):
-            tasks.create_task(passwords.verify(kept, "strange"))
+        for number in range(20):
+            tasks.create_task(passwords.verify(kept, "strange", of=f"10.0.0.{number}"))
         await asyncio.sleep(0)
         assert await passwords.verify(kept, "known", is_known=True)
         hasher.let.set()
+
+
+async def test_one_user_or_address_fills_no_queue() -> None:
+    hasher = BusyHasher()
+    passwords = Passwords(hasher)
+    kept = await passwords.hash("x")
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        for _ in range(4):
+            tasks.create_task(passwords.verify(kept, "strange", of=ATTACKER))
+        await asyncio.sleep(0)
+        with pytest.raises(Conflict):
+            await passwords.verify(kept, "strange", of=ATTACKER)
+        other = tasks.create_task(passwords.verify(kept, "other", of="10.1.1.1"))
+        hasher.let.set()
+        assert await other
+
+
+async def test_who_logs_in_again_and_again_is_slowed_down_and_no_other(home: House) -> None:
+    veras, sams = home.client(), home.client()
+    statuses = [await log_in(veras, "vera") for _ in range(25)]
+    assert set(statuses) == {200, 429}
+    assert await log_in(sams, "sam") == 200
 
 
 async def test_behind_a_proxy_the_address_is_that_of_the_client() -> None:

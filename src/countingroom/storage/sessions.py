@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
-from countingroom.core.accounts import Session, User
+from countingroom.core.accounts import TOKEN_ORIGIN, Session, User
 from countingroom.core.clock import Clock
 from countingroom.core.policy import Role
 from countingroom.storage import rows, secret
@@ -20,6 +20,8 @@ _S = 1_000_000_000
 _SEEN_S = 60
 """Minimum time between two updates of a session's last use."""
 _ID = 16
+MOST_OF_A_USER = 100
+"""Logins of a user that are kept, so that no user makes the table grow; the oldest are removed."""
 
 
 class SessionStore:
@@ -55,6 +57,12 @@ class SessionStore:
 
         def work(connection: Connection) -> tuple[str, Session]:
             connection.execute(insert(session).values(**row))
+            if origin != TOKEN_ORIGIN:
+                mine = (session.c.user == user) & (session.c.origin != TOKEN_ORIGIN)
+                newest = (
+                    select(session.c.digest).where(mine).order_by(session.c.created_ns.desc()).limit(MOST_OF_A_USER)
+                )
+                connection.execute(delete(session).where(mine, session.c.digest.not_in(newest)))
             return token, _session(row)
 
         return await self._store.write(work)

@@ -74,7 +74,8 @@ async def log_out(console: Console, request: Request) -> Response:
     present = requester(request)
     if present.session is not None:
         await accounts.leave(present.session.id, present.name)
-        await release_control(console, present.name)
+        if present.operates:
+            await release_control(console, present.name)
     return _answer(request, ANONYMOUS, 0.0)
 
 

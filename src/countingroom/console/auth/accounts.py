@@ -126,7 +126,7 @@ class Accounts:
         except Denied:
             self.identity.limit_address(origin)
             raise
-        user = await self._users.use_link(secret, await self._passwords.hash(acceptable(password, name=name)))
+        user = await self._users.use_link(secret, await self._passwords.hash(acceptable(password, name=name), of=name))
         if user.disabled:
             raise Denied(
                 f"{user.name} is disabled",
@@ -142,7 +142,7 @@ class Accounts:
         """Set the user's own password; every other session of that user ends."""
         password = acceptable(password, name=name)
         await self.identity.prove({"name": name, "password": present}, origin=origin, known=session)
-        await self._users.set_password(name, await self._passwords.hash(password))
+        await self._users.set_password(name, await self._passwords.hash(password, of=name))
         await self._sessions.revoke_all(name, name, but=session)
         self._changed()
 

@@ -48,10 +48,15 @@ class LocalAccounts:
         """Proof: `name`, `password`. The error does not tell which of the two is wrong."""
         name, password = proof.get("name", ""), proof.get("password", "")
         pair = (name[:_NAME], known or network_of(origin))
-        self._limit(pair, is_known=bool(known))
+        source = f"user {name}" if known else network_of(origin)
+        self._limit(pair, source, is_known=bool(known))
         kept = await self._users.password(name)
         user = await self._users.get(name)
-        if not await self._passwords.verify(kept, password, is_known=bool(known)) or kept is None or user is None:
+        if (
+            not await self._passwords.verify(kept, password, is_known=bool(known), of=source)
+            or kept is None
+            or user is None
+        ):
             self._count_failure(pair)
             raise Denied(
                 "name or password is wrong; after some wrong passwords each further one has to wait longer",
@@ -61,7 +66,7 @@ class LocalAccounts:
             )
         self._failures.pop(pair, None)
         if self._passwords.outdated(kept):
-            await self._users.set_password(name, await self._passwords.hash(password))
+            await self._users.set_password(name, await self._passwords.hash(password, of=name))
         return user
 
     async def known_device(self, name: str, token: str) -> str:
@@ -77,14 +82,13 @@ class LocalAccounts:
         """Count an attempt that needs no name; Denied where there were too many from this address."""
         _refuse(self._from.wait_s(network_of(origin), self._clock.monotonic()))
 
-    def _limit(self, pair: tuple[str, str], *, is_known: bool) -> None:
+    def _limit(self, pair: tuple[str, str], source: str, *, is_known: bool) -> None:
         now_s = self._clock.monotonic()
         failures = self._failures.get(pair)
         _refuse(failures.wait_s(now_s) if failures else 0.0)
+        _refuse(self._from.wait_s(source, now_s))
         if not is_known:
-            name, network = pair
-            _refuse(self._from.wait_s(network, now_s))
-            _refuse(self._as.wait_s(name, now_s))
+            _refuse(self._as.wait_s(pair[0], now_s))
 
     def _count_failure(self, pair: tuple[str, str]) -> None:
         self._failures[pair] = add_failure(self._failures.pop(pair, None), self._clock.monotonic())

@@ -1,13 +1,15 @@
 """Hashing and verifying passwords with argon2id. A check takes the same time whether the password is right or not.
 
 A hash takes 64 MiB and some tenths of a second on purpose. At most two are computed at once: one for known devices and
-sessions, one for strangers, each with a few that wait. So strangers never delay a user who is known.
+sessions, one for strangers, each with a few that wait, of which few are of one user or address. So nobody who sends
+many passwords delays a user who is known.
 """
 
 from __future__ import annotations
 
 import asyncio
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -21,6 +23,7 @@ SHORTEST = 12
 LONGEST = 200
 _SHORTEST_NAME = 3
 _WAITING = 20
+_WAITING_OF_ONE = 4
 
 T = TypeVar("T")
 
@@ -60,20 +63,20 @@ class Passwords:
         self._strangers = _Lane()
         self._dummy: str | None = None
 
-    async def hash(self, password: str) -> str:
-        """The hash to be stored."""
-        return await self._known.in_thread(lambda: self._hasher.hash(password))
+    async def hash(self, password: str, *, of: str = "") -> str:
+        """The hash to be stored. `of`: the user or address that may have few requests waiting."""
+        return await self._known.in_thread(of, lambda: self._hasher.hash(password))
 
-    async def verify(self, kept: str | None, password: str, *, is_known: bool = False) -> bool:
+    async def verify(self, kept: str | None, password: str, *, is_known: bool = False, of: str = "") -> bool:
         """Whether the password fits the stored hash. `kept` None (no such user): as slow, and False. `is_known`: the
-        request comes from a known device."""
+        request comes from a known device. `of`: as for `hash`."""
         password = unicodedata.normalize("NFKC", password[:LONGEST])
         # Without a dummy hash the time of the answer would tell which user names exist.
         if kept is None and self._dummy is None:
             self._dummy = await self.hash("no such user")
         against = kept or self._dummy or ""
         lane = self._known if is_known else self._strangers
-        return await lane.in_thread(lambda: self._fits(against, password)) and kept is not None
+        return await lane.in_thread(of, lambda: self._fits(against, password)) and kept is not None
 
     def outdated(self, kept: str) -> bool:
         """Whether it was made with other costs than the present ones."""
@@ -91,14 +94,14 @@ class _Lane:
 
     def __init__(self) -> None:
         self._place = asyncio.Semaphore(1)
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
 
-    async def in_thread(self, work: Callable[[], T]) -> T:
-        if self._waiting >= _WAITING:
+    async def in_thread(self, of: str, work: Callable[[], T]) -> T:
+        if self._waiting.total() >= _WAITING or (of and self._waiting[of] >= _WAITING_OF_ONE):
             raise Conflict("too many logins at once", code="busy", source="login", suggestion="try again in a minute")
-        self._waiting += 1
+        self._waiting[of] += 1
         try:
             async with self._place:
                 return await asyncio.to_thread(work)
         finally:
-            self._waiting -= 1
+            self._waiting -= Counter((of,))

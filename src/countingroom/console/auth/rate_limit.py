@@ -22,7 +22,7 @@ class Pace(Struct, frozen=True, kw_only=True):
 
 
 LOGIN_FROM = Pace(burst=20, every_s=6.0)
-"""Login attempts from one network address, except from known devices."""
+"""Login attempts from one network address, or of one user from known devices."""
 LOGIN_AS = Pace(burst=100, every_s=36.0)
 """Login attempts for one user name from all addresses together, except from known devices. The lock-out keeps one
 address far below it; it bounds an attacker with many addresses to a hundred guesses an hour (OWASP ASVS)."""

@@ -73,7 +73,7 @@ def check_request(
 
 def _check_post(headers: Headers, most: int) -> tuple[int, Cause] | None:
     length = headers.get("content-length", "")
-    if not length.isdigit():
+    if not length.isdecimal():
         return 411, _refused("length", "the request has no length", "send a Content-Length")
     if int(length) > most:
         return 413, _refused("too_large", f"a request here has at most {most} bytes", "send less at once")

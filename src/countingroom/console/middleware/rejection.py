@@ -18,8 +18,8 @@ async def reject(scope: Scope, receive: Receive, send: Send, cause: Cause, statu
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": cause.code})
         return
-    if scope["method"] == "POST" and "expect" not in Headers(scope=scope):
-        await drain(receive)
+    if scope["method"] == "POST":
+        await drain(Headers(scope=scope), receive)
     if status == 401 and _wants_page(scope):
         await _answer(send, 303, b"", [(b"location", f"/login?next={quote(scope['path'])}".encode())])
     else:
