@@ -87,6 +87,22 @@ REFUSED = example(
 )
 
 
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The entries of refusals in the OpenAPI description."""
+    return dict.fromkeys(statuses, REFUSED)
+
+
+COMMAND_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: example(
+        {"id": "6f1c", "outcome": {"kind": "done", "message": "goal done", "command_id": "6f1c"}},
+        "With wait_s: what came of it, `done` or `failed`, by readback.",
+    ),
+    202: example({"id": "6f1c", "accepted": True}, "Accepted; the outcome is an event with this command_id."),
+    **refusals(403, 404, 409, 422, 503, 504),
+}
+"""The answers to a command, in the OpenAPI description."""
+
+
 def install(app: FastAPI) -> None:
     """Turn every error of the application into a Cause; pages get the console's own error page instead."""
     # Registered by type; FastAPI calls the most specific.

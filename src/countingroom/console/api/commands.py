@@ -12,7 +12,7 @@ from countingroom.console.api.devices import Console, catalogue
 from countingroom.console.auth.requester import requester
 from countingroom.console.command_client import not_in_time, send, send_and_wait
 from countingroom.console.context import ConsoleContext
-from countingroom.console.responses import REFUSED, as_json, example, refusal
+from countingroom.console.responses import COMMAND_ANSWERS, as_json, refusal
 from countingroom.console.route_permissions import check_point
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Command, Reply
@@ -76,18 +76,7 @@ def refused_by(reply: Reply, target: str) -> Response:
 @router.post(
     "/devices/{device}/commands/{command}",
     summary="Command a device",
-    responses={
-        200: example(
-            {"id": "6f1c", "outcome": {"kind": "done", "message": "0.hv_setV is 120.0 V", "command_id": "6f1c"}},
-            "With wait_s: what came of it, `done` or `failed`, by readback.",
-        ),
-        202: example({"id": "6f1c", "accepted": True}, "Accepted; the outcome is an event with this command_id."),
-        404: REFUSED,
-        409: REFUSED,
-        422: REFUSED,
-        503: REFUSED,
-        504: REFUSED,
-    },
+    responses=COMMAND_ANSWERS,
     status_code=202,
 )
 async def command_device(

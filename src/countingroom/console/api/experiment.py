@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from countingroom.console.api.commands import CommandBody, carry
 from countingroom.console.api.devices import Console
-from countingroom.console.responses import REFUSED, example
+from countingroom.console.responses import COMMAND_ANSWERS
 from countingroom.core import subjects
 from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.commands.row import reference
@@ -19,14 +19,7 @@ router = APIRouter(tags=["partitions"])
     summary="Command the experiment as a whole",
     description=f"The commands, with what they take as `arguments`:\n\n{reference(EXPERIMENT.values())}\n\n"
     "A value that is no scalar is JSON text.",
-    responses={
-        200: example({"id": "6f1c", "outcome": {"kind": "done", "message": "move done", "command_id": "6f1c"}}),
-        202: example({"id": "6f1c", "accepted": True}),
-        403: REFUSED,
-        409: REFUSED,
-        503: REFUSED,
-        504: REFUSED,
-    },
+    responses=COMMAND_ANSWERS,
     status_code=202,
 )
 async def command_experiment(

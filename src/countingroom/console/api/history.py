@@ -11,22 +11,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from countingroom.bus.ask import ask as bus_ask
-from countingroom.bus.port import Bus
 from countingroom.console.api.devices import Console
 from countingroom.console.auth.requester import requester
+from countingroom.console.context import ConsoleContext
 from countingroom.console.long_work import json_columns
-from countingroom.console.responses import REFUSED, example, in_pieces
-from countingroom.core import subjects
-from countingroom.core.errors import LinkError, Refused, RequestError
-from countingroom.core.messages import MessageDecoder
-from countingroom.core.series import QueryRefusal, RangeQuery, Series, SeriesAnswer
+from countingroom.console.query_client import ask
+from countingroom.console.responses import example, in_pieces, refusals
+from countingroom.core.errors import RequestError
+from countingroom.core.series import RangeQuery, Series, SeriesAnswer
 from countingroom.core.times import format_time, parse_time
 from countingroom.core.values import Quality
 
 router = APIRouter(tags=["history"])
-_decoder: MessageDecoder[SeriesAnswer | QueryRefusal] = MessageDecoder(SeriesAnswer | QueryRefusal)
-_ANSWER_S = 20.0
 _POINTS = 16
 """Most points of one question."""
 _SMALL = 5000
@@ -40,22 +36,8 @@ class HistoryFormat(StrEnum):
     CSV = "csv"
 
 
-async def ask(bus: Bus, question: RangeQuery) -> Series:
-    """The history's answer; Refused where it refuses, LinkError where it does not answer."""
-    try:
-        answer = await bus_ask(bus, subjects.query("history", "range"), question, _decoder, timeout_s=_ANSWER_S)
-    except LinkError as error:
-        is_absent = error.cause.code == "no_responders"
-        raise LinkError(
-            "the history is not running" if is_absent else f"the history gave no answer about {question.point}",
-            code="unreachable" if is_absent else "timeout",
-            source="history",
-            suggestion="start it: countingroom serve … history" if is_absent else "ask for a shorter range",
-            causes=(error.cause,),
-        ) from error
-    if isinstance(answer, QueryRefusal):
-        raise Refused(answer.cause)
-    return answer.series
+async def _ask(console: ConsoleContext, question: RangeQuery) -> Series:
+    return (await ask(console.bus, "history", "range", question, SeriesAnswer)).series
 
 
 async def _heavy(
@@ -93,8 +75,7 @@ async def _heavy(
             'One point: its series. Several (`point` repeated): `{"series": […]}`. A row of quality 3 without values '
             "ends a stretch after which nothing was recorded.",
         ),
-        422: REFUSED,
-        503: REFUSED,
+        **refusals(422, 503),
     },
 )
 async def get_history(
@@ -112,11 +93,11 @@ async def get_history(
         raise RequestError("`from` must be before `to`", source="console", code="invalid")
     questions = [RangeQuery(point=one, start_ns=start_ns, end_ns=end_ns, max_points=max_points) for one in point]
     if max_points > _SMALL:  # one by one: decoding several large answers in a row would be one long step
-        series = [await ask(console.bus, question) for question in questions]
+        series = [await _ask(console, question) for question in questions]
     else:
         try:
             async with asyncio.TaskGroup() as tasks:
-                asked = [tasks.create_task(ask(console.bus, question)) for question in questions]
+                asked = [tasks.create_task(_ask(console, question)) for question in questions]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         series = [task.result() for task in asked]

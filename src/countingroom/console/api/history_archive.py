@@ -12,7 +12,7 @@ from countingroom.console.api.devices import Console
 from countingroom.console.api.heavy import HEAVY
 from countingroom.console.long_work import json_columns
 from countingroom.console.query_client import ask
-from countingroom.console.responses import REFUSED, as_json, example, in_pieces
+from countingroom.console.responses import REFUSED, as_json, example, in_pieces, refusals
 from countingroom.core.series import ExportAnswer, ExportQuery, LastAnswer, LastQuery, PointsAnswer, PointsQuery
 from countingroom.core.times import parse_time
 
@@ -53,8 +53,7 @@ async def list_points(console: Console, prefix: Annotated[str, Query()] = "") ->
             },
             "Points that had none by then are left out.",
         ),
-        422: REFUSED,
-        503: REFUSED,
+        **refusals(422, 503),
     },
 )
 async def get_last(console: Console, points: Addresses, at: Annotated[str, Query()] = "now") -> Response:
@@ -84,8 +83,7 @@ async def get_last(console: Console, points: Addresses, at: Annotated[str, Query
             },
             "`samples.point` are indices into `points`. Ask again with `from` = `next_ns` until that is null.",
         ),
-        422: REFUSED,
-        503: REFUSED,
+        **refusals(422, 503),
     },
 )
 async def export(

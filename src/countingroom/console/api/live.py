@@ -20,7 +20,7 @@ from countingroom.console.context import ConsoleContext, context
 from countingroom.console.live.feed import LiveFeed, Viewer
 from countingroom.console.live.subscription import parse
 from countingroom.console.live.viewer_limits import TOO_MANY
-from countingroom.console.responses import REFUSED, example
+from countingroom.console.responses import example, refusals
 from countingroom.core.clock import within
 from countingroom.core.errors import CountingRoomError, RequestError
 
@@ -40,8 +40,7 @@ _TRY_LATER = 1013
             {"messages": [{"kind": "tick", "revision": 1795330666457, "time_ns": 1795330666457000000, "bus": True}]},
             "The messages that the websocket would have sent since `resume`; a snapshot where that is too long ago.",
         ),
-        422: REFUSED,
-        429: REFUSED,
+        **refusals(422, 429),
     },
 )
 async def get_live(

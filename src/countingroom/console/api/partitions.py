@@ -13,7 +13,7 @@ from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.present import partition_alarms, partition_views
 from countingroom.console.query_client import ask
-from countingroom.console.responses import REFUSED, as_json, example
+from countingroom.console.responses import COMMAND_ANSWERS, REFUSED, as_json, example, refusals
 from countingroom.core import subjects
 from countingroom.core.commands.partition import PARTITION
 from countingroom.core.commands.row import CommandRow, reference
@@ -24,18 +24,6 @@ from countingroom.core.run_queries import PlanAnswer, PlanQuery
 from countingroom.core.systems import Placement
 
 router = APIRouter(tags=["partitions"])
-_ACCEPTED: dict[int | str, dict[str, Any]] = {
-    200: example(
-        {"id": "6f1c", "outcome": {"kind": "done", "message": "goal done", "command_id": "6f1c"}},
-        "With wait_s: what came of it, `done` or `failed`.",
-    ),
-    202: example({"id": "6f1c", "accepted": True}, "Accepted; the outcome is an event with this command_id."),
-    403: REFUSED,
-    404: REFUSED,
-    409: REFUSED,
-    503: REFUSED,
-    504: REFUSED,
-}
 _PARTITION: dict[str, Any] = {
     "partition": "mCBM",
     "template": "cbm",
@@ -119,8 +107,7 @@ async def get_partition(partition: str, console: Console, request: Request) -> R
                 }
             }
         ),
-        404: REFUSED,
-        503: REFUSED,
+        **refusals(404, 503),
     },
 )
 async def get_plan(
@@ -153,7 +140,7 @@ async def get_tags(partition: str, console: Console) -> Response:
     description=f"The commands, with what they take as `arguments`:\n\n{reference(PARTITION.values())}\n\n"
     "The runs of a deleted partition can still be commented on and judged.",
     status_code=202,
-    responses=_ACCEPTED,
+    responses=COMMAND_ANSWERS,
 )
 async def command_partition(
     partition: str, command: str, console: Console, request: Request, order: CommandBody | None = None
@@ -184,7 +171,7 @@ def _add_short_route(row: CommandRow) -> None:
         description=f"{row.description} The same as `commands/{row.name}`.",
         operation_id=f"partition_{row.name}",
         status_code=202,
-        responses=_ACCEPTED,
+        responses=COMMAND_ANSWERS,
     )
 
 

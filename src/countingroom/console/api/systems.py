@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from countingroom.console.api.commands import CommandBody, carry
 from countingroom.console.api.devices import Console
 from countingroom.console.context import ConsoleContext
-from countingroom.console.responses import REFUSED, as_json, example
+from countingroom.console.responses import COMMAND_ANSWERS, REFUSED, as_json, example
 from countingroom.core import subjects
 from countingroom.core.commands.row import reference
 from countingroom.core.commands.system import SYSTEM
@@ -76,7 +76,7 @@ async def get_system(system: str, console: Console) -> Response:
     summary="Command the agent of a system",
     description=f"The commands, with what they take as `arguments`:\n\n{reference(SYSTEM.values())}\n\n"
     "Agents of another kind may have more.",
-    responses={202: example({"id": "6f1c", "accepted": True}), 404: REFUSED, 409: REFUSED, 503: REFUSED},
+    responses=COMMAND_ANSWERS,
     status_code=202,
 )
 async def command_system(
