@@ -92,6 +92,14 @@ def test_what_a_program_writes_as_json_is_read(value: object) -> None:
     assert parse_body(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))[1] is None
 
 
+def test_the_greatest_depth_is_exact_for_lists_objects_and_both() -> None:
+    for opening, closing in (("[", "]"), ('{"a":', "}"), ('[[],{"a":', "}]")):
+        levels = DEEPEST // (1 if len(closing) == 1 else 2)
+        assert parse_body(f"{opening * levels}1{closing * levels}".encode())[1] is None
+        cause = parse_body(f"{opening * levels}[]{closing * levels}".encode())[1]
+        assert cause is not None and "deeper than 64 levels (byte " in cause.message
+
+
 def test_a_text_full_of_brackets_and_quotes_is_not_deep() -> None:
     for text in ("[" * 60_000, '"' * 30_000, "\\" * 30_000):
         assert parse_body(json.dumps({"value": text}).encode()) == ({"value": text}, None)

@@ -16,11 +16,18 @@ _HIDDEN = re.compile(
 )
 """Controls except tab and line ends; marks, embeddings, overrides and isolates of directions; invisible characters."""
 
+_ESCAPE = re.compile(r"\\[ubf]")
+
 
 def hidden_character(text: str) -> str:
     """The first such character, as `U+202E`; empty where there is none."""
     found = _HIDDEN.search(text)
     return f"U+{ord(found[0]):04X}" if found else ""
+
+
+def may_hide(json_text: str) -> bool:
+    """Whether a JSON text may have such a character in a value, itself or as an escape; quick, for the usual no."""
+    return _HIDDEN.search(json_text) is not None or _ESCAPE.search(json_text) is not None
 
 
 def find_hidden(content: object, *, but: Set[str] = frozenset(), path: str = "") -> str:

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive
 from countingroom.core.clock import timeout
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Malformed, decode_json
-from countingroom.core.plain_text import find_hidden
+from countingroom.core.plain_text import find_hidden, may_hide
 
 SECRET = frozenset({"password", "present", "token", "secret"})
 """Names of values that are never recorded."""
@@ -23,20 +23,25 @@ DEEPEST = 64
 """Levels of lists and objects in each other. The deepest request of this API has four."""
 _MOST_DRAINED = 33_554_432
 _DRAIN_S = 10.0
-_BRACKET_OR_STRING = re.compile(rb'[\[{]|[\]}]|"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_LOOKED_AT = 16_384
+"""Bytes in which the place of a level that is too deep is looked for."""
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 """The closing quote is optional, so that a match never fails and the scan takes linear time."""
+_BRACKET_OR_STRING = re.compile(rb"[\[{\]}]|" + _STRING.pattern, re.DOTALL)
+_PAIR = re.compile(rb"\[\]|\{\}")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def parse_body(body: bytes) -> tuple[dict[str, Any], Cause | None]:
     """(content, None), or ({}, why it is refused, with the place). The content of a body that is no object is {}."""
-    too_deep = _too_deep(body)
-    if too_deep is not None:
-        return {}, _malformed(f"lists and objects are nested deeper than {DEEPEST} levels (byte {too_deep})")
     try:
         content = decode_json(body or b"{}", object)
     except Malformed as error:
-        return {}, _malformed(str(error))
-    if hidden := find_hidden(content, but=SECRET):
+        return {}, _too_deep(body) if isinstance(error.__cause__, RecursionError) else _malformed(str(error))
+    if _is_too_deep(body):
+        return {}, _too_deep(body)
+    hidden = find_hidden(content, but=SECRET) if may_hide(body.decode()) else ""
+    if hidden:
         return {}, Cause(
             code="hidden_character",
             message=f"{hidden}, a hidden character that changes how a text is shown",
@@ -86,20 +91,25 @@ async def drain(headers: Headers, receive: Receive) -> None:
         return
 
 
-def _too_deep(body: bytes) -> int | None:
-    """The position of the bracket that goes too deep; None where there is none."""
+def _is_too_deep(body: bytes) -> bool:
+    """Whether valid JSON is nested too deeply. Each turn takes away the innermost level."""
+    brackets = _STRING.sub(b"", body).translate(None, _NO_BRACKETS)
+    for _ in range(DEEPEST):
+        if not brackets:
+            break
+        brackets = _PAIR.sub(b"", brackets)
+    return bool(brackets)
+
+
+def _too_deep(body: bytes) -> Cause:
     depth = 0
-    for found in _BRACKET_OR_STRING.finditer(body):
-        match found[0]:
-            case b"[" | b"{":
-                depth += 1
-            case b"]" | b"}":
-                depth -= 1
-            case _:
-                continue
+    place = ""
+    for found in _BRACKET_OR_STRING.finditer(body[:_LOOKED_AT]):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(found[0], 0)
         if depth > DEEPEST:
-            return found.start()
-    return None
+            place = f" (byte {found.start()})"
+            break
+    return _malformed(f"lists and objects are nested deeper than {DEEPEST} levels{place}")
 
 
 def _malformed(why: str) -> Cause:

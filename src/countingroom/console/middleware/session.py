@@ -6,6 +6,7 @@ entry of the audit is made by audit.py.
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -15,6 +16,7 @@ from countingroom.console.auth.requester import ANONYMOUS, Requester
 from countingroom.console.auth.sessions import SessionService
 from countingroom.console.middleware.audit import RequestAudit
 from countingroom.console.middleware.csrf_token import check_csrf_token
+from countingroom.console.middleware.origin import MOST_BYTES
 from countingroom.console.middleware.rejection import reject
 from countingroom.console.middleware.request_body import parse_body, read_body, replay
 from countingroom.console.responses import status_of
@@ -70,7 +72,9 @@ class SessionMiddleware:
         body = await read_body(receive) if is_action else b""
         if body is None:
             return
-        content, malformed = parse_body(body)
+        # A large document is checked in a thread, so that it delays no other request.
+        parsed = await asyncio.to_thread(parse_body, body) if len(body) > MOST_BYTES else parse_body(body)
+        content, malformed = parsed
         exchange = _Exchange()
 
         async def send_and_keep(message: Message) -> None:
