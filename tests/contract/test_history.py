@@ -15,11 +15,11 @@ from countingroom.core.values import Quality, Scalar
 from countingroom.history.columns import flatten
 from countingroom.history.description import HistorySection, Retention
 from countingroom.history.duckdb_store import DuckStore
-from countingroom.history.memory_store import MemoryStore
 from countingroom.history.port import HistoryStore, Position
 from countingroom.history.query_answers import answer_export, answer_last, answer_range
 from countingroom.history.query_plan import QueryPlan
 from countingroom.history.retention import MINUTE_NS, Resolution
+from tests.memory_store import MemoryStore
 
 S = 1_000_000_000
 HOUR = 3600 * S

@@ -62,12 +62,12 @@ from countingroom.devices.port import Sample
 from countingroom.devices.serial.pending_answers import PendingAnswers, Probe
 from countingroom.experiment import load
 from countingroom.history.columns import flatten
-from countingroom.history.memory_store import MemoryStore
 from countingroom.history.port import Position
 from countingroom.history.queries import Queries
 from countingroom.runs.monitor.system_states import SystemStates
 from countingroom.testing.clock import FakeClock
 from tests.console.stage import CHILLER, caen, served, stage
+from tests.memory_store import MemoryStore
 
 CAUSE = Cause(code="a", message="b", causes=(Cause(code="c", message="d"),))
 VALID = [

@@ -16,7 +16,6 @@ from countingroom.core.values import Quality
 from countingroom.history.buckets import Buckets, merge, reduce
 from countingroom.history.columns import flatten
 from countingroom.history.duckdb_store import DuckStore
-from countingroom.history.memory_store import MemoryStore
 from countingroom.history.missing_messages import Hole, Numbering
 from countingroom.history.port import HistoryStore, Position
 from countingroom.history.query_answers import answer_range
@@ -24,6 +23,7 @@ from countingroom.history.query_plan import QueryPlan, plan
 from countingroom.history.retention import Horizon, Resolution
 from countingroom.history.text_stretches import TextSample, stretches
 from countingroom.history.time_gaps import GAP_NS, ends_before_gap
+from tests.memory_store import MemoryStore
 
 S = 1_000_000_000
 number = st.floats(-1e6, 1e6, width=32)

@@ -29,9 +29,9 @@ from countingroom.core.series import (
 )
 from countingroom.history.description import HistorySection
 from countingroom.history.duckdb_store import DuckStore
-from countingroom.history.memory_store import MemoryStore
 from countingroom.history.queries import MOST_BYTES, Queries
 from countingroom.history.service import HistoryService
+from tests.memory_store import MemoryStore
 
 S = 1_000_000_000
 Answer = SeriesAnswer | LastAnswer | PointsAnswer | ExportAnswer | QueryRefusal

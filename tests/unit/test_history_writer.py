@@ -15,11 +15,11 @@ from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Event, Readings, decode, encode
 from countingroom.history.columns import Columns
-from countingroom.history.memory_store import MemoryStore
 from countingroom.history.notes import Notes
 from countingroom.history.port import Position
 from countingroom.history.writer import NAME, Writer
 from countingroom.testing.clock import FakeClock
+from tests.memory_store import MemoryStore
 
 
 class FullDisk(MemoryStore):

@@ -1,4 +1,4 @@
-"""The history store in memory, in the plainest way: tests compare the fast stores with it."""
+"""A history store in memory, in the plainest way. The stores of the product are compared with it."""
 
 from __future__ import annotations
 
