@@ -544,7 +544,8 @@ def test_the_plan_of_another_tag_names_what_changes_and_all_above() -> None:
         msgspec.structs.replace(m, wanted=configuration(m.system, "cosmics")) if m.level == "QA" else m
         for m in plant.partition.members
     ]
-    plan = forecast(plant.partition, Goal(state="Recording"), now_ns=plant.now_ns, members=who, tag="cosmics")
+    other = msgspec.structs.replace(plant.partition, members=tuple(who), tag="cosmics")
+    plan = forecast(other, Goal(state="Recording"), now_ns=plant.now_ns)
     assert [one.title for one in plan.stages] == ["configure QA", "start QA", "start FLES"]
     assert plan.stages[0].steps[0].reason == "it has physics; wanted is cosmics"
     assert plan.tag == "cosmics"
@@ -557,7 +558,8 @@ def test_the_plan_of_another_tag_is_what_selecting_it_and_going_there_does() -> 
         msgspec.structs.replace(m, wanted=configuration(m.system, "cosmics")) if m.level == "TFC" else m
         for m in plant.partition.members
     )
-    plan = forecast(plant.partition, Goal(state="Detectors_Active"), now_ns=plant.now_ns, members=who, tag="cosmics")
+    other = msgspec.structs.replace(plant.partition, members=who, tag="cosmics")
+    plan = forecast(other, Goal(state="Detectors_Active"), now_ns=plant.now_ns)
     plant.step(MembersSet(members=who, tag="cosmics"))
     plant.ask("Detectors_Active")
     plant.run()

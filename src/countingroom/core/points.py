@@ -75,16 +75,15 @@ class Point(Struct, frozen=True, kw_only=True):
     rate: str = ""
     """The point with the ramp rate (units per second), from which the console computes `about 0.5 s`."""
 
-    def check_write(self, value: Scalar, *, source: str = "") -> float | int | str | bool:
+    def check_write(self, value: Scalar) -> float | int | str | bool:
         """The value converted to the type of this point; OutOfRange, with the limits, when it must not be sent."""
         if not self.writable:
-            raise OutOfRange(f"{self.name} cannot be written", source=source, code="read_only")
-        taken = _convert(self, value, source)
+            raise OutOfRange(f"{self.name} cannot be written", code="read_only")
+        taken = _convert(self, value)
         if self.choices and taken not in self.choices:
             allowed = ", ".join(map(str, self.choices))
             raise OutOfRange(
                 f"{self.name} takes one of {allowed}; got {value}",
-                source=source,
                 suggestion=f"choose one of {allowed}",
             )
         if isinstance(taken, (int, float)) and not isinstance(taken, bool):
@@ -94,14 +93,13 @@ class Point(Struct, frozen=True, kw_only=True):
                 unit = f" {self.unit}" if self.unit else ""
                 raise OutOfRange(
                     f"{self.name}: {taken:g}{unit} is outside {low:g} to {high:g}{unit}",
-                    source=source,
                     evidence={"value": taken, "low": self.write_low, "high": self.write_high},
                     suggestion=f"give a value from {low:g} to {high:g}{unit}",
                 )
         return taken
 
 
-def _convert(point: Point, value: Scalar, source: str) -> float | int | str | bool:
+def _convert(point: Point, value: Scalar) -> float | int | str | bool:
     match point.type, value:
         case Type.BOOL, bool():
             return value
@@ -116,6 +114,4 @@ def _convert(point: Point, value: Scalar, source: str) -> float | int | str | bo
         case Type.FLOAT, (int() | float()) if not isinstance(value, bool) and math.isfinite(value):
             return float(value)
         case _:
-            raise OutOfRange(
-                f"{point.name} takes a {point.type.value}; got {value!r}", source=source, code="wrong_type"
-            )
+            raise OutOfRange(f"{point.name} takes a {point.type.value}; got {value!r}", code="wrong_type")

@@ -122,20 +122,3 @@ class ExportAnswer(Struct, frozen=True, kw_only=True, tag=True):
     samples: Samples
     next_ns: int | None
     """`start_ns` of the next page; None for the last page."""
-
-
-__all__ = [
-    "ExportAnswer",
-    "ExportQuery",
-    "Last",
-    "LastAnswer",
-    "LastQuery",
-    "PointsAnswer",
-    "PointsQuery",
-    "QueryRefusal",
-    "RangeQuery",
-    "Samples",
-    "Scalar",
-    "Series",
-    "SeriesAnswer",
-]

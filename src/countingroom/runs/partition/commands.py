@@ -63,10 +63,10 @@ class PartitionCommands:
             "stop": self._stop,
             "abort": self._abort,
             "reset": self._reset,
-            "include": self._include,
-            "exclude": self._exclude,
-            "lock": self._lock,
-            "unlock": self._unlock,
+            "include": partial(self._change, included=True),
+            "exclude": partial(self._change, included=False),
+            "lock": partial(self._set_lock, locked=True),
+            "unlock": partial(self._set_lock, locked=False),
             "select": self._select,
             "select_one": self._select_one,
             "comment": self._comment,
@@ -207,12 +207,6 @@ class PartitionCommands:
             ) from None
         return {"system": system}
 
-    async def _include(self, request: CommandRequest) -> Completion:
-        return await self._change(request, included=True)
-
-    async def _exclude(self, request: CommandRequest) -> Completion:
-        return await self._change(request, included=False)
-
     async def _change(self, request: CommandRequest, *, included: bool) -> Completion:
         owner, system = self._owner, self._selection.member(request.text("system"))
         await owner.context.database.partitions.include(owner.name, system, included, request.by)
@@ -220,12 +214,6 @@ class PartitionCommands:
         owner.book.note(owner.partition.run, kind, f"{system} is {kind}d", author=request.by, system=system)
         await owner.reload_members()
         return None
-
-    async def _lock(self, request: CommandRequest) -> Completion:
-        return await self._set_lock(request, locked=True)
-
-    async def _unlock(self, request: CommandRequest) -> Completion:
-        return await self._set_lock(request, locked=False)
 
     async def _set_lock(self, request: CommandRequest, *, locked: bool) -> Completion:
         await self._owner.context.database.partitions.lock(self._owner.name, locked, request.by)

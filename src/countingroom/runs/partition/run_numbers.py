@@ -18,9 +18,6 @@ from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 
-LIMIT = ("seconds", "point", "above", "below")
-"""Arguments with the conditions that end a run."""
-
 WRITTEN_S = 3.0
 """Time-out for the waiting entries of the run book, mainly the end of the last run. Until it is written, the database
 refuses a second open run of the partition."""

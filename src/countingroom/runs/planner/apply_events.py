@@ -120,25 +120,14 @@ class _Application:
             self.failed[fact.system] = Failure(action=fact.action, cause=fact.cause)
 
     def _goal(self, goal: Goal | None, fact: GoalSet) -> None:
-        before, template = self.partition.goal, self.partition.template
-        if before and goal and before.command_id == goal.command_id != "":
-            return  # the same command told twice
-        if before and goal and before.at_once and goal.stop and not self.attempts.met:
-            cause = causes.superseded(self.partition.name, goal.state, before.state)
-            failed = GoalFailed(goal=goal, cause=cause)  # what is on its way down at once is not halted by a stop
-            if goal.command_id and failed not in self.effects:
-                self.effects.append(failed)
+        if not self._supersedes(goal):
             return
-        if before and not self.attempts.met:
-            cause = causes.superseded(self.partition.name, before.state, goal.state if goal else "nothing")
-            self.effects.append(GoalFailed(goal=before, cause=cause))
-        self.tried = {}
-        self.failed = {}
-        self.hooks = {}
-        run, ending = self.partition.run, self.attempts.ending
+        template, run, ending = self.partition.template, self.partition.run, self.attempts.ending
         if goal and goal.state in template.rests:
             lower = goal.state == template.idle or template.reached(goal.state) < template.reached(self.partition.state)
             goal = msgspec.structs.replace(goal, lower=lower)
+        # A run that has lost a recorder ends as LOST, whatever is asked for afterwards. Any other ends for the reason
+        # of the last goal that does not record, and goes on when recording is asked for again.
         if goal and ending is not RunEnd.LOST:
             ends = run and goal.state != template.recording
             ending = (RunEnd.ABORTED if goal.at_once else fact.end) if ends else None
@@ -147,8 +136,28 @@ class _Application:
         elif fact.run:
             run = fact.run
             self.attempts = msgspec.structs.replace(self.attempts, known=run)
+        self.tried = {}
+        self.failed = {}
+        self.hooks = {}
         self.attempts = msgspec.structs.replace(self.attempts, hook_points=frozenset[str](), met=False, ending=ending)
         self._change(goal=goal, cause=None, run=run)
+
+    def _supersedes(self, goal: Goal | None) -> bool:
+        """Whether the goal takes the place of the present one, which then has failed unless it is met."""
+        before = self.partition.goal
+        if before and goal and before.command_id == goal.command_id != "":
+            return False  # the same command came twice
+        if before is None or self.attempts.met:
+            return True
+        if goal and before.at_once and goal.stop:
+            cause = causes.superseded(self.partition.name, goal.state, before.state)
+            failed = GoalFailed(goal=goal, cause=cause)  # what is on its way down at once is not halted by a stop
+            if goal.command_id and failed not in self.effects:
+                self.effects.append(failed)
+            return False
+        cause = causes.superseded(self.partition.name, before.state, goal.state if goal else "nothing")
+        self.effects.append(GoalFailed(goal=before, cause=cause))
+        return True
 
     def _members(self, members: tuple[Member, ...], tag: str) -> None:
         old = {member.system: member for member in self.partition.members}

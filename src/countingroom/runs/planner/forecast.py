@@ -32,31 +32,23 @@ _STAGES = 1000
 """More than any goal needs."""
 
 
-def forecast(
-    partition: PartitionModel,
-    goal: Goal,
-    *,
-    now_ns: int,
-    members: Sequence[Member] | None = None,
-    tag: str | None = None,
-    durations: Durations | None = None,
-) -> Plan:
+def forecast(partition: PartitionModel, goal: Goal, *, now_ns: int, durations: Durations | None = None) -> Plan:
     """Every stage from here to the goal, who is touched and why, who stays as it is, and how long it should take.
 
-    `members` and `tag`: as they would be with another selection. `obstacle` says why the goal would not be reached.
+    To ask about another selection, give the partition its members and tag. `obstacle` says why the goal would not be
+    reached.
     """
     known = durations or {}
-    wanted = tuple(members if members is not None else partition.members)
     present = msgspec.structs.replace(
         partition,
-        members=wanted,
-        state=partition.survey(wanted).state,
-        tag=partition.tag if tag is None else tag,
+        state=partition.survey().state,
         goal=None,
         attempts=Attempts(known=partition.run),
         steps=(),
         look_until_ns=0,
     )
+    # Each round stands for one stage: the reducer orders steps, and in the next round all of them have gone well. The
+    # last round is the one in which the goal is met or refused, or nothing is under way any more.
     facts: list[Fact] = [GoalSet(goal=goal, run=partition.run)]
     stages: list[Stage] = []
     obstacle: Cause | None = None
@@ -72,13 +64,14 @@ def forecast(
         if not facts:
             break
     touched = {each.system for stage in stages for each in stage.steps}
+    kept = (member for member in partition.members if member.system not in touched)
     times = [stage.expected_s for stage in stages]
     return Plan(
         partition=partition.name,
         goal=goal.state,
         tag=present.tag,
         stages=tuple(stages),
-        kept={m.system: _why_kept(m, partition.seen.get(m.system, UNSEEN)) for m in wanted if m.system not in touched},
+        kept={one.system: _why_kept(one, partition.seen.get(one.system, UNSEEN)) for one in kept},
         expected_s=None if None in times else sum(time for time in times if time is not None),
         obstacle=obstacle,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -49,7 +49,6 @@ class PartitionModel(Struct, frozen=True, kw_only=True):
         """Whether it is too early to conclude anything."""
         return now_ns < self.look_until_ns and any(m.included and m.system not in self.seen for m in self.members)
 
-    def survey(self, members: Sequence[Member] | None = None) -> Survey:
-        """What the reports prove; `members`: with another selection."""
-        who = self.members if members is None else members
-        return survey(self.template, who, self.seen, run=self.run, joining=self.joining)
+    def survey(self) -> Survey:
+        """What the reports prove."""
+        return survey(self.template, self.members, self.seen, run=self.run, joining=self.joining)

@@ -17,33 +17,57 @@ _MEANT = (RunEnd.STOPPED, RunEnd.LIMIT, RunEnd.ABORTED)
 
 
 def follow_recording(partition: PartitionModel, found: Survey, now_ns: int, effects: list[Effect]) -> PartitionModel:
-    """The run begins when all record, and is over when nobody does."""
-    attempts, goal, run, began = partition.attempts, partition.goal, partition.run, partition.began
-    if not (run or began or found.recording):
+    """The partition with its run begun, ending or closed as the reports say. Effects are appended."""
+    if not (partition.run or partition.began or found.recording):
         return partition
-    cause, recording, ending, known = partition.cause, partition.template.recording, attempts.ending, attempts.known
     if found.recording:
-        known = run
-        if run and not began:
-            effects.append(RunBegan(run=run))
-        began = True
-    elif began and ending is None:
-        request = goal is not None and goal.state != recording
-        ending = RunEnd.LOST if goal is None or not request else RunEnd.ABORTED if goal.at_once else RunEnd.STOPPED
-    if began and not found.recording and goal and goal.state == recording:
+        partition = _recording(partition, effects)
+    elif partition.began:
+        partition = _interrupted(partition, found, now_ns, effects)
+    return partition if found.any_records or _is_coming(partition) else _closed(partition, effects)
+
+
+def _recording(partition: PartitionModel, effects: list[Effect]) -> PartitionModel:
+    """All recorders record: the run has begun, and this owner knows it."""
+    if partition.run and not partition.began:
+        effects.append(RunBegan(run=partition.run))
+    attempts = msgspec.structs.replace(partition.attempts, known=partition.run)
+    return msgspec.structs.replace(partition, began=True, attempts=attempts)
+
+
+def _interrupted(partition: PartitionModel, found: Survey, now_ns: int, effects: list[Effect]) -> PartitionModel:
+    """A recorder has stopped. The first reason for the end stays; a goal to record is missed."""
+    attempts, goal, cause = partition.attempts, partition.goal, partition.cause
+    is_wanted = goal is not None and goal.state == partition.template.recording
+    ending = attempts.ending
+    if ending is None:
+        asked = RunEnd.ABORTED if goal and goal.at_once else RunEnd.STOPPED
+        ending = RunEnd.LOST if goal is None or is_wanted else asked
+    if goal and is_wanted:
         cause = cause or causes.recorder_left(partition.name, found.left)
         if not attempts.met:
             effects.append(GoalFailed(goal=goal, cause=cause))
         goal = _resumed(partition, goal, now_ns)
-    starting = any(pending.action is Action.START for pending in attempts.pending.values())
-    coming = starting or (goal is not None and goal.state == recording)
-    if not found.any_records and not coming:
-        if run:
-            end = RunEnd.OWNER_DIED if known != run else _end(began, ending)
-            effects.append(RunOver(run=run, end=end, cause=None if end in _MEANT else cause))
-        run, began, ending = 0, False, None
-    attempts = msgspec.structs.replace(attempts, known=known, ending=ending)
-    return msgspec.structs.replace(partition, goal=goal, run=run, began=began, cause=cause, attempts=attempts)
+    attempts = msgspec.structs.replace(attempts, ending=ending)
+    return msgspec.structs.replace(partition, goal=goal, cause=cause, attempts=attempts)
+
+
+def _is_coming(partition: PartitionModel) -> bool:
+    """Whether recorders are started, or will be."""
+    starting = any(pending.action is Action.START for pending in partition.attempts.pending.values())
+    return starting or (partition.goal is not None and partition.goal.state == partition.template.recording)
+
+
+def _closed(partition: PartitionModel, effects: list[Effect]) -> PartitionModel:
+    """No recorder records, and none will: an open run is over."""
+    attempts = partition.attempts
+    if partition.run:
+        # A run that this owner has neither started nor seen in all its recorders was left open by an owner that died.
+        is_known = attempts.known == partition.run
+        end = _end(partition.began, attempts.ending) if is_known else RunEnd.OWNER_DIED
+        effects.append(RunOver(run=partition.run, end=end, cause=None if end in _MEANT else partition.cause))
+    attempts = msgspec.structs.replace(attempts, ending=None)
+    return msgspec.structs.replace(partition, run=0, began=False, attempts=attempts)
 
 
 def _end(began: bool, ending: RunEnd | None) -> RunEnd:
