@@ -7,133 +7,121 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, delete, insert, select, update
 
 from countingroom.core.accounts import EVERYWHERE, User
-from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, Denied, NotFound
 from countingroom.core.policy import Role
 from countingroom.storage import checked, rows, secret
-from countingroom.storage.engine import SqlStore
 from countingroom.storage.people_tables import link, session, user, user_role
+from countingroom.storage.repository import Repository, reading, writing
 
 _S = 1_000_000_000
 
 
-class Users:
+class Users(Repository):
     """Repository of accounts."""
 
-    def __init__(self, store: SqlStore, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def create(self, name: str, by: str, *, full_name: str = "", roles: Mapping[str, Role] | None = None) -> User:
+    @writing
+    def create(
+        self,
+        connection: Connection,
+        name: str,
+        by: str,
+        *,
+        full_name: str = "",
+        roles: Mapping[str, Role] | None = None,
+    ) -> User:
         """Create an account without a password; make a link for it. Conflict if the name is taken."""
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        checked.name(name, "user")
+        if name in _users(connection):
+            raise Conflict(f"there is already a user {name} already", source="users", suggestion="take another name")
+        row = {"name": name, "full_name": full_name, "created_by": by, "created_ns": now_ns}
+        connection.execute(insert(user).values(**row, disabled=False, failures=0, locked_until_ns=0))
+        for target, role in (roles or {}).items():
+            connection.execute(insert(user_role).values(name=name, target=target, role=int(role)))
+        return user_of(connection, name)
 
-        def work(connection: Connection) -> User:
-            checked.name(name, "user")
-            if name in _users(connection):
-                raise Conflict(
-                    f"there is already a user {name} already", source="users", suggestion="take another name"
-                )
-            row = {"name": name, "full_name": full_name, "created_by": by, "created_ns": now_ns}
-            connection.execute(insert(user).values(**row, disabled=False, failures=0, locked_until_ns=0))
-            for target, role in (roles or {}).items():
-                connection.execute(insert(user_role).values(name=name, target=target, role=int(role)))
-            return user_of(connection, name)
-
-        return await self._store.write(work)
-
-    async def get(self, name: str) -> User | None:
+    @reading
+    def get(self, connection: Connection, name: str) -> User | None:
         """One account; None if it does not exist."""
-        return (await self._store.read(_users)).get(name)
+        return _users(connection).get(name)
 
-    async def list(self) -> tuple[User, ...]:
+    @reading
+    def list(self, connection: Connection) -> tuple[User, ...]:
         """All accounts, by name."""
-        return tuple((await self._store.read(_users)).values())
+        return tuple(_users(connection).values())
 
-    async def password(self, name: str) -> str | None:
+    @reading
+    def password(self, connection: Connection, name: str) -> str | None:
         """The password hash. None if the user does not exist, has no password or is disabled."""
         query = select(user.c.password).where(user.c.name == name, user.c.disabled.is_(False))
-        return await self._store.read(lambda connection: connection.scalar(query))
+        return connection.scalar(query)
 
     async def set_password(self, name: str, password: str) -> User:
         """Store a password hash (argon2id with salt and costs) and reset the failure count. Raises NotFound."""
         fresh = {"password": password, "failures": 0, "locked_until_ns": 0}
         return await self._change(name, fresh)
 
-    async def grant(self, name: str, target: str, role: Role | None) -> User:
+    @writing
+    def grant(self, connection: Connection, name: str, target: str, role: Role | None) -> User:
         """Grant a role on a target pattern (`*`: everywhere); None removes it.
 
         Raises NotFound; Conflict if no administrator would be left.
         """
+        user_of(connection, name)
+        before = _administered(connection)
+        connection.execute(delete(user_role).where(user_role.c.name == name, user_role.c.target == target))
+        if role is not None:
+            connection.execute(insert(user_role).values(name=name, target=target, role=int(role)))
+        _still_administered(connection, before)
+        return user_of(connection, name)
 
-        def work(connection: Connection) -> User:
-            user_of(connection, name)
-            before = _administered(connection)
-            connection.execute(delete(user_role).where(user_role.c.name == name, user_role.c.target == target))
-            if role is not None:
-                connection.execute(insert(user_role).values(name=name, target=target, role=int(role)))
-            _still_administered(connection, before)
-            return user_of(connection, name)
-
-        return await self._store.write(work)
-
-    async def disable(self, name: str, disabled: bool, by: str) -> User:
+    @writing
+    def disable(self, connection: Connection, name: str, disabled: bool, by: str) -> User:
         """Disable an account, which ends its sessions and links, or enable it. NotFound; Conflict for the last
         administrator."""
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        user_of(connection, name)
+        before = _administered(connection)
+        connection.execute(update(user).where(user.c.name == name).values(disabled=disabled))
+        if disabled:
+            open_ones = (session.c.user == name) & session.c.revoked_ns.is_(None)
+            connection.execute(update(session).where(open_ones).values(revoked_ns=now_ns, revoked_by=by))
+            connection.execute(delete(link).where(link.c.name == name))
+            _still_administered(connection, before)
+        return user_of(connection, name)
 
-        def work(connection: Connection) -> User:
-            user_of(connection, name)
-            before = _administered(connection)
-            connection.execute(update(user).where(user.c.name == name).values(disabled=disabled))
-            if disabled:
-                open_ones = (session.c.user == name) & session.c.revoked_ns.is_(None)
-                connection.execute(update(session).where(open_ones).values(revoked_ns=now_ns, revoked_by=by))
-                connection.execute(delete(link).where(link.c.name == name))
-                _still_administered(connection, before)
-            return user_of(connection, name)
-
-        return await self._store.write(work)
-
-    async def make_link(self, name: str, by: str, *, lifetime_s: float) -> str:
+    @writing
+    def make_link(self, connection: Connection, name: str, by: str, *, lifetime_s: float) -> str:
         """Create a secret with which this user's password can be set once; earlier links end. Raises NotFound."""
-        now_ns, token = self._clock.now_ns(), secret.token()
+        now_ns, token = self.clock.now_ns(), secret.token()
+        user_of(connection, name)
+        connection.execute(delete(link).where(link.c.name == name, link.c.used_ns.is_(None)))
+        row = {"digest": secret.digest(token), "name": name, "created_by": by, "created_ns": now_ns}
+        connection.execute(insert(link).values(**row, expires_ns=now_ns + round(lifetime_s * _S)))
+        return token
 
-        def work(connection: Connection) -> str:
-            user_of(connection, name)
-            connection.execute(delete(link).where(link.c.name == name, link.c.used_ns.is_(None)))
-            row = {"digest": secret.digest(token), "name": name, "created_by": by, "created_ns": now_ns}
-            connection.execute(insert(link).values(**row, expires_ns=now_ns + round(lifetime_s * _S)))
-            return token
-
-        return await self._store.write(work)
-
-    async def name_of_link(self, token: str) -> str:
+    @reading
+    def name_of_link(self, connection: Connection, token: str) -> str:
         """The user of a link. Denied if the link is used, expired or unknown."""
-        now_ns = self._clock.now_ns()
-        return await self._store.read(lambda connection: _name_of_link(connection, token, now_ns))
+        now_ns = self.clock.now_ns()
+        return _name_of_link(connection, token, now_ns)
 
-    async def use_link(self, token: str, password: str) -> User:
+    @writing
+    def use_link(self, connection: Connection, token: str, password: str) -> User:
         """Set the password of the link's user and end the link. Denied if the link is used, expired or unknown."""
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
+        name = _name_of_link(connection, token, now_ns)
+        is_it = link.c.digest == secret.digest(token)
+        connection.execute(update(link).where(is_it).values(used_ns=now_ns))
+        fresh = {"password": password, "failures": 0, "locked_until_ns": 0}
+        connection.execute(update(user).where(user.c.name == name).values(**fresh))
+        return user_of(connection, name)
 
-        def work(connection: Connection) -> User:
-            name = _name_of_link(connection, token, now_ns)
-            is_it = link.c.digest == secret.digest(token)
-            connection.execute(update(link).where(is_it).values(used_ns=now_ns))
-            fresh = {"password": password, "failures": 0, "locked_until_ns": 0}
-            connection.execute(update(user).where(user.c.name == name).values(**fresh))
-            return user_of(connection, name)
-
-        return await self._store.write(work)
-
-    async def _change(self, name: str, values: Mapping[str, object]) -> User:
-        def work(connection: Connection) -> User:
-            user_of(connection, name)
-            connection.execute(update(user).where(user.c.name == name).values(**values))
-            return user_of(connection, name)
-
-        return await self._store.write(work)
+    @writing
+    def _change(self, connection: Connection, name: str, values: Mapping[str, object]) -> User:
+        user_of(connection, name)
+        connection.execute(update(user).where(user.c.name == name).values(**values))
+        return user_of(connection, name)
 
 
 def _users(connection: Connection) -> dict[str, User]:
