@@ -1,4 +1,4 @@
-"""Following keys of a bucket for as long as a process runs: present values, then changes, also after a lost link."""
+"""Following keys of the state bucket while a process runs: present values, then changes, also after a lost link."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class BucketFollower:
         pattern: str,
         take: Callable[[Entry], None],
         *,
-        bucket: str = subjects.STATE_BUCKET,
         current: Callable[[], None] = lambda: None,
-        retry_s: float = RETRY_S,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
-        """`current` is called after each complete snapshot."""
+        """`current` is called after each complete snapshot, `lost` when what was received may be out of date; a new
+        snapshot follows."""
         self._bus = bus
         self._pattern = pattern
         self._take = take
-        self._bucket = bucket
         self._current = current
+        self._lost = lost
         self._ready = asyncio.Event()
-        name = f"{pattern} of the bucket {bucket}"
+        name = f"{pattern} of the bucket {subjects.STATE_BUCKET}"
         report = edge_log(_log, f"{name} is not followed", f"{name} is followed again")
-        self._retry = Retry(clock, report, pause_s=retry_s, on=CountingRoomError)
+        self._retry = Retry(clock, report, pause_s=RETRY_S, on=CountingRoomError)
         self.stale = True
         """Whether what was received may be out of date: no snapshot is complete yet, or the link is down."""
 
@@ -59,13 +59,13 @@ class BucketFollower:
 
     async def _watch(self) -> None:
         try:
-            async with self._bus.watch(self._bucket, self._pattern) as items:
+            async with self._bus.watch(subjects.STATE_BUCKET, self._pattern) as items:
                 async for item in items:
                     match item:
                         case Entry():
                             self._receive(item)
                         case Stale():
-                            self.stale = True
+                            self._set_stale()
                         case Current():
                             # A key that was deleted while the link was down is in no change, and stays with `take`. It
                             # must: a restarted server holds no keys until their writers have published them again, and
@@ -75,11 +75,15 @@ class BucketFollower:
                             self._ready.set()
                             self._current()
         finally:
-            self.stale = True
+            self._set_stale()
         raise LinkError("the watch ended", source="bus", code="link_lost")
+
+    def _set_stale(self) -> None:
+        self.stale = True
+        self._lost()
 
     def _receive(self, entry: Entry) -> None:
         try:
             self._take(entry)
         except Exception as error:  # a message must not end the task that follows the bucket
-            self._bus.dead_letters.add(f"$KV.{self._bucket}.{entry.key}", entry.data or b"", error)
+            self._bus.dead_letters.add(f"$KV.{subjects.STATE_BUCKET}.{entry.key}", entry.data or b"", error)

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from msgspec import Struct, field
 
-from countingroom.bus.port import Bus, Current, Entry, Message, Stale, Stored
+from countingroom.bus.follow import BucketFollower
+from countingroom.bus.port import Bus, Entry, Message, Stored
 from countingroom.bus.presence import INTERVAL_S, MISSED, Roster
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
@@ -88,6 +89,11 @@ class Latest:
         self._clock = clock
         self._messages = live_messages() if messages is None else messages
         """First token of a key -> the struct there, of the keys kept in `words`."""
+        self._states = BucketFollower(bus, clock, ">", self._take, current=self._complete, lost=self._lost)
+        self._snapshot: set[str] = set()
+        """The keys received since the link was lost."""
+        self._newest = 0
+        """Their highest revision."""
         self.readings: dict[str, dict[str, Reading]] = {}
         """Device -> point name -> its last reading."""
         self.states: dict[str, DeviceState] = {}
@@ -173,7 +179,7 @@ class Latest:
     async def run(self) -> None:
         """Follow the bus until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._again("states", self._follow_states))
+            tasks.create_task(self._states.run())
             tasks.create_task(self._again("readings", self._follow_readings))
             tasks.create_task(self._again("live readings", self._follow_live_readings))
             tasks.create_task(self._again("heartbeats", self._follow_presence))
@@ -193,57 +199,48 @@ class Latest:
             finally:
                 self._following[name] = False
 
-    async def _follow_states(self) -> None:
-        known = {*self.states, *self.words, *map(subjects.catalogue_key, self.catalogues)}
-        snapshot = set[str]()
-        newest = 0
-        current = False  # a snapshot has no order: it is applied when it is complete
-        async with self._bus.watch(subjects.STATE_BUCKET) as entries:
-            async for entry in entries:
-                match entry:
-                    case Entry():
-                        snapshot.add(entry.key)
-                        known.add(entry.key)
-                        self._state(entry)
-                        newest = max(newest, entry.revision)
-                        if current:
-                            self._advance("state", newest)
-                    case Stale():
-                        snapshot.clear()
-                        newest = 0
-                        current = False
-                        self._following["states"] = False
-                        self._applied["state"] = 0  # a bus that was restarted counts from the beginning
-                    case Current():
-                        for key in known - snapshot:
-                            self._state(Entry(key=key, data=None, revision=0))
-                        known = set(snapshot)
-                        current = True
-                        self._following["states"] = True
-                        self._advance("state", newest)
-                        self._ready[0].set()
+    def _take(self, entry: Entry) -> None:
+        """Take a present key or a change. A snapshot has no order: its revisions count when it is complete."""
+        self._snapshot.add(entry.key)
+        self._newest = max(self._newest, entry.revision)
+        try:
+            self._state(entry)
+        finally:
+            if not self._states.stale:
+                self._advance("state", self._newest)
+
+    def _complete(self) -> None:
+        """The snapshot is complete: keys that are not in it were deleted while the link was down."""
+        for key in {*self.states, *self.words, *map(subjects.catalogue_key, self.catalogues)} - self._snapshot:
+            self._state(Entry(key=key, data=None, revision=0))
+        self._following["states"] = True
+        self._advance("state", self._newest)
+        self._ready[0].set()
+
+    def _lost(self) -> None:
+        self._snapshot.clear()
+        self._newest = 0
+        self._following["states"] = False
+        self._applied["state"] = 0  # a bus that was restarted counts from the beginning
 
     def _state(self, entry: Entry) -> None:
         kind, _, name = entry.key.partition(".")
-        try:
-            if kind == "catalogue":
-                _put(self.catalogues, name, decode(entry.data, Catalogue) if entry.data is not None else None)
-                for follower in self._followers:
-                    follower.changed.catalogues.add(name)
-                self._update_alive()
-            elif kind in ("device", "channel"):
-                _put(self.states, entry.key, decode(entry.data, DeviceState) if entry.data is not None else None)
-                for follower in self._followers:
-                    follower.changed.states.add(entry.key)
-            elif word := self._messages.get(kind):
-                before = self.words.get(entry.key)
-                _put(self.words, entry.key, decode(entry.data, word) if entry.data is not None else None)
-                for follower in self._followers:
-                    follower.changed.words.add(entry.key)
-                if word is PartitionState:
-                    self._note_owner(entry.key, before)
-        except Exception as error:  # a message must not end the live feed
-            self._bus.dead_letters.add(f"$KV.{subjects.STATE_BUCKET}.{entry.key}", entry.data or b"", error)
+        if kind == "catalogue":
+            _put(self.catalogues, name, decode(entry.data, Catalogue) if entry.data is not None else None)
+            for follower in self._followers:
+                follower.changed.catalogues.add(name)
+            self._update_alive()
+        elif kind in ("device", "channel"):
+            _put(self.states, entry.key, decode(entry.data, DeviceState) if entry.data is not None else None)
+            for follower in self._followers:
+                follower.changed.states.add(entry.key)
+        elif word := self._messages.get(kind):
+            before = self.words.get(entry.key)
+            _put(self.words, entry.key, decode(entry.data, word) if entry.data is not None else None)
+            for follower in self._followers:
+                follower.changed.words.add(entry.key)
+            if word is PartitionState:
+                self._note_owner(entry.key, before)
 
     def _note_owner(self, key: str, before: Struct | None) -> None:
         """A changed state of a partition counts as a heartbeat of its owner; the same state read again does not.
