@@ -377,21 +377,8 @@ class TestStreams:
 
     async def test_a_stream_can_be_adapted(self, bus: Bus, stream: str) -> None:
         await bus.append(f"{stream}.a", b"x")
-        await bus.ensure_stream(stream, [f"{stream}.>", f"more.{stream}"], max_bytes=2 * MIB, max_age_s=3600)
+        await bus.ensure_stream(stream, [f"{stream}.>", f"more.{stream}"], max_bytes=2 * MIB)
         assert await bus.append(f"more.{stream}", b"y") == 2
-
-    async def test_what_is_too_old_is_forgotten(self, bus: Bus, name: str) -> None:
-        await bus.ensure_stream(name, [f"{name}.>"], max_bytes=MIB, max_age_s=0.2)
-        await bus.append(f"{name}.a", b"old")
-
-        async def stored() -> list[bytes]:
-            async with bus.replay(name, follow=False) as messages:
-                return [one.data async for one in messages]
-
-        async with asyncio.timeout(10):
-            while b"old" in await stored():
-                await asyncio.sleep(0.05)
-                await bus.append(f"{name}.a", b"new")
 
 
 class TestReplay:
@@ -515,15 +502,6 @@ class TestConsumers:
         await first.acknowledge(1)
         second = await bus.consumer(stream, "second")
         assert data(await soon(second.fetch(1, timeout_s=5))) == [b"1"]
-
-    async def test_a_new_one_begins_where_it_is_told_and_an_old_one_where_it_was(self, bus: Bus, stream: str) -> None:
-        for number in range(1, 6):
-            await bus.append(f"{stream}.{'ab'[number % 2]}", str(number).encode())
-        consumer = await bus.consumer(stream, "reader", subjects=f"{stream}.a", from_sequence=3)
-        assert data(await soon(consumer.fetch(1, timeout_s=5))) == [b"4"]
-        await consumer.acknowledge(4)
-        again = await bus.consumer(stream, "reader", from_sequence=1)
-        assert data(await soon(again.fetch(1, timeout_s=5))) == [b"5"]
 
     async def test_pending_counts_what_was_not_fetched(self, bus: Bus, stream: str) -> None:
         consumer = await bus.consumer(stream, "reader")

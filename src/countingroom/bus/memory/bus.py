@@ -135,12 +135,12 @@ class MemoryBus:
                 for task in running:
                     task.cancel()
 
-    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float = 0) -> None:
+    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int) -> None:
         self._link.check()
         if stream := self.server.ledgers.get(name):
-            stream.adapt(subjects, max_bytes=max_bytes, max_age_s=max_age_s)
+            stream.adapt(subjects, max_bytes=max_bytes)
         else:
-            self.server.ledgers[name] = MemoryStream(name, subjects, max_bytes=max_bytes, max_age_s=max_age_s)
+            self.server.ledgers[name] = MemoryStream(name, subjects, max_bytes=max_bytes)
 
     async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:
         self._link.check()
@@ -173,15 +173,13 @@ class MemoryBus:
         async with aclosing(reading):
             yield reading
 
-    async def consumer(
-        self, stream: str, name: str, *, subjects: str = ">", from_sequence: int = 1
-    ) -> readers.MemoryConsumer:
+    async def consumer(self, stream: str, name: str) -> readers.MemoryConsumer:
         self._link.check()
         kept = self.server.stream(stream)
-        self.server.acknowledged.setdefault((stream, name), from_sequence - 1)
-        return readers.MemoryConsumer(self._link, self.server, kept, name, subjects)
+        self.server.acknowledged.setdefault((stream, name), 0)
+        return readers.MemoryConsumer(self._link, self.server, kept, name)
 
-    async def ensure_bucket(self, name: str, *, history: int = 1, max_bytes: int = 67_108_864) -> None:
+    async def ensure_bucket(self, name: str, *, max_bytes: int = 67_108_864) -> None:
         self._link.check()
         self.server.buckets.setdefault(name, Bucket(name, max_bytes)).max_bytes = max_bytes
 

@@ -48,12 +48,11 @@ class MemorySubscription:
 class MemoryConsumer:
     """A durable consumer. The server keeps the acknowledged position."""
 
-    def __init__(self, link: MemoryLink, server: MemoryServer, stream: MemoryStream, name: str, subjects: str) -> None:
+    def __init__(self, link: MemoryLink, server: MemoryServer, stream: MemoryStream, name: str) -> None:
         self._link = link
         self._server = server
         self._stream = stream
         self._key = (stream.name, name)
-        self._subjects = subjects
         self._next = server.acknowledged[self._key] + 1
 
     async def fetch(self, max_messages: int, *, timeout_s: float) -> list[Stored]:
@@ -62,7 +61,7 @@ class MemoryConsumer:
         with suppress(TimeoutError), self._link.news.joined(bell), grown.joined(bell):
             async with within(self._server.clock, timeout_s):
                 while await self._link.wait_up():
-                    for message in self._stream.read(self._subjects, self._next):
+                    for message in self._stream.read(">", self._next):
                         found.append(message)
                         self._next = message.sequence + 1
                         if len(found) >= max_messages:
@@ -77,7 +76,7 @@ class MemoryConsumer:
 
     async def pending(self) -> int:
         self._link.check()
-        return sum(1 for _ in self._stream.read(self._subjects, self._next))
+        return sum(1 for _ in self._stream.read(">", self._next))
 
 
 async def replay(

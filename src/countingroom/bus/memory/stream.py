@@ -1,4 +1,4 @@
-"""Streams of the memory bus: append-only, bounded by size and age. A sequence number is never used twice."""
+"""Streams of the memory bus: append-only, bounded by size. A sequence number is never used twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DUPLICATE_WINDOW_S = 120.0
 class MemoryStream:
     """A stream in memory. The caller of `append` gives the time."""
 
-    def __init__(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float = 0) -> None:
+    def __init__(self, name: str, subjects: list[str], *, max_bytes: int) -> None:
         self.name = name
         self.first = 1
         self.last = 0
@@ -22,14 +22,13 @@ class MemoryStream:
         self._last_of: dict[str, int] = {}
         self._ids: dict[str, tuple[int, float]] = {}
         self._bytes = 0
-        self.adapt(subjects, max_bytes=max_bytes, max_age_s=max_age_s)
+        self.adapt(subjects, max_bytes=max_bytes)
 
-    def adapt(self, subjects: list[str], *, max_bytes: int, max_age_s: float) -> None:
+    def adapt(self, subjects: list[str], *, max_bytes: int) -> None:
         """Change subjects and limits."""
         self._subjects = list(subjects)
         self._max_bytes = max_bytes
-        self._max_age_s = max_age_s
-        self._forget(0)
+        self._forget()
 
     def covers(self, subject: str) -> bool:
         """Whether the stream stores messages of this subject."""
@@ -47,7 +46,7 @@ class MemoryStream:
         self._bytes += len(subject) + len(data)
         if message_id:
             self._ids[message_id] = (self.last, now_s)
-        self._forget(now_ns)
+        self._forget()
         return self.last
 
     def read(self, pattern: str, start: int, end: int | None = None) -> Iterator[Stored]:
@@ -66,10 +65,9 @@ class MemoryStream:
         )
         return [self._messages[sequence] for sequence in sequences]
 
-    def _forget(self, now_ns: int) -> None:
-        oldest_ns = now_ns - round(self._max_age_s * 1e9) if self._max_age_s else 0
+    def _forget(self) -> None:
         while message := self._messages.get(self.first):
-            if self._bytes <= self._max_bytes and message.stored_ns >= oldest_ns:
+            if self._bytes <= self._max_bytes:
                 return
             del self._messages[self.first]
             self._bytes -= len(message.subject) + len(message.data)

@@ -123,8 +123,8 @@ class NatsBus:
                 for task in running:
                     task.cancel()
 
-    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float = 0) -> None:
-        await self._store.stream(name, subjects, max_bytes=max_bytes, max_age_s=max_age_s)
+    async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int) -> None:
+        await self._store.stream(name, subjects, max_bytes=max_bytes)
 
     async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:
         return await self._store.append(subject, data, message_id)
@@ -149,16 +149,14 @@ class NatsBus:
         finally:
             await reader.close()
 
-    async def consumer(
-        self, stream: str, name: str, *, subjects: str = ">", from_sequence: int = 1
-    ) -> views.NatsConsumer:
-        await self._store.bucket(views.POSITIONS, history=1, max_bytes=_POSITIONS_BYTES)
+    async def consumer(self, stream: str, name: str) -> views.NatsConsumer:
+        await self._store.bucket(views.POSITIONS, max_bytes=_POSITIONS_BYTES)
         key = f"{stream}.{name}"
         last = await self._store.last(views.POSITIONS, key)
         if last is None or last.data is None:
-            await self._store.write(views.POSITIONS, key, str(from_sequence - 1).encode(), expected=None)
-        acknowledged = self._position(key, last.data) if last and last.data else from_sequence - 1
-        reader = Reader(self._connection, stream, subjects, position=acknowledged + 1)
+            await self._store.write(views.POSITIONS, key, b"0", expected=None)
+        acknowledged = self._position(key, last.data) if last and last.data else 0
+        reader = Reader(self._connection, stream, ">", position=acknowledged + 1)
         await reader.open()
         self._consumers.append(reader)
         return views.NatsConsumer(self._connection, reader, key, acknowledged)
@@ -170,8 +168,8 @@ class NatsBus:
             self.dead_letters.add(f"$KV.{views.POSITIONS}.{key}", data, error)
             return 0
 
-    async def ensure_bucket(self, name: str, *, history: int = 1, max_bytes: int = 67_108_864) -> None:
-        await self._store.bucket(name, history=history, max_bytes=max_bytes)
+    async def ensure_bucket(self, name: str, *, max_bytes: int = 67_108_864) -> None:
+        await self._store.bucket(name, max_bytes=max_bytes)
 
     async def get(self, bucket: str, key: str) -> Entry | None:
         last = await self._store.last(bucket, key)

@@ -187,7 +187,6 @@ class ControlBuckets:
             await self._connection.api(f"STREAM.DELETE.KV_{bucket}")
         await self._store.bucket(
             bucket,
-            history=1,
             max_bytes=max_bytes,
             storage="memory",
             first_seq=self._first_sequence(),

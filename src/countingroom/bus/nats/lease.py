@@ -92,7 +92,6 @@ class NatsLease:
         """Become the holder; Conflict, with the present holder, when the lease is held."""
         await self._store.bucket(
             LEASE_BUCKET,
-            history=1,
             max_bytes=LEASE_BUCKET_BYTES,
             allow_msg_ttl=True,
             # In memory: a full disk must not end a lease. Its first sequence follows the clock, because revisions, and

@@ -32,7 +32,7 @@ class JetStreamStore:
         self._connection = connection
         self._replicas = replicas
 
-    async def stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float, **more: Any) -> None:
+    async def stream(self, name: str, subjects: list[str], *, max_bytes: int, **more: Any) -> None:
         """Create the stream, or change the existing one. The number of replicas of an existing stream is not changed,
         as the site's administrator may have set it; nor is what cannot be changed: its storage and first sequence."""
         wanted: dict[str, Any] = {
@@ -42,8 +42,8 @@ class JetStreamStore:
             "retention": "limits",
             "discard": "old",
             "max_bytes": max_bytes,
-            "max_age": round(max_age_s * 1e9),
-            "duplicate_window": round(min(_DUPLICATES_S, max_age_s or _DUPLICATES_S) * 1e9),
+            "max_age": 0,
+            "duplicate_window": _DUPLICATES_S * 1_000_000_000,
             **more,
         }
         try:
@@ -90,14 +90,13 @@ class JetStreamStore:
             if not page.get("streams") or len(found) >= int(page["total"]):
                 return found
 
-    async def bucket(self, name: str, *, history: int, max_bytes: int, **more: Any) -> None:
+    async def bucket(self, name: str, *, max_bytes: int, **more: Any) -> None:
         """Create the bucket, or change the existing one."""
         await self.stream(
             f"KV_{name}",
             [f"$KV.{name}.>"],
             max_bytes=max_bytes,
-            max_age_s=0,
-            max_msgs_per_subject=history,
+            max_msgs_per_subject=1,
             discard="new",
             allow_rollup_hdrs=True,
             allow_direct=True,
