@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countingroom.core.configurations import ConfigurationSet, covers
+from countingroom.core.plain_text import hidden_character
 from countingroom.storage.exchange import from_yaml, to_yaml
 
 names = st.from_regex(r"[A-Za-z0-9_\-]{1,12}", fullmatch=True)
 texts = st.one_of(
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=30).filter(lambda text: not hidden_character(text)),
     st.sampled_from(["on", "true", "~", "1e5", "0o17", "12:30", "<<", "2026-11-22", "- a", "a: b", " ", "#", "0b1"]),
 )
 values = st.one_of(
