@@ -60,16 +60,16 @@ async def test_the_store_of_a_server_without_accounts_is_taken_over(tmp_path: Pa
     async def written(server: EmbeddedServer, value: bytes = b"") -> bytes | None:
         bus = await nats.connect(await server.start(), name="test")
         try:
-            await bus.ensure_bucket("state")
+            await bus.ensure_bucket("kept")
             if value:
-                await bus.put("state", "a", value)
-            entry = await bus.get("state", "a")
+                await bus.put("kept", "a", value)
+            entry = await bus.get("kept", "a")
             return entry.data if entry else None
         finally:
             await bus.close()
             await server.stop()
 
-    assert await written(EmbeddedServer(tmp_path, description=BusSection()), b"kept") == b"kept"
+    assert await written(EmbeddedServer(tmp_path, description=BusSection()), b"value") == b"value"
     streams = tmp_path / "store" / "jetstream"
     (streams / ACCOUNT).rename(streams / NAMELESS)
-    assert await written(EmbeddedServer(tmp_path, description=BusSection())) == b"kept"
+    assert await written(EmbeddedServer(tmp_path, description=BusSection())) == b"value"

@@ -105,7 +105,7 @@ LONG = {"content-type": "application/json", "content-length": "70000"}
 AT_THE_DOOR: list[tuple[int, str, str, str, dict[str, Any]]] = [
     (421, "forged_host", "GET", "/", {"headers": {"host": "evil.example"}}),
     (403, "forged_origin", "POST", SET, {"json": {}, "headers": {"origin": "http://evil.example"}}),
-    (403, "no_token", "POST", SET, {"json": {}, "headers": ORIGIN}),
+    (401, "no_login", "POST", SET, {"json": {}, "headers": ORIGIN}),
     (403, "wrong_mark", "POST", "/api/v1/login", {"json": {}, "headers": ORIGIN | {"x-countingroom": "other"}}),
     (405, "method", "DELETE", SET, {}),
     (413, "too_large", "POST", SET, {"content": b"x" * 70_000, "headers": LONG}),
@@ -114,7 +114,7 @@ AT_THE_DOOR: list[tuple[int, str, str, str, dict[str, Any]]] = [
     (401, "forged_login", "GET", "/api/v1/devices", {"headers": {"cookie": "countingroom_8080=x"}}),
     (401, "wrong_password", "POST", "/api/v1/login", {"json": {"name": "sam", "password": "x"}, "headers": PAGE}),
     (403, "link_void", "POST", "/api/v1/link", {"json": {"token": "x", "password": "a few plain words"}}),
-    (422, "weak_password", "POST", "/api/v1/link", {"json": {"token": "x", "password": "x"}}),
+    (403, "no_token", "POST", "/api/v1/login", {"json": {"name": "sam", "password": "x"}, "headers": ORIGIN}),
     (422, "invalid", "POST", "/api/v1/login", {"json": {}}),
 ]
 INSIDE: list[tuple[str, int, str, str, str, dict[str, Any]]] = [
@@ -136,7 +136,7 @@ INSIDE: list[tuple[str, int, str, str, str, dict[str, Any]]] = [
         "wrong_password",
         "POST",
         "/api/v1/me/password",
-        {"json": {"present": "x", "password": "plain word"}},
+        {"json": {"present": "x", "password": "some plain words here"}},
     ),
     ("adam", 404, "not_found", "POST", "/api/v1/users/nobody/link", {"json": {}}),
     ("adam", 409, "conflict", "POST", "/api/v1/users", {"json": {"name": "sam"}}),

@@ -210,7 +210,7 @@ class ControlBuckets:
         except FileNotFoundError:
             return {}
         except (OSError, Malformed) as error:
-            # The processes publish their states again. Only goals of partitions and who is in control are lost.
+            # The processes publish their states again. Only goals and who is in control are lost.
             _log.error("%s cannot be read and is not used: %s", self._file, error)
             with suppress(OSError):
                 self._file.replace(self._file.with_suffix(".unreadable"))
