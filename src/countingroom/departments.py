@@ -175,11 +175,8 @@ DEPARTMENTS: tuple[Department, ...] = (
             about="Where time series are kept, and how long.",
         ),
         roles=(
-            ProcessRole(
-                name="history",
-                start="countingroom.app.roles:history",
-                modules=("countingroom.history.duckdb_store", "countingroom.history.service"),
-            ),
+            # Its modules are not imported before: PyArrow starts a thread, which a fork would not have.
+            ProcessRole(name="history", start="countingroom.app.roles:history"),
         ),
         api=(f"{_API}.history", f"{_API}.history_archive"),
         pages=(f"{_PAGES}.history_pages",),

@@ -137,7 +137,7 @@ def test_a_lost_link_makes_everything_stale_and_comes_back_by_itself(requester: 
     console = requester.demo.role("console")
     console.suspend()
     try:
-        expect(page.locator("body.lost")).to_be_attached()
+        expect(page.locator("body.lost")).to_be_attached(timeout=20_000)
         expect(page.locator("#link-lost")).to_contain_text("link to the console is lost since")
         expect(page.locator("#bar")).not_to_contain_text("No active alarm")
         button = page.locator('#sel [data-command="lv_on"]')

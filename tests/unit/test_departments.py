@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -10,6 +13,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from countingroom.app.child_process import ENVIRONMENT
+from countingroom.app.up import PROGRAM
 from countingroom.departments import DEPARTMENTS, Department, ProcessRole, load, roles, stages
 
 ROOT = Path(__file__).parents[2]
@@ -97,3 +102,17 @@ def test_roles_that_wait_for_each_other_are_refused() -> None:
 @pytest.mark.parametrize("path", sorted((SOURCE / "bus").rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_the_bus_knows_no_term_of_run_control(path: Path) -> None:
     assert RUN_CONTROL.findall(path.read_text()) == []
+
+
+def test_no_module_that_the_fork_server_imports_starts_a_thread() -> None:
+    modules = [*PROGRAM, *(module for role in roles().values() for module in role.modules)]
+    code = "import importlib, sys, psutil; [importlib.import_module(one) for one in sys.argv[1:]]; "
+    code += "print(psutil.Process().num_threads())"
+    found = subprocess.run(
+        [sys.executable, "-c", code, *modules],
+        capture_output=True,
+        check=True,
+        env=os.environ | ENVIRONMENT,
+        timeout=60,
+    )
+    assert found.stdout.split()[-1] == b"1"

@@ -13,7 +13,7 @@ signal. The server ends when its standard input ends. The processes that it star
 standard input does. child_process.py is the client.
 
 The server starts no thread, because a fork copies only the thread that calls it: a lock that another thread holds would
-stay locked for ever in the copy. The allocator of PyArrow has one, and handles forks itself.
+stay locked for ever in the copy. So no module that it imports may start one.
 """
 
 from __future__ import annotations

@@ -31,17 +31,20 @@ class Cable:
                 await asyncio.sleep(0)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
-            self._ends |= {writer, far_writer}
-            try:
-                await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
-            finally:
-                self._ends -= {writer, far_writer}
-                for end in (writer, far_writer):
-                    end.close()
-                    with suppress(OSError):
-                        await end.wait_closed()
+        except OSError:
+            writer.close()
+            return
+        self._ends |= {writer, far_writer}
+        try:
+            await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
+        finally:
+            self._ends -= {writer, far_writer}
+            for end in (writer, far_writer):
+                end.close()
+                with suppress(OSError):
+                    await end.wait_closed()
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
