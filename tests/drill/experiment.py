@@ -72,10 +72,11 @@ class Drilled:
         return None
 
     def is_right(self) -> bool:
-        """Whether each role is ready, each device is alive, and the point has a good value."""
+        """Whether each role is ready, each device is alive, the point has a good value, and the history answers."""
         if self.running.http.get("/readyz").status_code != 200:
             return False
         device, point = POINT.split(".", 1)
+        self.recorded(time.time_ns())
         alive = all(one["alive"] for one in self.running.devices().values())
         return alive and self.running.reading(device, point)["quality"] == GOOD
 
@@ -90,8 +91,14 @@ class Drilled:
 
     def gap_s(self, begin_ns: int) -> float:
         """Longest time between two recorded readings since `begin_ns`."""
-        times = [begin_ns, *self.running.get("/history", point=POINT, **{"from": begin_ns, "to": "now"})["time_ns"]]
+        times = [begin_ns, *self.recorded(begin_ns)]
         return max((after - before for before, after in pairwise(times)), default=0) / 1e9
+
+    def recorded(self, begin_ns: int) -> list[int]:
+        """Times of the recorded readings of the point since `begin_ns`. HTTPStatusError when the history does not
+        answer."""
+        times: list[int] = self.running.get("/history", point=POINT, **{"from": begin_ns, "to": "now"})["time_ns"]
+        return times
 
     def lost(self, since_ns: int) -> tuple[str, ...]:
         """What is missing: runs that are over and have no end, accepted commands that the audit does not hold."""
