@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 from argon2 import PasswordHasher
@@ -35,6 +36,21 @@ PEOPLE: dict[str, dict[str, Role]] = {
 def cheap() -> Passwords:
     """argon2id at the least cost there is."""
     return Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+def live_scope(headers: Mapping[str, str], address: str = "10.1.2.3") -> dict[str, Any]:
+    """The ASGI scope of a websocket of the live feed."""
+    return {
+        "type": "websocket",
+        "path": "/api/v1/live",
+        "raw_path": b"/api/v1/live",
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "ws",
+        "headers": [(name.encode(), value.encode()) for name, value in ({"host": HOST} | dict(headers)).items()],
+        "client": (address, 40000),
+        "subprotocols": [],
+    }
 
 
 class House:
@@ -85,19 +101,7 @@ class House:
         async def send(message: Message) -> None:
             answers.append(message)
 
-        raw = [(name.encode(), value.encode()) for name, value in ({"host": HOST} | dict(headers)).items()]
-        scope = {
-            "type": "websocket",
-            "path": "/api/v1/live",
-            "raw_path": b"/api/v1/live",
-            "query_string": b"",
-            "root_path": "",
-            "scheme": "ws",
-            "headers": raw,
-            "client": ("10.1.2.3", 40000),
-            "subprotocols": [],
-        }
-        await self.app(scope, receive, send)
+        await self.app(live_scope(headers), receive, send)
         return answers[0]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import Message
 
-from tests.console.people import HOST
+from tests.console.people import live_scope
 
 
 class Socket:
@@ -50,19 +50,7 @@ async def opened(app: FastAPI, headers: Mapping[str, str], address: str = "10.1.
     """A socket with the handshake done; closed at the end."""
     socket = Socket()
     socket.to_server.put_nowait({"type": "websocket.connect"})
-    raw = [(name.encode(), value.encode()) for name, value in ({"host": HOST} | dict(headers)).items()]
-    scope = {
-        "type": "websocket",
-        "path": "/api/v1/live",
-        "raw_path": b"/api/v1/live",
-        "query_string": b"",
-        "root_path": "",
-        "scheme": "ws",
-        "headers": raw,
-        "client": (address, 40000),
-        "subprotocols": [],
-    }
-    serving = asyncio.ensure_future(app(scope, socket.to_server.get, socket.take))
+    serving = asyncio.ensure_future(app(live_scope(headers, address), socket.to_server.get, socket.take))
     try:
         yield socket
     finally:

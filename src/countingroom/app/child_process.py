@@ -27,6 +27,8 @@ ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2", "MALLOC_TRI
 heap for each thread is of no use to processes that wait most of the time."""
 PID_S = 20.0
 """Time for the fork server to import its modules and to start a process."""
+END_S = 5.0
+"""Time for the fork server to end, before it is killed."""
 _log = logging.getLogger(__name__)
 
 
@@ -84,7 +86,12 @@ async def fork_server(modules: Sequence[str] = (), description: Path | None = No
         finally:
             if server.stdin:
                 server.stdin.close()  # the server then ends, and the processes that it started go on
-            await server.wait()
+            try:
+                async with timeout(END_S):
+                    await server.wait()
+            except TimeoutError:
+                server.kill()
+                await server.wait()
 
 
 def launch_by(path: Path) -> Launch:

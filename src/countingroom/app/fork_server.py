@@ -38,6 +38,8 @@ from countingroom.core.errors import CountingRoomError
 from countingroom.experiment import load
 
 FILE_DESCRIPTORS = 3
+REQUEST_S = 5.0
+"""Time for a client to send its request, and to take an answer."""
 _REQUEST_BYTES = 1 << 20
 
 
@@ -92,6 +94,7 @@ class ForkServer:
     def _accept(self) -> ForkRequest | None:
         """Fork for one client. Returns the request in the new process, None in the server."""
         client, _ = self._listener.accept()
+        client.settimeout(REQUEST_S)
         given: list[int] = []
         try:
             data, given, _, _ = socket.recv_fds(client, _REQUEST_BYTES, FILE_DESCRIPTORS)

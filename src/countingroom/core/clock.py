@@ -60,6 +60,16 @@ async def timeout(seconds: float | None) -> AsyncGenerator[asyncio.Timeout]:
         raise
 
 
+def raise_if_cancelled() -> None:
+    """Raise CancelledError in a task that is being cancelled.
+
+    For endless loops that go on after an error: an error that comes together with a cancellation takes its place in the
+    exception group, and such a loop would never end.
+    """
+    if (this := asyncio.current_task()) and this.cancelling():
+        raise asyncio.CancelledError
+
+
 @asynccontextmanager
 async def within(clock: Clock, seconds: float) -> AsyncGenerator[None]:
     """`asyncio.timeout` on a Clock: TimeoutError when the body has not ended after that many seconds."""

@@ -15,7 +15,7 @@ from uuid import uuid4
 from countingroom.bus.election import Election, Leadership, holder_name
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, raise_if_cancelled
 from countingroom.core.retry import Retry, edge_log
 from countingroom.devices.host.device import HostedDevice
 from countingroom.devices.host.forget import forget
@@ -108,6 +108,7 @@ class DeviceHost:
                 await election.lead(partial(self._lead, device))
             except* Exception:  # a mistake in the code for one device must not end the others
                 _log.exception("devices.%s: serving it ended, and begins again", device.name)
+                raise_if_cancelled()
                 await self._clock.sleep(AGAIN_S)
 
     async def _lead(self, device: HostedDevice, leadership: Leadership) -> None:

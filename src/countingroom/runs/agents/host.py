@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, raise_if_cancelled
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.retry import Retry, edge_log
 from countingroom.runs.agents.agent import AgentRunner
@@ -104,6 +104,7 @@ class AgentHost:
             finally:
                 with suppress(CountingRoomError):
                     await bus.close()
+            raise_if_cancelled()
             await self._clock.sleep(_AGAIN_S)
 
     def agent(

@@ -6,11 +6,11 @@ no difference at which step the former owner died.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from countingroom.bus.election import Leadership
 from countingroom.core import subjects
+from countingroom.core.clock import raise_if_cancelled
 from countingroom.core.errors import CountingRoomError
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.partition.owner import PartitionOwner
@@ -41,9 +41,7 @@ class PartitionStandby:
                 )
             except* Exception:  # a programming error in one partition must not end the other partitions
                 _log.exception("runs.%s: ownership ended", self.name)
-            if (this := asyncio.current_task()) and this.cancelling():
-                # An error that comes with a cancellation takes its place in the group, and the loop would go on.
-                raise asyncio.CancelledError
+            raise_if_cancelled()
             await self._context.clock.sleep(AFTER_FAILURE_S)
 
     async def _own(self, leadership: Leadership) -> None:

@@ -1,0 +1,65 @@
+"""A loop that goes on after errors ends when it is cancelled, also when an error comes with the cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from countingroom.core.clock import SystemClock, raise_if_cancelled
+from countingroom.runs.partition.standby import PartitionStandby
+
+
+class FailsWhenCancelled:
+    """An election whose first owner fails while it is cancelled."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self._failed = False
+
+    async def lead(self, _own: Callable[..., Awaitable[None]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fail_at_end())
+
+    async def _fail_at_end(self) -> None:
+        self.entered.set()
+        try:
+            await asyncio.Future[None]()
+        except asyncio.CancelledError:
+            if self._failed:
+                raise
+            self._failed = True
+            raise ValueError("the owner fails at its end") from None
+
+
+async def test_a_standby_ends_although_its_owner_fails_at_the_cancellation() -> None:
+    election = FailsWhenCancelled()
+    context = SimpleNamespace(clock=SystemClock(), election=lambda *_, **__: election)
+    task = asyncio.create_task(PartitionStandby(cast(Any, context), "A").run())
+    await election.entered.wait()
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=5)
+    task.cancel()  # of no effect, unless the first one was swallowed
+    assert done
+    assert task.cancelled()
+
+
+async def test_a_task_that_is_not_cancelled_goes_on() -> None:
+    raise_if_cancelled()
+
+
+async def test_a_cancelled_task_ends() -> None:
+    async def swallows() -> None:
+        try:
+            await asyncio.Future[None]()
+        except asyncio.CancelledError:
+            raise_if_cancelled()
+
+    task = asyncio.create_task(swallows())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
