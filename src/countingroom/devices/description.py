@@ -5,7 +5,7 @@ Drivers of other packages join by an entry point in the group `countingroom.driv
 
 from __future__ import annotations
 
-from collections.abc import ItemsView
+from collections.abc import ItemsView, Iterator
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Annotated, Any, cast, get_args
@@ -21,7 +21,7 @@ from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.devices.drivers.marta.description import MartaSection
 from countingroom.devices.drivers.modbus.description import ModbusSection
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
-from countingroom.devices.section import DeviceSection
+from countingroom.devices.section import DeviceSection, Problem
 
 GROUP = "countingroom.drivers"
 
@@ -78,6 +78,15 @@ class DevicesSection(RootModel[dict[Name, Annotated[DeviceSection, _ChosenByDriv
     def items(self) -> ItemsView[str, DeviceSection]:
         """The devices in the order of the description."""
         return self.root.items()
+
+    def problems(self) -> Iterator[Problem]:
+        """Values that two devices have and only one can have."""
+        owners: dict[tuple[str | int, ...], str] = {}
+        for name, section in self.root.items():
+            for one in section.unshared():
+                owner = owners.setdefault((one.key, one.value, *one.within), name)
+                if owner != name:
+                    yield (name, one.key), f"{one.value} is the {one.key} of device {owner} already: {one.reason}"
 
     def __getitem__(self, name: str) -> DeviceSection:
         return self.root[name]

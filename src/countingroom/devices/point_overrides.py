@@ -10,7 +10,7 @@ import msgspec
 from countingroom.core.errors import Cause, ConfigurationError
 from countingroom.core.messages import CommandSpec
 from countingroom.core.points import Limits, Point
-from countingroom.devices.section import CommandOverride, PointOverride
+from countingroom.devices.section import CommandOverride, PointOverride, disorder
 
 _PLAIN = ("label", "deadband", "write_low", "write_high", "dangerous")
 
@@ -35,9 +35,31 @@ def overridden(
         message = ", and ".join(cause.message for cause in unknown)
         raise ConfigurationError(message, source=source, suggestion=f"choose from {near}", causes=unknown)
     ordered = sorted(overrides.items(), key=lambda item: item[0] in names)
-    return tuple(
-        _overridden(point, [o for pattern, o in ordered if fnmatchcase(point.name, pattern)]) for point in points
-    )
+    changed: list[Point] = []
+    wrong: dict[str, Cause] = {}
+    for point in points:
+        fitting = [(pattern, o) for pattern, o in ordered if fnmatchcase(point.name, pattern)]
+        changed.append(_overridden(point, [override for _, override in fitting]))
+        if fitting and (contradiction := _contradiction(changed[-1])) and not _contradiction(point):
+            pattern = fitting[-1][0]  # one Cause for a pattern, however many points it fits
+            wrong.setdefault(
+                pattern,
+                Cause(
+                    code="configuration",
+                    message=f"{contradiction} of {point.name}",
+                    source=f"{source}.{pattern}",
+                    suggestion="give both limits, the lower one first",
+                ),
+            )
+    if wrong:
+        causes = tuple(wrong.values())
+        raise ConfigurationError(", and ".join(cause.message for cause in causes), source=source, causes=causes)
+    return tuple(changed)
+
+
+def _contradiction(point: Point) -> str:
+    """What is in the wrong order in the limits of this point; empty: nothing."""
+    return next((message for limited in (point, point.limits) for _, message in disorder(limited)), "")
 
 
 def overridden_commands(

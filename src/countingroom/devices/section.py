@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -33,6 +33,14 @@ def disorder(section: Any) -> Iterator[Problem]:
         for (lower, low), (upper, high) in pairwise(given):
             if high < low:
                 yield (upper,), f"{upper} {high:g} is below {lower} {low:g}"
+
+
+def beyond(section: Any, low: float, high: float, kind: str) -> Iterator[Problem]:
+    """Problems of limits that no value of this kind reaches: it goes from `low` to `high`."""
+    for key in dict.fromkeys(key for order in _ORDERS for key in order):
+        limit = getattr(section, key, None)
+        if limit is not None and not low <= limit <= high:
+            yield (key,), f"{key} {limit:.15g} is outside {low:.15g} to {high:.15g}, the range of {kind}"
 
 
 class PointOverride(Section):
@@ -129,6 +137,18 @@ class CommandOverride(Section):
     """It can harm: it needs the role expert, and the console asks in red."""
 
 
+class Unshared(NamedTuple):
+    """A value that two devices cannot have at the same time."""
+
+    key: str
+    """Where it is in the section: `client_id`."""
+    value: str
+    within: tuple[str | int, ...]
+    """Where it must be the only one: driver, host and port of the broker."""
+    reason: str
+    """What happens otherwise, and what to do."""
+
+
 class DeviceSection(Section):
     """Base of every driver's section, which adds `driver: Literal["…"]` and its own keys."""
 
@@ -152,3 +172,7 @@ class DeviceSection(Section):
     """Point name, or a pattern with `*`, -> the changes."""
     commands: dict[str, CommandOverride] = {}
     """Command -> the changes."""
+
+    def unshared(self) -> Iterator[Unshared]:
+        """What no other device may have too."""
+        yield from ()

@@ -1,24 +1,25 @@
 """Loads and validates the description of an experiment. Raises Invalid with every mistake, file and line.
 
 A section may define `problems() -> Iterable[(path within it, message)]` for rules over several of its keys. These rules
-are also checked when other sections are invalid.
+are also checked when other sections are invalid. `warnings()` of the same form gives what is told and not refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 from msgspec import Struct
-from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 
-from countingroom.core.yaml.located import Located, Mistaken, Problem, mapping, show
+from countingroom.core.yaml.located import Located, Mistaken, Problem, show
 from countingroom.core.yaml.located import Path as KeyPath
 from countingroom.core.yaml.validation_errors import mistakes
 from countingroom.departments import DEPARTMENTS, Department
 from countingroom.experiment.description import Experiment, experiment_model
 from countingroom.experiment.files import read
+from countingroom.experiment.remains import is_consequence, without_wrong_values
 
 
 class Invalid(Mistaken):
@@ -30,10 +31,23 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
     experiment: Experiment
     located: Located
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    """What can hardly be meant, and is not refused."""
+    removed: frozenset[KeyPath] = frozenset()
+    """Paths of wrong values, which the experiment was made without."""
 
     def problem(self, path: KeyPath, message: str) -> Problem:
         """A problem found after loading, with its file and line."""
         return Problem(place=self.located.place(path), path=show(path), message=message)
+
+    def is_whole(self, path: KeyPath) -> bool:
+        """Whether nothing under this path was wrong."""
+        return not any(lost[: len(path)] == path for lost in self.removed)
+
+    def in_order(self, problems: Iterable[Problem]) -> list[Problem]:
+        """The problems of loading and these, by file and line, each once."""
+        return _in_order([*self.problems, *problems], self.located)
 
 
 def load(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) -> Experiment:
@@ -43,62 +57,71 @@ def load(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) ->
 
 def load_located(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) -> Loaded:
     """The same as `load`, with the file and line of each part."""
+    loaded = load_with_problems(path, departments)
+    if loaded.problems:
+        raise Invalid(loaded.problems)
+    return loaded
+
+
+def load_with_problems(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) -> Loaded:
+    """What is right of the experiment, and all problems. Raises Invalid where nothing can be made of it."""
     model = experiment_model(departments)
     path = Path(path)
     located = read(path)
+    if located.value is None and located.broken:
+        raise Invalid(located.problems)
+    value: Any = {} if located.value is None else located.value
     context = {"directory": path.parent}
     found = list(located.problems)
-    experiment: Experiment | None = None
-    if located.value is None and located.broken:
-        raise Invalid(found)
+    removed: frozenset[KeyPath] = frozenset()
     try:
-        experiment = model.model_validate({} if located.value is None else located.value, context=context)
-        parts: list[tuple[KeyPath, Any]] = [((), experiment)]
+        experiment = model.model_validate(value, context=context)
     except ValidationError as error:
         found += mistakes(error, model, located)
-        parts = list(_valid_parts(located.value, model, context))
-    for spot, part in parts:
-        found += [
+        rest = without_wrong_values(value, model, error, context)
+        if rest is None:
+            raise Invalid(_in_order(found, located)) from error
+        experiment, removed = rest
+    lost = removed | located.broken
+
+    def said(ask: str) -> list[Problem]:
+        return [
             Problem(place=located.place(spot + inner), path=show(spot + inner), message=message)
-            for inner, message in said_by(part)
+            for spot, inner, message in _spoken(experiment, (), ask)
+            if not is_consequence(lost, experiment, spot, spot + inner, message)
         ]
-    if experiment is None or found:
-        raise Invalid(_in_order(found, located))
-    return Loaded(experiment=experiment, located=located)
 
-
-def _valid_parts(value: Any, model: type[Experiment], context: dict[str, Path]) -> Iterator[tuple[KeyPath, Any]]:
-    """The valid parts of an invalid description: valid sections, and the valid entries of sections that are tables."""
-    for name, field in model.model_fields.items():
-        content = mapping((mapping(value) or {}).get(name))
-        if content is None or not isinstance(field.annotation, type):
-            continue
-        adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)
-        table = issubclass(field.annotation, RootModel)
-        for piece in ({key: entry} for key, entry in content.items()) if table else (content,):
-            try:
-                yield (name,), adapter.validate_python(piece, context=context)
-            except ValidationError:
-                continue  # reported already, by the validation of the whole
+    return Loaded(
+        experiment=experiment,
+        located=located,
+        problems=tuple(_in_order([*found, *said("problems")], located)),
+        warnings=tuple(_in_order(said("warnings"), located)),
+        removed=frozenset(lost),
+    )
 
 
 def said_by(part: Any) -> Iterator[tuple[KeyPath, str]]:
     """The `problems()` of this section and of all sections in it, outermost first, with paths as in the file."""
+    for spot, inner, message in _spoken(part, (), "problems"):
+        yield spot + inner, message
+
+
+def _spoken(part: Any, spot: KeyPath, name: str) -> Iterator[tuple[KeyPath, KeyPath, str]]:
+    """(path of the section, path within it, message) of all that the sections' functions of this name give."""
     if isinstance(part, BaseModel):
-        ask = getattr(part, "problems", None)
+        ask = getattr(part, name, None)
         if callable(ask):
-            yield from cast("Iterator[tuple[KeyPath, str]]", ask())
+            for inner, message in cast("Iterable[tuple[KeyPath, str]]", ask()):
+                yield spot, inner, message
         if isinstance(part, RootModel):
-            yield from said_by(cast(Any, part).root)
+            yield from _spoken(cast(Any, part).root, spot, name)
             return
-        for name, field in type(part).model_fields.items():
-            for inner, message in said_by(getattr(part, name)):
-                yield (field.alias or name, *inner), message
+        for key, field in type(part).model_fields.items():
+            yield from _spoken(getattr(part, key), (*spot, field.alias or key), name)
     elif isinstance(part, (dict, list, tuple)):
         pairs = cast(dict[str, Any], part).items() if isinstance(part, dict) else enumerate(cast(list[Any], part))
         for key, entry in pairs:
-            for inner, message in said_by(entry):
-                yield (key, *inner), message
+            yield from _spoken(entry, (*spot, key), name)
 
 
 def _in_order(found: list[Problem], located: Located) -> list[Problem]:

@@ -6,7 +6,7 @@ and the message on an unknown key can list the known keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, cast
 
@@ -19,17 +19,13 @@ Schema = dict[str, Any]
 
 def mistakes(error: ValidationError, model: type[BaseModel] | TypeAdapter[Any], located: Located) -> list[Problem]:
     """Each error once, in the order of the lines. Errors that result from an unreadable part are left out."""
-    schema = model.json_schema() if isinstance(model, TypeAdapter) else model.model_json_schema()
     found: dict[tuple[Path, bool], list[str]] = {}
-    for one in error.errors(include_url=False):
-        path, keys = _written(one["loc"], schema, located.value)
-        if one["type"].startswith("union_tag"):
-            path = (*path, _discriminator(one))
+    for path, keys, one in _placed(error, model, located.value):
         if any(broken and path[: len(broken)] == broken for broken in located.broken):
             continue
         if () in located.broken and one["type"] == "missing" and len(path) == 1:
             continue
-        sentence = _sentence(cast(dict[str, Any], one), path, keys)
+        sentence = _sentence(one, path, keys)
         sentences = found.setdefault((path, one["type"] == "missing"), [])
         if sentence not in sentences:
             sentences.append(sentence)
@@ -40,6 +36,14 @@ def mistakes(error: ValidationError, model: type[BaseModel] | TypeAdapter[Any], 
     return sorted(problems, key=lambda problem: (problem.place.file, problem.place.line))
 
 
+def wrong_paths(error: ValidationError, model: type[BaseModel], value: Any) -> set[Path]:
+    """The paths, as in the file, whose values this error refuses. Where a key is missing, that of its mapping."""
+    return {
+        path[:-1] if one["type"] in ("missing", "union_tag_not_found") else path
+        for path, _, one in _placed(error, model, value)
+    }
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean board?` when a known word is similar, else the list of the known words."""
     known = list(known)
@@ -47,6 +51,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]}?"
     return f"; known here: {', '.join(known)}" if known else ""
+
+
+def _placed(
+    error: ValidationError, model: type[BaseModel] | TypeAdapter[Any], value: Any
+) -> Iterator[tuple[Path, list[str], dict[str, Any]]]:
+    """Each error of pydantic with its path as in the file, and the keys that the model knows there."""
+    schema = model.json_schema() if isinstance(model, TypeAdapter) else model.model_json_schema()
+    for one in error.errors(include_url=False):
+        path, keys = _written(one["loc"], schema, value)
+        if one["type"].startswith("union_tag"):
+            path = (*path, _discriminator(one))
+        yield path, keys, cast(dict[str, Any], one)
 
 
 def _written(loc: tuple[int | str, ...], schema: Schema, value: Any) -> tuple[Path, list[str]]:
@@ -99,6 +115,8 @@ def _below(node: Schema, part: str | int) -> Schema:
         found = prefix[part] if part < len(prefix) else node.get("items", {})
     else:
         found = cast(Schema, node.get("properties", {})).get(part, node.get("additionalProperties", {}))
+        if "patternProperties" in node:  # a table whose names follow a pattern
+            found = next(iter(cast(dict[str, Schema], node["patternProperties"]).values()))
     return cast(Schema, found) if isinstance(found, dict) else {}
 
 

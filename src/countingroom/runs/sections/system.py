@@ -20,7 +20,7 @@ from countingroom.core.systems import COMMON_STATES, CONFIGURING, SystemKind
 from countingroom.core.yaml.located import Mistaken, Place, mapping
 from countingroom.core.yaml.section import Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.sections.agent import AgentSection, SimulatedAgent
+from countingroom.runs.sections.agent import AgentSection, SimulatedAgent, SlowControlAgent
 
 Problem = tuple[tuple[str | int, ...], str]
 Duration = Annotated[Seconds, Field(gt=0)]
@@ -144,6 +144,14 @@ class SystemSection(Section):
     def chart(self) -> Chart:
         """Its state table."""
         return self.type.chart if self.type else plain_chart()
+
+    def problems(self) -> Iterable[Problem]:
+        """States of its agent that its table does not have."""
+        if isinstance(self.agent, SlowControlAgent):
+            known = self.chart.states
+            for theirs, own in self.agent.states.items():
+                if own not in known:
+                    yield ("agent", "states", theirs), f"the system has no state {own}{did_you_mean(own, known)}"
 
     @property
     def steps(self) -> tuple[str, ...]:

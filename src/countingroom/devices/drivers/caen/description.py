@@ -14,6 +14,9 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from countingroom.core.yaml.section import Name, Section
 from countingroom.devices.drivers.epics.description import ChannelAccessSection
 
+LOW_RANGE_UA = 350.0
+"""The largest current in the range Low of an HV output's meter."""
+
 
 def _integer(value: Any) -> Any:
     """Bit masks may be quoted: `"0b00010001"`, `"0x11"`."""
@@ -131,3 +134,22 @@ class CaenSection(ChannelAccessSection):
                         ("channels", name, side),
                         f"board {output.board} chan {output.chan} is the {side} output of channel {owner} already",
                     )
+
+    def warnings(self) -> Iterable[tuple[tuple[str | int, ...], str]]:
+        """Current limits that the range of the meter does not reach. Channel files in use have them."""
+        common = self.everywhere.hv
+        told = False
+        for name, channel in self.channels.items():
+            own = channel.hv
+            limit = common.maxI if own.maxI is None else own.maxI
+            if (own.imRange or common.imRange) != "Low" or limit is None or limit <= LOW_RANGE_UA:
+                continue
+            message = (
+                f"{limit:g} uA is above the {LOW_RANGE_UA:g} uA of `imRange: Low`; give at most {LOW_RANGE_UA:g}, "
+                "or `imRange: High`"
+            )
+            if own.maxI is not None or own.imRange is not None:
+                yield ("channels", name, "hv", "imRange" if own.maxI is None else "maxI"), message
+            elif not told:
+                told = True
+                yield ("global", "hv", "maxI"), message

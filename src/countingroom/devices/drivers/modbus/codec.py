@@ -49,6 +49,14 @@ def width(kind: str) -> int:
     return struct.calcsize("=" + _FORMATS[kind]) // 2
 
 
+def integer_range(kind: str) -> tuple[int, int] | None:
+    """The least and the greatest number of an integer kind; None for the others."""
+    if kind == "bool" or kind.startswith("float"):
+        return None
+    bits = 16 * width(kind)
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if _FORMATS[kind].islower() else (0, (1 << bits) - 1)
+
+
 def decode(kind: str, words: Sequence[int], order: WordOrder) -> float | int:
     """The number in these registers. NaN comes out as NaN."""
     try:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from countingroom.devices.drivers.modbus.codec import width
-from countingroom.devices.section import Address, DeviceSection, Plain, Precision, Problem, TableValue
+from countingroom.devices.drivers.modbus.codec import integer_range, width
+from countingroom.devices.section import Address, DeviceSection, Plain, Precision, Problem, TableValue, beyond
 
 _REGISTERS = 65536
 
@@ -34,6 +34,8 @@ class Register(TableValue):
     def problems(self) -> Iterable[Problem]:
         """Properties that contradict each other."""
         yield from self.write_problems("input", is_writable=self.input)
+        if limits := integer_range(self.type):
+            yield from beyond(self, *limits, self.type)
         if self.address + (count := width(self.type)) > _REGISTERS:
             yield (
                 ("address",),

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from countingroom.core.yaml.section import Name, Section
-from countingroom.devices.section import Address, Deadband, DeviceSection, Precision, Problem, Silence, disorder
+from countingroom.devices.section import (
+    Address,
+    Deadband,
+    DeviceSection,
+    Precision,
+    Problem,
+    Silence,
+    Unshared,
+    disorder,
+)
 
 SENSOR = "{sensor}"
 
@@ -38,6 +47,10 @@ class SensorValue(Section):
     def problems(self) -> Iterable[Problem]:
         """Topics that no broker accepts, and limits in the wrong order."""
         yield from disorder(self)
+        if self.type in ("bool", "string"):
+            for key in ("low", "high"):
+                if getattr(self, key) is not None:
+                    yield (key,), f"{key} is for numbers; this is {self.type}"
         for level in self.topic.split("/"):
             for sign in "+#":
                 if sign in level and level != sign:
@@ -70,3 +83,13 @@ class MqttSensorsSection(DeviceSection):
         if not self.sensors and any(SENSOR in value.topic for value in self.values.values()):
             raise ValueError("topics with {sensor} need the boards listed under `sensors`")
         return self
+
+    def unshared(self) -> Iterator[Unshared]:
+        """Its client id at the broker."""
+        if self.client_id:
+            yield Unshared(
+                key="client_id",
+                value=self.client_id,
+                within=("mqtt", self.host, self.port),
+                reason="the broker disconnects one when the other connects; give each its own",
+            )
