@@ -139,9 +139,9 @@ class History(Plant):
                     assert each.action is not Action.START or after.goal is not None
                     assert each.action is not Action.CONFIGURE or effect.configuration is not None
                 case GoalMet(goal=goal) | GoalFailed(goal=goal):
-                    if goal.command_id:
-                        self.asked[goal.command_id] += 1
-                        assert self.asked[goal.command_id] == 1, "a goal ended twice"
+                    for command in filter(None, (goal.command_id, *goal.joined)):
+                        self.asked[command] += 1
+                        assert self.asked[command] == 1, "a goal ended twice"
                     if isinstance(effect, GoalFailed):
                         assert effect.cause.message
                         assert effect.cause.suggestion

@@ -142,7 +142,7 @@ async def test_another_tag_is_reason_enough_to_go_where_it_is_already() -> None:
         assert [order.action for order in world.orders[before:]] == ["configure"]
 
 
-async def test_a_partition_that_cannot_be_owned_takes_no_other_one_down(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_partition_without_template_takes_no_other_one_down() -> None:
     async with experiment(runs=False) as world:
         await world.database.partitions.create("X", "forgotten", "", "anna")
         await world.database.mapping.create("STS", "anna")
@@ -151,8 +151,10 @@ async def test_a_partition_that_cannot_be_owned_takes_no_other_one_down(caplog: 
         await world.until(world.partition)
         await world.clock.advance(5)
         assert (await world.ask("lock")).accepted
-        assert "there is no template forgotten" in caplog.text
-        assert await world.partition("X") is None
+        shown = await world.partition("X")
+        assert shown is not None
+        assert shown.cause is not None
+        assert (shown.state, shown.cause.code) == ("Idle", "no_template")
 
 
 async def test_a_run_stops_by_itself_when_its_time_is_over() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from countingroom.core.errors import Cause
 from countingroom.core.systems import CONFIGURING, ERROR
 from countingroom.runs.planner.events import LockSet, MembersSet
 from countingroom.runs.planner.legality import REASONS, Question, next_state, refusal, refusals
@@ -30,6 +31,13 @@ def locked() -> PartitionModel:
     plant = Plant()
     plant.step(LockSet(locked=True))
     return plant.partition
+
+
+def unexplained() -> PartitionModel:
+    cause = Cause(
+        code="no_template", message="the description has no template cbm", source="runs.beam", suggestion="add it"
+    )
+    return msgspec.structs.replace(recording(), unexplained=cause)
 
 
 def busy() -> PartitionModel:
@@ -105,12 +113,13 @@ MAY: dict[Callable[[], PartitionModel], str] = {
     top: "goal start abort exclude select select_one repeat sequence lock",
     recording: "goal stop abort exclude lock",
     locked: "unlock",
+    unexplained: "stop abort lock",
     busy: "goal abort exclude lock",
     starting: "goal stop abort exclude lock",
     without_configuration: "goal exclude select select_one lock",
     without_systems: "goal include select select_one lock",
     without_recorders: "goal configure configure_all exclude select select_one lock",
-    looking: "",
+    looking: "stop abort",
     in_error: "goal configure configure_all abort reset exclude select select_one lock",
     dead: "goal configure configure_all exclude select select_one lock",
     halfway: "goal configure configure_all abort exclude select select_one lock",
@@ -137,7 +146,8 @@ def test_every_refusal_has_a_code_a_sentence_and_a_suggestion(situation: Callabl
 # Every reason there is, with the command it stands against.
 TABLE = [
     (looking, "configure", {}, "looking"),
-    (locked, "abort", {}, "locked"),
+    (locked, "configure", {}, "locked"),
+    (unexplained, "configure", {}, "no_template"),
     (locked, "lock", {}, "nothing_to_do"),
     (idle, "unlock", {}, "nothing_to_do"),
     (busy, "configure", {}, "busy"),

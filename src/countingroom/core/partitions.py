@@ -26,6 +26,12 @@ class Goal(Struct, frozen=True, kw_only=True):
     """Stop, or end at a limit: no system is configured; the goal is reached when no system is above it."""
     lower: bool = False
     """The goal was below the present state when it was requested: systems above it go down. The owner sets it."""
+    joined: tuple[str, ...] = ()
+    """Ids of later commands for the same goal; they end with it."""
+
+    def is_same(self, other: Goal) -> bool:
+        """Whether the other goal asks for the same."""
+        return (self.state, self.at_once, self.stop) == (other.state, other.at_once, other.stop)
 
 
 class Configuration(Struct, frozen=True, kw_only=True):

@@ -172,8 +172,8 @@ PARTITION = table(
     *CONTROL,
     CommandRow(
         name="lock",
-        description="Take no commands until it is unlocked.",
-        details="A locked partition refuses every command that acts, `abort` among them, and gives the reason.",
+        description="Take no commands until it is unlocked, except stop and abort.",
+        details="A locked partition refuses every command that acts, except `stop` and `abort`, and gives the reason.",
         permission=Permission.OPERATE,
         button=ButtonPlace.CONTROL,
     ),

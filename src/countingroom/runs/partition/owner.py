@@ -37,6 +37,7 @@ from countingroom.runs.partition.order_sender import Orders
 from countingroom.runs.partition.run_book_writer import RunBookWriter
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 from countingroom.runs.partition.run_sequence import Sequence
+from countingroom.runs.partition.stand_in import stand_in, why_missing
 from countingroom.runs.partition.state_publisher import StatePublisher, snapshot
 from countingroom.runs.partition.stop_conditions import StopConditions
 from countingroom.runs.planner import events
@@ -87,7 +88,8 @@ class PartitionOwner:
         self._news = asyncio.Event()
         self._stale = asyncio.Event()
         self._changes: set[asyncio.Event] = set()
-        self._actions: dict[str, str] = {}
+        self._actions: dict[str, tuple[str, str]] = {}
+        """Id of a command -> its action and its user."""
         self._heard = ExitStack()
         self._group: asyncio.TaskGroup
 
@@ -125,7 +127,13 @@ class PartitionOwner:
         # The run that a dead owner left open. The first `step` closes it as OWNER_DIED, unless the systems still
         # record it.
         self.life.open = opened = runs[0] if runs else None
-        template = context.template(record.template)
+        unexplained = None
+        if record.template in context.section.templates:
+            template = context.template(record.template)
+        else:
+            template = await stand_in(context, record, opened)
+            unexplained = why_missing(record, context.section.templates)
+            self.command_server.record(EventKind.NOTE, unexplained.message, cause=unexplained, severity=2)
         now_ns = context.clock.now_ns()
         known = last is not None and last.state in template.chart().states
         self.partition = PartitionModel(
@@ -138,6 +146,7 @@ class PartitionOwner:
             began=bool(opened and opened.started_ns),
             joining=frozenset(one.system for one in last.members if one.joining) if last else frozenset(),
             locked=record.locked,
+            unexplained=unexplained,
         )
         self.move_hold.locked = record.locked
         await self.reload_members(tell=False)
@@ -161,7 +170,8 @@ class PartitionOwner:
         context, before = self.context, {member.system for member in self.partition.members} if tell else set[str]()
         record = await context.database.partitions.get(self.name)
         wanted = await context.database.partitions.wanted(self.name)
-        members = members_of(self.partition.template, record, wanted.systems, context.section)
+        chosen = {} if self.partition.unexplained else wanted.systems
+        members = members_of(self.partition.template, record, chosen, context.section)
         self._heard.close()
         self._heard.enter_context(
             context.system_states.followed(self.tell, [(member.system, self._at(member.kind)) for member in members])
@@ -250,10 +260,12 @@ class PartitionOwner:
     def goal(self, goal: Goal | None, action: str, *, run: Run | None = None, end: RunEnd = RunEnd.STOPPED) -> None:
         """Set a goal, or none; `run` is the reserved run for it, `end` the reason if it ends a run."""
         if goal:
-            self._actions[goal.command_id] = action
+            self._actions[goal.command_id] = action, goal.requested_by
         if run:
             self.life.open = run
-        self.life.ending_by = goal.requested_by if goal else ""
+        present = self.partition.goal
+        if not (goal and present and present.is_same(goal)):  # a goal that joins the present one changes nothing
+            self.life.ending_by = goal.requested_by if goal else ""
         self.tell(events.GoalSet(goal=goal, run=run.number if run else 0, end=end))
 
     def _carry_out(self, effects: tuple[Effect, ...]) -> None:
@@ -293,11 +305,12 @@ class PartitionOwner:
         )
 
     def _ended(self, goal: Goal, cause: Cause | None) -> None:
-        action = self._actions.pop(goal.command_id, "goal")
-        if goal.command_id:
-            shown = {"state": self.state_publisher.revision}  # a picture in which the goal still stands
-            self.command_server.ended(goal.command_id, action, goal.requested_by, cause, shown, goal=goal.state)
-        elif cause:
+        shown = {"state": self.state_publisher.revision}  # a picture in which the goal still stands
+        commands = [command for command in (goal.command_id, *goal.joined) if command]
+        for command in commands:
+            action, by = self._actions.pop(command, ("goal", goal.requested_by))
+            self.command_server.ended(command, action, by, cause, shown, goal=goal.state)
+        if cause and not commands:
             self.command_server.record(
                 EventKind.NOTE, f"{goal.state} is not reached: {cause.message}", cause=cause, severity=3
             )

@@ -100,7 +100,7 @@ def snapshot(
         run=partition.run,
         locked=partition.locked,
         refusals=dict(refusals),
-        cause=partition.cause,
+        cause=partition.unexplained or partition.cause,
         chart=partition.template.chart(),
         owner=owner,
         boot=boot,

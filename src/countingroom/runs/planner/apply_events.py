@@ -120,7 +120,7 @@ class _Application:
             self.failed[fact.system] = Failure(action=fact.action, cause=fact.cause)
 
     def _goal(self, goal: Goal | None, fact: GoalSet) -> None:
-        if not self._supersedes(goal):
+        if not self._supersedes(goal, fact.run):
             return
         template, run, ending = self.partition.template, self.partition.run, self.attempts.ending
         if goal and goal.state in template.rests:
@@ -142,13 +142,19 @@ class _Application:
         self.attempts = msgspec.structs.replace(self.attempts, hook_points=frozenset[str](), met=False, ending=ending)
         self._change(goal=goal, cause=None, run=run)
 
-    def _supersedes(self, goal: Goal | None) -> bool:
+    def _supersedes(self, goal: Goal | None, run: int) -> bool:
         """Whether the goal takes the place of the present one, which then has failed unless it is met."""
         before = self.partition.goal
-        if before and goal and before.command_id == goal.command_id != "":
+        if before and goal and goal.command_id in (before.command_id, *before.joined) and goal.command_id:
             return False  # the same command came twice
         if before is None or self.attempts.met:
             return True
+        if goal and not run and before.is_same(goal):
+            # A person who presses Stop again gets the end of the stop under way. When the second one took the place of
+            # the first, the first was told as failed and the hooks before the stop ran again.
+            if goal.command_id:
+                self._change(goal=msgspec.structs.replace(before, joined=(*before.joined, goal.command_id)))
+            return False
         if goal and before.at_once and goal.stop:
             cause = causes.superseded(self.partition.name, goal.state, before.state)
             failed = GoalFailed(goal=goal, cause=cause)  # what is on its way down at once is not halted by a stop

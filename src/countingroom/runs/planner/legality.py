@@ -87,6 +87,10 @@ def _locked(q: Question) -> Cause | None:
     return q.refuse("locked", f"{q.partition.name} is locked", "unlock it first") if q.partition.locked else None
 
 
+def _unexplained(q: Question) -> Cause | None:
+    return q.partition.unexplained
+
+
 def _locked_already(q: Question) -> Cause | None:
     return q.refuse(NOTHING_TO_DO, f"{q.partition.name} is locked already", "nothing") if q.partition.locked else None
 
@@ -173,6 +177,8 @@ def _not_ready(q: Question) -> Cause | None:
 
 
 def _not_recording(q: Question) -> Cause | None:
+    if q.partition.look_until_ns:
+        return None
     goal = q.partition.goal
     if q.partition.run or q.found.any_records or (goal and goal.state == q.partition.template.recording):
         return None
@@ -180,6 +186,8 @@ def _not_recording(q: Question) -> Cause | None:
 
 
 def _all_down(q: Question) -> Cause | None:
+    if q.partition.look_until_ns:
+        return None  # an owner that has just begun does not know yet what is up
     down = (UNCONFIGURED, ERROR, NO_CONNECTION)
     up = any(q.found.common[member.system] not in down for view in q.found.levels for member in view.members)
     if up or q.busy or q.partition.attempts.pending:
@@ -240,7 +248,7 @@ def _named(q: Question) -> Iterable[Member]:
     return (member for member in q.partition.members if q.system in ("", member.system))
 
 
-_CLOSED: tuple[Reason, ...] = (_looking, _locked)
+_CLOSED: tuple[Reason, ...] = (_looking, _unexplained, _locked)
 _CONFIGURE: tuple[Reason, ...] = (*_CLOSED, _busy, _nobody, _no_configuration, _all_right)
 _START: tuple[Reason, ...] = (*_CLOSED, _no_recorders, _run_open, _busy, _not_ready)
 _SELECT: tuple[Reason, ...] = (*_CLOSED, _unknown_system, _run_open, _busy)
@@ -250,8 +258,8 @@ REASONS: dict[str, tuple[Reason, ...]] = {
     "configure": _CONFIGURE,
     "configure_all": _CONFIGURE,
     "start": _START,
-    "stop": (*_CLOSED, _not_recording),
-    "abort": (*_CLOSED, _all_down),
+    "stop": (_not_recording,),  # neither a lock nor a move may stand against stop and abort
+    "abort": (_all_down,),
     "reset": (*_CLOSED, _unknown_system, _not_in_error),
     "include": (*_CLOSED, _unknown_system, _included_already, _late_recorder),
     "exclude": (*_CLOSED, _unknown_system, _excluded_already, _last_recorder),

@@ -116,12 +116,15 @@ class _Planner:
         steps: list[Step] = []
         waiting: list[str] = []
         stuck: list[Cause] = []
+        # An abort waits for nothing but an abort: with a stop that hangs it waited for the deadline of the stop.
+        at_once = self.goal is not None and self.goal.at_once
+        patience = (Action.ABORT,) if at_once else (Action.ABORT, Action.RESET, Action.STOP)
         for view in self.survey.levels[height:]:
             for member in view.members:
                 name = member.system
-                begun = self._is_pending(name, Action.CONFIGURE, Action.START)
+                begun = self._is_pending(name, Action.CONFIGURE, Action.START, Action.RESET)
                 up = begun or self.survey.common[name] in (ACTIVE, CONFIGURING, RECORDING)
-                if self._is_pending(name, Action.ABORT, Action.RESET, Action.STOP):
+                if self._is_pending(name, *patience):
                     waiting.append(name)
                 elif up and self._has_tried(name, Action.ABORT):
                     stuck.append(causes.did_not(name, Action.ABORT, self.attempts.failed.get(name)))

@@ -80,4 +80,4 @@ def _resumed(partition: PartitionModel, goal: Goal, now_ns: int) -> Goal | None:
     """After a loss of recording: ready for the next run, where the policy says so."""
     if not partition.template.recovery.resume:
         return None
-    return msgspec.structs.replace(goal, state=partition.template.top, since_ns=now_ns, command_id="")
+    return msgspec.structs.replace(goal, state=partition.template.top, since_ns=now_ns, command_id="", joined=())

@@ -12,7 +12,8 @@ import msgspec
 
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Step, StepStatus
-from countingroom.core.systems import Action
+from countingroom.core.run_book import RunEnd
+from countingroom.core.systems import RECORDING, Action
 from countingroom.runs.planner import causes
 from countingroom.runs.planner.apply_events import apply
 from countingroom.runs.planner.attempts import Failure, HookRun, Pending
@@ -84,7 +85,7 @@ def _expire(partition: PartitionModel, now_ns: int) -> PartitionModel:
 
 def _follow(partition: PartitionModel, found: Survey, now_ns: int, effects: list[Effect]) -> PartitionModel:
     """Let the state follow the reports; open and close the run with it."""
-    if found.state != partition.state and not _is_falling(partition, found):
+    if found.state != partition.state and not (_is_falling(partition, found) or _is_recorded(partition, found)):
         goal, template = partition.goal, partition.template
         aborting = goal is not None and goal.state == template.idle
         way = moves(template.chart(), partition.state, found.state, prefer=("abort",) if aborting else ())
@@ -105,6 +106,15 @@ def _is_falling(partition: PartitionModel, found: Survey) -> bool:
     if goal is None or not goal.at_once or found.state == template.idle:
         return False
     return template.reached(found.state) < template.reached(partition.state)
+
+
+def _is_recorded(partition: PartitionModel, found: Survey) -> bool:
+    """An abort, also one that failed, has not led to idle while a recorder records."""
+    is_aborted = partition.attempts.ending is RunEnd.ABORTED or (partition.goal is not None and partition.goal.at_once)
+    if found.state != partition.template.idle or not is_aborted:
+        return False
+    members = (member.system for view in found.levels for member in view.members)
+    return any(found.common[system] == RECORDING for system in members)
 
 
 def _lost(partition: PartitionModel, found: Survey, fallen: frozenset[str], effects: list[Effect]) -> PartitionModel:
@@ -233,7 +243,7 @@ def _ended(
             return partition
         effects.append(GoalMet(goal=goal))
         keeps = template.recovery.resume and goal.state != template.idle
-        kept = msgspec.structs.replace(goal, command_id="", stop=False, lower=False) if keeps else None
+        kept = msgspec.structs.replace(goal, command_id="", joined=(), stop=False, lower=False) if keeps else None
         attempts = msgspec.structs.replace(done, met=keeps)
         return msgspec.structs.replace(partition, goal=kept, cause=None, attempts=attempts)
     if goal.state in template.rests:
