@@ -181,7 +181,8 @@ async def measure(count: int, repeats: int) -> tuple[list[float], list[float], l
     """Seconds until all are configured, until a killed one is missed, and a stopped one."""
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedServer(Path(folder) / "bus", description=BusSection())
-        url = await server.start()
+        await server.start()
+        url = server.url_with_login()
         try:
             bus = await nats.connect(url, name="prepare")
             await streams.prepare(bus)

@@ -88,7 +88,8 @@ async def fan_out(count: int, repeats: int) -> float:
     """Seconds, the median of all rounds on a server of its own."""
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedServer(Path(folder) / "bus", description=BusSection())
-        url = await server.start()
+        await server.start()
+        url = server.url_with_login()
         try:
             return statistics.median(await _rounds(url, count, repeats))
         finally:

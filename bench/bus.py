@@ -137,7 +137,8 @@ def _row(name: str, ours: float, alone: float, unit: str, *, goal: str = "") -> 
 async def _rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as directory:
         server = EmbeddedServer(Path(directory), description=BusSection())
-        url = await server.start()
+        await server.start()
+        url = server.url_with_login()
         bus, raw = await nats.connect(url, name="bench"), Client()
         await raw.connect(url)
         try:

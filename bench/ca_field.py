@@ -83,7 +83,8 @@ async def bus() -> AsyncIterator[tuple[str, NatsBus]]:
     """The embedded server with its streams; its URL and a client."""
     with tempfile.TemporaryDirectory() as directory:
         server = EmbeddedServer(Path(directory), description=BusSection())
-        url = await server.start()
+        await server.start()
+        url = server.url_with_login()
         client = await nats.connect(url, name="bench")
         try:
             await prepare(client, max_bytes=1 << 30)

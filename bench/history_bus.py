@@ -47,13 +47,15 @@ async def _measure() -> list[Row]:
         folder = Path(name)
         server = EmbeddedServer(folder / "bus", description=BusSection())
         await server.start()
-        bus = await nats.connect(server.url, name="history")
+        bus = await nats.connect(server.url_with_login(), name="history")
         await streams.prepare(bus, max_bytes=server.store_bytes)
         service = asyncio.create_task(
             HistoryService(bus, SystemClock(), HistorySection(), lambda: DuckStore(folder / "history.duckdb")).run()
         )
         begin = time.perf_counter()
-        sender = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.history_bus", server.url)
+        sender = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.history_bus", server.url_with_login()
+        )
         await sender.wait()
         sent = time.perf_counter() - begin
         while await _newest(bus) < MESSAGES:  # noqa: ASYNC110 (the store tells nobody)

@@ -69,13 +69,18 @@ async def partition(agents: int) -> AsyncIterator[Hand]:
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedServer(Path(folder) / "bus", description=BusSection())
         await server.start()
-        bus = await nats.connect(server.url, name="bench")
-        watcher = await nats.connect(server.url, name="hand")
+        bus = await nats.connect(server.url_with_login(), name="bench")
+        watcher = await nats.connect(server.url_with_login(), name="hand")
         await prepare(bus, max_bytes=server.store_bytes)
         database = Database(f"sqlite:///{folder}/runs.sqlite")
         await database.open()
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.runs_agents", server.url, str(agents - 4), stdin=asyncio.subprocess.PIPE
+            sys.executable,
+            "-m",
+            "bench.runs_agents",
+            server.url_with_login(),
+            str(agents - 4),
+            stdin=asyncio.subprocess.PIPE,
         )
         service = RunsService(bus, clock, description(agents - 4), database)
         tasks = [asyncio.create_task(service.run()), asyncio.create_task(collect(clock))]

@@ -33,7 +33,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Embe
 
 @pytest_asyncio.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.server)])
 async def corridor(request: pytest.FixtureRequest, server: EmbeddedServer) -> AsyncIterator[Corridor]:
-    made: Corridor = MemoryCorridor() if request.param == "memory" else NatsCorridor(server.port)
+    made: Corridor = MemoryCorridor() if request.param == "memory" else NatsCorridor(server.port, server.login())
     yield made
     await made.close()
 

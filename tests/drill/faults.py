@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import resource
 import signal
 import socket
@@ -18,6 +17,7 @@ from msgspec import Struct
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
+from countingroom.bus.server.credentials import SUPERVISOR, of_running
 from tests.system.running import Running, until
 
 ROLES = ("devices", "runs", "agents", "history", "console", "simulators", "bus")
@@ -81,12 +81,13 @@ def frozen(role: str) -> Fault:
 @contextmanager
 def poisoned(running: Running) -> Iterator[None]:
     """Bytes that are no message, on subjects of every kind."""
-    asyncio.run(_publish(f"nats://127.0.0.1:{bus_port(running.data)}"))
+    asyncio.run(_publish(running.data))
     yield
 
 
-async def _publish(url: str) -> None:
-    client = await nats.connect(url)
+async def _publish(folder: Path) -> None:
+    url, login = of_running(folder, SUPERVISOR)
+    client = await nats.connect(url, user=login().user, password=login().password)
     try:
         for subject in SUBJECTS:
             for data in POISON:
@@ -174,11 +175,6 @@ def process(running: Running, role: str) -> psutil.Process:
 
     until(look, f"{role} runs")
     return found[0]
-
-
-def bus_port(data: Path) -> int:
-    """The port of the embedded bus."""
-    return int(json.loads((data / "bus" / "server.json").read_text())["port"])
 
 
 def httpx_address(url: str) -> tuple[str, int]:

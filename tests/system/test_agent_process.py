@@ -66,7 +66,8 @@ class Stage:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     server = EmbeddedServer(tmp_path / "bus", description=BusSection())
-    url = await server.start()
+    await server.start()
+    url = server.url_with_login()
     bus = await nats.connect(url, name="runs")
     await streams.prepare(bus)
     made = Stage(bus, url, tmp_path / "memory")

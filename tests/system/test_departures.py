@@ -37,11 +37,11 @@ async def server(tmp_path: Path):
 
 
 async def test_a_killed_process_is_told_by_the_name_of_its_connection(server: EmbeddedServer) -> None:
-    bus = await nats.connect(server.url, name="watcher")
+    bus = await nats.connect(server.url_with_login(), name="watcher")
     try:
         async with bus.subscribe(DEPARTURES) as departures, asyncio.timeout(20):
             child = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", CHILD, server.url, stdout=asyncio.subprocess.PIPE
+                sys.executable, "-c", CHILD, server.url_with_login(), stdout=asyncio.subprocess.PIPE
             )
             assert child.stdout
             await child.stdout.readline()
@@ -58,7 +58,8 @@ async def test_a_killed_process_is_told_by_the_name_of_its_connection(server: Em
 
 async def test_the_store_of_a_server_without_accounts_is_taken_over(tmp_path: Path) -> None:
     async def written(server: EmbeddedServer, value: bytes = b"") -> bytes | None:
-        bus = await nats.connect(await server.start(), name="test")
+        await server.start()
+        bus = await nats.connect(server.url_with_login(), name="test")
         try:
             await bus.ensure_bucket("kept")
             if value:

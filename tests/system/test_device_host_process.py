@@ -38,7 +38,7 @@ async def server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
 
 @pytest.fixture
 async def bus(server: EmbeddedServer) -> AsyncIterator[Bus]:
-    made = await nats.connect(server.url, name="test")
+    made = await nats.connect(server.url_with_login(), name="test")
     await streams.prepare(made, max_bytes=server.store_bytes)
     yield made
     await made.close()
@@ -104,7 +104,7 @@ async def test_a_killed_host_disturbs_nothing_and_the_one_standing_by_goes_on(
         now = await state(bus)
         return now is not None and now.state == "CONNECTED"
 
-    async with child(server.url, "first", supply.port) as first:
+    async with child(server.url_with_login(), "first", supply.port) as first:
         await eventually(connected)
         assert (await give(bus, 3.3)).accepted
 
@@ -115,7 +115,7 @@ async def test_a_killed_host_disturbs_nothing_and_the_one_standing_by_goes_on(
         await eventually(confirmed)
         before = await state(bus)
         assert before
-        async with child(server.url, "second", supply.port):
+        async with child(server.url_with_login(), "second", supply.port):
             await asyncio.sleep(0)
             assert "first" in (await bus.holders())["device.psu"]
             os.kill(first.pid, signal.SIGKILL)
@@ -142,7 +142,7 @@ async def test_a_killed_server_costs_no_message_and_all_is_told_again(
     section = tiny.module().TinySection.model_validate(
         {"driver": "tiny", "host": "127.0.0.1", "port": supply.port, "poll": "10 ms"}
     )
-    own = await nats.connect(server.url, name="host")
+    own = await nats.connect(server.url_with_login(), name="host")
     host = asyncio.create_task(DeviceHost(own, SystemClock(), [registry.build("psu", section)]).run())
     try:
 

@@ -54,7 +54,7 @@ async def test_streams_are_repaired_with_their_messages_and_memory_never_stops(s
     told: list[Event] = []
     server = EmbeddedServer(small_disk, description=BusSection(), on_event=told.append)
     await server.start()
-    bus = await nats.connect(server.url, name="test")
+    bus = await nats.connect(server.url_with_login(), name="test")
     try:
         await prepare(bus, max_bytes=32 << 20)
         lease = await bus.acquire("partition.a", ttl_s=1, holder="test")

@@ -94,8 +94,8 @@ async def test_a_bus_killed_while_data_flow_loses_and_doubles_nothing_that_was_a
     count, kills = 3000, {700, 1900}
     server = EmbeddedServer(tmp_path / "bus", description=BusSection())
     await server.start()
-    device = await nats.connect(server.url, name="device")
-    keeper = await nats.connect(server.url, name="history")
+    device = await nats.connect(server.url_with_login(), name="device")
+    keeper = await nats.connect(server.url_with_login(), name="history")
     await streams.prepare(device, max_bytes=server.store_bytes)
     service = asyncio.create_task(
         HistoryService(

@@ -55,9 +55,9 @@ class RealWorld(World):
 async def test_every_row_is_gone_on_a_real_bus(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path / "bus", description=BusSection())
     await server.start()
-    bus = await nats.connect(server.url, name="test")
+    bus = await nats.connect(server.url_with_login(), name="test")
     try:
-        world = RealWorld(section(OWN, configure_s=0.02), bus, server.url, tmp_path)
+        world = RealWorld(section(OWN, configure_s=0.02), bus, server.url_with_login(), tmp_path)
         async with experiment(world=world):
             await world.reaches("Idle")
             for row in ROWS:

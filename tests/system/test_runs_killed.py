@@ -190,13 +190,13 @@ class Stand:
 async def stand(tmp_path: Path, launcher: Launcher) -> AsyncIterator[Stand]:
     server = EmbeddedServer(tmp_path / "bus", description=BusSection())
     await server.start()
-    bus = await nats.connect(server.url, name="test")
+    bus = await nats.connect(server.url_with_login(), name="test")
     await streams.prepare(bus, max_bytes=server.store_bytes)
-    stand = Stand(bus, server.url, tmp_path, launcher)
+    stand = Stand(bus, server.url_with_login(), tmp_path, launcher)
     await stand.database.open()
 
     async def connect(name: str) -> Bus:
-        return await nats.connect(server.url, name=name)
+        return await nats.connect(server.url_with_login(), name=name)
 
     section = description({"kind": "simulated", "configure": STEP, "start": STEP, "stop": STEP})
     tasks = [

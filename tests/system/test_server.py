@@ -63,7 +63,7 @@ async def running(directory: Path, section: BusSection | None = None) -> AsyncIt
 
 @asynccontextmanager
 async def client(server: EmbeddedServer) -> AsyncIterator[NatsBus]:
-    bus = await nats.connect(server.url, name="test")
+    bus = await nats.connect(server.url_with_login(), name="test")
     try:
         yield bus
     finally:
@@ -238,7 +238,7 @@ async def test_a_snapshot_after_a_crash_misses_no_key(tmp_path: Path) -> None:
 async def test_buckets_of_an_earlier_version_move_from_disk_to_memory(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
         connection = NatsConnection()
-        await connection.connect(server.url, name="old", user="", password="", timeout_s=5)
+        await connection.connect(server.url, name="old", login=server.login, timeout_s=5)
         for bucket in ("state", "leases"):
             await connection.api(f"STREAM.DELETE.KV_{bucket}")
         old = NatsBus(connection, SystemClock(), replicas=1, dead_letters=DeadLetters())

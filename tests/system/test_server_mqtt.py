@@ -57,7 +57,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 @pytest_asyncio.fixture
 async def bus(server: EmbeddedServer) -> AsyncIterator[NatsBus]:
-    bus = await nats.connect(server.url, name="test")
+    bus = await nats.connect(server.url_with_login(), name="test")
     yield bus
     await bus.close()
 
@@ -202,7 +202,7 @@ async def test_after_a_crash_of_the_server_the_streams_are_made_again_before_a_c
                     await board.publish("sensors/board/t", b"1", qos=1, retain=True)
                     break
             await asyncio.sleep(0.05)
-    bus = await nats.connect(server.url, name="test")
+    bus = await nats.connect(server.url_with_login(), name="test")
     retained, *_ = await mqtt_store.contents(bus)
     assert (retained.messages, retained.limit) == (1, 4 << 20)
     await bus.close()

@@ -37,8 +37,9 @@ def test_every_description_of_the_page_is_one(text: str) -> None:
 async def test_the_agent_of_the_page_is_configured_counts_and_refuses_too_much(tmp_path: Path) -> None:
     (program,) = blocks("python")
     (tmp_path / "beam.py").write_text(program)
-    server = EmbeddedServer(tmp_path / "bus", description=BusSection())
-    url = await server.start()
+    server = EmbeddedServer(tmp_path / "bus", description=BusSection(), users=[subjects.agent_user("BEAM")])
+    await server.start()
+    url = server.url_with_login()
     bus = await nats.connect(url, name="test")
     await streams.prepare(bus)
 
@@ -59,7 +60,7 @@ async def test_the_agent_of_the_page_is_configured_counts_and_refuses_too_much(t
 
     try:
         async with asyncio.timeout(60), bus.subscribe(subjects.pulse("BEAM")) as beats:
-            agent = await asyncio.create_subprocess_exec(sys.executable, tmp_path / "beam.py", url)
+            agent = await asyncio.create_subprocess_exec(sys.executable, tmp_path / "beam.py", tmp_path)
             await anext(beats)
             await order(Action.CONFIGURE, parameters={"gain": 3}, key="k")
             await reached("Active", key="k")
@@ -83,7 +84,7 @@ async def test_the_agent_of_the_page_is_configured_counts_and_refuses_too_much(t
             assert isinstance(cause, Cause)
             assert "burns the diode" in cause.message
             second = await asyncio.create_subprocess_exec(
-                sys.executable, tmp_path / "beam.py", url, stderr=asyncio.subprocess.PIPE
+                sys.executable, tmp_path / "beam.py", tmp_path, stderr=asyncio.subprocess.PIPE
             )
             _, said = await second.communicate()
             assert second.returncode == 1

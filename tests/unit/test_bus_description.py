@@ -76,7 +76,7 @@ def test_a_password_that_is_not_where_it_should_be_is_named(tmp_path: Path) -> N
 def test_topics_become_subjects_and_all_else_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("P", "x")
     section = BusSection.model_validate(mqtt(publish=["sensors/+/t", "boards/#"]))
-    conf = configuration(Path("/d"), name="n", port=1, max_bytes=GIB, mqtt=section.mqtt, mqtt_port=2)
+    conf = configuration(Path("/d"), name="n", port=1, max_bytes=GIB, passwords={}, mqtt=section.mqtt, mqtt_port=2)
     (user,) = conf["accounts"]["MQTT"]["users"]
     assert user["permissions"]["publish"]["allow"] == ["sensors.*.t", "boards.>", "boards"]
     assert "$MQTT.>" in user["permissions"]["publish"]["deny"]
@@ -84,10 +84,11 @@ def test_topics_become_subjects_and_all_else_is_denied(monkeypatch: pytest.Monke
 
 
 def test_without_mqtt_the_configuration_names_neither_door_nor_users_of_it() -> None:
-    conf = configuration(Path("/d"), name="n", port=1, max_bytes=GIB)
+    conf = configuration(Path("/d"), name="n", port=1, max_bytes=GIB, passwords={"runs": "p"})
     assert conf["listen"] == "127.0.0.1:1"
     assert "mqtt" not in conf
-    assert [user["user"] for user in conf["accounts"]["HOUSE"]["users"]] == ["house"]
+    assert [user["user"] for user in conf["accounts"]["HOUSE"]["users"]] == ["runs"]
+    assert "no_auth_user" not in conf
 
 
 def test_the_store_stays_below_the_size_of_the_disk() -> None:

@@ -17,16 +17,15 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from countingroom.app import parent_watch
+from countingroom.app import bus_users, parent_watch
 from countingroom.app.child_process import Launch, launch, launch_by
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.garbage_collection import collect
 from countingroom.app.roles import Platform, Ready, Role, Setting
 from countingroom.bus import nats, streams
 from countingroom.bus.dead_letters import DeadLetters
-from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus
-from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError, CountingRoomError
 from countingroom.departments import load, roles
 from countingroom.experiment import Experiment
@@ -42,9 +41,12 @@ class ServeTask(Struct, frozen=True, kw_only=True):
     """Directory of the description."""
     roles: tuple[str, ...]
     bus_url: str
+    """Empty: that of the description, or of the embedded server on the data folder."""
     data: Path
     port: int
     overrides: dict[str, dict[str, Any]] = {}
+    passwords: dict[str, str] = {}
+    """User of the embedded server -> password, from the parent; empty: those of the data folder."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
     launch: Launch = launch
@@ -58,7 +60,8 @@ def run_in_foreground(task: ServeTask) -> None:
         details = ", ".join(f"{key} {value}" for key, value in facts.items() if value)
         sys.stderr.write(f"{role} serves{': ' + details if details else ''}\n")
 
-    asyncio.run(run_until_stopped(task, ready, prepare=True, supervised=False))
+    prepare = not bus_users.is_embedded(task.experiment.bus, task.data)  # `up` has prepared that one
+    asyncio.run(run_until_stopped(task, ready, prepare=prepare, supervised=False))
 
 
 def run_as_child(task: ServeTask) -> None:
@@ -68,7 +71,10 @@ def run_as_child(task: ServeTask) -> None:
     try:
         parameters = parent_watch.parameters()
         task = structs.replace(
-            task, overrides=parameters["overrides"], launch=launch_by(Path(parameters["fork_server"]))
+            task,
+            overrides=parameters["overrides"],
+            passwords=parameters["passwords"],
+            launch=launch_by(Path(parameters["fork_server"])),
         )
         asyncio.run(run_until_stopped(task, lambda _role, facts: parent.ready(facts), prepare=False, supervised=True))
     except CountingRoomError as error:
@@ -97,21 +103,26 @@ async def _run_roles(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], 
     clock = SystemClock()
     dead_letters = DeadLetters()
     section = task.experiment.bus
-    url = task.bus_url or section.url
+    url = task.bus_url or bus_users.url(section, task.data)
+
+    async def connect(user: str, name: str) -> Bus:
+        login = bus_users.login(section, task.passwords, task.data, user)
+        return await nats.connect(url, name=name, login=login, clock=clock, dead_letters=dead_letters)
+
     setting = Setting(
         experiment=task.experiment,
         directory=task.directory,
         clock=clock,
         data=task.data,
         port=task.port,
-        connect=lambda name: connect(section, url, name, clock, dead_letters),
+        connect=lambda name: connect(bus_users.of_connection(name, task.roles), name),
         overrides=task.overrides,
         systems=task.systems,
         launch=task.launch,
     )
     known = roles()
     made: dict[str, Role] = {name: load(known[name].start)(setting) for name in task.roles}
-    bus = await connect(section, url, "+".join(task.roles), clock, dead_letters)
+    bus = await connect(bus_users.of_roles(task.roles), "+".join(task.roles))
     try:
         if prepare:
             await streams.prepare(bus, max_bytes=section.max_bytes)
@@ -138,15 +149,6 @@ async def _run(role: Role, bus: Bus, ready: Ready, setting: Setting, *, database
 
             kept = await stack.enter_async_context(opened(setting.experiment.storage, setting.data, setting.clock))
         await role(Platform(bus=bus, ready=ready, opened=kept))
-
-
-async def connect(
-    section: BusSection, url: str, name: str, clock: Clock, dead_letters: DeadLetters | None = None
-) -> Bus:
-    """Connect to the bus as the user that the description names."""
-    return await nats.connect(
-        url, name=name, user=section.user, password=section.password(), clock=clock, dead_letters=dead_letters
-    )
 
 
 def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -21,18 +21,20 @@ from uuid import uuid4
 from msgspec import Struct
 
 from countingroom import __version__
+from countingroom.app import bus_users
 from countingroom.app.child_process import fork_server, launch_by
 from countingroom.app.data_folder import InstanceOwner, owned
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.listening_socket import listen
 from countingroom.app.process_events import ProcessEvents
 from countingroom.app.roles import needed_roles
-from countingroom.app.serve import connect, first_of
+from countingroom.app.serve import first_of
 from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.app.supervisor import Child, ChildChange
-from countingroom.bus import streams
+from countingroom.bus import nats, streams
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import BUS_ROLE, heartbeat
+from countingroom.bus.server.credentials import SUPERVISOR, bus_folder
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.console.description import ConsoleSection
 from countingroom.core.accounts import FIRST_ADMINISTRATOR
@@ -143,13 +145,18 @@ class _Processes:
             server: EmbeddedServer | None = None
             if not url:
                 server = EmbeddedServer(
-                    self._plan.data / "bus", description=section, on_event=self._report_event, clock=self._clock
+                    bus_folder(self._plan.data),
+                    description=section,
+                    users=bus_users.names(self._plan.experiment),
+                    on_event=self._report_event,
+                    clock=self._clock,
                 )
                 url = await server.start()
                 stack.push_async_callback(server.stop)
                 self._server = server
                 max_bytes = server.store_bytes
-            bus = await connect(section, url, "up", self._clock)
+            login = server.login if server else bus_users.login(section, {}, self._plan.data, SUPERVISOR)
+            bus = await nats.connect(url, name="up", login=login, clock=self._clock)
             stack.push_async_callback(bus.close)
             await streams.prepare(bus, max_bytes=max_bytes)
             self._say_ready("bus", url)
@@ -203,7 +210,13 @@ class _Processes:
                 *(sys.executable, "-m", "countingroom", "serve", str(plan.description), role, "--supervised"),
                 *("--bus", url, "--data", str(plan.data), "--port", str(self._port)),
             ),
-            parameters=lambda: {"overrides": self._overrides, "fork_server": str(self._fork_server)},
+            parameters=lambda: {
+                "overrides": self._overrides,
+                "passwords": self._server.passwords_of(bus_users.of_role(plan.experiment, role))
+                if self._server
+                else {},
+                "fork_server": str(self._fork_server),
+            },
             clock=self._clock,
             launch=launch_by(self._fork_server),
             log=plan.data / "logs" / f"{role}.log",

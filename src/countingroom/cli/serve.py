@@ -16,7 +16,12 @@ app = typer.Typer()
 def serve(
     experiment: Annotated[Path, typer.Argument(help="The description, experiment.yaml.", show_default=False)],
     roles: Annotated[list[str], typer.Argument(help=f"{', '.join(known_roles())}.", show_default=False)],
-    bus: Annotated[str, typer.Option("--bus", help="The bus's URL; default: the description's.")] = "",
+    bus: Annotated[
+        str,
+        typer.Option(
+            "--bus", help="The bus's URL; default: the description's, or that of `up` on the same data folder."
+        ),
+    ] = "",
     data: Annotated[
         Path | None, typer.Option("--data", help="Where history and database are kept.", show_default=False)
     ] = None,
@@ -30,7 +35,6 @@ def serve(
     from countingroom.app import serve as serving
     from countingroom.app.data_folder import default_data
     from countingroom.console.description import ConsoleSection
-    from countingroom.core.errors import ConfigurationError
     from countingroom.experiment import load
 
     description = load(experiment)
@@ -38,17 +42,11 @@ def serve(
         experiment=description,
         directory=experiment.resolve().parent,
         roles=serving.known_roles(roles),
-        bus_url=bus or description.bus.url,
+        bus_url=bus,
         data=(data or default_data(experiment)).resolve(),
         port=description.section(ConsoleSection).port if port is None else port,
         systems=tuple(system or ()),
     )
-    if not task.bus_url:
-        raise ConfigurationError(
-            "no bus is given",
-            source="serve",
-            suggestion="give --bus nats://HOST:PORT, or write bus.url in the description",
-        )
     if supervised:
         serving.run_as_child(task)
     else:

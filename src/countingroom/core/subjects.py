@@ -151,6 +151,17 @@ def connection(system: str, boot: str) -> str:
     return f"agent.{token(system)}.{token(boot)}"
 
 
+def connection_system(name: str) -> str:
+    """The system that the name of an agent's connection names; empty for the name of another connection."""
+    fields = name.split(".")
+    return fields[1] if len(fields) == 3 and fields[0] == "agent" else ""
+
+
+def agent_user(system: str) -> str:
+    """User of the bus of the agent of a system."""
+    return f"agent-{token(system)}"
+
+
 DEPARTURES = "server.gone"
 """Subject of the server's disconnect events (`bus/disconnects.py`)."""
 

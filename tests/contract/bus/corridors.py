@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from countingroom.bus import nats
+from countingroom.bus.login import BusLogin
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.port import Bus
@@ -47,15 +48,16 @@ class MemoryCorridor:
 class NatsCorridor:
     """Clients of a nats-server, each on a cable of its own."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, login: BusLogin) -> None:
         self._port = port
+        self._login = login
         self._cables: dict[int, Cable] = {}
         self._clients: list[NatsBus] = []
 
     async def client(self) -> NatsBus:
         cable = Cable(self._port)
         await cable.plug()
-        bus = await nats.connect(f"nats://127.0.0.1:{cable.port}", name="test")
+        bus = await nats.connect(f"nats://127.0.0.1:{cable.port}", name="test", login=lambda: self._login)
         self._cables[id(bus)] = cable
         self._clients.append(bus)
         return bus

@@ -10,6 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 from nats.aio.msg import Msg
 
 from countingroom.bus.dead_letters import DeadLetters
+from countingroom.bus.login import BusLogin, FindBusLogin
 from countingroom.bus.nats import views
 from countingroom.bus.nats.connection import NatsConnection
 from countingroom.bus.nats.lease import NatsLease, holder_of
@@ -33,6 +34,7 @@ async def connect(
     name: str,
     user: str = "",
     password: str = "",
+    login: FindBusLogin | None = None,
     clock: Clock | None = None,
     timeout_s: float = 10.0,
     replicas: int = 1,
@@ -40,11 +42,13 @@ async def connect(
 ) -> NatsBus:
     """Connect to the servers of the URL (several separated by commas).
 
-    LinkError when no server is reached in time, Denied when it refuses user or password. `replicas`: number of servers
-    of a cluster that store a new stream. `dead_letters`: those of the process; own ones when missing.
+    LinkError when no server is reached in time, Denied when it refuses the login. `login` gives it for each connection,
+    in place of `user` and `password`. `replicas`: number of servers of a cluster that store a new stream.
+    `dead_letters`: those of the process; own ones when missing.
     """
     connection = NatsConnection()
-    await connection.connect(url, name=name, user=user, password=password, timeout_s=timeout_s)
+    fixed = BusLogin(user=user, password=password)
+    await connection.connect(url, name=name, login=login or (lambda: fixed), timeout_s=timeout_s)
     return NatsBus(connection, clock or SystemClock(), replicas=replicas, dead_letters=dead_letters or DeadLetters())
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
@@ -19,9 +20,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from countingroom.bus.login import BusLogin, FindBusLogin
 from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, CountingRoomError, Denied, LinkError, RequestError
 from countingroom.core.messages import Malformed, decode_json
+from countingroom.core.subjects import is_token
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ _UNSENT_BYTES = 32 << 20
 _SETTLE_S = 1
 API_S = 5.0
 """Time-out of one answer of the server."""
+_LOGIN_IN_URL = re.compile(r"//([^@/:,]*)(?::[^@/,]*)?@")
 STORE_S = 1.0
 """Time-out of the acknowledgement of a stream. A stream on a full disk answers nothing at all."""
 
@@ -97,19 +101,24 @@ class NatsConnection:
         self._refused: bool = False
         """A server refused user or password. A later attempt that fails in another way does not reset it: the cause
         that `connect` reports must stay the refusal."""
+        self._login = BusLogin()
         self._inbox = ""
         self._requests = 0
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
 
-    async def connect(self, url: str, *, name: str, user: str, password: str, timeout_s: float) -> None:
-        """LinkError when no server is reached in time, Denied when it refuses user or password."""
+    async def connect(self, url: str, *, name: str, login: FindBusLogin, timeout_s: float) -> None:
+        """LinkError when no server is reached in time, Denied when it refuses the login."""
+        self._login = login()
+        user = self._login.user or _user_in(url)
         try:
             async with timeout(timeout_s):
                 await self.client.connect(
                     [one.strip() for one in url.split(",")],
                     name=name,
-                    user=user or None,
-                    password=password or None,
+                    # nats-py calls these for each connection that it makes, the user first.
+                    user=(lambda: self._find_login(login).user) if self._login.user else None,
+                    password=(lambda: self._login.password) if self._login.user else None,
+                    inbox_prefix=f"_INBOX.{user}" if is_token(user) else "_INBOX",
                     connect_timeout=2,
                     reconnect_time_wait=cast("int", _RETRY_S),
                     max_reconnect_attempts=-1,
@@ -124,14 +133,17 @@ class NatsConnection:
             await self.client.close()
             if self._refused:
                 raise Denied(f"the bus refuses the user {user or 'anonymous'}", source="bus") from None
+            reason = self._last_error or "no answer"
             raise LinkError(
-                f"the bus at {url} is not reached within {timeout_s:g} s: {self._last_error or 'no answer'}",
+                f"the bus at {_without_login(url)} is not reached within {timeout_s:g} s: {reason}",
                 source="bus",
                 suggestion="start its server, or give the right url in the section bus",
             ) from None
         except (nats.errors.Error, ValueError) as error:
             raise ConfigurationError(
-                f"{url!r} is not the address of a bus: {error}", source="bus", suggestion="write it as nats://HOST:4222"
+                f"{_without_login(url)!r} is not the address of a bus: {error}",
+                source="bus",
+                suggestion="write it as nats://HOST:4222",
             ) from error
         self._up = True
         self._last_error = ""
@@ -232,6 +244,13 @@ class NatsConnection:
         await self.client.close()
         self._wake()
 
+    def _find_login(self, find: FindBusLogin) -> BusLogin:
+        try:
+            self._login = find()
+        except CountingRoomError as error:  # nats-py would never connect again
+            _log.warning("the login of the last connection is used again: %s", error)
+        return self._login
+
     async def _disconnected(self) -> None:
         self.client.discard_unsent()
         for answer in self._waiting.values():
@@ -280,6 +299,16 @@ class NatsConnection:
         _log.log(level, "the bus reports %s", text)
         self._last_error = text
         self._refused = self._refused or "authorization" in text.lower()
+
+
+def _user_in(url: str) -> str:
+    """The user of a URL such as `nats://user:password@host:4222`."""
+    match = _LOGIN_IN_URL.search(url)
+    return match[1] if match else ""
+
+
+def _without_login(url: str) -> str:
+    return _LOGIN_IN_URL.sub("//", url)
 
 
 @contextmanager

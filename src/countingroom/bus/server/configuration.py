@@ -6,6 +6,7 @@ The file is JSON, which nats-server reads as well as its own format.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,6 @@ from countingroom.bus.server import mqtt_account
 from countingroom.core.subjects import DEPARTURES, SERVER_HEALTH
 
 MAX_PAYLOAD = 8 << 20
-_HOUSE = "house"
-"""The user of NATS connections on loopback without user name."""
 ACCOUNT = "HOUSE"
 """The account of all NATS clients. The server reports disconnects only for accounts with a name. Its name is the name
 of a folder in the store, so it must not change."""
@@ -49,9 +48,16 @@ def store_bytes(wanted: int, space: DiskSpace) -> int:
 
 
 def configuration(
-    directory: Path, *, name: str, port: int, max_bytes: int, mqtt: Mqtt | None = None, mqtt_port: int = 0
+    directory: Path,
+    *,
+    name: str,
+    port: int,
+    max_bytes: int,
+    passwords: Mapping[str, str],
+    mqtt: Mqtt | None = None,
+    mqtt_port: int = 0,
 ) -> dict[str, Any]:
-    """The content of the configuration file."""
+    """The content of the configuration file. `passwords`: of each user; a client without a user is refused."""
     conf: dict[str, Any] = {
         "server_name": name,
         "listen": f"127.0.0.1:{port}",
@@ -75,7 +81,6 @@ def configuration(
         },
     }
     conf["system_account"] = "SYS"
-    conf["no_auth_user"] = _HOUSE
     conf["accounts"] = {
         "SYS": {"exports": [{"stream": _DEPARTED}, {"service": _HEALTH}]},
         ACCOUNT: {
@@ -86,7 +91,11 @@ def configuration(
                 *(mqtt_account.imports(mqtt) if mqtt else ()),
             ],
             "exports": mqtt_account.exports(mqtt) if mqtt else [],
-            "users": [{"user": _HOUSE, "password": "", "allowed_connection_types": ["STANDARD"]}],
+            # Not hashed: bcrypt costs 0.16 s for each connection, and the passwords are random and in a private file.
+            "users": [
+                {"user": user, "password": password, "allowed_connection_types": ["STANDARD"]}
+                for user, password in passwords.items()
+            ],
         },
     }
     if mqtt:

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,11 +15,12 @@ import msgspec
 
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
+from countingroom.bus.login import BusLogin
 from countingroom.bus.nats.connection import NatsConnection
 from countingroom.bus.nats.control_buckets import ControlBuckets
 from countingroom.bus.nats.store import JetStreamStore
 from countingroom.bus.nats.stream_repair import StreamRepair
-from countingroom.bus.server import binary, mqtt_store
+from countingroom.bus.server import binary, credentials, mqtt_store
 from countingroom.bus.server import process as server_process
 from countingroom.bus.server.configuration import ACCOUNT, NAMELESS, DiskSpace, configuration, store_bytes, text
 from countingroom.bus.server.disk_watch import DiskWatch
@@ -48,11 +49,16 @@ class EmbeddedServer:
         data_dir: Path,
         *,
         description: BusSection,
+        users: Iterable[str] = (),
         on_event: Callable[[Event], None] = lambda event: None,
         clock: Clock | None = None,
     ) -> None:
+        """`users`: those of the server beside the supervisor. Each gets a random password for the life of this object,
+        which a restart of the server keeps."""
         self._directory = data_dir.resolve()
         self._description = description
+        self._users = (credentials.SUPERVISOR, *users)
+        self._credentials = credentials.new("", ())
         self._on_event = on_event
         self._clock = clock or SystemClock()
         self._process: asyncio.subprocess.Process | None = None
@@ -69,6 +75,20 @@ class EmbeddedServer:
     def url(self) -> str:
         """The URL for `nats.connect`. It stays the same over restarts."""
         return f"nats://127.0.0.1:{self.port}"
+
+    def login(self, user: str = credentials.SUPERVISOR) -> BusLogin:
+        """The login of one of the users."""
+        return self._credentials.login(user)
+
+    def url_with_login(self, user: str = credentials.SUPERVISOR) -> str:
+        """The URL with the password of a user in it, for tests and measurements: others may read the arguments of a
+        process."""
+        login = self.login(user)
+        return f"nats://{login.user}:{login.password}@127.0.0.1:{self.port}"
+
+    def passwords_of(self, users: Iterable[str]) -> dict[str, str]:
+        """Those of these users."""
+        return {user: self.login(user).password for user in users}
 
     @property
     def port(self) -> int:
@@ -138,7 +158,7 @@ class EmbeddedServer:
 
     async def _make_control_buckets(self) -> None:
         self._connection = connection = NatsConnection()
-        await connection.connect(self.url, name="bus supervisor", user="", password="", timeout_s=_CONNECT_S)
+        await connection.connect(self.url, name="bus supervisor", login=self.login, timeout_s=_CONNECT_S)
         self._buckets = ControlBuckets(
             connection,
             self._clock,
@@ -191,9 +211,7 @@ class EmbeddedServer:
 
     def _remember(self) -> None:
         file = self._directory / "server.json"
-        part = file.with_suffix(".part")  # a write that fails half-way must not spoil what is remembered
-        part.write_bytes(msgspec.json.encode(self._known))
-        part.replace(file)
+        credentials.write_private(file, msgspec.json.encode(self._known))
 
     async def _wait_for_former(self) -> None:
         """Wait for the end of the server of a killed parent.
@@ -222,18 +240,19 @@ class EmbeddedServer:
         used = sum(file.stat().st_size for file in self._directory.rglob("*") if file.is_file())
         space = DiskSpace(free=shutil.disk_usage(self._directory).free, used=used)
         self.store_bytes = store_bytes(self._description.max_bytes, space)
+        self._credentials = credentials.new(self.url, self._users)
+        credentials.write(self._directory, self._credentials)
         conf = configuration(
             self._directory,
             name=known.name,
             port=known.port,
             max_bytes=self.store_bytes,
+            passwords=self._credentials.passwords,
             mqtt=mqtt,
             mqtt_port=known.mqtt_port,
         )
         server_process.move_streams(self._directory / "store", former=NAMELESS, account=ACCOUNT)
-        file = self._directory / "nats.conf"
-        file.touch(mode=0o600)  # it may hold passwords
-        file.write_text(text(conf))
+        credentials.write_private(self._directory / "nats.conf", text(conf).encode())
 
     async def _launch(self, program: Path) -> None:
         self._process = await asyncio.create_subprocess_exec(
@@ -263,7 +282,7 @@ class EmbeddedServer:
     async def _admit_mqtt(self) -> None:
         """Make the streams of the MQTT clients, which are in memory and so are gone after each end of the server."""
         if self._description.mqtt:
-            bus = await nats.connect(self.url, name="server", clock=self._clock)
+            bus = await nats.connect(self.url, name="server", login=self.login, clock=self._clock)
             try:
                 await mqtt_store.prepare(bus)
             finally:

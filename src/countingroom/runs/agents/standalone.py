@@ -2,7 +2,7 @@
 
 It connects to the bus, serves its system until SIGTERM or Ctrl-C, and logs its start and end:
 
-standalone.run(Beam, "BEAM", url="nats://127.0.0.1:4222")
+standalone.run(Beam, "BEAM", data="/data/experiment")
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from countingroom.bus import nats
+from countingroom.bus.login import BusLogin, FindBusLogin
 from countingroom.bus.port import Bus
+from countingroom.bus.server.credentials import of_running
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import Cause, CountingRoomError
@@ -35,7 +37,8 @@ def run(
     factory: Factory,
     system: str,
     *,
-    url: str,
+    url: str = "",
+    data: Path | str | None = None,
     user: str = "",
     password: str = "",
     kind: SystemKind | str = SystemKind.DETECTOR,
@@ -46,10 +49,19 @@ def run(
 ) -> None:
     """Run until SIGTERM or Ctrl-C. `factory` is a System class, or a function that makes a system from its handle.
 
+    The bus: `data`, the data folder of `countingroom up` on this machine, which must belong to the same account; it has
+    the address and the password. Or `url`, with `user` and `password` where the servers of the site want them.
     `table`, `map`: the state table (CSV or YAML) and its map. Default: a plain table with one step of configuring.
     `memory`: folder of the saved state, for a system that continues without its agent. SystemExit (status 1) when the
     agent ends with an error.
     """
+    login: FindBusLogin = BusLogin
+    if data is not None:
+        found, login = of_running(Path(data), subjects.agent_user(system))
+        url = url or found
+    elif user:
+        given = BusLogin(user=user, password=password)
+        login = lambda: given  # noqa: E731
     chart = TypeSection.model_validate({"table": str(table), "map": map and str(map)}).chart if table else plain_chart()
 
     refused: list[Cause] = []
@@ -60,7 +72,7 @@ def run(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, lambda: task and task.cancel())
         try:
-            bus = await _reach(clock, url, subjects.connection(system, boot), user, password)
+            bus = await _reach(clock, url, subjects.connection(system, boot), login)
             try:
                 keeps = Path(memory) if memory else None
                 agent = AgentRunner(
@@ -81,7 +93,7 @@ def run(
         raise SystemExit(1)
 
 
-async def _reach(clock: Clock, url: str, name: str, user: str, password: str) -> Bus:
+async def _reach(clock: Clock, url: str, name: str, login: FindBusLogin) -> Bus:
     report = edge_log(_log, f"{name} waits for the bus", f"{name} is connected")
-    connect = partial(nats.connect, url, name=name, user=user, password=password, clock=clock)
+    connect = partial(nats.connect, url, name=name, login=login, clock=clock)
     return await Retry(clock, report, pause_s=_AGAIN_S).run(connect)
