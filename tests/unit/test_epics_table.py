@@ -25,7 +25,7 @@ def test_a_row_of_the_table_is_a_point() -> None:
     (point,) = made.driver.points
     assert (point.name, point.unit, point.deadband, point.type) == ("pressure", "mbar", 0.5, Type.FLOAT)
     assert not point.writable
-    assert point.stale_after_s == 0
+    assert point.stale_after_s == 10
 
 
 def test_a_name_with_a_dot_is_a_column_of_a_channel() -> None:

@@ -5,7 +5,7 @@ A driver contains no loop, no retry, no log and no clock. The device host does a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -27,7 +27,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     device_ns: int | None = None
     """The device's own time stamp; None where it has none."""
     reason: str = ""
-    """Why a BAD sample has no value, for the events: `the payload is no JSON`. The host tells it once."""
+    """Why the quality is not GOOD: `the payload is no JSON`. It is shown with the value; while there is no value, an
+    event tells it, once for each change."""
 
 
 Sink = Callable[[Sequence[Sample]], None]
@@ -71,4 +72,17 @@ class MonitoringDriver(Driver, Protocol):
     def monitor(self, sink: Sink) -> None:
         """Called once, before connect: pass samples to the sink as they arrive, in the event loop's thread. The sink
         is quick and never raises. Links of single points that come and go are samples of quality STALE and GOOD."""
+        ...
+
+
+@runtime_checkable
+class ProvingDriver(MonitoringDriver, Protocol):
+    """A monitoring driver of a device that sends changes only: a value that does not change is asked for.
+
+    The host calls `prove` every `poll`. Its `write` is called while others are under way, so that one that takes long
+    delays no other; a LinkError of it fails that write, and the link stays.
+    """
+
+    async def prove(self) -> Collection[str]:
+        """Ask the device. The points whose last sample is now proven to be the present value; they do not age."""
         ...

@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock, get_ident
+from threading import Lock, Timer, get_ident
 from typing import Any
 
 import msgspec
@@ -27,13 +27,15 @@ class IocRecord(Struct, frozen=True, kw_only=True):
 
     name: str
     kind: str = "float"
-    """`float`, `int`, `enum`, `string`."""
+    """`float`, `int` (32 bits), `int64`, `enum`, `string`, `array` (of 10 numbers, the first of which is `value`)."""
     value: float | int | str = 0.0
     """For an enum: the number of the choice."""
     writable: bool = False
     choices: tuple[str, ...] = ()
     unit: str = ""
     precision: int = 3
+    put_takes_s: float = 0.0
+    """A put is completed after this time, as that of a motor is when it has arrived."""
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -50,17 +52,22 @@ class Values(Struct, frozen=True, kw_only=True):
 
 def _make(builder: Any, record: IocRecord, on_put: Callable[[Any, str], None]) -> Any:
     fields: dict[str, Any] = {"initial_value": record.value}
-    if record.kind in {"float", "int"}:
+    if record.kind == "array":
+        fields = {"initial_value": [float(record.value)] * 10}
+    if record.kind in {"float", "int", "int64"}:
         fields["EGU"] = record.unit
     if record.kind == "float":
         fields["PREC"] = record.precision
     if record.writable:
-        fields |= {"on_update_name": on_put, "always_update": True}
+        fields |= {"on_update_name": on_put, "always_update": True, "blocking": bool(record.put_takes_s)}
     makers: dict[tuple[str, bool], Callable[..., Any]] = {
         ("float", False): builder.aIn,
         ("float", True): builder.aOut,
         ("int", False): builder.longIn,
         ("int", True): builder.longOut,
+        ("int64", False): builder.int64In,
+        ("int64", True): builder.int64Out,
+        ("array", False): builder.WaveformIn,
         ("enum", False): builder.mbbIn,
         ("enum", True): builder.mbbOut,
         ("string", False): builder.stringIn,
@@ -69,11 +76,21 @@ def _make(builder: Any, record: IocRecord, on_put: Callable[[Any, str], None]) -
     return makers[record.kind, record.writable](record.name, *record.choices, **fields)
 
 
-def _at_once(func: Any, func_args: Any = (), completion: Any = None, completion_args: Any = ()) -> None:
-    """softioc's dispatcher: the effect of a put, writing one line, is done in the thread of the put."""
-    func(*func_args)
-    if completion:
-        completion(*completion_args)
+class _AtOnce:
+    """softioc's dispatcher: the effect of a put, writing one line, is done in the thread of the put. Its completion
+    comes at once, or after the time that the record says."""
+
+    def __init__(self, takes_s: dict[str, float]) -> None:
+        self._takes_s = takes_s
+
+    def __call__(self, func: Any, func_args: Any = (), completion: Any = None, completion_args: Any = ()) -> None:
+        func(*func_args)
+        if completion:
+            takes_s = self._takes_s.get(str(completion_args[0].NAME), 0.0)
+            if takes_s:
+                Timer(takes_s, completion, completion_args).start()
+            else:
+                completion(*completion_args)
 
 
 def main() -> None:
@@ -102,7 +119,7 @@ def main() -> None:
     records: dict[str, Any] = {record.name: _make(builder, record, on_put) for record in setup.records}
     builder.LoadDatabase()
     softioc_ioc.eltc(0)  # no banner
-    softioc_ioc.iocInit(_at_once, enable_pva=False)
+    softioc_ioc.iocInit(_AtOnce({r.name: r.put_takes_s for r in setup.records}), enable_pva=False)
     softioc_ioc.eltc(1)
     say({"ready": True})
     decoder = msgspec.json.Decoder(Values)

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from countingroom.core.charts.chart import Chart, Row
 from countingroom.core.errors import Cause, DeviceError, LinkError, NotFound
@@ -60,6 +62,8 @@ class FakeSupply:
         """False: the readback does not follow a written setpoint."""
         self.complaint = ""
         """Text of the DeviceError that every call raises; empty: it works."""
+        self.slow: dict[str, asyncio.Event] = {}
+        """Point -> what a FakeProvingDriver waits for before it writes it."""
         self.writes: list[tuple[str, Scalar]] = []
         self.connections = 0
         self.reads = 0
@@ -135,6 +139,23 @@ class FakeMonitoringDriver(FakeDriver):
 
     def monitor(self, sink: Sink) -> None:
         self.supply.told.append(sink)
+
+
+class FakeProvingDriver(FakeMonitoringDriver):
+    """A driver that receives the changes of a FakeSupply and asks it whether they still hold."""
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        return tuple(replace(point, stale_after_s=10.0) for point in self.supply.points)
+
+    async def prove(self) -> Collection[str]:
+        await self._answer()
+        return {point.name for point in self.supply.points}
+
+    async def write(self, point: str, value: float | int | str | bool) -> None:
+        if slow := self.supply.slow.get(point):
+            await slow.wait()
+        await super().write(point, value)
 
 
 CHART = Chart(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from countingroom.bus.command_server import CommandServer
@@ -28,7 +28,7 @@ from countingroom.devices.host.settings import apply_settings
 from countingroom.devices.host.staleness import with_least_stale_after
 from countingroom.devices.host.states import StateChange, StateTracker
 from countingroom.devices.point_overrides import overridden, overridden_commands
-from countingroom.devices.port import MonitoringDriver, Sample
+from countingroom.devices.port import MonitoringDriver, ProvingDriver, Sample
 from countingroom.devices.registry import Hosted
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ TICK_S = 0.5
 """Time between two checks for stale points."""
 
 POLLS = 3.0
-"""A polled point is not declared STALE before this many poll intervals."""
+"""A point that is polled or proven is not declared STALE before this many poll intervals."""
 
 GOODBYE_S = 2.0
 """Deadline for the last messages to the bus."""
@@ -53,7 +53,7 @@ class HostedDevice:
         self._source = f"devices.{hosted.name}"
         self._boot = boot
         points = overridden(hosted.driver.points, hosted.section.points)
-        if not isinstance(hosted.driver, MonitoringDriver):
+        if isinstance(hosted.driver, ProvingDriver) or not isinstance(hosted.driver, MonitoringDriver):
             points = tuple(with_least_stale_after(point, POLLS * hosted.section.poll) for point in points)
         self._commands = (*overridden_commands(hosted.behaviour.commands, hosted.section.commands), *OF_THE_HOST)
         self._table = PointTable(hosted.name, points, clock.now_ns())
@@ -138,9 +138,7 @@ class HostedDevice:
 
     def on_fault(self, error: Exception) -> None:
         """The code of the host failed for this device, and `run` has ended."""
-        while isinstance(error, ExceptionGroup):
-            error = error.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        self.on_lost(cause_of(error, self._source))  # pyright: ignore[reportUnknownArgumentType]
+        self.on_lost(cause_of(error, self._source))
 
     # LinkListener: calls of the driver loop.
 
@@ -154,6 +152,9 @@ class HostedDevice:
     def on_samples(self, samples: Sequence[Sample]) -> bool:
         self._take(samples)
         return self._table.has_samples
+
+    def on_proven(self, points: Collection[str]) -> Collection[str]:
+        return self._table.prove(points, monotonic=self._clock.monotonic())
 
     def on_lost(self, cause: Cause) -> None:
         if self._link is not Link.DISCONNECTED:

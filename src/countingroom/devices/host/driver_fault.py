@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from countingroom.core.errors import Cause
 
 MOST_LETTERS = 1000
 
 
 def cause_of(mistake: Exception, source: str) -> Cause:
-    """The Cause of an unexpected exception."""
+    """The Cause of an unexpected exception; of a group, that of its first."""
+    if isinstance(mistake, ExceptionGroup):
+        return cause_of(cast("ExceptionGroup[Exception]", mistake).exceptions[0], source)
     # A text of any length, and with letters that cannot be encoded, can come from the device.
     text = str(mistake)[:MOST_LETTERS].encode(errors="replace").decode()
     return Cause(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
@@ -18,7 +18,7 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, LinkError
 from countingroom.devices.host.backoff import pause_s
 from countingroom.devices.host.driver_fault import cause_of
-from countingroom.devices.port import Driver, MonitoringDriver, Sample
+from countingroom.devices.port import Driver, MonitoringDriver, ProvingDriver, Sample
 from countingroom.devices.section import DeviceSection
 
 T = TypeVar("T")
@@ -39,6 +39,10 @@ class LinkListener(Protocol):
 
     def on_samples(self, samples: Sequence[Sample]) -> bool:
         """More values. Returns whether the link of at least one point is up."""
+        ...
+
+    def on_proven(self, points: Collection[str]) -> Collection[str]:
+        """The last samples of these points are proven. Returns those whose value was taken for outdated."""
         ...
 
     def on_lost(self, cause: Cause) -> None:
@@ -72,6 +76,8 @@ class DriverLoop:
         self._again = False
         self._silent = False
         self._up = False
+        self._under_way: set[asyncio.Task[None]] = set()
+        """Writes of a ProvingDriver."""
         self.monitoring = isinstance(driver, MonitoringDriver)
         self.reads = 0
         """Completed reads. A number larger than at a write proves that the values are newer than it."""
@@ -99,7 +105,10 @@ class DriverLoop:
         """Connect and serve. Returns whether the device was connected, and why that ended."""
         try:
             await self._connect()
-            await (self._listen() if self.monitoring else self._poll())
+            if isinstance(self._driver, ProvingDriver):
+                await self._listen_and_prove(self._driver)
+            else:
+                await (self._listen() if self.monitoring else self._poll())
         except CountingRoomError as error:
             return self._up, error.cause
         except Exception as error:  # must not take the host down with all other devices
@@ -116,7 +125,7 @@ class DriverLoop:
         link: a write is never kept for later, because by then the operator may no longer want it."""
         if not self._up:
             raise LinkError("the device is not connected", source=self._source)
-        if len(self._writes) >= WAITING_WRITES:
+        if len(self._writes) + len(self._under_way) >= WAITING_WRITES:
             raise Conflict(
                 f"{WAITING_WRITES} writes are waiting already", source=self._source, suggestion="try again later"
             )
@@ -168,6 +177,49 @@ class DriverLoop:
             await self._send_writes()
             await self._wait(None)
 
+    async def _listen_and_prove(self, driver: ProvingDriver) -> None:
+        """Listen, write and prove at the same time, until the link is lost."""
+        ended: Exception | None = None
+        async with asyncio.TaskGroup() as group:
+            prover = group.create_task(self._prove(driver))
+            try:
+                while not self._again:
+                    if self._silent:
+                        await self._until_restored()
+                    self._begin_writes(group)
+                    await self._wait(None)
+            except Exception as error:  # raised outside the group, which would wrap it
+                ended = error
+            finally:
+                prover.cancel()
+                for task in self._under_way:
+                    task.cancel()
+        if ended:
+            raise ended
+
+    async def _prove(self, driver: ProvingDriver) -> None:
+        while True:
+            await self._clock.sleep(self._section.poll)
+            with suppress(CountingRoomError):  # what is not proven ages
+                outdated = self._listener.on_proven(await self._call(driver.prove()))
+                if outdated:
+                    samples = await self._call(driver.read())
+                    self._receive([one for one in samples if one.point in outdated])
+
+    def _begin_writes(self, group: asyncio.TaskGroup) -> None:
+        while self._writes:
+            write = self._writes.popleft()
+            if not write.taken.cancelled():
+                task = group.create_task(self._write_alone(write))
+                self._under_way.add(task)
+                task.add_done_callback(self._under_way.discard)
+
+    async def _write_alone(self, write: _Write) -> None:
+        """One write of a ProvingDriver. Its failure is not that of the link, which the driver watches by itself."""
+        confirm_s = next((point.confirm_s for point in self._driver.points if point.name == write.point), 0.0)
+        with suppress(LinkError):
+            await self._send(write, more_s=confirm_s)
+
     async def _until_restored(self) -> None:
         """Wait until a monitored device sends values again, after the links of all its points were lost.
 
@@ -196,25 +248,29 @@ class DriverLoop:
             if write.taken.cancelled():
                 continue
             sent = True
-            try:
-                await self._call(self._driver.write(write.point, write.value))
-            except DeviceError as error:
-                _fail(write, error)
-            except BaseException as error:
-                _fail(write, error if isinstance(error, CountingRoomError) else _unknown(self._source))
-                raise
-            else:
-                if not write.taken.done():
-                    write.taken.set_result(None)
+            await self._send(write)
         return sent
+
+    async def _send(self, write: _Write, more_s: float = 0.0) -> None:
+        """Write and answer; what ends the link is raised. `more_s`: patience in addition to the usual one."""
+        try:
+            await self._call(self._driver.write(write.point, write.value), more_s=more_s)
+        except DeviceError as error:
+            _fail(write, error)
+        except BaseException as error:
+            _fail(write, error if isinstance(error, CountingRoomError) else _unknown(self._source))
+            raise
+        else:
+            if not write.taken.done():
+                write.taken.set_result(None)
 
     def _fail_writes(self) -> None:
         self._up = False
         while self._writes:
             _fail(self._writes.popleft(), LinkError("the link was lost before it was sent", source=self._source))
 
-    async def _call(self, call: Awaitable[T], times: int = PATIENCE) -> T:
-        patience = times * self._section.timeout
+    async def _call(self, call: Awaitable[T], times: int = PATIENCE, more_s: float = 0.0) -> T:
+        patience = times * self._section.timeout + more_s
         try:
             async with within(self._clock, patience):
                 return await call

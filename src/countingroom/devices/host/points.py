@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from countingroom.core.messages import Readings
 from countingroom.core.points import Point
@@ -59,6 +59,13 @@ class PointTable:
                 self._refuse(point.name, reason)
             self._set(point, reading, changed)
         return changed
+
+    def prove(self, names: Collection[str], *, monotonic: float) -> Collection[str]:
+        """The last samples of these points are proven now. Returns the points that are STALE meanwhile."""
+        for name in names:
+            if name in self._last_sample:
+                self._last_sample[name] = monotonic
+        return {name for name in names if self.readings[name].quality is Quality.STALE}
 
     def drop_largest(self, names: Iterable[str], reason: str, *, now_ns: int) -> Channels:
         """Make the largest texts among these points BAD, until half of the text is gone: their message is too large."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from countingroom.core.points import Point, Type
 from countingroom.devices.drivers.caen.behaviour import CaenBehaviour
 from countingroom.devices.drivers.caen.columns import SIDES, point
@@ -10,6 +12,7 @@ from countingroom.devices.drivers.caen.setpoint_rules import CLEAR_ALARM
 from countingroom.devices.drivers.epics.access import ChannelAccess
 from countingroom.devices.drivers.epics.build import location
 from countingroom.devices.drivers.epics.convert import Variable
+from countingroom.devices.drivers.epics.description import STALE_AFTER_S
 from countingroom.devices.drivers.epics.driver import EpicsDriver
 from countingroom.devices.registry import Hosted
 from countingroom.devices.resources import SharedResources
@@ -23,7 +26,7 @@ def variables(section: CaenSection) -> list[Variable]:
         label="Clear alarms",
         type=Type.STRING,
         writable=True,
-        stale_after_s=0.0,
+        stale_after_s=STALE_AFTER_S,
         main=False,
     )
     found = [Variable(pv=f"{section.prefix}:ClearAlarm", point=clear)]
@@ -35,7 +38,7 @@ def variables(section: CaenSection) -> list[Variable]:
             found += [
                 Variable(
                     pv=f"{section.prefix}:{output.board:02}:{output.chan:03}:{column.variable}",
-                    point=point(name, side, column, im_range=im_range),
+                    point=replace(point(name, side, column, im_range=im_range), stale_after_s=STALE_AFTER_S),
                     words=column.words,
                 )
                 for column in columns

@@ -143,7 +143,6 @@ def point(channel: str, side: str, column: Column, *, im_range: str) -> Point:
         deadband=deadband,
         choices=tuple(column.words.values()),
         codes=column.codes or {str(value): word for word, value in column.words.items()},
-        stale_after_s=0.0,
         main=column.main,
         writable=writable,
         write_low=column.low if column.high is not None else None,

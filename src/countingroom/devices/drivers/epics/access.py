@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import aioca
 from aioca import _catools  # pyright: ignore[reportPrivateUsage]  (its context and channel cache have no public name)
+from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
+from countingroom.devices.drivers.epics.convert import TEXT_AS_BYTES
 
 _aioca: Any = aioca  # its types are partly unknown
 _library: Any = _catools
@@ -29,7 +32,47 @@ _SILENCE_S = "5.0"
 _OURS = (_ADDRESS_LIST, _NAME_SERVERS, _AUTOMATIC, _SILENCE)
 """The variables of the environment that are set here."""
 
+_STATUS = re.compile(r"bad status (\d+)")
+"""The status in the text of the exception with which aioca closes a subscription."""
+
 Callback = Callable[[Any], None]
+
+
+class _Subscription(_library.Subscription):  # pyright: ignore[reportUntypedBaseClass]
+    """A subscription that reports it when a refused update closes it; aioca itself only prints that on stderr."""
+
+    def __init__(self, pv: str, callback: Callback, datatype: int | None, refused: Callable[[str], None]) -> None:
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            pv,
+            callback,
+            events=None,
+            datatype=datatype,
+            format=aioca.FORMAT_TIME,
+            count=0,
+            all_updates=False,
+            notify_disconnect=True,
+            connect_timeout=None,
+        )
+        self._refused = refused
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it brings no more updates."""
+        return bool(self.state == self.CLOSED)
+
+    def close(self, exc_info: Any = None) -> None:
+        """Called by aioca with `exc_info` where an update was refused or cannot be converted."""
+        was_open = not self.is_closed
+        super().close()  # pyright: ignore[reportUnknownMemberType]
+        if exc_info is not None and was_open:
+            self._refused(f"the IOC refuses {self.name}: {_words(exc_info[1])}")
+
+
+def _words(error: BaseException) -> str:
+    """The status of libca in words, where the exception names one."""
+    if found := _STATUS.search(str(error)):
+        return str(_library.cadef.ca_message(int(found.group(1))))
+    return f"{type(error).__name__}: {error}"
 
 
 @_library.cadef.exception_handler
@@ -117,48 +160,96 @@ class ChannelAccess:
         return reached and now.get(_AUTOMATIC) in (wanted[_AUTOMATIC], "YES")
 
 
+class _Monitor(Struct, kw_only=True):
+    """What is needed to make a subscription anew."""
+
+    pv: str
+    callback: Callback
+    datatype: int | None
+    refused: Callable[[str], None]
+    subscription: _Subscription
+
+
 class Monitors:
     """The subscriptions of one device: made together, searched for in parallel, closed together."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._subscriptions: list[tuple[str, Any]] = []
+        self._monitors: list[_Monitor] = []
 
-    def add(self, pv: str, callback: Callback, *, datatype: int) -> None:
-        """Start to search. The callback receives the value, every change, and `ok` false when the link is lost."""
-        subscription = _aioca.camonitor(
-            pv, callback, datatype=datatype, format=aioca.FORMAT_TIME, notify_disconnect=True
+    def add(self, pv: str, callback: Callback, *, datatype: int | None, refused: Callable[[str], None]) -> None:
+        """Start to search. `callback` receives the value, every change, and `ok` false when the link is lost. `refused`
+        receives the reason when the IOC refuses an update: then no more come until `renew`."""
+        subscription = _Subscription(pv, callback, datatype, refused)
+        self._monitors.append(
+            _Monitor(pv=pv, callback=callback, datatype=datatype, refused=refused, subscription=subscription)
         )
-        self._subscriptions.append((pv, subscription))
+
+    def renew(self) -> None:
+        """Make every subscription anew that a refused update has closed."""
+        for one in self._monitors:
+            if one.subscription.is_closed:
+                one.subscription = _Subscription(one.pv, one.callback, one.datatype, one.refused)
+
+    def server_of(self, pv: str) -> str:
+        """`host:port` of the server that answers for this variable, which must be linked."""
+        channel = _channels().get(pv)
+        return "" if channel is None else str(_library.cadef.ca_host_name(channel))
+
+    async def answers(self, pv: str) -> bool:
+        """Whether its server answers a request for this variable in time. A refusal is an answer."""
+        try:
+            await _aioca.caget(pv, count=1, timeout=self._timeout_s)
+        except aioca.CANothing as error:
+            return error.errorcode not in (_library.cadef.ECA_TIMEOUT, _library.cadef.ECA_DISCONN)
+        except (_library.cadef.CAException, _library.cadef.Disconnected):
+            return False
+        return True
 
     async def put(self, pv: str, value: float | int | str) -> None:
-        """Write, and wait until the IOC has processed it."""
+        """Write, and wait until the IOC has processed it, as long as its server answers other requests.
+
+        LinkError when the link is lost or the server falls silent; DeviceError when the IOC refuses.
+        """
+        as_bytes = isinstance(value, str) and pv.endswith("$")
+        # A string of EPICS ends with a zero byte: without it the end of a longer text before would stay.
+        given = f"{value}\0" if as_bytes else value
+        datatype = TEXT_AS_BYTES if as_bytes else None
+        task = asyncio.ensure_future(_aioca.caput(pv, given, datatype=datatype, wait=True, timeout=None))
         try:
-            await _aioca.caput(pv, value, wait=True, timeout=self._timeout_s)
+            while not (await asyncio.wait({task}, timeout=self._timeout_s))[0]:
+                # A motor completes a put when it has arrived: the server must answer, the put may take its time.
+                if not await self.answers(pv) and not task.done():
+                    raise LinkError(f"{pv}: no answer to a put within {self._timeout_s:g} s", source=pv)
+            await task
         except aioca.CANothing as error:
             if error.errorcode in (_library.cadef.ECA_TIMEOUT, _library.cadef.ECA_DISCONN):
-                raise LinkError(f"{pv}: no answer to a put within {self._timeout_s:g} s", source=pv) from error
+                raise LinkError(f"{pv}: the link was lost during a put", source=pv) from error
             raise DeviceError(f"{pv}: the IOC refuses: {error}", source=pv) from error
         except _library.cadef.Disconnected as error:
             raise LinkError(f"{pv}: the link was lost during a put", source=pv) from error
         except (_library.cadef.CAException, ValueError, TypeError) as error:
             raise DeviceError(f"{pv}: the IOC does not take {value!r}: {error}", source=pv) from error
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
 
     async def close(self) -> None:
         """Close all subscriptions, and clear every channel that no other device uses."""
-        if not self._subscriptions:
+        if not self._monitors:
             return
-        subscriptions = self._subscriptions
-        self._subscriptions = []
+        monitors = self._monitors
+        self._monitors = []
         channels = _channels()
         tasks: list[asyncio.Task[None]] = []
-        for pv, subscription in subscriptions:
-            tasks.append(subscription._Subscription__task)
-            subscription.close()
+        for one in monitors:
+            tasks.append(one.subscription._Subscription__task)
+            one.subscription.close()
             # aioca would keep the channel, and libca would go on to search for it at its slowest pace.
-            channel = channels.get(pv)
+            channel = channels.get(one.pv)
             if channel is not None and not channel.count_subscriptions():
-                del channels[pv]
+                del channels[one.pv]
                 channel._purge()
         await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -1,4 +1,8 @@
-"""Values of Channel Access as samples. Every value gives a sample; nothing here raises."""
+"""Values of Channel Access as samples. Every value gives a sample; nothing here raises.
+
+A value is requested in the type in which the IOC keeps it and converted here: a server that converts cuts 3.9 to 3, and
+5000000123 to 705032827, without a word.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,27 @@ from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Scalar
 from countingroom.devices.port import Sample
 
-LONG, DOUBLE, ENUM_AS_TEXT = 5, 6, 996
-"""Types to request from a server: DBR codes of db_access.h. The last is aioca's: enums as text, the rest unchanged."""
+ENUM_AS_TEXT = 996
+"""Type to request for enums as text and all else in its own type: a code of aioca."""
+TEXT_AS_BYTES = 999
+"""Type to write a text to an array of characters: a code of aioca."""
 
 EPOCH_S = 631152000
 """1 January 1990, the zero of EPICS time. A record that was never processed has this stamp."""
 
+MOST_WHOLE = 1 << 53
+"""Channel Access carries a number of 64 bits as a double, which holds whole numbers exactly up to this."""
+
 _QUALITY = (Quality.GOOD, Quality.UNCERTAIN, Quality.UNCERTAIN, Quality.BAD)
 """By alarm severity: none, minor, major, invalid."""
+_SEVERITIES = ("", "minor", "major", "invalid")
+_STATUS = (
+    *("NO_ALARM", "READ", "WRITE", "HIHI", "HIGH", "LOLO", "LOW", "STATE", "COS", "COMM", "TIMEOUT", "HWLIMIT", "CALC"),
+    *("SCAN", "LINK", "SOFT", "BAD_SUB", "UDF", "DISABLE", "SIMM", "READ_ACCESS", "WRITE_ACCESS"),
+)
+"""Alarm status by its number in alarm.h of EPICS."""
+_MOST_SHOWN = 60
+"""Letters of a refused text that are repeated in its reason."""
 
 
 class Variable(Struct, frozen=True, kw_only=True):
@@ -30,11 +47,9 @@ class Variable(Struct, frozen=True, kw_only=True):
     """Text of the IOC -> value of the point; empty: the value is used unchanged."""
 
     @property
-    def datatype(self) -> int:
-        """The type to request from the server."""
-        if self.words or self.point.type is Type.STRING:
-            return ENUM_AS_TEXT
-        return DOUBLE if self.point.type is Type.FLOAT else LONG
+    def datatype(self) -> int | None:
+        """The type to request from the server; None: the one in which it keeps the value."""
+        return ENUM_AS_TEXT if self.words or self.point.type is Type.STRING else None
 
     def to_send(self, value: float | int | str | bool) -> float | int | str:
         """The value to send to the IOC: the text where `words` has one, otherwise the value, a bool as 0 or 1."""
@@ -44,49 +59,96 @@ class Variable(Struct, frozen=True, kw_only=True):
         return int(value) if isinstance(value, bool) else value
 
 
+class _Unusable(Exception):
+    """A value that the point cannot take, with the reason."""
+
+
 def sample(variable: Variable, given: Any) -> Sample:
     """The sample of an update: a value with time stamp and severity, or the loss of the link (`ok` false)."""
     point = variable.point
     if not given.ok:
-        return Sample(point=point.name, value=None, quality=Quality.STALE)
+        return Sample(point=point.name, value=None, quality=Quality.STALE, reason=f"the link to {variable.pv} is lost")
     seconds: int = given.raw_stamp[0]
     stamp = None if seconds <= EPOCH_S else seconds * 1_000_000_000 + given.raw_stamp[1]
     severity: int = given.severity
     quality = _QUALITY[severity] if 0 <= severity <= 3 else Quality.BAD
-    value = None if quality is Quality.BAD else _value(variable, given)
-    if value is None:
-        quality = Quality.BAD
-    return Sample(point=point.name, value=value, quality=quality, device_ns=stamp)
+    reason = _alarm(severity, getattr(given, "status", 0)) if severity else ""
+    value: Scalar = None
+    if quality is not Quality.BAD:
+        try:
+            value = _value(variable, given)
+        except _Unusable as unusable:
+            reason = str(unusable)
+            quality = Quality.BAD
+    return Sample(point=point.name, value=value, quality=quality, device_ns=stamp, reason=reason)
+
+
+def _alarm(severity: int, status: int) -> str:
+    """`HIGH alarm of the IOC (minor)`."""
+    kind = _SEVERITIES[severity] if 0 <= severity <= 3 else f"severity {severity}"
+    name = _STATUS[status] if 0 < status < len(_STATUS) else ""
+    return f"{f'{name} ' if name else ''}alarm of the IOC ({kind})"
 
 
 def _value(variable: Variable, given: Any) -> Scalar:
-    """The value of the point; None where there is none (NaN, an unknown word, an array)."""
+    """The value of the point; _Unusable where there is none."""
+    if getattr(given, "shape", ()) != ():
+        if variable.point.type is Type.STRING and not variable.words and given.dtype.itemsize == 1:
+            return _long_string(given)
+        raise _Unusable(f"it is an array of {len(given)} values; a point holds one")
+    if variable.words:
+        return _meaning(variable, given)
+    match variable.point.type:
+        case Type.FLOAT:
+            return _number(given)
+        case Type.INT:
+            return _whole(given)
+        case Type.BOOL:
+            return bool(_whole(given))
+        case Type.STRING:
+            return str(given)
+
+
+def _number(given: Any) -> float:
+    number = _parsed(given) if isinstance(given, str) else float(given)
+    if not math.isfinite(number):
+        raise _Unusable(f"the IOC sends {number}, which is no number")
+    return number
+
+
+def _parsed(text: str) -> float:
     try:
-        if variable.words:
-            return _meaning(variable, given)
-        match variable.point.type:
-            case Type.FLOAT:
-                number = float(given)
-                return number if math.isfinite(number) else None
-            case Type.INT:
-                return int(given)
-            case Type.BOOL:
-                return bool(int(given))
-            case Type.STRING:
-                return str(given) if getattr(given, "shape", None) is None else _long_string(given)
-    except (TypeError, ValueError, OverflowError):
-        return None
+        return float(text.replace("_", "?"))  # Python would take 1_000 as a number
+    except ValueError:
+        raise _Unusable(f"the IOC sends the text {_shown(text)}, which is no number") from None
+
+
+def _whole(given: Any) -> int:
+    number = given if isinstance(given, int) else _number(given)
+    if isinstance(number, float) and not number.is_integer():
+        raise _Unusable(f"{number!r} is no whole number")
+    if abs(number) > MOST_WHOLE:
+        raise _Unusable(f"{number:g} is beyond 2^53, the largest whole number that Channel Access carries exactly")
+    return int(number)
 
 
 def _meaning(variable: Variable, given: Any) -> Scalar:
     """The value for the text of an enum. Some servers send the number instead of the text; that is accepted too."""
     if isinstance(given, str):
-        return variable.words.get(str(given).strip())
-    return next((value for value in variable.words.values() if value == given), None)
+        word = str(given).strip()
+        if word in variable.words:
+            return variable.words[word]
+        raise _Unusable(f"the IOC sends {_shown(word)}; known are {', '.join(variable.words)}")
+    for value in variable.words.values():
+        if value == given:
+            return value
+    raise _Unusable(f"the IOC sends {given:g}, which is the value of none of {', '.join(variable.words)}")
 
 
-def _long_string(array: Any) -> Scalar:
+def _long_string(array: Any) -> str:
     """An EPICS string holds 39 characters; a longer one arrives as an array of bytes."""
-    if array.dtype.itemsize != 1:
-        return None
     return bytes(array).split(b"\0")[0].decode(errors="replace")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")

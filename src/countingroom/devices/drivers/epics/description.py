@@ -12,6 +12,9 @@ from countingroom.core.points import Point, Type
 from countingroom.core.subjects import is_token
 from countingroom.devices.section import DeviceSection, Plain, Precision, Problem, TableValue
 
+STALE_AFTER_S = 10.0
+"""An IOC sends changes only, so its server is asked every `poll`. Without an answer for so long a value is STALE."""
+
 
 def _value_name(value: str) -> str:
     if not 1 <= len(parts := value.split(".")) <= 2 or not all(is_token(part) for part in parts):
@@ -63,7 +66,7 @@ class EpicsValue(TableValue):
             self.as_point(name, Type(self.type), precision=self.precision, writable=self.writable),
             choices=tuple(self.choices or self.words.values()),
             codes=self.codes or {str(value): word for word, value in self.words.items() if str(value) != word},
-            stale_after_s=0.0,  # an IOC sends only changes, and Channel Access reports a lost link at once
+            stale_after_s=STALE_AFTER_S,
             rate=self.rate,
         )
 

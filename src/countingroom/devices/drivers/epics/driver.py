@@ -6,7 +6,8 @@ All variables are searched for at once. Values that arrive in one turn of the ev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from countingroom.core.errors import DeviceError, LinkError
@@ -19,10 +20,10 @@ from countingroom.devices.port import Sample, Sink
 
 
 class EpicsDriver:
-    """Process variables as points: a MonitoringDriver.
+    """Process variables as points: a ProvingDriver.
 
     A variable whose link is lost is STALE. When all are lost, `read` raises LinkError, so that the host closes the
-    driver and searches again.
+    driver and searches again. A variable whose update the IOC refuses is BAD until the next `prove` subscribes again.
     """
 
     def __init__(
@@ -38,6 +39,11 @@ class EpicsDriver:
         self._latest: dict[str, Sample] = {}
         self._pending: list[Sample] = []
         self._linked: set[str] = set()
+        self._refused: set[str] = set()
+        """Points without a subscription."""
+        self._servers: dict[str, str] = {}
+        """Point -> the server that answers for it."""
+        self._turn = 0
         self._all_linked = asyncio.Event()
 
     @property
@@ -56,7 +62,12 @@ class EpicsDriver:
         self._access.start()
         self._all_linked.clear()
         for variable in self._variables.values():
-            self._monitors.add(variable.pv, self._receiver(variable), datatype=variable.datatype)
+            self._monitors.add(
+                variable.pv,
+                self._receiver(variable),
+                datatype=variable.datatype,
+                refused=partial(self._refuse, variable.point.name),
+            )
         try:
             await asyncio.wait_for(self._all_linked.wait(), self._timeout_s)
         except TimeoutError:
@@ -68,14 +79,33 @@ class EpicsDriver:
                     evidence={"searched_for_s": self._timeout_s},
                     suggestion="check that the IOC runs and that address_list or name_servers reach it",
                 ) from None
-            for name in self._variables.keys() - self._linked:
-                self._take(Sample(point=name, value=None, quality=Quality.STALE))
+            for name in sorted(self._variables.keys() - self._linked - self._refused):
+                reason = f"no server answers for {self._variables[name].pv}"
+                self._take(Sample(point=name, value=None, quality=Quality.STALE, reason=reason))
 
     async def read(self) -> Sequence[Sample]:
         """The last sample of every variable; LinkError when no variable is linked."""
         if not self._linked:
             raise LinkError("the link to every process variable is lost", source=self._source)
         return list(self._latest.values())
+
+    async def prove(self) -> Collection[str]:
+        """Ask every server for one of its variables. Where it answers, the values of all its variables hold: it sends
+        each change over the same circuit. The variable asked for changes from call to call."""
+        self._monitors.renew()
+        by_server: dict[str, list[str]] = {}
+        for name in self._linked:
+            by_server.setdefault(self._servers.get(name, ""), []).append(name)
+        self._turn += 1
+        asked = [names[self._turn % len(names)] for names in by_server.values()]
+        answered = await asyncio.gather(*(self._monitors.answers(self._variables[name].pv) for name in asked))
+        return [
+            name
+            for names, is_answered in zip(by_server.values(), answered, strict=True)
+            if is_answered
+            for name in names
+            if name in self._linked
+        ]
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
         """Put, and wait until the IOC has processed it."""
@@ -91,6 +121,8 @@ class EpicsDriver:
     async def close(self) -> None:
         """Close all channels."""
         self._linked.clear()
+        self._refused.clear()
+        self._servers.clear()
         self._latest.clear()
         self._pending.clear()
         await self._monitors.close()
@@ -106,11 +138,24 @@ class EpicsDriver:
             if news.quality is Quality.STALE:
                 self._linked.discard(name)
             else:
-                self._linked.add(name)
-                if len(self._linked) == len(self._variables):
-                    self._all_linked.set()
+                self._refused.discard(name)
+                if name not in self._linked:
+                    self._linked.add(name)
+                    self._servers[name] = self._monitors.server_of(variable.pv)
+                self._wake_when_complete()
 
         return receive
+
+    def _refuse(self, name: str, reason: str) -> None:
+        """The subscription of this variable was closed: it has no evidence any more, not even that of its link."""
+        self._linked.discard(name)
+        self._refused.add(name)
+        self._take(Sample(point=name, value=None, quality=Quality.BAD, reason=reason))
+        self._wake_when_complete()
+
+    def _wake_when_complete(self) -> None:
+        if len(self._linked) + len(self._refused) == len(self._variables):
+            self._all_linked.set()
 
     def _take(self, news: Sample) -> None:
         self._latest[news.point] = news
