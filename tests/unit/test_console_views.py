@@ -60,6 +60,12 @@ def test_main_columns_come_first_and_settings_know_their_readback() -> None:
     assert [point.name for point in device_views.key_points(caen())] == ["0.hv_iMon", "0.hv_vMon"]
 
 
+def test_the_card_of_a_device_with_channels_shows_the_voltage_of_each() -> None:
+    rows = device_views.card_rows(caen())
+    assert [(row.channel, row.point.name) for row in rows[:2]] == [("0", "0.hv_vMon"), ("1", "1.hv_vMon")]
+    assert [row.channel for row in device_views.card_rows(CHILLER)] == [""] * len(device_views.card_rows(CHILLER))
+
+
 def test_a_compact_catalogue_says_only_what_is_unusual() -> None:
     told = device_views.compact(CHILLER)
     status = next(point for point in told["points"] if point["name"] == "status")

@@ -27,7 +27,7 @@ class AccountPages:
         for name, title in TITLES.items():
             router.add_api_route(f"/{name}", self._form(name, title))
 
-    async def overview(self) -> dict[str, Any]:
+    async def overview(self, request: Request) -> dict[str, Any]:
         """Empty: the overview has no part for accounts."""
         return {}
 

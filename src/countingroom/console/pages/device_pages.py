@@ -35,7 +35,7 @@ class DevicePages:
         """Add the route of a device."""
         router.add_api_route("/devices/{device}", self.device)
 
-    async def overview(self) -> dict[str, Any]:
+    async def overview(self, request: Request) -> dict[str, Any]:
         """A card for each device, and the counts of points by group."""
         branches = device_views.branches(self._context.latest.catalogues)
         work, abnormal = self._context.long_work, self._context.abnormal
@@ -87,17 +87,23 @@ class DevicePages:
         )
 
     def _card(self, catalogue: Catalogue) -> dict[str, object]:
-        latest = self._context.latest
-        readings = latest.readings.get(catalogue.device, {})
+        latest, device = self._context.latest, catalogue.device
+        readings = latest.readings.get(device, {})
         return {
             "catalogue": catalogue,
-            "state": latest.states.get(subjects.device_key(catalogue.device)),
+            "state": latest.states.get(subjects.device_key(device)),
             "channels": [
-                (channel, latest.states.get(subjects.channel_key(catalogue.device, channel)))
-                for channel in catalogue.channels
+                (channel, latest.states.get(subjects.channel_key(device, channel))) for channel in catalogue.channels
             ],
-            "facts": [(point, readings.get(point.name)) for point in device_views.key_points(catalogue)],
-            "summary": self._context.abnormal.summary(catalogue.device),
+            "rows": [
+                (
+                    row,
+                    readings.get(row.point.name),
+                    latest.states.get(subjects.channel_key(device, row.channel)) if row.channel else None,
+                )
+                for row in device_views.card_rows(catalogue)
+            ],
+            "summary": self._context.abnormal.summary(device),
         }
 
     def _chart(self, catalogue: Catalogue, present: str) -> Markup:

@@ -12,7 +12,7 @@ from countingroom.console.pages.page_set import Render
 from countingroom.console.present.recent_events import shown
 from countingroom.core.messages import EventKind
 
-_ON_THE_OVERVIEW = 12
+_ON_THE_OVERVIEW = 30
 _ON_THE_PAGE = 200
 
 
@@ -27,7 +27,7 @@ class EventPages:
         """Add the route of the events."""
         router.add_api_route("/events", self.events)
 
-    async def overview(self) -> dict[str, Any]:
+    async def overview(self, request: Request) -> dict[str, Any]:
         """The last events."""
         return {"events": self._recent(_ON_THE_OVERVIEW)}
 

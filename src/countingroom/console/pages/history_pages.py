@@ -25,7 +25,7 @@ class HistoryPages:
         """Add the route of the trends."""
         router.add_api_route("/trends", self.trends)
 
-    async def overview(self) -> dict[str, Any]:
+    async def overview(self, request: Request) -> dict[str, Any]:
         """Empty: the overview has no part for the history."""
         return {}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 Render = Callable[..., HTMLResponse]
@@ -22,6 +22,6 @@ class PageSet(Protocol):
         """Add its routes."""
         ...
 
-    async def overview(self) -> Mapping[str, Any]:
+    async def overview(self, request: Request) -> Mapping[str, Any]:
         """Values for the template of the overview; empty for pages without a part in it."""
         ...

@@ -24,13 +24,14 @@ from countingroom.console.pages.rendered_page import RenderedPage
 from countingroom.console.present import device_views, partition_views
 from countingroom.console.present import format as write
 from countingroom.console.present import partition_alarms as present_alarms
+from countingroom.console.present.alarm_order import after
 from countingroom.core import severity
 from countingroom.core.errors import Cause
 from countingroom.core.policy import Role
 from countingroom.departments import DEPARTMENTS, Department, load
 
 _LEVELS = ("normal", "high", "medium", "low", "stale")
-_BAR = 4
+_BAR = 3
 """Alarms that the bar at the bottom names."""
 
 
@@ -60,6 +61,7 @@ class Pages:
             "views": device_views,
             "run_views": partition_views,
             "glyph_words": _LEVELS,
+            "after": after,
         }
         self._jinja.globals.update(words)
         self.router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -79,9 +81,10 @@ class Pages:
             "partition_cards": (),
             "unmapped": [],
             "last_runs": (),
+            "data": {},
         }
         for one in self._page_sets:
-            values |= await one.overview()
+            values |= await one.overview(request)
         return self._page(request, "overview.html", "overview", "Overview", **values)
 
     def error(self, request: Request, cause: Cause, status: int) -> HTMLResponse:
@@ -120,7 +123,7 @@ class Pages:
             "gone_since": partial(present_alarms.gone_since, context.abnormal),
             "has_runs": context.has_runs,
             "alarms": alarms,
-            "bar": alarms[:_BAR],
+            "bar": [alarm for alarm in alarms if alarm.after_ns is None][:_BAR],
             "counts": [sum(alarm.level == level for alarm in alarms) for level in (1, 2, 3)],
             "now_ns": context.clock.now_ns(),
             "urgency": severity.urgency,

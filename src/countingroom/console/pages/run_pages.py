@@ -22,12 +22,13 @@ from countingroom.core import subjects
 from countingroom.core.charts.draw import svg
 from countingroom.core.configurations import compare
 from countingroom.core.errors import LinkError
+from countingroom.core.partitions import PartitionState
 from countingroom.core.run_book import RunFilter
 
 _LAST = 8
+"""Runs on the overview."""
 _MOST_RUNS = 500
 """Runs on a page; the others are on the pages after it."""
-"""Runs on the overview."""
 _ROUND_NS = 60_000_000_000
 """Trends of a run begin and end that much before and after it."""
 
@@ -47,8 +48,8 @@ class RunPages:
         router.add_api_route("/configurations", self.configurations)
         router.add_api_route("/detectors", self.detectors)
 
-    async def overview(self) -> dict[str, Any]:
-        """Partitions and last runs for the overview; empty without run control."""
+    async def overview(self, request: Request) -> dict[str, Any]:
+        """Partitions with their commands, and last runs, for the overview; empty without run control."""
         context = self._context
         if not context.has_runs:
             return {"partition_cards": (), "unmapped": [], "last_runs": ()}
@@ -64,13 +65,13 @@ class RunPages:
             "partition_cards": found,
             "unmapped": sorted(unmapped(context), key=partition_views.natural),
             "last_runs": last,
+            "data": {"partitions": [self._commanded(request, state) for state, _ in found]},
         }
 
     async def partition(self, request: Request, partition: str) -> HTMLResponse:
         """One partition: its state, the cause, its systems and commands."""
-        context, who = self._context, requester(request)
+        context = self._context
         state = partition_state(context, partition)
-        now_ns = context.clock.now_ns()
         control = context.latest.words.get(subjects.control_key(partition))
         covering = await context.records.tags.covering(member.system for member in state.members)
         words = context.latest.words
@@ -90,17 +91,27 @@ class RunPages:
             chart=Markup(svg(state.chart, state.state)),  # noqa: S704 - our own code, which escapes the names in it
             events=[shown(one) for one in context.recent_events.recent(40, source=partition)],
             data={
-                "partition": partition,
-                "gone_ns": partition_alarms.gone_since(context.abnormal, partition),
+                **self._commanded(request, state),
                 "states": msgspec.to_builtins(mine),
                 "tags": [tag.name for tag in covering],
                 "rests": partition_views.rests(state),
-                "denied": msgspec.to_builtins(partition_views.denied(who.principal, partition, now_ns)),
-                "leased": partition_views.leased(),
-                "commands": partition_views.buttons(),
-                "user": who.name,
             },
         )
+
+    def _commanded(self, request: Request, state: PartitionState) -> dict[str, Any]:
+        """What a script needs to offer the commands of a partition to this person."""
+        context, who = self._context, requester(request)
+        denied = partition_views.denied(who.principal, state.partition, context.clock.now_ns())
+        return {
+            "partition": state.partition,
+            "gone_ns": partition_alarms.gone_since(context.abnormal, state.partition),
+            "states": {},
+            "tags": [],
+            "denied": msgspec.to_builtins(denied),
+            "leased": partition_views.leased(),
+            "commands": partition_views.buttons(),
+            "user": who.name,
+        }
 
     async def runs(self, request: Request, wanted: Annotated[RunFilter, Depends(chosen)]) -> HTMLResponse:
         """The run book."""

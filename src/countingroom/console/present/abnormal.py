@@ -36,6 +36,14 @@ class Alarm(Struct, frozen=True, kw_only=True):
     point: str = ""
     """Empty where it is a state that is abnormal."""
     what: str
+    advice: str = ""
+    """What to do, where its cause says so."""
+    blames: str = ""
+    """The device that its cause names, for an alarm of a partition."""
+    after_ns: int | None = None
+    """How long after its cause it came; None: it is a cause itself. `alarm_order` sets it."""
+    consequences: int = 0
+    """The number of alarms that follow from it. `alarm_order` sets it."""
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -199,7 +207,10 @@ class AbnormalList:
                 what = state.cause.message if state.cause else f"is in {state.state}"
                 if state.link is not Link.CONNECTED:
                     what = f"no link: {what}"
-                yield Alarm(level=level, since_ns=state.since_ns, device=device, channel=channel, what=what)
+                advice = state.cause.suggestion if state.cause else ""
+                yield Alarm(
+                    level=level, since_ns=state.since_ns, device=device, channel=channel, what=what, advice=advice
+                )
         points = self._points.get(device, {})
         for name, one in self._abnormal.get(device, {}).items():
             point = points.get(name)

@@ -70,6 +70,56 @@ def key_points(catalogue: Catalogue, most: int = 4) -> list[Point]:
     return (limited + rest)[:most]
 
 
+class CardRow(Struct, frozen=True, kw_only=True):
+    """A value on the card of a device; `channel`: whose state is written beside it, empty: none."""
+
+    label: str
+    point: Point
+    channel: str = ""
+
+
+_CARD_ROWS = 3
+_CARD_CHANNELS = 24
+"""Channels of which a card has a row. It shows the first three of them, those in error before the others."""
+
+
+def card_rows(catalogue: Catalogue) -> list[CardRow]:
+    """The values on the card of a device; of one with several channels the main value of each."""
+    if len(catalogue.channels) < 2:
+        points = key_points(catalogue, _CARD_ROWS)
+        return [CardRow(label=point.label or point.column or point.name, point=point) for point in points]
+    column = _main_column(catalogue)
+    mains = {point.channel: point for point in catalogue.points if point.channel and point.column == column}
+    rows: list[CardRow] = []
+    for channel in catalogue.channels[:_CARD_CHANNELS]:
+        if point := mains.get(channel):
+            label = f"ch {channel} {catalogue.channel_labels.get(channel, '')}".rstrip()
+            rows.append(CardRow(label=label, point=point, channel=channel))
+    return rows
+
+
+def _main_column(catalogue: Catalogue) -> str:
+    """The column that says most of a channel: the measured number whose setting has the widest range, of a high voltage
+    channel its voltage; else the first number."""
+    width: dict[str, float] = {}
+    for point in catalogue.points:
+        if point.channel and point.writable and point.main and point.unit:
+            reach = (point.write_high or 0.0) - (point.write_low or 0.0)
+            width[_kind(point)] = max(reach, width.get(_kind(point), 0.0))
+    numbers = [
+        point
+        for point in catalogue.points
+        if point.channel and point.main and point.type in _NUMBERS and point.unit and not point.writable
+    ]
+    best = max(numbers, key=lambda point: width.get(_kind(point), -1.0), default=None)
+    return best.column if best else ""
+
+
+def _kind(point: Point) -> str:
+    """A setting and what is measured of it have the same: `hv V`."""
+    return f"{point.column.split('_')[0]} {point.unit}"
+
+
 def partner(catalogue: Catalogue) -> dict[str, Point]:
     """Name of a readback -> the point that sets it."""
     return {point.readback: point for point in catalogue.points if point.writable and point.readback}

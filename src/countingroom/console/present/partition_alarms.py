@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from countingroom.console.present.abnormal import AbnormalList, Alarm
+from countingroom.console.present.alarm_order import causes_first
 from countingroom.core import severity, subjects
 from countingroom.core.partitions import MemberState, PartitionState
 from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING, SystemState
 
 
 def everything(abnormal: AbnormalList, words: Mapping[str, Struct]) -> list[Alarm]:
-    """What is abnormal now, of devices and of partitions; worst first, then newest first."""
+    """What is abnormal now, of devices and of partitions; consequences stand below their cause."""
     found = abnormal.alarms()
     for name, state in partitions(words).items():
         found += of_partition(state, gone_since(abnormal, name))
-    found.sort(key=lambda one: (one.level, -one.since_ns, one.partition, one.device, one.channel, one.point))
-    return found
+    return causes_first(found)
 
 
 def partitions(words: Mapping[str, Struct]) -> dict[str, PartitionState]:
@@ -45,8 +45,15 @@ def of_partition(state: PartitionState, gone_ns: int | None = None) -> Iterator[
         level, what = _of_member(member, at_rest=state.state == state.chart.initial)
         if level:
             quiet = False
+            cause = member.cause
             yield Alarm(
-                level=level, since_ns=member.reported_ns, device=member.system, partition=state.partition, what=what
+                level=level,
+                since_ns=(cause.since_ns if cause else None) or member.reported_ns,
+                device=member.system,
+                partition=state.partition,
+                what=what,
+                advice=cause.suggestion if cause else "",
+                blames=str(cause.evidence.get("device") or "") if cause else "",
             )
     if quiet and state.cause:
         what = state.cause.message

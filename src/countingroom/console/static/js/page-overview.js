@@ -1,9 +1,9 @@
 // The overview: all alarms, and the state of every partition and device.
 import { anew } from "./anew.js";
-import { $, $$, el, setText } from "./dom.js";
-import { clock, number, NOTHING } from "./format.js";
+import { $, $$, setClass, setText } from "./dom.js";
+import { number, NOTHING } from "./format.js";
 import { disc, words } from "./format.js";
-import { followLog, glyph, link, place, setState } from "./parts.js";
+import { alarmRow, followLog, glyph, setState } from "./parts.js";
 import { Line, past } from "./series.js";
 import { partitionCards } from "./partition-cards.js";
 import { titles } from "./shell.js";
@@ -23,6 +23,7 @@ export function page(live) {
     partitions: ["*"],
   };
   partitionCards(live);
+  fillRows();
   if ($("#last-runs")) anew(live, ["#last-runs"], () => $("#last-runs [data-open]"));
   followLog(live, $("#log"));
   const draw = () => {
@@ -42,7 +43,7 @@ export function page(live) {
             ? NOTHING
             : String(row[0]),
       );
-      cell.classList.toggle("stale", row[3] === 4);
+      setClass(cell, row[3] ? `f${row[3]}` : "");
     }
     if (Object.keys(change.states).length || change.alive || change.snapshot) states(live);
     if (change.alarms) {
@@ -56,6 +57,20 @@ export function page(live) {
     drawn = live.nowNs();
     draw();
   });
+}
+
+const NARROWEST = 196;
+const GAP = 12;
+
+// As many cards in each row as fit, and about as many in the last row as in the others: a row is never nearly empty.
+function fillRows() {
+  const cards = $("#cards");
+  const fill = () => {
+    const fit = Math.max(1, Math.floor((cards.clientWidth + GAP) / (NARROWEST + GAP))),
+      rows = Math.ceil(cards.childElementCount / fit);
+    cards.style.setProperty("--across", String(Math.ceil(cards.childElementCount / Math.max(1, rows))));
+  };
+  new ResizeObserver(fill).observe(cards);
 }
 
 async function begin(live, sparks) {
@@ -113,9 +128,13 @@ function states(live) {
   }
   for (const chip of $$("[data-channel]")) {
     const state = live.states.get(`channel.${chip.dataset.channel}`);
-    const name = `chip s-${disc(state)}${state && !state.active ? " ex" : ""}`;
-    if (chip.className !== name) chip.className = name;
+    setClass(chip, `chan s-${disc(state)}${state && !state.active ? " ex" : ""}`);
     setText($("small", chip), words(state?.state));
+  }
+  for (const row of $$("[data-channel-row]")) {
+    const state = live.states.get(`channel.${row.dataset.channelRow}`);
+    setClass(row, `val s-${disc(state)}${state && !state.active ? " ex" : ""}`);
+    setText($("small", row), words(state?.state));
   }
 }
 
@@ -128,16 +147,7 @@ function table(live) {
   if (rows.dataset.key === key) return;
   rows.dataset.key = key;
   rows.replaceChildren(
-    ...live.alarms.map((alarm) =>
-      el(
-        "tr",
-        {},
-        el("td", {}, glyph(alarm.level)),
-        el("td", { class: "fs nw" }, clock(alarm.since_ns)),
-        el("td", { class: "nw" }, el("a", { href: link(alarm) }, place(alarm, titles))),
-        el("td", {}, alarm.what),
-      ),
-    ),
+    ...live.alarms.map((alarm) => alarmRow(alarm, titles)),
   );
   for (const card of $$(".dcard")) {
     const told = live.devices[card.dataset.device]?.priorities ?? [0, 0, 0];

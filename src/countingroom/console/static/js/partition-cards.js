@@ -1,19 +1,29 @@
 // The cards of partitions on the overview, kept current. When partitions are created or deleted the page offers to load
 // again.
-import { $, $$, setClass, setText } from "./dom.js";
+import { $, $$, data, setClass, setText } from "./dom.js";
 import { Counts } from "./counts.js";
 import { clock } from "./format.js";
+import { Commands } from "./partition-commands.js";
+import { Partition } from "./partition-model.js";
 import { discOf, discOfPartition, goneWords, holderOf, reportOf, setDisc } from "./run-parts.js";
 import { note } from "./shell.js";
 
 export function partitionCards(live) {
   const cards = new Map($$(".pcard").map((card) => [card.dataset.partition, card]));
   const counts = new Map([...cards.keys()].map((name) => [name, new Counts()]));
+  const commands = new Map(
+    (data.partitions ?? []).map((one) => [
+      one.partition,
+      new Commands(live, new Partition(live, one), { place: $(".cmds", cards.get(one.partition)), brief: true }),
+    ]),
+  );
+  live.on("link", () => commands.forEach((one) => one.refresh()));
   let told = false;
   live.on("change", () => {
     const there = [...live.states.keys()].filter((key) => key.startsWith("partition.")).map((key) => key.slice(10));
     for (const name of there)
       if (cards.has(name)) refresh(live, cards.get(name), live.states.get(`partition.${name}`), counts.get(name));
+    commands.forEach((one) => one.refresh());
     if (told || (there.length === cards.size && there.every((name) => cards.has(name)))) return;
     told = true;
     if (!cards.size) location.reload();

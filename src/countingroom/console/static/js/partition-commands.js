@@ -11,6 +11,8 @@ import { planned } from "./plan-dialog.js";
 // Commands that move the partition along its states: their dialog shows the plan.
 const MOVES = new Set(["configure", "configure_all", "start", "stop"]);
 
+const BRIEF = new Set(["configure_all", "start", "stop", "abort"]);
+
 const labelOf = (row) => row.label + (row.confirmed ? "…" : "");
 
 // A command without a dialog of its own: what it does and what it takes are in its row.
@@ -29,10 +31,11 @@ async function askAndSend(live, model, row, send) {
 }
 
 export class Commands {
-  constructor(live, model) {
-    Object.assign(this, { live, model });
+  // brief: a card has room for those that can be given now, and for stop and abort of a run.
+  constructor(live, model, { place = $("#partition-commands"), brief = false } = {}) {
+    Object.assign(this, { live, model, brief });
     this.buttons = new Map(model.commandsAt("head").map((row) => [row.name, this.button(row)]));
-    $("#partition-commands").replaceChildren(...this.buttons.values());
+    place.replaceChildren(...this.buttons.values());
   }
 
   button(row) {
@@ -41,7 +44,16 @@ export class Commands {
   }
 
   refresh() {
-    for (const [command, button] of this.buttons) mark(button, this.model.why(command));
+    for (const [command, button] of this.buttons) {
+      const why = this.model.why(command);
+      mark(button, why);
+      if (this.brief) button.hidden = this.isLeftOut(command, why);
+    }
+  }
+
+  isLeftOut(command, why) {
+    if (!BRIEF.has(command)) return true;
+    return this.model.makesSafe(command) ? !this.model.state?.run && Boolean(why) : Boolean(why);
   }
 
   async press(row) {

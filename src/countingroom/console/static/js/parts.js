@@ -31,10 +31,35 @@ export function place(alarm, titles) {
   return alarm.channel ? `${title} ch ${alarm.channel}` : title;
 }
 
+const after = (ns) => {
+  const seconds = ns / 1e9;
+  if (seconds < 10) return `+${seconds.toFixed(1)} s`;
+  return seconds < 120 ? `+${seconds.toFixed(0)} s` : `+${Math.floor(seconds / 60)} min`;
+};
+
+// A row of the list of alarms. What follows from a cause stands below it, with the time after it.
+export const alarmRow = (alarm, titles) => {
+  const follows = alarm.after_ns !== null;
+  return el(
+    "tr",
+    { class: `p${alarm.level}${follows ? " after" : ""}` },
+    el("td", {}, glyph(alarm.level)),
+    el("td", { class: "fs nw", title: `${moment(alarm.since_ns)} UTC` }, follows ? after(alarm.after_ns) : clock(alarm.since_ns)),
+    el("td", { class: "nw" }, el("a", { href: link(alarm) }, place(alarm, titles))),
+    el(
+      "td",
+      {},
+      ...(alarm.consequences ? [el("span", { class: "first" }, "first"), " "] : []),
+      alarm.what,
+      alarm.advice && !follows ? el("small", { class: "do" }, alarm.advice) : null,
+    ),
+  );
+};
+
 export const barItem = (alarm, titles) =>
   el(
     "a",
-    { class: "it", href: link(alarm) },
+    { class: "it", href: link(alarm), title: alarm.what },
     glyph(alarm.level),
     el("span", { class: "mut" }, clock(alarm.since_ns)),
     el("b", {}, place(alarm, titles)),

@@ -4,7 +4,7 @@ import { $, $$, el, setClass, setText } from "./dom.js";
 import { clock, words } from "./format.js";
 import { barItem, setGlyph } from "./parts.js";
 
-const BAR = 4;
+const BAR = 3;
 
 export const titles = Object.fromEntries(
   $$(".nav [data-device]").map((a) => [a.dataset.device, $(".ell", a).textContent]),
@@ -51,14 +51,14 @@ function alarms(live) {
   for (const a of $$(".nav [data-device]")) setGlyph($(".g", a), live.devices[a.dataset.device]?.worst ?? 0);
   for (const a of $$(".nav [data-partition]"))
     setGlyph($(".g", a), live.partitions[a.dataset.partition]?.worst ?? 0);
-  const key = live.alarms
-    .slice(0, BAR)
+  const causes = live.alarms.filter((alarm) => alarm.after_ns === null).slice(0, BAR);
+  const key = causes
     .map((alarm) => `${alarm.since_ns} ${alarm.partition} ${alarm.device} ${alarm.point} ${alarm.what}`)
     .join("|");
   const bar = $("#bar");
   if (bar.dataset.key === key) return;
   bar.dataset.key = key;
-  bar.replaceChildren(...live.alarms.slice(0, BAR).map((alarm) => barItem(alarm, titles)));
+  bar.replaceChildren(...causes.map((alarm) => barItem(alarm, titles)));
   if (!live.alarms.length) bar.append(el("span", { class: "mut calm" }, "No active alarm"));
 }
 

@@ -151,6 +151,7 @@ class SlowControl(System):
             message=message,
             source=source,
             since_ns=device.since_ns,
+            evidence={"device": name},
             suggestion=f"look at {name}",
             causes=(device.cause,) if device.cause else (),
         )

@@ -1,0 +1,91 @@
+"""The overview answers on one screen whether anything is wrong, what, and what may be done."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Requester, serious, wider_than_seen
+
+CUT = """() => [...document.querySelectorAll('#alarm-rows td')]
+    .filter(td => td.scrollWidth > td.clientWidth + 1).map(td => td.innerText)"""
+BELOW = """() => { const floor = document.querySelector('.alarmbar').getBoundingClientRect().top;
+    return ['#alarm-rows tr', '.pcard', '.dcard', '#last-runs tr:first-child']
+        .flatMap(one => [...document.querySelectorAll(one)])
+        .filter(node => node.getBoundingClientRect().bottom > floor + 1).map(node => node.innerText.slice(0, 40)) }"""
+SHORT_ROWS = """() => {
+    const all = [...document.querySelectorAll('#cards > .card')].map(one => one.getBoundingClientRect());
+    const end = document.querySelector('#cards').getBoundingClientRect().right;
+    return [...new Set(all.map(one => one.top))]
+        .filter(top => end - Math.max(...all.filter(one => one.top === top).map(one => one.right)) > 2).length }"""
+
+
+@pytest.fixture(scope="module")
+def faults() -> set[str]:
+    """The faults that the demo has already."""
+    return set()
+
+
+@pytest.fixture
+def alarmed(requester: Requester, faults: set[str]) -> Page:
+    """The overview with a tripped channel, a stopped plant and all that follows from them."""
+    demo = requester.demo
+    page = requester.page
+    if not faults:
+        requester.until(lambda: demo.get("/partitions/mCBM")["partition"]["state"] == "Recording", "a run goes on")
+        demo.command("caen", "lv_on", channel="1")
+        requester.until(lambda: demo.reading("caen", "1.lv_vMon")["value"] > 11, "the low voltage is on")
+        demo.fault("caen", "trip", channel="1", side="lv", now=True)
+        demo.fault("co2", "trip")
+        faults.add("trip")
+    requester.open("/")
+    expect(page.locator("#alarm-rows tr.after", has_text="mCBM / DCS")).to_be_visible()
+    expect(page.locator("#alarm-rows tr:not(.after)")).to_have_count(2)
+    return page
+
+
+def test_alarms_partitions_devices_and_run_are_on_one_screen(requester: Requester, alarmed: Page) -> None:
+    page = alarmed
+    assert page.locator("#alarm-rows tr").count() >= 4
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.wait_for_timeout(200)
+    assert page.evaluate(CUT) == []
+    assert page.evaluate(BELOW) == []
+    requester.picture("overview-alarms-1440-light")
+    for width in (1280, 1440, 1920, 2560):
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.wait_for_timeout(200)
+        assert page.evaluate(CUT) == [], width
+        assert page.evaluate(SHORT_ROWS) == 0, width
+    for width in (768, 420):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(200)
+        assert page.evaluate(CUT) == [], width
+        assert wider_than_seen(page) == [], width
+        requester.picture(f"overview-alarms-{width}-light")
+    assert serious(page) == []
+
+
+def test_a_cause_stands_above_what_follows_from_it(alarmed: Page) -> None:
+    rows = alarmed.locator("#alarm-rows tr")
+    told = [(row.get_attribute("class") or "", row.inner_text()) for row in rows.all()]
+    assert "after" not in told[0][0]
+    for index, (classes, text) in enumerate(told):
+        if "mCBM / DCS" in text:
+            assert "after" in classes
+            above = [one for one, _ in told[:index] if "after" not in one]
+            assert above
+    expect(rows.first).to_contain_text("first")
+    expect(alarmed.locator("#bar")).not_to_contain_text("DCS")
+
+
+def test_a_partition_is_aborted_from_its_card(requester: Requester, alarmed: Page) -> None:
+    card = alarmed.locator('.pcard[data-partition="mCBM"]')
+    abort = card.locator('[data-command="abort"]')
+    expect(abort).to_have_attribute("aria-disabled", "false")
+    abort.click()
+    expect(alarmed.locator("#confirm")).to_contain_text("everything goes down together")
+    alarmed.locator("#confirm .acts button").last.click()
+    expect(card.locator(".big.st b")).to_have_text(re.compile("Idle"))
