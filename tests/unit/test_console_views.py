@@ -21,12 +21,12 @@ from tests.console.stage import CHILLER, caen
     ("point", "given_", "told"),
     [
         (Point(name="v", precision=1), 1450.24, "1450.2"),
-        (Point(name="v", precision=2), -0.0004, "0.00"),
+        (Point(name="v", precision=2), -0.0004, "-4.00e-4"),
         (Point(name="v"), None, "–"),
         (Point(name="v", type=Type.BOOL), True, "on"),
         (Point(name="v", type=Type.INT, codes={"3": "ramping up"}), 3, "ramping up"),
         (Point(name="v", type=Type.INT), 1500, "1500"),
-        (Point(name="v"), 1.5e9, "1.500e+09"),
+        (Point(name="v"), 1.5e9, "1.500e+9"),
         (Point(name="v", type=Type.STRING), "<b>", "<b>"),
     ],
 )

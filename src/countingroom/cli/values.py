@@ -95,7 +95,9 @@ def number(value: Any, of: Any) -> str:
     if value is None:
         return "—"
     if isinstance(value, float):
-        return f"{value:.{of['precision']}f}" if "precision" in of else f"{value:g}"
+        from countingroom.core.numbers import decimals
+
+        return decimals(value, of["precision"]) if "precision" in of else f"{value:g}"
     if isinstance(value, bool):
         return "on" if value else "off"
     return of.get("codes", {}).get(str(value), str(value))

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from countingroom.core.messages import DeviceState, Link
+from countingroom.core.numbers import decimals
 from countingroom.core.points import Point
 from countingroom.core.values import Quality, Scalar
 
@@ -77,5 +78,5 @@ def why(point: Point, value: Scalar, *, unit: str | None = None) -> str:
         (limits.warning_low, False, "below its warning limit"),
     ):
         if limit is not None and (value > limit if above else value < limit):
-            return f"{label} {value:.{digits}f}{unit} is {word} {limit:.{digits}f}{unit}"
-    return f"{label} {value:.{digits}f}{unit}"
+            return f"{label} {decimals(value, digits)}{unit} is {word} {decimals(limit, digits)}{unit}"
+    return f"{label} {decimals(value, digits)}{unit}"

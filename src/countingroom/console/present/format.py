@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from countingroom.core.points import Point
+from countingroom.core.numbers import decimals
+from countingroom.core.points import Point, Type
 from countingroom.core.values import Scalar
 
 NOTHING = "–"
@@ -26,12 +27,9 @@ def value(point: Point, given: Scalar) -> str:
         return "on" if given else "off"
     if isinstance(given, str):
         return given
-    if isinstance(given, int):
-        return str(given)
-    if abs(given) >= 1e7:
-        return f"{given:.3e}"
-    text = f"{given:.{point.precision}f}"
-    return text.lstrip("-") if float(text) == 0 else text
+    if isinstance(given, int) or (point.type is Type.INT and given.is_integer()):
+        return str(int(given))
+    return decimals(given, point.precision)
 
 
 def _key(given: Scalar) -> str:

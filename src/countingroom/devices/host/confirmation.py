@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from countingroom.core.points import Point
 from countingroom.core.values import Quality, Reading, Scalar
+
+_HALF_STEP = 2.0**-24
+"""Half the step of a 32-bit float, relative to the number: what a device that keeps such floats may change."""
+_LEAST_STEP = 2.0**-149
+"""The step of the smallest 32-bit floats."""
 
 
 def readback_of(point: Point) -> str:
@@ -14,11 +17,15 @@ def readback_of(point: Point) -> str:
 
 
 def holds(point: Point, value: Scalar, readback: Reading) -> bool:
-    """Whether this readback proves the value, within the point's tolerance."""
+    """Whether this readback proves the value: whole numbers and texts exactly, floats to the rounding of 32 bits, and
+    numbers within the point's tolerance."""
     if readback.quality > Quality.UNCERTAIN:
         return False
     now = readback.value
+    if isinstance(now, int) and isinstance(value, int):
+        return abs(now - value) <= point.tolerance
     if isinstance(now, (int, float)) and isinstance(value, (int, float)):
-        # Devices keep 32-bit floats, which round 0.1 by about 1e-8: without a relative tolerance 1234.1 never holds.
-        return math.isclose(now, value, rel_tol=1e-6, abs_tol=max(point.tolerance * (1 + 1e-9), 1e-9))
+        # The tolerance itself is a decimal: 12.6 - 12.5 is a little more than 0.1.
+        slack = max(abs(value), abs(now)) * _HALF_STEP + _LEAST_STEP
+        return abs(now - value) <= point.tolerance * (1 + 1e-9) + slack
     return now == value

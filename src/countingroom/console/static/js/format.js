@@ -1,4 +1,4 @@
-// How values, units and times are written, never as NaN. present/format.py does the same on the server.
+// How values, units and times are written, never as NaN. present/format.py and core/numbers.py do the same on the server.
 export const NOTHING = "–";
 const UNITS = { uA: "µA", uV: "µV", uW: "µW", us: "µs", um: "µm", degC: "°C", percent: "%", delta_degC: "K" };
 
@@ -16,9 +16,10 @@ export function value(point, given) {
 
 export function number(given, precision) {
   if (!Number.isFinite(given)) return NOTHING;
-  if (Math.abs(given) >= 1e7) return given.toExponential(3).replace(/e([+-])(\d)$/, "e$10$2");
+  if (Math.abs(given) >= 1e7) return given.toExponential(3);
   const text = given.toFixed(precision);
-  return Number(text) === 0 ? text.replace("-", "") : text;
+  if (Number(text) !== 0) return text;
+  return given === 0 ? text.replace("-", "") : given.toExponential(2);
 }
 
 export const withUnit = (point, given) =>

@@ -176,7 +176,9 @@ export class Trend {
         .filter((about) => (about.unit || "-") === scale)
         .map((about) => (about.steps ? 0.5 : 5 * 10 ** -(about.precision ?? 2))),
     );
-    const room = Math.max((high - low) * 0.12, finest);
+    // Values that the decimals show nothing of (3.2e-9 mbar) fill the plot by their own size.
+    const size = Math.max(Math.abs(low), Math.abs(high));
+    const room = Math.max((high - low) * 0.12, size && size < finest / 10 ? size * 0.2 : finest);
     let [bottom, top] = [low - room, high + room];
     for (const { value } of this.marks(scale)) {
       if (value > high && value - high < 2.5 * (high - low + room)) top = Math.max(top, value + room);

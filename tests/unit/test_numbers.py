@@ -1,0 +1,52 @@
+"""A number is written so that a person sees it, in Python and in the browser alike."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from countingroom.cli import values
+from countingroom.console.present import format as write
+from countingroom.core import severity
+from countingroom.core.numbers import decimals
+from countingroom.core.points import Limits, Point, Type
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = json.loads((ROOT / "tests" / "data" / "number-formats.json").read_text())
+PRESSURE = Point(name="p", unit="mbar", limits=Limits(warning_high=1e-8, alarm_high=5e-8))
+
+
+@pytest.mark.parametrize(("number", "precision", "text"), EXAMPLES)
+def test_decimals_or_three_digits_with_an_exponent(number: float, precision: int, text: str) -> None:
+    assert decimals(number, precision) == text
+
+
+def test_the_browser_writes_the_same() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    script = ROOT / "src" / "countingroom" / "console" / "static" / "js" / "format.js"
+    program = (
+        f"const {{number}} = await import({json.dumps(script.as_uri())});"
+        f"console.log(JSON.stringify({json.dumps(EXAMPLES)}.map(([n, precision]) => number(n, precision))))"
+    )
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout) == [text for _, _, text in EXAMPLES]
+
+
+def test_a_small_pressure_and_its_limits_are_seen_everywhere() -> None:
+    assert write.value(PRESSURE, 3.2e-9) == "3.20e-9"
+    assert write.limits(PRESSURE) == "warning above 1.00e-8 · alarm above 5.00e-8"
+    assert severity.why(PRESSURE, 6e-8) == "p 6.00e-8 mbar is above its alarm limit 5.00e-8 mbar"
+    assert values.number(3.2e-9, {"precision": 2}) == "3.20e-9"
+
+
+def test_limits_of_a_whole_number_are_whole() -> None:
+    rate = Point(name="n", type=Type.INT, limits=Limits(warning_high=45.0))
+    assert write.limits(rate) == "warning above 45"
