@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -242,6 +243,20 @@ def test_control_goes_on_through_the_faults_of_the_short_drill(demo: Running) ->
     rows = list(play(demo, [drill for drill in DRILLS if drill.name in SHORT], short=True))
     assert len(rows) == len(SHORT)
     assert not [row for row in rows if row.faults], table(rows)
+
+
+def test_no_other_account_can_read_the_data(demo: Running) -> None:
+    until((demo.data / "history" / "history.duckdb").exists, "the history has its file")
+    found = [demo.data, *(path for path in demo.data.rglob("*") if path.name != "up.log")]
+    assert len(found) > 20
+    assert [path for path in found if path.exists() and path.lstat().st_mode & 0o077] == []
+
+
+def test_no_password_of_the_bus_is_in_arguments_or_environment(demo: Running) -> None:
+    passwords = json.loads((demo.data / "bus" / "credentials.json").read_text())["passwords"].values()
+    for process in demo.children():
+        words = [*process.cmdline(), *process.environ().values()]
+        assert not [word for word in words for password in passwords if password in word]
 
 
 def test_a_second_experiment_on_the_same_data_is_told_who_runs_there(demo: Running) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from countingroom.app.data_folder import InstanceOwner, default_data, owned
+from countingroom.app.data_folder import InstanceOwner, close_to_others, default_data, owned
+from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError, Conflict
+from countingroom.core.umask import VARIABLE
+from countingroom.runs.agents.kinds import program
 
 ME = InstanceOwner(
     pid=4711, description="cold_box.yaml", console="http://127.0.0.1:8080", since="2026-01-01T00:00:00+00:00"
@@ -43,3 +51,97 @@ def test_each_experiment_has_a_place_of_its_own(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     assert default_data(tmp_path / description) == tmp_path / "state" / "countingroom" / name
+
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def open_data() -> Iterator[Path]:
+    """A data folder of an earlier version, which every account of the machine can read."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        data = Path(place) / "data"
+        for folder in (data, data / "bus", data / "bus" / "store"):
+            folder.mkdir()
+            folder.chmod(0o755)
+        for file in (data / "countingroom.sqlite", data / "bus" / "nats.conf", data / "bus" / "store" / "1.blk"):
+            file.write_text("secret")
+            file.chmod(0o644)
+        yield data
+
+
+def readable_by_others(data: Path) -> list[Path]:
+    return [path for path in (data, *data.rglob("*")) if path.stat().st_mode & 0o077]
+
+
+def test_a_folder_of_an_earlier_version_is_closed_to_others_and_told(open_data: Path) -> None:
+    said = close_to_others(open_data)
+    assert readable_by_others(open_data) == []
+    assert [text for text in said if "could be read by others" in text]
+    assert close_to_others(open_data) == []
+
+
+def test_what_is_not_of_the_experiment_stays_as_it_is(open_data: Path) -> None:
+    (open_data / "notes.txt").write_text("of the user")
+    (open_data / "notes.txt").chmod(0o644)
+    outside = open_data.parent / "elsewhere"
+    outside.write_text("not in the folder")
+    outside.chmod(0o644)
+    (open_data / "logs").symlink_to(open_data.parent)
+    (open_data / "bus" / "link").symlink_to(outside)
+    close_to_others(open_data)
+    assert (open_data / "notes.txt").stat().st_mode & 0o777 == 0o644
+    assert outside.stat().st_mode & 0o777 == 0o644
+    assert open_data.parent.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_folder_that_is_shared_stays_so_and_its_content_is_closed(open_data: Path) -> None:
+    open_data.chmod(0o1777)
+    said = close_to_others(open_data)
+    assert open_data.stat().st_mode & 0o1777 == 0o1777
+    assert readable_by_others(open_data) == [open_data]
+    assert [text for text in said if "also for others" in text]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another account")
+def test_another_account_reads_nothing(open_data: Path) -> None:
+    def others_read(path: Path) -> bool:
+        other = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        return not subprocess.run(["cat", str(path)], **other, capture_output=True, check=False).returncode
+
+    file = open_data / "countingroom.sqlite"
+    assert others_read(file)
+    close_to_others(open_data)
+    assert not others_read(file)
+
+
+def test_files_are_private_and_programs_of_users_keep_the_umask() -> None:
+    text = (
+        "import os\n"
+        "from countingroom.core.umask import keep_files_private, umask_of_users\n"
+        "os.umask(0o027)\n"
+        "assert umask_of_users() == -1\n"
+        "keep_files_private()\n"
+        "keep_files_private()\n"
+        "assert umask_of_users() == 0o027\n"
+        "assert os.umask(0) == 0o077\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    subprocess.run([sys.executable, "-c", text], env=environment, check=True)
+
+
+async def test_the_files_of_a_program_of_a_user_keep_their_permissions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "027")
+    before = os.umask(0o077)
+    try:
+        words = ["touch", str(tmp_path / "raw.dat")]
+        status = await program.run(
+            words, SystemClock(), directory=tmp_path, environment={}, given=b"", said=lambda line: None
+        )
+    finally:
+        os.umask(before)
+    assert status == 0
+    assert (tmp_path / "raw.dat").stat().st_mode & 0o777 == 0o640

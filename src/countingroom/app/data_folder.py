@@ -1,14 +1,16 @@
 """The data folder of an experiment, and the lock on it. One instance at a time runs on a data folder.
 
 The lock is a `flock` on the file owner.json, which also describes its holder for the error message of the next one.
+Other accounts of the machine may read nothing in the folder: it has passwords, accounts and the audit.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,9 @@ import msgspec
 from countingroom.core.errors import ConfigurationError, Conflict
 
 LOCK = "owner.json"
+_FOLDERS = ("agents", "bus", "history", "logs", "results")
+_FILES = (LOCK, "countingroom.sqlite*")
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class InstanceOwner(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +44,7 @@ def default_data(description: Path) -> Path:
 def owned(data: Path, owner: InstanceOwner) -> Generator[None]:
     """Hold the lock on the data folder. Raises Conflict, which names the holder, when another process holds it."""
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = (data / LOCK).open("a+b")
     except OSError as error:
         raise ConfigurationError(
@@ -58,6 +63,43 @@ def owned(data: Path, owner: InstanceOwner) -> Generator[None]:
         file.flush()
         yield
         file.truncate(0)
+
+
+def close_to_others(data: Path) -> list[str]:
+    """Take the permissions of other accounts from a data folder, such as one of an earlier version. Returns warnings,
+    one sentence each."""
+    said: list[str] = []
+    found = data.stat()
+    shared = found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX or data == Path.home()
+    if found.st_mode & _OTHERS and not shared:
+        data.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
+        said.append(f"{data} could be read by others, and is for its owner alone now")
+    elif shared:
+        said.append(f"{data} is also for others; what the experiment keeps there is for its owner alone")
+    if not said:
+        return []  # no other account gets at what is inside
+    changed = sum(_close(path) for path in _kept(data))
+    return [*said, f"{changed} files and folders in it were closed to others"] if changed else said
+
+
+def _kept(data: Path) -> Generator[Path]:
+    """What the experiment keeps in its data folder, which may hold other things too."""
+    for pattern in _FILES:
+        yield from data.glob(pattern)
+    for name in _FOLDERS:
+        if (data / name).is_dir() and not (data / name).is_symlink():
+            yield data / name
+            yield from (data / name).rglob("*")
+
+
+def _close(path: Path) -> bool:
+    """Whether there was something to close."""
+    with suppress(OSError):  # a file that a running program deletes meanwhile, or of another account
+        found = path.lstat()
+        if not stat.S_ISLNK(found.st_mode) and found.st_mode & _OTHERS:
+            path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
+            return True
+    return False
 
 
 def _taken(data: Path, descriptor: int) -> Conflict:

@@ -27,6 +27,7 @@ from countingroom.bus.dead_letters import DeadLetters
 from countingroom.bus.port import Bus
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError, CountingRoomError
+from countingroom.core.umask import keep_files_private
 from countingroom.departments import load, roles
 from countingroom.experiment import Experiment
 
@@ -55,6 +56,7 @@ class ServeTask(Struct, frozen=True, kw_only=True):
 def run_in_foreground(task: ServeTask) -> None:
     """Run roles in the foreground until Ctrl-C or SIGTERM."""
     _log_to_stderr()
+    keep_files_private()
 
     def ready(role: str, facts: Mapping[str, Any]) -> None:
         details = ", ".join(f"{key} {value}" for key, value in facts.items() if value)

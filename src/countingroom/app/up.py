@@ -23,7 +23,7 @@ from msgspec import Struct
 from countingroom import __version__
 from countingroom.app import bus_users
 from countingroom.app.child_process import fork_server, launch_by
-from countingroom.app.data_folder import InstanceOwner, owned
+from countingroom.app.data_folder import InstanceOwner, close_to_others, owned
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.listening_socket import listen
 from countingroom.app.process_events import ProcessEvents
@@ -40,6 +40,7 @@ from countingroom.console.description import ConsoleSection
 from countingroom.core.accounts import FIRST_ADMINISTRATOR
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.messages import Event
+from countingroom.core.umask import keep_files_private
 from countingroom.departments import roles, stages
 from countingroom.experiment import Experiment
 
@@ -58,6 +59,7 @@ class StartPlan(Struct, frozen=True, kw_only=True):
 
 def run(plan: StartPlan, say: Callable[[str], None]) -> None:
     """Run everything until Ctrl-C or SIGTERM."""
+    keep_files_private()
     section = plan.experiment.section(ConsoleSection)
     with listen(section.host, plan.port) as free:  # a port in use is reported before any process starts
         port = free.getsockname()[1]
@@ -71,6 +73,8 @@ def run(plan: StartPlan, say: Callable[[str], None]) -> None:
     with owned(plan.data, owner):
         say(f"Counting room {__version__}: {plan.experiment.title}{' (simulated)' if plan.simulate else ''}")
         say(f"Data: {plan.data}")
+        for text in close_to_others(plan.data):
+            say(f"  warning     {text}")
         raise_file_limit()  # of the bus and of every role, which inherit it
         asyncio.run(_Processes(plan, port, say).run())
         say("Everything has stopped.")

@@ -154,8 +154,10 @@ def _do(
     from countingroom.core.clock import SystemClock
     from countingroom.core.errors import CountingRoomError
     from countingroom.core.policy import Principal, Role
+    from countingroom.core.umask import keep_files_private
     from countingroom.experiment import load
 
+    keep_files_private()  # it may be the first to create the database
     section, clock = load(experiment).storage, SystemClock()
     by = Principal(name=_me(), role=Role.ADMINISTRATOR)
 

@@ -24,6 +24,7 @@ from msgspec import Struct
 from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError, NotAllowed
 from countingroom.core.systems import ACTIVE, RECORDING
+from countingroom.core.umask import umask_of_users
 from countingroom.core.values import Scalar
 from countingroom.runs.agents.kinds import program
 from countingroom.runs.agents.kinds.script import Script, briefed, failed, filled
@@ -96,6 +97,7 @@ class Calibration(System):
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    umask=umask_of_users(),
                 )
         except OSError as error:
             raise ConfigurationError(

@@ -20,6 +20,7 @@ from countingroom.bus.server.process import end_with
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.line_limit import LineLimit
+from countingroom.core.umask import umask_of_users
 
 ASKED_S = 2.0
 """Time between SIGTERM and SIGKILL."""
@@ -53,6 +54,7 @@ async def run(
                 stdout=output,
                 stderr=output,
                 process_group=0,
+                umask=umask_of_users(),
                 preexec_fn=end_with(os.getpid()),
             )
         except OSError as error:
