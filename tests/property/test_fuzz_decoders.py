@@ -55,8 +55,8 @@ from countingroom.devices.drivers.epics.convert import sample as of_epics
 from countingroom.devices.drivers.julabo import codec as julabo
 from countingroom.devices.drivers.modbus import codec as modbus
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
+from countingroom.devices.drivers.mqtt.payloads import sample as of_mqtt
 from countingroom.devices.drivers.mqtt.topics import routes
-from countingroom.devices.drivers.mqtt.topics import sample as of_mqtt
 from countingroom.devices.host.points import PointTable
 from countingroom.devices.port import Sample
 from countingroom.devices.serial.pending_answers import PendingAnswers, Probe
@@ -279,7 +279,8 @@ def test_a_board_makes_its_own_point_bad_and_no_other(data: bytes, kind: str, fi
     )
     (route,) = routes(section)
     table = PointTable("d", [route.point, Point(name="other")], 0)
-    table.take([of_mqtt(route, data, retained=False), Sample(point="other", value=1.0)], now_ns=1, monotonic=0.0)
+    given = of_mqtt(route, data, retained=False)
+    table.take([*([given] if given else []), Sample(point="other", value=1.0)], now_ns=1, monotonic=0.0)
     message = table.message(full=True, boot="b", sent_ns=0)
     assert message
     assert dict(decode(encode(message), Readings).rows())["other"].quality == Quality.GOOD

@@ -18,7 +18,8 @@ from countingroom.core.messages import DeviceState, Event, EventKind, Link, Read
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
-from countingroom.devices.drivers.mqtt.topics import routes, sample
+from countingroom.devices.drivers.mqtt.payloads import sample
+from countingroom.devices.drivers.mqtt.topics import routes
 from countingroom.devices.host.host import AGAIN_S, DeviceHost
 from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.publish import ReadingsPump
@@ -288,7 +289,9 @@ def test_any_payload_becomes_a_reading_that_can_be_published(kind: str, field: s
     (route,) = routes(section)
     table = PointTable("d", [route.point], 0)
     for payload in [*PAYLOADS, *(b'{"a": ' + payload + b"}" for payload in PAYLOADS)]:
-        table.take([sample(route, payload, retained=True)], now_ns=1, monotonic=0.0)
+        given = sample(route, payload, retained=True)
+        assert given is not None
+        table.take([given], now_ns=1, monotonic=0.0)
         message = table.message(full=True, boot="b", sent_ns=0)
         assert message is not None
         assert len(encode(message)) < 2 * MOST_TEXT_BYTES

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 
 import pytest
+from aiomqtt import Message, Topic
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from countingroom.core.errors import DeviceError
 from countingroom.core.values import Quality, Scalar
-from countingroom.devices.drivers.mqtt.description import MqttSensorsSection, SensorValue
+from countingroom.devices.drivers.mqtt.description import Availability, MqttSensorsSection, SensorValue
 from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver
-from countingroom.devices.drivers.mqtt.topics import MOST_TOPIC, Route, TopicPattern, filter_of, routes, sample
+from countingroom.devices.drivers.mqtt.payloads import is_online, sample, setpoint
+from countingroom.devices.drivers.mqtt.topics import MOST_TOPIC, Route, TopicPattern, filter_of, routes
+from countingroom.devices.port import Sample
 
 
 def section(**value: object) -> MqttSensorsSection:
@@ -116,8 +119,9 @@ def test_every_board_has_every_value_as_a_point_of_its_channel() -> None:
         ({"low": -40.0, "high": 85.0}, b"-127", -127.0, Quality.UNCERTAIN),
         ({"field": "meas1"}, b'{"meas1": 3, "meas2": 4}', 3.0, Quality.GOOD),
         ({"field": "data.1.t"}, b'{"data": [{}, {"t": "2.5"}]}', 2.5, Quality.GOOD),
-        ({"field": "data.7.t"}, b'{"data": []}', None, Quality.BAD),
-        ({"field": "meas1"}, b"[1, 2]", None, Quality.BAD),
+        ({"field": "meas1.x"}, b'{"meas1": 3}', None, Quality.BAD),
+        ({"field": "meas1"}, b'{"meas1": null}', None, Quality.BAD),
+        ({"field": "meas1"}, b"3", None, Quality.BAD),
         ({"field": "meas1"}, b"{", None, Quality.BAD),
         ({"field": "meas1"}, b'{"meas1": true}', None, Quality.BAD),
         ({"field": "on", "type": "bool"}, b'{"on": true}', True, Quality.GOOD),
@@ -130,11 +134,176 @@ def test_a_payload_is_a_value_or_bad(
     wanted: dict[str, object], payload: bytes, value: Scalar, quality: Quality
 ) -> None:
     said = sample(route(**wanted), payload, retained=False)
+    assert said is not None
     assert (said.value, said.quality) == (value, quality)
 
 
+@pytest.mark.parametrize(
+    ("field", "payload"),
+    [
+        ("humidity", b'{"temperature": 21.5}'),
+        ("humidity", b"{}"),
+        ("data.7.t", b'{"data": []}'),
+        ("update.state", b'{"update": null}'),
+        ("meas1", b"[1, 2]"),
+    ],
+)
+def test_a_message_without_the_field_leaves_the_value_as_it_is(field: str, payload: bytes) -> None:
+    assert sample(route(field=field), payload, retained=False) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "payload"),
+    [
+        ("ENERGY.Total.kWh", b'{"ENERGY": {"Total.kWh": 3}}'),
+        ("a.b", b'{"a.b": 3}'),
+        ("a.b", b'{"a.b": 4, "a": {"b": 3}}'),
+        (["a.b", "c"], b'{"a.b": {"c": 3}}'),
+        (["a", "1"], b'{"a": [0, 3]}'),
+    ],
+)
+def test_keys_may_have_dots(field: str | list[str], payload: bytes) -> None:
+    said = sample(route(field=field), payload, retained=False)
+    assert said is not None
+    assert said.value == 3.0
+
+
+def test_a_list_of_keys_is_taken_key_by_key() -> None:
+    assert sample(route(field=["a", "b"]), b'{"a.b": 3}', retained=False) is None
+
+
+@pytest.mark.parametrize("kind", ["float", "int"])
+@pytest.mark.parametrize("text", ["1_000", "1,5", "\u0661\u0662", "0x1F", "1e999", "inf", "- 3", "3 V", "9" * 5000])
+def test_what_python_takes_for_a_number_and_no_board_writes_is_bad(kind: str, text: str) -> None:
+    for wanted, payload in (({}, text), ({"field": "x"}, f'{{"x": "{text}"}}')):
+        said = sample(route(type=kind, **wanted), payload.encode(), retained=False)
+        assert said is not None
+        assert said.quality == Quality.BAD
+
+
+def test_a_whole_number_stays_whole() -> None:
+    big = 2**53 + 1
+    for payload in (str(big), f" {big}\n"):
+        said = sample(route(type="int"), payload.encode(), retained=False)
+        assert said is not None
+        assert said.value == big
+    half = sample(route(type="int"), b"3.5", retained=False)
+    assert half is not None
+    assert half.quality == Quality.BAD
+
+
+@pytest.mark.parametrize(
+    ("payload", "value"), [(b"open", 1), (b"closed", 0), (b"Open", None), (b"1", None), (b"", None)]
+)
+def test_words_are_values(payload: bytes, value: Scalar) -> None:
+    one = route(type="int", words={"open": 1, "closed": 0})
+    assert one.point.choices == (1, 0)
+    assert one.point.codes == {"1": "open", "0": "closed"}
+    said = sample(one, payload, retained=False)
+    assert said is not None
+    assert said.value == value
+    assert "word of open, closed" in said.reason or value is not None
+
+
+def test_words_stand_for_json_words_too() -> None:
+    said = sample(route(type="int", field="x", words={"true": 1, "false": 0}), b'{"x": true}', retained=False)
+    assert said is not None
+    assert said.value == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value", "payload"),
+    [
+        ({}, 21.5, "21.5"),
+        ({"type": "int"}, 3, "3"),
+        ({"type": "bool"}, True, "true"),
+        ({"type": "bool", "words": {"ON": True, "OFF": False}}, False, "OFF"),
+        (
+            {"type": "bool", "words": {"ON": True, "OFF": False}, "set_payload": '{"state": "{value}"}'},
+            True,
+            '{"state": "ON"}',
+        ),
+        ({"set_payload": '{"brightness": {value}}'}, 7.5, '{"brightness": 7.5}'),
+        ({"type": "string", "set_payload": '{"text": "{value}"}'}, 'say "no"', '{"text": "say \\"no\\""}'),
+    ],
+)
+def test_a_setpoint_is_published_as_the_board_takes_it(
+    wanted: dict[str, object], value: float | int | str | bool, payload: str
+) -> None:
+    assert setpoint(route(**wanted).value, value) == payload
+
+
+@pytest.mark.parametrize(
+    ("rule", "payload", "online"),
+    [
+        ({}, b"online", True),
+        ({}, b"Offline", False),
+        ({}, b"restarting", None),
+        ({}, b"\xff", None),
+        ({}, b"x" * 70_000, None),
+        ({"field": "state"}, b'{"state": "offline"}', False),
+        ({"field": "state"}, b"online", True),
+        ({"field": "state"}, b'{"other": "offline"}', None),
+        ({"online": "1", "offline": "0"}, b"0", False),
+    ],
+)
+def test_a_payload_says_whether_a_board_is_there(rule: dict[str, str], payload: bytes, online: bool | None) -> None:
+    assert is_online(Availability.model_validate({"topic": "t", **rule}), payload) is online
+
+
+def test_a_board_may_have_a_name_that_no_address_can_have() -> None:
+    made = MqttSensorsSection.model_validate(
+        {
+            "driver": "mqtt",
+            "sensors": {"hall": {"name": "Hall 3/0x0015:8d.1", "label": "in the hall"}, "ESP01": "lid"},
+            "values": {
+                "t": {"topic": "zigbee2mqtt/{sensor}", "field": "temperature"},
+                "on": {
+                    "topic": "zigbee2mqtt/{sensor}",
+                    "field": "state",
+                    "set_topic": "zigbee2mqtt/{sensor}/set",
+                    "type": "bool",
+                    "readback": "t",
+                },
+            },
+        }
+    )
+    assert [(one.point.name, one.filter, one.set_topic, one.point.readback) for one in routes(made)] == [
+        ("hall.t", "zigbee2mqtt/Hall 3/0x0015:8d.1", "", ""),
+        ("ESP01.t", "zigbee2mqtt/ESP01", "", ""),
+        ("hall.on", "zigbee2mqtt/Hall 3/0x0015:8d.1", "zigbee2mqtt/Hall 3/0x0015:8d.1/set", "hall.t"),
+        ("ESP01.on", "zigbee2mqtt/ESP01", "zigbee2mqtt/ESP01/set", "ESP01.t"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "message"),
+    [
+        ({"set_topic": "a"}, (), "write_low is missing"),
+        ({"set_topic": "a", "type": "bool", "set_payload": "on"}, ("set_payload",), "{value} is missing"),
+        ({"set_topic": "{sensor}/a", "type": "bool"}, ("set_topic",), "or in neither"),
+        ({"write_low": 1}, ("write_low",), "is for values with `set_topic`"),
+        ({"readback": "b"}, ("readback",), "is for values with `set_topic`"),
+        ({"words": {"open": 1.5}, "type": "int"}, ("words", "open"), "1.5 is no int"),
+        ({"words": {"open": 1}, "type": "bool"}, ("words", "open"), "1 is no bool"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_told(
+    value: dict[str, object], path: tuple[str, ...], message: str
+) -> None:
+    found = list(SensorValue.model_validate({"topic": "t", **value}).problems())
+    assert any(spot == path and message in text for spot, text in found), found
+
+
+def test_a_setpoint_goes_to_no_pattern() -> None:
+    with pytest.raises(ValidationError, match="subscriptions only"):
+        SensorValue.model_validate({"topic": "t", "set_topic": "a/+/b"})
+
+
 def test_a_retained_value_may_be_old() -> None:
-    assert sample(route(), b"1", retained=True).quality == Quality.UNCERTAIN
+    said = sample(route(), b"1", retained=True)
+    assert said is not None
+    assert said.quality == Quality.UNCERTAIN
 
 
 @given(
@@ -142,7 +311,7 @@ def test_a_retained_value_may_be_old() -> None:
 )
 def test_no_payload_breaks_anything(payload: bytes, field: str, kind: str) -> None:
     said = sample(route(field=field, type=kind), payload, retained=False)
-    assert (said.value is None) == (said.quality == Quality.BAD)
+    assert said is None or (said.value is None) == (said.quality == Quality.BAD)
 
 
 def test_boards_must_be_listed_where_topics_name_them() -> None:
@@ -165,3 +334,33 @@ async def test_a_sensor_takes_no_value() -> None:
     assert not any(point.writable for point in driver.points)
     with pytest.raises(DeviceError):
         await driver.write("ESP01.v", 1.0)
+
+
+def test_a_retained_value_of_a_board_that_is_offline_is_not_taken() -> None:
+    driver = MqttSensorsDriver(
+        MqttSensorsSection.model_validate(
+            {
+                "driver": "mqtt",
+                "sensors": {"a": "", "b": ""},
+                "availability": [{"topic": "{sensor}/lwt"}, {"topic": "bridge"}],
+                "values": {"v": {"topic": "{sensor}/v"}},
+            }
+        )
+    )
+    taken: list[Sample] = []
+    driver.monitor(taken.extend)
+
+    def after(topic: str, payload: bytes, *, retain: bool = False) -> list[tuple[str, Scalar, Quality]]:
+        taken.clear()
+        driver._take(Message(Topic(topic), payload, 0, retain, 0, None))
+        return [(one.point, one.value, one.quality) for one in taken]
+
+    assert after("a/v", b"1", retain=True) == [("a.v", 1.0, Quality.UNCERTAIN)]
+    assert after("a/lwt", b"offline", retain=True) == [("a.v", None, Quality.STALE)]
+    assert after("a/v", b"1", retain=True) == []
+    assert after("b/v", b"1", retain=True) == [("b.v", 1.0, Quality.UNCERTAIN)]
+    assert after("a/v", b"2") == [("a.v", 2.0, Quality.GOOD)]
+    assert after("bridge", b"offline") == [("a.v", None, Quality.STALE), ("b.v", None, Quality.STALE)]
+    assert after("b/v", b"1", retain=True) == []
+    assert after("bridge", b"online") == []
+    assert after("b/v", b"1", retain=True) == [("b.v", 1.0, Quality.UNCERTAIN)]

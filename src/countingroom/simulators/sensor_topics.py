@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -28,20 +28,20 @@ class Outlet(Struct, frozen=True, kw_only=True):
     board: str
     value: str
     topic: str
-    field: str
+    field: tuple[str, ...] = ()
     """Where in a JSON payload; empty: bare."""
 
     @property
     def quantity(self) -> str:
         """What it measures: the last level of its topic, or of its field."""
-        return (self.field or self.topic).replace(".", "/").rpartition("/")[2]
+        return self.field[-1] if self.field else self.topic.replace(".", "/").rpartition("/")[2]
 
     def payload(self, measured: float | str) -> str:
         """As the board writes it."""
         if not self.field:
             return str(measured)
         content: Any = measured
-        for step in reversed(self.field.split(".")):
+        for step in reversed(self.field):
             content = [*[None] * int(step), content] if step.isdigit() else {step: content}
         return json.dumps(content)
 
@@ -49,6 +49,7 @@ class Outlet(Struct, frozen=True, kw_only=True):
 def outlets(parameters: Mapping[str, Any]) -> tuple[Outlet, ...]:
     """Every value that is published."""
     boards = tuple(parameters.get("sensors") or BOARDS)
+    """Their channels also where they have other names in topics: those may have characters that this broker refuses."""
     values: Mapping[str, Any] = parameters.get("values") or {
         name: {"topic": f"{{sensor}}/sensors/#/{end}"} for name, end in DEFAULTS.items()
     }
@@ -57,11 +58,27 @@ def outlets(parameters: Mapping[str, Any]) -> tuple[Outlet, ...]:
             board=board,
             value=name,
             topic=_concrete(entry["topic"].replace("{sensor}", board)),
-            field=entry.get("field") or "",
+            field=_keys(entry.get("field") or ()),
         )
         for name, entry in values.items()
         for board in (boards if "{sensor}" in entry["topic"] else ("",))
     )
+
+
+def plain_boards(parameters: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The boards of the section by names that the simulator's broker takes: those of their channels. Empty where all
+    boards have these names."""
+    boards: Mapping[str, Any] = parameters.get("sensors") or {}
+    if not any(isinstance(board, Mapping) for board in boards.values()):
+        return {}
+    return {
+        channel: {"name": channel, "label": board["label"] if isinstance(board, Mapping) else board}
+        for channel, board in boards.items()
+    }
+
+
+def _keys(field: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(field.split(".") if isinstance(field, str) else field)
 
 
 def _concrete(pattern: str) -> str:

@@ -25,7 +25,7 @@ from countingroom.core.points import Type
 from countingroom.core.values import Scalar
 from countingroom.simulators.air import Air
 from countingroom.simulators.arguments import number, text
-from countingroom.simulators.sensor_topics import Outlet, outlets
+from countingroom.simulators.sensor_topics import Outlet, outlets, plain_boards
 
 _USER = "sensors"
 _FOLDER = "countingroom-broker-"
@@ -56,6 +56,7 @@ class SensorSimulator:
         """`broker`: host, port, user and password of one that is there already; `period_s` between two rounds."""
         self._clock = clock or SystemClock()
         self._outlets = outlets(parameters)
+        self._boards = plain_boards(parameters)
         self._air = {outlet.board: Air(outlet.board, seed=seed) for outlet in self._outlets}
         self._period_s = self._usual_s = float(parameters.get("period_s", 1.0))
         self._frozen = False
@@ -73,7 +74,9 @@ class SensorSimulator:
         where = self._broker if self._broker is not None else await self._own_broker()
         self._life = asyncio.create_task(self._live(where))
         told = {"host": where["host"], "port": where["port"], "user": where.get("user", "")}
-        return told | {"password_file": str(where.get("password_file", "")), "password_env": "", "tls_ca": ""}
+        told |= {"password_file": str(where.get("password_file", "")), "password_env": "", "tls_ca": ""}
+        told |= {"version": "3.1.1", "transport": "tcp"}
+        return told | ({"sensors": self._boards} if self._boards else {})
 
     async def stop(self) -> None:
         self._ending = True

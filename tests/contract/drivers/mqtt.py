@@ -20,10 +20,13 @@ class Mosquitto:
 
     def __init__(self, *, user: str = "", password: str = "") -> None:
         self.place = Path(tempfile.mkdtemp(prefix="mosquitto-"))
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as other:
             probe.bind(("127.0.0.1", 0))
+            other.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
+            self.websocket_port = int(other.getsockname()[1])
         lines = [f"listener {self.port} 127.0.0.1", "persistence false", "log_dest none"]
+        lines += [f"listener {self.websocket_port} 127.0.0.1", "protocol websockets"]
         if user:
             users = self.place / "users"
             users.write_text(f"{user}:{password}\n")
@@ -74,8 +77,8 @@ def _program(name: str) -> str:
 
 class MqttHarness:
     needs = "mosquitto"
-    point = ""
-    values: tuple[Scalar, Scalar] = (0, 1)
+    point = "ESP01.lamp"
+    values: tuple[Scalar, Scalar] = (3.5, 1.0)
     patience_s = 5.0
 
     async def start(self) -> None:
@@ -89,7 +92,16 @@ class MqttHarness:
                     "driver": "mqtt",
                     "port": self.broker.port,
                     "sensors": {"ESP01": "cold box", "ESP02": ""},
-                    "values": {"DS_temp": {"topic": "{sensor}/sensors/#/DS/temp", "unit": "degC"}},
+                    "values": {
+                        "DS_temp": {"topic": "{sensor}/sensors/#/DS/temp", "unit": "degC"},
+                        "lamp": {
+                            "topic": "{sensor}/lamp",
+                            # Without a board that repeats it, the setpoint is its own readback.
+                            "set_topic": "{sensor}/lamp",
+                            "write_low": 0,
+                            "write_high": 10,
+                        },
+                    },
                 }
             )
         )

@@ -1,4 +1,5 @@
-"""Sensors that publish on an MQTT broker. The driver subscribes and never publishes.
+"""Boards that publish on an MQTT broker, and take setpoints from it.
 
-Start with `driver.py`; `topics.py` assigns topics to points and payloads to values, `password.py` reads the password.
+Start with `driver.py`; `topics.py` assigns topics to points, `payloads.py` converts payloads and setpoints, and
+`password.py` reads the password.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
-from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver
+from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver, location
 from countingroom.devices.plain import PlainBehaviour
 from countingroom.devices.registry import Hosted
 
@@ -14,9 +14,9 @@ def build(name: str, section: MqttSensorsSection) -> Hosted:
         name=name,
         title=name,
         group="Environment",
-        location=f"mqtt://{section.host}:{section.port}",
+        location=location(section),
         driver=MqttSensorsDriver(section),
         behaviour=PlainBehaviour(tuple(section.sensors)),
         section=section,
-        channel_labels={sensor: label for sensor, label in section.sensors.items() if label},
+        channel_labels={channel: board.label for channel, board in section.boards.items() if board.label},
     )

@@ -1,4 +1,7 @@
-"""The driver of MQTT sensors: one connection that subscribes. When it ends, every point is STALE and `read` raises."""
+"""The driver of MQTT boards: one connection that subscribes, and publishes the setpoints of values with `set_topic`.
+
+When the connection ends, every point is STALE and `read` raises. While a board is offline, its points are STALE.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,15 @@ import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 
-from aiomqtt import Client, Message, MqttError
+from aiomqtt import Client, Message, MqttError, ProtocolVersion
 
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
 from countingroom.devices.drivers.mqtt.password import read_password
-from countingroom.devices.drivers.mqtt.topics import MOST_PAYLOAD, Route, routes, sample
+from countingroom.devices.drivers.mqtt.payloads import MOST_PAYLOAD, is_online, sample, setpoint
+from countingroom.devices.drivers.mqtt.topics import availability_routes, routes
 from countingroom.devices.port import Sample, Sink
 
 KEEPALIVE_S = 5
@@ -56,13 +60,25 @@ class PayloadQueue(asyncio.Queue[Message]):
         return item
 
 
+def location(section: MqttSensorsSection) -> str:
+    """The address of the broker."""
+    if section.transport == "websockets":
+        return f"{'wss' if section.tls_ca else 'ws'}://{section.host}:{section.port}{section.path}"
+    return f"mqtt://{section.host}:{section.port}"
+
+
 class MqttSensorsDriver:
-    """Sensors that publish by themselves. A MonitoringDriver."""
+    """Boards that publish by themselves. A MonitoringDriver."""
 
     def __init__(self, section: MqttSensorsSection) -> None:
         self._section = section
         self._routes = routes(section)
-        self._source = f"mqtt://{section.host}:{section.port}"
+        self._availability = availability_routes(section)
+        self._by_point = {route.point.name: route for route in self._routes}
+        self._offline: set[str] = set()
+        """Channels of boards that are offline."""
+        self._source = location(section)
+        self._client: Client | None = None
         self._latest: dict[str, Sample] = {}
         self._sink: Sink = self._remember
         self._task: asyncio.Task[None] | None = None
@@ -93,8 +109,22 @@ class MqttSensorsDriver:
         return list(self._latest.values())
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
-        """Refused: sensors are read only."""
-        raise DeviceError(f"{point} is a sensor and cannot be written", source=self._source)
+        """Publish a setpoint, never retained: a board that comes later must not execute it. With QoS 1 and 2 the broker
+        has it when this returns; LinkError when it does not confirm in time. DeviceError for what is read only."""
+        route = self._by_point.get(point)
+        if route is None or not route.set_topic:
+            raise DeviceError(f"{point} is a sensor and cannot be written", source=self._source)
+        if self._client is None or not self._listening:
+            raise LinkError("there is no connection to the broker", source=self._source)
+        payload = setpoint(route.value, value)
+        try:
+            await self._client.publish(route.set_topic, payload, qos=route.value.qos, retain=False)
+        except (MqttError, ValueError) as error:
+            raise LinkError(
+                f"the setpoint was not confirmed by the broker: {error}",
+                source=self._source,
+                suggestion="check the link to the broker, and that this user may publish on the topic",
+            ) from error
 
     async def close(self) -> None:
         """End the connection."""
@@ -107,6 +137,7 @@ class MqttSensorsDriver:
                 await task
         self._listening = False
         self._latest.clear()
+        self._offline.clear()
 
     async def _listen(self, ready: asyncio.Future[None]) -> None:
         try:
@@ -128,18 +159,22 @@ class MqttSensorsDriver:
                 self._give([Sample(point=p.name, value=None, quality=Quality.STALE) for p in self.points])
 
     async def _run_client(self, ready: asyncio.Future[None]) -> None:
-        async with self._client() as client:
+        async with self._new_client() as client:
             self._entered.set()
             await self._subscribe(client)
+            self._client = client
             self._listening = True
             if not ready.done():
                 ready.set_result(None)
-            async for message in client.messages:
-                self._take(message)
+            try:
+                async for message in client.messages:
+                    self._take(message)
+            finally:
+                self._client = None
 
     async def _subscribe(self, client: Client) -> None:
         """Subscribe to every topic. A refused one is logged; LinkError where the broker refuses all."""
-        topics = dict.fromkeys(route.filter for route in self._routes)
+        topics = dict.fromkeys(route.filter for route in (*self._routes, *self._availability))
         refused: list[str] = []
         for topic in topics:
             answer = await client.subscribe(topic)
@@ -154,7 +189,7 @@ class MqttSensorsDriver:
             )
         _log.warning("%s: %s", self._source, message)
 
-    def _client(self) -> Client:
+    def _new_client(self) -> Client:
         section = self._section
         return Client(
             section.host,
@@ -163,6 +198,9 @@ class MqttSensorsDriver:
             password=read_password(section, self._source),
             identifier=section.client_id or None,
             tls_context=ssl.create_default_context(cafile=section.tls_ca) if section.tls_ca else None,
+            protocol=ProtocolVersion.V5 if section.version == "5" else ProtocolVersion.V311,
+            transport=section.transport,
+            websocket_path=section.path if section.transport == "websockets" else None,
             timeout=section.timeout,
             keepalive=KEEPALIVE_S,
             max_queued_incoming_messages=WAITING,
@@ -171,13 +209,39 @@ class MqttSensorsDriver:
         )
 
     def _take(self, message: Message) -> None:
-        topic = str(message.topic)
-        samples = [sample(route, bytes(message.payload), retained=message.retain) for route in self._matching(topic)]
+        topic, payload = str(message.topic), bytes(message.payload)
+        samples: list[Sample] = []
+        for route in self._routes:
+            if not route.pattern.matches(topic):
+                continue
+            if route.point.channel in self._offline:
+                if message.retain:
+                    continue  # the last value of a board that is not there
+                # It speaks, whatever was said of it.
+                self._offline.discard(route.point.channel)
+            if (one := sample(route, payload, retained=message.retain)) is not None:
+                samples.append(one)
+        samples += self._availability_samples(topic, payload)
         if samples:
             self._give(samples)
 
-    def _matching(self, topic: str) -> list[Route]:
-        return [route for route in self._routes if route.pattern.matches(topic)]
+    def _availability_samples(self, topic: str, payload: bytes) -> list[Sample]:
+        """Remember which boards are there; the points of those that are not any more, as STALE."""
+        gone: set[str] = set()
+        for route in self._availability:
+            if not route.pattern.matches(topic) or (online := is_online(route.rule, payload)) is None:
+                continue
+            channels = {route.channel} if route.channel else {point.channel for point in self.points}
+            if online:
+                self._offline -= channels
+            else:
+                gone |= channels
+        self._offline |= gone
+        return [
+            Sample(point=point.name, value=None, quality=Quality.STALE)
+            for point in self.points
+            if point.channel in gone
+        ]
 
     def _give(self, samples: list[Sample]) -> None:
         self._remember(samples)

@@ -1,25 +1,17 @@
-"""Topics to points and payloads to values. A payload that cannot be read is BAD; it is never an error. Pure."""
+"""Topics to points: which point a topic belongs to, what to subscribe to, and where a setpoint is published. Pure."""
 
 from __future__ import annotations
-
-import json
-import math
-from typing import Any, cast
 
 from msgspec import Struct
 
 from countingroom.core.points import Point, Type
-from countingroom.core.values import Quality, Scalar
-from countingroom.devices.drivers.mqtt.description import SENSOR, MqttSensorsSection, SensorValue
-from countingroom.devices.port import Sample
-
-MOST_PAYLOAD = 65_536
-"""Bytes of a payload; a larger one is not read."""
+from countingroom.devices.drivers.mqtt.description import SENSOR, Availability, Board, MqttSensorsSection, SensorValue
 
 MOST_TOPIC = 1024
 """Letters of a topic; a longer one matches nothing."""
 
-_YES = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
+_DEVICE = Board(name="")
+"""In place of a board for values of the device itself."""
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -29,30 +21,56 @@ class Route(Struct, frozen=True, kw_only=True):
     pattern: TopicPattern
     filter: str
     """What to subscribe to."""
+    set_topic: str
+    """Where its setpoint is published; empty: nowhere."""
     value: SensorValue
+
+
+class AvailabilityRoute(Struct, frozen=True, kw_only=True):
+    """Topics that match the pattern say whether a board is there."""
+
+    channel: str
+    """The board; empty: all of them."""
+    pattern: TopicPattern
+    filter: str
+    rule: Availability
 
 
 def routes(section: MqttSensorsSection) -> tuple[Route, ...]:
     """Every point of the section with its topics."""
     found: list[Route] = []
     for column, value in section.values.items():
-        for sensor in section.sensors if SENSOR in value.topic else ("",):
-            topic = value.topic.replace(SENSOR, sensor)
+        for channel, board in section.boards.items() if SENSOR in value.topic else (("", _DEVICE),):
+            topic = value.topic.replace(SENSOR, board.name)
             found.append(
                 Route(
-                    point=_point(sensor, column, value),
+                    point=_point(channel, column, value),
                     pattern=TopicPattern(topic),
                     filter=filter_of(topic),
+                    set_topic=value.set_topic.replace(SENSOR, board.name),
                     value=value,
                 )
             )
     return tuple(found)
 
 
-def _point(sensor: str, column: str, value: SensorValue) -> Point:
+def availability_routes(section: MqttSensorsSection) -> tuple[AvailabilityRoute, ...]:
+    """Every topic that says whether boards are there."""
+    found: list[AvailabilityRoute] = []
+    for rule in section.availability:
+        for channel, board in section.boards.items() if SENSOR in rule.topic else (("", _DEVICE),):
+            topic = rule.topic.replace(SENSOR, board.name)
+            found.append(
+                AvailabilityRoute(channel=channel, pattern=TopicPattern(topic), filter=filter_of(topic), rule=rule)
+            )
+    return tuple(found)
+
+
+def _point(channel: str, column: str, value: SensorValue) -> Point:
+    before = f"{channel}." if channel else ""
     return Point(
-        name=f"{sensor}.{column}" if sensor else column,
-        channel=sensor,
+        name=f"{before}{column}",
+        channel=channel,
         column=column,
         label=value.label or column,
         description=value.description,
@@ -60,7 +78,15 @@ def _point(sensor: str, column: str, value: SensorValue) -> Point:
         unit=value.unit,
         precision=value.precision,
         deadband=value.deadband,
+        choices=tuple(value.choices or dict.fromkeys(value.words.values())),
+        codes=value.codes or {str(code): word for word, code in value.words.items() if str(code) != word},
         stale_after_s=value.stale_after,
+        writable=bool(value.set_topic),
+        write_low=value.write_low,
+        write_high=value.write_high,
+        readback=f"{before}{value.readback}" if value.readback else "",
+        tolerance=value.tolerance,
+        confirm_s=value.confirm,
     )
 
 
@@ -114,57 +140,3 @@ def filter_of(topic: str) -> str:
     """The subscription that covers the topic: up to the first `#`, the only place where MQTT takes one."""
     levels = topic.split("/")
     return "/".join(levels[: levels.index("#") + 1]) if "#" in levels else topic
-
-
-def sample(route: Route, payload: bytes, *, retained: bool) -> Sample:
-    """The sample of this payload. A retained payload may be old, so it is UNCERTAIN."""
-    if len(payload) > MOST_PAYLOAD:
-        reason = f"the payload has more than {MOST_PAYLOAD} bytes"
-        return Sample(point=route.point.name, value=None, quality=Quality.BAD, reason=reason)
-    value = _value(payload, route.value)
-    if value is None:
-        where = f" at {route.value.field}" if route.value.field else ""
-        reason = f"the payload has no {route.value.type}{where}: {payload[:60]!r}"
-        return Sample(point=route.point.name, value=None, quality=Quality.BAD, reason=reason)
-    believed = not retained and _within(value, route.value)
-    return Sample(point=route.point.name, value=value, quality=Quality.GOOD if believed else Quality.UNCERTAIN)
-
-
-def _value(payload: bytes, wanted: SensorValue) -> Scalar:
-    try:
-        text = payload.decode()
-        raw = _field(json.loads(text), wanted.field) if wanted.field else text.strip()
-    except (ValueError, RecursionError):
-        return None
-    if wanted.type == "string":
-        return raw if isinstance(raw, str) else None
-    if wanted.type == "bool":
-        return raw if isinstance(raw, bool) else _YES.get(str(raw).lower())
-    if isinstance(raw, bool) or not isinstance(raw, (int, float, str)):
-        return None
-    return _number(raw)
-
-
-def _number(raw: float | str) -> float | None:
-    try:
-        number = float(raw)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _field(document: Any, path: str) -> Any:
-    for step in path.split("."):
-        if isinstance(document, dict):
-            document = cast("dict[str, Any]", document).get(step)
-        elif isinstance(document, list) and step.isdigit() and int(step) < len(cast("list[Any]", document)):
-            document = cast("list[Any]", document)[int(step)]
-        else:
-            return None
-    return document
-
-
-def _within(value: Scalar, wanted: SensorValue) -> bool:
-    if not isinstance(value, (int, float)):
-        return True
-    return (wanted.low is None or value >= wanted.low) and (wanted.high is None or value <= wanted.high)
