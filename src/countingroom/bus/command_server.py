@@ -203,7 +203,8 @@ class CommandServer:
             if not handler.recorded:
                 await handler.handler(request)
                 return encode(Reply(id=command.id, accepted=True))
-            self._check_new(command)
+            admission.check_new(command, self._seen)
+            self._seen.add(command.id)
             rest = await self._begin(request, handler)
         except CountingRoomError as error:
             if error.cause.code != admission.NOTHING_TO_DO:
@@ -221,17 +222,16 @@ class CommandServer:
             self._group.create_task(self._carry_out(one))
         return encode(Reply(id=command.id, accepted=True))
 
-    def _check_new(self, command: Command) -> None:
-        admission.check_new(command, self._seen)
-        self._seen.add(command.id)
-        admission.check_deadline(command, self._clock.now_ns())
-
     async def _begin(self, request: CommandRequest, handler: CommandHandler) -> Completion:
         command = request.command
         permission = self._target.permission(command)
+        came_ns, came_s = self._clock.now_ns(), self._clock.monotonic()
+        # Never for a command to a safe state: the clocks of two computers can differ, and stop and abort get through.
+        if permission is not Permission.MAKE_SAFE:
+            admission.check_deadline(command, came_ns)
         async with self._policy(request, handler, permission):
             if permission is not Permission.MAKE_SAFE:
-                now_ns = self._clock.now_ns()
+                now_ns = came_ns + round((self._clock.monotonic() - came_s) * 1e9)
                 admission.check_deadline(command, now_ns)  # the policy may have waited for its turn
                 admission.check_seen_state(command, self._target.present(command), now_ns)
             if cause := self._target.refusal(request):

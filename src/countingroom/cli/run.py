@@ -156,7 +156,8 @@ def _times(run: Run) -> tuple[str, str]:
     """Start of the recording and its duration, as texts."""
     if run.started_ns is None:
         return f"{_time(run.asked_ns)} (not)", ""
-    return _time(run.started_ns), f"{(run.ended_ns - run.started_ns) / 1e9:.1f} s" if run.ended_ns else ""
+    seconds = run.lasted_s()
+    return _time(run.started_ns), "" if seconds is None else f"{seconds:.1f} s"
 
 
 def _time(ns: int) -> str:

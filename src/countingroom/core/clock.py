@@ -41,6 +41,11 @@ class SystemClock:
         await asyncio.sleep(max(0.0, seconds))
 
 
+def monotonic_ns(clock: Clock) -> int:
+    """The monotonic time of a clock in ns, for deadlines that are compared as whole numbers."""
+    return round(clock.monotonic() * 1e9)
+
+
 @asynccontextmanager
 async def timeout(seconds: float | None) -> AsyncGenerator[asyncio.Timeout]:
     """`asyncio.timeout` that also works while its task is being cancelled.

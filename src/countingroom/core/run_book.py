@@ -63,6 +63,9 @@ class Run(Struct, frozen=True, kw_only=True):
     started_ns: int | None = None
     """When all recording systems were in Recording."""
     ended_ns: int | None = None
+    duration_s: float | None = None
+    """Time from `started_ns` to `ended_ns` by the monotonic clock, in s: a step of the wall clock is not in it.
+    None: the run did not begin, is open, or is of an earlier version."""
     end: RunEnd | None = None
     ended_by: str = ""
     cause: Cause | None = None
@@ -80,6 +83,14 @@ class Run(Struct, frozen=True, kw_only=True):
     """Counters of all systems at the end: `QA.events`."""
     sequence: str = ""
     """The run sequence it belongs to; empty: none."""
+
+    def lasted_s(self, now_ns: int | None = None) -> float | None:
+        """Time in s from the moment all recorders record to the end, or to `now_ns`; None: it has not begun, or it is
+        open and no time is given."""
+        until_ns = self.ended_ns or now_ns
+        if self.duration_s is not None or self.started_ns is None or until_ns is None:
+            return self.duration_s
+        return max(0, until_ns - self.started_ns) / 1e9
 
 
 class RunFilter(Struct, frozen=True, kw_only=True):

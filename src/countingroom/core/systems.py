@@ -84,7 +84,10 @@ class Order(Struct, frozen=True, kw_only=True):
     """Fencing token of the partition's lease. An agent refuses a token lower than the highest it has seen for the
     partition, so that an owner that has lost the lease cannot command it."""
     deadline_ns: int
-    """Deadline of the transition. An agent that misses it stops the transition and goes to Error."""
+    """Deadline of the transition by the clock of the sender, for agents of earlier versions."""
+    within_s: float = 0.0
+    """Time for the transition from the receipt of the order, in s. An agent that misses it stops the transition and
+    goes to Error. A duration, because the clocks of two computers differ. 0: see `deadline_ns`."""
     tag: str = ""
     key: str = ""
     parameters: dict[str, Scalar] = {}

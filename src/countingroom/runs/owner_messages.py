@@ -9,10 +9,13 @@ ANSWER_S = 2.0
 
 
 class Hold(Struct, frozen=True, kw_only=True, tag=True):
-    """The owner refuses commands until the release, or until `until_ns`."""
+    """The owner refuses commands until the release, or until its time is over."""
 
     id: str
-    until_ns: int
+    until_ns: int = 0
+    """By the clock of the sender, for owners of earlier versions."""
+    for_s: float = 0.0
+    """Longest time of the hold from its receipt, in s; 0: from an earlier version, see `until_ns`."""
     force: bool = False
     """Also while it is configuring or recording."""
 

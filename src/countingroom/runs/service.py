@@ -6,17 +6,21 @@ Ownership is by lease. All state is in the database and on the bus, so another p
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from functools import partial
-from uuid import uuid4
+from socket import gethostname
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from countingroom.bus.election import holder_name
 from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
 from countingroom.bus.presence import heartbeat
+from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.messages import decode
+from countingroom.core.clock_watch import StepWatch
+from countingroom.core.messages import Event, EventKind, decode
 from countingroom.core.systems import Placement
 from countingroom.runs.access.principals import Principals
 from countingroom.runs.context import RunControlContext
@@ -26,6 +30,9 @@ from countingroom.runs.monitor.system_states import SystemStates
 from countingroom.runs.partition.standby import PartitionStandby
 from countingroom.storage.database import Database
 
+_log = logging.getLogger(__name__)
+_LOOK_S = 1.0
+
 
 class RunsService:
     """The role `runs`: the coordinator, and a standby for each partition. The database must be open."""
@@ -34,13 +41,14 @@ class RunsService:
         self, bus: Bus, clock: Clock, section: RunsSection, database: Database, *, instance: str = "main"
     ) -> None:
         boot = uuid4().hex
+        self._publisher = Publisher(bus, clock, "runs")
         self._instance = instance
         self._context = RunControlContext(
             bus=bus,
             clock=clock,
             section=section,
             database=database,
-            system_states=SystemStates(bus, clock),
+            system_states=SystemStates(bus, clock, self._tell_of_clocks),
             principals=Principals(database.users, clock),
             boot=boot,
             holder=holder_name(instance, boot),
@@ -62,8 +70,11 @@ class RunsService:
                     boot=context.boot,
                     targets=_Owned(self.standbys),
                     troubles=self._troubles,
+                    warnings=context.system_states.warnings,
                 )
             )
+            group.create_task(self._publisher.run())
+            group.create_task(self._watch_the_clock())
             group.create_task(context.system_states.run())
             group.create_task(self._coordinator.run())
             await BucketFollower(context.bus, context.clock, subjects.MAPPING_KEY, partial(self._take, group)).run()
@@ -72,6 +83,32 @@ class RunsService:
         owners = [standby.owner for standby in self.standbys.values() if standby.owner]
         unwritten = [f"the run book of {owner.name} cannot be written now" for owner in owners if owner.book.is_failing]
         return [*self._context.system_states.troubles(), *unwritten]
+
+    async def _watch_the_clock(self) -> None:
+        clock = self._context.clock
+        watch = StepWatch(clock.now_ns(), clock.monotonic())
+        while True:
+            await clock.sleep(_LOOK_S)
+            if step_s := watch.look(clock.now_ns(), clock.monotonic()):
+                self._tell_of_clocks(f"the clock of {gethostname()} was set {step_s:+.1f} s")
+
+    def _tell_of_clocks(self, message: str) -> None:
+        """Record an event. Processes on one computer find the same, and the bus stores an event id once."""
+        clock = self._context.clock
+        minute = clock.now_ns() // 60_000_000_000
+        _log.warning("%s", message)
+        self._publisher.event(
+            Event(
+                id=uuid5(NAMESPACE_OID, f"{gethostname()} {minute} {message}").hex,
+                kind=EventKind.NOTE,
+                time_ns=clock.now_ns(),
+                department="runs",
+                source=subjects.EXPERIMENT,
+                message=message,
+                action="clock",
+                severity=2,
+            )
+        )
 
     def _take(self, group: asyncio.TaskGroup, entry: Entry) -> None:
         """Keep one standby for each partition; let owners reload when the stored layout has changed."""

@@ -100,9 +100,7 @@ _COLUMNS = ("number", *_SIMPLE[:3], *_TIMES, "duration_s", *_SIMPLE[3:], *_PARTS
 
 def duration_s(run: Run) -> float | None:
     """Time in s from the moment all recorders record to the end; None if the run did not begin or is open."""
-    if run.started_ns is None or run.ended_ns is None:
-        return None
-    return (run.ended_ns - run.started_ns) / 1e9
+    return run.lasted_s()
 
 
 def _row(run: Run) -> dict[str, Any]:

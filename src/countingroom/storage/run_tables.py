@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Float, ForeignKey, Index, Integer, Table, Text
 from sqlalchemy import text as sql
 
 from countingroom.storage.columns import Json, Serial, metadata, ns, text
@@ -25,6 +25,7 @@ run = Table(
     ns("asked_ns"),
     ns("started_ns", nullable=True),
     ns("ended_ns", nullable=True),
+    Column("duration_s", Float),
     Column("end", Text),
     text("ended_by"),
     Column("cause", Json),

@@ -99,6 +99,7 @@ class Runs(Repository):
         cause: Cause | None = None,
         counters: Mapping[str, Scalar] | None = None,
         versions: Mapping[str, str] | None = None,
+        duration_s: float | None = None,
     ) -> Run:
         """Close the run for this reason. If called again with the same reason, the first time stays.
 
@@ -117,8 +118,10 @@ class Runs(Repository):
             cause=cause,
             counters=dict(counters or {}),
             versions={**present.versions, **(versions or {})},
+            duration_s=duration_s,
         )
-        values = {key: getattr(closed, key) for key in ("ended_ns", "ended_by", "cause", "counters", "versions")}
+        keys = ("ended_ns", "duration_s", "ended_by", "cause", "counters", "versions")
+        values = {key: getattr(closed, key) for key in keys}
         connection.execute(update(run).where(run.c.number == number).values(end=end.value, **values))
         return closed
 

@@ -28,6 +28,10 @@ class FakeClock:
     def monotonic(self) -> float:
         return self._seconds
 
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward, or back; the monotonic time stays."""
+        self._start_ns += round(seconds * 1e9)
+
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)

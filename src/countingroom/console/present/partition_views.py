@@ -130,9 +130,10 @@ def label(command: str) -> str:
 
 def duration(run: Run, now_ns: int) -> str:
     """How long it recorded: `1 h 48 min`, `42 s`."""
-    if run.started_ns is None:
+    lasted_s = run.lasted_s(now_ns)
+    if lasted_s is None:
         return "–"
-    seconds = max(0, ((run.ended_ns or now_ns) - run.started_ns) // 1_000_000_000)
+    seconds = int(lasted_s)
     if seconds < 120:
         return f"{seconds} s"
     minutes, hours = seconds // 60, seconds // 3600

@@ -144,6 +144,9 @@ class AgentRunner:
         except msgspec.DecodeError as error:
             cause = malformed("an order", error, f"systems.{self.name}")
             return encode(Answer(id="", accepted=False, cause=cause))
+        if order.within_s > 0:  # from here on the deadline is one of this clock
+            here_ns = self._clock.now_ns() + round(order.within_s * 1e9)
+            order = msgspec.structs.replace(order, deadline_ns=here_ns)
         cause = refusal(self._agent, order)
         if cause and cause.code in ("unknown_partition", "not_mine"):
             # The placement known here may be outdated, so it is read again before the order is refused.

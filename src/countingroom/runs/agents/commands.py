@@ -127,6 +127,7 @@ class AgentCommands:
             partition=subjects.EXPERIMENT,
             fence=knows.fences.get(subjects.EXPERIMENT, 0),
             deadline_ns=request.command.deadline_ns,
+            within_s=max(0.1, (request.command.deadline_ns - request.command.issued_ns) / 1e9),
         )
         answer = self._owner.tell(model.Ordered(order=order))
         if answer and answer.cause:

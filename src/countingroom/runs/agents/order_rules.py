@@ -13,6 +13,9 @@ from countingroom.core.subjects import EXPERIMENT, is_token
 from countingroom.core.systems import ACTIVE, RECORDING, Action, Order, SystemKind, SystemState
 from countingroom.runs.agents.model import AgentModel, Context
 
+SAFE = (Action.STOP, Action.ABORT)
+"""Orders towards a safe state, which are never too late."""
+
 
 class OrderVerdict(Enum):
     """The treatment of an accepted order."""
@@ -75,13 +78,13 @@ def refusal(agent: AgentModel, order: Order) -> Cause | None:
 
 def judge(chart: Chart, context: Context, order: Order, now_ns: int) -> OrderVerdict | Cause:
     """The treatment of an order in this context, or the cause of its refusal."""
-    if order.deadline_ns <= now_ns:
+    if order.deadline_ns <= now_ns and order.action not in SAFE:
         return Cause(
             code="too_late",
             message=f"{order.action.value} came {(now_ns - order.deadline_ns) / 1e9:.1f} s after its deadline",
             source=_source(context.state),
             evidence={"deadline_ns": order.deadline_ns, "now_ns": now_ns},
-            suggestion="order it again, with a later deadline",
+            suggestion="order it again; if this repeats, compare the clocks of the two computers",
         )
     if context.task and (done := _meanwhile(context, order)):
         return done

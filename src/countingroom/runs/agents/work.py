@@ -16,10 +16,14 @@ from countingroom.core.errors import Cause, CountingRoomError, NotAllowed, NotFo
 from countingroom.core.systems import Action, Answer, Order
 from countingroom.core.values import Scalar
 from countingroom.runs.agents import model
+from countingroom.runs.agents.order_rules import SAFE
 from countingroom.runs.agents.port import Factory, Recovery
 from countingroom.runs.agents.saved_state import SavedState
 
 _log = logging.getLogger(__name__)
+
+_LEAST_S = 10.0
+"""Time of a stop or an abort from a sender of an earlier version whose clock is behind."""
 
 
 class WorkingAgent(Protocol):
@@ -169,7 +173,8 @@ class SystemWorker:
             bell.cancel()
 
     async def _ring(self, order: Order) -> None:
-        await self._clock.sleep((order.deadline_ns - self._clock.now_ns()) / 1e9)
+        left_s = (order.deadline_ns - self._clock.now_ns()) / 1e9
+        await self._clock.sleep(order.within_s or max(left_s, _LEAST_S if order.action in SAFE else 0.0))
         self._owner.tell(model.Overdue(at=self._at, order=order.id))
 
     async def _do(self, begin: model.Begin) -> Cause | None:

@@ -87,7 +87,7 @@ class _Holds:
         until_ns = self._context.clock.now_ns() + round(HOLD_S * 1e9)
         try:
             for name in self._partitions:
-                hold = Hold(id=self._id, until_ns=until_ns, force=self._force)
+                hold = Hold(id=self._id, until_ns=until_ns, for_s=HOLD_S, force=self._force)
                 try:
                     self._held.append(name)  # before the answer: when it is lost, the partition may be held
                     await self._ask(name, hold)

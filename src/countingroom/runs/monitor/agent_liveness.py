@@ -18,6 +18,7 @@ from countingroom.bus.disconnects import read
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
+from countingroom.core.clock_watch import ClockDifferences, difference
 from countingroom.core.errors import Cause, LinkError
 from countingroom.core.messages import MessageDecoder, Presence
 from countingroom.runs.monitor.failure_detector import FailureDetector
@@ -37,10 +38,19 @@ _beats = MessageDecoder(Presence)
 class Liveness:
     """Follows the liveness of all agents. `tell` is called with every change, in this task."""
 
-    def __init__(self, bus: Bus, clock: Clock, tell: Callable[[LinkChanged], None]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        tell: Callable[[LinkChanged], None],
+        differs: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`differs` is called with a sentence when the clock of a computer begins or ceases to differ."""
         self._bus = bus
         self._clock = clock
         self._tell = tell
+        self._differs = differs
+        self.clocks = ClockDifferences()
         self._hearing = FailureDetector()
         self._settled = asyncio.Event()
         self._own = subjects.echo(uuid4().hex)
@@ -104,7 +114,16 @@ class Liveness:
                     continue
                 presence = self._bus.dead_letters.read(message.subject, message.data, _beats)
                 if presence is not None:
+                    self._compare_clocks(presence)
                     self._say(self._hearing.beat(presence, self._clock.monotonic(), self._clock.now_ns()))
+
+    def _compare_clocks(self, presence: Presence) -> None:
+        clock = self._clock
+        if presence.leaving:
+            return
+        ahead_s = self.clocks.heard(presence.host, presence.sent_ns, clock.now_ns(), clock.monotonic())
+        if ahead_s is not None:
+            self._differs(difference(presence.host, ahead_s))
 
     async def _hear_departures(self) -> None:
         async with self._bus.subscribe(subjects.DEPARTURES) as departures:

@@ -13,6 +13,7 @@ from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
+from countingroom.core.clock_watch import difference
 from countingroom.core.errors import Cause
 from countingroom.core.messages import MessageDecoder
 from countingroom.core.systems import SystemState
@@ -27,13 +28,14 @@ _decoder = MessageDecoder(SystemState)
 class SystemStates:
     """The latest report of every system, and the callbacks for the next ones."""
 
-    def __init__(self, bus: Bus, clock: Clock) -> None:
+    def __init__(self, bus: Bus, clock: Clock, differs: Callable[[str], None] = lambda _: None) -> None:
+        """`differs` is called with a sentence when the clock of a computer begins or ceases to differ."""
         self._bus = bus
         self._clock = clock
         self._present: dict[str, SystemState] = {}
         self._followers: dict[str, set[Tell]] = {}
         """Key of a report -> callbacks for reports; name of a system -> callbacks for its liveness."""
-        self._liveness = Liveness(bus, clock, self._link_changed)
+        self._liveness = Liveness(bus, clock, self._link_changed, differs)
         self._follower = BucketFollower(bus, clock, "system.>", self._take)
         self.durations = Durations()
 
@@ -53,6 +55,10 @@ class SystemStates:
     def troubles(self) -> list[str]:
         """Why these states may be outdated; empty: they are not."""
         return ["the states of the systems are not followed"] if self._follower.stale else []
+
+    def warnings(self) -> list[str]:
+        """Computers of agents whose clock differs from the one of this computer, one sentence each."""
+        return [difference(host, ahead_s) for host, ahead_s in self._liveness.clocks.present.items()]
 
     def connected(self, system: str) -> bool:
         """Whether the agent of the system is connected."""

@@ -185,6 +185,7 @@ class PartitionCommands:
             partition=owner.name,
             fence=owner.lease.token,
             deadline_ns=owner.context.clock.now_ns() + round(seconds * 1e9),
+            within_s=seconds,
         )
         answer = await ask(owner.context.bus, subjects.agent(system), order, Answer, timeout_s=ANSWER_S)
         if not answer.accepted:

@@ -42,7 +42,7 @@ class Hooks:
         group.create_task(self._run(effect))
 
     async def _run(self, effect: RunHook) -> None:
-        hook, now_ns = effect.hook, self._clock.now_ns()
+        hook = effect.hook
         placeholders = {
             "partition": self._partition,
             "run": str(effect.run or ""),
@@ -51,7 +51,7 @@ class Hooks:
         }
         argv = [_filled(part, placeholders) for part in hook.command]
         try:
-            async with within(self._clock, max(0.0, (effect.deadline_ns - now_ns) / 1e9)):
+            async with within(self._clock, hook.deadline_s):
                 cause = await (self._ask(argv[1:], effect) if argv[0] == BUS else self._execute(hook.name, argv))
         except TimeoutError:
             cause = self._cause("not_in_time", hook.name, f"{hook.name} did not end within {hook.deadline_s:g} s")
@@ -82,17 +82,17 @@ class Hooks:
             return self._cause("wrong_command", effect.hook.name, "write [bus, DEPARTMENT, TARGET, ACTION, name=value]")
         department, target, action, *given = words
         arguments = dict(part.split("=", 1) for part in given if "=" in part)
+        now_ns, seconds = self._clock.now_ns(), effect.hook.deadline_s
         command = Command(
-            id=f"{self._partition}-{effect.hook.name}-{effect.deadline_ns:x}",
+            id=f"{self._partition}-{effect.hook.name}-{now_ns:x}",
             action=action,
             arguments={**arguments},
-            issued_ns=self._clock.now_ns(),
-            deadline_ns=effect.deadline_ns,
+            issued_ns=now_ns,
+            deadline_ns=now_ns + round(seconds * 1e9),
             origin=f"hook {effect.hook.name} of {self._partition}",
         )
         subject = subjects.command("runs", department, target)
-        left_s = (effect.deadline_ns - self._clock.now_ns()) / 1e9
-        reply = await ask(self._bus, subject, command, Reply, timeout_s=max(0.1, left_s))
+        reply = await ask(self._bus, subject, command, Reply, timeout_s=max(0.1, seconds))
         return reply.cause
 
     def _cause(self, code: str, name: str, message: str) -> Cause:

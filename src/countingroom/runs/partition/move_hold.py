@@ -14,6 +14,8 @@ from countingroom.runs.planner.events import LockSet
 
 _notices: MessageDecoder[Notice] = MessageDecoder(Notice)  # pyright: ignore[reportArgumentType]
 _LOOK_S = 0.5
+LONGEST_S = 60.0
+"""No hold lasts longer, whatever its sender asks for."""
 
 
 class MoveHold:
@@ -21,7 +23,8 @@ class MoveHold:
 
     def __init__(self, owner: OwnerPort) -> None:
         self._owner = owner
-        self._holds: dict[str, int] = {}
+        self._holds: dict[str, float] = {}
+        """Id -> monotonic time at which it expires."""
         self.locked = False
         """Locked by a user."""
 
@@ -64,7 +67,9 @@ class MoveHold:
             )
         if not hold.force and (cause := self._busy()):
             return cause
-        self._holds[hold.id] = hold.until_ns
+        clock = self._owner.context.clock
+        left_s = hold.for_s or (hold.until_ns - clock.now_ns()) / 1e9
+        self._holds[hold.id] = clock.monotonic() + min(left_s, LONGEST_S)
         self._tell()
         return None
 
@@ -91,8 +96,8 @@ class MoveHold:
         self._tell()
 
     async def _expire(self) -> None:
-        now_ns = self._owner.now_ns()
-        for one in [one for one, until_ns in self._holds.items() if until_ns <= now_ns]:
+        now_s = self._owner.context.clock.monotonic()
+        for one in [one for one, until_s in self._holds.items() if until_s <= now_s]:
             try:
                 await self._release(Release(id=one))
             except CountingRoomError:

@@ -17,7 +17,7 @@ from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Entry, Lease
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
-from countingroom.core.clock import within
+from countingroom.core.clock import monotonic_ns, within
 from countingroom.core.errors import Cause, LinkError, NotFound
 from countingroom.core.messages import EventKind, decode
 from countingroom.core.partitions import Goal, PartitionState
@@ -126,7 +126,8 @@ class PartitionOwner:
         self.state_publisher.revision = entry.revision if entry else 0
         # The run that a dead owner left open. The first `step` closes it as OWNER_DIED, unless the systems still
         # record it.
-        self.life.open = opened = runs[0] if runs else None
+        opened = runs[0] if runs else None
+        self.life.took_over(opened)
         unexplained = None
         if record.template in context.section.templates:
             template = context.template(record.template)
@@ -152,7 +153,7 @@ class PartitionOwner:
         await self.reload_members(tell=False)
         await context.system_states.settled(member.system for member in self.partition.members)
         self.partition = msgspec.structs.replace(
-            self.partition, look_until_ns=context.clock.now_ns() + round(LOOK_S * 1e9)
+            self.partition, look_until_ns=monotonic_ns(context.clock) + round(LOOK_S * 1e9)
         )
         for member in self.partition.members:
             self._inbox.extend(context.system_states.facts(member.system, self._at(member.kind)))
@@ -213,7 +214,7 @@ class PartitionOwner:
             batch, self._inbox = self._inbox, []
             before = self.partition
             self.life.heard(batch)
-            self.partition, effects = step(before, batch, now_ns=clock.now_ns())
+            self.partition, effects = step(before, batch, now_ns=monotonic_ns(clock), wall_ns=clock.now_ns())
             if self.partition.goal != before.goal and self.partition.goal is not None:
                 # The goal is published before the first order for it. If this process dies in between, the next owner
                 # reads the goal and continues. The write may wait for the bus, so the lease is checked again after it.
@@ -228,7 +229,7 @@ class PartitionOwner:
             await self._more()
 
     async def _more(self) -> None:
-        now_ns = self.context.clock.now_ns()
+        now_ns = monotonic_ns(self.context.clock)
         wake = wake_ns(self.partition)
         if self._inbox:
             await asyncio.sleep(0)

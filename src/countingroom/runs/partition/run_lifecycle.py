@@ -26,6 +26,8 @@ class RunLifecycle:
         """The open run as the run book has it; None: none."""
         self.reserving = asyncio.Lock()
         """Held while a run number is reserved, so that two commands do not reserve one each."""
+        self._began_s: tuple[int, float] | None = None
+        """The open run, and the monotonic time at which it began."""
         self.ending_by = ""
         """The user of the last goal."""
 
@@ -51,12 +53,14 @@ class RunLifecycle:
         owner, now_ns = self._owner, self._owner.now_ns()
         if self.open and self.open.number == run:
             self.open = msgspec.structs.replace(self.open, started_ns=now_ns)
+            self._began_s = run, owner.context.clock.monotonic()
         owner.book.write(partial(owner.context.database.runs.began, run, now_ns))
         owner.command_server.record(EventKind.NOTE, f"run {run} began", action="run_began", data={"run": run})
 
     def over(self, run: int, end: RunEnd, cause: Cause | None) -> None:
         """Record the end: no system records any more, or the owner of the run died."""
         owner = self._owner
+        duration_s = self.duration_s(run)
         by = self.ending_by if end in (RunEnd.STOPPED, RunEnd.ABORTED) else ""
         owner.book.write(
             partial(
@@ -68,6 +72,7 @@ class RunLifecycle:
                 cause=cause,
                 counters=self.counters(),
                 versions=self.versions(),
+                duration_s=duration_s,
             )
         )
         if self.open and self.open.number == run:
@@ -76,6 +81,19 @@ class RunLifecycle:
         owner.command_server.record(
             EventKind.NOTE, message, principal=by, action="run_over", cause=cause, data={"run": run}, severity=severity
         )
+
+    def took_over(self, run: Run | None) -> None:
+        """Continue the records of an open run of an earlier owner: until now it lasted as the wall clock says."""
+        self.open = run
+        if run and run.started_ns:
+            clock = self._owner.context.clock
+            self._began_s = run.number, clock.monotonic() - max(0, clock.now_ns() - run.started_ns) / 1e9
+
+    def duration_s(self, run: int) -> float | None:
+        """How long the run has lasted, in s, by the monotonic clock; None: it has not begun."""
+        if self._began_s is None or self._began_s[0] != run:
+            return None
+        return round(self._owner.context.clock.monotonic() - self._began_s[1], 3)
 
     def excluded(self, system: str, cause: Cause) -> None:
         """Record that the recovery policy has excluded a system."""

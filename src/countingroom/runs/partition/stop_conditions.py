@@ -49,7 +49,7 @@ class StopConditions:
         async with asyncio.TaskGroup() as group:
             tasks: list[asyncio.Task[None]] = []
             if limit.seconds is not None:
-                tasks.append(group.create_task(self._time(run, started_ns, limit.seconds)))
+                tasks.append(group.create_task(self._time(run, limit.seconds)))
             if limit.point:
                 tasks.append(group.create_task(self._point(run, started_ns, limit)))
             while self._life.open and self._life.open.number == run.number:
@@ -57,9 +57,9 @@ class StopConditions:
             for task in tasks:
                 task.cancel()
 
-    async def _time(self, run: Run, started_ns: int, seconds: float) -> None:
-        clock = self._owner.context.clock
-        await clock.sleep((started_ns - clock.now_ns()) / 1e9 + seconds)
+    async def _time(self, run: Run, seconds: float) -> None:
+        passed_s = self._life.duration_s(run.number) or 0.0
+        await self._owner.context.clock.sleep(seconds - passed_s)
         self._end(run, f"{seconds:g} s have passed")
 
     async def _point(self, run: Run, started_ns: int, limit: RunLimit) -> None:

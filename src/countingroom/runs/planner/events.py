@@ -80,6 +80,7 @@ class SendOrder(Struct, frozen=True, kw_only=True):
     """Unique: made of the partition, the time and a count."""
     step: Step
     deadline_ns: int
+    """By the same clock as `now_ns` of the step."""
     configuration: Configuration | None
     run: int
 

@@ -34,8 +34,15 @@ from countingroom.runs.planner.run_state import follow_recording
 from countingroom.runs.planner.survey import UNSEEN, Survey, moves
 
 
-def step(partition: PartitionModel, facts: Sequence[Fact], *, now_ns: int) -> tuple[PartitionModel, tuple[Effect, ...]]:
-    """The partition after these facts, and what is to be done. Also called without facts when `wake_ns` is reached."""
+def step(
+    partition: PartitionModel, facts: Sequence[Fact], *, now_ns: int, wall_ns: int | None = None
+) -> tuple[PartitionModel, tuple[Effect, ...]]:
+    """The partition after these facts, and what is to be done. Also called without facts when `wake_ns` is reached.
+
+    `now_ns` is for deadlines; a caller with a real clock gives a monotonic time, so that a step of the wall clock fails
+    no order. `wall_ns` is for records; None: the same.
+    """
+    wall_ns = now_ns if wall_ns is None else wall_ns
     applied = apply(partition, facts)
     partition, effects = applied.partition, list(applied.effects)
     if partition.is_looking(now_ns):
@@ -45,9 +52,9 @@ def step(partition: PartitionModel, facts: Sequence[Fact], *, now_ns: int) -> tu
     partition = _expire(partition, now_ns)
     while True:
         found = partition.survey()
-        before = partition = _follow(partition, found, now_ns, effects)
+        before = partition = _follow(partition, found, wall_ns, effects)
         partition = _lost(partition, found, applied.fallen, effects)
-        partition = _act(partition, found, now_ns, effects)
+        partition = _act(partition, found, (now_ns, wall_ns), effects)
         if (partition.goal, partition.members) == (before.goal, before.members) and (
             partition.attempts.hooks == before.attempts.hooks
         ):
@@ -157,11 +164,12 @@ def _own_cause(partition: PartitionModel, system: str) -> Cause | None:
     return (seen.state.cause if seen.state else None) if seen.connected else seen.cause
 
 
-def _act(partition: PartitionModel, found: Survey, now_ns: int, effects: list[Effect]) -> PartitionModel:
-    """Order what the plan says; end the goal that is met or cannot be."""
+def _act(partition: PartitionModel, found: Survey, at_ns: tuple[int, int], effects: list[Effect]) -> PartitionModel:
+    """Order what the plan says; end the goal that is met or cannot be. `at_ns`: for deadlines, and for records."""
+    now_ns, wall_ns = at_ns
     attempts, goal = partition.attempts, partition.goal
     decision = plan(partition.template, found, partition.seen, goal, attempts, began=partition.began)
-    partition = _ordered(partition, decision, now_ns, effects)
+    partition = _ordered(partition, decision, now_ns, wall_ns, effects)
     if decision.exclude:
         for system, cause in decision.exclude.items():
             effects.append(Excluded(system=system, cause=cause))
@@ -171,13 +179,15 @@ def _act(partition: PartitionModel, found: Survey, now_ns: int, effects: list[Ef
         )
         partition = msgspec.structs.replace(partition, members=members)
     if goal and decision.settled:
-        partition = _ended(partition, goal, found, decision, now_ns, effects)
+        partition = _ended(partition, goal, found, decision, wall_ns, effects)
     elif decision.obstacle and decision.obstacle != partition.cause:
         partition = msgspec.structs.replace(partition, cause=decision.obstacle)
     return partition
 
 
-def _ordered(partition: PartitionModel, decision: Decision, now_ns: int, effects: list[Effect]) -> PartitionModel:
+def _ordered(
+    partition: PartitionModel, decision: Decision, now_ns: int, wall_ns: int, effects: list[Effect]
+) -> PartitionModel:
     """Send what is to be sent, and remember it."""
     if not (decision.steps or decision.adopt or decision.hooks or decision.hook_points):
         return _without_done(partition)
@@ -192,7 +202,7 @@ def _ordered(partition: PartitionModel, decision: Decision, now_ns: int, effects
     orders = attempts.orders
     for each in decision.steps:
         orders += 1
-        order = f"{partition.name}-{now_ns:x}-{orders}"
+        order = f"{partition.name}-{wall_ns:x}-{orders}"
         deadline_ns = now_ns + round(each.deadline_s * 1e9)
         configuration = wanted.get(each.system) if each.action is Action.CONFIGURE else None
         effects.append(
