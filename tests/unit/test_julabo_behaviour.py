@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from countingroom.core.charts.check import Severity, check
-from countingroom.core.errors import OutOfRange
+from countingroom.core.errors import OutOfRange, Refused
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
 from countingroom.devices.drivers.julabo.behaviour import CHART, JulaboBehaviour
 from countingroom.devices.drivers.julabo.description import JulaboSection
-from countingroom.devices.drivers.julabo.driver import points
+from countingroom.devices.drivers.julabo.points import points
 
 SECTION = JulaboSection(port="/dev/ttyUSB0")
 BEHAVIOUR = JulaboBehaviour(SECTION)
@@ -91,8 +91,8 @@ def test_setting_running_by_hand_is_as_legal_as_the_command() -> None:
     manual = readings(status_code=1, status_text="MANUAL START")
     assert BEHAVIOUR.may_write("running", True, readings(status_code=2)) is None
     refused = BEHAVIOUR.may_write("running", True, manual)
-    assert refused is not None and refused.code == "not_allowed"
-    assert BEHAVIOUR.may_write("running", False, manual) is None
+    assert refused is not None and refused.code == "manual_control"
+    assert BEHAVIOUR.may_write("running", False, readings(status_code=-3)) is None
 
 
 def test_settings_are_applied_to_a_chiller_that_stands_still_only() -> None:
@@ -111,3 +111,52 @@ def test_settings_are_applied_to_a_chiller_that_stands_still_only() -> None:
 
 def test_its_chart_has_nothing_wrong() -> None:
     assert [finding for finding in check(CHART) if finding.severity is Severity.ERROR] == []
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_in_manual_control_everything_is_refused_at_once_with_the_reason(code: int) -> None:
+    manual = readings(status_code=code, status_text="MANUAL STOP")
+    for point in ("running", "setpoint_1", "used_setpoint", "ext_is_used", "pressure_stage"):
+        cause = BEHAVIOUR.may_write(point, 1, manual)
+        assert cause is not None and cause.code == "manual_control" and "MANUAL STOP" in cause.message
+    with pytest.raises(Refused, match="manual control"):
+        BEHAVIOUR.writes("set_working_temperature", "", {"setpoint": 1, "temp": 5.0}, manual)
+    cause = BEHAVIOUR.may_apply("", {**manual, **readings(running=False)})
+    assert cause is not None and cause.code == "manual_control"
+
+
+@pytest.mark.parametrize(
+    ("keys", "low", "high"),
+    [
+        ({}, -50.0, 49.99),
+        ({"setpoint_low": 5, "setpoint_high": 200}, 5.0, 200.0),
+        ({"points": {"setpoint_*": {"write_low": -80, "write_high": 150}}}, -80.0, 150.0),
+        ({"points": {"setpoint_2": {"write_high": 90}, "no_such": {"write_low": 1}}}, -50.0, 90.0),
+    ],
+)
+def test_the_limits_of_a_setpoint_are_those_of_its_command(keys: dict[str, object], low: float, high: float) -> None:
+    behaviour = JulaboBehaviour(JulaboSection.model_validate({"port": "x", **keys}))
+    spec = next(spec for spec in behaviour.commands if spec.name == "set_working_temperature")
+    temp = next(parameter for parameter in spec.parameters if parameter.name == "temp")
+    assert (temp.low, temp.high) == (low, high)
+
+
+def test_settings_outside_the_limits_of_the_section_are_told() -> None:
+    section = JulaboSection.model_validate({"port": "x", "setpoint_high": 40, "settings": {"setpoint_1": 45}})
+    assert [path for path, _ in section.problems()] == [("settings", "setpoint_1")]
+    turned = JulaboSection.model_validate({"port": "x", "setpoint_low": 60})
+    assert ("setpoint_high",) in [path for path, _ in turned.problems()]
+
+
+@pytest.mark.parametrize("code", [-8, -9, -10, -11, -13])
+def test_a_refusal_in_the_status_is_no_fault_of_the_chiller(code: int) -> None:
+    assert BEHAVIOUR.observe_device({}, readings(status_code=code, running=True)).state == "ON"
+    assert BEHAVIOUR.observe_device({}, readings(status_code=code)).state == "CONNECTED"
+
+
+def test_a_bath_whose_status_has_no_number_is_seen_by_whether_it_runs() -> None:
+    assert BEHAVIOUR.observe_device({}, readings(status_code=None, status_text="Hello", running=True)).state == "ON"
+    nonsense = readings(status_code=None, running=True) | {
+        "status_text": Reading(value="?#", quality=Quality.UNCERTAIN, device_ns=1, received_ns=1)
+    }
+    assert BEHAVIOUR.observe_device({}, nonsense).state == "ERROR"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,8 @@ from countingroom.devices.drivers.julabo.description import HIGHEST_C, LOWEST_C
 PARSERS = (
     codec.parse_status,
     codec.parse_number,
+    codec.parse_temperature,
+    codec.parse_power,
     codec.parse_sensor,
     codec.parse_setpoint_number,
     codec.parse_switch,
@@ -27,6 +31,7 @@ PARSERS = (
         (b"03 REMOTE START", 3, "REMOTE START"),
         (b"-01 LOW LEVEL ALARM", -1, "LOW LEVEL ALARM"),
         (b"-01LOW LEVEL ALARM", -1, "LOW LEVEL ALARM"),
+        (b"-1045 PUMP ALARM", -1045, "PUMP ALARM"),
         (b" -33 EXTERNAL SENSOR SHORT ", -33, "EXTERNAL SENSOR SHORT"),
     ],
 )
@@ -76,6 +81,8 @@ def test_no_answer_raises_anything_but_device_error(answer: bytes) -> None:
             assert error.cause.message
     codec.is_status(answer)
     codec.is_version(answer)
+    codec.is_words(answer)
+    codec.refusal(answer)
 
 
 @given(st.integers(round(LOWEST_C * 100), round(HIGHEST_C * 100)))
@@ -90,3 +97,27 @@ def test_only_a_status_looks_like_a_status(code: int, text: str) -> None:
     assert codec.is_status(answer)
     assert not codec.is_version(answer)
     assert not codec.is_status(b"%d.00" % code)
+
+
+@pytest.mark.parametrize(
+    ("parse", "answer"),
+    [
+        (codec.parse_temperature, b"2100.00"),
+        (codec.parse_temperature, b"-300"),
+        (codec.parse_power, b"111.0"),
+        (codec.parse_switch, b"1.00"),
+        (codec.parse_setpoint_number, b"2.00"),
+        (codec.parse_setpoint_number, b"3"),
+    ],
+)
+def test_a_number_that_cannot_be_the_answer_is_nonsense(parse: Callable[[bytes], object], answer: bytes) -> None:
+    with pytest.raises(DeviceError):
+        parse(answer)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"12.50", b"-08 INVALID COMMAND", b"Hello from the bath", b"02 REMOTE STOP", b"#A9?"]
+)
+def test_nothing_else_looks_like_a_version(answer: bytes) -> None:
+    assert not codec.is_version(answer)
+    assert codec.is_version(b"JULABO FP50_MH Simulator, ISIS") and codec.is_version(b"JULABO HIGHTECH FP50-HL 4.1")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.julabo.description import JulaboSection
-from countingroom.devices.drivers.julabo.driver import NOT_KNOWN, JulaboDriver
+from countingroom.devices.drivers.julabo.driver import JulaboDriver
+from countingroom.devices.drivers.julabo.points import NOT_KNOWN
 from countingroom.devices.port import Sample
 from countingroom.devices.serial.line import SerialPorts
 from countingroom.simulators.julabo import JulaboSimulator

@@ -41,8 +41,7 @@ class Talk:
         if self.pending.may_ask(request):
             self.current = self.send(request)
             return
-        probe = self.pending.probe_for(request)
-        assert probe is not None
+        probe = self.pending.probes_for(request)[0]
         self.send(probe.request)
 
     def deliver(self) -> None:
@@ -90,8 +89,7 @@ def test_a_device_that_answers_again_is_back_in_step_after_a_few_probes(
         talk.current = None
     probes = 0
     while not talk.pending.may_ask(request):
-        probe = talk.pending.probe_for(request)
-        assert probe is not None
+        probe = talk.pending.probes_for(request)[0]
         talk.send(probe.request)
         while talk.under_way:
             talk.deliver()
@@ -104,6 +102,6 @@ def test_a_line_without_probes_waits_for_silence() -> None:
     pending.opened()
     assert pending.may_ask(b"a")
     pending.asked(b"a")
-    assert not pending.may_ask(b"b") and pending.probe_for(b"b") is None
+    assert not pending.may_ask(b"b") and pending.probes_for(b"b") == ()
     pending.answered()
     assert pending.may_ask(b"b")

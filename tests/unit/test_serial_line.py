@@ -8,7 +8,6 @@ import random
 import tty
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.devices.serial.line import SerialLine, SerialPorts, Settings
 from countingroom.devices.serial.pending_answers import Probe
 from countingroom.testing.clock import FakeClock
+from tests.unit.virtual_time import VirtualTime
 
 PROBES = (Probe(b"who\r", lambda answer: answer == b"I am the echo"), Probe(b"how\r", lambda answer: answer == b"well"))
 FIXED = {b"who": b"I am the echo", b"how": b"well"}
@@ -250,24 +250,6 @@ async def test_a_socket_that_closes_is_a_link_error_and_can_be_opened_again() ->
         await line.close()
         await line.open(2.0)
         await line.close()
-
-
-class VirtualTime(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only while nothing is ready, and then at once: a time-out of 20 ms is the same
-    on every machine, whatever else it does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._seconds = 0.0
-        self._look = self._selector.select
-        self._selector.select = self._skip
-
-    def time(self) -> float:
-        return self._seconds
-
-    def _skip(self, timeout: float | None = None) -> list[Any]:
-        self._seconds += timeout or 0.0
-        return self._look(0 if timeout is not None else None)
 
 
 class Wire(asyncio.Transport):

@@ -38,6 +38,8 @@ class Bath:
         self.manual = False
         self.stage = 1
         self.trouble: Trouble | None = None
+        self.refusal: Trouble | None = None
+        """Why the last setting was refused; STATUS tells it once."""
         self.temperature = ROOM_C
         self.external = ROOM_C
         self.power = 0.0
@@ -77,7 +79,10 @@ class Bath:
         return value + self._random.gauss(0.0, _NOISE_C)
 
     def status(self) -> Trouble:
-        """What STATUS says."""
+        """What STATUS says; a refusal once."""
+        refusal, self.refusal = self.refusal, None
+        if refusal is not None:
+            return refusal
         if self.trouble is not None:
             return self.trouble
         code = (0 if self.manual else 2) + self.running

@@ -14,8 +14,8 @@ from itertools import islice
 from msgspec import Struct
 
 _MOST_PENDING = 1024
-_BEFORE_US = b""
-"""Stands for requests that another program may have sent before the port was opened."""
+_UNKNOWN = b""
+"""Stands for requests that are not known: of another program before the port was opened, or of an unasked answer."""
 
 
 class Probe(Struct, frozen=True):
@@ -23,6 +23,8 @@ class Probe(Struct, frozen=True):
 
     request: bytes
     recognises: Callable[[bytes], bool]
+    is_constant: bool = False
+    """Its answer never changes, so an earlier one is as good as the present one."""
 
 
 class PendingAnswers:
@@ -32,12 +34,28 @@ class PendingAnswers:
         """`probes`: best two of different kinds, so that one of them is always not pending."""
         self.probes = tuple(probes)
         self._kinds = {probe.request for probe in probes}
+        self._constant = {probe.request: probe for probe in probes if probe.is_constant}
         self._pending: deque[bytes] = deque(maxlen=_MOST_PENDING)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no answer is pending."""
+        return not self._pending
+
+    @property
+    def only_probes(self) -> bool:
+        """Whether no answer is pending that cannot be recognised."""
+        return self._kinds.issuperset(self._pending)
 
     def opened(self) -> None:
         """The port was opened: an answer may have been cut in two, and another program may have asked before."""
         if self._pending or self.probes:
-            self._pending.append(_BEFORE_US)
+            self._pending.append(_UNKNOWN)
+
+    def doubt(self) -> None:
+        """An answer arrived that nothing had asked for, or that cannot be true: answers may be shifted."""
+        if self.probes and self.only_probes:
+            self._pending.append(_UNKNOWN)
 
     def asked(self, request: bytes) -> None:
         """Note that this request was sent."""
@@ -45,12 +63,15 @@ class PendingAnswers:
 
     def may_ask(self, request: bytes) -> bool:
         """Whether its answer can be attributed with certainty now."""
-        return self._kinds.issuperset(self._pending) and request not in self._pending
+        return self.only_probes and (request not in self._pending or request in self._constant)
 
-    def probe_for(self, request: bytes) -> Probe | None:
-        """The probe to send before this request: of a kind that is not pending, where there is one."""
-        others = [probe for probe in self.probes if probe.request != request] or list(self.probes)
-        return next((probe for probe in others if probe.request not in self._pending), others[0] if others else None)
+    def probes_for(self, request: bytes) -> tuple[Probe, ...]:
+        """The probes to send before this request, in turn: those of a kind that is not pending first.
+
+        The request itself is no probe for itself, because an earlier answer to it could be taken for the next one;
+        unless it is constant, or there is no other."""
+        others = [probe for probe in self.probes if probe.request != request or probe.is_constant] or self.probes
+        return tuple(sorted(others, key=lambda probe: (probe.request == request, probe.request in self._pending)))
 
     def stray(self, answer: bytes) -> bool:
         """Whether this answers a pending probe. That probe and everything older is then no longer pending."""
@@ -61,8 +82,9 @@ class PendingAnswers:
 
         The device keeps the order, so after this answer nothing older can arrive.
         """
+        last = self._constant.get(self._pending[-1])
         if self._settle(answer, len(self._pending) - 1):
-            return False
+            return last is not None and last.recognises(answer)
         self.answered()
         return True
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
 from countingroom.core.charts.chart import Chart, Row
-from countingroom.core.errors import Cause, NotAllowed, OutOfRange
+from countingroom.core.errors import Cause, NotAllowed, OutOfRange, Refused
 from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.core.points import Type
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Observation, Write
-from countingroom.devices.drivers.julabo.description import HIGHEST_C, LOWEST_C, JulaboSection
+from countingroom.devices.drivers.julabo.codec import REFUSALS
+from countingroom.devices.drivers.julabo.description import SETPOINTS, JulaboSection
+from countingroom.devices.drivers.julabo.points import points
+from countingroom.devices.point_overrides import overridden
 
 _FOUND = (("found_off", "OFF"), ("found_on", "ON"), ("found_error", "ERROR"))
 
@@ -64,14 +68,18 @@ class JulaboBehaviour:
             case 3:
                 return Observation(state="ON")
             case 0 | 1:
-                return _error(
-                    "manual_control", f"the chiller is under manual control ({shown})", "switch it to remote control"
-                )
+                return Observation(state="ERROR", cause=_manual(shown))
+            case int(code) if code in REFUSALS:
+                return _by_running(readings) or Observation(state="CONNECTED")
             case int(code) if code < 0:
                 return _error(
                     "chiller_fault", f"fault {code}: {shown}", "remove the cause at the chiller, then stop it"
                 )
             case None if status.quality is Quality.BAD:
+                # Some baths answer STATUS with words alone, or not at all.
+                wordless = text is None or text.quality is not Quality.UNCERTAIN
+                if wordless and (observed := _by_running(readings)):
+                    return observed
                 return _error(
                     "nonsense",
                     f"the chiller's status cannot be read: {shown}",
@@ -85,6 +93,8 @@ class JulaboBehaviour:
     def writes(
         self, command: str, channel: str, arguments: Mapping[str, Scalar], readings: Mapping[str, Reading]
     ) -> tuple[Write, ...]:
+        if manual := _manual_now(readings):
+            raise Refused(manual)
         match command:
             case "start" | "stop":
                 return (Write(point="running", value=command == "start"),)
@@ -101,7 +111,9 @@ class JulaboBehaviour:
                 raise OutOfRange(f"a Julabo has no command {command}", code="not_found")
 
     def may_write(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> Cause | None:
-        """Setting `running` is start or stop, and as legal as they are."""
+        """Setting `running` is start or stop, and as legal as they are. In manual control nothing is written."""
+        if manual := _manual_now(readings):
+            return manual
         if point != "running":
             return None
         state, event = self.observe_device({}, readings).state, "cmd_on" if value else "cmd_off"
@@ -115,6 +127,8 @@ class JulaboBehaviour:
         )
 
     def may_apply(self, channel: str, readings: Mapping[str, Reading]) -> Cause | None:
+        if manual := _manual_now(readings):
+            return manual
         running = readings.get("running")
         if running is not None and running.value is False and running.quality is Quality.GOOD:
             return None
@@ -129,6 +143,44 @@ def _error(code: str, message: str, suggestion: str) -> Observation:
     return Observation(state="ERROR", cause=Cause(code=code, message=message, suggestion=suggestion))
 
 
+def _manual(shown: str) -> Cause:
+    return Cause(
+        code="manual_control",
+        message=f"the chiller is under manual control ({shown})",
+        suggestion="switch it to remote control",
+    )
+
+
+def _manual_now(readings: Mapping[str, Reading]) -> Cause | None:
+    """The Cause where the chiller's panel has the control. It would ignore what is sent."""
+    status, text = readings.get("status_code"), readings.get("status_text")
+    if status is None or status.value not in (0, 1) or status.quality > Quality.UNCERTAIN:
+        return None
+    return _manual("" if text is None or text.value is None else str(text.value))
+
+
+def _by_running(readings: Mapping[str, Reading]) -> Observation | None:
+    """The state where STATUS does not tell it."""
+    running = readings.get("running")
+    if running is None or running.quality > Quality.UNCERTAIN or running.value is None:
+        return None
+    return Observation(state="ON" if running.value else "OFF")
+
+
+def _setpoint_range(section: JulaboSection) -> tuple[float | None, float | None]:
+    """The widest limits of the three setpoints. Each setpoint's own limits are checked when it is written."""
+    known = points(section)
+    fitting = {
+        pattern: override
+        for pattern, override in section.points.items()
+        if any(fnmatchcase(point.name, pattern) for point in known)
+    }
+    setpoints = [point for point in overridden(known, fitting) if point.name in SETPOINTS]
+    lows = [point.write_low for point in setpoints if point.write_low is not None]
+    highs = [point.write_high for point in setpoints if point.write_high is not None]
+    return min(lows, default=None), max(highs, default=None)
+
+
 def _given(arguments: Mapping[str, Scalar], name: str) -> float | int:
     value = arguments.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -137,6 +189,7 @@ def _given(arguments: Mapping[str, Scalar], name: str) -> float | int:
 
 
 def _commands(section: JulaboSection) -> tuple[CommandSpec, ...]:
+    low, high = _setpoint_range(section)
     return (
         CommandSpec(name="start", label="Start", event="cmd_on", done_in=("ON",)),
         CommandSpec(name="stop", label="Stop", event="cmd_off"),
@@ -147,7 +200,7 @@ def _commands(section: JulaboSection) -> tuple[CommandSpec, ...]:
             label="Set working temperature",
             parameters=(
                 _SETPOINT,
-                Parameter(name="temp", label="Temperature", unit="degC", low=LOWEST_C, high=HIGHEST_C),
+                Parameter(name="temp", label="Temperature", unit="degC", low=low, high=high),
             ),
         ),
         CommandSpec(name="use_setpoint", label="Use setpoint", parameters=(_SETPOINT,)),

@@ -1,6 +1,7 @@
-"""The bytes of the Julabo protocol. Requests end in CR, answers in CR LF; numbers are plain ASCII. Pure.
+"""The bytes of the Julabo protocol. Requests end in CR, answers in CR LF, CR or LF; numbers are plain ASCII. Pure.
 
-Commands as in the interface chapter of the HE, SE and F-series manuals. `IN_…` and STATUS are answered, `OUT_…` is not.
+Commands as in the interface chapter of the HE, SE and F-series manuals. `IN_…` and STATUS are answered, `OUT_…` is not:
+the next STATUS tells, once, why a setting was refused.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import re
 from msgspec import Struct
 
 from countingroom.core.errors import DeviceError
-
-ANSWER_END = b"\r\n"
 
 STATUS = b"STATUS\r"
 VERSION = b"VERSION\r"
@@ -28,7 +27,17 @@ READS = {
 }
 """Point -> its request."""
 
-_STATUS = re.compile(r"\s*(-?\d{1,3})\s*([A-Za-z].*)?")
+REFUSALS = frozenset({-8, -9, -10, -11, -13})
+"""Status numbers that answer a request: invalid, not allowed now, too small, too large, outside the warning limits."""
+COLDEST_C, HOTTEST_C = -150.0, 400.0
+"""No bath measures or takes a temperature outside this."""
+MOST_POWER = 110.0
+"""Per cent, of heating and of cooling."""
+
+_STATUS = re.compile(r"\s*(-?\d{1,4})(?![\d.,])\s*([A-Za-z].*)?")
+_SWITCH = re.compile(r"\s*([+-]?\d{1,2})\s*")
+_VERSION = re.compile(r"\s*(?=.*\d)[A-Za-z][\w .,:;/()+=*'-]{3,}\s*")
+_WORDS = re.compile(r"\s*[A-Za-z][ -~]{2,}\s*")
 _NUMBER = re.compile(r"\s*([+-]?\d{1,6}(?:\.\d{0,6})?)\s*")
 _NO_SENSOR = re.compile(r"[-.\s]*")
 
@@ -38,6 +47,11 @@ class Status(Struct, frozen=True):
 
     code: int
     text: str
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it tells what became of the last request, and not how the bath is."""
+        return self.code in REFUSALS
 
 
 def parse_status(answer: bytes) -> Status:
@@ -56,11 +70,21 @@ def parse_number(answer: bytes) -> float:
     return float(match[1])
 
 
+def parse_temperature(answer: bytes) -> float:
+    """A number that a bath can have, in degC."""
+    return _within(answer, COLDEST_C, HOTTEST_C, "a temperature")
+
+
+def parse_power(answer: bytes) -> float:
+    """A number of per cent."""
+    return _within(answer, -MOST_POWER, MOST_POWER, "per cent of power")
+
+
 def parse_sensor(answer: bytes) -> float | None:
-    """A number, or None where dashes or nothing stand for a sensor that is not plugged in."""
+    """A temperature, or None where dashes or nothing stand for a sensor that is not plugged in."""
     if _NO_SENSOR.fullmatch(_text(answer)):
         return None
-    return parse_number(answer)
+    return parse_temperature(answer)
 
 
 def parse_setpoint_number(answer: bytes) -> int:
@@ -82,8 +106,21 @@ def is_status(answer: bytes) -> bool:
 
 
 def is_version(answer: bytes) -> bool:
-    """Whether this can only be the answer to VERSION: it begins with a letter."""
-    return answer.strip()[:1].isalpha()
+    """Whether this can only be the answer to VERSION: it begins with a letter and has a digit."""
+    return _VERSION.fullmatch(answer.decode("latin-1")) is not None
+
+
+def is_words(answer: bytes) -> bool:
+    """Whether this is a text that begins with a letter. Some baths answer STATUS so, without a number."""
+    return _WORDS.fullmatch(answer.decode("latin-1")) is not None
+
+
+def refusal(answer: bytes) -> Status | None:
+    """The bath's reason where the answer is one: `-08 INVALID COMMAND`. None for any other answer."""
+    if not is_status(answer):
+        return None
+    status = parse_status(answer)
+    return status if status.is_refusal else None
 
 
 def request(point: str, value: float | int | str | bool) -> bytes:
@@ -104,10 +141,17 @@ def request(point: str, value: float | int | str | bool) -> bytes:
 
 
 def _one_of(answer: bytes, count: int) -> int:
-    number = parse_number(answer)
-    if number not in range(count):
+    match = _SWITCH.fullmatch(_text(answer))
+    if match is None or int(match[1]) not in range(count):
         raise _nonsense(answer, f"one of 0 to {count - 1}")
-    return int(number)
+    return int(match[1])
+
+
+def _within(answer: bytes, low: float, high: float, wanted: str) -> float:
+    number = parse_number(answer)
+    if not low <= number <= high:
+        raise _nonsense(answer, f"{wanted} from {low:g} to {high:g}")
+    return number
 
 
 def _text(answer: bytes) -> str:

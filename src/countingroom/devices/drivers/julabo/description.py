@@ -9,15 +9,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from countingroom.core.yaml.section import Section
+from countingroom.devices.drivers.julabo.codec import COLDEST_C, HOTTEST_C
 from countingroom.devices.section import Address, DeviceSection, Duration, Silence
 
 LOWEST_C = -50.0
 HIGHEST_C = 49.99
-"""Setpoints are at least -50 and below 50 degC; the line carries two decimals."""
+"""Setpoints are at least -50 and below 50 degC where the section says nothing; the line carries two decimals."""
+
+SETPOINTS = ("setpoint_1", "setpoint_2", "setpoint_3")
 
 _SOCKET = re.compile(r"socket://[^/\s]+:\d{1,5}")
 
-Temperature = Annotated[float, Field(ge=LOWEST_C, le=HIGHEST_C)]
+Temperature = Annotated[float, Field(ge=COLDEST_C, le=HOTTEST_C)]
 
 
 class JulaboSettings(Section):
@@ -51,11 +54,27 @@ class JulaboSection(DeviceSection):
     """Silence after the answer to a question. The manuals ask for 10 ms."""
     write_gap: Silence = 0.25
     """Silence after a setting. The manuals ask for 250 ms."""
+    setpoint_low: Temperature = LOWEST_C
+    """degC; the lowest setpoint that is sent. Of the model and of the liquid in the bath."""
+    setpoint_high: Temperature = HIGHEST_C
+    """degC; the highest setpoint that is sent."""
     pressure_stages: Annotated[int, Field(ge=1)] = 4
     """Stages of its pump."""
     settings: JulaboSettings = JulaboSettings()
 
     def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
-        """A malformed address of a serial server."""
+        """A malformed address of a serial server, and setpoints outside their limits."""
         if self.port.startswith("socket://") and not _SOCKET.fullmatch(self.port):
             yield ("port",), f"a serial server is written socket://HOST:PORT; got {self.port!r}"
+        if self.setpoint_high < self.setpoint_low:
+            yield (
+                ("setpoint_high",),
+                f"setpoint_high {self.setpoint_high:g} is below setpoint_low {self.setpoint_low:g}",
+            )
+        for name in SETPOINTS:
+            value = getattr(self.settings, name)
+            if value is not None and not self.setpoint_low <= value <= self.setpoint_high:
+                yield (
+                    ("settings", name),
+                    f"{value:g} is outside setpoint_low {self.setpoint_low:g} to setpoint_high {self.setpoint_high:g}",
+                )

@@ -1,30 +1,40 @@
-"""The driver of a Julabo: one poll is a sequence of requests. An unreadable answer makes its own point BAD only."""
+"""The driver of a Julabo: one poll is a sequence of questions that ends with STATUS.
+
+Answers carry no name: `12.50` can be a bath temperature or a power. One unasked answer would shift all that follow,
+and every one of them would look right. So the values of a poll are passed on only when its last answer is unmistakable;
+else the line is brought back into step and the poll is made once more.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from countingroom.core.errors import DeviceError
-from countingroom.core.points import Point, Type
+from countingroom.core.points import Point
 from countingroom.core.values import Quality, Scalar
 from countingroom.devices.drivers.julabo import codec
-from countingroom.devices.drivers.julabo.description import HIGHEST_C, LOWEST_C, JulaboSection
+from countingroom.devices.drivers.julabo.description import JulaboSection
+from countingroom.devices.drivers.julabo.points import NOT_KNOWN, points
+from countingroom.devices.drivers.julabo.unanswered import UnansweredQuestions
 from countingroom.devices.port import Sample
 from countingroom.devices.serial.line import SerialPorts, Settings
 from countingroom.devices.serial.pending_answers import Probe
+from countingroom.devices.serial.receiver import ANY_LINE_END
 
-NOT_KNOWN = 0
-"""The pump stage before the first write: the chiller has no request that reads it."""
-
-PROBES = (Probe(codec.VERSION, codec.is_version), Probe(codec.STATUS, codec.is_status))
+PROBES = (Probe(codec.VERSION, codec.is_version, is_constant=True), Probe(codec.STATUS, codec.is_status))
 
 _PARSERS: dict[str, Callable[[bytes], Scalar]] = {
+    "power": codec.parse_power,
     "external_temp": codec.parse_sensor,
     "used_setpoint": codec.parse_setpoint_number,
     "ext_is_used": codec.parse_switch,
     "running": codec.parse_switch,
 }
-"""Point -> parser of its answer; `parse_number` where not named."""
+"""Point -> parser of its answer; `parse_temperature` where not named."""
+
+_LONGEST_GAP_S = 0.5
+_FIRST_GAP_S = 0.1
+"""Silence after an answer on a line that doubles answers, so that the second of them comes before the next question."""
 
 
 class JulaboDriver:
@@ -40,11 +50,16 @@ class JulaboDriver:
                 parity=section.parity,
                 stop_bits=section.stop_bits,
                 rtscts=section.rtscts,
-                terminator=codec.ANSWER_END,
+                terminator=ANY_LINE_END,
+                ignores_echo=True,
                 probes=PROBES,
             )
         )
-        self._version = Sample(point="version", value=None, quality=Quality.BAD)
+        self._gap_s = section.read_gap
+        self._version = b""
+        self._questions = UnansweredQuestions()
+        self._odd: dict[str, bytes] = {}
+        """Point -> an unreadable answer that came although the line was in step: asking again does not help."""
         self._stage = Sample(point="pressure_stage", value=NOT_KNOWN, quality=Quality.UNCERTAIN)
 
     @property
@@ -52,106 +67,155 @@ class JulaboDriver:
         return points(self._section)
 
     async def connect(self) -> None:
+        self._gap_s = self._section.read_gap
+        self._questions = UnansweredQuestions()
+        self._odd = {}
         await self._line.open(self._section.timeout)
-        version = await self._ask(codec.VERSION)
-        self._version = Sample(point="version", value=version.decode("ascii", "backslashreplace").strip())
+        version = await self._ask("version", codec.VERSION)
+        self._version = version if version is not None and codec.is_version(version) else b""
 
     async def read(self) -> Sequence[Sample]:
-        samples = list(_status(await self._ask(codec.STATUS)))
-        for point, question in codec.READS.items():
-            samples.append(_sample(point, await self._ask(question)))
-        return [*samples, self._stage, self._version]
+        self._questions.begin()
+        samples = await self._poll()
+        if samples is None:
+            self._line.doubt()
+            self._gap_s = min(_LONGEST_GAP_S, max(_FIRST_GAP_S, 2 * self._gap_s))
+            samples = await self._poll(again=True)
+        return [*(samples or self._all_bad()), self._stage, self._version_sample()]
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
         await self._line.send(codec.request(point, value), quiet_s=self._section.write_gap)
+        refusal = await self._refusal()
+        if refusal is not None:
+            raise DeviceError(
+                f"the chiller refused {value} for {point}: {refusal.code} {refusal.text}",
+                code="refused_by_device",
+                source=self._section.port,
+                evidence={"status": refusal.code, "text": refusal.text},
+                suggestion="look at the limits and the operating mode of the chiller",
+            )
         if point == "pressure_stage":
             self._stage = Sample(point=point, value=value, quality=Quality.UNCERTAIN)
 
     async def close(self) -> None:
         await self._line.close()
 
-    async def _ask(self, question: bytes) -> bytes:
-        return await self._line.query(question, timeout_s=self._section.timeout, quiet_s=self._section.read_gap)
+    async def _refusal(self) -> codec.Status | None:
+        """Why the bath refused the last setting. Without a readable answer the readback alone decides."""
+        try:
+            answer = await self._ask("status_code", codec.STATUS)
+        except DeviceError:
+            return None
+        return None if answer is None else codec.refusal(answer)
+
+    async def _poll(self, *, again: bool = False) -> list[Sample] | None:
+        """The samples of one poll; None when an answer may be that of another question."""
+        disturbances = self._line.disturbances
+        answers: dict[str, bytes | None] = {}
+        try:
+            for point, question in codec.READS.items():
+                if self._questions.is_due(point):
+                    answers[point] = await self._ask(point, question)
+            status, in_step = await self._status()
+        except DeviceError:
+            return None
+        if not in_step or self._line.disturbances != disturbances:
+            return None
+        samples = [self._sample(point, answers.get(point)) for point in codec.READS]
+        odd = {point: answer for point, answer in answers.items() if answer is not None and _is_nonsense(point, answer)}
+        if not again and any(self._odd.get(point) != answer for point, answer in odd.items()):
+            return None
+        self._odd = odd
+        return [*self._status_samples(status), *samples]
+
+    async def _status(self) -> tuple[bytes | None, bool]:
+        """The answer to STATUS, and whether it can only be the answer to it.
+
+        A refusal is told once; the next answer tells how the bath is. A bath that answers an unknown question with a
+        refusal could have meant that one, so then, and where STATUS has no number, VERSION is the proof.
+        """
+        answer = await self._ask("status_code", codec.STATUS)
+        if answer is not None and codec.refusal(answer) is not None:
+            answer = await self._ask("status_code", codec.STATUS)
+        elif answer is not None and codec.is_status(answer):
+            return answer, True
+        if not self._version:
+            return answer, answer is None or codec.is_status(answer)
+        return answer, await self._ask("version", codec.VERSION) == self._version
+
+    async def _ask(self, point: str, question: bytes) -> bytes | None:
+        """The answer; None where the bath answers others, but not this question."""
+        try:
+            answer = await self._line.ask(
+                question,
+                timeout_s=self._section.timeout,
+                quiet_s=self._gap_s,
+                is_proven=self._questions.is_proven(point),
+            )
+        except DeviceError as error:
+            if error.cause.code != "unanswered":
+                raise
+            self._questions.missed(point)
+            return None
+        self._questions.answered(point)
+        return answer
+
+    def _sample(self, point: str, answer: bytes | None) -> Sample:
+        if answer is None:
+            return self._missing(point, codec.READS[point])
+        refused = codec.refusal(answer)
+        if refused is not None:
+            reason = f"the chiller answers {_shown(codec.READS[point])} with {refused.code} {refused.text}"
+            return Sample(point=point, value=None, quality=Quality.BAD, reason=reason)
+        try:
+            value = _PARSERS.get(point, codec.parse_temperature)(answer)
+        except DeviceError as error:
+            return Sample(point=point, value=None, quality=Quality.BAD, reason=error.cause.message)
+        return Sample(point=point, value=value, quality=Quality.BAD if value is None else Quality.GOOD)
+
+    def _missing(self, point: str, question: bytes) -> Sample:
+        """STALE for an answer that was lost this time; BAD for a question that the bath has never answered."""
+        if self._questions.is_proven(point):
+            return Sample(point=point, value=None, quality=Quality.STALE)
+        reason = f"the chiller does not answer {_shown(question)}"
+        return Sample(point=point, value=None, quality=Quality.BAD, reason=reason)
+
+    def _status_samples(self, answer: bytes | None) -> tuple[Sample, Sample]:
+        if answer is None:
+            missing = self._missing("status_code", codec.STATUS)
+            return missing, Sample(point="status_text", value=None, quality=missing.quality)
+        try:
+            status = codec.parse_status(answer)
+        except DeviceError as error:
+            message = error.cause.message
+            code = Sample(point="status_code", value=None, quality=Quality.BAD, reason=message)
+            if codec.is_words(answer):
+                return code, Sample(point="status_text", value=_shown(answer))
+            return code, Sample(point="status_text", value=message, quality=Quality.UNCERTAIN)
+        return Sample(point="status_code", value=status.code), Sample(point="status_text", value=status.text)
+
+    def _all_bad(self) -> list[Sample]:
+        reason = "the answers of the chiller cannot be attributed to the questions"
+        names = ("status_code", *codec.READS)
+        bad = [Sample(point=name, value=None, quality=Quality.BAD, reason=reason) for name in names]
+        return [Sample(point="status_text", value=reason, quality=Quality.UNCERTAIN), *bad]
+
+    def _version_sample(self) -> Sample:
+        if self._version:
+            return Sample(point="version", value=_shown(self._version))
+        reason = "the chiller does not answer VERSION"
+        return Sample(point="version", value=None, quality=Quality.BAD, reason=reason)
 
 
-def _status(answer: bytes) -> tuple[Sample, Sample]:
+def _is_nonsense(point: str, answer: bytes) -> bool:
+    if codec.refusal(answer) is not None:
+        return False
     try:
-        status = codec.parse_status(answer)
-    except DeviceError as error:
-        return (
-            Sample(point="status_code", value=None, quality=Quality.BAD),
-            Sample(point="status_text", value=error.cause.message, quality=Quality.UNCERTAIN),
-        )
-    return Sample(point="status_code", value=status.code), Sample(point="status_text", value=status.text)
-
-
-def _sample(point: str, answer: bytes) -> Sample:
-    try:
-        value = _PARSERS.get(point, codec.parse_number)(answer)
+        _PARSERS.get(point, codec.parse_temperature)(answer)
     except DeviceError:
-        value = None
-    return Sample(point=point, value=value, quality=Quality.BAD if value is None else Quality.GOOD)
+        return True
+    return False
 
 
-def points(section: JulaboSection) -> tuple[Point, ...]:
-    """All points of a Julabo."""
-    return (
-        Point(
-            name="status_code",
-            label="Status",
-            description="below 0 a fault, 0 and 1 manual control, 2 and 3 remote control",
-            type=Type.INT,
-            precision=0,
-            codes={"0": "manual stop", "1": "manual start", "2": "remote stop", "3": "remote start"},
-        ),
-        Point(name="status_text", label="Status text", type=Type.STRING),
-        _temperature("internal_temp", "Bath", "bath temperature"),
-        *(_setpoint(number) for number in (1, 2, 3)),
-        Point(
-            name="used_setpoint",
-            label="Setpoint in use",
-            type=Type.INT,
-            precision=0,
-            choices=(1, 2, 3),
-            writable=True,
-        ),
-        Point(name="power", label="Power", description="heating, or cooling below 0", unit="percent", precision=1),
-        Point(
-            name="ext_is_used",
-            label="External control",
-            description="controls on the external Pt100 instead of the bath",
-            type=Type.BOOL,
-            writable=True,
-        ),
-        _temperature("external_temp", "External Pt100", "no value while no sensor is plugged in"),
-        Point(name="running", label="Running", type=Type.BOOL, writable=True, main=False),
-        Point(
-            name="pressure_stage",
-            label="Pump stage",
-            description="as sent from here; the chiller does not say which stage holds",
-            type=Type.INT,
-            precision=0,
-            codes={str(NOT_KNOWN): "not known"},
-            writable=True,
-            write_low=1,
-            write_high=section.pressure_stages,
-            main=False,
-        ),
-        Point(name="version", label="Version", type=Type.STRING, main=False),
-    )
-
-
-def _temperature(name: str, label: str, description: str) -> Point:
-    return Point(name=name, label=label, description=description, unit="degC", deadband=0.01)
-
-
-def _setpoint(number: int) -> Point:
-    return Point(
-        name=f"setpoint_{number}",
-        label=f"Setpoint {number}",
-        unit="degC",
-        writable=True,
-        write_low=LOWEST_C,
-        write_high=HIGHEST_C,
-        tolerance=0.006,
-    )
+def _shown(data: bytes) -> str:
+    return data.decode("ascii", "backslashreplace").strip()
