@@ -43,7 +43,7 @@ def test_pauses_never_shrink_and_never_pass_the_cap(failures: int, first: float,
 def test_any_sample_makes_a_reading_that_keeps_the_rules(kind: Type, value: Scalar, said: Quality) -> None:
     point = Point(name="p", type=kind)
     sample = Sample(point="p", value=value, quality=said)
-    reading, _ = quality.read(point, sample, good(1.0), NOW)
+    reading = quality.read(point, sample, good(1.0), NOW)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(reading), type=Reading) == reading
     assert (reading.value is None) == (reading.quality == Quality.BAD)
     if isinstance(reading.value, float):

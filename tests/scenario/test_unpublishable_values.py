@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
+from unittest.mock import ANY
 
 import pytest
 
@@ -295,3 +296,54 @@ def test_any_payload_becomes_a_reading_that_can_be_published(kind: str, field: s
         message = table.message(full=True, boot="b", sent_ns=0)
         assert message is not None
         assert len(encode(message)) < 2 * MOST_TEXT_BYTES
+
+
+@pytest.mark.parametrize(
+    ("point", "value", "reason"),
+    [
+        ("n", "21,5", "'21,5' is no whole number"),
+        ("n", 3.9, "3.9 is no whole number"),
+        ("i", float("nan"), "nan is no whole number"),
+        ("s", "x" * (MOST_TEXT_BYTES + 1), f"the text has {MOST_TEXT_BYTES + 1} bytes"),
+        ("n", "y" * 70_000, f"'{'y' * 60}'… is no whole number"),
+        ("n", "\ud800", "is no whole number"),
+    ],
+)
+async def test_a_bad_value_says_why_in_its_reading_and_in_an_event(point: str, value: Scalar, reason: str) -> None:
+    bench = Bench()
+    async with bench.running():
+        bench.odd.say([Sample(point=point, value=value)])
+        await bench.clock.advance(0.1)
+        assert reason in (await bench.present("odd"))[point].reason
+        (note,) = await bench.notes()
+        assert note.startswith(f"odd.{point} is BAD: ")
+        assert reason in note
+        good: Scalar = "a" if point == "s" else 1
+        bench.odd.say([Sample(point=point, value=good)])
+        await bench.clock.advance(0.1)
+        assert (await bench.present("odd"))[point] == Reading(
+            value=good, quality=Quality.GOOD, device_ns=ANY, received_ns=ANY, reason=""
+        )
+
+
+async def test_each_change_of_a_reason_is_told_once_but_not_in_a_flood() -> None:
+    bench = Bench()
+    async with bench.running():
+        for word in ("red", "red", "green", "blue", "blue"):
+            bench.odd.say([Sample(point="n", value=word)])
+            await bench.clock.advance(0.1)
+        assert [note.rpartition(": ")[2] for note in await bench.notes()] == ["'red' is no whole number"]
+        assert (await bench.present("odd"))["n"].reason == "'blue' is no whole number"
+        await bench.clock.advance(60)
+        assert [note.rpartition(": ")[2] for note in await bench.notes()] == [
+            "'red' is no whole number",
+            "'blue' is no whole number",
+        ]
+
+
+async def test_points_that_are_bad_together_are_one_event() -> None:
+    clock = FakeClock()
+    table = PointTable("d", [Point(name=f"p{number}") for number in range(20)], clock.now_ns())
+    table.take([Sample(point=f"p{number}", value="no") for number in range(20)], now_ns=1, monotonic=0.0)
+    assert len(table.take_refusals(monotonic=0.0)) == 20
+    assert table.take_refusals(monotonic=100.0) == []

@@ -12,6 +12,7 @@ from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
 from countingroom.core.messages import EventKind, encode
 from countingroom.core.series import QueryRefusal, RangeQuery, Series, SeriesAnswer
+from countingroom.testing.clock import FakeClock
 from tests.console.stage import Stage, served, stage
 
 
@@ -59,6 +60,34 @@ async def test_a_point_is_told_with_its_reading_and_an_unknown_one_is_not_found(
     assert missing.status_code == 404
     assert missing.json()["cause"]["code"] == "not_found"
     assert (await web.get("/api/v1/devices/nobody")).json()["cause"]["suggestion"] == "devices: caen, chiller"
+
+
+async def test_a_value_of_which_the_host_is_gone_or_the_bus_silent_is_stale() -> None:
+    clock = FakeClock()
+    async with stage(clock) as here, served(here) as (app, web):
+        feed = app.state.context.feed
+
+        async def told() -> tuple[int, int, str]:
+            feed.tick()
+            point = (await web.get("/api/v1/devices/caen/points/0.hv_iMon")).json()["reading"]
+            device = (await web.get("/api/v1/devices/caen")).json()
+            assert point["value"] == device["readings"]["0.hv_iMon"][0] == 5.0
+            assert device["reasons"].get("0.hv_iMon", "") == point["reason"]
+            return point["quality"], device["readings"]["0.hv_iMon"][1], point["reason"]
+
+        for _ in range(10):
+            await here.beat("caen", "chiller")
+            await clock.advance(1.0)
+        assert await told() == (0, 0, "")
+        await clock.advance(4.0)
+        assert await told() == (2, 2, "its device host is gone or sends no heartbeat")
+        await here.beat("caen", "chiller")
+        await clock.advance(0.6)
+        assert await told() == (0, 0, "")
+        for _ in range(200):  # the host beats, and what serves the device does nothing any more
+            await here.beat("caen", "chiller")
+            await clock.advance(1.0)
+        assert (await told())[:2] == (2, 2)
 
 
 async def test_a_command_goes_to_its_owner_in_the_local_users_name(here: Stage, web: httpx.AsyncClient) -> None:

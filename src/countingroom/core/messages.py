@@ -96,6 +96,8 @@ class Readings(Struct, frozen=True, kw_only=True):
     """Quality, as its number."""
     device_ns: Annotated[list[Int64], _ROWS]
     received_ns: Annotated[list[Int64], _ROWS]
+    reasons: Annotated[dict[str, str], _ROWS] = {}
+    """Point -> why its quality is not GOOD, where it is known."""
 
     def __post_init__(self) -> None:
         count = len(self.points)
@@ -106,7 +108,16 @@ class Readings(Struct, frozen=True, kw_only=True):
     def rows(self) -> list[tuple[str, Reading]]:
         """The same as (point, Reading) pairs. For a few points; bulk data are handled as columns, which is faster."""
         return [
-            (name, Reading(value=value, quality=Quality(quality), device_ns=device, received_ns=received))
+            (
+                name,
+                Reading(
+                    value=value,
+                    quality=Quality(quality),
+                    device_ns=device,
+                    received_ns=received,
+                    reason=self.reasons.get(name, ""),
+                ),
+            )
             for name, value, quality, device, received in zip(
                 self.points, self.values, self.qualities, self.device_ns, self.received_ns, strict=True
             )

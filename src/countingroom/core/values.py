@@ -37,3 +37,5 @@ class Reading(Struct, frozen=True, kw_only=True):
     """Time stamp of the device, ns since the epoch; the time of arrival when the device has no clock."""
     received_ns: int
     """Time of arrival, ns since the epoch."""
+    reason: str = ""
+    """Why the quality is not GOOD, where it is known: `the IOC sends the text 'n/a', which is no number`."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext, context
+from countingroom.console.present.abnormal import aged
 from countingroom.console.present.latest import Latest
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.console.route_permissions import denied_commands
@@ -16,6 +17,7 @@ from countingroom.core import subjects
 from countingroom.core.errors import Cause, NotFound
 from countingroom.core.messages import Catalogue, DeviceState
 from countingroom.core.policy import Principal
+from countingroom.core.values import Reading
 
 router = APIRouter(tags=["devices"])
 Console = Annotated[ConsoleContext, Depends(context)]
@@ -51,6 +53,15 @@ def _for_requester(state: DeviceState, denied: dict[str, Cause]) -> DeviceState:
         return state
     known = {name: denied.get(name, cause) for name, cause in state.refusals.items()}
     return msgspec.structs.replace(state, refusals=known | {"set": denied["set"]} if "set" in denied else known)
+
+
+def as_shown(console: ConsoleContext, device: str, point: str = "") -> dict[str, Reading]:
+    """The readings of a device, or that of one point; aged where no host is known to serve it."""
+    known = console.latest.readings.get(device, {})
+    chosen = {name: known[name] for name in ([point] if point else known) if name in known}
+    if console.abnormal.living().get(device, False):
+        return chosen
+    return {name: aged(reading) for name, reading in chosen.items()}
 
 
 @router.get(
@@ -113,9 +124,11 @@ def _row(console: ConsoleContext, of: Catalogue, principal: Principal) -> dict[s
                 "state": {"device": "chiller", "state": "ON", "common": "on", "link": "connected"},
                 "channels": {},
                 "readings": {"internal_temp": [-12.48, 0, 1790000000000000000, 1790000000000000000]},
+                "reasons": {"external_temp": "'21,5' is no number"},
                 "alive": True,
             },
-            "A reading is value, quality (0 good, 1 uncertain, 2 stale, 3 bad), device time and time of arrival in ns.",
+            "A reading is value, quality (0 good, 1 uncertain, 2 stale, 3 bad), device time and time of arrival in ns. "
+            "`reasons`: why the quality of a point is not good, where that is known.",
         ),
         404: REFUSED,
     },
@@ -124,7 +137,7 @@ async def get_device(device: str, console: Console, request: Request) -> Respons
     """The whole catalogue with points, limits, commands and charts, and the present readings and states."""
     of = catalogue(console.latest, device)
     own, channels = states(console, of, requester(request).principal)
-    readings = console.latest.readings.get(device, {})
+    readings = as_shown(console, device)
     return as_json(
         {
             "catalogue": of,
@@ -133,6 +146,7 @@ async def get_device(device: str, console: Console, request: Request) -> Respons
             "readings": {
                 name: (one.value, one.quality, one.device_ns, one.received_ns) for name, one in readings.items()
             },
+            "reasons": {name: one.reason for name, one in readings.items() if one.reason},
             "alive": console.abnormal.living().get(device, False),
         }
     )
@@ -152,7 +166,8 @@ async def get_device(device: str, console: Console, request: Request) -> Respons
     },
 )
 async def get_point(device: str, point: str, console: Console) -> Response:
-    """`reading` is null for a point that was never published."""
+    """`reading` is null for a point that was never published. Its quality is stale while no host serves the device, or
+    the bus is away."""
     of = catalogue(console.latest, device)
     found = next((one for one in of.points if one.name == point), None)
     if found is None:
@@ -161,4 +176,4 @@ async def get_point(device: str, point: str, console: Console) -> Response:
             source="console",
             suggestion=f"ask /api/v1/devices/{device} for its {len(of.points)} points",
         )
-    return as_json({"point": found, "reading": console.latest.readings.get(device, {}).get(point)})
+    return as_json({"point": found, "reading": as_shown(console, device, point).get(point)})

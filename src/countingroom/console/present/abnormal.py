@@ -16,10 +16,19 @@ from countingroom.console.present import format as write
 from countingroom.core import severity
 from countingroom.core.messages import Catalogue, DeviceState, Link, encode
 from countingroom.core.points import Point
-from countingroom.core.values import Reading, Scalar
+from countingroom.core.values import Quality, Reading, Scalar
 
-Row = tuple[Scalar, int, int, int]
-"""value, quality, device_ns, level: how a reading is shown."""
+NOT_SERVED = "its device host is gone or sends no heartbeat"
+
+Row = tuple[Scalar, int, int, int] | tuple[Scalar, int, int, int, str]
+"""value, quality, device_ns, level, and the reason where there is one: how a reading is shown."""
+
+
+def aged(reading: Reading) -> Reading:
+    """The reading of a device that is not served: an old value is STALE."""
+    if reading.quality >= Quality.STALE:
+        return reading
+    return structs.replace(reading, quality=Quality.STALE, reason=NOT_SERVED)
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
@@ -135,8 +144,9 @@ class AbnormalList:
         abnormal = self._abnormal.setdefault(device, {})
         gone = device in self._gone_since
         shown: dict[str, Row] = {}
-        for name, reading in readings:
+        for name, known_reading in readings:
             point = points.get(name)
+            reading = aged(known_reading) if gone else known_reading
             value, quality = reading.value, int(reading.quality)
             level = severity.of_reading(point, value, quality) if point else severity.NORMAL
             if gone:
@@ -148,7 +158,8 @@ class AbnormalList:
                 known.value = value
             else:
                 abnormal[name] = _Abnormal(level, reading.device_ns, value)
-            shown[name] = (value, quality, reading.device_ns, level)
+            row = value, quality, reading.device_ns, level
+            shown[name] = (*row, reading.reason) if reading.reason else row
         return shown
 
     def alarms(self) -> list[Alarm]:
@@ -195,7 +206,7 @@ class AbnormalList:
                 level=severity.MEDIUM,
                 since_ns=self._gone_since[device],
                 device=device,
-                what="its device host is gone or sends no heartbeat",
+                what=NOT_SERVED,
             )
             return
         states = self._states.get(device, {})

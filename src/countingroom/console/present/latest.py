@@ -38,6 +38,9 @@ _log = logging.getLogger(__name__)
 
 CATCH_UP_S = 2.0
 """The most that an answer waits until the present shows the effect of its command."""
+SILENT_S = 180.0
+"""A host sends all values of each device every minute. A device without readings for so long counts as not served, even
+while its host beats."""
 _YOUNG_NS = 180_000_000_000
 """A full message older than three times its interval is of a device that is no longer published."""
 _RETRY_S = 1.0
@@ -102,6 +105,8 @@ class Latest:
         """Key in the state bucket -> the state of run control there."""
         self.catalogues: dict[str, Catalogue] = {}
         """Device -> its catalogue."""
+        self._heard_s: dict[str, float] = {}
+        """Device -> when its last readings came."""
         self._live: dict[str, tuple[str, int]] = {}
         """Device -> boot and number of its last live message."""
         self.roster = Roster(clock)
@@ -296,12 +301,20 @@ class Latest:
             return
         if live:
             self._live[message.device] = message.boot, message.sequence
+        reasons = message.reasons
         rows = {
-            name: Reading(value=value, quality=_QUALITIES[quality], device_ns=device_ns, received_ns=received_ns)
+            name: Reading(
+                value=value,
+                quality=_QUALITIES[quality],
+                device_ns=device_ns,
+                received_ns=received_ns,
+                reason=reasons.get(name, "") if reasons else "",
+            )
             for name, value, quality, device_ns, received_ns in zip(
                 message.points, message.values, message.qualities, message.device_ns, message.received_ns, strict=True
             )
         }
+        self._heard_s[message.device] = self._clock.monotonic()
         if message.full:
             self.readings[message.device] = rows
         else:
@@ -333,6 +346,8 @@ class Latest:
         targets = self.roster.targets() | {
             key for key, active_s in self._owner_active_s.items() if active_s >= oldest_s
         }
+        oldest_s = self._clock.monotonic() - SILENT_S
+        targets = {name for name in targets if self._heard_s.get(name, oldest_s) >= oldest_s}
         for name in {*self._alive, *targets, *self.catalogues, *self._owner_active_s}:
             if self._alive.get(name) != (name in targets):
                 self._alive[name] = name in targets

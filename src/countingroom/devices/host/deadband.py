@@ -6,11 +6,11 @@ from countingroom.core.values import Reading
 
 
 def moved(deadband: float, published: Reading, now: Reading) -> bool:
-    """Whether `now` must be published: another quality, text or boolean, or a number that moved beyond the deadband.
+    """Whether `now` must be published: another quality, reason, text or boolean, or a number beyond the deadband.
 
     The comparison is with the published value, not with the previous reading, so a slow drift is published in steps.
     """
-    if now.quality != published.quality:
+    if now.quality != published.quality or now.reason != published.reason:
         return True
     before, after = published.value, now.value
     if isinstance(before, bool) or isinstance(after, bool):

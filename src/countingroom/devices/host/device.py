@@ -39,6 +39,11 @@ TICK_S = 0.5
 POLLS = 3.0
 """A point that is polled or proven is not declared STALE before this many poll intervals."""
 
+TOLD_ONE_BY_ONE = 5
+"""Points that become BAD together have an event each up to this number, and one for all beyond."""
+MOST_TOLD = 100
+"""Points with their reasons in such an event."""
+
 GOODBYE_S = 2.0
 """Deadline for the last messages to the bus."""
 
@@ -229,7 +234,11 @@ class HostedDevice:
         self._tell_refusals()
 
     def _tell_refusals(self) -> None:
-        for name, reason in self._table.take_refusals():
+        refusals = self._table.take_refusals(monotonic=self._clock.monotonic())
+        if len(refusals) > TOLD_ONE_BY_ONE:
+            self._tell_many(refusals)
+            return
+        for name, reason in refusals:
             cause = Cause(
                 code="bad_value",
                 message=reason,
@@ -240,6 +249,21 @@ class HostedDevice:
             channel = self._table.points[name].channel
             message = f"{self.name}.{name} is BAD: {reason}"
             self.record(EventKind.NOTE, message, channel=channel, cause=cause, severity=3)
+
+    def _tell_many(self, refusals: Sequence[tuple[str, str]]) -> None:
+        """One event for many points that are BAD at once, as when a server is away that has a part of them."""
+        names = [name for name, _ in refusals]
+        shown = ", ".join(names[:TOLD_ONE_BY_ONE])
+        cause = Cause(
+            code="bad_value",
+            message=f"{names[0]}: {refusals[0][1]}",
+            source=self._source,
+            evidence={"points": len(names)},
+            suggestion="look at the points of the device, each of which gives its reason",
+        )
+        message = f"{len(names)} points of {self.name} are BAD: {shown} and others"
+        _log.warning("%s: %d points are BAD: %s and others", self._source, len(names), shown)
+        self.record(EventKind.NOTE, message, cause=cause, severity=3, data={"points": dict(refusals[:MOST_TOLD])})
 
     async def _follow(self) -> None:
         while True:
@@ -254,6 +278,9 @@ class HostedDevice:
             self._changed |= self._table.age(now_ns=self._clock.now_ns(), monotonic=self._clock.monotonic())
             if self._changed:
                 self._dirty.set()
+            self._tell_refusals()
+            if self._table.waiting:
+                self._pump.wake()
             self._pump.tick()
 
     async def _apply(self) -> None:

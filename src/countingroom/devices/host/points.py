@@ -12,6 +12,9 @@ from countingroom.devices.host.deadband import moved
 from countingroom.devices.host.staleness import is_stale, stale
 from countingroom.devices.port import Sample
 
+TELL_AGAIN_S = 10.0
+"""Least time between two events about refused values of one point, which may change with every sample."""
+
 Channels = set[str]
 """Channels with changed points; the empty name is the device itself."""
 
@@ -28,9 +31,10 @@ class PointTable:
         self._waiting: dict[str, None] = {}
         self._last_sample: dict[str, float] = {}
         """Point -> monotonic time of its last sample, while its link is up."""
-        self._refused: dict[str, str] = {}
-        """Point -> why its value was refused, since the device connected."""
-        self._untold: list[str] = []
+        self._untold: dict[str, str] = {}
+        """Point -> why it is BAD, as long as no event has told it."""
+        self._told: dict[str, tuple[str, float]] = {}
+        """Point -> the reason that was told last, and when (monotonic)."""
         self._sequence = 0
 
     @property
@@ -54,10 +58,7 @@ class PointTable:
                 self._last_sample.pop(point.name, None)
             else:
                 self._last_sample[point.name] = monotonic
-            reading, reason = quality.read(point, sample, self.readings[point.name], now_ns)
-            if reason:
-                self._refuse(point.name, reason)
-            self._set(point, reading, changed)
+            self._set(point, quality.read(point, sample, self.readings[point.name], now_ns), changed)
         return changed
 
     def prove(self, names: Collection[str], *, monotonic: float) -> Collection[str]:
@@ -76,24 +77,26 @@ class PointTable:
             if left <= 0:
                 break
             left -= texts[name]
-            self._refuse(name, reason)
-            self._set(self.points[name], quality.without_value(now_ns), changed)
+            self._set(self.points[name], quality.without_value(now_ns, reason), changed)
         return changed
 
     def tell_again(self) -> None:
-        """Refusals are told once; from now on once again."""
-        self._refused.clear()
+        """Reasons are told once for each change; from now on once again."""
+        self._told.clear()
+        self._untold = {name: one.reason for name, one in self.readings.items() if _is_refused(one)}
 
-    def take_refusals(self) -> list[tuple[str, str]]:
-        """The points whose value was refused since the last call and was not told before, each with the reason."""
-        untold = [(name, self._refused[name]) for name in self._untold if name in self._refused]
-        self._untold.clear()
-        return untold
-
-    def _refuse(self, name: str, reason: str) -> None:
-        if name not in self._refused:
-            self._refused[name] = reason
-            self._untold.append(name)
+    def take_refusals(self, *, monotonic: float) -> list[tuple[str, str]]:
+        """The points that are BAD for a reason that was not told before, each with it. A point of which something was
+        told less than TELL_AGAIN_S ago waits."""
+        due = [
+            (name, reason)
+            for name, reason in self._untold.items()
+            if name not in self._told or monotonic - self._told[name][1] >= TELL_AGAIN_S
+        ]
+        for name, reason in due:
+            del self._untold[name]
+            self._told[name] = reason, monotonic
+        return due
 
     def age(self, *, now_ns: int, monotonic: float) -> Channels:
         """Declare points without a sample for too long STALE."""
@@ -101,7 +104,8 @@ class PointTable:
         for name, last in self._last_sample.items():
             point = self.points[name]
             if is_stale(point, monotonic - last):
-                self._set(point, stale(self.readings[name], now_ns), changed)
+                reason = f"no value for more than {point.stale_after_s:g} s"
+                self._set(point, stale(self.readings[name], now_ns, reason), changed)
         return changed
 
     def lose(self, *, now_ns: int) -> Channels:
@@ -117,10 +121,18 @@ class PointTable:
         self.readings[point.name] = reading
         if reading.value != before.value or reading.quality != before.quality:
             changed.add(point.channel)
+        if reading.reason != before.reason or reading.quality != before.quality:
+            self._note_reason(point.name, reading)
         if moved(point.deadband, self._published[point.name], reading):
             self._waiting[point.name] = None
         else:
             self._waiting.pop(point.name, None)
+
+    def _note_reason(self, name: str, reading: Reading) -> None:
+        if _is_refused(reading):
+            self._untold[name] = reading.reason
+        else:
+            self._untold.pop(name, None)
 
     def message(self, *, full: bool, boot: str, sent_ns: int) -> Readings | None:
         """The message to publish now; its readings then count as published. None when no change waits."""
@@ -142,4 +154,9 @@ class PointTable:
             qualities=[int(row.quality) for row in rows],
             device_ns=[row.device_ns for row in rows],
             received_ns=[row.received_ns for row in rows],
+            reasons={name: row.reason for name, row in zip(names, rows, strict=True) if row.reason},
         )
+
+
+def _is_refused(reading: Reading) -> bool:
+    return reading.quality is Quality.BAD and bool(reading.reason)

@@ -19,17 +19,21 @@ MOST_INT = (1 << 64) - 1
 MOST_TEXT_BYTES = 65_536
 """Of a text in UTF-8. A message with all points of a device must stay below the limit of the bus, 8 MiB."""
 _MOST_NS = (1 << 63) - 1
+_MOST_SHOWN = 60
+"""Letters of a refused value in its reason."""
+_MOST_REASON = 300
+_WORDS = {Type.FLOAT: "number", Type.INT: "whole number", Type.BOOL: "on or off (1 or 0)", Type.STRING: "text"}
 
 
-def without_value(now_ns: int) -> Reading:
-    """The reading of a point before its first sample."""
-    return Reading(value=None, quality=Quality.BAD, device_ns=now_ns, received_ns=now_ns)
+def without_value(now_ns: int, reason: str = "") -> Reading:
+    """The reading of a point before its first sample, or after a value that must not be published."""
+    return Reading(value=None, quality=Quality.BAD, device_ns=now_ns, received_ns=now_ns, reason=_shortened(reason))
 
 
-def read(point: Point, sample: Sample, before: Reading, now_ns: int) -> tuple[Reading, str]:
-    """The reading of this sample, given the reading before it; and why the value was refused, empty if it was not."""
+def read(point: Point, sample: Sample, before: Reading, now_ns: int) -> Reading:
+    """The reading of this sample, given the reading before it."""
     if sample.quality == Quality.STALE:
-        return stale(before, now_ns), ""
+        return stale(before, now_ns, _shortened(sample.reason))
     value: Scalar = None
     reason = sample.reason
     if sample.quality != Quality.BAD:
@@ -37,14 +41,17 @@ def read(point: Point, sample: Sample, before: Reading, now_ns: int) -> tuple[Re
             value = converted(point.type, sample.value)
         except (ValueError, TypeError, OverflowError) as error:
             reason = str(error)
+        else:
+            if value is None and sample.value is not None:
+                reason = f"{_shown(sample.value)} is no {_WORDS[point.type]}"
     stamped = sample.device_ns is not None and 0 <= sample.device_ns <= _MOST_NS
-    reading = Reading(
+    return Reading(
         value=value,
         quality=Quality.BAD if value is None else sample.quality,
         device_ns=sample.device_ns if stamped and sample.device_ns is not None else now_ns,
         received_ns=now_ns,
+        reason=_shortened(reason),
     )
-    return reading, reason
 
 
 def converted(kind: Type, value: Scalar) -> Scalar:
@@ -62,6 +69,20 @@ def converted(kind: Type, value: Scalar) -> Scalar:
             return _text(str(value))
         case _:
             return None
+
+
+def _shown(value: Scalar) -> str:
+    """The value as it came, shortened: `'21,5'`, `nan`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"a whole number of {value.bit_length()} bits" if value.bit_length() > 64 else str(value)
+    text = repr(value[:_MOST_SHOWN]) + "…" if isinstance(value, str) and len(value) > _MOST_SHOWN else repr(value)
+    return text.encode(errors="replace").decode()
+
+
+def _shortened(reason: str) -> str:
+    """A reason that a message can carry, whatever the driver gives."""
+    text = reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]}…"
+    return text.encode(errors="replace").decode()
 
 
 def _finite(value: float) -> float | None:

@@ -17,11 +17,11 @@ def is_stale(point: Point, silent_s: float) -> bool:
     return 0 < point.stale_after_s < silent_s
 
 
-def stale(before: Reading, now_ns: int) -> Reading:
+def stale(before: Reading, now_ns: int, reason: str = "") -> Reading:
     """The reading after that. BAD stays BAD, because there is no value to keep."""
     if before.quality >= Quality.STALE:
-        return before
-    return msgspec.structs.replace(before, quality=Quality.STALE, received_ns=now_ns)
+        return before if before.reason or not reason else msgspec.structs.replace(before, reason=reason)
+    return msgspec.structs.replace(before, quality=Quality.STALE, received_ns=now_ns, reason=reason)
 
 
 def with_least_stale_after(point: Point, least_s: float) -> Point:

@@ -86,6 +86,7 @@ export class Panel {
     const state = model.state(channel);
     const told = [["Value", withUnit(point, now?.[0])]];
     if (now?.[1]) told.push(["Quality", QUALITIES[now[1]]]);
+    if (now?.[4]) told.push(["Reason", now[4]]);
     if (channel) told.push(["State", words(state?.state)]);
     if (point.description) told.push(["Meaning", point.description]);
     if (limits(point)) told.push(["Limits", limits(point)]);
