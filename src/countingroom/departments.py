@@ -132,7 +132,7 @@ DEPARTMENTS: tuple[Department, ...] = (
         pages=(f"{_PAGES}.run_pages",),
         tree="navigation/partitions.html",
         links=(
-            NavigationLink(title="Runs", address="/runs", pages=("runs", "run"), needs=("has_runs",)),
+            NavigationLink(title="Runs", address="/runs", pages=("runs", "run", "run-compare"), needs=("has_runs",)),
             NavigationLink(
                 title="Configurations", address="/configurations", pages=("configurations",), needs=("has_runs",)
             ),

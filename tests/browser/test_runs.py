@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from countingroom.console.live.viewer_limits import ViewerLimits
-from tests.browser.conftest import Requester, looks_right
+from tests.browser.conftest import Requester, looks_right, serious
 
 PAGES = {
     "partition": "/partitions/mCBM",
@@ -311,3 +311,34 @@ def test_a_configuration_is_changed_by_a_new_revision(requester: Requester) -> N
     with page.expect_navigation():
         page.locator("#confirm .acts button").last.click()
     expect(page.locator('section[aria-label="Revisions"] tbody tr').first).to_contain_text("2")
+
+
+def test_two_runs_are_compared_and_the_trend_of_a_run_is_on_its_page(requester: Requester) -> None:
+    page = recording(requester)
+    press(page, "stop")
+    big(page, "QA Active")
+    press(page, "start")
+    big(page, "Recording")
+    press(page, "stop")
+    big(page, "QA Active")
+    page = requester.open("/runs/1")
+    expect(page.locator("#trend .u-over")).to_be_visible()
+    expect(page.locator("#trend-told")).not_to_be_empty()
+    requester.picture("run-trend-light")
+    page = requester.open("/runs")
+    button = page.locator("#compare-two")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    for number in (1, 2):
+        page.locator(f'#rows input[value="{number}"]').check()
+    expect(button).to_have_attribute("aria-disabled", "false")
+    button.click()
+    page.wait_for_url("**/runs/compare?run=2&run=1")
+    expect(page.locator("#compared")).to_contain_text("Members and configurations")
+    expect(page.locator("#conditions tr").first).to_be_visible()
+    expect(page.locator("#trend .u-over")).to_be_visible()
+    rows = page.locator("#compared table.compare tbody tr:visible")
+    before = rows.count()
+    page.locator("#only").check()
+    assert rows.count() < before
+    requester.picture("run-compare-light")
+    assert serious(page) == []

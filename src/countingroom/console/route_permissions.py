@@ -103,6 +103,7 @@ ROUTES: dict[str, RoutePermission] = {
     "POST /api/v1/mqtt/clear": ADMINISTER,
     "GET /partitions/{partition}": OF_PARTITION,
     "GET /runs": LOOK,
+    "GET /runs/compare": LOOK,
     "GET /runs/{number}": LOOK,
     "GET /configurations": LOOK,
     "GET /detectors": LOOK,

@@ -16,14 +16,14 @@ from countingroom.console.api.systems import systems
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
-from countingroom.console.present import partition_alarms, partition_views
+from countingroom.console.present import device_views, partition_alarms, partition_views, run_compare
 from countingroom.console.present.recent_events import shown
 from countingroom.core import subjects
 from countingroom.core.charts.draw import svg
 from countingroom.core.configurations import compare
 from countingroom.core.errors import LinkError
 from countingroom.core.partitions import PartitionState
-from countingroom.core.run_book import RunFilter
+from countingroom.core.run_book import Run, RunFilter
 
 _LAST = 8
 """Runs on the overview."""
@@ -44,6 +44,7 @@ class RunPages:
         """Add the route of each page."""
         router.add_api_route("/partitions/{partition}", self.partition)
         router.add_api_route("/runs", self.runs)
+        router.add_api_route("/runs/compare", self.compare)
         router.add_api_route("/runs/{number}", self.run)
         router.add_api_route("/configurations", self.configurations)
         router.add_api_route("/detectors", self.detectors)
@@ -128,6 +129,8 @@ class RunPages:
             names=names,
             qualities=partition_views.qualities(found),
             asked=dict(request.query_params),
+            remarks=run_compare.remarks,
+            excluded=run_compare.excluded,
         )
 
     async def run(self, request: Request, number: int) -> HTMLResponse:
@@ -135,7 +138,8 @@ class RunPages:
         records = self._context.records
         run = await records.runs.get(number)
         who, now_ns = requester(request).principal, self._context.clock.now_ns()
-        first = run.started_ns or run.asked_ns
+        first, last = self._times(run)
+        span = first - _ROUND_NS, last + _ROUND_NS
         return self._render(
             request,
             "run.html",
@@ -144,13 +148,43 @@ class RunPages:
             above="Runs",
             run=run,
             qualities=partition_views.qualities([run]),
-            span=(first - _ROUND_NS, (run.ended_ns or now_ns) + _ROUND_NS),
+            span=span,
             data={
                 "run": run.number,
+                "started": run.started_ns,
+                "ended": run.ended_ns,
+                "span": span,
+                "points": device_views.condition_points(self._context.latest.catalogues),
                 "partition": run.partition,
                 "denied": msgspec.to_builtins(partition_views.denied(who, run.partition, now_ns)),
             },
         )
+
+    async def compare(
+        self, request: Request, run: Annotated[list[int], Query(min_length=2, max_length=2)]
+    ) -> HTMLResponse:
+        """Two runs side by side."""
+        one, other = [await self._context.records.runs.get(number) for number in run]
+        sections = run_compare.compare_runs(one, other, self._context.clock.now_ns())
+        return self._render(
+            request,
+            "run_compare.html",
+            "run-compare",
+            f"{one.number} and {other.number}",
+            above="Runs",
+            one=one,
+            other=other,
+            sections=sections,
+            differing=run_compare.differing(sections),
+            data={
+                "spans": [self._times(each) for each in (one, other)],
+                "points": device_views.condition_points(self._context.latest.catalogues),
+            },
+        )
+
+    def _times(self, run: Run) -> tuple[int, int]:
+        """When it began and ended, or now, ns."""
+        return run.started_ns or run.asked_ns, run.ended_ns or self._context.clock.now_ns()
 
     async def configurations(
         self,

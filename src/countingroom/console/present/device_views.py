@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from countingroom.console.present import format as write
 from countingroom.console.present.abnormal import AbnormalList, Alarm, Summary
 from countingroom.core.messages import Catalogue, DeviceState, Link
 from countingroom.core.points import Point, Type
@@ -96,6 +98,30 @@ def card_rows(catalogue: Catalogue) -> list[CardRow]:
             label = f"ch {channel} {catalogue.channel_labels.get(channel, '')}".rstrip()
             rows.append(CardRow(label=label, point=point, channel=channel))
     return rows
+
+
+_CONDITIONS = 16
+"""Points that are compared between two runs: as many as one question to the history may name."""
+
+
+def condition_points(catalogues: Mapping[str, Catalogue]) -> list[dict[str, object]]:
+    """The main points of all devices, in turn, for a script: what a run is judged by."""
+    rows = [[(catalogue, row) for row in card_rows(catalogue)] for catalogue in catalogues.values()]
+    turns = [pair for turn in zip_longest(*rows) for pair in turn if pair is not None]
+    return [
+        {
+            "id": f"{catalogue.device}.{row.point.name}",
+            "label": " ".join(
+                filter(None, (catalogue.title or catalogue.device, row.label, row.channel and row.point.label))
+            ),
+            "unit": write.unit(row.point.unit),
+            "precision": row.point.precision,
+            "deadband": row.point.deadband,
+            "limits": msgspec.to_builtins(row.point.limits),
+            "type": row.point.type.value,
+        }
+        for catalogue, row in sorted(turns[:_CONDITIONS], key=lambda pair: pair[0].title or pair[0].device)
+    ]
 
 
 def _main_column(catalogue: Catalogue) -> str:

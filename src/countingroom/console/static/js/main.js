@@ -16,6 +16,7 @@ const PAGES = {
   partition: "./page-partition.js",
   runs: "./page-runs.js",
   run: "./page-run.js",
+  "run-compare": "./page-run-compare.js",
   configurations: "./page-configurations.js",
   detectors: "./page-detectors.js",
   account: "./page-account.js",

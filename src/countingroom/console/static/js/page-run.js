@@ -3,9 +3,11 @@
 import { anew } from "./anew.js";
 import { $, data } from "./dom.js";
 import { tellPartition } from "./commands.js";
+import { runTrend } from "./run-trend.js";
 
 export function page(live) {
   live.watch = { devices: [], points: [], states: false, events: true, partitions: [data.partition] };
+  runTrend();
   anew(live, ["#run-head", "#run-cause", "#run-counters", "#run-notes", "#quality"], () => $("#run-head [data-open]"));
   const say = async (command, values, form) => {
     const wrong = $(".wrong", form) ?? $("#comment .wrong");

@@ -1,5 +1,6 @@
 // The run book page. The server filters the runs, the exported files have the same filter, and the rows are kept
 // current.
+import { mark } from "./acts.js";
 import { anew } from "./anew.js";
 import { $, $$ } from "./dom.js";
 
@@ -23,6 +24,15 @@ export function page(live) {
     event.preventDefault();
     location.assign(`/runs?${asked()}`);
   });
+  const two = () => {
+    const chosen = $$("#rows input:checked").length;
+    mark($("#compare-two"), chosen === 2 ? "" : chosen > 2 ? "Tick no more than two runs." : "Tick two runs first.");
+  };
+  document.addEventListener("change", two);
+  $("#compare").addEventListener("submit", (event) => {
+    if ($("#compare-two").dataset.why) event.preventDefault();
+  });
+  two();
   form.addEventListener("change", () => form.requestSubmit());
   links();
 }

@@ -1,0 +1,80 @@
+"""Two runs side by side: what differs is marked, and counters are compared without a mark."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from countingroom.console.present.run_compare import compare_runs, differing, excluded, remarks
+from countingroom.core.partitions import Configuration
+from countingroom.core.run_book import Run, RunEnd, RunNote
+from countingroom.core.values import Scalar
+
+S = 1_000_000_000
+
+
+def configuration(tag: str, **parameters: Scalar) -> Configuration:
+    return Configuration(tag=tag, key=tag, parameters=parameters)
+
+
+A = Run(
+    number=213,
+    partition="mCBM",
+    template="cbm",
+    requested_by="anna",
+    asked_ns=S,
+    started_ns=2 * S,
+    ended_ns=100 * S,
+    end=RunEnd.STOPPED,
+    tag="beam",
+    members=("TFC", "STS", "RICH"),
+    configurations={"TFC": configuration("std"), "STS": configuration("beam", threshold=45, gain=2)},
+    versions={"FLES": "5.0.1"},
+    counters={"QA.events": 900},
+    notes=(
+        RunNote(time_ns=3 * S, kind="exclude", text="", system="RICH"),
+        RunNote(time_ns=4 * S, kind="comment", text="gas refill"),
+        RunNote(time_ns=5 * S, kind="comment", text="beam is back"),
+    ),
+)
+B = structs.replace(
+    A,
+    number=209,
+    members=("TFC", "STS"),
+    configurations={"TFC": configuration("std"), "STS": configuration("beam", threshold=42, gain=2)},
+    versions={"FLES": "5.0.0"},
+    counters={"QA.events": 1000},
+    notes=(),
+)
+
+
+def rows(one: Run, other: Run) -> dict[str, tuple[str, str, str, bool]]:
+    return {
+        row.name: (row.before, row.after, row.difference, row.differs)
+        for section in compare_runs(one, other, 200 * S)
+        for row in section.rows
+    }
+
+
+def test_members_parameters_and_versions_that_differ_are_marked() -> None:
+    found = rows(A, B)
+    assert found["TFC"] == ("std", "std", "same", False)
+    assert found["STS"] == ("beam", "beam", "1 of 2 parameters", True)
+    assert found["threshold"] == ("45", "42", "+3", True)
+    assert found["RICH"] == ("no configuration, excluded", "not in it", "not in B", True)
+    assert found["FLES"] == ("5.0.1", "5.0.0", "differs", True)
+    assert "gain" not in found
+
+
+def test_counters_have_a_difference_and_no_mark() -> None:
+    assert rows(A, B)["QA.events"] == ("900", "1\u202f000", "\u221210.0 %", False)
+
+
+def test_a_run_beside_itself_has_no_difference() -> None:
+    assert differing(compare_runs(A, A, 200 * S))[0] == 0
+
+
+def test_the_list_shows_comments_and_who_is_out() -> None:
+    assert remarks(A) == "beam is back · gas refill"
+    assert excluded(A) == ["RICH"]
+    back = RunNote(time_ns=9 * S, kind="include", text="", system="RICH")
+    assert excluded(structs.replace(A, notes=(*A.notes, back))) == []
