@@ -214,7 +214,7 @@ async def test_a_refusal_of_the_history_is_passed_on(here: Stage, web: httpx.Asy
     async with here.bus.client().respond("query.history.range", answer):
         told = await web.get("/api/v1/history?point=a.b")
     assert (told.status_code, told.json()["cause"]["message"]) == (404, "never heard of it")
-    wrong = await web.get("/api/v1/history?point=a.b&from=yesterday")
+    wrong = await web.get("/api/v1/history?point=a.b&from=20261328")
     assert (wrong.status_code, wrong.json()["cause"]["code"]) == (422, "wrong_time")
 
 

@@ -25,18 +25,57 @@ S = 1_000_000_000
         ("1970-01-01T01:00:00+01:00", 0),
         ("1970-01-01 00:00:00.123456789", 123_456_789),
         ("1790000000123456789", NOW),
+        ("1790000000123456", NOW - 789),
+        ("1790000000123", NOW - 456_789),
+        ("1790000000", NOW - 123_456_789),
+        ("1790000000.123456789", NOW),
+        ("999999999", 999_999_999 * S),
+        ("20261128", 1_795_824_000 * S),
+        ("2026-11-28", 1_795_824_000 * S),
+        ("20261128T0600", 1_795_824_000 * S + 6 * 3600 * S),
+        ("-2m", NOW - 120 * S),
+        ("-1h30m", NOW - 5400 * S),
+        ("today", 1_789_948_800 * S),
+        ("yesterday", 1_789_862_400 * S),
+        ("Yesterday 06:30", 1_789_862_400 * S + 6 * 3600 * S + 1800 * S),
+        ("today 06:00:00.5", 1_789_948_800 * S + 6 * 3600 * S + S // 2),
     ],
 )
 def test_what_people_write_is_understood(text: str, instant: int) -> None:
     assert parse_time(text, now_ns=NOW) == instant
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "-1 fortnight", "2026-13-01", "1h", "--1h", "12", "-"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tuesday",
+        "-1 fortnight",
+        "2026-13-01",
+        "1h",
+        "--1h",
+        "12",
+        "-",
+        "yesterday 25:00",
+        "yesterdaynow",
+        "today-",
+    ],
+)
 def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     with pytest.raises(RequestError) as refused:
         parse_time(text, now_ns=NOW)
     assert refused.value.cause.code == "wrong_time"
     assert "-1h" in refused.value.cause.suggestion
+
+
+@pytest.mark.parametrize(
+    "text", ["20261328", "1234567", "12345678901", "20261128060000", "12345678901234567", "1e9", "-5"]
+)
+def test_a_number_whose_unit_its_size_does_not_tell_is_refused_with_the_sizes(text: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_time(text, now_ns=NOW)
+    assert refused.value.cause.code == "wrong_time"
+    assert "seconds (10 digits), ms (13)" in refused.value.cause.suggestion
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="What was recorded: show it, or export it.", no_args_is_help=True)
 
 Points = Annotated[list[str], typer.Argument(metavar="POINT…", help="Addresses, such as caen.0.lv_vMon.")]
-From = Annotated[str, typer.Option("--from", help="Since when: -1h, -2d12h, 2026-11-22T06:00:00Z.")]
+From = Annotated[str, typer.Option("--from", help="Since when: -1h, -2d12h, yesterday, 2026-11-22T06:00:00Z.")]
 To = Annotated[str, typer.Option("--to", help="Until when.")]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -135,7 +135,7 @@ def _range(since: str, to: str) -> tuple[int, int]:
 
 
 def _time(ns: int) -> str:
-    """The time in a form that the API accepts for every instant. It refuses small numbers as times in ns."""
+    """The time in a form that the API accepts for every instant."""
     from countingroom.core.times import format_time
 
     return format_time(ns)

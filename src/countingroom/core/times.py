@@ -1,7 +1,7 @@
 """Parses and formats times that users write. A time without a zone is UTC; a relative time counts from `now`.
 
-Accepted: `now`, `-90s`, `-1h30min`, `now-2d`, `+10min`, `2026-11-22`, `2026-11-22T06:00:00.25+01:00`, and an integer of
-nanoseconds since the epoch.
+Accepted: `now`, `-90s`, `-1h30min`, `-2m`, `now-2d`, `+10min`, `today`, `yesterday 06:00`, `2026-11-22`, `20261122`,
+`2026-11-22T06:00:00.25+01:00`, and a number since the epoch: its size tells whether it is seconds, ms, us or ns.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _UNITS_NS = {
     "ms": 1_000_000,
     "s": 1_000_000_000,
     "min": 60_000_000_000,
+    "m": 60_000_000_000,
     "h": 3_600_000_000_000,
     "d": 86_400_000_000_000,
     "w": 604_800_000_000_000,
@@ -25,6 +26,13 @@ _UNITS_NS = {
 _RELATIVE = re.compile(r"(?:now)?\s*([+-])\s*((?:\d+(?:\.\d+)?\s*[a-z]+\s*)+)")
 _TERM = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 _FRACTION = re.compile(r"(?<=:\d\d)[.,](\d+)")
+_EPOCH_NUMBER = re.compile(r"(\d{9,10})(?:\.(\d{1,9}))?|\d+", re.ASCII)
+_NS_OF_DIGITS = {9: 10**9, 10: 10**9, 12: 10**6, 13: 10**6, 15: 1000, 16: 1000, 18: 1, 19: 1}
+"""Digits of a number since the epoch -> ns of its unit, for times from 1973 to 2286. Numbers of other sizes are
+refused: as ns of 1970, which they once were, they were never meant."""
+_DATE_DIGITS = 8
+_DAY = re.compile(r"(today|yesterday|tomorrow)(?:[T ]+(\d\d:\d\d.*))?", re.IGNORECASE)
+_DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _LONGEST = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DECADE_NS = 315_576_000_000_000_000
@@ -39,7 +47,8 @@ def parse_time(text: str, *, now_ns: int) -> int:
         raise RequestError(
             f"{text[:_LONGEST]!r} is not a time",
             code="wrong_time",
-            suggestion="write now, -1h, -2d12h, 2026-11-22T06:00:00Z, or nanoseconds since the epoch",
+            suggestion="write now, -1h, -2d12h, yesterday, 2026-11-22, 2026-11-22T06:00:00Z, or a number since the "
+            "epoch, in seconds (10 digits), ms (13), us (16) or ns (19)",
         )
     if not _FIRST_NS <= instant <= _LAST_NS:
         raise RequestError(
@@ -53,14 +62,25 @@ def parse_time(text: str, *, now_ns: int) -> int:
 def _instant(plain: str, now_ns: int) -> int | None:
     if plain == "now":
         return now_ns
-    if plain.isdecimal() and len(plain) > 4:
-        return int(plain)
+    if number := _EPOCH_NUMBER.fullmatch(plain):
+        return _epoch_ns(plain, number[1], number[2] or "")
+    if day := _DAY.fullmatch(plain):
+        moment = _EPOCH + timedelta(days=now_ns // _UNITS_NS["d"] + _DAYS[day[1].lower()])
+        return _iso_ns(f"{moment:%Y-%m-%d}T{day[2] or '00:00'}")
     if match := _RELATIVE.fullmatch(plain):
         span = _span_ns(match[2])
         if span is None:
             return None
         return now_ns + span if match[1] == "+" else now_ns - span
     return _iso_ns(plain)
+
+
+def _epoch_ns(plain: str, seconds: str | None, decimals: str) -> int | None:
+    if seconds:
+        return int(seconds) * _UNITS_NS["s"] + int(decimals.ljust(9, "0"))
+    if len(plain) == _DATE_DIGITS:
+        return _iso_ns(plain)
+    return int(plain) * _NS_OF_DIGITS[len(plain)] if len(plain) in _NS_OF_DIGITS else None
 
 
 def format_time(time_ns: int) -> str:
@@ -76,7 +96,7 @@ def format_time(time_ns: int) -> str:
 def format_span(span_ns: int) -> str:
     """A duration in the largest unit that divides it: `1h`, `90s`, `250ms`."""
     for unit, size in reversed(_UNITS_NS.items()):
-        if unit not in ("y", "w") and span_ns % size == 0:
+        if unit not in ("y", "w", "m") and span_ns % size == 0:
             return f"{span_ns // size}{unit}"
     return f"{span_ns}ns"
 
@@ -97,6 +117,8 @@ def _iso_ns(text: str) -> int | None:
     if match := _FRACTION.search(text):
         fraction = int(match[1][:9].ljust(9, "0"))
         text = text[: match.start()] + text[match.end() :]
+    if text.isdecimal() and len(text) != _DATE_DIGITS:
+        return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

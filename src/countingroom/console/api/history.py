@@ -81,7 +81,7 @@ async def _heavy(
 async def get_history(
     console: Console,
     point: Annotated[list[str], Query(min_length=1, max_length=_POINTS, description="`<device>.<point>`; repeat it")],
-    begin: Annotated[str, Query(alias="from", description="ISO 8601, ns, or relative: `-1h`")] = "-1h",
+    begin: Annotated[str, Query(alias="from", description="ISO 8601, `-1h`, `yesterday`, or since 1970")] = "-1h",
     end: Annotated[str, Query(alias="to")] = "now",
     max_points: Annotated[int, Query(ge=10, le=50_000)] = 2000,
     format: Annotated[HistoryFormat, Query()] = HistoryFormat.JSON,

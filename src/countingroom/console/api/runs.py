@@ -39,7 +39,7 @@ _RUN: dict[str, Any] = {
 def chosen(
     console: Console,
     partition: str = "",
-    begin: Annotated[str, Query(alias="from", description="asked for at this time or later")] = "",
+    begin: Annotated[str, Query(alias="from", description="asked for then or later: ISO 8601, -1d, yesterday")] = "",
     end: Annotated[str, Query(alias="to")] = "",
     text: Annotated[str, Query(description="in tag, person, member, note or sequence")] = "",
     quality: Annotated[str | None, Query(description="empty: not judged")] = None,

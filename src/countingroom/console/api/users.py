@@ -107,7 +107,7 @@ async def audit(
     what: Word = "",
     target: Word = "",
     outcome: Word = "",
-    start: Annotated[str, Query(alias="from", description="ISO 8601, ns or relative: -1h")] = "",
+    start: Annotated[str, Query(alias="from", description="ISO 8601, -1h, yesterday, or since 1970")] = "",
     to: str = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     before: Annotated[int | None, Query(ge=1, description="Only those with a smaller sequence")] = None,
