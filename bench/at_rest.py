@@ -28,15 +28,25 @@ def run() -> list[Row]:
         begin = time.perf_counter()
         up = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         try:
-            if not any(line.startswith("Console: ") for line in up.stdout or ()):
+            served_s = started_s = 0.0
+            for line in up.stdout or ():
+                if line.startswith("  console "):
+                    served_s = time.perf_counter() - begin
+                if line.startswith("Console: "):
+                    started_s = time.perf_counter() - begin
+                    break
+            if not served_s or not started_s:
                 raise RuntimeError("the demo did not start")
-            started = time.perf_counter() - begin
             time.sleep(SETTLE_S)
             rows = _cost(psutil.Process(up.pid))
         finally:
             up.terminate()
             up.wait(30)
-    return [Row(name="demo, start until the console serves", value=started, unit="s"), *rows]
+    return [
+        Row(name="demo, start until the console serves", value=served_s, unit="s", goal="<= 3 s"),
+        Row(name="demo, start until every role is ready", value=started_s, unit="s"),
+        *rows,
+    ]
 
 
 def _cost(up: psutil.Process) -> list[Row]:

@@ -35,6 +35,9 @@ class ProcessRole(Struct, frozen=True, kw_only=True):
     after: tuple[str, ...] = ()
     """`up` starts it when these roles are ready and stops it before them. A role that is not played is not waited
     for."""
+    needs: tuple[str, ...] | None = None
+    """The roles of `after` that must be ready before it is started, where these are not all: the others are then only
+    stopped after it. The first start is shorter by that."""
     database: bool = False
     """Whether it is given the open database."""
     simulation_only: bool = False
@@ -106,6 +109,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 name="agents",
                 start="countingroom.app.roles:agents",
                 after=("history", "simulators"),
+                needs=("simulators",),
                 commands=("systems",),
                 owner="its agent",
                 modules=("countingroom.runs.agents.host",),
@@ -151,6 +155,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 name="devices",
                 start="countingroom.app.roles:devices",
                 after=("history", "simulators"),
+                needs=("simulators",),
                 commands=("devices",),
                 owner="its device host",
                 modules=("countingroom.devices.host.host", "countingroom.devices.registry", "aioca", "pymodbus.client"),
@@ -213,8 +218,15 @@ DEPARTMENTS: tuple[Department, ...] = (
                 name="console",
                 start="countingroom.app.roles:console",
                 after=("history", "simulators", "agents"),
+                needs=(),
                 database=True,
-                modules=("countingroom.console.app", "countingroom.app.web_server"),
+                modules=(
+                    "countingroom.console.app",
+                    "countingroom.console.pages.pages",
+                    "countingroom.app.connection_table",
+                    "countingroom.app.web_server",
+                    "uvicorn.lifespan.on",
+                ),
             ),
         ),
         api=(f"{_API}.events", f"{_API}.live", f"{_API}.login", f"{_API}.users", f"{_API}.mqtt"),

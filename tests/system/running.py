@@ -62,10 +62,6 @@ class Running:
         """The process that plays a role."""
         return next(one for one in self.children() if name in one.cmdline() and "serve" in one.cmdline())
 
-    def simulator(self, kind: str) -> psutil.Process:
-        """The first simulator of a kind."""
-        return next(one for one in self.children() if one.cmdline()[-2:] == ["countingroom.simulators.run", kind])
-
     def server(self) -> psutil.Process:
         """The bus."""
         return next(one for one in self.children() if f"{self.data}/bus" in " ".join(one.cmdline()))

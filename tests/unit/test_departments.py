@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from countingroom import experiment
 from countingroom.app.child_process import ENVIRONMENT
-from countingroom.app.up import PROGRAM
+from countingroom.app.up import StartPlan, imported_modules
 from countingroom.departments import DEPARTMENTS, Department, ProcessRole, load, roles, stages
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "countingroom"
+DEMO = ROOT / "examples" / "demo" / "experiment.yaml"
 NAMES = [department.name for department in DEPARTMENTS]
 CONTRACTS = {
     contract["name"].partition(":")[0]: contract
@@ -77,6 +79,10 @@ def test_a_role_waits_for_roles_that_exist() -> None:
     assert all(set(role.after) <= known.keys() for role in known.values())
 
 
+def test_a_role_needs_only_roles_that_are_stopped_after_it() -> None:
+    assert all(set(role.needs or ()) <= set(role.after) for role in roles().values())
+
+
 def test_run_control_starts_after_its_agents_and_so_ends_before_them() -> None:
     assert [set(stage) for stage in stages(list(roles()))] == [
         {"history", "simulators"},
@@ -105,7 +111,9 @@ def test_the_bus_knows_no_term_of_run_control(path: Path) -> None:
 
 
 def test_no_module_that_the_fork_server_imports_starts_a_thread() -> None:
-    modules = [*PROGRAM, *(module for role in roles().values() for module in role.modules)]
+    plan = StartPlan(description=DEMO, experiment=experiment.load(DEMO), simulate=True, port=0, data=Path("/nowhere"))
+    modules = imported_modules(plan)
+    assert {"countingroom.console.pages.run_pages", "countingroom.devices.drivers.marta.build"} < set(modules)
     code = "import importlib, sys, psutil; [importlib.import_module(one) for one in sys.argv[1:]]; "
     code += "print(psutil.Process().num_threads())"
     found = subprocess.run(

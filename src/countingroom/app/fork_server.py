@@ -4,12 +4,14 @@ Each role of an experiment is a process of its own. Started one by one, each tak
 and holds them in its own memory. This process imports them once. Its forks start in milliseconds and share the memory
 of what is only read.
 
+`up` starts it as a fork of itself, so that the two share their modules as well (forked_server.py), or as
+
     python -m countingroom.app.fork_server
 
-Its first line of input is a `ForkServerSetup` as JSON. A client makes one connection for each process and sends one
-JSON object, `{"module": ..., "arguments": [...]}`, together with three file descriptors for standard input, output and
-error. It receives the line `{"pid": ...}`, and when that process has ended the line `{"status": ...}`, negative for a
-signal. The server ends when its standard input ends. The processes that it started go on: each ends when its own
+with a `ForkServerSetup` as JSON in its first line of input. A client makes one connection for each process and sends
+one JSON object, `{"module": ..., "arguments": [...]}`, together with three file descriptors for standard input, output
+and error. It receives the line `{"pid": ...}`, and when that process has ended the line `{"status": ...}`, negative for
+a signal. The server ends when its standard input ends. The processes that it started go on: each ends when its own
 standard input does. child_process.py is the client.
 
 The server starts no thread, because a fork copies only the thread that calls it: a lock that another thread holds would
@@ -35,7 +37,7 @@ from msgspec import Struct
 from setproctitle import setproctitle
 
 from countingroom.core.errors import CountingRoomError
-from countingroom.experiment import load
+from countingroom.experiment import load_once
 
 FILE_DESCRIPTORS = 3
 REQUEST_S = 5.0
@@ -145,13 +147,18 @@ def _close(descriptors: Sequence[int]) -> None:
 
 def main() -> None:
     """Import the modules and serve. In a forked process: run its module as the main program."""
-    setup = msgspec.json.decode(sys.stdin.buffer.readline(), type=ForkServerSetup)
+    run(msgspec.json.decode(sys.stdin.buffer.readline(), type=ForkServerSetup))
+
+
+def run(setup: ForkServerSetup) -> None:
+    """Import and serve, as `main`. Ends the process where the input has ended; returns in a forked process only."""
     with socket.socket(fileno=setup.socket) as listener:
         for module in setup.modules:
-            importlib.import_module(module)
+            with contextlib.suppress(ImportError):  # the process that needs it will say so
+                importlib.import_module(module)
         if setup.description:
             with contextlib.suppress(CountingRoomError):  # the process that runs it will say so
-                load(Path(setup.description))
+                load_once(Path(setup.description))
         gc.collect()
         gc.freeze()  # the collector of a fork would write to every object, and so copy the memory that is shared
         request = ForkServer(listener).serve()

@@ -17,7 +17,6 @@ from uuid import uuid4
 from msgspec import Struct
 
 from countingroom import __version__
-from countingroom.app.child_process import Launch, launch
 from countingroom.app.simulation import Overrides, Simulators, pointed_at
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
@@ -54,16 +53,16 @@ class Setting(Struct, frozen=True, kw_only=True):
     """Opens further connections, for a role that needs more than the one of its `Platform`."""
     overrides: Overrides
     """Device -> address of its simulator; a device without an entry is real hardware."""
+    simulate: bool = False
+    """Whether simulators stand in place of hardware. A role that is started before them has no overrides yet."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
-    launch: Launch = launch
-    """Starts the child processes of a role."""
     departments: tuple[Department, ...] = DEPARTMENTS
 
     @property
     def beside(self) -> list[str]:
         """The roles that the experiment needs: those of sections in use, and the simulators where there are any."""
-        return needed_roles(self.experiment, simulate=bool(self.overrides), departments=self.departments)
+        return needed_roles(self.experiment, simulate=self.simulate, departments=self.departments)
 
 
 class Platform(Struct, frozen=True, kw_only=True):
@@ -249,11 +248,11 @@ def console(setting: Setting) -> Role:
 
 
 def simulators(setting: Setting) -> Role:
-    """Simulators in place of hardware, one child process for each device."""
+    """Simulators in place of hardware, one for each device."""
 
     async def run(platform: Platform) -> None:
         sections = dict(setting.experiment.section(DevicesSection).items())
-        made = Simulators(platform.bus, setting.clock, sections, again=setting.overrides, launch=setting.launch)
+        made = Simulators(platform.bus, setting.clock, sections, again=setting.overrides)
         async with _beating(platform.bus, setting.clock, "simulators"):
             await made.run(platform.ready)
 

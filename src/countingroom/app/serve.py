@@ -18,7 +18,6 @@ from typing import Any
 from msgspec import Struct, structs
 
 from countingroom.app import bus_users, parent_watch
-from countingroom.app.child_process import Launch, launch, launch_by
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.garbage_collection import collect
 from countingroom.app.roles import Platform, Ready, Role, Setting
@@ -48,9 +47,10 @@ class ServeTask(Struct, frozen=True, kw_only=True):
     overrides: dict[str, dict[str, Any]] = {}
     passwords: dict[str, str] = {}
     """User of the embedded server -> password, from the parent; empty: those of the data folder."""
+    simulate: bool = False
+    """Whether simulators stand in place of hardware."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
-    launch: Launch = launch
 
 
 def run_in_foreground(task: ServeTask) -> None:
@@ -76,7 +76,7 @@ def run_as_child(task: ServeTask) -> None:
             task,
             overrides=parameters["overrides"],
             passwords=parameters["passwords"],
-            launch=launch_by(Path(parameters["fork_server"])),
+            simulate=parameters["simulate"],
         )
         asyncio.run(run_until_stopped(task, lambda _role, facts: parent.ready(facts), prepare=False, supervised=True))
     except CountingRoomError as error:
@@ -119,8 +119,8 @@ async def _run_roles(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], 
         port=task.port,
         connect=lambda name: connect(bus_users.of_connection(name, task.roles), name),
         overrides=task.overrides,
+        simulate=task.simulate,
         systems=task.systems,
-        launch=task.launch,
     )
     known = roles()
     made: dict[str, Role] = {name: load(known[name].start)(setting) for name in task.roles}

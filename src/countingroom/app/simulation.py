@@ -1,32 +1,32 @@
-"""Simulators in place of hardware: one child process for each device, which implements the device's real protocol.
+"""Simulators in place of hardware: one for each device, which implements the device's real protocol.
 
-The drivers are the same as for hardware. The ready message of a simulator holds the keys of the device's section that
-replace the address of the hardware. A restarted simulator receives these keys as the parameter `again` and listens at
-the same address, because the device host still connects there.
+The drivers are the same as for hardware. A simulator that has started gives the keys of the device's section that
+replace the address of the hardware. All run in one process. After a restart of this process each simulator receives
+its keys as the parameter `again` and listens at the same address, because the device host still connects there.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
+import msgspec
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from countingroom.app.child_process import Launch, launch
-from countingroom.app.supervisor import Child, ChildChange
 from countingroom.bus.port import Bus, Message
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import ConfigurationError, CountingRoomError
+from countingroom.core.errors import ConfigurationError
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.devices.description import kind_of
 from countingroom.devices.section import DeviceSection
+from countingroom.simulators.port import Simulator
+from countingroom.simulators.run import KINDS, provoke
 
 ROLE = "simulators"
 KIND_OF_DRIVER = {
@@ -38,7 +38,6 @@ KIND_OF_DRIVER = {
     "mqtt": "sensors",
 }
 """Name of the driver -> its simulator."""
-FAULT_S = 15.0
 
 Overrides = dict[str, dict[str, Any]]
 """Device -> keys of its section, with the address of its simulator."""
@@ -63,50 +62,36 @@ def _validated(field: FieldInfo, value: Any) -> Any:
 
 
 class Simulators:
-    """Supervises the simulators of an experiment's devices, and serves commands that inject faults."""
+    """Runs the simulators of an experiment's devices, and serves commands that inject faults."""
 
-    def __init__(
-        self,
-        bus: Bus,
-        clock: Clock,
-        devices: Mapping[str, DeviceSection],
-        *,
-        again: Overrides,
-        launch: Launch = launch,
-        on_change: Callable[[ChildChange], None] = lambda change: None,
-    ) -> None:
+    def __init__(self, bus: Bus, clock: Clock, devices: Mapping[str, DeviceSection], *, again: Overrides) -> None:
         self._bus = bus
         self._clock = clock
         self._publisher = Publisher(bus, clock, ROLE)
         self._overrides: Overrides = {name: dict(keys) for name, keys in again.items() if name in devices}
-        self._children = {
-            name: Child(
-                f"simulator-{name}",
-                (sys.executable, "-m", "countingroom.simulators.run", _kind(name, section)),
-                parameters=lambda name=name, section=section: self._parameters(name, section),
-                clock=clock,
-                launch=launch,
-                on_change=on_change,
-            )
-            for name, section in devices.items()
+        self._simulators: dict[str, Simulator] = {
+            name: KINDS[_kind(name, section)](self._parameters(name, section)) for name, section in devices.items()
         }
 
     async def run(self, on_ready: Callable[[Overrides], None]) -> None:
         """Start all in parallel, report their addresses, and serve fault commands until cancelled."""
-        async with asyncio.TaskGroup() as group, AsyncExitStack() as listening:
-            group.create_task(self._publisher.run())
-            for child in self._children.values():
-                group.create_task(child.run(), name=child.name)
-            for name, child in self._children.items():
-                self._overrides[name] = await child.ready()
-            for name in self._children:
-                await listening.enter_async_context(
+        async with AsyncExitStack() as stack:
+            for simulator in self._simulators.values():
+                stack.push_async_callback(simulator.stop)
+            async with asyncio.TaskGroup() as group:
+                for name, simulator in self._simulators.items():
+                    group.create_task(self._start(name, simulator))
+            for name in self._simulators:
+                await stack.enter_async_context(
                     self._bus.respond(
                         subjects.commands_to(ROLE, name), lambda message, name=name: self._fault(name, message)
                     )
                 )
             on_ready(self._overrides)
-            await asyncio.Future[None]()
+            await self._publisher.run()
+
+    async def _start(self, name: str, simulator: Simulator) -> None:
+        self._overrides[name] = msgspec.json.decode(msgspec.json.encode(await simulator.start()))
 
     def _parameters(self, name: str, section: DeviceSection) -> dict[str, Any]:
         parameters = section.model_dump(mode="json")
@@ -117,12 +102,10 @@ class Simulators:
     async def _fault(self, device: str, message: Message) -> bytes:
         """Inject the fault that a command requests into the device's simulator."""
         command = decode(message.data, Command)
-        try:
-            await self._children[device].ask(
-                {"fault": command.action, "arguments": command.arguments}, timeout_s=FAULT_S
-            )
-        except CountingRoomError as error:
-            return encode(Reply(id=command.id, accepted=False, cause=error.cause))
+        refusal = await provoke(self._simulators[device], command.action, command.arguments)
+        if refusal:
+            cause = refusal if refusal.source else msgspec.structs.replace(refusal, source=f"simulator-{device}")
+            return encode(Reply(id=command.id, accepted=False, cause=cause))
         event = Event(
             id=uuid.uuid4().hex,
             kind=EventKind.NOTE,

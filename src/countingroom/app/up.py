@@ -1,7 +1,8 @@
 """`countingroom up`: an experiment with all its processes, started in order, stopped by one Ctrl-C.
 
-A role starts after the roles that it needs are ready, and stops before them, in the order of the departments' table.
-Each role is a separate process, so that a crash or a blocked call stops that role alone.
+A role starts when the roles that it needs are ready, and stops before them, in the order of the departments' table.
+What does not need each other starts at the same time; the console tells what is not ready yet. Each role is a separate
+process, so that a crash or a blocked call stops that role alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import datetime
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from countingroom.app import bus_users
 from countingroom.app.child_process import fork_server, launch_by
 from countingroom.app.data_folder import InstanceOwner, close_to_others, owned
 from countingroom.app.file_limit import raise_file_limit
+from countingroom.app.forked_server import forked_server
 from countingroom.app.listening_socket import listen
 from countingroom.app.process_events import ProcessEvents
 from countingroom.app.roles import needed_roles
@@ -39,9 +41,12 @@ from countingroom.bus.server.server import EmbeddedServer
 from countingroom.console.description import ConsoleSection
 from countingroom.core.accounts import FIRST_ADMINISTRATOR
 from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import Event
 from countingroom.core.umask import keep_files_private
-from countingroom.departments import roles, stages
+from countingroom.departments import DEPARTMENTS, roles, stages
+from countingroom.devices.description import DevicesSection
+from countingroom.devices.registry import builder_module
 from countingroom.experiment import Experiment
 
 PROGRAM = ("countingroom.cli.main", "countingroom.cli.serve", "countingroom.app.serve", "nats")
@@ -70,29 +75,33 @@ def run(plan: StartPlan, say: Callable[[str], None]) -> None:
         console=address,
         since=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
-    with owned(plan.data, owner):
+    raise_file_limit()  # of the bus and of every role, which inherit it
+    # The fork server first: its imports take as long as the start of the bus, and run beside it.
+    with forked_server(imported_modules(plan), plan.description) as server, owned(plan.data, owner):
         say(f"Counting room {__version__}: {plan.experiment.title}{' (simulated)' if plan.simulate else ''}")
         say(f"Data: {plan.data}")
         for text in close_to_others(plan.data):
             say(f"  warning     {text}")
-        raise_file_limit()  # of the bus and of every role, which inherit it
-        asyncio.run(_Processes(plan, port, say).run())
+        asyncio.run(_Processes(plan, port, say, server).run())
         say("Everything has stopped.")
 
 
 class _Processes:
     """The processes of one experiment."""
 
-    def __init__(self, plan: StartPlan, port: int, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: StartPlan, port: int, say: Callable[[str], None], server: Path | None) -> None:
+        """`server`: the socket of a running fork server; None to start one."""
         self._plan = plan
         self._port = port
         self._say = say
         self._clock: Clock = SystemClock()
-        self._overrides: dict[str, dict[str, Any]] = {}
+        self._facts: dict[str, dict[str, Any]] = {}
+        """Role -> what it reported when it was ready."""
         self._events = ProcessEvents(self._clock)
         self._started = False
         self._server: EmbeddedServer | None = None
-        self._fork_server = Path()
+        self._fork_server = server or Path()
+        self._has_fork_server = server is not None
 
     async def run(self) -> None:
         """Start in order, wait for the signal, stop in reverse order."""
@@ -110,34 +119,30 @@ class _Processes:
             raise first_of(failures) from failures
 
     async def _start_and_wait(self) -> None:
-        async with (
-            fork_server(self._modules(), self._plan.description) as self._fork_server,
-            self._bus() as (bus, url),
-            self._events.on(bus),
-            contextlib.AsyncExitStack() as running,
-        ):
-            facts: dict[str, Any] = {}
-            for stage in stages(self._roles()):
-                for role, child in (await running.enter_async_context(self._children(stage, url))).items():
-                    facts[role] = await child.ready()
-                # Roles that start later receive the addresses of the simulators in their first line of input.
-                self._overrides.update(facts.get(SIMULATORS, {}))
+        async with contextlib.AsyncExitStack() as running:
+            if not self._has_fork_server:
+                self._fork_server = await running.enter_async_context(
+                    fork_server(imported_modules(self._plan), self._plan.description)
+                )
+            bus, url = await running.enter_async_context(self._bus())
+            await running.enter_async_context(self._events.on(bus))
+            children = {role: self._child(role, url) for role in _roles(self._plan)}
+            for stage in stages(list(children)):  # the last one is stopped first
+                await running.enter_async_context(self._supervised(stage, children))
+            async with asyncio.TaskGroup() as group:
+                for role, child in children.items():
+                    group.create_task(self._report_ready(role, child))
             self._started = True
-            self._say(f"Console: {facts['console']['address']}")
-            if "first" in facts["console"]:
-                link = facts["console"]["first"]
+            self._say(f"Console: {self._facts['console']['address']}")
+            if "first" in self._facts["console"]:
+                link = self._facts["console"]["first"]
                 self._say(f"First administrator ({FIRST_ADMINISTRATOR}), valid once, for a day: {link}")
             self._say("Ctrl-C stops everything.")
             await asyncio.Future[None]()
 
-    def _roles(self) -> list[str]:
-        """The roles to start."""
-        return needed_roles(self._plan.experiment, simulate=self._plan.simulate)
-
-    def _modules(self) -> list[str]:
-        """The modules that the fork server imports."""
-        known = roles()
-        return [*PROGRAM, *dict.fromkeys(module for name in self._roles() for module in known[name].modules)]
+    async def _report_ready(self, role: str, child: Child) -> None:
+        self._facts[role] = await child.ready()
+        self._say_ready(role, summary(role, self._facts[role]))
 
     @asynccontextmanager
     async def _bus(self) -> AsyncGenerator[tuple[Bus, str]]:
@@ -193,18 +198,26 @@ class _Processes:
                 beating.cancel()
 
     @asynccontextmanager
-    async def _children(self, roles: list[str], url: str) -> AsyncGenerator[dict[str, Child]]:
-        """Start these roles and wait until all are ready; stop them at the end of the block."""
-        children = {role: self._child(role, url) for role in roles}
+    async def _supervised(self, stage: list[str], children: Mapping[str, Child]) -> AsyncGenerator[None]:
+        """Start each role of the stage when what it needs is ready; stop them at the end of the block."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(child.run(), name=child.name) for child in children.values()]
+            tasks = [group.create_task(self._run_child(role, children), name=role) for role in stage]
             try:
-                for role, child in children.items():
-                    self._say_ready(role, summary(role, await child.ready()))
-                yield children
+                yield
             finally:
                 for task in tasks:
                     task.cancel()
+
+    async def _run_child(self, role: str, children: Mapping[str, Child]) -> None:
+        known = roles()[role]
+        needs = known.after if known.needs is None else known.needs
+        try:
+            for name in needs:
+                if name in children:
+                    self._facts[name] = await children[name].ready()  # addresses of the simulators are parameters
+        except CountingRoomError:
+            return  # what waits for that child's readiness reports it
+        await children[role].run()
 
     def _child(self, role: str, url: str) -> Child:
         plan = self._plan
@@ -215,11 +228,11 @@ class _Processes:
                 *("--bus", url, "--data", str(plan.data), "--port", str(self._port)),
             ),
             parameters=lambda: {
-                "overrides": self._overrides,
+                "overrides": self._facts.get(SIMULATORS, {}),
                 "passwords": self._server.passwords_of(bus_users.of_role(plan.experiment, role))
                 if self._server
                 else {},
-                "fork_server": str(self._fork_server),
+                "simulate": plan.simulate,
             },
             clock=self._clock,
             launch=launch_by(self._fork_server),
@@ -245,6 +258,24 @@ class _Processes:
 
     def _say_ready(self, name: str, text: str) -> None:
         self._say(f"  {name:<11} {text}")
+
+
+def _roles(plan: StartPlan) -> list[str]:
+    """The roles to start."""
+    return needed_roles(plan.experiment, simulate=plan.simulate)
+
+
+def imported_modules(plan: StartPlan) -> list[str]:
+    """The modules that the fork server imports."""
+    known = roles()
+    of_roles = [module for name in _roles(plan) for module in known[name].modules]
+    of_console = [module for department in DEPARTMENTS for module in (*department.api, *department.pages)]
+    of_drivers = [
+        builder_module(type(section))
+        for _, section in plan.experiment.section(DevicesSection).items()
+        if type(section).__module__.startswith("countingroom.")  # a driver from elsewhere may start a thread
+    ]
+    return list(dict.fromkeys([*PROGRAM, *of_roles, *of_console, *of_drivers]))
 
 
 def summary(role: str, facts: dict[str, Any]) -> str:

@@ -35,9 +35,9 @@ def serve(
     from countingroom.app import serve as serving
     from countingroom.app.data_folder import default_data
     from countingroom.console.description import ConsoleSection
-    from countingroom.experiment import load
+    from countingroom.experiment import load, load_once
 
-    description = load(experiment)
+    description = load_once(experiment.resolve()) if supervised else load(experiment)
     task = serving.ServeTask(
         experiment=description,
         directory=experiment.resolve().parent,

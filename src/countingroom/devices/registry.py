@@ -60,8 +60,17 @@ def build(
     )
 
 
+def builder_module(section: type[DeviceSection]) -> str:
+    """The module with the builder of this kind of device."""
+    return _builder_path(section).partition(":")[0]
+
+
+def _builder_path(section: type[DeviceSection]) -> str:
+    return section.builder or f"{section.__module__.rpartition('.')[0]}.build:build"
+
+
 def _builder(section: type[DeviceSection]) -> Callable[..., Hosted]:
-    module, _, function = (section.builder or f"{section.__module__.rpartition('.')[0]}.build:build").partition(":")
+    module, _, function = _builder_path(section).partition(":")
     try:
         return getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:

@@ -8,6 +8,16 @@ from the sections of the departments.
 from __future__ import annotations
 
 from countingroom.experiment.description import About, Experiment, schema
-from countingroom.experiment.loading import Invalid, Loaded, load, load_located, load_with_problems
+from countingroom.experiment.loading import Invalid, Loaded, load, load_located, load_once, load_with_problems
 
-__all__ = ["About", "Experiment", "Invalid", "Loaded", "load", "load_located", "load_with_problems", "schema"]
+__all__ = [
+    "About",
+    "Experiment",
+    "Invalid",
+    "Loaded",
+    "load",
+    "load_located",
+    "load_once",
+    "load_with_problems",
+    "schema",
+]

@@ -6,6 +6,7 @@ are also checked when other sections are invalid. `warnings()` of the same form 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -53,6 +54,14 @@ class Loaded(Struct, frozen=True, kw_only=True):
 def load(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) -> Experiment:
     """The experiment in this file and all it includes. Raises Invalid with every mistake."""
     return load_located(path, departments).experiment
+
+
+@functools.cache
+def load_once(path: Path) -> Experiment:
+    """The same as `load`, read once in this process and its forks: a restarted role has the description that `up` had.
+
+    `path`: absolute."""
+    return load(path)
 
 
 def load_located(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) -> Loaded:

@@ -103,25 +103,26 @@ async def _provoke(simulator: Simulator, line: bytes) -> dict[str, object]:
     """Provoke one fault and return the answer."""
     try:
         wanted = msgspec.json.decode(line, type=_Fault)
-        async with timeout(FAULT_DEADLINE_S):
-            await simulator.fault(wanted.fault, _arguments(simulator, wanted))
     except msgspec.DecodeError as error:
         return {"refused": RequestError(f"not a fault: {error}").cause}
+    refusal = await provoke(simulator, wanted.fault, wanted.arguments)
+    return {"refused": refusal} if refusal else {"done": wanted.fault}
+
+
+async def provoke(simulator: Simulator, fault: str, arguments: Mapping[str, Scalar]) -> Cause | None:
+    """Provoke one fault, within FAULT_DEADLINE_S. Returns the Cause of a refusal, None where there is none."""
+    # The arguments as the fault declares them; an unknown fault is refused by the simulator itself.
+    spec = next((one for one in simulator.faults if one.name == fault), None)
+    try:
+        async with timeout(FAULT_DEADLINE_S):
+            await simulator.fault(fault, checked(spec, arguments) if spec else arguments)
     except TimeoutError:
-        return {
-            "refused": Cause(
-                code="not_in_time", message=f"the fault took longer than {FAULT_DEADLINE_S:g} s", suggestion="try again"
-            )
-        }
+        return Cause(
+            code="not_in_time", message=f"the fault took longer than {FAULT_DEADLINE_S:g} s", suggestion="try again"
+        )
     except CountingRoomError as error:
-        return {"refused": error.cause}
-    return {"done": wanted.fault}
-
-
-def _arguments(simulator: Simulator, wanted: _Fault) -> dict[str, Scalar]:
-    """The arguments as the fault declares them; an unknown fault is refused by the simulator itself."""
-    spec = next((one for one in simulator.faults if one.name == wanted.fault), None)
-    return checked(spec, wanted.arguments) if spec else wanted.arguments
+        return error.cause
+    return None
 
 
 async def _child(kind: str) -> int:

@@ -1,0 +1,105 @@
+"""Starts the fork server as a fork of this process, which shares all modules that are imported so far with it.
+
+Started by exec the server imports them once more: half a second of CPU, and 20 MiB.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from setproctitle import setproctitle
+
+from countingroom.app import fork_server
+from countingroom.app.child_process import END_S, ENVIRONMENT
+from countingroom.app.fork_server import ForkServerSetup
+
+_MALLOC = {"MALLOC_ARENA_MAX": -8, "MALLOC_TRIM_THRESHOLD_": -1}
+"""Environment variable -> the parameter of mallopt(3) that does the same in a process that runs already."""
+
+
+@contextmanager
+def forked_server(modules: Sequence[str], description: Path) -> Generator[Path | None]:
+    """A running fork server that imports these modules and reads this description; its socket.
+
+    None where this process has threads: a lock that one of them holds would stay locked in the fork. The caller then
+    starts the server by exec. In the fork this function raises SystemExit at the end of each forked process, so enter
+    it where nothing has to be cleaned up.
+    """
+    if _threads() > 1:
+        yield None
+        return
+    folder = Path(tempfile.mkdtemp(prefix="countingroom-"))  # only this user may enter it
+    parent = os.getpid()
+    try:
+        path = folder / "fork"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen(128)
+        lifeline, ours = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        gc.collect()
+        gc.freeze()  # a collection, here or in the fork, writes to every object that it looks at: a page is then copied
+        pid = os.fork()
+        if not pid:
+            _become_server(listener.detach(), lifeline, modules, description)
+            raise SystemExit  # a process that the server has forked is at its end
+        listener.close()
+        os.close(lifeline)
+        try:
+            yield path
+        finally:
+            os.close(ours)  # the server then ends, and the processes that it started go on
+            _wait(pid)
+    finally:
+        if os.getpid() == parent:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def _become_server(listener: int, lifeline: int, modules: Sequence[str], description: Path) -> None:
+    """Serve, with what an exec would have given: environment, process group, and no file of the parent."""
+    os.setpgid(0, 0)  # Ctrl-C then reaches only the parent, which stops its children in order
+    os.dup2(lifeline, 0)
+    for descriptor in [int(one.name) for one in Path("/proc/self/fd").iterdir()]:
+        if descriptor > 2 and descriptor != listener:
+            with suppress(OSError):  # the one that has read this folder
+                os.close(descriptor)
+    _save_memory()
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    setproctitle(f"{sys.executable} -m {fork_server.__name__}")
+    fork_server.run(ForkServerSetup(socket=listener, modules=tuple(modules), description=str(description)))
+
+
+def _save_memory() -> None:
+    """Set what ENVIRONMENT says about malloc, unless the user has. The C library reads its environment at exec only."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it, others do not
+    for name, parameter in _MALLOC.items():
+        if mallopt and name not in os.environ:
+            mallopt(parameter, int(ENVIRONMENT[name]))
+
+
+def _wait(pid: int) -> None:
+    """Wait for the end of the server, and kill it after END_S."""
+    ending = os.pidfd_open(pid)
+    try:
+        if not select.select([ending], [], [], END_S)[0]:
+            signal.pidfd_send_signal(ending, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    finally:
+        os.close(ending)
