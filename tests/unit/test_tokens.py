@@ -67,9 +67,11 @@ async def test_a_token_of_before_keeps_its_rights_and_ends_within_a_year(tmp_pat
     long, _ = await database.sessions.create("sam", lifetime_s=10 * TOKEN_S, origin="token")
     short, _ = await database.sessions.create("sam", lifetime_s=60, origin="token")
     await database.close()
-    with create_engine(url).begin() as connection:  # as it was before
+    engine = create_engine(url)
+    with engine.begin() as connection:  # as it was before
         connection.execute(text("ALTER TABLE session DROP COLUMN scope"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    engine.dispose()
     database = Database(url)
     await database.open()
     found = [await database.sessions.get(secret) for secret in (long, short)]

@@ -37,7 +37,9 @@ def parse_body(body: bytes) -> tuple[dict[str, Any], Cause | None]:
     try:
         content = decode_json(body or b"{}", object)
     except Malformed as error:
-        return {}, _too_deep(body) if isinstance(error.__cause__, RecursionError) else _malformed(str(error))
+        # Python 3.13 reads deeper than earlier versions, so its decoder may name another fault of such a body.
+        too_deep = isinstance(error.__cause__, RecursionError) or _too_deep_at(body) is not None
+        return {}, _too_deep(body) if too_deep else _malformed(str(error))
     if _is_too_deep(body):
         return {}, _too_deep(body)
     hidden = find_hidden(content, but=SECRET) if may_hide(body.decode()) else ""
@@ -101,14 +103,19 @@ def _is_too_deep(body: bytes) -> bool:
     return bool(brackets)
 
 
-def _too_deep(body: bytes) -> Cause:
+def _too_deep_at(body: bytes) -> int | None:
+    """Byte of the first level that is too deep, None where the beginning of the body has none."""
     depth = 0
-    place = ""
     for found in _BRACKET_OR_STRING.finditer(body[:_LOOKED_AT]):
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(found[0], 0)
         if depth > DEEPEST:
-            place = f" (byte {found.start()})"
-            break
+            return found.start()
+    return None
+
+
+def _too_deep(body: bytes) -> Cause:
+    at = _too_deep_at(body)
+    place = "" if at is None else f" (byte {at})"
     return _malformed(f"lists and objects are nested deeper than {DEEPEST} levels{place}")
 
 
