@@ -130,7 +130,8 @@ async def _child(kind: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     this = asyncio.current_task()
     if this is not None:
-        loop.add_signal_handler(signal.SIGTERM, this.cancel)
+        for end in (signal.SIGTERM, signal.SIGHUP):  # of the supervisor, and of a closed terminal
+            loop.add_signal_handler(end, this.cancel)
     lines = asyncio.StreamReader(limit=_LINE_LIMIT)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     try:

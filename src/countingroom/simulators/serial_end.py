@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import shutil
-import tempfile
 import tty
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
-Arrived = Callable[[bytes], None]
+from countingroom.simulators.line_folder import LineFolder
 
-_FOLDER = "countingroom-line-"
+Arrived = Callable[[bytes], None]
 
 
 class SerialEnd(Protocol):
@@ -44,19 +41,17 @@ class PtyEnd:
     def __init__(self, arrived: Arrived, link: str = "") -> None:
         """`link`: the address of an earlier process, to be used again."""
         self._arrived = arrived
-        self._link = Path(link) if link else Path(tempfile.mkdtemp(prefix=_FOLDER)) / "line"
+        self._folder = LineFolder(link)
         self._ours = -1
         self._theirs = -1
 
     async def open(self) -> str:
+        self._folder.take()
         self._ours, self._theirs = os.openpty()
         tty.setraw(self._theirs)
         os.set_blocking(self._ours, False)
-        self._link.parent.mkdir(parents=True, exist_ok=True)
-        self._link.unlink(missing_ok=True)
-        self._link.symlink_to(os.ttyname(self._theirs))
         asyncio.get_running_loop().add_reader(self._ours, self._readable)
-        return str(self._link)
+        return self._folder.link(self._theirs)
 
     def _readable(self) -> None:
         try:
@@ -74,6 +69,7 @@ class PtyEnd:
 
     async def close(self) -> None:
         if self._ours >= 0:
+            self._folder.unlink()
             asyncio.get_running_loop().remove_reader(self._ours)
             os.close(self._ours)
             os.close(self._theirs)
@@ -81,9 +77,7 @@ class PtyEnd:
 
     async def forget(self) -> None:
         await self.close()
-        self._link.unlink(missing_ok=True)
-        if self._link.parent.name.startswith(_FOLDER):
-            shutil.rmtree(self._link.parent, ignore_errors=True)
+        self._folder.remove()
 
 
 class TcpEnd:

@@ -20,6 +20,7 @@ from countingroom.core.errors import DeviceError, LinkError
 from countingroom.devices.serial.pending_answers import PendingAnswers
 from countingroom.devices.serial.receiver import Receiver
 from countingroom.devices.serial.settings import Settings
+from countingroom.devices.serial.simulated_end import why_not_simulator
 
 _MOST_PROBES = 64
 _MOST_STRAYS = 256
@@ -256,6 +257,7 @@ class SharedPort:
 
     async def _connect(self, timeout_s: float) -> None:
         receiver, line = Receiver(), _as_the_port_can(self.settings)
+        self._check_simulated()
         try:
             async with timeout(timeout_s):
                 self._transport, _ = await serialx.create_serial_connection(
@@ -275,6 +277,20 @@ class SharedPort:
                 suggestion="check the cable, the address and that no other program has the port open",
             ) from error
         self._receiver = receiver
+        try:
+            self._check_simulated()  # it may have ended, and its terminal been given away, while the port was opened
+        except LinkError:
+            await self._drop()
+            raise
+
+    def _check_simulated(self) -> None:
+        why = why_not_simulator(self.settings.address)
+        if why:
+            raise LinkError(
+                f"cannot open {self.settings.address}: {why}",
+                source=self.settings.address,
+                suggestion="start the simulator again",
+            )
 
     async def _drop(self) -> None:
         transport, self._transport = self._transport, None
