@@ -205,8 +205,9 @@ def test_a_system_that_hangs_is_aborted_at_its_deadline_and_the_goal_fails_with_
     plant.run(60)
     assert plant.told[-1] == ("sts", "abort")
     (end,) = plant.ends()
-    assert end.cause.message == "sts is Unconfigured after it was configured once"  # type: ignore[union-attr]
-    assert end.cause.causes[0].message == "sts did not configure within 30 s"  # type: ignore[union-attr]
+    late = "sts did not configure within 30 s"
+    assert end.cause.message == f"sts is Unconfigured after it was configured once: {late}"  # type: ignore[union-attr]
+    assert end.cause.causes[0].message == late  # type: ignore[union-attr]
 
 
 def test_a_new_goal_ends_the_old_one_as_superseded() -> None:

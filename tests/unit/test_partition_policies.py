@@ -170,7 +170,8 @@ def test_several_critical_failures_are_all_told() -> None:
     plant.step(plant.die("sts"), plant.die("rich"))
     plant.ask("QA_Active")
     plant.run()
-    assert failure(plant).message == "2 systems keep Detectors from being ready"
+    first = "sts is not connected: its agent is gone"
+    assert failure(plant).message == f"2 systems keep Detectors from being ready: {first}"
     assert {cause.code for cause in failure(plant).causes} == {"not_connected"}
     assert all(cause.causes == (GONE,) for cause in failure(plant).causes)
 

@@ -139,7 +139,15 @@ class PartitionCommands:
         last = await self._owner.context.database.runs.last(self._owner.name)
         if last is None:
             raise NotFound(f"{self._owner.name} has no earlier run", suggestion="start a run instead")
-        run = await self._reserved(request, last.limit, f"repeats run {last.number}")
+        if await self._selection.select_as_in(last, request.by):
+            state = self._owner.partition.template.recording  # what differs is configured before the start
+            if cause := refusal(self._owner.partition, "goal", state=state):
+                raise Refused(cause)
+            run = await reserve_run_number(
+                self._owner, self._life, request.by, last.limit, f"repeats run {last.number}"
+            )
+        else:
+            run = await self._reserved(request, last.limit, f"repeats run {last.number}")
         return self._want(request, self._owner.partition.template.recording, run)
 
     async def _stop(self, request: CommandRequest) -> Completion:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from countingroom.core.clock import within
 from countingroom.core.configurations import covers
 from countingroom.core.errors import Conflict, NotFound
+from countingroom.core.partitions import Configuration
+from countingroom.core.run_book import Run
 from countingroom.runs.owner_messages import ANSWER_S
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.storage.partitions import CUSTOM
@@ -44,11 +47,7 @@ class ConfigurationSelection:
                 suggestion="choose another tag, or a configuration for each system",
             )
         await owner.context.database.partitions.select(owner.name, name, tag.systems, by)
-        await owner.reload_members()
-        with suppress(TimeoutError):
-            async with within(owner.context.clock, ANSWER_S):
-                while self._wanted() != tag.systems:
-                    await owner.changed()
+        await self._taken_on(tag.systems)
 
     async def select_one(self, system: str, tag: str, by: str) -> None:
         """Select another configuration for one system; the tag of the partition becomes `custom`."""
@@ -57,6 +56,61 @@ class ConfigurationSelection:
         chosen = {name: one.tag for name, one in wanted.systems.items()} | {system: tag}
         await owner.context.database.partitions.select(owner.name, CUSTOM, chosen, by)
         await owner.reload_members()
+
+    async def select_as_in(self, run: Run, by: str) -> bool:
+        """Select what the systems had in an earlier run; returns whether that changes the selection.
+
+        Conflict where a system had no configuration in that run, or where one was saved with other values since.
+        """
+        owner = self._owner
+        members = [one for one in owner.partition.members if one.included]
+        before = {one.system: run.configurations.get(one.system) for one in members}
+        if without := sorted(name for name, had in before.items() if had is None):
+            raise Conflict(
+                f"{', '.join(without)} had no configuration in run {run.number}",
+                code="no_configuration",
+                source=owner.source,
+                suggestion="select a tag, configure, and start a run instead",
+            )
+        if all(one.wanted == before[one.system] for one in members):
+            return False
+        had = {name: one for name, one in before.items() if one}
+        await self._check_unchanged(run, had)
+        chosen = {one.system: one.wanted.tag for one in owner.partition.members if one.wanted}
+        chosen |= {name: one.tag for name, one in had.items()}
+        tag = run.tag if await self._is_tag(run.tag, chosen) else CUSTOM
+        await owner.context.database.partitions.select(owner.name, tag, chosen, by)
+        await self._taken_on(chosen)
+        return True
+
+    async def _check_unchanged(self, run: Run, had: Mapping[str, Configuration]) -> None:
+        database = self._owner.context.database
+        changed: list[str] = []
+        for name, one in had.items():
+            present = {each.tag: each for each in await database.configurations.list(name)}
+            if one.tag not in present or dict(present[one.tag].parameters) != one.parameters:
+                changed.append(f"{one.tag} of {name}")
+        if changed:
+            raise Conflict(
+                f"{', '.join(changed)} is not what it was in run {run.number}",
+                code="configuration_changed",
+                source=self._owner.source,
+                suggestion="save the earlier values again, or start a run with the present ones instead",
+            )
+
+    async def _is_tag(self, name: str, chosen: Mapping[str, str]) -> bool:
+        with suppress(NotFound):
+            return (await self._owner.context.database.tags.get(name)).systems == chosen
+        return False
+
+    async def _taken_on(self, chosen: Mapping[str, str]) -> None:
+        """Reload the members and wait until the planner has this selection."""
+        owner = self._owner
+        await owner.reload_members()
+        with suppress(TimeoutError):
+            async with within(owner.context.clock, ANSWER_S):
+                while self._wanted() != chosen:
+                    await owner.changed()
 
     def _wanted(self) -> dict[str, str]:
         return {one.system: one.wanted.tag if one.wanted else "" for one in self._owner.partition.members}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import partial
 
 import msgspec
@@ -11,10 +11,13 @@ import msgspec
 from countingroom.core.errors import Cause
 from countingroom.core.messages import EventKind
 from countingroom.core.run_book import Run, RunEnd
-from countingroom.core.systems import ERROR
+from countingroom.core.systems import ACTIVE, ERROR, RECORDING, UNCONFIGURED, SystemState
 from countingroom.core.values import Scalar
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.planner.events import Fact, LinkChanged, Reported
+from countingroom.runs.planner.survey import UNSEEN, Seen
+
+_UP = (ACTIVE, RECORDING)
 
 
 class RunLifecycle:
@@ -28,6 +31,8 @@ class RunLifecycle:
         """Held while a run number is reserved, so that two commands do not reserve one each."""
         self._began_s: tuple[int, float] | None = None
         """The open run, and the monotonic time at which it began."""
+        self._took_part: set[str] = set()
+        """Systems that were included at some time of the open run."""
         self.ending_by = ""
         """The user of the last goal."""
 
@@ -36,13 +41,12 @@ class RunLifecycle:
         partition = self._owner.partition
         if not partition.run:
             return
+        self._took_part |= {member.system for member in partition.members if member.included}
         for fact in facts:
             match fact:
-                case Reported(state=state) if state.common == ERROR:
-                    before = partition.seen.get(state.system)
-                    if before is None or before.common != ERROR:
-                        text = state.cause.message if state.cause else state.comment
-                        self._owner.book.note(partition.run, "error", text or "it is in Error", system=state.system)
+                case Reported(state=state):
+                    if text := _failed(partition.seen.get(state.system, UNSEEN), state, partition.attempts.pending):
+                        self._owner.book.note(partition.run, "error", text, system=state.system)
                 case LinkChanged(system=system, connected=False, cause=cause) if cause:
                     self._owner.book.note(partition.run, "error", cause.message, system=system)
                 case _:
@@ -75,6 +79,7 @@ class RunLifecycle:
                 duration_s=duration_s,
             )
         )
+        self._took_part.clear()
         if self.open and self.open.number == run:
             self.open = None
         message, severity = f"run {run} ended: {end.value}", 2 if cause else 0
@@ -105,11 +110,12 @@ class RunLifecycle:
         )
 
     def counters(self) -> dict[str, Scalar]:
-        """The counters of all systems: `QA.events`."""
+        """The counters of the systems that took part: `QA.events`. An excluded one has those of an earlier run."""
+        included = {member.system for member in self._owner.partition.members if member.included}
         return {
             f"{name}.{counter}": value
             for name, seen in self._owner.partition.seen.items()
-            if seen.state
+            if seen.state and name in self._took_part | included
             for counter, value in seen.state.counters.items()
         }
 
@@ -117,3 +123,15 @@ class RunLifecycle:
         """System -> version of its software."""
         seen = self._owner.partition.seen
         return {name: one.state.version for name, one in seen.items() if one.state and one.state.version}
+
+
+def _failed(before: Seen, now: SystemState, pending: Container[str]) -> str:
+    """What went wrong with a system by this report, as text; empty: nothing did. A chart may have no state Error: such
+    a system falls to Unconfigured, or stays where it is, with a cause."""
+    is_new = now.cause is not None and (before.state is None or before.state.cause != now.cause)
+    in_error = now.common == ERROR and before.common != ERROR
+    has_fallen = before.common in _UP and now.common == UNCONFIGURED and now.system not in pending
+    if not (is_new or in_error or has_fallen):
+        return ""
+    text = now.cause.message if now.cause else now.comment
+    return text or f"it is {now.common}"

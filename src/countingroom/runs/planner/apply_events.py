@@ -96,11 +96,14 @@ class _Application:
         if before.common in _UP and state.common in (UNCONFIGURED, ERROR) and name not in self.pending:
             self.fallen.add(name)
         pending = self.pending.get(name)
-        if pending and _is_over(pending, before.state, state):
+        failure = _failure(pending, before.state, state) if pending else None
+        if failure:
+            self.failed[name] = failure
+        if pending and (failure or _is_over(pending, before.state, state)):
             del self.pending[name]
             if self.partition.goal is None:
                 self.tried.pop((name, pending.action), None)
-        if state.common in _UP and name not in self.pending:
+        if state.common in _UP and name not in self.pending and not failure and not _is_kept(self.failed.get(name)):
             self.failed.pop(name, None)
 
     def _link(self, fact: LinkChanged) -> None:
@@ -178,6 +181,22 @@ class _Application:
             for name in [name for name in table if name not in known]:
                 del table[name]
         self._change(members=members, tag=tag, joining=joining)
+
+
+def _is_kept(failure: Failure | None) -> bool:
+    """Whether a failure is told although the system is Active again: why a recorder did not start or stop."""
+    return failure is not None and failure.action in (Action.START, Action.STOP)
+
+
+def _failure(pending: Pending, before: SystemState | None, now: SystemState) -> Failure | None:
+    """The failure of a start or a stop that this report tells: a program that ended with status 7. The system is then
+    in Error; one whose chart has no Error there stays where it is, with a new cause."""
+    if pending.action not in (Action.START, Action.STOP) or now.cause is None or now.order != pending.id:
+        return None
+    if before is not None and (before.cause, before.since_ns) == (now.cause, now.since_ns):
+        return None
+    is_done = now.common == (RECORDING if pending.action is Action.START else ACTIVE)
+    return None if is_done else Failure(action=pending.action, cause=now.cause)
 
 
 def _is_over(pending: Pending, before: SystemState | None, now: SystemState) -> bool:

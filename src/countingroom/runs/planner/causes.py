@@ -22,6 +22,12 @@ def late(system: str, action: Action, seconds: float) -> Cause:
     )
 
 
+def because(message: str, under: Sequence[Cause]) -> str:
+    """A sentence with the reason that is under it, so that its first line says all that an operator needs."""
+    reason = next((cause.message for cause in under if cause.message), "")
+    return f"{message}: {reason}" if reason and reason not in message else message
+
+
 def no_configuration(system: str) -> Cause:
     """Nothing is selected for it."""
     return Cause(
@@ -41,7 +47,7 @@ def not_ready(member: Member, seen: Seen, failure: Failure | None, tried: int) -
         exclude = "" if member.critical else ", or exclude it"
         return Cause(
             code="not_connected",
-            message=f"{name} is not connected",
+            message=because(f"{name} is not connected", under),
             source=f"runs.{name}",
             suggestion=f"start the agent of {name}{exclude}",
             causes=tuple(under),
@@ -53,7 +59,7 @@ def not_ready(member: Member, seen: Seen, failure: Failure | None, tried: int) -
     having = f" with {seen.state.tag}, not {member.wanted.tag}" if wrong and seen.state and member.wanted else ""
     return Cause(
         code="not_ready",
-        message=f"{name} is {seen.common}{having}{times}",
+        message=because(f"{name} is {seen.common}{having}{times}", under),
         source=f"runs.{name}",
         suggestion=f"look at {name}, then configure again",
         causes=tuple(under),
@@ -62,12 +68,13 @@ def not_ready(member: Member, seen: Seen, failure: Failure | None, tried: int) -
 
 def did_not(system: str, action: Action, failure: Failure | None) -> Cause:
     """It was told and is as it was."""
+    under = (failure.cause,) if failure else ()
     return Cause(
         code=f"{action.value}_failed",
-        message=f"{system} did not {action.value}",
+        message=because(f"{system} did not {action.value}", under),
         source=f"runs.{system}",
         suggestion=f"look at {system}, then try again",
-        causes=(failure.cause,) if failure else (),
+        causes=under,
     )
 
 
@@ -80,7 +87,7 @@ def level_not_ready(view: LevelView, causes: Sequence[Cause]) -> Cause:
         message = f"{name} needs {view.level.minimum} systems; {len(view.right)} of {len(view.members)} are ready"
         code, suggestion = "too_few", "mend or include more of them, then configure again"
     else:
-        message = f"{len(causes)} systems keep {name} from being ready"
+        message = because(f"{len(causes)} systems keep {name} from being ready", causes)
         code, suggestion = "level_not_ready", "mend or exclude them, then configure again"
     return Cause(code=code, message=message, source=f"runs.{name}", suggestion=suggestion, causes=tuple(causes))
 
@@ -91,7 +98,7 @@ def level_lost(partition: str, view: LevelView, seen: Sequence[Cause]) -> Cause:
     message = f"{who} of {view.level.name} is lost" if who else f"{view.level.name} has too few systems left"
     return Cause(
         code="level_lost",
-        message=message,
+        message=because(message, seen),
         source=f"runs.{partition}",
         suggestion="look at it, then configure again",
         causes=tuple(seen),
@@ -122,7 +129,7 @@ def hook_failed(hook: Hook, cause: Cause | None) -> Cause:
     """A critical hook did not do its work."""
     return Cause(
         code="hook_failed",
-        message=f"the hook {hook.name} failed",
+        message=because(f"the hook {hook.name} failed", (cause,) if cause else ()),
         source=f"runs.{hook.name}",
         suggestion="look at what it says, then try again",
         causes=(cause,) if cause else (),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import RunEnd
 from countingroom.core.systems import Action
@@ -13,7 +14,7 @@ from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.survey import Survey
 
 _MEANT = (RunEnd.STOPPED, RunEnd.LIMIT, RunEnd.ABORTED)
-"""Ends that somebody asked for: no cause is told with them."""
+"""Ends that somebody asked for: a cause is told with them only where a recorder failed to stop."""
 
 
 def follow_recording(partition: PartitionModel, found: Survey, now_ns: int, effects: list[Effect]) -> PartitionModel:
@@ -65,9 +66,17 @@ def _closed(partition: PartitionModel, effects: list[Effect]) -> PartitionModel:
         # A run that this owner has neither started nor seen in all its recorders was left open by an owner that died.
         is_known = attempts.known == partition.run
         end = _end(partition.began, attempts.ending) if is_known else RunEnd.OWNER_DIED
-        effects.append(RunOver(run=partition.run, end=end, cause=None if end in _MEANT else partition.cause))
+        cause = why_not_stopped(partition) if end in _MEANT else partition.cause
+        effects.append(RunOver(run=partition.run, end=end, cause=cause))
     attempts = msgspec.structs.replace(attempts, ending=None)
     return msgspec.structs.replace(partition, run=0, began=False, attempts=attempts)
+
+
+def why_not_stopped(partition: PartitionModel) -> Cause | None:
+    """Why a recorder that no longer records failed to stop, so that its last data may be lost; None: none failed."""
+    failed = partition.attempts.failed
+    names = (name for name in partition.template.recorders if name in failed and failed[name].action is Action.STOP)
+    return next((causes.did_not(name, Action.STOP, failed[name]) for name in names), None)
 
 
 def _end(began: bool, ending: RunEnd | None) -> RunEnd:

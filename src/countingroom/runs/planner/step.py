@@ -30,7 +30,7 @@ from countingroom.runs.planner.events import (
 )
 from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.plan import plan
-from countingroom.runs.planner.run_state import follow_recording
+from countingroom.runs.planner.run_state import follow_recording, why_not_stopped
 from countingroom.runs.planner.survey import UNSEEN, Survey, moves
 
 
@@ -210,14 +210,16 @@ def _ordered(
         )
         pending[each.system] = Pending(action=each.action, deadline_ns=deadline_ns, id=order)
         tried[each.system, each.action] = tried.get((each.system, each.action), 0) + 1
-        if each.action is not Action.ABORT:
-            failed.pop(each.system, None)
+        earlier = failed.get(each.system)
+        if earlier and each.action is not Action.ABORT and earlier.action not in (Action.START, Action.STOP):
+            del failed[each.system]
     for each in decision.adopt:
         pending[each.system] = Pending(action=each.action, deadline_ns=now_ns + round(each.deadline_s * 1e9))
     for hook in decision.hooks:
         deadline_ns = now_ns + round(hook.deadline_s * 1e9)
         goal = partition.goal.state if partition.goal else ""
-        effects.append(RunHook(hook=hook, run=partition.run, goal=goal, tag=partition.tag, deadline_ns=deadline_ns))
+        run = partition.run or (attempts.known if hook.trigger == "after stop" else 0)
+        effects.append(RunHook(hook=hook, run=run, goal=goal, tag=partition.tag, deadline_ns=deadline_ns))
         hooks[hook.name] = HookRun(deadline_ns=deadline_ns)
     begun = {each.system: msgspec.structs.replace(each, status=StepStatus.GOING) for each in _both(decision)}
     going = [each for each in partition.steps if each.system in pending and each.system not in begun]
@@ -251,6 +253,10 @@ def _ended(
     if decision.obstacle is None and _is_reached(partition, goal, found):
         if attempts.met:
             return partition
+        if goal.stop and (cause := why_not_stopped(partition)):
+            effects.append(GoalFailed(goal=goal, cause=cause))
+            attempts = msgspec.structs.replace(done, met=False)
+            return msgspec.structs.replace(partition, goal=None, cause=cause, attempts=attempts)
         effects.append(GoalMet(goal=goal))
         keeps = template.recovery.resume and goal.state != template.idle
         kept = msgspec.structs.replace(goal, command_id="", joined=(), stop=False, lower=False) if keeps else None

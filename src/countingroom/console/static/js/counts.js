@@ -11,8 +11,10 @@ export class Counts {
   }
 
   // run: its number, 0 for none; reports: those of the systems of the partition.
+  // A system that is not in this run yet still has the count of the run before.
   take(run, reports, nowNs) {
-    const count = Math.max(-1, ...reports.map((report) => report?.counters?.events ?? -1));
+    const here = reports.filter((report) => report?.run === run);
+    const count = Math.max(-1, ...here.map((report) => report.counters?.events ?? -1));
     if (!run || count < 0) {
       this.before = null;
       this.events = this.rate = NOTHING;
