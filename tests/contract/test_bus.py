@@ -11,6 +11,7 @@ from typing import TypeVar
 import pytest
 import pytest_asyncio
 
+from countingroom.app.child_process import launch
 from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus, Current, Entry, Message, Stale, Stored
 from countingroom.bus.server.server import EmbeddedServer
@@ -690,6 +691,21 @@ class TestWatches:
 
 
 class TestLeases:
+    @pytest_asyncio.fixture(
+        params=[
+            "memory",
+            pytest.param("nats", marks=pytest.mark.server),
+            pytest.param("nats with a process that renews", marks=pytest.mark.server),
+        ]
+    )
+    async def corridor(self, request: pytest.FixtureRequest, server: EmbeddedServer) -> AsyncIterator[Corridor]:
+        made: Corridor = MemoryCorridor()
+        if request.param != "memory":
+            process = launch if "process" in request.param else None
+            made = NatsCorridor(server.port, server.login(), launch_renewer=process)
+        yield made
+        await made.close()
+
     async def test_one_holds_it_and_the_other_is_told_who(self, bus: Bus, other: Bus, name: str) -> None:
         lease = await bus.acquire(name, ttl_s=10, holder="anna")
         assert (lease.name, lease.lost) == (name, False)

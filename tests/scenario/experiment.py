@@ -108,7 +108,7 @@ class World:
 
     async def kill(self, name: str) -> None:
         """Let a process say nothing any more, as if it were killed: its link goes first."""
-        self.buses[name].cut()
+        self.buses[name].die()
         await self.end(name)
 
     async def end(self, name: str) -> None:

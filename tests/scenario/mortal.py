@@ -148,7 +148,7 @@ class MortalWorld(World):
         """The owner dies now."""
         name = self.owner
         self.dead.add(name)
-        self.buses[name].cut()
+        self.buses[name].die()
         self.tasks[name].cancel()
         self.died_s = self.clock.monotonic()
 

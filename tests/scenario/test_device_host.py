@@ -676,7 +676,7 @@ async def test_a_second_host_stands_by_and_takes_over_when_the_first_is_gone(roo
         assert room.supply.connections == 1
         assert "first" in (await room.bus.holders())["device.supply"]
         first.cut()
-        await room.clock.advance(5.0)
+        await room.clock.advance(7.0)
         assert "second" in (await room.bus.holders())["device.supply"]
         assert room.supply.connections == 2
         assert (await room.state()).state == "OFF"

@@ -91,7 +91,7 @@ async def test_an_owner_that_is_cut_off_stops_acting_and_stands_by_when_it_is_ba
         await world.ask("configure_all")
         await world.clock.advance(3)
         world.buses["runs"].cut()
-        await world.until(lambda: _owned_by(world, "second"), seconds=3.0)
+        await world.until(lambda: _owned_by(world, "second"), seconds=7.0)
         world.buses["runs"].mend()
         await world.reaches("QA_Active")
         await world.clock.advance(5)

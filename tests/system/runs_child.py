@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 
+from countingroom.app.child_process import launch
 from countingroom.bus import nats
 from countingroom.core.clock import SystemClock
 from countingroom.runs.service import RunsService
@@ -20,7 +21,7 @@ async def serve(url: str, database_url: str, name: str, seconds: str) -> None:
     clock = SystemClock()
     database = Database(database_url)
     await database.open()
-    bus = await nats.connect(url, name=name, clock=clock)
+    bus = await nats.connect(url, name=name, clock=clock, launch_renewer=launch)
     section = description({"kind": "simulated", "configure": seconds, "start": seconds, "stop": seconds})
     await RunsService(bus, clock, section, database, instance=name).run()
 

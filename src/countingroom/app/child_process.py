@@ -44,6 +44,7 @@ class ChildProcess(Protocol):
     @property
     def returncode(self) -> int | None: ...
     def terminate(self) -> None: ...
+    def kill(self) -> None: ...
     async def wait(self) -> int: ...
 
 
@@ -139,9 +140,16 @@ class ForkedProcess:
 
     def terminate(self) -> None:
         """Send SIGTERM, unless it has ended."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL, unless it has ended."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
         if not self._end.done():
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._handle, signal.SIGTERM)
+                signal.pidfd_send_signal(self._handle, number)
 
     async def wait(self) -> int:
         """Wait for the end; the exit status."""

@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from countingroom.app import bus_users, parent_watch
+from countingroom.app.child_process import Launch, launch, launch_by
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.garbage_collection import collect
 from countingroom.app.roles import Platform, Ready, Role, Setting
@@ -51,6 +52,8 @@ class ServeTask(Struct, frozen=True, kw_only=True):
     """Whether simulators stand in place of hardware."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
+    launch: Launch = launch
+    """Starts the process that renews the leases."""
 
 
 def run_in_foreground(task: ServeTask) -> None:
@@ -77,6 +80,7 @@ def run_as_child(task: ServeTask) -> None:
             overrides=parameters["overrides"],
             passwords=parameters["passwords"],
             simulate=parameters["simulate"],
+            launch=launch_by(Path(parameters["fork_server"])),
         )
         asyncio.run(run_until_stopped(task, lambda _role, facts: parent.ready(facts), prepare=False, supervised=True))
     except CountingRoomError as error:
@@ -107,9 +111,11 @@ async def _run_roles(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], 
     section = task.experiment.bus
     url = task.bus_url or bus_users.url(section, task.data)
 
-    async def connect(user: str, name: str) -> Bus:
+    async def connect(user: str, name: str, launch_renewer: Launch | None = None) -> Bus:
         login = bus_users.login(section, task.passwords, task.data, user)
-        return await nats.connect(url, name=name, login=login, clock=clock, dead_letters=dead_letters)
+        return await nats.connect(
+            url, name=name, login=login, clock=clock, dead_letters=dead_letters, launch_renewer=launch_renewer
+        )
 
     setting = Setting(
         experiment=task.experiment,
@@ -124,7 +130,7 @@ async def _run_roles(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], 
     )
     known = roles()
     made: dict[str, Role] = {name: load(known[name].start)(setting) for name in task.roles}
-    bus = await connect(bus_users.of_roles(task.roles), "+".join(task.roles))
+    bus = await connect(bus_users.of_roles(task.roles), "+".join(task.roles), task.launch)
     try:
         if prepare:
             await streams.prepare(bus, max_bytes=section.max_bytes)

@@ -233,6 +233,7 @@ class _Processes:
                 if self._server
                 else {},
                 "simulate": plan.simulate,
+                "fork_server": str(self._fork_server),
             },
             clock=self._clock,
             launch=launch_by(self._fork_server),

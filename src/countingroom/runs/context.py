@@ -22,8 +22,9 @@ from countingroom.runs.planner.members import resolve_members
 from countingroom.runs.planner.template import Template
 from countingroom.storage.database import Database
 
-LEASE_S = 1.0
-"""An owner that is gone is followed after this by one that stands by."""
+LEASE_S = 5.0
+"""An owner that hangs or is cut off is followed after this by one that stands by. The leases of one that has died are
+free at once."""
 ASK_AGAIN_S = 0.1
 """Between two attempts of a standby."""
 

@@ -8,6 +8,7 @@ from countingroom.bus import nats
 from countingroom.bus.login import BusLogin
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.nats.bus import NatsBus
+from countingroom.bus.nats.renewal_process import LaunchRenewer
 from countingroom.bus.port import Bus
 from tests.contract.bus.cable import Cable
 
@@ -48,16 +49,18 @@ class MemoryCorridor:
 class NatsCorridor:
     """Clients of a nats-server, each on a cable of its own."""
 
-    def __init__(self, port: int, login: BusLogin) -> None:
+    def __init__(self, port: int, login: BusLogin, *, launch_renewer: LaunchRenewer | None = None) -> None:
         self._port = port
         self._login = login
+        self._launch_renewer = launch_renewer
         self._cables: dict[int, Cable] = {}
         self._clients: list[NatsBus] = []
 
     async def client(self) -> NatsBus:
         cable = Cable(self._port)
         await cable.plug()
-        bus = await nats.connect(f"nats://127.0.0.1:{cable.port}", name="test", login=lambda: self._login)
+        url = f"nats://127.0.0.1:{cable.port}"
+        bus = await nats.connect(url, name="test", login=lambda: self._login, launch_renewer=self._launch_renewer)
         self._cables[id(bus)] = cable
         self._clients.append(bus)
         return bus

@@ -50,6 +50,12 @@ class MemoryBus:
         """Restore the link."""
         self._set(up=True)
 
+    def die(self) -> None:
+        """Interrupt the link for ever, as when the process of this client is killed: its leases are free at once."""
+        for lease in self._leases:
+            lease.free()
+        self._set(up=False)
+
     def _set(self, *, up: bool) -> None:
         if up != self._link.up:
             for lease in self._leases:

@@ -34,6 +34,11 @@ class MemoryLease:
     async def release(self) -> None:
         if not self.lost:
             self._link.check()
+            self.free()
+
+    def free(self) -> None:
+        """Give it up without the link, as the server does it for a client that has died."""
+        if not self.lost:
             del self._server.leases[self.name]
             self._link.news.ring()
 

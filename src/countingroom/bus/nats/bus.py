@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 
@@ -15,6 +16,8 @@ from countingroom.bus.nats import views
 from countingroom.bus.nats.connection import NatsConnection
 from countingroom.bus.nats.lease import NatsLease, holder_of
 from countingroom.bus.nats.reader import Reader
+from countingroom.bus.nats.renewal_messages import RenewerSettings
+from countingroom.bus.nats.renewal_process import LaunchRenewer, RenewalProcess
 from countingroom.bus.nats.store import JetStreamStore
 from countingroom.bus.port import Current, Entry, Handler, Message, Stale, Stored
 from countingroom.core.clock import Clock, SystemClock
@@ -39,27 +42,52 @@ async def connect(
     timeout_s: float = 10.0,
     replicas: int = 1,
     dead_letters: DeadLetters | None = None,
+    launch_renewer: LaunchRenewer | None = None,
 ) -> NatsBus:
     """Connect to the servers of the URL (several separated by commas).
 
     LinkError when no server is reached in time, Denied when it refuses the login. `login` gives it for each connection,
     in place of `user` and `password`. `replicas`: number of servers of a cluster that store a new stream.
-    `dead_letters`: those of the process; own ones when missing.
+    `dead_letters`: those of the process; own ones when missing. `launch_renewer`: starts the process that renews the
+    leases; without one the event loop renews them, which is too late on a busy machine.
     """
     connection = NatsConnection()
     fixed = BusLogin(user=user, password=password)
-    await connection.connect(url, name=name, login=login or (lambda: fixed), timeout_s=timeout_s)
-    return NatsBus(connection, clock or SystemClock(), replicas=replicas, dead_letters=dead_letters or DeadLetters())
+    find_login: FindBusLogin = login or (lambda: fixed)
+    await connection.connect(url, name=name, login=find_login, timeout_s=timeout_s)
+    clock = clock or SystemClock()
+
+    def settings(page: str) -> RenewerSettings:
+        return RenewerSettings(url=url, name=f"{name} leases", login=find_login(), page=page)
+
+    return NatsBus(
+        connection,
+        clock,
+        replicas=replicas,
+        dead_letters=dead_letters or DeadLetters(),
+        renewal=RenewalProcess(launch_renewer, settings, clock, lambda: connection.connected)
+        if launch_renewer and sys.platform == "linux"  # elsewhere there are no anonymous files in memory
+        else None,
+    )
 
 
 class NatsBus:
     """The bus over NATS. Created by `connect`."""
 
-    def __init__(self, connection: NatsConnection, clock: Clock, *, replicas: int, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        connection: NatsConnection,
+        clock: Clock,
+        *,
+        replicas: int,
+        dead_letters: DeadLetters,
+        renewal: RenewalProcess | None = None,
+    ) -> None:
         self.dead_letters = dead_letters
         self._connection = connection
         self._clock = clock
         self._store = JetStreamStore(connection, replicas)
+        self._renewal = renewal
         self._renewing: set[asyncio.Task[None]] = set()
         self._consumers: list[Reader] = []
 
@@ -74,6 +102,8 @@ class NatsBus:
         for task in self._renewing:
             task.cancel()
         await asyncio.gather(*self._renewing, return_exceptions=True)
+        if self._renewal:
+            await self._renewal.close()
         await self._connection.close()
 
     async def publish(self, subject: str, data: bytes) -> None:
@@ -197,7 +227,9 @@ class NatsBus:
             await reader.close()
 
     async def acquire(self, name: str, *, ttl_s: float, holder: str) -> NatsLease:
-        lease = NatsLease(self._store, self._clock, name, ttl_s=ttl_s, holder=holder)
+        if self._renewal:
+            self._renewal.start()
+        lease = NatsLease(self._store, self._clock, name, ttl_s=ttl_s, holder=holder, process=self._renewal)
         await lease.acquire()
         task = asyncio.create_task(lease.keep(), name=f"lease {name}")
         self._renewing.add(task)

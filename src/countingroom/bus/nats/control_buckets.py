@@ -22,7 +22,8 @@ from countingroom.bus.dead_letters import DeadLetters
 from countingroom.bus.election import holder_mark
 from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.nats.connection import NatsConnection
-from countingroom.bus.nats.lease import GRACE_OVER, LEASE_BUCKET_BYTES, holder_of, release
+from countingroom.bus.nats.lease import GRACE_OVER, LEASE_BUCKET_BYTES, holder_of
+from countingroom.bus.nats.lease_key import delete
 from countingroom.bus.nats.reader import RESTORING
 from countingroom.bus.nats.store import JetStreamStore
 from countingroom.bus.port import Current, Entry, Stale
@@ -132,7 +133,7 @@ class ControlBuckets:
                     return
                 if entry.data is not None and mark in holder_of(entry.data):
                     with suppress(Conflict):  # it has run out, and another process has it
-                        await release(self._store, entry.key, entry.revision)
+                        await delete(self._store, entry.key, entry.revision)
 
     async def _follow(self) -> None:
         await self._make(grace={})

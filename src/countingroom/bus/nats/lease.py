@@ -1,19 +1,20 @@
 """Leases on NATS: a key with a time to live (TTL), which its holder renews by writing it again.
 
 Every write expects the revision of the last one, so that two holders cannot overwrite each other. The first revision is
-the fencing token: revisions of a bucket only grow.
+the fencing token: revisions of a bucket only grow. renewal_process.py renews outside the event loop of the holder.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime
-import math
 import secrets
 
 import msgspec
 from msgspec import Struct
 
+from countingroom.bus.nats.lease_key import LeaseKey
+from countingroom.bus.nats.renewal_process import RenewalProcess
 from countingroom.bus.nats.store import JetStreamStore
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Conflict, LinkError
@@ -45,32 +46,42 @@ def holder_of(data: bytes) -> str:
         return "a holder that cannot be read"
 
 
-async def release(store: JetStreamStore, name: str, revision: int) -> None:
-    """Delete the key of a lease; Conflict when it has another revision."""
-    # The deletion marker gets a TTL too. Otherwise the bucket would keep one marker for each name forever.
-    headers = {"KV-Operation": "DEL", "Nats-TTL": "1s"}
-    await store.write(LEASE_BUCKET, name, b"", expected=revision, headers=headers)
-
-
 class NatsLease:
     """A lease that this client holds or held."""
 
-    def __init__(self, store: JetStreamStore, clock: Clock, name: str, *, ttl_s: float, holder: str) -> None:
+    def __init__(
+        self,
+        store: JetStreamStore,
+        clock: Clock,
+        name: str,
+        *,
+        ttl_s: float,
+        holder: str,
+        process: RenewalProcess | None = None,
+    ) -> None:
+        """`process` renews the lease; without one, or while it does not run, the event loop does."""
         self.name = name
         self.token = 0
         self._store = store
         self._clock = clock
         self._ttl_s = ttl_s
-        self._data = msgspec.json.encode(LeaseContent(holder, secrets.token_hex(8)))
-        self._revision = 0
-        self._until = 0.0
+        self._process = process
+        data = msgspec.json.encode(LeaseContent(holder, secrets.token_hex(8)))
+        self._key = LeaseKey(store, clock, name, data, ttl_s=ttl_s)
         self._lost = asyncio.Event()
 
     @property
     def lost(self) -> bool:
-        if self._clock.monotonic() >= self._until:
+        if not self._lost.is_set() and self._clock.monotonic() >= self._until:
             self._lost.set()
+            if self._process:
+                self._process.drop(self.name)  # it must not go on to renew a lease that nobody believes in
         return self._lost.is_set()
+
+    @property
+    def _until(self) -> float:
+        renewed = self._process.until(self.name) if self._process else None
+        return self._key.until if renewed is None else renewed
 
     async def wait_lost(self) -> None:
         while not self.lost:
@@ -83,10 +94,8 @@ class NatsLease:
     async def release(self) -> None:
         if not self.lost:
             self._lost.set()
-            try:
-                await release(self._store, self.name, self._revision)
-            except Conflict:
-                return  # it had expired already
+            if not (self._process and await self._process.free(self.name)):
+                await self._key.free()
 
     async def acquire(self) -> None:
         """Become the holder; Conflict, with the present holder, when the lease is held."""
@@ -105,13 +114,12 @@ class NatsLease:
         if last and last.data is not None:
             holder = holder_of(last.data)
             raise Conflict(f"{self.name} is held by {holder}", source="bus", code="held", evidence={"holder": holder})
-        self._until = math.inf
         try:
-            await self._write(last.revision if last else 0)
+            await self._key.write(last.revision if last else 0)
         except Conflict:
             # Another client was faster, or the deletion marker of a release expired between read and write.
             await self.acquire()
-        self.token = self._revision
+        self.token = self._key.revision
 
     async def _check_grace(self) -> None:
         """Conflict while a holder from before a restart of the server may still believe in its lease."""
@@ -129,39 +137,24 @@ class NatsLease:
 
     async def keep(self) -> None:
         """Renew the lease until it is lost."""
+        key = self._key
         while not self.lost:
-            await self._clock.sleep(self._ttl_s / 3)
-            while not self.lost:
-                try:
-                    await self._write(self._revision)
-                    break
-                except Conflict:
-                    await self._compare_with_server()
-                except LinkError:
-                    await self._clock.sleep(min(_RETRY_S, self._ttl_s / 10))
+            if self._process:
+                await self._process.keep(key, wait_s=key.pause_s)
+            else:
+                await self._clock.sleep(key.pause_s)
+            if key.taken:
+                self._lost.set()
+            await self._renew()
 
-    async def _compare_with_server(self) -> None:
-        """The key has another revision than expected: continue if that is our own renewal whose answer was lost."""
-        try:
-            last = await self._store.last(LEASE_BUCKET, self.name)
-        except LinkError:
-            return
-        if last and last.data == self._data:
-            self._revision = last.revision
-        elif last is None and not self.lost:
-            self._revision = 0  # lost with the memory of the server, and nobody else may take it yet: claim it again
-        else:
-            self._lost.set()
-
-    async def _write(self, expected: int) -> None:
-        before = self._clock.monotonic()
-        headers = {"Nats-TTL": f"{math.ceil(self._ttl_s)}s"}
-        self._revision = await self._store.write(
-            LEASE_BUCKET, self.name, self._data, expected=expected, headers=headers
-        )
-        # Counted from before the write was sent: the server starts its TTL later, so this side always stops believing
-        # in the lease before the server gives it to another client.
-        self._until = before + self._ttl_s
+    async def _renew(self) -> None:
+        while not self.lost:
+            try:
+                await self._key.renew()
+            except LinkError:
+                await self._clock.sleep(min(_RETRY_S, self._key.pause_s / 2))
+            else:
+                return
 
 
 def _time(text: str) -> datetime.datetime:

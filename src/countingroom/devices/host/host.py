@@ -24,8 +24,9 @@ from countingroom.devices.resources import SharedResources
 
 _log = logging.getLogger(__name__)
 
-LEASE_S = 3.0
-"""A standby host takes over after this when the owner is gone."""
+LEASE_S = 5.0
+"""A standby host takes over after this when the owner hangs or is cut off. The leases of one that has died are free at
+once."""
 
 ASK_AGAIN_S = 0.5
 AGAIN_S = 5.0

@@ -51,6 +51,9 @@ _log = logging.getLogger(__name__)
 LOOK_S = 1.8
 """Time in which a new owner collects the reports of all members before it acts."""
 
+SETTLE_S = 0.3
+"""Time for the last orders of a former owner to take effect. A lease is free at once when its holder dies, and an order
+that the holder has just sent would be sent twice."""
 RETRY_S = 0.2
 
 
@@ -105,6 +108,7 @@ class PartitionOwner:
     async def run(self) -> None:
         """Run until cancelled; the standby cancels it at once when the lease is lost."""
         try:
+            await self.context.clock.sleep(SETTLE_S)
             await self._load()
             async with asyncio.TaskGroup() as self._group:
                 servers = self.publisher, self.book, self.control, self.command_server

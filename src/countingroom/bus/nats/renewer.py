@@ -1,0 +1,166 @@
+"""A small process that renews the leases of another one, its parent: `python -m countingroom.bus.nats.renewer`.
+
+On a busy machine an event loop comes seconds too late for a renewal; a process that does nothing else does not. It
+renews only while the parent's loop runs. When the parent ends, it frees the leases at once and ends too.
+
+Its standard input has JSON lines: `RenewerSettings`, then `Keep` and `Free`. It answers with `Ready`, `Over`, `Freed`.
+renewal_process.py is the parent's side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from contextlib import suppress
+
+import msgspec
+
+from countingroom.bus.nats.connection import NatsConnection
+from countingroom.bus.nats.lease_key import LeaseKey
+from countingroom.bus.nats.renewal_messages import (
+    TICK_AGE_S,
+    Free,
+    Freed,
+    Keep,
+    Order,
+    Over,
+    Ready,
+    RenewerSettings,
+    Report,
+)
+from countingroom.bus.nats.renewal_page import RenewalPage, opened
+from countingroom.bus.nats.store import JetStreamStore
+from countingroom.core.clock import SystemClock, timeout
+from countingroom.core.errors import LinkError
+
+RETRY_S = 0.2
+CONNECT_S = 10.0
+FREE_S = 2.0
+IDLE_S = 60.0
+
+
+class _Kept:
+    """A key that is renewed."""
+
+    def __init__(self, key: LeaseKey, slot: int) -> None:
+        self.key = key
+        self.slot = slot
+        self.writing = asyncio.Lock()
+
+
+class Renewer:
+    """Renews the keys that the parent names."""
+
+    def __init__(self, connection: NatsConnection, page: RenewalPage) -> None:
+        self._store = JetStreamStore(connection, 1)
+        self._clock = SystemClock()
+        self._page = page
+        self._kept: dict[str, _Kept] = {}
+        self._news = asyncio.Event()
+        connection.news.add(self._news)
+        self._freeing: set[asyncio.Task[None]] = set()
+
+    async def run(self, orders: asyncio.StreamReader) -> None:
+        """Until the input ends; then delete the keys."""
+        renewing = asyncio.create_task(self._renew_all(), name="renewals")
+        while line := await orders.readline():
+            order: Order = msgspec.json.decode(line, type=Order)
+            match order:
+                case Keep() as keep:
+                    self._keep(keep)
+                case Free(name=name):
+                    # Taken out now: the next line may be a `Keep` of the same name.
+                    task = asyncio.create_task(self._free(name, self._kept.pop(name, None)), name=f"free {name}")
+                    self._freeing.add(task)
+                    task.add_done_callback(self._freeing.discard)
+        renewing.cancel()
+        with suppress(TimeoutError):
+            async with timeout(FREE_S):
+                await asyncio.gather(*(self._free(name, kept) for name, kept in self._kept.items()))
+
+    def _keep(self, order: Keep) -> None:
+        key = LeaseKey(
+            self._store,
+            self._clock,
+            order.name,
+            order.data,
+            ttl_s=order.ttl_s,
+            revision=order.revision,
+            until=order.until,
+        )
+        self._kept[order.name] = _Kept(key, order.slot)
+        self._news.set()
+
+    async def _free(self, name: str, kept: _Kept | None) -> None:
+        done = False
+        if kept:
+            async with kept.writing:
+                try:
+                    await kept.key.free()
+                    done = True
+                except LinkError:
+                    done = False  # it expires
+        _report(Freed(name=name, done=done))
+
+    async def _renew_all(self) -> None:
+        while True:
+            self._news.clear()
+            is_alive = self._clock.monotonic() - self._page.tick <= TICK_AGE_S
+            kept = [(name, one) for name, one in self._kept.items() if is_alive or one.key.is_over]
+            reached = await asyncio.gather(*(self._renew(name, one) for name, one in kept))
+            pause_s = min((one.key.pause_s for one in self._kept.values()), default=IDLE_S)
+            with suppress(TimeoutError):
+                async with timeout(pause_s if all(reached) else min(pause_s, RETRY_S)):
+                    await self._news.wait()
+
+    async def _renew(self, name: str, kept: _Kept) -> bool:
+        """Whether the server was reached."""
+        key = kept.key
+        async with kept.writing:
+            # Some other key has a shorter time, or there was news: this one was renewed just now.
+            if not key.is_over and key.until - self._clock.monotonic() > key.ttl_s - key.pause_s / 2:
+                return True
+            try:
+                await key.renew()
+            except LinkError:
+                return False
+            if self._kept.get(name) is kept:
+                if key.is_over:
+                    del self._kept[name]
+                    _report(Over(name=name))
+                else:
+                    self._page[kept.slot] = key.until
+        return True
+
+
+def _report(report: Report) -> None:
+    with suppress(BrokenPipeError):  # the parent has ended, and so has the input
+        os.write(1, msgspec.json.encode(report) + b"\n")
+
+
+async def _serve() -> None:
+    orders = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(orders), os.fdopen(0, "rb", buffering=0, closefd=False)
+    )
+    settings = msgspec.json.decode(await orders.readline(), type=RenewerSettings)
+    page = opened(settings.page)
+    connection = NatsConnection()
+    await connection.connect(settings.url, name=settings.name, login=lambda: settings.login, timeout_s=CONNECT_S)
+    _report(Ready())
+    await Renewer(connection, page).run(orders)
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    logging.basicConfig(
+        level=logging.ERROR, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
+    )
+    asyncio.run(_serve())
+    os._exit(0)  # nothing is left to be done, and each millisecond is one in which a new owner waits
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Leases are renewed by a process of their own: a busy holder keeps them, one that hangs or dies does not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+
+from countingroom.app.child_process import launch
+from countingroom.bus import nats
+from countingroom.bus.description import BusSection
+from countingroom.bus.nats.bus import NatsBus
+from countingroom.bus.nats.renewal_messages import TICK_AGE_S
+from countingroom.bus.server.server import EmbeddedServer
+from countingroom.core.errors import Conflict, LinkError
+
+ROOT = Path(__file__).parents[2]
+CHILD = Path(__file__).parent / "lease_child.py"
+NAME = "partition.A"
+
+
+@pytest_asyncio.fixture
+async def server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
+    server = EmbeddedServer(tmp_path, description=BusSection())
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@asynccontextmanager
+async def client(server: EmbeddedServer) -> AsyncIterator[NatsBus]:
+    bus = await nats.connect(server.url_with_login(), name="test", launch_renewer=launch)
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+@asynccontextmanager
+async def holder(server: EmbeddedServer, ttl_s: float) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that holds the lease."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(CHILD), server.url_with_login(), NAME, str(ttl_s)),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert (await says(child)).startswith("held ")
+        yield child
+    finally:
+        with suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+
+
+async def says(child: asyncio.subprocess.Process) -> str:
+    assert child.stdout
+    async with asyncio.timeout(30):
+        return (await child.stdout.readline()).decode()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def handed_over(bus: NatsBus, name: str = NAME) -> None:
+    """Wait until the process renews the lease."""
+    await until(lambda: bus._renewal is not None and bus._renewal.until(name) is not None)
+
+
+async def taken_s(bus: NatsBus, ttl_s: float) -> float:
+    """Seconds until this client has the lease."""
+    begin = time.monotonic()
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(Conflict, LinkError):
+                await bus.acquire(NAME, ttl_s=ttl_s, holder="second")
+                return time.monotonic() - begin
+            await asyncio.sleep(0.01)
+
+
+def renewer(parent: int) -> psutil.Process:
+    """The process that renews the leases of another one."""
+    (found,) = (
+        one
+        for one in psutil.Process(parent).children(recursive=True)
+        if "countingroom.bus.nats.renewer" in " ".join(one.cmdline())
+    )
+    return found
+
+
+async def test_a_holder_whose_loop_is_busy_for_longer_than_the_lease_keeps_it(server: EmbeddedServer) -> None:
+    async with client(server) as bus, client(server) as other:
+        lease = await bus.acquire(NAME, ttl_s=1, holder="first")
+        await handed_over(bus)
+        for _ in range(2):
+            time.sleep(TICK_AGE_S - 0.6)  # the loop is blocked
+            assert not lease.lost
+            assert (await other.holders())[NAME] == "first"
+        assert not lease.lost
+
+
+async def test_a_holder_that_hangs_loses_the_lease_and_knows_it_when_it_goes_on(server: EmbeddedServer) -> None:
+    async with client(server) as other, holder(server, 1) as child:
+        os.kill(child.pid, signal.SIGSTOP)
+        assert await taken_s(other, 60) > TICK_AGE_S - 1
+        os.kill(child.pid, signal.SIGCONT)
+        assert await says(child) == "lost\n"
+        assert (await other.holders())[NAME] == "second"
+
+
+async def test_the_leases_of_a_killed_holder_are_free_at_once(server: EmbeddedServer) -> None:
+    async with client(server) as other, holder(server, 60) as child:
+        process = renewer(child.pid)
+        child.kill()
+        assert await taken_s(other, 60) < 2.0
+        await until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_lease_is_kept_when_the_process_that_renews_it_dies_or_hangs(
+    server: EmbeddedServer, number: signal.Signals
+) -> None:
+    async with client(server) as bus, client(server) as other:
+        lease = await bus.acquire(NAME, ttl_s=5, holder="first")
+        await handed_over(bus)
+        former = renewer(os.getpid())
+        former.send_signal(number)
+        await until(lambda: bus._renewal is not None and bus._renewal.until(NAME) is None)
+        await handed_over(bus)
+        assert renewer(os.getpid()).pid != former.pid
+        assert not lease.lost
+        with pytest.raises(Conflict, match="first"):
+            await other.acquire(NAME, ttl_s=5, holder="second")
+        await lease.release()
+        assert await taken_s(other, 5) < 2.0
+
+
+async def test_a_lease_that_is_lost_and_taken_again_at_once_is_kept(server: EmbeddedServer) -> None:
+    async with client(server) as bus:
+        first = await bus.acquire(NAME, ttl_s=1, holder="first")
+        await handed_over(bus)
+        time.sleep(TICK_AGE_S + 1.5)  # the loop is blocked for too long
+        assert first.lost
+        await taken_s(bus, 1)
+        await handed_over(bus)
+        assert list((await bus.holders()).values()) == ["second"]
+
+
+async def test_of_two_candidates_over_a_restart_of_the_server_one_has_it(server: EmbeddedServer) -> None:
+    async with client(server) as bus, client(server) as other:
+        lease = await bus.acquire(NAME, ttl_s=3, holder="first")
+        await handed_over(bus)
+        assert server.pid
+        os.kill(server.pid, signal.SIGKILL)
+        end = time.monotonic() + 4.5
+        while time.monotonic() < end:
+            with pytest.raises((Conflict, LinkError)):
+                await other.acquire(NAME, ttl_s=3, holder="second")
+            await asyncio.sleep(0.01)
+        assert not lease.lost
+        assert (await other.holders())[NAME] == "first"
+        await lease.release()
+        taken = await other.acquire(NAME, ttl_s=3, holder="second")
+        assert taken.token > lease.token
