@@ -185,12 +185,12 @@ def test_the_keyboard_is_enough(requester: Requester) -> None:
 
 def test_a_trend_is_picked_dragged_and_told_as_a_table(requester: Requester) -> None:
     page = requester.open("/trends")
-    page.locator("#pick").click()
+    page.locator(".pick input").click()
     page.keyboard.type("chiller bath")
-    expect(page.locator("#pick-list li").first).to_contain_text("internal_temp")
+    expect(page.locator(".pick-list li").first).to_contain_text("internal_temp")
     page.keyboard.press("Enter")
     page.locator('#presets [data-seconds="600"]').click()
-    expect(page.locator("#resolution")).to_contain_text("rows")
+    expect(page.locator(".resolution")).to_contain_text("rows")
     expect(page.locator(".u-legend")).to_contain_text("Bath")
     expect(page.locator(".u-over")).to_be_visible()
     plot = page.locator(".u-over").bounding_box()
@@ -201,12 +201,12 @@ def test_a_trend_is_picked_dragged_and_told_as_a_table(requester: Requester) -> 
     page.mouse.move(plot["x"] + plot["width"] * 0.999, y, steps=5)
     page.mouse.up()
     expect(page.locator("#follow")).to_have_attribute("aria-pressed", "false")
-    page.locator("#as-table").click()
-    expect(page.locator("#table tbody tr").first).to_be_visible()
-    times = [one.inner_text() for one in page.locator("#table tbody th").all()]
+    page.locator(".as-table").click()
+    expect(page.locator(".plot .lg tbody tr").first).to_be_visible()
+    times = [one.inner_text() for one in page.locator(".plot .lg tbody th").all()]
     assert all(later > earlier for later, earlier in pairwise(times))
     with page.expect_download() as download:
-        page.locator("#as-csv").click()
+        page.locator(".as-csv").click()
     assert download.value.suggested_filename == "chiller.internal_temp.csv"
     page.locator("#back").click()
     expect(page.locator("#follow")).to_have_attribute("aria-pressed", "true")
@@ -260,3 +260,57 @@ def fits(point: Point, value: object) -> bool:
     return not (point.type is Type.INT and isinstance(value, float)) and not (
         point.type is Type.FLOAT and isinstance(value, int)
     )
+
+
+def test_trends_have_several_plots_an_absolute_range_and_views_that_are_kept(requester: Requester) -> None:
+    page = requester.open("/trends?point=chiller.internal_temp&point=co2.PT01_CO2&point2=caen.0.hv_vMon&span=600")
+    expect(page.locator(".plot")).to_have_count(2)
+    expect(page.locator(".plot .u-over")).to_have_count(2)
+    page.locator("#add-plot").click()
+    expect(page.locator(".plot")).to_have_count(3)
+    page.locator(".plot .remove").last.click()
+    page.locator(".plot .as-log").first.click()
+    expect(page.locator(".plot .as-log").first).to_have_attribute("aria-pressed", "true")
+    assert "log=1" in page.url
+    fields = page.locator("#ends input")
+    fields.nth(0).fill("-10min")
+    fields.nth(1).fill("-20min")
+    fields.nth(1).press("Enter")
+    expect(page.locator("#ends .wrong")).to_contain_text("before")
+    fields.nth(1).fill("now")
+    fields.nth(1).press("Enter")
+    expect(page.locator("#ends .wrong")).to_be_empty()
+    page.locator("#yesterday").click()
+    expect(page.locator("#follow")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#calendar [aria-pressed=true]")).to_have_count(1)
+    page.locator("#save-view").click()
+    page.locator("#confirm input").fill("Cooling, last night")
+    page.locator("#confirm .acts button").last.click()
+    expect(page.locator("#views li")).to_have_count(1)
+    kept = page.locator("#views a").get_attribute("href")
+    assert kept
+    page = requester.open("/trends")
+    page.locator("#views a").click()
+    page.wait_for_url(f"**{kept}")
+    expect(page.locator(".plot")).to_have_count(2)
+    assert serious(page) == []
+
+
+def test_names_of_limits_hide_no_other_name(requester: Requester) -> None:
+    page = requester.open("/trends")
+    places = page.evaluate(
+        """async () => { const { drawLimits, limitsOf } = await import('/static/js/trend-limits.js');
+        const told = [], ctx = { save() {}, restore() {}, setLineDash() {}, beginPath() {}, moveTo() {}, lineTo() {},
+            stroke() {}, fillRect() {}, measureText: text => ({ width: 6 * text.length }),
+            fillText: (text, x, y) => told.push([text, x, y]) };
+        const limits = { warning_low: 10, warning_high: 10.5, alarm_low: 9.9, alarm_high: 11 };
+        const about = [{ label: 'one', limits, unit: 'V' }, { label: 'two', limits: { alarm_high: 11.2 }, unit: 'V' }];
+        const plot = { ctx, bbox: { left: 0, top: 0, width: 600, height: 200 }, valToPos: v => 200 - 40 * (v - 8) };
+        drawLimits(plot, limitsOf(about, true).map(mark => ({ ...mark, scale: 'V' })), () => '#000');
+        return told }"""
+    )
+    assert any("two" in text for text, _, _ in places)
+    for index, (text, x, y) in enumerate(places):
+        for other, x2, y2 in places[:index]:
+            apart = abs(y - y2) >= 13 or x + 6 * len(text) < x2 or x2 + 6 * len(other) < x
+            assert apart, (text, other)

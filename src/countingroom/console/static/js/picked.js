@@ -7,8 +7,9 @@ import { note } from "./shell.js";
 import { MOST, colour, dash } from "./trend.js";
 
 export class Picked {
-  // about: point -> its label; changed(): called when other points are chosen.
-  constructor(names, about, changed) {
+  // root: the plot; about: point -> its label; changed(): called when other points are chosen.
+  constructor(root, names, about, changed) {
+    this.root = root;
     this.about = about;
     this.changed = changed;
     this.lines = names
@@ -26,9 +27,9 @@ export class Picked {
 
   show() {
     const chips = this.lines.map((line, index) => this.chip(line, index));
-    $("#picked").replaceChildren(...chips);
-    $("#picked").hidden = !chips.length;
-    $("#no-points").hidden = chips.length > 0;
+    $(".picked", this.root).replaceChildren(...chips);
+    $(".picked", this.root).hidden = !chips.length;
+    $(".no-points", this.root).hidden = chips.length > 0;
   }
 
   chip(line, index) {
@@ -57,8 +58,8 @@ export class Picked {
   }
 
   chooser() {
-    const input = $("#pick");
-    const list = $("#pick-list");
+    const input = $(".pick input", this.root);
+    const list = $(".pick-list", this.root);
     const all = Object.values(this.about).map((one) => [one.label, one.id, unit(one.unit)]);
     const draw = choose(input, list, {
       all: async () => all,

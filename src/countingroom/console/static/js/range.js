@@ -1,5 +1,11 @@
 // The time range of a trend: a number of seconds up to a moment or up to now. Every change can be undone.
-import { $, $$ } from "./dom.js";
+import { $, $$, el, setText } from "./dom.js";
+import { Calendar } from "./calendar.js";
+import { runsIn } from "./run-spans.js";
+import { DAY_S, parseTime, startOfDay, written } from "./times.js";
+
+const LAST_RUNS = 4;
+const MONTH_S = 31 * DAY_S;
 
 export class Range {
   constructor(live, query, changed) {
@@ -8,14 +14,25 @@ export class Range {
     this.to = Number(query.get("to")) || null; // null: up to now, and going on
     this.before = [];
     this.changed = changed;
+    this.calendar = new Calendar($("#calendar"), (from, to) => this.choose(from, to));
     for (const button of $$("#presets [data-seconds]")) {
       button.addEventListener("click", () => this.set(Number(button.dataset.seconds), null));
     }
+    $("#yesterday").addEventListener("click", () => {
+      const today = startOfDay(this.now);
+      this.choose(today - DAY_S, today);
+    });
     $("#back").addEventListener("click", () => {
       [this.span, this.to] = this.before.pop();
       changed();
     });
     $("#follow").addEventListener("click", () => this.set(this.span, this.open ? this.now : null));
+    $("#ends").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.read();
+    });
+    for (const input of $$("#ends input")) input.addEventListener("change", () => this.read());
+    this.given(query);
   }
 
   get now() {
@@ -31,6 +48,39 @@ export class Range {
     return [until - this.span, until];
   }
 
+  // An address written by hand: from=2026-11-28&to=-2h.
+  given(query) {
+    if (!query.has("from")) return;
+    const now = Date.now() / 1000,
+      from = parseTime(query.get("from"), now),
+      until = parseTime(query.get("to") ?? "now", now);
+    if (from === null || until === null || from >= until) return;
+    this.span = until - from;
+    this.to = (query.get("to") ?? "now") === "now" ? null : until;
+  }
+
+  // What was written into the fields.
+  read() {
+    const { from, to } = $("#ends").elements,
+      now = this.now;
+    const first = parseTime(from.value, now),
+      last = parseTime(to.value, now),
+      open = ["", "now"].includes(to.value.trim());
+    const wrong =
+      first === null || last === null
+        ? "Write a time as 2026-11-28 08:00, -2h or now."
+        : first >= last
+          ? "From must be before To."
+          : "";
+    setText($("#ends .wrong"), wrong);
+    if (!wrong) this.set(last - first, open ? null : last);
+  }
+
+  // Up to now where the end is not past yet.
+  choose(from, to) {
+    this.set(Math.min(to, this.now) - from, to >= this.now ? null : to);
+  }
+
   set(span, to) {
     this.before.push([this.span, this.to]);
     [this.span, this.to] = [span, to];
@@ -38,10 +88,30 @@ export class Range {
   }
 
   show() {
+    const [from, to] = this.ends;
     for (const button of $$("#presets [data-seconds]")) {
       button.setAttribute("aria-pressed", String(this.open && Number(button.dataset.seconds) === this.span));
     }
     $("#follow").setAttribute("aria-pressed", String(this.open));
     $("#back").disabled = !this.before.length;
+    const fields = $("#ends").elements;
+    if (!$("#ends").contains(document.activeElement)) {
+      fields.from.value = written(from);
+      fields.to.value = this.open ? "now" : written(to);
+      setText($("#ends .wrong"), "");
+    }
+    this.calendar.show([from, to], this.now);
+  }
+
+  // Buttons for the last runs.
+  async runs() {
+    const spans = await runsIn(this.now - MONTH_S, this.now);
+    $("#last-runs").replaceChildren(
+      ...spans
+        .slice(0, LAST_RUNS)
+        .map(({ from, to, name }) =>
+          el("button", { class: "btn small", type: "button", onclick: () => this.choose(from, to ?? this.now) }, name),
+        ),
+    );
   }
 }

@@ -17,14 +17,15 @@ function rowsOf(lines, from, until) {
   return [...rows].sort(([one], [other]) => other - one).slice(0, MOST_ROWS);
 }
 
-export function showTable(lines, about, from, until) {
+// table: where it is shown.
+export function showTable(table, lines, about, from, until) {
   const title = ({ label, unit: text }) => el("th", { scope: "col" }, label, el("span", { class: "u" }, unit(text)));
-  $("#table thead").replaceChildren(
+  $("thead", table).replaceChildren(
     el("tr", {}, el("th", { scope: "col" }, "UTC"), ...lines.map((line) => title(about[line.name]))),
   );
   const time = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 23).replace("T", " ");
   const cell = (mean, { precision }) => el("td", {}, mean == null ? NOTHING : number(mean, precision));
-  $("#table tbody").replaceChildren(
+  $("tbody", table).replaceChildren(
     ...rowsOf(lines, from, until).map(([seconds, means]) =>
       el(
         "tr",

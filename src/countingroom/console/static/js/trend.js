@@ -1,6 +1,7 @@
 // The chart of a trend: lines differ by dash as well as by colour, limits are named lines, gaps stay gaps, and a band
 // shows minimum and maximum of reduced data.
 import { number, unit as unitOf } from "./format.js";
+import { drawLimits, limitsOf } from "./trend-limits.js";
 
 const DASHES = [[], [7, 3], [2, 3], [10, 3, 2, 3], [4, 2], [1, 2]];
 const COLOURS = 6;
@@ -27,8 +28,9 @@ function decimals(step) {
 
 // A chart of a few lines. `lines`: Line objects; `about`: name -> {label, unit, precision, limits, steps}.
 export class Trend {
-  constructor(place, { height = 240, zoom = null } = {}) {
+  constructor(place, { height = 240, zoom = null, log = false } = {}) {
     this.place = place;
+    this.log = log;
     this.height = height;
     this.zoom = zoom;
     this.plot = null;
@@ -44,6 +46,11 @@ export class Trend {
     const key = JSON.stringify(lines.map((line) => [line.name, line.resolution === "raw"]));
     if (key === this.key && this.plot) return;
     this.key = key;
+    this.rebuild();
+  }
+
+  setLog(on) {
+    this.log = on;
     this.rebuild();
   }
 
@@ -102,8 +109,9 @@ export class Trend {
       font,
       grid: scale === units[0] ? grid : { show: false },
       ticks: grid,
-      size: 54,
-      values: (_, splits, __, ___, step) => splits.map((one) => number(one, decimals(step))),
+      // As wide as its longest label: with a fixed width 1200000.0 ran into the line.
+      size: (_, labels) => Math.max(40, 16 + 7 * Math.max(0, ...(labels ?? []).map((one) => String(one ?? "").length))),
+      values: (_, splits, __, ___, step) => splits.map((one) => this.label(one, step)),
       label: unitOf(scale === "-" ? "" : scale),
       labelFont: font,
       labelSize: 18,
@@ -115,7 +123,7 @@ export class Trend {
       bands,
       scales: {
         x: { time: true },
-        ...Object.fromEntries(units.map((scale) => [scale, { range: (_, low, high) => this.span(scale, low, high) }])),
+        ...Object.fromEntries(units.map((scale) => [scale, { distr: this.log ? 3 : 1, range: (_, low, high) => this.span(scale, low, high) }])),
       },
       axes: [
         {
@@ -169,7 +177,8 @@ export class Trend {
 
   // A span with room above and below, and the nearest limits in sight when the values come close.
   span(scale, low, high) {
-    if (low == null) return [0, 1];
+    if (low == null) return this.log ? [0.1, 1] : [0, 1];
+    if (this.log) return [low / 1.6, high * 1.6];
     const finest = Math.max(
       ...this.lines
         .map((line) => this.about[line.name])
@@ -187,17 +196,14 @@ export class Trend {
     return [bottom, top];
   }
 
+  label(value, step) {
+    if (value === null) return null;
+    return this.log ? String(Number(value.toPrecision(2))) : number(value, decimals(step));
+  }
+
   marks(scale) {
-    const first = this.lines.find((line) => (this.about[line.name].unit || "-") === scale);
-    const { limits = {}, precision = 2, unit } = this.about[first.name];
-    return Object.entries(limits)
-      .filter(([, value]) => value != null)
-      .map(([name, value]) => ({
-        value,
-        name: `${name.split("_")[0]} limit ${number(value, precision)} ${unitOf(unit)}`,
-        left: name.startsWith("alarm"),
-        colour: paint(name.startsWith("alarm") ? "--p2" : "--p3"),
-      }));
+    const lines = this.lines.filter((line) => (this.about[line.name].unit || "-") === scale);
+    return limitsOf(lines.map((line) => this.about[line.name]), this.lines.length > 1);
   }
 
   // Runs as bands behind everything; their names, where they fit, over the grid.
@@ -236,30 +242,8 @@ export class Trend {
   }
 
   limits(plot) {
-    const { ctx, bbox } = plot,
-      ratio = devicePixelRatio;
-    const scale = this.about[this.lines[0].name].unit || "-";
-    ctx.save();
-    ctx.font = `${11 * ratio}px Inter, system-ui, sans-serif`;
-    for (const mark of this.marks(scale)) {
-      const y = plot.valToPos(mark.value, scale, true);
-      if (y < bbox.top || y > bbox.top + bbox.height) continue;
-      ctx.strokeStyle = ctx.fillStyle = mark.colour;
-      ctx.lineWidth = 1.4 * ratio;
-      ctx.textAlign = mark.left ? "left" : "right";
-      ctx.textBaseline = "alphabetic";
-      ctx.setLineDash([6 * ratio, 4 * ratio]);
-      ctx.beginPath();
-      ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
-      ctx.stroke();
-      ctx.fillText(
-        mark.name,
-        mark.left ? bbox.left + 6 * ratio : bbox.left + bbox.width - 6 * ratio,
-        mark.left ? y - 5 * ratio : y + 13 * ratio,
-      );
-    }
-    ctx.restore();
+    const scales = [...new Set(this.lines.map((line) => this.about[line.name].unit || "-"))];
+    drawLimits(plot, scales.flatMap((scale) => this.marks(scale).map((mark) => ({ ...mark, scale }))), paint);
   }
 
   draw(fromS, toS, nowS) {
@@ -267,11 +251,14 @@ export class Trend {
     this.nowS = nowS;
     if (!this.plot) return;
     const tables = this.lines.map((line) => line.columns(Math.min(nowS, toS)));
+    // A logarithm has no place for zero and less: there is a gap.
+    if (this.log) for (const [, ...columns] of tables) for (const one of columns) one.forEach((v, k) => v > 0 || (one[k] = null));
     const joined = tables.length ? this.uPlot.join(tables) : [[]];
     this.plot.setData(joined, false);
     this.plot.batch(() => {
       this.plot.setScale("x", { min: fromS, max: toS });
     });
+    this.resize(); // the legend may have another line now
     this.plot.setLegend?.({ idx: this.plot.cursor.idx ?? null }, false);
   }
 
