@@ -163,6 +163,25 @@ def test_a_device_that_loses_its_link_is_said_to_and_returns(requester: Requeste
     expect(page.locator(".head .st")).not_to_contain_text("DISCONNECTED", timeout=40_000)
 
 
+def test_an_outage_is_drawn_with_its_quality_and_told_in_the_table(requester: Requester) -> None:
+    page = requester.open("/trends?point=chiller.internal_temp&span=60")
+    expect(page.locator(".u-over")).to_be_visible()
+    requester.demo.fault("chiller", "drop")
+    page.locator("#as-table").click()
+    expect(page.locator("#table td.stale").first).to_have_text("stale", timeout=30_000)
+    page.locator("#as-table").click()
+    requester.picture("trend-outage-light")
+    requester.demo.fault("chiller", "restore")
+    page.locator("#as-table").click()
+    expect(page.locator("#table tbody tr").first).not_to_contain_text("stale", timeout=40_000)
+    page.reload()
+    page.locator("#as-table").click()
+    expect(page.locator("#table td.stale").first).to_have_text("stale")
+    page.locator("#as-table").click()
+    expect(page.locator(".u-over")).to_be_visible()
+    requester.picture("trend-outage-over-light")
+
+
 def test_the_keyboard_is_enough(requester: Requester) -> None:
     page = requester.open("/devices/caen#0.lv_vMon")
     page.locator('td[data-p="caen.0.lv_vMon"]').focus()

@@ -202,8 +202,8 @@ async def test_the_past_is_asked_of_the_history(here: Stage, web: httpx.AsyncCli
         several = await web.get("/api/v1/history?point=a.b&point=a.c&from=-1h&max_points=100")
         assert len(several.json()["series"]) == 2
         text = (await web.get("/api/v1/history?point=a.b&format=csv")).text.splitlines()
-    assert text[0] == "point,time,mean,low,high,quality,count,text"
-    assert text[1] == "caen.0.hv_vMon,2023-11-14T22:13:20Z,1.5,1.5,1.5,GOOD,1,'=danger"
+    assert text[0] == "point,time,mean,low,high,quality,count,text,unit"
+    assert text[1] == "caen.0.hv_vMon,2023-11-14T22:13:20Z,1.5,1.5,1.5,GOOD,1,'=danger,V"
     assert text[2].startswith("caen.0.hv_vMon,2023-11-14T22:13:21Z,,,,BAD")
 
 

@@ -129,9 +129,9 @@ def test_columns_in_pieces_are_the_same_json(at_once: int) -> None:
 
 
 def test_a_history_as_csv_has_a_header_and_a_row_for_each_sample() -> None:
-    header, first, *others = b"".join(csv_rows([SERIES])).decode().splitlines()
-    assert header == "point,time,mean,low,high,quality,count,text"
-    assert first == "caen.0.hv_vMon,1970-01-01T00:00:00Z,1.5,1.5,,GOOD,1,"
+    header, first, *others = b"".join(csv_rows([SERIES], {SERIES.point: "mbar"})).decode().splitlines()
+    assert header == "point,time,mean,low,high,quality,count,text,unit"
+    assert first == "caen.0.hv_vMon,1970-01-01T00:00:00Z,1.5,1.5,,GOOD,1,,mbar"
     assert len(others) == ROWS - 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -104,7 +104,12 @@ async def get_history(
     if format is HistoryFormat.CSV:
         name = "history.csv" if len(point) > 1 else f"{point[0]}.csv"
         safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
-        return in_pieces(console.long_work, csv_rows(series), "text/csv; charset=utf-8", file_name=safe)
+        return in_pieces(
+            console.long_work,
+            csv_rows(series, _units(console, [one.point for one in series])),
+            "text/csv; charset=utf-8",
+            file_name=safe,
+        )
     return in_pieces(console.long_work, _json(series), "application/json")
 
 
@@ -118,8 +123,17 @@ def _json(series: Sequence[Series]) -> Iterator[bytes]:
     yield b"]}"
 
 
-def csv_rows(series: Iterable[Series]) -> Iterator[bytes]:
-    """The header, then one row a sample or bucket, with its point; empty cells where there is no value."""
+def _units(console: ConsoleContext, points: Iterable[str]) -> dict[str, str]:
+    """Address -> unit, of points that a device has now."""
+    catalogues = console.latest.catalogues
+    devices = {name.partition(".")[0] for name in points}
+    return {
+        f"{device}.{one.name}": one.unit for device in devices & catalogues.keys() for one in catalogues[device].points
+    }
+
+
+def csv_rows(series: Iterable[Series], units: Mapping[str, str]) -> Iterator[bytes]:
+    """The header, then one row a sample or bucket, with its point and unit; empty cells where there is no value."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
 
@@ -130,13 +144,14 @@ def csv_rows(series: Iterable[Series]) -> Iterator[bytes]:
         out.truncate()
         return text.encode()
 
-    yield row("point", "time", "mean", "low", "high", "quality", "count", "text")
+    yield row("point", "time", "mean", "low", "high", "quality", "count", "text", "unit")
     for one in series:
+        unit = units.get(one.point, "")
         texts = one.text or [None] * len(one.time_ns)
         columns = zip(one.time_ns, one.mean, one.low, one.high, one.quality, one.count, texts, strict=True)
         for time_ns, mean, low, high, quality, count, text in columns:
             name = Quality(quality).name
-            yield row(one.point, format_time(time_ns), mean, low, high, name, count, harmless(text))
+            yield row(one.point, format_time(time_ns), mean, low, high, name, count, harmless(text), unit)
 
 
 def harmless(text: str | None) -> str | None:

@@ -26,7 +26,8 @@ export class Live {
     this.devices = {};
     this.partitions = {};
     this.foremost = "";
-    this.listeners = { change: [], link: [], event: [], tick: [], catalogue: [] };
+    this.listeners = { change: [], link: [], event: [], tick: [], catalogue: [], missed: [] };
+    this.wanted = true; // a snapshot was asked for: the next one is not for changes that were missed
     this.pauseMs = 250;
     this.left = false; // the end of the login is our own doing
   }
@@ -129,6 +130,7 @@ export class Live {
 
   look(watch) {
     this.watch = watch;
+    this.wanted = true;
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ watch, resume: null }));
     else this.revision = null; // the changes since the last revision are of the other subscription
   }
@@ -183,6 +185,10 @@ export class Live {
     if (message.catalogues) this.tell("catalogue", message.catalogues);
     if (message.kind !== "tick") {
       this.tell("change", { points, states, alarms: Boolean(message.alarms), alive: Boolean(message.alive), snapshot });
+    }
+    if (snapshot) {
+      if (!this.wanted) this.tell("missed"); // the pause was longer than the server's backlog
+      this.wanted = false;
     }
     for (const event of message.events ?? []) this.tell("event", event);
     this.tell("tick", message.time_ns);

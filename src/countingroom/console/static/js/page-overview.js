@@ -30,9 +30,10 @@ export function page(live) {
     for (const spark of sparks.values()) sketch(spark, live.nowNs() / 1e9);
   };
   begin(live, sparks).then(draw);
+  live.on("missed", () => begin(live, sparks).then(draw));
   live.on("change", (change) => {
     for (const [name, row] of Object.entries(change.points)) {
-      sparks.get(name)?.line.take(row);
+      sparks.get(name)?.line.take(row, live.nowNs() / 1e9);
       const cell = cells.get(name);
       if (!cell) continue;
       setText(
@@ -83,7 +84,10 @@ async function begin(live, sparks) {
           tail = spark.line;
         spark.line = new Line(series.point);
         spark.line.begin(series);
-        for (let k = 0; k < tail.t.length; k++) spark.line.add(tail.t[k], tail.mean[k]);
+        for (let k = 0; k < tail.t.length; k++) {
+          const mean = tail.mean[k];
+          spark.line.add(tail.t[k], mean, mean, mean, tail.quality[k]);
+        }
         spark.line.last = tail.last;
       }
     } catch {
@@ -114,6 +118,9 @@ function sketch({ node, line }, nowS) {
     pen = true;
   }
   $(".line", node).setAttribute("d", path);
+  const at = (seconds) => Math.max(0, (300 * (seconds - nowS + SPAN_S)) / SPAN_S).toFixed(1),
+    outages = line.outages(nowS).filter(({ to }) => to > nowS - SPAN_S);
+  $(".gap", node)?.setAttribute("d", outages.map(({ from, to }) => `M${at(from)} 40H${at(to)}`).join(""));
 }
 
 function states(live) {

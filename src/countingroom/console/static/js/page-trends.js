@@ -81,7 +81,8 @@ export function page(live) {
   live.on("change", ({ points, snapshot }) => {
     if (snapshot && range.open) load();
     for (const plot of plots)
-      for (const line of plot.lines) if (range.open && points[line.name]) line.take(points[line.name]);
+      for (const line of plot.lines)
+        if (range.open && points[line.name]) line.take(points[line.name], live.nowNs() / 1e9);
   });
   let drawn = 0;
   live.on("tick", () => {

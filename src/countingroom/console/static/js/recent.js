@@ -11,6 +11,9 @@ export class Recent {
     this.live = live;
     this.model = model;
     this.line = null;
+    live.on("missed", async () => {
+      if (this.line && this.trend && !(await this.begin(this.line))) this.draw();
+    });
     this.trend = document.body.dataset.vendored === "yes" ? new Trend($("#trend"), { height: 236 }) : null;
     if (!this.trend) setText($("#trend"), "The drawing library is not installed.");
   }
@@ -47,7 +50,7 @@ export class Recent {
 
   take(points) {
     const news = this.line && points[this.line.name];
-    if (news) this.line.take(news);
+    if (news) this.line.take(news, this.live.nowNs() / 1e9);
   }
 
   draw() {

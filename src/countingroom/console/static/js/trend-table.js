@@ -1,17 +1,18 @@
 // The rows of a trend as a table, newest first.
 import { $, el } from "./dom.js";
 import { NOTHING, number, unit } from "./format.js";
+import { QUALITIES } from "./series.js";
 
 const MOST_ROWS = 500;
 
-// The times of all lines merged: [seconds, {name: mean}], newest first.
+// The times of all lines merged: [seconds, {name: [mean, quality]}], newest first.
 function rowsOf(lines, from, until) {
   const rows = new Map();
   for (const line of lines) {
     line.t.forEach((seconds, index) => {
       if (seconds < from || seconds > until) return;
       if (!rows.has(seconds)) rows.set(seconds, {});
-      rows.get(seconds)[line.name] = line.mean[index];
+      rows.get(seconds)[line.name] = [line.mean[index], line.quality[index]];
     });
   }
   return [...rows].sort(([one], [other]) => other - one).slice(0, MOST_ROWS);
@@ -24,7 +25,11 @@ export function showTable(table, lines, about, from, until) {
     el("tr", {}, el("th", { scope: "col" }, "UTC"), ...lines.map((line) => title(about[line.name]))),
   );
   const time = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 23).replace("T", " ");
-  const cell = (mean, { precision }) => el("td", {}, mean == null ? NOTHING : number(mean, precision));
+  const cell = ([mean, quality] = [null, 0], { precision }) => {
+    const value = mean == null ? (quality ? "" : NOTHING) : number(mean, precision),
+      text = [value, quality ? QUALITIES[quality] : ""].filter(Boolean).join(" ");
+    return el("td", quality >= 2 ? { class: "stale" } : {}, text);
+  };
   $("tbody", table).replaceChildren(
     ...rowsOf(lines, from, until).map(([seconds, means]) =>
       el(

@@ -1,6 +1,7 @@
 // The chart of a trend: lines differ by dash as well as by colour, limits are named lines, gaps stay gaps, and a band
 // shows minimum and maximum of reduced data.
 import { number, unit as unitOf } from "./format.js";
+import { outages } from "./outages.js";
 import { drawLimits, limitsOf } from "./trend-limits.js";
 
 const DASHES = [[], [7, 3], [2, 3], [10, 3, 2, 3], [4, 2], [1, 2]];
@@ -146,7 +147,7 @@ export class Trend {
         markers: { width: 2, dash: (_, index) => ["solid", "dashed", "dotted"][((index - 1) / 3) % 3] },
       },
       hooks: {
-        drawClear: [(plot) => this.runs(plot)],
+        drawClear: [(plot) => this.runs(plot), (plot) => outages(plot, this)],
         draw: [(plot) => this.limits(plot), (plot) => this.names(plot)],
         setSelect: [
           (plot) => {
