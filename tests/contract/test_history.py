@@ -237,6 +237,22 @@ def test_texts_are_thinned_to_changes(opened: HistoryStore) -> None:
     assert opened.points() == {"caen.state": True}
 
 
+def test_texts_are_kept_as_long_as_minutes_and_no_longer(opened: HistoryStore) -> None:
+    put(opened, "state", [(T0, "OFF"), (T0 + HOUR, "ON")])
+
+    def kept() -> list[Scalar]:
+        rows = opened.samples(("caen.state",), 0, T0 + 9 * HOUR, limit=9)
+        return [rows.value(row) for row in range(len(rows))]
+
+    opened.maintain(T0 + HOUR + 900 * S)
+    assert opened.horizon().raw_ns > T0
+    assert kept() == ["OFF", "ON"]
+    opened.maintain(T0 + 2 * HOUR + 900 * S)
+    assert kept() == ["ON"]
+    opened.maintain(T0 + 3 * HOUR + 900 * S)
+    assert kept() == []
+
+
 def test_too_many_texts_keep_the_last_of_each_bucket(opened: HistoryStore) -> None:
     put(opened, "state", [(T0 + k * S, str(k)) for k in range(1000)])
     series = ask(opened, "state", T0, T0 + 1000 * S, most=20)

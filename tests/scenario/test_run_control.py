@@ -15,6 +15,7 @@ from countingroom.core.points import Point, Type
 from countingroom.core.policy import Role
 from countingroom.core.run_book import RunEnd
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
+from countingroom.core.values import Quality
 from tests.scenario.experiment import World, description, experiment
 
 
@@ -184,6 +185,21 @@ async def test_a_run_stops_by_itself_when_a_point_passes_its_limit() -> None:
 
 
 @pytest.mark.parametrize(
+    ("quality", "stops"),
+    [(Quality.GOOD, True), (Quality.UNCERTAIN, True), (Quality.STALE, False), (Quality.BAD, False)],
+)
+async def test_only_a_present_value_ends_a_run(quality: Quality, stops: bool) -> None:
+    async with experiment() as world:
+        await publish(world)
+        await world.does("configure_all")
+        await world.does("start", point="caen.current", above=5)
+        await world.clock.advance(2)
+        await publish(world, 6.0, 1, full=False, quality=quality)
+        await world.clock.advance(2)
+        assert await _records(world) is not stops
+
+
+@pytest.mark.parametrize(
     ("before", "silent_s", "stops"),
     [
         (((6.0, True), (4.0, False)), 1.0, False),  # it is below again
@@ -216,7 +232,9 @@ async def test_a_run_whose_condition_can_never_be_met_is_not_begun(point: str) -
         assert await world.runs() == ()
 
 
-async def publish(world: World, value: float = 0.0, sequence: int = 0, *, full: bool = True) -> None:
+async def publish(
+    world: World, value: float = 0.0, sequence: int = 0, *, full: bool = True, quality: Quality = Quality.GOOD
+) -> None:
     """What the host of a device tells: what it is, and a reading."""
     points = (Point(name="current"), Point(name="name", type=Type.STRING))
     catalogue = Catalogue(device="caen", title="", driver="", group="", points=points)
@@ -229,7 +247,7 @@ async def publish(world: World, value: float = 0.0, sequence: int = 0, *, full: 
         sent_ns=0,
         points=["current"],
         values=[value],
-        qualities=[0],
+        qualities=[int(quality)],
         device_ns=[0],
         received_ns=[0],
     )

@@ -23,8 +23,9 @@ def run(program: str) -> Any:
         f"{program}; console.log(JSON.stringify({{t: line.t, mean: line.mean, q: line.quality, "
         "columns: line.columns(400).slice(0, 2), outages: line.outages(400)}))"
     )
-    done = subprocess.run([node, "--input-type=module", "-e", text], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", text], capture_output=True, text=True, timeout=60, check=True
+    )
     return json.loads(done.stdout)
 
 
