@@ -12,6 +12,7 @@ from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
 from countingroom.core.messages import EventKind, encode
 from countingroom.core.series import QueryRefusal, RangeQuery, Series, SeriesAnswer
+from countingroom.history.metrics import HistoryMetrics
 from countingroom.testing.clock import FakeClock
 from tests.console.stage import Stage, served, stage
 
@@ -239,6 +240,21 @@ async def test_health_readiness_and_figures(here: Stage, web: httpx.AsyncClient)
     figures = (await web.get("/metrics")).text
     assert 'countingroom_device_points{as="normal",device="chiller"} 4.0' in figures
     assert "countingroom_bus_connected 1.0" in figures
+
+
+async def test_the_figures_of_the_history_are_among_those_of_the_console(here: Stage, web: httpx.AsyncClient) -> None:
+    metrics = HistoryMetrics()
+    metrics.points.inc(7)
+
+    async def answer(_: object) -> bytes:
+        return metrics.text()
+
+    async with here.bus.client().respond("query.history.metrics", answer):
+        figures = (await web.get("/metrics")).text
+    names = {line.split()[2] for line in figures.splitlines() if line.startswith("# TYPE")}
+    assert "countingroom_history_points_total 7.0" in figures
+    assert {"countingroom_bus_connected", "countingroom_history_delay_seconds"} <= names
+    assert figures.count("# TYPE") == len(names)
 
 
 async def test_the_api_describes_itself_with_an_example_for_every_answer(web: httpx.AsyncClient) -> None:

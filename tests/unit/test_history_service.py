@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -99,6 +100,18 @@ async def test_questions_are_answered_over_the_bus(bus: MemoryBus) -> None:
     export = await ask(bus, "export", ExportQuery(points=("caen.v",), start_ns=0, end_ns=now + S))
     assert isinstance(export, ExportAnswer)
     assert (export.samples.value, export.next_ns) == ([1.0], None)
+
+
+async def test_the_documented_metrics_are_there(bus: MemoryBus) -> None:
+    await bus.append(subjects.readings("caen", full=False), encode(message(1, SystemClock().now_ns())))
+    await known(bus, "caen.v")
+    figures = (await bus.request(subjects.query("history", "metrics"), b"", timeout_s=5)).data.decode()
+    page = (Path(__file__).parents[2] / "docs/reference/history.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"countingroom_history_\w+", page)) | {"countingroom_history_messages_total"}
+    assert len(named) > 7
+    for name in named:
+        assert re.search(rf"^(# TYPE )?{name}", figures, re.MULTILINE), name
+    assert "countingroom_history_points_total 2.0" in figures
 
 
 async def test_what_cannot_be_answered_is_refused_with_a_cause(bus: MemoryBus) -> None:

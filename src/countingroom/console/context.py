@@ -15,6 +15,7 @@ from countingroom.console.audit_writer import AuditWriter
 from countingroom.console.auth.accounts import Accounts
 from countingroom.console.auth.passwords import Passwords
 from countingroom.console.auth.sessions import NoLogin, SessionLifetime, Sessions, SessionService
+from countingroom.console.database_watch import DatabaseWatch
 from countingroom.console.live.feed import LiveFeed
 from countingroom.console.live.viewer_limits import Viewers
 from countingroom.console.long_work import LongWork
@@ -67,6 +68,7 @@ class ConsoleContext:
         self.insecure = insecure
         self.database = database
         self.audit_writer = AuditWriter(database.audit if database else None, clock)
+        self._database_watch = DatabaseWatch(database, clock)
         self.sessions: SessionService = NoLogin()
         self._login: tuple[Accounts, Sessions] | None = None
         if life is not None and database is not None:
@@ -98,7 +100,13 @@ class ConsoleContext:
         if failure := self.failure:
             return [failure.cause.message]
         audit = ["the audit cannot be written now"] if self.audit_writer.is_failing else []
-        return [*audit, *self.latest.troubles(), *self.recent_events.troubles(), *self.feed.troubles()]
+        return [
+            *audit,
+            *self._database_watch.troubles(),
+            *self.latest.troubles(),
+            *self.recent_events.troubles(),
+            *self.feed.troubles(),
+        ]
 
     def readiness(self) -> list[RoleReadiness]:
         """Whether each role of the experiment is ready: the console, the embedded server of the bus, the others."""
@@ -147,6 +155,7 @@ class ConsoleContext:
                     ("recent events", self.recent_events.run()),
                     ("live feed", self.feed.run()),
                     ("audit writer", self.audit_writer.run()),
+                    ("database watch", self._database_watch.run()),
                 )
             ]
             try:

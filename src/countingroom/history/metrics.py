@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
 class HistoryMetrics:
@@ -24,6 +24,10 @@ class HistoryMetrics:
         self.questions = Histogram(
             "countingroom_history_question_seconds", "Time to answer", ["question"], registry=self.registry
         )
+
+    def text(self) -> bytes:
+        """All of them in Prometheus' text format. The console adds them to its own at /metrics."""
+        return generate_latest(self.registry)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"countingroom_history_{name}", documentation, labels, registry=self.registry)

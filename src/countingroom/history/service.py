@@ -64,7 +64,8 @@ class HistoryService:
             max_disk_gb=self._section.max_disk_gb,
         )
         async with AsyncExitStack() as stack:
-            for name, answer in Queries(store, self._clock, metrics=metrics).answers.items():
+            answers = {**Queries(store, self._clock, metrics=metrics).answers, "metrics": lambda _: metrics.text()}
+            for name, answer in answers.items():
                 handler = _handler(answer, answering)
                 subject = subjects.query("history", name)
                 await stack.enter_async_context(self._bus.respond(subject, handler, concurrency=_ANSWERING))

@@ -11,7 +11,7 @@ from countingroom.storage import seeding
 from countingroom.storage.audit import Audit
 from countingroom.storage.backup import backup
 from countingroom.storage.configurations import Configurations
-from countingroom.storage.engine import SqlStore
+from countingroom.storage.engine import SqlStore, ping
 from countingroom.storage.mapping import Mapping
 from countingroom.storage.migrating import migrate
 from countingroom.storage.partitions import Partitions
@@ -65,6 +65,10 @@ class Database:
         its missing detectors, unmapped, and return False."""
         now_ns = self._clock.now_ns()
         return await self._store.write(lambda connection: seeding.seed(connection, seed, by=by, now_ns=now_ns))
+
+    async def ping(self) -> None:
+        """Read something from the file or the server; LinkError where it does not answer."""
+        await self._store.read(ping)
 
     async def close(self) -> None:
         """Close after the pending transactions."""

