@@ -12,6 +12,7 @@ from pydantic import Field
 from countingroom.core.yaml.section import Section
 from countingroom.experiment import Invalid, load, schema
 from countingroom.experiment.loading import said_by
+from countingroom.runs.description import RunsSection
 from tests.input_files import Channels
 
 HERE = Path(__file__).parent / "description"
@@ -97,6 +98,39 @@ def test_an_included_file_may_include_others_from_where_it_is(tmp_path: Path) ->
         sub__b="console: {port: 0}\n",
     )
     assert load(path).console.port == 0
+
+
+TABLE = "Idle,configure,Configuring\nConfiguring,success,{ready}\n{ready},abort,Idle\nConfiguring,abort,Idle\n"
+MAP = "map: {{Idle: Unconfigured, {ready}: Active}}"
+
+
+@pytest.mark.parametrize("form", ["systems: {S: {type: {table: t.csv, %s}}}", "systems: {S: !include sts/type.yaml}"])
+def test_a_file_named_in_an_included_file_is_beside_it(tmp_path: Path, form: str) -> None:
+    files = {
+        "main": MINIMAL + "include: sub/runs.yaml\n",
+        "sub__runs": "runs: {" + (form % MAP.format(ready="Ready") if "%s" in form else form) + "}\n",
+    }
+    path = write(tmp_path, **files)
+    folder = tmp_path / "sub"
+    if "!include" in form:
+        folder = folder / "sts"
+        folder.mkdir()
+        (folder / "type.yaml").write_text(f"type: {{table: t.csv, {MAP.format(ready='Ready')}}}\n")
+    (folder / "t.csv").write_text(TABLE.format(ready="Ready"))
+    # One of the same name beside the main file is another one.
+    (tmp_path / "t.csv").write_text(TABLE.format(ready="Other"))
+    assert "Ready" in load(path).section(RunsSection).systems["S"].chart.states
+
+
+def test_a_file_that_is_only_beside_the_main_file_is_still_found(tmp_path: Path) -> None:
+    runs = f"runs: {{systems: {{S: {{type: {{table: t.csv, {MAP.format(ready='Ready')}}}}}}}}}\n"
+    path = write(tmp_path, main=MINIMAL + "include: sub/runs.yaml\n", sub__runs=runs)
+    (tmp_path / "t.csv").write_text(TABLE.format(ready="Ready"))
+    assert "Ready" in load(path).section(RunsSection).systems["S"].chart.states
+    (tmp_path / "t.csv").unlink()
+    ((file, _, _, said),) = problems(path)
+    assert file == "runs.yaml"
+    assert str(tmp_path / "sub" / "t.csv") in said or "cannot be read" in said
 
 
 def test_include_stands_for_a_value_and_for_keys_that_own_keys_replace(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ two files give is a mistake. File names are relative to the file that contains t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 from countingroom.core.yaml.located import Located, Place, Problem, mapping, parse, show
+from countingroom.core.yaml.located import Path as KeyPath
 
 _WILD = "*?["
 _MOST_CHARACTERS = 10_000_000
@@ -118,6 +119,27 @@ def _adopt(into: Located, other: Located, path: tuple[str, ...]) -> None:
     into.keys.update({inner: place for inner, place in other.keys.items() if inner[:length] == path})
     into.values.update({inner: place for inner, place in other.values.items() if inner[:length] == path})
     into.broken.update(inner for inner in other.broken if inner[:length] == path)
+
+
+def take_paths_from_their_files(located: Located, main: Path, paths: Iterable[KeyPath]) -> None:
+    """Make file names of included files relative to the file that has them: those at these paths, in which `*` stands
+    for any key. A name that exists only beside the main file, where all were searched in former versions, stays."""
+    patterns = tuple(paths)
+    for spot, place in located.values.items():
+        own = Path(place.file).parent
+        if own == main or not any(_matches(pattern, spot) for pattern in patterns):
+            continue
+        holder = located.value
+        for part in spot[:-1]:
+            holder = (mapping(holder) or {}).get(str(part))
+        table = mapping(holder)
+        name = table.get(str(spot[-1])) if table else None
+        if table and isinstance(name, str) and name and ((own / name).exists() or not (main / name).exists()):
+            table[str(spot[-1])] = str((own / name).absolute())
+
+
+def _matches(pattern: KeyPath, path: KeyPath) -> bool:
+    return len(pattern) == len(path) and all(wanted in ("*", part) for wanted, part in zip(pattern, path, strict=True))
 
 
 def _nothing(place: Place, message: str) -> Located:

@@ -18,8 +18,9 @@ from countingroom.core.yaml.located import Located, Mistaken, Problem, show
 from countingroom.core.yaml.located import Path as KeyPath
 from countingroom.core.yaml.validation_errors import mistakes
 from countingroom.departments import DEPARTMENTS, Department
+from countingroom.departments import load as load_path
 from countingroom.experiment.description import Experiment, experiment_model
-from countingroom.experiment.files import read
+from countingroom.experiment.files import read, take_paths_from_their_files
 from countingroom.experiment.remains import is_consequence, without_wrong_values
 
 
@@ -79,6 +80,7 @@ def load_with_problems(path: Path | str, departments: tuple[Department, ...] = D
     located = read(path)
     if located.value is None and located.broken:
         raise Invalid(located.problems)
+    take_paths_from_their_files(located, path.parent, _file_names(departments))
     value: Any = {} if located.value is None else located.value
     context = {"directory": path.parent}
     found = list(located.problems)
@@ -107,6 +109,14 @@ def load_with_problems(path: Path | str, departments: tuple[Department, ...] = D
         warnings=tuple(_in_order(said("warnings"), located)),
         removed=frozenset(lost),
     )
+
+
+def _file_names(departments: tuple[Department, ...]) -> Iterator[KeyPath]:
+    """The paths of all file names that the departments' sections declare."""
+    for section in (department.section for department in departments):
+        if section:
+            for inner in getattr(load_path(section.model), "file_names", ()):
+                yield (section.key, *inner)
 
 
 def said_by(part: Any) -> Iterator[tuple[KeyPath, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
 
@@ -70,6 +70,15 @@ class RunsSection(Section):
     """System -> configuration tag -> parameters."""
     tags: dict[Name, dict[Name, Name]] = {}
     """Global tag -> system -> its configuration tag."""
+
+    file_names: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("systems", "*", "type", "cfg"),
+        ("systems", "*", "type", "table"),
+        ("systems", "*", "type", "map"),
+        ("systems", "*", "parameters"),
+        ("systems", "*", "agent", "directory"),
+    )
+    """Paths in this section whose values are names of files, relative to the file that has them."""
 
     @property
     def detectors(self) -> tuple[str, ...]:
