@@ -64,8 +64,11 @@ class HistoryService:
             max_disk_gb=self._section.max_disk_gb,
         )
         async with AsyncExitStack() as stack:
-            answers = {**Queries(store, self._clock, metrics=metrics).answers, "metrics": lambda _: metrics.text()}
-            for name, answer in answers.items():
+
+            def figures(_: bytes) -> bytes:
+                return metrics.text()
+
+            for name, answer in (*Queries(store, self._clock, metrics=metrics).answers.items(), ("metrics", figures)):
                 handler = _handler(answer, answering)
                 subject = subjects.query("history", name)
                 await stack.enter_async_context(self._bus.respond(subject, handler, concurrency=_ANSWERING))
