@@ -139,8 +139,8 @@ async def test_a_program_a_step_is_told_what_to_do_and_its_status_decides(stage:
     assert (stage.place / "told.txt").read_text().splitlines() == [
         "configure Configuring_Step1 ['1500', '{unknown}'] t 0",
         "configure Configuring_Step2 ['Configuring_Step2 of p'] t 0",
-        "start  ['4'] t 4".replace(" t 4", "  4"),
-        "stop  []  0",
+        "start  ['4'] t 4",
+        "stop  [] t 0",
     ]
     await stage.order(Action.ABORT)
     state = await stage.reached("Error")
@@ -206,6 +206,107 @@ print(child.pid, file=open("pid.txt", "w"))
     child = psutil.Process(int((stage.place / "pid.txt").read_text()))
     assert program.alive(child)
     child.kill()
+
+
+async def test_what_a_program_leaves_behind_goes_on_writing_lines(stage: Stage) -> None:
+    writer = """
+import time, sys
+for number in range(100000):
+    print("line", number, "x" * 10000, flush=True)
+    open("lines.txt", "a").write("x")
+    time.sleep(0.002)
+"""
+    code = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {writer!r}])
+print(child.pid, file=open("pid.txt", "w"))
+"""
+    await stage.begin({"kind": "script", "configure": [python(code)]})
+    await stage.order(Action.CONFIGURE)
+    await stage.reached("Active")
+    child = psutil.Process(int((stage.place / "pid.txt").read_text()))
+    await stage.end()
+    lines = stage.place / "lines.txt"
+    written = len(lines.read_text()) if lines.exists() else 0
+    async with asyncio.timeout(20):  # more than a pipe holds
+        while not lines.exists() or len(lines.read_text()) < written + 200:
+            assert program.alive(child)
+            await asyncio.sleep(0.01)
+    child.kill()
+
+
+KILLED = """
+import asyncio, pathlib, sys
+from countingroom.core.clock import SystemClock
+from countingroom.runs.agents.kinds import program
+from countingroom.runs.agents.kinds.guardian import Guardian
+
+here = pathlib.Path(sys.argv[1])
+asyncio.run(program.run(
+    [sys.executable, "-c", sys.argv[2]], SystemClock(), directory=here, environment={}, given=b"",
+    said=print, guardian=Guardian(here / "guardian.lock"),
+))
+"""
+SHELL = """
+import os, subprocess, sys, time
+here = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+far = "import os, time; os.fork() and os._exit(0); os.setsid(); print(os.getpid(), file=open('far.txt', 'w')); "
+subprocess.run([sys.executable, "-c", far + "time.sleep(600)"])
+print(os.getpid(), here.pid, file=open("pids.new", "w"))
+os.rename("pids.new", "pids.txt")
+time.sleep(600)
+"""
+
+
+async def test_a_kill_of_the_agents_ends_the_program_with_all_its_children_before_the_next_one(tmp_path: Path) -> None:
+    agents = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(tmp_path), SHELL)
+    pids = [*(await appears(tmp_path / "pids.txt")).split(), await appears(tmp_path / "far.txt")]
+    family = [psutil.Process(int(pid)) for pid in pids]
+    assert all(program.alive(one) for one in family)
+    agents.kill()
+    await agents.wait()
+    # The next process runs a program at once, and finds nothing of the last one.
+    look = (
+        "import psutil; from countingroom.runs.agents.kinds.program import alive; found = psutil.process_iter();"
+        f"print([one.pid for one in found if one.pid in {[one.pid for one in family]} and alive(one)])"
+    )
+    following = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED, str(tmp_path), look, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await following.communicate()
+    assert said.split()[-1] == b"[]"
+    assert not any(program.alive(one) for one in family)
+
+
+async def test_parameters_of_any_length_reach_a_program(stage: Stage) -> None:
+    code = """
+import json, os, sys
+given = json.loads(sys.stdin.readline())["parameters"]
+assert given == json.load(open(os.environ["COUNTINGROOM_PARAMETERS_FILE"]))
+assert len(given["mask"]) == 300000 and "COUNTINGROOM_PARAMETERS" not in os.environ
+print(os.environ["COUNTINGROOM_PARAMETERS_FILE"], file=open("file.txt", "w"))
+"""
+    await stage.begin({"kind": "script", "configure": [python(code)]})
+    await stage.order(Action.CONFIGURE, tag="t", key="k", parameters={"mask": "1" * 300_000})
+    state = await stage.until(lambda seen: seen.state in ("Active", "Error"))
+    assert state.state == "Active", state.cause
+    assert not Path((stage.place / "file.txt").read_text().strip()).exists()
+
+
+async def test_programs_of_all_actions_get_tag_and_parameters(stage: Stage) -> None:
+    tell = python("import sys; open('told.txt', 'a').write(' '.join(sys.argv[1:]) + '\\n')")
+    actions = {name: [*tell, "{action}", "{tag}", "{hv}"] for name in ("start", "stop", "abort")}
+    await stage.begin({"kind": "script", **actions})
+    await stage.order(Action.CONFIGURE, tag="t", key="k", parameters={"hv": 1500})
+    await stage.reached("Active")
+    await stage.order(Action.START, run=4)
+    await stage.reached("Recording")
+    await stage.order(Action.STOP)
+    await stage.reached("Active")
+    await stage.order(Action.ABORT, tag="t2", parameters={"hv": 7})
+    await stage.reached("Unconfigured")
+    told = (stage.place / "told.txt").read_text().splitlines()
+    assert told == ["start t 1500", "stop t 1500", "abort t2 7"]
 
 
 CALIBRATE = """

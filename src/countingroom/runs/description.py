@@ -21,6 +21,7 @@ from countingroom.core.yaml.section import Name, Reference, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.planner.template import DETECTORS
 from countingroom.runs.sections.agent import SlowControlAgent
+from countingroom.runs.sections.program_words import HOOK_WORDS, unknown, unknown_words
 from countingroom.runs.sections.system import SystemSection
 from countingroom.runs.sections.template import TemplateSection
 
@@ -113,6 +114,18 @@ class RunsSection(Section):
             yield ("systems", DETECTORS), "is reserved for all detectors of a partition; choose another name"
         yield from self._partitions()
         yield from self._configurations()
+
+    def warnings(self) -> Iterable[Problem]:
+        """Words in braces that no program gets: they stay as they are written."""
+        for name, system in self.systems.items():
+            schema = system.parameters if isinstance(system.parameters, dict) else {}
+            saved = (each for one in self.configurations.get(name, {}).values() for each in one)
+            for path, why in unknown_words(system.agent, {*schema.get("properties", {}), *saved}):
+                yield ("systems", name, "agent", *path), why
+        for name, template in self.templates.items():
+            for hook, section in template.hooks.items():
+                for path, why in unknown(("command",), section.command, HOOK_WORDS):
+                    yield ("templates", name, "hooks", hook, *path), why
 
     def _partitions(self) -> Iterable[Problem]:
         owners: dict[str, str] = {}

@@ -19,6 +19,7 @@ from countingroom.core.errors import CountingRoomError
 from countingroom.core.retry import Retry, edge_log
 from countingroom.runs.agents.agent import AgentRunner
 from countingroom.runs.agents.kinds.calibration import Calibration
+from countingroom.runs.agents.kinds.guardian import Guardian
 from countingroom.runs.agents.kinds.script import Script
 from countingroom.runs.agents.kinds.simulated import Simulated
 from countingroom.runs.agents.kinds.slow_control import SlowControl
@@ -57,6 +58,7 @@ class AgentHost:
         self._section = section
         self._directory = directory or Path()
         self._data = data
+        self._guardian = Guardian(data / "agents" / "guardian.lock") if data else None
         self._entering = asyncio.Semaphore(_AT_ONCE)
 
     @property
@@ -79,6 +81,8 @@ class AgentHost:
                 for name, system in self.systems.items():
                     group.create_task(self._serve(name, system, directory), name=f"agent {name}")
         finally:
+            if self._guardian:
+                await self._guardian.close()
             await bus.close()
 
     async def _reach(self, name: str) -> Bus:
@@ -124,18 +128,23 @@ class AgentHost:
         )
 
     def _factory(self, bus: Bus, name: str, system: SystemSection) -> Factory:
-        clock, directory = self._clock, self._directory
+        clock, directory, guardian = self._clock, self._directory, self._guardian
         match system.agent:
             case sections.SimulatedAgent() as simulated:
                 return lambda handle: Simulated(handle, simulated, clock)
             case sections.ScriptAgent() as script:
-                return lambda handle: Script(handle, script, clock, directory=directory)
+                return lambda handle: Script(handle, script, clock, directory=directory, guardian=guardian)
             case sections.SlowControlAgent() as slow_control:
                 return lambda handle: SlowControl(handle, slow_control, bus, clock)
             case sections.CalibrationAgent() as calibration:
                 results = (self._data or directory) / calibration.results / name
                 return lambda handle: Calibration(
-                    handle, calibration, clock, directory=directory, results=results / handle.partition
+                    handle,
+                    calibration,
+                    clock,
+                    directory=directory,
+                    results=results / handle.partition,
+                    guardian=guardian,
                 )
             case sections.NoAgent():
                 raise ValueError(f"the agent of {name} is started elsewhere")

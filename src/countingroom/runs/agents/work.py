@@ -10,6 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from countingroom.core.charts.chart import Chart
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError, NotAllowed, NotFound
@@ -45,6 +47,8 @@ class SystemWorker:
         self._clock = clock
         self._group = group
         self._order: Order | None = None
+        self._configured: Order | None = None
+        """The last order to configure."""
         self._working: asyncio.Task[None] | None = None
         self._unfinished: set[asyncio.Task[None]] = set()
         """The present task, and cancelled tasks that have not ended yet."""
@@ -178,7 +182,12 @@ class SystemWorker:
         self._owner.tell(model.Overdue(at=self._at, order=order.id))
 
     async def _do(self, begin: model.Begin) -> Cause | None:
-        self._order = order = begin.task.order
+        order = begin.task.order
+        if order.action is Action.CONFIGURE:
+            self._configured = order
+        elif not order.tag and self._configured:  # the order names none; the system has that of its last configure
+            order = replace(order, tag=self._configured.tag, parameters=self._configured.parameters)
+        self._order = order
         try:
             match order.action:
                 case Action.CONFIGURE:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from countingroom.core.errors import Cause
-from countingroom.core.partitions import Goal, Step, StepStatus
+from countingroom.core.partitions import Configuration, Goal, Step, StepStatus
 from countingroom.core.run_book import RunEnd
 from countingroom.core.systems import RECORDING, Action
 from countingroom.runs.planner import causes
@@ -198,13 +198,12 @@ def _ordered(
         dict(attempts.failed),
         dict(attempts.hooks),
     )
-    wanted = {member.system: member.wanted for member in partition.members}
     orders = attempts.orders
     for each in decision.steps:
         orders += 1
         order = f"{partition.name}-{wall_ns:x}-{orders}"
         deadline_ns = now_ns + round(each.deadline_s * 1e9)
-        configuration = wanted.get(each.system) if each.action is Action.CONFIGURE else None
+        configuration = _configuration(partition, each)
         effects.append(
             SendOrder(id=order, step=each, deadline_ns=deadline_ns, configuration=configuration, run=partition.run)
         )
@@ -233,6 +232,16 @@ def _ordered(
         orders=orders,
     )
     return msgspec.structs.replace(partition, steps=(*going, *begun.values()), attempts=attempts)
+
+
+def _configuration(partition: PartitionModel, each: Step) -> Configuration | None:
+    """The configuration that an order names: the wanted one, for other actions than configure only where the system has
+    it, so that its programs get the parameters that they were configured with."""
+    wanted = next((member.wanted for member in partition.members if member.system == each.system), None)
+    if each.action is Action.CONFIGURE or wanted is None:
+        return wanted
+    state = partition.seen.get(each.system, UNSEEN).state
+    return wanted if state and state.key == wanted.key else None
 
 
 def _both(decision: Decision) -> tuple[Step, ...]:

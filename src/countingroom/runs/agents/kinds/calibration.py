@@ -27,6 +27,7 @@ from countingroom.core.systems import ACTIVE, RECORDING
 from countingroom.core.umask import umask_of_users
 from countingroom.core.values import Scalar
 from countingroom.runs.agents.kinds import program
+from countingroom.runs.agents.kinds.guardian import Guardian
 from countingroom.runs.agents.kinds.script import Script, briefed, failed, filled
 from countingroom.runs.agents.port import Handle, Recovery, System
 from countingroom.runs.sections.agent import CalibrationAgent, ScriptAgent
@@ -62,7 +63,14 @@ class Calibration(System):
     """Runs a program while the system records."""
 
     def __init__(
-        self, handle: Handle, section: CalibrationAgent, clock: Clock, *, directory: Path, results: Path
+        self,
+        handle: Handle,
+        section: CalibrationAgent,
+        clock: Clock,
+        *,
+        directory: Path,
+        results: Path,
+        guardian: Guardian | None = None,
     ) -> None:
         super().__init__(handle)
         self._section = section
@@ -70,7 +78,7 @@ class Calibration(System):
         self._results = results
         self._directory = directory / section.directory
         steps = ScriptAgent(kind="script", configure=section.configure, directory=section.directory)
-        self._script = Script(handle, steps, clock, directory=directory)
+        self._script = Script(handle, steps, clock, directory=directory, guardian=guardian)
         self._job: _Job | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._read = 0

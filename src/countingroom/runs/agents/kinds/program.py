@@ -1,7 +1,8 @@
 """Runs an external program for an agent, without a shell and in its own process group.
 
 A cancelled program is ended together with all its children: first with SIGTERM, then with SIGKILL. Its input is one
-JSON object; its output is read line by line, up to a number of lines each second. It also ends when the agent dies.
+JSON object; its output is read line by line, up to a number of lines each second. It also ends when the agent dies,
+with all its children where a guardian watches it. What a program leaves running goes on; its output is dropped.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from pathlib import Path
 
 import psutil
 
-from countingroom.bus.server.process import end_with
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.line_limit import LineLimit
 from countingroom.core.umask import umask_of_users
+from countingroom.runs.agents.kinds.guardian import Guardian, alone, drain
 
 ASKED_S = 2.0
 """Time between SIGTERM and SIGKILL."""
@@ -39,23 +40,25 @@ async def run(
     environment: Mapping[str, str],
     given: bytes,
     said: Callable[[str], None],
+    guardian: Guardian | None = None,
 ) -> int:
     """Run a program to its end; returns its exit status, or the negative number of the signal that ended it.
 
     ConfigurationError when it cannot be started.
     """
+    marked, first = await guardian.begin() if guardian else ({}, alone())
     async with _heard(said, clock) as (output, reading):
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
                 cwd=directory,
-                env={**os.environ, **environment},
+                env={**os.environ, **environment, **marked},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 process_group=0,
                 umask=umask_of_users(),
-                preexec_fn=end_with(os.getpid()),
+                preexec_fn=first,
             )
         except OSError as error:
             raise ConfigurationError(
@@ -72,6 +75,8 @@ async def run(
             if process.returncode is None:
                 await end(process.pid, clock)
                 await process.wait()
+            if guardian:
+                guardian.over(process.pid)
 
 
 async def end(pid: int, clock: Clock) -> None:
@@ -133,12 +138,18 @@ async def _heard(said: Callable[[str], None], clock: Clock) -> AsyncGenerator[tu
         lambda: asyncio.StreamReaderProtocol(output), os.fdopen(ours, "rb")
     )
     reading = asyncio.create_task(_read(output, said, clock), name="output of a program")
+    kept = os.dup(ours)
     try:
         yield theirs, reading
     finally:
+        is_open = not reading.done()
         transport.close()
         reading.cancel()
         await asyncio.wait([reading])
+        if is_open:  # a process that the program left running would die at its next line
+            await drain(kept)
+        else:
+            os.close(kept)
 
 
 async def _read(output: asyncio.StreamReader, said: Callable[[str], None], clock: Clock) -> None:

@@ -3,17 +3,19 @@
 The exit status decides about success, the output is shown as comment, and an abort ends the program with all its
 children. A program gets its order twice: as one JSON object on its input (`system`, `partition`, `action`, `step`,
 `tag`, `run`, `parameters`), and in its environment as `COUNTINGROOM_SYSTEM` … `COUNTINGROOM_RUN` and
-`COUNTINGROOM_PARAMETERS` (JSON). What the programs started continues without the agent; a restarted agent recovers the
-last saved state.
+`COUNTINGROOM_PARAMETERS` (JSON; more than 100,000 bytes are in the file `COUNTINGROOM_PARAMETERS_FILE` instead).
+Programs of other actions than `configure` get the tag and the parameters of the last one. What the programs started
+continues without the agent; a restarted agent recovers the last saved state.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import msgspec
 
@@ -21,8 +23,10 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import DeviceError
 from countingroom.core.values import Scalar
 from countingroom.runs.agents.kinds import program
+from countingroom.runs.agents.kinds.guardian import Guardian
 from countingroom.runs.agents.port import Handle, Recovery, System
 from countingroom.runs.sections.agent import ScriptAgent
+from countingroom.runs.sections.program_words import WORD
 from countingroom.runs.sections.system import configuring_states
 
 _log = logging.getLogger(__name__)
@@ -31,14 +35,24 @@ _SHOWN = 200
 """Maximum length of a comment, in characters."""
 _LAST = 5
 """Number of last output lines in the cause of a failure."""
-_WORD = re.compile(r"\{(\w+)\}")
+LONGEST = 100_000
+"""Bytes of the parameters in the environment. Linux takes 128 KiB for one variable; longer ones are in a file."""
 
 
 class Script(System):
     """Runs a program for each order."""
 
-    def __init__(self, handle: Handle, section: ScriptAgent, clock: Clock, *, directory: Path) -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        section: ScriptAgent,
+        clock: Clock,
+        *,
+        directory: Path,
+        guardian: Guardian | None = None,
+    ) -> None:
         super().__init__(handle)
+        self._guardian = guardian
         self._section = section
         self._clock = clock
         self._directory = directory / section.directory
@@ -70,11 +84,33 @@ class Script(System):
             _log.info("systems.%s: %s: %s", self.handle.system, what, line)
             self.handle.comment(line[:_SHOWN])
 
-        status = await program.run(
-            argv, self._clock, directory=self._directory, environment=environment, given=given, said=said
-        )
+        with _large(environment):
+            status = await program.run(
+                argv,
+                self._clock,
+                directory=self._directory,
+                environment=environment,
+                given=given,
+                said=said,
+                guardian=self._guardian,
+            )
         if status:
             raise failed(self.handle, what, argv, status, last)
+
+
+@contextmanager
+def _large(environment: dict[str, str]) -> Generator[None]:
+    """Put parameters that are too long for an environment variable into a file, named in another variable."""
+    parameters = environment["COUNTINGROOM_PARAMETERS"]
+    if len(parameters.encode()) <= LONGEST:
+        yield
+        return
+    del environment["COUNTINGROOM_PARAMETERS"]
+    with NamedTemporaryFile(prefix="countingroom-", suffix=".json") as file:
+        file.write(parameters.encode())
+        file.flush()
+        environment["COUNTINGROOM_PARAMETERS_FILE"] = file.name
+        yield
 
 
 def nth(programs: Sequence[Sequence[str]], handle: Handle, step: str) -> Sequence[str] | None:
@@ -104,7 +140,7 @@ def briefed(handle: Handle, action: str, step: str = "") -> tuple[dict[str, str]
 
 def filled(argv: Sequence[str], words: Mapping[str, str]) -> list[str]:
     """The arguments with each known `{word}` replaced; unknown ones stay."""
-    return [_WORD.sub(lambda found: words.get(found[1], found[0]), argument) for argument in argv]
+    return [WORD.sub(lambda found: words.get(found[1], found[0]), argument) for argument in argv]
 
 
 def failed(handle: Handle, what: str, argv: Sequence[str], status: int, last: Sequence[str]) -> DeviceError:
