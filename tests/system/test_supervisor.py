@@ -241,3 +241,53 @@ async def test_a_forked_child_has_a_command_line_and_a_process_group_of_its_own(
         assert child.pid
         assert psutil.Process(child.pid).cmdline()[1:3] == ["-m", "tests.system.run_script"]
         assert os.getpgid(child.pid) == child.pid
+
+
+class FastClock(SystemClock):
+    """Ten seconds in each second."""
+
+    def monotonic(self) -> float:
+        return 10 * super().monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds / 10)
+
+
+TICKS = """
+import json, sys, time
+from countingroom.app.watchdog import TICK
+given = json.loads(sys.stdin.readline())
+sys.stdout.write(json.dumps({"ready": {}}) + "\\n")
+while True:
+    sys.stdout.write(TICK.decode())
+    sys.stdout.flush()
+    time.sleep(0.05)
+"""
+
+
+async def test_a_child_that_no_longer_runs_is_told_of_killed_and_started_again() -> None:
+    changes: list[ChildChange] = []
+    child = Child(
+        "deaf",
+        (sys.executable, "-c", TICKS),
+        parameters=dict,
+        clock=FastClock(),
+        on_change=changes.append,
+    )
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(child.run())
+        await child.ready()
+        first = child.pid
+        assert first
+        await asyncio.sleep(0.5)  # five seconds of its clock
+        assert len(changes) == 1
+        os.kill(first, signal.SIGSTOP)
+        async with asyncio.timeout(30):
+            while len(changes) < 4:
+                await asyncio.sleep(0.01)
+        running.cancel()
+    hangs, ended, again = changes[1:4]
+    assert (hangs.hangs, hangs.running, hangs.pid) == (True, True, first)
+    assert "has not run for 10 s" in hangs.message
+    assert (ended.running, ended.message) == (False, "deaf did not run for 20 s and was killed")
+    assert again.running and again.pid != first

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from countingroom.app.watchdog import TICK
 from countingroom.core.errors import Cause
 
 GRACE_S = 5.0
@@ -36,10 +38,19 @@ class ParentReport:
     def __init__(self) -> None:
         self._stream = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
+        self._is_ready = False
 
     def ready(self, facts: Mapping[str, Any]) -> None:
         """Report that the child is ready, with facts for the operator."""
         self._stream.write(msgspec.json.encode({"ready": facts}) + b"\n")
+        os.set_blocking(self._stream.fileno(), False)
+        self._is_ready = True
+
+    def tick(self) -> None:
+        """Report that the event loop runs, once it is ready. Never waits: the pipe of a stopped parent may be full."""
+        if self._is_ready:
+            with suppress(BrokenPipeError):  # the parent has ended, which the watching thread sees
+                self._stream.write(TICK)
 
     def refused(self, cause: Cause) -> None:
         """Report that the child cannot start."""

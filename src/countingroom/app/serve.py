@@ -22,10 +22,11 @@ from countingroom.app.child_process import Launch, launch, launch_by
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.garbage_collection import collect
 from countingroom.app.roles import Platform, Ready, Role, Setting
+from countingroom.app.watchdog import TICK_S
 from countingroom.bus import nats, streams
 from countingroom.bus.dead_letters import DeadLetters
 from countingroom.bus.port import Bus
-from countingroom.core.clock import SystemClock
+from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import ConfigurationError, CountingRoomError
 from countingroom.core.umask import keep_files_private
 from countingroom.departments import load, roles
@@ -66,7 +67,7 @@ def run_in_foreground(task: ServeTask) -> None:
         sys.stderr.write(f"{role} serves{': ' + details if details else ''}\n")
 
     prepare = not bus_users.is_embedded(task.experiment.bus, task.data)  # `up` has prepared that one
-    asyncio.run(run_until_stopped(task, ready, prepare=prepare, supervised=False))
+    asyncio.run(run_until_stopped(task, ready, prepare=prepare, parent=None))
 
 
 def run_as_child(task: ServeTask) -> None:
@@ -82,16 +83,20 @@ def run_as_child(task: ServeTask) -> None:
             simulate=parameters["simulate"],
             launch=launch_by(Path(parameters["fork_server"])),
         )
-        asyncio.run(run_until_stopped(task, lambda _role, facts: parent.ready(facts), prepare=False, supervised=True))
+        asyncio.run(run_until_stopped(task, lambda _role, facts: parent.ready(facts), prepare=False, parent=parent))
     except CountingRoomError as error:
         parent.refused(error.cause)
         raise
 
 
 async def run_until_stopped(
-    task: ServeTask, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool, supervised: bool
+    task: ServeTask,
+    ready: Callable[[str, Mapping[str, Any]], None],
+    *,
+    prepare: bool,
+    parent: parent_watch.ParentReport | None,
 ) -> None:
-    """Run the roles until a signal cancels them. With `supervised` the end of the parent cancels them too."""
+    """Run the roles until a signal cancels them. With a `parent` its end cancels them too, and it gets ticks."""
     raise_file_limit()
     loop = asyncio.get_running_loop()
     this = asyncio.current_task()
@@ -99,13 +104,25 @@ async def run_until_stopped(
         raise RuntimeError("roles run inside a task")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, this.cancel)
-    if supervised:
+    if parent:
         parent_watch.when_parent_ends(lambda: loop.call_soon_threadsafe(this.cancel))
     with contextlib.suppress(asyncio.CancelledError):
-        await _run_roles(task, ready, prepare=prepare)
+        await _run_roles(task, ready, prepare=prepare, tick=parent.tick if parent else lambda: None)
 
 
-async def _run_roles(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], None], *, prepare: bool) -> None:
+async def _tick(tick: Callable[[], None], clock: Clock) -> None:
+    while True:
+        tick()
+        await clock.sleep(TICK_S)
+
+
+async def _run_roles(
+    task: ServeTask,
+    ready: Callable[[str, Mapping[str, Any]], None],
+    *,
+    prepare: bool,
+    tick: Callable[[], None],
+) -> None:
     clock = SystemClock()
     dead_letters = DeadLetters()
     section = task.experiment.bus
@@ -135,13 +152,17 @@ async def _run_roles(task: ServeTask, ready: Callable[[str, Mapping[str, Any]], 
         if prepare:
             await streams.prepare(bus, max_bytes=section.max_bytes)
         async with asyncio.TaskGroup() as group:
-            collector = group.create_task(collect(clock), name="collector")
+            beside = [
+                group.create_task(collect(clock), name="collector"),
+                group.create_task(_tick(tick, clock), name="tick"),
+            ]
             async with asyncio.TaskGroup() as playing:
                 for name, role in made.items():
                     with_database = known[name].database
                     run = _run(role, bus, functools.partial(ready, name), setting, database=with_database)
                     playing.create_task(run, name=name)
-            collector.cancel()
+            for one in beside:
+                one.cancel()
     except BaseExceptionGroup as failures:
         raise first_of(failures) from failures
     finally:

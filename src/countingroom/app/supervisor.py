@@ -2,6 +2,7 @@
 
 All children use one protocol of JSON lines. The first line of input is an object of parameters. The first line of
 output is `{"ready": {...}}` or `{"refused": cause}`. Each later line of input gets one line of output as its answer.
+Between them the child may write ticks: one that then ceases to tick is killed (watchdog.py).
 The input ends when the parent ends, also by kill -9, and the child then ends. parent_watch.py is the child's side.
 """
 
@@ -20,6 +21,7 @@ from msgspec import Struct
 
 from countingroom.app.child_process import ChildProcess, Launch, launch
 from countingroom.app.log_file import LogFile
+from countingroom.app.watchdog import HUNG_S, LATE_S, LOOK_S, TICK, Watchdog
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Cause, CountingRoomError, LinkError, Refused
 
@@ -49,6 +51,8 @@ class ChildChange(Struct, frozen=True, kw_only=True):
     message: str
     again_in_s: float | None = None
     """Pause before the restart; None when there is none."""
+    hangs: bool = False
+    """Whether it is there and does not run."""
 
 
 class _First(Struct):
@@ -90,6 +94,8 @@ class Child:
         self._on_change = on_change
         self._process: ChildProcess | None = None
         self._last_pid = 0
+        self._hung = ""
+        """Why it was killed by the watchdog; empty: it was not."""
         self._first: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._asking = asyncio.Lock()
         self._answer: asyncio.Future[bytes] | None = None
@@ -116,7 +122,7 @@ class Child:
                     return
                 reason = error.cause.message
             else:
-                reason = _ending(status)
+                reason = self._hung or _ending(status)
                 if not self._first.done():
                     self._never(self._never_ready(reason))
                     return
@@ -152,6 +158,7 @@ class Child:
 
     async def _live(self) -> int:
         """Start the process and wait for its end; the exit status."""
+        self._hung = ""
         log, logging = self._log.pipe() if self._log else (None, None)
         try:
             process = await self._launch(self._command, log)
@@ -165,7 +172,11 @@ class Child:
             if not self._first.done():
                 self._first.set_result(said)
             self._tell(running=True, message=f"{self.name} runs", pid=process.pid)
-            await self._listen(process)
+            watchdog = Watchdog(self._clock)
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(self._watch(process, watchdog), name=f"watchdog of {self.name}")
+                await self._listen(process, watchdog)
+                watching.cancel()
             return await process.wait()
         finally:
             self._process = None
@@ -191,10 +202,28 @@ class Child:
             raise ChildRefused(f"{self.name} cannot begin", source=self.name, causes=causes)
         return first.ready
 
-    async def _listen(self, process: ChildProcess) -> None:
+    async def _watch(self, process: ChildProcess, watchdog: Watchdog) -> None:
+        """Report a child that does not run, and kill it when that goes on."""
+        late = False
+        while not self._hung:
+            await self._clock.sleep(LOOK_S)
+            silent_s = watchdog.look()
+            if silent_s >= HUNG_S:
+                self._hung = f"did not run for {HUNG_S:g} s and was killed"
+                _kill(process)
+            elif silent_s >= LATE_S and not late:
+                text = f"{self.name} has not run for {LATE_S:g} s; after {HUNG_S:g} s it is killed and started again"
+                self._tell(running=True, message=text, pid=process.pid, hangs=True)
+            elif silent_s < LATE_S and late:
+                self._tell(running=True, message=f"{self.name} runs again", pid=process.pid)
+            late = silent_s >= LATE_S
+
+    async def _listen(self, process: ChildProcess, watchdog: Watchdog) -> None:
         _, out = _pipes(process)
         while line := await out.readline():
-            if self._answer and not self._answer.done():
+            if line == TICK:
+                watchdog.tick()
+            elif self._answer and not self._answer.done():
                 self._answer.set_result(line)
         if self._answer and not self._answer.done():
             self._answer.set_exception(LinkError(f"{self.name} ended while it was asked", source=self.name))
@@ -209,8 +238,12 @@ class Child:
         where = f"its own words are at the end of {self._log.path}" if self._log else ""
         return ChildRefused(f"{self.name} {reason} before it was ready", source=self.name, suggestion=where)
 
-    def _tell(self, *, running: bool, message: str, pid: int = 0, again_in_s: float | None = None) -> None:
-        self._on_change(ChildChange(name=self.name, pid=pid, running=running, message=message, again_in_s=again_in_s))
+    def _tell(
+        self, *, running: bool, message: str, pid: int = 0, again_in_s: float | None = None, hangs: bool = False
+    ) -> None:
+        self._on_change(
+            ChildChange(name=self.name, pid=pid, running=running, message=message, again_in_s=again_in_s, hangs=hangs)
+        )
 
 
 def _pipes(process: ChildProcess) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
