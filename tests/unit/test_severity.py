@@ -63,3 +63,15 @@ def test_a_state_in_error_is_high_a_lost_link_medium_and_an_inactive_channel_not
 def test_the_sentence_names_value_limit_and_unit() -> None:
     assert severity.why(LIMITED, 11.82) == "I mon 11.82 uA is above its alarm limit 10.00 uA"
     assert severity.why(LIMITED, -2.0) == "I mon -2.00 uA is below its warning limit -1.00 uA"
+
+
+def test_an_alarm_of_the_device_counts_where_it_is_more_urgent_than_the_limits() -> None:
+    assert severity.of_reading(Point(name="p"), 1.0, Quality.UNCERTAIN, 2) == severity.MEDIUM
+    assert severity.of_reading(Point(name="p"), "text", Quality.UNCERTAIN, 3) == severity.LOW
+    assert severity.of_reading(Point(name="p"), 1.0, Quality.STALE, 2) == severity.STALE
+    limited = Point(name="p", limits=Limits(warning_high=0.0, alarm_high=10.0))
+    assert severity.of_reading(limited, 1.0, Quality.GOOD, 2) == severity.MEDIUM
+    assert severity.of_reading(limited, 11.0, Quality.GOOD, 3) == severity.MEDIUM
+    reason = "HIGH alarm of the IOC (minor)"
+    assert severity.why(Point(name="p"), 1.0, reason=reason) == "p 1.00: HIGH alarm of the IOC (minor)"
+    assert severity.why(limited, 11.0, reason=reason) == "p 11.00 is above its alarm limit 10.00"

@@ -98,6 +98,8 @@ class Readings(Struct, frozen=True, kw_only=True):
     received_ns: Annotated[list[Int64], _ROWS]
     reasons: Annotated[dict[str, str], _ROWS] = {}
     """Point -> why its quality is not GOOD, where it is known."""
+    alarms: Annotated[dict[str, Annotated[int, Meta(ge=1, le=3)]], _ROWS] = {}
+    """Point -> priority of an alarm that the device itself has given to its value."""
 
     def __post_init__(self) -> None:
         count = len(self.points)
@@ -115,6 +117,7 @@ class Readings(Struct, frozen=True, kw_only=True):
                     quality=Quality(quality),
                     device_ns=device,
                     received_ns=received,
+                    alarm=self.alarms.get(name, 0),
                     reason=self.reasons.get(name, ""),
                 ),
             )

@@ -25,13 +25,18 @@ def urgency(level: int) -> int:
     return _URGENCY[level]
 
 
-def of_reading(point: Point, value: Scalar, quality: int) -> int:
-    """The severity of one reading. An old or missing value is STALE."""
+def of_reading(point: Point, value: Scalar, quality: int, alarm: int = NORMAL) -> int:
+    """The severity of one reading: that of the limits, or `alarm`, which the device has given it, if that is more
+    urgent. An old or missing value is STALE."""
     # Some setpoints cannot be read back: without a value they are not a fault.
     if value is None and quality == Quality.BAD and point.writable:
         return NORMAL
     if quality >= Quality.STALE or value is None:
         return STALE
+    return max(alarm, _of_value(point, value), key=urgency)
+
+
+def _of_value(point: Point, value: float | int | str | bool) -> int:
     if point.severity:
         return point.severity if value else NORMAL
     if isinstance(value, str):
@@ -57,18 +62,18 @@ def of_state(state: DeviceState) -> int:
     return HIGH if state.common == "error" else NORMAL
 
 
-def why(point: Point, value: Scalar, *, unit: str | None = None) -> str:
+def why(point: Point, value: Scalar, *, unit: str | None = None, reason: str = "") -> str:
     """One sentence with the reason for an abnormal reading: `I mon 11.82 uA is above its alarm limit 10.00 uA`.
 
-    `unit` replaces the unit of the point in the text.
+    `unit` replaces the unit of the point in the text. `reason` is that of an alarm that the device itself has given.
     """
     label = point.label or point.name
     unit = point.unit if unit is None else unit
     unit = f" {unit}" if unit else ""
-    if point.severity:
+    if point.severity and value:
         return point.description or label
     if not isinstance(value, (int, float)):
-        return f"{label} has no present value"
+        return f"{label}: {reason}" if reason else f"{label} has no present value"
     digits = point.precision
     limits = point.limits
     for limit, above, word in (
@@ -79,4 +84,4 @@ def why(point: Point, value: Scalar, *, unit: str | None = None) -> str:
     ):
         if limit is not None and (value > limit if above else value < limit):
             return f"{label} {decimals(value, digits)}{unit} is {word} {decimals(limit, digits)}{unit}"
-    return f"{label} {decimals(value, digits)}{unit}"
+    return f"{label} {decimals(value, digits)}{unit}{f': {reason}' if reason else ''}"

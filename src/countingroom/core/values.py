@@ -37,5 +37,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     """Time stamp of the device, ns since the epoch; the time of arrival when the device has no clock."""
     received_ns: int
     """Time of arrival, ns since the epoch."""
+    alarm: int = 0
+    """Priority of an alarm that the device itself gives to the value (1, 2, 3); 0: none. EPICS: minor 3, major 2."""
     reason: str = ""
     """Why the quality is not GOOD, where it is known: `the IOC sends the text 'n/a', which is no number`."""

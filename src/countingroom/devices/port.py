@@ -26,6 +26,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     quality: Quality = Quality.GOOD
     device_ns: int | None = None
     """The device's own time stamp; None where it has none."""
+    alarm: int = 0
+    """Priority of an alarm that the device has given to the value: 1, 2, 3; 0: none."""
     reason: str = ""
     """Why the quality is not GOOD: `the payload is no JSON`. It is shown with the value; while there is no value, an
     event tells it, once for each change."""

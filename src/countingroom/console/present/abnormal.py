@@ -70,6 +70,7 @@ class _Abnormal(Struct):
     level: int
     since_ns: int
     value: Scalar
+    reason: str = ""
 
 
 class AbnormalList:
@@ -148,7 +149,7 @@ class AbnormalList:
             point = points.get(name)
             reading = aged(known_reading) if gone else known_reading
             value, quality = reading.value, int(reading.quality)
-            level = severity.of_reading(point, value, quality) if point else severity.NORMAL
+            level = severity.of_reading(point, value, quality, reading.alarm) if point else severity.NORMAL
             if gone:
                 level = severity.STALE
             levels[name] = level
@@ -156,8 +157,9 @@ class AbnormalList:
                 abnormal.pop(name, None)
             elif (known := abnormal.get(name)) and known.level == level:
                 known.value = value
+                known.reason = reading.reason
             else:
-                abnormal[name] = _Abnormal(level, reading.device_ns, value)
+                abnormal[name] = _Abnormal(level, reading.device_ns, value, reading.reason)
             row = value, quality, reading.device_ns, level
             shown[name] = (*row, reading.reason) if reading.reason else row
         return shown
@@ -233,5 +235,5 @@ class AbnormalList:
                 device=device,
                 channel=point.channel,
                 point=name,
-                what=severity.why(point, one.value, unit=write.unit(point.unit)),
+                what=severity.why(point, one.value, unit=write.unit(point.unit), reason=one.reason),
             )

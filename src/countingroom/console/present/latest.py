@@ -302,12 +302,14 @@ class Latest:
         if live:
             self._live[message.device] = message.boot, message.sequence
         reasons = message.reasons
+        alarms = message.alarms
         rows = {
             name: Reading(
                 value=value,
                 quality=_QUALITIES[quality],
                 device_ns=device_ns,
                 received_ns=received_ns,
+                alarm=alarms.get(name, 0) if alarms else 0,
                 reason=reasons.get(name, "") if reasons else "",
             )
             for name, value, quality, device_ns, received_ns in zip(

@@ -10,7 +10,7 @@ def moved(deadband: float, published: Reading, now: Reading) -> bool:
 
     The comparison is with the published value, not with the previous reading, so a slow drift is published in steps.
     """
-    if now.quality != published.quality or now.reason != published.reason:
+    if (now.quality, now.reason, now.alarm) != (published.quality, published.reason, published.alarm):
         return True
     before, after = published.value, now.value
     if isinstance(before, bool) or isinstance(after, bool):

@@ -104,8 +104,10 @@ class PointTable:
         for name, last in self._last_sample.items():
             point = self.points[name]
             if is_stale(point, monotonic - last):
-                reason = f"no value for more than {point.stale_after_s:g} s"
-                self._set(point, stale(self.readings[name], now_ns, reason), changed)
+                before = self.readings[name]
+                # What is BAD or STALE already keeps its own reason.
+                reason = f"no value for more than {point.stale_after_s:g} s" if before.quality < Quality.STALE else ""
+                self._set(point, stale(before, now_ns, reason), changed)
         return changed
 
     def lose(self, *, now_ns: int) -> Channels:
@@ -155,6 +157,7 @@ class PointTable:
             device_ns=[row.device_ns for row in rows],
             received_ns=[row.received_ns for row in rows],
             reasons={name: row.reason for name, row in zip(names, rows, strict=True) if row.reason},
+            alarms={name: row.alarm for name, row in zip(names, rows, strict=True) if row.alarm},
         )
 
 

@@ -50,6 +50,7 @@ def read(point: Point, sample: Sample, before: Reading, now_ns: int) -> Reading:
         quality=Quality.BAD if value is None else sample.quality,
         device_ns=sample.device_ns if stamped and sample.device_ns is not None else now_ns,
         received_ns=now_ns,
+        alarm=0 if value is None else min(max(sample.alarm, 0), 3),
         reason=_shortened(reason),
     )
 

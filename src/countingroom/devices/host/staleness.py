@@ -20,8 +20,8 @@ def is_stale(point: Point, silent_s: float) -> bool:
 def stale(before: Reading, now_ns: int, reason: str = "") -> Reading:
     """The reading after that. BAD stays BAD, because there is no value to keep."""
     if before.quality >= Quality.STALE:
-        return before if before.reason or not reason else msgspec.structs.replace(before, reason=reason)
-    return msgspec.structs.replace(before, quality=Quality.STALE, received_ns=now_ns, reason=reason)
+        return msgspec.structs.replace(before, reason=reason) if reason else before
+    return msgspec.structs.replace(before, quality=Quality.STALE, received_ns=now_ns, reason=reason, alarm=0)
 
 
 def with_least_stale_after(point: Point, least_s: float) -> Point:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from countingroom.devices.drivers.epics.access import ChannelAccess
+from countingroom.devices.drivers.epics.behaviour import EpicsBehaviour
 from countingroom.devices.drivers.epics.convert import Variable
 from countingroom.devices.drivers.epics.description import ChannelAccessSection, EpicsSection
 from countingroom.devices.drivers.epics.driver import EpicsDriver
-from countingroom.devices.plain import PlainBehaviour
 from countingroom.devices.registry import Hosted
 from countingroom.devices.resources import SharedResources
 
@@ -23,12 +23,13 @@ def build(name: str, section: EpicsSection, resources: SharedResources) -> Hoste
         for point, value in section.values.items()
     ]
     channels = tuple(dict.fromkeys(variable.point.channel for variable in variables if variable.point.channel))
+    driver = EpicsDriver(variables, section, resources.get(ChannelAccess), source=f"devices.{name}")
     return Hosted(
         name=name,
         title=section.title or name,
         group=section.group or "EPICS",
         location=location(section),
-        driver=EpicsDriver(variables, section, resources.get(ChannelAccess), source=f"devices.{name}"),
-        behaviour=PlainBehaviour(channels),
+        driver=driver,
+        behaviour=EpicsBehaviour(channels, missing=driver.missing),
         section=section,
     )

@@ -28,6 +28,8 @@ MOST_WHOLE = 1 << 53
 
 _QUALITY = (Quality.GOOD, Quality.UNCERTAIN, Quality.UNCERTAIN, Quality.BAD)
 """By alarm severity: none, minor, major, invalid."""
+_PRIORITIES = (0, 3, 2, 0)
+"""Of an alarm in the console, by alarm severity. An invalid value is none, and is BAD instead."""
 _SEVERITIES = ("", "minor", "major", "invalid")
 _STATUS = (
     *("NO_ALARM", "READ", "WRITE", "HIHI", "HIGH", "LOLO", "LOW", "STATE", "COS", "COMM", "TIMEOUT", "HWLIMIT", "CALC"),
@@ -59,6 +61,12 @@ class Variable(Struct, frozen=True, kw_only=True):
         return int(value) if isinstance(value, bool) else value
 
 
+def not_found(variable: Variable) -> Sample:
+    """The sample of a variable for which no server answers."""
+    reason = f"no server answers for {variable.pv}"
+    return Sample(point=variable.point.name, value=None, quality=Quality.STALE, reason=reason)
+
+
 class _Unusable(Exception):
     """A value that the point cannot take, with the reason."""
 
@@ -80,7 +88,8 @@ def sample(variable: Variable, given: Any) -> Sample:
         except _Unusable as unusable:
             reason = str(unusable)
             quality = Quality.BAD
-    return Sample(point=point.name, value=value, quality=quality, device_ns=stamp, reason=reason)
+    alarm = _PRIORITIES[severity] if 0 <= severity <= 3 and value is not None else 0
+    return Sample(point=point.name, value=value, quality=quality, device_ns=stamp, alarm=alarm, reason=reason)
 
 
 def _alarm(severity: int, status: int) -> str:

@@ -14,7 +14,7 @@ from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.epics.access import ChannelAccess
-from countingroom.devices.drivers.epics.convert import Variable, sample
+from countingroom.devices.drivers.epics.convert import Variable, not_found, sample
 from countingroom.devices.drivers.epics.description import ChannelAccessSection
 from countingroom.devices.port import Sample, Sink
 
@@ -43,6 +43,8 @@ class EpicsDriver:
         """Points without a subscription."""
         self._servers: dict[str, str] = {}
         """Point -> the server that answers for it."""
+        self.missing: set[str] = set()
+        """Points whose variable does not answer, while others do."""
         self._turn = 0
         self._all_linked = asyncio.Event()
 
@@ -80,8 +82,8 @@ class EpicsDriver:
                     suggestion="check that the IOC runs and that address_list or name_servers reach it",
                 ) from None
             for name in sorted(self._variables.keys() - self._linked - self._refused):
-                reason = f"no server answers for {self._variables[name].pv}"
-                self._take(Sample(point=name, value=None, quality=Quality.STALE, reason=reason))
+                self.missing.add(name)
+                self._take(not_found(self._variables[name]))
 
     async def read(self) -> Sequence[Sample]:
         """The last sample of every variable; LinkError when no variable is linked."""
@@ -122,6 +124,7 @@ class EpicsDriver:
         """Close all channels."""
         self._linked.clear()
         self._refused.clear()
+        self.missing.clear()
         self._servers.clear()
         self._latest.clear()
         self._pending.clear()
@@ -137,8 +140,10 @@ class EpicsDriver:
             self._take(news)
             if news.quality is Quality.STALE:
                 self._linked.discard(name)
+                self.missing.add(name)
             else:
                 self._refused.discard(name)
+                self.missing.discard(name)
                 if name not in self._linked:
                     self._linked.add(name)
                     self._servers[name] = self._monitors.server_of(variable.pv)
@@ -149,6 +154,7 @@ class EpicsDriver:
     def _refuse(self, name: str, reason: str) -> None:
         """The subscription of this variable was closed: it has no evidence any more, not even that of its link."""
         self._linked.discard(name)
+        self.missing.discard(name)
         self._refused.add(name)
         self._take(Sample(point=name, value=None, quality=Quality.BAD, reason=reason))
         self._wake_when_complete()

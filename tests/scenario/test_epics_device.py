@@ -1,0 +1,127 @@
+"""An EPICS device in its host, before a real IOC: what is missing or in alarm is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from countingroom.bus import streams
+from countingroom.bus.memory.bus import MemoryBus
+from countingroom.core import subjects
+from countingroom.core.clock import SystemClock
+from countingroom.core.messages import DeviceState, Event, EventKind, Readings, decode
+from countingroom.core.values import Quality, Reading
+from countingroom.devices.drivers.epics.build import build
+from countingroom.devices.drivers.epics.description import EpicsSection
+from countingroom.devices.host.host import DeviceHost
+from countingroom.devices.resources import SharedResources
+from countingroom.simulators.ioc import Ioc
+from countingroom.simulators.ioc_server import IocRecord
+
+
+class Bench:
+    """An IOC, a host with one device, and the bus."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.bus = MemoryBus(self.clock)
+        self.ioc = Ioc(
+            [IocRecord(name="x:a", value=1.5), IocRecord(name="x:b", value=2.5)],
+            lambda name, value: None,
+        )
+
+    async def until(self, true: Callable[[], Any]) -> None:
+        async with asyncio.timeout(15):
+            while not await true():
+                await asyncio.sleep(0.02)
+
+    async def present(self) -> dict[str, Reading]:
+        async with self.bus.replay(subjects.READINGS_STREAM, follow=False) as stored:
+            return {name: row async for one in stored for name, row in decode(one.data, Readings).rows()}
+
+    async def events(self, kind: EventKind) -> list[Event]:
+        async with self.bus.replay(subjects.EVENTS_STREAM, follow=False) as stored:
+            events = [decode(one.data, Event) async for one in stored]
+        return [event for event in events if event.kind is kind]
+
+    async def state(self) -> DeviceState:
+        entry = await self.bus.get(subjects.STATE_BUCKET, subjects.device_key("lab"))
+        assert entry
+        assert entry.data
+        return decode(entry.data, DeviceState)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    made = Bench()
+    await streams.prepare(made.bus)
+    await made.ioc.start()
+    resources = SharedResources()
+    given = {
+        "driver": "epics",
+        "prefix": "x:",
+        "address_list": [made.ioc.address],
+        "timeout": 0.5,
+        "poll": 0.2,
+        "values": {"a": {"pv": "a", "unit": "V"}, "typo": {"pv": "tpyo"}, "b": {"pv": "b"}},
+    }
+    hosted = build("lab", EpicsSection.model_validate(given), resources)
+    host = asyncio.create_task(DeviceHost(made.bus.client(), made.clock, [hosted], resources=resources).run())
+    yield made
+    host.cancel()
+    with suppress(asyncio.CancelledError):
+        await host
+    await made.ioc.stop()
+
+
+async def test_a_variable_that_is_not_there_is_told_and_its_device_is_not_plainly_connected(bench: Bench) -> None:
+    async def incomplete() -> bool:
+        with suppress(AssertionError):
+            return (await bench.state()).state == "INCOMPLETE"
+        return False
+
+    await bench.until(incomplete)
+    state = await bench.state()
+    assert state.cause
+    assert state.cause.message == "1 of 3 process variables do not answer: typo"
+
+    async def told() -> bool:
+        return "typo" in (await bench.present()) and bool(await bench.events(EventKind.NOTE))
+
+    await bench.until(told)
+    reading = (await bench.present())["typo"]
+    assert (reading.quality, reading.reason) == (Quality.BAD, "no server answers for x:tpyo")
+    assert "lab.typo is BAD: no server answers for x:tpyo" in [
+        one.message for one in await bench.events(EventKind.NOTE)
+    ]
+
+
+async def test_an_alarm_of_the_ioc_is_an_alarm_here_with_its_name(bench: Bench) -> None:
+    async def there() -> bool:
+        return (await bench.present()).get("a", Reading(value=0, quality=Quality.BAD, device_ns=0, received_ns=0)).value
+
+    await bench.until(there)
+    bench.ioc.set({"x:a": 8.0}, severity=2)
+
+    async def alarmed() -> bool:
+        return (await bench.present())["a"].alarm == 2
+
+    await bench.until(alarmed)
+    reading = (await bench.present())["a"]
+    assert (reading.value, reading.quality, reading.reason) == (
+        8.0,
+        Quality.UNCERTAIN,
+        "STATE alarm of the IOC (major)",
+    )
+    bench.ioc.set({"x:a": 1.0})
+
+    async def over() -> bool:
+        return (await bench.present())["a"].alarm == 0
+
+    await bench.until(over)
+    reading = (await bench.present())["a"]
+    assert (reading.quality, reading.reason) == (Quality.GOOD, "")
