@@ -18,6 +18,7 @@ from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import DeviceState, Event, EventKind, Link, Readings, decode
 from countingroom.core.points import Point
+from countingroom.devices.host import points as host_points
 from countingroom.devices.host import publish
 from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.publish import FULL_S, ReadingsPump
@@ -255,3 +256,53 @@ async def test_of_a_state_only_the_latest_is_kept_while_the_bus_is_away(desk: De
         assert entry.data
         assert decode(entry.data, DeviceState).state == "ERROR"
         assert entry.revision == 1
+
+
+async def test_every_change_of_a_point_that_wants_it_is_published_in_order() -> None:
+    points = [Point(name="all", every_change=True, deadband=0.5), Point(name="newest")]
+    table = PointTable("d", points, 0)
+    for number in range(5):
+        samples = [Sample(point="all", value=float(number)), Sample(point="newest", value=float(number))]
+        table.take(samples, now_ns=number, monotonic=float(number))
+    table.take([Sample(point="all", value=4.2)], now_ns=9, monotonic=9.0)  # within the deadband
+    message = table.message(full=False, boot="b", sent_ns=9)
+    assert message
+    rows = list(zip(message.points, message.values, strict=True))
+    assert rows == [("newest", 4.0), ("all", 0.0), ("all", 1.0), ("all", 2.0), ("all", 3.0), ("all", 4.0)]
+    assert table.thinned == {"newest": 4}
+    assert not table.waiting
+
+
+async def test_a_full_message_comes_after_every_change_and_is_not_kept_waiting_by_them() -> None:
+    table = PointTable("d", [Point(name="all", every_change=True)], 0)
+    numbers = iter(range(100))
+
+    def change() -> None:
+        table.take([Sample(point="all", value=float(next(numbers)))], now_ns=1, monotonic=1.0)
+
+    fulls: list[bool] = []
+    values: list[object] = []
+    for _ in range(6):
+        change()
+        change()
+        message = table.message(full=True, boot="b", sent_ns=1)
+        assert message
+        fulls.append(message.full)
+        values += [] if message.full else message.values
+    assert fulls == [False, True] * 3
+    last = table.message(full=False, boot="b", sent_ns=1)
+    assert last
+    assert [*values, *last.values] == [float(number) for number in range(12)]
+
+
+async def test_too_many_changes_drop_the_oldest_and_count_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_points, "MOST_QUEUED", 10)
+    monkeypatch.setattr(host_points, "MOST_ROWS", 4)
+    table = PointTable("d", [Point(name="all", every_change=True)], 0)
+    table.take([Sample(point="all", value=float(number)) for number in range(13)], now_ns=1, monotonic=1.0)
+    found: list[object] = []
+    while message := table.message(full=False, boot="b", sent_ns=1):
+        assert len(message.values) <= 4
+        found += message.values
+    assert found == [float(number) for number in range(3, 13)]
+    assert table.thinned == {"all": 3}

@@ -10,6 +10,7 @@ from countingroom.bus import streams
 from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.messages import EventKind, Link
 from countingroom.core.values import Quality
+from countingroom.devices.port import Sample
 from countingroom.testing.fake_device import FakeDriver, FakeMonitoringDriver, FakeProvingDriver
 from tests.scenario.test_device_host import Room
 
@@ -106,3 +107,32 @@ async def test_writes_that_wait_are_not_kept_over_a_lost_link(room: Room, driver
         await room.clock.advance(10.0)
         assert (await room.state()).link is Link.CONNECTED
         assert room.supply.writes == []
+
+
+async def test_changes_that_are_thinned_are_counted_and_told_now_and_then(room: Room) -> None:
+    async with room.host(driver=FakeMonitoringDriver, points={"b.*": {"every_change": True}}) as bus:
+        bus.cut()
+        for number in range(1, 101):
+            room.supply.put("a.v_mon", float(number))
+            room.supply.put("b.v_mon", float(number))
+        await room.clock.advance(1.0)
+        bus.mend()
+        await room.clock.advance(20.0)
+        (note,) = [one for one in await room.events(EventKind.NOTE) if "not published" in one.message]
+        assert note.data == {"changes": 99, "in_the_client": 0}
+        assert "a.v_mon" in note.message
+        rows = [row for message in await room.messages() for row in message.rows() if not message.full]
+        assert [reading.value for name, reading in rows if name == "b.v_mon"][-100:] == [
+            float(number) for number in range(1, 101)
+        ]
+
+
+async def test_many_points_that_become_bad_together_are_one_event(room: Room) -> None:
+    async with room.host(driver=FakeMonitoringDriver):
+        names = [point.name for point in room.supply.points]
+        (sink,) = room.supply.told
+        sink([Sample(point=name, value="n/a") for name in names])
+        await room.clock.advance(1.0)
+        (note,) = await room.events(EventKind.NOTE)
+        assert note.message.startswith(f"{len(names)} points of supply are BAD: temperature, a.v_set, ")
+        assert note.data["a.v_mon"] == "'n/a' is no number"

@@ -49,6 +49,9 @@ class Point(Struct, frozen=True, kw_only=True):
     """Number of significant decimals on this instrument."""
     deadband: float = 0.0
     """A change that is not larger than this is not published. 0: every change is published."""
+    every_change: bool = False
+    """Every change beyond the deadband is published and stored; otherwise only the newest of those that come while a
+    message is under way."""
     limits: Limits = Limits()
     choices: tuple[Scalar, ...] = ()
     """The allowed values; empty: any value of the type."""

@@ -12,7 +12,7 @@ from countingroom.core.messages import CommandSpec
 from countingroom.core.points import Limits, Point
 from countingroom.devices.section import CommandOverride, PointOverride, disorder
 
-_PLAIN = ("label", "deadband", "write_low", "write_high", "dangerous")
+_PLAIN = ("label", "deadband", "write_low", "write_high", "dangerous", "every_change")
 
 
 def overridden(

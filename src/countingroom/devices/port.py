@@ -85,6 +85,11 @@ class ProvingDriver(MonitoringDriver, Protocol):
     delays no other; a LinkError of it fails that write, and the link stays.
     """
 
+    @property
+    def thinned(self) -> int:
+        """Changes that the client library dropped, because a newer one came before they were taken."""
+        ...
+
     async def prove(self) -> Collection[str]:
         """Ask the device. The points whose last sample is now proven to be the present value; they do not age."""
         ...

@@ -55,6 +55,8 @@ class PointOverride(Section):
     write_low: float | None = None
     write_high: float | None = None
     stale_after: Silence | None = None
+    every_change: bool | None = None
+    """Publish every change, not only the newest while a message is under way."""
     dangerous: bool | None = None
     """Writing it can harm, and needs the role expert."""
 
@@ -70,6 +72,8 @@ class TableValue(Section):
     description: str = ""
     unit: str = ""
     deadband: Deadband = 0.0
+    every_change: bool = False
+    """Publish every change, not only the newest while a message is under way."""
     alarm_low: float | None = None
     warning_low: float | None = None
     warning_high: float | None = None
@@ -111,6 +115,7 @@ class TableValue(Section):
             unit=self.unit,
             precision=precision,
             deadband=self.deadband,
+            every_change=self.every_change,
             limits=Limits(
                 alarm_low=self.alarm_low,
                 warning_low=self.warning_low,

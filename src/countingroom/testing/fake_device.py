@@ -144,6 +144,8 @@ class FakeMonitoringDriver(FakeDriver):
 class FakeProvingDriver(FakeMonitoringDriver):
     """A driver that receives the changes of a FakeSupply and asks it whether they still hold."""
 
+    thinned = 0
+
     @property
     def points(self) -> tuple[Point, ...]:
         return tuple(replace(point, stale_after_s=10.0) for point in self.supply.points)

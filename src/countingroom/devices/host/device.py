@@ -44,6 +44,11 @@ TOLD_ONE_BY_ONE = 5
 MOST_TOLD = 100
 """Points with their reasons in such an event."""
 
+FIRST_THINNED_S = 10.0
+THINNED_S = 600.0
+"""Least time between two events about changes that were not published."""
+THINNED_NAMED = 5
+
 GOODBYE_S = 2.0
 """Deadline for the last messages to the bus."""
 
@@ -81,6 +86,8 @@ class HostedDevice:
         self._changed: set[str] = set()
         self._dirty = asyncio.Event()
         self._news: asyncio.Future[None] | None = None
+        self._thinned_told = 0
+        self._thinned_due_s = clock.monotonic() + FIRST_THINNED_S
         self.connections = 0
         self._catalogue = Catalogue(
             device=hosted.name,
@@ -263,7 +270,7 @@ class HostedDevice:
         )
         message = f"{len(names)} points of {self.name} are BAD: {shown} and others"
         _log.warning("%s: %d points are BAD: %s and others", self._source, len(names), shown)
-        self.record(EventKind.NOTE, message, cause=cause, severity=3, data={"points": dict(refusals[:MOST_TOLD])})
+        self.record(EventKind.NOTE, message, cause=cause, severity=3, data=dict(refusals[:MOST_TOLD]))
 
     async def _follow(self) -> None:
         while True:
@@ -282,6 +289,27 @@ class HostedDevice:
             if self._table.waiting:
                 self._pump.wake()
             self._pump.tick()
+            self._tell_thinned()
+
+    def _tell_thinned(self) -> None:
+        now_s = self._clock.monotonic()
+        if now_s < self._thinned_due_s:
+            return
+        driver = self._hosted.driver
+        by_client = driver.thinned if isinstance(driver, ProvingDriver) else 0
+        thinned = self._table.thinned
+        count = thinned.total() + by_client - self._thinned_told
+        if count <= 0:
+            return
+        self._thinned_told += count
+        self._thinned_due_s = now_s + THINNED_S
+        named = ", ".join(name for name, _ in thinned.most_common(THINNED_NAMED))
+        message = f"{count} changes of {self.name} were not published, because a newer one took their place"
+        if named:
+            message += f"; most of {named}"
+        _log.info("%s: %s", self._source, message)
+        data = {"changes": count, "in_the_client": by_client}
+        self.record(EventKind.NOTE, f"{message}. `every_change: true` keeps all of a point", data=data)
 
     async def _apply(self) -> None:
         applied = 0

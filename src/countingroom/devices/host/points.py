@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
 
 from countingroom.core.messages import Readings
@@ -15,13 +16,18 @@ from countingroom.devices.port import Sample
 TELL_AGAIN_S = 10.0
 """Least time between two events about refused values of one point, which may change with every sample."""
 
+MOST_QUEUED = 100_000
+"""Changes of points with `every_change` that wait to be published; then the oldest are dropped, and counted."""
+MOST_ROWS = 10_000
+"""Such changes in one message."""
+
 Channels = set[str]
 """Channels with changed points; the empty name is the device itself."""
 
 
 class PointTable:
-    """The readings of one device. Of each point only the latest change waits to be published, so the
-    memory is bounded by the number of points."""
+    """The readings of one device. Of each point only the latest change waits to be published, so the memory is bounded
+    by the number of points. Of a point with `every_change` all wait, up to MOST_QUEUED over all such points."""
 
     def __init__(self, device: str, points: Sequence[Point], now_ns: int) -> None:
         self.device = device
@@ -29,6 +35,11 @@ class PointTable:
         self.readings: dict[str, Reading] = dict.fromkeys(self.points, quality.without_value(now_ns))
         self._published = dict(self.readings)
         self._waiting: dict[str, None] = {}
+        self._queue: deque[tuple[str, Reading]] = deque()
+        """Changes of points with `every_change`."""
+        self._full_is_next = False
+        self.thinned: Counter[str] = Counter()
+        """Point -> changes that were not published, because a newer one took their place."""
         self._last_sample: dict[str, float] = {}
         """Point -> monotonic time of its last sample, while its link is up."""
         self._untold: dict[str, str] = {}
@@ -45,7 +56,7 @@ class PointTable:
     @property
     def waiting(self) -> bool:
         """Whether a change waits to be published."""
-        return bool(self._waiting)
+        return bool(self._waiting or self._queue)
 
     def take(self, samples: Iterable[Sample], *, now_ns: int, monotonic: float) -> Channels:
         """Take samples of the driver. Samples of undeclared points are ignored."""
@@ -125,10 +136,23 @@ class PointTable:
             changed.add(point.channel)
         if reading.reason != before.reason or reading.quality != before.quality:
             self._note_reason(point.name, reading)
-        if moved(point.deadband, self._published[point.name], reading):
+        is_moved = moved(point.deadband, self._published[point.name], reading)
+        if point.every_change:
+            if is_moved:
+                self._enqueue(point.name, reading)
+            return
+        if point.name in self._waiting and moved(point.deadband, before, reading):
+            self.thinned[point.name] += 1
+        if is_moved:
             self._waiting[point.name] = None
         else:
             self._waiting.pop(point.name, None)
+
+    def _enqueue(self, name: str, reading: Reading) -> None:
+        if len(self._queue) >= MOST_QUEUED:
+            self.thinned[self._queue.popleft()[0]] += 1
+        self._queue.append((name, reading))
+        self._published[name] = reading
 
     def _note_reason(self, name: str, reading: Reading) -> None:
         if _is_refused(reading):
@@ -137,13 +161,22 @@ class PointTable:
             self._untold.pop(name, None)
 
     def message(self, *, full: bool, boot: str, sent_ns: int) -> Readings | None:
-        """The message to publish now; its readings then count as published. None when no change waits."""
+        """The message to publish now; its readings then count as published. None when no change waits.
+
+        Where changes of points with `every_change` wait, it carries those and is no full one; the next may be.
+        """
+        full = full and (not self._queue or self._full_is_next)
+        self._full_is_next = not full  # the queue may have grown again by then: full messages must not wait for ever
         names = list(self.readings) if full else list(self._waiting)
-        if not names:
-            return None
         rows = [self.readings[name] for name in names]
         self._published.update(zip(names, rows, strict=True))
         self._waiting.clear()
+        for _ in range(0 if full else min(len(self._queue), MOST_ROWS)):
+            name, reading = self._queue.popleft()
+            names.append(name)
+            rows.append(reading)
+        if not names:
+            return None
         self._sequence += 1
         return Readings(
             device=self.device,

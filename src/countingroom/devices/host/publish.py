@@ -128,8 +128,12 @@ class ReadingsPump:
         message = self._table.message(full=full, boot=self._boot, sent_ns=self._clock.now_ns())
         if message is None:
             return None
-        if full:
+        if message.full:
             self._last_full = self._clock.monotonic()
+        elif full:
+            self._full = True  # changes that must all be published go first
+        if self._full or self._table.waiting:
+            self._news.set()
         return message
 
     async def _publish(self, message: Readings) -> None:

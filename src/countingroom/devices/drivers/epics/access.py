@@ -12,6 +12,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import aioca
@@ -41,7 +42,9 @@ Callback = Callable[[Any], None]
 class _Subscription(_library.Subscription):  # pyright: ignore[reportUntypedBaseClass]
     """A subscription that reports it when a refused update closes it; aioca itself only prints that on stderr."""
 
-    def __init__(self, pv: str, callback: Callback, datatype: int | None, refused: Callable[[str], None]) -> None:
+    def __init__(
+        self, pv: str, callback: Callback, datatype: int | None, refused: Callable[[str], None], every_change: bool
+    ) -> None:
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             pv,
             callback,
@@ -49,7 +52,7 @@ class _Subscription(_library.Subscription):  # pyright: ignore[reportUntypedBase
             datatype=datatype,
             format=aioca.FORMAT_TIME,
             count=0,
-            all_updates=False,
+            all_updates=every_change,
             notify_disconnect=True,
             connect_timeout=None,
         )
@@ -161,12 +164,10 @@ class ChannelAccess:
 
 
 class _Monitor(Struct, kw_only=True):
-    """What is needed to make a subscription anew."""
+    """A subscription, and how to make it anew."""
 
     pv: str
-    callback: Callback
-    datatype: int | None
-    refused: Callable[[str], None]
+    make: Callable[[], _Subscription]
     subscription: _Subscription
 
 
@@ -176,20 +177,34 @@ class Monitors:
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._monitors: list[_Monitor] = []
+        self._dropped = 0
 
-    def add(self, pv: str, callback: Callback, *, datatype: int | None, refused: Callable[[str], None]) -> None:
+    def add(
+        self,
+        pv: str,
+        callback: Callback,
+        *,
+        datatype: int | None,
+        refused: Callable[[str], None],
+        every_change: bool = False,
+    ) -> None:
         """Start to search. `callback` receives the value, every change, and `ok` false when the link is lost. `refused`
-        receives the reason when the IOC refuses an update: then no more come until `renew`."""
-        subscription = _Subscription(pv, callback, datatype, refused)
-        self._monitors.append(
-            _Monitor(pv=pv, callback=callback, datatype=datatype, refused=refused, subscription=subscription)
-        )
+        receives the reason when the IOC refuses an update: then no more come until `renew`. Unless `every_change`,
+        aioca drops a change when a newer one comes before the callback was called."""
+        make = partial(_Subscription, pv, callback, datatype, refused, every_change)
+        self._monitors.append(_Monitor(pv=pv, make=make, subscription=make()))
+
+    @property
+    def dropped(self) -> int:
+        """Changes that aioca dropped so far."""
+        return self._dropped + sum(one.subscription.dropped_callbacks for one in self._monitors)
 
     def renew(self) -> None:
         """Make every subscription anew that a refused update has closed."""
         for one in self._monitors:
             if one.subscription.is_closed:
-                one.subscription = _Subscription(one.pv, one.callback, one.datatype, one.refused)
+                self._dropped += one.subscription.dropped_callbacks
+                one.subscription = one.make()
 
     def server_of(self, pv: str) -> str:
         """`host:port` of the server that answers for this variable, which must be linked."""
@@ -239,6 +254,7 @@ class Monitors:
         """Close all subscriptions, and clear every channel that no other device uses."""
         if not self._monitors:
             return
+        self._dropped = self.dropped
         monitors = self._monitors
         self._monitors = []
         channels = _channels()

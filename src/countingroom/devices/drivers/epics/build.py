@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from countingroom.devices.drivers.epics.access import ChannelAccess
 from countingroom.devices.drivers.epics.behaviour import EpicsBehaviour
 from countingroom.devices.drivers.epics.convert import Variable
 from countingroom.devices.drivers.epics.description import ChannelAccessSection, EpicsSection
 from countingroom.devices.drivers.epics.driver import EpicsDriver
+from countingroom.devices.point_overrides import overridden
 from countingroom.devices.registry import Hosted
 from countingroom.devices.resources import SharedResources
 
@@ -22,6 +25,10 @@ def build(name: str, section: EpicsSection, resources: SharedResources) -> Hoste
         Variable(pv=section.prefix + value.pv, point=value.point(point), words=value.words)
         for point, value in section.values.items()
     ]
+    described = overridden(
+        tuple(variable.point for variable in variables), section.points, source=f"devices.{name}.points"
+    )
+    variables = [replace(variable, point=point) for variable, point in zip(variables, described, strict=True)]
     channels = tuple(dict.fromkeys(variable.point.channel for variable in variables if variable.point.channel))
     driver = EpicsDriver(variables, section, resources.get(ChannelAccess), source=f"devices.{name}")
     return Hosted(

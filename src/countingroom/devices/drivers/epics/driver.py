@@ -53,6 +53,11 @@ class EpicsDriver:
         """One point for each process variable."""
         return tuple(variable.point for variable in self._variables.values())
 
+    @property
+    def thinned(self) -> int:
+        """Changes that the client library dropped, because a newer one came before they were taken."""
+        return self._monitors.dropped
+
     def monitor(self, sink: Sink) -> None:
         """Pass every batch of samples to the sink."""
         self._sink = sink
@@ -69,6 +74,7 @@ class EpicsDriver:
                 self._receiver(variable),
                 datatype=variable.datatype,
                 refused=partial(self._refuse, variable.point.name),
+                every_change=variable.point.every_change,
             )
         try:
             await asyncio.wait_for(self._all_linked.wait(), self._timeout_s)
