@@ -28,7 +28,7 @@ help:
 	@echo "make lint | format | docs | bench | wheel | lock"
 
 demo: vendor
-	@exec $(BIN)/countingroom up examples/demo/experiment.yaml --simulate --port $(PORT) $(if $(DATA),--data "$(DATA)")
+	@exec $(BIN)/countingroom demo --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
 test: system vendor lint docs
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile

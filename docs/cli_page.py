@@ -12,8 +12,9 @@ from countingroom.cli.main import app
 HEAD = """# Commands
 
 Exit status: 0 done; 1 refused or failed, with its cause on standard error; 2 wrong usage, or an invalid description.
-Every command that prints a table takes `--json`. Commands that talk to a running console find it at `--url`, or at the
-address in `COUNTINGROOM_URL`, or at `http://127.0.0.1:8080`.
+Every command that prints a table takes `--json`. Commands that talk to a running console find it at `--url`, or at
+the address in `COUNTINGROOM_URL`. Without them they use the experiment that runs on this machine. They find it by its
+data folder (the one in `COUNTINGROOM_DATA`, or those below `~/.local/state/countingroom`), or `http://127.0.0.1:8080`.
 """
 
 

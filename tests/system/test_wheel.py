@@ -27,6 +27,9 @@ def test_the_wheel_carries_everything_the_pages_load(tmp_path: Path) -> None:
     assert {str(path.relative_to(ROOT / "src")) for path in wanted} <= names
     assert "countingroom/console/static/vendor/uplot.js" in names
     assert "countingroom/console/static/vendor/inter.woff2" in names
+    demo = [path for path in (ROOT / "examples" / "demo").rglob("*") if path.suffix in (".yaml", ".csv")]
+    assert len(demo) > 4
+    assert {f"countingroom/cli/examples/demo/{path.relative_to(ROOT / 'examples' / 'demo')}" for path in demo} <= names
     assert not [name for name in names if name.startswith(("tests/", "bench/"))]
     assert "Requires-Python: >=3.11\n" in metadata
     for version in ("3.11", "3.12", "3.13"):

@@ -11,16 +11,25 @@ import msgspec
 import typer
 
 from countingroom.cli.output import print_json
+from countingroom.cli.running import DEFAULT_URL, when_not_given
 from countingroom.core.errors import Cause, ConfigurationError, LinkError, Refused
 
-DEFAULT_URL = "http://127.0.0.1:8080"
 URL_VARIABLE = "COUNTINGROOM_URL"
 TOKEN_VARIABLE = "COUNTINGROOM_TOKEN"  # noqa: S105 - names, not secrets
 TOKEN_FILE_VARIABLE = "COUNTINGROOM_TOKEN_FILE"  # noqa: S105
 TIMEOUT_S = 30.0
 
-Url = Annotated[str, typer.Option("--url", envvar=URL_VARIABLE, help="Where the console is.", show_default=True)]
-"""Option of every command that uses a server. Its default is DEFAULT_URL."""
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        envvar=URL_VARIABLE,
+        help="Where the console is; that of the experiment that runs here, or the default.",
+        show_default=True,
+        callback=when_not_given,
+    ),
+]
+"""Option of every command that uses a server. Its default is the console that runs here, else DEFAULT_URL."""
 
 
 class Remote(Refused):
@@ -30,14 +39,14 @@ class Remote(Refused):
 class Client:
     """The API at one address. A context manager; its methods raise Remote or LinkError and no other error."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         import httpx
 
         self.url = url.rstrip("/")
         self._errors = httpx.HTTPError
         headers = {"User-Agent": "countingroom-cli", **authorization()}
         try:
-            self._http = httpx.Client(base_url=self.url, timeout=TIMEOUT_S, headers=headers)
+            self._http = httpx.Client(base_url=self.url, timeout=timeout_s, headers=headers)
         except httpx.InvalidURL as error:
             raise ConfigurationError(
                 f"{url!r} is not an address: {error}", source="--url", suggestion=f"write it as {DEFAULT_URL}"

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from countingroom.cli import completing
 from countingroom.cli.client import DEFAULT_URL, Url
 from countingroom.cli.outcome import Wait
 from countingroom.cli.output import Json
@@ -74,7 +75,8 @@ def _parameter(name: str, annotation: Any, default: Any) -> Parameter:
 
 
 def _target(target: str) -> Any:
-    return Annotated[str, typer.Argument(metavar=target.upper(), show_default=False)]
+    names = {"partition": completing.partitions, "system": completing.systems}.get(target)
+    return Annotated[str, typer.Argument(metavar=target.upper(), show_default=False, autocompletion=names)]
 
 
 def _taken(argument: Argument) -> tuple[Any, Any]:

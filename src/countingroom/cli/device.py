@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from countingroom.cli import completing
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.feed import messages
 from countingroom.cli.outcome import Wait, give, tell
@@ -33,7 +34,12 @@ def _row(one: Any) -> tuple[Any, ...]:
 
 @app.command()
 def get(
-    what: Annotated[str, typer.Argument(help="DEVICE, or DEVICE.POINT.", show_default=False)],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="DEVICE, or DEVICE.POINT.", show_default=False, autocompletion=completing.devices_and_points
+        ),
+    ],
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
@@ -61,15 +67,15 @@ def get(
     return print_table(("point", "value", "unit", "quality", "description"), rows, numbers=("value",))
 
 
-@app.command("set")
+@app.command("set", context_settings={"ignore_unknown_options": True})
 def set_point(
-    what: Annotated[str, typer.Argument(help="DEVICE.POINT", show_default=False)],
+    what: Annotated[str, typer.Argument(help="DEVICE.POINT", show_default=False, autocompletion=completing.points)],
     value: Annotated[str, typer.Argument(help="What to set it to.", show_default=False)],
     wait: Wait = 10.0,
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
-    """Set a point and wait until its readback agrees. A negative value stands after `--`."""
+    """Set a point and wait until its readback agrees. The value may have the unit of the point: 12.5degC."""
     device, _, name = what.partition(".")
     if not device or not name:
         raise typer.BadParameter(
@@ -83,8 +89,10 @@ def set_point(
 
 @app.command()
 def do(
-    device: Annotated[str, typer.Argument(help="DEVICE", show_default=False)],
-    command: Annotated[str, typer.Argument(help="One of its commands.", show_default=False)],
+    device: Annotated[str, typer.Argument(help="DEVICE", show_default=False, autocompletion=completing.devices)],
+    command: Annotated[
+        str, typer.Argument(help="One of its commands.", show_default=False, autocompletion=completing.commands)
+    ],
     given: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Its arguments.", show_default=False)
     ] = None,
@@ -104,7 +112,10 @@ def do(
 
 @app.command()
 def watch(
-    devices: Annotated[list[str] | None, typer.Argument(help="DEVICE …; all when none.", show_default=False)] = None,
+    devices: Annotated[
+        list[str] | None,
+        typer.Argument(help="DEVICE …; all when none.", show_default=False, autocompletion=completing.devices),
+    ] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Stop after so many; 0: never.")] = 0,
     url: Url = DEFAULT_URL,
     json: Json = False,

@@ -10,6 +10,8 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, help="Write a description to begin with.")
 
+FILE = "experiment.yaml"
+Output = Annotated[Path, typer.Option("--output", "-o", help="Directory to write the description in.")]
 GLOBAL = ("TFC", "DCS", "FLES", "QA")
 DETECTORS = ("STS", "MVD", "RICH", "TRD", "TOF")
 TABLES = ("two_steps.csv", "three_steps.csv", "map.csv")
@@ -32,23 +34,63 @@ def cbm(
     """The CBM experiment: TFC, detectors, FLES and DCS, QA, with a simulated agent for each system."""
     from importlib.resources import files
 
-    from countingroom.core.errors import Conflict
-
     file = output / "experiment.yaml"
     shipped = files("countingroom.cli").joinpath("cbm")
     written = {output / "tables" / name: shipped.joinpath(name).read_text("utf-8") for name in TABLES}
     written[file] = "".join(_text(shipped.joinpath("head.yaml").read_text("utf-8"), detectors, pause))
-    if there := [path for path in written if path.exists()]:
+    _write(written)
+    typer.echo(f"{file}: {detectors} detector{'' if detectors == 1 else 's'}; run it with: countingroom up {file}")
+
+
+@app.command()
+def demo(output: Output = Path("demo")) -> None:
+    """The demo: a test stand with five devices, and run control as at CBM. `countingroom demo` runs it uncopied."""
+    from countingroom.cli.demo import demo_directory
+
+    shipped = demo_directory()
+    files = sorted(path for path in shipped.rglob("*") if path.suffix in (".yaml", ".csv", ".cfg"))
+    _write({output / path.relative_to(shipped): path.read_text("utf-8") for path in files})
+    typer.echo(_simulated(output))
+
+
+@app.command()
+def minimal(output: Output = Path("lab")) -> None:
+    """The smallest description: a name, and no device yet."""
+    _one_file("minimal", output)
+    typer.echo(f"{output / FILE}: run it with: countingroom up {output / FILE}")
+
+
+@app.command()
+def bench(output: Output = Path("bench")) -> None:
+    """A bench with one device: a chiller on a serial line."""
+    _one_file("bench", output)
+    typer.echo(_simulated(output))
+
+
+def _one_file(name: str, output: Path) -> None:
+    from importlib.resources import files
+
+    _write({output / FILE: files("countingroom.cli").joinpath("examples", f"{name}.yaml").read_text("utf-8")})
+
+
+def _simulated(output: Path) -> str:
+    return f"{output / FILE}: run it without hardware: countingroom up {output / FILE} --simulate"
+
+
+def _write(files: dict[Path, str]) -> None:
+    """Write the files, or none of them where one exists."""
+    from countingroom.core.errors import Conflict
+
+    if there := [path for path in files if path.exists()]:
         raise Conflict(
             f"{there[0]} exists already",
             source="--output",
             suggestion="choose another directory with -o DIR, or remove that file",
             code="exists",
         )
-    (output / "tables").mkdir(parents=True, exist_ok=True)
-    for path, text in written.items():
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    typer.echo(f"{file}: {detectors} detector{'' if detectors == 1 else 's'}; run it with: countingroom up {file}")
 
 
 def names(count: int) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from countingroom.cli import completing
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.output import Json, print_json, print_table
 from countingroom.cli.values import QUALITIES
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What was recorded: show it, or export it.", no_args_is_help=True)
 
-Points = Annotated[list[str], typer.Argument(metavar="POINT…", help="Addresses, such as caen.0.lv_vMon.")]
+Points = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="POINT…", help="Addresses, such as caen.0.lv_vMon.", autocompletion=completing.recorded_points
+    ),
+]
 From = Annotated[str, typer.Option("--from", help="Since when: -1h, -2d12h, yesterday, 2026-11-22T06:00:00Z.")]
 To = Annotated[str, typer.Option("--to", help="Until when.")]
 

@@ -24,6 +24,7 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "up": ("countingroom.cli.up", "Run an experiment: everything, in the foreground."),
+    "demo": ("countingroom.cli.demo", "Run the demo: a simulated experiment."),
     "serve": ("countingroom.cli.serve", "Run some roles of an experiment."),
     "check": ("countingroom.cli.check", "Check a description without touching anything."),
     "schema": ("countingroom.cli.schema", "Print the description's JSON Schema, for editors."),

@@ -6,12 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from countingroom.cli import completing
 from countingroom.cli.client import Client
 from countingroom.cli.outcome import give, tell
 from countingroom.cli.partition_shown import checked
 from countingroom.core.subjects import EXPERIMENT
 
-Partition = Annotated[str, typer.Argument(metavar="PARTITION", show_default=False)]
+Partition = Annotated[
+    str, typer.Argument(metavar="PARTITION", show_default=False, autocompletion=completing.partitions)
+]
 
 
 def do(target: str, action: str, arguments: dict[str, Any], wait: float, url: str, json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from countingroom.core.points import Point
     from countingroom.core.values import Scalar
 
+_WITH_UNIT = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\W\d_][^\s]*|[%°Ω][^\s]*)")
+"""A number and a unit."""
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+|0[xXbBoO][0-9a-fA-F_]+")
+"""What would look like a number and a unit, and is a number."""
+_SIGNS = {"degC": "°C", "percent": "%", "ohm": "Ω"}
+"""Unit -> its other form."""
 QUALITIES = ("", "uncertain", "stale", "bad")
 
 
@@ -45,6 +52,8 @@ def scalar(value: str, of: Any) -> Scalar:
 
     named = {text.lower(): code for code, text in getattr(of, "codes", {}).items()}
     value = named.get(value.lower(), value)
+    if of.type in (Type.FLOAT, Type.INT):
+        value = _without_unit(value, of)
     try:
         match of.type:
             case Type.FLOAT if isfinite(float(value)):
@@ -65,6 +74,23 @@ def scalar(value: str, of: Any) -> Scalar:
         code="wrong_type",
         suggestion=f"choose one of {', '.join(named)}" if named else "",
     )
+
+
+def _without_unit(value: str, of: Any) -> str:
+    """The number of `12.5degC` or `12.5 degC`, for a point in degC. Another unit is refused, not converted: what is
+    written is what is sent."""
+    match = _WITH_UNIT.fullmatch(value.strip())
+    if match is None or _NUMBER.fullmatch(value.strip()):
+        return value
+    unit = getattr(of, "unit", "")
+    if match[2] not in (unit, _SIGNS.get(unit)):
+        raise RequestError(
+            f"{of.name} is in {unit}; got {value!r}" if unit else f"{of.name} has no unit; got {value!r}",
+            source="cli",
+            code="wrong_unit",
+            suggestion=f"write the number, or {match[1]}{unit}",
+        )
+    return match[1]
 
 
 def point(plain: Any) -> Point:
