@@ -158,7 +158,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 needs=("simulators",),
                 commands=("devices",),
                 owner="its device host",
-                modules=("countingroom.devices.host.host", "countingroom.devices.registry", "aioca", "pymodbus.client"),
+                modules=("countingroom.devices.host.host", "countingroom.devices.registry", "aioca"),
             ),
         ),
         state=(

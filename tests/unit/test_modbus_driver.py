@@ -15,6 +15,7 @@ from countingroom.devices.drivers.modbus.build import build
 from countingroom.devices.drivers.modbus.description import ModbusSection
 from countingroom.devices.drivers.modbus.driver import ModbusDriver
 from countingroom.devices.port import Sample
+from countingroom.devices.resources import SharedResources
 from countingroom.simulators.modbus import ModbusSimulator
 from tests.contract.drivers.modbus import TABLE
 
@@ -45,11 +46,11 @@ async def test_its_values_arrive_in_their_types(pair: Pair) -> None:
 
 async def test_writing_a_bit_leaves_its_neighbours_alone(pair: Pair) -> None:
     simulator, driver = pair
-    simulator.image.words[20] = 0b1000_0000_0000_0001
+    simulator.image.words[1, "holding", 20] = 0b1000_0000_0000_0001
     await driver.write("valve_open", True)
-    assert simulator.image.words[20] == 0b1000_0000_0000_1001
+    assert simulator.image.words[1, "holding", 20] == 0b1000_0000_0000_1001
     await driver.write("valve_open", False)
-    assert simulator.image.words[20] == 0b1000_0000_0000_0001
+    assert simulator.image.words[1, "holding", 20] == 0b1000_0000_0000_0001
 
 
 async def test_negative_integers_survive(pair: Pair) -> None:
@@ -94,7 +95,11 @@ async def test_a_register_the_device_refuses_spoils_its_own_points_only(pair: Pa
 
 def test_the_device_of_a_section_has_its_points_and_channels() -> None:
     table = {"a.v": {"address": 1, "type": "float32"}, "b.v": {"address": 3, "input": True}, "all": {"address": 4}}
-    hosted = build("adc", ModbusSection.model_validate({"host": "h", "registers": table, "settings": {"b.v": 3}}))
+    hosted = build(
+        "adc",
+        ModbusSection.model_validate({"host": "h", "registers": table, "settings": {"b.v": 3}}),
+        SharedResources(),
+    )
     assert hosted.behaviour.channels == ("a", "b")
     assert [(point.channel, point.column, point.type) for point in hosted.driver.points] == [
         ("a", "v", Type.FLOAT),

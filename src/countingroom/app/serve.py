@@ -205,5 +205,5 @@ def _log_to_stderr() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
     )
-    for noisy in ("httpx", "uvicorn.error", "pymodbus", "nats"):
+    for noisy in ("httpx", "uvicorn.error", "nats"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

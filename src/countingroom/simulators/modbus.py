@@ -46,7 +46,7 @@ class ModbusSimulator:
     def __init__(self, parameters: Mapping[str, Any], *, clock: Clock | None = None, seed: int = 1) -> None:
         self.image = RegisterImage(parameters)
         self.clock = clock or SystemClock()
-        self.server = ModbusServer(self.image, int(parameters.get("device_id", 1)), self.clock, self.written)
+        self.server = ModbusServer(self.image, self.clock, self.written)
         self.random = random.Random(seed)  # noqa: S311
         self._again: Mapping[str, Any] = parameters.get("again") or {}
         self._spoilt: set[str] = set()
@@ -57,7 +57,8 @@ class ModbusSimulator:
         self.tick(0.0)
         port = await self.server.open(int(self._again.get("port", 0)))
         self._life = asyncio.create_task(self._live())
-        return {"host": "127.0.0.1", "port": port}
+        # A device on a serial bus is simulated behind TCP too; the driver's table is the same.
+        return {"host": "127.0.0.1", "port": port, "serial": "", "framing": "tcp"}
 
     async def stop(self) -> None:
         if self._life is not None:

@@ -3,62 +3,66 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import struct
 from collections.abc import Callable
-
-from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
+from contextlib import suppress
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
 from countingroom.simulators.register_image import RegisterImage
 
-logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
-
 Written = Callable[[], None]
+
+_READ = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
+_ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _NO_UNIT = 1, 2, 3, 11
+
+
+class _Refused(Exception):
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class ModbusServer:
     """Serves an image. `drop` ends connections and refuses new ones; `freeze` leaves requests open."""
 
-    def __init__(self, image: RegisterImage, device_id: int, clock: Clock, written: Written) -> None:
+    def __init__(self, image: RegisterImage, clock: Clock, written: Written) -> None:
         self.slow_s = 0.0
         self.writes = 0
+        self.requests = 0
         self._image = image
-        self._device_id = device_id
         self._clock = clock
         self._written = written
         self._awake = asyncio.Event()
         self._awake.set()
-        self._server: ModbusTcpServer | None = None
+        self._server: asyncio.Server | None = None
+        self._clients: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
         self._port = 0
 
     async def open(self, port: int = 0) -> int:
         """Listen on loopback; the port."""
         if self._server is None:
-            device = SimDevice(
-                id=self._device_id,
-                simdata=[
-                    SimData(address, values=[0] * count, datatype=DataType.REGISTERS)
-                    for address, count in self._image.ranges
-                ],
-                action=self._access,
-            )
-            server = ModbusTcpServer(device, address=("127.0.0.1", port or self._port))
             try:
-                await server.serve_forever(background=True)
-            except RuntimeError as error:
-                raise LinkError(f"cannot listen on port {port or self._port}") from error
-            self._server = server
-            self._port = _port_of(server)
+                self._server = await asyncio.start_server(self._serve, "127.0.0.1", port or self._port)
+            except OSError as error:
+                raise LinkError(f"cannot listen on port {port or self._port}: {error.strerror}") from error
+            self._port = self._server.sockets[0].getsockname()[1]
         return self._port
 
     async def close(self) -> None:
         """Stop the server and end its connections."""
-        if self._server is not None:
-            server, self._server = self._server, None
-            await server.shutdown()
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.close()
+        tasks = [task for task in self._clients.values() if task is not None]
+        for writer, task in list(self._clients.items()):
+            writer.transport.abort()
+            if task is not None:
+                task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await server.wait_closed()
 
     def freeze(self) -> None:
         """Accept requests and do not answer them."""
@@ -68,31 +72,75 @@ class ModbusServer:
         """Answer the waiting requests, late."""
         self._awake.set()
 
-    async def _access(
-        self,
-        function: int,
-        first: int,
-        address: int,
-        count: int,
-        registers: list[int],
-        values: list[int] | list[bool] | None,
-    ) -> ExcCodes | None:
-        """Called before the library reads or writes its own registers: copy from and to the image."""
-        await self._clock.sleep(self.slow_s)
-        await self._awake.wait()
-        for offset in range(count):
-            if values is not None:
-                self._image.words[address + offset] = int(values[offset])
-            registers[address - first + offset] = self._image.words[address + offset]
-        if values is not None:
-            self.writes += 1
-            self._written()
-        return None
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients[writer] = asyncio.current_task()
+        try:
+            with suppress(asyncio.IncompleteReadError, OSError):
+                while True:
+                    transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
+                    request = await reader.readexactly(length - 1)
+                    self.requests += 1
+                    await self._clock.sleep(self.slow_s)
+                    await self._awake.wait()
+                    answer = self._answer(unit, request)
+                    writer.write(struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer)
+        finally:
+            self._clients.pop(writer, None)
+            writer.close()
 
+    def _answer(self, unit: int, request: bytes) -> bytes:
+        try:
+            return self._carried_out(unit, request)
+        except _Refused as refused:
+            return bytes((request[0] | 0x80, refused.number))
+        except (struct.error, IndexError):
+            return bytes((request[0] | 0x80, _ILLEGAL_VALUE))
 
-def _port_of(server: ModbusTcpServer) -> int:
-    """The port it was given; its transport is an asyncio server while it listens."""
-    transport: object = server.transport
-    if not isinstance(transport, asyncio.Server):
-        raise LinkError("the Modbus server does not listen")
-    return transport.sockets[0].getsockname()[1]
+    def _carried_out(self, unit: int, request: bytes) -> bytes:
+        if unit not in self._image.units:
+            raise _Refused(_NO_UNIT)
+        function = request[0]
+        address, number = struct.unpack(">HH", request[1:5])
+        match function:
+            case 1 | 2:
+                bits = self._read(unit, _READ[function], address, number)
+                packed = sum(bool(bit) << place for place, bit in enumerate(bits))
+                size = (number + 7) // 8
+                return bytes((function, size)) + packed.to_bytes(size, "little")
+            case 3 | 4:
+                return self._words(function, self._read(unit, _READ[function], address, number))
+            case 5:
+                self._write(unit, "coil", address, [int(number == 0xFF00)])
+                return request
+            case 6:
+                self._write(unit, "holding", address, [number])
+                return request
+            case 15:
+                packed = int.from_bytes(request[6:], "little")
+                self._write(unit, "coil", address, [packed >> place & 1 for place in range(number)])
+                return request[:5]
+            case 16:
+                self._write(unit, "holding", address, list(struct.unpack(f">{number}H", request[6:])))
+                return request[:5]
+            case 23:
+                to, count = struct.unpack(">HH", request[5:9])
+                self._write(unit, "holding", to, list(struct.unpack(f">{count}H", request[10:])))
+                return self._words(function, self._read(unit, "holding", address, number))
+            case _:
+                raise _Refused(_ILLEGAL_FUNCTION)
+
+    def _words(self, function: int, words: list[int]) -> bytes:
+        return struct.pack(f">BB{len(words)}H", function, 2 * len(words), *words)
+
+    def _read(self, unit: int, table: str, address: int, count: int) -> list[int]:
+        try:
+            return [self._image.words[unit, table, address + offset] for offset in range(count)]
+        except KeyError:
+            raise _Refused(_ILLEGAL_ADDRESS) from None
+
+    def _write(self, unit: int, table: str, address: int, values: list[int]) -> None:
+        self._read(unit, table, address, len(values))
+        for offset, value in enumerate(values):
+            self._image.words[unit, table, address + offset] = value
+        self.writes += 1
+        self._written()

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from countingroom.devices.drivers.marta.table import REGISTERS, TEXTS
-from countingroom.devices.drivers.modbus.description import ModbusTable, Problem, Register, ValueName
+from countingroom.devices.drivers.modbus.description import ModbusTable, Order, Problem, Register, ValueName
+from countingroom.devices.section import Address
 
 NEEDED = (
     "status",
@@ -25,6 +26,9 @@ class MartaSection(ModbusTable):
     """A MARTA CO2 plant. Its register file is included at this level: `<<: !include marta_registers.yml`."""
 
     driver: Literal["marta"] = "marta"
+    host: Address  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride] (a plant needs one)
+    word_order: Order = "little"
+    """The plants have the least significant register first."""
     registers: dict[ValueName, Register] = {name: Register.model_validate(entry) for name, entry in REGISTERS.items()}
     """The plant's own where none are given."""
     alarm_codes: dict[str, str] = TEXTS

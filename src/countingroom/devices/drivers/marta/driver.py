@@ -8,6 +8,7 @@ from countingroom.core.points import Point
 from countingroom.devices.drivers.marta.alarms import summary
 from countingroom.devices.drivers.marta.description import MartaSection
 from countingroom.devices.drivers.marta.points import ALARMS, alarm_bits, points
+from countingroom.devices.drivers.modbus.connection import ModbusConnections
 from countingroom.devices.drivers.modbus.driver import ModbusDriver
 from countingroom.devices.port import Sample
 
@@ -15,8 +16,8 @@ from countingroom.devices.port import Sample
 class MartaDriver(ModbusDriver):
     """A MARTA plant over Modbus TCP."""
 
-    def __init__(self, section: MartaSection) -> None:
-        super().__init__(section)
+    def __init__(self, section: MartaSection, connections: ModbusConnections | None = None) -> None:
+        super().__init__(section, connections)
         self._all_points = points(section)
         self._bits = frozenset(alarm_bits(section))
         self._texts = section.alarm_codes

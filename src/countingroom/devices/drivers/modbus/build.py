@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from countingroom.devices.behaviour import Write
+from countingroom.devices.drivers.modbus.connection import ModbusConnections
 from countingroom.devices.drivers.modbus.description import ModbusSection
-from countingroom.devices.drivers.modbus.driver import ModbusDriver
+from countingroom.devices.drivers.modbus.driver import ModbusDriver, place_of
 from countingroom.devices.drivers.modbus.points import channels
 from countingroom.devices.plain import PlainBehaviour
 from countingroom.devices.registry import Hosted
+from countingroom.devices.resources import SharedResources
 
 
-def build(name: str, section: ModbusSection) -> Hosted:
+def build(name: str, section: ModbusSection, resources: SharedResources) -> Hosted:
     """The device of this section."""
     settings = tuple(Write(point=point, value=value) for point, value in section.settings.items())
     return Hosted(
         name=name,
         title=name,
         group="Plant",
-        location=f"modbus://{section.host}:{section.port}",
-        driver=ModbusDriver(section),
+        location=place_of(section).text,
+        driver=ModbusDriver(section, resources.get(ModbusConnections)),
         behaviour=PlainBehaviour(channels(section), settings=settings),
         section=section,
     )

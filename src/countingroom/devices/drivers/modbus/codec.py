@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from msgspec import Struct
 
 from countingroom.core.errors import DeviceError
-
-MOST_WORDS = 125
-"""Registers of one request: the protocol's limit."""
+from countingroom.devices.drivers.modbus.pdu import MOST_WORDS
 
 _FORMATS = {
     "bool": "H",
@@ -19,17 +19,42 @@ _FORMATS = {
     "uint16": "H",
     "int32": "i",
     "uint32": "I",
+    "int64": "q",
+    "uint64": "Q",
     "float32": "f",
     "float64": "d",
 }
 
 
+SIZED = ("string", "bcd")
+"""Kinds whose number of registers the description says."""
+
+
 class WordOrder(Struct, frozen=True):
-    """How a device puts the bytes of a value into registers. Big-endian bytes, least significant word first, by
-    default."""
+    """How a device puts the bytes of a value into registers. Most significant byte and word first, by default."""
 
     bytes: str = "big"
-    words: str = "little"
+    words: str = "big"
+
+
+class NumberFormat(Struct, frozen=True, kw_only=True):
+    """How registers hold a number: `number * scale + offset` is the value."""
+
+    kind: str
+    length: int = 1
+    """Registers of a `bcd`."""
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the number is the value."""
+        return self.scale == 1 and self.offset == 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every value is a whole number."""
+        return not self.kind.startswith("float") and float(self.scale).is_integer() and float(self.offset).is_integer()
 
 
 class Span(Struct, frozen=True, order=True):
@@ -44,14 +69,16 @@ class Span(Struct, frozen=True, order=True):
         return self.address + self.count
 
 
-def width(kind: str) -> int:
-    """How many registers a value of this kind takes."""
+def width(kind: str, length: int = 1) -> int:
+    """How many registers a value of this kind takes. Only texts and BCD numbers have a length."""
+    if kind in SIZED:
+        return length
     return struct.calcsize("=" + _FORMATS[kind]) // 2
 
 
 def integer_range(kind: str) -> tuple[int, int] | None:
     """The least and the greatest number of an integer kind; None for the others."""
-    if kind == "bool" or kind.startswith("float"):
+    if kind in ("bool", *SIZED) or kind.startswith("float"):
         return None
     bits = 16 * width(kind)
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if _FORMATS[kind].islower() else (0, (1 << bits) - 1)
@@ -74,6 +101,61 @@ def encode(kind: str, value: float, order: WordOrder) -> tuple[int, ...]:
     except (struct.error, OverflowError, ValueError) as error:
         raise DeviceError(f"{value} does not fit a {kind} register: {error}", code="out_of_range") from error
     return tuple(_arranged(struct.unpack(f">{width(kind)}H", raw), order))
+
+
+def decode_scaled(layout: NumberFormat, words: Sequence[int], order: WordOrder) -> float | int:
+    """The value in these registers."""
+    number = _from_bcd(words, order) if layout.kind == "bcd" else decode(layout.kind, words, order)
+    if layout.is_plain:
+        return number
+    value = number * layout.scale + layout.offset
+    return int(value) if layout.is_whole else value
+
+
+def encode_scaled(layout: NumberFormat, value: float, order: WordOrder) -> tuple[int, ...]:
+    """The registers that hold this value, rounded to the next that they can hold."""
+    number: float = value if layout.is_plain else (value - layout.offset) / layout.scale
+    if not layout.kind.startswith("float"):
+        if not math.isfinite(number):
+            raise DeviceError(f"{value} does not fit a {layout.kind} register", code="out_of_range")
+        number = value if layout.is_plain and isinstance(value, int) else round(number)
+    return _to_bcd(int(number), layout.length, order) if layout.kind == "bcd" else encode(layout.kind, number, order)
+
+
+def decode_text(words: Sequence[int], order: WordOrder) -> str:
+    """The text in these registers, to its first NUL and without blanks at its end. The first register is first."""
+    raw = b"".join(word.to_bytes(2, _byte_order(order)) for word in words)
+    try:
+        return raw.partition(b"\0")[0].decode().rstrip()
+    except UnicodeDecodeError:
+        raise DeviceError(f"{raw[:40]!r} is no text", code="nonsense") from None
+
+
+def encode_text(text: str, length: int, order: WordOrder) -> tuple[int, ...]:
+    """The registers that hold this text, filled with NUL."""
+    raw = text.encode()
+    if len(raw) > 2 * length:
+        raise DeviceError(f"the text has {len(raw)} bytes; {2 * length} fit", code="out_of_range")
+    raw = raw.ljust(2 * length, b"\0")
+    return tuple(int.from_bytes(raw[place : place + 2], _byte_order(order)) for place in range(0, 2 * length, 2))
+
+
+def _byte_order(order: WordOrder) -> Literal["big", "little"]:
+    return "little" if order.bytes == "little" else "big"
+
+
+def _from_bcd(words: Sequence[int], order: WordOrder) -> int:
+    digits = "".join(f"{word:04x}" for word in _arranged(words, order))
+    if not digits.isdecimal():
+        raise DeviceError(f"{digits} has digits that are not decimal", code="nonsense")
+    return int(digits)
+
+
+def _to_bcd(value: int, length: int, order: WordOrder) -> tuple[int, ...]:
+    digits = f"{value:0{4 * length}d}"
+    if len(digits) > 4 * length or value < 0:
+        raise DeviceError(f"{value} does not fit {4 * length} decimal digits", code="out_of_range")
+    return tuple(_arranged([int(digits[place : place + 4], 16) for place in range(0, 4 * length, 4)], order))
 
 
 def bit_of(word: int, bit: int | None) -> bool:

@@ -1,72 +1,174 @@
-"""The driver of Modbus devices. One poll reads the table in few requests; a refused one makes its own points BAD."""
+"""The driver of Modbus devices. One poll reads the table in few requests; what fails makes its own points BAD."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from countingroom.core.errors import DeviceError
+from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.points import Point
-from countingroom.core.values import Quality
-from countingroom.devices.drivers.modbus import codec
-from countingroom.devices.drivers.modbus.codec import Span, WordOrder
+from countingroom.core.values import Quality, Scalar
+from countingroom.devices.drivers.modbus import codec, pdu
+from countingroom.devices.drivers.modbus.codec import Span
+from countingroom.devices.drivers.modbus.connection import ModbusAddress, ModbusConnections, NoAnswer
 from countingroom.devices.drivers.modbus.description import ModbusTable, Register
-from countingroom.devices.drivers.modbus.link import ModbusLink
 from countingroom.devices.drivers.modbus.points import points
+from countingroom.devices.drivers.modbus.read_plan import Area, Chunk, ReadPlan
 from countingroom.devices.port import Sample
+
+_MOST_MISSES = 2
+"""Requests of one poll without any answer before the link counts as lost."""
+_MOST_MISSES_OF_ALL = 6
+"""Requests without an answer in one poll: each takes a timeout, and the host gives a poll fifteen of them."""
+
+Words = dict[tuple[Area, int], int]
+Reasons = dict[tuple[Area, Span], str]
 
 
 class ModbusDriver:
-    """A register table over Modbus TCP."""
+    """A register table over Modbus TCP or RTU."""
 
-    def __init__(self, table: ModbusTable) -> None:
+    def __init__(self, table: ModbusTable, connections: ModbusConnections | None = None) -> None:
+        self._table = table
         self._registers = table.registers
-        self._order = WordOrder(table.byte_order, table.word_order)
         self._points = points(table)
-        self._plan = codec.plan(map(_span, self._registers.values()), bridge=table.bridge)
-        self._link = ModbusLink(table.host, table.port, table.device_id, table.timeout)
+        self._areas = {name: Area(table.unit_of(one), one.table) for name, one in table.registers.items()}
+        self._plan = ReadPlan(
+            ((self._areas[name], _span(one)) for name, one in table.registers.items()),
+            bridge=table.bridge,
+            most=table.most_registers,
+        )
+        self._connection = (connections or ModbusConnections()).at(place_of(table))
 
     @property
     def points(self) -> tuple[Point, ...]:
         return self._points
 
     async def connect(self) -> None:
-        await self._link.open()
+        await self._connection.join(self, self._table.timeout)
+        self._plan.opened()
 
     async def read(self) -> Sequence[Sample]:
-        words: dict[int, int] = {}
-        refused: DeviceError | None = None
-        for chunk in self._plan:
+        words: Words = {}
+        reasons: Reasons = {}
+        waiting = list(self._plan.due())
+        misses = 0
+        error: DeviceError | None = None
+        while waiting:
+            chunk = waiting.pop(0)
             try:
-                words.update(enumerate(await self._link.read(chunk.address, chunk.count), chunk.address))
-            except DeviceError as error:
-                refused = error
-        if refused is not None and not words:
-            raise refused
-        return [self._sample(name, register, words) for name, register in self._registers.items()]
+                values = await self._ask(chunk)
+            except NoAnswer as missing:
+                self._plan.missed(chunk)
+                misses, error = misses + 1, missing
+                if misses >= (_MOST_MISSES_OF_ALL if words else _MOST_MISSES):
+                    break
+            except pdu.ModbusRefusal as refusal:
+                error = refusal
+                if refusal.cause.evidence.get("exception") in pdu.OF_THE_REQUEST:
+                    waiting[:0] = halves = self._plan.refused(chunk)
+                    if halves:
+                        continue
+            except DeviceError as nonsense:
+                error = nonsense
+            else:
+                self._plan.answered(chunk)
+                words.update(((chunk.area, chunk.address + place), value) for place, value in enumerate(values))
+                continue
+            reasons.update(((chunk.area, span), error.cause.message) for span in chunk.spans)
+        if error is not None and not words:
+            raise self._as_link_error(error)
+        return [self._sample(name, register, words, reasons) for name, register in self._registers.items()]
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
-        register = self._registers[point]
-        if isinstance(value, str):
-            raise DeviceError(f"{point} takes no text", code="wrong_type")
-        if register.type == "bool":
-            (word,) = (0,) if register.bit is None else await self._link.read(register.address, 1)
-            words = (codec.with_bit(word, register.bit, bool(value)),)
+        register, area = self._registers[point], self._areas[point]
+        if isinstance(value, str) != (register.kind == "string"):
+            raise DeviceError(f"{point} takes no {'text' if isinstance(value, str) else 'number'}", code="wrong_type")
+        if register.kind == "bool":
+            word = 0
+            if register.bit is not None:
+                (word,) = await self._request(area, pdu.read_request(area.table, register.address, 1), f"read {point}")
+            words: tuple[int, ...] = (codec.with_bit(word, register.bit, bool(value)),)
+        elif isinstance(value, str):
+            words = codec.encode_text(value, register.length, self._table.order_of(register))
         else:
-            words = codec.encode(register.type, value, self._order)
-        await self._link.write(register.address, words)
+            words = codec.encode_scaled(register.layout, value, self._table.order_of(register))
+        request = pdu.write_request(register.function, register.address, words)
+        # The answer of function 23 proves nothing: some servers read before they write. The next poll is the proof.
+        await self._request(area, request, f"write {point} ({_where(area, register.address)})")
 
     async def close(self) -> None:
-        self._link.close()
+        await self._connection.leave(self)
 
-    def _sample(self, name: str, register: Register, words: dict[int, int]) -> Sample:
-        span = _span(register)
-        if any(address not in words for address in range(span.address, span.end)):
-            return Sample(point=name, value=None, quality=Quality.BAD)
-        own = [words[address] for address in range(span.address, span.end)]
-        if register.type == "bool":
-            return Sample(point=name, value=codec.bit_of(own[0], register.bit))
-        return Sample(point=name, value=codec.decode(register.type, own, self._order))
+    async def _ask(self, chunk: Chunk) -> list[int]:
+        request = pdu.read_request(chunk.area.table, chunk.address, chunk.count)
+        names = [name for name, register in self._registers.items() if self._is_in(name, register, chunk)]
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        where = _where(chunk.area, chunk.address, chunk.count)
+        return await self._request(chunk.area, request, f"read {shown} ({where})")
+
+    def _is_in(self, name: str, register: Register, chunk: Chunk) -> bool:
+        return self._areas[name] == chunk.area and _span(register) in chunk.spans
+
+    async def _request(self, area: Area, request: bytes, doing: str) -> list[int]:
+        """The values in the answer. Every error names the values that were asked for."""
+        place = self._connection.place.text
+        try:
+            return await self._connection.ask(self, area.unit, request, self._table.timeout)
+        except DeviceError as error:
+            cause = error.cause
+            raise type(error)(
+                f"{place} did not {doing}: {cause.message}", code=cause.code, source=place, evidence=cause.evidence
+            ) from error
+
+    def _as_link_error(self, error: DeviceError) -> Exception:
+        if isinstance(error, NoAnswer) or error.cause.evidence.get("exception") in pdu.GATEWAY:
+            return LinkError(
+                error.cause.message,
+                source=self._connection.place.text,
+                suggestion="check that the device is on, and its number in device_id",
+            )
+        return error
+
+    def _sample(self, name: str, register: Register, words: Words, reasons: Reasons) -> Sample:
+        span, area = _span(register), self._areas[name]
+        own = [words.get((area, address)) for address in range(span.address, span.end)]
+        values = [word for word in own if word is not None]
+        if len(values) < span.count:
+            reason = reasons.get((area, span), f"{_where(area, span.address, span.count)} is not answered")
+            return Sample(point=name, value=None, quality=Quality.BAD, reason=reason)
+        try:
+            return Sample(point=name, value=self._value(register, values))
+        except DeviceError as error:
+            reason = f"{_where(area, span.address, span.count)}: {error.cause.message}"
+            return Sample(point=name, value=None, quality=Quality.BAD, reason=reason)
+
+    def _value(self, register: Register, words: list[int]) -> Scalar:
+        match register.kind:
+            case "bool":
+                return codec.bit_of(words[0], register.bit)
+            case "string":
+                return codec.decode_text(words, self._table.order_of(register))
+            case _:
+                return codec.decode_scaled(register.layout, words, self._table.order_of(register))
+
+
+def place_of(table: ModbusTable) -> ModbusAddress:
+    """The address of the table's connection."""
+    return ModbusAddress(
+        host=table.host or "",
+        port=table.port,
+        is_rtu=table.framing == "rtu",
+        serial=table.serial,
+        baudrate=table.baudrate,
+        parity=table.parity,
+        stop_bits=table.stop_bits,
+    )
 
 
 def _span(register: Register) -> Span:
-    return Span(register.address, codec.width(register.type))
+    return Span(register.address, register.width)
+
+
+def _where(area: Area, address: int, count: int = 1) -> str:
+    last = f" to {address + count - 1}" if count > 1 else ""
+    return f"{area.table} {address}{last} of unit {area.unit}"

@@ -1,0 +1,128 @@
+"""The Modbus driver before servers that we did not write: modbus-tk, pyModbusTCP and pymodbus, over TCP and RTU."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import tty
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from countingroom.core.errors import DeviceError
+from countingroom.core.values import Quality
+from countingroom.devices.drivers.modbus.description import ModbusSection
+from countingroom.devices.drivers.modbus.driver import ModbusDriver
+from countingroom.devices.port import Sample
+
+pytestmark = pytest.mark.server
+
+SERVERS = ["tk-tcp", "tk-rtu", "pyModbusTCP", "pymodbus-rtu-over-tcp"]
+FREE = {"input": True, "write_low": 0, "write_high": 65535}
+TABLE: dict[str, Any] = {
+    "first": {"address": 0},
+    "tenth": {"address": 10, "scale": 0.5},
+    "last": {"address": 99},
+    "beyond": {"address": 100, **FREE},
+    "coil": {"address": 5, "table": "coil", "input": True},
+    "coils": {"address": 8, "table": "coil", "input": True, "write_function": 15},
+    "seen": {"address": 6, "table": "discrete"},
+    "level": {"address": 7, "table": "input"},
+    "single": {"address": 20, **FREE, "write_function": 6},
+    "several": {"address": 21, **FREE, "type": "uint32"},
+    "exchanged": {"address": 23, **FREE, "type": "uint32", "write_function": 23},
+    "text": {"address": 30, "type": "string", "length": 4, "input": True},
+    "bit": {"address": 40, "type": "bool", "bit": 3, "input": True},
+}
+
+
+class Bus:
+    """Two pseudo terminals that are joined, as the two ends of a serial bus."""
+
+    def __init__(self) -> None:
+        self._masters: list[int] = []
+        self._slaves: list[int] = []
+        for _ in range(2):
+            master, slave = os.openpty()
+            tty.setraw(slave)
+            os.set_blocking(master, False)
+            self._masters.append(master)
+            self._slaves.append(slave)
+        self.near, self.far = (os.ttyname(slave) for slave in self._slaves)
+        for here, there in (self._masters, self._masters[::-1]):
+            asyncio.get_running_loop().add_reader(here, self._pass, here, there)
+
+    def _pass(self, here: int, there: int) -> None:
+        os.write(there, os.read(here, 4096))
+
+    def close(self) -> None:
+        for master in self._masters:
+            asyncio.get_running_loop().remove_reader(master)
+        for descriptor in (*self._masters, *self._slaves):
+            os.close(descriptor)
+
+
+@asynccontextmanager
+async def serving(kind: str) -> AsyncIterator[dict[str, Any]]:
+    """The keys of the section that lead to this server."""
+    bus = Bus() if kind.endswith("-rtu") else None
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(__file__).with_name("foreign_modbus.py")
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(program), kind, bus.far if bus else str(port)), stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            assert await child.stdout.readline() == b"ready\n"
+        if bus:
+            yield {"serial": bus.near}
+        else:
+            yield {"host": "127.0.0.1", "port": port, "framing": "rtu" if "rtu" in kind else "tcp"}
+    finally:
+        child.kill()
+        await child.wait()
+        if bus:
+            bus.close()
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_every_table_and_function_works_with_a_server_of_others(kind: str) -> None:
+    async with serving(kind) as address:
+        driver = ModbusDriver(ModbusSection.model_validate({**address, "registers": TABLE, "timeout": 3.0}))
+        await driver.connect()
+        try:
+            samples = await said(driver)
+            assert samples["beyond"].quality is Quality.BAD and "illegal address" in samples["beyond"].reason
+            values = {name: sample.value for name, sample in samples.items()}
+            assert (values["first"], values["tenth"], values["last"]) == (0, 15.0, 297)
+            assert (values["coil"], values["coils"], values["seen"], values["level"]) == (True, False, True, 777)
+            assert values["several"] == 63 * 65536 + 66, "the most significant word is first"
+            writes = {
+                "coil": False,
+                "coils": True,
+                "single": 4711,
+                "several": 123456789,
+                "exchanged": 987654321,
+                "text": "bath 1",
+                "bit": True,
+            }
+            for name, value in writes.items():
+                await driver.write(name, value)
+            samples = await said(driver)
+            assert {name: samples[name].value for name in writes} == writes
+            with pytest.raises(DeviceError, match="beyond"):
+                await driver.write("beyond", 1)
+        finally:
+            await driver.close()
+
+
+async def said(driver: ModbusDriver) -> dict[str, Sample]:
+    return {sample.point: sample for sample in await driver.read()}
