@@ -219,8 +219,9 @@ def test_a_partition_that_is_no_more_takes_its_context_with_it() -> None:
     assert set(known.contexts) == {"q", "r"}
 
 
-def test_a_detector_that_is_moved_keeps_its_state_and_says_where_it_is() -> None:
+def test_a_detector_that_is_moved_says_where_it_is_and_is_aborted() -> None:
     known, _ = step(agent(SystemKind.DETECTOR), words.StateMoved(at="", event="configure"), now_ns=1)
     known, effects = step(known, words.Placed(placement=Placement(partitions=("q",), detectors={"s": "q"})), now_ns=2)
-    assert effects == (words.Publish(at=""),)
+    (begun,) = [effect for effect in effects if isinstance(effect, words.Begin)]
+    assert begun.action is Action.ABORT
     assert (known.contexts[""].state.partition, known.contexts[""].state.state) == ("q", "Step1")

@@ -310,7 +310,7 @@ async def test_a_detector_obeys_the_partition_it_is_in() -> None:
         assert refused.cause.code == "not_mine"
         await stage.place(Placement(partitions=("p", "q"), detectors={"qa": "q"}))
         state = await stage.state()
-        assert (state.partition, state.state, state.key) == ("q", "Active", "k")
+        assert (state.partition, state.state, state.key) == ("q", "Unconfigured", "")
         assert (await stage.order(Action.ABORT, "q")).accepted
     finally:
         await stage.end()

@@ -135,11 +135,8 @@ async def test_a_detector_is_aborted_before_it_is_forgotten() -> None:
         assert refused.cause and "STS is in A" in str(refused.cause)
         await world.does("move", "_experiment", detectors="STS", to="")
         state = await world.system("STS")
-        assert state and state.common == "Active"
-        await world.does("delete_detector", "_experiment", name="STS")
-        await world.clock.advance(1)
-        state = await world.system("STS")
         assert state and state.common == "Unconfigured"
+        assert (await world.does("delete_detector", "_experiment", name="STS")).kind is EventKind.DONE
 
 
 async def test_a_run_of_a_partition_that_is_no_more_is_commented_on_and_judged() -> None:
@@ -189,3 +186,55 @@ async def test_an_import_that_names_a_system_that_is_not_there_changes_nothing()
         cause = (await world.ask("import", "_experiment", document=document)).cause
         assert cause and cause.causes[0].message == "there is no system MVT; did you mean MVD?"
         assert all(one.tag != "new" for one in await world.database.configurations.list("STS"))
+
+
+async def test_a_moved_detector_is_aborted() -> None:
+    async with experiment(TWO) as world:
+        await world.until(lambda: world.partition("B"))
+        await world.does("configure_all")
+        await world.does("move", "_experiment", detectors="STS", to="B")
+        await world.clock.advance(1)
+        moved, stayed = await world.system("STS"), await world.system("MVD")
+        assert moved
+        assert stayed
+        assert (moved.partition, moved.common, moved.key) == ("B", "Unconfigured", "")
+        assert stayed.common == "Active"
+
+
+async def test_a_detector_that_was_not_moved_is_left_alone_by_the_start_of_its_agent() -> None:
+    async with experiment(TWO) as world:
+        await world.until(lambda: world.partition("B"))
+        await world.does("configure_all")
+        await world.does("create_detector", "_experiment", name="RICH")  # the placement is published again
+        await world.clock.advance(1)
+        state = await world.system("STS")
+        assert state
+        assert state.common == "Active"
+
+
+async def test_a_detector_that_is_moved_out_of_a_run_is_noted_in_it_as_an_exclusion() -> None:
+    async with experiment(TWO) as world:
+        await world.until(lambda: world.partition("B"))
+        await world.does("configure_all")
+        await world.does("start")
+        end = await world.does("move", "_experiment", by="anna", detectors="STS", to="B", force=True)
+        assert end.kind is EventKind.DONE
+        await world.clock.advance(3)
+        shown = await world.partition()
+        assert shown
+        assert (shown.state, shown.run) == ("Recording", 1)
+        (run,) = await world.runs()
+        assert [(note.kind, note.system, note.author, note.text) for note in run.notes] == [
+            ("exclude", "STS", "anna", "STS is moved to B")
+        ]
+
+
+async def test_a_lock_by_a_person_refuses_a_forced_move_too() -> None:
+    async with experiment(TWO) as world:
+        await world.until(lambda: world.partition("B"))
+        await world.does("lock")
+        end = await world.does("move", "_experiment", detectors="STS", to="B", force=True)
+        assert end.kind is EventKind.FAILED
+        assert end.cause
+        assert end.cause.code == "locked"
+        assert (await world.database.mapping.all())["STS"] == "A"

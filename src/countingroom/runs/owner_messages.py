@@ -17,13 +17,18 @@ class Hold(Struct, frozen=True, kw_only=True, tag=True):
     for_s: float = 0.0
     """Longest time of the hold from its receipt, in s; 0: from an earlier version, see `until_ns`."""
     force: bool = False
-    """Also while it is configuring or recording."""
+    """Also while it is configuring or recording. Never while it is locked by a user."""
 
 
 class Release(Struct, frozen=True, kw_only=True, tag=True):
     """The owner reloads the members and accepts commands again."""
 
     id: str
+    left: tuple[str, ...] = ()
+    """Detectors that left the partition; out of an open run this is an exclusion, with its note."""
+    by: str = ""
+    to: str = ""
+    """Their new partition; empty: none."""
 
 
 Notice = Hold | Release

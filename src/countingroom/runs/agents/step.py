@@ -28,6 +28,8 @@ from countingroom.runs.agents.model import AgentModel, Context, Effect, Event, W
 from countingroom.runs.agents.order_rules import OrderVerdict, judge, refusal
 from countingroom.runs.agents.reports import found, fresh, moved, said
 
+MOVED_S = 30.0
+"""Time of the abort of a detector that was moved."""
 _REMEMBERED = 32
 """Number of remembered answers per context."""
 
@@ -236,7 +238,27 @@ def _placed(agent: AgentModel, event: model.Placed, now_ns: int) -> tuple[AgentM
         if contexts[""].state.partition != partition:
             contexts[""] = said(contexts[""], partition=partition)
             effects.append(model.Publish(at=""))
+            if agent.placement is not None and "" in agent.contexts:
+                contexts[""], more = _left(agent.chart, contexts[""], partition, now_ns)
+                effects += more
     return replace(agent, placement=event.placement, contexts=contexts), tuple(effects)
+
+
+def _left(chart: Chart, context: Context, partition: str, now_ns: int) -> tuple[Context, tuple[Effect, ...]]:
+    """Abort a detector that was moved: its configuration, and its high voltage, belonged to the partition it left.
+
+    Not at the start of an agent: a detector that is found where it was is left alone.
+    """
+    order = Order(
+        id=f"moved-{context.state.sequence}",
+        action=Action.ABORT,
+        partition=partition or EXPERIMENT,
+        fence=0,
+        deadline_ns=now_ns + round(MOVED_S * 1e9),
+        within_s=MOVED_S,
+    )
+    verdict = judge(chart, context, order, now_ns)
+    return _obey(chart, "", context, order, verdict, now_ns) if verdict is OrderVerdict.BEGIN else (context, ())
 
 
 # Helper functions.

@@ -1,8 +1,8 @@
 """Moves detectors between partitions as a transaction: all of them move, or none.
 
-Its steps: hold the partitions, write the database, publish the layout, release the partitions. After a failure the
-database is set back and the layout is published again. A hold expires by itself, in case this process dies during the
-move.
+Its steps: hold the partitions, write the database, release those that are left, publish the layout, release the others.
+After a failure the database is set back and the layout is published again. A hold expires by itself, in case this
+process dies during the move.
 """
 
 from __future__ import annotations
@@ -49,8 +49,11 @@ class MoveTransaction:
                     "the database did not answer in time", source="mapping", suggestion="try again"
                 ) from None
             try:
+                # The partitions that are left reload first: the agent of a moved detector aborts it when it reads its
+                # new place, and that must not be a loss for the partition that it left.
+                await holds.release(move, by, left=True, force=force)
                 await self._announce()
-                await holds.release(force=force)
+                await holds.release(move, by, left=False, force=force)
             except CountingRoomError as error:
                 await self._undo(before, by, error.cause)
                 raise
@@ -103,11 +106,16 @@ class _Holds:
     async def __aexit__(self, *_: object) -> None:
         await self._let_go()
 
-    async def release(self, *, force: bool) -> None:
-        """Release all partitions; with `force`, those that are not reached reload their members later."""
+    async def release(self, move: Move, by: str, *, left: bool, force: bool) -> None:
+        """Release the partitions that detectors left, or the others; with `force`, those that are not reached reload
+        their members later."""
         for name in tuple(self._held):
+            gone = tuple(one for one, before in move.before.items() if before == name)
+            if bool(gone) is not left:
+                continue
             try:
-                await self._ask(name, Release(id=self._id))
+                to = move.moves[gone[0]] if gone else ""
+                await self._ask(name, Release(id=self._id, left=gone, by=by, to=to))
                 self._held.remove(name)
             except LinkError:
                 if not force:

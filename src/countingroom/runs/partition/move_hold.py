@@ -65,7 +65,7 @@ class MoveHold:
             return self._refused(
                 "held", f"{name} is held: its detectors are being moved", "wait for the end of the move"
             )
-        if not hold.force and (cause := self._busy()):
+        if cause := self._locked() or (None if hold.force else self._busy()):
             return cause
         clock = self._owner.context.clock
         left_s = hold.for_s or (hold.until_ns - clock.now_ns()) / 1e9
@@ -73,10 +73,14 @@ class MoveHold:
         self._tell()
         return None
 
+    def _locked(self) -> Cause | None:
+        """A lock is a decision of a person; force is for agents and partitions that do not answer."""
+        if not self.locked:
+            return None
+        return self._refused("locked", f"{self._owner.name} is locked", "unlock it first")
+
     def _busy(self) -> Cause | None:
         partition = self._owner.partition
-        if self.locked:
-            return self._refused("locked", f"{partition.name} is locked", "unlock it first")
         going = partition.goal is not None and not partition.attempts.met
         moving = partition.state not in partition.template.rests or any(
             seen.common == CONFIGURING for seen in partition.seen.values()
@@ -91,6 +95,12 @@ class MoveHold:
 
     async def _release(self, release: Release) -> None:
         """Reload the members, then accept commands again."""
+        owner = self._owner
+        for system in release.left:
+            where = release.to or "no partition"
+            owner.book.note(
+                owner.partition.run, "exclude", f"{system} is moved to {where}", author=release.by, system=system
+            )
         await self._owner.reload_members()
         self._holds.pop(release.id, None)
         self._tell()
