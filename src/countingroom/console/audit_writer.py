@@ -1,27 +1,32 @@
-"""Writes audit entries to the database in the background, so that writing never delays or stops an action.
+"""Writes audit entries to the database, in one task, before the answers of the actions are sent.
 
-Entries wait in a bounded queue while the database is away. Where it is full the newest are dropped, and an entry with
-their number is written later. Refusals of requests without a login are limited by address, so that they cannot fill
-the audit.
+A console that is killed after an answer has therefore stored its entry. Writing never stops an action: while the
+database does not take entries, for example because its disk is full, nothing waits for it, and a slow one delays an
+answer by STORED_S at most. Entries wait in a bounded queue meanwhile. Where it is full the newest are dropped, and an
+entry with their number is written later. Refusals of requests without a login are limited by address, so that they
+cannot fill the audit.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from functools import partial
 
 from countingroom.console.auth.rate_limit import WRITTEN_FROM, RateLimit, network_of
 from countingroom.core.accounts import AuditEntry, Outcome
-from countingroom.core.clock import Clock, timeout
+from countingroom.core.clock import Clock, timeout, within
 from countingroom.core.errors import Cause, CountingRoomError
-from countingroom.core.retry import Retry, edge_log
+from countingroom.core.retry import EdgeReport, Retry
 from countingroom.storage.audit import Audit
 
 WAITING = 10_000
 _BATCH = 500
 _AGAIN_S = 1.0
 _LAST_S = 2.0
+STORED_S = 0.5
+"""The longest time that an answer waits for its entry."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,12 +38,18 @@ class AuditWriter:
         self._audit = audit
         self._clock = clock
         self._waiting: asyncio.Queue[AuditEntry] = asyncio.Queue(WAITING)
-        report = edge_log(_log, "the audit cannot be written", "the audit is written again", level=logging.ERROR)
+        report = EdgeReport(self._failing, lambda: _log.info("the audit is written again"))
         self._retry = Retry(clock, report, pause_s=_AGAIN_S, on=CountingRoomError)
         self._anonymous = RateLimit(WRITTEN_FROM)
         self.lost = 0
         """Entries that were never written."""
         self._unreported = 0
+        self._running = False
+        self._added = 0
+        self._done = 0
+        """Of the entries that were queued: written, or given up."""
+        self._news = asyncio.Event()
+        """Set, and replaced, when `_done` grows and when the database begins to fail."""
 
     @property
     def is_failing(self) -> bool:
@@ -55,8 +66,18 @@ class AuditWriter:
             return
         try:
             self._waiting.put_nowait(entry)
+            self._added += 1
         except asyncio.QueueFull:
             self._lose()
+
+    async def write(self, entry: AuditEntry) -> None:
+        """Queue an entry and wait until it is stored. Returns sooner where the database fails or is too slow."""
+        self.add(entry)
+        last = self._added
+        with suppress(TimeoutError):
+            async with within(self._clock, STORED_S):
+                while self._running and self._done < last and not self.is_failing:
+                    await self._news.wait()
 
     async def settled(self) -> None:
         """Wait until every queued entry is written."""
@@ -66,10 +87,13 @@ class AuditWriter:
         """Write until cancelled; then write what is queued, if the database answers at once."""
         if self._audit is None:
             return
+        self._running = True
         try:
             while True:
                 await self._write(self._audit, [await self._waiting.get(), *self._more()])
         finally:
+            self._running = False
+            self._tell()
             if rest := self._more():
                 try:
                     async with timeout(_LAST_S):
@@ -91,6 +115,8 @@ class AuditWriter:
         finally:
             for _ in entries:
                 self._waiting.task_done()
+            self._done += len(entries)
+            self._tell()
 
     async def _write_singly(self, audit: Audit, entries: list[AuditEntry]) -> None:
         for entry in entries:
@@ -99,6 +125,14 @@ class AuditWriter:
             except Exception:
                 _log.exception("an entry of the audit is lost: %a", entry)
                 self._lose()
+
+    def _failing(self, cause: Cause) -> None:
+        _log.error("the audit cannot be written: %s", cause)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _losses(self) -> list[AuditEntry]:
         if not self._unreported:

@@ -156,6 +156,7 @@ class ConsoleContext:
                     ("live feed", self.feed.run()),
                     ("audit writer", self.audit_writer.run()),
                     ("database watch", self._database_watch.run()),
+                    *([("clean-up of sessions", self._login[1].remove_ended())] if self._login else ()),
                 )
             ]
             try:

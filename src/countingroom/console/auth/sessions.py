@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import OrderedDict
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Protocol
 
@@ -26,6 +27,9 @@ COOKIE = "countingroom"
 """The port is added: browsers send the cookies of one port to every other port of the same host."""
 LOOK_AGAIN_S = 1.0
 """A session ended by another process is noticed after this long; one ended by this process at once."""
+KEPT_S = 30 * 86_400.0
+"""An ended session is kept so long, so that its browser is told why it has ended."""
+CLEAN_UP_S = 86_400.0
 _REMEMBERED = 1000
 
 
@@ -101,6 +105,13 @@ class Sessions:
         now_ns, idle_ns = self._clock.now_ns(), self.life.idle_s * 1e9
         found = await self._database.sessions.list(user)
         return any(not one.is_token and now_ns - one.last_seen_ns < idle_ns for one in found)
+
+    async def remove_ended(self) -> None:
+        """Remove sessions that ended KEPT_S ago, at the start and every CLEAN_UP_S, until cancelled."""
+        while True:
+            with suppress(CountingRoomError):  # the database is away: the next time will do
+                await self._database.sessions.forget(self._clock.now_ns() - round(KEPT_S * 1e9))
+            await self._clock.sleep(CLEAN_UP_S)
 
     def look_again(self) -> None:
         """A session or the roles of a user may have changed: every wait checks again."""

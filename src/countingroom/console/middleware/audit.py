@@ -37,32 +37,36 @@ class RequestAudit:
         """A middleware refused a request. A page without a session gets no entry: it leads to the login."""
         is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         if not (is_read and cause.code == "no_login"):
-            self._write(scope, scope["path"], "", {}, Outcome.REFUSED, cause)
+            self._audit_writer.add(self._entry(scope, scope["path"], "", {}, Outcome.REFUSED, cause))
 
-    def answered(self, scope: Scope, content: Mapping[str, Any], status: int, answered: bytes) -> None:
-        """An action was answered, or a page was denied. `content`: the body of the request."""
+    def denied(self, scope: Scope, answered: bytes) -> None:
+        """A page was denied."""
+        what, target = _subject(scope, self._routes)
+        self._audit_writer.add(self._entry(scope, what, target, {}, Outcome.REFUSED, _cause(answered)))
+
+    async def answered(self, scope: Scope, content: Mapping[str, Any], status: int, answered: bytes) -> None:
+        """An action has its answer, which is sent after this. `content`: the body of the request; `answered`: that of a
+        refusal."""
         outcome = Outcome.ACCEPTED if status < 400 else Outcome.REFUSED if status < 500 else Outcome.FAILED
         what, target = _subject(scope, self._routes)
         tried = content.get("name") if scope["path"] == "/api/v1/login" and status >= 400 else None
         if isinstance(tried, str):
             target = f"name.{tried}"
-        self._write(scope, what, target, _arguments(content), outcome, _cause(answered))
+        await self._audit_writer.write(self._entry(scope, what, target, _arguments(content), outcome, _cause(answered)))
 
-    def _write(
+    def _entry(
         self, scope: Scope, what: str, target: str, arguments: Mapping[str, Scalar], outcome: str, cause: Cause | None
-    ) -> None:
+    ) -> AuditEntry:
         found: Requester = scope.get("requester", ANONYMOUS)
-        self._audit_writer.add(
-            AuditEntry(
-                time_ns=self._clock.now_ns(),
-                who=found.name,
-                what=escaped(what, most=_LONGEST),
-                target=escaped(target, most=_LONGEST),
-                arguments=dict(arguments),
-                origin=escaped(address(scope), most=_LONGEST),
-                outcome=outcome,
-                cause=cause and msgspec.structs.replace(cause, message=escaped(cause.message, most=_LONGEST_CAUSE)),
-            )
+        return AuditEntry(
+            time_ns=self._clock.now_ns(),
+            who=found.name,
+            what=escaped(what, most=_LONGEST),
+            target=escaped(target, most=_LONGEST),
+            arguments=dict(arguments),
+            origin=escaped(address(scope), most=_LONGEST),
+            outcome=outcome,
+            cause=cause and msgspec.structs.replace(cause, message=escaped(cause.message, most=_LONGEST_CAUSE)),
         )
 
 

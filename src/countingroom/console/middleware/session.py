@@ -75,27 +75,60 @@ class SessionMiddleware:
         # A large document is checked in a thread, so that it delays no other request.
         parsed = await asyncio.to_thread(parse_body, body) if len(body) > MOST_BYTES else parse_body(body)
         content, malformed = parsed
-        exchange = _Exchange()
+        exchange = _Exchange(send)
 
-        async def send_and_keep(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                exchange.status = message["status"]
-            elif exchange.status >= HTTPStatus.BAD_REQUEST:
-                exchange.answered += message.get("body", b"")
-            await send(message)
+        async def record() -> None:
+            exchange.is_recorded = True
+            if is_action:
+                await self._audit.answered(scope, content, exchange.status, exchange.refusal)
+            elif exchange.status == HTTPStatus.FORBIDDEN:
+                self._audit.denied(scope, exchange.refusal)
+
+        async def send_recorded(message: Message) -> None:
+            if exchange.is_released:
+                await send(message)
+            elif exchange.takes(message):
+                await record()
+                await exchange.release()
 
         try:
             if malformed is None:
-                await self._app(scope, replay(body, receive) if is_action else receive, send_and_keep)
+                await self._app(scope, replay(body, receive) if is_action else receive, send_recorded)
             else:
-                await reject(scope, replay(b"", receive), send_and_keep, malformed, HTTPStatus.BAD_REQUEST)
+                await reject(scope, replay(b"", receive), send_recorded, malformed, HTTPStatus.BAD_REQUEST)
         finally:
-            if is_action or exchange.status == HTTPStatus.FORBIDDEN:
-                self._audit.answered(scope, content, exchange.status, exchange.answered)
+            if not exchange.is_recorded:  # it failed, or its client has left, before there was a whole answer
+                await record()
 
 
 class _Exchange:
-    """Status of the answer, and the body of a refusal, which is small."""
+    """The messages of an answer, held back until the action is recorded.
 
-    answered = b""
-    status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+    A refusal is held until its end, because its cause belongs into the entry; it is small. Another answer is held at
+    its start.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._held: list[Message] = []
+        self.status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+        self.refusal = b""
+        self.is_recorded = False
+        self.is_released = False
+
+    def takes(self, message: Message) -> bool:
+        """Take a message of the answer. Whether the action can be recorded now."""
+        self._held.append(message)
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            return self.status < HTTPStatus.BAD_REQUEST
+        if self.status >= HTTPStatus.BAD_REQUEST:
+            self.refusal += message.get("body", b"")
+        return not message.get("more_body", False)
+
+    async def release(self) -> None:
+        """Send what is held."""
+        self.is_released = True
+        held, self._held = self._held, []
+        for message in held:
+            await self._send(message)
