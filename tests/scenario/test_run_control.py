@@ -102,6 +102,40 @@ async def test_an_owner_that_is_cut_off_stops_acting_and_stands_by_when_it_is_ba
         assert len(world.orders) == 6
 
 
+async def test_an_owner_whose_lease_ran_out_and_was_taken_by_no_other_goes_on_under_a_new_one() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        await world.does("start")
+        await world.reaches("Recording")
+        before = [order.fence for order in world.orders]
+        world.buses["runs"].cut()
+        await world.clock.advance(8)
+        world.buses["runs"].mend()
+        await world.does("stop")
+        await world.reaches("QA_Active")
+        assert [run.end for run in await world.runs()] == [RunEnd.STOPPED]
+        assert world.orders[-1].fence > max(before)
+        told = [one.message for one in await world.events() if "own" in one.message or "lease" in one.message]
+        assert [text.split()[0:3] for text in told] == [
+            ["owned", "by", "runs"],
+            ["the", "lease", "was"],
+            ["the", "lease", "is"],
+        ]
+
+
+async def test_of_an_owner_that_was_cut_off_and_the_next_one_each_says_so() -> None:
+    async with experiment() as world:
+        world.begin_runs("second")
+        await world.reaches("Idle")
+        world.buses["runs"].cut()
+        await world.until(lambda: _owned_by(world, "second"), seconds=7.0)
+        world.buses["runs"].mend()
+        await world.clock.advance(3)
+        told = [one.message for one in await world.events() if "owned by" in one.message]
+        assert [text.partition(" at ")[0] for text in told[:2]] == ["owned by runs", "owned by second"]
+        assert "no longer owned by runs" in told[2] and "held by second" in told[2]
+
+
 async def test_a_goal_is_gone_on_with_by_the_next_owner() -> None:
     async with experiment(description(agent={"kind": "simulated", "configure": "2 s"})) as world:
         world.begin_runs("second")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from countingroom.bus import streams
-from countingroom.bus.election import Election, Leadership
+from countingroom.bus.election import TAKE_AGAIN_S, Election, Leadership
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core.clock import Clock
 from countingroom.testing.clock import FakeClock
@@ -35,7 +35,7 @@ class Process:
 
     async def work(self, leadership: Leadership) -> None:
         self.events.append("begins")
-        self.tokens.append(leadership.lease.token)
+        self.tokens.append(leadership.token)
         try:
             await asyncio.Future[None]()
         finally:
@@ -132,3 +132,88 @@ async def test_a_standby_logs_each_leader_once(caplog: pytest.LogCaptureFixture)
             lines = [line.getMessage() for line in caplog.records]
     assert len(lines) == 1
     assert lines[0].startswith("B: standing by for role: ")
+
+
+class Careful(Process):
+    """A candidate that goes on under a new lease, unless another process has led meanwhile."""
+
+    def __init__(self, bus: MemoryBus, clock: Clock, name: str, led: list[str]) -> None:
+        super().__init__(bus, clock, name)
+        self.led = led
+        self.leadership: Leadership | None = None
+        self.election = Election(
+            self.bus,
+            clock,
+            "role",
+            holder=name,
+            ttl_s=TTL_S,
+            ask_s=0.1,
+            source=name,
+            is_unchanged=self.is_unchanged,
+        )
+
+    async def is_unchanged(self) -> bool:
+        return self.led[-1] == self.events[0]
+
+    async def work(self, leadership: Leadership) -> None:
+        self.leadership = leadership
+        self.led.append("begins")
+        await super().work(leadership)
+
+
+async def careful(bus: MemoryBus, clock: FakeClock) -> tuple[Careful, asyncio.Task[None]]:
+    one = Careful(bus, clock, "A", [])
+    task = asyncio.create_task(one.run())
+    await clock.advance(0.2)
+    return one, task
+
+
+async def end(task: asyncio.Task[None], clock: FakeClock) -> None:
+    task.cancel()
+    await clock.advance(1)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_lease_that_no_other_process_took_is_taken_again_and_the_work_goes_on() -> None:
+    clock = FakeClock()
+    bus = MemoryBus(clock)
+    one, task = await careful(bus, clock)
+    assert one.leadership
+    one.bus.cut()
+    await clock.advance(3 * TTL_S)
+    assert one.leadership.lost
+    held = asyncio.create_task(one.leadership.held())
+    await clock.advance(0.2)
+    assert not held.done()
+    one.bus.mend()
+    await clock.advance(0.5)
+    assert held.done() and not one.leadership.lost
+    assert one.events == ["begins"]
+    assert one.leadership.token > one.tokens[0]
+    await end(task, clock)
+
+
+async def test_a_lease_that_another_process_had_meanwhile_is_not_gone_on_with() -> None:
+    clock = FakeClock()
+    bus = MemoryBus(clock)
+    one, task = await careful(bus, clock)
+    one.bus.cut()
+    await clock.advance(3 * TTL_S)
+    between = await bus.acquire("role", ttl_s=TTL_S, holder="B")
+    one.led.append("B begins")
+    await between.release()
+    one.bus.mend()
+    await clock.advance(0.5)
+    assert one.events[:2] == ["begins", "ends: another process has led meanwhile"]
+    await end(task, clock)
+
+
+async def test_a_lease_that_is_away_for_long_is_not_gone_on_with() -> None:
+    clock = FakeClock()
+    bus = MemoryBus(clock)
+    one, task = await careful(bus, clock)
+    one.bus.cut()
+    await clock.advance(TAKE_AGAIN_S + 3 * TTL_S)
+    assert one.events == ["begins", "ends: the lease is lost"]
+    await end(task, clock)

@@ -1,4 +1,4 @@
-"""The watchdog of a child process: finds that its event loop does not run any more. Pure, but for the clock.
+"""The watchdog of a child process: finds that its event loop does not run any more.
 
 A child writes a line (TICK) in its event loop every TICK_S. The watchdog counts only time in which this process ran
 itself: neither a suspended computer nor a stopped or late supervisor makes a child look hung.

@@ -1,6 +1,6 @@
 """Leader election by a lease of the bus: one process serves, the others stand by.
 
-A lease has a time to live. A process that was killed is followed, after that time, by one that stands by.
+A lease has a time to live. A process that hangs or is cut off is followed, after that time, by one that stands by.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 
 from countingroom.bus.port import Bus, Lease
-from countingroom.core.clock import Clock
-from countingroom.core.errors import Cause, Conflict, CountingRoomError
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause, Conflict, CountingRoomError, LinkError
 from countingroom.core.retry import Retry, edge_log
 
 _log = logging.getLogger(__name__)
+
+
+TAKE_AGAIN_S = 15.0
+"""A leader that could not take a lost lease again within this begins anew."""
 
 
 def holder_mark(host: str, pid: int) -> str:
@@ -31,13 +35,42 @@ def holder_name(instance: str, boot: str) -> str:
 
 
 class Leadership:
-    """One time of being the leader."""
+    """One time of being the leader. A lost lease may be taken again within it, with another token."""
 
     def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-        """The present one: a leader that keeps its work over a lost lease takes a new one."""
+        self._lease = lease
+        self._again = asyncio.Event()
         self.ended: Cause | None = None
         """Why another process leads now; None while this one does, and where it is only cancelled."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lease is lost now."""
+        return self._lease.lost
+
+    @property
+    def token(self) -> int:
+        """Fencing token of the present lease."""
+        return self._lease.token
+
+    async def held(self) -> None:
+        """Wait until the lease is held."""
+        while self.lost:
+            self._again.clear()
+            await self._again.wait()
+
+    async def wait_lost(self) -> None:
+        """Wait until the lease is lost."""
+        await self._lease.wait_lost()
+
+    async def release(self) -> None:
+        """Give the lease up."""
+        await self._lease.release()
+
+    def take_again(self, lease: Lease) -> None:
+        """Go on under a new lease."""
+        self._lease = lease
+        self._again.set()
 
 
 class Election:
@@ -54,11 +87,16 @@ class Election:
         ask_s: float,
         source: str,
         keep: bool = False,
+        is_unchanged: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         """`holder`: this process, for people. `ask_s`: between two attempts to take the lease. `source`: of log lines.
 
         `keep`: a lease that ran out does not end the work, only another holder does. For work that must go on while the
         bus is away and that two processes cannot spoil, such as reading a device.
+
+        `is_unchanged`: a lease that ran out and is taken again within TAKE_AGAIN_S does not end the work either, where
+        this finds under the new lease that no other process has led meanwhile. The work does nothing that needs the
+        lease before it waits for `Leadership.held`.
         """
         self._bus = bus
         self._clock = clock
@@ -68,6 +106,7 @@ class Election:
         self._ask_s = ask_s
         self._source = source
         self._keep = keep
+        self._is_unchanged = is_unchanged
         # The holder is part of the reason: a standby logs each new leader, and not every attempt.
         report = edge_log(_log, f"{source}: standing by for {lease}", f"{source}: leads {lease}", each_reason=True)
         self._standby = Retry(clock, report, pause_s=ask_s, on=CountingRoomError)
@@ -84,25 +123,55 @@ class Election:
                 working.cancel()
         finally:
             with suppress(CountingRoomError):  # it runs out by itself
-                await leadership.lease.release()
+                await leadership.release()
 
     async def _acquire(self) -> Lease:
         return await self._bus.acquire(self._lease, ttl_s=self._ttl_s, holder=self._holder)
 
     async def _until_lost(self, leadership: Leadership) -> Cause:
+        lost = Cause(
+            code="lease_lost",
+            message="the lease is lost",
+            source=self._source,
+            suggestion="check whether another process has taken over, and whether the bus was reachable",
+        )
         while True:
-            await leadership.lease.wait_lost()
-            if not self._keep:
-                return Cause(
-                    code="lease_lost",
-                    message="the lease is lost",
-                    source=self._source,
-                    suggestion="check whether another process has taken over, and whether the bus was reachable",
-                )
+            await leadership.wait_lost()
+            if not (self._keep or self._is_unchanged):
+                return lost
             try:
-                leadership.lease = await self._reacquire()
+                if self._keep:
+                    lease = await self._reacquire()
+                else:
+                    async with within(self._clock, TAKE_AGAIN_S):
+                        lease = await self._reacquire_unchanged()
             except Conflict as error:
                 return error.cause
+            except TimeoutError:
+                return lost
+            _log.warning("%s: the lease of %s was lost and is taken again", self._source, self._lease)
+            leadership.take_again(lease)
+
+    async def _reacquire_unchanged(self) -> Lease:
+        """A new lease; Conflict when another process leads, or has led meanwhile."""
+        lease = await self._reacquire()
+        is_right = False
+        try:
+            while self._is_unchanged:
+                try:
+                    is_right = await self._is_unchanged()
+                except LinkError as error:
+                    _log.debug("%s: what happened meanwhile is not known yet: %s", self._source, error.cause)
+                    await self._clock.sleep(self._ask_s)
+                else:
+                    break
+        finally:
+            if not is_right:
+                with suppress(CountingRoomError):  # it runs out by itself
+                    await lease.release()
+        if not is_right:
+            raise Conflict("another process has led meanwhile", source=self._source, code="held")
+        return lease
 
     async def _reacquire(self) -> Lease:
         """A new lease as soon as the bus gives it; Conflict when another process has it."""
@@ -111,7 +180,8 @@ class Election:
                 return await self._acquire()
             except Conflict as error:
                 # After a short loss the bus may still know our own lease; that one runs out.
-                if error.cause.evidence.get("holder") != self._holder:
+                # And after a restart of the bus it waits for the holders, of which we were one.
+                if error.cause.evidence.get("holder") not in (self._holder, ""):
                     raise
             except CountingRoomError as error:
                 _log.debug("%s: %s is not asked for: %s", self._source, self._lease, error.cause)

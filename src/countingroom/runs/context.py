@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct
 
@@ -42,10 +42,19 @@ class RunControlContext(Struct, frozen=True, kw_only=True):
     holder: str
     """Name of this process as the holder of leases, for messages."""
 
-    def election(self, lease: str, *, source: str) -> Election:
+    def election(
+        self, lease: str, *, source: str, is_unchanged: Callable[[], Awaitable[bool]] | None = None
+    ) -> Election:
         """This process as a candidate for a lease of run control."""
         return Election(
-            self.bus, self.clock, lease, holder=self.holder, ttl_s=LEASE_S, ask_s=ASK_AGAIN_S, source=source
+            self.bus,
+            self.clock,
+            lease,
+            holder=self.holder,
+            ttl_s=LEASE_S,
+            ask_s=ASK_AGAIN_S,
+            source=source,
+            is_unchanged=is_unchanged,
         )
 
     def template(self, name: str) -> Template:

@@ -13,7 +13,6 @@ from functools import partial
 from countingroom.bus.ask import stored_state
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.election import Leadership
-from countingroom.bus.port import Lease
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.configurations import ConfigurationSet
@@ -55,7 +54,6 @@ class Coordinator:
 
     async def _serve(self, leadership: Leadership) -> None:
         context = self._context
-        lease = leadership.lease
         publisher = Publisher(context.bus, context.clock, "runs")
         control = ControlLease(
             context.bus,
@@ -63,7 +61,7 @@ class Coordinator:
             subjects.EXPERIMENT,
             lambda message, by: command_server.record(EventKind.NOTE, message, principal=by, action="control"),
         )
-        handlers = ExperimentCommands(context, control, partial(self._announce, lease))
+        handlers = ExperimentCommands(context, control, partial(self._announce, leadership))
         command_server = CommandServer(
             context.bus,
             context.clock,
@@ -74,7 +72,7 @@ class Coordinator:
             policy=LeasePolicy(context.clock, subjects.EXPERIMENT, control, self._principal),
         )
         report = edge_log(_log, "runs: the experiment the takeover waits", "runs: the experiment is taken on")
-        await Retry(context.clock, report, pause_s=RETRY_S).run(lambda: self._begin(control, lease))
+        await Retry(context.clock, report, pause_s=RETRY_S).run(lambda: self._begin(control, leadership))
         try:
             async with (
                 context.bus.respond(subjects.query("runs", "plan"), partial(plan_query.answer, context)),
@@ -86,13 +84,13 @@ class Coordinator:
         finally:
             await publisher.drain()
 
-    async def _begin(self, control: ControlLease, lease: Lease) -> None:
+    async def _begin(self, control: ControlLease, leadership: Leadership) -> None:
         if await seed(self._context.database, self._context.section):
             _log.info("runs: the database was empty and has been filled from the description")
         await control.load()
         if known := await stored_state(self._context.bus, subjects.DURATIONS_KEY, Known):
             self._context.system_states.durations.remember(known)
-        await self._announce(lease)
+        await self._announce(leadership)
 
     async def _keep_durations(self) -> None:
         """Publish the measured durations, so that the next coordinator can compute expected times."""
@@ -106,10 +104,10 @@ class Coordinator:
                 except LinkError:
                     durations.changed = True
 
-    async def _announce(self, lease: Lease) -> None:
+    async def _announce(self, leadership: Leadership) -> None:
         """Publish the layout. It also notifies the owners that stored data have changed."""
         context = self._context
-        if lease.lost:
+        if leadership.lost:
             raise LinkError(
                 "another process has taken over the coordination",
                 source="runs",

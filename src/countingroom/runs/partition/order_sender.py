@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from countingroom.bus.ask import ask
-from countingroom.bus.port import Lease
+from countingroom.bus.election import Leadership
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.messages import MessageDecoder
@@ -27,7 +27,9 @@ _answers = MessageDecoder(Answer)
 class Orders:
     """Sends orders under one lease and reports their results as events."""
 
-    def __init__(self, context: RunControlContext, lease: Lease, partition: str, tell: Callable[[Fact], None]) -> None:
+    def __init__(
+        self, context: RunControlContext, lease: Leadership, partition: str, tell: Callable[[Fact], None]
+    ) -> None:
         self._bus = context.bus
         self._clock = context.clock
         self._durations = context.system_states.durations
@@ -36,13 +38,12 @@ class Orders:
         self._tell = tell
 
     def send(self, group: asyncio.TaskGroup, orders: Iterable[SendOrder]) -> None:
-        """Start to send all orders; none is sent after the lease is lost."""
+        """Start to send all orders; none is sent while the lease is lost."""
         for order in orders:
             group.create_task(self._send(order))
 
     async def _send(self, effect: SendOrder) -> None:
-        if self._lease.lost:
-            return
+        await self._lease.held()
         step, configuration = effect.step, effect.configuration
         order = Order(
             id=effect.id,

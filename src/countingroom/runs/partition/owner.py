@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 
 import msgspec
 
+from countingroom.bus.command_request import CommandHandler, CommandRequest
 from countingroom.bus.command_server import CommandServer
-from countingroom.bus.port import Entry, Lease
+from countingroom.bus.election import Leadership
+from countingroom.bus.port import Entry
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import monotonic_ns, within
@@ -22,7 +24,7 @@ from countingroom.core.errors import Cause, LinkError, NotFound
 from countingroom.core.messages import EventKind, decode
 from countingroom.core.partitions import Goal, PartitionState
 from countingroom.core.placement import PartitionRecord
-from countingroom.core.policy import Principal
+from countingroom.core.policy import Permission, Principal
 from countingroom.core.retry import Retry, edge_log
 from countingroom.core.run_book import Run, RunEnd
 from countingroom.core.systems import SystemKind
@@ -54,13 +56,15 @@ LOOK_S = 1.8
 SETTLE_S = 0.3
 """Time for the last orders of a former owner to take effect. A lease is free at once when its holder dies, and an order
 that the holder has just sent would be sent twice."""
+HELD_S = 2.0
+"""So long a command waits for a lease that is lost."""
 RETRY_S = 0.2
 
 
 class PartitionOwner:
     """One ownership of one partition, from its lease to its loss."""
 
-    def __init__(self, context: RunControlContext, name: str, lease: Lease) -> None:
+    def __init__(self, context: RunControlContext, name: str, lease: Leadership) -> None:
         self.context = context
         self.name = name
         self.lease = lease
@@ -81,8 +85,9 @@ class PartitionOwner:
             name,
             self.handlers,
             self.publisher,
-            policy=LeasePolicy(context.clock, name, self.control, self._principal),
+            policy=self._policy,
         )
+        self._control_policy = LeasePolicy(context.clock, name, self.control, self._principal)
         self.partition: PartitionModel
         self.orders = Orders(context, lease, name, self.tell)
         self.hooks = Hooks(context, name, self.tell)
@@ -106,7 +111,8 @@ class PartitionOwner:
         self._news.set()
 
     async def run(self) -> None:
-        """Run until cancelled; the standby cancels it at once when the lease is lost."""
+        """Run until cancelled. While the lease is lost it does nothing; the standby cancels it when another process may
+        have owned the partition since."""
         try:
             await self.context.clock.sleep(SETTLE_S)
             await self._load()
@@ -115,8 +121,12 @@ class PartitionOwner:
                 for part in (*servers, self.move_hold, self.state_publisher, self.stop_conditions, self.sequence):
                     self._group.create_task(part.run())
                 self._group.create_task(self._keep_up())
+                self._group.create_task(self._report_ownership())
                 await self._live()
         finally:
+            if self.lease.ended:
+                message = f"no longer owned by {self.context.holder}: {self.lease.ended.message}"
+                self.command_server.record(EventKind.NOTE, message, cause=self.lease.ended, severity=2)
             self._heard.close()
             await self.publisher.drain()
 
@@ -213,7 +223,8 @@ class PartitionOwner:
 
     async def _live(self) -> None:
         clock = self.context.clock
-        while not self.lease.lost:
+        while True:
+            await self.lease.held()
             self._news.clear()
             batch, self._inbox = self._inbox, []
             before = self.partition
@@ -223,8 +234,7 @@ class PartitionOwner:
                 # The goal is published before the first order for it. If this process dies in between, the next owner
                 # reads the goal and continues. The write may wait for the bus, so the lease is checked again after it.
                 await self.state_publisher.show()
-                if self.lease.lost:
-                    return
+                await self.lease.held()
             self._carry_out(effects)
             if batch or effects or self.partition is not before:
                 self.state_publisher.changed()
@@ -328,6 +338,35 @@ class PartitionOwner:
 
     def _control_changed(self, message: str, by: str) -> None:
         self.command_server.record(EventKind.NOTE, message, principal=by, action="control")
+
+    async def _report_ownership(self) -> None:
+        self.command_server.record(EventKind.NOTE, f"owned by {self.context.holder}", action="owner")
+        while True:
+            await self.lease.wait_lost()
+            self.command_server.record(
+                EventKind.NOTE, "the lease was renewed too late; nothing is done until it is held again", severity=2
+            )
+            await self.lease.held()
+            self.command_server.record(EventKind.NOTE, f"the lease is held again by {self.context.holder}")
+
+    @asynccontextmanager
+    async def _policy(
+        self, request: CommandRequest, handler: CommandHandler, permission: Permission
+    ) -> AsyncGenerator[None]:
+        """The policy of the partition, under the lease: what is accepted without it might never be done."""
+        try:
+            if self.lease.lost:
+                async with within(self.context.clock, HELD_S):
+                    await self.lease.held()
+        except TimeoutError:
+            raise LinkError(
+                f"the process that answers for {self.name} is not its owner now",
+                source=self.source,
+                code="lease_lost",
+                suggestion="send the command again",
+            ) from None
+        async with self._control_policy(request, handler, permission):
+            yield
 
     async def _principal(self, user: str) -> Principal:
         return await self.context.principals.principal(user, subjects.partition_key(self.name))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from countingroom.bus.command_server import CommandServer
-from countingroom.bus.port import Lease
+from countingroom.bus.election import Leadership
 from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd
 from countingroom.runs.access.control_lease import ControlLease
@@ -26,7 +26,7 @@ class OwnerPort(Protocol):
     @property
     def source(self) -> str: ...
     @property
-    def lease(self) -> Lease: ...
+    def lease(self) -> Leadership: ...
     @property
     def book(self) -> RunBookWriter: ...
     @property

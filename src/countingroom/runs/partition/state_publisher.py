@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from countingroom.bus.port import Lease
+from countingroom.bus.election import Leadership
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, Conflict, LinkError
 from countingroom.core.messages import encode
@@ -23,7 +23,9 @@ GATHER_S = 0.05
 class StatePublisher:
     """Publishes the latest state of one partition."""
 
-    def __init__(self, context: RunControlContext, name: str, lease: Lease, draw: Callable[[], PartitionState]) -> None:
+    def __init__(
+        self, context: RunControlContext, name: str, lease: Leadership, draw: Callable[[], PartitionState]
+    ) -> None:
         self._context = context
         self._lease = lease
         self._draw = draw
@@ -54,9 +56,10 @@ class StatePublisher:
             await self.show()
 
     async def show(self) -> None:
-        """Publish the state now; returns when it is written, or when the lease is lost or the partition deleted."""
+        """Publish the state now, as soon as the lease is held; returns when it is written, or the partition deleted."""
         async with self._writing:
-            while not (self._lease.lost or self._gone):
+            while not self._gone:
+                await self._lease.held()
                 self._dirty.clear()
                 data = encode(self._draw())
                 try:
@@ -73,7 +76,7 @@ class StatePublisher:
 
     async def _look_again(self, conflict: Conflict) -> None:
         """Read the revision again after a conflict. It comes from our own write whose answer was lost, from a bucket
-        that the server lost with its memory, or from another owner; then our lease is lost, and `show` ends."""
+        that the server lost with its memory, or from another owner; then our lease is lost."""
         try:
             entry = await self._context.bus.get(subjects.STATE_BUCKET, self._key)
         except LinkError:

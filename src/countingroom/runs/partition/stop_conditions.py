@@ -119,7 +119,7 @@ class StopConditions:
 
     def _end(self, run: Run, why: str) -> None:
         owner = self._owner
-        if owner.partition.run != run.number or owner.lease.lost:
+        if owner.partition.run != run.number:
             return
         owner.book.note(run.number, "limit", why)
         now_ns = owner.context.clock.now_ns()
