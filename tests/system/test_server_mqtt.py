@@ -180,6 +180,31 @@ async def test_retained_messages_fill_their_own_memory_and_nothing_of_the_system
     assert [one.messages for one in await mqtt_store.contents(bus) if one.name == "retained messages"] == [0]
 
 
+async def test_a_board_that_fills_the_store_pushes_out_no_message_of_another(
+    server: EmbeddedServer, bus: NatsBus
+) -> None:
+    async with mqtt(server, "flow", "sesame") as other, mqtt(server, "board", "rosebud") as board:
+        for number in range(20):
+            await other.publish(f"hall/{number}/t", b"%d" % number, qos=1, retain=True)
+        for number in range(120):
+            await board.publish(f"sensors/board/{number}", b"x" * 60_000, qos=1, retain=True)
+        await board.publish("sensors/board/0", b"y" * 60_000, qos=1, retain=True)
+        await other.publish("hall/0/t", b"new", qos=1, retain=True)
+        retained, *_ = await mqtt_store.contents(bus)
+        assert 4_000_000 < retained.size <= retained.limit
+    async with mqtt(server, "flow", "sesame") as panel:
+        await panel.subscribe([("hall/#", 1), ("sensors/board/0", 1)])
+        found: dict[str, bytes] = {}
+        async with asyncio.timeout(10):
+            async for message in panel.messages:
+                found[str(message.topic)] = bytes(message.payload)
+                if len(found) == 21:
+                    break
+    assert found["hall/0/t"] == b"new"
+    assert found["hall/19/t"] == b"19"
+    assert found["sensors/board/0"][:1] == b"y"
+
+
 async def test_a_message_above_the_limit_ends_its_client_and_no_other(server: EmbeddedServer) -> None:
     async with mqtt(server, "panel", "sesame") as panel:
         await panel.subscribe("sensors/#")

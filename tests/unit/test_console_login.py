@@ -72,6 +72,25 @@ async def released(here: Stage, home: House) -> AsyncGenerator[list[str]]:
         yield given_up
 
 
+async def test_no_password_of_any_field_is_in_the_audit(home: House) -> None:
+    browser = await home.browser("sam")
+    wrong, new = "no-such-present-Xq7!zebra", "another-long-Xq7!giraffe"
+    await browser.post(COMMAND, json={"arguments": {"secret": new}})
+    changes = [
+        ({"present": wrong, "password": new}, 400),
+        ({"present": PASSWORD, "password": new}, 200),
+    ]
+    for body, least in changes:
+        answer = await browser.post("/api/v1/me/password", json=body)
+        assert answer.status_code >= least, answer.text
+    await home.client().post("/api/v1/link", json={"token": new, "password": new})
+    kept = await home.record()
+    assert {one.what for one in kept} >= {"password", "login", "link", "lv_on"}
+    for secret in (wrong, new, PASSWORD):
+        assert secret not in repr(kept)
+    assert not any({"present", "password", "token", "secret"} & set(one.arguments) for one in kept)
+
+
 async def test_who_logs_out_of_the_last_browser_gives_up_control(home: House, released: list[str]) -> None:
     first, second, other = await home.browser("sam"), await home.browser("sam"), await home.browser("eve")
     await home.program("sam")

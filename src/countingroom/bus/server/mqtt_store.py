@@ -1,7 +1,7 @@
 """The streams in which the server keeps retained messages and sessions of MQTT clients: made, shown and cleared.
 
 The server makes them itself for the first client, on disk and without limit, where they do not exist. They are made
-before it, in memory and with limits: the oldest retained messages are dropped when they are full.
+before it, in memory and with limits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ RETAINED, SESSIONS, WAITING = "$MQTT_rmsgs", "$MQTT_sess", "$MQTT_msgs"
 _MIB = 1 << 20
 _STREAMS: dict[str, dict[str, Any]] = {
     WAITING: {"subjects": ["$MQTT.msgs.>"], "retention": "interest", "max_bytes": 8 * _MIB},
-    RETAINED: {"subjects": ["$MQTT.rmsgs.>"], "max_msgs_per_subject": 1, "max_bytes": 4 * _MIB},
+    # Where it is full, a topic that has a retained message can get another one, and a new topic none. With "old", one
+    # board that publishes on many topics pushed out the messages of all others.
+    RETAINED: {"subjects": ["$MQTT.rmsgs.>"], "max_msgs_per_subject": 1, "max_bytes": 4 * _MIB, "discard": "new"},
     SESSIONS: {"subjects": ["$MQTT.sess.>"], "max_msgs_per_subject": 1, "max_bytes": _MIB},
     "$MQTT_out": {"subjects": ["$MQTT.out.>"], "retention": "interest", "max_bytes": _MIB},
     "$MQTT_qos2in": {"subjects": ["$MQTT.qos2.in.>"], "max_msgs_per_subject": 1, "max_bytes": _MIB},
@@ -38,7 +40,7 @@ class MqttStream(Struct, frozen=True, kw_only=True):
     size: int
     """Bytes."""
     limit: int
-    """Bytes; the oldest are dropped above it."""
+    """Bytes. Above it no new topic gets a retained message, and the oldest waiting messages are dropped."""
 
 
 async def prepare(bus: Bus) -> None:

@@ -21,7 +21,7 @@ router = APIRouter(tags=["mqtt"])
     },
 )
 async def show(console: Console) -> Response:
-    """Number of messages, bytes, and the limit above which the oldest are dropped; 404 without an MQTT listener."""
+    """Number of messages, bytes, and the limit; 404 without an MQTT listener."""
     try:
         return as_json({"kept": await mqtt_store.contents(console.bus)})
     except LinkError as error:
