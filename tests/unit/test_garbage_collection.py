@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from countingroom.app.garbage_collection import WHOLE_S, collect
+from countingroom.app.garbage_collection import SETTLED_S, WHOLE_S, collect
 from countingroom.testing.clock import FakeClock
 
 
@@ -25,6 +25,7 @@ class Ring:
 def _as_before() -> Iterator[None]:
     before = gc.get_threshold()
     yield
+    gc.unfreeze()
     gc.set_threshold(*before)
 
 
@@ -43,6 +44,21 @@ async def test_everything_is_looked_through_at_the_set_time_and_not_in_a_burst()
     await clock.advance(WHOLE_S)
     assert gone() is None
     assert len(burst) == 400_000
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_what_a_process_has_since_its_start_is_not_looked_through_again_and_later_rings_go() -> None:
+    clock = FakeClock()
+    task = asyncio.create_task(collect(clock))
+    frozen = gc.get_freeze_count()
+    await clock.advance(SETTLED_S)
+    assert gc.get_freeze_count() > frozen + 1000
+    gone = weakref.ref(Ring())
+    assert gone() is not None
+    await clock.advance(WHOLE_S)
+    assert gone() is None
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -1,5 +1,8 @@
 """Garbage collection of long-lived objects at fixed intervals instead of during bursts of work.
 
+What a process has after its start stays there to its end. It is frozen once: a full collection would look at it each
+time, for 50 to 100 ms in which the console answers nothing.
+
 Python starts a full collection after a number of new objects, and a burst of work creates that many. A process with
 2,000 agents then stopped for 0.4 s in the middle of each configuration. Young objects are still collected as usual, and
 reference counting frees nearly all others.
@@ -11,6 +14,8 @@ import gc
 
 from countingroom.core.clock import Clock
 
+SETTLED_S = 10.0
+"""After this time a process has what it keeps to its end."""
 WHOLE_S = 600.0
 """Interval between two full collections."""
 _YOUNG = 20_000
@@ -19,9 +24,15 @@ _NEVER = 1_000_000
 
 
 async def collect(clock: Clock) -> None:
-    """Run a full collection every WHOLE_S until cancelled. The thresholds stay set afterwards."""
+    """Freeze what there is after SETTLED_S, then run a full collection every WHOLE_S until cancelled.
+
+    The thresholds stay set afterwards, and what is frozen stays so.
+    """
     # Measured with 2,000 agents: 0.55 ms of work an agent and configuration with the defaults, 0.35 ms with these.
     gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
+    await clock.sleep(SETTLED_S)
+    gc.collect()
+    gc.freeze()
     while True:
         await clock.sleep(WHOLE_S)
         gc.collect()
