@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from countingroom.console.present import format as write
 from countingroom.core.points import Limits, Point, Type
@@ -333,3 +333,53 @@ def test_names_of_limits_hide_no_other_name(requester: Requester) -> None:
         for other, x2, y2 in places[:index]:
             apart = abs(y - y2) >= 13 or x + 6 * len(text) < x2 or x2 + 6 * len(other) < x
             assert apart, (text, other)
+
+
+def test_a_command_and_its_end_are_one_line_and_the_store_is_searched(requester: Requester) -> None:
+    assert requester.demo.command("chiller", "refresh").status_code == 202
+    page = requester.open("/events?source=chiller")
+    line = page.locator("#rows tr", has_text="Refresh")
+    expect(line.first).to_contain_text(re.compile(r"took \d+\.\d s"))
+    before = line.count()
+    assert requester.demo.command("chiller", "refresh").status_code == 202
+    expect(line).to_have_count(before + 1)
+    expect(line.first).to_contain_text("took")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if "/api/v1/events?" in request.url else None)
+    page.locator("input[name=from]").fill("-1min")
+    page.locator("input[name=text]").fill("REFRESH")
+    expect(line.first).to_be_visible()
+    requester.until(lambda: any("text=REFRESH" in url and "from=-1min" in url for url in sent), "the server searches")
+    with page.expect_download() as download:
+        page.locator('[data-export="csv"]').click()
+    assert "efresh" in download.value.path().read_text()
+    page.locator("input[name=to]").fill("-50s")
+    expect(page.locator("#none")).to_be_visible()
+
+
+def test_the_holder_of_control_is_told_who_asks_on_every_page(requester: Requester) -> None:
+    page = requester.open("/trends")
+    page.evaluate(
+        """async () => { const { controlRequests } = await import('/static/js/control-request.js');
+        const live = { trusted: false, partitions: {}, on: (kind, say) => { live.say = say } };
+        document.querySelector('#asked').replaceWith(Object.assign(document.createElement('div'), { id: 'asked' }));
+        controlRequests(live);
+        window.asks = partitions => { live.partitions = partitions; live.say(); return document.title } }"""
+    )
+    sent: list[str] = []
+
+    def answered(route: Route) -> None:
+        sent.append(route.request.post_data or "")
+        route.fulfill(status=202, json={"id": "1", "accepted": True})
+
+    page.route("**/commands/hand_over", answered)
+    asks = [{"by": "ben", "since_ns": 1.7e18}]
+    page.evaluate("one => asks(one)", {"mCBM": {"holder": "someone", "asks": asks}})
+    expect(page.locator("#asked .banner")).to_have_count(0)
+    title = page.evaluate("one => asks(one)", {"mCBM": {"holder": "local", "asks": asks}})
+    assert title.startswith("(ben asks)")
+    banner = page.locator("#asked .banner")
+    expect(banner).to_contain_text("ben asks you for control of mCBM")
+    requester.picture("control-asked-light")
+    banner.get_by_role("button", name="Hand over to ben").click()
+    requester.until(lambda: any('"to":"ben"' in body for body in sent), "one click hands it over")

@@ -179,11 +179,10 @@ class Stage:
     async def event(self, source: str, kind: EventKind = EventKind.NOTE, **more: object) -> int:
         """Something happened; its sequence."""
         self._events += 1
-        told = {"message": f"event {self._events}"} | more
+        told = {"message": f"event {self._events}", "time_ns": self.clock.now_ns()} | more
         event = Event(
             id=f"e{self._events}",
             kind=kind,
-            time_ns=self.clock.now_ns(),
             department="devices",
             source=source,
             **told,  # type: ignore[arg-type]

@@ -234,6 +234,28 @@ async def test_events_are_read_newest_first_page_by_page(here: Stage, web: httpx
     assert [event["message"] for event in only["events"]] == ["the last"]
 
 
+async def test_events_are_searched_by_text_and_time_and_exported(here: Stage, web: httpx.AsyncClient) -> None:
+    await here.event("caen", message="before")
+    middle = here.clock.now_ns() + 1
+    await here.event("caen", message="The Gas refill", time_ns=middle + 10)
+    await here.event("chiller", message="=later", time_ns=middle + 20)
+
+    async def told(query: str) -> list[str]:
+        return [event["message"] for event in (await web.get(f"/api/v1/events?{query}")).json()["events"]]
+
+    assert await told("text=gas") == ["The Gas refill"]
+    assert await told("text=GAS&source=chiller") == []
+    assert await told(f"from={middle}") == ["=later", "The Gas refill"]
+    assert await told(f"from={middle}&to={middle + 15}") == ["The Gas refill"]
+    assert (await web.get("/api/v1/events?from=soon")).json()["cause"]["code"] == "wrong_time"
+    rows = (await web.get(f"/api/v1/events/export?from={middle}")).text.splitlines()
+    assert rows[0].startswith("sequence,time,severity")
+    assert [row.split(",")[8] for row in rows[1:]] == ["'=later", "The Gas refill"]
+    file = await web.get("/api/v1/events/export?format=json&text=gas")
+    assert [event["message"] for event in file.json()["events"]] == ["The Gas refill"]
+    assert "events.json" in file.headers["content-disposition"]
+
+
 async def test_health_readiness_and_figures(here: Stage, web: httpx.AsyncClient) -> None:
     assert (await web.get("/healthz")).status_code == 200
     assert (await web.get("/readyz")).json()["devices"] == 2

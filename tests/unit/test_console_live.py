@@ -16,7 +16,7 @@ from countingroom.console.live.backlog import Backlog, FeedChange
 from countingroom.console.live.feed import LiveFeed, Viewer
 from countingroom.console.live.subscription import LiveSubscription, parse
 from countingroom.core.errors import Cause, RequestError
-from countingroom.core.messages import Link
+from countingroom.core.messages import EventKind, Link
 from countingroom.core.values import Quality
 from countingroom.storage.database import Database
 from countingroom.testing.clock import FakeClock
@@ -304,5 +304,19 @@ async def test_a_lost_member_of_a_partition_is_an_alarm_like_any_other(scene: Sc
     assert told["counts"] == [1, 0, 1]
     assert (told["alarms"][0]["partition"], told["alarms"][0]["what"]) == ("mCBM", "crate 12 lost sync")
     shown = {"worst": 1, "priorities": [1, 0, 1], "gone_ns": None, "state": "TFC_Active", "run": 0}
-    assert told["partitions"]["mCBM"] == shown
+    assert told["partitions"]["mCBM"] == {**shown, "holder": "", "asks": []}
     assert told["foremost"] == "mCBM"
+
+
+async def test_a_request_for_control_reaches_every_page(scene: Scene) -> None:
+    runs = RunsStage(scene.here, Database("sqlite://"))
+    quiet = LiveSubscription(devices=frozenset(), points=frozenset(), states=False, events=False)
+    with scene.feed.viewer(quiet) as viewer:
+        await take(scene.feed, viewer)
+        await runs.partition("mCBM")
+        await runs.control("mCBM", "anna")
+        await runs.event("mCBM", EventKind.DONE, action="request_control", principal="ben")
+        await scene.tick(1.1)
+        told = (await drain(scene.feed, viewer))[-1]["partitions"]["mCBM"]
+    assert told["holder"] == "anna"
+    assert [one["by"] for one in told["asks"]] == ["ben"]

@@ -99,6 +99,7 @@ ROUTES: dict[str, RoutePermission] = {
     "GET /api/v1/history/last": LOOK,
     "GET /api/v1/history/export": LOOK,
     "GET /api/v1/events": LOOK,
+    "GET /api/v1/events/export": LOOK,
     "GET /api/v1/mqtt": LOOK,
     "POST /api/v1/mqtt/clear": ADMINISTER,
     "GET /partitions/{partition}": OF_PARTITION,

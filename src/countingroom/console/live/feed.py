@@ -20,6 +20,7 @@ from countingroom.console.live.snapshot_parts import SnapshotParts
 from countingroom.console.live.subscription import LiveSubscription, fragment
 from countingroom.console.present import partition_alarms, partition_views
 from countingroom.console.present.abnormal import AbnormalList, Row
+from countingroom.console.present.control_requests import ControlRequests
 from countingroom.console.present.latest import Latest
 from countingroom.console.present.recent_events import RecentEvents, shown
 from countingroom.core.clock import Clock
@@ -98,6 +99,7 @@ class LiveFeed:
         self._changes = latest.follow()
         self._backlog = Backlog()
         self._snapshot_parts = SnapshotParts(latest, self._rows)
+        self._requests = ControlRequests()
         self._viewers: set[Viewer] = set()
         self._alarms = b""
         self._alarms_at_s = float("-inf")
@@ -231,14 +233,15 @@ class LiveFeed:
             shared.append(b'"alive":' + msgspec.json.encode(self.abnormal.living()))
         if renewed:
             shared.append(b'"catalogues":' + msgspec.json.encode(self.abnormal.digests()))
+        events: dict[str, list[dict[str, object]]] = {}
+        for numbered in self._recent_events.take_new():
+            self._requests.take(numbered[1])
+            events.setdefault(numbered[1].source, []).append(shown(numbered))
         if alive or self._clock.monotonic() - self._alarms_at_s >= _ALARMS_EVERY_S:
             self._alarms_at_s = self._clock.monotonic()
             if (encoded := self._encode_alarms()) != self._alarms:
                 self._alarms = encoded
                 shared.append(encoded)
-        events: dict[str, list[dict[str, object]]] = {}
-        for numbered in self._recent_events.take_new():
-            events.setdefault(numbered[1].source, []).append(shown(numbered))
         if not (any(rows.values()) or states or words or events or shared):
             return None
         for device, one in rows.items():
@@ -286,7 +289,7 @@ class LiveFeed:
         found = partition_alarms.everything(self.abnormal, self._latest.words)
         counts = [sum(alarm.level == level for alarm in found) for level in (1, 2, 3)]
         devices = {device: self.abnormal.summary(device) for device in self._latest.catalogues}
-        states = partition_alarms.partitions(self._latest.words)
+        states, now_ns = partition_alarms.partitions(self._latest.words), self._clock.now_ns()
         partitions = {
             name: {
                 "worst": partition_alarms.worst(state, gone_ns),
@@ -294,9 +297,12 @@ class LiveFeed:
                 "gone_ns": gone_ns,
                 "state": state.state,
                 "run": state.run,
+                "holder": control.holder if control and control.held(now_ns) else "",
+                "asks": self._requests.of(name, control, now_ns),
             }
             for name, state in states.items()
             for gone_ns in [partition_alarms.gone_since(self.abnormal, name)]
+            for control in [partition_alarms.control_of(self._latest.words, name)]
         }
         return fragment(
             {

@@ -23,6 +23,7 @@ from countingroom.core.charts.draw import svg
 from countingroom.core.configurations import compare
 from countingroom.core.errors import LinkError
 from countingroom.core.partitions import PartitionState
+from countingroom.core.policy import Permission, decide
 from countingroom.core.run_book import Run, RunFilter
 
 _LAST = 8
@@ -96,8 +97,24 @@ class RunPages:
                 "states": msgspec.to_builtins(mine),
                 "tags": [tag.name for tag in covering],
                 "rests": partition_views.rests(state),
+                "names": await self._may_control(partition),
             },
         )
+
+    async def _may_control(self, partition: str) -> list[dict[str, object]]:
+        """The users to whom control of it can be handed over, those who are logged in first; empty without a login."""
+        context = self._context
+        if not context.sessions.has_login:
+            return []
+        target, now_ns = f"partition.{partition}", context.clock.now_ns()
+        able = [
+            one
+            for one in await context.login()[0].list_accounts()
+            if not one.user.disabled
+            and decide(one.user.principal, Permission.TAKE_CONTROL, target, now_ns=now_ns) is None
+        ]
+        able.sort(key=lambda one: (not one.logins, one.user.name))
+        return [{"name": one.user.name, "logins": one.logins} for one in able]
 
     def _commanded(self, request: Request, state: PartitionState) -> dict[str, Any]:
         """What a script needs to offer the commands of a partition to this person."""

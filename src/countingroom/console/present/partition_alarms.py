@@ -10,6 +10,7 @@ from countingroom.console.present.abnormal import AbnormalList, Alarm
 from countingroom.console.present.alarm_order import causes_first
 from countingroom.core import severity, subjects
 from countingroom.core.partitions import MemberState, PartitionState
+from countingroom.core.policy import Control
 from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING, SystemState
 
 
@@ -25,6 +26,12 @@ def partitions(words: Mapping[str, Struct]) -> dict[str, PartitionState]:
     """The states of all partitions, by name."""
     found = {word.partition: word for word in words.values() if isinstance(word, PartitionState)}
     return dict(sorted(found.items()))
+
+
+def control_of(words: Mapping[str, Struct], partition: str) -> Control | None:
+    """The control lease of a partition, as last reported."""
+    word = words.get(subjects.control_key(partition))
+    return word if isinstance(word, Control) else None
 
 
 def gone_since(abnormal: AbnormalList, partition: str) -> int | None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 import msgspec
+from msgspec import Struct
 
 from countingroom.bus.port import Bus, Stored
 from countingroom.core import subjects
@@ -24,6 +25,8 @@ from countingroom.core.retry import Retry, edge_log
 _log = logging.getLogger(__name__)
 _MOST_READ = 100_000
 """Most events read for one page."""
+_SKEW_NS = 3_600_000_000_000
+"""Events of several machines are in order of their arrival; their clocks may differ by less than this."""
 _AT_ONCE = 50
 """Events read before other work gets a turn."""
 
@@ -38,6 +41,32 @@ def read(bus: Bus, stored: Stored) -> Numbered | None:
     """Decode an event; None where it is none (a newer version may have written it)."""
     event = bus.dead_letters.read(stored.subject, stored.data, _decoder)
     return None if event is None else (stored.sequence, event)
+
+
+class EventFilter(Struct, frozen=True, kw_only=True):
+    """Selects events. All given conditions must be met."""
+
+    source: str = ""
+    kind: str = ""
+    text: str = ""
+    """In source, channel, message, user, action or cause; case does not matter."""
+    from_ns: int | None = None
+    to_ns: int | None = None
+    """Before this time."""
+
+    def matches(self, event: Event) -> bool:
+        """Whether the event is selected."""
+        if (self.source and event.source != self.source) or (self.kind and event.kind.value != self.kind):
+            return False
+        if self.from_ns is not None and event.time_ns < self.from_ns:
+            return False
+        if self.to_ns is not None and event.time_ns >= self.to_ns:
+            return False
+        if not self.text:
+            return True
+        cause = event.cause.message if event.cause else ""
+        words = (event.source, event.channel, event.message, event.principal, event.action, cause)
+        return self.text.casefold() in " ".join(words).casefold()
 
 
 def shown(numbered: Numbered) -> dict[str, object]:
@@ -101,26 +130,26 @@ class RecentEvents:
 
     def recent(self, limit: int, *, source: str = "") -> list[Numbered]:
         """The newest in memory, newest first."""
-        return list(islice(_matching(reversed(self._recent), source, ""), limit))
+        return list(islice(_matching(reversed(self._recent), EventFilter(source=source)), limit))
 
-    async def page(
-        self, *, source: str, kind: str, limit: int, before: int | None
-    ) -> tuple[list[Numbered], int | None]:
+    async def page(self, wanted: EventFilter, *, limit: int, before: int | None) -> tuple[list[Numbered], int | None]:
         """Up to `limit` events older than the sequence `before`, newest first; and where to go on, None at the
-        beginning. A rare kind may give fewer than there are: go on from there."""
+        beginning. What is rare may give fewer than there are: go on from there."""
         oldest = self._recent[0][0] if self._recent else 1
         end = before if before is not None else (self._recent[-1][0] + 1 if self._recent else 1)
         found: list[Numbered] = []
         if end > oldest:
             inside = (one for one in reversed(self._recent) if one[0] < end)
-            found = list(islice(_matching(inside, source, kind), limit))
+            found = list(islice(_matching(inside, wanted), limit))
             end = oldest
         span, bound = 2 * self._keep, max(1, end - _MOST_READ)
         while len(found) < limit and end > bound:
             begin = max(bound, end - span)
-            older = await self._between(begin, end, source)
-            found += islice(_matching(reversed(older), source, kind), limit - len(found))
+            older = await self._between(begin, end, wanted.source)
+            found += islice(_matching(reversed(older), wanted), limit - len(found))
             end, span = begin, 4 * span
+            if wanted.from_ns is not None and older and older[0][1].time_ns < wanted.from_ns - _SKEW_NS:
+                return found, None if len(found) < limit else found[-1][0]
         if len(found) >= limit:
             end = found[-1][0]
         return found, end if end > 1 else None
@@ -150,8 +179,5 @@ class RecentEvents:
         return older
 
 
-def _matching(events: Iterator[Numbered], source: str, kind: str) -> Iterator[Numbered]:
-    for numbered in events:
-        event = numbered[1]
-        if (not source or event.source == source) and (not kind or event.kind.value == kind):
-            yield numbered
+def _matching(events: Iterator[Numbered], wanted: EventFilter) -> Iterator[Numbered]:
+    return (numbered for numbered in events if wanted.matches(numbered[1]))

@@ -1,6 +1,7 @@
 // Starts every page: frame, live feed and search dialog, then the module of the page.
 import { acts } from "./acts.js";
 import { follow } from "./commands.js";
+import { controlRequests } from "./control-request.js";
 import { finder } from "./finder.js";
 import { leaving } from "./leave.js";
 import { Live } from "./live.js";
@@ -31,6 +32,7 @@ tips();
 rows();
 acts(live);
 follow(live);
+controlRequests(live);
 leaving(live);
 const name = PAGES[document.body.dataset.page];
 if (name) (await import(name)).page(live);

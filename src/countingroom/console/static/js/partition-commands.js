@@ -202,8 +202,12 @@ export class Control {
     const { model } = this;
     if (model.why(row.name)) return;
     if (row.name === "hand_over") {
-      const to = el("input", { name: "to", autocomplete: "off" });
-      const check = () => (/^[\w-]+$/.test(to.value.trim()) ? "" : "Write the name of a user.");
+      const names = model.names.filter(({ name }) => name !== model.user),
+        named = ({ name, logins }) => el("option", { value: name }, logins ? `${name}, logged in` : name);
+      const to = names.length
+        ? el("select", { name: "to" }, el("option", { value: "" }, "choose"), ...names.map(named))
+        : el("input", { name: "to", autocomplete: "off" });
+      const check = () => (/^[\w.-]+$/.test(to.value.trim()) ? "" : "Choose a user.");
       const rows = [["Now", model.holder]];
       if (await confirm(this.live, { title: `Hand ${model.name} over?`, rows, fields: boxed("To", to, ""), button: row.label, check }))
         await this.send(row.name, { to: to.value.trim() }, null);

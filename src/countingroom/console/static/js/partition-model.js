@@ -2,8 +2,8 @@
 import { LOST, goneWords, holderOf, reportOf, rests } from "./run-parts.js";
 
 export class Partition {
-  constructor(live, { partition, gone_ns: goneNs, states, tags, denied, leased, commands, user }) {
-    Object.assign(this, { live, name: partition, goneAtFirst: goneNs, tags, denied, leased: new Set(leased), commands, user });
+  constructor(live, { partition, gone_ns: goneNs, states, tags, denied, leased, commands, user, names = [] }) {
+    Object.assign(this, { live, name: partition, goneAtFirst: goneNs, tags, denied, leased: new Set(leased), commands, user, names });
     for (const [key, state] of Object.entries(states)) live.states.set(key, state);
   }
 
