@@ -383,3 +383,83 @@ def test_the_holder_of_control_is_told_who_asks_on_every_page(requester: Request
     requester.picture("control-asked-light")
     banner.get_by_role("button", name="Hand over to ben").click()
     requester.until(lambda: any('"to":"ben"' in body for body in sent), "one click hands it over")
+
+
+def test_the_current_of_the_high_voltage_is_seen_and_columns_are_chosen(requester: Requester) -> None:
+    page = requester.page
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page = requester.open("/devices/caen")
+    cell = page.locator('td[data-p="caen.0.hv_iMon"]')
+    box, table = cell.bounding_box(), page.locator(".lg-wrap").bounding_box()
+    assert box and table
+    assert box["x"] + box["width"] <= table["x"] + table["width"]
+    page.locator("#columns").click()
+    page.locator("#confirm li", has_text="HV I").get_by_label("up").first.click()
+    page.locator('#confirm input[value="lv_temp"]').uncheck()
+    requester.picture("columns-light")
+    page.locator("#confirm .acts button").last.click()
+    expect(page.locator('td[data-p="caen.0.lv_temp"]')).to_be_hidden()
+    expect(cell).to_be_visible()
+    heads = [one.get_attribute("data-column") for one in page.locator("th[data-column]").all()]
+    assert heads.index("hv_iMon") < heads.index("hv_vMon")
+    page.locator("#all-values").check()
+    expect(page.locator('td[data-p="caen.0.lv_temp"]')).to_be_visible()
+
+
+def test_several_channels_are_set_together_and_set_back(requester: Requester) -> None:
+    page = requester.open("/devices/caen#0.hv_setV")
+    before = requester.cell("caen.0.hv_setV")
+    page.locator("#sel summary").click()
+    page.locator("#sel .several input").first.check()
+    page.locator("#sel input[name=value]").fill("111")
+    page.locator("#sel button[type=submit]").click()
+    dialog = page.locator("#confirm")
+    expect(dialog).to_contain_text("2 channels")
+    expect(dialog).to_contain_text("→ 111.0 V")
+    dialog.get_by_role("button", name="Set 2 channels to 111.0 V").click()
+    for channel in ("0", "1"):
+        expect(page.locator(f'td[data-p="caen.{channel}.hv_setV"]')).to_have_text("111.0")
+    page.get_by_role("button", name=f"Set back to {before} V").click()
+    dialog.get_by_role("button", name=f"Set {before} V").click()
+    expect(page.locator('td[data-p="caen.0.hv_setV"]')).to_have_text(before)
+
+
+def test_switching_on_says_to_which_voltage_and_how_long(requester: Requester) -> None:
+    page = requester.open("/devices/caen")
+    told = page.evaluate(
+        """async () => { const { Model } = await import('/static/js/device-model.js');
+        const { data } = await import('/static/js/dom.js');
+        const live = { states: new Map(), points: new Map(), alive: {} };
+        const model = new Model(live, data);
+        return model.effects({ name: 'all_hv_on' }) }"""
+    )
+    assert len(told) == 3
+    assert re.search(r"→ \d+\.\d V, about \d+", told[0][1])
+
+
+def test_the_page_of_a_device_opens_on_what_is_wrong(requester: Requester) -> None:
+    page = requester.open("/devices/co2")
+    requester.demo.fault("co2", "trip")
+    expect(page.locator(".head .st")).to_contain_text("ALARM")
+    page = requester.open("/devices/co2")
+    expect(page.locator("td.cur")).to_have_class(re.compile("f1"))
+    requester.demo.fault("co2", "restore")
+    requester.demo.command("co2", "clear_alarms")
+
+
+@pytest.mark.parametrize("width", [420, 768])
+def test_a_narrow_screen_has_its_title_its_navigation_and_its_events(requester: Requester, width: int) -> None:
+    page = requester.page
+    page.set_viewport_size({"width": width, "height": 800})
+    page = requester.open("/events")
+    title = page.locator(".crumb h1").bounding_box()
+    assert title
+    assert title["width"] > 40
+    row = page.locator("#rows tr").first
+    expect(row).to_be_visible()
+    assert row.evaluate("tr => [...tr.cells].every(td => td.getBoundingClientRect().right <= innerWidth)")
+    if width == 420:
+        expect(page.locator("#nav")).to_be_hidden()
+        page.locator("#menu").click()
+    page.locator("#nav a", has_text="Audit").click()
+    page.wait_for_url("**/audit")

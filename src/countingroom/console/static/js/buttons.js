@@ -11,8 +11,9 @@ export const labelOf = (command) => command.label || words(command.name);
 
 export class Buttons {
   // state(): the DeviceState that these commands act on.
-  constructor(live, place, { device, title, commands, channel = "", state }) {
-    Object.assign(this, { live, place, device, title, commands, channel, state });
+  // effects(command): rows of what it does to each channel.
+  constructor(live, place, { device, title, commands, channel = "", state, effects = () => [] }) {
+    Object.assign(this, { live, place, device, title, commands, channel, state, effects });
     this.buttons = new Map(
       commands.map((command) => [
         command.name,
@@ -62,6 +63,7 @@ export class Buttons {
         ["Now", words(seen)],
         ...(command.description ? [["Does", command.description]] : []),
         ...(command.done_in.length ? [["Until", command.done_in.map(words).join(" or ")]] : []),
+        ...this.effects(command),
         ["At most", `${command.deadline_s} s`],
         ["Affects", this.channel ? `channel ${this.channel} alone` : `all of ${this.title}`],
         ...meanwhile(this.live),

@@ -24,6 +24,7 @@ export class Head {
       title: model.title,
       commands: model.commands("device"),
       state: () => model.state(""),
+      effects: (command) => model.effects(command),
     });
     this.chart = new Chart(model.title);
   }

@@ -1,4 +1,6 @@
 // What the page of a device knows: points, the point that sets a value, states of the device and its channels.
+import { value, withUnit } from "./format.js";
+
 export class Model {
   constructor(live, { device, catalogue, states, rows }) {
     this.live = live;
@@ -53,6 +55,32 @@ export class Model {
     const kind = (one) => `${one.channel} ${one.unit} ${one.column?.split("_")[0]}`;
     const kin = (one) => one.channel && one.unit && one.main !== false && kind(one) === kind(point);
     return settings.find((one) => one.readback === point.name) ?? settings.find(kin);
+  }
+
+  // What switching on does to each channel: [channel, "0.0 → 300.0 V, about 8 s"]; empty for other commands.
+  effects({ name }, channel = "") {
+    const kind = /^(?:all_)?(\w+)_on$/.exec(name)?.[1];
+    if (!kind) return [];
+    const whose = channel ? [channel] : this.channels.filter((one) => this.state(one)?.active);
+    return whose.flatMap((one) => {
+      const own = this.of(one).filter((point) => point.main !== false && point.unit && point.column?.startsWith(`${kind}_`)),
+        setting = own.find((point) => point.writable),
+        to = setting && this.row(setting.name)?.[0];
+      if (typeof to !== "number") return [];
+      const measured = own.find((point) => !point.writable && point.unit === setting.unit),
+        from = measured ? this.row(measured.name)?.[0] : null,
+        rate = this.rateOf(setting),
+        told = `${typeof from === "number" ? `${value(measured, from)} → ` : ""}${withUnit(setting, to)}`;
+      const seconds = rate && typeof from === "number" ? Math.abs(to - from) / rate.value : 0;
+      return [[this.whose(one), `${told}${seconds ? `, about ${seconds.toFixed(seconds < 10 ? 1 : 0)} s` : ""}`]];
+    });
+  }
+
+  // The settings of other channels of the same kind as this one.
+  siblings(point) {
+    return [...this.points.values()].filter(
+      (one) => point.channel && one !== point && one.writable && one.column === point.column && this.state(one.channel)?.active,
+    );
   }
 
   // How fast the readback follows a setting, where the device reports it.

@@ -1,5 +1,6 @@
 // The page of a device: all its values. Commands are given in the head and in the panel of the selected value alone.
 import { $, $$, data } from "./dom.js";
+import { columns } from "./columns.js";
 import { Head } from "./device-head.js";
 import { Model } from "./device-model.js";
 import { Grid } from "./grid.js";
@@ -15,6 +16,7 @@ export function page(live) {
   document.body.dataset.device = device;
   live.watch = { devices: [device], points: true, states: true, events: true };
 
+  columns(live, data.catalogue.driver);
   const head = new Head(live, model);
   const panel = new Panel(live, model);
   const recent = new Recent(live, model);
@@ -55,22 +57,41 @@ export function page(live) {
   });
 
   const goTo = () =>
-    grid.choose(cellOf(device, decodeURIComponent(location.hash.slice(1))) ?? firstMeasured(device, points));
+    grid.choose(cellOf(device, decodeURIComponent(location.hash.slice(1))) ?? worst(model) ?? firstMeasured(device, points));
   addEventListener("hashchange", goTo);
   goTo();
   head.states();
 }
 
 // The cell that an address names by point or channel; values that are hidden are shown for it.
-function cellOf(device, wanted) {
+function cellOf(device, wanted, reveal = true) {
   if (!wanted) return null;
   const byPoint = $(`td[data-p="${CSS.escape(`${device}.${wanted}`)}"]`);
   const cell = byPoint ?? $(`tr[data-channel="${CSS.escape(wanted)}"] td[data-p]`);
-  if (cell?.closest(".rest")) {
+  if (reveal && cell?.closest(".rest")) {
     $("#all-values").checked = true;
     $(".gridbox").classList.remove("hide-rest");
   }
   return cell;
+}
+
+const URGENCY = [0, 4, 3, 2, 0];
+
+// The cell of the most urgent value; where only a channel is in error, its first measured value.
+function worst(model) {
+  const { device, points } = model;
+  let found = null,
+    most = 0;
+  for (const name of points.keys()) {
+    const urgent = URGENCY[model.row(name)?.[3] ?? 0];
+    if (urgent > most && cellOf(device, name, false)) [found, most] = [name, urgent];
+  }
+  const broken = model.channels.find((channel) => model.state(channel)?.active && model.state(channel).common === "error");
+  if (broken !== undefined && most < URGENCY[1]) {
+    const own = model.of(broken).find((point) => point.type === "float" && !point.writable && point.main !== false);
+    return cellOf(device, own?.name ?? broken);
+  }
+  return found && cellOf(device, found);
 }
 
 // The point that is selected first: a measured number.

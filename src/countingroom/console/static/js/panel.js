@@ -36,6 +36,7 @@ export class Panel {
       channel,
       now: () => model.row(point.name)?.[0] ?? null,
       rate: () => model.rateOf(point),
+      others: model.siblings(point).map((one) => ({ point: one, label: model.whose(one.channel), now: () => model.row(one.name)?.[0] ?? null, state: () => model.state(one.channel) })),
       state: () => model.state(channel),
     });
   }
@@ -48,6 +49,7 @@ export class Panel {
       commands: model.commands("channel"),
       channel,
       state: () => model.state(channel),
+      effects: (command) => model.effects(command, channel),
     });
   }
 

@@ -20,7 +20,10 @@ export function judge(point, text) {
   return ["", given];
 }
 
-export function setpoint(live, { device, title, point, channel, now, rate, state }) {
+const former = new Map(); // `<device>.<point>` -> its value before it was set on this page
+
+// others: the same setting of other channels, to be set together: {point, label, now(), state()}.
+export function setpoint(live, { device, title, point, channel, now, rate, state, others = [] }) {
   const input = point.choices?.length
     ? el(
         "select",
@@ -69,21 +72,36 @@ export function setpoint(live, { device, title, point, channel, now, rate, state
     if (why) return;
     const from = now(),
       seen = state()?.state,
-      told = withUnit(point, to);
+      told = withUnit(point, to),
+      also = others.filter((_, index) => boxes[index].checked),
+      outside = also.find((one) => judge(one.point, input.value)[0]);
+    if (outside) {
+      wrong.textContent = `${outside.label}: ${judge(outside.point, input.value)[0]}`;
+      return;
+    }
     const sure = await confirm(live, {
       title: `${title}: change ${label}?`,
       rows: [
         ["From", withUnit(point, from)],
         ["To", told],
         ["Change", change(point, from, to, rate())],
-        ["Affects", channel ? `channel ${channel} alone` : title],
+        ["Affects", also.length ? `${also.length + 1} channels` : channel ? `channel ${channel} alone` : title],
+        ...also.map((one) => [one.label, `${withUnit(one.point, one.now())} → ${told}`]),
         ...meanwhile(live),
       ],
-      button: `Set ${told}`,
+      button: also.length ? `Set ${also.length + 1} channels to ${told}` : `Set ${told}`,
       dangerous: point.dangerous,
     });
     if (!sure) return;
     outcome.textContent = `Set ${told}: sent`;
+    former.set(name, from);
+    showFormer();
+    for (const one of also) {
+      former.set(`${device}.${one.point.name}`, one.now());
+      const values = { point: one.point.name, value: to },
+        asked = { channel: one.point.channel, values, seenState: one.state()?.state, deadlineS: Math.max(10, one.point.confirm_s ?? 5) };
+      send(live, device, "set", asked).then((answer) => tellOutcome(`${one.label}: set ${told}`, answer));
+    }
     tellOutcome(
       `Set ${told}`,
       await send(live, device, "set", {
@@ -95,11 +113,36 @@ export function setpoint(live, { device, title, point, channel, now, rate, state
       outcome,
     );
   };
+  const name = `${device}.${point.name}`,
+    back = el("button", { class: "btn small", type: "button", hidden: true }),
+    boxes = others.map((one) => el("input", { type: "checkbox", "aria-label": one.label }));
+  const showFormer = () => {
+    const before = former.get(name);
+    back.hidden = before === undefined || before === null;
+    if (!back.hidden) back.textContent = `Set back to ${withUnit(point, before)}…`;
+  };
+  back.addEventListener("click", () => {
+    const before = former.get(name);
+    for (const box of boxes) box.checked = false; // the others had values of their own
+    input.value = point.choices?.length ? String(point.choices.indexOf(before)) : point.type === "bool" ? String(before) : value({ ...point, codes: {} }, before);
+    form.requestSubmit();
+  });
+  showFormer();
   refresh();
+  const several = others.length
+    ? el(
+        "details",
+        { class: "several" },
+        el("summary", {}, "Together with other channels"),
+        el("div", {}, ...others.map((one, index) => el("label", {}, boxes[index], ` ${one.label}, now ${withUnit(one.point, one.now())}`))),
+      )
+    : null;
   const form = el(
     "form",
     { onsubmit: submit },
     el("div", { class: "sel-set" }, boxed(`New ${label}`, input, point.unit), button),
+    el("div", { class: "acts2 flush" }, back),
+    several,
     wrong,
     outcome,
   );

@@ -21,6 +21,7 @@ export function shell(live) {
     }
     document.dispatchEvent(new Event("theme"));
   });
+  menu();
   setInterval(() => setText($("#utc"), clock(live.nowNs())), 250);
   live.on("change", (change) => {
     if (change.alarms) alarms(live);
@@ -28,6 +29,22 @@ export function shell(live) {
   });
   live.on("link", () => link(live));
   live.on("catalogue", outdated);
+}
+
+// On a narrow screen the navigation is behind a button.
+function menu() {
+  const button = $("#menu");
+  const open = (on) => {
+    button.setAttribute("aria-expanded", String(on));
+    $("#nav").classList.toggle("open", on);
+  };
+  button.addEventListener("click", () => open(button.getAttribute("aria-expanded") !== "true"));
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && button.getAttribute("aria-expanded") === "true") {
+      open(false);
+      button.focus();
+    }
+  });
 }
 
 // Devices were added, removed or changed: an empty overview is loaded again, other pages show a note.
