@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from countingroom.core import subjects
+from countingroom.core.bus_grants import BusGrants
 
 
 class DescriptionSection(Struct, frozen=True, kw_only=True):
@@ -46,6 +47,8 @@ class ProcessRole(Struct, frozen=True, kw_only=True):
     """The department words of the command subjects that it answers: `command.<user>.<word>.<target>`."""
     owner: str = ""
     """What answers those commands, for error texts: `its device host`."""
+    bus: BusGrants = BusGrants()
+    """What its user may do on the bus, beside its heartbeat and those commands."""
     modules: tuple[str, ...] = ()
     """Modules that take long to import. `up` imports them once for all roles, see app/fork_server.py."""
 
@@ -122,6 +125,16 @@ DEPARTMENTS: tuple[Department, ...] = (
                 database=True,
                 commands=("runs",),
                 owner="run control",
+                bus=BusGrants(
+                    answers=("query.runs.*", "owner.*"),
+                    hears=("pulse.*", "live.readings.*", subjects.DEPARTURES),
+                    # Hooks send commands to any department, owners orders to agents. `pulse` is its own echo.
+                    sends=("command.>", "agent.*", "owner.*", "pulse.*"),
+                    stores=("events.runs.*",),
+                    states=("partition", "control", subjects.MAPPING_KEY, subjects.DURATIONS_KEY),
+                    leases=("runs", "partition.*"),
+                    reads=(subjects.READINGS_STREAM,),
+                ),
                 modules=("countingroom.runs.service", "countingroom.app.database", "alembic.command"),
             ),
         ),
@@ -158,6 +171,12 @@ DEPARTMENTS: tuple[Department, ...] = (
                 needs=("simulators",),
                 commands=("devices",),
                 owner="its device host",
+                bus=BusGrants(
+                    sends=("live.readings.*",),
+                    stores=("readings.*.*", "events.devices.*"),
+                    states=("device", "channel", "catalogue"),
+                    leases=("device.*",),
+                ),
                 modules=("countingroom.devices.host.host", "countingroom.devices.registry", "aioca"),
             ),
         ),
@@ -181,7 +200,16 @@ DEPARTMENTS: tuple[Department, ...] = (
         ),
         roles=(
             # Its modules are not imported before: PyArrow starts a thread, which a fork would not have.
-            ProcessRole(name="history", start="countingroom.app.roles:history"),
+            ProcessRole(
+                name="history",
+                start="countingroom.app.roles:history",
+                bus=BusGrants(
+                    answers=("query.history.*",),
+                    stores=("events.history.*",),
+                    reads=(subjects.READINGS_STREAM,),
+                    positions=True,
+                ),
+            ),
         ),
         api=(f"{_API}.history", f"{_API}.history_archive"),
         pages=(f"{_PAGES}.history_pages",),
@@ -197,6 +225,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 simulation_only=True,
                 commands=("simulators",),
                 owner="its simulator",
+                bus=BusGrants(stores=("events.simulators.*",)),
                 modules=tuple(
                     f"countingroom.simulators.{module}"
                     for module in ("run", "caen", "epics", "julabo", "marta", "modbus", "sensors")
@@ -220,6 +249,11 @@ DEPARTMENTS: tuple[Department, ...] = (
                 after=("history", "simulators", "agents"),
                 needs=(),
                 database=True,
+                bus=BusGrants(
+                    hears=("events.>", "live.readings.*", "presence.>"),
+                    sends=("command.>", "query.>", "server.mqtt.INFO.*", "server.mqtt.PURGE.*"),
+                    reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM),
+                ),
                 modules=(
                     "countingroom.console.app",
                     "countingroom.console.pages.pages",

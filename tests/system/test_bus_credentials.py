@@ -17,15 +17,19 @@ from countingroom.bus.description import BusSection
 from countingroom.bus.login import FindBusLogin
 from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.server.credentials import of_running
+from countingroom.bus.server.permissions import granted
 from countingroom.bus.server.server import EmbeddedServer
+from countingroom.core.bus_grants import BusGrants
 from countingroom.core.errors import ConfigurationError, Denied
 
 pytestmark = pytest.mark.server
 
+USERS = [granted(name, BusGrants()) for name in ("console", "runs")]
+
 
 @asynccontextmanager
 async def running(data: Path) -> AsyncIterator[EmbeddedServer]:
-    server = EmbeddedServer(data / "bus", description=BusSection(), users=["console", "runs"])
+    server = EmbeddedServer(data / "bus", description=BusSection(), users=USERS)
     await server.start()
     try:
         yield server

@@ -264,6 +264,12 @@ def test_no_password_of_the_bus_is_in_arguments_or_environment(demo: Running) ->
         assert not [word for word in words for password in passwords if password in word]
 
 
+def test_the_bus_has_refused_nothing_that_a_role_needs(demo: Running) -> None:
+    """The last test of the demo that commands something: the log is of all that went before."""
+    log = (demo.data / "bus" / "nats.log").read_text()
+    assert [line for line in log.splitlines() if "Violation" in line] == []
+
+
 def test_a_second_experiment_on_the_same_data_is_told_who_runs_there(demo: Running) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "countingroom", "up", str(DEMO), "--port", "0", "--data", str(demo.data)],

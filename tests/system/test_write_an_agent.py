@@ -6,9 +6,11 @@ import asyncio
 import re
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
+from countingroom.app import bus_users
 from countingroom.bus import nats, streams
 from countingroom.bus.description import BusSection
 from countingroom.bus.server.server import EmbeddedServer
@@ -18,6 +20,7 @@ from countingroom.core.errors import Cause
 from countingroom.core.messages import decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemState
 from countingroom.core.yaml.located import parse
+from countingroom.experiment import Experiment, load
 from countingroom.runs.description import RunsSection
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "write-an-agent.md").read_text()
@@ -34,10 +37,16 @@ def test_every_description_of_the_page_is_one(text: str) -> None:
     assert list(section.problems()) == []
 
 
+def description(folder: Path) -> Experiment:
+    """A description with the last section of the page, that of the program."""
+    (folder / "experiment.yaml").write_text("experiment: {name: page}\nruns:\n" + indent(blocks("yaml")[-1], "  "))
+    return load(folder / "experiment.yaml")
+
+
 async def test_the_agent_of_the_page_is_configured_counts_and_refuses_too_much(tmp_path: Path) -> None:
     (program,) = blocks("python")
     (tmp_path / "beam.py").write_text(program)
-    server = EmbeddedServer(tmp_path / "bus", description=BusSection(), users=[subjects.agent_user("BEAM")])
+    server = EmbeddedServer(tmp_path / "bus", description=BusSection(), users=bus_users.users(description(tmp_path)))
     await server.start()
     url = server.url_with_login()
     bus = await nats.connect(url, name="test")

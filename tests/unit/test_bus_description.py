@@ -12,9 +12,13 @@ from pydantic import ValidationError
 
 from countingroom.bus.description import BusSection, Credentials
 from countingroom.bus.server.configuration import DiskSpace, configuration, store_bytes
+from countingroom.bus.server.credentials import SUPERVISOR
+from countingroom.bus.server.permissions import granted
+from countingroom.core.bus_grants import BusGrants
 from countingroom.core.errors import ConfigurationError
 
 GIB = 1 << 30
+NO_USERS = {"users": (), "passwords": {SUPERVISOR: "s"}}
 
 
 def mqtt(**user: Any) -> dict[str, Any]:
@@ -76,7 +80,16 @@ def test_a_password_that_is_not_where_it_should_be_is_named(tmp_path: Path) -> N
 def test_topics_become_subjects_and_all_else_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("P", "x")
     section = BusSection.model_validate(mqtt(publish=["sensors/+/t", "boards/#"]))
-    conf = configuration(Path("/d"), name="n", port=1, max_bytes=GIB, passwords={}, mqtt=section.mqtt, mqtt_port=2)
+    conf = configuration(
+        Path("/d"),
+        name="n",
+        port=1,
+        max_bytes=GIB,
+        users=(),
+        passwords={SUPERVISOR: "s"},
+        mqtt=section.mqtt,
+        mqtt_port=2,
+    )
     (user,) = conf["accounts"]["MQTT"]["users"]
     assert user["permissions"]["publish"]["allow"] == ["sensors.*.t", "boards.>", "boards"]
     assert "$MQTT.>" in user["permissions"]["publish"]["deny"]
@@ -84,10 +97,17 @@ def test_topics_become_subjects_and_all_else_is_denied(monkeypatch: pytest.Monke
 
 
 def test_without_mqtt_the_configuration_names_neither_door_nor_users_of_it() -> None:
-    conf = configuration(Path("/d"), name="n", port=1, max_bytes=GIB, passwords={"runs": "p"})
+    conf = configuration(
+        Path("/d"),
+        name="n",
+        port=1,
+        max_bytes=GIB,
+        users=[granted("runs", BusGrants())],
+        passwords={SUPERVISOR: "s", "runs": "p"},
+    )
     assert conf["listen"] == "127.0.0.1:1"
     assert "mqtt" not in conf
-    assert [user["user"] for user in conf["accounts"]["HOUSE"]["users"]] == ["runs"]
+    assert [user["user"] for user in conf["accounts"]["HOUSE"]["users"]] == [SUPERVISOR, "runs"]
     assert "no_auth_user" not in conf
 
 

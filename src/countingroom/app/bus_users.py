@@ -5,22 +5,61 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from msgspec import structs
+
 from countingroom.bus.description import BusSection
 from countingroom.bus.login import BusLogin, FindBusLogin
+from countingroom.bus.presence import DEAD_LETTERS
 from countingroom.bus.server import credentials
+from countingroom.bus.server.permissions import BusUser, granted
 from countingroom.core import subjects
+from countingroom.core.bus_grants import BusGrants
 from countingroom.core.errors import ConfigurationError
-from countingroom.departments import roles
+from countingroom.departments import ProcessRole, roles
 from countingroom.experiment import Experiment
 from countingroom.runs.description import RunsSection
+from countingroom.runs.sections.agent import SlowControlAgent
+from countingroom.runs.sections.system import SystemSection
 
 AGENTS = "agents"
 """The role whose process has a connection for each system."""
 
 
-def names(experiment: Experiment) -> list[str]:
-    """All users, beside the supervisor."""
-    return [*roles(), *map(subjects.agent_user, experiment.section(RunsSection).systems)]
+def users(experiment: Experiment) -> list[BusUser]:
+    """All users with their permissions, beside the supervisor."""
+    systems = experiment.section(RunsSection).systems
+    return [*map(_role, roles().values()), *(_agent(name, system) for name, system in systems.items())]
+
+
+def _role(role: ProcessRole) -> BusUser:
+    own = structs.replace(
+        role.bus,
+        answers=(*role.bus.answers, *(f"command.*.{word}.*" for word in role.commands)),
+        sends=(*role.bus.sends, subjects.presence(role.name, "*"), subjects.event(DEAD_LETTERS, role.name)),
+    )
+    return granted(role.name, own)
+
+
+def _agent(name: str, system: SystemSection) -> BusUser:
+    """The user of one agent: it answers orders and commands for its system, and writes its state.
+
+    It sends no commands, but for the question whether it is the only one. That of slow control commands its device.
+    """
+    sends = [subjects.pulse(name), subjects.command(AGENTS, "systems", name)]
+    hears: list[str] = []
+    if isinstance(system.agent, SlowControlAgent):
+        sends.append(subjects.command(AGENTS, "devices", system.agent.device))
+        hears.append(subjects.presence("devices", "*"))
+    return granted(
+        subjects.agent_user(name),
+        BusGrants(
+            answers=(subjects.agent(name), subjects.commands_to("systems", name)),
+            hears=tuple(hears),
+            sends=tuple(sends),
+            stores=(subjects.event("systems", name),),
+            states=(subjects.system_key(name),),
+        ),
+    )
 
 
 def of_role(experiment: Experiment, role: str) -> list[str]:

@@ -156,7 +156,7 @@ class _Processes:
                 server = EmbeddedServer(
                     bus_folder(self._plan.data),
                     description=section,
-                    users=bus_users.names(self._plan.experiment),
+                    users=bus_users.users(self._plan.experiment),
                     on_event=self._report_event,
                     clock=self._clock,
                 )

@@ -37,6 +37,9 @@ class Cable:
             writer.close()
             return
         self._ends |= {writer, far_writer}
+        if self._server and not self._server.is_serving():  # pulled while the far end was connected
+            far_writer.transport.abort()
+            writer.transport.abort()
         try:
             await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
         finally:

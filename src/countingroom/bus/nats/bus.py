@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _QUEUE = "responders"
 """Queue group: of several responders on a subject, one receives each request."""
+_FROM_STREAM = "$JS."
 _POSITIONS_BYTES = 1 << 20
 
 
@@ -143,6 +144,11 @@ class NatsBus:
         async with asyncio.TaskGroup() as group:
 
             async def receive(message: Msg) -> None:
+                if message.reply.startswith(_FROM_STREAM):
+                    # A client that may read a stream can let the server send its messages to any subject, also to one
+                    # on which it may not publish itself.
+                    _log.warning("a message of a stream on %s is no request and is dropped", message.subject)
+                    return
                 # Waiting here stops nats-py from delivering further requests, which then wait in its own bounded queue.
                 await free.acquire()
                 task = group.create_task(answer(message))

@@ -11,9 +11,10 @@ import asyncio
 import json
 import logging
 import re
+import secrets
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import nats.errors
 from nats.aio.client import Client
@@ -40,6 +41,9 @@ _NO_JETSTREAM = (10039, 10076)
 """Error codes of the server: not enabled for the account, not enabled."""
 API_S = 5.0
 """Time-out of one answer of the server."""
+_VIOLATION = re.compile(
+    r'permissions violation for (?P<what>publish|subscription) to "(?P<subject>[^"]*)"', re.IGNORECASE
+)
 _LOGIN_IN_URL = re.compile(r"//([^@/:,]*)(?::[^@/,]*)?@")
 STORE_S = 1.0
 """Time-out of the acknowledgement of a stream. A stream on a full disk answers nothing at all."""
@@ -89,6 +93,21 @@ def _lost() -> LinkError:
     return LinkError("the bus is not reached", source="bus", suggestion="wait until the link is back")
 
 
+class _Request(NamedTuple):
+    """A request that waits for its answer."""
+
+    subject: str
+    answer: asyncio.Future[Msg]
+
+
+def _denied(what: str, subject: str) -> Denied:
+    return Denied(
+        f"the bus does not allow this process to {what} {subject}",
+        source="bus",
+        suggestion="see its user in the permissions of the server",
+    )
+
+
 class NatsConnection:
     """A connection to the servers with automatic reconnection."""
 
@@ -107,8 +126,9 @@ class NatsConnection:
         that `connect` reports must stay the refusal."""
         self._login = BusLogin()
         self._inbox = ""
-        self._requests = 0
-        self._waiting: dict[str, asyncio.Future[Msg]] = {}
+        self._waiting: dict[str, _Request] = {}
+        self._refused_subscriptions: set[str] = set()
+        """Subjects, in lower case."""
 
     async def connect(self, url: str, *, name: str, login: FindBusLogin, timeout_s: float) -> None:
         """LinkError when no server is reached in time, Denied when it refuses the login."""
@@ -197,20 +217,26 @@ class NatsConnection:
     async def request(
         self, subject: str, data: bytes, *, timeout_s: float = API_S, headers: dict[str, str] | None = None
     ) -> Msg:
-        """Send a request and wait for the answer; LinkError at once when there is no responder or the link goes down.
+        """Send a request and wait for the answer; LinkError at once when there is no responder or the link goes down,
+        Denied when the server does not allow the subject.
 
         It replaces `Client.request`, which may swallow a cancellation of the caller: it uses `asyncio.wait_for`, which
         has that fault before Python 3.12.
         """
+        # Random, so that a process that has received one request cannot answer others in the place of their receivers.
+        token = secrets.token_hex(8)
+        return await self._request(token, subject, data, timeout_s=timeout_s, headers=headers)
+
+    async def _request(
+        self, token: str, subject: str, data: bytes, *, timeout_s: float, headers: dict[str, str] | None = None
+    ) -> Msg:
         self.check()
-        self._requests += 1
-        token = str(self._requests)
-        self._waiting[token] = answer = asyncio.get_running_loop().create_future()
+        self._waiting[token] = request = _Request(subject, asyncio.get_running_loop().create_future())
         try:
             with _translated(subject, data):
                 await self.client.publish(subject, data, f"{self._inbox}.{token}", headers)
             async with timeout(timeout_s):
-                message = await answer
+                message = await request.answer
         except TimeoutError:
             raise LinkError(
                 f"no answer on {subject} within {timeout_s:g} s",
@@ -258,11 +284,18 @@ class NatsConnection:
     async def subscribe(
         self, subject: str, receive: Callable[[Msg], Awaitable[None]], *, queue: str = "", limit: int = 65536
     ) -> Subscription:
-        """Subscribe. The server knows the subscription on return or, while the link is down, once it is up again."""
+        """Subscribe. The server knows the subscription on return or, while the link is down, once it is up again.
+
+        Denied when the server does not allow it.
+        """
         subscription = await self.client.subscribe(  # pyright: ignore[reportUnknownMemberType]
             subject, queue=queue, cb=receive, pending_msgs_limit=limit, pending_bytes_limit=0
         )
         await self._settle()
+        if subject.lower() in self._refused_subscriptions:
+            self._refused_subscriptions.discard(subject.lower())
+            await subscription.unsubscribe()
+            raise _denied("subscribe to", subject)
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
@@ -287,9 +320,9 @@ class NatsConnection:
 
     async def _disconnected(self) -> None:
         self.client.discard_unsent()
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(_lost())
+        for request in self._waiting.values():
+            if not request.answer.done():
+                request.answer.set_exception(_lost())
         if self._up:
             self._up = False
             _log.warning("the link to the bus is lost")
@@ -305,9 +338,9 @@ class NatsConnection:
             self._report_link(up=True)
 
     async def _receive_answer(self, message: Msg) -> None:
-        answer = self._waiting.get(message.subject.rpartition(".")[2])
-        if answer and not answer.done():
-            answer.set_result(message)
+        request = self._waiting.get(message.subject.rpartition(".")[2])
+        if request and not request.answer.done():
+            request.answer.set_result(message)
 
     async def _settle(self) -> None:
         """Wait until the server has processed all that was sent.
@@ -315,8 +348,9 @@ class NatsConnection:
         The request goes to our own inbox. A server handles the messages of a connection in order, so that its return
         proves that the subscription before it is in force.
         """
-        with suppress(LinkError):
-            await self.request(f"{self._inbox}.{self._requests + 1}", b"", timeout_s=_SETTLE_S)
+        token = secrets.token_hex(8)
+        with suppress(LinkError, Denied):
+            await self._request(token, f"{self._inbox}.{token}", b"", timeout_s=_SETTLE_S)
 
     def _report_link(self, *, up: bool) -> None:
         self._wake()
@@ -327,7 +361,20 @@ class NatsConnection:
         for event in self.news:
             event.set()
 
+    def _note_violation(self, text: str) -> None:
+        """Fail what the server has just refused. It sends no answer for that; the request would end by its time-out."""
+        match = _VIOLATION.search(text)
+        if not match:
+            return
+        if match["what"] == "subscription":
+            self._refused_subscriptions.add(match["subject"].lower())
+            return
+        for request in self._waiting.values():  # nats-py gives the text in lower case
+            if request.subject.lower() == match["subject"].lower() and not request.answer.done():
+                request.answer.set_exception(_denied("send to", request.subject))
+
     async def _error(self, error: Exception) -> None:
+        self._note_violation(str(error))
         text = f"{type(error).__name__}: {error}"
         level = logging.DEBUG if text == self._last_error or not self._up else logging.WARNING
         _log.log(level, "the bus reports %s", text)

@@ -175,7 +175,8 @@ class Reader:
         if self._last_each:
             start = {"deliver_policy": "last_per_subject"}
         answer = await self._connection.api(
-            f"CONSUMER.CREATE.{self._stream}.{name}",
+            # The form with the filter: the server can limit what a user reads, and compares it with the one below.
+            f"CONSUMER.CREATE.{self._stream}.{name}.{self._subjects}",
             {
                 "stream_name": self._stream,
                 "config": {

@@ -6,7 +6,7 @@ The file is JSON, which nats-server reads as well as its own format.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from msgspec import Struct
 
 from countingroom.bus.description import Mqtt
 from countingroom.bus.server import mqtt_account
+from countingroom.bus.server.credentials import SUPERVISOR
+from countingroom.bus.server.permissions import BusUser
 from countingroom.core.subjects import DEPARTURES, SERVER_HEALTH
 
 MAX_PAYLOAD = 8 << 20
@@ -53,11 +55,13 @@ def configuration(
     name: str,
     port: int,
     max_bytes: int,
+    users: Sequence[BusUser],
     passwords: Mapping[str, str],
     mqtt: Mqtt | None = None,
     mqtt_port: int = 0,
 ) -> dict[str, Any]:
-    """The content of the configuration file. `passwords`: of each user; a client without a user is refused."""
+    """The content of the configuration file. `users`: those beside the supervisor, which has all permissions;
+    a client without a user is refused."""
     conf: dict[str, Any] = {
         "server_name": name,
         "listen": f"127.0.0.1:{port}",
@@ -93,8 +97,8 @@ def configuration(
             "exports": mqtt_account.exports(mqtt) if mqtt else [],
             # Not hashed: bcrypt costs 0.16 s for each connection, and the passwords are random and in a private file.
             "users": [
-                {"user": user, "password": password, "allowed_connection_types": ["STANDARD"]}
-                for user, password in passwords.items()
+                _user(SUPERVISOR, passwords),
+                *(_user(user.name, passwords) | {"permissions": user.permissions()} for user in users),
             ],
         },
     }
@@ -106,6 +110,10 @@ def configuration(
             "consumer_memory_storage": True,
         }
     return conf
+
+
+def _user(name: str, passwords: Mapping[str, str]) -> dict[str, Any]:
+    return {"user": name, "password": passwords[name], "allowed_connection_types": ["STANDARD"]}
 
 
 def text(conf: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from countingroom.bus.server import binary, credentials, mqtt_store
 from countingroom.bus.server import process as server_process
 from countingroom.bus.server.configuration import ACCOUNT, NAMELESS, DiskSpace, configuration, store_bytes, text
 from countingroom.bus.server.disk_watch import DiskWatch
+from countingroom.bus.server.permissions import BusUser
 from countingroom.bus.streams import ON_DISK, STATE_BYTES
 from countingroom.core.clock import Clock, SystemClock, timeout
 from countingroom.core.errors import Cause, ConfigurationError, LinkError
@@ -49,7 +50,7 @@ class EmbeddedServer:
         data_dir: Path,
         *,
         description: BusSection,
-        users: Iterable[str] = (),
+        users: Sequence[BusUser] = (),
         on_event: Callable[[Event], None] = lambda event: None,
         clock: Clock | None = None,
     ) -> None:
@@ -57,7 +58,7 @@ class EmbeddedServer:
         which a restart of the server keeps."""
         self._directory = data_dir.resolve()
         self._description = description
-        self._users = (credentials.SUPERVISOR, *users)
+        self._users = users
         self._credentials = credentials.new("", ())
         self._on_event = on_event
         self._clock = clock or SystemClock()
@@ -240,13 +241,14 @@ class EmbeddedServer:
         used = sum(file.stat().st_size for file in self._directory.rglob("*") if file.is_file())
         space = DiskSpace(free=shutil.disk_usage(self._directory).free, used=used)
         self.store_bytes = store_bytes(self._description.max_bytes, space)
-        self._credentials = credentials.new(self.url, self._users)
+        self._credentials = credentials.new(self.url, [credentials.SUPERVISOR, *(user.name for user in self._users)])
         credentials.write(self._directory, self._credentials)
         conf = configuration(
             self._directory,
             name=known.name,
             port=known.port,
             max_bytes=self.store_bytes,
+            users=self._users,
             passwords=self._credentials.passwords,
             mqtt=mqtt,
             mqtt_port=known.mqtt_port,
