@@ -1,8 +1,7 @@
 """The connection to the NATS servers, a wrapper around nats-py. An operation succeeds or fails now; none is sent later.
 
 By default nats-py buffers unsent messages and sends them after a reconnection, stops reconnecting after some refusals,
-and notices a silent server only after minutes. Options of `connect` change most of that; `_Client` overrides the rest,
-for the pinned version of nats-py.
+and notices a silent server only after minutes. Options of `connect` change most of that; pinned_client.py the rest.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, cast
 
 import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from countingroom.bus.login import BusLogin, FindBusLogin
+from countingroom.bus.nats.pinned_client import PinnedClient
 from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, CountingRoomError, Denied, LinkError, RequestError
 from countingroom.core.messages import Malformed, decode_json
@@ -57,38 +56,6 @@ class ApiError(CountingRoomError):
         self.number = number
 
 
-class _Client(Client):
-    """The client of nats-py with three changes: it never closes itself, it can discard unsent messages, and a server
-    that closes the connection during the handshake does not count as connected."""
-
-    _reading_task: asyncio.Task[None] | None
-    _ping_interval_task: asyncio.Task[None] | None
-    _flusher_task: asyncio.Task[None] | None
-
-    async def _process_connect_init(self) -> None:
-        await super()._process_connect_init()
-        # A server that closes the socket instead of answering the handshake leaves the status as it was, without an
-        # exception, and nats-py then reports a connection that does not exist.
-        if self._status != Client.CONNECTED:
-            for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
-                if task:
-                    task.cancel()
-            raise ConnectionResetError("the server closed the connection before it answered")
-
-    async def _process_err(self, err_msg: str) -> None:
-        # nats-py closes the client for good on most errors that a server sends, such as an authorization error while
-        # the server restarts with another configuration. `_process_op_err` reconnects instead.
-        if "permissions violation" in err_msg:
-            await super()._process_err(err_msg)
-        else:
-            await self._process_op_err(nats.errors.Error(f"nats: {err_msg}"))
-
-    def discard_unsent(self) -> None:
-        """Drop the send buffer, which nats-py would send after the reconnection."""
-        self._pending: list[bytes] = []
-        self._pending_data_size = 0
-
-
 def _lost() -> LinkError:
     return LinkError("the bus is not reached", source="bus", suggestion="wait until the link is back")
 
@@ -112,7 +79,7 @@ class NatsConnection:
     """A connection to the servers with automatic reconnection."""
 
     def __init__(self) -> None:
-        self.client = _Client()
+        self.client = PinnedClient()
         self.closed = False
         self.epoch = 0
         """Number of connections made so far. Another epoch means that messages may have been missed in between."""
