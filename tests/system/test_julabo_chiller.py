@@ -107,3 +107,26 @@ async def test_nothing_is_written_at_the_connection_unless_asked() -> None:
         taken = simulator.requests
         await it.until(lambda: simulator.requests > taken + 40)
         assert simulator.settings_taken == 0
+
+
+async def test_a_setpoint_that_the_bath_refuses_fails_with_its_reason_and_leaves_the_state() -> None:
+    simulator = JulaboSimulator({})
+    async with stand(simulator, lambda address: section(address, setpoint_low=-90, setpoint_high=150)) as it:
+        await it.until_state("OFF")
+        assert await it.refusal("set_working_temperature", setpoint=1, temp=151) == "out_of_range"
+        assert await it.refusal("set", point="setpoint_1", value=151) == "out_of_range"
+        failed = await it.do("set_working_temperature", setpoint=1, temp=-80)
+        assert failed.kind is EventKind.FAILED and failed.cause is not None
+        assert "-10 VALUE TOO SMALL" in failed.cause.message
+        assert it.state is not None and it.state.state == "OFF"
+        assert (await it.do("set", point="setpoint_1", value=120)).kind is EventKind.DONE
+
+
+async def test_in_manual_control_a_command_is_refused_at_once_with_the_reason() -> None:
+    async with stand(JulaboSimulator({}), section) as it:
+        await it.until_state("OFF")
+        await it.simulator.fault("manual", {})
+        await it.until_state("ERROR")
+        assert await it.refusal("set_working_temperature", setpoint=1, temp=5) == "manual_control"
+        assert await it.refusal("set", point="setpoint_1", value=5) == "manual_control"
+        assert await it.refusal("stop") == "manual_control"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from countingroom.core.errors import DeviceError, LinkError
+from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.modbus.build import build
 from countingroom.devices.drivers.modbus.connection import ModbusConnections
@@ -16,14 +16,15 @@ from countingroom.devices.port import Sample
 from countingroom.devices.resources import SharedResources
 from tests.unit.odd_modbus import OddServer, odd_server
 
-TIMEOUT_S = 0.15
+TIMEOUT_S = 0.4
+"""Where something is not answered; 3 s elsewhere, because the machine of a test can be slow."""
 
 
 def driver_of(
     odd: OddServer, *addresses: int, connections: ModbusConnections | None = None, **keys: Any
 ) -> ModbusDriver:
     table = {f"r{address}": {"address": address} for address in addresses}
-    section = {"host": "127.0.0.1", "port": odd.port, "timeout": TIMEOUT_S, "registers": table, **keys}
+    section = {"host": "127.0.0.1", "port": odd.port, "timeout": 3.0, "registers": table, **keys}
     return ModbusDriver(ModbusSection.model_validate(section), connections)
 
 
@@ -51,7 +52,7 @@ async def test_a_refused_register_spoils_no_neighbour() -> None:
 
 async def test_a_register_that_never_answers_marks_its_own_value_and_no_other() -> None:
     async with odd_server(OddServer(silent={100})) as odd:
-        driver = driver_of(odd, 10, 99, 100, 101)
+        driver = driver_of(odd, 10, 99, 100, 101, timeout=TIMEOUT_S)
         await driver.connect()
         polls = [await said(driver) for _ in range(8)]
         assert good(polls[0]) == {"r10": 1010}
@@ -67,7 +68,7 @@ async def test_a_register_that_never_answers_marks_its_own_value_and_no_other() 
 
 async def test_two_dead_registers_and_nothing_else_answering_first_do_not_lose_the_device() -> None:
     async with odd_server(OddServer(silent={1, 11})) as odd:
-        driver = driver_of(odd, 1, 11, 21, 31)
+        driver = driver_of(odd, 1, 11, 21, 31, timeout=TIMEOUT_S)
         await driver.connect()
         with pytest.raises(LinkError):
             await driver.read()
@@ -77,7 +78,7 @@ async def test_two_dead_registers_and_nothing_else_answering_first_do_not_lose_t
 
 async def test_a_device_that_answers_nothing_is_a_lost_link_that_names_the_values() -> None:
     async with odd_server(OddServer(silent=set(range(1000)))) as odd:
-        driver = driver_of(odd, 7, 8)
+        driver = driver_of(odd, 7, 8, timeout=TIMEOUT_S)
         await driver.connect()
         with pytest.raises(LinkError, match=r"did not read r7, r8 \(holding 7 to 8 of unit 1\): no answer within"):
             await driver.read()
@@ -129,7 +130,7 @@ def no_modbus(transaction: int, frame: bytes) -> bytes:
 )
 async def test_an_answer_to_something_else_is_refused(spoil: Any, words: str) -> None:
     async with odd_server(OddServer(spoil=spoil)) as odd:
-        driver = driver_of(odd, 1, 2)
+        driver = driver_of(odd, 1, 2, timeout=TIMEOUT_S if spoil is of_another_transaction else 3.0)
         await driver.connect()
         with pytest.raises((DeviceError, LinkError), match=words):
             await driver.read()
@@ -150,7 +151,7 @@ async def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
         return b"".join((late.pop(), frame)) if late[0] else frame
 
     async with odd_server(OddServer(spoil=delay)) as odd:
-        driver = driver_of(odd, 5, 60)
+        driver = driver_of(odd, 5, 60, timeout=TIMEOUT_S)
         await driver.connect()
         samples = await said(driver)
         assert good(samples) == {"r60": 1060} and samples["r5"].quality is Quality.BAD
@@ -174,7 +175,7 @@ async def test_units_behind_a_gateway_for_one_client_share_one_connection() -> N
         values = {"a": {"address": 5}, "b": {"address": 5, "device_id": 3}}
         sections = [
             ModbusSection.model_validate(
-                {"host": "127.0.0.1", "port": odd.port, "device_id": unit, "registers": values, "timeout": TIMEOUT_S}
+                {"host": "127.0.0.1", "port": odd.port, "device_id": unit, "registers": values}
             )
             for unit in (1, 2)
         ]
@@ -190,6 +191,33 @@ async def test_units_behind_a_gateway_for_one_client_share_one_connection() -> N
         await other.close()
         await resources.close()
         assert odd.connections == 1
+
+
+async def test_a_connection_whose_other_end_is_gone_is_opened_again_though_it_is_shared() -> None:
+    async with odd_server(OddServer(units={1, 2})) as odd:
+        connections = ModbusConnections()
+        one = driver_of(odd, 5, connections=connections, timeout=TIMEOUT_S)
+        other = driver_of(odd, 5, connections=connections, device_id=2, timeout=TIMEOUT_S)
+        await one.connect()
+        await other.connect()
+        odd.spoil = lambda transaction, frame: None if odd.connections == 1 else frame
+        for driver in (one, other, one):  # as the host does; at any time one of the two uses the connection
+            with pytest.raises(LinkError):
+                await driver.read()
+            await driver.close()
+            await driver.connect()
+        assert good(await said(one)) == {"r5": 1005} and good(await said(other)) == {"r5": 2005}
+        await one.close()
+        await other.close()
+
+
+def test_two_devices_on_one_bus_must_agree_on_its_settings() -> None:
+    connections = ModbusConnections()
+    keys: dict[str, Any] = {"serial": "/dev/ttyUSB0", "registers": {"a": {"address": 1}}}
+    ModbusDriver(ModbusSection.model_validate({**keys, "device_id": 1}), connections)
+    ModbusDriver(ModbusSection.model_validate({**keys, "device_id": 2}), connections)
+    with pytest.raises(ConfigurationError, match="other settings"):
+        ModbusDriver(ModbusSection.model_validate({**keys, "baudrate": 19200}), connections)
 
 
 async def test_a_unit_that_the_gateway_does_not_reach_marks_its_values_only() -> None:

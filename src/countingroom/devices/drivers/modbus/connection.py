@@ -14,11 +14,14 @@ import serialx
 from msgspec import Struct
 
 from countingroom.core.clock import timeout
-from countingroom.core.errors import DeviceError, LinkError
+from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.devices.drivers.modbus import pdu
 
 _ADVICE = "check that the device is on, its address and port, and that no firewall stands between"
 _MOST_STRAYS = 64
+_MOST_SILENT = 3
+"""Requests without an answer before the connection is opened again: its other end may be gone without a word, and as
+long as one user remains, nothing else would close it."""
 _CLOSE_DEADLINE_S = 1.0
 
 
@@ -55,8 +58,15 @@ class ModbusConnections:
         self._made: dict[str, Connection] = {}
 
     def at(self, place: ModbusAddress) -> Connection:
-        """The connection to this place, shared by its users."""
-        return self._made.setdefault(place.text, Connection(place))
+        """The connection to this place, shared by its users; ConfigurationError where another has it differently."""
+        made = self._made.setdefault(place.text, Connection(place))
+        if made.place != place:
+            raise ConfigurationError(
+                f"{place.text} is in use with other settings",
+                source=place.text,
+                suggestion="give every device on one bus the same baudrate, parity and stop_bits",
+            )
+        return made
 
     async def close(self) -> None:
         """Close every connection."""
@@ -79,6 +89,8 @@ class Connection:
         """Since the connection was opened."""
         self._closes_after_answers = False
         self._has_late_answer = False
+        self._silent = 0
+        """Requests without an answer since the last answer."""
 
     async def join(self, user: object, timeout_s: float) -> None:
         """Open the connection, or share it; LinkError where nothing answers."""
@@ -145,12 +157,14 @@ class Connection:
             async with timeout(timeout_s):
                 answer = await (self._rtu_answer(reader, unit) if rtu else self._tcp_answer(reader, unit))
         except TimeoutError:
+            self._silent += 1
             await self._forget_late(rtu)
             raise NoAnswer(f"no answer within {timeout_s:g} s") from None
         except DeviceError:
             await self._forget_late(rtu)
             raise
         self._answers += 1
+        self._silent = 0
         return pdu.values_of(request, answer)
 
     async def _tcp_answer(self, reader: asyncio.StreamReader, unit: int) -> bytes:
@@ -181,7 +195,7 @@ class Connection:
         """The answer may still come. An RTU answer could be taken for the answer to the next request."""
         if self.place.serial:
             self._has_late_answer = True
-        elif rtu:
+        elif rtu or self._silent >= _MOST_SILENT:
             await self._drop()
 
     async def _until_silent(self, reader: asyncio.StreamReader, timeout_s: float) -> None:
@@ -204,6 +218,7 @@ class Connection:
                 suggestion=_ADVICE,
             ) from error
         self._answers = 0
+        self._silent = 0
         self._has_late_answer = False
 
     async def _open_tcp(self) -> None:

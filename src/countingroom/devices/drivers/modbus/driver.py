@@ -153,16 +153,12 @@ class ModbusDriver:
 
 
 def place_of(table: ModbusTable) -> ModbusAddress:
-    """The address of the table's connection."""
-    return ModbusAddress(
-        host=table.host or "",
-        port=table.port,
-        is_rtu=table.framing == "rtu",
-        serial=table.serial,
-        baudrate=table.baudrate,
-        parity=table.parity,
-        stop_bits=table.stop_bits,
-    )
+    """The address of the table's connection, with the settings that matter there."""
+    if table.serial:
+        return ModbusAddress(
+            serial=table.serial, baudrate=table.baudrate, parity=table.parity, stop_bits=table.stop_bits
+        )
+    return ModbusAddress(host=table.host or "", port=table.port, is_rtu=table.framing == "rtu")
 
 
 def _span(register: Register) -> Span:
