@@ -12,7 +12,7 @@ from countingroom.core.systems import CONFIGURING, ERROR
 from countingroom.runs.planner.events import LockSet, MembersSet
 from countingroom.runs.planner.legality import REASONS, Question, next_state, refusal, refusals
 from countingroom.runs.planner.partition import PartitionModel
-from tests.unit.plant import CBM, SECOND, Plant
+from tests.unit.plant import CBM, SECOND, Plant, members
 
 
 def idle() -> PartitionModel:
@@ -38,6 +38,13 @@ def unexplained() -> PartitionModel:
         code="no_template", message="the description has no template cbm", source="runs.beam", suggestion="add it"
     )
     return msgspec.structs.replace(recording(), unexplained=cause)
+
+
+def selected() -> PartitionModel:
+    """Another tag is selected than the one that its systems have."""
+    plant = Plant().reach("QA_Active")
+    plant.step(MembersSet(members=members(tag="noise"), tag="noise"))
+    return plant.partition
 
 
 def busy() -> PartitionModel:
@@ -113,6 +120,7 @@ MAY: dict[Callable[[], PartitionModel], str] = {
     top: "goal start abort exclude select select_one repeat sequence lock",
     recording: "goal stop abort exclude lock",
     locked: "unlock",
+    selected: "goal configure configure_all abort exclude select select_one repeat lock",
     unexplained: "stop abort lock",
     busy: "goal abort exclude lock",
     starting: "goal stop abort exclude lock",
@@ -147,6 +155,7 @@ def test_every_refusal_has_a_code_a_sentence_and_a_suggestion(situation: Callabl
 TABLE = [
     (looking, "configure", {}, "looking"),
     (locked, "configure", {}, "locked"),
+    (selected, "start", {}, "not_configured"),
     (unexplained, "configure", {}, "no_template"),
     (locked, "lock", {}, "nothing_to_do"),
     (idle, "unlock", {}, "nothing_to_do"),

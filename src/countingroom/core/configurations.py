@@ -17,6 +17,10 @@ from countingroom.core.values import Scalar
 Parameters = dict[str, Scalar]
 
 
+CUSTOM = "custom"
+"""Tag of a partition whose configurations were selected one by one. No tag has this name."""
+
+
 class ConfigurationRevision(Struct, frozen=True, kw_only=True):
     """The parameters of one system under one tag, as of one save."""
 

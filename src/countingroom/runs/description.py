@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
 
+from countingroom.core.configurations import CUSTOM
 from countingroom.core.subjects import EXPERIMENT
 from countingroom.core.systems import SystemKind
 from countingroom.core.values import Scalar
@@ -162,6 +163,8 @@ class RunsSection(Section):
             if system not in self.systems:
                 yield ("configurations", system), f"there is no system {system}{did_you_mean(system, self.systems)}"
         for tag, parts in self.tags.items():
+            if tag == CUSTOM:
+                yield ("tags", tag), "stands for configurations that are selected one by one; choose another name"
             for system, configuration in parts.items():
                 known = self.configurations.get(system, {})
                 if system not in self.systems:

@@ -21,9 +21,6 @@ from countingroom.storage.tables import (
     partition_wanted,
 )
 
-CUSTOM = "custom"
-"""Tag of a partition whose configurations were selected one by one."""
-
 
 class Partitions(Repository):
     """Repository of partitions."""

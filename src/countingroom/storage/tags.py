@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from sqlalchemy import Connection, Select, and_, delete, func, insert, select
 
-from countingroom.core.configurations import ConfigurationRevision, TagRevision, covers
+from countingroom.core.configurations import CUSTOM, ConfigurationRevision, TagRevision, covers
 from countingroom.core.errors import Cause, Conflict, NotFound
 from countingroom.storage import checked, rows
 from countingroom.storage.repository import Repository, reading, writing
@@ -101,6 +101,17 @@ def resolve_tag(connection: Connection, name: str) -> dict[str, ConfigurationRev
     return {one.system: one for one in rows.every(connection, query, ConfigurationRevision)}
 
 
+def _is_free(name: str) -> None:
+    """Conflict for a name that the system gives itself."""
+    if name == CUSTOM:
+        raise Conflict(
+            f"{CUSTOM} stands for configurations that are selected one by one, and is no name of a tag",
+            source="tags",
+            code="reserved",
+            suggestion="choose another name",
+        )
+
+
 def save_tag(
     connection: Connection,
     name: str,
@@ -112,6 +123,7 @@ def save_tag(
     expected: int | None = None,
 ) -> TagRevision:
     """Within the caller's transaction."""
+    _is_free(name)
     present = next(iter(_revisions(connection, _current().where(tag.c.name == checked.name(name, "tag")))), None)
     if expected is not None and expected != (present.revision if present else 0):
         raise Conflict(

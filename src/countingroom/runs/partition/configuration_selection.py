@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from countingroom.core.clock import within
-from countingroom.core.configurations import covers
+from countingroom.core.configurations import CUSTOM, covers
 from countingroom.core.errors import Conflict, NotFound
 from countingroom.core.partitions import Configuration
 from countingroom.core.run_book import Run
 from countingroom.runs.owner_messages import ANSWER_S
 from countingroom.runs.partition.port import OwnerPort
-from countingroom.storage.partitions import CUSTOM
 
 
 class ConfigurationSelection:
@@ -50,11 +49,13 @@ class ConfigurationSelection:
         await self._taken_on(tag.systems)
 
     async def select_one(self, system: str, tag: str, by: str) -> None:
-        """Select another configuration for one system; the tag of the partition becomes `custom`."""
+        """Select another configuration for one system. The tag of the partition is then the one that names just these
+        configurations, so that a sequence gives the tag back; without one it is `custom`."""
         owner = self._owner
         wanted = await owner.context.database.partitions.wanted(owner.name)
         chosen = {name: one.tag for name, one in wanted.systems.items()} | {system: tag}
-        await owner.context.database.partitions.select(owner.name, CUSTOM, chosen, by)
+        same = [one.name for one in await owner.context.database.tags.covering(chosen) if one.systems == chosen]
+        await owner.context.database.partitions.select(owner.name, same[0] if same else CUSTOM, chosen, by)
         await owner.reload_members()
 
     async def select_as_in(self, run: Run, by: str) -> bool:

@@ -43,6 +43,7 @@ from countingroom.runs.partition.stand_in import stand_in, why_missing
 from countingroom.runs.partition.state_publisher import StatePublisher, snapshot
 from countingroom.runs.partition.stop_conditions import StopConditions
 from countingroom.runs.planner import events
+from countingroom.runs.planner.causes import CONFIGURATION_CHANGED
 from countingroom.runs.planner.events import Effect, Fact
 from countingroom.runs.planner.legality import refusals
 from countingroom.runs.planner.partition import PartitionModel
@@ -316,7 +317,7 @@ class PartitionOwner:
             before=before,
             after=after,
             cause=cause,
-            severity=2 if cause else 0,
+            severity=2 if cause and cause.code != CONFIGURATION_CHANGED else 0,
         )
 
     def _ended(self, goal: Goal, cause: Cause | None) -> None:

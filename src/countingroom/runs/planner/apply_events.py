@@ -127,7 +127,8 @@ class _Application:
             return
         template, run, ending = self.partition.template, self.partition.run, self.attempts.ending
         if goal and goal.state in template.rests:
-            lower = goal.state == template.idle or template.reached(goal.state) < template.reached(self.partition.state)
+            present = min(self.partition.state, self.partition.survey().configured, key=template.reached)
+            lower = goal.state == template.idle or template.reached(goal.state) < template.reached(present)
             goal = msgspec.structs.replace(goal, lower=lower)
         # A run that has lost a recorder ends as LOST, whatever is asked for afterwards. Any other ends for the reason
         # of the last goal that does not record, and goes on when recording is asked for again.

@@ -11,6 +11,9 @@ from countingroom.runs.planner.attempts import Failure
 from countingroom.runs.planner.survey import LevelView, Seen
 from countingroom.runs.planner.template import Hook
 
+CONFIGURATION_CHANGED = "configuration_changed"
+"""Code of the cause why a level is configured again. It is no error."""
+
 
 def late(system: str, action: Action, seconds: float) -> Cause:
     """An order was not over by its deadline."""
@@ -108,7 +111,7 @@ def level_lost(partition: str, view: LevelView, seen: Sequence[Cause]) -> Cause:
 def reconfigure(partition: str, view: LevelView) -> Cause:
     """Another configuration is wanted than the one a level has."""
     return Cause(
-        code="configuration_changed",
+        code=CONFIGURATION_CHANGED,
         message=f"{view.level.name} has another configuration than the one that is selected now",
         source=f"runs.{partition}",
         suggestion="configure",

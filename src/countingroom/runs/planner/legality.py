@@ -13,11 +13,11 @@ from msgspec import Struct
 from countingroom.core.admission import NOTHING_TO_DO
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Member
-from countingroom.core.systems import ERROR, NO_CONNECTION, RECORDING, UNCONFIGURED
+from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING, UNCONFIGURED
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.planner import causes
 from countingroom.runs.planner.partition import PartitionModel
-from countingroom.runs.planner.survey import Survey
+from countingroom.runs.planner.survey import UNSEEN, Survey
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ def refusal(partition: PartitionModel, command: str, *, system: str = "", state:
 def next_state(partition: PartitionModel) -> str:
     """Where `configure` leads: one level up; where it is, when only members beside are missing."""
     template = partition.template
-    reached = template.reached(partition.state)
+    reached = min(template.reached(partition.state), template.reached(partition.survey().configured))
     if reached >= len(template.levels):
         return partition.state
     return template.rests[int(reached) + 1]
@@ -157,7 +157,7 @@ def _there_already(q: Question) -> Cause | None:
 def _no_way_up(q: Question) -> Cause | None:
     """A goal above needs what configuring needs; one below needs nothing."""
     template = q.partition.template
-    if not q.state or template.reached(q.state) <= template.reached(q.found.state):
+    if not q.state or template.reached(q.state) <= template.reached(q.found.configured):
         return None
     return _nobody(q) or _no_configuration(q)
 
@@ -174,6 +174,27 @@ def _not_ready(q: Question) -> Cause | None:
     if q.found.state == top:
         return None
     return q.refuse("wrong_state", f"starting needs {top}, and it is {q.found.state}", "configure first")
+
+
+def _outdated(q: Question) -> Cause | None:
+    """Another configuration is selected than the one that the systems have."""
+    if q.found.state != q.partition.template.top:
+        return None
+    wrong: list[tuple[Member, str]] = []
+    for member in (one for view in q.found.levels for one in view.members if one.system not in view.right):
+        state = q.partition.seen.get(member.system, UNSEEN).state
+        if state and q.found.common[member.system] in (ACTIVE, RECORDING):
+            wrong.append((member, state.tag))
+    if not wrong:
+        return None
+    other = [(member, tag) for member, tag in wrong if member.wanted and member.wanted.tag != tag] or wrong
+    names = ", ".join(member.system for member, _ in other[:5]) + (" …" if len(other) > 5 else "")
+    tags = ", ".join(sorted({tag for _, tag in other} - {""})) or "no configuration"
+    return q.refuse(
+        "not_configured",
+        f"selected {q.partition.tag or 'nothing'}, {names} {'has' if len(other) == 1 else 'have'} {tags}: configure",
+        "configure first",
+    )
 
 
 def _not_recording(q: Question) -> Cause | None:
@@ -250,7 +271,8 @@ def _named(q: Question) -> Iterable[Member]:
 
 _CLOSED: tuple[Reason, ...] = (_looking, _unexplained, _locked)
 _CONFIGURE: tuple[Reason, ...] = (*_CLOSED, _busy, _nobody, _no_configuration, _all_right)
-_START: tuple[Reason, ...] = (*_CLOSED, _no_recorders, _run_open, _busy, _not_ready)
+_REPEAT: tuple[Reason, ...] = (*_CLOSED, _no_recorders, _run_open, _busy, _not_ready)
+_START: tuple[Reason, ...] = (*_REPEAT, _outdated)
 _SELECT: tuple[Reason, ...] = (*_CLOSED, _unknown_system, _run_open, _busy)
 
 REASONS: dict[str, tuple[Reason, ...]] = {
@@ -265,7 +287,7 @@ REASONS: dict[str, tuple[Reason, ...]] = {
     "exclude": (*_CLOSED, _unknown_system, _excluded_already, _last_recorder),
     "select": _SELECT,
     "select_one": _SELECT,
-    "repeat": _START,
+    "repeat": _REPEAT,  # it selects what the last run had, and configures what differs
     "sequence": _START,
     "lock": (_looking, _locked_already),
     "unlock": (_looking, _not_locked),

@@ -58,6 +58,8 @@ class Survey(Struct, frozen=True, kw_only=True):
 
     state: str
     """Of the template's chart."""
+    configured: str
+    """The state by the configurations that are selected: below `state` while another selection is not configured."""
     levels: tuple[LevelView, ...]
     ready: int
     """How many levels are ready, counted from the lowest without a gap."""
@@ -88,11 +90,13 @@ def survey(
     *,
     run: int,
     joining: Collection[str] = (),
+    rests_in: str = "",
 ) -> Survey:
     """Look at all members. Those `joining` a recording are no loss while they are not ready. `run`: the one that is
     open; a recording that nobody here began has no number, and counts.
 
-    While everybody records, what is selected for later does not count: a run is never disturbed by it.
+    While everybody records, what is selected for later does not count: a run is never disturbed by it. Nor does it
+    take down a partition without a goal, which stays where it `rests_in`: configuring does.
     """
     here: dict[str, list[Member]] = {level.name: [] for level in template.levels}
     common: dict[str, str] = {}
@@ -109,9 +113,16 @@ def survey(
     views = tuple(
         _view(level, here[level.name], seen, common, joining=joining, any_key=recording) for level in template.levels
     )
-    ready = next((index for index, view in enumerate(views) if not view.ready), len(views))
+    ready = _ready(views)
+    configured = state = _state(template, views, ready, recording)
+    if rests_in and not recording:
+        shown = tuple(
+            _view(level, here[level.name], seen, common, joining=joining, any_key=True) for level in template.levels
+        )
+        state = _kept(template, configured, rests_in, _state(template, shown, _ready(shown), recording))
     return Survey(
-        state=_state(template, views, ready, recording),
+        state=state,
+        configured=configured,
         levels=views,
         ready=ready,
         common=common,
@@ -119,6 +130,16 @@ def survey(
         left=left,
         stale=stale,
     )
+
+
+def _kept(template: Template, configured: str, present: str, possible: str) -> str:
+    """The state of a partition without a goal: it stays where it is, as far as its systems allow."""
+    lower = min(present, possible, key=template.reached)
+    return lower if template.reached(lower) > template.reached(configured) else configured
+
+
+def _ready(views: Sequence[LevelView]) -> int:
+    return next((index for index, view in enumerate(views) if not view.ready), len(views))
 
 
 def _run_of(seen: Seen) -> int:
