@@ -40,7 +40,7 @@ class UserPasswords(Struct, frozen=True, kw_only=True):
                 f"the bus has no user {user}",
                 source="bus",
                 code="no_user",
-                suggestion="it has one for each role and each system of the description that `countingroom up` runs; "
+                suggestion="it has one for each role and each agent of the description that `countingroom up` runs; "
                 "restart it when the description has changed",
             )
         return BusLogin(user=user, password=self.passwords[user])
