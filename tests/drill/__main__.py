@@ -42,12 +42,13 @@ def _play(drilled: Drilled, drill: Drill, state: str) -> Row:
     begin_ns = time.time_ns()
     with watched_readiness(drilled.running.url) as said:
         with drill.fault(drilled.running):
-            control_s = drilled.control_s(command)
+            control_s = drilled.control_s(command, drill.control_s)
         right_s = drilled.right_again_s()
     return Row(
         fault=drill.name,
         state=state,
         control_s=control_s,
+        most_control_s=drill.control_s,
         right_s=right_s,
         gap_s=drilled.gap_s(begin_ns),
         lost=drilled.lost(prepared_ns),

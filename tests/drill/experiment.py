@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.drill.report import CONTROL_S, RIGHT_S
+from tests.drill.report import RIGHT_S
 from tests.system.running import Running, until
 
 PARTITION = "mCBM"
@@ -62,10 +62,10 @@ class Drilled:
         if state == "stopping":
             until(lambda: self.send("stop"), "a stop is accepted")
 
-    def control_s(self, command: str) -> float | None:
-        """Seconds until the command was done, sent again after each refusal; None: not within CONTROL_S."""
+    def control_s(self, command: str, most_s: float) -> float | None:
+        """Seconds until the command was done, sent again after each refusal; None: not within `most_s`."""
         begin = time.monotonic()
-        while (left := begin + CONTROL_S - time.monotonic()) > 0:
+        while (left := begin + most_s - time.monotonic()) > 0:
             if self.send(command, wait_s=min(left, 5.0), timeout_s=min(left, 6.0)):
                 return time.monotonic() - begin
             time.sleep(_LOOK_S)

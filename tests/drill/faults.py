@@ -17,7 +17,9 @@ from msgspec import Struct
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
+from countingroom.app.watchdog import HUNG_S
 from countingroom.bus.server.credentials import SUPERVISOR, of_running
+from tests.drill.report import CONTROL_S
 from tests.system.running import Running, until
 
 ROLES = ("devices", "runs", "agents", "history", "console", "simulators", "bus")
@@ -50,6 +52,8 @@ class Drill(Struct, frozen=True, kw_only=True):
     name: str
     fault: Fault
     states: tuple[str, ...]
+    control_s: float = CONTROL_S
+    """A stop or an abort that is not done after this time counts as refused."""
 
 
 def killed(role: str) -> Fault:
@@ -74,6 +78,19 @@ def frozen(role: str) -> Fault:
         end.start()
         yield
         end.join()
+
+    return fault
+
+
+def hung(role: str) -> Fault:
+    """A process that stands still for ever; the supervisor kills it and starts it again."""
+
+    @contextmanager
+    def fault(running: Running) -> Iterator[None]:
+        one = process(running, role)
+        one.send_signal(signal.SIGSTOP)
+        yield
+        until(lambda: not one.is_running() or one.status() == psutil.STATUS_ZOMBIE, f"{role} is killed")
 
     return fault
 
@@ -187,6 +204,11 @@ ALL_STATES = ("Idle", "configuring", "Recording", "stopping")
 DRILLS = (
     *(Drill(name=f"{role} killed", fault=killed(role), states=ALL_STATES) for role in ROLES),
     *(Drill(name=f"{role} frozen", fault=frozen(role), states=("Recording",)) for role in ROLES),
+    *(
+        Drill(name=f"{role} hung", fault=hung(role), states=("Recording",), control_s=HUNG_S + CONTROL_S)
+        for role in ROLES
+        if role != "bus"
+    ),
     Drill(name="unreadable messages", fault=poisoned, states=ALL_STATES),
     Drill(name=f"{HALF_SENT} half-sent requests", fault=half_sent, states=("Recording",)),
     Drill(name=f"{VIEWER_SOCKETS} live feeds", fault=many_viewers, states=("Recording",)),

@@ -19,7 +19,7 @@ class Row(Struct, frozen=True, kw_only=True):
     state: str
     """State of the partition when the fault began."""
     control_s: float | None
-    """Seconds from the fault until a stop or an abort was done; None: not within CONTROL_S."""
+    """Seconds from the fault until a stop or an abort was done; None: not within `most_control_s`."""
     right_s: float | None
     """Seconds from the end of the fault until all roles were ready and all values good; None: not within RIGHT_S."""
     gap_s: float
@@ -29,13 +29,14 @@ class Row(Struct, frozen=True, kw_only=True):
     readiness: str
     """What /readyz answered first that was not 200; "" if it was always 200."""
     remark: str = ""
+    most_control_s: float = CONTROL_S
 
     @property
     def faults(self) -> list[str]:
         """Why this row is not acceptable."""
         found = list(self.lost)
         if self.control_s is None:
-            found.append(f"no stop or abort within {CONTROL_S:g} s")
+            found.append(f"no stop or abort within {self.most_control_s:g} s")
         if self.right_s is None:
             found.append(f"not right again within {RIGHT_S:g} s")
         return found
