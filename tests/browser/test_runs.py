@@ -342,3 +342,42 @@ def test_two_runs_are_compared_and_the_trend_of_a_run_is_on_its_page(requester: 
     assert rows.count() < before
     requester.picture("run-compare-light")
     assert serious(page) == []
+
+
+def test_the_finder_knows_systems_runs_and_events_and_says_when_there_is_nothing(requester: Requester) -> None:
+    page = recording(requester)
+    page.keyboard.press("/")
+    found = page.locator("#finder li")
+    page.keyboard.type("RICH")
+    expect(found.filter(has_text="system of mCBM").first).to_contain_text("RICH")
+    page.locator("#finder input").fill("1")
+    expect(found.filter(has_text="Run 1").first).to_be_visible()
+    page.locator("#finder input").fill("Recording")
+    expect(found.filter(has_text="event of mCBM").first).to_be_visible()
+    page.locator("#finder input").fill("nothing like this")
+    expect(found).to_have_text(["Nothing is found for “nothing like this”."])
+    requester.picture("finder-nothing-light")
+    page.keyboard.press("Escape")
+
+
+def test_the_question_mark_shows_keys_and_signs(requester: Requester) -> None:
+    page = requester.open("/runs")
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_contain_text("beyond its alarm limit")
+    assert serious(page) == []
+    requester.picture("help-light")
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+
+
+def test_local_time_stands_beside_utc_for_those_who_choose_it(requester: Requester) -> None:
+    recording(requester)
+    page = requester.open("/runs")
+    expect(page.locator("#local-now")).to_be_hidden()
+    page.locator("#zone").click()
+    expect(page.locator("#local-now b")).to_have_text(re.compile(r"\d\d:\d\d:\d\d"))
+    expect(page.locator("#rows time .local").first).to_be_visible()
+    page = requester.open("/events")
+    expect(page.locator("#rows time .local").first).to_be_visible()
+    page.locator("#zone").click()
+    expect(page.locator("#rows time .local")).to_have_count(0)

@@ -1,12 +1,14 @@
-// The search dialog, opened by "/": pages, devices, channels and points. Arrow keys choose, Enter opens, Escape closes.
+// The search dialog, opened by "/": pages, devices, channels, points, systems, runs and events. Arrow keys choose, Enter opens, Escape closes.
 import { $, $$, el } from "./dom.js";
 import { titles } from "./shell.js";
 
-let things = null;
+let asked = null;
 
-async function everything() {
-  if (things) return things;
-  things = $$(".nav a:not([data-partition]):not([data-device])").map((a) => [a.textContent.trim(), "page", a.getAttribute("href")]);
+// Asked once. A second call while the first still waits gets the same answer: it used to get the part that was there.
+const everything = () => (asked ??= collect());
+
+async function collect() {
+  const things = $$(".nav a:not([data-partition]):not([data-device])").map((a) => [a.textContent.trim(), "page", a.getAttribute("href")]);
   things.push(["Account", "page", "/account"]);
   for (const a of $$(".nav [data-partition]")) things.push([a.dataset.partition, "partition", a.getAttribute("href")]);
   for (const [device, title] of Object.entries(titles)) things.push([title, "device", `/devices/${device}`]);
@@ -26,7 +28,47 @@ async function everything() {
       things.push([`${title} ${label}`, `${device}.${point.name}`, `/devices/${device}#${point.name}`]);
     }
   }
+  things.push(...(await systems()));
   return things;
+}
+
+async function told(path) {
+  const answer = await fetch(path).catch(() => null);
+  return answer?.ok ? answer.json() : null;
+}
+
+// Where a system is seen best: on the page of its partition.
+async function systems() {
+  if (!$(".nav [data-partition]")) return [];
+  const found = (await told("/api/v1/systems"))?.systems ?? [];
+  return found.flatMap(({ system, states = {} }) => {
+    const places = [...new Set(Object.values(states).map((one) => one.partition).filter(Boolean))];
+    if (!places.length) return [[system, "system in no partition", "/detectors"]];
+    return places.map((place) => [system, `system of ${place}`, `/partitions/${encodeURIComponent(place)}`]);
+  });
+}
+
+const MOST_FOUND = 5;
+
+// Runs and events, which only the server can search.
+async function searched(text) {
+  const plain = text.trim(),
+    number = /^(?:run\s*)?(\d+)$/i.exec(plain)?.[1];
+  if (plain.length < 2 && !number) return [];
+  const query = new URLSearchParams({ text: plain, limit: String(MOST_FOUND) });
+  const hasRuns = Boolean($(".nav a[href='/runs']"));
+  const [numbered, runs, events] = await Promise.all([
+    hasRuns && number ? told(`/api/v1/runs?before=${Number(number) + 1}&limit=1`) : null,
+    hasRuns ? told(`/api/v1/runs?${query}`) : null,
+    told(`/api/v1/events?${query}`),
+  ]);
+  const exact = (numbered?.runs ?? []).filter((run) => run.number === Number(number)),
+    others = (runs?.runs ?? []).filter((run) => run.number !== Number(number));
+  const about = encodeURIComponent(plain);
+  return [
+    ...[...exact, ...others].map((run) => [`Run ${run.number}`, `run of ${run.partition}${run.tag ? `, ${run.tag}` : ""}`, `/runs/${run.number}`]),
+    ...(events?.events ?? []).map((event) => [event.message, `event of ${event.source}`, `/events?text=${about}`]),
+  ];
 }
 
 export function matches(all, text, most = 30) {
@@ -39,28 +81,44 @@ export function matches(all, text, most = 30) {
   return found;
 }
 
-export function choose(input, list, { all, show, pick }) {
+const PAUSE_MS = 200; // after the last key, before the server is asked
+
+// more(text): asked of the server for what is not in `all`.
+export function choose(input, list, { all, show, pick, more = null }) {
   let found = [],
-    at = 0;
-  const draw = async () => {
-    found = matches(await all(), input.value);
-    at = 0;
-    list.replaceChildren(
-      ...found.map((one, index) =>
-        el(
-          "li",
-          {
-            role: "option",
-            "aria-selected": String(index === 0),
-            onmousedown: (event) => {
-              event.preventDefault();
-              pick(one);
-            },
-          },
-          ...show(one),
-        ),
-      ),
+    at = 0,
+    timer = null;
+  const option = (one, index) =>
+    el(
+      "li",
+      {
+        role: "option",
+        "aria-selected": String(index === at),
+        onmousedown: (event) => {
+          event.preventDefault();
+          pick(one);
+        },
+      },
+      ...show(one),
     );
+  const put = (pending) => {
+    const nothing = el("li", { class: "mut nothing", role: "option", "aria-disabled": "true" }, pending ? "Searching …" : `Nothing is found for “${input.value.trim()}”.`);
+    list.replaceChildren(...(found.length || !input.value.trim() ? found.map(option) : [nothing]));
+  };
+  const draw = async () => {
+    const text = input.value,
+      here = matches(await all(), text);
+    if (input.value !== text) return;
+    [found, at] = [here, 0];
+    clearTimeout(timer);
+    put(Boolean(more && text.trim()));
+    if (!more || !text.trim()) return;
+    timer = setTimeout(async () => {
+      const others = await more(text);
+      if (input.value !== text) return;
+      found = [...here, ...others];
+      put(false);
+    }, PAUSE_MS);
   };
   const move = (step) => {
     if (!found.length) return;
@@ -88,7 +146,7 @@ export function finder() {
   const dialog = $("#finder");
   const input = el("input", {
     type: "text",
-    placeholder: "Find a device, channel, point or page",
+    placeholder: "Find a device, point, system, run, event or page",
     "aria-label": "Find",
     autocomplete: "off",
   });
@@ -104,6 +162,7 @@ export function finder() {
     all: everything,
     show: ([what, kind]) => [el("span", {}, what), el("small", {}, kind)],
     pick: go,
+    more: searched,
   });
   const open = () => {
     if (!$("dialog[open]")) {

@@ -56,6 +56,7 @@ export function limits(point) {
 
 export const clock = (ns) => new Date(ns / 1e6).toISOString().slice(11, 19);
 export const moment = (ns) => new Date(ns / 1e6).toISOString().slice(0, 19).replace("T", " ");
+export const iso = (ns) => new Date(ns / 1e6).toISOString();
 export const words = (state) => (state ?? "unknown").replaceAll("_", " ");
 
 export function age(seconds) {

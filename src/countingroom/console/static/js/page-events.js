@@ -2,7 +2,7 @@
 // its end are one line.
 import { $, $$, el } from "./dom.js";
 import { isCommand, isEnd, sentence } from "./command-line.js";
-import { moment } from "./format.js";
+import { iso, moment } from "./format.js";
 import { glyph } from "./parts.js";
 
 const MOST = 2000;
@@ -41,7 +41,7 @@ export function page(live) {
     el(
       "tr",
       { "data-kind": kind, "data-sequence": String(event.sequence), title: event.cause ? event.cause.message : "" },
-      el("td", { class: "nw" }, moment(event.time_ns)),
+      el("td", { class: "nw" }, el("time", { datetime: iso(event.time_ns) }, moment(event.time_ns))),
       el("td", {}, glyph(event.severity)),
       el("td", { class: "nw" }, el("a", { href: sourceOf(event) }, event.source + (event.channel ? ` ch ${event.channel}` : ""))),
       el("td", { class: "nw mut" }, kind),

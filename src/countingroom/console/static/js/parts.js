@@ -1,6 +1,6 @@
 // Pieces that several pages show: state discs, glyphs, logs. templates/parts.html makes the same pieces on the server.
 import { el, setClass, setText, $ } from "./dom.js";
-import { clock, disc, moment, words } from "./format.js";
+import { clock, disc, iso, moment, words } from "./format.js";
 
 export const LEVELS = ["normal", "high", "medium", "low", "stale"];
 export const GLYPHS = ["", "■", "▲", "◆", "◌"];
@@ -44,7 +44,7 @@ export const alarmRow = (alarm, titles) => {
     "tr",
     { class: `p${alarm.level}${follows ? " after" : ""}` },
     el("td", {}, glyph(alarm.level)),
-    el("td", { class: "fs nw", title: `${moment(alarm.since_ns)} UTC` }, follows ? after(alarm.after_ns) : clock(alarm.since_ns)),
+    el("td", { class: "fs nw", title: `${moment(alarm.since_ns)} UTC` }, follows ? after(alarm.after_ns) : el("time", { datetime: iso(alarm.since_ns) }, clock(alarm.since_ns))),
     el("td", { class: "nw" }, el("a", { href: link(alarm) }, place(alarm, titles))),
     el(
       "td",
@@ -70,7 +70,7 @@ export const logLine = (event) =>
   el(
     "div",
     { "data-sequence": String(event.sequence) },
-    el("time", { title: moment(event.time_ns) + " UTC" }, clock(event.time_ns)),
+    el("time", { title: moment(event.time_ns) + " UTC", datetime: iso(event.time_ns) }, clock(event.time_ns)),
     glyph(event.severity),
     el("span", { class: "src" }, event.source + (event.channel ? ` ch ${event.channel}` : "")),
     el(
