@@ -75,14 +75,12 @@ async def odd_server(odd: OddServer) -> AsyncIterator[OddServer]:
     """Serves on a free port of loopback."""
     tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(odd.serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        await odd.serve(reader, writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
     odd.port = server.sockets[0].getsockname()[1]
     try:
         yield odd

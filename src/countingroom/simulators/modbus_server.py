@@ -36,14 +36,14 @@ class ModbusServer:
         self._awake = asyncio.Event()
         self._awake.set()
         self._server: asyncio.Server | None = None
-        self._clients: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
+        self._clients: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._port = 0
 
     async def open(self, port: int = 0) -> int:
         """Listen on loopback; the port."""
         if self._server is None:
             try:
-                self._server = await asyncio.start_server(self._serve, "127.0.0.1", port or self._port)
+                self._server = await asyncio.start_server(self._accept, "127.0.0.1", port or self._port)
             except OSError as error:
                 raise LinkError(f"cannot listen on port {port or self._port}: {error.strerror}") from error
             self._port = self._server.sockets[0].getsockname()[1]
@@ -55,11 +55,10 @@ class ModbusServer:
             return
         server, self._server = self._server, None
         server.close()
-        tasks = [task for task in self._clients.values() if task is not None]
+        tasks = list(self._clients.values())
         for writer, task in list(self._clients.items()):
             writer.transport.abort()
-            if task is not None:
-                task.cancel()
+            task.cancel()
         if tasks:
             await asyncio.wait(tasks)
         await server.wait_closed()
@@ -72,8 +71,11 @@ class ModbusServer:
         """Answer the waiting requests, late."""
         self._awake.set()
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of the stream server itself would be logged as failed when `close` cancels it (Python 3.11).
+        self._clients[writer] = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients[writer] = asyncio.current_task()
         try:
             with suppress(asyncio.IncompleteReadError, OSError):
                 while True:
