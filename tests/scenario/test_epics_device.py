@@ -13,7 +13,8 @@ from countingroom.bus import streams
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
-from countingroom.core.messages import DeviceState, Event, EventKind, Readings, decode
+from countingroom.core.messages import Catalogue, DeviceState, Event, EventKind, Readings, decode
+from countingroom.core.points import Limits, Point
 from countingroom.core.values import Quality, Reading
 from countingroom.devices.drivers.epics.build import build
 from countingroom.devices.drivers.epics.description import EpicsSection
@@ -30,7 +31,12 @@ class Bench:
         self.clock = SystemClock()
         self.bus = MemoryBus(self.clock)
         self.ioc = Ioc(
-            [IocRecord(name="x:a", value=1.5), IocRecord(name="x:b", value=2.5)],
+            [
+                IocRecord(name="x:a", value=1.5),
+                IocRecord(name="x:b", value=2.5, unit="mbar", precision=4, fields={"HIHI": 10.0, "HHSV": "MAJOR"}),
+                IocRecord(name="x:n", kind="int", value=2, unit="rpm", fields={"HIGH": 7, "HSV": "MINOR"}),
+                IocRecord(name="x:mode", kind="enum", value=1, choices=("Off", "On")),
+            ],
             lambda name, value: None,
         )
 
@@ -67,7 +73,13 @@ async def bench() -> AsyncIterator[Bench]:
         "address_list": [made.ioc.address],
         "timeout": 0.5,
         "poll": 0.2,
-        "values": {"a": {"pv": "a", "unit": "V"}, "typo": {"pv": "tpyo"}, "b": {"pv": "b"}},
+        "values": {
+            "a": {"pv": "a", "unit": "V"},
+            "typo": {"pv": "tpyo"},
+            "b": {"pv": "b"},
+            "n": {"pv": "n", "type": "int"},
+            "mode": {"pv": "mode", "type": "int"},
+        },
     }
     hosted = build("lab", EpicsSection.model_validate(given), resources)
     host = asyncio.create_task(DeviceHost(made.bus.client(), made.clock, [hosted], resources=resources).run())
@@ -87,7 +99,7 @@ async def test_a_variable_that_is_not_there_is_told_and_its_device_is_not_plainl
     await bench.until(incomplete)
     state = await bench.state()
     assert state.cause
-    assert state.cause.message == "1 of 3 process variables do not answer: typo"
+    assert state.cause.message == "1 of 5 process variables do not answer: typo"
 
     async def told() -> bool:
         return "typo" in (await bench.present()) and bool(await bench.events(EventKind.NOTE))
@@ -98,6 +110,22 @@ async def test_a_variable_that_is_not_there_is_told_and_its_device_is_not_plainl
     assert "lab.typo is BAD: no server answers for x:tpyo" in [
         one.message for one in await bench.events(EventKind.NOTE)
     ]
+
+
+async def test_what_the_table_does_not_say_is_what_the_ioc_says(bench: Bench) -> None:
+    points: dict[str, Point] = {}
+
+    async def described() -> bool:
+        entry = await bench.bus.get(subjects.STATE_BUCKET, subjects.catalogue_key("lab"))
+        if entry and entry.data:
+            points.update({point.name: point for point in decode(entry.data, Catalogue).points})
+        return bool(points) and points["b"].unit == "mbar"
+
+    await bench.until(described)
+    assert (points["b"].precision, points["b"].limits) == (4, Limits(alarm_high=10.0))
+    assert (points["n"].unit, points["n"].limits) == ("rpm", Limits(warning_high=7.0))
+    assert (points["mode"].codes, points["mode"].choices) == ({"0": "Off", "1": "On"}, (0, 1))
+    assert points["a"].unit == "V"
 
 
 async def test_an_alarm_of_the_ioc_is_an_alarm_here_with_its_name(bench: Bench) -> None:

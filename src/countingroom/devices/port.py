@@ -91,5 +91,8 @@ class ProvingDriver(MonitoringDriver, Protocol):
         ...
 
     async def prove(self) -> Collection[str]:
-        """Ask the device. The points whose last sample is now proven to be the present value; they do not age."""
+        """Ask the device. The points whose last sample is now proven to be the present value; they do not age.
+
+        It may also complete `points` by what the device says of them: units, precisions, limits, codes, choices.
+        """
         ...

@@ -34,6 +34,8 @@ class IocRecord(Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
     unit: str = ""
     precision: int = 3
+    fields: dict[str, float | int | str] = {}
+    """More fields of the record: `{"HIHI": 10, "HHSV": "MAJOR"}`."""
     put_takes_s: float = 0.0
     """A put is completed after this time, as that of a motor is when it has arrived."""
 
@@ -58,6 +60,7 @@ def _make(builder: Any, record: IocRecord, on_put: Callable[[Any, str], None]) -
         fields["EGU"] = record.unit
     if record.kind == "float":
         fields["PREC"] = record.precision
+    fields |= record.fields
     if record.writable:
         fields |= {"on_update_name": on_put, "always_update": True, "blocking": bool(record.put_takes_s)}
     makers: dict[tuple[str, bool], Callable[..., Any]] = {

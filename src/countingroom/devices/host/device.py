@@ -7,6 +7,8 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Bus
 from countingroom.bus.publisher import Publisher
@@ -15,6 +17,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Catalogue, EventKind, Link
+from countingroom.core.points import Point
 from countingroom.devices.behaviour import Write
 from countingroom.devices.description import kind_of
 from countingroom.devices.host.admission import Situation
@@ -53,6 +56,14 @@ GOODBYE_S = 2.0
 """Deadline for the last messages to the bus."""
 
 
+def _in_force(hosted: Hosted, described: tuple[Point, ...]) -> tuple[Point, ...]:
+    """The points of a driver with the overrides of the description."""
+    points = overridden(described, hosted.section.points)
+    if isinstance(hosted.driver, ProvingDriver) or not isinstance(hosted.driver, MonitoringDriver):
+        points = tuple(with_least_stale_after(point, POLLS * hosted.section.poll) for point in points)
+    return points
+
+
 class HostedDevice:
     """One device while this host owns it."""
 
@@ -62,9 +73,8 @@ class HostedDevice:
         self._clock = clock
         self._source = f"devices.{hosted.name}"
         self._boot = boot
-        points = overridden(hosted.driver.points, hosted.section.points)
-        if isinstance(hosted.driver, ProvingDriver) or not isinstance(hosted.driver, MonitoringDriver):
-            points = tuple(with_least_stale_after(point, POLLS * hosted.section.poll) for point in points)
+        self._driver_points = hosted.driver.points
+        points = _in_force(hosted, self._driver_points)
         self._commands = (*overridden_commands(hosted.behaviour.commands, hosted.section.commands), *OF_THE_HOST)
         self._table = PointTable(hosted.name, points, clock.now_ns())
         self._states = StateTracker(hosted.name, hosted.behaviour, self._commands, boot)
@@ -166,6 +176,13 @@ class HostedDevice:
         return self._table.has_samples
 
     def on_proven(self, points: Collection[str]) -> Collection[str]:
+        described = self._hosted.driver.points
+        if described is not self._driver_points and described != self._driver_points:
+            self._driver_points = described
+            in_force = _in_force(self._hosted, described)
+            self._table.describe(in_force)
+            self._catalogue = replace(self._catalogue, points=in_force)
+            self._publisher.state(subjects.catalogue_key(self.name), self._catalogue)
         return self._table.prove(points, monotonic=self._clock.monotonic())
 
     def on_lost(self, cause: Cause) -> None:

@@ -72,6 +72,10 @@ class PointTable:
             self._set(point, quality.read(point, sample, self.readings[point.name], now_ns), changed)
         return changed
 
+    def describe(self, points: Sequence[Point]) -> None:
+        """The same points, with other properties."""
+        self.points = {point.name: point for point in points}
+
     def prove(self, names: Collection[str], *, monotonic: float) -> Collection[str]:
         """The last samples of these points are proven now. Returns the points that are STALE meanwhile."""
         for name in names:

@@ -33,6 +33,8 @@ _SILENCE_S = "5.0"
 _OURS = (_ADDRESS_LIST, _NAME_SERVERS, _AUTOMATIC, _SILENCE)
 """The variables of the environment that are set here."""
 
+TEXT, ENUM, DOUBLE = 0, 3, 6
+"""Types of process variables: DBR codes of db_access.h."""
 _STATUS = re.compile(r"bad status (\d+)")
 """The status in the text of the exception with which aioca closes a subscription."""
 
@@ -220,6 +222,20 @@ class Monitors:
         except (_library.cadef.CAException, _library.cadef.Disconnected):
             return False
         return True
+
+    async def describe(self, pv: str) -> Any:
+        """A value with its control information: unit, precision and limits, or the words of an enum. None where the
+        variable has none or its server does not answer."""
+        channel = _channels().get(pv)
+        field = TEXT if channel is None or not channel.connected() else _library.cadef.ca_field_type(channel)
+        if field == TEXT:
+            return None
+        # As a double, in which an IOC says of a limit that it has none; as a whole number it would be 0.
+        datatype = None if field == ENUM else DOUBLE
+        try:
+            return await _aioca.caget(pv, datatype=datatype, format=aioca.FORMAT_CTRL, count=1, timeout=self._timeout_s)
+        except (aioca.CANothing, _library.cadef.CAException, _library.cadef.Disconnected):
+            return None
 
     async def put(self, pv: str, value: float | int | str) -> None:
         """Write, and wait until the IOC has processed it, as long as its server answers other requests.

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Quality, Scalar
+from countingroom.devices.drivers.epics.completion import Unsaid
 from countingroom.devices.port import Sample
 
 ENUM_AS_TEXT = 996
@@ -47,6 +48,8 @@ class Variable(Struct, frozen=True, kw_only=True):
     point: Point
     words: dict[str, float | int | str | bool] = {}
     """Text of the IOC -> value of the point; empty: the value is used unchanged."""
+    unsaid: frozenset[Unsaid] = frozenset()
+    """What the IOC says of the point, because the table does not."""
 
     @property
     def datatype(self) -> int | None:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from countingroom.core.points import Point, Type
 from countingroom.core.subjects import is_token
+from countingroom.devices.drivers.epics.completion import Unsaid
 from countingroom.devices.section import DeviceSection, Plain, Precision, Problem, TableValue
 
 STALE_AFTER_S = 10.0
@@ -59,6 +60,19 @@ class EpicsValue(TableValue):
             for key in ("write_low", "write_high"):
                 if getattr(self, key) is None:
                     yield (), f"a number with `writable: true` says its limits: {key} is missing"
+
+    def unsaid(self) -> frozenset[Unsaid]:
+        """What the IOC says of the point, because the table does not."""
+        said = self.model_fields_set
+        is_number = self.type in {"float", "int"}
+        limits = {"alarm_low", "warning_low", "warning_high", "alarm_high"}
+        left = {
+            Unsaid.UNIT: is_number and "unit" not in said,
+            Unsaid.PRECISION: self.type == "float" and "precision" not in said,
+            Unsaid.LIMITS: is_number and not said & limits,
+            Unsaid.WORDS: not self.words and not said & {"codes", "choices"},
+        }
+        return frozenset(one for one, is_left in left.items() if is_left)
 
     def point(self, name: str) -> Point:
         """The point of this value in a table where it has that name: `pressure`, or `<channel>.<column>`."""

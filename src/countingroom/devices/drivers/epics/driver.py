@@ -14,9 +14,13 @@ from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.epics.access import ChannelAccess
+from countingroom.devices.drivers.epics.completion import completed
 from countingroom.devices.drivers.epics.convert import Variable, not_found, sample
 from countingroom.devices.drivers.epics.description import ChannelAccessSection
 from countingroom.devices.port import Sample, Sink
+
+ASKED_AT_ONCE = 500
+"""Variables whose unit, precision and limits are asked for together."""
 
 
 class EpicsDriver:
@@ -45,13 +49,16 @@ class EpicsDriver:
         """Point -> the server that answers for it."""
         self.missing: set[str] = set()
         """Points whose variable does not answer, while others do."""
+        self._undescribed = {name for name, variable in self._variables.items() if variable.unsaid}
+        """Points of which the IOC was not asked yet."""
+        self._points = tuple(variable.point for variable in self._variables.values())
         self._turn = 0
         self._all_linked = asyncio.Event()
 
     @property
     def points(self) -> tuple[Point, ...]:
-        """One point for each process variable."""
-        return tuple(variable.point for variable in self._variables.values())
+        """One point for each process variable. `prove` completes them by what the IOC says."""
+        return self._points
 
     @property
     def thinned(self) -> int:
@@ -104,6 +111,7 @@ class EpicsDriver:
         by_server: dict[str, list[str]] = {}
         for name in self._linked:
             by_server.setdefault(self._servers.get(name, ""), []).append(name)
+        await self._complete_points()
         self._turn += 1
         asked = [names[self._turn % len(names)] for names in by_server.values()]
         answered = await asyncio.gather(*(self._monitors.answers(self._variables[name].pv) for name in asked))
@@ -114,6 +122,21 @@ class EpicsDriver:
             for name in names
             if name in self._linked
         ]
+
+    async def _complete_points(self) -> None:
+        """Ask for what the table does not say, of some variables at a time."""
+        asked = sorted(self._undescribed & self._linked)[:ASKED_AT_ONCE]
+        if not asked:
+            return
+        variables = [self._variables[name] for name in asked]
+        found = await asyncio.gather(*(self._monitors.describe(variable.pv) for variable in variables))
+        self._undescribed.difference_update(asked)
+        points = {
+            variable.point.name: completed(variable.point, variable.unsaid, given)
+            for variable, given in zip(variables, found, strict=True)
+            if given is not None
+        }
+        self._points = tuple(points.get(point.name, point) for point in self._points)
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
         """Put, and wait until the IOC has processed it."""
@@ -131,6 +154,7 @@ class EpicsDriver:
         self._linked.clear()
         self._refused.clear()
         self.missing.clear()
+        self._undescribed = {name for name, variable in self._variables.items() if variable.unsaid}
         self._servers.clear()
         self._latest.clear()
         self._pending.clear()
