@@ -199,10 +199,11 @@ DEPARTMENTS: tuple[Department, ...] = (
             about="Where time series are kept, and how long.",
         ),
         roles=(
-            # Its modules are not imported before: PyArrow starts a thread, which a fork would not have.
+            # Without PyArrow, which starts a thread: a fork would not have it.
             ProcessRole(
                 name="history",
                 start="countingroom.app.roles:history",
+                modules=("countingroom.history.duckdb_store", "countingroom.history.service"),
                 bus=BusGrants(
                     answers=("query.history.*",),
                     stores=("events.history.*",),

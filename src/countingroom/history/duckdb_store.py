@@ -17,8 +17,8 @@ import duckdb
 import numpy as np
 
 from countingroom.core.errors import LinkError
-from countingroom.history import duckdb_arrow as arrow
 from countingroom.history import duckdb_file
+from countingroom.history import duckdb_numpy as arrays
 from countingroom.history import duckdb_sql as sql
 from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns, together
@@ -96,15 +96,17 @@ class DuckStore:
         numbers = np.delete(np.arange(len(columns)), texts) if len(texts) else slice(None)
         with self._transaction() as writer:
             if new:
-                arrow.insert(writer, "point", {"id": list(new.values()), "name": list(new)})
+                arrays.insert(writer, "point", {"id": list(new.values()), "name": list(new)})
             if len(texts) < len(columns):
-                arrow.insert(writer, "raw_recent", arrow.samples(columns, point, numbers))
+                arrays.insert(writer, "raw_recent", arrays.samples(columns, point, numbers))
             if len(texts):
-                arrow.insert(
-                    writer, "text_recent", arrow.samples(columns, point, texts) | {"text": list(columns.texts.values())}
+                arrays.insert(
+                    writer,
+                    "text_recent",
+                    arrays.samples(columns, point, texts) | {"text": list(columns.texts.values())},
                 )
             if minutes:
-                arrow.insert(writer, "due", {"minute_ns": list(minutes)})
+                arrays.insert(writer, "due", {"minute_ns": list(minutes)})
             writer.execute("UPDATE progress SET sequence = ?, stored_ns = ?", [position.sequence, position.stored_ns])
         self._ids = ids
         self._with_text = self._with_text | set(point[texts].tolist()) if len(texts) else self._with_text
@@ -136,8 +138,8 @@ class DuckStore:
                     f"time_ns >= {(first or 0) // base * base} AND time_ns < {base + (-base if last is None else last)}"
                 )
                 query = sql.kept(_TABLES[plan.base], base, plan.bucket_ns, where, fresh)
-            table = ask.sql(f"{query} ORDER BY time_ns").to_arrow_table()
-        return arrow.buckets(table)
+            found = ask.sql(f"{query} ORDER BY time_ns").fetchnumpy()
+        return arrays.buckets(found)
 
     def last_before(self, names: tuple[str, ...], at_ns: int, *, since_ns: int = 0) -> Columns:
         missing = {self._ids[name]: name for name in names if name in self._ids}
@@ -170,7 +172,7 @@ class DuckStore:
             return 0
         horizon = self._horizon
         with self._transaction() as writer:
-            arrow.register(writer, {"minute_ns": due})
+            arrays.register(writer, {"minute_ns": due})
             for statement in sql.roll(due[0], due[-1] + MINUTE_NS, horizon.raw_ns, horizon.minute_ns):
                 writer.execute(statement)
         self._due.difference_update(due)
@@ -227,7 +229,7 @@ class DuckStore:
 
     def _columns(self, ask: duckdb.DuckDBPyConnection, query: str) -> Columns:
         names = {key: name for name, key in self._ids.items()}
-        return arrow.columns(ask.sql(query).to_arrow_table(), names)
+        return arrays.columns(ask.sql(query).fetchnumpy(), names)
 
     @contextmanager
     def _transaction(self) -> Generator[duckdb.DuckDBPyConnection]:

@@ -1,0 +1,77 @@
+"""Between `Columns` or `Buckets` and DuckDB data travel as NumPy arrays, never row by row.
+
+Arrow tables cost as much CPU and 25 MiB more, because PyArrow loads libraries that are used for nothing else here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from countingroom.history.buckets import Buckets
+from countingroom.history.columns import Columns
+
+
+def register(writer: duckdb.DuckDBPyConnection, columns: Mapping[str, Any]) -> None:
+    """Make the columns readable as the table `batch`, in place of those before: arrays, lists of ints or of texts."""
+    writer.register("batch", {name: _array(values) for name, values in columns.items()})
+
+
+def _array(values: Any) -> Any:
+    if not isinstance(values, list):
+        return values
+    # Never an array of fixed-width texts: there each row takes as much memory as the longest one.
+    return np.array(values, object if values and isinstance(values[0], str) else np.int64)
+
+
+def insert(writer: duckdb.DuckDBPyConnection, table: str, columns: dict[str, Any]) -> None:
+    """Append the columns, which are those of the table in its order."""
+    register(writer, columns)
+    writer.execute(f"INSERT INTO {table} SELECT * FROM batch")  # noqa: S608 (a table of ours)
+
+
+def samples(columns: Columns, point: Any, rows: Any) -> dict[str, Any]:
+    """Those rows as the tables of samples have them; `point` are the keys of the points of all rows."""
+    return {
+        "point": point[rows],
+        "time_ns": columns.time_ns[rows],
+        "number": columns.number[rows],  # DuckDB takes NaN in an array for NULL
+        "kind": columns.kind[rows],
+        "quality": columns.quality[rows],
+        "device_ns": columns.device_ns[rows],
+        "received_ns": columns.received_ns[rows],
+    }
+
+
+def columns(found: Mapping[str, Any], names: dict[int, str]) -> Columns:
+    """Rows of the tables of samples, with `text`, as `fetchnumpy` gives them."""
+    texts = np.ma.getdata(found["text"])
+    rows = np.flatnonzero(~np.ma.getmaskarray(found["text"])).tolist()
+    return Columns(
+        names=[names[key] for key in found["point"].tolist()],
+        texts={row: texts[row] for row in rows if isinstance(texts[row], str)},
+        number=_filled(found["number"], np.float64),
+        kind=_filled(found["kind"], np.uint8),
+        quality=_filled(found["quality"], np.uint8),
+        **{name: _filled(found[name], np.int64) for name in ("time_ns", "device_ns", "received_ns")},
+    )
+
+
+def buckets(found: Mapping[str, Any]) -> Buckets:
+    """Rows of the tables of summaries, as `fetchnumpy` gives them."""
+    whole = ("count", "good", "quality", "first_ns", "last_ns")
+    real = ("low", "high", "total", "latest")
+    return Buckets(
+        begin_ns=_filled(found["time_ns"], np.int64),
+        **{name: _filled(found[name], np.int64) for name in whole},
+        **{name: _filled(found[name], np.float64) for name in real},
+    )
+
+
+def _filled(values: Any, kind: Any) -> Any:
+    """An array of this kind. NULL is NaN in one of floats, and 0 in one of integers, whose columns have none."""
+    missing = np.nan if kind is np.float64 else 0
+    return np.ma.filled(values, missing).astype(kind, copy=False)
