@@ -7,6 +7,7 @@ import json
 from countingroom.core import subjects
 from countingroom.core.messages import EventKind, decode
 from countingroom.core.systems import Placement
+from countingroom.runs.sections.system import TypeSection
 from tests.scenario.experiment import World, description, experiment
 
 TWO = description(A=("STS", "MVD"), B=("TRD",))
@@ -94,6 +95,25 @@ async def test_what_fails_after_the_database_was_written_is_put_back() -> None:
         assert (await world.database.mapping.all())["STS"] == "A"
         await world.until(lambda: is_free(world))
         assert "STS" in await members(world, "A")
+
+
+async def test_a_detector_of_a_type_that_the_description_does_not_know_is_not_created() -> None:
+    rows = [["Idle", "configure", "Configuring"], ["Configuring", "success", "Active"], ["Active", "abort", "Idle"]]
+    kind = TypeSection.model_validate({"table": rows, "section": "tracker"})
+    system = TWO.systems["STS"].model_copy(update={"type": kind})
+    async with experiment(TWO.model_copy(update={"systems": {**TWO.systems, "STS": system}})) as world:
+        await world.until(lambda: world.partition("B"))
+        refused = await world.ask("create_detector", "_experiment", name="RICH", type="traker")
+        assert refused.cause and refused.cause.code == "not_found"
+        assert refused.cause.message == "no system of the description has the type traker; did you mean tracker?"
+        for name, given in (("RICH", "tracker"), ("TOF", "")):
+            done = await world.does("create_detector", "_experiment", name=name, type=given)
+            assert done.kind is EventKind.DONE
+        assert {"RICH", "TOF"} <= set(await world.database.mapping.all())
+    async with experiment(TWO) as world:  # it names no types: then it is a text for people
+        await world.until(lambda: world.partition("B"))
+        done = await world.does("create_detector", "_experiment", name="RICH", type="calorimeter")
+        assert done.kind is EventKind.DONE
 
 
 async def test_a_coordinator_that_is_killed_on_the_way_leaves_no_partition_held() -> None:

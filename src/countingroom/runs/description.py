@@ -93,6 +93,12 @@ class RunsSection(Section):
         return tuple(name for name, system in self.systems.items() if system.kind is SystemKind.GLOBAL)
 
     @property
+    def detector_types(self) -> tuple[str, ...]:
+        """The sections of `subsystem.cfg` that its systems name as their types."""
+        named = (system.type.section for system in self.systems.values() if system.type)
+        return tuple(dict.fromkeys(filter(None, named)))
+
+    @property
     def followed(self) -> dict[str, str]:
         """System -> the device whose state its agent follows."""
         agents = {name: system.agent for name, system in self.systems.items()}

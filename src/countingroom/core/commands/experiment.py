@@ -74,7 +74,10 @@ EXPERIMENT = table(
         label="New detector",
         description="A detector that the description does not name. It is in no partition.",
         permission=Permission.CONFIGURE,
-        arguments=(_NAME, Argument(name="type", description="What it is, for people.", optional=True)),
+        arguments=(
+            _NAME,
+            Argument(name="type", description="A type of the description if it has any.", optional=True),
+        ),
         cli="system create",
     ),
     CommandRow(

@@ -171,7 +171,13 @@ class ExperimentCommands:
         name = request.text("name")
         if name in self._context.section.global_systems:
             raise Conflict(f"{name} is the name of a global system", suggestion="choose another name")
-        await self._context.database.mapping.create(name, request.by, type=request.text("type", ""))
+        known, given = self._context.section.detector_types, request.text("type", "")
+        if given and known and given not in known:
+            raise NotFound(
+                f"no system of the description has the type {given}{did_you_mean(given, known)}",
+                suggestion=f"choose one of {', '.join(known)}",
+            )
+        await self._context.database.mapping.create(name, request.by, type=given)
         await self._announce()
         return None
 
