@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 import pytest_asyncio
@@ -18,10 +19,12 @@ import pytest_asyncio
 from countingroom.app.child_process import launch
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
+from countingroom.bus.login import BusLogin
 from countingroom.bus.nats.bus import NatsBus
-from countingroom.bus.nats.renewal_messages import TICK_AGE_S
+from countingroom.bus.nats.renewal_messages import TICK_AGE_S, RenewerSettings
+from countingroom.bus.nats.renewal_page import SharedPage
 from countingroom.bus.server.server import EmbeddedServer
-from countingroom.core.errors import Conflict, LinkError
+from countingroom.core.errors import ConfigurationError, Conflict, LinkError
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "lease_child.py"
@@ -145,6 +148,41 @@ async def test_a_lease_is_kept_when_the_process_that_renews_it_dies_or_hangs(
             await other.acquire(NAME, ttl_s=5, holder="second")
         await lease.release()
         assert await taken_s(other, 5) < 2.0
+
+
+async def test_without_a_process_that_renews_the_event_loop_does(server: EmbeddedServer) -> None:
+    def find_login() -> BusLogin:
+        if logins:
+            return logins.pop()
+        raise ConfigurationError("the passwords cannot be read", source="bus")
+
+    logins = [server.login()]
+    bus = await nats.connect(server.url, name="test", login=find_login, launch_renewer=launch)
+    try:
+        lease = await bus.acquire(NAME, ttl_s=1, holder="first")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2.5):
+                await lease.wait_lost()
+        logins += [server.login(), server.login()]
+        await handed_over(bus)
+        assert not lease.lost
+    finally:
+        await bus.close()
+
+
+async def test_the_process_says_in_one_line_that_it_is_refused(server: EmbeddedServer) -> None:
+    page = SharedPage()
+    settings = RenewerSettings(url=server.url, name="x", login=BusLogin(user="runs", password="no"), page=page.path)
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "countingroom.bus.nats.renewer"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, errors = await child.communicate(msgspec.json.encode(settings) + b"\n")
+    page.close()
+    assert (child.returncode, said) == (1, b"")
+    assert b"refuses the user runs" in errors and b"Traceback" not in errors
 
 
 async def test_a_lease_that_is_lost_and_taken_again_at_once_is_kept(server: EmbeddedServer) -> None:

@@ -82,7 +82,8 @@ class Consumer(Protocol):
 
 
 class Lease(Protocol):
-    """An exclusive lease. The adapter renews it while the link is up; without renewal it expires and is lost."""
+    """An exclusive lease. The adapter renews it while the link is up and the event loop of its holder runs; without
+    renewal it expires and is lost. When the process of its holder dies, it is free at once, or expires."""
 
     name: str
     token: int

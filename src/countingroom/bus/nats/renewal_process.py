@@ -19,7 +19,7 @@ from countingroom.bus.nats import renewal_messages as messages
 from countingroom.bus.nats.lease_key import LeaseKey
 from countingroom.bus.nats.renewal_page import SLOTS, SharedPage
 from countingroom.core.clock import Clock, timeout
-from countingroom.core.errors import Cause
+from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.retry import edge_log
 
 _log = logging.getLogger(__name__)
@@ -161,7 +161,8 @@ class RenewalProcess:
         while True:
             try:
                 await self._live()
-            except (OSError, ValueError, EOFError, TimeoutError) as error:  # msgspec's errors are ValueErrors
+            except (CountingRoomError, OSError, ValueError, EOFError, TimeoutError) as error:
+                # msgspec's errors are ValueErrors.
                 why = str(error) or type(error).__name__
                 self._report.failed(Cause(code="no_renewer", message=why, source="bus"))
             await self._clock.sleep(pause_s)

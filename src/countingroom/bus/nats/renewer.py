@@ -33,7 +33,7 @@ from countingroom.bus.nats.renewal_messages import (
 from countingroom.bus.nats.renewal_page import RenewalPage, opened
 from countingroom.bus.nats.store import JetStreamStore
 from countingroom.core.clock import SystemClock, timeout
-from countingroom.core.errors import LinkError
+from countingroom.core.errors import CountingRoomError, LinkError
 
 RETRY_S = 0.2
 CONNECT_S = 10.0
@@ -158,7 +158,10 @@ def main() -> None:
     logging.basicConfig(
         level=logging.ERROR, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
     )
-    asyncio.run(_serve())
+    try:
+        asyncio.run(_serve())
+    except CountingRoomError as error:
+        sys.exit(f"the process that renews leases ends: {error}")
     os._exit(0)  # nothing is left to be done, and each millisecond is one in which a new owner waits
 
 
