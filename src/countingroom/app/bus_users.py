@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import structs
 
 from countingroom.bus.description import BusSection
-from countingroom.bus.login import BusLogin, FindBusLogin
+from countingroom.bus.login import BusLogin, FindBusLogin, TlsFiles
 from countingroom.bus.presence import DEAD_LETTERS
 from countingroom.bus.server import credentials
 from countingroom.bus.server.permissions import BusUser, granted
@@ -98,13 +98,27 @@ def url(section: BusSection, data: Path) -> str:
 def login(section: BusSection, passwords: Mapping[str, str], data: Path, user: str) -> FindBusLogin:
     """The login of a user: the one of the description where there is one; on the embedded server the password from the
     parent, or the one in the data folder."""
+    if section.users_file:
+        file, tls = section.users_file, _tls(section)
+        return lambda: structs.replace(credentials.read(file).login(user), tls=tls)
     if section.url or section.user:
-        return lambda: BusLogin(user=section.user, password=section.password())
+        return lambda: BusLogin(
+            user=section.user,
+            password=section.password(),
+            creds_file=str(section.creds_file or ""),
+            nkey_file=str(section.nkey_file or ""),
+            tls=_tls(section),
+        )
     if passwords:
         return credentials.given(passwords, user)
     if is_embedded(section, data):
         return credentials.of_running(data, user)[1]
     return BusLogin  # a server of somebody else without login, given by --bus
+
+
+def _tls(section: BusSection) -> TlsFiles | None:
+    files = [str(file or "") for file in (section.tls_ca, section.tls_certificate, section.tls_key)]
+    return TlsFiles(ca=files[0], certificate=files[1], key=files[2]) if any(files) else None
 
 
 def is_embedded(section: BusSection, data: Path) -> bool:

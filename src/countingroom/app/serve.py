@@ -26,6 +26,7 @@ from countingroom.app.watchdog import TICK_S
 from countingroom.bus import nats, streams
 from countingroom.bus.dead_letters import DeadLetters
 from countingroom.bus.port import Bus
+from countingroom.bus.server.credentials import SUPERVISOR
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import ConfigurationError, CountingRoomError
 from countingroom.core.umask import keep_files_private
@@ -150,7 +151,11 @@ async def _run_roles(
     bus = await connect(bus_users.of_roles(task.roles), "+".join(task.roles), task.launch)
     try:
         if prepare:
-            await streams.prepare(bus, max_bytes=section.max_bytes)
+            # Where each role has a user of its own, the supervisor alone makes streams.
+            maker = await connect(SUPERVISOR, "prepare") if section.users_file else bus
+            await streams.prepare(maker, max_bytes=section.max_bytes)
+            if maker is not bus:
+                await maker.close()
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(collect(clock), name="collector"),

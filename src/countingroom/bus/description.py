@@ -143,7 +143,19 @@ class BusSection(Credentials):
     url: str = ""
     """The site's NATS servers (`nats://host:4222`, several separated by commas); empty: the embedded server."""
     user: str = ""
-    """User name for the site's servers."""
+    """User name for the site's servers, the same for all roles."""
+    users_file: Path | None = None
+    """A file with a user and a password for each role on the site's servers, as `countingroom init` writes it."""
+    creds_file: Path | None = None
+    """A credentials file (JWT and key) for the site's servers; needs the Python package nkeys."""
+    nkey_file: Path | None = None
+    """A file with the seed of an nkey for the site's servers; needs the Python package nkeys."""
+    tls_ca: Path | None = None
+    """A file with the certificates that sign those of the site's servers (PEM); the link is then encrypted."""
+    tls_certificate: Path | None = None
+    """A file with the certificate of this client (PEM), for servers that ask for one."""
+    tls_key: Path | None = None
+    """The file with its private key."""
     port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port of the embedded server, on loopback. 0: any free port, which is kept over restarts."""
     max_bytes: Bytes = STORE_BYTES
@@ -155,4 +167,22 @@ class BusSection(Credentials):
     def _own_server(self) -> BusSection:
         if self.url and self.mqtt:
             raise ValueError("mqtt works only with the embedded server; with url, use the MQTT of the site's servers")
+        return self
+
+    @model_validator(mode="after")
+    def _one_login(self) -> BusSection:
+        ways = {
+            "user": self.user,
+            "users_file": self.users_file,
+            "creds_file": self.creds_file,
+            "nkey_file": self.nkey_file,
+        }
+        given = [name for name, value in ways.items() if value]
+        if len(given) > 1:
+            raise ValueError(f"give one of {' and '.join(given)}")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        own = [name for name in (*given, *(["tls_ca"] if self.tls_ca else [])) if name != "user"]
+        if own and not self.url:
+            raise ValueError(f"{own[0]} is for the servers of the site: give url, or leave it out")
         return self

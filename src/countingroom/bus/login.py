@@ -7,11 +7,25 @@ from collections.abc import Callable
 from msgspec import Struct
 
 
+class TlsFiles(Struct, frozen=True, kw_only=True):
+    """Paths of PEM files; the empty ones are not used."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
 class BusLogin(Struct, frozen=True, kw_only=True):
-    """A user of the server with its password; both empty: no login."""
+    """A user of the server and its password or file; all empty: no login."""
 
     user: str = ""
     password: str = ""
+    creds_file: str = ""
+    """Path of a file with JWT and key, in place of a password."""
+    nkey_file: str = ""
+    """Path of a file with the seed of an nkey, in place of a password."""
+    tls: TlsFiles | None = None
+    """None: not encrypted, unless the URL begins with `tls://`."""
 
     def __repr__(self) -> str:
         return f"BusLogin({self.user})"  # a password must not get into a log by a traceback

@@ -36,6 +36,7 @@ COMMANDS = {
     "run": ("countingroom.cli.run", "The run book: find, show, comment, judge, export."),
     "history": ("countingroom.cli.history", "Query and export recorded values."),
     "mqtt": ("countingroom.cli.mqtt", "Show and clear what the bus keeps for MQTT clients."),
+    "init": ("countingroom.cli.init", "Write users and permissions for the site's own NATS server."),
     "example": ("countingroom.cli.example", "Write a description to begin with."),
     "simulate": ("countingroom.cli.simulate", "Run one simulator, or cause a fault in a running one."),
     "user": ("countingroom.cli.user", "Accounts of the console: the first administrator, tokens, roles."),

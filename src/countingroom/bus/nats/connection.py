@@ -20,6 +20,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from countingroom.bus.login import BusLogin, FindBusLogin
+from countingroom.bus.nats.files_of_login import check_nkeys, tls_context
 from countingroom.bus.nats.pinned_client import PinnedClient
 from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, CountingRoomError, Denied, LinkError, RequestError
@@ -101,14 +102,18 @@ class NatsConnection:
         """LinkError when no server is reached in time, Denied when it refuses the login."""
         self._login = login()
         user = self._login.user or _user_in(url)
+        check_nkeys(self._login)
         try:
             async with timeout(timeout_s):
                 await self.client.connect(
                     [one.strip() for one in url.split(",")],
                     name=name,
                     # nats-py calls these for each connection that it makes, the user first.
-                    user=(lambda: self._find_login(login).user) if self._login.user else None,
-                    password=(lambda: self._login.password) if self._login.user else None,
+                    user=(lambda: self._find_login(login).user) if self._login.password else None,
+                    password=(lambda: self._login.password) if self._login.password else None,
+                    user_credentials=self._login.creds_file or None,
+                    nkeys_seed=self._login.nkey_file or None,
+                    tls=tls_context(self._login.tls) if self._login.tls else None,
                     inbox_prefix=f"_INBOX.{user}" if is_token(user) else "_INBOX",
                     connect_timeout=2,
                     reconnect_time_wait=cast("int", _RETRY_S),

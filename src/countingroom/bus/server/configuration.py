@@ -84,24 +84,7 @@ def configuration(
             "max_memory_store": (128 << 20) + (mqtt_account.MEMORY_BYTES if mqtt else 0),
         },
     }
-    conf["system_account"] = "SYS"
-    conf["accounts"] = {
-        "SYS": {"exports": [{"stream": _DEPARTED}, {"service": _HEALTH}]},
-        ACCOUNT: {
-            "jetstream": "enabled",
-            "imports": [
-                {"stream": {"account": "SYS", "subject": _DEPARTED}, "to": DEPARTURES},
-                {"service": {"account": "SYS", "subject": _HEALTH}, "to": SERVER_HEALTH},
-                *(mqtt_account.imports(mqtt) if mqtt else ()),
-            ],
-            "exports": mqtt_account.exports(mqtt) if mqtt else [],
-            # Not hashed: bcrypt costs 0.16 s for each connection, and the passwords are random and in a private file.
-            "users": [
-                _user(SUPERVISOR, passwords),
-                *(_user(user.name, passwords) | {"permissions": user.permissions()} for user in users),
-            ],
-        },
-    }
+    conf |= _accounts(users, passwords, mqtt)
     if mqtt:
         conf["accounts"][mqtt_account.ACCOUNT] = mqtt_account.account(mqtt, ACCOUNT)
         conf["mqtt"] = {
@@ -110,6 +93,36 @@ def configuration(
             "consumer_memory_storage": True,
         }
     return conf
+
+
+def permissions_text(users: Sequence[BusUser], passwords: Mapping[str, str]) -> str:
+    """The accounts, users and permissions, as a file that the configuration of a server of the site includes."""
+    found = _accounts(users, passwords, None)
+    # Without braces around it: an included file has the keys of the level that includes it.
+    return "".join(f"{key}: {json.dumps(value, indent=2)}\n" for key, value in found.items())
+
+
+def _accounts(users: Sequence[BusUser], passwords: Mapping[str, str], mqtt: Mqtt | None) -> dict[str, Any]:
+    return {
+        "system_account": "SYS",
+        "accounts": {
+            "SYS": {"exports": [{"stream": _DEPARTED}, {"service": _HEALTH}]},
+            ACCOUNT: {
+                "jetstream": "enabled",
+                "imports": [
+                    {"stream": {"account": "SYS", "subject": _DEPARTED}, "to": DEPARTURES},
+                    {"service": {"account": "SYS", "subject": _HEALTH}, "to": SERVER_HEALTH},
+                    *(mqtt_account.imports(mqtt) if mqtt else ()),
+                ],
+                "exports": mqtt_account.exports(mqtt) if mqtt else [],
+                # Not hashed: bcrypt costs 0.16 s for each connection, and the passwords are random, in a private file.
+                "users": [
+                    _user(SUPERVISOR, passwords),
+                    *(_user(user.name, passwords) | {"permissions": user.permissions()} for user in users),
+                ],
+            },
+        },
+    }
 
 
 def _user(name: str, passwords: Mapping[str, str]) -> dict[str, Any]:

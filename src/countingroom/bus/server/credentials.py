@@ -40,8 +40,8 @@ class UserPasswords(Struct, frozen=True, kw_only=True):
                 f"the bus has no user {user}",
                 source="bus",
                 code="no_user",
-                suggestion="it has one for each role and each agent of the description that `countingroom up` runs; "
-                "restart it when the description has changed",
+                suggestion="it has those of the description with which `countingroom up` or `countingroom init` was "
+                "called; call it again when the description has changed",
             )
         return BusLogin(user=user, password=self.passwords[user])
 
@@ -51,9 +51,14 @@ def new(url: str, users: Iterable[str]) -> UserPasswords:
     return UserPasswords(url=url, passwords={user: secrets.token_urlsafe(_BYTES) for user in users})
 
 
+def encoded(credentials: UserPasswords) -> bytes:
+    """The content of a file with them."""
+    return msgspec.json.encode(credentials)
+
+
 def write(directory: Path, credentials: UserPasswords) -> None:
     """Write the file, for its owner alone."""
-    write_private(directory / FILE, msgspec.json.encode(credentials))
+    write_private(directory / FILE, encoded(credentials))
 
 
 def read(file: Path) -> UserPasswords:
