@@ -114,6 +114,24 @@ def test_stop_and_abort_are_sent_from_a_page_without_any_link(requester: Request
     assert answer.status_code == 200, answer.text
 
 
+def test_a_run_is_stopped_from_its_card_on_a_page_without_any_link(requester: Requester) -> None:
+    recording(requester)
+    page = requester.page
+    requester.loses_link = True
+    page.route("**/api/v1/live*", lambda route: route.abort("connectionrefused"))
+    page.route_web_socket("**/api/v1/live", lambda socket: socket.close())
+    page.goto(requester.demo.url + "/")
+    page.wait_for_selector("body[data-script=ready].lost")
+    card = page.locator('.pcard[data-partition="mCBM"]')
+    expect(card.locator('[data-command="abort"]')).to_have_attribute("aria-disabled", "false")
+    card.locator('[data-command="stop"]').click()
+    expect(page.locator("#plan")).to_contain_text("the state shown here is")
+    page.locator("#plan .acts button").last.click()
+    requester.until(lambda: not requester.demo.get("/partitions/mCBM")["partition"]["run"], "the run is stopped")
+    answer = requester.demo.http.post("/api/v1/partitions/mCBM/start", json={"wait_s": 30})
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_run_is_stopped_and_the_next_one_taken_and_both_are_in_the_book(requester: Requester) -> None:
     page = recording(requester)
     first = int(page.locator("#run").inner_text())
@@ -381,3 +399,31 @@ def test_local_time_stands_beside_utc_for_those_who_choose_it(requester: Request
     expect(page.locator("#rows time .local").first).to_be_visible()
     page.locator("#zone").click()
     expect(page.locator("#rows time .local")).to_have_count(0)
+
+
+def test_the_form_of_a_schema_and_the_json_say_the_same(requester: Requester) -> None:
+    page = requester.open("/configurations?system=STS&tag=beam")
+    expect(page.get_by_label("Revisions").locator("tbody tr").first).to_be_visible()
+    schema = {
+        "required": ["threshold"],
+        "properties": {
+            "threshold": {"type": "integer", "minimum": 1, "maximum": 100},
+            "mode": {"enum": ["beam", "noise"]},
+        },
+    }
+    told = page.evaluate(
+        """async schema => { const { SchemaForm } = await import('/static/js/schema-form.js');
+        const place = document.createElement('div'), area = document.createElement('textarea');
+        area.value = '{"threshold": 47, "other": [1]}';
+        const form = new SchemaForm(place, area, schema), [first, mode] = [...place.querySelectorAll('input, select')];
+        const put = (input, value) => { input.value = value; input.dispatchEvent(new Event('input')) };
+        const before = first.value;
+        put(first, '48'); put(mode, '"noise"');
+        const json = JSON.parse(area.value), fits = form.wrong(json);
+        put(first, '480');
+        return [before, json, fits, form.wrong(JSON.parse(area.value)), form.wrong({})] }""",
+        schema,
+    )
+    assert told[0] == "47"
+    assert told[1] == {"threshold": 48, "other": [1], "mode": "noise"}
+    assert told[2:] == ["", "threshold is at most 100.", "threshold is missing."]

@@ -81,6 +81,19 @@ class SystemChange(Struct, frozen=True, kw_only=True):
     parameters: tuple[ParameterChange, ...] = ()
 
 
+def with_changes(
+    revisions: Iterable[ConfigurationRevision],
+) -> list[tuple[ConfigurationRevision, tuple[ParameterChange, ...]]]:
+    """Each revision, in the given order, with what it changed against the one before it of the same tag."""
+    given = list(revisions)
+    by_number = {(one.tag, one.revision): one for one in given}
+    found: list[tuple[ConfigurationRevision, tuple[ParameterChange, ...]]] = []
+    for one in given:
+        before = by_number.get((one.tag, one.revision - 1))
+        found.append((one, compare_parameters(before.parameters, one.parameters) if before else ()))
+    return found
+
+
 def compare_parameters(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> tuple[ParameterChange, ...]:
     """The changed parameters, sorted by name. `1`, `1.0` and `true` are different values."""
     changes: list[ParameterChange] = []

@@ -20,7 +20,7 @@ from countingroom.console.present import device_views, partition_alarms, partiti
 from countingroom.console.present.recent_events import shown
 from countingroom.core import subjects
 from countingroom.core.charts.draw import svg
-from countingroom.core.configurations import compare
+from countingroom.core.configurations import compare, with_changes
 from countingroom.core.errors import LinkError
 from countingroom.core.partitions import PartitionState
 from countingroom.core.policy import Permission, decide
@@ -123,7 +123,7 @@ class RunPages:
         return {
             "partition": state.partition,
             "gone_ns": partition_alarms.gone_since(context.abnormal, state.partition),
-            "states": {},
+            "states": {subjects.partition_key(state.partition): msgspec.to_builtins(state)},
             "tags": [],
             "denied": msgspec.to_builtins(denied),
             "leased": partition_views.leased(),
@@ -224,6 +224,7 @@ class RunPages:
             choices[each.system].append(each.tag)
         mine = [one for one in there if one.system == system]
         one = next((one for one in mine if one.tag == tag), mine[0] if mine and not tag else None)
+        schema = await records.configurations.schema(system) if system else None
         return self._render(
             request,
             "configurations.html",
@@ -234,12 +235,15 @@ class RunPages:
             system=system,
             mine=mine,
             one=one,
-            history=await records.configurations.history(system, one.tag if one else tag) if system else (),
+            history=with_changes(
+                await records.configurations.history(system, one.tag if one else tag) if system else ()
+            ),
             compared=(before, after),
             changes=changes,
             data={
                 "system": system,
                 "configuration": msgspec.to_builtins(one) if one else None,
+                "schema": schema.schema if schema else None,
                 "tags": {each.name: each.systems for each in tags},
                 "choices": choices,
                 "denied": self._denied(request),

@@ -42,6 +42,11 @@ export class Live {
   nowNs() {
     return Date.now() * 1e6 + this.offsetNs;
   }
+  // How old the shown state is, in words.
+  get oldness() {
+    const seconds = Math.round((performance.now() - this.heardAt) / 1000);
+    return seconds < 120 ? `${seconds} s old` : `${Math.round(seconds / 60)} min old`;
+  }
   get trusted() {
     return this.up && this.bus;
   }

@@ -4,6 +4,7 @@ import { $, $$, data, el } from "./dom.js";
 import { boxed, tellOutcome } from "./buttons.js";
 import { tellExperiment } from "./commands.js";
 import { confirm } from "./confirm.js";
+import { SchemaForm } from "./schema-form.js";
 
 export function page(live) {
   live.watch = { devices: [], points: [], states: false, events: true, partitions: ["_experiment"] };
@@ -31,7 +32,8 @@ export function page(live) {
 function edit(live, act) {
   const form = $("#edit"),
     wrong = $(".wrong", form),
-    { configuration, system } = data;
+    { configuration, system } = data,
+    fields = new SchemaForm($("#fields"), form.elements.parameters, data.schema);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const { tag, comment, parameters } = form.elements;
@@ -42,8 +44,9 @@ function edit(live, act) {
       wrong.textContent = `Not JSON: ${error.message}`;
       return;
     }
-    const name = tag.value.trim();
-    wrong.textContent = /^[\w-]+$/.test(name) ? "" : "The tag is a name: letters, digits, _ and -.";
+    const name = tag.value.trim(),
+      misfit = fields.wrong(given);
+    wrong.textContent = misfit || (/^[\w-]+$/.test(name) ? "" : "The tag is a name: letters, digits, _ and -.");
     if (wrong.textContent || !system) return;
     const same = configuration?.tag === name;
     const sure = await confirm(live, {

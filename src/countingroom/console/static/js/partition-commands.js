@@ -36,6 +36,7 @@ export class Commands {
     Object.assign(this, { live, model, brief });
     this.buttons = new Map(model.commandsAt("head").map((row) => [row.name, this.button(row)]));
     place.replaceChildren(...this.buttons.values());
+    this.refresh();
   }
 
   button(row) {
@@ -94,6 +95,7 @@ export class Commands {
       title: `Abort ${model.name}?`,
       rows: [
         ["Now", words(seen)],
+        ...(this.live.trusted ? [] : [["No link", `the state shown here is ${this.live.oldness}`]]),
         ["Then", words(model.rests[0])],
         ["Does", "everything goes down together; a run is closed as aborted"],
         ["Affects", `${model.state.members.filter((one) => one.included).length} systems`],

@@ -17,6 +17,7 @@ export function planned(live, model, { title, button, goal, dangerous = false, s
     facts = el("dl", { class: "dl" });
   const seen = model.state.state;
   facts.append(el("dt", {}, "Now"), el("dd", {}, words(seen)), el("dt", {}, "Goal"), el("dd", {}, words(goal)));
+  if (!live.trusted) facts.append(el("dt", {}, "No link"), el("dd", {}, `the state shown here is ${live.oldness}`));
   facts.append(el("dt", {}, "Configuration"), el("dd", {}, model.state.tag || "none"));
   dialog.replaceChildren(
     el("h2", { id: "plan-title" }, title),
