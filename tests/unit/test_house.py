@@ -111,6 +111,7 @@ CACHED: dict[str, str] = {
     "core/units.py:_registry": "the units of the program, made once and never changed",
     "devices/description.py:sections": "the drivers that are installed, which no running process changes",
     "experiment/description.py:experiment_model": "a class made from the constant table of departments",
+    "experiment/loading.py:load_once": "the description as `up` read it: a restarted role gets the same one",
     "runs/agents/saved_state.py:_machine": "the boot id of this computer, constant while a process lives",
     "runs/description.py:shipped": "a file of the package",
 }
