@@ -170,5 +170,7 @@ class MortalWorld(World):
         for member in shown.members:
             state = await self.system(member.system, "A" if member.kind == "global" else "")
             seen[member.system] = Seen(state=state, connected=True)
-        proven = survey(owner.partition.template, owner.partition.members, seen, run=owner.partition.run)
+        rests_in = shown.state if shown.goal is None or shown.goal.stop else ""  # a selection takes nothing down
+        partition = owner.partition
+        proven = survey(partition.template, partition.members, seen, run=partition.run, rests_in=rests_in)
         return shown.state == proven.state and {one.system: one.seen for one in shown.members} == proven.common
