@@ -47,6 +47,7 @@ EXPERIMENT = {
     **dict.fromkeys(("comment", "flag"), S),
     **dict.fromkeys(("create_partition", "delete_partition", "create_detector", "delete_detector"), E),
     **dict.fromkeys(("save_configuration", "delete_configuration", "save_tag", "delete_tag", "import"), E),
+    "set_next_run": E,
     "force_control": E,
     "made_up": A,
 }

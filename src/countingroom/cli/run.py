@@ -125,6 +125,9 @@ def export(
 
 
 add_commands(app, "run", {"comment": comment, "flag": flag})
+number = typer.Typer(help="The numbers of runs.", no_args_is_help=True)
+add_commands(number, "run number")
+app.add_typer(number, name="number")
 
 
 def _note(number: int, action: str, said: dict[str, Any], url: str, json: bool) -> None:

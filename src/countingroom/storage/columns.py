@@ -21,6 +21,17 @@ class Json(TypeDecorator[Any]):
         return None if value is None else msgspec.json.decode(value)
 
 
+class PlainText(TypeDecorator[str]):
+    """A text. PostgreSQL takes no NUL in one, so U+FFFD stands for it: a comment must not be lost for a character that
+    is not seen."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is None else value.replace("\0", "\ufffd")
+
+
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 """A primary key that the database increments."""
 
@@ -36,7 +47,7 @@ metadata = MetaData(
 
 
 def text(name: str, **more: Any) -> Column[str]:
-    return Column(name, Text, nullable=False, **more)
+    return Column(name, PlainText, nullable=False, **more)
 
 
 def ns(name: str, *, nullable: bool = False) -> Column[int]:

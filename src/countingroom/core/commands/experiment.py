@@ -159,6 +159,16 @@ EXPERIMENT = table(
         wait_s=60.0,
         confirmed=True,
     ),
+    CommandRow(
+        name="set_next_run",
+        label="Next run number",
+        description="Give the next run this number or a higher one, after the database was restored from a backup.",
+        details="Numbers below are given to no run any more. A lower number than the next one changes nothing.",
+        permission=Permission.CONFIGURE,
+        arguments=(Argument(name="number", description="The number.", type=Type.INT, low=1),),
+        cli="run number set-next",
+        confirmed=True,
+    ),
     *CONTROL,
     *ABOUT_RUNS,
 )

@@ -42,6 +42,10 @@ OWNED_S = 5.0
 """Time in which the owner of a new partition normally publishes it."""
 
 
+MOST_RUNS = 1 << 53
+"""The highest run number: JavaScript counts exactly up to here."""
+
+
 class ExperimentCommands:
     """Handlers of the commands of the experiment. `announce` publishes the placement; every owner then reloads."""
 
@@ -64,6 +68,7 @@ class ExperimentCommands:
             "save_tag": self._save_tag,
             "delete_tag": self._delete_tag,
             "import": self._import,
+            "set_next_run": self._set_next_run,
             "comment": self._comment,
             "flag": self._flag,
             **control_commands(control, partial(context.principals.principal, target=subjects.EXPERIMENT)),
@@ -293,6 +298,18 @@ class ExperimentCommands:
                 causes=causes,
                 suggestion="correct the names, or create the detectors first",
             )
+
+    async def _set_next_run(self, request: CommandRequest) -> Completion:
+        number = request.whole("number")
+        if number is None or not 1 <= number <= MOST_RUNS:
+            raise OutOfRange(
+                f"number is a whole number from 1 to {MOST_RUNS}", code="wrong_argument", suggestion="give number"
+            )
+
+        async def rest() -> Mapping[str, Scalar]:
+            return {"next": await self._context.database.runs.skip_to(number)}
+
+        return rest()
 
     # Runs of deleted partitions: no owner answers for them, so the coordinator does.
 

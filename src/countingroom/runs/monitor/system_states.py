@@ -38,6 +38,9 @@ class SystemStates:
         self._liveness = Liveness(bus, clock, self._link_changed, differs)
         self._follower = BucketFollower(bus, clock, "system.>", self._take)
         self.durations = Durations()
+        self._highest_run = 0
+        self.skipped = 0
+        """Run numbers up to this one were skipped in the run book."""
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -72,6 +75,10 @@ class SystemStates:
         """The latest report of a system; for a global system, the one for the partition."""
         return self._present.get(subjects.system_key(system, partition))
 
+    def highest_run(self) -> int:
+        """The highest number of a run that a system was seen recording; 0: none."""
+        return self._highest_run
+
     def facts(self, system: str, partition: str = "") -> Iterator[Fact]:
         """The present knowledge about a system as facts, for a partition that starts to follow it."""
         if state := self.present(system, partition):
@@ -105,6 +112,7 @@ class SystemStates:
         state = _decoder.decode(entry.data)
         before = self._present.get(entry.key)
         self._present[entry.key] = state
+        self._highest_run = max(self._highest_run, state.run)
         self.durations.reported(before, state)
         fact = Reported(state=state)
         for tell in tuple(self._followers.get(entry.key, ())):

@@ -71,7 +71,7 @@ class PartitionOwner:
         self.lease = lease
         self.source = f"runs.{name}"
         self.publisher = Publisher(context.bus, context.clock, self.source)
-        self.book = RunBookWriter(context.database, context.clock, self.source)
+        self.book = RunBookWriter(context.database, context.clock, self.source, self._book_refused)
         self.control = ControlLease(context.bus, context.clock, name, self._control_changed)
         self.move_hold = MoveHold(self)
         self.life = RunLifecycle(self)
@@ -336,6 +336,9 @@ class PartitionOwner:
     def _snapshot(self) -> PartitionState:
         shown = refusals(self.partition)
         return snapshot(self.partition, shown, owner=self.context.holder, boot=self.context.boot)
+
+    def _book_refused(self, message: str) -> None:
+        self.command_server.record(EventKind.NOTE, message, action="run_book", severity=1)
 
     def _control_changed(self, message: str, by: str) -> None:
         self.command_server.record(EventKind.NOTE, message, principal=by, action="control")

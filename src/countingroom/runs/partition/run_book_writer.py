@@ -24,7 +24,11 @@ Entry = Callable[[], Awaitable[object]]
 class RunBookWriter:
     """The queue of entries of one partition."""
 
-    def __init__(self, database: Database, clock: Clock, source: str) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, source: str, refused: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`refused` is called with a sentence for each entry that the run book refuses."""
+        self._refused = refused
         self._database = database
         self._clock = clock
         self._source = source
@@ -58,6 +62,7 @@ class RunBookWriter:
                 await self._retry.run(entry)
             except CountingRoomError as error:
                 _log.error("%s: the run book refuses an entry: %s", self._source, error.cause)
+                self._refused(f"the run book refuses an entry: {error.cause.message}")
             self._waiting.task_done()
 
     async def written(self) -> None:

@@ -11,9 +11,9 @@ from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import within
 from countingroom.core.errors import Cause, Conflict, LinkError, NotFound, OutOfRange
-from countingroom.core.messages import Catalogue
+from countingroom.core.messages import Catalogue, EventKind
 from countingroom.core.points import Type
-from countingroom.core.run_book import Run, RunEnd, RunLimit
+from countingroom.core.run_book import Run, RunEnd, RunFilter, RunLimit
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
@@ -28,6 +28,7 @@ async def reserve_run_number(
 ) -> Run:
     """Reserve a run number and record the run. Conflict while a run is open."""
     async with life.reserving:
+        await _skip_seen(owner)
         is_written = await _is_written(owner)
         try:
             run = await _reserve(owner, life, by, limit, sequence)
@@ -49,6 +50,25 @@ async def reserve_run_number(
     if comment:
         owner.book.note(run.number, "comment", comment, author=by)
     return run
+
+
+async def _skip_seen(owner: OwnerPort) -> None:
+    """Skip the numbers that a system records or was ordered to record: a restored database has forgotten its last runs.
+    An event tells it."""
+    seen = owner.context.system_states.highest_run()
+    runs = owner.context.database.runs
+    last = max((run.number for run in await runs.find(RunFilter(limit=1))), default=0)
+    if seen <= last or seen <= owner.context.system_states.skipped:
+        return
+    following = await runs.skip_to(seen + 1)
+    owner.context.system_states.skipped = seen
+    if following == seen + 1:
+        owner.command_server.record(
+            EventKind.NOTE,
+            f"the run book ends with run {last}, but run {seen} was seen: the next run is {following}",
+            action="set_next_run",
+            severity=2,
+        )
 
 
 async def _is_written(owner: OwnerPort) -> bool:
