@@ -35,6 +35,7 @@ class Bench:
                 IocRecord(name="x:a", value=1.5),
                 IocRecord(name="x:b", value=2.5, unit="mbar", precision=4, fields={"HIHI": 10.0, "HHSV": "MAJOR"}),
                 IocRecord(name="x:n", kind="int", value=2, unit="rpm", fields={"HIGH": 7, "HSV": "MINOR"}),
+                IocRecord(name="x:text", kind="string", value="10"),
                 IocRecord(name="x:mode", kind="enum", value=1, choices=("Off", "On")),
             ],
             lambda name, value: None,
@@ -79,6 +80,7 @@ async def bench() -> AsyncIterator[Bench]:
             "b": {"pv": "b"},
             "n": {"pv": "n", "type": "int"},
             "mode": {"pv": "mode", "type": "int"},
+            "text": {"pv": "text"},
         },
     }
     hosted = build("lab", EpicsSection.model_validate(given), resources)
@@ -99,7 +101,7 @@ async def test_a_variable_that_is_not_there_is_told_and_its_device_is_not_plainl
     await bench.until(incomplete)
     state = await bench.state()
     assert state.cause
-    assert state.cause.message == "1 of 5 process variables do not answer: typo"
+    assert state.cause.message == "1 of 6 process variables do not answer: typo"
 
     async def told() -> bool:
         return "typo" in (await bench.present()) and bool(await bench.events(EventKind.NOTE))
@@ -153,3 +155,33 @@ async def test_an_alarm_of_the_ioc_is_an_alarm_here_with_its_name(bench: Bench) 
     await bench.until(over)
     reading = (await bench.present())["a"]
     assert (reading.quality, reading.reason) == (Quality.GOOD, "")
+
+
+async def test_a_text_that_is_no_number_never_leaves_an_old_number_good(bench: Bench) -> None:
+    nothing = Reading(value=None, quality=Quality.BAD, device_ns=0, received_ns=0)
+
+    async def text() -> Reading:
+        return (await bench.present()).get("text", nothing)
+
+    async def is_ten() -> bool:
+        return (await text()).value == 10.0
+
+    async def is_bad() -> bool:
+        return (await text()).quality is Quality.BAD
+
+    async def is_twenty() -> bool:
+        return (await text()).value == 20.0
+
+    async def is_disconnected() -> bool:
+        return (await bench.state()).state == "DISCONNECTED" and (await text()).quality is Quality.STALE
+
+    await bench.until(is_ten)
+    bench.ioc.set({"x:text": "n/a"})
+    await bench.until(is_bad)
+    assert (await text()).reason == "the IOC sends the text 'n/a', which is no number"
+    bench.ioc.set({"x:text": "20"})
+    await bench.until(is_twenty)
+    assert (await text()).quality is Quality.GOOD
+    await bench.ioc.stop()
+    await bench.until(is_disconnected)
+    assert (await text()).value == 20.0
