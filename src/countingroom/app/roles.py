@@ -240,9 +240,11 @@ def console(setting: Setting) -> Role:
         facts = {"address": address} | ({"first": f"{address}/link#{first}"} if first else {})
         async with _beating(platform.bus, setting.clock, "console", context.troubles), asyncio.TaskGroup() as group:
             failing = group.create_task(context.until_failed())
+            compiling = group.create_task(app.state.pages.compile_templates())
             limits = connection_limits(files=raise_file_limit(), behind_proxy=bool(section.behind_proxy))
             await serve(app, listening, lambda: platform.ready(facts), tls=section.tls, limits=limits)
             failing.cancel()
+            compiling.cancel()
 
     return run
 

@@ -146,10 +146,15 @@ class SensorSimulator:
     async def _publish(self, client: Client) -> None:
         while not self._ending:
             seconds = self._clock.now_ns() % _DAY_NS / 1e9
-            for outlet in () if self._frozen else self._outlets:
-                said = self._said(outlet, seconds)
-                if said is not None:
-                    await client.publish(outlet.topic, outlet.payload(said))
+            said = {} if self._frozen else {outlet: self._said(outlet, seconds) for outlet in self._outlets}
+            # At once, as a board does: one after the other each value became a message of readings of its own.
+            await asyncio.gather(
+                *(
+                    client.publish(outlet.topic, outlet.payload(value))
+                    for outlet, value in said.items()
+                    if value is not None
+                )
+            )
             await self._clock.sleep(self._period_s)
 
     def _said(self, outlet: Outlet, seconds: float) -> float | str | None:

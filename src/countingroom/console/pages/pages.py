@@ -5,6 +5,7 @@ A page is rendered with the present values and kept current by its script. Jinja
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -71,6 +72,13 @@ class Pages:
         ]
         for one in self._page_sets:
             one.add_to(self.router)
+
+    async def compile_templates(self) -> None:
+        """Compile each template, one in a turn of the event loop. Compiled at its first use, with all that it includes,
+        a page kept the loop for 50 ms."""
+        for name in self._jinja.list_templates():
+            self._jinja.get_template(name)
+            await asyncio.sleep(0)
 
     async def overview(self, request: Request) -> HTMLResponse:
         """The overview: alarms, and the state of every partition and device."""
