@@ -84,7 +84,7 @@ async def consumed(bus: NatsBus, raw: Client) -> Row:
             await one.ack()
         fetched += len(batch)
     alone = MESSAGES / (time.perf_counter() - begin)
-    consumer = await bus.consumer("readings", "bench", subjects="readings.delta.caen")
+    consumer = await bus.consumer("readings", "bench")
     fetched, begin = 0, time.perf_counter()
     while fetched < MESSAGES:
         stored = await consumer.fetch(200, timeout_s=5)
