@@ -463,3 +463,22 @@ def test_a_narrow_screen_has_its_title_its_navigation_and_its_events(requester: 
         page.locator("#menu").click()
     page.locator("#nav a", has_text="Audit").click()
     page.wait_for_url("**/audit")
+
+
+def test_the_times_of_an_axis_keep_apart(requester: Requester) -> None:
+    page = requester.open("/trends")
+    gaps = page.evaluate(
+        """async () => { const { Trend } = await import('/static/js/trend.js');
+        const { Line } = await import('/static/js/series.js');
+        const place = document.createElement('div'); place.style.width = '700px'; document.body.append(place);
+        const trend = new Trend(place), line = new Line('a'), found = [];
+        for (let t = 0; t < 3600; t += 5) line.add(1.7e9 + t, t % 60);
+        await trend.show([line], { a: { label: 'a', unit: 'V', steps: false } });
+        for (const span of [60, 120, 300, 600, 3600]) {
+            trend.draw(1.7e9, 1.7e9 + span, 0);
+            await new Promise(done => setTimeout(done, 50));
+            const at = trend.plot.axes[0]._splits.filter(one => one !== null).map(one => trend.plot.valToPos(one, 'x'));
+            found.push(Math.min(...at.slice(1).map((x, index) => x - at[index]))) }
+        place.remove(); return found }"""
+    )
+    assert all(gap > 60 for gap in gaps), gaps

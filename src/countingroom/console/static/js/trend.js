@@ -6,6 +6,7 @@ import { drawLimits, limitsOf } from "./trend-limits.js";
 
 const DASHES = [[], [7, 3], [2, 3], [10, 3, 2, 3], [4, 2], [1, 2]];
 const COLOURS = 6;
+const TIME_PX = 78; // a time with seconds is 52 px wide: closer, the times of an axis ran together
 export const MOST = 8;
 
 let library = null;
@@ -132,6 +133,7 @@ export class Trend {
           font,
           grid,
           ticks: grid,
+          space: TIME_PX,
           values: [
             [86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1],
             [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],

@@ -1,0 +1,64 @@
+"""The pictures of README and documentation: made from the demo, small, and of pages that exist.
+
+`COUNTINGROOM_PICTURES=1` writes them into docs/pictures; otherwise they are kept as screenshots to be looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.conftest import ROOT, SCREENSHOTS, Requester
+from tests.system.running import Running
+
+PICTURES = ROOT / "docs" / "pictures"
+MOST_BYTES = 150_000
+SIZE = {"width": 1280, "height": 800}
+PAGES = {
+    "overview": "/",
+    "partition": "/partitions/mCBM",
+    "trend": "/trends?point=caen.0.hv_vMon&point=caen.0.hv_iMon&point2=chiller.internal_temp&span=120",
+}
+
+
+@pytest.fixture(scope="module")
+def busy(demo: Running) -> Running:
+    """The demo with its modules on, a run that goes on, and a channel that tripped."""
+    for state in ("lv", "hv"):
+        for channel in ("0", "1", "2"):
+            demo.command("caen", f"{state}_on", channel=channel, wait_s=60)
+    demo.fault("caen", "trip", channel="1", side="hv", now=True)
+    return demo
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_pictures_of_the_documentation_are_made_and_small(browser: Browser, busy: Running, theme: str) -> None:
+    folder = PICTURES if os.environ.get("COUNTINGROOM_PICTURES") else SCREENSHOTS
+    folder.mkdir(exist_ok=True)
+    context = browser.new_context(viewport=SIZE, color_scheme=theme)
+    requester = Requester(context.new_page(), busy)
+    for name, path in PAGES.items():
+        page = requester.open(path)
+        if name == "overview":
+            expect(page.locator("#alarm-rows tr").first).to_contain_text("trip")
+        if name == "trend":
+            expect(page.locator(".u-over")).to_have_count(2)
+        page.wait_for_timeout(1500)
+        file = folder / f"{name}-{theme}.png"
+        page.screenshot(path=file)
+        assert file.stat().st_size < MOST_BYTES, name
+    context.close()
+    assert requester.wrong == []
+
+
+def test_the_pictures_are_there_and_shown() -> None:
+    shown = (ROOT / "README.md").read_text() + (ROOT / "docs" / "reference" / "console.md").read_text()
+    for name in PAGES:
+        for theme in ("light", "dark"):
+            file = PICTURES / f"{name}-{theme}.png"
+            assert 0 < file.stat().st_size < MOST_BYTES, file
+            assert f"pictures/{Path(file).name}" in shown
