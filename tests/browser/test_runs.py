@@ -363,7 +363,8 @@ def test_two_runs_are_compared_and_the_trend_of_a_run_is_on_its_page(requester: 
 
 
 def test_the_finder_knows_systems_runs_and_events_and_says_when_there_is_nothing(requester: Requester) -> None:
-    page = recording(requester)
+    requester.until(lambda: requester.demo.get("/runs")["runs"], "a run is in the book")
+    page = requester.open("/partitions/mCBM")
     page.keyboard.press("/")
     found = page.locator("#finder li")
     page.keyboard.type("RICH")
@@ -389,7 +390,7 @@ def test_the_question_mark_shows_keys_and_signs(requester: Requester) -> None:
 
 
 def test_local_time_stands_beside_utc_for_those_who_choose_it(requester: Requester) -> None:
-    recording(requester)
+    requester.until(lambda: requester.demo.get("/runs")["runs"], "a run is in the book")
     page = requester.open("/runs")
     expect(page.locator("#local-now")).to_be_hidden()
     page.locator("#zone").click()
