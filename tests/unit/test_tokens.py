@@ -70,6 +70,7 @@ async def test_a_token_of_before_keeps_its_rights_and_ends_within_a_year(tmp_pat
     engine = create_engine(url)
     with engine.begin() as connection:  # as it was before
         connection.execute(text("ALTER TABLE session DROP COLUMN scope"))
+        connection.execute(text("ALTER TABLE run DROP COLUMN duration_s"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     engine.dispose()
     database = Database(url)
