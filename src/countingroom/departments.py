@@ -252,7 +252,9 @@ DEPARTMENTS: tuple[Department, ...] = (
                 database=True,
                 bus=BusGrants(
                     hears=("events.>", "live.readings.*", "presence.>"),
-                    sends=("command.>", "query.>", "server.mqtt.INFO.*", "server.mqtt.PURGE.*"),
+                    # To agents: stop and abort of a partition without an owner.
+                    sends=("command.>", "query.>", "agent.*", "server.mqtt.INFO.*", "server.mqtt.PURGE.*"),
+                    stores=("events.runs.*",),
                     reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM),
                 ),
                 modules=(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
 import httpx
@@ -159,8 +159,9 @@ class RunsStage:
 
 
 @asynccontextmanager
-async def runs_stage(devices: Stage) -> AsyncGenerator[RunsStage]:
-    """Two partitions, a detector that is in none, and a database with configurations, tags and one run."""
+async def runs_stage(devices: Stage, *, owned: bool = True) -> AsyncGenerator[RunsStage]:
+    """Two partitions, a detector that is in none, and a database with configurations, tags and one run. Without
+    `owned` no process answers to commands."""
     database = Database("sqlite://", clock=devices.clock)
     await database.open()
     here = RunsStage(devices, database)
@@ -176,10 +177,10 @@ async def runs_stage(devices: Stage) -> AsyncGenerator[RunsStage]:
     await here.system("STS", "mCBM")
     await here.control("mCBM", "m.rossi")
     bus = here.bus.client()
-    async with (
-        bus.respond(subjects.commands_to("runs"), here.answer),
-        bus.respond(subjects.query("runs", "plan"), here.plan),
-    ):
+    async with AsyncExitStack() as answering:
+        if owned:
+            await answering.enter_async_context(bus.respond(subjects.commands_to("runs"), here.answer))
+        await answering.enter_async_context(bus.respond(subjects.query("runs", "plan"), here.plan))
         yield here
     await database.close()
 

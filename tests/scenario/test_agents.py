@@ -263,6 +263,16 @@ async def test_an_order_that_comes_twice_or_from_an_earlier_owner_does_nothing(s
     assert (await stage.order(Action.ABORT, "q", fence=1)).accepted
 
 
+async def test_a_user_stops_a_system_whose_partition_has_no_owner(stage: Stage) -> None:
+    await stage.begin(PQ)
+    assert (await stage.order(Action.CONFIGURE, fence=5)).accepted
+    assert not (await stage.order(Action.CONFIGURE, fence=0, requested_by="anna")).accepted
+    assert (await stage.order(Action.ABORT, fence=0, requested_by="anna")).accepted
+    old = await stage.order(Action.CONFIGURE, fence=4)  # the token of the owner is remembered
+    assert old.cause
+    assert old.cause.code == "outdated"
+
+
 async def test_what_is_no_order_is_answered_too(stage: Stage) -> None:
     await stage.begin(PQ)
     answer = decode((await stage.bus.request(subjects.agent("qa"), b"\xc1", timeout_s=1)).data, Answer)

@@ -27,6 +27,8 @@ def tell(answer: Any, *, json: bool) -> None:
     outcome = answer.get("outcome")
     if json:
         print_json(answer)
+    elif outcome is None and "direct" in answer:
+        typer.echo(answer["direct"]["message"])
     elif outcome is None:
         typer.echo(f"accepted; its outcome will be an event of {answer['id']}")
     elif outcome["kind"] != "failed":

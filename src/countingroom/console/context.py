@@ -16,6 +16,7 @@ from countingroom.console.auth.accounts import Accounts
 from countingroom.console.auth.passwords import Passwords
 from countingroom.console.auth.sessions import NoLogin, SessionLifetime, Sessions, SessionService
 from countingroom.console.database_watch import DatabaseWatch
+from countingroom.console.direct_orders import DirectOrders
 from countingroom.console.live.feed import LiveFeed
 from countingroom.console.live.viewer_limits import Viewers
 from countingroom.console.long_work import LongWork
@@ -80,6 +81,7 @@ class ConsoleContext:
         self._roles = tuple(roles)
         self._failed: asyncio.Future[None] | None = None
         self.feed = LiveFeed(self.latest, self.abnormal, self.recent_events, clock, tick_s=tick_s)
+        self.direct_orders = DirectOrders(bus, clock, self.latest)
         self.viewers = Viewers()
         self.long_work = LongWork()
 
@@ -155,6 +157,7 @@ class ConsoleContext:
                     ("recent events", self.recent_events.run()),
                     ("live feed", self.feed.run()),
                     ("audit writer", self.audit_writer.run()),
+                    ("direct orders", self.direct_orders.run()),
                     ("database watch", self._database_watch.run()),
                     *([("clean-up of sessions", self._login[1].remove_ended())] if self._login else ()),
                 )

@@ -62,7 +62,8 @@ EXPERIMENT = "_experiment"
 
 
 def agent(system: str) -> str:
-    """Subject of orders to an agent (`Order`, answered by `Answer`). Only run control publishes there."""
+    """Subject of orders to an agent (`Order`, answered by `Answer`). Run control publishes there, and the console while
+    a partition has no owner."""
     return f"agent.{token(system)}"
 
 

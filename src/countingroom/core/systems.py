@@ -75,7 +75,7 @@ class SystemState(Struct, frozen=True, kw_only=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """An order of a partition's owner to an agent. Subject: `agent.<system>`."""
+    """An order of a partition's owner to an agent, or, without an owner, of the console. Subject: `agent.<system>`."""
 
     id: str
     action: Action
@@ -92,6 +92,9 @@ class Order(Struct, frozen=True, kw_only=True):
     key: str = ""
     parameters: dict[str, Scalar] = {}
     run: int = 0
+    requested_by: str = ""
+    """The user whose console sends a stop or an abort itself, because the partition has no owner that answers. Such an
+    order needs no fencing token."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -164,7 +164,8 @@ class RenewalProcess:
             except (CountingRoomError, OSError, ValueError, EOFError, TimeoutError) as error:
                 # msgspec's errors are ValueErrors.
                 why = str(error) or type(error).__name__
-                self._report.failed(Cause(code="no_renewer", message=why, source="bus"))
+                advice = "the leases are renewed by this process until the other one is started again"
+                self._report.failed(Cause(code="no_renewer", message=why, source="bus", suggestion=advice))
             await self._clock.sleep(pause_s)
             pause_s = min(2 * pause_s, MOST_PAUSE_S)
 

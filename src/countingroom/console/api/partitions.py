@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import uuid4
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from countingroom.console.api.commands import CommandBody, carry
+from countingroom.console.api.commands import CommandBody, build, carry
 from countingroom.console.api.devices import Console
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
@@ -15,10 +16,10 @@ from countingroom.console.present import partition_alarms, partition_views
 from countingroom.console.query_client import ask
 from countingroom.console.responses import COMMAND_ANSWERS, REFUSED, as_json, example, refusals
 from countingroom.core import subjects
-from countingroom.core.commands.partition import PARTITION
+from countingroom.core.commands.partition import DIRECT, PARTITION
 from countingroom.core.commands.row import CommandRow, reference
 from countingroom.core.commands.runs import ABOUT_RUNS
-from countingroom.core.errors import NotFound
+from countingroom.core.errors import LinkError, NotFound
 from countingroom.core.partitions import PartitionState
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
 from countingroom.core.systems import Placement
@@ -138,7 +139,8 @@ async def get_tags(partition: str, console: Console) -> Response:
     "/partitions/{partition}/commands/{command}",
     summary="Command a partition",
     description=f"The commands, with what they take as `arguments`:\n\n{reference(PARTITION.values())}\n\n"
-    "The runs of a deleted partition can still be commented on and judged.",
+    "The runs of a deleted partition can still be commented on and judged. Where no owner of the partition answers, "
+    "`stop` and `abort` are sent to its systems; `direct` in the answer says which accepted.",
     status_code=202,
     responses=COMMAND_ANSWERS,
 )
@@ -153,7 +155,16 @@ async def command_partition(
             raise
         # The runs of a deleted partition have no owner that could be asked: the experiment writes into the run book.
         return await carry(console, request, "runs", subjects.EXPERIMENT, command, order)
-    return await carry(console, request, "runs", partition, command, order)
+    if command not in DIRECT:
+        return await carry(console, request, "runs", partition, command, order)
+    order = (order or CommandBody()).model_copy(update={"id": (order and order.id) or uuid4().hex})
+    try:
+        return await carry(console, request, "runs", partition, command, order)
+    except LinkError as error:
+        sent = build(command, order, request, console.clock.now_ns())
+        user = requester(request).name
+        result = await console.direct_orders.send(partition_state(console, partition), sent, user=user, why=error)
+        return as_json({"id": sent.id, "accepted": True, "direct": result}, 202)
 
 
 _ABOUT_RUNS = tuple(row.name for row in ABOUT_RUNS)

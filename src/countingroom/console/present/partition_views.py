@@ -11,7 +11,7 @@ from msgspec import Struct
 from countingroom.console.present.abnormal import Alarm
 from countingroom.core import subjects
 from countingroom.core.commands.experiment import EXPERIMENT
-from countingroom.core.commands.partition import PARTITION
+from countingroom.core.commands.partition import DIRECT, PARTITION
 from countingroom.core.commands.row import ButtonPlace, CommandTable
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import MemberState, PartitionState
@@ -101,15 +101,16 @@ def _denied(table: CommandTable, principal: Principal, target: str, now_ns: int)
     return {command: cause for command, cause in verdicts.items() if cause is not None}
 
 
-def gone(partition: str) -> dict[str, Cause]:
-    """Every command of a partition whose owner is gone, and why it cannot be given."""
+def gone(partition: str) -> dict[str, Cause | None]:
+    """Every command of a partition whose owner is gone, and why it cannot be given. Stop and abort can: the console
+    sends them to the systems itself."""
     cause = Cause(
         code="not_looked_after",
         message=f"{partition} has no owner: its run control is gone or sends no heartbeat",
         source=f"runs.{partition}",
         suggestion="start run control; it takes the partition over as it is",
     )
-    return dict.fromkeys(PARTITION, cause)
+    return {name: None if name in DIRECT else cause for name in PARTITION}
 
 
 def leased() -> list[str]:

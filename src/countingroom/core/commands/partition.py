@@ -10,6 +10,7 @@ from countingroom.core.commands.row import Argument, ButtonPlace, CommandRow, ta
 from countingroom.core.commands.runs import ABOUT_RUNS
 from countingroom.core.points import Type
 from countingroom.core.policy import Permission
+from countingroom.core.systems import Action
 
 _GOAL_S = 300.0
 _RUN_S = 60.0
@@ -186,3 +187,6 @@ PARTITION = table(
     *ABOUT_RUNS,
 )
 """Name -> row, in the order of buttons and help."""
+
+DIRECT = {"stop": Action.STOP, "abort": Action.ABORT}
+"""Command -> the order that the console sends to the systems itself where no owner of the partition answers."""

@@ -64,8 +64,9 @@ def refusal(agent: AgentModel, order: Order) -> Cause | None:
             suggestion=f"move {agent.system} to a partition first",
         )
     # The fencing token grows with each owner of the partition. A lower one is of a process that has lost the lease, and
-    # its order must not act beside those of the present owner.
-    if order.fence < (highest := agent.fences.get(order.partition, 0)):
+    # its order must not act beside those of the present owner. A user's stop or abort is never refused for that.
+    by_user = bool(order.requested_by) and order.action in SAFE
+    if not by_user and order.fence < (highest := agent.fences.get(order.partition, 0)):
         return Cause(
             code="outdated",
             message=f"another process owns {order.partition} now; the order of the earlier owner is refused",

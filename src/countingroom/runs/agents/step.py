@@ -97,7 +97,7 @@ def _ordered(agent: AgentModel, order: Order, now_ns: int) -> tuple[AgentModel, 
     agent = replace(
         agent,
         contexts=_with(agent.contexts, at, context),
-        fences=_with(agent.fences, order.partition, order.fence),
+        fences=_with(agent.fences, order.partition, max(order.fence, agent.fences.get(order.partition, 0))),
     )
     return agent, (*effects, *more, model.AnswerOrder(answer=replace(answer, state=context.state)))
 

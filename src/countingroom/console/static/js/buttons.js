@@ -95,7 +95,7 @@ export async function tellOutcome(what, answer, place = null) {
     place.className = bad ? "outcome bad" : "outcome";
   };
   if (!answer.accepted) return say(`${what}: refused. ${answer.cause.message}`, true, answer.cause.suggestion);
-  say(`${what}: accepted`, false);
+  say(`${what}: accepted`, false, answer.direct?.message ?? "");
   const event = await answer.outcome;
   return say(
     `${what}: ${event.kind === "done" ? "done" : "failed"}`,

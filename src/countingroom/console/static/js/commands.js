@@ -23,7 +23,7 @@ async function order(live, target, command, { channel = "", values = {}, seenSta
   const answer = await post(`${target}/commands/${encodeURIComponent(command)}`, body);
   if (answer.done) {
     setTimeout(() => waiting.delete(id), 3600_000);
-    return { accepted: true, id, outcome };
+    return { accepted: true, id, outcome, direct: answer.told?.direct };
   }
   waiting.delete(id);
   return { accepted: false, cause: answer.cause };

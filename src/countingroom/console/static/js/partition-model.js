@@ -37,10 +37,11 @@ export class Partition {
     return this.commands.find((row) => row.name === command)?.permission === "make_safe";
   }
 
-  // Why the command is refused now, or "". While the link is lost the page may show a state of minutes ago: then only
-  // commands to a safe state are sent.
+  // Why the command is refused now, or "". While the link is lost the page may show a state of minutes ago, and so it
+  // does without an owner: then only commands to a safe state are sent.
   why(command) {
-    if (!this.live.trusted && this.state && this.makesSafe(command)) return this.denied[command]?.message ?? "";
+    const outdated = !this.live.trusted || this.goneNs;
+    if (outdated && this.state && this.makesSafe(command)) return this.denied[command]?.message ?? "";
     if (!this.live.trusted) return "The link is lost: commands are disabled.";
     if (!this.state) return "The partition was deleted.";
     if (this.goneNs) return goneWords(this.goneNs);
