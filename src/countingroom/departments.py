@@ -253,7 +253,11 @@ DEPARTMENTS: tuple[Department, ...] = (
                 bus=BusGrants(
                     hears=("events.>", "live.readings.*", "presence.>"),
                     # To agents: stop and abort of a partition without an owner.
-                    sends=("command.>", "query.>", "agent.*", "server.mqtt.INFO.*", "server.mqtt.PURGE.*"),
+                    sends=(
+                        *("command.>", "query.>", "agent.*", "server.mqtt.INFO.*", "server.mqtt.PURGE.*"),
+                        *("server.mqtt_connections", "server.mqtt_consumers.NAMES.*"),
+                        "server.mqtt_consumers.DELETE.*.*",
+                    ),
                     stores=("events.runs.*",),
                     reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM),
                 ),

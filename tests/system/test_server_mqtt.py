@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from countingroom.bus import nats
 from countingroom.bus.description import BusSection
 from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.port import Message, Subscription
-from countingroom.bus.server import mqtt_store
+from countingroom.bus.server import mqtt_sessions, mqtt_store
+from countingroom.bus.server.permissions import granted
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.errors import Denied
+from countingroom.departments import roles
 
 
 @pytest_asyncio.fixture
@@ -49,7 +51,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
             }
         }
     )
-    server = EmbeddedServer(tmp_path / "bus", description=section)
+    server = EmbeddedServer(tmp_path / "bus", description=section, users=[granted("console", roles()["console"].bus)])
     await server.start()
     yield server
     await server.stop()
@@ -203,6 +205,38 @@ async def test_a_board_that_fills_the_store_pushes_out_no_message_of_another(
     assert found["hall/0/t"] == b"new"
     assert found["hall/19/t"] == b"19"
     assert found["sensors/board/0"][:1] == b"y"
+
+
+async def sessions(server: EmbeddedServer, names: Iterable[str], *, user: str = "board") -> None:
+    """Persistent sessions that their clients leave, each with a subscription."""
+    for name in names:
+        async with aiomqtt.Client(
+            "127.0.0.1", server.mqtt_port, username=user, password="rosebud", identifier=name, clean_session=False
+        ) as left:
+            await left.subscribe("boards/+/set", qos=1)
+
+
+async def test_sessions_that_their_clients_left_are_removed_with_their_consumers(
+    server: EmbeddedServer, bus: NatsBus
+) -> None:
+    await sessions(server, [f"s{number}" for number in range(5)])
+    async with aiomqtt.Client(
+        "127.0.0.1", server.mqtt_port, username="board", password="rosebud", identifier="here", clean_session=False
+    ) as here:
+        await here.subscribe("boards/+/set", qos=2)
+        assert {one.key: len(one.consumers) for one in await mqtt_sessions.find(bus)} == {
+            mqtt_sessions.key("here"): 2,
+            **{mqtt_sessions.key(f"s{number}"): 1 for number in range(5)},
+        }
+        console = await nats.connect(server.url_with_login("console"), name="console")
+        try:
+            assert await mqtt_sessions.remove_unconnected(console) == 5
+        finally:
+            await console.close()
+        assert [one.key for one in await mqtt_sessions.find(bus)] == [mqtt_sessions.key("here")]
+        await bus.publish("boards.one.set", b"yes")
+        async with asyncio.timeout(10):
+            assert (await anext(aiter(here.messages))).payload == b"yes"
 
 
 async def test_a_message_above_the_limit_ends_its_client_and_no_other(server: EmbeddedServer) -> None:

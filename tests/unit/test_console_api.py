@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator
 
 import httpx
@@ -31,7 +32,9 @@ async def web(here: Stage) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 async def test_without_an_mqtt_listener_nothing_is_kept_for_its_clients(web: httpx.AsyncClient) -> None:
-    for answer in (await web.get("/api/v1/mqtt"), await web.post("/api/v1/mqtt/clear", json={})):
+    post = functools.partial(web.post, "/api/v1/mqtt/clear")
+    assert (await post(json={"sessions": "some"})).status_code == 422
+    for answer in (await web.get("/api/v1/mqtt"), await post(json={}), await post(json={"sessions": True})):
         assert answer.status_code == 404
         assert "no MQTT listener" in answer.json()["cause"]["message"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -19,10 +19,17 @@ def show(url: Url = DEFAULT_URL, json: Json = False) -> None:
 
 
 @app.command()
-def clear(url: Url = DEFAULT_URL, json: Json = False) -> None:
-    """Delete all retained messages and those that wait for sessions. Sessions stay."""
+def clear(
+    *,
+    url: Url = DEFAULT_URL,
+    sessions: Annotated[
+        bool, typer.Option("--sessions", help="Also the persistent sessions of clients that are not connected.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Delete all retained messages and those that wait for sessions; with --sessions also persistent sessions."""
     with Client(url) as api:
-        found = api.post("/api/v1/mqtt/clear", {})
+        found = api.post("/api/v1/mqtt/clear", {"sessions": sessions})
     if json:
         return print_json(found)
     return _print(found)

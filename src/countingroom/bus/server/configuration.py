@@ -27,6 +27,7 @@ NAMELESS = "$G"
 
 A store of an early version has its streams there; they are moved.
 """
+_SYSTEM = "SYS"
 _DEPARTED = f"$SYS.ACCOUNT.{ACCOUNT}.DISCONNECT"
 _HEALTH = "$SYS.REQ.SERVER.PING.HEALTHZ"
 _KEEP_FREE = 1 << 30
@@ -104,15 +105,21 @@ def permissions_text(users: Sequence[BusUser], passwords: Mapping[str, str]) -> 
 
 def _accounts(users: Sequence[BusUser], passwords: Mapping[str, str], mqtt: Mqtt | None) -> dict[str, Any]:
     return {
-        "system_account": "SYS",
+        "system_account": _SYSTEM,
         "accounts": {
-            "SYS": {"exports": [{"stream": _DEPARTED}, {"service": _HEALTH}]},
+            _SYSTEM: {
+                "exports": [
+                    {"stream": _DEPARTED},
+                    {"service": _HEALTH},
+                    *(mqtt_account.server_exports(ACCOUNT) if mqtt else ()),
+                ]
+            },
             ACCOUNT: {
                 "jetstream": "enabled",
                 "imports": [
-                    {"stream": {"account": "SYS", "subject": _DEPARTED}, "to": DEPARTURES},
-                    {"service": {"account": "SYS", "subject": _HEALTH}, "to": SERVER_HEALTH},
-                    *(mqtt_account.imports(mqtt) if mqtt else ()),
+                    {"stream": {"account": _SYSTEM, "subject": _DEPARTED}, "to": DEPARTURES},
+                    {"service": {"account": _SYSTEM, "subject": _HEALTH}, "to": SERVER_HEALTH},
+                    *(mqtt_account.imports(mqtt, _SYSTEM) if mqtt else ()),
                 ],
                 "exports": mqtt_account.exports(mqtt) if mqtt else [],
                 # Not hashed: bcrypt costs 0.16 s for each connection, and the passwords are random, in a private file.

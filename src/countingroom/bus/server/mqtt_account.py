@@ -21,7 +21,12 @@ MEMORY_BYTES = 24 << 20
 CLIENTS, SUBSCRIPTIONS, CONSUMERS = 512, 10_000, 1000
 STORE = "server.mqtt"
 """Subjects below it are the stream requests of this account, for the experiment: `server.mqtt.INFO.$MQTT_rmsgs`."""
-_STREAMS = "$JS.API.STREAM"
+CONSUMERS_API = "server.mqtt_consumers"
+"""Subjects below it are the consumer requests of this account, for the experiment."""
+CONNECTIONS = "server.mqtt_connections"
+"""Subject of requests for the connections of this account, which the server answers itself."""
+_STREAMS, _CONSUMERS = "$JS.API.STREAM", "$JS.API.CONSUMER"
+_CONNZ = f"$SYS.REQ.ACCOUNT.{ACCOUNT}.CONNZ"
 _INNER = ["$JS.>", "$KV.>", "$O.>", "$SYS.>", "$SRV.>", "_INBOX.>", "server.>"]
 """Internal subjects, which an MQTT user must not reach, not even when it names them."""
 _DELIVERY = "$MQTT/sub/#"
@@ -39,6 +44,7 @@ def account(mqtt: Mqtt, house: str) -> dict[str, Any]:
         "limits": {"max_payload": MAX_PAYLOAD, "max_connections": CLIENTS, "max_subscriptions": SUBSCRIPTIONS},
         "exports": [
             {"service": f"{_STREAMS}.>", "accounts": [house]},
+            {"service": f"{_CONSUMERS}.>", "accounts": [house]},
             *({"stream": one, "accounts": [house]} for one in leaving),
         ],
         "imports": [{"stream": {"account": house, "subject": one}} for one in arriving],
@@ -52,11 +58,22 @@ def exports(mqtt: Mqtt) -> list[dict[str, Any]]:
     return [{"stream": one, "accounts": [ACCOUNT]} for one in arriving]
 
 
-def imports(mqtt: Mqtt) -> list[dict[str, Any]]:
-    """The imports of the account of the experiment."""
+def imports(mqtt: Mqtt, server: str) -> list[dict[str, Any]]:
+    """The imports of the account of the experiment. `server`: the name of the account `SYS` of the server itself."""
     _, leaving = crossing(mqtt)
-    store = {"service": {"account": ACCOUNT, "subject": f"{_STREAMS}.>"}, "to": f"{STORE}.>"}
-    return [store, *({"stream": {"account": ACCOUNT, "subject": one}} for one in leaving)]
+    services = ((ACCOUNT, f"{_STREAMS}.>", f"{STORE}.>"), (ACCOUNT, f"{_CONSUMERS}.>", f"{CONSUMERS_API}.>"))
+    return [
+        *(
+            {"service": {"account": one, "subject": subject}, "to": to}
+            for one, subject, to in (*services, (server, _CONNZ, CONNECTIONS))
+        ),
+        *({"stream": {"account": ACCOUNT, "subject": one}} for one in leaving),
+    ]
+
+
+def server_exports(house: str) -> list[dict[str, Any]]:
+    """The exports of the account of the server itself for the account of the experiment."""
+    return [{"service": _CONNZ, "accounts": [house]}]
 
 
 def crossing(mqtt: Mqtt) -> tuple[list[str], list[str]]:

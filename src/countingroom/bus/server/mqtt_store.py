@@ -70,7 +70,7 @@ async def contents(bus: Bus) -> list[MqttStream]:
 
 
 async def clear(bus: Bus) -> None:
-    """Delete all retained messages and those that wait for sessions. Sessions stay."""
+    """Delete all retained messages and those that wait for sessions. Sessions stay (mqtt_sessions.py)."""
     for name in (RETAINED, WAITING):
         await _request(bus, f"{STORE}.PURGE.{name}", {})
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict
 
-from countingroom.bus.server import mqtt_store
+from countingroom.bus.server import mqtt_sessions, mqtt_store
 from countingroom.console.api.devices import Console
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.core.errors import LinkError, NotFound
 
 router = APIRouter(tags=["mqtt"])
+
+
+class ClearBody(BaseModel):
+    """What is deleted beside the retained and the waiting messages."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sessions: bool = False
+    """The sessions of clients that are not connected, with their subscriptions."""
 
 
 @router.get(
@@ -33,10 +43,12 @@ async def show(console: Console) -> Response:
     summary="Delete the retained and the waiting messages of MQTT clients",
     responses={200: example({"kept": []}), 403: REFUSED, 404: REFUSED},
 )
-async def clear(console: Console) -> Response:
-    """Sessions stay. Answers what is kept afterwards."""
+async def clear(console: Console, body: ClearBody | None = None) -> Response:
+    """With `sessions` also the sessions of clients that are not connected. Answers what is kept afterwards."""
     try:
         await mqtt_store.clear(console.bus)
+        if body and body.sessions:
+            await mqtt_sessions.remove_unconnected(console.bus)
     except LinkError as error:
         raise _none(error) from error
     return await show(console)
