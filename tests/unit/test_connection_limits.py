@@ -7,8 +7,11 @@ import resource
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
@@ -18,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from countingroom.app import web_server
 from countingroom.app.bounded_protocols import bounded
 from countingroom.app.connection_table import (
+    ASKING_S,
     ConnectionLimits,
     ConnectionRank,
     ConnectionTable,
@@ -38,11 +42,21 @@ class House:
         self.table = ConnectionTable(limits)
         self.closed: list[str] = []
 
-    def open(self, name: str, address: str, user: str = "", *, operates: bool = False) -> OpenConnection:
+    def open(
+        self, name: str, address: str, user: str = "", *, operates: bool = False, now_s: float = 0.0
+    ) -> OpenConnection:
         one = OpenConnection(address, lambda: self.closed.append(name))
-        self.table.add(one)
+        self.table.add(one, now_s=now_s)
         if user:
-            self.table.identify(one, user, operates=operates)
+            self.table.identify(one, user, operates=operates, now_s=now_s)
+        return one
+
+    def ask(self, name: str, address: str, *, now_s: float = 0.0, answered: bool = False) -> OpenConnection:
+        """A new connection whose first request has arrived."""
+        one = self.open(name, address, now_s=now_s)
+        self.table.asks(one, now_s=now_s)
+        if answered:
+            self.table.answered(one, now_s=now_s)
         return one
 
 
@@ -53,6 +67,101 @@ def test_a_stranger_beyond_the_limit_of_his_address_ends_his_own_oldest_connecti
         house.open(f"s{number}", "a")
     assert house.closed == [f"s{number}" for number in range(97)]
     assert len(house.table) == 4
+
+
+def test_a_connection_answered_without_a_login_gives_way_before_one_that_was_never_answered() -> None:
+    house = House()
+    house.open("sam", "a")
+    again = house.ask("s0", "a", answered=True)
+    house.ask("s1", "a", answered=True)
+    house.table.asks(again, now_s=0)
+    for number in range(2, 50):
+        house.ask(f"s{number}", "a", answered=True)
+    assert house.closed[:2] == ["s1", "s2"]
+    assert "sam" not in house.closed and "s0" not in house.closed
+
+
+def test_pipelined_requests_of_strangers_keep_no_place() -> None:
+    house = House()
+    for number in range(4):
+        one = house.ask(f"s{number}", "a", answered=True)
+        house.table.asks(one, now_s=0)
+    for number in range(4):
+        house.open(f"n{number}", "a")
+    assert house.closed == ["s0", "s1", "s2", "s3"]
+
+
+def test_a_first_request_keeps_its_connection_for_a_short_time_only() -> None:
+    house = House()
+    first = house.ask("sam", "a", now_s=1)
+    for number in range(50):
+        house.open(f"s{number}", "a", now_s=1)
+    assert "sam" not in house.closed
+    house.table.identify(first, "sam", operates=True, now_s=2)
+    slow = House()
+    for number in range(4):
+        slow.ask(f"s{number}", "a", now_s=number / 10)
+    slow.open("n0", "a", now_s=ASKING_S - 0.1)
+    assert slow.closed == ["n0"]
+    slow.open("n1", "a", now_s=ASKING_S)
+    slow.open("n2", "a", now_s=ASKING_S)
+    assert slow.closed == ["n0", "s0", "n1"]
+
+
+def test_a_user_stays_one_whatever_is_answered_later() -> None:
+    house = House()
+    one = house.open("vera", "a", "vera")
+    house.table.asks(one, now_s=1)
+    house.table.answered(one, now_s=1)
+    assert one.rank is ConnectionRank.VIEWER
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["open", "ask", "answer", "vera", "sam", "remove"]), st.integers(0, 30), st.integers(0, 2)
+    ),
+    max_size=200,
+)
+
+
+@given(STEPS)
+def test_the_limits_hold_and_no_identified_connection_gives_way_before_a_stranger(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    table = ConnectionTable(SMALL)
+    ones: list[OpenConnection] = []
+    alive: set[OpenConnection] = set()
+    over_user = False
+
+    def close(one: OpenConnection) -> None:
+        alive.discard(one)
+        if one.rank >= ConnectionRank.VIEWER and not over_user:
+            same = [other for other in alive if other.address == one.address]
+            among = same if len(same) >= SMALL.address - 1 else list(alive)
+            assert all(other.rank >= ConnectionRank.ASKING for other in among)
+
+    for now_s, (what, which, place) in enumerate(steps):
+        over_user = what in ("vera", "sam")
+        if what == "open" or not ones:
+            one = OpenConnection(f"a{place}", lambda: None)
+            one.close = partial(close, one)
+            ones.append(one)
+            alive.add(one)
+            table.add(one, now_s=now_s)
+        else:
+            one = ones[which % len(ones)]
+            if what == "ask":
+                table.asks(one, now_s=now_s)
+            elif what == "answer":
+                table.answered(one, now_s=now_s)
+            elif what == "remove":
+                alive.discard(one)
+                table.remove(one)
+            else:
+                table.identify(one, what, operates=what == "sam", now_s=now_s)
+        assert len(table) == len(alive) <= SMALL.everybody
+        for address in ("a0", "a1", "a2"):
+            assert sum(other.address == address for other in alive) <= SMALL.address
 
 
 def test_viewers_give_way_before_operators_and_operators_to_none() -> None:
@@ -200,6 +309,19 @@ async def test_a_known_user_is_served_beside_a_flood_of_half_sent_requests(monke
         await reader.readexactly(1)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
         for _, one in (*flood, (reader, writer)):
+            one.close()
+
+
+async def test_a_new_client_is_answered_beside_a_flood_of_complete_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From one address, 300 connections for 100 places. Each waits for its turn in the kernel, and is answered."""
+    async with site(ConnectionLimits(everybody=200, address=100), monkeypatch) as port, asyncio.timeout(30):
+        ones = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
+        for one in ones:
+            one.setblocking(False)
+            one.send(b"GET / " + HEAD + b"\r\n")
+        for one in ones:
+            answer = await asyncio.get_running_loop().sock_recv(one, 1000)
+            assert answer.startswith(b"HTTP/1.1 200")
             one.close()
 
 

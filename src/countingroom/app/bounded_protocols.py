@@ -39,11 +39,14 @@ def bounded(
         if entry := entries.pop(transport, None):
             table.remove(entry)
 
-    def identify(transport: asyncio.BaseTransport, scope: Mapping[str, Any] | None) -> None:
+    def identify(transport: asyncio.BaseTransport, scope: Mapping[str, Any] | None, now_s: float) -> None:
+        """A request is answered, with or without a login."""
         found = scope.get("requester") if scope else None
         entry = entries.get(transport)
         if entry and found and found.name:
-            table.identify(entry, found.name, operates=found.operates)
+            table.identify(entry, found.name, operates=found.operates, now_s=now_s)
+        elif entry:
+            table.answered(entry, now_s=now_s)
 
     class BoundedHttp(H11Protocol):
         """HTTP/1.1. The scope of a request carries its `requester` once the application has found it."""
@@ -57,7 +60,7 @@ def bounded(
             super().connection_made(transport)
             entry = OpenConnection(self.client[0] if self.client else "", transport.abort)
             entries[transport] = entry
-            table.add(entry)
+            table.add(entry, now_s=self.loop.time())
             self._watch()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -68,11 +71,13 @@ def bounded(
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             self._watch()
+            self._note_request()
 
         def on_response_complete(self) -> None:
-            identify(self.transport, cast(Any, self.cycle.scope))
+            identify(self.transport, cast(Any, self.cycle.scope), self.loop.time())
             super().on_response_complete()
             self._watch()
+            self._note_request()
 
         def handle_websocket_upgrade(self, event: h11.Request) -> None:
             super().handle_websocket_upgrade(event)
@@ -81,6 +86,8 @@ def bounded(
 
         def pause_writing(self) -> None:
             super().pause_writing()
+            if self.cycle:  # an answer that is left unread must not keep the place of a first request
+                identify(self.transport, cast(Any, self.cycle.scope), self.loop.time())
             self._reading = self.loop.call_later(read_s, self.transport.abort)
 
         def resume_writing(self) -> None:
@@ -101,6 +108,11 @@ def bounded(
             limit_s = header_s if state is h11.IDLE else body_s if state is h11.SEND_BODY else None
             if limit_s is not None:
                 self._timer = self.loop.call_later(limit_s, self.transport.abort)
+
+        def _note_request(self) -> None:
+            entry = entries.get(self.transport)
+            if entry and (self._is_websocket or self.conn.their_state not in (h11.IDLE, h11.SEND_BODY)):
+                table.asks(entry, now_s=self.loop.time())
 
         def _stop(self) -> None:
             for timer in (self._timer, self._reading):
@@ -126,7 +138,7 @@ def bounded(
                     return
 
         def handle_text(self, event: Any) -> None:
-            identify(self.transport, cast(Any, self.scope))
+            identify(self.transport, cast(Any, self.scope), self.loop.time())
             super().handle_text(event)
 
     return BoundedHttp, BoundedWebSocket

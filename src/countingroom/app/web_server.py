@@ -14,6 +14,12 @@ import uvicorn
 from countingroom.app.bounded_protocols import bounded
 from countingroom.app.connection_table import ConnectionLimits, ConnectionTable
 
+ACCEPTED_AT_ONCE = 8
+"""Connections accepted before the requests of earlier ones are read; asyncio takes the backlog for it. With uvicorn's
+2048, a burst closed all connections of its address before any of them was read."""
+WAITING_IN_KERNEL = 2048
+"""Connections that wait to be accepted, in their order; one more must try again after a second."""
+
 
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: serve.py handles signals. It calls `serves` when it is ready."""
@@ -29,6 +35,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            for one in sockets or ():
+                one.listen(WAITING_IN_KERNEL)
             self._serves()
 
 
@@ -55,6 +63,7 @@ async def serve(
         proxy_headers=False,
         http=http,
         ws=websocket,
+        backlog=ACCEPTED_AT_ONCE,
         ws_max_size=262_144,
         ws_ping_interval=5,
         ws_ping_timeout=10,
