@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -10,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.console.audit_writer import AuditWriter
+from countingroom.console.audit_writer import SUMMARY_S, AuditWriter
 from countingroom.console.auth.password_strength import guesses_log10
 from countingroom.console.auth.passwords import acceptable
 from countingroom.console.auth.rate_limit import Pace, RateLimit
 from countingroom.core.accounts import AuditEntry, Session, User, why_over
 from countingroom.core.errors import OutOfRange
 from countingroom.core.policy import Principal, Role
+from countingroom.storage.audit import AuditFilter
 from countingroom.storage.database import Database
 from countingroom.testing.clock import FakeClock
 from tests.console.people import cheap, house
@@ -153,8 +155,8 @@ def test_a_role_holds_for_what_its_pattern_fits_and_everywhere_holds_everywhere(
     assert Principal(name="ben", role=Role.SHIFTER).on("anything") is Role.SHIFTER
 
 
-def entry(who: str = "", outcome: str = "refused") -> AuditEntry:
-    return AuditEntry(time_ns=1, who=who, what="x", origin="10.0.0.9", outcome=outcome)
+def entry(who: str = "", outcome: str = "refused", origin: str = "10.0.0.9") -> AuditEntry:
+    return AuditEntry(time_ns=1_700_000_000_000_000_000, who=who, what="x", origin=origin, outcome=outcome)
 
 
 @asynccontextmanager
@@ -165,17 +167,58 @@ async def running(recorder: AuditWriter) -> AsyncGenerator[None]:
         task.cancel()
 
 
-async def test_a_stranger_cannot_fill_the_record_and_what_is_left_out_is_counted() -> None:
+async def written_of(*entries: AuditEntry, then_s: float = SUMMARY_S + 1) -> list[AuditEntry]:
+    """What the audit has of these entries, a little more than a minute after they were made."""
     clock, database = FakeClock(), Database("sqlite://")
     await database.open()
-    recorder = AuditWriter(database.audit, clock)
-    for _ in range(500):
-        recorder.add(entry())
-    recorder.add(entry(who="anna", outcome="accepted"))
-    assert recorder.lost == 400
-    async with running(recorder):
-        await recorder.settled()
-    written = await database.audit.find()
-    assert any(one.cause and "400 entries" in one.cause.message for one in written)
-    assert "anna" in {one.who for one in written}
+    writer = AuditWriter(database.audit, clock)
+    async with running(writer):
+        for one in entries:
+            writer.add(one)
+        await writer.settled()
+        await clock.advance(then_s)
+        await writer.settled()
+    found = list(await database.audit.find(AuditFilter(limit=5000)))
     await database.close()
+    return found
+
+
+def summaries(found: list[AuditEntry]) -> list[str]:
+    return sorted(one.cause.message.partition(" from ")[0] for one in found if one.cause)
+
+
+async def test_a_stranger_cannot_fill_the_audit_and_what_is_omitted_is_counted() -> None:
+    written = await written_of(*[entry()] * 500, entry(who="anna", outcome="accepted"))
+    assert summaries(written) == ["400 more refused requests without a login"]
+    assert "anna" in {one.who for one in written}
+    assert len(written) == 102
+
+
+async def test_strangers_of_many_addresses_cannot_fill_the_audit() -> None:
+    written = await written_of(*[entry(origin=f"10.0.{number // 250}.{number % 250}") for number in range(2000)])
+    assert len(written) == 501
+    assert summaries(written) == ["1500 more refused requests without a login"]
+
+
+async def test_refused_requests_of_a_user_are_limited_and_told_and_actions_are_always_written() -> None:
+    written = await written_of(
+        *[entry(who="vera")] * 300,
+        *[entry(who="vera", outcome="accepted")] * 300,
+        *[entry(who="vera", outcome="failed")] * 300,
+        *[entry(who="sam")] * 3,
+    )
+    assert Counter((one.who, one.outcome) for one in written) == {
+        ("vera", "refused"): 101,
+        ("vera", "accepted"): 300,
+        ("vera", "failed"): 300,
+        ("sam", "refused"): 3,
+    }
+    assert summaries(written) == ["200 more refused requests of vera"]
+
+
+async def test_omitted_entries_are_told_when_the_console_ends() -> None:
+    written = await written_of(*[entry(who="vera")] * 105, then_s=0)
+    assert summaries(written) == ["5 more refused requests of vera"]
+    [told] = [one for one in written if one.cause]
+    assert told.cause and told.cause.message.endswith("from 2023-11-14T22:13:20Z to 2023-11-14T22:13:20Z")
+    assert told.origin == "10.0.0.9"

@@ -3,8 +3,8 @@
 A console that is killed after an answer has therefore stored its entry. Writing never stops an action: while the
 database does not take entries, for example because its disk is full, nothing waits for it, and a slow one delays an
 answer by STORED_S at most. Entries wait in a bounded queue meanwhile. Where it is full the newest are dropped, and an
-entry with their number is written later. Refusals of requests without a login are limited by address, so that they
-cannot fill the audit.
+entry with their number is written later. Entries about refused requests are limited (refusal_limits.py); the number of
+those that are not written is an entry each minute.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import logging
 from contextlib import suppress
 from functools import partial
 
-from countingroom.console.auth.rate_limit import WRITTEN_FROM, RateLimit, network_of
+from countingroom.console.refusal_limits import RefusalLimits
 from countingroom.core.accounts import AuditEntry, Outcome
 from countingroom.core.clock import Clock, timeout, within
 from countingroom.core.errors import Cause, CountingRoomError
@@ -27,6 +27,8 @@ _AGAIN_S = 1.0
 _LAST_S = 2.0
 STORED_S = 0.5
 """The longest time that an answer waits for its entry."""
+SUMMARY_S = 60.0
+"""From the first omitted entry about a refused request to the entry with their number."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +42,8 @@ class AuditWriter:
         self._waiting: asyncio.Queue[AuditEntry] = asyncio.Queue(WAITING)
         report = EdgeReport(self._failing, lambda: _log.info("the audit is written again"))
         self._retry = Retry(clock, report, pause_s=_AGAIN_S, on=CountingRoomError)
-        self._anonymous = RateLimit(WRITTEN_FROM)
+        self._refusals = RefusalLimits()
+        self._omits = asyncio.Event()
         self.lost = 0
         """Entries that were never written."""
         self._unreported = 0
@@ -60,15 +63,10 @@ class AuditWriter:
         """Queue an entry; where there is no room it is dropped and counted."""
         if self._audit is None:
             return
-        is_anonymous = entry.outcome != Outcome.ACCEPTED and not entry.who
-        if is_anonymous and self._anonymous.wait_s(network_of(entry.origin), self._clock.monotonic()):
-            self._lose()
-            return
-        try:
-            self._waiting.put_nowait(entry)
-            self._added += 1
-        except asyncio.QueueFull:
-            self._lose()
+        if not self._refusals.allow(entry, now_s=self._clock.monotonic()):
+            self._omits.set()
+        else:
+            self._queue(entry)
 
     async def write(self, entry: AuditEntry) -> None:
         """Queue an entry and wait until it is stored. Returns sooner where the database fails or is too slow."""
@@ -89,17 +87,38 @@ class AuditWriter:
             return
         self._running = True
         try:
-            while True:
-                await self._write(self._audit, [await self._waiting.get(), *self._more()])
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._summarize())
+                while True:
+                    await self._write(self._audit, [await self._waiting.get(), *self._more()])
         finally:
             self._running = False
             self._tell()
+            self._add_summaries()
             if rest := self._more():
                 try:
                     async with timeout(_LAST_S):
                         await self._write(self._audit, rest)
                 except TimeoutError:
                     _log.error("%d entries of the audit were not written", len(rest))
+
+    async def _summarize(self) -> None:
+        while True:
+            await self._omits.wait()
+            await self._clock.sleep(SUMMARY_S)
+            self._add_summaries()
+
+    def _add_summaries(self) -> None:
+        self._omits.clear()
+        for entry in self._refusals.summaries():
+            self._queue(entry)
+
+    def _queue(self, entry: AuditEntry) -> None:
+        try:
+            self._waiting.put_nowait(entry)
+            self._added += 1
+        except asyncio.QueueFull:
+            self._lose()
 
     def _more(self) -> list[AuditEntry]:
         return [self._waiting.get_nowait() for _ in range(min(_BATCH, self._waiting.qsize()))]

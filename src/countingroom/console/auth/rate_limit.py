@@ -26,8 +26,6 @@ LOGIN_FROM = Pace(burst=20, every_s=6.0)
 LOGIN_AS = Pace(burst=100, every_s=36.0)
 """Login attempts for one user name from all addresses together, except from known devices. The lock-out keeps one
 address far below it; it bounds an attacker with many addresses to a hundred guesses an hour (OWASP ASVS)."""
-WRITTEN_FROM = Pace(burst=100, every_s=0.5)
-"""Audit entries about refused requests without a login, from one address."""
 
 
 class RateLimit:
