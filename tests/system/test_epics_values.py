@@ -197,7 +197,7 @@ async def test_a_put_may_take_longer_than_an_answer_and_delays_no_other(ioc: Ioc
     await watched.driver.write("long", "meanwhile")
     assert not put.done()
     await put
-    assert watched.last["motor"].value == 50.0
+    await until(lambda: watched.last["motor"].value == 50.0)
     put = asyncio.create_task(watched.driver.write("motor", 60.0))
     await asyncio.sleep(0)
     await watched.driver.write("long", "the motor runs")

@@ -7,6 +7,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,14 @@ async def test_a_database_of_an_earlier_version_keeps_what_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("countingroom.storage.migrating.HEAD", "0001")
-    old = await _opened(tmp_path / "a.sqlite")
-    await old.runs.reserve("A", "cbm", "anna")
-    await old.close()
+    await (await _opened(tmp_path / "a.sqlite")).close()
     monkeypatch.undo()
+    with closing(sqlite3.connect(tmp_path / "a.sqlite")) as old, old:
+        old.execute(
+            "INSERT INTO run (number, partition, template, requested_by, asked_ns, ended_by, tag, configurations, "
+            "members, versions, quality, counters, sequence) "
+            "VALUES (1, 'A', 'cbm', 'anna', 1, '', '', '{}', '[]', '{}', '', '{}', '')"
+        )
     database = await _opened(tmp_path / "a.sqlite")
     assert [run.number for run in await database.runs.open_runs()] == [1]
     await database.runs.flag(1, "good", "anna")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import cast
 
 
 class Cable:
@@ -13,6 +14,7 @@ class Cable:
         self._port = port
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
+        self._relays: set[asyncio.Task[None]] = set()
         self.port = 0
 
     async def plug(self) -> None:
@@ -27,17 +29,26 @@ class Cable:
             for end in tuple(self._ends):
                 end.transport.abort()
             await self._server.wait_closed()
-            while self._ends:
-                await asyncio.sleep(0)
+            while self._relays:  # also those that still connect to the server
+                await asyncio.wait(self._relays)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relay = cast("asyncio.Task[None]", asyncio.current_task())
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
+        await self._connected(reader, writer)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._server or not self._server.is_serving():  # accepted just before it was pulled
+            writer.transport.abort()
+            return
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
         except OSError:
             writer.close()
             return
         self._ends |= {writer, far_writer}
-        if self._server and not self._server.is_serving():  # pulled while the far end was connected
+        if not self._server.is_serving():  # pulled while the far end was connected
             far_writer.transport.abort()
             writer.transport.abort()
         try:
