@@ -20,6 +20,7 @@ from countingroom.experiment import load
 from tests.unit.answering import serving
 
 DEVICES = {"devices": [{"device": "caen"}, {"device": "chiller"}]}
+MINIMAL = "experiment: {name: lab}\n"
 CHILLER = {"catalogue": {"points": [{"name": "setpoint_1"}, {"name": "power"}], "commands": [{"name": "start"}]}}
 PARTITIONS = {"partitions": [{"name": "mCBM"}, {"name": "lab"}], "unmapped": []}
 
@@ -42,6 +43,28 @@ def owner(folder: Path, console: str, *, pid: int | None = None) -> None:
         "since": "",
     }
     (folder / LOCK).write_text(json.dumps(content))
+
+
+def test_a_link_for_a_user_is_of_the_console_that_runs_on_the_data_folder(
+    state: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    description = tmp_path / "lab" / "experiment.yaml"
+    description.parent.mkdir()
+    description.write_text(MINIMAL + "console: {port: 8099}\n")
+    owner(state / "other", "http://127.0.0.1:9001")
+
+    def printed(*arguments: str) -> str:
+        assert run(["user", *arguments]) == 0
+        return capsys.readouterr().out.partition("/link#")[0]
+
+    assert printed("first", str(description)) == "http://127.0.0.1:8099"
+    owner(state / "lab", "http://127.0.0.1:9090")
+    assert printed("add", str(description), "vera") == "http://127.0.0.1:9090"
+    assert printed("link", str(description), "vera") == "http://127.0.0.1:9090"
+    owner(state / "lab", "http://127.0.0.1:9090", pid=2**30)
+    owner(tmp_path / "own", "https://console.lab:444/")
+    assert printed("link", str(description), "vera") == "http://127.0.0.1:8099"
+    assert printed("add", str(description), "sam", "--data", str(tmp_path / "own")) == "https://console.lab:444"
 
 
 def test_a_command_finds_the_console_of_the_experiment_that_runs(

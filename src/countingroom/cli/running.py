@@ -7,7 +7,7 @@ address; so they need no --url after `up --port 9090`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,24 @@ def when_not_given(context: Any, parameter: Any, value: str) -> str:
     return running_console() if is_default and not context.resilient_parsing else value
 
 
+def console_of(data: Path) -> str:
+    """The address of the console whose experiment runs on this data folder; empty where none runs."""
+    return next((owner.console for owner in _running_on([data])), "")
+
+
 def _owners() -> Iterator[Any]:
-    from countingroom.app.data_folder import LOCK, InstanceOwner, default_data
+    from countingroom.app.data_folder import default_data
 
     if given := os.environ.get(DATA_VARIABLE):
         folders = [Path(given)]
     else:
         folders = sorted(default_data(Path("experiment.yaml")).parent.glob("*"))
+    return _running_on(folders)
+
+
+def _running_on(folders: Iterable[Path]) -> Iterator[Any]:
+    from countingroom.app.data_folder import LOCK, InstanceOwner
+
     for folder in folders:
         try:
             owner = msgspec.json.decode((folder / LOCK).read_bytes(), type=InstanceOwner)

@@ -39,7 +39,7 @@ def first(experiment: Experiment, data: Data = None) -> None:
     if secret is None:
         typer.echo("An administrator exists already. For a new password: countingroom user link EXPERIMENT NAME")
     else:
-        typer.echo(_link(experiment, secret))
+        typer.echo(_link(experiment, data, secret))
 
 
 @app.command()
@@ -58,13 +58,14 @@ def add(
     secret = _do(
         experiment, data, "add", name, lambda accounts, by: accounts.add(name, by, full_name=full_name, roles=roles)
     )
-    typer.echo(_link(experiment, secret))
+    typer.echo(_link(experiment, data, secret))
 
 
 @app.command()
 def link(experiment: Experiment, name: Name, data: Data = None) -> None:
     """Print a link for a new password. It works once, for one day; earlier links end."""
-    typer.echo(_link(experiment, _do(experiment, data, "link", name, lambda accounts, by: accounts.link(name, by))))
+    secret = _do(experiment, data, "link", name, lambda accounts, by: accounts.link(name, by))
+    typer.echo(_link(experiment, data, secret))
 
 
 @app.command()
@@ -193,9 +194,13 @@ def _me() -> str:
         return f"cli-{os.getuid()}"
 
 
-def _link(experiment: Path, secret: str) -> str:
+def _link(experiment: Path, data: Path | None, secret: str) -> str:
+    """The link at the running console, whose port may be another one than that of the description."""
+    from countingroom.app.data_folder import default_data
+    from countingroom.cli.running import console_of
     from countingroom.console.description import ConsoleSection
     from countingroom.experiment import load
 
     section = load(experiment).section(ConsoleSection)
-    return f"{section.address(section.port)}/link#{secret}"
+    address = console_of(data or default_data(experiment)) or section.address(section.port)
+    return f"{address.rstrip('/')}/link#{secret}"
