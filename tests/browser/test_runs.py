@@ -283,7 +283,7 @@ def test_control_is_taken_and_given_up(requester: Requester) -> None:
     page.get_by_role("button", name="Take control").click()
     expect(page.locator("#holder")).to_have_text("local")
     page.get_by_role("button", name="Release").click()
-    expect(page.locator("#holder")).to_have_text("nobody")
+    expect(page.locator("#holder")).to_have_text("no user")
 
 
 def test_what_the_server_put_on_the_page_is_disabled_with_the_link(requester: Requester) -> None:

@@ -284,3 +284,10 @@ def _is_container(value: ast.expr) -> bool:
 
 def _is_stateful(value: ast.expr) -> bool:
     return _called(value) in STATEFUL | PROMETHEUS
+
+
+def test_no_page_calls_a_missing_user_nobody() -> None:
+    console = ROOT / "src/countingroom/console"
+    pages = [*console.glob("templates/*.html"), *console.glob("static/js/*.js")]
+    assert pages
+    assert not [path.name for path in pages if re.search(r"\bnobody\b", path.read_text(), re.IGNORECASE)]

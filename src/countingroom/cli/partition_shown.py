@@ -33,7 +33,7 @@ def show(one: PartitionState, holder: str) -> None:
     goal = f", on its way to {one.goal.state}" if one.goal and one.goal.state != one.state else ""
     run = f", run {one.run}" if one.run else ""
     typer.echo(f"{one.partition}: {one.state}{goal}{run}{', locked' if one.locked else ''}")
-    typer.echo(f"template {one.template}, tag {one.tag or 'none'}, in control: {holder or 'nobody'}")
+    typer.echo(f"template {one.template}, tag {one.tag or 'none'}, in control: {holder or 'no user'}")
     if one.cause:
         typer.echo("\n".join(one.cause.lines("  ")))
     rows: list[tuple[object, ...]] = []

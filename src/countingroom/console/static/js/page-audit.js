@@ -38,7 +38,7 @@ function row(one) {
     "tr",
     {},
     el("td", { class: "fit nw" }, new Date(one.time_ns / 1e6).toISOString().slice(0, 19).replace("T", " ")),
-    el("td", {}, one.who || "nobody"),
+    el("td", {}, one.who || "no login"),
     el("td", { title: all.map(([name, value]) => `${name}=${value}`).join("\n") }, el("b", {}, one.what), given ? el("small", { class: "mut" }, ` ${given}`) : null),
     el("td", {}, one.target),
     el("td", {}, one.outcome === "accepted" ? one.outcome : el("b", { class: "E" }, one.outcome)),

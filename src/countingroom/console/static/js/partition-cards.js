@@ -46,7 +46,7 @@ function refresh(live, card, partition, counts) {
     events,
     rate,
     tag: partition.tag || "none",
-    holder: holderOf(live.states.get(`control.${partition.partition}`), live.nowNs()) || "nobody",
+    holder: `${holderOf(live.states.get(`control.${partition.partition}`), live.nowNs()) || "no user"} in control`,
     since: clock(partition.since_ns),
   };
   for (const [name, text] of Object.entries(facts)) setText($(`[data-fact="${name}"]`, card), text);

@@ -184,7 +184,7 @@ export class Control {
   refresh() {
     const { model } = this,
       { holder, user, state } = model;
-    setText($("#holder"), holder || "nobody");
+    setText($("#holder"), holder || "no user");
     setText($("#control-hint"), (holder ? (holder === user ? "yours" : holder) : "free") + (state.locked ? ", locked" : ""));
     const hidden = new Set([...HIDDEN[!holder ? "free" : holder === user ? "mine" : "taken"], state.locked ? "lock" : "unlock"]);
     const rows = model.commandsAt("control").filter((row) => !hidden.has(row.name));
