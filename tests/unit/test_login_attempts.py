@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countingroom.console.auth.known_device import LIFE_S, device_of, make_token
+from countingroom.console.auth.login_turns import RETRY_AFTER_S, WAITING, TurnQueue, Waiting
+from countingroom.console.auth.password_login import LocalAccounts
 from countingroom.console.auth.passwords import Passwords
 from countingroom.console.auth.rate_limit import network_of
-from countingroom.core.errors import Conflict
+from countingroom.core.errors import LinkError
 from countingroom.core.lockout import FIRST_S, FORGET_S, FREE, LONGEST_S, LoginFailures, add_failure
 from countingroom.testing.clock import FakeClock
 from tests.console.people import ORIGIN, PASSWORD, House, house
@@ -155,14 +157,138 @@ async def test_one_user_or_address_fills_no_queue() -> None:
     passwords = Passwords(hasher)
     kept = await passwords.hash("x")
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        for _ in range(4):
+        for _ in range(5):  # one is checked, four wait
             tasks.create_task(passwords.verify(kept, "strange", of=ATTACKER))
         await asyncio.sleep(0)
-        with pytest.raises(Conflict):
+        with pytest.raises(LinkError):
             await passwords.verify(kept, "strange", of=ATTACKER)
         other = tasks.create_task(passwords.verify(kept, "other", of="10.1.1.1"))
         hasher.let.set()
         assert await other
+
+
+def entries(queue: TurnQueue) -> list[tuple[str, str]]:
+    return [(one.address, one.name) for one in iter(queue.take, None)]
+
+
+async def test_addresses_and_names_have_their_turn_once_in_a_round() -> None:
+    queue = TurnQueue()
+    for address, name in (("a", "x1"), ("a", "x2"), ("a", "x3"), ("b", "sam"), ("c", "sam"), ("d", "vera")):
+        assert queue.add(Waiting(address, name)) is None
+    assert entries(queue) == [("a", "x1"), ("b", "sam"), ("d", "vera"), ("a", "x2"), ("c", "sam"), ("a", "x3")]
+
+
+async def test_a_full_queue_takes_a_new_address_for_the_last_of_one_with_several() -> None:
+    queue = TurnQueue()
+    for number in range(WAITING):
+        queue.add(Waiting(f"a{number // 4}", f"x{number}"))
+    new = Waiting("b", "sam")
+    lost = queue.add(new)
+    assert lost and (lost.address, lost.name) == (f"a{WAITING // 4 - 1}", f"x{WAITING - 1}")
+    assert queue.add(again := Waiting("b", "x")) is again
+    assert len(queue) == WAITING
+    assert ("b", "sam") in entries(queue)[: WAITING // 4 + 1]
+
+
+STEPS = st.lists(st.none() | st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=150)
+"""None: the next one is taken."""
+
+
+@given(STEPS)
+def test_none_overtakes_an_older_one_of_its_address_or_name_and_each_has_its_turn(
+    steps: list[tuple[int, int] | None],
+) -> None:
+    async def play() -> None:
+        queue = TurnQueue()
+        waiting: list[Waiting] = []
+
+        def take() -> None:
+            found = queue.take()
+            assert (found is None) == (not waiting)
+            if found:
+                older = waiting[: waiting.index(found)]
+                assert not any(one.address == found.address or one.name == found.name for one in older)
+                waiting.remove(found)
+
+        for step in steps:
+            if step is None:
+                take()
+            else:
+                new = Waiting(f"a{step[0]}", f"n{step[1]}")
+                lost = queue.add(new)
+                waiting.append(new)
+                if lost:
+                    waiting.remove(lost)
+            assert len(queue) == len(waiting) <= WAITING
+        while waiting:
+            take()
+
+    asyncio.run(play())
+
+
+async def test_a_login_from_an_address_of_users_waits_for_one_other_only() -> None:
+    """60 logins with wrong names from many addresses fill the queue of unknown addresses."""
+    hasher = BusyHasher()
+    passwords = Passwords(hasher)
+    kept = await passwords.hash("x")
+    flood: list[asyncio.Task[bool]] = []
+    async with asyncio.timeout(10):
+        for number in range(WAITING + 1):
+            flood.append(
+                asyncio.ensure_future(passwords.verify(kept, "strange", of=f"10.0.0.{number}", name=f"n{number}"))
+            )
+            await asyncio.sleep(0)
+        with pytest.raises(LinkError) as caught:
+            await passwords.verify(kept, "right", of="10.2.2.2", name="sam")
+        assert caught.value.cause.evidence == {"retry_after_s": RETRY_AFTER_S}
+        right = asyncio.ensure_future(passwords.verify(kept, "right", of="10.1.1.1", name="sam", is_familiar=True))
+        await asyncio.sleep(0)
+        flood[5].cancel()
+        hasher.let.set()
+        assert await right
+        assert sum(one.done() for one in flood) <= 4
+        ended = await asyncio.gather(*flood, return_exceptions=True)
+    assert sum(isinstance(one, asyncio.CancelledError) for one in ended) == 1
+    assert sum(one is False for one in ended) == WAITING
+
+
+async def test_many_wrong_names_after_the_start_fill_no_queue_of_known_devices() -> None:
+    passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    kept = await passwords.hash("x")
+    flood = [passwords.verify(None, "x", of=f"10.0.0.{number}", name=f"n{number}") for number in range(30)]
+    *wrong, right = await asyncio.gather(*flood, passwords.verify(kept, "x", is_known=True, of="user sam"))
+    assert right
+    assert not any(wrong)
+
+
+async def test_a_login_without_a_place_is_answered_503_with_the_time_to_wait(home: House) -> None:
+    assert await log_in(home.client(address="10.4.4.4"), "sam") == 200
+    hasher = BusyHasher()
+    identity = home.context.login()[0].identity
+    assert isinstance(identity, LocalAccounts)
+    identity._passwords = Passwords(hasher)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        for number in range(WAITING + 1):
+            tasks.create_task(log_in(home.client(address=f"10.5.0.{number}"), f"n{number}", "strange"))
+        while len(identity._passwords._unknown._others) < WAITING:
+            await asyncio.sleep(0.01)
+        body = {"name": "eve", "password": "x"}
+        answer = await home.client(address="10.6.6.6").post("/api/v1/login", json=body, headers=PAGE)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+        assert answer.json()["cause"]["code"] == "busy"
+        familiar = tasks.create_task(log_in(home.client(address="10.4.4.4"), "eve"))
+        await asyncio.sleep(0)
+        hasher.let.set()
+        assert await familiar == 200
+
+
+async def test_too_many_attempts_are_answered_with_the_time_to_wait(home: House) -> None:
+    client = home.client(address=ATTACKER)
+    for _ in range(FREE):
+        await log_in(client, "sam", "x")
+    answer = await client.post("/api/v1/login", json={"name": "sam", "password": "x"}, headers=PAGE)
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) >= 1
 
 
 async def test_who_logs_in_again_and_again_is_slowed_down_and_no_other(home: House) -> None:

@@ -14,7 +14,7 @@ from countingroom.console.auth.known_device import set_cookie, shown_token
 from countingroom.console.auth.requester import ANONYMOUS, Requester, requester
 from countingroom.console.auth.sessions import cookie
 from countingroom.console.middleware.audit import address
-from countingroom.console.responses import REFUSED, as_json, example
+from countingroom.console.responses import REFUSED, as_json, example, refusals
 from countingroom.core.accounts import User
 
 router = APIRouter(tags=["login"])
@@ -49,7 +49,7 @@ class NewPassword(Body):
     password: Text
 
 
-@router.post("/login", summary="Log in", responses={200: example({"name": "anna"}), 401: REFUSED, 409: REFUSED})
+@router.post("/login", summary="Log in", responses={200: example({"name": "anna"}), **refusals(401, 409, 429, 503)})
 async def log_in(console: Console, request: Request, body: LoginBody) -> Response:
     """Sets the cookie. Programs need no login: they send a token made by `countingroom user token`."""
     accounts, _ = console.login()
@@ -59,7 +59,7 @@ async def log_in(console: Console, request: Request, body: LoginBody) -> Respons
     return await _start_session(console, request, user)
 
 
-@router.post("/link", summary="Set a password by a one-time link, and log in", responses={401: REFUSED, 409: REFUSED})
+@router.post("/link", summary="Set a password by a one-time link, and log in", responses=refusals(401, 409, 429, 503))
 async def use_link(console: Console, request: Request, body: FromLink) -> Response:
     """A link is valid once, for a day."""
     accounts, _ = console.login()
@@ -97,7 +97,11 @@ async def me(console: Console, request: Request) -> Response:
     return as_json(shown if who.scope is None else shown | {"scope": in_words(who.scope)})
 
 
-@router.post("/me/password", summary="Set the own password", responses={200: example({"name": "anna"}), 409: REFUSED})
+@router.post(
+    "/me/password",
+    summary="Set the own password",
+    responses={200: example({"name": "anna"}), **refusals(409, 429, 503)},
+)
 async def set_password(console: Console, request: Request, body: NewPassword) -> Response:
     """Ends every other session of this user."""
     accounts, _ = console.login()

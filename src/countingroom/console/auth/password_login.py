@@ -43,6 +43,8 @@ class LocalAccounts:
         self._from = RateLimit(LOGIN_FROM)
         self._as = RateLimit(LOGIN_AS)
         self._failures: OrderedDict[tuple[str, str], LoginFailures] = OrderedDict()
+        self._familiar: OrderedDict[str, None] = OrderedDict()
+        """Addresses from which a user has logged in since the start, the last ones at the end."""
 
     async def prove(self, proof: Mapping[str, str], *, origin: str, known: str = "") -> User:
         """Proof: `name`, `password`. The error does not tell which of the two is wrong."""
@@ -53,7 +55,14 @@ class LocalAccounts:
         kept = await self._users.password(name)
         user = await self._users.get(name)
         if (
-            not await self._passwords.verify(kept, password, is_known=bool(known), of=source)
+            not await self._passwords.verify(
+                kept,
+                password,
+                is_known=bool(known),
+                of=source,
+                name=pair[0],
+                is_familiar=network_of(origin) in self._familiar,
+            )
             or kept is None
             or user is None
         ):
@@ -65,6 +74,7 @@ class LocalAccounts:
                 suggestion="try again; an administrator can give you a link for a new password",
             )
         self._failures.pop(pair, None)
+        self._remember(network_of(origin))
         if self._passwords.outdated(kept):
             await self._users.set_password(name, await self._passwords.hash(password, of=name))
         return user
@@ -90,6 +100,12 @@ class LocalAccounts:
         if not is_known:
             _refuse(self._as.wait_s(pair[0], now_s))
 
+    def _remember(self, address: str) -> None:
+        self._familiar[address] = None
+        self._familiar.move_to_end(address)
+        while len(self._familiar) > _REMEMBERED:
+            self._familiar.popitem(last=False)
+
     def _count_failure(self, pair: tuple[str, str]) -> None:
         self._failures[pair] = add_failure(self._failures.pop(pair, None), self._clock.monotonic())
         while len(self._failures) > _REMEMBERED:
@@ -102,6 +118,6 @@ def _refuse(wait_s: float) -> None:
             f"too many attempts; the next is possible in {wait_s:.0f} s",
             code="too_often",
             source="login",
-            evidence={"wait_s": wait_s},
+            evidence={"retry_after_s": wait_s},
             suggestion="wait, then try again, or use a browser in which you have logged in before",
         )

@@ -1,8 +1,8 @@
 """Hashing and verifying passwords with argon2id. A check takes the same time whether the password is right or not.
 
 A hash takes 64 MiB and some tenths of a second on purpose. At most two are computed at once: one for known devices and
-sessions, one for strangers, each with a few that wait, of which few are of one user or address. So nobody who sends
-many passwords delays a user who is known.
+sessions, one for all others (login_turns.py). Those that wait are bounded, together and of one user or address. So many
+passwords of unknown devices do not delay the user of a known one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from countingroom.console.auth.login_turns import LoginTurns, busy
 from countingroom.console.auth.password_strength import ENOUGH, guesses_log10, known_passwords
-from countingroom.core.errors import Conflict, OutOfRange
+from countingroom.core.errors import OutOfRange
 
 SHORTEST = 12
 LONGEST = 200
@@ -60,23 +61,42 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()  # argon2id; RFC 9106's second choice of costs
         self._known = _Lane()
-        self._strangers = _Lane()
+        self._unknown = LoginTurns()
         self._dummy: str | None = None
+        self._making_dummy = asyncio.Lock()
 
     async def hash(self, password: str, *, of: str = "") -> str:
         """The hash to be stored. `of`: the user or address that may have few requests waiting."""
         return await self._known.in_thread(of, lambda: self._hasher.hash(password))
 
-    async def verify(self, kept: str | None, password: str, *, is_known: bool = False, of: str = "") -> bool:
+    async def verify(
+        self,
+        kept: str | None,
+        password: str,
+        *,
+        is_known: bool = False,
+        of: str = "",
+        name: str = "",
+        is_familiar: bool = False,
+    ) -> bool:
         """Whether the password fits the stored hash. `kept` None (no such user): as slow, and False. `is_known`: the
-        request comes from a known device. `of`: as for `hash`."""
+        request comes from a known device. `of`: as for `hash`. `name`: as it was given, known or not. `is_familiar`: a
+        user has logged in from this address."""
         password = unicodedata.normalize("NFKC", password[:LONGEST])
         # Without a dummy hash the time of the answer would tell which user names exist.
         if kept is None and self._dummy is None:
-            self._dummy = await self.hash("no such user")
+            async with self._making_dummy:  # once: many at the same time filled the queue of known devices
+                self._dummy = self._dummy or await self.hash("no such user")
         against = kept or self._dummy or ""
-        lane = self._known if is_known else self._strangers
-        return await lane.in_thread(of, lambda: self._fits(against, password)) and kept is not None
+
+        def fits() -> bool:
+            return self._fits(against, password)
+
+        if is_known:
+            right = await self._known.in_thread(of, fits)
+        else:
+            right = await self._unknown.in_thread(fits, address=of, name=name, is_familiar=is_familiar)
+        return right and kept is not None
 
     def outdated(self, kept: str) -> bool:
         """Whether it was made with other costs than the present ones."""
@@ -98,7 +118,7 @@ class _Lane:
 
     async def in_thread(self, of: str, work: Callable[[], T]) -> T:
         if self._waiting.total() >= _WAITING or (of and self._waiting[of] >= _WAITING_OF_ONE):
-            raise Conflict("too many logins at once", code="busy", source="login", suggestion="try again in a minute")
+            raise busy()
         self._waiting[of] += 1
         try:
             async with self._place:
