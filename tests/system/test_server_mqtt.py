@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,14 +18,27 @@ from countingroom.bus.description import BusSection
 from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.port import Message, Subscription
 from countingroom.bus.server import mqtt_sessions, mqtt_store
-from countingroom.bus.server.permissions import granted
+from countingroom.bus.server.mqtt_account import CLIENTS_SEEN
+from countingroom.bus.server.permissions import BusUser, granted
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.errors import Denied
+from countingroom.core.messages import Event
 from countingroom.departments import roles
 
 
+class Watched(EmbeddedServer):
+    """A server whose events are kept."""
+
+    def __init__(self, data_dir: Path, *, description: BusSection, users: Sequence[BusUser]) -> None:
+        self.events: list[Event] = []
+        super().__init__(data_dir, description=description, users=users, on_event=self.events.append)
+
+    def told(self) -> list[str]:
+        return [event.message for event in self.events]
+
+
 @pytest_asyncio.fixture
-async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedServer]:
+async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watched]:
     secret = tmp_path / "board.secret"
     secret.write_text("rosebud\n")
     monkeypatch.setenv("PANEL_PASSWORD", "sesame")
@@ -51,7 +64,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
             }
         }
     )
-    server = EmbeddedServer(tmp_path / "bus", description=section, users=[granted("console", roles()["console"].bus)])
+    server = Watched(tmp_path / "bus", description=section, users=[granted("console", roles()["console"].bus)])
     await server.start()
     yield server
     await server.stop()
@@ -77,7 +90,7 @@ async def test_a_user_publishes_its_topics_and_is_refused_others(server: Embedde
             seen = [m.subject for m in [await anext(heard) for _ in range(2)] if not m.subject.startswith("$")]
             while seen.count("sensors.board.t") < 2:
                 seen.append((await anext(heard)).subject)
-    assert {subject for subject in seen if not subject.startswith(("$", "_"))} == {"sensors.board.t"}
+    assert {subject for subject in seen if not subject.startswith(("$", "_", CLIENTS_SEEN))} == {"sensors.board.t"}
 
 
 @pytest.mark.parametrize("qos", [0, 1])
@@ -145,7 +158,7 @@ async def test_a_wildcard_does_not_reach_the_system_not_even_by_a_last_will(
             await board.publish("sensors/board/t", b"1", qos=1)
         async with asyncio.timeout(10):
             seen = [message.subject async for message in until(heard, "sensors.board.t")]
-    assert [subject for subject in seen if not subject.startswith(("_INBOX", "$"))] == ["sensors.board.t"]
+    assert [subject for subject in seen if not subject.startswith(("_INBOX", "$", CLIENTS_SEEN))] == ["sensors.board.t"]
     async with bus.replay("readings", follow=False) as stored:
         assert [one async for one in stored] == []
 
@@ -237,6 +250,73 @@ async def test_sessions_that_their_clients_left_are_removed_with_their_consumers
         await bus.publish("boards.one.set", b"yes")
         async with asyncio.timeout(10):
             assert (await anext(aiter(here.messages))).payload == b"yes"
+
+
+async def becomes(wanted: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until it is so."""
+    async with asyncio.timeout(30):
+        while not await wanted():
+            await asyncio.sleep(0.1)
+
+
+async def test_a_user_with_many_sessions_keeps_its_share_and_others_subscribe(server: Watched, bus: NatsBus) -> None:
+    async with mqtt(server, "flow", "sesame") as other:
+        await other.subscribe("hall/#", qos=1)
+        await sessions(server, [f"s{number}" for number in range(100)])
+
+        async def is_reduced() -> bool:
+            return len(await mqtt_sessions.find(bus)) == 32 + 1
+
+        await becomes(is_reduced)
+        (text,) = server.told()
+        assert "the MQTT user board has more than 32 sessions" in text
+        assert text in server.warnings()
+        await other.publish("hall/t", b"1", qos=1)
+        async with asyncio.timeout(10):
+            assert (await anext(aiter(other.messages))).payload == b"1"
+
+
+async def test_a_user_with_many_connections_keeps_its_share_and_others_connect(server: Watched, bus: NatsBus) -> None:
+    links = [await asyncio.open_connection("127.0.0.1", server.mqtt_port) for _ in range(60)]
+    try:
+        for number, (reader, writer) in enumerate(links):
+            writer.write(connect_packet("board", "rosebud", f"c{number}"))
+            with suppress(OSError, EOFError):
+                await reader.readexactly(4)
+        async with mqtt(server, "panel", "sesame"):
+
+            async def is_reduced() -> bool:
+                users = [one.user for one in (await mqtt_sessions.connections(bus)).clients]
+                return sorted(set(users)) == ["board", "panel"] and users.count("board") == 16
+
+            await becomes(is_reduced)
+    finally:
+        for _, writer in links:
+            writer.close()
+    assert [text for text in server.told() if "board" in text] == [
+        "the MQTT user board has more than 16 connections: those beyond are disconnected"
+    ]
+
+
+def connect_packet(user: str, password: str, client_id: str) -> bytes:
+    """CONNECT of MQTT 3.1.1 with a clean session."""
+    body = b"\x00\x04MQTT\x04\xc2\x00\x3c"
+    for text in (client_id, user, password):
+        body += len(text).to_bytes(2, "big") + text.encode()
+    return bytes([0x10, len(body)]) + body
+
+
+async def test_users_that_take_the_client_id_of_each_other_are_told(server: Watched) -> None:
+    for user, password in [("board", "rosebud"), ("flow", "sesame")] * 3:
+        async with aiomqtt.Client("127.0.0.1", server.mqtt_port, username=user, password=password, identifier="one"):
+            pass
+
+    async def is_told() -> bool:
+        return bool(server.told())
+
+    await becomes(is_told)
+    (text,) = server.told()
+    assert "the MQTT users board and flow use the same client id 'one'" in text
 
 
 async def test_a_message_above_the_limit_ends_its_client_and_no_other(server: EmbeddedServer) -> None:

@@ -93,12 +93,19 @@ class Credentials(Section):
         return ""
 
 
+DEFAULT_CONNECTIONS = 16
+"""Of an MQTT user."""
+
+
 class MqttUser(Credentials):
     """An MQTT user with the topics it may publish and subscribe to. All other topics are refused."""
 
     name: Name
     publish: list[Topic] = []
     subscribe: list[Topic] = []
+    max_connections: Annotated[int, Field(ge=1, le=512)] = DEFAULT_CONNECTIONS
+    """Clients with this user at a time. It may have twice as many persistent sessions, with eight times as many
+    subscriptions of quality of service 1 or 2 in them."""
 
     @model_validator(mode="after")
     def _has_password(self) -> MqttUser:

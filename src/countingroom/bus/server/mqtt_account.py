@@ -25,8 +25,16 @@ CONSUMERS_API = "server.mqtt_consumers"
 """Subjects below it are the consumer requests of this account, for the experiment."""
 CONNECTIONS = "server.mqtt_connections"
 """Subject of requests for the connections of this account, which the server answers itself."""
+CLIENTS_SEEN = "server.mqtt_clients"
+"""Subjects below it are the server's events about this account: `CONNECT` and `DISCONNECT` of
+clients, and `CONSUMER.NAME` for each subscription of a session that is made."""
+KICK = "server.mqtt_kick"
+"""Subjects below it are requests to disconnect a client: `server.mqtt_kick.SERVER`."""
 _STREAMS, _CONSUMERS = "$JS.API.STREAM", "$JS.API.CONSUMER"
 _CONNZ = f"$SYS.REQ.ACCOUNT.{ACCOUNT}.CONNZ"
+_SEEN = {word: f"$SYS.ACCOUNT.{ACCOUNT}.{word}" for word in ("CONNECT", "DISCONNECT")}
+_CREATED = "$JS.EVENT.ADVISORY.CONSUMER.CREATED.$MQTT_msgs.*"
+_KICK = "$SYS.REQ.SERVER.*.KICK"
 _INNER = ["$JS.>", "$KV.>", "$O.>", "$SYS.>", "$SRV.>", "_INBOX.>", "server.>"]
 """Internal subjects, which an MQTT user must not reach, not even when it names them."""
 _DELIVERY = "$MQTT/sub/#"
@@ -45,6 +53,7 @@ def account(mqtt: Mqtt, house: str) -> dict[str, Any]:
         "exports": [
             {"service": f"{_STREAMS}.>", "accounts": [house]},
             {"service": f"{_CONSUMERS}.>", "accounts": [house]},
+            {"stream": _CREATED, "accounts": [house]},
             *({"stream": one, "accounts": [house]} for one in leaving),
         ],
         "imports": [{"stream": {"account": house, "subject": one}} for one in arriving],
@@ -61,11 +70,18 @@ def exports(mqtt: Mqtt) -> list[dict[str, Any]]:
 def imports(mqtt: Mqtt, server: str) -> list[dict[str, Any]]:
     """The imports of the account of the experiment. `server`: the name of the account `SYS` of the server itself."""
     _, leaving = crossing(mqtt)
-    services = ((ACCOUNT, f"{_STREAMS}.>", f"{STORE}.>"), (ACCOUNT, f"{_CONSUMERS}.>", f"{CONSUMERS_API}.>"))
+    services = (
+        (ACCOUNT, f"{_STREAMS}.>", f"{STORE}.>"),
+        (ACCOUNT, f"{_CONSUMERS}.>", f"{CONSUMERS_API}.>"),
+        (server, _CONNZ, CONNECTIONS),
+        (server, _KICK, f"{KICK}.*"),
+    )
     return [
+        *({"service": {"account": one, "subject": subject}, "to": to} for one, subject, to in services),
+        {"stream": {"account": ACCOUNT, "subject": _CREATED}, "to": f"{CLIENTS_SEEN}.CONSUMER.*"},
         *(
-            {"service": {"account": one, "subject": subject}, "to": to}
-            for one, subject, to in (*services, (server, _CONNZ, CONNECTIONS))
+            {"stream": {"account": server, "subject": subject}, "to": f"{CLIENTS_SEEN}.{word}"}
+            for word, subject in _SEEN.items()
         ),
         *({"stream": {"account": ACCOUNT, "subject": one}} for one in leaving),
     ]
@@ -73,7 +89,11 @@ def imports(mqtt: Mqtt, server: str) -> list[dict[str, Any]]:
 
 def server_exports(house: str) -> list[dict[str, Any]]:
     """The exports of the account of the server itself for the account of the experiment."""
-    return [{"service": _CONNZ, "accounts": [house]}]
+    return [
+        {"service": _CONNZ, "accounts": [house]},
+        {"service": _KICK, "accounts": [house]},
+        *({"stream": subject, "accounts": [house]} for subject in _SEEN.values()),
+    ]
 
 
 def crossing(mqtt: Mqtt) -> tuple[list[str], list[str]]:

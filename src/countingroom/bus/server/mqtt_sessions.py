@@ -20,7 +20,7 @@ from msgspec import Struct
 from countingroom.bus.port import Bus
 from countingroom.bus.server.mqtt_account import CLIENTS, CONNECTIONS, CONSUMERS_API, STORE
 from countingroom.bus.server.mqtt_store import SESSIONS, WAITING
-from countingroom.core.errors import LinkError
+from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.messages import Malformed, decode_json
 
 _STREAMS = (WAITING, "$MQTT_out")
@@ -97,13 +97,18 @@ def key(client_id: str) -> str:
     return "".join(_DIGITS[byte % len(_DIGITS)] for byte in hashlib.sha256(client_id.encode()).digest()[:8])
 
 
+def session_key(consumer: str) -> str:
+    """The key of the session to which a consumer belongs."""
+    return consumer.removeprefix(_RELEASE).partition("_")[0]
+
+
 async def find(bus: Bus) -> list[MqttSession]:
     """All sessions, also consumers whose session was pushed out of the full store. The oldest is first."""
     info = await _asked(bus, f"{STORE}.INFO.{SESSIONS}", {"subjects_filter": ">"}, _Stream)
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for stream in _STREAMS:
         for name in await _consumers(bus, stream):
-            found[name.removeprefix(_RELEASE).partition("_")[0]].append((stream, name))
+            found[session_key(name)].append((stream, name))
     for subject in info.state.subjects:
         found.setdefault(subject.removeprefix(_RECORDS), [])
     return [MqttSession(key=one, consumers=tuple(consumers)) for one, consumers in found.items()]
@@ -120,15 +125,24 @@ async def remove(bus: Bus, sessions: Collection[MqttSession]) -> None:
     """Remove sessions with their consumers. A client that is connected hears nothing more after that."""
     turns = asyncio.Semaphore(_AT_ONCE)
 
+    failed: list[CountingRoomError] = []
+
     async def one(session: MqttSession) -> None:
         async with turns:
-            await _asked(bus, f"{STORE}.PURGE.{SESSIONS}", {"filter": f"{_RECORDS}{session.key}"}, _Removed)
-            for stream, name in session.consumers:
-                await _asked(bus, f"{CONSUMERS_API}.DELETE.{stream}.{name}", None, _Removed, gone=True)
+            if failed:
+                return
+            try:
+                await _asked(bus, f"{STORE}.PURGE.{SESSIONS}", {"filter": f"{_RECORDS}{session.key}"}, _Removed)
+                for stream, name in session.consumers:
+                    await _asked(bus, f"{CONSUMERS_API}.DELETE.{stream}.{name}", None, _Removed, gone=True)
+            except CountingRoomError as error:
+                failed.append(error)
 
     async with asyncio.TaskGroup() as group:
         for session in sessions:
             group.create_task(one(session))
+    if failed:
+        raise failed[0]
 
 
 async def remove_unconnected(bus: Bus) -> int:

@@ -16,6 +16,7 @@ import msgspec
 from countingroom.bus import nats
 from countingroom.bus.description import BusSection
 from countingroom.bus.login import BusLogin
+from countingroom.bus.nats.bus import NatsBus
 from countingroom.bus.nats.connection import NatsConnection
 from countingroom.bus.nats.control_buckets import ControlBuckets
 from countingroom.bus.nats.store import JetStreamStore
@@ -24,6 +25,7 @@ from countingroom.bus.server import binary, credentials, mqtt_store
 from countingroom.bus.server import process as server_process
 from countingroom.bus.server.configuration import ACCOUNT, NAMELESS, DiskSpace, configuration, store_bytes, text
 from countingroom.bus.server.disk_watch import DiskWatch
+from countingroom.bus.server.mqtt_guard import MqttGuard
 from countingroom.bus.server.permissions import BusUser
 from countingroom.bus.streams import ON_DISK, STATE_BYTES
 from countingroom.core.clock import Clock, SystemClock, timeout
@@ -69,6 +71,9 @@ class EmbeddedServer:
         self._buckets: ControlBuckets | None = None
         self._disk: DiskWatch | None = None
         self._upkeep: asyncio.Task[None] | None = None
+        self._guard: MqttGuard | None = None
+        self._guarding: asyncio.Task[None] | None = None
+        self._guard_bus: NatsBus | None = None
         self.store_bytes = 0
         """Limit for all streams on this disk, for `streams.prepare`."""
 
@@ -117,7 +122,10 @@ class EmbeddedServer:
 
     def warnings(self) -> list[str]:
         """What may become a trouble, one sentence each."""
-        return self._disk.warnings() if self._disk else []
+        disk = self._disk.warnings() if self._disk else []
+        failed = self._guarding is not None and self._guarding.done()
+        guard = ["the guard of the MQTT clients has failed: restart the experiment"] if failed else []
+        return [*disk, *guard, *(self._guard.warnings() if self._guard else ())]
 
     def process_ended(self, pid: int) -> None:
         """A supervised process has ended: its leases are released."""
@@ -134,8 +142,10 @@ class EmbeddedServer:
         try:
             await self._wait_ready()
             await self._make_control_buckets()
+            await self._guard_mqtt()
             await self._admit_mqtt()
         except BaseException:
+            await self._end_guard()
             await self._close_connection()
             await self._end()
             raise
@@ -151,6 +161,7 @@ class EmbeddedServer:
                     await task
         self._supervisor = None
         self._upkeep = None
+        await self._end_guard()
         if self._buckets:
             await self._buckets.save()
             self._buckets = None
@@ -280,6 +291,24 @@ class EmbeddedServer:
             code="server",
             suggestion=f"see {self._directory / 'nats.log'}",
         )
+
+    async def _guard_mqtt(self) -> None:
+        if mqtt := self._description.mqtt:
+            self._guard_bus = bus = await nats.connect(
+                self.url, name="guard of MQTT", login=self.login, clock=self._clock
+            )
+            self._guard = MqttGuard(bus, self._clock, mqtt=mqtt, on_event=self._on_event)
+            self._guarding = asyncio.create_task(self._guard.run(), name="guard of MQTT")
+
+    async def _end_guard(self) -> None:
+        if self._guarding:
+            self._guarding.cancel()
+            await asyncio.wait([self._guarding])
+            self._guarding = None
+        if self._guard_bus:
+            await self._guard_bus.close()
+            self._guard_bus = None
+        self._guard = None
 
     async def _admit_mqtt(self) -> None:
         """Make the streams of the MQTT clients, which are in memory and so are gone after each end of the server."""

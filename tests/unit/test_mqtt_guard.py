@@ -1,0 +1,168 @@
+"""Each MQTT user has a share of connections, sessions and consumers; what is beyond it is removed and told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from countingroom.bus.description import Mqtt
+from countingroom.bus.memory.bus import MemoryBus
+from countingroom.bus.port import Message
+from countingroom.bus.server.mqtt_clients import ConnectedClients
+from countingroom.bus.server.mqtt_guard import BLIND_S, QUIET_S, MqttGuard
+from countingroom.bus.server.mqtt_sessions import MqttConnection, MqttSession, key
+from countingroom.bus.server.mqtt_shares import Share, surplus
+from countingroom.core.messages import Event
+from countingroom.testing.clock import FakeClock
+
+SMALL = Share(connections=2, sessions=3, consumers=5)
+
+
+def client(cid: int, user: str, client_id: str = "") -> MqttConnection:
+    return MqttConnection(cid=cid, user=user, client_id=client_id or f"{user}{cid}")
+
+
+def session(name: str, consumers: int = 1) -> MqttSession:
+    return MqttSession(key=key(name), consumers=tuple(("$MQTT_msgs", f"{key(name)}_{n}") for n in range(consumers)))
+
+
+def test_the_newest_connections_beyond_the_share_of_their_user_are_refused() -> None:
+    clients = [client(5, "a"), client(1, "a"), client(3, "a"), client(9, "b")]
+    found = surplus(clients, [], shares={"a": SMALL}, owners={})
+    assert [one.cid for one in found.connections] == [5]
+
+
+def test_the_newest_sessions_beyond_the_share_are_removed_and_those_of_connected_clients_last() -> None:
+    sessions = [session(f"s{number}") for number in range(6)]
+    owners = {one.key: "a" for one in sessions}
+    found = surplus([client(1, "a", "s5")], sessions, shares={"a": SMALL}, owners=owners)
+    assert found.connections == ()
+    assert [one.key for one in found.sessions] == [key("s2"), key("s3"), key("s4")]
+
+
+def test_a_session_with_too_many_consumers_goes_with_its_connection() -> None:
+    found = surplus([client(1, "a", "s")], [session("s", 6)], shares={"a": SMALL}, owners={key("s"): "a"})
+    assert [one.cid for one in found.connections] == [1]
+    assert [one.key for one in found.sessions] == [key("s")]
+
+
+def test_sessions_of_another_user_stay() -> None:
+    sessions = [session(f"s{number}") for number in range(9)]
+    owners = {one.key: "ab"[number % 2] for number, one in enumerate(sessions)}
+    found = surplus([], sessions, shares={"a": SMALL}, owners=owners)
+    assert {owners[one.key] for one in found.sessions} == {"a"}
+
+
+def test_a_client_that_connects_again_takes_its_own_place() -> None:
+    clients = ConnectedClients()
+    assert [clients.add(client(cid, "a", name)) for cid, name in ((1, "x"), (2, "y"), (3, "x"))] == [1, 2, 2]
+    clients.remove(client(1, "a", "x"))
+    assert clients.add(client(4, "a", "z")) == 3
+    clients.remove(client(3, "a", "x"))
+    clients.remove(client(4, "a", "z"))
+    assert clients.add(client(5, "a", "y")) == 1
+
+
+class Bench:
+    """A server as the guard sees it."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.bus = MemoryBus(self.clock)
+        self.last = 0
+        self.sessions: dict[str, list[str]] = {}
+        self.connections: list[dict[str, Any]] = []
+        self.events: list[Event] = []
+        self.fails = False
+        users = [{"name": name, "password_env": "PATH", "max_connections": 400} for name in ("a", "b")]
+        mqtt = Mqtt.model_validate({"users": [*users, {"name": "c", "password_env": "PATH"}]})
+        self.guard = MqttGuard(self.bus, self.clock, mqtt=mqtt, on_event=self.events.append)
+
+    def add(self, user: str, number: int, consumers: int = 1) -> None:
+        """Connected clients, each with a session."""
+        for _ in range(number):
+            self.last = cid = self.last + 1
+            self.connections.append({"cid": cid, "authorized_user": user, "mqtt_client": f"c{cid}"})
+            self.sessions[key(f"c{cid}")] = [f"{key(f'c{cid}')}_{one}" for one in range(consumers)]
+
+    async def answer(self, message: Message) -> bytes:
+        word, *rest = message.subject.removeprefix("server.mqtt").lstrip("._").split(".")
+        if self.fails:
+            return b'{"error": {"description": "stream not found"}}'
+        if word == "INFO":
+            return json.dumps({"state": {"subjects": {f"$MQTT.sess.{one}": 1 for one in self.sessions}}}).encode()
+        if word == "connections":
+            return json.dumps({"data": {"server_id": "S", "connections": self.connections}}).encode()
+        if word == "kick":
+            cid = json.loads(message.data)["cid"]
+            self.connections = [one for one in self.connections if one["cid"] != cid]
+            self.sessions.pop(key(f"c{cid}"))
+        if rest[0] == "NAMES":
+            offset = json.loads(message.data)["offset"]
+            names = [one for names in self.sessions.values() for one in names] if rest[1] == "$MQTT_msgs" else []
+            return json.dumps({"total": len(names), "consumers": names[offset : offset + 300]}).encode()
+        if word == "PURGE":
+            self.sessions.pop(json.loads(message.data)["filter"].removeprefix("$MQTT.sess."))
+        return b"{}"
+
+
+@pytest.fixture
+async def bench() -> AsyncGenerator[Bench]:
+    bench = Bench()
+    async with AsyncExitStack() as stack:
+        for subject in (
+            *("server.mqtt.INFO.*", "server.mqtt.PURGE.*", "server.mqtt_consumers.NAMES.*"),
+            *("server.mqtt_consumers.DELETE.*.*", "server.mqtt_connections", "server.mqtt_kick.*"),
+        ):
+            await stack.enter_async_context(bench.bus.respond(subject, bench.answer))
+        yield bench
+
+
+async def test_nearly_all_connections_are_a_warning_with_the_user_that_has_most(bench: Bench) -> None:
+    bench.add("a", 300)
+    bench.add("b", 109)
+    await bench.guard.look()
+    assert bench.guard.warnings() == []
+    bench.add("b", 1)
+    await bench.guard.look()
+    (text,) = bench.guard.warnings()
+    assert "410 of 512 connections of MQTT clients are used, 300 by the MQTT user a" in text
+    assert bench.events == []
+
+
+async def test_nearly_all_consumers_are_a_warning(bench: Bench) -> None:
+    bench.add("a", 100, 8)
+    await bench.guard.look()
+    (text,) = bench.guard.warnings()
+    assert "800 of 1000 consumers of MQTT clients are used, 800 by the MQTT user a" in text
+
+
+async def test_what_is_removed_is_told_once_and_is_a_warning_until_it_was_quiet(bench: Bench) -> None:
+    for _ in range(2):
+        bench.add("c", 20)
+        await bench.guard.look()
+        assert sum(one["authorized_user"] == "c" for one in bench.connections) == 16
+    assert [event.source for event in bench.events] == ["mqtt"]
+    assert bench.guard.warnings() == [bench.events[0].message]
+    await bench.clock.advance(QUIET_S + 1)
+    await bench.guard.look()
+    assert bench.guard.warnings() == []
+
+
+async def test_limits_that_are_not_watched_for_long_are_a_warning(bench: Bench) -> None:
+    bench.fails = True
+    await bench.guard.look()
+    assert bench.guard.warnings() == []
+    await bench.clock.advance(BLIND_S + 1)
+    await bench.guard.look()
+    assert bench.guard.warnings() == ["the limits of MQTT users are not watched: " + WHY]
+    bench.fails = False
+    await bench.guard.look()
+    assert bench.guard.warnings() == []
+
+
+WHY = "the bus refuses server.mqtt.INFO.$MQTT_sess: stream not found"
