@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from countingroom.bus.description import Mqtt
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Message
 from countingroom.bus.server.mqtt_clients import ConnectedClients
-from countingroom.bus.server.mqtt_guard import BLIND_S, QUIET_S, MqttGuard
+from countingroom.bus.server.mqtt_guard import BLIND_S, LOOK_S, QUIET_S, MqttGuard
 from countingroom.bus.server.mqtt_sessions import MqttConnection, MqttSession, key
 from countingroom.bus.server.mqtt_shares import Share, surplus
 from countingroom.core.messages import Event
@@ -100,13 +101,13 @@ class Bench:
         if word == "kick":
             cid = json.loads(message.data)["cid"]
             self.connections = [one for one in self.connections if one["cid"] != cid]
-            self.sessions.pop(key(f"c{cid}"))
+            self.sessions.pop(key(f"c{cid}"), None)
         if rest[0] == "NAMES":
             offset = json.loads(message.data)["offset"]
             names = [one for names in self.sessions.values() for one in names] if rest[1] == "$MQTT_msgs" else []
             return json.dumps({"total": len(names), "consumers": names[offset : offset + 300]}).encode()
         if word == "PURGE":
-            self.sessions.pop(json.loads(message.data)["filter"].removeprefix("$MQTT.sess."))
+            self.sessions.pop(json.loads(message.data)["filter"].removeprefix("$MQTT.sess."), None)
         return b"{}"
 
 
@@ -151,6 +152,41 @@ async def test_what_is_removed_is_told_once_and_is_a_warning_until_it_was_quiet(
     await bench.clock.advance(QUIET_S + 1)
     await bench.guard.look()
     assert bench.guard.warnings() == []
+
+
+@pytest.fixture
+async def running(bench: Bench) -> AsyncGenerator[Bench]:
+    """With the guard at work, after its first look."""
+    task = asyncio.create_task(bench.guard.run())
+    await bench.clock.advance(LOOK_S - 1)
+    yield bench
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_client_beyond_the_share_is_disconnected_at_once(running: Bench) -> None:
+    async with running.bus.subscribe("server.mqtt_kick.*") as kicked:
+        for cid in range(1, 18):
+            one = {"id": cid, "user": "c", "client_id": f"c{cid}"}
+            data = json.dumps({"server": {"id": "S"}, "client": one}).encode()
+            await running.bus.publish("server.mqtt_clients.CONNECT", data)
+        async with asyncio.timeout(10):
+            message = await anext(kicked)
+    assert (message.subject, message.data) == ("server.mqtt_kick.S", b'{"cid": 17}')
+    assert ["more than 16 connections" in event.message for event in running.events] == [True]
+
+
+async def test_many_new_consumers_of_a_user_are_looked_at_at_once(running: Bench) -> None:
+    running.add("c", 3, 50)
+    one = {"id": 1, "user": "c", "client_id": "c1"}
+    await running.bus.publish("server.mqtt_clients.CONNECT", json.dumps({"client": one}).encode())
+    for number in range(129):
+        assert running.events == []
+        await running.bus.publish(f"server.mqtt_clients.CONSUMER.{key('c1')}_{number}", b"{}")
+    await running.clock.advance(0.1)
+    assert ["128 subscriptions" in event.message for event in running.events] == [True]
+    assert len(running.sessions) == 2
 
 
 async def test_limits_that_are_not_watched_for_long_are_a_warning(bench: Bench) -> None:

@@ -207,7 +207,8 @@ class MqttGuard:
         owners = {one: user for one, (user, _) in self._owners.items()}
         oldest = sorted(sessions, key=lambda one: self._first[one.key])
         found = surplus(connections.clients, oldest, shares=self._shares, owners=owners)
-        for user in {client.user for client in found.connections}:
+        removed = {session.key for session in found.sessions}
+        for user in {client.user for client in found.connections if key(client.client_id) not in removed}:
             self._tell_connections(user)
         for user in {self._owner(session) for session in found.sessions}:
             limit = self._share(user)
