@@ -98,7 +98,7 @@ def renewer(parent: int) -> psutil.Process:
     (found,) = (
         one
         for one in psutil.Process(parent).children(recursive=True)
-        if "countingroom.bus.nats.renewer" in " ".join(one.cmdline())
+        if one.status() != psutil.STATUS_ZOMBIE and "countingroom.bus.nats.renewer" in " ".join(one.cmdline())
     )
     return found
 

@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import nats.errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
+from nats.aio.transport import TcpTransport
+
+from countingroom.core.clock import timeout
+
+if TYPE_CHECKING:
+    from urllib.parse import ParseResult
+
+
+class PinnedTransport(TcpTransport):
+    """The connection to a server, which is closed when its opening is cancelled.
+
+    That of nats-py opens it in a task of its own. A close of the client at that moment leaves the socket open.
+    """
+
+    _is_new = True
+
+    def __bool__(self) -> bool:
+        # nats-py makes another transport where this is False.
+        return self._is_new or super().__bool__()
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        """Open the connection. TimeoutError after `connect_timeout`, in s."""
+        self._is_new = False
+        async with timeout(connect_timeout):
+            reader, writer = await asyncio.open_connection(uri.hostname, uri.port, limit=buffer_size)
+        self._bare_io_reader = self._io_reader = reader
+        self._bare_io_writer = self._io_writer = writer
 
 
 class PinnedClient(Client):
-    """The client of nats-py with three changes: it never closes itself, it can discard unsent messages, and a server
-    that closes the connection during the handshake does not count as connected."""
+    """The client of nats-py with four changes: it never closes itself, it can discard unsent messages, a server that
+    closes the connection during the handshake does not count as connected, and PinnedTransport."""
 
     _reading_task: asyncio.Task[None] | None
     _ping_interval_task: asyncio.Task[None] | None
     _flusher_task: asyncio.Task[None] | None
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        present = self._transport
+        if s.uri.scheme not in ("ws", "wss") and not (isinstance(present, PinnedTransport) and present):
+            self._transport = PinnedTransport()
+        await super()._connect_to_server(s)
 
     async def _process_connect_init(self) -> None:
         await super()._process_connect_init()
