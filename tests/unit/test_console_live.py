@@ -226,6 +226,22 @@ async def test_losing_the_bus_is_told_and_its_return_too(scene: Scene) -> None:
                 assert [one["bus"] for one in await drain(room.feed, viewer) if "bus" in one][-1] is connected
 
 
+async def test_a_page_that_opens_while_the_link_is_lost_for_an_instant_does_not_stay_lost(scene: Scene) -> None:
+    bus = scene.here.bus.client()
+    room = ConsoleContext(bus, scene.clock, title="t", version="1", tick_s=1e9)
+    async with room.open():
+        await scene.clock.advance(0.1)
+        bus.cut()
+        with room.feed.viewer(QUIET) as viewer:
+            told = [await take(room.feed, viewer)]
+            told += [json.loads(one) for one in room.feed.messages(QUIET, told[0]["revision"])]
+            bus.mend()
+            await scene.clock.advance(0.2)
+            room.feed.tick()
+            told += await drain(room.feed, viewer)
+        assert [one["bus"] for one in told if "bus" in one][-1] is True
+
+
 def change(revision: int, size: int = 10) -> FeedChange:
     return FeedChange(
         revision=revision, time_ns=0, rows={}, points={"d": b"x" * size}, states={}, words={}, events={}, shared=b""

@@ -107,6 +107,8 @@ class LiveFeed:
         self._quiet_until_s = clock.monotonic() + _FIRST_BEATS_S
         self._unreported: set[str] = set()
         self._reported_connected = True
+        """The link as of this revision. A snapshot has this, not the link of the moment: a loss between two ticks is in
+        no change, and a page that opened during it would never hear of its end."""
         self.revision = clock.now_ns() // 1_000_000
         self.updates: dict[str, int] = {}
         """Device -> readings shown since the start."""
@@ -190,7 +192,7 @@ class LiveFeed:
         """Everything in the subscription, at this revision."""
         parts = [
             b'"kind":"snapshot","revision":%d,"time_ns":%d,"bus":%s'
-            % (self.revision, self._clock.now_ns(), b"true" if self._latest.connected else b"false"),
+            % (self.revision, self._clock.now_ns(), b"true" if self._reported_connected else b"false"),
             b'"points":{%s}' % self._snapshot_parts.points(watch),
             b'"states":{%s}' % self._snapshot_parts.states(watch),
             b'"alive":' + msgspec.json.encode(self.abnormal.living()),
@@ -200,7 +202,7 @@ class LiveFeed:
         return (b"{" + b",".join(parts) + b"}").decode()
 
     def _idle(self) -> str:
-        connected = "true" if self._latest.connected else "false"
+        connected = "true" if self._reported_connected else "false"
         return f'{{"kind":"tick","revision":{self.revision},"time_ns":{self._clock.now_ns()},"bus":{connected}}}'
 
     def _gather(self) -> FeedChange | None:
