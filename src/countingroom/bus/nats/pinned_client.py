@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import nats.errors
@@ -13,6 +14,10 @@ from countingroom.core.clock import timeout
 
 if TYPE_CHECKING:
     from urllib.parse import ParseResult
+
+
+_END_S = 1.0
+"""Time for an attempt to connect again to end, and for a connection to close."""
 
 
 class PinnedTransport(TcpTransport):
@@ -37,8 +42,9 @@ class PinnedTransport(TcpTransport):
 
 
 class PinnedClient(Client):
-    """The client of nats-py with four changes: it never closes itself, it can discard unsent messages, a server that
-    closes the connection during the handshake does not count as connected, and PinnedTransport."""
+    """The client of nats-py with five changes: it never closes itself, it can discard unsent messages, a server that
+    closes the connection during the handshake does not count as connected, PinnedTransport, and `close`
+    leaves no connection open."""
 
     _reading_task: asyncio.Task[None] | None
     _ping_interval_task: asyncio.Task[None] | None
@@ -67,6 +73,19 @@ class PinnedClient(Client):
             await super()._process_err(err_msg)
         else:
             await self._process_op_err(nats.errors.Error(f"nats: {err_msg}"))
+
+    async def close(self) -> None:
+        """Close the client, also the connection that an attempt to connect again has just opened."""
+        await super().close()
+        again = self._reconnection_task
+        if again and not again.done():
+            again.cancel()
+            await asyncio.wait([again], timeout=_END_S)
+        if self._transport is not None:
+            self._transport.close()
+            with suppress(OSError, TimeoutError):
+                async with timeout(_END_S):
+                    await self._transport.wait_closed()
 
     def discard_unsent(self) -> None:
         """Drop the send buffer, which nats-py would send after the reconnection."""

@@ -92,11 +92,30 @@ async def drain(output: int) -> None:
     Without a reader it would die at its next line. `output` is closed.
     """
     os.set_blocking(output, True)
+    pid = _start_drain(output)
+    ended, end = asyncio.Event(), os.pidfd_open(pid)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(end, ended.set)
     try:
-        process = await asyncio.create_subprocess_exec(*_command("drain"), stdin=output)
-        await process.wait()
+        await ended.wait()
+    finally:
+        loop.remove_reader(end)
+        os.close(end)
+        _reap(pid)
+
+
+def _start_drain(output: int) -> int:
+    # Not a process of asyncio: that must end before its loop, and this one outlives the agent.
+    command = _command("drain")
+    try:
+        return os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, output, 0)])
     finally:
         os.close(output)
+
+
+def _reap(pid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def _command(*words: str) -> list[str]:
