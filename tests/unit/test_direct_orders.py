@@ -130,6 +130,26 @@ async def test_a_new_owner_gets_the_command(
     ]
 
 
+@pytest.mark.parametrize("issued_ns", [0, 2**62])
+async def test_a_new_owner_gets_the_command_whatever_clock_and_state_the_page_had(
+    here: RunsStage, agents: Agents, served: tuple[FastAPI, httpx.AsyncClient], issued_ns: int
+) -> None:
+    goal = Goal(state="Recording", requested_by="anna", since_ns=here.clock.now_ns())
+    await here.partition("mCBM", "Recording", run=8, members=MEMBERS, goal=goal)
+    app, web = served
+    async with asyncio.timeout(5):
+        while app.state.context.latest.words[subjects.partition_key("mCBM")].goal != goal:
+            await asyncio.sleep(0)
+    body = {"issued_ns": issued_ns, "seen_state": "TFC_Active", "deadline_s": 0.01}
+    assert (await web.post(ABORT, json=body)).status_code == 202
+    async with here.bus.client().respond(subjects.commands_to("runs"), here.answer), asyncio.timeout(10):
+        while not here.asked:
+            await asyncio.sleep(0.01)
+    command = here.asked[0][1]
+    assert (command.action, command.seen_state) == ("abort", None)
+    assert command.issued_ns < here.clock.now_ns() < command.deadline_ns
+
+
 async def test_a_new_owner_with_a_later_goal_does_not_get_it(
     here: RunsStage, agents: Agents, served: tuple[FastAPI, httpx.AsyncClient]
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
+import msgspec
 from msgspec import Struct
 
 from countingroom.bus.ask import ask
@@ -21,7 +22,7 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.commands.partition import DIRECT
 from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.messages import Command, Event, EventKind, MessageDecoder
-from countingroom.core.partitions import MemberState, PartitionState
+from countingroom.core.partitions import Goal, MemberState, PartitionState
 from countingroom.core.systems import RECORDING, Answer, Order, SystemState
 
 ANSWER_S = 2.0
@@ -45,6 +46,21 @@ class DirectResult(Struct, frozen=True, kw_only=True):
     """System -> why it did not accept the order."""
 
 
+class _Waiting(Struct, frozen=True, kw_only=True):
+    """A command that waits for an owner."""
+
+    command: Command
+    user: str
+    goal: Goal | None
+    """Of the partition when the command was given."""
+    until_s: float
+    """On the monotonic clock."""
+
+
+def _id(goal: Goal) -> tuple[str, int]:
+    return goal.command_id, goal.since_ns
+
+
 class DirectOrders:
     """Orders of the console to systems. `run` hands the commands to the owners that come back."""
 
@@ -52,7 +68,7 @@ class DirectOrders:
         self._bus = bus
         self._clock = clock
         self._latest = latest
-        self._open: dict[str, tuple[Command, str]] = {}
+        self._open: dict[str, _Waiting] = {}
         self._added = asyncio.Event()
 
     @property
@@ -80,7 +96,10 @@ class DirectOrders:
                 suggestion=why.cause.suggestion,
                 causes=(*why.cause.causes, *refused.values()),
             ) from why
-        self._open[state.partition] = (command, user)  # the last command of a partition counts
+        # The last command of a partition counts.
+        self._open[state.partition] = _Waiting(
+            command=command, user=user, goal=state.goal, until_s=self._clock.monotonic() + _HAND_OVER_S
+        )
         self._added.set()
         await self._tell(state.partition, command, user, result)
         return result
@@ -90,8 +109,8 @@ class DirectOrders:
         while True:
             await self._added.wait()
             await self._clock.sleep(_AGAIN_S)
-            for partition, (command, user) in list(self._open.items()):
-                if await self._is_over(partition, command, user) and self._open[partition][0] is command:
+            for partition, waiting in list(self._open.items()):
+                if await self._is_over(partition, waiting) and self._open[partition] is waiting:
                     del self._open[partition]
             if not self._open:
                 self._added.clear()
@@ -129,16 +148,21 @@ class DirectOrders:
             suggestion=f"look at the state of {system}",
         )
 
-    async def _is_over(self, partition: str, command: Command, user: str) -> bool:
+    async def _is_over(self, partition: str, waiting: _Waiting) -> bool:
         """Whether the command is handed over, outdated, or too old."""
         state = self._latest.words.get(subjects.partition_key(partition))
         goal = state.goal if isinstance(state, PartitionState) else None
-        if goal and goal.since_ns > command.issued_ns:
+        if goal and not (waiting.goal and _id(goal) == _id(waiting.goal)):
             return True  # a later command has set another goal
-        if self._clock.now_ns() - command.issued_ns > _HAND_OVER_S * 1e9:
+        now_ns = self._clock.now_ns()
+        if self._clock.monotonic() > waiting.until_s:
             return True
+        # As if given now: the state that the page saw, and its times, must not refuse it.
+        command = msgspec.structs.replace(
+            waiting.command, issued_ns=now_ns, deadline_ns=now_ns + round(ANSWER_S * 1e9), seen_state=None
+        )
         try:
-            await send(self._bus, "runs", partition, command, user=user)
+            await send(self._bus, "runs", partition, command, user=waiting.user)
         except LinkError:
             return False
         return True
