@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Protocol
 from msgspec import Struct
 
 from countingroom.bus.nats.stream_repair import BrokenStream
+from countingroom.bus.server.server_event import server_event
 from countingroom.core import severity
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError
-from countingroom.core.messages import Event, EventKind
+from countingroom.core.messages import Event
 
 _log = logging.getLogger(__name__)
 
@@ -189,15 +189,4 @@ class DiskWatch:
 
     def _tell(self, message: str, *, level: int, suggestion: str = "") -> None:
         cause = Cause(code="disk", message=message, source="bus", suggestion=suggestion) if suggestion else None
-        self._on_event(
-            Event(
-                id=uuid.uuid4().hex,
-                kind=EventKind.NOTE,
-                time_ns=self._clock.now_ns(),
-                department="bus",
-                source="disk",
-                message=message,
-                severity=level,
-                cause=cause,
-            )
-        )
+        self._on_event(server_event(self._clock, "disk", message, level=level, cause=cause))

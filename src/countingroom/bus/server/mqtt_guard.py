@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,10 +21,11 @@ from countingroom.bus.server.mqtt_account import CLIENTS, CLIENTS_SEEN, CONSUMER
 from countingroom.bus.server.mqtt_clients import ConnectedClients
 from countingroom.bus.server.mqtt_sessions import Connections, MqttConnection, MqttSession, key
 from countingroom.bus.server.mqtt_shares import Share, Surplus, share, surplus
+from countingroom.bus.server.server_event import server_event
 from countingroom.core import severity
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError
-from countingroom.core.messages import Event, EventKind, Malformed, decode_json
+from countingroom.core.messages import Event, Malformed, decode_json
 
 LOOK_S = 5.0
 PAUSE_S = 0.2
@@ -257,18 +257,8 @@ class MqttGuard:
         self._told[what] = (message, self._clock.monotonic())
         if not is_new:
             return
-        self._on_event(
-            Event(
-                id=uuid.uuid4().hex,
-                kind=EventKind.NOTE,
-                time_ns=self._clock.now_ns(),
-                department="bus",
-                source="mqtt",
-                message=message,
-                severity=severity.MEDIUM,
-                cause=Cause(code="mqtt", message=message, source="bus", suggestion=suggestion or _SUGGESTION),
-            )
-        )
+        cause = Cause(code="mqtt", message=message, source="bus", suggestion=suggestion or _SUGGESTION)
+        self._on_event(server_event(self._clock, "mqtt", message, level=severity.MEDIUM, cause=cause))
 
     def _forget(self) -> None:
         now = self._clock.monotonic()

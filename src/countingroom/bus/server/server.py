@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +26,7 @@ from countingroom.bus.server.configuration import ACCOUNT, NAMELESS, DiskSpace, 
 from countingroom.bus.server.disk_watch import DiskWatch
 from countingroom.bus.server.mqtt_guard import MqttGuard
 from countingroom.bus.server.permissions import BusUser
+from countingroom.bus.server.server_event import server_event
 from countingroom.bus.streams import ON_DISK, STATE_BYTES
 from countingroom.core.clock import Clock, SystemClock, timeout
 from countingroom.core.errors import Cause, ConfigurationError, LinkError
@@ -357,16 +357,7 @@ class EmbeddedServer:
     def _report(self, message: str, why: str) -> None:
         cause = Cause(code="server", message=why, source="bus", suggestion="see the log of the bus") if why else None
         self._on_event(
-            Event(
-                id=uuid.uuid4().hex,
-                kind=EventKind.PROCESS,
-                time_ns=self._clock.now_ns(),
-                department="bus",
-                source="server",
-                message=message,
-                severity=2 if why else 0,
-                cause=cause,
-            )
+            server_event(self._clock, "server", message, level=2 if why else 0, cause=cause, kind=EventKind.PROCESS)
         )
 
     def _last_log_line(self) -> str:
