@@ -113,7 +113,7 @@ def login(section: BusSection, passwords: Mapping[str, str], data: Path, user: s
         return credentials.given(passwords, user)
     if is_embedded(section, data):
         return credentials.of_running(data, user)[1]
-    return BusLogin  # a server of somebody else without login, given by --bus
+    return BusLogin  # a server that is not ours, without login, given by --bus
 
 
 def _tls(section: BusSection) -> TlsFiles | None:
