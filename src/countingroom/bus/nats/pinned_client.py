@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import nats.errors
@@ -83,9 +82,13 @@ class PinnedClient(Client):
             await asyncio.wait([again], timeout=_END_S)
         if self._transport is not None:
             self._transport.close()
-            with suppress(OSError, TimeoutError):
-                async with timeout(_END_S):
-                    await self._transport.wait_closed()
+            # In a task of its own: a wait that was cancelled earlier, by the deadline of a connect, has cancelled what
+            # later waits wait for as well.
+            closing = asyncio.create_task(self._transport.wait_closed())
+            await asyncio.wait([closing], timeout=_END_S)
+            if closing.done() and not closing.cancelled():
+                closing.exception()  # the reason why it had ended, which is known
+            closing.cancel()
 
     def discard_unsent(self) -> None:
         """Drop the send buffer, which nats-py would send after the reconnection."""

@@ -127,7 +127,8 @@ class Reader:
         return not self._connection.closed
 
     async def pending(self) -> int:
-        """Number of messages in the stream that have not been taken yet."""
+        """Number of messages in the stream that have not been taken yet. The server may count one a moment after it is
+        stored."""
         if not self._consumer or self._epoch != self._connection.epoch:
             await self._begin()
         info = await self._connection.api(f"CONSUMER.INFO.{self._stream}.{self._consumer}")

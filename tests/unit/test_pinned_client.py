@@ -1,0 +1,29 @@
+"""The client of nats-py closes without an error, however its connection has ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+from countingroom.bus.nats.pinned_client import PinnedClient, PinnedTransport
+
+
+async def test_a_close_after_a_wait_that_was_cancelled_is_no_error() -> None:
+    async def stay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(stay, "127.0.0.1", 0)
+    client = PinnedClient()
+    client._transport = transport = PinnedTransport()
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    transport._bare_io_reader = transport._io_reader = reader
+    transport._bare_io_writer = transport._io_writer = writer
+    waiting = asyncio.create_task(transport.wait_closed())  # as inside `connect`, which ends by its deadline
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    client._status = PinnedClient.CLOSED  # `connect` had begun to close it
+    await client.close()
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    server.close()
+    await server.wait_closed()
