@@ -397,7 +397,9 @@ def test_the_current_of_the_high_voltage_is_seen_and_columns_are_chosen(requeste
     page.locator("#confirm li", has_text="HV I").get_by_label("up").first.click()
     page.locator('#confirm input[value="lv_temp"]').uncheck()
     requester.picture("columns-light")
-    page.locator("#confirm .acts button").last.click()
+    with page.expect_navigation():  # the page loads again with the choice
+        page.locator("#confirm .acts button").last.click()
+    expect(page.locator('td[data-p="caen.0.lv_temp"]')).to_have_class(re.compile(r"\brest\b"))
     expect(page.locator('td[data-p="caen.0.lv_temp"]')).to_be_hidden()
     expect(cell).to_be_visible()
     heads = [one.get_attribute("data-column") for one in page.locator("th[data-column]").all()]
