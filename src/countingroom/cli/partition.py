@@ -129,7 +129,7 @@ def sequence(
 
 def take(
     partition: Partition,
-    force: Annotated[bool, typer.Option("--force", help="Also from whoever holds it; that is recorded.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also from the user who holds it; that is recorded.")] = False,
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
@@ -141,7 +141,7 @@ def move(
     detectors: Annotated[list[str], typer.Argument(metavar="DETECTOR…", show_default=False)],
     to: Annotated[str, typer.Option("--to", help="The partition they are in then.")] = "",
     out: Annotated[bool, typer.Option("--out", help="Into no partition.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also where somebody does not answer.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also where a system does not answer.")] = False,
     wait: Wait = 60.0,
     url: Url = DEFAULT_URL,
     json: Json = False,

@@ -123,7 +123,9 @@ async def _run(kind: str, parameters: Mapping[str, Any]) -> None:
 async def _take_faults(kind: str, simulator: Simulator) -> None:
     """Yield the lines of standard input until it ends."""
     mode = os.fstat(sys.stdin.fileno()).st_mode
-    if not (sys.stdin.isatty() or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):  # a file, or nothing: nobody types
+    if not (
+        sys.stdin.isatty() or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    ):  # a file or no input at all: no user types
         return
     lines = asyncio.StreamReader()
     loop = asyncio.get_running_loop()

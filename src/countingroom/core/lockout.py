@@ -1,7 +1,7 @@
 """The lock-out after wrong passwords: some attempts are free, then the wait doubles, and failures are forgotten.
 
 It is counted for each pair of user name and place (a known device or an address), so that an attacker slows down
-nobody but himself. It ends by itself.
+only itself. It ends by itself.
 """
 
 from __future__ import annotations

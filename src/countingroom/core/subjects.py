@@ -89,7 +89,7 @@ def readings_of(device: str) -> str:
 
 
 def live_readings(device: str) -> str:
-    """Subject of readings that the stream could not store yet, for who shows or uses present values; `*` for any
+    """Subject of readings that the stream could not store yet, for clients that show or use present values; `*` for any
     device. The stream gets the same message later."""
     return f"live.readings.{device if device == '*' else token(device)}"
 

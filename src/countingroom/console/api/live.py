@@ -121,7 +121,7 @@ async def _listen(websocket: WebSocket, console: ConsoleContext, viewer: Viewer,
 
 
 async def _wait_for_turn(console: ConsoleContext, user: str) -> None:
-    """Read no further message of a user who subscribes too often: the sender waits, and no one else does."""
+    """Read no further message of a user who subscribes too often: only that sender waits."""
     while wait_s := console.viewers.wait_s(user, console.clock.monotonic()):
         await console.clock.sleep(wait_s)
 

@@ -90,8 +90,8 @@ class Accounts:
         return await self._users.make_link(name, by.name, lifetime_s=LINK_S)
 
     async def grant(self, name: str, target: str, role: Role | None, by: Principal) -> None:
-        """Give a user a role for a target or a pattern of targets; None removes it. Nobody grants more than they
-        have."""
+        """Give a user a role for a target or a pattern of targets; None removes it. A user cannot grant
+        more than they have."""
         _check_target(target)
         await self.check_change(name, by)
         _check_rights(by, name, {target: role} if role is not None else {})

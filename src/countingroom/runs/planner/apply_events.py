@@ -35,7 +35,7 @@ class Applied(Struct, frozen=True, kw_only=True):
     partition: PartitionModel
     effects: tuple[Effect, ...]
     fallen: frozenset[str]
-    """Systems that were Active or Recording and are not, though nobody told them to."""
+    """Systems that were Active or Recording and left it without a command."""
 
 
 def apply(partition: PartitionModel, facts: Sequence[Fact]) -> Applied:
@@ -111,7 +111,7 @@ class _Application:
         self.seen[fact.system] = Seen(state=before.state, connected=fact.connected, cause=fact.cause)
         if not fact.connected:
             self.pending.pop(fact.system, None)
-            for action in (Action.STOP, Action.ABORT):  # who comes back was not told yet
+            for action in (Action.STOP, Action.ABORT):  # a system that connects again has no order yet
                 self.tried.pop((fact.system, action), None)
             if before.common in _UP:
                 self.fallen.add(fact.system)
@@ -154,7 +154,7 @@ class _Application:
         if before is None or self.attempts.met:
             return True
         if goal and not run and before.is_same(goal):
-            # A person who presses Stop again gets the end of the stop under way. When the second one took the place of
+            # A user who presses Stop again gets the end of the stop under way. When the second one took the place of
             # the first, the first was told as failed and the hooks before the stop ran again.
             if goal.command_id:
                 self._change(goal=msgspec.structs.replace(before, joined=(*before.joined, goal.command_id)))

@@ -97,8 +97,8 @@ def level_not_ready(view: LevelView, causes: Sequence[Cause]) -> Cause:
 
 def level_lost(partition: str, view: LevelView, seen: Sequence[Cause]) -> Cause:
     """A level that was ready is no longer."""
-    who = ", ".join(view.missing[:5]) + (" …" if len(view.missing) > 5 else "")
-    message = f"{who} of {view.level.name} is lost" if who else f"{view.level.name} has too few systems left"
+    names = ", ".join(view.missing[:5]) + (" …" if len(view.missing) > 5 else "")
+    message = f"{names} of {view.level.name} is lost" if names else f"{view.level.name} has too few systems left"
     return Cause(
         code="level_lost",
         message=because(message, seen),
@@ -119,7 +119,7 @@ def reconfigure(partition: str, view: LevelView) -> Cause:
 
 
 def recorder_left(partition: str, left: Sequence[str]) -> Cause:
-    """Somebody left recording."""
+    """Recorders left recording."""
     return Cause(
         code="recorder_left",
         message=f"{', '.join(left)} left recording",

@@ -34,11 +34,11 @@ class OrderRefused(Struct, frozen=True, kw_only=True):
     action: Action
     cause: Cause
     id: str = ""
-    """Of the order; empty: whichever is pending."""
+    """Of the order; empty: any that is pending."""
 
 
 class GoalSet(Struct, frozen=True, kw_only=True):
-    """Somebody who may wants it there; None: stay where you are and only follow."""
+    """A permitted user asked for this goal; None: the partition stays where it is and only follows its systems."""
 
     goal: Goal | None
     run: int = 0

@@ -33,7 +33,7 @@ _STAGES = 1000
 
 
 def forecast(partition: PartitionModel, goal: Goal, *, now_ns: int, durations: Durations | None = None) -> Plan:
-    """Every stage from here to the goal, who is touched and why, who stays as it is, and how long it should take.
+    """Every stage from here to the goal, which systems change and why, which stay as they are, and the expected time.
 
     To ask about another selection, give the partition its members and tag. `obstacle` says why the goal would not be
     reached.

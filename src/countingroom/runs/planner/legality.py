@@ -21,7 +21,7 @@ from countingroom.runs.planner.survey import UNSEEN, Survey
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """What is asked for, and of whom."""
+    """The command that is asked for, and its target."""
 
     partition: PartitionModel
     found: Survey
@@ -124,10 +124,10 @@ def _no_configuration(q: Question) -> Cause | None:
     without = [member.system for view in q.found.levels for member in view.members if member.wanted is None]
     if not without:
         return None
-    who = ", ".join(without[:5]) + (" …" if len(without) > 5 else "")
+    names = ", ".join(without[:5]) + (" …" if len(without) > 5 else "")
     return q.refuse(
         "no_configuration",
-        f"no configuration is selected for {who}",
+        f"no configuration is selected for {names}",
         "select a tag that covers every system, or a configuration for each",
     )
 

@@ -149,7 +149,7 @@ class _Planner:
         return Decision()
 
     def _raise(self, index: int, view: LevelView) -> Decision | None:
-        """What this level still needs; None where it is ready and nobody can do more."""
+        """What this level still needs; None where it is ready and no system can do more."""
         steps: list[Step] = []
         waiting: list[str] = []
         adopt: list[Step] = []

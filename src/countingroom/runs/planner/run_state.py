@@ -14,7 +14,7 @@ from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.survey import Survey
 
 _MEANT = (RunEnd.STOPPED, RunEnd.LIMIT, RunEnd.ABORTED)
-"""Ends that somebody asked for: a cause is told with them only where a recorder failed to stop."""
+"""Ends that were asked for: they have a cause only where a recorder failed to stop."""
 
 
 def follow_recording(partition: PartitionModel, found: Survey, now_ns: int, effects: list[Effect]) -> PartitionModel:

@@ -143,7 +143,7 @@ def _is_higher(partition: PartitionModel, found: Survey) -> bool:
 
 
 def _why_moved(partition: PartitionModel, found: Survey) -> Cause | None:
-    """The cause of a fall that nobody asked for."""
+    """The cause of a fall that was not asked for."""
     rests, goal = partition.template.rests, partition.goal
     if partition.state not in rests or found.state not in rests:
         return None
@@ -285,7 +285,7 @@ def _ended(
 
 
 def _is_reached(partition: PartitionModel, goal: Goal, found: Survey) -> bool:
-    """The plan has nothing left to do. A level that nobody is in neither helps nor hinders."""
+    """The plan has nothing left to do. A level without members makes no difference."""
     template = partition.template
     if goal.state == template.recording:
         return found.recording

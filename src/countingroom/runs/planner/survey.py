@@ -66,7 +66,7 @@ class Survey(Struct, frozen=True, kw_only=True):
     common: Mapping[str, str]
     """Of every member, as it is seen."""
     recording: bool
-    """Every recorder that is included records; there is one at least. Who records a run that is over does not count."""
+    """Every recorder that is included records; there is one at least. A run that is over does not count."""
     left: tuple[str, ...]
     """Recorders that are included and do not record."""
     stale: Mapping[str, int] = {}
@@ -93,9 +93,9 @@ def survey(
     rests_in: str = "",
 ) -> Survey:
     """Look at all members. Those `joining` a recording are no loss while they are not ready. `run`: the one that is
-    open; a recording that nobody here began has no number, and counts.
+    open; a recording that was begun elsewhere has no number, and counts.
 
-    While everybody records, what is selected for later does not count: a run is never disturbed by it. Nor does it
+    While all recorders record, what is selected for later does not count: a run is never disturbed by it. Nor does it
     take down a partition without a goal, which stays where it `rests_in`: configuring does.
     """
     here: dict[str, list[Member]] = {level.name: [] for level in template.levels}

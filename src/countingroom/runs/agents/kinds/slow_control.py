@@ -138,7 +138,7 @@ class SlowControl(System):
         name, device = self._section.device, self._device
         source = f"systems.{self.handle.system}"
         if device is None or not self._hosted:
-            message = f"nobody serves the device {name}"
+            message = f"no process serves the device {name}"
             return Cause(code="no_host", message=message, source=source, suggestion="start the role devices")
         if device.link is not Link.CONNECTED:
             message, code = f"the device {name} is not reached", "device_link"
