@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from countingroom.core.errors import DeviceError, LinkError
+from countingroom.core.errors import DeviceError, LinkError, OutOfRange
+from countingroom.core.points import Point
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.epics.access import ChannelAccess
 from countingroom.devices.drivers.epics.build import build
@@ -28,6 +29,10 @@ RECORDS = [
     IocRecord(name="x:number", value=3.9),
     IocRecord(name="x:array", kind="array", value=1.5),
     IocRecord(name="x:motor", writable=True, put_takes_s=1.5),
+    IocRecord(name="x:note", kind="text", value="", writable=True),
+    IocRecord(name="x:set", unit="degC", writable=True, fields={"DRVL": -5.0, "DRVH": 30.0}),
+    IocRecord(name="x:count", kind="int", value=0, writable=True, fields={"DRVL": 1, "DRVH": 8}),
+    IocRecord(name="x:free", writable=True),
     IocRecord(name="x:mode", kind="enum", value=0, choices=("Off", "On", "Broken")),
 ]
 TABLE: dict[str, Any] = {
@@ -38,6 +43,11 @@ TABLE: dict[str, Any] = {
     "mode": {"pv": "mode", "type": "int", "words": {"Off": 0, "On": 1}},
     "motor": {"pv": "motor", "writable": True, "write_low": 0, "write_high": 100, "confirm": 20},
     "long": {"pv": "text.VAL$", "type": "string", "writable": True},
+    "note": {"pv": "note", "type": "string", "writable": True},
+    "set": {"pv": "set", "writable": True},
+    "narrow": {"pv": "set", "writable": True, "write_low": 0, "write_high": 50},
+    "count": {"pv": "count", "type": "int", "writable": True},
+    "free": {"pv": "free", "writable": True},
 }
 
 
@@ -124,6 +134,56 @@ async def test_a_long_string_is_written_whole(ioc: Ioc, resources: SharedResourc
     for text in ("thirty-nine letters are the most of it", "short", ""):
         await watched.driver.write("long", text)
         await until(lambda text=text: watched.last["long"].value == text)
+    await watched.driver.close()
+
+
+async def test_a_text_longer_than_an_epics_string_is_written_whole(ioc: Ioc, resources: SharedResources) -> None:
+    watched = Watched(ioc, resources, "note", "long")
+    await watched.connect()
+    for text in ("the target was moved by 3 mm, the beam is back since ten o'clock; ask Zoë" * 2, "short", ""):
+        await watched.driver.write("note", text)
+        await until(lambda text=text: watched.last["note"].value == text)
+    for name, most in (("note", 256), ("long", 40)):
+        with pytest.raises(DeviceError, match="does not take"):
+            await watched.driver.write(name, "x" * most)
+    await watched.driver.close()
+
+
+async def test_setpoints_keep_the_limits_of_the_ioc_and_follow_their_change(
+    ioc: Ioc, resources: SharedResources
+) -> None:
+    watched = Watched(ioc, resources, "set", "narrow", "count", "free", "motor")
+    await watched.connect()
+
+    def points() -> dict[str, Point]:
+        return {point.name: point for point in watched.driver.points}
+
+    with pytest.raises(OutOfRange, match="neither the description nor the IOC has given its limits"):
+        points()["set"].check_write(20.0)
+    await watched.driver.prove()
+    assert points()["set"].check_write(30.0) == 30.0
+    with pytest.raises(OutOfRange) as refused:
+        points()["set"].check_write(30.5)
+    assert str(refused.value) == "set: 30.5 degC is outside -5 to 30 degC, beyond the limit of the IOC"
+    # What the table gives narrows the limits of the IOC, and never widens them.
+    narrow = points()["narrow"]
+    assert (narrow.write_low, narrow.write_low_source, narrow.write_high, narrow.write_high_source) == (
+        0,
+        "",
+        30,
+        "IOC",
+    )
+    count = points()["count"]
+    assert (count.write_low, count.write_high) == (1, 8)
+    with pytest.raises(OutOfRange, match="the IOC has given its limits"):
+        points()["free"].check_write(1.0)
+    assert points()["motor"].check_write(100.0) == 100.0
+    access = resources.get(ChannelAccess).monitors(2.0)
+    await access.put("x:set.DRVH", 12.0)
+    await watched.driver.prove()
+    assert points()["set"].write_high == 12
+    with pytest.raises(OutOfRange, match="beyond the limit of the IOC"):
+        points()["narrow"].check_write(13.0)
     await watched.driver.close()
 
 

@@ -11,6 +11,8 @@ import pytest
 from countingroom.core.points import Limits, Point, Type
 from countingroom.devices.drivers.epics.completion import Unsaid, completed
 from countingroom.devices.drivers.epics.description import EpicsValue
+from countingroom.devices.point_overrides import overridden
+from countingroom.devices.section import PointOverride
 
 EVERYTHING = frozenset(Unsaid)
 NAN = math.nan
@@ -70,9 +72,42 @@ def test_the_words_of_an_enum_are_codes_and_choices() -> None:
         ({}, {Unsaid.UNIT, Unsaid.PRECISION, Unsaid.LIMITS, Unsaid.WORDS}),
         ({"unit": "", "precision": 2, "alarm_high": 1}, {Unsaid.WORDS}),
         ({"type": "int", "words": {"Off": 0}}, {Unsaid.UNIT, Unsaid.LIMITS}),
+        (
+            {"writable": True, "unit": "V", "precision": 1, "alarm_low": 0, "codes": {"0": "off"}},
+            {Unsaid.WRITE_LIMITS},
+        ),
         ({"type": "string"}, {Unsaid.WORDS}),
         ({"type": "bool", "codes": {"true": "open"}}, set()),
     ],
 )
 def test_the_table_says_what_it_names(value: dict[str, Any], unsaid: set[Unsaid]) -> None:
     assert EpicsValue.model_validate({"pv": "x", **value}).unsaid() == unsaid
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "taken"),
+    [
+        (-5, 30, (-5, 30)),
+        (0, 0, (None, None)),
+        (30, -5, (None, None)),
+        (NAN, NAN, (None, None)),
+        (-1e300, 7, (None, 7)),
+        (-7, 3.4e38, (-7, None)),
+    ],
+)
+def test_the_limits_of_a_setpoint_are_those_that_allow_a_range(
+    low: float, high: float, taken: tuple[float | None, float | None]
+) -> None:
+    given = said(lower_ctrl_limit=low, upper_ctrl_limit=high)
+    point = completed(Point(name="p", writable=True), EVERYTHING, given)
+    assert (point.write_low, point.write_high) == taken
+
+
+def test_an_override_makes_the_limits_of_the_ioc_narrower_and_never_wider() -> None:
+    given = said(lower_ctrl_limit=-5, upper_ctrl_limit=30)
+    table = (Point(name="p", writable=True, limited_by="IOC"),)
+    override = {"p": PointOverride(write_low=-2, write_high=90)}
+    (described,) = overridden(table, override)
+    (point,) = overridden((completed(described, EVERYTHING, given),), override)
+    assert (point.write_low, point.write_low_source) == (-2, "")
+    assert (point.write_high, point.write_high_source) == (30, "IOC")

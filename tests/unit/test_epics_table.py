@@ -63,7 +63,8 @@ def test_a_table_that_cannot_work_is_refused(values: dict[str, Any], complaint: 
 @pytest.mark.parametrize(
     ("value", "complaints"),
     [
-        ({"writable": True}, ["write_low is missing", "write_high is missing"]),
+        ({"writable": True}, []),
+        ({"writable": True, "write_low": 3, "write_high": 2}, ["write_high 2 is below write_low 3"]),
         ({"write_high": 3}, ["write_high is for values with `writable: true`"]),
         ({"writable": True, "choices": [1, 2]}, []),
         ({"type": "string", "writable": True}, []),

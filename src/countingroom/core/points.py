@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from countingroom.core.errors import OutOfRange
 from countingroom.core.values import Scalar
@@ -67,6 +68,12 @@ class Point(Struct, frozen=True, kw_only=True):
     writable: bool = False
     write_low: float | None = None
     write_high: float | None = None
+    write_low_source: str = ""
+    """What the lower limit comes from, where it is not the description or the driver: `IOC`."""
+    write_high_source: str = ""
+    """The same for the upper limit."""
+    limited_by: str = ""
+    """What says the limits of this setpoint that are None: `IOC`. Until it has, every value is refused."""
     readback: str = ""
     """The point that confirms a written value; empty: this point is its own readback."""
     tolerance: float = 0.0
@@ -90,16 +97,40 @@ class Point(Struct, frozen=True, kw_only=True):
                 suggestion=f"choose one of {allowed}",
             )
         if isinstance(taken, (int, float)) and not isinstance(taken, bool):
-            low = float("-inf") if self.write_low is None else self.write_low
-            high = float("inf") if self.write_high is None else self.write_high
-            if not low <= taken <= high:
-                unit = f" {self.unit}" if self.unit else ""
-                raise OutOfRange(
-                    f"{self.name}: {taken:g}{unit} is outside {low:g} to {high:g}{unit}",
-                    evidence={"value": taken, "low": self.write_low, "high": self.write_high},
-                    suggestion=f"give a value from {low:g} to {high:g}{unit}",
-                )
+            self._check_limits(taken)
         return taken
+
+    def narrowed(self, low: float | None, high: float | None, source: str) -> Point:
+        """This point with write limits that are at most as wide as those of `source`; None: it has none."""
+        found: dict[str, float | str] = {}
+        if low is not None and (self.write_low is None or low > self.write_low):
+            found |= {"write_low": low, "write_low_source": source}
+        if high is not None and (self.write_high is None or high < self.write_high):
+            found |= {"write_high": high, "write_high_source": source}
+        return replace(self, **found) if found else self
+
+    def _check_limits(self, value: float) -> None:
+        if self.limited_by and (self.write_low is None or self.write_high is None):
+            raise OutOfRange(
+                f"{self.name} cannot be written:"
+                f" neither the description nor the {self.limited_by} has given its limits",
+                code="no_limits",
+                evidence={"value": value, "low": self.write_low, "high": self.write_high},
+                suggestion=f"give write_low and write_high in the description, or limits in the {self.limited_by}",
+            )
+        low = -math.inf if self.write_low is None else self.write_low
+        high = math.inf if self.write_high is None else self.write_high
+        if low <= value <= high:
+            return
+        unit = f" {self.unit}" if self.unit else ""
+        source = self.write_low_source if value < low else self.write_high_source
+        raise OutOfRange(
+            f"{self.name}: {value:g}{unit} is outside {low:g} to {high:g}{unit}"
+            + (f", beyond the limit of the {source}" if source else ""),
+            evidence={"value": value, "low": self.write_low, "high": self.write_high}
+            | ({"limit_of": source} if source else {}),
+            suggestion=f"give a value from {low:g} to {high:g}{unit}",
+        )
 
 
 def _convert(point: Point, value: Scalar) -> float | int | str | bool:

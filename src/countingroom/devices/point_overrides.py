@@ -87,5 +87,13 @@ def _overridden(point: Point, overrides: list[PointOverride]) -> Point:
         plain = {key: value for key, value in given.items() if key in _PLAIN}
         if "stale_after" in given:
             plain["stale_after_s"] = given["stale_after"]
+        # A limit of the device itself can be made narrower, never wider.
+        for key, narrower in (("write_low", max), ("write_high", min)):
+            source = f"{key}_source"
+            if key in plain and getattr(point, source):
+                kept = getattr(point, key)
+                plain[key] = narrower(plain[key], kept)
+                if plain[key] != kept:
+                    plain[source] = ""
         point = msgspec.structs.replace(point, limits=msgspec.structs.replace(point.limits, **limits), **plain)
     return point

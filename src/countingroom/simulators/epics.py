@@ -24,6 +24,8 @@ DEFAULT_VALUES: dict[str, Any] = {
     "setpoint": {"pv": "setpoint", "unit": "degC", "writable": True, "write_low": -30.0, "write_high": 30.0},
 }
 _LIMITS = ("alarm_low", "warning_low", "warning_high", "alarm_high", "write_low", "write_high")
+_DRIVE_LIMITS = {"write_low": -100.0, "write_high": 100.0}
+"""Limits of a setpoint of which the table leaves them to the IOC."""
 _LAG_S = 2.0
 
 
@@ -40,6 +42,9 @@ class _Value:
         self.rate = str(table.get("rate") or "")
         self.follows: _Value | None = None
         limits = [float(table[key]) for key in _LIMITS if table.get(key) is not None]
+        self.drive_limits = tuple(
+            default if table.get(key) is None else float(table[key]) for key, default in _DRIVE_LIMITS.items()
+        )
         self._middle = sum(limits) / len(limits) if limits else 20.0
         self._sigma = max(float(table.get("deadband") or 0) * 2, abs(self._middle) * 0.002, 0.01)
         self._noise = noise
@@ -54,8 +59,16 @@ class _Value:
     def record(self) -> IocRecord:
         kind = "enum" if self.words or self.kind == "bool" else self.kind
         choices = tuple(self.words) or (("false", "true") if self.kind == "bool" else ())
+        is_number = kind in {"float", "int"}
+        low, high = (limit if kind == "float" else int(limit) for limit in self.drive_limits)
         return IocRecord(
-            name=self.pv, kind=kind, choices=choices, value=self.value, writable=self.writable, unit=self.unit
+            name=self.pv,
+            kind=kind,
+            choices=choices,
+            value=self.value,
+            writable=self.writable,
+            unit=self.unit,
+            fields={"DRVL": low, "DRVH": high} if self.writable and is_number else {},
         )
 
     def step(self, dt_s: float, speed: float) -> None:

@@ -27,7 +27,8 @@ class IocRecord(Struct, frozen=True, kw_only=True):
 
     name: str
     kind: str = "float"
-    """`float`, `int` (32 bits), `int64`, `enum`, `string`, `array` (of 10 numbers, the first of which is `value`)."""
+    """`float`, `int` (32 bits), `int64`, `enum`, `string`, `text` (an array of 256 characters), `array` (of 10 numbers,
+    the first of which is `value`)."""
     value: float | int | str = 0.0
     """For an enum: the number of the choice."""
     writable: bool = False
@@ -56,6 +57,8 @@ def _make(builder: Any, record: IocRecord, on_put: Callable[[Any, str], None]) -
     fields: dict[str, Any] = {"initial_value": record.value}
     if record.kind == "array":
         fields = {"initial_value": [float(record.value)] * 10}
+    if record.kind == "text":
+        fields["length"] = 256
     if record.kind in {"float", "int", "int64"}:
         fields["EGU"] = record.unit
     if record.kind == "float":
@@ -73,6 +76,8 @@ def _make(builder: Any, record: IocRecord, on_put: Callable[[Any, str], None]) -
         ("array", False): builder.WaveformIn,
         ("enum", False): builder.mbbIn,
         ("enum", True): builder.mbbOut,
+        ("text", False): builder.longStringIn,
+        ("text", True): builder.longStringOut,
         ("string", False): builder.stringIn,
         ("string", True): builder.stringOut,
     }

@@ -59,9 +59,21 @@ def allowed(point: Point) -> str:
     """What may be written: `0.0 to 800.0`; empty where there is no limit."""
     if point.choices:
         return ", ".join(value(point, choice) for choice in point.choices)
+    if point.limited_by and (point.write_low is None or point.write_high is None):
+        return f"nothing until the {point.limited_by} has given its limits"
     if point.write_low is None and point.write_high is None:
         return ""
-    return _range(point, point.write_low, point.write_high)
+    return _range(point, point.write_low, point.write_high) + _limited(point)
+
+
+def _limited(point: Point) -> str:
+    """Which limit the device itself has given: ` (upper limit of the IOC)`."""
+    low, high = point.write_low_source, point.write_high_source
+    if low and high:
+        return f" (limits of the {high})"
+    if low or high:
+        return f" ({'lower' if low else 'upper'} limit of the {low or high})"
+    return ""
 
 
 def _beyond(point: Point, low: float | None, high: float | None) -> str:

@@ -33,8 +33,20 @@ export function range(point, low, high) {
 
 export function allowed(point) {
   if (point.choices?.length) return point.choices.map((choice) => value(point, choice)).join(", ");
+  if (unlimited(point)) return `nothing until the ${point.limited_by} has given its limits`;
   if (point.write_low == null && point.write_high == null) return "";
-  return range(point, point.write_low, point.write_high) + (point.unit ? " " + unit(point.unit) : "");
+  return range(point, point.write_low, point.write_high) + (point.unit ? " " + unit(point.unit) : "") + limited(point);
+}
+
+// Whether the device itself must give limits first.
+export const unlimited = (point) => Boolean(point.limited_by) && (point.write_low == null || point.write_high == null);
+
+// Which limit the device itself has given: ` (upper limit of the IOC)`.
+function limited(point) {
+  const low = point.write_low_source,
+    high = point.write_high_source;
+  if (low && high) return ` (limits of the ${high})`;
+  return low || high ? ` (${low ? "lower" : "upper"} limit of the ${low || high})` : "";
 }
 
 function beyond(point, low, high) {

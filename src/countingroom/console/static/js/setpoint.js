@@ -3,7 +3,7 @@
 import { confirm, meanwhile } from "./confirm.js";
 import { send } from "./commands.js";
 import { el } from "./dom.js";
-import { allowed, number, unit, value, withUnit } from "./format.js";
+import { allowed, number, unit, unlimited, value, withUnit } from "./format.js";
 import { denied } from "./denied.js";
 import { boxed, tellOutcome } from "./buttons.js";
 
@@ -15,6 +15,7 @@ export function judge(point, text) {
   const given = Number(text.trim().replace(",", "."));
   if (text.trim() === "" || !Number.isFinite(given)) return ["Write a number.", null];
   if (point.type === "int" && !Number.isInteger(given)) return ["Write a whole number.", null];
+  if (unlimited(point)) return [`Allowed is ${allowed(point)}.`, null];
   if ((point.write_low ?? -Infinity) > given || given > (point.write_high ?? Infinity))
     return [`Outside ${allowed(point)}.`, null];
   return ["", given];

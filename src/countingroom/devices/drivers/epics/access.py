@@ -33,7 +33,7 @@ _SILENCE_S = "5.0"
 _OURS = (_ADDRESS_LIST, _NAME_SERVERS, _AUTOMATIC, _SILENCE)
 """The variables of the environment that are set here."""
 
-TEXT, ENUM, DOUBLE = 0, 3, 6
+TEXT, ENUM, CHARACTERS, DOUBLE = 0, 3, 4, 6
 """Types of process variables: DBR codes of db_access.h."""
 _STATUS = re.compile(r"bad status (\d+)")
 """The status in the text of the exception with which aioca closes a subscription."""
@@ -242,7 +242,7 @@ class Monitors:
 
         LinkError when the link is lost or the server falls silent; DeviceError when the IOC refuses.
         """
-        as_bytes = isinstance(value, str) and pv.endswith("$")
+        as_bytes = isinstance(value, str) and _is_text_array(pv)
         # A string of EPICS ends with a zero byte: without it the end of a longer text before would stay.
         given = f"{value}\0" if as_bytes else value
         datatype = TEXT_AS_BYTES if as_bytes else None
@@ -284,6 +284,14 @@ class Monitors:
                 del channels[one.pv]
                 channel._purge()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_text_array(pv: str) -> bool:
+    """Whether it is an array of characters: the field of a text named with `$`, or a waveform of them."""
+    channel = _channels().get(pv)
+    if channel is None or not channel.connected():
+        return pv.endswith("$")
+    return bool(_library.cadef.ca_field_type(channel) == CHARACTERS and _library.cadef.ca_element_count(channel) > 1)
 
 
 def _union(site: str | None, lists: Iterable[tuple[str, ...]]) -> str:

@@ -11,6 +11,10 @@ import msgspec
 from countingroom.core.points import Limits, Point, Type
 
 MOST_DECIMALS = 15
+IOC = "IOC"
+"""What limits of a setpoint come from."""
+_NO_LIMIT = 1e30
+"""A field without limits of its own has those of its type, of a float from here on."""
 
 
 class Unsaid(StrEnum):
@@ -20,6 +24,8 @@ class Unsaid(StrEnum):
     PRECISION = "precision"
     LIMITS = "limits"
     WORDS = "words"
+    WRITE_LIMITS = "write limits"
+    """Of a setpoint. Where the table gives them too, the narrower ones hold."""
 
 
 def completed(point: Point, unsaid: frozenset[Unsaid], given: Any) -> Point:
@@ -36,7 +42,11 @@ def completed(point: Point, unsaid: frozenset[Unsaid], given: Any) -> Point:
         found["precision"] = min(max(int(precision), 0), MOST_DECIMALS)
     if Unsaid.LIMITS in unsaid:
         found["limits"] = _limits(given)
-    return msgspec.structs.replace(point, **found)
+    point = msgspec.structs.replace(point, **found)
+    if Unsaid.WRITE_LIMITS in unsaid:
+        # A record cuts what is written to these limits: a setpoint beyond them would never be confirmed.
+        return point.narrowed(*_write_limits(given), IOC)
+    return point
 
 
 def _of_words(point: Point, words: list[str]) -> dict[str, Any]:
@@ -61,3 +71,12 @@ def _limits(given: Any) -> Limits:
         return Limits()
     alarm_low, warning_low, warning_high, alarm_high = (limit if math.isfinite(limit) else None for limit in found)
     return Limits(alarm_low=alarm_low, warning_low=warning_low, warning_high=warning_high, alarm_high=alarm_high)
+
+
+def _write_limits(given: Any) -> tuple[float | None, float | None]:
+    """The control limits of the record (DRVL and DRVH of an output); none where they allow no range: zero for both is
+    how a record says that it has none."""
+    low, high = (float(getattr(given, name, math.nan)) for name in ("lower_ctrl_limit", "upper_ctrl_limit"))
+    if math.isnan(low) or math.isnan(high) or low >= high:
+        return None, None
+    return (None if low <= -_NO_LIMIT else low), (None if high >= _NO_LIMIT else high)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from countingroom.core.points import Point, Type
 from countingroom.core.subjects import is_token
-from countingroom.devices.drivers.epics.completion import Unsaid
+from countingroom.devices.drivers.epics.completion import IOC, Unsaid
 from countingroom.devices.section import DeviceSection, Plain, Precision, Problem, TableValue
 
 STALE_AFTER_S = 10.0
@@ -56,10 +56,11 @@ class EpicsValue(TableValue):
     def problems(self) -> Iterable[Problem]:
         """Keys that contradict each other."""
         yield from self.write_problems("writable", is_writable=self.writable)
-        if self.writable and self.type in {"float", "int"} and not (self.words or self.choices):
-            for key in ("write_low", "write_high"):
-                if getattr(self, key) is None:
-                    yield (), f"a number with `writable: true` says its limits: {key} is missing"
+
+    @property
+    def has_write_limits(self) -> bool:
+        """Whether it is a setpoint that is a number. Its limits are those of the IOC and of the table."""
+        return self.writable and self.type in {"float", "int"} and not (self.words or self.choices)
 
     def unsaid(self) -> frozenset[Unsaid]:
         """What the IOC says of the point, because the table does not."""
@@ -71,6 +72,7 @@ class EpicsValue(TableValue):
             Unsaid.PRECISION: self.type == "float" and "precision" not in said,
             Unsaid.LIMITS: is_number and not said & limits,
             Unsaid.WORDS: not self.words and not said & {"codes", "choices"},
+            Unsaid.WRITE_LIMITS: self.has_write_limits,
         }
         return frozenset(one for one, is_left in left.items() if is_left)
 
@@ -82,6 +84,7 @@ class EpicsValue(TableValue):
             codes=self.codes or {str(value): word for word, value in self.words.items() if str(value) != word},
             stale_after_s=STALE_AFTER_S,
             rate=self.rate,
+            limited_by=IOC if self.has_write_limits else "",
         )
 
 

@@ -14,13 +14,15 @@ from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
 from countingroom.devices.drivers.epics.access import ChannelAccess
-from countingroom.devices.drivers.epics.completion import completed
+from countingroom.devices.drivers.epics.completion import Unsaid, completed
 from countingroom.devices.drivers.epics.convert import Variable, not_found, sample
 from countingroom.devices.drivers.epics.description import ChannelAccessSection
 from countingroom.devices.port import Sample, Sink
 
 ASKED_AT_ONCE = 500
 """Variables whose unit, precision and limits are asked for together."""
+ASKED_AGAIN = 50
+"""Setpoints that are asked again for their limits at each `prove`, in turn: an operator of the IOC may change them."""
 
 
 class EpicsDriver:
@@ -51,6 +53,8 @@ class EpicsDriver:
         """Points whose variable does not answer, while others do."""
         self._undescribed = {name for name, variable in self._variables.items() if variable.unsaid}
         """Points of which the IOC was not asked yet."""
+        self._limited = [name for name, variable in self._variables.items() if Unsaid.WRITE_LIMITS in variable.unsaid]
+        """Setpoints in the order in which they are asked again for their limits."""
         self._points = tuple(variable.point for variable in self._variables.values())
         self._turn = 0
         self._all_linked = asyncio.Event()
@@ -125,7 +129,7 @@ class EpicsDriver:
 
     async def _complete_points(self) -> None:
         """Ask for what the table does not say, of some variables at a time."""
-        asked = sorted(self._undescribed & self._linked)[:ASKED_AT_ONCE]
+        asked = sorted(self._undescribed & self._linked)[:ASKED_AT_ONCE] or self._limited_next()
         if not asked:
             return
         variables = [self._variables[name] for name in asked]
@@ -137,6 +141,11 @@ class EpicsDriver:
             if given is not None
         }
         self._points = tuple(points.get(point.name, point) for point in self._points)
+
+    def _limited_next(self) -> list[str]:
+        turn, rest = self._limited[:ASKED_AGAIN], self._limited[ASKED_AGAIN:]
+        self._limited = rest + turn
+        return [name for name in turn if name in self._linked]
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
         """Put, and wait until the IOC has processed it."""
