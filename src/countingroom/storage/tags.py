@@ -133,8 +133,10 @@ def save_tag(
             suggestion="check what changed, then save again",
         )
     _are_there(connection, name, systems)
+    # The same content makes no revision: a tag saved at every start of a script would fill the history.
     if present and present.systems == dict(systems):
         return present
+    # A tag that was deleted and is saved again goes on counting, so that a run's tag and revision name one content.
     last = connection.scalar(select(func.max(tag_revision.c.revision)).where(tag_revision.c.name == name)) or 0
     saved = TagRevision(
         name=name, revision=last + 1, systems=dict(systems), saved_by=by, saved_ns=now_ns, comment=comment

@@ -200,6 +200,7 @@ class AbnormalList:
         if point is None or not point.channel:
             return False
         state = self._states.get(device, {}).get(point.channel)
+        # Limits of a channel that is off mean nothing: its voltage is below every low limit.
         return state is not None and not state.active
 
     def _of_device(self, device: str) -> Iterable[Alarm]:
@@ -215,6 +216,7 @@ class AbnormalList:
         whole = states.get("")
         for channel, state in states.items():
             level = severity.of_state(state)
+            # A lost device is one alarm, not one for each of its channels.
             lost_with_device = bool(channel) and whole is not None and whole.link is not Link.CONNECTED
             if level and not lost_with_device:
                 what = state.cause.message if state.cause else f"is in {state.state}"
@@ -227,6 +229,7 @@ class AbnormalList:
         points = self._points.get(device, {})
         for name, one in self._abnormal.get(device, {}).items():
             point = points.get(name)
+            # A stale value is told by the link of its device. Alarms for each point would hide that one cause.
             if point is None or one.level == severity.STALE or self._ignored(device, point):
                 continue
             yield Alarm(

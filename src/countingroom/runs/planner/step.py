@@ -45,11 +45,14 @@ def step(
     wall_ns = now_ns if wall_ns is None else wall_ns
     applied = apply(partition, facts)
     partition, effects = applied.partition, list(applied.effects)
+    # A new owner first waits for the reports of all systems. A plan from half of them would configure what is Active.
     if partition.is_looking(now_ns):
         return partition, applied.effects
     if partition.look_until_ns:
         partition = msgspec.structs.replace(partition, look_until_ns=0)
     partition = _expire(partition, now_ns)
+    # A goal that ends can set a lower goal, and an exclusion changes the levels. So plan until nothing changes more,
+    # and the orders of one batch belong to one plan.
     while True:
         found = partition.survey()
         before = partition = _follow(partition, found, wall_ns, effects)
@@ -126,6 +129,7 @@ def _is_recorded(partition: PartitionModel, found: Survey) -> bool:
 
 def _lost(partition: PartitionModel, found: Survey, fallen: frozenset[str], effects: list[Effect]) -> PartitionModel:
     """A level lost on the way up ends the way, unless the policy is to go on."""
+    # Only systems that fell in this batch count. A system that was never up is what the goal is about to configure.
     goal, template = partition.goal, partition.template
     if not fallen or goal is None or goal.lower or template.recovery.resume or goal.state not in template.rests:
         return partition
@@ -209,6 +213,7 @@ def _ordered(
         )
         pending[each.system] = Pending(action=each.action, deadline_ns=deadline_ns, id=order)
         tried[each.system, each.action] = tried.get((each.system, each.action), 0) + 1
+        # A new order makes an earlier failure outdated. Failures of start and stop stay: they become causes of the run.
         earlier = failed.get(each.system)
         if earlier and each.action is not Action.ABORT and earlier.action not in (Action.START, Action.STOP):
             del failed[each.system]
@@ -217,6 +222,7 @@ def _ordered(
     for hook in decision.hooks:
         deadline_ns = now_ns + round(hook.deadline_s * 1e9)
         goal = partition.goal.state if partition.goal else ""
+        # After the stop no run is open any more, but the hook gets the number of the run that it belongs to.
         run = partition.run or (attempts.known if hook.trigger == "after stop" else 0)
         effects.append(RunHook(hook=hook, run=run, goal=goal, tag=partition.tag, deadline_ns=deadline_ns))
         hooks[hook.name] = HookRun(deadline_ns=deadline_ns)
@@ -267,6 +273,7 @@ def _ended(
             attempts = msgspec.structs.replace(done, met=False)
             return msgspec.structs.replace(partition, goal=None, cause=cause, attempts=attempts)
         effects.append(GoalMet(goal=goal))
+        # With the policy `resume` the goal stays, so that a system that falls later is brought back without a command.
         keeps = template.recovery.resume and goal.state != template.idle
         kept = msgspec.structs.replace(goal, command_id="", joined=(), stop=False, lower=False) if keeps else None
         attempts = msgspec.structs.replace(done, met=keeps)
@@ -277,6 +284,7 @@ def _ended(
         cause = causes.unknown_goal(partition.name, goal.state, template.rests)
     if not attempts.met:
         effects.append(GoalFailed(goal=goal, cause=cause))
+    # The highest level below the obstacle is still ready: with `fall_back` the partition rests there, not in between.
     lower: Goal | None = None
     if template.recovery.fall_back and decision.obstacle and template.height(goal.state) > decision.level:
         lower = Goal(state=template.rests[decision.level], requested_by="recovery", since_ns=now_ns, lower=True)

@@ -108,6 +108,7 @@ def survey(
             here[member.level].append(member)
     recorders = [name for name in template.recorders if name in included]
     stale = {name: over for name in template.recorders if (over := _run_of(seen.get(name, UNSEEN))) not in (0, run)}
+    # A recorder that was away when its run ended still records the old number: for the present run it does not record.
     left = tuple(name for name in recorders if common[name] != RECORDING or name in stale)
     recording = bool(recorders) and not left
     views = tuple(
@@ -115,6 +116,7 @@ def survey(
     )
     ready = _ready(views)
     configured = state = _state(template, views, ready, recording)
+    # A second look that accepts every configuration tells what the systems themselves allow.
     if rests_in and not recording:
         shown = tuple(
             _view(level, here[level.name], seen, common, joining=joining, any_key=True) for level in template.levels
@@ -170,6 +172,7 @@ def _view(
 
 
 def _state(template: Template, views: Sequence[LevelView], ready: int, recording: bool) -> str:
+    # Levels above the first one that is not ready are not looked at: their systems only come down with it.
     for view in views[: ready + 1]:
         if view.going and not (view.ready and view.right):
             return view.level.configuring

@@ -79,6 +79,7 @@ class JulaboDriver:
         samples = await self._poll()
         if samples is None:
             self._line.doubt()
+            # An answer that came twice or late arrives in this silence and is dropped, not taken for the next one.
             self._gap_s = min(_LONGEST_GAP_S, max(_FIRST_GAP_S, 2 * self._gap_s))
             samples = await self._poll(again=True)
         return [*(samples or self._all_bad()), self._stage, self._version_sample()]
@@ -123,6 +124,7 @@ class JulaboDriver:
             return None
         samples = [self._sample(point, answers.get(point)) for point in codec.READS]
         odd = {point: answer for point, answer in answers.items() if answer is not None and _is_nonsense(point, answer)}
+        # An odd answer that was there before is how this bath answers: asking again would double the traffic for ever.
         if not again and any(self._odd.get(point) != answer for point, answer in odd.items()):
             return None
         self._odd = odd
