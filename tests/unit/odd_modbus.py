@@ -17,11 +17,15 @@ class OddServer(Struct):
     """Requests that touch these addresses are never answered."""
     missing: set[int] = field(default_factory=set)
     """Requests that touch these addresses are refused."""
+    exception: int = 2
+    """With which."""
     most: int = 125
     """More registers in one request are refused."""
     units: set[int] = field(default_factory=lambda: {1})
     closes: bool = False
     """After each answer."""
+    accepts: bool = True
+    """Otherwise each connection is closed at once."""
     one_client: bool = False
     """A second connection is closed at once."""
     spoil: Callable[[int, bytes], bytes | None] = lambda transaction, frame: frame
@@ -46,7 +50,7 @@ class OddServer(Struct):
             if unit not in self.units:
                 pdu = bytes((function | 0x80, 11))
             elif count > self.most or touched & self.missing:
-                pdu = bytes((function | 0x80, 2))
+                pdu = bytes((function | 0x80, self.exception))
             else:
                 pdu = struct.pack(f">BB{count}H", function, 2 * count, *(1000 * unit + one for one in sorted(touched)))
         return self.spoil(transaction, struct.pack(">HHHB", transaction, 0, len(pdu) + 1, unit) + pdu)
@@ -56,7 +60,7 @@ class OddServer(Struct):
         self.open_now += 1
         try:
             with suppress(asyncio.IncompleteReadError, OSError):
-                while not (self.one_client and self.open_now > 1):
+                while self.accepts and not (self.one_client and self.open_now > 1):
                     transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
                     answer = self.answer(transaction, unit, await reader.readexactly(length - 1))
                     if answer is not None:

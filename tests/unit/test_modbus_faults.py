@@ -50,6 +50,41 @@ async def test_a_refused_register_spoils_no_neighbour() -> None:
         await driver.close()
 
 
+async def test_an_exception_of_no_standard_is_named_and_spoils_no_other_request() -> None:
+    async with odd_server(OddServer(missing={100}, exception=244)) as odd:
+        driver = driver_of(odd, 10, 100)
+        await driver.connect()
+        samples = await said(driver)
+        assert good(samples) == {"r10": 1010}
+        assert "exception 244, unknown" in samples["r100"].reason
+        await driver.close()
+
+
+async def test_a_register_that_means_no_value_spoils_no_neighbour() -> None:
+    async with odd_server(OddServer()) as odd:
+        table = {"r1": {"address": 1}, "r2": {"address": 2, "no_value": [1002]}, "r3": {"address": 3}}
+        driver = driver_of(odd, registers=table)
+        await driver.connect()
+        samples = await said(driver)
+        assert good(samples) == {"r1": 1001, "r3": 1003}
+        assert samples["r2"].reason == "holding 2 of unit 1: 1002 means that there is no value"
+        await driver.close()
+
+
+async def test_a_server_that_closes_each_connection_is_a_lost_link_until_it_stays() -> None:
+    async with odd_server(OddServer(accepts=False)) as odd:
+        driver = driver_of(odd, 1)
+        for _ in range(3):
+            await driver.connect()
+            with pytest.raises(LinkError):
+                await driver.read()
+            await driver.close()
+        odd.accepts = True
+        await driver.connect()
+        assert good(await said(driver)) == {"r1": 1001}
+        await driver.close()
+
+
 async def test_a_register_that_never_answers_marks_its_own_value_and_no_other() -> None:
     async with odd_server(OddServer(silent={100})) as odd:
         driver = driver_of(odd, 10, 99, 100, 101, timeout=TIMEOUT_S)

@@ -106,6 +106,8 @@ def test_scale_and_offset_make_a_point_of_decimals_or_keep_whole_numbers() -> No
     assert codec.decode_scaled(layout, (625,), BIG) == pytest.approx(22.5)
     assert codec.encode_scaled(layout, 22.5, BIG) == (625,)
     assert points(section)[0].tolerance == pytest.approx(0.05)
+    floating = table(f={"address": 1, "type": "float32", "scale": 0.001}).registers["f"].layout
+    assert codec.decode_scaled(floating, (0x465A, 0x162B), BIG) == pytest.approx(13.957542, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +125,7 @@ def test_scale_and_offset_make_a_point_of_decimals_or_keep_whole_numbers() -> No
         ),
         ({"address": 1, "type": "bool", "scale": 2}, "scale"),
         ({"address": 1, "scale": 0}, "scale"),
+        ({"address": 1, "type": "bool", "no_value": [1]}, "no_value"),
         ({"address": 1, "length": 3}, "length"),
         ({"address": 1, "type": "bcd", "length": 5}, "length"),
         ({"address": 65535, "type": "string", "length": 2}, "address"),
@@ -208,3 +211,26 @@ def test_an_order_that_is_not_written_is_warned_of(
     registers = {"x": {"address": 1, **register}}
     section = ModbusSection.model_validate({"host": "h", "registers": registers, **keys})
     assert [path for path, _ in section.warnings()] == ([("registers", "x")] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("register", "none", "some"),
+    [
+        ({"type": "int16", "scale": 0.1, "no_value": [0x8000, 32766]}, [(0x8000,), (0x7FFE,)], ((0x7FFF,), 3276.7)),
+        ({"type": "int16", "no_value": [-32768]}, [(0x8000,)], ((0,), 0)),
+        ({"no_value": [0xFFFF]}, [(0xFFFF,)], ((0xFFFE,), 65534)),
+        ({"type": "int32", "no_value": [0x80000000]}, [(0x8000, 0)], ((0x8000, 1), -(1 << 31) + 1)),
+        ({"type": "uint64", "no_value": [0xFFFFFFFFFFFFFFFF]}, [(0xFFFF,) * 4], ((0, 0, 0, 5), 5)),
+        ({"type": "float32", "no_value": [-3.4e38]}, [(0xFF7F, 0xC99E)], ((0, 0), 0)),
+        ({"type": "float32", "no_value": [-9999]}, [(0xC61C, 0x3C00)], ((0, 0), 0)),
+        ({"type": "bcd", "no_value": [9999]}, [(0x9999,)], ((0x9998,), 9998)),
+    ],
+)
+def test_a_number_that_means_no_value_is_bad_and_says_so(
+    register: dict[str, Any], none: list[tuple[int, ...]], some: tuple[tuple[int, ...], float]
+) -> None:
+    layout = table(t={"address": 1, **register}).registers["t"].layout
+    for words in none:
+        with pytest.raises(DeviceError, match="no value"):
+            codec.decode_scaled(layout, words, BIG)
+    assert codec.decode_scaled(layout, some[0], BIG) == pytest.approx(some[1])

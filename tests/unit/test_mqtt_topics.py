@@ -364,3 +364,13 @@ def test_a_retained_value_of_a_board_that_is_offline_is_not_taken() -> None:
     assert after("b/v", b"1", retain=True) == []
     assert after("bridge", b"online") == []
     assert after("b/v", b"1", retain=True) == [("b.v", 1.0, Quality.UNCERTAIN)]
+
+
+@pytest.mark.parametrize("payload", [b"85", b"85.0", b"-127"])
+def test_a_number_that_means_no_value_is_bad_and_says_so(payload: bytes) -> None:
+    """What a DS18B20 tells before its first measurement, and when it is gone."""
+    found = sample(route(no_value=[85, -127]), payload, retained=False)
+    assert found is not None and found.value is None and found.quality is Quality.BAD
+    assert "means that there is no value" in found.reason
+    kept = sample(route(no_value=[85, -127]), b"84.9", retained=False)
+    assert kept is not None and kept.value == 84.9

@@ -24,8 +24,7 @@ _FORMATS = {
     "float32": "f",
     "float64": "d",
 }
-
-
+_MOST_FLOAT32 = 3.4028235e38
 SIZED = ("string", "bcd")
 """Kinds whose number of registers the description says."""
 
@@ -45,6 +44,8 @@ class NumberFormat(Struct, frozen=True, kw_only=True):
     """Registers of a `bcd`."""
     scale: float = 1.0
     offset: float = 0.0
+    no_value: tuple[float, ...] = ()
+    """Numbers that mean that there is none."""
 
     @property
     def is_plain(self) -> bool:
@@ -84,6 +85,16 @@ def integer_range(kind: str) -> tuple[int, int] | None:
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if _FORMATS[kind].islower() else (0, (1 << bits) - 1)
 
 
+def in_registers(kind: str, number: float) -> float:
+    """This number as registers of this kind give it: 0x8000 in an int16 is -32768, and a float32 is rounded."""
+    if kind == "float32" and abs(number) < _MOST_FLOAT32:
+        return struct.unpack("f", struct.pack("f", number))[0]
+    limits = integer_range(kind)
+    if limits is None or not limits[1] < number <= limits[1] - limits[0]:
+        return number
+    return number - (limits[1] - limits[0] + 1)
+
+
 def decode(kind: str, words: Sequence[int], order: WordOrder) -> float | int:
     """The number in these registers. NaN comes out as NaN."""
     try:
@@ -106,6 +117,8 @@ def encode(kind: str, value: float, order: WordOrder) -> tuple[int, ...]:
 def decode_scaled(layout: NumberFormat, words: Sequence[int], order: WordOrder) -> float | int:
     """The value in these registers."""
     number = _from_bcd(words, order) if layout.kind == "bcd" else decode(layout.kind, words, order)
+    if number in layout.no_value:
+        raise DeviceError(f"{number:g} means that there is no value", code="no_value")
     if layout.is_plain:
         return number
     value = number * layout.scale + layout.offset

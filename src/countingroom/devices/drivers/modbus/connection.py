@@ -16,6 +16,7 @@ from msgspec import Struct
 from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.devices.drivers.modbus import pdu
+from countingroom.devices.drivers.modbus.rtu_answer import RtuAnswer
 
 _ADVICE = "check that the device is on, its address and port, and that no firewall stands between"
 _MOST_STRAYS = 64
@@ -23,6 +24,8 @@ _MOST_SILENT = 3
 """Requests without an answer before the connection is opened again: its other end may be gone without a word, and as
 long as one user remains, nothing else would close it."""
 _CLOSE_DEADLINE_S = 1.0
+_PAUSE_S = 0.2
+"""Silence after which an RTU frame is over. Its bytes come without a pause, but servers pass them on in parts."""
 
 
 class ModbusAddress(Struct, frozen=True, kw_only=True):
@@ -89,6 +92,8 @@ class Connection:
         """Since the connection was opened."""
         self._closes_after_answers = False
         self._has_late_answer = False
+        self._is_echoed = False
+        """The line repeats what is sent, as the last read has shown."""
         self._silent = 0
         """Requests without an answer since the last answer."""
 
@@ -155,7 +160,7 @@ class Connection:
         transport.write(frame)
         try:
             async with timeout(timeout_s):
-                answer = await (self._rtu_answer(reader, unit) if rtu else self._tcp_answer(reader, unit))
+                answer = await (self._rtu_answer(reader, unit, request) if rtu else self._tcp_answer(reader, unit))
         except TimeoutError:
             self._silent += 1
             await self._forget_late(rtu)
@@ -182,14 +187,22 @@ class Connection:
             return answer
         raise pdu.nonsense("answers of other transactions only")
 
-    async def _rtu_answer(self, reader: asyncio.StreamReader, unit: int) -> bytes:
-        frame = b""
-        while (size := pdu.rtu_size(frame)) is None or len(frame) < size:
-            frame += await reader.readexactly((size or 3) - len(frame))
-        answering, answer = pdu.rtu_parts(frame)
-        if unit and answering != unit:
-            raise pdu.nonsense(f"an answer of unit {answering} to a request for unit {unit}")
-        return answer
+    async def _rtu_answer(self, reader: asyncio.StreamReader, unit: int, request: bytes) -> bytes:
+        search = RtuAnswer(unit, request, is_echoed=self._is_echoed)
+        refusal: DeviceError | None = None
+        while True:
+            try:
+                # What is refused may be noise before the answer, which then follows without a pause.
+                async with timeout(None if refusal is None else _PAUSE_S):
+                    data = await reader.read(pdu.MOST_FRAME)
+            except TimeoutError:
+                raise refusal or NoAnswer("no answer") from None
+            if not data:
+                raise asyncio.IncompleteReadError(b"", None)
+            if (answer := search.feed(data)) is not None:
+                self._is_echoed = search.is_echoed
+                return answer
+            refusal = search.refusal
 
     async def _forget_late(self, rtu: bool) -> None:
         """The answer may still come. An RTU answer could be taken for the answer to the next request."""

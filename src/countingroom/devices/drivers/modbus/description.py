@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from countingroom.devices.drivers.modbus.codec import SIZED, NumberFormat, WordOrder, integer_range, width
+from countingroom.devices.drivers.modbus.codec import (
+    SIZED,
+    NumberFormat,
+    WordOrder,
+    in_registers,
+    integer_range,
+    width,
+)
 from countingroom.devices.drivers.modbus.pdu import (
     MOST_WORDS,
     READ_WRITE,
@@ -48,6 +55,8 @@ class Register(TableValue):
     scale: float = 1.0
     """The value is the number in the registers times `scale` plus `offset`."""
     offset: float = 0.0
+    no_value: list[int | float] = []
+    """Numbers in the registers, before `scale`, that mean that there is no value: `[0x8000]`. Such a value is BAD."""
     device_id: Annotated[int, Field(ge=0, le=255)] | None = None
     """Its unit, where it is not that of the device."""
     word_order: Order | None = None
@@ -74,7 +83,13 @@ class Register(TableValue):
     @property
     def layout(self) -> NumberFormat:
         """How its registers hold a number."""
-        return NumberFormat(kind=self.kind, length=self.length, scale=self.scale, offset=self.offset)
+        return NumberFormat(
+            kind=self.kind,
+            length=self.length,
+            scale=self.scale,
+            offset=self.offset,
+            no_value=tuple(in_registers(self.kind, number) for number in self.no_value),
+        )
 
     @property
     def function(self) -> int:
@@ -97,6 +112,8 @@ class Register(TableValue):
             yield ("type",), f"values of `table: {self.table}` are bool; this is {self.type}"
         if not self.layout.is_plain and self.kind in ("bool", "string"):
             yield ("scale" if self.scale != 1 else "offset",), f"scale and offset are for numbers; this is {self.kind}"
+        if self.no_value and self.kind in ("bool", "string"):
+            yield ("no_value",), f"no_value is for numbers; this is {self.kind}"
         if self.scale == 0:
             yield ("scale",), "with scale 0 every value is the same"
         if self.length != 1 and self.kind not in SIZED:

@@ -59,6 +59,8 @@ class SensorValue(Section):
     """Text of the payload -> value of this point: `{open: 1, closed: 0}`. Other texts are BAD."""
     codes: dict[str, str] = {}
     """What a value means: `{"3": "over-current"}`. The `words` where empty."""
+    no_value: list[int | float] = []
+    """Numbers that mean that there is no value: `[85, -127]` of a DS18B20. Such a value is BAD."""
     choices: list[Plain] = []
     """The only values it takes; those of `words` where empty."""
     low: float | None = None
@@ -86,8 +88,8 @@ class SensorValue(Section):
         yield from disorder(self)
         yield from _wildcards(self.topic)
         if self.type in ("bool", "string"):
-            for key in ("low", "high", "write_low", "write_high"):
-                if getattr(self, key) is not None:
+            for key in ("low", "high", "write_low", "write_high", "no_value"):
+                if getattr(self, key) not in (None, []):
                     yield (key,), f"{key} is for numbers; this is {self.type}"
         for word, value in self.words.items():
             if not _fits(self.type, value):

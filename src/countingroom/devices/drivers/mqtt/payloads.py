@@ -48,6 +48,9 @@ def sample(route: Route, payload: bytes, *, retained: bool) -> Sample | None:
         return Sample(
             point=point, value=None, quality=Quality.BAD, reason=f"the payload has no {what}{where}: {payload[:60]!r}"
         )
+    if isinstance(value, (int, float)) and value in wanted.no_value:
+        reason = f"{value:g} means that there is no value"
+        return Sample(point=point, value=None, quality=Quality.BAD, reason=reason)
     believed = not retained and _within(value, wanted)
     return Sample(point=point, value=value, quality=Quality.GOOD if believed else Quality.UNCERTAIN)
 
