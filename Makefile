@@ -24,7 +24,7 @@ help:
 	@echo "make demo [PORT=8080] [DATA=DIR]  run the simulated experiment; Ctrl-C ends it"
 	@echo "make test [PYTHON=python3.13]     prepare the environment, lint, build the docs, run every test"
 	@echo "make check                        while you work: lint, types, unit tests and contracts on fakes"
-	@echo "make drill [FAULTS=runs]           play faults against a running demo; prints a table"
+	@echo "make drill [FAULTS=...]            play faults against a running demo; FAULTS=--help tells how to choose"
 	@echo "make lint | format | docs | bench | wheel | lock"
 
 demo: vendor

@@ -11,22 +11,28 @@ from typing import Any
 
 import httpx
 
+from tests.drill.drill import ALL_STATES, Playground
 from tests.drill.report import RIGHT_S
-from tests.system.running import Running, until
+from tests.system.running import until
 
 PARTITION = "mCBM"
 POINT = "coldbox.ESP01.temperature"
 """A board sends it each second."""
-STATES = ("Idle", "configuring", "Recording", "stopping")
+STATES = ALL_STATES
 GOOD = 0
 _LOOK_S = 0.2
 
 
 class Drilled:
-    """A running demo, and what was asked of it."""
+    """A running experiment, and what was asked of it."""
 
-    def __init__(self, running: Running) -> None:
-        self.running = running
+    def __init__(self, there: Playground) -> None:
+        self.there = there
+        self.running = there.running
+        self._refusal = ""
+        """Of the last command that was not accepted."""
+        self._before = 0
+        """Number of the last entry of the audit before the drill."""
         self._accepted = 0
         """Commands that were accepted since the last look into the audit."""
 
@@ -39,15 +45,23 @@ class Drilled:
         url = f"/api/v1/partitions/{PARTITION}/commands/{command}"
         try:
             answer = self.running.http.post(url, json={"arguments": arguments, "wait_s": wait_s}, timeout=timeout_s)
-        except httpx.HTTPError:
+        except httpx.HTTPError as error:
+            self._refusal = repr(error)
             return False
         if not answer.is_success:
+            self._refusal = answer.text[:1000]
             return False
         self._accepted += 1
         return True
 
     def bring_to(self, state: str) -> None:
-        """Bring the partition to a state; a moving one is left while it moves."""
+        """Bring the partition to a state; a moving one is left while it moves. AssertionError with the last refusal."""
+        try:
+            self._bring_to(state)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.partition()['state']}; last refusal: {self._refusal}") from error
+
+    def _bring_to(self, state: str) -> None:
         if state in ("Idle", "configuring"):
             until(lambda: self.send("abort", wait_s=5.0, timeout_s=10.0), "an abort is done")
             until(lambda: self.partition()["state"] == "Idle", "the partition is idle")
@@ -100,23 +114,31 @@ class Drilled:
         times: list[int] = self.running.get("/history", point=POINT, **{"from": begin_ns, "to": "now"})["time_ns"]
         return times
 
-    def lost(self, since_ns: int) -> tuple[str, ...]:
-        """What is missing: runs that are over and have no end, accepted commands that the audit does not hold."""
+    def begin(self) -> None:
+        """What follows belongs to the next drill."""
+        self._before = max((one["sequence"] for one in self._audit()), default=0)
+        self._accepted = 0
+
+    def lost(self) -> tuple[str, ...]:
+        """What is missing since `begin`: runs that are over and have no end, accepted commands that the audit does
+        not hold. By numbers, not by times: a drill may set the clocks."""
         current = self.partition()["run"]
         runs = self.running.get("/runs", open="true")["runs"]
         found = [f"run {run['number']} has no end" for run in runs if run["number"] != current]
-        wanted = self._accepted
 
         def written() -> bool:
-            query = {"from": since_ns, "limit": 500, "outcome": "accepted"}
-            return len(self.running.get("/audit", **query)["entries"]) >= wanted
+            return len([one for one in self._audit() if one["sequence"] > self._before]) >= self._accepted
 
         try:
-            until(written, "the audit holds every command", deadline_s=5.0)
-        except AssertionError as error:
-            found.append(str(error))
-        self._accepted = 0
+            until(written, "the audit holds every command", deadline_s=10.0)
+        except AssertionError:
+            there = len([one for one in self._audit() if one["sequence"] > self._before])
+            found.append(f"{self._accepted - there} of {self._accepted} accepted commands are not in the audit")
         return tuple(found)
+
+    def _audit(self) -> list[Any]:
+        entries: list[Any] = self.running.get("/audit", limit=1000, outcome="accepted")["entries"]
+        return entries
 
 
 @contextmanager

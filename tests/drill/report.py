@@ -16,6 +16,8 @@ class Row(Struct, frozen=True, kw_only=True):
     """What one fault did in one state."""
 
     fault: str
+    number: int = 0
+    """Of the list of faults that were found; 0: of no such fault."""
     state: str
     """State of the partition when the fault began."""
     control_s: float | None
@@ -28,38 +30,67 @@ class Row(Struct, frozen=True, kw_only=True):
     """What is missing afterwards: a run without an end, a command without an entry in the audit."""
     readiness: str
     """What /readyz answered first that was not 200; "" if it was always 200."""
-    remark: str = ""
+    tells: bool = False
+    """Whether it must have answered so."""
+    reason: str = ""
+    """Why the fault was not played; the other cells then say nothing."""
+    failed: bool = False
+    """Whether that reason is a fault of the experiment: it was not right before, or did not reach the state."""
     most_control_s: float = CONTROL_S
 
     @property
     def faults(self) -> list[str]:
         """Why this row is not acceptable."""
+        if self.reason:
+            return [self.reason] if self.failed else []
         found = list(self.lost)
         if self.control_s is None:
             found.append(f"no stop or abort within {self.most_control_s:g} s")
         if self.right_s is None:
             found.append(f"not right again within {RIGHT_S:g} s")
+        if self.tells and not self.readiness:
+            found.append("/readyz said ready all the time")
         return found
+
+    @property
+    def verdict(self) -> str:
+        """The faults, or that it is right, or why it was not played."""
+        if self.reason and not self.failed:
+            return f"not played: {self.reason}"
+        return "; ".join(self.faults) or "right"
+
+
+def not_played(fault: str, state: str, reason: str, *, failed: bool = False) -> Row:
+    """A row without figures."""
+    return Row(
+        fault=fault,
+        state=state,
+        control_s=None,
+        right_s=None,
+        gap_s=0.0,
+        lost=(),
+        readiness="",
+        reason=reason,
+        failed=failed,
+    )
 
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as text, with a verdict in the last column."""
-    head = ("fault", "state", "control", "right again", "gap", "/readyz said", "verdict")
-    lines = [
-        (
-            row.fault,
-            row.state,
-            _seconds(row.control_s),
-            _seconds(row.right_s),
-            _seconds(row.gap_s),
-            row.readiness or "ready",
-            "; ".join(row.faults) or row.remark or "right",
-        )
-        for row in rows
-    ]
+    head = ("no.", "fault", "state", "control", "right again", "gap", "lost", "/readyz said", "verdict")
+    lines = [_line(row) for row in rows]
     widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in (head, *lines)]
     return "\n".join(line.rstrip() for line in text)
+
+
+def _line(row: Row) -> tuple[str, ...]:
+    about = (str(row.number or ""), row.fault, row.state)
+    if row.reason:
+        return (*about, "", "", "", "", "", row.verdict)
+    figures = (_seconds(row.control_s), _seconds(row.right_s), _seconds(row.gap_s))
+    lost = "; ".join(row.lost) or "nothing"
+    return (*about, *figures, lost, row.readiness or "ready", row.verdict)
 
 
 def _seconds(value: float | None) -> str:

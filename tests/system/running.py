@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,12 +95,17 @@ def until(condition: Callable[[], T], what: str, *, deadline_s: float = DEADLINE
 
 
 @contextmanager
-def up(description: Path, data: Path, *options: str, status: int = 0) -> Iterator[Running]:
-    """`countingroom up` on a free port, from the line that names the console to its end with that status."""
+def up(
+    description: Path, data: Path, *options: str, status: int = 0, environment: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """`countingroom up` on a free port, from the line that names the console to its end with that status.
+    `environment`: variables beside those of this process."""
     data.mkdir(parents=True, exist_ok=True)
     words = (sys.executable, "-m", "countingroom", "up", str(description), "--port", "0", "--data", str(data), *options)
     with (data / "up.log").open("w") as errors:
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **(environment or {})}
+        )
     try:
         running = Running(process, _console(process, data), data)
         yield running
