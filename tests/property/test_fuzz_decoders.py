@@ -279,7 +279,7 @@ def test_a_board_makes_its_own_point_bad_and_no_other(data: bytes, kind: str, fi
     )
     (route,) = routes(section)
     table = PointTable("d", [route.point, Point(name="other")], 0)
-    given = of_mqtt(route, data, retained=False)
+    given = of_mqtt(route, data, retained=False, now_ns=0)
     table.take([*([given] if given else []), Sample(point="other", value=1.0)], now_ns=1, monotonic=0.0)
     message = table.message(full=True, boot="b", sent_ns=0)
     assert message

@@ -290,7 +290,7 @@ def test_any_payload_becomes_a_reading_that_can_be_published(kind: str, field: s
     (route,) = routes(section)
     table = PointTable("d", [route.point], 0)
     for payload in [*PAYLOADS, *(b'{"a": ' + payload + b"}" for payload in PAYLOADS)]:
-        given = sample(route, payload, retained=True)
+        given = sample(route, payload, retained=True, now_ns=0)
         assert given is not None
         table.take([given], now_ns=1, monotonic=0.0)
         message = table.message(full=True, boot="b", sent_ns=0)

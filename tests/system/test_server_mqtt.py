@@ -376,3 +376,17 @@ async def test_without_the_section_there_is_no_door(tmp_path: Path) -> None:
         assert "mqtt" not in (tmp_path / "nats.conf").read_text()
     finally:
         await server.stop()
+
+
+@pytest.mark.parametrize("topic", ["hall/3/t", "hall/pump.1/t", "hall//t", "/hall/t", "hall/é/t"])
+async def test_a_retained_message_reaches_every_subscription_that_covers_it(server: EmbeddedServer, topic: str) -> None:
+    """Also one to `#`, and where the topic has a dot or an empty level."""
+    async with mqtt(server, "flow", "sesame") as board:
+        await board.publish(topic, b"21.5", qos=1, retain=True)
+    for pattern in (topic, "#" if not topic.startswith("/") else "/#", "/".join(["+"] * (topic.count("/") + 1))):
+        async with mqtt(server, "flow", "sesame") as late, asyncio.timeout(10):
+            await late.subscribe(pattern, qos=1)
+            async for message in late.messages:
+                if str(message.topic) == topic:
+                    assert message.retain and message.payload == b"21.5"
+                    break

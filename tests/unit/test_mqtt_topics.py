@@ -133,7 +133,7 @@ def test_every_board_has_every_value_as_a_point_of_its_channel() -> None:
 def test_a_payload_is_a_value_or_bad(
     wanted: dict[str, object], payload: bytes, value: Scalar, quality: Quality
 ) -> None:
-    said = sample(route(**wanted), payload, retained=False)
+    said = sample(route(**wanted), payload, retained=False, now_ns=0)
     assert said is not None
     assert (said.value, said.quality) == (value, quality)
 
@@ -149,7 +149,7 @@ def test_a_payload_is_a_value_or_bad(
     ],
 )
 def test_a_message_without_the_field_leaves_the_value_as_it_is(field: str, payload: bytes) -> None:
-    assert sample(route(field=field), payload, retained=False) is None
+    assert sample(route(field=field), payload, retained=False, now_ns=0) is None
 
 
 @pytest.mark.parametrize(
@@ -163,20 +163,20 @@ def test_a_message_without_the_field_leaves_the_value_as_it_is(field: str, paylo
     ],
 )
 def test_keys_may_have_dots(field: str | list[str], payload: bytes) -> None:
-    said = sample(route(field=field), payload, retained=False)
+    said = sample(route(field=field), payload, retained=False, now_ns=0)
     assert said is not None
     assert said.value == 3.0
 
 
 def test_a_list_of_keys_is_taken_key_by_key() -> None:
-    assert sample(route(field=["a", "b"]), b'{"a.b": 3}', retained=False) is None
+    assert sample(route(field=["a", "b"]), b'{"a.b": 3}', retained=False, now_ns=0) is None
 
 
 @pytest.mark.parametrize("kind", ["float", "int"])
 @pytest.mark.parametrize("text", ["1_000", "1,5", "\u0661\u0662", "0x1F", "1e999", "inf", "- 3", "3 V", "9" * 5000])
 def test_what_python_takes_for_a_number_and_no_board_writes_is_bad(kind: str, text: str) -> None:
     for wanted, payload in (({}, text), ({"field": "x"}, f'{{"x": "{text}"}}')):
-        said = sample(route(type=kind, **wanted), payload.encode(), retained=False)
+        said = sample(route(type=kind, **wanted), payload.encode(), retained=False, now_ns=0)
         assert said is not None
         assert said.quality == Quality.BAD
 
@@ -184,10 +184,10 @@ def test_what_python_takes_for_a_number_and_no_board_writes_is_bad(kind: str, te
 def test_a_whole_number_stays_whole() -> None:
     big = 2**53 + 1
     for payload in (str(big), f" {big}\n"):
-        said = sample(route(type="int"), payload.encode(), retained=False)
+        said = sample(route(type="int"), payload.encode(), retained=False, now_ns=0)
         assert said is not None
         assert said.value == big
-    half = sample(route(type="int"), b"3.5", retained=False)
+    half = sample(route(type="int"), b"3.5", retained=False, now_ns=0)
     assert half is not None
     assert half.quality == Quality.BAD
 
@@ -199,14 +199,14 @@ def test_words_are_values(payload: bytes, value: Scalar) -> None:
     one = route(type="int", words={"open": 1, "closed": 0})
     assert one.point.choices == (1, 0)
     assert one.point.codes == {"1": "open", "0": "closed"}
-    said = sample(one, payload, retained=False)
+    said = sample(one, payload, retained=False, now_ns=0)
     assert said is not None
     assert said.value == value
     assert "word of open, closed" in said.reason or value is not None
 
 
 def test_words_stand_for_json_words_too() -> None:
-    said = sample(route(type="int", field="x", words={"true": 1, "false": 0}), b'{"x": true}', retained=False)
+    said = sample(route(type="int", field="x", words={"true": 1, "false": 0}), b'{"x": true}', retained=False, now_ns=0)
     assert said is not None
     assert said.value == 1
 
@@ -301,7 +301,7 @@ def test_a_setpoint_goes_to_no_pattern() -> None:
 
 
 def test_a_retained_value_may_be_old() -> None:
-    said = sample(route(), b"1", retained=True)
+    said = sample(route(), b"1", retained=True, now_ns=0)
     assert said is not None
     assert said.quality == Quality.UNCERTAIN
 
@@ -310,7 +310,7 @@ def test_a_retained_value_may_be_old() -> None:
     st.binary(max_size=200), st.sampled_from(("", "a", "a.0.b")), st.sampled_from(("float", "int", "bool", "string"))
 )
 def test_no_payload_breaks_anything(payload: bytes, field: str, kind: str) -> None:
-    said = sample(route(field=field, type=kind), payload, retained=False)
+    said = sample(route(field=field, type=kind), payload, retained=False, now_ns=0)
     assert said is None or (said.value is None) == (said.quality == Quality.BAD)
 
 
@@ -369,8 +369,45 @@ def test_a_retained_value_of_a_board_that_is_offline_is_not_taken() -> None:
 @pytest.mark.parametrize("payload", [b"85", b"85.0", b"-127"])
 def test_a_number_that_means_no_value_is_bad_and_says_so(payload: bytes) -> None:
     """What a DS18B20 tells before its first measurement, and when it is gone."""
-    found = sample(route(no_value=[85, -127]), payload, retained=False)
+    found = sample(route(no_value=[85, -127]), payload, retained=False, now_ns=0)
     assert found is not None and found.value is None and found.quality is Quality.BAD
     assert "means that there is no value" in found.reason
-    kept = sample(route(no_value=[85, -127]), b"84.9", retained=False)
+    kept = sample(route(no_value=[85, -127]), b"84.9", retained=False, now_ns=0)
     assert kept is not None and kept.value == 84.9
+
+
+@pytest.mark.parametrize(
+    ("time", "quality", "age_s"),
+    [
+        (b'"2026-11-28T10:00:00Z"', Quality.GOOD, 0),
+        (b'"2026-11-28T09:59:00.000Z"', Quality.GOOD, 60),
+        (b'"2026-11-28T09:58:00+00:00"', Quality.UNCERTAIN, 120),
+        (b'"2026-11-28T04:00:00-05:00"', Quality.UNCERTAIN, 3600),
+        (b'"2026-11-28T11:00:00+01:00"', Quality.GOOD, 0),
+        (b"1795860000", Quality.GOOD, 0),
+        (b"1795856400000", Quality.UNCERTAIN, 3600),
+        (b'"2026-11-28T10:00:30"', Quality.GOOD, -30),
+    ],
+)
+def test_a_value_that_says_that_it_is_old_is_uncertain(time: bytes, quality: Quality, age_s: int) -> None:
+    """As zigbee2mqtt repeats the last values of its boards when it starts."""
+    now_ns = 1_795_860_000_000_000_000  # 2026-11-28 10:00 UTC
+    one = route(field="t", time="last_seen", stale_after=90)
+    said = sample(one, b'{"t": 21.5, "last_seen": ' + time + b"}", retained=False, now_ns=now_ns)
+    assert said is not None
+    assert (said.value, said.quality, said.device_ns) == (21.5, quality, now_ns - age_s * 10**9)
+    assert said.reason == ("" if quality is Quality.GOOD else f"the board measured it {age_s} s ago")
+
+
+@pytest.mark.parametrize("payload", [b'{"t": 1}', b'{"t": 1, "last_seen": null}', b'{"t": 1, "last_seen": "noon"}'])
+def test_a_value_without_its_time_is_uncertain(payload: bytes) -> None:
+    said = sample(route(field="t", time="last_seen"), payload, retained=False, now_ns=0)
+    assert said is not None
+    assert (said.value, said.quality, said.device_ns) == (1.0, Quality.UNCERTAIN, None)
+    assert said.reason == "the payload has no time at last_seen"
+
+
+@given(st.binary(max_size=80) | st.integers().map(lambda number: b"%d" % number))
+def test_no_time_of_a_board_breaks_anything(time: bytes) -> None:
+    said = sample(route(field="t", time="x"), b'{"t": 1, "x": ' + time + b"}", retained=False, now_ns=10**18)
+    assert said is None or said.quality in (Quality.GOOD, Quality.UNCERTAIN, Quality.BAD)

@@ -78,6 +78,16 @@ class MonitoringDriver(Driver, Protocol):
 
 
 @runtime_checkable
+class ThinningDriver(Protocol):
+    """A driver whose client library drops changes where too many come at once."""
+
+    @property
+    def thinned(self) -> int:
+        """Changes dropped since the start."""
+        ...
+
+
+@runtime_checkable
 class ProvingDriver(MonitoringDriver, Protocol):
     """A monitoring driver of a device that sends changes only: a value that does not change is asked for.
 

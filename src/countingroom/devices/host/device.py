@@ -31,7 +31,7 @@ from countingroom.devices.host.settings import apply_settings
 from countingroom.devices.host.staleness import with_least_stale_after
 from countingroom.devices.host.states import StateChange, StateTracker
 from countingroom.devices.point_overrides import overridden, overridden_commands
-from countingroom.devices.port import MonitoringDriver, ProvingDriver, Sample
+from countingroom.devices.port import MonitoringDriver, ProvingDriver, Sample, ThinningDriver
 from countingroom.devices.registry import Hosted
 
 _log = logging.getLogger(__name__)
@@ -313,7 +313,7 @@ class HostedDevice:
         if now_s < self._thinned_due_s:
             return
         driver = self._hosted.driver
-        by_client = driver.thinned if isinstance(driver, ProvingDriver) else 0
+        by_client = driver.thinned if isinstance(driver, ThinningDriver) else 0
         thinned = self._table.thinned
         count = thinned.total() + by_client - self._thinned_told
         if count <= 0:
@@ -321,7 +321,7 @@ class HostedDevice:
         self._thinned_told += count
         self._thinned_due_s = now_s + THINNED_S
         named = ", ".join(name for name, _ in thinned.most_common(THINNED_NAMED))
-        message = f"{count} changes of {self.name} were not published, because a newer one took their place"
+        message = f"{count} changes of {self.name} were not published: newer ones came before, or too many at once"
         if named:
             message += f"; most of {named}"
         _log.info("%s: %s", self._source, message)

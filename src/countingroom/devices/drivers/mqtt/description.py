@@ -48,6 +48,9 @@ class SensorValue(Section):
     field: Keys = ""
     """Where the value is in a JSON payload: `temp`, `data.0.value`, or a list of keys, for keys with dots:
     `[ENERGY, Total.kWh]`. Empty: the payload is the bare value. A message without it leaves the value as it is."""
+    time: Keys = ""
+    """Where the time of the value is in the document: `last_seen`. ISO 8601 (UTC where it names no zone) or a number
+    since the epoch. A value that is older than `stale_after` is UNCERTAIN, as one that a bridge repeats."""
     type: Literal["float", "int", "bool", "string"] = "float"
     unit: str = ""
     """`degC`, `percent`, `ppm`."""
@@ -94,6 +97,8 @@ class SensorValue(Section):
         for word, value in self.words.items():
             if not _fits(self.type, value):
                 yield ("words", word), f"{value!r} is no {self.type}"
+        if self.time and not self.field:
+            yield ("time",), "the time is in a JSON document, and the value too: `field` is missing"
         if self.set_topic:
             yield from self._set_problems()
             return

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from typing import cast
 
 from aiomqtt import Client, Message, MqttError, ProtocolVersion
 
+from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
@@ -42,14 +45,16 @@ class PayloadQueue(asyncio.Queue[Message]):
     """The queue of aiomqtt, with a bound in bytes: a broker may send payloads of 256 MB. Of a payload that is too large
     only so much is kept that it is seen to be too large."""
 
-    def __init__(self, maxsize: int = 0) -> None:
+    def __init__(self, maxsize: int = 0, *, on_drop: Callable[[], None] = lambda: None) -> None:
         self._size = 0
+        self._on_drop = on_drop
         super().__init__(maxsize)
 
     def put_nowait(self, item: Message) -> None:
         """Raises QueueFull, and aiomqtt then drops the message, where there is no room."""
         item.payload = bytes(item.payload[: MOST_PAYLOAD + 1])
-        if self._size + len(item.payload) > WAITING_BYTES:
+        if self.full() or self._size + len(item.payload) > WAITING_BYTES:
+            self._on_drop()
             raise asyncio.QueueFull
         super().put_nowait(item)
         self._size += len(item.payload)
@@ -70,13 +75,16 @@ def location(section: MqttSensorsSection) -> str:
 class MqttSensorsDriver:
     """Boards that publish by themselves. A MonitoringDriver."""
 
-    def __init__(self, section: MqttSensorsSection) -> None:
+    def __init__(self, section: MqttSensorsSection, clock: Clock | None = None) -> None:
         self._section = section
+        self._clock = clock or SystemClock()
         self._routes = routes(section)
         self._availability = availability_routes(section)
         self._by_point = {route.point.name: route for route in self._routes}
-        self._offline: set[str] = set()
-        """Channels of boards that are offline."""
+        self._offline: dict[str, set[int]] = {}
+        """Channels of boards that are offline, with the rules of availability that say so. A bridge that is there says
+        nothing of a board that is not."""
+        self._dropped_messages = 0
         self._source = location(section)
         self._client: Client | None = None
         self._latest: dict[str, Sample] = {}
@@ -89,6 +97,14 @@ class MqttSensorsDriver:
     def points(self) -> tuple[Point, ...]:
         """One point for each value of each board."""
         return tuple(route.point for route in self._routes)
+
+    @property
+    def thinned(self) -> int:
+        """Messages that found no room in the queue."""
+        return self._dropped_messages
+
+    def _dropped(self) -> None:
+        self._dropped_messages += 1
 
     def monitor(self, sink: Sink) -> None:
         """Pass every sample to the sink."""
@@ -204,12 +220,12 @@ class MqttSensorsDriver:
             timeout=section.timeout,
             keepalive=KEEPALIVE_S,
             max_queued_incoming_messages=WAITING,
-            queue_type=PayloadQueue,
+            queue_type=cast("type[PayloadQueue]", partial(PayloadQueue, on_drop=self._dropped)),
             logger=_quiet,
         )
 
     def _take(self, message: Message) -> None:
-        topic, payload = str(message.topic), bytes(message.payload)
+        topic, payload, now_ns = str(message.topic), bytes(message.payload), self._clock.now_ns()
         samples: list[Sample] = []
         for route in self._routes:
             if not route.pattern.matches(topic):
@@ -218,8 +234,8 @@ class MqttSensorsDriver:
                 if message.retain:
                     continue  # the last value of a board that is not there
                 # It speaks, whatever was said of it.
-                self._offline.discard(route.point.channel)
-            if (one := sample(route, payload, retained=message.retain)) is not None:
+                del self._offline[route.point.channel]
+            if (one := sample(route, payload, retained=message.retain, now_ns=now_ns)) is not None:
                 samples.append(one)
         samples += self._availability_samples(topic, payload)
         if samples:
@@ -228,20 +244,26 @@ class MqttSensorsDriver:
     def _availability_samples(self, topic: str, payload: bytes) -> list[Sample]:
         """Remember which boards are there; the points of those that are not any more, as STALE."""
         gone: set[str] = set()
-        for route in self._availability:
+        for number, route in enumerate(self._availability):
             if not route.pattern.matches(topic) or (online := is_online(route.rule, payload)) is None:
                 continue
-            channels = {route.channel} if route.channel else {point.channel for point in self.points}
-            if online:
-                self._offline -= channels
-            else:
-                gone |= channels
-        self._offline |= gone
+            for channel in {route.channel} if route.channel else {point.channel for point in self.points}:
+                if online:
+                    self._say_online(channel, number)
+                else:
+                    self._offline.setdefault(channel, set()).add(number)
+                    gone.add(channel)
         return [
             Sample(point=point.name, value=None, quality=Quality.STALE)
             for point in self.points
             if point.channel in gone
         ]
+
+    def _say_online(self, channel: str, rule: int) -> None:
+        rules = self._offline.get(channel, set())
+        rules.discard(rule)
+        if not rules:
+            self._offline.pop(channel, None)
 
     def _give(self, samples: list[Sample]) -> None:
         self._remember(samples)

@@ -10,6 +10,8 @@ from typing import Any, cast
 
 from msgspec import Struct
 
+from countingroom.core.errors import RequestError
+from countingroom.core.times import parse_time
 from countingroom.core.values import Quality, Scalar
 from countingroom.devices.drivers.mqtt.description import VALUE, Availability, Keys, SensorValue
 from countingroom.devices.drivers.mqtt.topics import Route
@@ -31,9 +33,9 @@ class _Absent(Struct, frozen=True):
 _ABSENT = _Absent()
 
 
-def sample(route: Route, payload: bytes, *, retained: bool) -> Sample | None:
+def sample(route: Route, payload: bytes, *, retained: bool, now_ns: int) -> Sample | None:
     """The sample of this payload; None where it is a document without the field, as of a board that sends parts. A
-    retained payload may be old, so it is UNCERTAIN."""
+    retained payload may be old, so it is UNCERTAIN; so is one that says itself that it is old."""
     point, wanted = route.point.name, route.value
     if len(payload) > MOST_PAYLOAD:
         reason = f"the payload has more than {MOST_PAYLOAD} bytes"
@@ -51,8 +53,23 @@ def sample(route: Route, payload: bytes, *, retained: bool) -> Sample | None:
     if isinstance(value, (int, float)) and value in wanted.no_value:
         reason = f"{value:g} means that there is no value"
         return Sample(point=point, value=None, quality=Quality.BAD, reason=reason)
-    believed = not retained and _within(value, wanted)
-    return Sample(point=point, value=value, quality=Quality.GOOD if believed else Quality.UNCERTAIN)
+    device_ns, doubt = _time(payload, wanted, now_ns) if wanted.time else (None, "")
+    believed = not retained and not doubt and _within(value, wanted)
+    quality = Quality.GOOD if believed else Quality.UNCERTAIN
+    return Sample(point=point, value=value, quality=quality, device_ns=device_ns, reason=doubt)
+
+
+def _time(payload: bytes, wanted: SensorValue, now_ns: int) -> tuple[int | None, str]:
+    """The time that the document gives the value, and why the value is doubtful."""
+    raw = _raw(payload, wanted.time)
+    try:
+        time_ns = parse_time(str(raw), now_ns=now_ns)
+    except RequestError:
+        return None, f"the payload has no time at {_shown(wanted.time)}"
+    age_s = (now_ns - time_ns) / 1e9
+    if 0 < wanted.stale_after < age_s:
+        return time_ns, f"the board measured it {age_s:.0f} s ago"
+    return time_ns, ""
 
 
 def is_online(rule: Availability, payload: bytes) -> bool | None:
