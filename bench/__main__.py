@@ -30,7 +30,7 @@ MODULES = (
     "http_delay",
     "at_rest",
 )
-DEADLINE_S = 600
+DEADLINE_S = 1200
 
 
 def main() -> int:
@@ -64,9 +64,20 @@ def main() -> int:
 
 
 def met(row: Row) -> bool | None:
-    """Whether the goal is reached; None where there is none."""
-    if not row.goal:
-        return None
+    """Whether the goals of value and ratio are reached; None where there is none."""
+    found = [_value_is_met(row)] if row.goal else []
+    if row.ratio_goal is not None and row.ratio is not None:
+        found.append(row.ratio <= row.ratio_goal)
+    return all(found) if found else None
+
+
+def goals(row: Row) -> str:
+    """The goals of value and ratio."""
+    ratio = f"ratio <= {row.ratio_goal:g}" if row.ratio_goal is not None else ""
+    return ", ".join(goal for goal in (row.goal, ratio) if goal)
+
+
+def _value_is_met(row: Row) -> bool:
     relation, _, rest = row.goal.partition(" ") if row.goal[0] in "<>" else ("==", "", row.goal)
     goal = float(rest.split()[0].replace(",", ""))
     return {"<=": row.value <= goal, ">=": row.value >= goal, "==": row.value == goal}[relation]
@@ -88,7 +99,7 @@ def show(rows: list[Row]) -> None:
             f"{number(row.value)} {row.unit}",
             "" if row.raw_limit is None else f"{number(row.raw_limit)} {row.unit}",
             "" if row.ratio is None else f"{row.ratio:.2f}",
-            row.goal,
+            goals(row),
             {True: "reached", False: "MISSED", None: ""}[met(row)],
         )
     console = Console()

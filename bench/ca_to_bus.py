@@ -55,7 +55,7 @@ def rows(name: str, ours: list[float], raw: list[float], *, seconds: float) -> l
     made: list[Row] = []
     for percent in (50, 99):
         value, limit = (float(numpy.percentile(values, percent)) for values in (ours, raw))
-        goal = "<= 10 ms" if percent == 99 else ""
+        goal = "<= 5 ms" if percent == 99 else ""
         made.append(
             Row(
                 name=f"IOC to bus, {name}, p{percent}",

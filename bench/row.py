@@ -17,3 +17,5 @@ class Row(Struct, frozen=True, kw_only=True):
     """`value / raw_limit`."""
     goal: str = ""
     """`<= 10 ms`."""
+    ratio_goal: float | None = None
+    """The most that `ratio` may be."""

@@ -1,6 +1,6 @@
 """The agents of the benchmark live in a process of their own, each over its own connection, as they do in earnest.
 
-`python -m bench.runs_agents URL N`: ended by the end of its input.
+`python -m bench.runs_agents URL N FIRST END`: those from FIRST up to END of them; ended by the end of its input.
 """
 
 from __future__ import annotations
@@ -32,14 +32,20 @@ def description(detectors: int) -> RunsSection:
     )
 
 
-async def serve(url: str, detectors: int) -> None:
+def part(detectors: int, first: int, end: int) -> RunsSection:
+    """The systems from `first` up to `end`, for one of several processes."""
+    systems = list(description(detectors).systems.items())[first:end]
+    return RunsSection.model_validate({"systems": {name: {"kind": section.kind} for name, section in systems}})
+
+
+async def serve(url: str, section: RunsSection) -> None:
     """Until standard input ends."""
     clock = SystemClock()
 
     async def connect(name: str) -> Bus:
         return await nats.connect(url, name=name, clock=clock)
 
-    tasks = [asyncio.create_task(AgentHost(connect, clock, description(detectors)).run())]
+    tasks = [asyncio.create_task(AgentHost(connect, clock, section).run())]
     tasks.append(asyncio.create_task(collect(clock)))
     await asyncio.to_thread(sys.stdin.read)
     for task in tasks:
@@ -47,4 +53,4 @@ async def serve(url: str, detectors: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(serve(sys.argv[1], part(*map(int, sys.argv[2:5]))))

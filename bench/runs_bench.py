@@ -31,8 +31,12 @@ from countingroom.core.messages import Command, Event, EventKind, Reply, decode,
 from countingroom.runs.service import RunsService
 from countingroom.storage.database import Database
 
-REPEATS = {200: 200, 500: 20, 1000: 20, 2000: 10}
-ANSWER_S = 30.0
+REPEATS = {200: 200, 500: 20, 1000: 20, 2000: 10, 10_000: 3}
+AGENTS_OF_A_PROCESS = 2500
+RAW_UP_TO = 2000
+"""With more agents the library alone is not measured: it has all connections in one process."""
+ANSWER_S = 60.0
+GOALS = {200: "<= 100 ms", 1000: "<= 500 ms", 10_000: "<= 5000 ms"}
 
 
 class Hand:
@@ -45,7 +49,7 @@ class Hand:
     async def does(self, action: str) -> float:
         """Seconds from the command to its DONE."""
         now_ns = time.time_ns()
-        command = Command(id=uuid4().hex, action=action, issued_ns=now_ns, deadline_ns=now_ns + 10_000_000_000)
+        command = Command(id=uuid4().hex, action=action, issued_ns=now_ns, deadline_ns=now_ns + 60_000_000_000)
         begin = time.perf_counter()
         subject = subjects.command("local", "runs", "bench")
         async with asyncio.timeout(ANSWER_S):
@@ -74,14 +78,15 @@ async def partition(agents: int) -> AsyncIterator[Hand]:
         await prepare(bus, max_bytes=server.store_bytes)
         database = Database(f"sqlite:///{folder}/runs.sqlite")
         await database.open()
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bench.runs_agents",
-            server.url_with_login(),
-            str(agents - 4),
-            stdin=asyncio.subprocess.PIPE,
-        )
+        children = [
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "bench.runs_agents", server.url_with_login()),
+                *(str(number) for number in (agents - 4, first, min(first + AGENTS_OF_A_PROCESS, agents))),
+                stdin=asyncio.subprocess.PIPE,
+            )
+            for first in range(0, agents, AGENTS_OF_A_PROCESS)
+        ]
         service = RunsService(bus, clock, description(agents - 4), database)
         tasks = [asyncio.create_task(service.run()), asyncio.create_task(collect(clock))]
         try:
@@ -94,8 +99,9 @@ async def partition(agents: int) -> AsyncIterator[Hand]:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            child.terminate()
-            await child.wait()
+            for child in children:
+                child.terminate()
+                await child.wait()
             await watcher.close()
             await bus.close()
             await database.close()
@@ -135,26 +141,31 @@ async def measure(agents: int) -> tuple[list[float], list[float], list[float]]:
 def run() -> list[Row]:
     """The rows."""
     rows: list[Row] = []
-    goals = {200: ("<= 100 ms", "<= 300 ms"), 1000: ("<= 500 ms", "")}
     for agents, repeats in REPEATS.items():
         configured, started, stopped = asyncio.run(measure(agents))
-        median_goal, most_goal = goals.get(agents, ("", ""))
-        median, raw = statistics.median(configured), asyncio.run(fan_out(agents, repeats))
+        median, longest = statistics.median(configured), max(configured)
+        raw = asyncio.run(fan_out(agents, repeats)) if agents <= RAW_UP_TO else None
         rows += [
-            _row(f"{agents} agents to QA_Active, median of {len(configured)}", median, median_goal, raw),
-            _row(f"{agents} agents to QA_Active, longest", max(configured), most_goal),
-            _row(f"{agents} agents to QA_Active, for each of them", median / agents, ""),
+            _row(f"{agents} agents to QA_Active, median of {len(configured)}", median, GOALS.get(agents, ""), raw, 1.5),
+            _row(f"{agents} agents to QA_Active, longest", longest),
+            _row(f"{agents} agents to QA_Active, for each of them", median / agents),
         ]
         if agents == 200:
             rows += [
-                _row("start of a run, median", statistics.median(started), "<= 20 ms"),
-                _row("stop of a run, median", statistics.median(stopped), "<= 20 ms"),
+                Row(
+                    name=f"{agents} agents to QA_Active, longest of {len(configured)} in medians",
+                    value=longest / median,
+                    unit="medians",
+                    goal="<= 2",
+                ),
+                _row("start of a run, two recorders, median", statistics.median(started), "<= 8 ms"),
+                _row("stop of a run, two recorders, median", statistics.median(stopped), "<= 8 ms"),
             ]
     return rows
 
 
-def _row(name: str, seconds: float, goal: str, raw: float | None = None) -> Row:
-    """`raw`: the library alone, asking as many and hearing one word of each."""
+def _row(name: str, seconds: float, goal: str = "", raw: float | None = None, most: float | None = None) -> Row:
+    """`raw`: the library alone, asking as many and hearing one word of each. `most`: the goal of the ratio to it."""
     return Row(
         name=name,
         value=round(seconds * 1000, 3),
@@ -162,4 +173,5 @@ def _row(name: str, seconds: float, goal: str, raw: float | None = None) -> Row:
         goal=goal,
         raw_limit=round(raw * 1000, 3) if raw else None,
         ratio=seconds / raw if raw else None,
+        ratio_goal=most if raw else None,
     )

@@ -1,4 +1,4 @@
-"""How long until 48 channels, 1,296 process variables of two mainframes, are live on the bus.
+"""How long until all process variables of 2 and of 16 mainframes (1,298 and 10,384) are live on the bus.
 
 From the moment the device host runs (its modules loaded, the bus reached) to the last point with a good value on the
 bus. The raw limit is the client library alone, from its first search to its last first value.
@@ -14,16 +14,17 @@ from bench.row import Row
 from countingroom.core.messages import Readings, decode
 from countingroom.core.values import Quality
 
-DEADLINE_S = 30.0
+FEW, MANY = 2, 16
+DEADLINE_S = 60.0
 
 
-async def measure() -> list[Row]:
+async def measure(count: int, goal: str) -> Row:
     """Start once, with everything but the device host there."""
-    async with mainframes(2) as sections, bus() as (url, client), client.subscribe("readings.>") as messages:
+    async with mainframes(count) as sections, bus() as (url, client), client.subscribe("readings.>") as messages:
         raw_parameters = {"sections": list(sections.values()), "only": [""], "settle_s": 0, "watch_s": 0}
         async with child("bench.ca_raw", parameters=raw_parameters) as answer:
             raw_s = answer["live_s"]
-        waiting = 2 * (24 * 27 + 1)
+        waiting = count * (24 * 27 + 1)
         live: set[str] = set()
         async with child("bench.ca_host", parameters={"url": url, "devices": sections}):
             begin = time.monotonic()
@@ -36,21 +37,20 @@ async def measure() -> list[Row]:
                     if len(live) == waiting:
                         break
             took_s = time.monotonic() - begin
-    return [
-        Row(
-            name="start of 48 CAEN channels (1,296 process variables) until all are live",
-            value=took_s,
-            unit="s",
-            raw_limit=raw_s,
-            ratio=took_s / raw_s,
-            goal="<= 3 s",
-        )
-    ]
+    return Row(
+        name=f"start of {count} CAEN mainframes ({waiting:,} process variables) until all are live",
+        value=took_s,
+        unit="s",
+        raw_limit=raw_s,
+        ratio=took_s / raw_s,
+        goal=goal,
+        ratio_goal=1.5 if count == MANY else None,
+    )
 
 
 def run() -> list[Row]:
     """The rows of this benchmark."""
-    return asyncio.run(measure())
+    return [asyncio.run(measure(FEW, "<= 3 s")), asyncio.run(measure(MANY, ""))]
 
 
 if __name__ == "__main__":
