@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+import pytest
+
 from countingroom.console.audit_writer import AuditWriter
 from countingroom.core.accounts import AuditEntry, Outcome
 from countingroom.core.errors import LinkError
-from countingroom.runs.partition.run_book_writer import RunBookWriter
+from countingroom.core.run_book import Run, RunNote
+from countingroom.runs.run_book_writer import RunBookWriter
 from countingroom.storage.audit import Audit
 from countingroom.storage.database import Database
+from countingroom.storage.run_entries import NoteEntry
 from countingroom.testing.clock import FakeClock
 
 
@@ -36,7 +40,9 @@ class FullAudit(Audit):
         await self._disk.write()
 
 
-async def check(writer: AuditWriter | RunBookWriter, add: Callable[[], None], clock: FakeClock, disk: FullDisk) -> None:
+async def check(
+    writer: AuditWriter | RunBookWriter, add: Callable[[], object], clock: FakeClock, disk: FullDisk
+) -> None:
     running = asyncio.create_task(writer.run())
     await clock.advance(0)
     assert not writer.is_failing
@@ -52,10 +58,17 @@ async def check(writer: AuditWriter | RunBookWriter, add: Callable[[], None], cl
         await running
 
 
-async def test_a_run_book_that_waits_is_told() -> None:
+async def test_a_run_book_that_waits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, disk, database = FakeClock(), FullDisk(), Database("sqlite://")
-    writer = RunBookWriter(database, clock, "runs.a")
-    await check(writer, lambda: writer.write(disk.write), clock, disk)
+
+    async def note(number: int, note: RunNote) -> Run:
+        await disk.write()
+        return Run(number=number, partition="a", template="cbm", requested_by="ann", asked_ns=1, notes=(note,))
+
+    monkeypatch.setattr(database.runs, "note", note)
+    writer = RunBookWriter(database, clock)
+    entry = NoteEntry(run=1, note=RunNote(time_ns=1, kind="comment", text="quiet"))
+    await check(writer, lambda: writer.write("a", entry), clock, disk)
     await database.close()
 
 

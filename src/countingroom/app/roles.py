@@ -183,6 +183,7 @@ def agents(setting: Setting) -> Role:
 
 def runs(setting: Setting) -> Role:
     """Run control: the partitions that this process owns, and those for which it is a standby."""
+    from countingroom.app.data_folder import RUN_BOOK
     from countingroom.app.first_goals import request_first_goals
     from countingroom.runs.service import RunsService
 
@@ -191,7 +192,7 @@ def runs(setting: Setting) -> Role:
     async def run(platform: Platform) -> None:
         kept = await platform.database.partitions.list()
         first = {} if kept else {name: one.goal for name, one in section.partitions.items() if one.goal}
-        service = RunsService(platform.bus, setting.clock, section, platform.database)
+        service = RunsService(platform.bus, setting.clock, section, platform.database, folder=setting.data / RUN_BOOK)
         platform.ready({"partitions": len(kept or section.partitions)})
         async with asyncio.TaskGroup() as group:
             group.create_task(service.run())

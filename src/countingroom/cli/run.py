@@ -11,6 +11,7 @@ from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.command_rows import add_commands
 from countingroom.cli.outcome import give, tell
 from countingroom.cli.output import Json, listed, print_table
+from countingroom.cli.run_refused import app as refused
 from countingroom.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ add_commands(app, "run", {"comment": comment, "flag": flag})
 number = typer.Typer(help="The numbers of runs.", no_args_is_help=True)
 add_commands(number, "run number")
 app.add_typer(number, name="number")
+app.add_typer(refused, name="refused")
 
 
 def _note(number: int, action: str, said: dict[str, Any], url: str, json: bool) -> None:

@@ -20,6 +20,7 @@ from countingroom.runs.monitor.system_states import SystemStates
 from countingroom.runs.planner.fingerprint import Chosen, with_fingerprints
 from countingroom.runs.planner.members import resolve_members
 from countingroom.runs.planner.template import Template
+from countingroom.runs.run_book_writer import RunBookWriter
 from countingroom.storage.database import Database
 
 LEASE_S = 5.0
@@ -36,6 +37,7 @@ class RunControlContext(Struct, frozen=True, kw_only=True):
     clock: Clock
     section: RunsSection
     database: Database
+    run_book: RunBookWriter
     system_states: SystemStates
     principals: Principals
     boot: str

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from socket import gethostname
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
@@ -28,6 +29,7 @@ from countingroom.runs.coordinator.coordinator import Coordinator
 from countingroom.runs.description import RunsSection
 from countingroom.runs.monitor.system_states import SystemStates
 from countingroom.runs.partition.standby import PartitionStandby
+from countingroom.runs.run_book_writer import RunBookWriter
 from countingroom.storage.database import Database
 
 _log = logging.getLogger(__name__)
@@ -38,8 +40,16 @@ class RunsService:
     """The role `runs`: the coordinator, and a standby for each partition. The database must be open."""
 
     def __init__(
-        self, bus: Bus, clock: Clock, section: RunsSection, database: Database, *, instance: str = "main"
+        self,
+        bus: Bus,
+        clock: Clock,
+        section: RunsSection,
+        database: Database,
+        *,
+        instance: str = "main",
+        folder: Path | None = None,
     ) -> None:
+        """`folder`: for entries of the run book that wait or are refused; None: they wait in memory."""
         boot = uuid4().hex
         self._publisher = Publisher(bus, clock, "runs")
         self._instance = instance
@@ -48,6 +58,7 @@ class RunsService:
             clock=clock,
             section=section,
             database=database,
+            run_book=RunBookWriter(database, clock, folder, self._tell_of_the_run_book),
             system_states=SystemStates(bus, clock, self._tell_of_clocks),
             principals=Principals(database.users, clock),
             boot=boot,
@@ -70,19 +81,21 @@ class RunsService:
                     boot=context.boot,
                     targets=_Owned(self.standbys),
                     troubles=self._troubles,
-                    warnings=context.system_states.warnings,
+                    warnings=self._warnings,
                 )
             )
             group.create_task(self._publisher.run())
             group.create_task(self._watch_the_clock())
+            group.create_task(context.run_book.run())
             group.create_task(context.system_states.run())
             group.create_task(self._coordinator.run())
             await BucketFollower(context.bus, context.clock, subjects.MAPPING_KEY, partial(self._take, group)).run()
 
     def _troubles(self) -> list[str]:
-        owners = [standby.owner for standby in self.standbys.values() if standby.owner]
-        unwritten = [f"the run book of {owner.name} cannot be written now" for owner in owners if owner.book.is_failing]
-        return [*self._context.system_states.troubles(), *unwritten]
+        return [*self._context.system_states.troubles(), *self._context.run_book.troubles()]
+
+    def _warnings(self) -> list[str]:
+        return [*self._context.system_states.warnings(), *self._context.run_book.warnings()]
 
     async def _watch_the_clock(self) -> None:
         clock = self._context.clock
@@ -106,6 +119,20 @@ class RunsService:
                 source=subjects.EXPERIMENT,
                 message=message,
                 action="clock",
+                severity=2,
+            )
+        )
+
+    def _tell_of_the_run_book(self, partition: str, message: str) -> None:
+        self._publisher.event(
+            Event(
+                id=uuid4().hex,
+                kind=EventKind.NOTE,
+                time_ns=self._context.clock.now_ns(),
+                department="runs",
+                source=partition or subjects.EXPERIMENT,
+                message=message,
+                action="run_book",
                 severity=2,
             )
         )

@@ -70,8 +70,11 @@ class Runs(Repository):
 
     @writing
     def note(self, connection: Connection, number: int, note: RunNote) -> Run:
-        """Add a note (a comment or an event) to a run, also after its end. Raises NotFound."""
+        """Add a note (a comment or an event) to a run, also after its end. The same note with the same time is added
+        once. Raises NotFound."""
         present = _run(connection, number)
+        if note in present.notes:  # repeated, because the first answer was lost or its process died
+            return present
         _note(connection, number, note)
         return msgspec.structs.replace(present, notes=(*present.notes, note))
 

@@ -34,13 +34,22 @@ class Postgres:
         """Make a cluster and run it."""
         data = self._folder / "data"
         self._run("initdb", "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync")
+        self.resume()
+
+    def resume(self) -> None:
+        """Run the cluster, at the address that it had."""
+        data = self._folder / "data"
         options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder}"
         log = str(self._folder / "log")
         self._run("pg_ctl", "-D", str(data), "-w", "-t", "60", "-l", log, "-o", options, "start")
 
+    def halt(self) -> None:
+        """End it as a crash does; `resume` runs it again."""
+        self._run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "-w", "stop")
+
     def stop(self) -> None:
         """End it and forget its data."""
-        self._run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "-w", "stop")
+        self.halt()
         shutil.rmtree(self._folder)
 
     def database(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from uuid import uuid4
@@ -247,8 +248,9 @@ class PartitionCommands:
         text = request.text("text")
         number = self._number(request)
         await self._of_mine(number)
-        self._owner.book.note(number, "comment", text, author=request.by)
-        await self._owner.book.written()
+        stored = self._owner.book.note(number, "comment", text, author=request.by)
+        if stored and (cause := await asyncio.shield(stored)):
+            raise Refused(cause)
         return None
 
     async def _flag(self, request: CommandRequest) -> Completion:

@@ -36,7 +36,6 @@ from countingroom.runs.partition.configuration_selection import ConfigurationSel
 from countingroom.runs.partition.hook_runner import Hooks
 from countingroom.runs.partition.move_hold import MoveHold
 from countingroom.runs.partition.order_sender import Orders
-from countingroom.runs.partition.run_book_writer import RunBookWriter
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 from countingroom.runs.partition.run_sequence import Sequence
 from countingroom.runs.partition.stand_in import stand_in, why_missing
@@ -48,6 +47,7 @@ from countingroom.runs.planner.events import Effect, Fact
 from countingroom.runs.planner.legality import refusals
 from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.step import step, wake_ns
+from countingroom.runs.run_book_writer import PartitionBook
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class PartitionOwner:
         self.lease = lease
         self.source = f"runs.{name}"
         self.publisher = Publisher(context.bus, context.clock, self.source)
-        self.book = RunBookWriter(context.database, context.clock, self.source, self._book_refused)
+        self.book = PartitionBook(context.run_book, context.clock, name)
         self.control = ControlLease(context.bus, context.clock, name, self._control_changed)
         self.move_hold = MoveHold(self)
         self.life = RunLifecycle(self)
@@ -118,7 +118,7 @@ class PartitionOwner:
             await self.context.clock.sleep(SETTLE_S)
             await self._load()
             async with asyncio.TaskGroup() as self._group:
-                servers = self.publisher, self.book, self.control, self.command_server
+                servers = self.publisher, self.control, self.command_server
                 for part in (*servers, self.move_hold, self.state_publisher, self.stop_conditions, self.sequence):
                     self._group.create_task(part.run())
                 self._group.create_task(self._keep_up())
@@ -175,8 +175,11 @@ class PartitionOwner:
 
     async def _read(self) -> tuple[PartitionRecord, tuple[Run, ...], Entry | None]:
         context = self.context
+        # The end of a run may still wait for the database: such a run is over, and its owner did not die.
+        await context.run_book.settled()
+        ended = context.run_book.ends()
         record = await context.database.partitions.get(self.name)
-        runs = await context.database.runs.open_runs(self.name)
+        runs = tuple(one for one in await context.database.runs.open_runs(self.name) if one.number not in ended)
         entry = await context.bus.get(subjects.STATE_BUCKET, subjects.partition_key(self.name))
         await self.control.load()
         return record, runs, entry
@@ -336,9 +339,6 @@ class PartitionOwner:
     def _snapshot(self) -> PartitionState:
         shown = refusals(self.partition)
         return snapshot(self.partition, shown, owner=self.context.holder, boot=self.context.boot)
-
-    def _book_refused(self, message: str) -> None:
-        self.command_server.record(EventKind.NOTE, message, action="run_book", severity=1)
 
     def _control_changed(self, message: str, by: str) -> None:
         self.command_server.record(EventKind.NOTE, message, principal=by, action="control")

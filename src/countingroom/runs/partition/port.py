@@ -11,9 +11,9 @@ from countingroom.core.partitions import Goal
 from countingroom.core.run_book import Run, RunEnd
 from countingroom.runs.access.control_lease import ControlLease
 from countingroom.runs.context import RunControlContext
-from countingroom.runs.partition.run_book_writer import RunBookWriter
 from countingroom.runs.planner.events import Fact
 from countingroom.runs.planner.partition import PartitionModel
+from countingroom.runs.run_book_writer import PartitionBook
 
 
 class OwnerPort(Protocol):
@@ -28,7 +28,7 @@ class OwnerPort(Protocol):
     @property
     def lease(self) -> Leadership: ...
     @property
-    def book(self) -> RunBookWriter: ...
+    def book(self) -> PartitionBook: ...
     @property
     def control(self) -> ControlLease: ...
     @property

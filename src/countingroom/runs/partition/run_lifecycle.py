@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container, Iterable
-from functools import partial
 
 import msgspec
 
@@ -16,6 +15,7 @@ from countingroom.core.values import Scalar
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.planner.events import Fact, LinkChanged, Reported
 from countingroom.runs.planner.survey import UNSEEN, Seen
+from countingroom.storage.run_entries import BeganEntry, EndEntry, ExclusionEntry
 
 _UP = (ACTIVE, RECORDING)
 
@@ -58,7 +58,7 @@ class RunLifecycle:
         if self.open and self.open.number == run:
             self.open = msgspec.structs.replace(self.open, started_ns=now_ns)
             self._began_s = run, owner.context.clock.monotonic()
-        owner.book.write(partial(owner.context.database.runs.began, run, now_ns))
+        owner.book.write(BeganEntry(run=run, started_ns=now_ns))
         owner.command_server.record(EventKind.NOTE, f"run {run} began", action="run_began", data={"run": run})
 
     def over(self, run: int, end: RunEnd, cause: Cause | None) -> None:
@@ -67,11 +67,10 @@ class RunLifecycle:
         duration_s = self.duration_s(run)
         by = self.ending_by if end in (RunEnd.STOPPED, RunEnd.ABORTED) else ""
         owner.book.write(
-            partial(
-                owner.context.database.runs.close,
-                run,
-                end,
-                owner.now_ns(),
+            EndEntry(
+                run=run,
+                end=end,
+                ended_ns=owner.now_ns(),
                 ended_by=by,
                 cause=cause,
                 counters=self.counters(),
@@ -103,7 +102,7 @@ class RunLifecycle:
     def excluded(self, system: str, cause: Cause) -> None:
         """Record that the recovery policy has excluded a system."""
         owner = self._owner
-        owner.book.write(partial(owner.context.database.partitions.include, owner.name, system, False, "recovery"))
+        owner.book.write(ExclusionEntry(partition=owner.name, system=system, by="recovery"))
         owner.book.note(owner.partition.run, "exclude", cause.message, system=system)
         owner.command_server.record(
             EventKind.NOTE, f"{system} is excluded: {cause.message}", action="exclude", cause=cause, severity=2

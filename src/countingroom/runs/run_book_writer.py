@@ -1,0 +1,311 @@
+"""Writes the entries of all partitions of a process into the run book, in order, and keeps those that wait.
+
+An entry that is not stored within a moment is kept in a file (`storage/outbox.py`), so that it outlives the process; it
+goes in by itself when the database takes it. One that the database refuses for its content is set aside, and the next
+one follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import Struct
+
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause, CountingRoomError, LinkError
+from countingroom.core.retry import EdgeReport
+from countingroom.core.run_book import RunNote
+from countingroom.storage.database import Database
+from countingroom.storage.outbox import Outbox
+from countingroom.storage.refused_entries import RefusedEntries
+from countingroom.storage.run_entries import (
+    EndEntry,
+    NoteEntry,
+    RunEntry,
+    decode_entry,
+    encode_entry,
+    store,
+)
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+GRACE_S = 1.0
+"""So long an entry waits in memory before it is kept in the file."""
+RETRY_S = 0.5
+LOOK_S = 10.0
+"""Between two looks for files of dead processes and for refused entries that a person has removed."""
+SETTLE_S = 3.0
+"""So long a new owner waits for entries of an earlier one. It does not wait longer: stop and abort need no database."""
+WAITING = 4096
+"""Maximum number of entries in memory; further ones are dropped, and that is told."""
+
+_SEE = "countingroom run refused list"
+
+Tell = Callable[[str, str], None]
+"""Called with a partition (empty: all) and a sentence for an event."""
+
+
+class _Waiting(Struct, eq=False):
+    partition: str
+    """Empty: of an earlier process."""
+    line: bytes
+    ended: asyncio.Future[Cause | None]
+    """None: stored; a cause: refused."""
+
+    def entry(self) -> RunEntry:
+        """ValueError where the line is none."""
+        return decode_entry(self.line)
+
+
+class RunBookWriter:
+    """The entries of one process that wait for the run book."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        folder: Path | None = None,
+        tell: Tell = lambda _partition, _message: None,
+    ) -> None:
+        """`folder`: for the entries that wait or are refused; None: they wait in memory only."""
+        self._database = database
+        self._clock = clock
+        self._tell = tell
+        self._outbox = Outbox(folder) if folder else None
+        self._aside = RefusedEntries(folder) if folder else None
+        self._disk: Executor = ThreadPoolExecutor(1, thread_name_prefix="run-book")
+        self._waiting: deque[_Waiting] = deque()
+        self._in_file = 0
+        """So many of the first ones are in the file."""
+        self._news = asyncio.Event()
+        self._looked = asyncio.Event()
+        """Cleared to ask for a look at the folder."""
+        self._report = EdgeReport(self._began_to_fail, self._works_again)
+        self._unkept = ""
+        """Why entries are not in the file; empty: they are, or need not be."""
+        self._refused = 0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether entries wait because the database does not take them."""
+        return self._report.is_failing
+
+    def troubles(self) -> list[str]:
+        """One sentence while entries wait, else none."""
+        return [f"the run book cannot be written now: {self._where()}"] if self.is_failing else []
+
+    def warnings(self) -> list[str]:
+        """One sentence while refused entries are set aside, else none."""
+        if not self._refused or self._aside is None:
+            return []
+        return [f"the run book has refused {self._refused} entries, kept in {self._aside.folder}: {_SEE}"]
+
+    def write(self, partition: str, entry: RunEntry) -> asyncio.Future[Cause | None]:
+        """Add an entry. The result comes when it is stored (None) or refused (why)."""
+        ended: asyncio.Future[Cause | None] = asyncio.get_running_loop().create_future()
+        line = encode_entry(entry)
+        if len(self._waiting) - self._in_file >= WAITING:
+            _log.error("runs.%s: more than %d entries wait; one is lost: %s", partition, WAITING, line.decode())
+            self._tell(partition, f"too many entries wait for the run book; {entry} is lost")
+            ended.set_result(Cause(code="lost", message="too many entries wait for the run book"))
+            return ended
+        self._waiting.append(_Waiting(partition, line, ended))
+        self._news.set()
+        return ended
+
+    def ends(self) -> set[int]:
+        """The runs whose end waits: they are open in the database only."""
+        return {entry.run for one in self._waiting if isinstance(entry := _entry(one), EndEntry)}
+
+    async def written(self) -> None:
+        """Wait until all entries so far are stored or set aside."""
+        if self._waiting:
+            await asyncio.wait([self._waiting[-1].ended])
+
+    async def settled(self) -> None:
+        """Wait for the entries of dead processes on this machine, at most SETTLE_S."""
+        self._looked.clear()
+        self._news.set()
+        with suppress(TimeoutError):
+            async with within(self._clock, SETTLE_S):
+                await self._looked.wait()
+                await self.written()
+
+    async def run(self) -> None:
+        """Write entries until cancelled. Those that wait then are kept in the file."""
+        try:
+            while True:
+                if not self._looked.is_set():
+                    await self._look()
+                if self._waiting:
+                    await self._store_first()
+                    continue
+                self._news.clear()
+                with suppress(TimeoutError):
+                    async with within(self._clock, LOOK_S):
+                        await self._news.wait()
+                        continue
+                self._looked.clear()
+        finally:
+            self._close()
+
+    async def _store_first(self) -> None:
+        first = self._waiting[0]
+        attempt = asyncio.create_task(self._attempt(first))
+        try:
+            while not attempt.done():
+                with suppress(TimeoutError):
+                    async with within(self._clock, GRACE_S):
+                        await asyncio.wait([attempt])
+                if not attempt.done():
+                    await self._keep()
+            cause = attempt.result()
+        except LinkError as error:
+            await self._keep()
+            self._report.failed(error.cause)
+            await self._clock.sleep(RETRY_S)
+            return
+        finally:
+            attempt.cancel()
+        if cause:
+            await self._set_aside(first, cause)
+        await self._remove_first()
+        first.ended.set_result(cause)
+        self._report.worked()
+
+    async def _attempt(self, waiting: _Waiting) -> Cause | None:
+        """Store an entry; returns why the database refuses it. LinkError while the database takes nothing."""
+        try:
+            await store(self._database, waiting.entry())
+        except LinkError:
+            raise
+        except CountingRoomError as error:
+            return error.cause
+        except Exception as error:  # an entry that cannot be read or stored must not stop those behind it
+            _log.exception("runs: an entry of the run book fails")
+            return Cause(code="failed", message=f"{type(error).__name__}: {error}", source="runs")
+        return None
+
+    async def _remove_first(self) -> None:
+        self._waiting.popleft()
+        if not self._in_file or self._outbox is None:
+            return
+        self._in_file -= 1
+        try:
+            await self._on_disk(self._outbox.remove_first)
+        except OSError as error:
+            _log.warning("runs: %s cannot be shortened: %s", self._outbox.folder, error)
+
+    async def _keep(self) -> None:
+        """Put the entries that are only in memory into the file."""
+        batch = list(self._waiting)[self._in_file :]
+        if not batch or self._outbox is None:
+            return
+        try:
+            await self._on_disk(partial(self._outbox.add, [one.line for one in batch]))
+        except (OSError, LinkError) as error:
+            if not self._unkept:
+                _log.error("runs: entries of the run book wait in memory only: %s", error)
+            self._unkept = str(error)
+        else:
+            self._unkept = ""
+            self._in_file += len(batch)
+
+    async def _set_aside(self, refused: _Waiting, cause: Cause) -> None:
+        what, line = str(_entry(refused) or "an entry that cannot be read"), refused.line
+        _log.error("runs: the run book refuses %s: %s: %s", what, cause, line.decode(errors="replace"))
+        where = "it is only in the log"
+        if self._aside is not None:
+            try:
+                path = await self._on_disk(partial(self._aside.add, line, cause, self._clock.now_ns()))
+                where = f"it is kept in {path}: {_SEE}"
+                self._refused += 1
+            except (OSError, LinkError) as error:
+                _log.error("runs: the refused entry is kept in this log only: %s", error)
+        self._tell(refused.partition, f"the run book refuses {what}: {cause.message}; {where}")
+
+    async def _look(self) -> None:
+        """Look for the files of dead processes, and count the refused entries."""
+        if self._outbox is not None and self._aside is not None:
+            try:
+                place, lines = await self._on_disk(self._outbox.adopt)
+                self._refused = await self._on_disk(self._aside.count)
+            except OSError as error:
+                _log.warning("runs: %s is not read: %s", self._outbox.folder, error)
+                place, lines = 0, []
+            if lines:
+                loop = asyncio.get_running_loop()
+                waiting = list(self._waiting)
+                waiting[place:place] = [_Waiting("", line, loop.create_future()) for line in lines]
+                self._waiting = deque(waiting)
+                self._in_file += len(lines)
+                self._tell("", f"{len(lines)} entries of the run book that an earlier process has kept go in now")
+        self._looked.set()
+
+    async def _on_disk(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
+
+    def _close(self) -> None:
+        """Keep what waits in memory. It may wait for the disk: the process ends."""
+        self._disk.shutdown()
+        if self._outbox is not None:
+            with suppress(OSError, LinkError):
+                if batch := list(self._waiting)[self._in_file :]:
+                    self._outbox.add(one.line for one in batch)
+            self._outbox.close()
+
+    def _where(self) -> str:
+        if self._outbox is None or self._unkept:
+            return f"{len(self._waiting)} entries wait in memory{f' ({self._unkept})' if self._unkept else ''}"
+        return f"{len(self._waiting)} entries wait in {self._outbox.path}"
+
+    def _began_to_fail(self, cause: Cause) -> None:
+        _log.warning("runs: the run book is not reached: %s", cause)
+        self._tell("", f"the run book cannot be written now, {self._where()}: {cause.message}")
+
+    def _works_again(self) -> None:
+        _log.info("runs: the run book is reached again")
+        self._tell("", "the run book is written again; the entries that waited go in")
+
+
+class PartitionBook:
+    """The run book for one partition."""
+
+    def __init__(self, writer: RunBookWriter, clock: Clock, partition: str) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._partition = partition
+
+    def write(self, entry: RunEntry) -> asyncio.Future[Cause | None]:
+        """Add an entry; the result comes when it is stored (None) or refused (why)."""
+        return self._writer.write(self._partition, entry)
+
+    def note(
+        self, run: int, kind: str, text: str, *, author: str = "", system: str = ""
+    ) -> asyncio.Future[Cause | None] | None:
+        """Add a note to a run; no effect for run 0 (none)."""
+        if not run:
+            return None
+        note = RunNote(time_ns=self._clock.now_ns(), kind=kind, text=text, author=author, system=system)
+        return self.write(NoteEntry(run=run, note=note))
+
+    async def written(self) -> None:
+        """Wait until all entries so far are stored or set aside."""
+        await self._writer.written()
+
+
+def _entry(waiting: _Waiting) -> RunEntry | None:
+    try:
+        return waiting.entry()
+    except ValueError:
+        return None

@@ -1,0 +1,181 @@
+"""Records that wait in a file until the database takes them, the oldest first. They survive `kill -9` and a restart.
+
+A file `waiting-*.jsonl` has one record on each line, synced to disk; a line `done` says that the oldest record before
+it is stored. Each process writes files of its own and holds a lock on them; the files of a dead process are adopted. A
+process that dies between the store and its `done` repeats one record: records are such that a repetition does nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+from countingroom.core.errors import LinkError
+
+_log = logging.getLogger(__name__)
+
+MOST_BYTES = 64 << 20
+"""Size of the file of one process; further records are refused."""
+
+_DONE = b"done\n"
+
+
+class Outbox:
+    """The waiting records of one process. Its methods wait for the disk: call them in a thread, one at a time."""
+
+    def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES) -> None:
+        self.folder = folder
+        self._most_bytes = most_bytes
+        self._files: list[_WaitingFile] = []
+        """The oldest first; the last one may be the file of this process, to which records are added."""
+        self._own: _WaitingFile | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        for file in self._files:
+            yield from file.records
+
+    @property
+    def first(self) -> bytes | None:
+        """The oldest record; None: none waits."""
+        return next(iter(self), None)
+
+    @property
+    def path(self) -> Path:
+        """The file to name in a message."""
+        return self._own.path if self._own else self._files[0].path if self._files else self.folder
+
+    def add(self, records: Iterable[bytes]) -> None:
+        """Write records, each without a line end, to the end of the file and sync them. LinkError (`full`) where the
+        file would be too large, OSError where the disk refuses; then none of them is added."""
+        added = list(records)
+        if self._own is None:
+            self._own = _WaitingFile.create(self.folder)
+            self._files.append(self._own)
+        if self._own.size + sum(map(len, added)) > self._most_bytes:
+            raise LinkError(
+                f"{self._own.path} has {self._own.size:,} bytes and takes no more",
+                source="storage",
+                code="full",
+                suggestion="see why the database takes nothing",
+            )
+        self._own.add(added)
+
+    def remove_first(self) -> None:
+        """Remove the oldest record, which is stored. A file without records is deleted. OSError: the record is removed
+        here, but may come again after a restart."""
+        file = self._files[0]
+        file.records.popleft()
+        if file.records:
+            file.append(_DONE)
+            return
+        self._files.remove(file)
+        if file is self._own:
+            self._own = None
+        file.delete()
+
+    def adopt(self) -> tuple[int, list[bytes]]:
+        """Take over the files of processes that are dead: the place of their records among all, and the records. They
+        come after those that were adopted before, and before those of this process."""
+        mine = {file.path for file in self._files}
+        found = [_WaitingFile.adopt(path) for path in sorted(self.folder.glob("waiting-*.jsonl")) if path not in mine]
+        adopted = [file for file in found if file]
+        before = [file for file in self._files if file is not self._own]
+        own = [file for file in self._files if file is self._own]
+        self._files = [*before, *adopted, *own]
+        return sum(len(file.records) for file in before), [record for file in adopted for record in file.records]
+
+    def close(self) -> None:
+        """Close the files and free their locks; the records stay."""
+        for file in self._files:
+            file.close()
+        self._files.clear()
+        self._own = None
+
+
+class _WaitingFile:
+    """One file, locked by this process."""
+
+    def __init__(self, path: Path, descriptor: int, records: Iterable[bytes], size: int) -> None:
+        self.path = path
+        self.records = deque(records)
+        self.size = size
+        self._descriptor = descriptor
+
+    @classmethod
+    def create(cls, folder: Path) -> _WaitingFile:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / f"waiting-{time.time_ns():020d}-{uuid4().hex[:8]}.jsonl"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        sync_folder(folder)
+        return cls(path, descriptor, (), 0)
+
+    @classmethod
+    def adopt(cls, path: Path) -> _WaitingFile | None:
+        """The file of a dead process; None where its process lives, or it is gone or empty."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            _log.warning("%s is not read: %s", path, error.strerror)
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            data = path.read_bytes()  # after the lock: the file may have been emptied and deleted meanwhile
+            whole = data[: data.rfind(b"\n") + 1]
+            if whole != data:
+                os.ftruncate(descriptor, len(whole))  # a line that its process could not finish was never promised
+        except OSError:  # also: its process lives and holds the lock
+            os.close(descriptor)
+            return None
+        waiting: deque[bytes] = deque()
+        for line in whole.splitlines():
+            if line + b"\n" != _DONE:
+                waiting.append(line)
+            elif waiting:
+                waiting.popleft()
+        file = cls(path, descriptor, waiting, len(whole))
+        if not waiting:
+            file.delete()
+            return None
+        return file
+
+    def add(self, records: list[bytes]) -> None:
+        before = self.size
+        try:
+            self.append(b"".join(record + b"\n" for record in records))
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, before)  # a part of a record on a full disk
+            self.size = before
+            raise
+        self.records.extend(records)
+
+    def append(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        self.size += len(data)
+
+    def delete(self) -> None:
+        try:
+            self.path.unlink(missing_ok=True)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Sync the names in a folder to disk, so that a new file is found after a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,192 @@
+"""On every database: what the run book does not take now goes in later, once and in order; what it never takes is
+set aside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from countingroom.core.clock import SystemClock
+from countingroom.core.errors import Cause, LinkError
+from countingroom.core.run_book import Run, RunEnd, RunNote
+from countingroom.runs.run_book_writer import RunBookWriter
+from countingroom.storage.database import Database
+from countingroom.storage.run_entries import BeganEntry, EndEntry, NoteEntry, decode_entry
+from tests.contract.storage.postgres import Postgres
+
+ROOT = Path(__file__).parents[2]
+
+
+class Told:
+    """The sentences for events, and a way to wait for one."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, str]] = []
+        self._news = asyncio.Event()
+
+    def tell(self, partition: str, message: str) -> None:
+        self.messages.append((partition, message))
+        self._news.set()
+
+    async def wait_for(self, words: str) -> str:
+        async with asyncio.timeout(60):
+            while True:
+                for _, message in self.messages:
+                    if words in message:
+                        return message
+                self._news.clear()
+                await self._news.wait()
+
+
+@asynccontextmanager
+async def writing(database: Database, folder: Path, told: Told) -> AsyncIterator[RunBookWriter]:
+    writer = RunBookWriter(database, SystemClock(), folder, told.tell)
+    task = asyncio.create_task(writer.run())
+    try:
+        yield writer
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def note(run: int, text: str, time_ns: int = 5) -> NoteEntry:
+    return NoteEntry(run=run, note=RunNote(time_ns=time_ns, kind="comment", text=text, author="ben"))
+
+
+async def stored(future: asyncio.Future[Cause | None]) -> Cause | None:
+    return await asyncio.wait_for(future, 60)
+
+
+class Away:
+    """Lets the repository of runs fail, before or after it has stored a note."""
+
+    def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.before = self.after = False
+        self._note = database.runs.note
+        monkeypatch.setattr(database.runs, "note", self.note)
+
+    async def note(self, number: int, note: RunNote) -> Run:
+        if self.before:
+            raise LinkError("the database is away", source="storage")
+        run = await self._note(number, note)
+        if self.after:
+            self.after = False
+            raise LinkError("the answer is lost", source="storage", code="no_answer")
+        return run
+
+
+async def test_entries_wait_in_a_file_and_go_in_by_themselves_in_order(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = (await database.runs.reserve("A", "cbm", "anna")).number
+    away, told, folder = Away(database, monkeypatch), Told(), tmp_path / "run-book"
+    away.before = True
+    async with writing(database, folder, told) as writer:
+        entries = [note(run, "one"), note(run, "two"), EndEntry(run=run, end=RunEnd.STOPPED, ended_ns=9)]
+        futures = [writer.write("A", entry) for entry in entries]
+        message = await told.wait_for("cannot be written now")
+        assert f"{folder}/waiting-" in message
+        assert "the database is away" in message
+        (file,) = folder.glob("waiting-*")
+        assert writer.troubles() == [f"the run book cannot be written now: 3 entries wait in {file}"]
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert [decode_entry(line) for line in file.read_bytes().splitlines()] == entries
+        assert writer.ends() == {run}
+        away.before, away.after = False, True
+        assert [await stored(one) for one in futures] == [None] * 3
+        assert (writer.troubles(), writer.ends()) == ([], set())
+    found = await database.runs.get(run)
+    assert [one.text for one in found.notes] == ["one", "two"]  # once, although an answer was lost
+    assert found.end is RunEnd.STOPPED
+    assert list(folder.iterdir()) == []
+
+
+async def test_an_entry_that_is_refused_is_set_aside_and_the_next_one_follows(
+    database: Database, tmp_path: Path
+) -> None:
+    run, told, folder = (await database.runs.reserve("A", "cbm", "anna")).number, Told(), tmp_path / "run-book"
+    async with writing(database, folder, told) as writer:
+        refused, lone = writer.write("A", note(99, "of no run")), writer.write("A", note(run, "half \ud800"))
+        kept = writer.write("A", note(run, "kept"))
+        cause = await stored(refused)
+        assert cause
+        assert cause.message == "there is no run 99"
+        assert (await stored(lone)) is not None
+        assert await stored(kept) is None
+        (told_first, _) = told.messages
+        assert told_first[0] == "A"
+        assert "refuses a note (comment) on run 99: there is no run 99; it is kept in " in told_first[1]
+        (warning,) = writer.warnings()
+        assert f"has refused 2 entries, kept in {folder}: countingroom run refused list" in warning
+    assert len(list(folder.glob("refused-*.json"))) == 2
+    async with writing(database, folder, told) as later:
+        await later.settled()
+        assert later.warnings() == [warning]
+
+
+async def test_entries_of_a_cancelled_process_are_kept_for_the_next_one(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = (await database.runs.reserve("A", "cbm", "anna")).number
+    away, told = Away(database, monkeypatch), Told()
+    away.before = True
+    async with writing(database, tmp_path, told) as writer:
+        writer.write("A", note(run, "one"))
+        writer.write("A", note(run, "two"))
+        await asyncio.sleep(0)
+    away.before = False
+    async with writing(database, tmp_path, told) as later:
+        await later.settled()
+    assert [one.text for one in (await database.runs.get(run)).notes] == ["one", "two"]
+
+
+@pytest.mark.server
+async def test_entries_survive_kill_9_while_postgresql_is_away(needs: Callable[[str], str], tmp_path: Path) -> None:
+    server = Postgres(needs("initdb"))
+    await asyncio.to_thread(server.start)
+    database = Database(url := server.database())
+    await database.open()
+    run = (await database.runs.reserve("A", "cbm", "anna")).number
+    await asyncio.to_thread(server.halt)
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.system.run_book_child", url, str(tmp_path / "book"), str(run)),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert child.stdout
+        assert await asyncio.wait_for(child.stdout.readline(), 60) == b"kept\n"
+        os.kill(child.pid, signal.SIGKILL)
+        await child.wait()
+        told = Told()
+        async with writing(database, tmp_path / "book", told) as writer:
+            await told.wait_for("5 entries of the run book that an earlier process has kept go in now")
+            await told.wait_for("cannot be written now")
+            last = writer.write("A", note(run, "after the restart"))
+            await asyncio.to_thread(server.resume)
+            assert await stored(last) is None
+            assert writer.troubles() == []
+        found = await database.runs.get(run)
+        assert (found.started_ns, found.end, found.ended_by) == (10, RunEnd.STOPPED, "anna")
+        assert [one.text for one in found.notes] == ["note 0", "note 1", "note 2", "after the restart"]
+        assert list((tmp_path / "book").iterdir()) == []
+    finally:
+        await database.close()
+        await asyncio.to_thread(server.stop)
+
+
+def test_entries_come_back_from_their_line_as_they_were() -> None:
+    began = BeganEntry(run=2, started_ns=1)
+    assert str(began) == "the beginning of run 2"
+    with pytest.raises(ValueError, match="type"):
+        decode_entry(b'{"run": 1}')
+    with pytest.raises(ValueError, match="Expecting"):
+        decode_entry(b"{")

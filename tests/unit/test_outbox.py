@@ -1,0 +1,122 @@
+"""Records wait in a file in order, survive their process, and are given to one process only."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from countingroom.core.errors import Cause, LinkError, NotFound
+from countingroom.storage.outbox import Outbox
+from countingroom.storage.refused_entries import RefusedEntries
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("waiting-*"))
+
+
+def test_records_come_out_in_order_and_the_file_goes_with_the_last_one(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "book")
+    outbox.add([b"1", b"2"])
+    outbox.add([b"3"])
+    (file,) = files(tmp_path / "book")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for record in (b"1", b"2", b"3"):
+        assert outbox.first == record
+        outbox.remove_first()
+    assert outbox.first is None
+    assert files(tmp_path / "book") == []
+    outbox.add([b"4"])
+    assert list(outbox) == [b"4"]
+
+
+def test_the_records_of_a_dead_process_come_before_ones_own(tmp_path: Path) -> None:
+    dead = Outbox(tmp_path)
+    dead.add([b"1", b"2", b"3"])
+    dead.remove_first()
+    dead.close()
+    own = Outbox(tmp_path)
+    own.add([b"4"])
+    assert own.adopt() == (0, [b"2", b"3"])
+    assert list(own) == [b"2", b"3", b"4"]
+    assert own.adopt() == (2, [])
+    for _ in range(3):
+        own.remove_first()
+    assert files(tmp_path) == []
+
+
+def test_the_file_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
+    lives = Outbox(tmp_path)
+    lives.add([b"1"])
+    assert Outbox(tmp_path).adopt() == (0, [])
+    lives.remove_first()
+    assert files(tmp_path) == []
+
+
+def test_a_line_that_was_not_finished_was_never_promised(tmp_path: Path) -> None:
+    dead = Outbox(tmp_path)
+    dead.add([b"1", b"2"])
+    dead.close()
+    (file,) = files(tmp_path)
+    with file.open("ab") as torn:
+        torn.write(b'{"half')
+    own = Outbox(tmp_path)
+    assert own.adopt() == (0, [b"1", b"2"])
+    own.remove_first()
+    own.close()
+    assert Outbox(tmp_path).adopt() == (0, [b"2"])
+
+
+def test_a_full_file_takes_no_more_and_keeps_what_it_has(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, most_bytes=5)
+    outbox.add([b"1234"])
+    with pytest.raises(LinkError) as refused:
+        outbox.add([b"5"])
+    assert refused.value.cause.code == "full"
+    assert list(outbox) == [b"1234"]
+
+
+def test_a_record_that_the_disk_does_not_take_leaves_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = Outbox(tmp_path)
+    outbox.add([b"1"])
+
+    def fails(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails)
+        with pytest.raises(OSError, match="No space"):
+            outbox.add([b"2"])
+    outbox.add([b"3"])
+    outbox.close()
+    assert Outbox(tmp_path).adopt() == (0, [b"1", b"3"])
+
+
+def test_a_refused_entry_is_kept_with_its_reason_until_a_person_removes_it(tmp_path: Path) -> None:
+    refused = RefusedEntries(tmp_path / "book")
+    assert (refused.list(), refused.count()) == ((), 0)
+    reason = Cause(code="out_of_range", message="the database cannot store the value")
+    path = refused.add(b'{"type": "note"}', reason, 5)
+    refused.add(b"\xff", reason, 6)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    first, second = refused.list()
+    assert (first.time_ns, first.reason, first.entry) == (5, reason, '{"type": "note"}')
+    assert refused.get(first.name) == first
+    assert refused.get(second.name[-6:]) == second
+    with pytest.raises(NotFound):
+        refused.get("0000")  # both begin so
+    with pytest.raises(NotFound):
+        refused.get("x")
+    refused.remove(first.name)
+    assert refused.list() == (second,)
+
+
+def test_a_refused_entry_that_cannot_be_read_is_listed_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "refused-1.json").write_text("no JSON")
+    (found,) = RefusedEntries(tmp_path).list()
+    assert (found.name, found.reason.code) == ("1", "unreadable")
