@@ -259,7 +259,8 @@ DEPARTMENTS: tuple[Department, ...] = (
                         "server.mqtt_consumers.DELETE.*.*",
                     ),
                     stores=("events.runs.*",),
-                    reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM),
+                    # The leases tell it that the owner which got a command has ended.
+                    reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM, f"KV_{subjects.LEASE_BUCKET}"),
                 ),
                 modules=(
                     "countingroom.console.app",

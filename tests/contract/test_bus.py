@@ -286,6 +286,7 @@ class TestLostLink:
                 bus.delete(name, "key"),
                 bus.acquire(name, ttl_s=5, holder="late"),
                 bus.holders(),
+                bus.holder(name),
             ):
                 with pytest.raises(LinkError):
                     await soon(action)
@@ -714,6 +715,7 @@ class TestLeases:
         with pytest.raises(Conflict, match="anna"):
             await other.acquire(name, ttl_s=10, holder="ben")
         assert (await other.holders())[name] == "anna"
+        assert await other.holder(name) == "anna"
 
     async def test_a_released_lease_can_be_had_and_its_token_is_greater(self, bus: Bus, other: Bus, name: str) -> None:
         tokens = []
@@ -724,6 +726,7 @@ class TestLeases:
             assert lease.lost
             await soon(lease.wait_lost())
             assert name not in await bus.holders()
+            assert await bus.holder(name) == ""
         assert tokens == sorted(set(tokens))
 
     async def test_it_is_renewed_while_the_link_is_up(self, bus: Bus, other: Bus, name: str) -> None:

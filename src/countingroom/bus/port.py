@@ -188,6 +188,10 @@ class Bus(Protocol):
         """Become the holder; Conflict, with the present holder, when the lease is held."""
         ...
 
+    async def holder(self, lease: str) -> str:
+        """The holder of a lease now; empty: it is free."""
+        ...
+
     async def holders(self) -> Mapping[str, str]:
         """Lease name -> holder, for all leases that are held now."""
         ...

@@ -1,22 +1,30 @@
 """Sends a command to its owner on the bus, once, and waits for its outcome where that is wanted.
 
 The owner answers at once whether it accepts; the outcome is an event. No answer means that the outcome is unknown, not
-that the command failed.
+that the command failed. An owner that ends before it answers ends the wait: its lease is then deleted.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from countingroom.bus.ask import ask
 from countingroom.bus.port import Bus, Subscription
 from countingroom.core import subjects
-from countingroom.core.errors import Cause, LinkError
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.messages import Command, Event, EventKind, Reply
 from countingroom.departments import roles
 
 ANSWER_S = 5.0
 """An owner accepts or refuses at once; after this long the answer is unknown."""
+_LOOK_S = 0.25
+"""Between two looks at the lease while no answer has come."""
+_IN_FLIGHT_S = 0.1
+"""Time for an answer that an owner sent just before its end."""
+_LEASES = {"runs": subjects.partition_key, "devices": subjects.device_key}
+"""Department word of a command subject -> the lease of a target; the others have none."""
 _ENDS = (EventKind.DONE, EventKind.FAILED)
 _OWNERS = {
     word: f"see whether {role.owner} runs: countingroom serve … {role.name}"
@@ -26,7 +34,7 @@ _OWNERS = {
 """Department word of a command subject -> the advice where no process answers."""
 
 
-async def send(bus: Bus, department: str, target: str, command: Command, *, user: str) -> Reply:
+async def send(bus: Bus, clock: Clock, department: str, target: str, command: Command, *, user: str) -> Reply:
     """Hand the user's command to the target's owner; its Reply. LinkError (`timeout`, `unreachable`) if none came."""
     subject = subjects.command(user, department, target)
     if not bus.connected:
@@ -35,17 +43,56 @@ async def send(bus: Bus, department: str, target: str, command: Command, *, user
         )
         raise _unknown(command, department, target, down)
     try:
-        return await ask(bus, subject, command, Reply, timeout_s=ANSWER_S)
+        return await _ask_owner(
+            bus, clock, subject, command, lease=_LEASES[department](target) if department in _LEASES else ""
+        )
     except LinkError as error:
         raise _unknown(command, department, target, error.cause) from error
 
 
+async def _ask_owner(bus: Bus, clock: Clock, subject: str, command: Command, *, lease: str) -> Reply:
+    """The answer of the owner; LinkError (`owner_gone`) where it has ended since the command was sent."""
+    asking = asyncio.create_task(ask(bus, subject, command, Reply, timeout_s=ANSWER_S))
+    watching = asyncio.create_task(_until_gone(bus, clock, lease))
+    both = asking, watching
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({asking}, timeout=_IN_FLIGHT_S)
+        if asking.done():
+            return asking.result()
+        raise LinkError(
+            f"the owner that got it has ended: {watching.result()}",
+            code="owner_gone",
+            source="bus",
+            suggestion="wait until another process has taken over",
+        )
+    finally:
+        for one in both:
+            one.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+
+
+async def _until_gone(bus: Bus, clock: Clock, lease: str) -> str:
+    """Wait until the holder of the lease loses it; its name. Never returns where the lease has no holder now."""
+    held = ""
+    while lease:
+        with suppress(CountingRoomError):  # the bus is away: the owner may be well
+            now = await bus.holder(lease)
+            if held and now != held:
+                return held
+            if not now:
+                break  # a target without a lease
+            held = now
+        await clock.sleep(_LOOK_S)
+    return await asyncio.Future[str]()
+
+
 async def send_and_wait(
-    bus: Bus, department: str, target: str, command: Command, wait_s: float, *, user: str
+    bus: Bus, clock: Clock, department: str, target: str, command: Command, wait_s: float, *, user: str
 ) -> tuple[Reply, Event | None]:
     """The same, then its outcome: DONE or FAILED; None where none came within `wait_s`."""
     async with bus.subscribe(subjects.event(department, target), limit=1024) as events:
-        reply = await send(bus, department, target, command, user=user)
+        reply = await send(bus, clock, department, target, command, user=user)
         if not reply.accepted:
             return reply, None
         try:

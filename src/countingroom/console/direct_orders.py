@@ -162,7 +162,7 @@ class DirectOrders:
             waiting.command, issued_ns=now_ns, deadline_ns=now_ns + round(ANSWER_S * 1e9), seen_state=None
         )
         try:
-            await send(self._bus, "runs", partition, command, user=waiting.user)
+            await send(self._bus, self._clock, "runs", partition, command, user=waiting.user)
         except LinkError:
             return False
         return True

@@ -215,6 +215,11 @@ class MemoryBus:
         self._leases.append(lease)
         return lease
 
+    async def holder(self, lease: str) -> str:
+        self._link.check()
+        held = self.server.held(lease)
+        return held.holder if held else ""
+
     async def holders(self) -> Mapping[str, str]:
         self._link.check()
         return {name: held.holder for name in self.server.leases if (held := self.server.held(name))}

@@ -242,6 +242,15 @@ class NatsBus:
         task.add_done_callback(self._renewing.discard)
         return lease
 
+    async def holder(self, lease: str) -> str:
+        try:
+            last = await self._store.last(LEASE_BUCKET, lease)
+        except LinkError as error:
+            if error.cause.code != "no_stream":
+                raise
+            return ""
+        return holder_of(last.data) if last and last.data is not None else ""
+
     async def holders(self) -> Mapping[str, str]:
         held: dict[str, str] = {}
         try:

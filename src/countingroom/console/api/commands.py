@@ -97,9 +97,11 @@ async def carry(
     command = build(action, body, request, console.clock.now_ns())
     user = requester(request).name
     if not body.wait_s:
-        reply = await send(console.bus, department, target, command, user=user)
+        reply = await send(console.bus, console.clock, department, target, command, user=user)
         return as_json({"id": command.id, "accepted": True}, 202) if reply.accepted else refused_by(reply, target)
-    reply, outcome = await send_and_wait(console.bus, department, target, command, body.wait_s, user=user)
+    reply, outcome = await send_and_wait(
+        console.bus, console.clock, department, target, command, body.wait_s, user=user
+    )
     if not reply.accepted:
         return refused_by(reply, target)
     if outcome is None:

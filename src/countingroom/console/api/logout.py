@@ -51,6 +51,6 @@ async def _release(console: ConsoleContext, user: str, target: str) -> None:
     )
     try:
         async with within(console.clock, _WAIT_S):
-            await send(console.bus, "runs", target, command, user=user)
+            await send(console.bus, console.clock, "runs", target, command, user=user)
     except (CountingRoomError, TimeoutError) as error:
         _log.warning("%s keeps control of %s until it is idle: %s", user, target, error)

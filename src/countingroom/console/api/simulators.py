@@ -39,5 +39,5 @@ async def make_fault(
         raise NotFound(f"there is no simulator {device!r}", source="console")
     order = CommandBody(arguments=body.arguments if body else {})
     command = build(fault, order, request, console.clock.now_ns())
-    reply = await send(console.bus, "simulators", device, command, user=requester(request).name)
+    reply = await send(console.bus, console.clock, "simulators", device, command, user=requester(request).name)
     return as_json({"id": command.id, "accepted": True}) if reply.accepted else refused_by(reply, device)
