@@ -135,7 +135,11 @@ DEPARTMENTS: tuple[Department, ...] = (
                     leases=("runs", "partition.*"),
                     reads=(subjects.READINGS_STREAM,),
                 ),
-                modules=("countingroom.runs.service", "countingroom.app.database", "alembic.command"),
+                modules=(
+                    "countingroom.runs.service",
+                    "countingroom.app.database",
+                    "countingroom.storage.alembic_import",
+                ),
             ),
         ),
         state=(
@@ -177,7 +181,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                     states=("device", "channel", "catalogue"),
                     leases=("device.*",),
                 ),
-                modules=("countingroom.devices.host.host", "countingroom.devices.registry", "aioca"),
+                modules=("countingroom.devices.host.host", "countingroom.devices.registry"),
             ),
         ),
         state=(
@@ -199,11 +203,12 @@ DEPARTMENTS: tuple[Department, ...] = (
             about="Where time series are kept, and how long.",
         ),
         roles=(
-            # Without PyArrow, which starts a thread: a fork would not have it.
+            # Without DuckDB: no other process uses it, and each that has it complains at its end. NumPy is that of
+            # the EPICS client too.
             ProcessRole(
                 name="history",
                 start="countingroom.app.roles:history",
-                modules=("countingroom.history.duckdb_store", "countingroom.history.service"),
+                modules=("countingroom.history.service", "numpy"),
                 bus=BusGrants(
                     answers=("query.history.*",),
                     stores=("events.history.*",),

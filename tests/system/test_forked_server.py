@@ -31,7 +31,7 @@ async def main(path):
 
 with forked_server(["forked"], Path()) as path:
     asyncio.run(main(path))
-print(json.dumps({"pid": os.getpid(), "is_left": path.parent.exists()}))
+print(json.dumps({"pid": os.getpid(), "is_left": path.parent.exists(), "shares": "forked" in sys.modules}))
 """
 FORKED = """
 import json, os, sys
@@ -63,7 +63,7 @@ def test_a_forked_process_is_as_one_started_by_exec(tmp_path: Path) -> None:
     assert (child["argv"], child["status"], child["group"], child["arenas"]) == (["word"], 7, True, "2")
     assert [one for one in child["files"] if "lock" in one or one.startswith("socket")] == []
     assert child["imported"] > 300  # those of the parent, and `json` alone would be 60
-    assert parent == {"pid": program.pid, "is_left": False}
+    assert parent == {"pid": program.pid, "is_left": False, "shares": True}  # what it imported, the fork need not
 
 
 def test_a_killed_parent_leaves_no_lock_behind(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def run(plan: StartPlan, say: Callable[[str], None]) -> None:
         since=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     raise_file_limit()  # of the bus and of every role, which inherit it
-    # The fork server first: its imports take as long as the start of the bus, and run beside it.
+    # The fork server first, before there is a thread or a lock on the data that a fork would have as well.
     with forked_server(imported_modules(plan), plan.description) as server, owned(plan.data, owner):
         say(f"Counting room {__version__}: {plan.experiment.title}{' (simulated)' if plan.simulate else ''}")
         say(f"Data: {plan.data}")

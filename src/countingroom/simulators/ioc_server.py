@@ -21,6 +21,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from countingroom.core.lean_imports import without_init
+
 
 class IocRecord(Struct, frozen=True, kw_only=True):
     """One process variable."""
@@ -109,7 +111,8 @@ def main() -> None:
     lines = sys.stdin.buffer
     setup = msgspec.json.decode(lines.readline(), type=Setup)
 
-    from softioc import alarm, builder, softioc  # its addresses are in the environment by now
+    with without_init("setuptools_dso", names_of="runtime"):  # its `__init__` loads setuptools: 6 MiB, 0.1 s
+        from softioc import alarm, builder, softioc  # its addresses are in the environment by now
 
     lock = Lock()
 

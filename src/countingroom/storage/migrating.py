@@ -32,8 +32,8 @@ def migrate(connection: Connection) -> None:
             source="storage",
             suggestion="install the newer version again, or restore the backup made before its installation",
         )
-    from alembic import command  # imported here: it takes a quarter of a second, which most starts do not need
-    from alembic.config import Config
+    # Imported here: it takes a quarter of a second, which most starts do not need.
+    from countingroom.storage.alembic_import import Config, command
 
     if connection.dialect.name == "postgresql":
         # A migration of a large table may take longer than the time-out of an ordinary statement.

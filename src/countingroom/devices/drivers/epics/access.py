@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import aioca
-from aioca import _catools  # pyright: ignore[reportPrivateUsage]  (its context and channel cache have no public name)
+from countingroom.core.lean_imports import without_init
+
+with without_init("setuptools_dso", names_of="runtime"):  # its `__init__` loads setuptools: 6 MiB, 0.1 s
+    import aioca
+    from aioca import _catools  # pyright: ignore[reportPrivateUsage]  (its context and cache have no public name)
 from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
