@@ -217,7 +217,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 ),
             ),
         ),
-        api=(f"{_API}.history", f"{_API}.history_archive"),
+        api=(f"{_API}.history", f"{_API}.history_archive", f"{_API}.trend_views"),
         pages=(f"{_PAGES}.history_pages",),
         links=(NavigationLink(title="Trends", address="/trends", pages=("trends",)),),
     ),

@@ -18,7 +18,7 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 needs_axe = pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci")
 SCREEN: ViewportSize = {"width": 1600, "height": 900}
 WIDTHS = (1280, 900, 420)
-_FLAGS = (
+FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -144,7 +144,7 @@ def browser(needs: Callable[..., str]) -> Iterator[Browser]:
     """Headless Chromium. The shell of it, without windows and a menu, needs less than half the processor time."""
     program = needs("chromium-headless-shell", "chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
+        chromium = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield chromium
         chromium.close()
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from countingroom.console.present import format as write
 from countingroom.core.points import Limits, Point, Type
@@ -281,7 +281,9 @@ def fits(point: Point, value: object) -> bool:
     )
 
 
-def test_trends_have_several_plots_an_absolute_range_and_views_that_are_kept(requester: Requester) -> None:
+def test_trends_have_several_plots_an_absolute_range_and_views_that_are_shared(
+    requester: Requester, browser: Browser
+) -> None:
     page = requester.open("/trends?point=chiller.internal_temp&point=co2.PT01_CO2&point2=caen.0.hv_vMon&span=600")
     expect(page.locator(".plot")).to_have_count(2)
     expect(page.locator(".plot .u-over")).to_have_count(2)
@@ -306,13 +308,27 @@ def test_trends_have_several_plots_an_absolute_range_and_views_that_are_kept(req
     page.locator("#confirm input").fill("Cooling, last night")
     page.locator("#confirm .acts button").last.click()
     expect(page.locator("#views li")).to_have_count(1)
-    kept = page.locator("#views a").get_attribute("href")
-    assert kept
-    page = requester.open("/trends")
-    page.locator("#views a").click()
-    page.wait_for_url(f"**{kept}")
-    expect(page.locator(".plot")).to_have_count(2)
-    assert serious(page) == []
+    page.wait_for_url("**/trends?view=Cooling%2C%20last%20night")
+    link = page.url
+    page.locator(".plot .as-log").first.click()
+    assert "view=" not in page.url, "what is drawn is no longer the saved view"
+    context = browser.new_context()
+    other = Requester(context.new_page(), requester.demo)
+    beside = other.open(link.removeprefix(requester.demo.url))
+    expect(beside.locator(".plot")).to_have_count(2)
+    expect(beside.locator(".plot .as-log").first).to_have_attribute("aria-pressed", "true")
+    expect(beside.locator("#views a[aria-current]")).to_contain_text("Cooling, last night")
+    assert serious(beside) == []
+    beside.evaluate("""localStorage.setItem('trend-views', '[{"name": "of before", "query": "?point=a.b&span=60"}]')""")
+    beside = other.open("/trends")
+    expect(beside.locator("#views li")).to_have_count(2)
+    expect(beside.locator("#views li").last).to_contain_text("this browser")
+    beside.get_by_role("button", name="Delete Cooling, last night").click()
+    beside.locator("#confirm .acts button").last.click()
+    expect(beside.locator("#views li")).to_have_count(1)
+    context.close()
+    assert other.wrong == []
+    assert requester.demo.get("/views")["views"] == []
 
 
 def test_names_of_limits_hide_no_other_name(requester: Requester) -> None:

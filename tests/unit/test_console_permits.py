@@ -66,6 +66,8 @@ FIXED = {
         for command in ("goal", "configure", "start", "stop", "abort")
     },
     "POST /api/v1/simulators/{device}/faults/{fault}": ("device.caen", E),
+    "POST /api/v1/views/{view}/save_view": ("_experiment", S),
+    "POST /api/v1/views/{view}/delete_view": ("_experiment", S),
 }
 VALUES = {
     "device": "caen",

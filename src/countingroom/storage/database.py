@@ -20,6 +20,7 @@ from countingroom.storage.sequences import Sequences
 from countingroom.storage.sessions import SessionStore
 from countingroom.storage.sqlite_file import damaged, make_or_check
 from countingroom.storage.tags import Tags
+from countingroom.storage.trend_views import TrendViews
 from countingroom.storage.users import Users
 
 _DAMAGED = ("malformed", "not a database")
@@ -44,6 +45,7 @@ class Database:
         self.users = Users(store, clock)
         self.sessions = SessionStore(store, clock)
         self.audit = Audit(store)
+        self.trend_views = TrendViews(store, clock)
 
     async def open(self) -> None:
         """Connect and migrate the schema. ConfigurationError if the file is damaged, or if a newer version of the

@@ -3,7 +3,8 @@
 import { $, data } from "./dom.js";
 import { Range } from "./range.js";
 import { runsIn } from "./run-spans.js";
-import { savedViews } from "./saved-views.js";
+import { SavedViews } from "./saved-views.js";
+import { note } from "./shell.js";
 import { Plot } from "./trend-plot.js";
 
 const DRAW_NS = 5e8;
@@ -13,12 +14,12 @@ const titled = (point) => `${point.device} ${point.channel ? `ch ${point.channel
 const key = (name, index) => (index ? `${name}${index + 1}` : name);
 
 export function page(live) {
-  const query = new URLSearchParams(location.search);
+  const query = new URLSearchParams(data.view?.query ?? location.search);
   const about = Object.fromEntries(
     data.points.map((point) => [point.id, { ...point, label: titled(point), steps: point.type !== "float" }]),
   );
   const plots = [];
-  const views = savedViews(live);
+  const views = new SavedViews(live);
   const range = new Range(live, query, () => load());
   const self = { live, range, about, address, changed, remove };
 
@@ -50,8 +51,7 @@ export function page(live) {
     const logs = plots.flatMap((plot, index) => (plot.log ? [[key("log", index), "1"]] : []));
     const shown = new URLSearchParams([...points, ...logs, ["span", String(Math.round(range.span))]]);
     if (!range.open) shown.set("to", range.to.toFixed(1));
-    history.replaceState(null, "", `?${shown}`);
-    views();
+    history.replaceState(null, "", `?${views.now(shown.toString())}`);
   }
 
   function load() {
@@ -67,6 +67,8 @@ export function page(live) {
     const names = query.getAll(key("point", index));
     if (names.length || !index) add(names, query.has(key("log", index)));
   }
+  const gone = [...query].filter(([word, name]) => word.startsWith("point") && !(name in about)).map(([, name]) => name);
+  if (gone.length) note("Some points of this address are not there.", { bad: true, detail: gone.join(", ") });
   $("#add-plot").addEventListener("click", () => {
     add([], false);
     changed();
