@@ -12,9 +12,24 @@ from tests.browser.conftest import Requester, serious, wider_than_seen
 CUT = """() => [...document.querySelectorAll('#alarm-rows td')]
     .filter(td => td.scrollWidth > td.clientWidth + 1).map(td => td.innerText)"""
 BELOW = """() => { const floor = document.querySelector('.alarmbar').getBoundingClientRect().top;
-    return ['#alarm-rows tr', '.pcard', '.dcard', '#last-runs tr:first-child']
+    const under = node => { const box = node.closest('.scroll:not(#alarm-table)')?.getBoundingClientRect();
+        return Math.min(floor, box?.bottom ?? floor) };
+    return ['#alarm-rows tr', '.pcard', '.dcard', '#last-runs tr:nth-child(-n+2)', '#groups tr']
         .flatMap(one => [...document.querySelectorAll(one)])
-        .filter(node => node.getBoundingClientRect().bottom > floor + 1).map(node => node.innerText.slice(0, 40)) }"""
+        .filter(node => node.getBoundingClientRect().bottom > under(node) + 1)
+        .map(node => node.innerText.slice(0, 40)) }"""
+SCROLLS = "(() => { const main = document.querySelector('#main'); return main.scrollHeight - main.clientHeight })()"
+STRETCH = """() => {
+    const all = one => [...document.querySelectorAll(one)], long = 'VERY_LONG_NAME_'.repeat(7);
+    const rows = document.querySelector('#alarm-rows'), first = [...rows.children];
+    for (let n = first.length; n < 30; n++) rows.append(first[n % first.length].cloneNode(true));
+    for (const node of [...all('#alarm-rows td:nth-child(3) a').slice(0, 2), ...all('.dcard h2 a'),
+        ...all('.pcard h2 a'), ...all('.val .ell'), ...all('.nav a .ell'), ...all('[data-fact=tag]'),
+        ...all('.pcard .big.st b'), ...all('.chip > span:last-child').slice(0, 2),
+        ...all('.top .kv.who b'), ...all('#last-runs td:nth-child(2)')])
+        node.textContent = long;
+    document.querySelector('.brand').firstChild.textContent = long;
+    all('#alarm-rows td:nth-child(4)')[0].append(long + ' and a sentence about the reason') }"""
 SHORT_ROWS = """() => {
     const all = [...document.querySelectorAll('#cards > .card')].map(one => one.getBoundingClientRect());
     const end = document.querySelector('#cards').getBoundingClientRect().right;
@@ -54,6 +69,11 @@ def test_alarms_partitions_devices_and_run_are_on_one_screen(requester: Requeste
     assert page.evaluate(CUT) == []
     assert page.evaluate(BELOW) == []
     requester.picture("overview-alarms-1440-light")
+    for width, height in ((1280, 800), (1440, 900), (1920, 1080), (2560, 1440)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(200)
+        assert page.evaluate(BELOW) == [], width
+        assert page.evaluate(SCROLLS) <= 0, width
     for width in (1280, 1440, 1920, 2560):
         page.set_viewport_size({"width": width, "height": 1000})
         page.wait_for_timeout(200)
@@ -66,6 +86,18 @@ def test_alarms_partitions_devices_and_run_are_on_one_screen(requester: Requeste
         assert wider_than_seen(page) == [], width
         requester.picture(f"overview-alarms-{width}-light")
     assert serious(page) == []
+
+
+def test_thirty_alarms_and_very_long_names_push_nothing_out(requester: Requester, alarmed: Page) -> None:
+    page = alarmed
+    page.evaluate(STRETCH)
+    for width, height in ((2560, 1440), (1920, 1080), (1440, 900), (1280, 800), (768, 1024), (420, 860)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(200)
+        assert page.locator("#alarm-rows tr").count() == 30
+        assert page.evaluate(CUT) == [], width
+        assert wider_than_seen(page) == [], width
+        requester.picture(f"overview-long-{width}-light")
 
 
 def test_a_cause_stands_above_what_follows_from_it(alarmed: Page) -> None:

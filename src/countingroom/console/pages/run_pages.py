@@ -26,8 +26,8 @@ from countingroom.core.partitions import PartitionState
 from countingroom.core.policy import Permission, decide
 from countingroom.core.run_book import Run, RunFilter
 
-_LAST = 8
-"""Runs on the overview."""
+_LAST = 20
+"""Runs on the overview; a low screen shows the first of them."""
 _MOST_RUNS = 500
 """Runs on a page; the others are on the pages after it."""
 _ROUND_NS = 60_000_000_000
