@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from countingroom.console.present import format as write
 from countingroom.core.points import Limits, Point, Type
-from tests.browser.conftest import Requester, looks_right, needs_axe, serious
+from tests.browser.conftest import SCREEN, Requester, looks_right, needs_axe, serious
 
 PAGES = {
     "overview": "/",
@@ -329,6 +329,117 @@ def test_trends_have_several_plots_an_absolute_range_and_views_that_are_shared(
     context.close()
     assert other.wrong == []
     assert requester.demo.get("/views")["views"] == []
+
+
+DRAWN = """window.drawn = []; const write = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+    window.drawn.push(String(text)); return write.call(this, text, ...rest) }"""
+
+
+def test_axes_follow_the_zone_that_was_chosen_also_over_the_end_of_summer_time(
+    requester: Requester, browser: Browser
+) -> None:
+    context = browser.new_context(timezone_id="Europe/Berlin", viewport=SCREEN)
+    context.add_init_script(DRAWN)
+    other = Requester(context.new_page(), requester.demo)
+    night = "/trends?point=chiller.internal_temp&from=2026-10-24T23:30&to=2026-10-25T02:30"
+    page = other.open(night)
+    fields = page.locator("#ends input")
+    expect(page.locator(".u-legend .u-series").first).to_contain_text("UTC")
+    expect(fields.first).to_have_value("2026-10-24 23:30:00")
+    assert {"UTC", "00:00", "01:00", "02:00"} <= set(page.evaluate("drawn")), (
+        "the browser is in Berlin, the axis in UTC"
+    )
+    page.evaluate("drawn = []")
+    page.locator("#zone").click()
+    expect(page.locator("#range-zone")).to_have_text("CEST → CET")
+    expect(fields.first).to_have_value("2026-10-25 01:30:00")
+    expect(fields.nth(1)).to_have_value("2026-10-25 03:30:00")
+    drawn = page.evaluate("drawn")
+    assert "CEST → CET" in drawn
+    assert {"02:00", "03:00"} <= set(drawn)
+    assert not {"00:00", "01:00", "UTC"} & set(drawn)
+    page.locator(".plot .as-table").click()
+    expect(page.locator(".plot thead th").first).to_have_text("CEST → CET")
+    fields.first.fill("2026-10-25 00:00")
+    fields.nth(1).fill("2026-10-26 00:00")
+    fields.nth(1).press("Enter")
+    assert "span=90000" in page.url, "that day has 25 hours"
+    expect(page.locator("#calendar [aria-pressed=true]")).to_have_text("25")
+    page = other.open("/runs")
+    expect(page.locator("#zone")).to_have_attribute("aria-pressed", "true")
+    page = other.open("/devices/chiller")
+    other.until(lambda: {"CET", "CEST"} & set(page.evaluate("drawn")), "the chart of the device names the zone")
+    context.close()
+    assert other.wrong == []
+
+
+def test_marks_of_an_axis_are_whole_in_the_chosen_zone(requester: Requester, browser: Browser) -> None:
+    context = browser.new_context(timezone_id="Europe/Berlin")
+    page = Requester(context.new_page(), requester.demo).open("/trends")
+    told = page.evaluate(
+        """async () => { const { marks, texts } = await import('/static/js/time-axis.js');
+        const { chooseZone } = await import('/static/js/zone.js'), said = [];
+        const ask = (from, to, incr) => { const found = marks(Date.parse(from) / 1000, Date.parse(to) / 1000, incr);
+            said.push(texts(found, incr).join(' ').replaceAll('\\n', '/')) };
+        chooseZone(false);
+        ask('2026-10-25T00:00Z', '2026-10-25T03:00Z', 3600);
+        ask('2026-10-24T21:00Z', '2026-10-26T02:00Z', 6 * 3600);
+        chooseZone(true);
+        ask('2026-10-25T00:00Z', '2026-10-25T03:00Z', 3600);
+        ask('2026-10-24T21:00Z', '2026-10-26T02:00Z', 6 * 3600);
+        ask('2026-03-28T22:00Z', '2026-03-29T12:00Z', 6 * 3600);
+        ask('2026-03-28T00:00Z', '2026-03-31T00:00Z', 86400);
+        ask('2026-01-15T00:00Z', '2026-05-15T00:00Z', 30 * 86400);
+        ask('2025-06-01T00:00Z', '2028-02-01T00:00Z', 365 * 86400);
+        ask('2026-07-01T10:00:00.2Z', '2026-07-01T10:00:03Z', 1);
+        return said }"""
+    )
+    context.close()
+    assert told == [
+        "00:00/10-25 01:00 02:00 03:00",
+        "00:00/10-25 06:00 12:00 18:00 00:00/10-26",
+        "02:00/10-25 02:00 03:00 04:00",
+        "00:00/10-25 06:00 12:00 18:00 00:00/10-26",
+        "00:00/03-29 06:00 12:00",
+        "2026-03-29 2026-03-30 2026-03-31",
+        "2026-02 2026-03 2026-04 2026-05",
+        "2026 2027 2028",
+        "12:00:01/07-01 12:00:02 12:00:03",
+    ]
+
+
+def test_times_that_users_write_are_of_the_chosen_zone(requester: Requester, browser: Browser) -> None:
+    context = browser.new_context(timezone_id="Europe/Berlin")
+    page = Requester(context.new_page(), requester.demo).open("/trends")
+    told = page.evaluate(
+        """async () => { const { parseTime, startOfDay, written } = await import('/static/js/times.js');
+        const { chooseZone, fromWall, onWall, zoneAt } = await import('/static/js/zone.js');
+        const iso = seconds => new Date(seconds * 1000).toISOString(), said = [];
+        for (const local of [false, true]) { chooseZone(local);
+            said.push(...['2026-07-01 12:00', '2026-07-01T12:00Z', '2026-03-29'].map(text => iso(parseTime(text, 0))),
+                iso(startOfDay(parseTime('2026-03-29T12:00Z', 0), 1)), written(Date.UTC(2026, 11, 1, 23, 30) / 1000)) }
+        for (let hour = 0; hour < 24 * 400; hour++) { const at = Date.UTC(2026, 0, 1, hour) / 1000, wall = onWall(at);
+            const back = fromWall(wall.getUTCFullYear(), wall.getUTCMonth(), wall.getUTCDate(), wall.getUTCHours());
+            if (back !== at) said.push(`${iso(at)} ${zoneAt(at)}`) }
+        return [...said, ...['2026-13-01', '2026-01-01 25:00'].map(text => parseTime(text, 0))] }"""
+    )
+    context.close()
+    assert told == [
+        "2026-07-01T12:00:00.000Z",
+        "2026-07-01T12:00:00.000Z",
+        "2026-03-29T00:00:00.000Z",
+        "2026-03-30T00:00:00.000Z",
+        "2026-12-01 23:30:00",
+        "2026-07-01T10:00:00.000Z",
+        "2026-07-01T12:00:00.000Z",
+        "2026-03-28T23:00:00.000Z",
+        "2026-03-29T22:00:00.000Z",
+        "2026-12-02 00:30:00",
+        "2026-10-25T01:00:00.000Z CET",  # 02:00 is on the wall twice, the first one is meant
+        None,
+        None,
+    ]
 
 
 def test_names_of_limits_hide_no_other_name(requester: Requester) -> None:

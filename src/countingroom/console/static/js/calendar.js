@@ -1,7 +1,8 @@
 // A month of days. A click chooses a day, with Shift the range is extended to it; days with runs are underlined.
 import { el } from "./dom.js";
 import { runsIn } from "./run-spans.js";
-import { DAY_S, startOfDay } from "./times.js";
+import { startOfDay } from "./times.js";
+import { fromWall, onWall } from "./zone.js";
 
 const WEEK = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"];
 const MONTHS = "January February March April May June July August September October November December".split(" ");
@@ -16,28 +17,33 @@ export class Calendar {
   show([from, to], nowS) {
     this.ends = [from, to];
     this.nowS = nowS;
-    const last = new Date((to - 1) * 1000),
-      month = Date.UTC(last.getUTCFullYear(), last.getUTCMonth(), 1) / 1000;
+    const last = onWall(to - 1),
+      month = fromWall(last.getUTCFullYear(), last.getUTCMonth(), 1);
     if (this.month === month) return this.mark();
-    this.month = month;
+    this.turnTo(month);
     return this.draw();
   }
 
+  // The first second of the month that is shown; null: that of the range.
+  turnTo(month) {
+    this.month = month;
+  }
+
   turn(by) {
-    const at = new Date(this.month * 1000);
-    this.month = Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + by, 1) / 1000;
+    const at = onWall(this.month);
+    this.turnTo(fromWall(at.getUTCFullYear(), at.getUTCMonth() + by, 1));
     this.draw();
   }
 
   async draw() {
-    const at = new Date(this.month * 1000),
+    const at = onWall(this.month),
       before = (at.getUTCDay() + 6) % 7,
-      begin = this.month - before * DAY_S;
+      begin = (index) => startOfDay(this.month, index - before);
     const turn = (by, sign, label) =>
       el("button", { class: "btn small", type: "button", "aria-label": label, onclick: () => this.turn(by) }, sign);
     this.days = Array.from({ length: 42 }, (_, index) => {
-      const day = begin + index * DAY_S,
-        date = new Date(day * 1000);
+      const day = begin(index),
+        date = onWall(day);
       const node = el(
         "button",
         { type: "button", class: date.getUTCMonth() === at.getUTCMonth() ? "" : "other", title: date.toISOString().slice(0, 10) },
@@ -52,10 +58,10 @@ export class Calendar {
     );
     this.mark();
     const { days, month } = this,
-      spans = await runsIn(begin, begin + 42 * DAY_S);
+      spans = await runsIn(begin(0), begin(42));
     if (month !== this.month) return;
     for (const [day, node] of days) {
-      const has = spans.some(({ from, to }) => from < day + DAY_S && (to ?? this.nowS) >= day);
+      const has = spans.some(({ from, to }) => from < startOfDay(day, 1) && (to ?? this.nowS) >= day);
       node.classList.toggle("runs", has);
     }
   }
@@ -63,7 +69,7 @@ export class Calendar {
   mark() {
     const [from, to] = this.ends;
     for (const [day, node] of this.days) {
-      node.setAttribute("aria-pressed", String(day + DAY_S > from && day < to));
+      node.setAttribute("aria-pressed", String(startOfDay(day, 1) > from && day < to));
       node.disabled = day > this.nowS;
     }
   }
@@ -72,6 +78,6 @@ export class Calendar {
     const first = extend && this.first !== null ? this.first : day;
     if (!extend) this.first = day;
     const [from, last] = first < day ? [first, day] : [day, first];
-    this.choose(startOfDay(from), last + DAY_S);
+    this.choose(startOfDay(from), startOfDay(last, 1));
   }
 }

@@ -1,24 +1,16 @@
-// Local time beside UTC, for those who choose it: in the top bar and behind every time of lists and facts.
+// Local time beside UTC, for those who choose it: in the top bar and behind every time of lists and facts. Charts and
+// their ranges follow by themselves (zone.js).
 import { $, $$, el, setText } from "./dom.js";
+import { chooseZone, isLocal, localName } from "./zone.js";
 
-const KEY = "zone";
 const two = (number) => String(number).padStart(2, "0");
 
-function kept() {
-  try {
-    return localStorage.getItem(KEY) === "local";
-  } catch {
-    return false;
-  }
-}
-
+// With the day where it is another one than that of UTC.
 function localClock(ms) {
-  const at = new Date(ms);
-  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  const at = new Date(ms),
+    time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  return at.getDate() === at.getUTCDate() ? time : `${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
 }
-
-const zoneName = () =>
-  new Intl.DateTimeFormat(undefined, { timeZoneName: "short" }).formatToParts(new Date()).find(({ type }) => type === "timeZoneName")?.value ?? "local";
 
 // Adds the local time to every <time datetime> below the root.
 function beside(root) {
@@ -32,33 +24,28 @@ function beside(root) {
 export function localTime(live) {
   const button = $("#zone"),
     clock = $("#local-now");
-  let on = kept();
   const changes = new MutationObserver((records) => {
     for (const { addedNodes } of records)
       for (const node of addedNodes) if (node.nodeType === Node.ELEMENT_NODE && !node.classList.contains("local")) beside(node.parentElement ?? node);
   });
   const show = () => {
+    const on = isLocal();
     button.setAttribute("aria-pressed", String(on));
     document.body.classList.toggle("local-times", on);
     clock.hidden = !on;
     changes.disconnect();
     for (const node of $$("time .local")) node.remove();
     if (!on) return;
-    setText($("i", clock), zoneName());
+    setText($("i", clock), localName(live.nowNs() / 1e9));
     beside(document);
     changes.observe($("#main"), { childList: true, subtree: true });
   };
   button.addEventListener("click", () => {
-    on = !on;
-    try {
-      localStorage.setItem(KEY, on ? "local" : "utc");
-    } catch {
-      /* it holds for this page */
-    }
+    chooseZone(!isLocal());
     show();
   });
   setInterval(() => {
-    if (on) setText($("b", clock), localClock(live.nowNs() / 1e6));
+    if (isLocal()) setText($("b", clock), localClock(live.nowNs() / 1e6));
   }, 250);
   show();
 }

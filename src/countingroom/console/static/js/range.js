@@ -3,6 +3,7 @@ import { $, $$, el, setText } from "./dom.js";
 import { Calendar } from "./calendar.js";
 import { runsIn } from "./run-spans.js";
 import { DAY_S, parseTime, startOfDay, written } from "./times.js";
+import { zoneOf } from "./zone.js";
 
 const LAST_RUNS = 4;
 const MONTH_S = 31 * DAY_S;
@@ -19,8 +20,7 @@ export class Range {
       button.addEventListener("click", () => this.set(Number(button.dataset.seconds), null));
     }
     $("#yesterday").addEventListener("click", () => {
-      const today = startOfDay(this.now);
-      this.choose(today - DAY_S, today);
+      this.choose(startOfDay(this.now, -1), startOfDay(this.now));
     });
     $("#back").addEventListener("click", () => {
       [this.span, this.to] = this.before.pop();
@@ -32,6 +32,10 @@ export class Range {
       this.read();
     });
     for (const input of $$("#ends input")) input.addEventListener("change", () => this.read());
+    document.addEventListener("zone", () => {
+      this.calendar.turnTo(null);
+      this.show();
+    });
     this.given(query);
   }
 
@@ -48,12 +52,12 @@ export class Range {
     return [until - this.span, until];
   }
 
-  // An address written by hand: from=2026-11-28&to=-2h.
+  // An address written by hand: from=2026-11-28&to=-2h. UTC, whatever is chosen.
   given(query) {
     if (!query.has("from")) return;
     const now = Date.now() / 1000,
-      from = parseTime(query.get("from"), now),
-      until = parseTime(query.get("to") ?? "now", now);
+      from = parseTime(query.get("from"), now, false),
+      until = parseTime(query.get("to") ?? "now", now, false);
     if (from === null || until === null || from >= until) return;
     this.span = until - from;
     this.to = (query.get("to") ?? "now") === "now" ? null : until;
@@ -93,6 +97,7 @@ export class Range {
       button.setAttribute("aria-pressed", String(this.open && Number(button.dataset.seconds) === this.span));
     }
     $("#follow").setAttribute("aria-pressed", String(this.open));
+    setText($("#range-zone"), zoneOf(from, to));
     $("#back").disabled = !this.before.length;
     const fields = $("#ends").elements;
     if (!$("#ends").contains(document.activeElement)) {

@@ -1,21 +1,29 @@
-// Times that people write: now, -2h, 2026-11-28, 2026-11-28 08:00. In seconds since the epoch; UTC.
+// Times that people write: now, -2h, 2026-11-28, 2026-11-28 08:00. In seconds since the epoch. Without a Z they are of the
+// zone that was chosen.
+import { fromWall, isLocal, onWall } from "./zone.js";
+
 const UNITS = { s: 1, min: 60, m: 60, h: 3600, d: 86400, w: 604800 };
-const ISO = /^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)Z?)?$/;
+const ISO = /^(\d{4})-(\d{2})-(\d{2})(?:[ T](\d{2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?(Z)?)?$/i;
 const TERM = /(\d+(?:\.\d+)?)\s*(min|[smhdw])/g;
 
 export const DAY_S = 86400;
-export const startOfDay = (seconds) => Math.floor(seconds / DAY_S) * DAY_S;
+// The first second of the day `by` days after the one of this moment. A day has 23 or 25 hours where summer time begins or ends.
+export function startOfDay(seconds, by = 0, local = isLocal()) {
+  const at = onWall(seconds, local);
+  return fromWall(at.getUTCFullYear(), at.getUTCMonth(), at.getUTCDate() + by, 0, 0, 0, local);
+}
 
 // The time in seconds, or null where the text is none.
-export function parseTime(text, nowS) {
+export function parseTime(text, nowS, local = isLocal()) {
   const plain = text.trim().toLowerCase();
   if (plain === "now" || plain === "") return nowS;
-  if (plain === "today") return startOfDay(nowS);
-  if (plain === "yesterday") return startOfDay(nowS) - DAY_S;
-  const iso = ISO.exec(text.trim().replace("z", "Z"));
+  if (plain === "today") return startOfDay(nowS, 0, local);
+  if (plain === "yesterday") return startOfDay(nowS, -1, local);
+  const iso = ISO.exec(text.trim());
   if (iso) {
-    const at = Date.parse(`${iso[1]}T${iso[2] ?? "00:00"}Z`);
-    return Number.isNaN(at) ? null : at / 1000;
+    const [year, month, day, hours, minutes, seconds] = iso.slice(1, 7).map((part) => Number(part ?? 0));
+    if (month < 1 || month > 12 || day < 1 || day > 31 || hours > 23 || minutes > 59 || seconds >= 60) return null;
+    return fromWall(year, month - 1, day, hours, minutes, seconds, local && !iso[7]);
   }
   const sign = /^(?:now)?\s*([+-])\s*(.+)$/.exec(plain);
   if (!sign || sign[2].replace(TERM, "").trim()) return null;
@@ -23,4 +31,4 @@ export function parseTime(text, nowS) {
   return sign[1] === "-" ? nowS - span : nowS + span;
 }
 
-export const written = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
+export const written = (seconds) => onWall(seconds).toISOString().slice(0, 19).replace("T", " ");

@@ -19,6 +19,7 @@ export class Plot {
     const drawn = document.body.dataset.vendored === "yes";
     this.trend = drawn ? new Trend($(".trend", this.node), { height: "fill", zoom, log }) : null;
     if (!drawn) this.table();
+    document.addEventListener("zone", () => this.asTable && this.redraw());
   }
 
   get lines() {

@@ -2,6 +2,7 @@
 import { $, el } from "./dom.js";
 import { NOTHING, number, unit } from "./format.js";
 import { QUALITIES } from "./series.js";
+import { onWall, zoneAt, zoneOf } from "./zone.js";
 
 const MOST_ROWS = 500;
 
@@ -20,11 +21,13 @@ function rowsOf(lines, from, until) {
 
 // table: where it is shown.
 export function showTable(table, lines, about, from, until) {
+  const zone = zoneOf(from, until),
+    changes = zone !== zoneAt(from); // summer time begins or ends: an hour of the wall may be there twice
   const title = ({ label, unit: text }) => el("th", { scope: "col" }, label, el("span", { class: "u" }, unit(text)));
   $("thead", table).replaceChildren(
-    el("tr", {}, el("th", { scope: "col" }, "UTC"), ...lines.map((line) => title(about[line.name]))),
+    el("tr", {}, el("th", { scope: "col" }, zone), ...lines.map((line) => title(about[line.name]))),
   );
-  const time = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 23).replace("T", " ");
+  const time = (seconds) => onWall(seconds).toISOString().slice(0, 23).replace("T", " ") + (changes ? ` ${zoneAt(seconds)}` : "");
   const cell = ([mean, quality] = [null, 0], { precision }) => {
     const value = mean == null ? (quality ? "" : NOTHING) : number(mean, precision),
       text = [value, quality ? QUALITIES[quality] : ""].filter(Boolean).join(" ");

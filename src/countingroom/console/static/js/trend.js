@@ -3,6 +3,8 @@
 import { number, unit as unitOf } from "./format.js";
 import { outages } from "./outages.js";
 import { drawLimits, limitsOf } from "./trend-limits.js";
+import { marks, texts } from "./time-axis.js";
+import { onWall, zoneAt, zoneOf } from "./zone.js";
 
 const DASHES = [[], [7, 3], [2, 3], [10, 3, 2, 3], [4, 2], [1, 2]];
 const COLOURS = 6;
@@ -38,7 +40,7 @@ export class Trend {
     this.plot = null;
     this.spans = []; // [{from, to, name}]: runs, drawn behind the lines
     new ResizeObserver(() => this.resize()).observe(place);
-    document.addEventListener("theme", () => this.rebuild());
+    for (const changed of ["theme", "zone"]) document.addEventListener(changed, () => this.rebuild());
   }
 
   async show(lines, about) {
@@ -59,6 +61,7 @@ export class Trend {
   rebuild() {
     if (!this.lines || !this.uPlot) return;
     const range = this.range;
+    this.zone = range ? zoneOf(...range) : zoneAt(Date.now() / 1000);
     this.plot?.destroy();
     this.plot = null;
     this.place.replaceChildren();
@@ -74,7 +77,7 @@ export class Trend {
       grid = { stroke: paint("--grid"), width: 1 },
       font = "12px Inter, system-ui, sans-serif";
     const series = [
-      { label: "UTC", value: (_, t) => new Date((t ?? this.range?.[1] ?? 0) * 1000).toISOString().slice(11, 19) },
+      { label: this.zone.includes(" ") ? "local" : this.zone, value: (_, t) => this.clock(t ?? this.range?.[1] ?? 0) },
     ];
     const bands = [];
     this.lines.forEach((line, index) => {
@@ -114,13 +117,10 @@ export class Trend {
       // As wide as its longest label: with a fixed width 1200000.0 ran into the line.
       size: (_, labels) => Math.max(40, 16 + 7 * Math.max(0, ...(labels ?? []).map((one) => String(one ?? "").length))),
       values: (_, splits, __, ___, step) => splits.map((one) => this.label(one, step)),
-      label: unitOf(scale === "-" ? "" : scale),
-      labelFont: font,
-      labelSize: 18,
     });
     return {
       ...this.size(),
-      tzDate: (t) => this.uPlot.tzDate(new Date(t * 1000), "Etc/UTC"),
+      padding: [22, null, null, null], // the units of the axes stand there
       series,
       bands,
       scales: {
@@ -134,12 +134,8 @@ export class Trend {
           grid,
           ticks: grid,
           space: TIME_PX,
-          values: [
-            [86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1],
-            [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
-            [60, "{HH}:{mm}", null, null, null, null, null, null, 1],
-            [0.001, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1],
-          ],
+          splits: (_, __, min, max, incr) => marks(min, max, incr),
+          values: (_, splits, __, ___, incr) => texts(splits, incr),
         },
         ...units.slice(0, 4).map((scale, index) => axis(scale, index % 2 ? 1 : 3)),
       ],
@@ -150,7 +146,7 @@ export class Trend {
       },
       hooks: {
         drawClear: [(plot) => this.runs(plot), (plot) => outages(plot, this)],
-        draw: [(plot) => this.limits(plot), (plot) => this.names(plot)],
+        draw: [(plot) => this.limits(plot), (plot) => this.names(plot), (plot) => this.margins(plot, units)],
         setSelect: [
           (plot) => {
             if (!this.zoom || plot.select.width < 6) return;
@@ -168,6 +164,33 @@ export class Trend {
         ],
       },
     };
+  }
+
+  clock(seconds) {
+    const text = onWall(seconds).toISOString().slice(11, 19);
+    return this.zone.includes(" ") ? `${text} ${zoneAt(seconds)}` : text;
+  }
+
+  // The unit above each axis, and the zone of the times below them.
+  margins(plot, units) {
+    const { ctx, bbox } = plot,
+      ratio = devicePixelRatio;
+    ctx.save();
+    ctx.font = `${12 * ratio}px Inter, system-ui, sans-serif`;
+    ctx.fillStyle = paint("--txt2");
+    ctx.textBaseline = "alphabetic";
+    plot.axes.slice(1).forEach(({ side, _pos }, index) => {
+      ctx.textAlign = side === 3 ? "right" : "left";
+      const told = unitOf(units[index] === "-" ? "" : units[index]);
+      ctx.fillText(told, (_pos + (side === 3 ? -9 : 9)) * ratio, bbox.top - 9 * ratio);
+    });
+    ctx.textAlign = "right";
+    const right = bbox.left + bbox.width,
+      wide = ctx.measureText(this.zone).width,
+      base = bbox.top + bbox.height + 43 * ratio;
+    ctx.clearRect(right - wide - 4 * ratio, base - 12 * ratio, wide + 6 * ratio, 15 * ratio);
+    ctx.fillText(this.zone, right, base);
+    ctx.restore();
   }
 
   // The last drawn value, for the legend while the cursor is elsewhere.
@@ -253,6 +276,7 @@ export class Trend {
     this.range = [fromS, toS];
     this.nowS = nowS;
     if (!this.plot) return;
+    if (zoneOf(fromS, toS) !== this.zone) return this.rebuild();
     const tables = this.lines.map((line) => line.columns(Math.min(nowS, toS)));
     // A logarithm has no place for zero and less: there is a gap.
     if (this.log) for (const [, ...columns] of tables) for (const one of columns) one.forEach((v, k) => v > 0 || (one[k] = null));
