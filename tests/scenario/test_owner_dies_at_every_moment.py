@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import pytest
 from msgspec import Struct
 
 from countingroom.core.messages import EventKind
-from countingroom.core.run_book import RunEnd
+from countingroom.core.run_book import Run, RunEnd
 from countingroom.core.systems import Order
 from countingroom.core.values import Scalar
 from tests.scenario.experiment import description, experiment
@@ -89,19 +90,26 @@ async def taken_over(world: MortalWorld) -> float:
     return world.clock.monotonic() - world.died_s
 
 
+async def unflagged(world: MortalWorld) -> list[Run]:
+    """The run book without the flag that tells of the death."""
+    return [msgspec.structs.replace(run, flags=()) for run in await world.runs()]
+
+
 async def test_dead_at_rest_in_any_state_it_is_owned_again_and_nobody_got_an_order() -> None:
     async with experiment(world=(mortal := world())):
         await begin(mortal)
         for state in RESTS:
             await climb(mortal, state)
-            book = await mortal.runs()
+            book = await unflagged(mortal)
             mortal.begin_anew(None)
             mortal.strike()
             assert await taken_over(mortal) <= RIGHT_S, state
             await mortal.bury()
             await stand_by(mortal)
             assert await mortal.is_in(state)
-            assert (mortal.given, mortal.ways, await mortal.runs()) == ([], {}, book), state
+            assert (mortal.given, mortal.ways, await unflagged(mortal)) == ([], {}, book), state
+        (run,) = await mortal.runs()
+        assert [flag.subject for flag in run.flags] == ["owner"]
 
 
 @pytest.mark.parametrize("way", TRANSITIONS, ids=lambda way: f"{way.action} from {way.first} to {way.last}")

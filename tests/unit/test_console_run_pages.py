@@ -13,7 +13,8 @@ from countingroom.console.live.subscription import LiveSubscription
 from countingroom.console.present import partition_views
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
-from countingroom.core.run_book import RunEnd, RunNote
+from countingroom.core.run_book import RunCondition, RunEnd, RunFlag, RunFlagKind, RunNote
+from countingroom.core.values import Quality
 from countingroom.testing.clock import FakeClock
 from tests.console.runs_stage import RunsStage, partition, runs_served, runs_stage
 from tests.console.stage import served, stage
@@ -80,6 +81,27 @@ async def test_a_run_shows_its_notes_its_end_and_the_trends_of_its_time(
     book = await text(web, "/runs?text=beam")
     assert f">{run.number}<" in book
     assert "No run matches" in await text(web, "/runs?partition=lab")
+
+
+async def test_a_run_shows_its_flags_and_conditions_and_is_found_by_its_flag(
+    here: RunsStage, web: httpx.AsyncClient
+) -> None:
+    runs = here.database.runs
+    run = await runs.reserve("mCBM", "cbm", "m.rossi", members=("TFC",))
+    begin = {"co2.t": RunCondition(value=-25.5, quality=Quality.GOOD, device_ns=1)}
+    await runs.began(run.number, run.asked_ns, conditions=begin)
+    flag = RunFlag(flag=RunFlagKind.DEGRADED, what="<STS> is excluded", since_ns=run.asked_ns, subject="STS")
+    await runs.close(run.number, RunEnd.STOPPED, run.asked_ns + 1, flags=[flag], conditions={})
+    page = await text(web, f"/runs/{run.number}")
+    assert "&lt;STS&gt; is excluded" in page
+    assert "-25.5" in page
+    book = await text(web, "/runs?flag=degraded")
+    assert '<span class="badge flag" title="&lt;STS&gt; is excluded">degraded</span>' in book
+    assert "No run matches" in await text(web, "/runs?flag=interrupted")
+    assert "No run matches" in await text(web, "/runs?flag=")
+    found = (await web.get("/api/v1/runs", params={"flag": "any"})).json()["runs"]
+    assert [one["flags"][0]["what"] for one in found] == ["<STS> is excluded"]
+    assert (await web.get("/api/v1/runs", params={"flag": "wrong"})).status_code == 422
 
 
 async def test_configurations_can_be_looked_at_and_tags_compared(web: httpx.AsyncClient) -> None:

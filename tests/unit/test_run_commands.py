@@ -13,8 +13,9 @@ from countingroom.cli.main import run
 from countingroom.core.charts.chart import Chart
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Configuration, Goal, MemberState, PartitionState, Plan, Stage, Step
-from countingroom.core.run_book import Run, RunEnd, RunNote
+from countingroom.core.run_book import Run, RunCondition, RunEnd, RunFlag, RunFlagKind, RunNote
 from countingroom.core.systems import Action, SystemKind, SystemState
+from countingroom.core.values import Quality
 from tests.unit.answering import Answers, serving
 
 LOST = Cause(code="not_connected", message="STS is not connected", suggestion="start the agent of STS")
@@ -76,6 +77,8 @@ RUN = Run(
     notes=(RunNote(time_ns=3_000_000_000, kind="comment", text="beam is back", author="ada"),),
     counters={"STS.events": 12345},
     quality="good",
+    flags=(RunFlag(flag=RunFlagKind.INTERRUPTED, what="STS was lost", since_ns=14_500_000_000),),
+    conditions_end={"co2.t": RunCondition(value=-25.5, quality=Quality.GOOD, device_ns=1)},
 )
 ACCEPTED = {"id": "1", "accepted": True}
 DONE = {"id": "1", "outcome": {"kind": "done", "message": "mCBM is in Recording", "source": "mCBM", "cause": None}}
@@ -304,11 +307,20 @@ def test_a_run_is_told_with_what_it_had_and_why_it_ended(capsys: pytest.CaptureF
         ("GET", "/api/v1/runs/7"): (200, plain(RUN)),
     }
     told, _ = said(["run", "list"], answers, capsys)
-    for word in ("12.5 s", "lost", "beam is back", "good"):
+    for word in ("12.5 s", "lost", "beam is back", "good", "interrupted"):
         assert word in told
     told, _ = said(["run", "show", "7"], answers, capsys)
-    for word in ("threshold 40, self true", "events 12345", "beam is back (ada)", "start the agent of STS"):
+    for word in (
+        "threshold 40, self true",
+        "events 12345",
+        "beam is back (ada)",
+        "interrupted: STS was lost",
+        "co2.t -25.5",
+        "start the agent of STS",
+    ):
         assert word in told
+    assert "interrupted: STS was lost" in told
+    assert "co2.t -25.5" in told
 
 
 def test_a_run_is_judged_through_its_partition(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,8 @@ from msgspec import structs
 
 from countingroom.console.present.run_compare import compare_runs, differing, excluded, remarks
 from countingroom.core.partitions import Configuration
-from countingroom.core.run_book import Run, RunEnd, RunNote
-from countingroom.core.values import Scalar
+from countingroom.core.run_book import Run, RunCondition, RunEnd, RunFlag, RunFlagKind, RunNote
+from countingroom.core.values import Quality, Scalar
 
 S = 1_000_000_000
 
@@ -78,3 +78,17 @@ def test_the_list_shows_comments_and_who_is_out() -> None:
     assert excluded(A) == ["RICH"]
     back = RunNote(time_ns=9 * S, kind="include", text="", system="RICH")
     assert excluded(structs.replace(A, notes=(*A.notes, back))) == []
+
+
+def test_flags_that_differ_are_marked_and_conditions_are_compared() -> None:
+    flagged = structs.replace(
+        A,
+        flags=(RunFlag(flag=RunFlagKind.DEGRADED, what="STS is excluded", since_ns=3 * S),),
+        conditions_begin={"co2.t": RunCondition(value=-20.5, quality=Quality.GOOD, device_ns=1)},
+    )
+    plain = structs.replace(
+        B, conditions_begin={"co2.t": RunCondition(value=-21.0, quality=Quality.STALE, device_ns=1)}
+    )
+    found = rows(flagged, plain)
+    assert found["flags"] == ("degraded", "none", "differs", True)
+    assert found["co2.t"] == ("-20.5", "-21 STALE", "+0.5", False)

@@ -70,7 +70,8 @@ async def test_a_token_of_before_keeps_its_rights_and_ends_within_a_year(tmp_pat
     engine = create_engine(url)
     with engine.begin() as connection:  # as it was before
         connection.execute(text("ALTER TABLE session DROP COLUMN scope"))
-        connection.execute(text("ALTER TABLE run DROP COLUMN duration_s"))
+        for column in ("duration_s", "flags", "conditions_begin", "conditions_end"):
+            connection.execute(text(f"ALTER TABLE run DROP COLUMN {column}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     engine.dispose()
     database = Database(url)

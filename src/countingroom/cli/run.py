@@ -25,6 +25,9 @@ From = Annotated[str, typer.Option("--from", help="Asked for at this time or lat
 To = Annotated[str, typer.Option("--to", help="Asked for before this time.")]
 Said = Annotated[str, typer.Option("--text", help="Occurs in its tag, members, notes or who asked for it.")]
 Quality = Annotated[str, typer.Option("--quality", help="Judged so: good, bad, test …")]
+Flag = Annotated[
+    str, typer.Option("--flag", help="Flagged by run control: degraded, interrupted, incomplete, any or none.")
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="So many, the newest.")]
 FORMATS = (".csv", ".parquet", ".json")
 
@@ -36,19 +39,20 @@ def list_runs(
     to: To = "",
     said: Said = "",
     quality: Quality = "",
+    flag: Flag = "",
     limit: Limit = 30,
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
     """Runs, newest first."""
-    found = fetch(url, "/api/v1/runs", json, **_filter(partition, since, to, said, quality), limit=limit)
+    found = fetch(url, "/api/v1/runs", json, **_filter(partition, since, to, said, quality, flag), limit=limit)
     rows: list[tuple[object, ...]] = []
     for run in _runs(found["runs"]):
         end = run.end.value if run.end else "open"
         comments = ["", *(note.text for note in run.notes if note.kind == "comment")]
-        words = (end, run.tag, run.quality, run.requested_by, comments[-1])
+        words = (end, ",".join(run.flagged), run.tag, run.quality, run.requested_by, comments[-1])
         rows.append((run.number, run.partition, *_times(run), *words))
-    columns = ("run", "partition", "began", "lasted", "ended", "tag", "quality", "by", "comment")
+    columns = ("run", "partition", "began", "lasted", "ended", "flags", "tag", "quality", "by", "comment")
     print_table(columns, rows, numbers=("run", "lasted"))
 
 
@@ -63,6 +67,12 @@ def show(number: Number, url: Url = DEFAULT_URL, json: Json = False) -> None:
     typer.echo(f"asked for by {run.requested_by}, began {began}, lasted {lasted or '—'}, tag {run.tag or 'none'}")
     if run.cause:
         typer.echo("\n".join(run.cause.lines("  ")))
+    for one in run.flags:
+        until = f" until {_time(one.until_ns)}" if one.until_ns is not None and one.until_ns > one.since_ns else ""
+        typer.echo(f"{one.flag.value}: {one.what}, {_time(one.since_ns)}{until}")
+    for title, values in (("begin", run.conditions_begin), ("end", run.conditions_end)):
+        if values:
+            typer.echo(f"conditions at the {title}: {listed({name: had.value for name, had in values.items()})}")
     rows: list[tuple[str, ...]] = []
     for system in run.members:
         had = run.configurations.get(system)
@@ -107,6 +117,7 @@ def export(
     to: To = "",
     said: Said = "",
     quality: Quality = "",
+    flag: Flag = "",
     limit: Limit = 100_000,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -118,7 +129,7 @@ def export(
             code="wrong_format",
             suggestion="give -o runs.csv, runs.parquet or runs.json",
         )
-    wanted = _filter(partition, since, to, said, quality)
+    wanted = _filter(partition, since, to, said, quality, flag)
     with Client(url) as api:
         data = api.download("/api/v1/runs/export", **wanted, limit=limit, format=output.suffix[1:])
     output.write_bytes(data)
@@ -139,13 +150,14 @@ def _note(number: int, action: str, said: dict[str, Any], url: str, json: bool) 
     tell(answer, json=json)
 
 
-def _filter(partition: str, since: str, to: str, said: str, quality: str) -> dict[str, Any]:
+def _filter(partition: str, since: str, to: str, said: str, quality: str, flag: str) -> dict[str, Any]:
     return {
         "partition": partition or None,
         "from": since or None,
         "to": to or None,
         "text": said or None,
         "quality": quality or None,
+        "flag": ("" if flag == "none" else flag) if flag else None,
     }
 
 

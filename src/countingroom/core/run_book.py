@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Configuration
-from countingroom.core.values import Scalar
+from countingroom.core.values import Quality, Scalar
 
 
 class RunEnd(StrEnum):
@@ -38,6 +38,40 @@ class RunLimit(Struct, frozen=True, kw_only=True):
     """`<device>.<name>`; empty: no condition."""
     above: float | None = None
     below: float | None = None
+
+
+class RunFlagKind(StrEnum):
+    """What run control found of a run by itself."""
+
+    DEGRADED = "degraded"
+    """For a time a member was excluded, lost or in Error, a condition was outside its limits, or no owner looked after
+    the run; the run went on."""
+    INTERRUPTED = "interrupted"
+    """It did not end by a stop or its limit: it was aborted, a system was lost, or its owner died."""
+    INCOMPLETE = "incomplete"
+    """The stop of a recorder failed, or its counters are missing."""
+
+
+class RunFlag(Struct, frozen=True, kw_only=True):
+    """A flag that run control has given to a run: which one, for what, and when."""
+
+    flag: RunFlagKind
+    what: str
+    """A sentence for operators: `STS is in Error: the trigger link is lost`."""
+    since_ns: int
+    until_ns: int | None = None
+    """None: until the end of the run, or it is so still."""
+    subject: str = ""
+    """The system or the point; `owner` or `run`."""
+
+
+class RunCondition(Struct, frozen=True, kw_only=True):
+    """The value of a point at the beginning or the end of a run."""
+
+    value: Scalar
+    quality: Quality
+    device_ns: int
+    """Time stamp of the value."""
 
 
 class RunNote(Struct, frozen=True, kw_only=True):
@@ -83,6 +117,17 @@ class Run(Struct, frozen=True, kw_only=True):
     """Counters of all systems at the end: `QA.events`."""
     sequence: str = ""
     """The run sequence it belongs to; empty: none."""
+    flags: tuple[RunFlag, ...] = ()
+    """Given by run control itself; none for runs of earlier versions."""
+    conditions_begin: dict[str, RunCondition] = {}
+    """Point -> its value when the run began, for the conditions of the template and the condition of its limit."""
+    conditions_end: dict[str, RunCondition] = {}
+
+    @property
+    def flagged(self) -> tuple[str, ...]:
+        """The kinds of its flags, each once: `degraded`, `incomplete`."""
+        present = {one.flag for one in self.flags}
+        return tuple(kind.value for kind in RunFlagKind if kind in present)
 
     def lasted_s(self, now_ns: int | None = None) -> float | None:
         """Time in s from the moment all recorders record to the end, or to `now_ns`; None: it has not begun, or it is
@@ -106,6 +151,8 @@ class RunFilter(Struct, frozen=True, kw_only=True):
     quality: str | None = None
     """None: any; empty: not judged."""
     open: bool | None = None
+    flag: str | None = None
+    """`degraded`, `interrupted`, `incomplete` or `any`; None: all runs; empty: those without a flag."""
     sequence: str = ""
     before: int | None = None
     """Only numbers lower than this. For the next page, give the last number of this page."""

@@ -24,7 +24,7 @@ from countingroom.runs.planner.template import DETECTORS
 from countingroom.runs.sections.agent import SlowControlAgent
 from countingroom.runs.sections.program_words import HOOK_WORDS, unknown, unknown_words
 from countingroom.runs.sections.system import SystemSection
-from countingroom.runs.sections.template import TemplateSection
+from countingroom.runs.sections.template import ConditionList, TemplateSection, condition_problems
 
 Problem = tuple[tuple[str | int, ...], str]
 
@@ -56,6 +56,8 @@ class PartitionSection(Section):
     """Detectors whose loss does not take the partition down."""
     tag: Name | None = None
     """The global tag that is selected at the first start."""
+    conditions: ConditionList = []
+    """Values of devices that runs of this partition depend on, beside those of its template."""
     goal: Name | None = None
     """The goal at the first start, such as `Recording`; missing: it waits for a command."""
 
@@ -110,10 +112,17 @@ class RunsSection(Section):
         return bool(self.systems or self.partitions)
 
     def references(self) -> Iterable[Reference]:
-        """The devices that its systems follow."""
+        """The devices that its systems follow, and those of the conditions of its templates."""
         for name, device in self.followed.items():
             path = ("systems", name, "agent", "device")
             yield Reference(path=path, section="devices", kind="device", name=device)
+        named = [(("templates", name), one.conditions) for name, one in self.templates.items()]
+        named += [(("partitions", name), one.conditions) for name, one in self.partitions.items()]
+        for owner, conditions in named:
+            for index, condition in enumerate(conditions):
+                path = (*owner, "conditions", str(index))
+                device = condition.point.partition(".")[0]
+                yield Reference(path=path, section="devices", kind="device", name=device)
 
     def problems(self) -> Iterable[Problem]:
         """Inconsistencies between its keys."""
@@ -140,6 +149,8 @@ class RunsSection(Section):
             spot = ("partitions", name)
             if name == EXPERIMENT:
                 yield spot, f"{EXPERIMENT} is reserved for the experiment as a whole; choose another name"
+            for path, why in condition_problems(partition.conditions):
+                yield (*spot, *path), why
             template = self.templates.get(partition.template)
             if template is None:
                 hint = did_you_mean(partition.template, self.templates)

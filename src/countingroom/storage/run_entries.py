@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.core.errors import Cause
-from countingroom.core.run_book import RunEnd, RunNote
+from countingroom.core.run_book import RunCondition, RunEnd, RunFlag, RunNote
 from countingroom.core.values import Scalar
 from countingroom.storage.database import Database
 
@@ -21,6 +21,7 @@ class BeganEntry(Struct, frozen=True, kw_only=True, tag="began"):
 
     run: int
     started_ns: int
+    conditions: dict[str, RunCondition] = {}
 
     def __str__(self) -> str:
         return f"the beginning of run {self.run}"
@@ -37,9 +38,22 @@ class EndEntry(Struct, frozen=True, kw_only=True, tag="end"):
     counters: dict[str, Scalar] = {}
     versions: dict[str, str] = {}
     duration_s: float | None = None
+    flags: tuple[RunFlag, ...] | None = None
+    """None: those that are recorded already."""
+    conditions: dict[str, RunCondition] = {}
 
     def __str__(self) -> str:
         return f"the end of run {self.run} ({self.end.value})"
+
+
+class FlagsEntry(Struct, frozen=True, kw_only=True, tag="flags"):
+    """The flags of an open run."""
+
+    run: int
+    flags: tuple[RunFlag, ...]
+
+    def __str__(self) -> str:
+        return f"the flags of run {self.run}"
 
 
 class NoteEntry(Struct, frozen=True, kw_only=True, tag="note"):
@@ -63,7 +77,7 @@ class ExclusionEntry(Struct, frozen=True, kw_only=True, tag="exclusion"):
         return f"the exclusion of {self.system} from {self.partition}"
 
 
-RunEntry = BeganEntry | EndEntry | NoteEntry | ExclusionEntry
+RunEntry = BeganEntry | EndEntry | FlagsEntry | NoteEntry | ExclusionEntry
 
 
 def encode_entry(entry: RunEntry) -> bytes:
@@ -85,7 +99,9 @@ async def store(database: Database, entry: RunEntry) -> None:
     will."""
     match entry:
         case BeganEntry():
-            await database.runs.began(entry.run, entry.started_ns)
+            await database.runs.began(entry.run, entry.started_ns, conditions=entry.conditions)
+        case FlagsEntry():
+            await database.runs.mark(entry.run, entry.flags)
         case EndEntry():
             await database.runs.close(
                 entry.run,
@@ -96,6 +112,8 @@ async def store(database: Database, entry: RunEntry) -> None:
                 counters=entry.counters,
                 versions=entry.versions,
                 duration_s=entry.duration_s,
+                flags=entry.flags,
+                conditions=entry.conditions,
             )
         case NoteEntry():
             await database.runs.note(entry.run, entry.note)

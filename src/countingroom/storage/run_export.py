@@ -94,7 +94,18 @@ def export(runs: Sequence[Run], format: str) -> tuple[str, Iterator[bytes]]:
 
 
 _SIMPLE = ("partition", "template", "requested_by", "end", "ended_by", "tag", "quality", "sequence")
-_PARTS = ("members", "configurations", "versions", "limit", "counters", "notes", "cause")
+_PARTS = (
+    "members",
+    "configurations",
+    "versions",
+    "limit",
+    "counters",
+    "notes",
+    "cause",
+    "flags",
+    "conditions_begin",
+    "conditions_end",
+)
 _COLUMNS = ("number", *_SIMPLE[:3], *_TIMES, "duration_s", *_SIMPLE[3:], *_PARTS)
 
 

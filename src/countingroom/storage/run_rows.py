@@ -27,6 +27,8 @@ def chosen(wanted: RunFilter) -> Select[Any]:
         query = query.where(run.c.quality == wanted.quality)
     if wanted.open is not None:
         query = query.where(run.c.end.is_(None) if wanted.open else run.c.end.is_not(None))
+    if wanted.flag is not None:
+        query = query.where(_is_flagged(wanted.flag))
     if wanted.sequence:
         query = query.where(run.c.sequence == wanted.sequence)
     if wanted.before is not None:
@@ -46,6 +48,14 @@ def read_runs(connection: Connection, query: Select[Any]) -> tuple[Run, ...]:
         for note in connection.execute(asked).mappings():
             notes.setdefault(note["run"], []).append(rows.value(note, RunNote))
     return tuple(rows.value(row, Run, notes=tuple(notes.get(row["number"], ()))) for row in found)
+
+
+def _is_flagged(flag: str) -> Any:
+    """Flags are JSON text without blanks; a quotation mark inside a text is escaped in it, so this finds keys only."""
+    flags = cast(run.c.flags, Text)
+    if not flag:
+        return flags == "[]"
+    return flags != "[]" if flag == "any" else flags.contains(f'"flag":"{flag}"', autoescape=True)
 
 
 def _mentions(text: str) -> Any:

@@ -37,6 +37,9 @@ run = Table(
     text("quality"),
     Column("counters", Json, nullable=False),
     text("sequence"),
+    Column("flags", Json, nullable=False, server_default="[]"),
+    Column("conditions_begin", Json, nullable=False, server_default="{}"),
+    Column("conditions_end", Json, nullable=False, server_default="{}"),
     CheckConstraint('("end" IS NULL) = (ended_ns IS NULL)', name="closed_whole"),
 )
 Index("ix_run_partition_number", run.c.partition, run.c.number)

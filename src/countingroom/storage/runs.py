@@ -6,14 +6,14 @@ Numbers increase over all partitions together. A partition has at most one open 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
 from countingroom.core.errors import Cause, Conflict, NotFound
 from countingroom.core.partitions import Configuration
-from countingroom.core.run_book import Run, RunEnd, RunFilter, RunLimit, RunNote
+from countingroom.core.run_book import Run, RunCondition, RunEnd, RunFilter, RunFlag, RunLimit, RunNote
 from countingroom.core.values import Scalar
 from countingroom.storage import rows
 from countingroom.storage.repository import Repository, reading, writing
@@ -59,14 +59,29 @@ class Runs(Repository):
         return _reserve(connection, wish)
 
     @writing
-    def began(self, connection: Connection, number: int, started_ns: int) -> Run:
+    def began(
+        self,
+        connection: Connection,
+        number: int,
+        started_ns: int,
+        *,
+        conditions: Mapping[str, RunCondition] | None = None,
+    ) -> Run:
         """Record that all recorders record. The first time stays. NotFound; Conflict if the run is closed."""
         present = _run(connection, number)
         if present.started_ns is not None:
             return present
         _is_open(present)
-        connection.execute(update(run).where(run.c.number == number).values(started_ns=started_ns))
-        return msgspec.structs.replace(present, started_ns=started_ns)
+        values = {"started_ns": started_ns, "conditions_begin": dict(conditions or {})}
+        connection.execute(update(run).where(run.c.number == number).values(**values))
+        return msgspec.structs.replace(present, **values)
+
+    @writing
+    def mark(self, connection: Connection, number: int, flags: Sequence[RunFlag]) -> None:
+        """Replace the flags that run control has given to an open run; one that is over keeps those of its end. Raises
+        NotFound."""
+        if _run(connection, number).end is None:
+            connection.execute(update(run).where(run.c.number == number).values(flags=list(flags)))
 
     @writing
     def note(self, connection: Connection, number: int, note: RunNote) -> Run:
@@ -103,10 +118,13 @@ class Runs(Repository):
         counters: Mapping[str, Scalar] | None = None,
         versions: Mapping[str, str] | None = None,
         duration_s: float | None = None,
+        flags: Sequence[RunFlag] | None = None,
+        conditions: Mapping[str, RunCondition] | None = None,
     ) -> Run:
         """Close the run for this reason. If called again with the same reason, the first time stays.
 
-        `versions` are added to those known at its start. NotFound; Conflict if it was closed for another reason.
+        `versions` are added to those known at its start; `flags` replace the present ones, None keeps them. NotFound;
+        Conflict if it was closed for another reason.
         """
         at_ns = self.clock.now_ns() if ended_ns is None else ended_ns
         present = _run(connection, number)
@@ -122,8 +140,10 @@ class Runs(Repository):
             counters=dict(counters or {}),
             versions={**present.versions, **(versions or {})},
             duration_s=duration_s,
+            flags=present.flags if flags is None else tuple(flags),
+            conditions_end=dict(conditions or {}),
         )
-        keys = ("ended_ns", "duration_s", "ended_by", "cause", "counters", "versions")
+        keys = ("ended_ns", "duration_s", "ended_by", "cause", "counters", "versions", "flags", "conditions_end")
         values = {key: getattr(closed, key) for key in keys}
         connection.execute(update(run).where(run.c.number == number).values(end=end.value, **values))
         return closed
@@ -183,8 +203,12 @@ def _counter(connection: Connection) -> int:
 def _run(connection: Connection, number: int) -> Run:
     found = read_runs(connection, select(run).where(run.c.number == number))
     if not found:
-        raise NotFound(f"there is no run {number}", source="runs", suggestion="check the list of runs")
+        raise _not_found(number)
     return found[0]
+
+
+def _not_found(number: int) -> NotFound:
+    return NotFound(f"there is no run {number}", source="runs", suggestion="check the list of runs")
 
 
 def _note(connection: Connection, number: int, note: RunNote) -> None:

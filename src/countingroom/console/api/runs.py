@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from msgspec import structs
@@ -31,6 +31,7 @@ _RUN: dict[str, Any] = {
     "tag": "physics",
     "members": ["TFC", "STS", "FLES", "QA"],
     "quality": "",
+    "flags": [{"flag": "degraded", "what": "STS is excluded", "since_ns": 1790000061200000000, "subject": "STS"}],
     "notes": [],
     "counters": {},
 }
@@ -44,6 +45,10 @@ def chosen(
     text: Annotated[str, Query(description="in tag, person, member, note or sequence")] = "",
     quality: Annotated[str | None, Query(description="empty: not judged")] = None,
     is_open: Annotated[bool | None, Query(alias="open")] = None,
+    flag: Annotated[
+        Literal["degraded", "interrupted", "incomplete", "any", ""] | None,
+        Query(description="given by run control; empty: without one"),
+    ] = None,
     sequence: str = "",
     before: Annotated[int | None, Query(ge=1, description="numbers lower than this")] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST)] = 100,
@@ -57,6 +62,7 @@ def chosen(
         text=text,
         quality=quality,
         open=is_open,
+        flag=flag,
         sequence=sequence,
         before=before,
         limit=limit,

@@ -16,8 +16,9 @@ from countingroom.core.commands.row import ButtonPlace, CommandTable
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import MemberState, PartitionState
 from countingroom.core.policy import Principal, decide
-from countingroom.core.run_book import Run
+from countingroom.core.run_book import Run, RunCondition
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, NO_CONNECTION, RECORDING, SystemKind
+from countingroom.core.values import Quality
 
 _DISCS = {CONFIGURING: "moving", ACTIVE: "ready", RECORDING: "on", ERROR: "error", NO_CONNECTION: "no_link"}
 
@@ -161,6 +162,25 @@ def ended(run: Run) -> str:
     if run.end is None:
         return "running" if run.started_ns else "starting"
     return f"{run.end} by {run.ended_by}" if run.ended_by else str(run.end)
+
+
+def flag_texts(run: Run, kind: str) -> str:
+    """What the flags of this kind are for, as one line."""
+    return " · ".join(flag.what for flag in run.flags if flag.flag == kind)
+
+
+def conditions(run: Run) -> list[tuple[str, str, str]]:
+    """Point, value at the beginning and value at the end, as texts."""
+    names = sorted({*run.conditions_begin, *run.conditions_end}, key=natural)
+    return [(name, _value(run.conditions_begin.get(name)), _value(run.conditions_end.get(name))) for name in names]
+
+
+def _value(condition: RunCondition | None) -> str:
+    if condition is None or condition.value is None:
+        return "–"
+    quality = "" if condition.quality is Quality.GOOD else f" {condition.quality.name}"
+    value = condition.value
+    return (f"{value:.6g}" if isinstance(value, float) else str(value)) + quality
 
 
 def qualities(runs: Iterable[Run]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from countingroom.console.present.partition_views import counted, duration, ended, natural
+from countingroom.console.present.partition_views import conditions, counted, duration, ended, natural
 from countingroom.core.configurations import compare_parameters
 from countingroom.core.run_book import Run
 from countingroom.core.values import Scalar
@@ -61,6 +61,7 @@ def compare_runs(one: Run, other: Run, now_ns: int) -> tuple[CompareSection, ...
         CompareSection(title="Members and configurations", rows=tuple(_members(one, other, systems))),
         CompareSection(title="Software", rows=tuple(_versions(one, other))),
         CompareSection(title="The run", rows=tuple(_facts(one, other, now_ns)), beside=True),
+        CompareSection(title="Conditions at the beginning", rows=tuple(_conditions(one, other)), beside=True),
         CompareSection(title="Counters", rows=tuple(_counters(one, other)), beside=True),
     )
     return tuple(section for section in sections if section.rows)
@@ -118,6 +119,7 @@ def _facts(one: Run, other: Run, now_ns: int) -> Iterator[CompareRow]:
     yield _row("tag", one.tag or NOTHING, other.tag or NOTHING)
     yield _row("quality", one.quality or "not judged", other.quality or "not judged")
     yield _row("ended", ended(one), ended(other))
+    yield _row("flags", ", ".join(one.flagged) or "none", ", ".join(other.flagged) or "none")
     yield _row("requested by", one.requested_by, other.requested_by)
     yield CompareRow(name="length", before=duration(one, now_ns), after=duration(other, now_ns))
     yield CompareRow(name="notes", before=str(len(one.notes)), after=str(len(other.notes)))
@@ -128,6 +130,16 @@ def _counters(one: Run, other: Run) -> Iterator[CompareRow]:
         before, after = one.counters.get(name), other.counters.get(name)
         words = [NOTHING if value is None else counted(value) for value in (before, after)]
         yield CompareRow(name=name, before=words[0], after=words[1], difference=_percent(before, after))
+
+
+def _conditions(one: Run, other: Run) -> Iterator[CompareRow]:
+    """At the beginning of each run: values differ always a little, so they are not marked."""
+    values = [{name: begin for name, begin, _ in conditions(run)} for run in (one, other)]
+    for name in sorted({*values[0], *values[1]}, key=natural):
+        first, second = (run.conditions_begin.get(name) for run in (one, other))
+        difference = _by(first.value if first else None, second.value if second else None)
+        before, after = (each.get(name, NOTHING) for each in values)
+        yield CompareRow(name=name, before=before, after=after, difference=difference)
 
 
 def _row(name: str, before: str, after: str) -> CompareRow:

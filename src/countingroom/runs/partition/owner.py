@@ -33,6 +33,7 @@ from countingroom.runs.access.lease_policy import LeasePolicy
 from countingroom.runs.context import RunControlContext, members_of
 from countingroom.runs.partition.commands import PartitionCommands
 from countingroom.runs.partition.configuration_selection import ConfigurationSelection
+from countingroom.runs.partition.flag_keeper import FlagKeeper
 from countingroom.runs.partition.hook_runner import Hooks
 from countingroom.runs.partition.move_hold import MoveHold
 from countingroom.runs.partition.order_sender import Orders
@@ -76,6 +77,7 @@ class PartitionOwner:
         self.move_hold = MoveHold(self)
         self.life = RunLifecycle(self)
         selection = ConfigurationSelection(self)
+        self.flags = FlagKeeper(self, self.life)
         self.stop_conditions = StopConditions(self, self.life)
         self.sequence = Sequence(self, self.life, selection)
         self.handlers = PartitionCommands(self, self.life, selection, self.move_hold, self.sequence)
@@ -119,7 +121,8 @@ class PartitionOwner:
             await self._load()
             async with asyncio.TaskGroup() as self._group:
                 servers = self.publisher, self.control, self.command_server
-                for part in (*servers, self.move_hold, self.state_publisher, self.stop_conditions, self.sequence):
+                watches = self.stop_conditions, self.flags.conditions
+                for part in (*servers, self.move_hold, self.state_publisher, *watches, self.sequence):
                     self._group.create_task(part.run())
                 self._group.create_task(self._keep_up())
                 self._group.create_task(self._report_ownership())
@@ -240,6 +243,7 @@ class PartitionOwner:
                 await self.state_publisher.show()
                 await self.lease.held()
             self._carry_out(effects)
+            self.flags.look()
             if batch or effects or self.partition is not before:
                 self.state_publisher.changed()
                 for change in self._changes:
@@ -295,9 +299,11 @@ class PartitionOwner:
                     for before, event, after in rows:
                         self._moved(before, event, after, cause)
                 case events.RunBegan(run=run):
-                    self.life.began(run)
-                case events.RunOver(run=run, end=end, cause=cause):
-                    self.life.over(run, end, cause)
+                    self.life.began(run, self.flags.conditions.present())
+                case events.RunOver(run=run, end=end, cause=cause, missing=missing):
+                    flags = self.flags.at_end(run, end, cause, missing)
+                    conditions = self.flags.conditions.present()
+                    self.life.over(run, end, cause, flags=flags, conditions=conditions)
                 case events.RunHook():
                     self.hooks.begin(self._group, effect)
                 case events.Excluded(system=system, cause=cause):

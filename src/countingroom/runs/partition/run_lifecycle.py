@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import msgspec
 
 from countingroom.core.errors import Cause
 from countingroom.core.messages import EventKind
-from countingroom.core.run_book import Run, RunEnd
+from countingroom.core.run_book import Run, RunCondition, RunEnd, RunFlag
 from countingroom.core.systems import ACTIVE, ERROR, RECORDING, UNCONFIGURED, SystemState
 from countingroom.core.values import Scalar
 from countingroom.runs.partition.port import OwnerPort
@@ -31,17 +31,19 @@ class RunLifecycle:
         """Held while a run number is reserved, so that two commands do not reserve one each."""
         self._began_s: tuple[int, float] | None = None
         """The open run, and the monotonic time at which it began."""
-        self._took_part: set[str] = set()
+        self.took_part: set[str] = set()
         """Systems that were included at some time of the open run."""
         self.ending_by = ""
         """The user of the last goal."""
+        self.continues = 0
+        """The open run that an earlier owner has left; 0: none."""
 
     def heard(self, facts: Iterable[Fact]) -> None:
         """Note errors and lost connections of systems in the open run."""
         partition = self._owner.partition
         if not partition.run:
             return
-        self._took_part |= {member.system for member in partition.members if member.included}
+        self.took_part |= {member.system for member in partition.members if member.included}
         for fact in facts:
             match fact:
                 case Reported(state=state):
@@ -52,17 +54,26 @@ class RunLifecycle:
                 case _:
                     pass
 
-    def began(self, run: int) -> None:
-        """Record the start: all recording systems record."""
+    def began(self, run: int, conditions: Mapping[str, RunCondition]) -> None:
+        """Record the start: all recording systems record. `conditions`: the values now."""
         owner, now_ns = self._owner, self._owner.now_ns()
         if self.open and self.open.number == run:
             self.open = msgspec.structs.replace(self.open, started_ns=now_ns)
             self._began_s = run, owner.context.clock.monotonic()
-        owner.book.write(BeganEntry(run=run, started_ns=now_ns))
+        owner.book.write(BeganEntry(run=run, started_ns=now_ns, conditions=dict(conditions)))
         owner.command_server.record(EventKind.NOTE, f"run {run} began", action="run_began", data={"run": run})
 
-    def over(self, run: int, end: RunEnd, cause: Cause | None) -> None:
-        """Record the end: no system records any more, or the owner of the run died."""
+    def over(
+        self,
+        run: int,
+        end: RunEnd,
+        cause: Cause | None,
+        *,
+        flags: Sequence[RunFlag] | None = None,
+        conditions: Mapping[str, RunCondition] | None = None,
+    ) -> None:
+        """Record the end: no system records any more, or the owner of the run died. `flags`: None for those that are
+        recorded already; `conditions`: the values now."""
         owner = self._owner
         duration_s = self.duration_s(run)
         by = self.ending_by if end in (RunEnd.STOPPED, RunEnd.ABORTED) else ""
@@ -76,9 +87,11 @@ class RunLifecycle:
                 counters=self.counters(),
                 versions=self.versions(),
                 duration_s=duration_s,
+                flags=None if flags is None else tuple(flags),
+                conditions=dict(conditions or {}),
             )
         )
-        self._took_part.clear()
+        self.took_part.clear()
         if self.open and self.open.number == run:
             self.open = None
         message, severity = f"run {run} ended: {end.value}", 2 if cause else 0
@@ -90,6 +103,7 @@ class RunLifecycle:
         """Continue the records of an open run of an earlier owner: until now it lasted as the wall clock says."""
         self.open = run
         if run and run.started_ns:
+            self.continues = run.number
             clock = self._owner.context.clock
             self._began_s = run.number, clock.monotonic() - max(0, clock.now_ns() - run.started_ns) / 1e9
 
@@ -114,7 +128,7 @@ class RunLifecycle:
         return {
             f"{name}.{counter}": value
             for name, seen in self._owner.partition.seen.items()
-            if seen.state and name in self._took_part | included
+            if seen.state and name in self.took_part | included
             for counter, value in seen.state.counters.items()
         }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from countingroom.core.errors import Cause
@@ -104,6 +106,8 @@ class RunOver(Struct, frozen=True, kw_only=True):
     run: int
     end: RunEnd
     cause: Cause | None
+    missing: Mapping[str, str] = {}
+    """Recorder -> why its data or its counters may not be complete."""
 
 
 class RunHook(Struct, frozen=True, kw_only=True):

@@ -70,6 +70,16 @@ class Hook(Struct, frozen=True, kw_only=True):
     """Its failure ends the way to the goal, but never a stop."""
 
 
+class Condition(Struct, frozen=True, kw_only=True):
+    """A value that a run depends on. It is kept at the beginning and the end of a run."""
+
+    point: str
+    """`<device>.<name>`."""
+    low: float | None = None
+    """In the unit of the point. Below it, a run is degraded; None: no limit."""
+    high: float | None = None
+
+
 class Template(Struct, frozen=True, kw_only=True, dict=True):
     """How a kind of partition is brought up and taken down."""
 
@@ -86,6 +96,7 @@ class Template(Struct, frozen=True, kw_only=True, dict=True):
     abort_s: float = 10.0
     recovery: RecoveryPolicy = RecoveryPolicy()
     hooks: tuple[Hook, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def hook_points(self) -> tuple[str, ...]:

@@ -6,14 +6,14 @@ A template consists of data only; a new kind of partition needs no code.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.planner.template import DETECTORS, EVENTS, Hook, Level, RecoveryPolicy, Template
+from countingroom.runs.planner.template import DETECTORS, EVENTS, Condition, Hook, Level, RecoveryPolicy, Template
 from countingroom.runs.sections.agent import Argv
 
 Problem = tuple[tuple[str | int, ...], str]
@@ -72,6 +72,41 @@ class HookSection(Section):
     reported."""
 
 
+def _with_point(given: Any) -> Any:
+    return {"point": given} if isinstance(given, str) else given
+
+
+class ConditionSection(Section):
+    """A value that runs depend on: `co2.TT05_CO2`, or with limits `{point: co2.TT05_CO2, high: -20}`."""
+
+    point: Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-.]+$")]
+    """`DEVICE.POINT`."""
+    low: float | None = None
+    """In the unit of the point. A run is degraded while the value is below it."""
+    high: float | None = None
+    """A run is degraded while the value is above it."""
+
+    @property
+    def condition(self) -> Condition:
+        """The condition as a value."""
+        return Condition(point=self.point, low=self.low, high=self.high)
+
+
+ConditionList = list[
+    Annotated[ConditionSection, BeforeValidator(_with_point, json_schema_input_type=str | ConditionSection)]
+]
+
+
+def condition_problems(conditions: Sequence[ConditionSection]) -> Iterable[Problem]:
+    """Conditions that are named twice or whose limits exclude each other."""
+    points = [one.point for one in conditions]
+    for index, one in enumerate(conditions):
+        if one.point in points[:index]:
+            yield ("conditions", index), f"{one.point} is a condition already"
+        if one.low is not None and one.high is not None and one.low > one.high:
+            yield ("conditions", index), f"low {one.low:g} is above high {one.high:g}"
+
+
 class TemplateSection(Section):
     """The levels, recorders, times, recovery and hooks of a kind of partition."""
 
@@ -89,6 +124,9 @@ class TemplateSection(Section):
     abort: Duration = 10.0
     recovery: RecoverySection = RecoverySection()
     hooks: dict[Name, HookSection] = {}
+    conditions: ConditionList = []
+    """Values of devices that are kept at the beginning and the end of a run. While one is outside its limits, STALE or
+    BAD, the run is `degraded`."""
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -129,12 +167,14 @@ class TemplateSection(Section):
                 )
                 for key, hook in self.hooks.items()
             ),
+            conditions=tuple(one.condition for one in self.conditions),
         )
 
     def problems(self) -> Iterable[Problem]:
         """Inconsistencies between its keys."""
         yield from self._levels()
         yield from self._recorders()
+        yield from condition_problems(self.conditions)
         template = self.template("")
         levels = [state for level in template.levels for state in (level.configuring, level.active)]
         for name, times in Counter([self.idle, self.recording, *levels]).items():

@@ -3,7 +3,7 @@ import { $ } from "./dom.js";
 
 const SOON_MS = 1000;
 const WHILE_RUNNING_MS = 20_000;
-const WRITTEN_BY = ["run_began", "run_over", "comment", "flag", "include", "exclude"]; // what the book takes down
+const WRITTEN_BY = ["run_began", "run_over", "run_flag", "comment", "flag", "include", "exclude"]; // what the book takes down
 
 // selectors: the parts that are replaced; running(): whether a run is open, so that they change by themselves.
 export function anew(live, selectors, running) {

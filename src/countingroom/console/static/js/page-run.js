@@ -8,7 +8,7 @@ import { runTrend } from "./run-trend.js";
 export function page(live) {
   live.watch = { devices: [], points: [], states: false, events: true, partitions: [data.partition] };
   runTrend();
-  anew(live, ["#run-head", "#run-cause", "#run-counters", "#run-notes", "#quality"], () => $("#run-head [data-open]"));
+  anew(live, ["#run-head", "#run-cause", "#run-flags", "#run-conditions", "#run-counters", "#run-notes", "#quality"], () => $("#run-head [data-open]"));
   const say = async (command, values, form) => {
     const wrong = $(".wrong", form) ?? $("#comment .wrong");
     wrong.textContent = "";

@@ -9,7 +9,7 @@ export function page(live) {
   anew(live, ["#rows"], () => $("#rows [data-open]"));
   const form = $("#filter");
   const asked = () => {
-    const given = new URLSearchParams([...new FormData(form)].filter(([name, value]) => (name === "quality" ? value !== "*" : value)));
+    const given = new URLSearchParams([...new FormData(form)].filter(([name, value]) => (["quality", "flag"].includes(name) ? value !== "*" : value)));
     return given;
   };
   const links = () => {
