@@ -69,6 +69,7 @@ def play_cell(drilled: Drilled, drill: Drill, state: str) -> Row:
         lost=drilled.lost(),
         readiness=said[0] if said else "",
         tells=drill.tells,
+        refusal=drilled.refusal if control_s is None else "",
     )
 
 

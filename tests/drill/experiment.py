@@ -29,7 +29,7 @@ class Drilled:
     def __init__(self, there: Playground) -> None:
         self.there = there
         self.running = there.running
-        self._refusal = ""
+        self.refusal = ""
         """Of the last command that was not accepted."""
         self._before = 0
         """Number of the last entry of the audit before the drill."""
@@ -46,10 +46,10 @@ class Drilled:
         try:
             answer = self.running.http.post(url, json={"arguments": arguments, "wait_s": wait_s}, timeout=timeout_s)
         except httpx.HTTPError as error:
-            self._refusal = repr(error)
+            self.refusal = repr(error)
             return False
         if not answer.is_success:
-            self._refusal = answer.text[:1000]
+            self.refusal = answer.text[:1000]
             return False
         self._accepted += 1
         return True
@@ -59,7 +59,7 @@ class Drilled:
         try:
             self._bring_to(state)
         except AssertionError as error:
-            raise AssertionError(f"{error}; {self.partition()['state']}; last refusal: {self._refusal}") from error
+            raise AssertionError(f"{error}; {self.partition()['state']}; last refusal: {self.refusal}") from error
 
     def _bring_to(self, state: str) -> None:
         if state in ("Idle", "configuring"):

@@ -32,6 +32,8 @@ class Row(Struct, frozen=True, kw_only=True):
     """What /readyz answered first that was not 200; "" if it was always 200."""
     tells: bool = False
     """Whether it must have answered so."""
+    refusal: str = ""
+    """Of the last stop or abort that was not done."""
     reason: str = ""
     """Why the fault was not played; the other cells then say nothing."""
     failed: bool = False
@@ -45,7 +47,8 @@ class Row(Struct, frozen=True, kw_only=True):
             return [self.reason] if self.failed else []
         found = list(self.lost)
         if self.control_s is None:
-            found.append(f"no stop or abort within {self.most_control_s:g} s")
+            last = f" (last: {self.refusal})" if self.refusal else ""
+            found.append(f"no stop or abort within {self.most_control_s:g} s{last}")
         if self.right_s is None:
             found.append(f"not right again within {RIGHT_S:g} s")
         if self.tells and not self.readiness:

@@ -60,8 +60,9 @@ class Running:
         return self.get(f"/devices/{device}/points/{point}")["reading"]
 
     def role(self, name: str) -> psutil.Process:
-        """The process that plays a role."""
-        return next(one for one in self.children() if name in one.cmdline() and "serve" in one.cmdline())
+        """The process that plays a role. A program that it starts has the same words between fork and exec."""
+        found = {one.pid: one for one in self.children() if {name, "serve"} <= set(_cmdline(one))}
+        return next(one for one in found.values() if one.ppid() not in found)
 
     def server(self) -> psutil.Process:
         """The bus."""

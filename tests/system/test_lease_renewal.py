@@ -25,6 +25,7 @@ from countingroom.bus.nats.renewal_messages import TICK_AGE_S, RenewerSettings
 from countingroom.bus.nats.renewal_page import SharedPage
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.errors import ConfigurationError, Conflict, LinkError
+from countingroom.core.subjects import LEASE_BUCKET
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "lease_child.py"
@@ -121,6 +122,30 @@ async def test_a_holder_that_hangs_loses_the_lease_and_knows_it_when_it_goes_on(
         os.kill(child.pid, signal.SIGCONT)
         assert await says(child) == "lost\n"
         assert (await other.holders())[NAME] == "second"
+
+
+async def test_a_lease_that_was_lost_while_the_server_stood_still_is_taken_again_at_once(
+    server: EmbeddedServer,
+) -> None:
+    async with client(server) as bus, client(server) as other:
+        lease = await bus.acquire(NAME, ttl_s=1, holder="first")
+        await handed_over(bus)
+        assert server.pid
+        os.kill(server.pid, signal.SIGSTOP)
+        await lease.wait_lost()
+        os.kill(server.pid, signal.SIGCONT)
+        await until(lambda: bus.connected and other.connected)
+        # The server may apply a renewal late, or not; here it does.
+        last = await other._store.last(LEASE_BUCKET, NAME)
+        expected, headers = last.revision if last else 0, {"Nats-TTL": "60s"}
+        await other._store.write(LEASE_BUCKET, NAME, lease._key.data, expected=expected, headers=headers)
+        with pytest.raises(Conflict):
+            await other.acquire(NAME, ttl_s=1, holder="first")
+        again = await bus.acquire(NAME, ttl_s=5, holder="first")
+        assert again.token > lease.token
+        assert lease.lost
+        with pytest.raises(Conflict):
+            await bus.acquire(NAME, ttl_s=5, holder="first")
 
 
 async def test_the_leases_of_a_killed_holder_are_free_at_once(server: EmbeddedServer) -> None:

@@ -89,6 +89,8 @@ class NatsBus:
         self._clock = clock
         self._store = JetStreamStore(connection, replicas)
         self._renewal = renewal
+        self._leases: dict[str, NatsLease] = {}
+        """Name -> the last one that this client held."""
         self._renewing: set[asyncio.Task[None]] = set()
         self._consumers: list[Reader] = []
 
@@ -235,8 +237,12 @@ class NatsBus:
     async def acquire(self, name: str, *, ttl_s: float, holder: str) -> NatsLease:
         if self._renewal:
             self._renewal.start()
-        lease = NatsLease(self._store, self._clock, name, ttl_s=ttl_s, holder=holder, process=self._renewal)
+        former = self._leases.get(name)
+        lease = NatsLease(
+            self._store, self._clock, name, ttl_s=ttl_s, holder=holder, process=self._renewal, former=former
+        )
         await lease.acquire()
+        self._leases[name] = lease
         task = asyncio.create_task(lease.keep(), name=f"lease {name}")
         self._renewing.add(task)
         task.add_done_callback(self._renewing.discard)

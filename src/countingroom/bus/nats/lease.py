@@ -58,14 +58,17 @@ class NatsLease:
         ttl_s: float,
         holder: str,
         process: RenewalProcess | None = None,
+        former: NatsLease | None = None,
     ) -> None:
-        """`process` renews the lease; without one, or while it does not run, the event loop does."""
+        """`process` renews the lease; without one, or while it does not run, the event loop does. `former`: an earlier
+        lease of this client with the same name."""
         self.name = name
         self.token = 0
         self._store = store
         self._clock = clock
         self._ttl_s = ttl_s
         self._process = process
+        self._former = former
         data = msgspec.json.encode(LeaseContent(holder, secrets.token_hex(8)))
         self._key = LeaseKey(store, clock, name, data, ttl_s=ttl_s)
         self._lost = asyncio.Event()
@@ -111,7 +114,7 @@ class NatsLease:
         last = await self._store.last(LEASE_BUCKET, self.name)
         if last is None:
             await self._check_grace()
-        if last and last.data is not None:
+        if last and last.data is not None and not self._follows(last.data):
             holder = holder_of(last.data)
             raise Conflict(f"{self.name} is held by {holder}", source="bus", code="held", evidence={"holder": holder})
         try:
@@ -120,6 +123,13 @@ class NatsLease:
             # Another client was faster, or the deletion marker of a release expired between read and write.
             await self.acquire()
         self.token = self._key.revision
+        self._former = None
+
+    def _follows(self, data: bytes) -> bool:
+        """Whether the key is that of the former lease, which this client has given up."""
+        # A server that stood still applies late the renewals that it got meanwhile, so that the key lives on although
+        # its holder has counted the lease as lost. Waiting for its end left partitions without an owner for 6 s.
+        return self._former is not None and self._former.lost and data == self._former._key.data
 
     async def _check_grace(self) -> None:
         """Conflict while a holder from before a restart of the server may still believe in its lease."""
