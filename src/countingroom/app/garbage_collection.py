@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 
+from countingroom.app.unmapped_code import unmap_unused_code
 from countingroom.core.clock import Clock
 
 SETTLED_S = 10.0
@@ -24,7 +25,8 @@ _NEVER = 1_000_000
 
 
 async def collect(clock: Clock) -> None:
-    """Freeze what there is after SETTLED_S, then run a full collection every WHOLE_S until cancelled.
+    """Freeze what there is after SETTLED_S, then run a full collection every WHOLE_S until cancelled. Unmap
+    unused code at these times.
 
     The thresholds stay set afterwards, and what is frozen stays so.
     """
@@ -33,6 +35,8 @@ async def collect(clock: Clock) -> None:
     await clock.sleep(SETTLED_S)
     gc.collect()
     gc.freeze()
+    unmap_unused_code()
     while True:
         await clock.sleep(WHOLE_S)
         gc.collect()
+        unmap_unused_code()

@@ -223,10 +223,7 @@ class _Processes:
         plan = self._plan
         return Child(
             role,
-            (
-                *(sys.executable, "-m", "countingroom", "serve", str(plan.description), role, "--supervised"),
-                *("--bus", url, "--data", str(plan.data), "--port", str(self._port)),
-            ),
+            (sys.executable, "-m", "countingroom", "serve", *serve_arguments(plan, role, url, self._port)),
             parameters=lambda: {
                 "overrides": self._facts.get(SIMULATORS, {}),
                 "passwords": self._server.passwords_of(bus_users.of_role(plan.experiment, role))
@@ -259,6 +256,12 @@ class _Processes:
 
     def _say_ready(self, name: str, text: str) -> None:
         self._say(f"  {name:<11} {text}")
+
+
+def serve_arguments(plan: StartPlan, role: str, url: str, port: int) -> list[str]:
+    """The arguments of `serve` for a child; cli/serve.py knows them by their order."""
+    fixed = [str(plan.description), role, "--supervised"]
+    return [*fixed, "--bus", url, "--data", str(plan.data), "--port", str(port)]
 
 
 def _roles(plan: StartPlan) -> list[str]:

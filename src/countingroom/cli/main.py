@@ -8,6 +8,7 @@ Exit status: 0 done, 1 refused or failed (its Cause is on stderr), 2 wrong usage
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -94,6 +95,9 @@ def run(arguments: list[str] | None = None) -> int:
     if "_COUNTINGROOM_COMPLETE" in os.environ:
         completion_init()
     try:
+        words = sys.argv[1:] if arguments is None else arguments
+        if words[:1] == ["serve"] and import_module(COMMANDS["serve"][0]).serve_for_up(words[1:]):
+            return 0
         app(arguments, prog_name="countingroom")
     except CountingRoomError as error:
         print_cause(error.cause)
