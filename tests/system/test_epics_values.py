@@ -24,6 +24,7 @@ DOUBLE = 6
 """DBR_DOUBLE: asked of a text, it makes the IOC refuse every update whose text is no number."""
 
 RECORDS = [
+    IocRecord(name="x:switch", kind="enum", value=0, choices=("Off", "", "On"), writable=True),
     IocRecord(name="x:text", kind="string", value="10", writable=True),
     IocRecord(name="x:big", kind="int64", value=5000000123),
     IocRecord(name="x:number", value=3.9),
@@ -36,6 +37,9 @@ RECORDS = [
     IocRecord(name="x:mode", kind="enum", value=0, choices=("Off", "On", "Broken")),
 ]
 TABLE: dict[str, Any] = {
+    "kind": {"pv": "number.RTYP", "type": "string"},
+    "on": {"pv": "mode", "type": "bool", "writable": True},
+    "switch": {"pv": "switch", "type": "int", "words": {"Off": 0, "On": 5}, "writable": True},
     "text": {"pv": "text"},
     "big": {"pv": "big", "type": "int"},
     "number": {"pv": "number", "type": "int"},
@@ -265,4 +269,51 @@ async def test_a_put_may_take_longer_than_an_answer_and_delays_no_other(ioc: Ioc
     with pytest.raises(LinkError, match="no answer to a put"):
         await put
     ioc.thaw()
+    await watched.driver.close()
+
+
+async def test_a_field_that_is_no_value_is_read_as_a_text(ioc: Ioc, resources: SharedResources) -> None:
+    watched = Watched(ioc, resources, "kind")
+    await watched.connect()
+    assert (watched.last["kind"].value, watched.last["kind"].quality) == ("ai", Quality.GOOD)
+    await watched.driver.close()
+
+
+async def test_a_third_state_is_neither_on_nor_off(ioc: Ioc, resources: SharedResources) -> None:
+    watched = Watched(ioc, resources, "on")
+    await watched.connect()
+    assert watched.last["on"].value is False
+    ioc.set({"x:mode": 2})
+    await until(lambda: watched.last["on"].value is not False)
+    assert (watched.last["on"].value, watched.last["on"].quality) == (None, Quality.BAD)
+    assert "2 is neither 0 nor 1" in watched.last["on"].reason
+    await watched.driver.close()
+
+
+async def test_a_word_is_written_where_its_enum_has_gaps(ioc: Ioc, resources: SharedResources) -> None:
+    watched = Watched(ioc, resources, "switch")
+    await watched.connect()
+    await watched.driver.write("switch", 5)
+    await until(lambda: watched.last["switch"].value == 5)
+    await watched.driver.write("switch", 0)
+    await until(lambda: watched.last["switch"].value == 0)
+    await watched.driver.close()
+
+
+async def test_a_change_after_a_restart_of_the_ioc_arrives_once(ioc: Ioc, resources: SharedResources) -> None:
+    watched = Watched(ioc, resources, "text")
+    await watched.connect()
+    arrived: list[Any] = []
+    watched.driver.monitor(lambda batch: arrived.extend(sample.value for sample in batch))
+    for text in ("11", "12"):
+        await ioc.stop()
+        await until(lambda: None in arrived)
+        await ioc.start()
+        await watched.driver.connect()
+        arrived.clear()
+        ioc.set({"x:text": text})
+        await until(lambda text=text: float(text) in arrived)
+        ioc.set({"x:text": "20"})
+        await until(lambda: 20.0 in arrived)
+        assert arrived[-2:] == [float(text), 20.0] and len(arrived) <= 3
     await watched.driver.close()

@@ -116,7 +116,7 @@ def _value(variable: Variable, given: Any) -> Scalar:
         case Type.INT:
             return _whole(given)
         case Type.BOOL:
-            return bool(_whole(given))
+            return _on_or_off(given)
         case Type.STRING:
             return str(given)
 
@@ -142,6 +142,14 @@ def _whole(given: Any) -> int:
     if abs(number) > MOST_WHOLE:
         raise _Unusable(f"{number:g} is beyond 2^53, the largest whole number that Channel Access carries exactly")
     return int(number)
+
+
+def _on_or_off(given: Any) -> bool:
+    number = _whole(given)
+    if number not in (0, 1):
+        # The third state of an enum, often a fault, would otherwise be "on".
+        raise _Unusable(f"{number} is neither 0 nor 1")
+    return bool(number)
 
 
 def _meaning(variable: Variable, given: Any) -> Scalar:
