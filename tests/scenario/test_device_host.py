@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
@@ -32,7 +32,7 @@ from countingroom.core.messages import (
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
 from countingroom.devices.host.host import DeviceHost
-from countingroom.devices.port import Driver
+from countingroom.devices.port import Driver, Sample
 from countingroom.devices.registry import Hosted
 from countingroom.devices.section import DeviceSection, PointOverride
 from countingroom.testing.clock import FakeClock
@@ -532,6 +532,19 @@ async def test_a_slowly_polled_point_is_not_missed_between_two_polls(room: Room)
     async with room.host(poll="1 min"):
         await room.clock.advance(170.0)
         assert (await room.present())["temperature"].quality == Quality.GOOD
+
+
+async def test_a_device_that_answers_slowly_is_polled_in_time_for_hours(room: Room) -> None:
+    class Slow(FakeDriver):
+        async def read(self) -> Sequence[Sample]:
+            await room.clock.sleep(0.3)
+            return await super().read()
+
+    async with room.host(driver=Slow, poll="1 s"):
+        before = room.supply.reads
+        for _ in range(600):
+            await room.clock.advance(1.0)
+        assert abs(room.supply.reads - before - 600) <= 1
 
 
 async def test_a_mistake_in_a_behaviour_is_a_refusal_and_not_silence(room: Room) -> None:
