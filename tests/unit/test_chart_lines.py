@@ -81,3 +81,16 @@ def test_an_outage_in_the_feed_begins_when_it_is_told_and_ends_with_the_value() 
 def test_a_line_without_an_outage_has_none() -> None:
     told = run(f"line.begin({series([(100, 5.0, 0), (200, 6.0, 1)])}); line.take([7, 0, {300 * S}, 0], 300)")
     assert (told["mean"], told["outages"]) == ([5, 6, 7], [])
+
+
+def test_a_line_that_grows_for_hours_says_when_its_past_is_to_be_asked_for_again() -> None:
+    """A trend of a day that stayed open lost its past after 40 minutes of five values a second."""
+    rows = [(second * 60.0, 1.0, 0) for second in range(100)]
+    found = run(
+        f"line.begin({series(rows)}); const cut = [line.isCut];"
+        "for (let i = 0; i < 11900; i++) line.take([2, 0, (6000 + i) * 1e9, 0]); cut.push(line.isCut);"
+        "line.take([2, 0, 2e13, 0]); cut.push(line.isCut, line.t.length);"
+        f"line.begin({series(rows)}); cut.push(line.isCut); line.quality = cut"
+    )
+    assert found["q"] == [False, False, True, 6001, False]
+    assert found["t"][0] == 0

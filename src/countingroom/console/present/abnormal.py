@@ -24,6 +24,15 @@ Row = tuple[Scalar, int, int, int] | tuple[Scalar, int, int, int, str]
 """value, quality, device_ns, level, and the reason where there is one: how a reading is shown."""
 
 
+_MOST_EXACT = 1 << 53
+"""A browser rounds greater whole numbers: its numbers have 53 bits."""
+
+
+def _exact(value: Scalar) -> Scalar:
+    """The value; a whole number that a browser would round as its text."""
+    return str(value) if isinstance(value, int) and abs(value) > _MOST_EXACT else value
+
+
 def aged(reading: Reading) -> Reading:
     """The reading of a device that is not served: an old value is STALE."""
     if reading.quality >= Quality.STALE:
@@ -160,7 +169,7 @@ class AbnormalList:
                 known.reason = reading.reason
             else:
                 abnormal[name] = _Abnormal(level, reading.device_ns, value, reading.reason)
-            row = value, quality, reading.device_ns, level
+            row = _exact(value), quality, reading.device_ns, level
             shown[name] = (*row, reading.reason) if reading.reason else row
         return shown
 

@@ -1,8 +1,7 @@
 // The overview: all alarms, and the state of every partition and device.
 import { anew } from "./anew.js";
 import { $, $$, setClass, setText } from "./dom.js";
-import { number, NOTHING } from "./format.js";
-import { disc, words } from "./format.js";
+import { disc, NOTHING, value, words } from "./format.js";
 import { alarmRow, followLog, glyph, setState } from "./parts.js";
 import { Line, past } from "./series.js";
 import { partitionCards } from "./partition-cards.js";
@@ -36,14 +35,7 @@ export function page(live) {
       sparks.get(name)?.line.take(row, live.nowNs() / 1e9);
       const cell = cells.get(name);
       if (!cell) continue;
-      setText(
-        cell,
-        typeof row[0] === "number"
-          ? number(row[0], Number(cell.dataset.precision))
-          : row[0] === null
-            ? NOTHING
-            : String(row[0]),
-      );
+      setText(cell, value({ type: cell.dataset.type, precision: Number(cell.dataset.precision) }, row[0]));
       setClass(cell, row[3] ? `f${row[3]}` : "");
     }
     if (Object.keys(change.states).length || change.alive || change.snapshot) states(live);

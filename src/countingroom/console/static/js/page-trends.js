@@ -90,6 +90,9 @@ export function page(live) {
   live.on("tick", () => {
     if (!range.open || live.nowNs() - drawn < DRAW_NS) return;
     drawn = live.nowNs();
+    const cut = plots.flatMap((plot) => plot.lines).filter((line) => line.isCut);
+    for (const line of cut) line.isCut = false;
+    if (cut.length) load();
     for (const plot of plots) plot.redraw();
   });
   watch();

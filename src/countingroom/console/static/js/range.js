@@ -2,7 +2,7 @@
 import { $, $$, el, setText } from "./dom.js";
 import { Calendar } from "./calendar.js";
 import { runsIn } from "./run-spans.js";
-import { DAY_S, parseTime, startOfDay, written } from "./times.js";
+import { DAY_S, durationIn, parseTime, startOfDay, timeIn, written } from "./times.js";
 import { zoneOf } from "./zone.js";
 
 const LAST_RUNS = 4;
@@ -11,8 +11,8 @@ const MONTH_S = 31 * DAY_S;
 export class Range {
   constructor(live, query, changed) {
     this.live = live;
-    this.span = Number(query.get("span")) || 3600;
-    this.to = Number(query.get("to")) || null; // null: up to now, and going on
+    this.span = durationIn(query.get("span")) ?? 3600;
+    this.to = timeIn(query.get("to")); // null: up to now, and going on
     this.before = [];
     this.changed = changed;
     this.calendar = new Calendar($("#calendar"), (from, to) => this.choose(from, to));

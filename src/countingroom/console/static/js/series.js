@@ -2,8 +2,9 @@
 // and memory is bounded.
 const MOST_TAIL = 6000;
 
+// A whole number beyond 2^53 comes as a text, so that it is shown exactly.
 export const number = (value) =>
-  typeof value === "boolean" ? Number(value) : typeof value === "number" ? value : null;
+  typeof value === "boolean" || /^-?\d{16,}$/.test(value) ? Number(value) : typeof value === "number" ? value : null;
 
 export async function past(points, fromNs, toNs, maxPoints) {
   const asked = new URLSearchParams(points.map((point) => ["point", point]));
@@ -36,6 +37,7 @@ export class Line {
     this.high = [];
     this.quality = [];
     this.last = null;
+    this.isCut = false;
   }
 
   begin(series) {
@@ -72,8 +74,9 @@ export class Line {
     this.low.push(low);
     this.high.push(high);
     this.quality.push(quality);
-    if (this.t.length > 2 * MOST_TAIL)
-      for (const column of [this.t, this.mean, this.low, this.high, this.quality]) column.splice(0, MOST_TAIL);
+    if (this.t.length <= 2 * MOST_TAIL) return;
+    for (const column of [this.t, this.mean, this.low, this.high, this.quality]) column.splice(0, MOST_TAIL);
+    this.isCut = true; // its past is in the history: a page that shows more than the rest asks for it again
   }
 
   // A row of the feed: [value, quality, device_ns, level], which came at `nowS`. A row that is stale, and one that is

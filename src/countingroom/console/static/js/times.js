@@ -22,13 +22,24 @@ export function parseTime(text, nowS, local = isLocal()) {
   const iso = ISO.exec(text.trim());
   if (iso) {
     const [year, month, day, hours, minutes, seconds] = iso.slice(1, 7).map((part) => Number(part ?? 0));
-    if (month < 1 || month > 12 || day < 1 || day > 31 || hours > 23 || minutes > 59 || seconds >= 60) return null;
+    if (hours > 23 || minutes > 59 || seconds >= 60) return null;
+    // A browser takes 2026-02-31 for the third of March.
+    const there = new Date(Date.UTC(year, month - 1, day));
+    if (there.getUTCFullYear() !== year || there.getUTCMonth() !== month - 1 || there.getUTCDate() !== day) return null;
     return fromWall(year, month - 1, day, hours, minutes, seconds, local && !iso[7]);
   }
   const sign = /^(?:now)?\s*([+-])\s*(.+)$/.exec(plain);
   if (!sign || sign[2].replace(TERM, "").trim()) return null;
   const span = [...sign[2].matchAll(TERM)].reduce((sum, [, count, unit]) => sum + Number(count) * UNITS[unit], 0);
-  return sign[1] === "-" ? nowS - span : nowS + span;
+  return recordable(sign[1] === "-" ? nowS - span : nowS + span);
 }
+
+// The range of times that records can have is 292 years around 1970. Others would end the script of the page.
+const MOST_S = 9.15e9;
+const recordable = (seconds) => (Math.abs(seconds) < MOST_S ? seconds : null);
+
+// Numbers in the address of a page: a duration and a time in seconds, or null where they are none.
+export const durationIn = (text) => (Number(text) > 0 && Number(text) < MOST_S ? Number(text) : null);
+export const timeIn = (text) => (Number(text) ? recordable(Number(text)) : null);
 
 export const written = (seconds) => onWall(seconds).toISOString().slice(0, 19).replace("T", " ");
