@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
 async def test_a_database_of_an_earlier_version_keeps_what_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("countingroom.storage.migrating.HEAD", "0001")
+    monkeypatch.setattr("countingroom.storage.HEAD", "0001")
     await (await _opened(tmp_path / "a.sqlite")).close()
     monkeypatch.undo()
     with closing(sqlite3.connect(tmp_path / "a.sqlite")) as old, old:
@@ -255,3 +256,14 @@ def test_every_migration_is_numbered_in_its_name_and_follows_the_one_before() ->
         found = dict(re.findall(r'^(revision|down_revision) = "?(\w+)"?$', file.read_text(), re.MULTILINE))
         assert file.name.startswith(f"{number:04d}_")
         assert found == {"revision": f"{number:04d}", "down_revision": f"{number - 1:04d}" if number > 1 else "None"}
+
+
+def test_migrations_are_one_chain_and_named_by_their_revision() -> None:
+    """Two branches that each add the next revision merge without a conflict, and no new database can be made."""
+    folder = MIGRATIONS / "versions"
+    files = sorted(path.name for path in folder.glob("0*.py"))
+    revisions = [re.findall(r'^(?:down_)?revision = "?(\w+)"?$', (folder / name).read_text(), re.M) for name in files]
+    numbers = [name[:4] for name in files]
+    assert numbers == [f"{number:04}" for number in range(1, len(files) + 1)]
+    assert revisions == [[number, before] for before, number in pairwise(["None", *numbers])]
+    assert numbers[-1] == HEAD
