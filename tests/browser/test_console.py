@@ -281,6 +281,30 @@ def fits(point: Point, value: object) -> bool:
     )
 
 
+def test_a_logarithmic_axis_tells_what_it_leaves_out_and_takes_nothing_away(requester: Requester) -> None:
+    page = requester.open("/")
+    given = page.evaluate(
+        """async () => {
+          const { Trend } = await import("/static/js/trend.js");
+          const { Line } = await import("/static/js/series.js");
+          const line = new Line("p");
+          [5, 0, -2, null, 8].forEach((v, k) => line.add(100 + k, v));
+          const place = document.querySelector("main").appendChild(document.createElement("div"));
+          const trend = new Trend(place, { log: true });
+          const seen = () => [trend.plot.data[1].slice(), place.querySelector(".left-out").innerText];
+          await trend.show([line], { p: { label: "p", unit: "mbar", precision: 2, limits: {} } });
+          trend.draw(100, 104, 104);
+          const logarithmic = seen();
+          trend.setLog(false);
+          return [logarithmic, seen()];
+        }"""
+    )
+    assert given == [
+        [[5, None, None, None, 8], "2 values ≤ 0 not drawn: the axis is logarithmic"],
+        [[5, 0, -2, None, 8], ""],
+    ]
+
+
 def test_trends_have_several_plots_an_absolute_range_and_views_that_are_shared(
     requester: Requester, browser: Browser
 ) -> None:

@@ -1,5 +1,6 @@
 // The chart of a trend: lines differ by dash as well as by colour, limits are named lines, gaps stay gaps, and a band
 // shows minimum and maximum of reduced data.
+import { el, setText } from "./dom.js";
 import { number, unit as unitOf } from "./format.js";
 import { outages } from "./outages.js";
 import { drawLimits, limitsOf } from "./trend-limits.js";
@@ -30,6 +31,13 @@ function decimals(step) {
   return 9;
 }
 
+// A logarithm has no place for zero and less: there are gaps. The lines keep their values for the other axis.
+const positive = ([times, ...columns]) => [times, ...columns.map((one) => one.map((v) => (v > 0 ? v : null)))];
+
+// How many values between the two times that leaves out.
+const leftOut = ([times, mean], fromS, toS) =>
+  mean.filter((v, k) => v !== null && v !== undefined && v <= 0 && times[k] >= fromS && times[k] <= toS).length;
+
 // A chart of a few lines. `lines`: Line objects; `about`: name -> {label, unit, precision, limits, steps}.
 export class Trend {
   constructor(place, { height = 240, zoom = null, log = false } = {}) {
@@ -38,6 +46,7 @@ export class Trend {
     this.height = height;
     this.zoom = zoom;
     this.plot = null;
+    this.leftOut = el("p", { class: "hint left-out", role: "status", hidden: true });
     this.spans = []; // [{from, to, name}]: runs, drawn behind the lines
     new ResizeObserver(() => this.resize()).observe(place);
     for (const changed of ["theme", "zone"]) document.addEventListener(changed, () => this.rebuild());
@@ -64,7 +73,7 @@ export class Trend {
     this.zone = range ? zoneOf(...range) : zoneAt(Date.now() / 1000);
     this.plot?.destroy();
     this.plot = null;
-    this.place.replaceChildren();
+    this.place.replaceChildren(this.leftOut);
     if (!this.lines.length) return;
     this.plot = new this.uPlot(this.options(), [[]], this.place);
     this.range = range;
@@ -278,9 +287,10 @@ export class Trend {
     if (!this.plot) return;
     if (zoneOf(fromS, toS) !== this.zone) return this.rebuild();
     const tables = this.lines.map((line) => line.columns(Math.min(nowS, toS)));
-    // A logarithm has no place for zero and less: there is a gap.
-    if (this.log) for (const [, ...columns] of tables) for (const one of columns) one.forEach((v, k) => v > 0 || (one[k] = null));
-    const joined = tables.length ? this.uPlot.join(tables) : [[]];
+    const left = this.log ? tables.reduce((sum, table) => sum + leftOut(table, fromS, toS), 0) : 0;
+    this.leftOut.hidden = !left;
+    setText(this.leftOut, left ? `${left} ${left === 1 ? "value" : "values"} ≤ 0 not drawn: the axis is logarithmic` : "");
+    const joined = tables.length ? this.uPlot.join(this.log ? tables.map(positive) : tables) : [[]];
     this.plot.setData(joined, false);
     this.plot.batch(() => {
       this.plot.setScale("x", { min: fromS, max: toS });
@@ -290,7 +300,7 @@ export class Trend {
   }
 
   size() {
-    const legend = this.plot?.root.querySelector(".u-legend")?.offsetHeight ?? 32;
+    const legend = (this.plot?.root.querySelector(".u-legend")?.offsetHeight ?? 32) + this.leftOut.offsetHeight;
     const height = this.height === "fill" ? Math.max(180, this.place.clientHeight - legend - 12) : this.height;
     return { width: Math.max(200, this.place.clientWidth - 12), height };
   }
