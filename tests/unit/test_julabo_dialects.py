@@ -44,6 +44,7 @@ class Line(asyncio.Transport):
         echo: bool = False,
         latency_s: float = 0.03,
         loss: float = 0.0,
+        lost: Callable[[int], bool] = lambda number: False,
         doubled: Callable[[int], bool] = lambda number: False,
         doubled_after_s: float = 0.04,
         silent: tuple[bytes, ...] = (),
@@ -60,6 +61,7 @@ class Line(asyncio.Transport):
         self.echo = echo
         self.latency_s = latency_s
         self.loss = loss
+        self.lost = lost
         self.doubled = doubled
         self.doubled_after_s = doubled_after_s
         self.silent = silent
@@ -86,6 +88,9 @@ class Line(asyncio.Transport):
         if isinstance(self._receiver, asyncio.Protocol):
             self._receiver.data_received(line + self.end)
 
+    def _lose(self) -> bool:
+        return self._dice.random() < self.loss or self.lost(len(self.requests))
+
     def abort(self) -> None:
         self._receiver = None
 
@@ -100,7 +105,7 @@ class Line(asyncio.Transport):
             said = answer(self.bath, request) if request not in self.unknown else b"-08 INVALID COMMAND"
             if self.status and request == b"STATUS":
                 said = self.status
-            if said is None or request in self.silent or self._dice.random() < self.loss:
+            if said is None or request in self.silent or self._lose():
                 continue
             self.say(said)
             if self.doubled(len(self.requests)):
@@ -135,11 +140,11 @@ async def polled(driver: JulaboDriver, times: int = 1) -> list[dict[str, Sample]
     return [by_name(list(await driver.read())) for _ in range(times)]
 
 
-def wrong(samples: dict[str, Sample]) -> dict[str, object]:
-    """The values that are shown as good and are not the bath's."""
+def wrong(samples: dict[str, Sample], **changed: float) -> dict[str, object]:
+    """The values that are shown as good and are not the bath's, which are TRUTH or `changed`."""
     return {
         name: samples[name].value
-        for name, value in TRUTH.items()
+        for name, value in {**TRUTH, **changed}.items()
         if samples[name].quality is Quality.GOOD and samples[name].value != value
     }
 
@@ -206,6 +211,34 @@ def test_a_line_that_doubles_every_answer_gives_the_right_values_or_none(
     assert all(polls[-1][name].quality is Quality.GOOD for name in TRUTH)
 
 
+@pytest.mark.parametrize("doubled", range(2, 28))
+@pytest.mark.parametrize("after", [1, 2, 3, 4])
+def test_a_doubled_and_a_lost_answer_together_shift_no_value(
+    doubled: int, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss takes the surplus answer away again, so that the end of the poll is in step."""
+    lost = doubled + after
+    line = Line(latency_s=0.14, doubled=lambda count: count == doubled, lost=lambda count: count == lost)
+    line.bath.setpoints[:] = [11.0, 11.0, 33.0]  # equal answers do not hide it
+
+    async def use(driver: JulaboDriver) -> list[dict[str, object]]:
+        found = [wrong(samples, setpoint_2=11.0) for samples in await polled(driver, 2)]
+        line.bath.temperature += 0.7  # so that its answer is not that of the poll before
+        line.bath.external += 0.3
+        samples = by_name(list(await driver.read()))
+        return [*found, wrong(samples, setpoint_2=11.0, internal_temp=21.7, external_temp=21.3)]
+
+    assert with_driver(line, monkeypatch, use) == [{}] * 3
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_line_that_doubles_and_loses_shows_no_wrong_value(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = random.Random(seed)
+    line = Line(latency_s=0.14, loss=0.2, seed=seed, doubled=lambda count: dice.random() < 0.1)
+    polls = with_driver(line, monkeypatch, lambda driver: polled(driver, 60))
+    assert [wrong(samples) for samples in polls] == [{}] * 60
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_line_that_loses_every_fifth_answer_is_connected_and_stays_so(
     seed: int, monkeypatch: pytest.MonkeyPatch
@@ -237,7 +270,8 @@ def test_a_value_that_no_bath_has_is_asked_again_and_then_bad(monkeypatch: pytes
     line.bath.temperature = 2100.0
     (samples,) = with_driver(line, monkeypatch, polled)
     assert samples["internal_temp"].quality is Quality.BAD and "2100" in samples["internal_temp"].reason
-    assert samples["setpoint_1"].value == 11.0 and line.requests.count(b"IN_PV_00") == 2
+    # Once for the nonsense, and once because two switches have the same answer in the first poll.
+    assert samples["setpoint_1"].value == 11.0 and line.requests.count(b"IN_PV_00") == 3
 
 
 @pytest.mark.parametrize(("value", "words"), [(-60.0, "-10 VALUE TOO SMALL"), (300.0, "-11 VALUE TOO LARGE")])

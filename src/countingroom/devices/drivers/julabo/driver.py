@@ -2,12 +2,15 @@
 
 Answers carry no name: `12.50` can be a bath temperature or a power. One unasked answer would shift all that follow,
 and every one of them would look right. So the values of a poll are passed on only when its last answer is unmistakable;
-else the line is brought back into step and the poll is made once more.
+else the line is brought back into step and the poll is made once more. Which answers are suspect even then
+is told by `shifted.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+
+from msgspec import Struct
 
 from countingroom.core.errors import DeviceError
 from countingroom.core.points import Point
@@ -15,6 +18,7 @@ from countingroom.core.values import Quality, Scalar
 from countingroom.devices.drivers.julabo import codec
 from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.devices.drivers.julabo.points import NOT_KNOWN, points
+from countingroom.devices.drivers.julabo.shifted import ShiftedAnswers, agree
 from countingroom.devices.drivers.julabo.unanswered import UnansweredQuestions
 from countingroom.devices.port import Sample
 from countingroom.devices.serial.line import SerialPorts, Settings
@@ -35,6 +39,17 @@ _PARSERS: dict[str, Callable[[bytes], Scalar]] = {
 _LONGEST_GAP_S = 0.5
 _FIRST_GAP_S = 0.1
 """Silence after an answer on a line that doubles answers, so that the second of them comes before the next question."""
+
+
+_MOST_CONFIRMATIONS = 3
+"""Polls that are made once more because an answer may be that of another question."""
+
+
+class _Poll(Struct, frozen=True, kw_only=True):
+    """What one poll gave."""
+
+    samples: tuple[Sample, ...]
+    answers: dict[str, bytes | None]
 
 
 class JulaboDriver:
@@ -58,6 +73,7 @@ class JulaboDriver:
         self._gap_s = section.read_gap
         self._version = b""
         self._questions = UnansweredQuestions()
+        self._shifted = ShiftedAnswers()
         self._odd: dict[str, bytes] = {}
         """Point -> an unreadable answer that came although the line was in step: asking again does not help."""
         self._stage = Sample(point="pressure_stage", value=NOT_KNOWN, quality=Quality.UNCERTAIN)
@@ -70,19 +86,40 @@ class JulaboDriver:
         self._gap_s = self._section.read_gap
         self._questions = UnansweredQuestions()
         self._odd = {}
+        self._shifted = ShiftedAnswers()
         await self._line.open(self._section.timeout)
         version = await self._ask("version", codec.VERSION)
         self._version = version if version is not None and codec.is_version(version) else b""
 
     async def read(self) -> Sequence[Sample]:
         self._questions.begin()
-        samples = await self._poll()
-        if samples is None:
+        found = await self._poll()
+        if found is None:
             self._line.doubt()
             # An answer that came twice or late arrives in this silence and is dropped, not taken for the next one.
             self._gap_s = min(_LONGEST_GAP_S, max(_FIRST_GAP_S, 2 * self._gap_s))
-            samples = await self._poll(again=True)
-        return [*(samples or self._all_bad()), self._stage, self._version_sample()]
+            found = await self._poll(again=True)
+        if found is not None:
+            found = await self._confirmed(found)
+        if found is not None:
+            self._shifted.believe(found.answers)
+        return [*(found.samples if found else self._all_bad()), self._stage, self._version_sample()]
+
+    async def _confirmed(self, found: _Poll) -> _Poll | None:
+        """This poll, or another whose suspect answers came twice; None where no two polls agree."""
+        suspects = self._shifted.suspects(found.answers)
+        for _ in range(_MOST_CONFIRMATIONS):
+            if not suspects:
+                return found
+            self._line.doubt()
+            again = await self._poll(again=True)
+            if again is None:
+                continue
+            before, suspects = suspects, self._shifted.suspects(again.answers)
+            if suspects <= before and agree(found.answers, again.answers, before):
+                return again
+            found = again
+        return None
 
     async def write(self, point: str, value: float | int | str | bool) -> None:
         await self._line.send(codec.request(point, value), quiet_s=self._section.write_gap)
@@ -109,8 +146,8 @@ class JulaboDriver:
             return None
         return None if answer is None else codec.refusal(answer)
 
-    async def _poll(self, *, again: bool = False) -> list[Sample] | None:
-        """The samples of one poll; None when an answer may be that of another question."""
+    async def _poll(self, *, again: bool = False) -> _Poll | None:
+        """One poll; None when its end shows that an answer may be that of another question."""
         disturbances = self._line.disturbances
         answers: dict[str, bytes | None] = {}
         try:
@@ -120,7 +157,7 @@ class JulaboDriver:
             status, in_step = await self._status()
         except DeviceError:
             return None
-        if not in_step or self._line.disturbances != disturbances:
+        if not in_step or self._line.disturbances != disturbances or any(map(self._is_of_a_probe, answers.values())):
             return None
         samples = [self._sample(point, answers.get(point)) for point in codec.READS]
         odd = {point: answer for point, answer in answers.items() if answer is not None and _is_nonsense(point, answer)}
@@ -128,7 +165,13 @@ class JulaboDriver:
         if not again and any(self._odd.get(point) != answer for point, answer in odd.items()):
             return None
         self._odd = odd
-        return [*self._status_samples(status), *samples]
+        return _Poll(samples=(*self._status_samples(status), *samples), answers=answers)
+
+    def _is_of_a_probe(self, answer: bytes | None) -> bool:
+        """Whether it answers VERSION or STATUS, and none of the other questions."""
+        if answer is None or codec.refusal(answer) is not None:
+            return False
+        return answer == self._version or codec.is_status(answer)
 
     async def _status(self) -> tuple[bytes | None, bool]:
         """The answer to STATUS, and whether it can only be the answer to it.

@@ -1,0 +1,42 @@
+"""Recognises answers that may be those of the question before. Pure.
+
+A doubled answer shifts all that follow by one, and a lost one after it takes the shift away again: the end of the poll
+looks right. But a shifted answer is always that of another question. So a poll is asked once more where a point has
+a new answer that another question of the poll has just been given, or was given in the poll before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Answers = Mapping[str, bytes | None]
+"""Point -> answer, in the order of the questions."""
+
+
+class ShiftedAnswers:
+    """The answers of the last poll that was believed."""
+
+    def __init__(self) -> None:
+        self._believed: dict[str, bytes] = {}
+
+    def suspects(self, answers: Answers) -> frozenset[str]:
+        """The points whose answer may be that of another question."""
+        found: set[str] = set()
+        earlier: set[bytes] = set()
+        before = b""
+        for point, answer in answers.items():
+            if answer is not None:
+                if answer != self._believed.get(point) and answer in earlier | {before}:
+                    found.add(point)
+                earlier.add(answer)
+            before = self._believed.get(point, b"")
+        return frozenset(found)
+
+    def believe(self, answers: Answers) -> None:
+        """These answers are those of their questions."""
+        self._believed |= {point: answer for point, answer in answers.items() if answer is not None}
+
+
+def agree(first: Answers, second: Answers, points: frozenset[str]) -> bool:
+    """Whether these points have the same answers in both polls."""
+    return all(first.get(point) == second.get(point) for point in points)
