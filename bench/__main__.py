@@ -1,6 +1,7 @@
 """One table of what this machine does with us, beside what it does without us and beside the goal.
 
 `python -m bench` runs all; `python -m bench ca_to_bus at_rest` runs some; `--json` prints the rows for a program.
+`python -m bench ca_stored load=25` gives a benchmark its parameters.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bench.row import Row
 MODULES = (
     "bus",
     "ca_to_bus",
+    "ca_stored",
     "start_caen48",
     "history_bus",
     "history_store",
@@ -36,7 +38,8 @@ DEADLINE_S = 1200
 def main() -> int:
     """The table; status 1 where a goal is missed or a benchmark failed."""
     words = sys.argv[1:]
-    wanted = [word for word in words if not word.startswith("-")] or list(MODULES)
+    parameters = [word for word in words if "=" in word]
+    wanted = [word for word in words if not word.startswith("-") and "=" not in word] or list(MODULES)
     if unknown := [name for name in wanted if find_spec(f"bench.{name}") is None]:
         sys.stderr.write(f"there is no benchmark {unknown[0]}; there are {', '.join(MODULES)}\n")
         return 2
@@ -45,7 +48,7 @@ def main() -> int:
     for name in wanted:
         sys.stderr.write(f"{name} …\n")
         done = subprocess.run(
-            [sys.executable, "-m", "bench.one", name],
+            [sys.executable, "-m", "bench.one", name, *parameters],
             stdout=subprocess.PIPE,
             timeout=DEADLINE_S,
             check=False,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
+from contextlib import suppress
 
 import msgspec
 
@@ -25,7 +27,10 @@ async def main() -> None:
     host = DeviceHost(bus, SystemClock(), devices, resources=resources)
     sys.stdout.write("{}\n")
     sys.stdout.flush()
-    await host.run()
+    serving = asyncio.ensure_future(host.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+    with suppress(asyncio.CancelledError):
+        await serving
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import msgspec
 
 
 def main() -> None:
-    """`python -m bench.one MODULE`: its rows as one line of JSON, the last line of the output."""
+    """`python -m bench.one MODULE [KEY=VALUE…]`: its rows as one line of JSON, the last line of the output."""
     logging.disable(logging.WARNING)  # what is killed on purpose is missed on purpose
-    rows = import_module(f"bench.{sys.argv[1]}").run()
+    rows = import_module(f"bench.{sys.argv[1]}").run(**dict(word.split("=", 1) for word in sys.argv[2:]))
     sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
 
 

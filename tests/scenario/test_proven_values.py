@@ -127,6 +127,19 @@ async def test_changes_that_are_thinned_are_counted_and_told_now_and_then(room: 
         ]
 
 
+async def test_changes_that_were_thinned_last_are_told_at_the_end(room: Room) -> None:
+    async with room.host(driver=FakeMonitoringDriver) as bus:
+        bus.cut()
+        for number in range(1, 11):
+            room.supply.put("a.v_mon", float(number))
+        await room.clock.advance(1.0)
+        bus.mend()
+        await room.clock.advance(2.0)
+        assert not [one for one in await room.events(EventKind.NOTE) if "not published" in one.message]
+    (note,) = [one for one in await room.events(EventKind.NOTE) if "not published" in one.message]
+    assert note.data == {"changes": 9, "in_the_client": 0}
+
+
 async def test_many_points_that_become_bad_together_are_one_event(room: Room) -> None:
     async with room.host(driver=FakeMonitoringDriver):
         names = [point.name for point in room.supply.points]

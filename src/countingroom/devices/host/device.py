@@ -129,6 +129,7 @@ class HostedDevice:
 
     async def goodbye(self) -> None:
         """After `run` has ended: publish that no host serves the device any more."""
+        self._tell_thinned(at_the_end=True)
         self._set_link(
             Link.DISCONNECTED,
             Cause(
@@ -308,9 +309,9 @@ class HostedDevice:
             self._pump.tick()
             self._tell_thinned()
 
-    def _tell_thinned(self) -> None:
+    def _tell_thinned(self, *, at_the_end: bool = False) -> None:
         now_s = self._clock.monotonic()
-        if now_s < self._thinned_due_s:
+        if now_s < self._thinned_due_s and not at_the_end:
             return
         driver = self._hosted.driver
         by_client = driver.thinned if isinstance(driver, ThinningDriver) else 0

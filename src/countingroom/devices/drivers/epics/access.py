@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.devices.drivers.epics.convert import TEXT_AS_BYTES
+from countingroom.devices.drivers.epics.fast_update import fast
 
 _aioca: Any = aioca  # its types are partly unknown
 _library: Any = _catools
@@ -62,6 +63,16 @@ class _Subscription(_library.Subscription):  # pyright: ignore[reportUntypedBase
             connect_timeout=None,
         )
         self._refused = refused
+
+    @property
+    def dbr_to_value(self) -> Any:
+        """How aioca's callback reads an update. aioca sets it before it subscribes."""
+        return self._convert
+
+    @dbr_to_value.setter
+    def dbr_to_value(self, slow: Any) -> None:
+        # An array may have one value at times, and stays an array.
+        self._convert = fast(slow, is_scalar=_library.cadef.ca_element_count(self.channel) == 1)
 
     @property
     def is_closed(self) -> bool:
