@@ -65,7 +65,7 @@ def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
 async def test_a_database_of_an_earlier_version_keeps_what_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("countingroom.storage.HEAD", "0001")
+    monkeypatch.setattr("countingroom.storage.migrating.HEAD", "0001")
     await (await _opened(tmp_path / "a.sqlite")).close()
     monkeypatch.undo()
     with closing(sqlite3.connect(tmp_path / "a.sqlite")) as old, old:
