@@ -14,16 +14,18 @@ from countingroom.bus import nats
 from countingroom.bus.port import Bus
 from countingroom.core.clock import SystemClock
 from countingroom.runs.agents.host import AgentHost
-from countingroom.runs.description import RunsSection
+from countingroom.runs.description import RunsSection, shipped
 
 
-def description(detectors: int) -> RunsSection:
-    """CBM with so many detectors in one partition, whose steps are no work."""
+def description(detectors: int, *, all_record: bool = False) -> RunsSection:
+    """CBM with so many detectors in one partition, whose steps are no work. `all_record`: every member takes data."""
     names = [f"D{number:04}" for number in range(detectors)]
     globals_ = ("TFC", "FLES", "DCS", "QA")
     systems: dict[str, Any] = {name: {"kind": "global"} for name in globals_} | {name: {} for name in names}
+    template = shipped("cbm").model_dump(mode="json", by_alias=True)
     return RunsSection.model_validate(
         {
+            "templates": {"cbm": {**template, "recorders": ["all"]}} if all_record else {},
             "systems": systems,
             "partitions": {"bench": {"detectors": names, "tag": "physics"}},
             "configurations": {name: {"physics": {"threshold": 1}} for name in systems},

@@ -67,8 +67,8 @@ class Hand:
 
 
 @asynccontextmanager
-async def partition(agents: int) -> AsyncIterator[Hand]:
-    """A partition of so many agents, four of them global systems."""
+async def partition(agents: int, *, all_record: bool = False) -> AsyncIterator[Hand]:
+    """A partition of so many agents, four of them global systems. `all_record`: every member takes data."""
     clock = SystemClock()
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedServer(Path(folder) / "bus", description=BusSection())
@@ -87,7 +87,7 @@ async def partition(agents: int) -> AsyncIterator[Hand]:
             )
             for first in range(0, agents, AGENTS_OF_A_PROCESS)
         ]
-        service = RunsService(bus, clock, description(agents - 4), database)
+        service = RunsService(bus, clock, description(agents - 4, all_record=all_record), database)
         tasks = [asyncio.create_task(service.run()), asyncio.create_task(collect(clock))]
         try:
             async with watcher.subscribe("events.runs.bench") as events:
@@ -138,9 +138,33 @@ async def measure(agents: int) -> tuple[list[float], list[float], list[float]]:
     return configured, started, stopped
 
 
+async def measure_all_recording(agents: int) -> tuple[list[float], list[float]]:
+    """Seconds to start and to stop a run in which every member takes data."""
+    started: list[float] = []
+    stopped: list[float] = []
+    async with partition(agents, all_record=True) as hand:
+        await hand.does("configure_all")
+        for _ in range(min(REPEATS[agents], 50)):
+            started.append(await hand.does("start"))
+            stopped.append(await hand.does("stop"))
+    return started, stopped
+
+
+def all_recording() -> list[Row]:
+    """Start and stop with all members recording, for each of them, beside the library alone."""
+    rows: list[Row] = []
+    for agents in (200, 1000):
+        started, stopped = asyncio.run(measure_all_recording(agents))
+        raw = asyncio.run(fan_out(agents, REPEATS[agents]))
+        for what, times in (("start", started), ("stop", stopped)):
+            name = f"{what} with all {agents} members recording, for each of them"
+            rows.append(_row(name, statistics.median(times) / agents, "<= 1 ms", raw / agents))
+    return rows
+
+
 def run() -> list[Row]:
     """The rows."""
-    rows: list[Row] = []
+    rows = all_recording()
     for agents, repeats in REPEATS.items():
         configured, started, stopped = asyncio.run(measure(agents))
         median, longest = statistics.median(configured), max(configured)

@@ -41,6 +41,7 @@ OTHER = Template(
     recorders=("daq", "monitor"),
     stop_order=("monitor", "daq"),
 )
+EVERY = msgspec.structs.replace(OTHER, name="every", recorders=("all", "daq"), stop_order=("daq", "all"))
 
 
 class History(Plant):
@@ -56,7 +57,9 @@ class History(Plant):
             fall_back=chance.random() < 0.3,
             resume=chance.random() < 0.25,
         )
-        template = msgspec.structs.replace(chance.choice((CBM, CBM, OTHER)), recovery=recovery, hooks=_hooks(chance))
+        template = msgspec.structs.replace(
+            chance.choice((CBM, CBM, OTHER, EVERY)), recovery=recovery, hooks=_hooks(chance)
+        )
         detectors = [f"d{number}" for number in range(chance.randrange(5))]
         who = [
             msgspec.structs.replace(member, critical=member.critical and chance.random() < 0.85)

@@ -16,7 +16,8 @@ from countingroom.core.policy import Role
 from countingroom.core.run_book import RunEnd
 from countingroom.core.run_queries import PlanAnswer, PlanQuery
 from countingroom.core.values import Quality
-from tests.scenario.experiment import World, description, experiment
+from countingroom.runs.description import RunsSection
+from tests.scenario.experiment import DETECTORS, GLOBALS, World, description, experiment
 
 
 async def test_a_partition_is_configured_started_and_stopped() -> None:
@@ -523,3 +524,20 @@ async def test_a_goal_with_another_tag_configures_what_differs_and_the_run_has_t
         await world.does("stop")
         again = await world.does("goal", state="QA_Active", tag="night")
         assert (again.kind, again.message) == (EventKind.DONE, "nothing to be done: A is in QA_Active already")
+
+
+async def test_start_and_stop_reach_every_member_with_the_number_of_the_run() -> None:
+    plain = description().model_dump(mode="json", by_alias=True, exclude_unset=True)
+    template = RunsSection.model_validate({}).templates["cbm"].model_dump(mode="json", by_alias=True)
+    template |= {"recorders": ["all", "TFC"], "stop_order": ["TFC", "all"]}
+    section = RunsSection.model_validate({**plain, "templates": {"cbm": template}})
+    async with experiment(section) as world:
+        await world.does("configure_all")
+        await world.does("start")
+        every = [await world.system(name, "" if name in DETECTORS else "A") for name in (*GLOBALS, "STS", "MVD")]
+        assert [(one.common, one.run) for one in every if one] == [("Recording", 1)] * 6
+        await world.does("stop")
+        given = [(order.action.value, order.run) for order in world.orders if order.action in ("start", "stop")]
+        assert sorted(given) == [("start", 1)] * 6 + [("stop", 1)] * 6
+        (run,) = await world.runs()
+        assert run.flags == ()

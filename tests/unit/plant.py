@@ -37,6 +37,7 @@ from countingroom.runs.planner.events import (
     SendOrder,
 )
 from countingroom.runs.planner.partition import PartitionModel
+from countingroom.runs.planner.recorders import with_recorders
 from countingroom.runs.planner.step import step, wake_ns
 from countingroom.runs.planner.template import DETECTORS, Template
 
@@ -136,6 +137,7 @@ class Plant:
         self.chance = chance or random.Random(0)
         self.jitter_s = jitter_s
         found = tuple(who) if who is not None else members(template)
+        template = with_recorders(template, found)
         self.partition = PartitionModel(
             name="beam", template=template, members=found, state=template.idle, since_ns=self.now_ns, tag="physics"
         )

@@ -167,7 +167,7 @@ MISTAKES = {
         "runs.templates.t.levels[0].expendable: y is no member; known here: x"
     ),
     "templates: {t: {levels: [{name: A, members: [x]}], recorders: [y]}}": (
-        "runs.templates.t.recorders: y is a member of no level; known here: x"
+        "runs.templates.t.recorders[0]: y is a member of no level, no detector, level or group; known here: x, all"
     ),
     "templates: {t: {levels: [{name: A, members: [x, y]}], recorders: [x, y], stop_order: [x]}}": (
         "runs.templates.t.stop_order: must name every recorder once: x, y"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+import msgspec
 from msgspec import Struct
 
 from countingroom.bus.election import Election
@@ -68,7 +69,8 @@ class RunControlContext(Struct, frozen=True, kw_only=True):
                 source="runs.templates",
                 suggestion=f"add it to the description again; present templates: {', '.join(known)}",
             )
-        return known[name].template(name)
+        template, section = known[name].template(name), self.section
+        return msgspec.structs.replace(template, groups=section.groups, silent=section.silent)
 
 
 def members_of(

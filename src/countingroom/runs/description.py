@@ -95,6 +95,21 @@ class RunsSection(Section):
         return tuple(name for name, system in self.systems.items() if system.kind is SystemKind.GLOBAL)
 
     @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Group, or section of a `subsystem.cfg`, -> the systems that are in it."""
+        found: dict[str, list[str]] = {}
+        for name, system in self.systems.items():
+            section = system.type.section if system.type else ""
+            for group in dict.fromkeys((*system.groups, *filter(None, (section,)))):
+                found.setdefault(group, []).append(name)
+        return {group: tuple(systems) for group, systems in found.items()}
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Systems that take no data: their table has no `start`, or they follow a device."""
+        return frozenset(name for name, system in self.systems.items() if not system.records)
+
+    @property
     def detector_types(self) -> tuple[str, ...]:
         """The sections of `subsystem.cfg` that its systems name as their types."""
         named = (system.type.section for system in self.systems.values() if system.type)
@@ -128,6 +143,13 @@ class RunsSection(Section):
         """Inconsistencies between its keys."""
         if DETECTORS in self.systems:
             yield ("systems", DETECTORS), "is reserved for all detectors of a partition; choose another name"
+        for name, template in self.templates.items():
+            for path, why in template.unknown_recorders(self.detectors, self.groups):
+                yield ("templates", name, *path), why
+            for index, recorder in enumerate(template.recorders):
+                if recorder in self.systems and not self.systems[recorder].has_start:
+                    why = f"{recorder} cannot record: its table has no event start"
+                    yield ("templates", name, "recorders", index), why
         yield from self._partitions()
         yield from self._configurations()
 

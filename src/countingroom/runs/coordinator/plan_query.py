@@ -16,6 +16,7 @@ from countingroom.runs.context import RunControlContext, members_of
 from countingroom.runs.planner import causes
 from countingroom.runs.planner.forecast import forecast
 from countingroom.runs.planner.partition import PartitionModel
+from countingroom.runs.planner.recorders import with_recorders
 from countingroom.runs.planner.survey import Seen
 
 
@@ -52,7 +53,7 @@ async def plan_for(context: RunControlContext, query: PlanQuery) -> Plan:
         )
     partition = PartitionModel(
         name=name,
-        template=template,
+        template=with_recorders(template, members),
         members=members,
         seen=seen,
         state=shown.state if shown else template.idle,

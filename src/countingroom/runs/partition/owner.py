@@ -47,6 +47,7 @@ from countingroom.runs.planner.causes import CONFIGURATION_CHANGED
 from countingroom.runs.planner.events import Effect, Fact
 from countingroom.runs.planner.legality import refusals
 from countingroom.runs.planner.partition import PartitionModel
+from countingroom.runs.planner.recorders import with_recorders
 from countingroom.runs.planner.step import step, wake_ns
 from countingroom.runs.run_book_writer import PartitionBook
 
@@ -199,7 +200,8 @@ class PartitionOwner:
             context.system_states.followed(self.tell, [(member.system, self._at(member.kind)) for member in members])
         )
         if not tell:
-            self.partition = msgspec.structs.replace(self.partition, members=members, tag=record.tag)
+            template = with_recorders(self.partition.template, members)
+            self.partition = msgspec.structs.replace(self.partition, members=members, tag=record.tag, template=template)
             return
         self.tell(events.MembersSet(members=members, tag=record.tag))
         for member in members:

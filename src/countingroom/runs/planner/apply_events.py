@@ -26,6 +26,7 @@ from countingroom.runs.planner.events import (
     RunOver,
 )
 from countingroom.runs.planner.partition import PartitionModel
+from countingroom.runs.planner.recorders import with_recorders
 from countingroom.runs.planner.survey import UNSEEN, Seen
 
 
@@ -181,7 +182,8 @@ class _Application:
         for table in (self.seen, self.pending, self.failed):
             for name in [name for name in table if name not in known]:
                 del table[name]
-        self._change(members=members, tag=tag, joining=joining)
+        template = with_recorders(self.partition.template, members)
+        self._change(members=members, tag=tag, joining=joining, template=template)
 
 
 def _is_kept(failure: Failure | None) -> bool:

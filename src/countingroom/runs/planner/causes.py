@@ -25,6 +25,11 @@ def late(system: str, action: Action, seconds: float) -> Cause:
     )
 
 
+def named(systems: Sequence[str]) -> str:
+    """The first names of a list that may be long."""
+    return ", ".join(systems[:5]) + (" …" if len(systems) > 5 else "")
+
+
 def because(message: str, under: Sequence[Cause]) -> str:
     """A sentence with the reason that is under it, so that its first line says all that an operator needs."""
     reason = next((cause.message for cause in under if cause.message), "")
@@ -97,7 +102,7 @@ def level_not_ready(view: LevelView, causes: Sequence[Cause]) -> Cause:
 
 def level_lost(partition: str, view: LevelView, seen: Sequence[Cause]) -> Cause:
     """A level that was ready is no longer."""
-    names = ", ".join(view.missing[:5]) + (" …" if len(view.missing) > 5 else "")
+    names = named(view.missing)
     message = f"{names} of {view.level.name} is lost" if names else f"{view.level.name} has too few systems left"
     return Cause(
         code="level_lost",
@@ -122,7 +127,7 @@ def recorder_left(partition: str, left: Sequence[str]) -> Cause:
     """Recorders left recording."""
     return Cause(
         code="recorder_left",
-        message=f"{', '.join(left)} left recording",
+        message=f"{named(left)} left recording",
         source=f"runs.{partition}",
         suggestion="look at it, then start a new run",
     )

@@ -2,12 +2,13 @@
 
 `plan` runs after every report and returns the steps that can begin now. The order: a recorder that should not record is
 stopped first; then levels above the goal go down; then lower levels go up before higher ones, the members of a level in
-parallel; recorders start one after the other. A step that is in progress within its time is left alone.
+parallel; recorders start and stop by stages, those of a stage in parallel. A step that is in progress within its time
+is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Member, Step
@@ -54,6 +55,7 @@ class _Planner:
         self.began = began
         self.height = template.rests.index(goal.state) if goal and goal.state in template.rests else None
         self.hook_points = HookPoints(template, attempts)
+        self._included = {member.system for view in survey.levels for member in view.members}
 
     def decide(self) -> Decision:
         top = len(self.template.levels)
@@ -71,25 +73,31 @@ class _Planner:
 
     def _stop(self) -> Decision | None:
         stuck: Cause | None = None
-        for name in self.template.stop_order or self.template.recorders:
-            reason = self._why_stop(name)
-            if not reason:
-                continue
-            if self._is_pending(name, Action.START):
-                return Decision(waiting=(name,))
-            if self.survey.common.get(name) != RECORDING:
-                continue
-            if self._is_pending(name, Action.STOP, Action.ABORT):
-                return Decision(waiting=(name,))
-            if self._has_tried(name, Action.ABORT):
-                if name not in self._recorders():
+        for stage in self.template.stopping:
+            steps: list[Step] = []
+            waiting: list[str] = []
+            for name in stage:
+                reason = self._why_stop(name)
+                if not reason:
                     continue
-                stuck = stuck or causes.did_not(name, Action.ABORT, self.attempts.failed.get(name))
-            elif self._has_tried(name, Action.STOP):
-                return Decision(steps=(self._step(name, Action.ABORT, "it did not stop"),))
-            else:
-                held = self.hook_points.at("before stop") if self.height is not None else None
-                return held or Decision(steps=(self._step(name, Action.STOP, reason),))
+                if self._is_pending(name, Action.START):
+                    waiting.append(name)
+                elif self.survey.common.get(name) != RECORDING:
+                    continue
+                elif self._is_pending(name, Action.STOP, Action.ABORT):
+                    waiting.append(name)
+                elif self._has_tried(name, Action.ABORT):
+                    if name in self._included or self.goal is None:
+                        stuck = stuck or causes.did_not(name, Action.ABORT, self.attempts.failed.get(name))
+                elif self._has_tried(name, Action.STOP):
+                    steps.append(self._step(name, Action.ABORT, "it did not stop"))
+                else:
+                    held = self.hook_points.at("before stop") if self.height is not None else None
+                    if held:
+                        return held
+                    steps.append(self._step(name, Action.STOP, reason))
+            if steps or waiting:
+                return Decision(steps=tuple(steps), waiting=tuple(waiting))
         return Decision(obstacle=stuck) if stuck else None
 
     def _why_stop(self, name: str) -> str:
@@ -99,7 +107,7 @@ class _Planner:
             return ""
         if name in self.survey.stale:
             return f"run {self.survey.stale[name]} is over"
-        if name not in self._recorders():
+        if name not in self._included:
             return "it is excluded"
         if self.height is not None and self.height <= top:
             return f"the goal is {self.template.rests[self.height]}"
@@ -107,7 +115,7 @@ class _Planner:
             lost = self.survey.levels[self.survey.ready]
             return f"{', '.join(lost.missing[:5]) or lost.level.name} is not ready"
         if left and (self.began or self.height is None):
-            return f"{', '.join(left)} does not record"
+            return f"{causes.named(left)} does not record"
         return ""
 
     # Going down.
@@ -214,20 +222,31 @@ class _Planner:
                 return causes.not_ready(member, seen, failure, tried)
 
     def _start(self) -> Decision:
+        for stage in self.template.starting:
+            steps: list[Step] = []
+            waiting: list[str] = []
+            exclude: dict[str, Cause] = {}
+            for name in stage:
+                if name not in self._included or self.survey.common[name] == RECORDING:
+                    continue
+                if name in self.attempts.pending:
+                    waiting.append(name)
+                elif self._has_tried(name, Action.START):
+                    cause = causes.did_not(name, Action.START, self.attempts.failed.get(name))
+                    if name not in self.template.waived:
+                        return Decision(obstacle=cause, level=len(self.template.levels))
+                    if self.template.recovery.exclude_expendable:
+                        exclude[name] = cause
+                elif name in self.template.waived and (self.attempts.met or self.survey.common[name] != ACTIVE):
+                    continue  # it records from the beginning of a run or not at all, and the run begins without it
+                else:
+                    if held := self.hook_points.at("before start"):
+                        return held
+                    steps.append(self._step(name, Action.START, "everything is ready and recording is wanted"))
+            if steps or waiting or exclude:
+                return Decision(steps=tuple(steps), waiting=tuple(waiting), exclude=exclude)
         if self.survey.recording:
             return self.hook_points.after("start") or Decision()
-        for name in self._recorders():
-            if self.survey.common[name] == RECORDING:
-                continue
-            if name in self.attempts.pending:
-                return Decision(waiting=(name,))
-            if self._has_tried(name, Action.START):
-                cause = causes.did_not(name, Action.START, self.attempts.failed.get(name))
-                return Decision(obstacle=cause, level=len(self.template.levels))
-            if held := self.hook_points.at("before start"):
-                return held
-            reason = "everything is ready and recording is wanted"
-            return Decision(steps=(self._step(name, Action.START, reason),))
         return Decision()
 
     # Words.
@@ -238,10 +257,6 @@ class _Planner:
 
     def _has_tried(self, system: str, action: Action) -> bool:
         return (system, action) in self.attempts.tried
-
-    def _recorders(self) -> Sequence[str]:
-        included = {member.system for view in self.survey.levels for member in view.members}
-        return [name for name in self.template.recorders if name in included]
 
     def _step(self, system: str, action: Action, reason: str, level: str = "", seconds: float | None = None) -> Step:
         times = {Action.START: self.template.start_s, Action.STOP: self.template.stop_s}

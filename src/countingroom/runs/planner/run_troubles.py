@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from countingroom.core.run_book import RunFlagKind
 from countingroom.core.run_flags import RunTrouble, member_trouble
+from countingroom.core.systems import ACTIVE
 from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.survey import UNSEEN
 
@@ -27,6 +28,11 @@ def troubles(partition: PartitionModel, took_part: Collection[str]) -> dict[RunT
             continue
         seen = partition.seen.get(name, UNSEEN)
         cause = (seen.state.cause if seen.state else None) if seen.connected else seen.cause
+        failure = partition.attempts.failed.get(name)
+        if member.included and name in partition.template.waived and seen.common == ACTIVE:
+            why = f": {failure.cause.message}" if failure else ""
+            found[RunTrouble(flag=RunFlagKind.DEGRADED, subject=name)] = f"{name} does not record{why}"
+            continue
         what = member_trouble(name, seen.common, included=member.included, cause=cause.message if cause else "")
         if what:
             found[RunTrouble(flag=RunFlagKind.DEGRADED, subject=name)] = what

@@ -68,7 +68,7 @@ class Survey(Struct, frozen=True, kw_only=True):
     recording: bool
     """Every recorder that is included records; there is one at least. A run that is over does not count."""
     left: tuple[str, ...]
-    """Recorders that are included and do not record."""
+    """Recorders that are included, needed, and do not record."""
     stale: Mapping[str, int] = {}
     """Recorder -> the run that it records although it is over: it was not heard when it ended."""
 
@@ -109,7 +109,9 @@ def survey(
     recorders = [name for name in template.recorders if name in included]
     stale = {name: over for name in template.recorders if (over := _run_of(seen.get(name, UNSEEN))) not in (0, run)}
     # A recorder that was away when its run ended still records the old number: for the present run it does not record.
-    left = tuple(name for name in recorders if common[name] != RECORDING or name in stale)
+    quiet = tuple(name for name in recorders if common[name] != RECORDING or name in stale)
+    needed = tuple(name for name in quiet if name not in template.waived)
+    left = needed or (quiet if len(quiet) == len(recorders) else ())  # a run of which nothing records is over
     recording = bool(recorders) and not left
     views = tuple(
         _view(level, here[level.name], seen, common, joining=joining, any_key=recording) for level in template.levels

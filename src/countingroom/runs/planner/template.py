@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from msgspec import Struct
@@ -11,6 +11,9 @@ from countingroom.core.charts.chart import Chart, Row
 
 DETECTORS = "detectors"
 """Stands in a level for all detectors of the partition."""
+
+ALL = "all"
+"""As a recorder: every member of the partition."""
 
 EVENTS = ("configure", "success", "failure", "abort", "start_recording", "stop_recording")
 """Of every partition; each level adds that of its loss."""
@@ -86,9 +89,21 @@ class Template(Struct, frozen=True, kw_only=True, dict=True):
     name: str
     levels: tuple[Level, ...]
     recorders: tuple[str, ...] = ()
-    """Started in this order; recording only when all record."""
+    """Started in this order; recording only when all record that are not expendable. As described: systems, or groups
+    of them; in the template of a partition (recorders.py): systems only."""
     stop_order: tuple[str, ...] = ()
     """Stopped in this order; the order of starting where empty."""
+    groups: Mapping[str, tuple[str, ...]] = {}
+    """Group of the description that is a recorder -> its systems."""
+    silent: frozenset[str] = frozenset()
+    """Systems that take no data, so that no group of recorders has them."""
+    start_stages: tuple[tuple[str, ...], ...] = ()
+    """The recorders in the order of starting; those of a stage start in parallel. Empty: one after the other."""
+    stop_stages: tuple[tuple[str, ...], ...] = ()
+    waived: frozenset[str] = frozenset()
+    """Expendable recorders that a group has named: the run goes on without them."""
+    described: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    """`recorders` and `stop_order` as they are described, where they name groups."""
     idle: str = "Idle"
     recording: str = "Recording"
     start_s: float = 10.0
@@ -97,6 +112,21 @@ class Template(Struct, frozen=True, kw_only=True, dict=True):
     recovery: RecoveryPolicy = RecoveryPolicy()
     hooks: tuple[Hook, ...] = ()
     conditions: tuple[Condition, ...] = ()
+
+    @property
+    def records(self) -> bool:
+        """Whether its partitions take runs, also one that has no recorder now."""
+        return bool(self.described or self.recorders)
+
+    @property
+    def starting(self) -> tuple[tuple[str, ...], ...]:
+        """The stages of starting."""
+        return self.start_stages or tuple((name,) for name in self.recorders)
+
+    @property
+    def stopping(self) -> tuple[tuple[str, ...], ...]:
+        """The stages of stopping."""
+        return self.stop_stages or tuple((name,) for name in self.stop_order) or self.starting
 
     @property
     def hook_points(self) -> tuple[str, ...]:
@@ -112,7 +142,7 @@ class Template(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property  # asked for several times in every step of a partition
     def rests(self) -> tuple[str, ...]:
         """The states that can be a goal, lowest first."""
-        recording = (self.recording,) if self.recorders else ()
+        recording = (self.recording,) if self.records else ()
         return (self.idle, *(level.active for level in self.levels), *recording)
 
     def height(self, state: str) -> int:
@@ -147,7 +177,7 @@ class Template(Struct, frozen=True, kw_only=True, dict=True):
             yield from self._losses(level.configuring, index)
             yield Row(level.active, "abort", self.idle)
             yield from self._losses(level.active, index + 1)
-        if self.recorders:
+        if self.records:
             yield Row(self.top, "start_recording", self.recording)
             yield Row(self.recording, "stop_recording", self.top)
             yield Row(self.recording, "abort", self.idle)

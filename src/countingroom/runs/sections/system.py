@@ -16,9 +16,9 @@ from countingroom.core.charts.chart import Chart, Row
 from countingroom.core.charts.check import Severity, check
 from countingroom.core.charts.table import MapRow, StateMap, Table, read_map, read_table
 from countingroom.core.subsystems import parse_subsystem_cfg
-from countingroom.core.systems import COMMON_STATES, CONFIGURING, SystemKind
+from countingroom.core.systems import COMMON_STATES, CONFIGURING, Action, SystemKind
 from countingroom.core.yaml.located import Mistaken, Place, mapping
-from countingroom.core.yaml.section import Seconds, Section
+from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.sections.agent import AgentSection, SimulatedAgent, SlowControlAgent
 
@@ -135,6 +135,9 @@ class SystemSection(Section):
     """For display; empty: its name."""
     type: TypeSection | None = None
     """Its state table. Default: a plain one with one step of configuring."""
+    groups: list[Name] = []
+    """Groups that it belongs to. The `recorders` of a template can name them, as they can the sections of a
+    `subsystem.cfg`."""
     agent: AgentSection = SimulatedAgent()
     """The agent that controls the system."""
     parameters: Path | dict[str, Any] | None = None
@@ -152,6 +155,16 @@ class SystemSection(Section):
             for theirs, own in self.agent.states.items():
                 if own not in known:
                     yield ("agent", "states", theirs), f"the system has no state {own}{did_you_mean(own, known)}"
+
+    @property
+    def has_start(self) -> bool:
+        """Whether its table has a way to record."""
+        return any(row.event == Action.START.value for row in self.chart.rows)
+
+    @property
+    def records(self) -> bool:
+        """Whether a group of recorders takes it: it can record, and does not only follow a device."""
+        return self.has_start and not isinstance(self.agent, SlowControlAgent)
 
     @property
     def steps(self) -> tuple[str, ...]:

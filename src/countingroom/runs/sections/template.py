@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.planner.template import DETECTORS, EVENTS, Condition, Hook, Level, RecoveryPolicy, Template
+from countingroom.runs.planner.template import ALL, DETECTORS, EVENTS, Condition, Hook, Level, RecoveryPolicy, Template
 from countingroom.runs.sections.agent import Argv
 
 Problem = tuple[tuple[str | int, ...], str]
@@ -113,9 +113,11 @@ class TemplateSection(Section):
     levels: Annotated[list[LevelSection], Field(min_length=1)]
     """From the lowest to the highest."""
     recorders: list[Name] = []
-    """Started in this order when all levels are ready. The partition is in Recording when all of them record."""
+    """Started in this order when all levels are ready. The partition is in Recording when all of them record. An entry
+    is a global system, a detector, `all`, `detectors`, a level or a group of systems; the systems of one entry that
+    take data start in parallel. A system that is named by itself is in no other entry: `[all, TFC]` starts TFC last."""
     stop_order: list[Name] = []
-    """Stopped in this order. Default: the order of starting."""
+    """Stopped in this order: the same entries. Default: the order of starting."""
     idle: Name = "Idle"
     recording: Name = "Recording"
     start: Duration = 10.0
@@ -206,10 +208,15 @@ class TemplateSection(Section):
                 yield (*spot, "minimum"), f"there are {len(level.members)} members only"
 
     def _recorders(self) -> Iterable[Problem]:
-        for system in self.recorders:
-            if system not in self.systems:
-                yield ("recorders",), f"{system} is a member of no level{did_you_mean(system, self.systems)}"
         if len(set(self.recorders)) != len(self.recorders):
             yield ("recorders",), "a recorder is named twice"
         if self.stop_order and sorted(self.stop_order) != sorted(self.recorders):
             yield ("stop_order",), f"must name every recorder once: {', '.join(self.recorders) or 'there is none'}"
+
+    def unknown_recorders(self, detectors: Iterable[str], groups: Iterable[str]) -> Iterable[Problem]:
+        """Recorders that are no system, level or group. `detectors` and `groups`: those of the description."""
+        known = dict.fromkeys((*self.systems, *detectors, ALL, DETECTORS, *(one.name for one in self.levels), *groups))
+        for index, name in enumerate(self.recorders):
+            if name not in known:
+                why = "is a member of no level, no detector, level or group"
+                yield ("recorders", index), f"{name} {why}{did_you_mean(name, known)}"
