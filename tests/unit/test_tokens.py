@@ -72,6 +72,7 @@ async def test_a_token_of_before_keeps_its_rights_and_ends_within_a_year(tmp_pat
         connection.execute(text("ALTER TABLE session DROP COLUMN scope"))
         for column in ("duration_s", "flags", "conditions_begin", "conditions_end"):
             connection.execute(text(f"ALTER TABLE run DROP COLUMN {column}"))
+        connection.execute(text("DROP TABLE trend_view"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     engine.dispose()
     database = Database(url)
