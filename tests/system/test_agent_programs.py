@@ -152,6 +152,22 @@ async def test_a_program_a_step_is_told_what_to_do_and_its_status_decides(stage:
     )
 
 
+async def test_many_runs_leave_no_file_open_and_no_process_behind(stage: Stage) -> None:
+    quick = python("print('done')")
+    await stage.begin({"kind": "script", "configure": [quick, quick], "start": quick, "stop": quick, "abort": quick})
+    await stage.order(Action.CONFIGURE, tag="t", key="k")
+    await stage.reached("Active")
+    own = psutil.Process()
+    held: list[tuple[int, int]] = []
+    for run in range(1, 8):
+        await stage.order(Action.START, run=run)
+        await stage.reached("Recording")
+        await stage.order(Action.STOP)
+        await stage.reached("Active")
+        held.append((own.num_fds(), len(own.children(recursive=True))))
+    assert held[-1] <= held[1], held
+
+
 async def test_a_program_that_is_not_there_is_an_error_that_names_it(stage: Stage) -> None:
     await stage.begin({"kind": "script", "configure": [["no-such-program"]]})
     await stage.order(Action.CONFIGURE)
