@@ -219,6 +219,31 @@ async def test_a_run_stops_by_itself_when_a_point_passes_its_limit() -> None:
         assert "caen.current is 6.0, above 5" in [note.text for note in run.notes]
 
 
+async def test_each_row_of_a_message_counts_for_a_limit() -> None:
+    async with experiment() as world:
+        await publish(world)
+        await world.does("configure_all")
+        await world.does("start", point="caen.current", above=5)
+        await world.clock.advance(2)
+        assert await _records(world)
+        rows = Readings(
+            device="caen",
+            boot="b",
+            sequence=1,
+            full=False,
+            sent_ns=0,
+            points=["current"] * 3,
+            values=[4.0, 6.0, 4.0],
+            qualities=[int(Quality.GOOD)] * 3,
+            device_ns=[0] * 3,
+            received_ns=[0] * 3,
+        )
+        await world.bus.append(subjects.readings("caen", full=False), encode(rows))
+        await world.reaches("QA_Active")
+        (run,) = await world.runs()
+        assert "caen.current is 6.0, above 5" in [note.text for note in run.notes]
+
+
 @pytest.mark.parametrize(
     ("quality", "stops"),
     [(Quality.GOOD, True), (Quality.UNCERTAIN, True), (Quality.STALE, False), (Quality.BAD, False)],

@@ -84,7 +84,7 @@ class StopConditions:
         device, _, name = point.partition(".")
         async with self._owner.context.bus.subscribe(subjects.live_readings(device)) as messages:
             async for message in messages:
-                if reading := _reading(message.data, name):
+                for reading in _rows(message.data, name):
                     yield reading
 
     async def _readings(self, point: str, from_ns: int) -> AsyncGenerator[Reading]:
@@ -106,15 +106,16 @@ class StopConditions:
         ) as stored:
             async for message in stored:
                 start = message.sequence + 1
-                if reading := _reading(message.data, name):
+                if rows := _rows(message.data, name):
                     present = message
                     if message.stored_ns >= from_ns:
-                        yield reading
-        if present and clock.now_ns() - present.stored_ns < _YOUNG_NS and (reading := _reading(present.data, name)):
-            yield reading
+                        for reading in rows:
+                            yield reading
+        if present and clock.now_ns() - present.stored_ns < _YOUNG_NS:
+            yield _rows(present.data, name)[-1]
         async with bus.replay(subjects.READINGS_STREAM, subjects=all_readings, from_sequence=start) as stored:
             async for message in stored:
-                if reading := _reading(message.data, name):
+                for reading in _rows(message.data, name):
                     yield reading
 
     def _end(self, run: Run, why: str) -> None:
@@ -135,12 +136,12 @@ async def _first_reached(source: AsyncGenerator[Reading], limit: RunLimit) -> st
     raise LinkError(f"the readings of {limit.point} ended", source="bus")
 
 
-def _reading(data: bytes, name: str) -> Reading | None:
-    """The reading of a point in a message; None when the message has none."""
+def _rows(data: bytes, name: str) -> list[Reading]:
+    """The readings of a point in a message, in order: a point that changes fast has several."""
     try:
-        return dict(decode(data, Readings).rows()).get(name)
+        return [reading for point, reading in decode(data, Readings).rows() if point == name]
     except msgspec.DecodeError:
-        return None
+        return []
 
 
 def _is_reached(reading: Reading, limit: RunLimit) -> str:
