@@ -19,20 +19,12 @@ import pytest
 from countingroom.app.child_process import Launch, fork_server, launch, launch_by
 from countingroom.app.supervisor import Child, ChildChange, ChildRefused
 from countingroom.core.clock import SystemClock
-from countingroom.core.errors import LinkError, RequestError
 
 ECHO = """
 import json, sys
 given = json.loads(sys.stdin.readline())
 print(json.dumps({"ready": given}), flush=True)
-for line in sys.stdin:
-    asked = json.loads(line)
-    if asked["fault"] == "end":
-        break
-    if asked["fault"] == "hang":
-        import time; time.sleep(600)
-    known = asked["fault"] == "drop"
-    print(json.dumps({"done": "drop"} if known else {"refused": {"code": "unknown", "message": "no"}}), flush=True)
+sys.stdin.read()
 """
 SCRIPT = (sys.executable, "-m", "tests.system.run_script")
 REFUSES = """
@@ -130,35 +122,8 @@ async def test_a_killed_child_is_started_again_with_the_same_parameters(make: Ma
         assert first
         os.kill(first, signal.SIGKILL)
         await until(lambda: child.pid not in {None, first})
-        await child.ask({"fault": "drop"}, timeout_s=5)
     assert [change.running for change in changes] == [True, False, True]
     assert "SIGKILL" in changes[1].message
-
-
-async def test_an_answer_belongs_to_its_question(make: Make) -> None:
-    async with running(make(ECHO)) as child:
-        await child.ready()
-        await child.ask({"fault": "drop"}, timeout_s=5)
-        with pytest.raises(RequestError, match="no") as refused:
-            await child.ask({"fault": "fly"}, timeout_s=5)
-        assert refused.value.cause.code == "unknown"
-        await child.ask({"fault": "drop"}, timeout_s=5)
-
-
-async def test_a_child_that_ends_while_asked_is_a_lost_link(make: Make) -> None:
-    async with running(make(ECHO)) as child:
-        await child.ready()
-        with pytest.raises(LinkError, match="ended while it was asked"):
-            await child.ask({"fault": "end"}, timeout_s=5)
-
-
-async def test_a_child_that_hangs_is_killed_and_started_again(make: Make) -> None:
-    async with running(make(ECHO)) as child:
-        await child.ready()
-        first = child.pid
-        with pytest.raises(LinkError, match="did not answer"):
-            await child.ask({"fault": "hang"}, timeout_s=0.3)
-        await until(lambda: child.pid not in {None, first})
 
 
 async def test_a_child_that_cannot_begin_says_why(make: Make) -> None:
@@ -226,11 +191,10 @@ async def test_a_killed_fork_server_disturbs_no_child_and_is_replaced_by_exec(tm
         server = psutil.Process(first).parent()
         assert server and "countingroom.app.fork_server" in server.cmdline()
         server.kill()
-        await child.ask({"fault": "drop"}, timeout_s=5)
+        await until(lambda: not psutil.pid_exists(server.pid) or server.status() == psutil.STATUS_ZOMBIE)
         assert child.pid == first
         os.kill(first, signal.SIGKILL)
         await until(lambda: child.pid not in {None, first})
-        await child.ask({"fault": "drop"}, timeout_s=5)
         assert psutil.Process(child.pid).ppid() == os.getpid()
     assert [change.running for change in changes] == [True, False, True]
 

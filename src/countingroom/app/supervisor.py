@@ -1,8 +1,8 @@
 """The supervisor of a child process. It restarts the child after each end; the child never outlives its parent.
 
 All children use one protocol of JSON lines. The first line of input is an object of parameters. The first line of
-output is `{"ready": {...}}` or `{"refused": cause}`. Each later line of input gets one line of output as its answer.
-Between them the child may write ticks: one that then ceases to tick is killed (watchdog.py).
+output is `{"ready": {...}}` or `{"refused": cause}`.
+After it the child may write ticks: one that then ceases to tick is killed (watchdog.py).
 The input ends when the parent ends, also by kill -9, and the child then ends. parent_watch.py is the child's side.
 """
 
@@ -23,7 +23,7 @@ from countingroom.app.child_process import ChildProcess, Launch, launch
 from countingroom.app.log_file import LogFile
 from countingroom.app.watchdog import HUNG_S, LATE_S, LOOK_S, TICK, Watchdog
 from countingroom.core.clock import Clock, timeout
-from countingroom.core.errors import Cause, CountingRoomError, LinkError, Refused
+from countingroom.core.errors import Cause, CountingRoomError
 
 FIRST_PAUSE_S = 0.1
 MOST_PAUSE_S = 30.0
@@ -60,11 +60,6 @@ class _First(Struct):
     refused: Cause | None = None
 
 
-class _Answer(Struct):
-    done: Any = None
-    refused: Cause | None = None
-
-
 class Child:
     """One program: started, restarted with exponential back-off, stopped.
 
@@ -97,8 +92,6 @@ class Child:
         self._hung = ""
         """Why it was killed by the watchdog; empty: it was not."""
         self._first: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._asking = asyncio.Lock()
-        self._answer: asyncio.Future[bytes] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -131,30 +124,6 @@ class Child:
             self._tell(running=False, message=f"{self.name} {reason}", pid=self._last_pid, again_in_s=pause)
             await self._clock.sleep(pause)
             pause = min(2 * pause, MOST_PAUSE_S)
-
-    async def ask(self, line: Mapping[str, Any], *, timeout_s: float) -> None:
-        """Send one line and wait for its answer; Refused when the child refuses, LinkError when it is not running.
-
-        A child that does not answer in time counts as hung: it is killed, and `run` restarts it.
-        """
-        async with self._asking:
-            process = self._process
-            if process is None:
-                raise LinkError(f"{self.name} is not running", source=self.name)
-            into, _ = _pipes(process)
-            answer = self._answer = asyncio.get_running_loop().create_future()
-            try:
-                into.write(msgspec.json.encode(line) + b"\n")
-                async with timeout(timeout_s):
-                    said = msgspec.json.decode(await answer, type=_Answer)
-            except TimeoutError:
-                _kill(process)
-                raise LinkError(f"{self.name} did not answer within {timeout_s:g} s", source=self.name) from None
-            finally:
-                self._answer = None
-        if said.refused:
-            cause = said.refused
-            raise Refused(cause if cause.source else msgspec.structs.replace(cause, source=self.name))
 
     async def _live(self) -> int:
         """Start the process and wait for its end; the exit status."""
@@ -223,10 +192,6 @@ class Child:
         while line := await out.readline():
             if line == TICK:
                 watchdog.tick()
-            elif self._answer and not self._answer.done():
-                self._answer.set_result(line)
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(LinkError(f"{self.name} ended while it was asked", source=self.name))
 
     def _never(self, error: CountingRoomError) -> None:
         self._first.set_exception(error)
