@@ -69,6 +69,45 @@ async def test_a_command_after_its_deadline_is_refused(target: Target) -> None:
     assert not await target.is_so()
 
 
+async def told_of_clocks(target: Target) -> list[Event]:
+    return [event for event in await target.events(EventKind.NOTE) if event.action == "clock"]
+
+
+@pytest.mark.parametrize("ahead_s", [600, -600])
+async def test_a_sender_whose_clock_is_wrong_is_served_and_the_difference_told_once(
+    target: Target, ahead_s: int
+) -> None:
+    def sent(age_s: float = 0.0) -> dict[str, object]:
+        wrong_ns = target.clock.now_ns() + ahead_s * 10**9
+        issued_ns = wrong_ns - round(age_s * 1e9)
+        return {"issued_ns": issued_ns, "deadline_ns": wrong_ns + 10**10, "within_s": 10.0, "age_s": age_s}
+
+    assert (await target.end(target.do, seen_state=target.state, **sent(0.5))).kind is EventKind.DONE
+    assert await target.is_so()
+    assert (await target.end(target.undo, id="again", **sent())).kind is EventKind.DONE
+    assert cause_of(await target.give(target.undo, id="again", **sent())).code == "repeated"
+    assert cause_of(await target.give(target.do, seen_state="ELSEWHERE", **sent())).code == "state_changed"
+    assert cause_of(await target.give(target.do, seen_state=target.state, **sent(3.0))).code == "too_old"
+    (told,) = await told_of_clocks(target)
+    assert "the clock of local" in told.message
+    assert "600.0 s" in told.message
+    sent_ns, received_ns = told.data["sent_ns"], told.data["received_ns"]
+    assert isinstance(sent_ns, int)
+    assert isinstance(received_ns, int)
+    assert round((sent_ns - received_ns) / 1e9) == ahead_s
+
+
+async def test_a_command_that_was_long_under_way_is_refused(target: Target) -> None:
+    """It waited in a process that did not run, with others behind it; the earlier commands of its sender show it."""
+    now = {"within_s": 10.0}
+    assert (await target.end(target.do, **now)).kind is EventKind.DONE
+    for _ in range(2):
+        old_ns = target.clock.now_ns() - 20 * 10**9
+        await refused(target, target.undo, "too_late", issued_ns=old_ns, deadline_ns=old_ns + 10**10, **now)
+    assert await target.is_so()
+    assert (await target.end(target.undo, **now)).kind is EventKind.DONE
+
+
 async def test_a_decision_on_an_old_sight_is_refused(target: Target) -> None:
     issued_ns = target.clock.now_ns() - MINUTE_NS
     await refused(target, target.do, "too_old", seen_state=target.state, issued_ns=issued_ns)

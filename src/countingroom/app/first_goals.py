@@ -54,6 +54,7 @@ async def _refusal(bus: Bus, clock: Clock, partition: str, action: str, argument
         arguments=arguments,
         issued_ns=now_ns,
         deadline_ns=now_ns + round(_ANSWER_S * 1e9),
+        within_s=_ANSWER_S,
         origin="description",
     )
     where = subjects.command(LOCAL.name, "runs", partition)

@@ -25,6 +25,7 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, CountingRoomError, Refused
 from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
 from countingroom.core.policy import Permission
+from countingroom.core.sender_clocks import SenderClocks
 from countingroom.core.values import Scalar
 
 _log = logging.getLogger(__name__)
@@ -117,6 +118,7 @@ class CommandServer:
         self._policy = policy
         self._source = f"{department}.{name}"
         self._seen = admission.SeenIds()
+        self._clocks = SenderClocks()
         self._open: dict[str, _Open] = {}
         self._endings: list[_Ending] = []
         self._news = asyncio.Event()
@@ -194,6 +196,8 @@ class CommandServer:
             cause = admission.malformed("a command", error, self._source, suggestion="send a Command")
             self.record(EventKind.REFUSED, "a command was refused: malformed", principal=user, cause=cause)
             return encode(Reply(id="", accepted=False, cause=cause))
+        late_s = self._late_s(command, user)
+        command = admission.received(command, self._clock.now_ns())
         request = CommandRequest(command=command, by=user)
         handler: CommandHandler | None = None
         nothing = ""
@@ -205,7 +209,7 @@ class CommandServer:
                 return encode(Reply(id=command.id, accepted=True))
             admission.check_new(command, self._seen)
             self._seen.add(command.id)
-            rest = await self._begin(request, handler)
+            rest = await self._begin(request, handler, late_s)
         except CountingRoomError as error:
             if error.cause.code != admission.NOTHING_TO_DO:
                 return self._refuse(request, handler, error.cause)
@@ -222,12 +226,36 @@ class CommandServer:
             self._group.create_task(self._carry_out(one))
         return encode(Reply(id=command.id, accepted=True))
 
-    async def _begin(self, request: CommandRequest, handler: CommandHandler) -> Completion:
+    def _late_s(self, command: Command, user: str) -> float:
+        """How long the command was under way. A clock of its sender that differs is told once; the times of both are in
+        the event, and the command is served."""
+        if not command.within_s:
+            return 0.0
+        now_ns = self._clock.now_ns()
+        sent_ns = command.issued_ns + round(command.age_s * 1e9)
+        sender = f"{user} ({command.origin})" if command.origin else user
+        judged = self._clocks.heard(sender, (sent_ns - now_ns) / 1e9, self._clock.monotonic())
+        if judged.difference:
+            # One id for all receivers on the bus, which find the same: the bus stores it once.
+            event_id = uuid5(NAMESPACE_OID, f"{judged.difference.split(' is ')[0]} {now_ns // 60_000_000_000}").hex
+            self.record(
+                EventKind.NOTE,
+                judged.difference,
+                id=event_id,
+                principal=user,
+                action="clock",
+                severity=2,
+                data={"sent_ns": sent_ns, "received_ns": now_ns},
+            )
+        return judged.late_s
+
+    async def _begin(self, request: CommandRequest, handler: CommandHandler, late_s: float) -> Completion:
         command = request.command
         permission = self._target.permission(command)
         came_ns, came_s = self._clock.now_ns(), self._clock.monotonic()
         # Never for a command to a safe state: the clocks of two computers can differ, and stop and abort get through.
         if permission is not Permission.MAKE_SAFE:
+            admission.check_under_way(command, late_s)
             admission.check_deadline(command, came_ns)
         async with self._policy(request, handler, permission):
             if permission is not Permission.MAKE_SAFE:

@@ -159,7 +159,12 @@ class DirectOrders:
             return True
         # As if given now: the state that the page saw, and its times, must not refuse it.
         command = msgspec.structs.replace(
-            waiting.command, issued_ns=now_ns, deadline_ns=now_ns + round(ANSWER_S * 1e9), seen_state=None
+            waiting.command,
+            issued_ns=now_ns,
+            deadline_ns=now_ns + round(ANSWER_S * 1e9),
+            within_s=ANSWER_S,
+            age_s=0.0,
+            seen_state=None,
         )
         try:
             await send(self._bus, self._clock, "runs", partition, command, user=waiting.user)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from msgspec import structs
+
 from countingroom.core.errors import Cause, Conflict
 from countingroom.core.messages import Command
 
@@ -56,6 +58,29 @@ def check_new(command: Command, seen: Container[str]) -> None:
             f"command {command.id} was given before",
             code="repeated",
             suggestion="its outcome is in the events; give a new command a new id",
+        )
+
+
+def received(command: Command, now_ns: int) -> Command:
+    """The command with its times by the clock of the receiver, `now_ns` at its receipt. A command without `within_s`
+    is of an earlier version and stays as it is."""
+    if not command.within_s:
+        return command
+    return structs.replace(
+        command,
+        issued_ns=now_ns - round(command.age_s * 1e9),
+        deadline_ns=now_ns + round(command.within_s * 1e9),
+    )
+
+
+def check_under_way(command: Command, late_s: float) -> None:
+    """Conflict (`too_late`) for a command that was under way for longer than the time that it gives."""
+    if command.within_s and late_s > command.within_s:
+        raise Conflict(
+            f"{command.action} came {late_s:.1f} s after it was sent",
+            code="too_late",
+            evidence={"late_s": late_s},
+            suggestion="give it again if it is still wanted; the receiver did not run, or the sender's clock was set",
         )
 
 

@@ -224,7 +224,13 @@ class Command(Struct, frozen=True, kw_only=True):
     issued_ns: int
     """When it was issued, by the sender's clock."""
     deadline_ns: int
-    """The command is refused when it has not begun by this time."""
+    """The command is refused when it has not begun by this time of the receiver's clock. Not compared where `within_s`
+    is given, so that the clock of the sender does not matter."""
+    within_s: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
+    """The command is refused when it has not begun so long after it came; 0: `deadline_ns` counts, as of senders of an
+    earlier version."""
+    age_s: Annotated[float, Meta(ge=-1e9, le=1e9)] = 0.0
+    """So long before it was sent the sender saw `seen_state`, by the sender's own time."""
     seen_state: str | None = None
     """The state that the sender saw. Refused when the state has changed. None: not checked (a script)."""
     lease: int | None = None

@@ -39,6 +39,9 @@ class CommandBody(BaseModel):
     """The state that the user saw; refused when it has changed."""
     issued_ns: Annotated[int, Field(ge=0)] | None = None
     """When the user decided, on the server's clock; refused when older than 2 s and `seen_state` is given."""
+    age_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """How long ago the user decided, by the client's own time: for a client that does not know the server's clock. It
+    counts before `issued_ns`."""
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """It is not begun later than this."""
     wait_s: Annotated[float, Field(ge=0, le=600)] = 0.0
@@ -50,13 +53,18 @@ class CommandBody(BaseModel):
 def build(action: str, order: CommandBody, request: Request, now_ns: int) -> Command:
     """The command as a message of the bus."""
     address = request.client.host if request.client else ""
+    issued_ns = now_ns if order.issued_ns is None else order.issued_ns
+    if order.age_s is not None:
+        issued_ns = now_ns - round(order.age_s * 1e9)
     return Command(
         id=order.id or uuid4().hex,
         action=action,
         channel=order.channel,
         arguments=dict(order.arguments),
-        issued_ns=now_ns if order.issued_ns is None else order.issued_ns,
+        issued_ns=issued_ns,
         deadline_ns=now_ns + round(order.deadline_s * 1e9),
+        within_s=order.deadline_s,
+        age_s=max(-1e9, min(1e9, (now_ns - issued_ns) / 1e9)),
         seen_state=order.seen_state,
         origin=f"{'console' if 'origin' in request.headers else 'api'} {address}".strip(),
     )

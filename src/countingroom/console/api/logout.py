@@ -47,6 +47,7 @@ async def _release(console: ConsoleContext, user: str, target: str) -> None:
         action="release_control",
         issued_ns=now_ns,
         deadline_ns=now_ns + round(_WAIT_S * 1e9),
+        within_s=_WAIT_S,
         origin="logout",
     )
     try:

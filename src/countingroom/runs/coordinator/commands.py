@@ -211,6 +211,7 @@ class ExperimentCommands:
             action=Action.ABORT,
             issued_ns=now_ns,
             deadline_ns=now_ns + round(ANSWER_S * 1e9),
+            within_s=ANSWER_S,
             origin="delete_detector",
         )
         where = subjects.command(by, "systems", detector)

@@ -89,6 +89,7 @@ class Hooks:
             arguments={**arguments},
             issued_ns=now_ns,
             deadline_ns=now_ns + round(seconds * 1e9),
+            within_s=seconds,
             origin=f"hook {effect.hook.name} of {self._partition}",
         )
         subject = subjects.command("runs", department, target)

@@ -208,6 +208,7 @@ class SlowControl(System):
             arguments=dict(parameters),
             issued_ns=now_ns,
             deadline_ns=deadline_ns,
+            within_s=max(0.001, (deadline_ns - now_ns) / 1e9),
             origin=f"agent of {self.handle.system}",
         )
         where = subjects.command(_USER, "devices", self._section.device)
