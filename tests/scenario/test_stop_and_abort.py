@@ -85,6 +85,54 @@ async def test_systems_of_a_partition_without_template_are_aborted_also_without_
             assert state.common == "Unconfigured"
 
 
+def without_recorder(section: RunsSection, name: str, *, also_member: bool) -> RunsSection:
+    """The same description after a recorder was removed from its template; `also_member`: from the levels too."""
+    cbm = section.templates["cbm"].model_dump(by_alias=True)
+    cbm["recorders"] = [one for one in cbm["recorders"] if one != name]
+    if cbm.get("stop_order"):
+        cbm["stop_order"] = [one for one in cbm["stop_order"] if one != name]
+    if also_member:
+        for level in cbm["levels"]:
+            level["members"] = [one for one in level["members"] if one != name]
+        cbm["levels"] = [level for level in cbm["levels"] if level["members"]]
+    return section.model_copy(update={"templates": {"cbm": TemplateSection.model_validate(cbm)}})
+
+
+@pytest.mark.parametrize("also_member", [False, True])
+@pytest.mark.parametrize(
+    ("action", "end", "common"),
+    [("stop", RunEnd.STOPPED, "Active"), ("abort", RunEnd.ABORTED, "Unconfigured")],
+)
+async def test_stop_and_abort_reach_a_recorder_that_its_template_no_longer_has(
+    action: str, end: RunEnd, common: str, also_member: bool
+) -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        await world.does("start")
+        await world.reaches("Recording")
+        await world.end("runs")
+        world.section = without_recorder(world.section, "FLES", also_member=also_member)
+        world.begin_runs("second")
+        await world.until(lambda: _is_owned(world))
+        await world.clock.advance(5)
+        shown = await world.partition()
+        assert shown is not None
+        assert (shown.state, shown.run) == ("Recording", 1)  # the run goes on
+        assert any("FLES records in A, but is no recorder" in event.message for event in await world.events())
+        assert (await world.does(action)).kind is EventKind.DONE
+        assert [run.end for run in await world.runs()] == [end]
+        for name in ("FLES", "QA"):
+            state = await world.system(name, "A")
+            assert state is not None
+            assert state.common == common, name
+        await world.clock.advance(5)
+        await world.does("configure_all")
+        assert (await world.does("start")).kind is EventKind.DONE  # the next run needs it no more
+        state = await world.system("FLES", "A")
+        assert state is not None
+        assert state.common != "Recording"
+
+
 def with_hook(told: Path) -> RunsSection:
     """Recorders that need 2 s to stop, and a hook before it that adds a line to a file."""
     plain = description({"kind": "simulated", "stop": "2 s"})

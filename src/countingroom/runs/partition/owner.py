@@ -34,6 +34,7 @@ from countingroom.runs.context import RunControlContext, members_of
 from countingroom.runs.partition.commands import PartitionCommands
 from countingroom.runs.partition.configuration_selection import ConfigurationSelection
 from countingroom.runs.partition.flag_keeper import FlagKeeper
+from countingroom.runs.partition.former_recorders import find_former_recorders, why_former, with_former
 from countingroom.runs.partition.hook_runner import Hooks
 from countingroom.runs.partition.move_hold import MoveHold
 from countingroom.runs.partition.order_sender import Orders
@@ -150,17 +151,19 @@ class PartitionOwner:
         unexplained = None
         if record.template in context.section.templates:
             template = context.template(record.template)
+            if former := await find_former_recorders(context, template, record, opened):
+                template = with_former(template, former)
+                self.command_server.record(EventKind.NOTE, why_former(record, former), severity=2)
         else:
             template = await stand_in(context, record, opened)
             unexplained = why_missing(record, context.section.templates)
             self.command_server.record(EventKind.NOTE, unexplained.message, cause=unexplained, severity=2)
-        now_ns = context.clock.now_ns()
         known = last is not None and last.state in template.chart().states
         self.partition = PartitionModel(
             name=self.name,
             template=template,
             state=last.state if last and known else template.idle,
-            since_ns=last.since_ns if last and known else now_ns,
+            since_ns=last.since_ns if last and known else context.clock.now_ns(),
             goal=last.goal if last else None,
             run=opened.number if opened else 0,
             began=bool(opened and opened.started_ns),
@@ -306,6 +309,7 @@ class PartitionOwner:
                     flags = self.flags.at_end(run, end, cause, missing)
                     conditions = self.flags.conditions.present()
                     self.life.over(run, end, cause, flags=flags, conditions=conditions)
+                    self._drop_former_recorders()
                 case events.RunHook():
                     self.hooks.begin(self._group, effect)
                 case events.Excluded(system=system, cause=cause):
@@ -316,6 +320,12 @@ class PartitionOwner:
                     self._ended(goal, cause)
                 case events.SendOrder():
                     pass
+
+    def _drop_former_recorders(self) -> None:
+        present = self.partition
+        if not present.unexplained and (own := self.context.template(present.template.name)) != present.template:
+            self.partition = msgspec.structs.replace(present, template=own)
+            self.look_anew()  # the members are those of the template again
 
     def _moved(self, before: str, event: str, after: str, cause: Cause | None) -> None:
         goal = self.partition.goal
