@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from countingroom.bus import streams
@@ -83,11 +84,13 @@ class FaultyBus(MemoryBus):
 class World:
     """Everything, and a hand to act with."""
 
-    def __init__(self, section: RunsSection) -> None:
+    def __init__(self, section: RunsSection, url: str = "sqlite://", folder: Path | None = None) -> None:
+        """`folder`: where run control and the agents keep files; None: nowhere."""
+        self.folder = folder
         self.clock = FakeClock()
         self.bus = MemoryBus(self.clock)
         self.section = section
-        self.database = Database("sqlite://", clock=self.clock)
+        self.database = Database(url, clock=self.clock)
         self.database._store._writer = self.database._store._reader = AtOnce()
         self.orders: list[Order] = []
         self.ids = itertools.count(1)
@@ -103,7 +106,8 @@ class World:
     def begin_runs(self, name: str = "runs") -> None:
         """A run-control process."""
         self.buses[name] = bus = FaultyBus(server=self.bus.server)
-        service = RunsService(bus, self.clock, self.section, self.database, instance=name)
+        service = RunsService(bus, self.clock, self.section, self.database, instance=name, folder=self.folder)
+        service._context.run_book._disk = AtOnce()
         self.begin(name, service.run)
 
     async def kill(self, name: str) -> None:
@@ -121,7 +125,7 @@ class World:
         """Agents of these systems, or of all, in a process of their own."""
         systems = {name: system for name, system in self.section.systems.items() if not names or name in names}
         part = self.section.model_copy(update={"systems": systems})
-        host = AgentHost(self.connect, self.clock, part)
+        host = AgentHost(self.connect, self.clock, part, data=self.folder)
         self.begin("agents" if not names else f"agents of {','.join(names)}", host.run)
 
     async def listen(self) -> None:

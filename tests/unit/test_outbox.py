@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from countingroom.core.errors import Cause, LinkError, NotFound
+from countingroom.storage.highest_run import HighestRun
 from countingroom.storage.outbox import Outbox
 from countingroom.storage.refused_entries import RefusedEntries
 
@@ -120,3 +121,13 @@ def test_a_refused_entry_that_cannot_be_read_is_listed_all_the_same(tmp_path: Pa
     (tmp_path / "refused-1.json").write_text("no JSON")
     (found,) = RefusedEntries(tmp_path).list()
     assert (found.name, found.reason.code) == ("1", "unreadable")
+
+
+def test_the_highest_run_is_kept_beside_the_database(tmp_path: Path) -> None:
+    highest = HighestRun(tmp_path / "book")
+    assert highest.read() == 0
+    highest.write(41)
+    assert HighestRun(tmp_path / "book").read() == 41
+    for damaged in ("", "-3", "9" * 40, "x"):
+        (tmp_path / "book" / "highest-run").write_text(damaged)
+        assert highest.read() == 0

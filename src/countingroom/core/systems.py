@@ -58,6 +58,8 @@ class SystemState(Struct, frozen=True, kw_only=True):
     """Fingerprint of its present configuration and of those below that it depends on; empty: none."""
     run: int = 0
     """The run it records; 0: none."""
+    last_run: int = 0
+    """The highest run that it has recorded, as far as its agent knows; 0: none."""
     order: str = ""
     """Id of the last accepted order. It shows that this report was made after the order."""
     sequence: int

@@ -24,6 +24,7 @@ from countingroom.core.errors import Cause, CountingRoomError, LinkError
 from countingroom.core.retry import EdgeReport
 from countingroom.core.run_book import RunNote
 from countingroom.storage.database import Database
+from countingroom.storage.highest_run import HighestRun
 from countingroom.storage.outbox import Outbox
 from countingroom.storage.refused_entries import RefusedEntries
 from countingroom.storage.run_entries import (
@@ -83,6 +84,9 @@ class RunBookWriter:
         self._tell = tell
         self._outbox = Outbox(folder) if folder else None
         self._aside = RefusedEntries(folder) if folder else None
+        self._highest = HighestRun(folder) if folder else None
+        self.highest_run = 0
+        """The highest run number that was reserved on this computer, after a restart too; 0: none is known."""
         self._disk: Executor = ThreadPoolExecutor(1, thread_name_prefix="run-book")
         self._waiting: deque[_Waiting] = deque()
         self._in_file = 0
@@ -122,6 +126,19 @@ class RunBookWriter:
         self._waiting.append(_Waiting(partition, line, ended))
         self._news.set()
         return ended
+
+    def reserved(self, run: int) -> None:
+        """Remember a reserved run number, in the file soon: the database and the agents have it too."""
+        if run > self.highest_run:
+            self.highest_run = run
+            if self._highest is not None:
+                self._disk.submit(self._remember, self._highest, run)
+
+    def _remember(self, highest: HighestRun, run: int) -> None:
+        try:
+            highest.write(run)
+        except OSError as error:
+            _log.warning("runs: the number of run %d is not kept beside the database: %s", run, error)
 
     def ends(self) -> set[int]:
         """The runs whose end waits: they are open in the database only."""
@@ -236,8 +253,9 @@ class RunBookWriter:
 
     async def _look(self) -> None:
         """Look for the files of dead processes, and count the refused entries."""
-        if self._outbox is not None and self._aside is not None:
+        if self._outbox is not None and self._aside is not None and self._highest is not None:
             try:
+                self.highest_run = max(self.highest_run, await self._on_disk(self._highest.read))
                 place, lines = await self._on_disk(self._outbox.adopt)
                 self._refused = await self._on_disk(self._aside.count)
             except OSError as error:

@@ -120,7 +120,9 @@ class AgentRunner:
     async def _be_the_only_one(self) -> None:
         """Raise Conflict when an agent of this system is running already, even one that does not answer."""
         now_ns = self._clock.now_ns()
-        question = Command(id=self._agent.boot, action=WHO, issued_ns=now_ns, deadline_ns=now_ns + round(WHO_S * 1e9))
+        question = Command(
+            id=self._agent.boot, action=WHO, issued_ns=now_ns, deadline_ns=now_ns + round(WHO_S * 1e9), within_s=WHO_S
+        )
         where = subjects.command("agents", "systems", self.name)
         try:
             answer = await ask(self._bus, where, question, Reply, timeout_s=WHO_S)
@@ -277,4 +279,11 @@ class AgentRunner:
 
 
 def _rest(state: SystemState) -> Recovery:
-    return Recovery(state=state.state, tag=state.tag, key=state.key, run=state.run, since_ns=state.since_ns)
+    return Recovery(
+        state=state.state,
+        tag=state.tag,
+        key=state.key,
+        run=state.run,
+        last_run=state.last_run,
+        since_ns=state.since_ns,
+    )

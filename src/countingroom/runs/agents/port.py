@@ -26,6 +26,8 @@ class Recovery(Struct, frozen=True, kw_only=True):
     tag: str = ""
     key: str = ""
     run: int = 0
+    last_run: int = 0
+    """The highest run that it has recorded; 0: not known."""
     since_ns: int = 0
     """Wall time at which it entered the state; 0: not known."""
 

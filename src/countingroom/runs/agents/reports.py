@@ -41,6 +41,7 @@ def found(chart: Chart, context: Context, recovery: Recovery | None) -> Context:
         tag=recovery.tag,
         key=recovery.key,
         run=recovery.run if common == RECORDING else 0,
+        last_run=max(recovery.last_run, context.state.last_run),
         since_ns=recovery.since_ns or context.state.since_ns,
         comment="found so by its agent",
     )
@@ -57,4 +58,5 @@ def moved(context: Context, chart: Chart, state: str, now_ns: int, **changes: ob
 
 
 def said(context: Context, **changes: object) -> Context:
-    return replace(context, state=replace(context.state, sequence=context.state.sequence + 1, **changes))
+    state = replace(context.state, sequence=context.state.sequence + 1, **changes)
+    return replace(context, state=replace(state, last_run=max(state.run, state.last_run)))

@@ -112,7 +112,7 @@ class SystemStates:
         state = _decoder.decode(entry.data)
         before = self._present.get(entry.key)
         self._present[entry.key] = state
-        self._highest_run = max(self._highest_run, state.run)
+        self._highest_run = max(self._highest_run, state.run, state.last_run)
         self.durations.reported(before, state)
         fact = Reported(state=state)
         for tell in tuple(self._followers.get(entry.key, ())):

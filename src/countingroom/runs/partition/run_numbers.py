@@ -47,15 +47,16 @@ async def reserve_run_number(
             await _close_forgotten(owner)
             run = await _reserve(owner, life, by, limit, sequence)
         life.open = run
+        owner.context.run_book.reserved(run.number)
     if comment:
         owner.book.note(run.number, "comment", comment, author=by)
     return run
 
 
 async def _skip_seen(owner: OwnerPort) -> None:
-    """Skip the numbers that a system records or was ordered to record: a restored database has forgotten its last runs.
-    An event tells it."""
-    seen = owner.context.system_states.highest_run()
+    """Skip the numbers that a system has recorded, or that were reserved on this computer: a restored database has
+    forgotten its last runs. An event tells it."""
+    seen = max(owner.context.system_states.highest_run(), owner.context.run_book.highest_run)
     runs = owner.context.database.runs
     last = max((run.number for run in await runs.find(RunFilter(limit=1))), default=0)
     if seen <= last or seen <= owner.context.system_states.skipped:
