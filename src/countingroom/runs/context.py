@@ -16,6 +16,7 @@ from countingroom.core.partitions import Member
 from countingroom.core.placement import PartitionRecord
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.access.principals import Principals
+from countingroom.runs.agents.kinds.guardian import Guardian
 from countingroom.runs.description import RunsSection
 from countingroom.runs.monitor.system_states import SystemStates
 from countingroom.runs.planner.fingerprint import Chosen, with_fingerprints
@@ -41,6 +42,8 @@ class RunControlContext(Struct, frozen=True, kw_only=True):
     run_book: RunBookWriter
     system_states: SystemStates
     principals: Principals
+    guardian: Guardian
+    """Ends the programs of hooks when this process is killed."""
     boot: str
     holder: str
     """Name of this process as the holder of leases, for messages."""

@@ -121,7 +121,13 @@ class RunBookWriter:
         if len(self._waiting) - self._in_file >= WAITING:
             _log.error("runs.%s: more than %d entries wait; one is lost: %s", partition, WAITING, line.decode())
             self._tell(partition, f"too many entries wait for the run book; {entry} is lost")
-            ended.set_result(Cause(code="lost", message="too many entries wait for the run book"))
+            ended.set_result(
+                Cause(
+                    code="lost",
+                    message="too many entries wait for the run book",
+                    suggestion="see why the database takes nothing",
+                )
+            )
             return ended
         self._waiting.append(_Waiting(partition, line, ended))
         self._news.set()
@@ -210,7 +216,12 @@ class RunBookWriter:
             return error.cause
         except Exception as error:  # an entry that cannot be read or stored must not stop those behind it
             _log.exception("runs: an entry of the run book fails")
-            return Cause(code="failed", message=f"{type(error).__name__}: {error}", source="runs")
+            return Cause(
+                code="failed",
+                message=f"{type(error).__name__}: {error}",
+                source="runs",
+                suggestion="see the entry with `countingroom run refused show`, and discard it",
+            )
         return None
 
     async def _remove_first(self) -> None:

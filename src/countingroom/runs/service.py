@@ -24,6 +24,7 @@ from countingroom.core.clock_watch import StepWatch
 from countingroom.core.messages import Event, EventKind, decode
 from countingroom.core.systems import Placement
 from countingroom.runs.access.principals import Principals
+from countingroom.runs.agents.kinds.guardian import Guardian
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator.coordinator import Coordinator
 from countingroom.runs.description import RunsSection
@@ -61,6 +62,7 @@ class RunsService:
             run_book=RunBookWriter(database, clock, folder, self._tell_of_the_run_book),
             system_states=SystemStates(bus, clock, self._tell_of_clocks),
             principals=Principals(database.users, clock),
+            guardian=Guardian(),
             boot=boot,
             holder=holder_name(instance, boot),
         )
@@ -70,7 +72,12 @@ class RunsService:
 
     async def run(self) -> None:
         """Run until cancelled. No order is sent to a system at the start or at the end."""
-        context = self._context
+        try:
+            await self._run(self._context)
+        finally:
+            await self._context.guardian.close()
+
+    async def _run(self, context: RunControlContext) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(
                 heartbeat(

@@ -95,5 +95,10 @@ def _read(path: Path) -> RefusedEntry | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, RecursionError, msgspec.ValidationError) as error:
-        reason = Cause(code="unreadable", message=f"{path} cannot be read: {error}", source="storage")
+        reason = Cause(
+            code="unreadable",
+            message=f"{path} cannot be read: {error}",
+            source="storage",
+            suggestion="look at the file, and discard it",
+        )
         return RefusedEntry(name=name, time_ns=0, reason=reason, entry="")

@@ -1,7 +1,8 @@
 """Runs hooks: programs or bus commands at fixed points of a transition, each with a time-out.
 
-Every hook ends in one `HookOver` event, also after a time-out. A program is started without a shell. It is killed after
-its time-out, or when the owner of the partition ends; processes that it leaves behind do not delay the partition.
+Every hook ends in one `HookOver` event, also after a time-out. A program is started without a shell. It is killed with
+all its children after its time-out, and when the owner of the partition ends, also by kill -9. Processes that it leaves
+running when it ends by itself do not delay the partition.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Hooks:
     def __init__(self, context: RunControlContext, partition: str, tell: Callable[[Fact], None]) -> None:
         self._bus = context.bus
         self._clock = context.clock
+        self._guardian = context.guardian
         self._partition = partition
         self._tell = tell
 
@@ -70,6 +72,7 @@ class Hooks:
             environment={},
             given=b"",
             said=lambda line: output.append(line[:MAX_CHARACTERS]),
+            guardian=self._guardian,
         )
         if status == 0:
             return None

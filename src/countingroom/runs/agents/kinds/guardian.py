@@ -27,8 +27,8 @@ READY_S = 10.0
 class Guardian:
     """The guardian of the programs of one process. Its own process is started with the first program."""
 
-    def __init__(self, lock: Path) -> None:
-        """`lock`: the file by which the guardians of successive processes wait for one another."""
+    def __init__(self, lock: Path | None = None) -> None:
+        """`lock`: the file by which the guardians of successive processes wait for one another; None: they do not."""
         self._lock = lock
         self._starting = asyncio.Lock()
         self._pipe: int | None = None
@@ -65,11 +65,12 @@ class Guardian:
                     await self._process.wait()
 
     async def _start(self) -> int:
-        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        if self._lock:
+            self._lock.parent.mkdir(parents=True, exist_ok=True)
         theirs, ours = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *_command("guard", str(self._lock)),
+                *_command("guard", str(self._lock or os.devnull)),
                 stdin=theirs,
                 stdout=asyncio.subprocess.PIPE,
                 start_new_session=True,

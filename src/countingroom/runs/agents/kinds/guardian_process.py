@@ -1,7 +1,8 @@
 """The process of the guardian, run as a file with the standard library alone. See `guardian.py`.
 
-`guard LOCK`: waits for the lock, says `ready`, and reads lines from its input: `+ PID MARK` for a program that was
-begun, `- PID` for one that has ended. At the end of the input, which is the death of the agents, it ends what is left:
+`guard LOCK`: waits for the lock (`/dev/null`: for none), says `ready`, and reads lines from its input: `+ PID MARK`
+for a program that was begun, `- PID` for one that has ended. At the end of the input, which is the death of the agents,
+it ends what is left:
 SIGTERM, and SIGKILL two seconds later. `drain`: reads its input to the end in a process of its own.
 """
 
@@ -67,7 +68,8 @@ def guard(lock: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with Path(lock).open("w") as locked:
-        fcntl.flock(locked, fcntl.LOCK_EX)  # an earlier guardian still ends its programs
+        if lock != os.devnull:
+            fcntl.flock(locked, fcntl.LOCK_EX)  # an earlier guardian still ends its programs
         os.write(1, b"ready\n")
         programs: dict[int, str] = {}
         for line in sys.stdin:
