@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from aiomqtt import Client, Message, MqttError, ProtocolVersion
 
@@ -65,6 +65,21 @@ class PayloadQueue(asyncio.Queue[Message]):
         return item
 
 
+class TolerantClient(Client):
+    """The client of aiomqtt, which would end the connection for one message whose topic no message may have: with a
+    wildcard, or no UTF-8. A broker must refuse them, and some do not."""
+
+    def __init__(self, *given: Any, on_odd: Callable[[str], None], **named: Any) -> None:
+        self._on_odd = on_odd
+        super().__init__(*given, **named)
+
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        try:
+            super()._on_message(client, userdata, message)
+        except ValueError as error:  # UnicodeDecodeError is one
+            self._on_odd(str(error))
+
+
 def location(section: MqttSensorsSection) -> str:
     """The address of the broker."""
     if section.transport == "websockets":
@@ -85,6 +100,8 @@ class MqttSensorsDriver:
         """Channels of boards that are offline, with the rules of availability that say so. A bridge that is there says
         nothing of a board that is not."""
         self._dropped_messages = 0
+        self._is_odd = False
+        """Whether the broker sent a message that no broker may send, which is told once."""
         self._source = location(section)
         self._client: Client | None = None
         self._latest: dict[str, Sample] = {}
@@ -105,6 +122,11 @@ class MqttSensorsDriver:
 
     def _dropped(self) -> None:
         self._dropped_messages += 1
+
+    def _ignore(self, reason: str) -> None:
+        if not self._is_odd:
+            _log.warning("%s: messages of the broker are ignored: %s", self._source, reason)
+        self._is_odd = True
 
     def monitor(self, sink: Sink) -> None:
         """Pass every sample to the sink."""
@@ -207,9 +229,10 @@ class MqttSensorsDriver:
 
     def _new_client(self) -> Client:
         section = self._section
-        return Client(
+        return TolerantClient(
             section.host,
             section.port,
+            on_odd=self._ignore,
             username=section.user or None,
             password=read_password(section, self._source),
             identifier=section.client_id or None,
