@@ -122,3 +122,57 @@ async def test_another_life_takes_up_the_same_address(heard: Pair) -> None:
     again = await other.start()
     assert {key: again[key] for key in address} == address
     await other.stop()
+
+
+SETPOINTS = {
+    "driver": "mqtt",
+    "sensors": {"PLUG1": "pump"},
+    "values": {
+        "power": {
+            "topic": "{sensor}/state",
+            "field": "power.state",
+            "type": "int",
+            "words": {"OFF": 0, "ON": 1},
+            "set_topic": "{sensor}/set",
+            "set_payload": '{"state": "{value}"}',
+        },
+        "target": {
+            "topic": "{sensor}/target",
+            "unit": "degC",
+            "set_topic": "{sensor}/target/set",
+            "write_low": 2,
+            "write_high": 8,
+            "readback": "flow",
+        },
+        "flow": {"topic": "{sensor}/flow", "field": "t"},
+        "light": {"topic": "light", "type": "bool", "set_topic": "light/set"},
+    },
+}
+
+
+async def test_a_simulated_board_takes_setpoints_and_tells_them_at_once() -> None:
+    simulator = SensorSimulator({**SETPOINTS, "period_s": 0.05})
+    section = MqttSensorsSection.model_validate({**SETPOINTS, **await simulator.start()})
+    driver, ear = MqttSensorsDriver(section), Ear()
+    driver.monitor(ear.take)
+    try:
+        await driver.connect()
+        names = ("PLUG1.power", "PLUG1.target", "PLUG1.flow", "light")
+        await ear.until(*names)
+        assert [ear.said[name].value for name in names] == [0, 5.0, 5.0, False]
+        await driver.write("PLUG1.power", 1)
+        await driver.write("PLUG1.target", 3.25)
+        await driver.write("light", True)
+        async with asyncio.timeout(10):
+            while [ear.said[name].value for name in names] != [1, 3.25, 3.25, True]:
+                ear.said.clear()
+                await ear.until(*names)
+    finally:
+        await driver.close()
+        await simulator.stop()
+
+
+def test_a_payload_of_another_form_is_no_setpoint() -> None:
+    (plug, *_) = outlets(SETPOINTS)
+    assert plug.setpoint('{"state": "ON"}') == "ON"
+    assert plug.setpoint("ON") is None

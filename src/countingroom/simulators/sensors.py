@@ -64,6 +64,8 @@ class SensorSimulator:
         """In addition to the cancellation, which `asyncio.wait_for` of the client may lose before Python 3.12."""
         self._says: dict[str, str | None] = {}
         """Board -> what it publishes in place of its values; None: nothing."""
+        self._set: dict[tuple[str, str], str] = {}
+        """Board and value -> its setpoint."""
         self._broker: Mapping[str, Any] | None = parameters.get("broker")
         self._again: Mapping[str, Any] = parameters.get("again") or {}
         self._server: EmbeddedServer | None = None
@@ -140,8 +142,34 @@ class SensorSimulator:
                     password=password,
                     timeout=_ANSWER_S,
                 ) as client:
-                    await self._publish(client)
+                    await self._serve(client)
             await self._clock.sleep(_AGAIN_S)
+
+    async def _serve(self, client: Client) -> None:
+        """Publish, and take setpoints, until the connection is lost."""
+        settable = {outlet.set_topic: outlet for outlet in self._outlets if outlet.set_topic}
+        for topic in settable:
+            await client.subscribe(topic, qos=1)
+        taking = asyncio.create_task(self._take_setpoints(client, settable))
+        try:
+            await self._publish(client)
+        finally:
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+
+    async def _take_setpoints(self, client: Client, settable: Mapping[str, Outlet]) -> None:
+        """A board tells at once what it was set to. A frozen or silent one neither takes nor tells anything."""
+        async for message in client.messages:
+            outlet = settable.get(str(message.topic))
+            if outlet is None or self._frozen or outlet.board in self._says:
+                continue
+            value = outlet.setpoint(bytes(message.payload).decode(errors="replace"))
+            if value is None:
+                continue
+            self._set |= {(outlet.board, name): value for name in outlet.sets}
+            for one in self._outlets:
+                if one.board == outlet.board and one.value in outlet.sets:
+                    await client.publish(one.topic, one.payload(value))
 
     async def _publish(self, client: Client) -> None:
         while not self._ending:
@@ -160,6 +188,8 @@ class SensorSimulator:
     def _said(self, outlet: Outlet, seconds: float) -> float | str | None:
         if outlet.board in self._says:
             return self._says[outlet.board]
+        if outlet.first is not None:
+            return self._set.get((outlet.board, outlet.value), outlet.first)
         return self._air[outlet.board].measure(outlet.quantity, seconds)
 
 
