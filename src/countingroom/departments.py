@@ -263,7 +263,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                         *("server.mqtt_connections", "server.mqtt_consumers.NAMES.*"),
                         "server.mqtt_consumers.DELETE.*.*",
                     ),
-                    stores=("events.runs.*",),
+                    stores=("events.runs.*", "events.console.audit"),
                     # The leases tell it that the owner which got a command has ended.
                     reads=(subjects.READINGS_STREAM, subjects.EVENTS_STREAM, f"KV_{subjects.LEASE_BUCKET}"),
                 ),

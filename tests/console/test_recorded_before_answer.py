@@ -13,6 +13,7 @@ from starlette.types import Message
 from countingroom.console.auth.sessions import CLEAN_UP_S, KEPT_S, SessionLifetime, Sessions
 from countingroom.core.accounts import AuditEntry
 from countingroom.core.errors import LinkError
+from countingroom.core.messages import Event, decode
 from countingroom.storage.database import Database
 from countingroom.testing.clock import FakeClock
 from tests.console.people import HOST, House, house
@@ -83,7 +84,11 @@ async def test_an_action_is_in_the_audit_before_its_answer_begins(
 
 async def test_an_answer_does_not_wait_for_a_database_that_fails() -> None:
     clock = FakeClock()
-    async with stage(clock) as here, house(here) as there:
+    async with (
+        stage(clock) as here,
+        here.bus.subscribe("events.console.audit") as events,
+        house(here) as there,
+    ):
         headers = await _token(there, "vera")
 
         async def full(*entries: AuditEntry) -> None:
@@ -95,8 +100,14 @@ async def test_an_answer_does_not_wait_for_a_database_that_fails() -> None:
                 second, _, _ = await _post(there, "/api/v1/users", headers, b'{"name": "nora"}')
         assert (first, second, stored) == (403, 403, ())
         assert there.context.audit_writer.is_failing
+        assert there.context.troubles()[0] == "the audit cannot be written now: 2 entries wait in memory"
         await clock.advance(2.0)
         assert [one.who for one in await there.record()] == ["vera", "vera"]
+        told = [decode((await anext(events)).data, Event).message for _ in range(2)]
+        assert told == [
+            "the audit cannot be written now, 1 entry waits in memory: database or disk is full",
+            "the audit is written again; the entries that waited go in",
+        ]
 
 
 async def test_an_answer_waits_for_a_hanging_database_for_a_moment_only() -> None:

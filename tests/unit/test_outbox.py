@@ -98,6 +98,31 @@ def test_a_record_that_the_disk_does_not_take_leaves_no_part_of_it(
     assert Outbox(tmp_path).adopt() == (0, [b"1", b"3"])
 
 
+def test_a_reserve_becomes_the_file_and_that_of_a_dead_process_is_used_again(tmp_path: Path) -> None:
+    dead = Outbox(tmp_path, reserve_bytes=1000)
+    dead.reserve()
+    (reserve,) = tmp_path.iterdir()
+    assert dead._reserve
+    dead._reserve.close()  # as the end of a process does it
+    own = Outbox(tmp_path, reserve_bytes=1000)
+    own.reserve()
+    other = Outbox(tmp_path, reserve_bytes=1000)
+    other.reserve()
+    assert len(list(tmp_path.iterdir())) == 2
+    other.close()
+    assert list(tmp_path.iterdir()) == [reserve]
+    own.add([b"1", b"2"])
+    (file,) = files(tmp_path)
+    assert not reserve.exists()
+    assert file.stat().st_size == 1000
+    own.remove(1)
+    own.close()
+    last = Outbox(tmp_path)
+    assert last.adopt() == (0, [b"2"])
+    last.remove_first()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_refused_entry_is_kept_with_its_reason_until_a_person_removes_it(tmp_path: Path) -> None:
     refused = RefusedEntries(tmp_path / "book")
     assert (refused.list(), refused.count()) == ((), 0)

@@ -20,7 +20,9 @@ from countingroom.core.errors import ConfigurationError, Conflict
 LOCK = "owner.json"
 RUN_BOOK = "run-book"
 """Folder for entries of the run book that wait for the database, or that it refused."""
-_FOLDERS = ("agents", "bus", "history", "logs", "results", RUN_BOOK)
+AUDIT = "audit"
+"""Folder for entries of the audit that wait for the database."""
+_FOLDERS = ("agents", AUDIT, "bus", "history", "logs", "results", RUN_BOOK)
 _FILES = (LOCK, "countingroom.sqlite*")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

@@ -204,6 +204,7 @@ def runs(setting: Setting) -> Role:
 def console(setting: Setting) -> Role:
     """The console: API, live feed and pages."""
     from countingroom.app.connection_table import connection_limits
+    from countingroom.app.data_folder import AUDIT
     from countingroom.app.file_limit import raise_file_limit
     from countingroom.app.listening_socket import listen
     from countingroom.app.web_server import serve
@@ -235,6 +236,7 @@ def console(setting: Setting) -> Role:
             insecure=section.is_exposed,
             departments=setting.departments,
             beside=tuple(role for role in setting.beside if role != "console"),
+            audit_folder=setting.data / AUDIT,
         )
         context: ConsoleContext = app.state.context
         first = await context.login()[0].first() if login else None

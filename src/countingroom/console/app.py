@@ -70,6 +70,7 @@ def create(
     insecure: bool = False,
     departments: tuple[Department, ...] = DEPARTMENTS,
     beside: tuple[str, ...] = (),
+    audit_folder: Path | None = None,
 ) -> FastAPI:
     """The ASGI application.
 
@@ -78,6 +79,7 @@ def create(
     the proxies whose headers name the client.
     `insecure`: other machines reach it without TLS, and every page says so.
     `departments`: whose API and pages are mounted. `beside`: the roles that must be present for /readyz.
+    `audit_folder`: for entries of the audit that the database does not take.
     """
     if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):
         raise ValueError("a login needs a database, and other hosts than this machine need a login")
@@ -93,6 +95,7 @@ def create(
         passwords=login.passwords if login else None,
         departments=departments,
         roles=beside,
+        audit_folder=audit_folder,
     )
     routes = RouteTable(route_permissions(departments))
     audit = RequestAudit(context.audit_writer, clock, routes)

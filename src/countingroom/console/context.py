@@ -6,11 +6,14 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
 
 from starlette.requests import HTTPConnection
 
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import BUS_ROLE
+from countingroom.bus.publisher import Publisher
 from countingroom.console.audit_writer import AuditWriter
 from countingroom.console.auth.accounts import Accounts
 from countingroom.console.auth.passwords import Passwords
@@ -24,9 +27,10 @@ from countingroom.console.present.abnormal import AbnormalList
 from countingroom.console.present.latest import Latest, live_messages
 from countingroom.console.present.readiness import RoleReadiness, console_readiness, readiness
 from countingroom.console.present.recent_events import RecentEvents
-from countingroom.core import subjects
+from countingroom.core import severity, subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Conflict, CountingRoomError
+from countingroom.core.errors import Cause, Conflict, CountingRoomError
+from countingroom.core.messages import Event, EventKind
 from countingroom.departments import DEPARTMENTS, Department
 from countingroom.storage.database import Database
 
@@ -44,7 +48,8 @@ class ConsoleContext:
     """Everything the console knows of the experiment, kept current while `open`.
 
     `insecure`: other machines reach it without TLS. `life`: how long a session lasts; None: there is no login.
-    `roles`: those that run beside the console, for `readiness`.
+    `roles`: those that run beside the console, for `readiness`. `audit_folder`: for entries of the audit that the
+    database does not take; None: they wait in memory.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class ConsoleContext:
         passwords: Passwords | None = None,
         departments: Sequence[Department] = DEPARTMENTS,
         roles: Sequence[str] = (),
+        audit_folder: Path | None = None,
     ) -> None:
         self.bus = bus
         self.clock = clock
@@ -68,7 +74,10 @@ class ConsoleContext:
         self.version = version
         self.insecure = insecure
         self.database = database
-        self.audit_writer = AuditWriter(database.audit if database else None, clock)
+        self._events = Publisher(bus, clock, "console")
+        self.audit_writer = AuditWriter(
+            database.audit if database else None, clock, audit_folder, self._tell_of_the_audit
+        )
         self._database_watch = DatabaseWatch(database, clock)
         self.sessions: SessionService = NoLogin()
         self._login: tuple[Accounts, Sessions] | None = None
@@ -101,9 +110,8 @@ class ConsoleContext:
         """Why this console is not ready, one sentence each; empty: it is ready."""
         if failure := self.failure:
             return [failure.cause.message]
-        audit = ["the audit cannot be written now"] if self.audit_writer.is_failing else []
         return [
-            *audit,
+            *self.audit_writer.troubles(),
             *self._database_watch.troubles(),
             *self.latest.troubles(),
             *self.recent_events.troubles(),
@@ -157,6 +165,7 @@ class ConsoleContext:
                     ("recent events", self.recent_events.run()),
                     ("live feed", self.feed.run()),
                     ("audit writer", self.audit_writer.run()),
+                    ("events of the console", self._events.run()),
                     ("direct orders", self.direct_orders.run()),
                     ("database watch", self._database_watch.run()),
                     *([("clean-up of sessions", self._login[1].remove_ended())] if self._login else ()),
@@ -167,6 +176,21 @@ class ConsoleContext:
             finally:
                 for task in running:
                     task.cancel()
+
+    def _tell_of_the_audit(self, message: str, cause: Cause | None) -> None:
+        """An event with this message: of medium severity where there is a cause."""
+        self._events.event(
+            Event(
+                id=uuid4().hex,
+                kind=EventKind.NOTE,
+                time_ns=self.clock.now_ns(),
+                department="console",
+                source="audit",
+                message=message,
+                severity=severity.MEDIUM if cause else severity.NORMAL,
+                cause=cause,
+            )
+        )
 
     async def _watched(self, name: str, run: Coroutine[object, object, None]) -> None:
         """Run a background task. When it fails, the others go on and the console is not ready.

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from countingroom.core.accounts import AuditEntry
 from countingroom.storage import rows
 from countingroom.storage.engine import SqlStore
 from countingroom.storage.people_tables import audit
+
+_SAME = ("time_ns", "who", "what", "target", "origin", "outcome")
+"""What two entries never have in common."""
+_RECENT = 100_000
+"""So many of the last entries are looked at."""
 
 
 class AuditFilter(Struct, frozen=True, kw_only=True):
@@ -38,6 +43,27 @@ class Audit:
         def work(connection: Connection) -> None:
             if kept:
                 connection.execute(insert(audit), kept)
+
+        await self._store.write(work)
+
+    async def append_again(self, *entries: AuditEntry) -> None:
+        """Add those of the entries that are not there yet, all or none. For entries of an attempt whose outcome is not
+        known, or that was lost with its process: an entry of the same nanosecond, user, action, target, address and
+        outcome is the same one."""
+        if not entries:
+            return
+        first_ns = min(one.time_ns for one in entries)
+
+        def work(connection: Connection) -> None:
+            newest = connection.scalar(select(func.max(audit.c.sequence))) or 0
+            # The times have no index. Entries of an attempt are among the last ones.
+            query = select(*(audit.c[key] for key in _SAME)).where(
+                audit.c.sequence > newest - _RECENT, audit.c.time_ns >= first_ns
+            )
+            there = {tuple(row) for row in connection.execute(query)}
+            missing = [one for one in entries if tuple(getattr(one, key) for key in _SAME) not in there]
+            if missing:
+                connection.execute(insert(audit), [rows.columns(one, "sequence") for one in missing])
 
         await self._store.write(work)
 

@@ -2,7 +2,13 @@
 
 A file `waiting-*.jsonl` has one record on each line, synced to disk; a line `done` says that the oldest record before
 it is stored. Each process writes files of its own and holds a lock on them; the files of a dead process are adopted. A
-process that dies between the store and its `done` repeats one record: records are such that a repetition does nothing.
+process that dies between the store and its `done` repeats records: a repetition must do nothing.
+
+A process that must keep records while the disk is full calls `reserve` before: it makes a file `reserve-*` of zeros,
+which becomes the next file of records and is overwritten from its begin.
+
+The run book (`runs/run_book_writer.py`) and the audit (`console/audit_writer.py`) use it. Another user gives a folder
+of its own, encodes its records, and stores each with a repetition in mind.
 """
 
 from __future__ import annotations
@@ -29,9 +35,12 @@ _DONE = b"done\n"
 class Outbox:
     """The waiting records of one process. Its methods wait for the disk: call them in a thread, one at a time."""
 
-    def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES, reserve_bytes: int = 0) -> None:
+        """`reserve_bytes`: of the file that `reserve` makes."""
         self.folder = folder
         self._most_bytes = most_bytes
+        self._reserve_bytes = reserve_bytes
+        self._reserve: _WaitingFile | None = None
         self._files: list[_WaitingFile] = []
         """The oldest first; the last one may be the file of this process, to which records are added."""
         self._own: _WaitingFile | None = None
@@ -55,7 +64,8 @@ class Outbox:
         file would be too large, OSError where the disk refuses; then none of them is added."""
         added = list(records)
         if self._own is None:
-            self._own = _WaitingFile.create(self.folder)
+            self._own = self._reserve.renamed() if self._reserve else _WaitingFile.create(self.folder)
+            self._reserve = None
             self._files.append(self._own)
         if self._own.size + sum(map(len, added)) > self._most_bytes:
             raise LinkError(
@@ -69,15 +79,33 @@ class Outbox:
     def remove_first(self) -> None:
         """Remove the oldest record, which is stored. A file without records is deleted. OSError: the record is removed
         here, but may come again after a restart."""
-        file = self._files[0]
-        file.records.popleft()
-        if file.records:
-            file.append(_DONE)
+        self.remove(1)
+
+    def remove(self, number: int) -> None:
+        """Remove the oldest records, as `remove_first`."""
+        while number:
+            file = self._files[0]
+            stored = min(number, len(file.records))
+            number -= stored
+            for _ in range(stored):
+                file.records.popleft()
+            if file.records:
+                file.append(_DONE * stored)
+                continue
+            self._files.remove(file)
+            if file is self._own:
+                self._own = None
+            file.delete()
+
+    def reserve(self) -> None:
+        """Make room for the next file of records, unless there is some. OSError where the disk refuses."""
+        if self._reserve or not self._reserve_bytes:
             return
-        self._files.remove(file)
-        if file is self._own:
-            self._own = None
-        file.delete()
+        for path in self.folder.glob("reserve-*"):
+            if self._reserve is None:
+                self._reserve = _WaitingFile.reuse(path, self._reserve_bytes)
+        if self._reserve is None:
+            self._reserve = _WaitingFile.create(self.folder, zeros=self._reserve_bytes)
 
     def adopt(self) -> tuple[int, list[bytes]]:
         """Take over the files of processes that are dead: the place of their records among all, and the records. They
@@ -94,6 +122,9 @@ class Outbox:
         """Close the files and free their locks; the records stay."""
         for file in self._files:
             file.close()
+        if self._reserve:
+            self._reserve.delete()
+        self._reserve = None
         self._files.clear()
         self._own = None
 
@@ -108,19 +139,51 @@ class _WaitingFile:
         self._descriptor = descriptor
 
     @classmethod
-    def create(cls, folder: Path) -> _WaitingFile:
+    def create(cls, folder: Path, *, zeros: int = 0) -> _WaitingFile:
+        """A new file; with zeros it is a reserve, whose blocks the disk has given."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / f"waiting-{time.time_ns():020d}-{uuid4().hex[:8]}.jsonl"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        sync_folder(folder)
-        return cls(path, descriptor, (), 0)
+        path = _reserve_path(folder) if zeros else _waiting_path(folder)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        file = cls(path, descriptor, (), 0)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.append(bytes(zeros))
+            os.fsync(descriptor)
+            sync_folder(folder)
+        except OSError:
+            file.delete()
+            raise
+        file.size = 0
+        return file
+
+    @classmethod
+    def reuse(cls, path: Path, size: int) -> _WaitingFile | None:
+        """The reserve of a dead process; None where its process lives, or it is too small."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_size >= size:
+                return cls(path, descriptor, (), 0)
+            path.unlink()
+        except OSError:  # its process lives and holds the lock
+            pass
+        os.close(descriptor)
+        return None
+
+    def renamed(self) -> _WaitingFile:
+        """The reserve as a file of records."""
+        self.path = self.path.rename(_waiting_path(self.path.parent))
+        sync_folder(self.path.parent)
+        return self
 
     @classmethod
     def adopt(cls, path: Path) -> _WaitingFile | None:
         """The file of a dead process; None where its process lives, or it is gone or empty."""
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:
             _log.warning("%s is not read: %s", path, error.strerror)
             return None
@@ -128,7 +191,7 @@ class _WaitingFile:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             data = path.read_bytes()  # after the lock: the file may have been emptied and deleted meanwhile
             whole = data[: data.rfind(b"\n") + 1]
-            if whole != data:
+            if data[len(whole) :].strip(b"\0"):
                 os.ftruncate(descriptor, len(whole))  # a line that its process could not finish was never promised
         except OSError:  # also: its process lives and holds the lock
             os.close(descriptor)
@@ -159,8 +222,9 @@ class _WaitingFile:
     def append(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            view = view[os.write(self._descriptor, view) :]
-        self.size += len(data)
+            written = os.pwrite(self._descriptor, view, self.size)
+            self.size += written
+            view = view[written:]
 
     def delete(self) -> None:
         try:
@@ -170,6 +234,14 @@ class _WaitingFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _waiting_path(folder: Path) -> Path:
+    return folder / f"waiting-{time.time_ns():020d}-{uuid4().hex[:8]}.jsonl"
+
+
+def _reserve_path(folder: Path) -> Path:
+    return folder / f"reserve-{uuid4().hex[:8]}"
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,0 +1,151 @@
+"""The audit writer: entries that the database does not take are kept, told, and written once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from countingroom.console.audit_writer import AuditWriter
+from countingroom.core.accounts import AuditEntry, Outcome
+from countingroom.core.errors import Cause, LinkError
+from countingroom.storage.audit import Audit, AuditFilter
+from countingroom.storage.database import Database
+from countingroom.testing.clock import FakeClock
+
+
+def entry(number: int, what: str = "") -> AuditEntry:
+    return AuditEntry(time_ns=number, who="ann", what=what or f"act{number}", outcome=Outcome.ACCEPTED)
+
+
+class UnsureAudit:
+    """An audit whose answers can be lost: before or after the transaction."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+        self.fails_before = False
+        self.fails_after = False
+
+    async def append(self, *entries: AuditEntry) -> None:
+        await self._do(self._audit.append, entries)
+
+    async def append_again(self, *entries: AuditEntry) -> None:
+        await self._do(self._audit.append_again, entries)
+
+    async def _do(self, work: object, entries: tuple[AuditEntry, ...]) -> None:
+        if self.fails_before:
+            raise LinkError("database or disk is full", code="storage_failed")
+        await work(*entries)  # type: ignore[operator]
+        if self.fails_after:
+            raise LinkError("the database did not answer", code="no_answer")
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.clock = FakeClock()
+        self.database = Database("sqlite://")
+        self.audit = UnsureAudit(self.database.audit)
+        self.folder = folder
+        self.told: list[tuple[str, bool]] = []
+
+    def tell(self, message: str, cause: Cause | None) -> None:
+        self.told.append((message, cause is not None))
+
+    @asynccontextmanager
+    async def writer(self) -> AsyncGenerator[AuditWriter]:
+        writer = AuditWriter(self.audit, self.clock, self.folder, self.tell)  # type: ignore[arg-type]
+        running = asyncio.create_task(writer.run())
+        await asyncio.sleep(0)
+        yield writer
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    async def advance_until_written(self, writer: AuditWriter) -> None:
+        async with asyncio.timeout(10):
+            while writer.is_failing:
+                await self.clock.advance(0.5)
+                await asyncio.sleep(0.01)
+            await writer.settled()
+
+    async def found(self) -> list[str]:
+        return [one.what for one in reversed(await self.database.audit.find(AuditFilter(limit=2000)))]
+
+    def files(self) -> list[Path]:
+        return sorted(self.folder.glob("waiting-*"))
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncGenerator[Bench]:
+    bench = Bench(tmp_path / "audit")
+    await bench.database.open()
+    yield bench
+    await bench.database.close()
+
+
+async def test_entries_are_in_the_file_before_their_answers_and_go_in_in_order(bench: Bench) -> None:
+    async with bench.writer() as writer:
+        bench.audit.fails_before = True
+        for number in range(1, 6):
+            async with asyncio.timeout(5):
+                await writer.write(entry(number))
+            (file,) = bench.files()
+            assert file.read_bytes().count(b"act") == number
+        (trouble,) = writer.troubles()
+        assert trouble == f"the audit cannot be written now: 5 entries wait in {file}"
+        bench.audit.fails_before = False
+        await bench.advance_until_written(writer)
+        assert await bench.found() == [f"act{number}" for number in range(1, 6)]
+        assert (bench.files(), writer.troubles()) == ([], [])
+    assert [is_trouble for _, is_trouble in bench.told] == [True, False]
+    assert list(bench.folder.iterdir()) == []
+
+
+async def test_a_transaction_whose_answer_was_lost_is_not_repeated(bench: Bench) -> None:
+    async with bench.writer() as writer:
+        bench.audit.fails_after = True
+        await writer.write(entry(1))
+        await writer.write(entry(2))
+        bench.audit.fails_after = False
+        await bench.advance_until_written(writer)
+        await writer.write(entry(3))
+        assert await bench.found() == ["act1", "act2", "act3"]
+
+
+async def test_the_next_console_writes_what_an_earlier_one_has_kept_first(bench: Bench) -> None:
+    bench.audit.fails_before = True
+    async with bench.writer() as writer:
+        await writer.write(entry(1))
+        await writer.write(entry(2))
+    assert len(bench.files()) == 1
+    bench.audit.fails_before = False
+    async with bench.writer() as writer:
+        await writer.write(entry(3))
+        await writer.settled()
+    assert await bench.found() == ["act1", "act2", "act3"]
+
+
+async def test_a_record_that_cannot_be_read_does_not_stop_those_behind_it(bench: Bench) -> None:
+    bench.folder.mkdir()
+    good = b'{"time_ns": 1, "who": "ann", "what": "act1", "outcome": "accepted"}'
+    (bench.folder / "waiting-1.jsonl").write_bytes(b"garbage\n" + good + b"\n")
+    async with bench.writer() as writer:
+        await writer.write(entry(2))
+        await writer.settled()
+    assert await bench.found() == ["act1", "act2"]
+    assert bench.files() == []
+
+
+async def test_without_a_file_entries_wait_in_memory_and_that_is_told(bench: Bench) -> None:
+    bench.folder.parent.joinpath("audit").write_text("no folder")
+    bench.audit.fails_before = True
+    async with bench.writer() as writer:
+        async with asyncio.timeout(5):
+            await writer.write(entry(1))
+        assert "1 entry waits in memory (" in writer.troubles()[0]
+        bench.audit.fails_before = False
+        await bench.advance_until_written(writer)
+    assert await bench.found() == ["act1"]
