@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 from collections.abc import Mapping
@@ -42,6 +43,9 @@ _log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
 """Interval of heartbeats."""
+_BEATS_PER_S = 10
+"""Heartbeats go out at multiples of 0.1 s. Those of the agents of one process so go out together, and wake the server
+and run control once. Not all at once: a process may have thousands of agents."""
 WHO_S = 1.0
 """Time in which another agent of the same system must answer."""
 
@@ -262,7 +266,7 @@ class AgentRunner:
             with suppress(LinkError):  # the failure detector notices the missing heartbeats
                 presence = msgspec.structs.replace(self._beat, sent_ns=self._clock.now_ns())
                 await self._bus.publish(subjects.pulse(self.name), encode(presence))
-            await self._clock.sleep(BEAT_S)
+            await self._clock.sleep(beat_pause_s(self._clock.monotonic()))
 
     def _presence(self, *, leaving: bool = False) -> Presence:
         return Presence(
@@ -276,6 +280,11 @@ class AgentRunner:
             leaving=leaving,
             targets=(self.name,),
         )
+
+
+def beat_pause_s(now_s: float) -> float:
+    """Time until the next heartbeat: BEAT_S, or up to 0.1 s less."""
+    return math.floor((now_s + BEAT_S) * _BEATS_PER_S + 1e-6) / _BEATS_PER_S - now_s
 
 
 def _rest(state: SystemState) -> Recovery:
