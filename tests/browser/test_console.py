@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from countingroom.console.present import format as write
 from countingroom.core.points import Limits, Point, Type
-from tests.browser.conftest import SCREEN, Requester, looks_right, needs_axe, serious
+from tests.browser.conftest import FLAGS, SCREEN, Requester, looks_right, needs_axe, serious
 
 PAGES = {
     "overview": "/",
@@ -398,6 +400,20 @@ def test_axes_follow_the_zone_that_was_chosen_also_over_the_end_of_summer_time(
     assert other.wrong == []
 
 
+def test_an_outage_of_one_line_is_a_gap_also_beside_other_lines(requester: Requester) -> None:
+    page = requester.open("/trends")
+    told = page.evaluate(
+        """async () => { const { drawing, gapsLast } = await import('/static/js/trend.js'), uPlot = await drawing();
+        const one = [[0, 20, 60, 70], [2, null, 3, 3]], other = [[0, 10, 30, 40, 50, 70], [1, 1, 1, 1, 1, 1]];
+        const shown = value => value === undefined ? 'held' : value;
+        return gapsLast(uPlot.join([one, other])).map(column => column.map(shown)) }"""
+    )
+    times, one, other = told
+    assert times == [0, 10, 20, 30, 40, 50, 60, 70]
+    assert one == [2, "held", None, None, None, None, 3, 3]
+    assert other == [1, 1, "held", 1, 1, 1, "held", 1]
+
+
 def test_marks_of_an_axis_are_whole_in_the_chosen_zone(requester: Requester, browser: Browser) -> None:
     context = browser.new_context(timezone_id="Europe/Berlin")
     page = Requester(context.new_page(), requester.demo).open("/trends")
@@ -477,8 +493,9 @@ def test_names_of_limits_hide_no_other_name(requester: Requester) -> None:
         const about = [{ label: 'one', limits, unit: 'V' }, { label: 'two', limits: { alarm_high: 11.2 }, unit: 'V' }];
         const plot = { ctx, bbox: { left: 0, top: 0, width: 600, height: 200 }, valToPos: v => 200 - 40 * (v - 8) };
         drawLimits(plot, limitsOf(about, true).map(mark => ({ ...mark, scale: 'V' })), () => '#000');
-        return told }"""
+        return [ctx.textAlign, ...told] }"""
     )
+    assert places.pop(0) == "left", "a place is the left end of a name"
     assert any("two" in text for text, _, _ in places)
     for index, (text, x, y) in enumerate(places):
         for other, x2, y2 in places[:index]:
@@ -534,6 +551,59 @@ def test_the_holder_of_control_is_told_who_asks_on_every_page(requester: Request
     requester.picture("control-asked-light")
     banner.get_by_role("button", name="Hand over to ben").click()
     requester.until(lambda: any('"to":"ben"' in body for body in sent), "one click hands it over")
+
+
+TONES = """window.tones = []; const start = AudioScheduledSourceNode.prototype.start;
+AudioScheduledSourceNode.prototype.start = function (...rest) {
+    const told = { state: this.context.state, ended: false, hidden: document.hidden }; window.tones.push(told);
+    this.addEventListener('ended', () => { told.ended = true }); return start.apply(this, rest) }"""
+ASK = """async () => { const { controlRequests } = await import('/static/js/control-request.js');
+    const live = { trusted: false, partitions: {}, on: (kind, say) => { live.say = say } };
+    document.querySelector('#asked').replaceWith(Object.assign(document.createElement('div'), { id: 'asked' }));
+    controlRequests(live); live.partitions = { mCBM: { holder: 'local', asks: [{ by: 'ben', since_ns: 1.7e18 }] } };
+    live.say() }"""
+
+
+def test_the_sound_of_a_request_plays_as_soon_as_the_browser_allows_it(
+    requester: Requester, browser: Browser, needs: Callable[..., str]
+) -> None:
+    policy = "--autoplay-policy=document-user-activation-required"
+    program = needs("chromium-headless-shell", "chromium")
+    strict = browser.browser_type.launch(executable_path=program, args=[*FLAGS, policy])
+    context = strict.new_context()
+    context.add_init_script(TONES)
+    page = context.new_page()
+    devtools = context.new_cdp_session(page)
+
+    def look(script: str) -> Any:
+        """What a script answers. Playwright's own `evaluate` and `expect` count as a use of the page."""
+        asked = {"expression": script, "awaitPromise": True, "returnByValue": True, "userGesture": False}
+        return devtools.send("Runtime.evaluate", asked)["result"].get("value")
+
+    def played() -> bool:
+        tones = look("tones")
+        return len(tones) == 2 and all(one["ended"] and one["state"] == "running" for one in tones)
+
+    def ask() -> None:
+        look("tones = []")
+        look(f"({ASK})()")
+
+    for use in ("a", "", "a"):  # without a use in between: the page is loaded again and was not used yet
+        page.goto(requester.demo.url + "/events")
+        requester.until(lambda: look("document.body?.dataset.script") == "ready", "the page runs")
+        ask()
+        assert look("[tones.length, document.querySelector('.silent').hidden]") == [0, False]
+        if use:
+            page.keyboard.press(use)
+            requester.until(played, "both tones were played to their end")
+            assert look("document.querySelector('.silent').hidden")
+            ask()
+            requester.until(played, "a page that was used plays at once")
+            context.new_page().bring_to_front()
+            ask()
+            requester.until(played, "a page behind another one plays too")
+            page.bring_to_front()
+    strict.close()
 
 
 def test_the_current_of_the_high_voltage_is_seen_and_columns_are_chosen(requester: Requester) -> None:

@@ -329,6 +329,15 @@ def test_a_configuration_is_changed_by_a_new_revision(requester: Requester) -> N
     with page.expect_navigation():
         page.locator("#confirm .acts button").last.click()
     expect(page.locator('section[aria-label="Revisions"] tbody tr').first).to_contain_text("2")
+    page.get_by_role("button", name="Compare A and B").click()
+    page.wait_for_selector("body[data-script=ready]:not(.lost)")
+    assert {"from=1", "to=2"} <= set(page.url.partition("#")[0].split("&"))
+    expect(page.locator("#difference tr.differs")).to_contain_text("gain")
+    page.get_by_role("link", name="Unified").click()
+    page.wait_for_selector("body[data-script=ready]:not(.lost)")
+    expect(page.locator("#difference .plus")).to_contain_text("gain: 3")
+    requester.picture("revisions-light")
+    assert serious(page) == []
 
 
 def test_two_runs_are_compared_and_the_trend_of_a_run_is_on_its_page(requester: Requester) -> None:
@@ -400,6 +409,44 @@ def test_local_time_stands_beside_utc_for_those_who_choose_it(requester: Request
     expect(page.locator("#rows time .local").first).to_be_visible()
     page.locator("#zone").click()
     expect(page.locator("#rows time .local")).to_have_count(0)
+
+
+def test_the_form_of_a_schema_says_at_each_field_what_is_wrong(requester: Requester) -> None:
+    page = requester.open("/configurations?system=STS&tag=beam")
+    schema = {
+        "required": ["fe.gain"],
+        "$defs": {"volt": {"type": "number", "minimum": 0, "exclusiveMaximum": 500, "unit": "V"}},
+        "properties": {
+            "bias": {"$ref": "#/$defs/volt", "title": "Bias", "description": "of the sensors"},
+            "fe.gain": {"type": ["integer", "null"], "multipleOf": 2},
+            "fe.name": {"type": "string", "pattern": "^[a-z]+$", "maxLength": 4},
+            "tree": {"type": "object"},
+        },
+    }
+    told = page.evaluate(
+        """async schema => { const { SchemaForm } = await import('/static/js/schema-form.js');
+        const place = document.createElement('div'), area = document.createElement('textarea');
+        area.value = '{"bias": 40}'; document.body.append(place);
+        const form = new SchemaForm(place, area, schema), at = name => place.querySelector(`[name="field-${name}"]`);
+        const wrong = () => Object.keys(schema.properties).map(name => place
+            .querySelector(`[id="wrong-${name}"]`).textContent);
+        const put = (name, value) => { at(name).value = value; at(name).dispatchEvent(new Event('input')) };
+        const said = [wrong()];
+        put('bias', '500'); put('fe.gain', '3'); put('fe.name', 'Ab'); said.push(wrong());
+        put('bias', '50'); put('fe.gain', '4'); put('fe.name', 'ab'); said.push(wrong());
+        form.refused({ causes: [{ message: 'bias: too high', evidence: { parameter: 'bias' } }] }); said.push(wrong());
+        said.push([place.querySelector('legend').textContent, at('tree').disabled,
+            at('bias').getAttribute('aria-invalid'), place.querySelector('.boxed b').textContent,
+            form.wrong({ 'fe.gain': null }), area.value.includes('"bias": 50')]);
+        place.remove();
+        return said }""",
+        schema,
+    )
+    assert told[0] == ["", "fe.gain is missing.", "", ""]
+    assert told[1] == ["bias is less than 500.", "fe.gain is a multiple of 2.", "fe.name does not match ^[a-z]+$.", ""]
+    assert told[2] == ["", "", "", ""]
+    assert told[3] == ["bias: too high", "", "", ""]
+    assert told[4] == ["fe", True, "true", "V", "", True]
 
 
 def test_the_form_of_a_schema_and_the_json_say_the_same(requester: Requester) -> None:

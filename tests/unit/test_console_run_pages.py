@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -195,3 +196,20 @@ async def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_
 def test_the_disc_of_a_partition_fills_with_its_progress(state: str, disc: str) -> None:
     assert partition_views.disc(partition(state=state)) == disc
     assert partition_views.rests(partition(state=state)) == ["Idle", "TFC_Active", "Recording"]
+
+
+async def test_any_two_revisions_of_a_configuration_are_compared(here: RunsStage, web: httpx.AsyncClient) -> None:
+    save = here.database.configurations.save
+    for parameters in ({"gain": 1, "mode": "a"}, {"gain": 1.0, "mode": "a", "new": "<b>x</b>"}, {"mode": "a"}):
+        await save("STS", "beam", parameters, "anna")
+    page = await text(web, "/configurations?system=STS&tag=beam&from=1&to=2")
+    rows = re.findall(r'<tr class="(differs)?"><th scope="row">(\w+)</th>', page)
+    assert rows == [("differs", "gain"), ("", "mode"), ("differs", "new")]
+    assert "<b>x</b>" not in page
+    back = await text(web, "/configurations?system=STS&tag=beam&from=3&to=1&as=unified")
+    assert re.findall(r'<div class="(minus|plus)">. (\w+)', back) == [("plus", "gain")]
+    plain = await text(web, "/configurations?system=STS&tag=beam")
+    assert 'id="difference"' not in plain
+    assert re.findall(r'name="(\w+)" value="(\d)"[^>]*checked', plain) == [("to", "3"), ("from", "2")]
+    missing = await web.get("/configurations?system=STS&tag=beam&from=1&to=9", headers={"accept": "text/html"})
+    assert missing.status_code == 404

@@ -36,9 +36,10 @@ _BAR = 3
 """Alarms that the bar at the bottom names."""
 
 
-def _json(value: object, **_: object) -> str:
+def _json(value: object, indent: int = 0, **_: object) -> str:
     """JSON, encoded in a fraction of the time that Python's own encoder needs for thousands of points."""
-    return msgspec.json.encode(value).decode()
+    encoded = msgspec.json.encode(value)
+    return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
 
 
 class Pages:

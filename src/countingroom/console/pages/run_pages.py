@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -16,11 +17,17 @@ from countingroom.console.api.systems import systems
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
-from countingroom.console.present import device_views, partition_alarms, partition_views, run_compare
+from countingroom.console.present import (
+    device_views,
+    partition_alarms,
+    partition_views,
+    revision_difference,
+    run_compare,
+)
 from countingroom.console.present.recent_events import shown
 from countingroom.core import subjects
 from countingroom.core.charts.draw import svg
-from countingroom.core.configurations import compare, with_changes
+from countingroom.core.configurations import ConfigurationRevision, compare, with_changes
 from countingroom.core.errors import LinkError
 from countingroom.core.partitions import PartitionState
 from countingroom.core.policy import Permission, decide
@@ -210,6 +217,9 @@ class RunPages:
         tag: str = "",
         before: Annotated[str, Query(description="a tag to compare")] = "",
         after: str = "",
+        first: Annotated[int | None, Query(alias="from", ge=1, description="a revision to compare")] = None,
+        second: Annotated[int | None, Query(alias="to", ge=1)] = None,
+        form: Annotated[str, Query(alias="as", description="unified, or side by side")] = "",
     ) -> HTMLResponse:
         """Configurations of systems, and tags."""
         records = self._context.records
@@ -225,6 +235,16 @@ class RunPages:
         mine = [one for one in there if one.system == system]
         one = next((one for one in mine if one.tag == tag), mine[0] if mine and not tag else None)
         schema = await records.configurations.schema(system) if system else None
+        history = await records.configurations.history(system, one.tag if one else tag) if system else ()
+        revisions = [each.revision for each in history[:2]]
+        chosen = (first or revisions[-1], second or revisions[0]) if revisions else (0, 0)
+        compared = (
+            revision_difference.difference(
+                *[await self._revision(history, system, one.tag, number) for number in chosen]
+            )
+            if one and first and second
+            else None
+        )
         return self._render(
             request,
             "configurations.html",
@@ -235,9 +255,10 @@ class RunPages:
             system=system,
             mine=mine,
             one=one,
-            history=with_changes(
-                await records.configurations.history(system, one.tag if one else tag) if system else ()
-            ),
+            history=with_changes(history),
+            chosen=chosen,
+            difference=compared,
+            unified=form == "unified",
             compared=(before, after),
             changes=changes,
             data={
@@ -249,6 +270,12 @@ class RunPages:
                 "denied": self._denied(request),
             },
         )
+
+    async def _revision(
+        self, history: Sequence[ConfigurationRevision], system: str, tag: str, number: int
+    ) -> ConfigurationRevision:
+        there = next((each for each in history if each.revision == number), None)
+        return there or await self._context.records.configurations.get(system, tag, number)
 
     async def detectors(self, request: Request) -> HTMLResponse:
         """Detectors by partition, and the form to move them."""

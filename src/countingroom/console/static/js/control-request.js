@@ -3,6 +3,7 @@ import { $, el } from "./dom.js";
 import { tellPartition } from "./commands.js";
 import { tellOutcome } from "./buttons.js";
 import { clock } from "./format.js";
+import { Sound } from "./sound.js";
 
 const user = document.querySelector("meta[name=user]")?.content ?? "";
 const title = document.title;
@@ -13,30 +14,13 @@ export const requestsTo = (name, partitions) =>
     holder === name ? (asks ?? []).map((one) => ({ partition, ...one })) : [],
   );
 
-// Two short tones. A browser plays them only after this page was used once; banner and title are there without.
-function sound() {
-  try {
-    const context = new AudioContext();
-    for (const [at, hertz] of [
-      [0, 660],
-      [0.25, 880],
-    ]) {
-      const tone = new OscillatorNode(context, { frequency: hertz }),
-        volume = new GainNode(context, { gain: 0.12 });
-      tone.connect(volume).connect(context.destination);
-      tone.start(context.currentTime + at);
-      tone.stop(context.currentTime + at + 0.18);
-      if (at) tone.onended = () => context.close();
-    }
-  } catch {
-    /* no sound here */
-  }
-}
 
 export function controlRequests(live) {
   const put = new Set(), // answered with "Not now"
     heard = new Set();
-  const place = $("#asked");
+  const place = $("#asked"),
+    silent = el("span", { class: "hint silent", hidden: true }, "This browser plays the sound after the page was used: press a key."),
+    sound = new Sound((waits) => (silent.hidden = !waits));
   const keyOf = ({ partition, by, since_ns }) => `${partition} ${by} ${since_ns}`;
   const show = () => {
     const open = requestsTo(user, live.partitions).filter((one) => !put.has(keyOf(one)));
@@ -45,7 +29,9 @@ export function controlRequests(live) {
     if (place.dataset.key === key) return;
     place.dataset.key = key;
     place.replaceChildren(...open.map(banner));
-    if (open.some((one) => !heard.has(keyOf(one)))) sound();
+    if (open.length) place.append(silent);
+    if (open.some((one) => !heard.has(keyOf(one)))) sound.play();
+    if (!open.length) sound.forget();
     for (const one of open) heard.add(keyOf(one));
   };
   const banner = (one) => {

@@ -8,10 +8,11 @@ import { SchemaForm } from "./schema-form.js";
 
 export function page(live) {
   live.watch = { devices: [], points: [], states: false, events: true, partitions: ["_experiment"] };
-  const act = async (command, values, where) => {
+  const act = async (command, values, where, refused = () => {}) => {
     if (data.denied[command]) return tellOutcome(command, { accepted: false, cause: data.denied[command] });
     const answer = await tellExperiment(live, command, { values });
-    if (answer.accepted) answer.outcome.then((event) => event.kind === "done" && location.assign(where ?? location.href));
+    if (answer.accepted) answer.outcome.then((event) => (event.kind === "done" ? location.assign(where ?? location.href) : refused(event.cause)));
+    else refused(answer.cause);
     return tellOutcome(command.replaceAll("_", " "), answer);
   };
   edit(live, act);
@@ -31,7 +32,7 @@ export function page(live) {
 
 function edit(live, act) {
   const form = $("#edit"),
-    wrong = $(".wrong", form),
+    wrong = $("#edit-wrong"),
     { configuration, system } = data,
     fields = new SchemaForm($("#fields"), form.elements.parameters, data.schema);
   form.addEventListener("submit", async (event) => {
@@ -57,7 +58,7 @@ function edit(live, act) {
     if (!sure) return;
     const values = { system, tag: name, parameters: JSON.stringify(given), comment: comment.value.trim() };
     if (same) values.expected = configuration.revision;
-    await act("save_configuration", values, `/configurations?system=${encodeURIComponent(system)}&tag=${encodeURIComponent(name)}`);
+    await act("save_configuration", values, `/configurations?system=${encodeURIComponent(system)}&tag=${encodeURIComponent(name)}`, (cause) => fields.refused(cause));
   });
   $("#delete-configuration")?.addEventListener("click", async () => {
     const rows = [["Does", "takes it away; its revisions stay in the record"]];

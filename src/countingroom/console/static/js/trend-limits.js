@@ -33,6 +33,7 @@ export function drawLimits(plot, marks, paint) {
     names = [];
   ctx.save();
   ctx.font = `${11 * ratio}px Inter, system-ui, sans-serif`;
+  ctx.textAlign = "left"; // that of the axis drawn last is right: a name began left of the plot
   ctx.textBaseline = "alphabetic";
   for (const { value, scale, name, left, colour } of marks) {
     const y = plot.valToPos(value, scale, true);

@@ -38,6 +38,20 @@ const positive = ([times, ...columns]) => [times, ...columns.map((one) => one.ma
 const leftOut = ([times, mean], fromS, toS) =>
   mean.filter((v, k) => v !== null && v !== undefined && v <= 0 && times[k] >= fromS && times[k] <= toS).length;
 
+// A gap lasts until the next value of its own line. uPlot ends it at the next time of any line, so that with two lines an
+// outage of one was drawn as a held value.
+export function gapsLast([times, ...columns]) {
+  for (const column of columns) {
+    let inGap = false;
+    for (let i = 0; i < times.length; i++) {
+      if (column[i] === undefined) {
+        if (inGap) column[i] = null;
+      } else inGap = column[i] === null;
+    }
+  }
+  return [times, ...columns];
+}
+
 // A chart of a few lines. `lines`: Line objects; `about`: name -> {label, unit, precision, limits, steps}.
 export class Trend {
   constructor(place, { height = 240, zoom = null, log = false } = {}) {
@@ -290,7 +304,7 @@ export class Trend {
     const left = this.log ? tables.reduce((sum, table) => sum + leftOut(table, fromS, toS), 0) : 0;
     this.leftOut.hidden = !left;
     setText(this.leftOut, left ? `${left} ${left === 1 ? "value" : "values"} ≤ 0 not drawn: the axis is logarithmic` : "");
-    const joined = tables.length ? this.uPlot.join(this.log ? tables.map(positive) : tables) : [[]];
+    const joined = tables.length ? gapsLast(this.uPlot.join(this.log ? tables.map(positive) : tables)) : [[]];
     this.plot.setData(joined, false);
     this.plot.batch(() => {
       this.plot.setScale("x", { min: fromS, max: toS });

@@ -1,0 +1,50 @@
+"""The difference of two revisions of a configuration, as rows for every parameter that either has. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from countingroom.core.configurations import ConfigurationRevision, compare_parameters
+from countingroom.core.values import Scalar
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One parameter in both revisions."""
+
+    name: str
+    before: Scalar = None
+    after: Scalar = None
+    same: bool = False
+    added: bool = False
+    removed: bool = False
+
+
+class RevisionDifference(Struct, frozen=True, kw_only=True):
+    """Two revisions and their parameters, sorted by name."""
+
+    ends: tuple[ConfigurationRevision, ConfigurationRevision]
+    rows: tuple[Row, ...]
+
+    @property
+    def changed(self) -> tuple[Row, ...]:
+        """The parameters that differ."""
+        return tuple(row for row in self.rows if not row.same)
+
+
+def difference(before: ConfigurationRevision, after: ConfigurationRevision) -> RevisionDifference:
+    """Compare them. `1`, `1.0` and `true` are different values; a deleted revision has no parameters."""
+    one = {} if before.deleted else before.parameters
+    other = {} if after.deleted else after.parameters
+    changed = {change.name: change for change in compare_parameters(one, other)}
+    rows = [
+        Row(
+            name=name,
+            before=one.get(name),
+            after=other.get(name),
+            same=name not in changed,
+            added=name not in one,
+            removed=name not in other,
+        )
+        for name in sorted({*one, *other})
+    ]
+    return RevisionDifference(ends=(before, after), rows=tuple(rows))
