@@ -15,7 +15,7 @@ ASKED := $(or $(shell $(PYTHON) -c '$(VERSION)' 2>/dev/null),unknown)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint style types quick format docs bench drill wheel lock system vendor clean
+.PHONY: help demo test check lint style types quick format docs bench drill sheets wheel lock system vendor clean
 ifneq ($(or $(ASKED),$(THERE)),$(THERE))
 .PHONY: .venv/bin/python
 endif
@@ -25,6 +25,7 @@ help:
 	@echo "make test [PYTHON=python3.13]     prepare the environment, lint, build the docs, run every test"
 	@echo "make check                        while you work: lint, types, unit tests and contracts on fakes"
 	@echo "make drill [FAULTS=...]            play faults against a running demo; FAULTS=--help tells how to choose"
+	@echo "make sheets [SHEETS='--only overview']  take every page in light and dark at six widths, to be looked at"
 	@echo "make lint | format | docs | bench | wheel | lock"
 
 demo: vendor
@@ -63,6 +64,9 @@ bench: .venv/.ready
 
 drill: vendor
 	$(BIN)/python -m tests.drill $(FAULTS)
+
+sheets: vendor
+	$(BIN)/python -m tests.browser.contact_sheet $(SHEETS)
 
 wheel: .venv/.ready
 	$(BIN)/python -m build --wheel --no-isolation

@@ -9,6 +9,7 @@ What can be computed is told as text: contents wider than the screen, texts that
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +125,7 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(PAGES))
     parser.add_argument("--themes", default=",".join(THEMES))
     parser.add_argument("--widths", default=",".join(map(str, WIDTHS)))
-    parser.add_argument("--program", default="/usr/bin/chromium-headless-shell")
+    parser.add_argument("--program", default=shutil.which("chromium-headless-shell") or shutil.which("chromium"))
     asked = parser.parse_args()
     names, themes = asked.only.split(","), asked.themes.split(",")
     widths = [int(one) for one in asked.widths.split(",")]
