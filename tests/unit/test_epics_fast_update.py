@@ -11,7 +11,7 @@ from epicscorelibs.ca import dbr
 
 from countingroom.core.points import Point
 from countingroom.devices.drivers.epics.convert import Variable, sample
-from countingroom.devices.drivers.epics.fast_update import TIME_DOUBLE, fast
+from countingroom.devices.drivers.epics.fast_update import TIME_DOUBLE, ThreadStates, fast
 
 VARIABLE = Variable(pv="x", point=Point(name="x"))
 WRITE = ctypes.CFUNCTYPE(ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
@@ -37,7 +37,7 @@ def converters(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
     monkeypatch.setattr(dbr.cadef, "ca_element_count", lambda channel: 1)
     code, slow = dbr.type_to_dbr(Channel(), None, dbr.FORMAT_TIME)
     assert code == TIME_DOUBLE
-    return slow, fast(slow)
+    return slow, fast(slow, ThreadStates())
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_sample_is_the_same(given: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_is_no_single_double_is_left_to_the_library() -> None:
     asked: list[tuple[Any, ...]] = []
-    convert = fast(lambda *given: asked.append(given))
+    convert = fast(lambda *given: asked.append(given), ThreadStates())
     convert(1, TIME_DOUBLE, 3)
     convert(2, 16, 1)
     assert asked == [(1, TIME_DOUBLE, 3), (2, 16, 1)]
@@ -80,7 +80,7 @@ def test_a_thread_of_libca_keeps_its_state_between_callbacks(is_read: bool, call
     libc.fopencookie.argtypes = [ctypes.c_void_p, ctypes.c_char_p, CookieFunctions]
     here = threading.local()
     seen: list[int] = []
-    convert = fast(lambda *given: None)
+    convert = fast(lambda *given: None, ThreadStates())
 
     def called() -> None:
         if is_read:

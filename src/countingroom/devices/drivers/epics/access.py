@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.devices.drivers.epics.convert import TEXT_AS_BYTES
-from countingroom.devices.drivers.epics.fast_update import fast
+from countingroom.devices.drivers.epics.fast_update import ThreadStates, fast
 
 _aioca: Any = aioca  # its types are partly unknown
 _library: Any = _catools
@@ -49,8 +49,15 @@ class _Subscription(_library.Subscription):  # pyright: ignore[reportUntypedBase
     """A subscription that reports it when a refused update closes it; aioca itself only prints that on stderr."""
 
     def __init__(
-        self, pv: str, callback: Callback, datatype: int | None, refused: Callable[[str], None], every_change: bool
+        self,
+        pv: str,
+        callback: Callback,
+        datatype: int | None,
+        refused: Callable[[str], None],
+        every_change: bool,
+        states: ThreadStates,
     ) -> None:
+        self._states = states
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             pv,
             callback,
@@ -72,7 +79,7 @@ class _Subscription(_library.Subscription):  # pyright: ignore[reportUntypedBase
     @dbr_to_value.setter
     def dbr_to_value(self, slow: Any) -> None:
         # An array may have one value at times, and stays an array.
-        self._convert = fast(slow, is_scalar=_library.cadef.ca_element_count(self.channel) == 1)
+        self._convert = fast(slow, self._states, is_scalar=_library.cadef.ca_element_count(self.channel) == 1)
 
     @property
     def is_closed(self) -> bool:
@@ -194,6 +201,7 @@ class Monitors:
         self._timeout_s = timeout_s
         self._monitors: list[_Monitor] = []
         self._dropped = 0
+        self._states = ThreadStates()
 
     def add(
         self,
@@ -207,7 +215,7 @@ class Monitors:
         """Start to search. `callback` receives the value, every change, and `ok` false when the link is lost. `refused`
         receives the reason when the IOC refuses an update: then no more come until `renew`. Unless `every_change`,
         aioca drops a change when a newer one comes before the callback was called."""
-        make = partial(_Subscription, pv, callback, datatype, refused, every_change)
+        make = partial(_Subscription, pv, callback, datatype, refused, every_change, self._states)
         self._monitors.append(_Monitor(pv=pv, make=make, subscription=make()))
 
     @property

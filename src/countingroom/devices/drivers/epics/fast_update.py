@@ -21,8 +21,6 @@ _LAYOUT = struct.Struct("=hhIIid")
 """Of db_access.h: status, severity, seconds since 1990, nanoseconds, padding, value."""
 _read = _LAYOUT.unpack
 _SIZE = _LAYOUT.size
-_THREAD = local()
-"""Of each thread: whether its state is kept."""
 
 
 class Update(float):
@@ -36,13 +34,28 @@ class Update(float):
     status: int
 
 
-def fast(slow: Callable[[Any, int, int], Any], *, is_scalar: bool = True) -> Callable[[Any, int, int], Any]:
+class ThreadStates:
+    """The states of the threads that call back, which are kept between their callbacks."""
+
+    def __init__(self) -> None:
+        self._of_thread = local()
+
+    def keep(self) -> None:
+        """Enter the interpreter once more than the callbacks of this thread leave it. Its state is then kept: about 1
+        kB for each of the few threads that libca starts for a server."""
+        if not hasattr(self._of_thread, "is_kept"):
+            pythonapi.PyGILState_Ensure()
+            self._of_thread.is_kept = True
+
+
+def fast(
+    slow: Callable[[Any, int, int], Any], states: ThreadStates, *, is_scalar: bool = True
+) -> Callable[[Any, int, int], Any]:
     """The conversion `slow` of the library, with a short way for a variable that is one double. Its arguments are the
     address, the DBR code and the count."""
 
     def convert(address: Any, code: int, count: int) -> Any:
-        if not hasattr(_THREAD, "is_kept"):
-            _keep_thread_state()
+        states.keep()
         if code != TIME_DOUBLE or count != 1 or not is_scalar:
             return slow(address, code, count)
         status, severity, seconds, nanoseconds, _, value = _read(string_at(address, _SIZE))
@@ -53,10 +66,3 @@ def fast(slow: Callable[[Any, int, int], Any], *, is_scalar: bool = True) -> Cal
         return update
 
     return convert
-
-
-def _keep_thread_state() -> None:
-    """Enter the interpreter once more than the callbacks of this thread leave it. Its state is then kept: about 1 kB
-    for each of the few threads that libca starts for a server."""
-    pythonapi.PyGILState_Ensure()
-    _THREAD.is_kept = True
