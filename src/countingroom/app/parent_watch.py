@@ -42,7 +42,8 @@ class ParentReport:
 
     def ready(self, facts: Mapping[str, Any]) -> None:
         """Report that the child is ready, with facts for the operator."""
-        self._stream.write(msgspec.json.encode({"ready": facts}) + b"\n")
+        # With the first tick: the watchdog begins with it, and a child that hung before the next one was never found.
+        self._stream.write(msgspec.json.encode({"ready": facts}) + b"\n" + TICK)
         os.set_blocking(self._stream.fileno(), False)
         self._is_ready = True
 
