@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from msgspec import Struct
 
 from countingroom.app.fork_server import ForkRequest, ForkServerSetup
 from countingroom.core.clock import timeout
+from countingroom.core.temporary_folder import TemporaryFolder
 
 LINE_LIMIT = 1 << 24
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "65536"}
@@ -71,8 +71,9 @@ async def launch(
 @asynccontextmanager
 async def fork_server(modules: Sequence[str] = (), description: Path | None = None) -> AsyncGenerator[Path]:
     """A running fork server that imports these modules and reads this description; its socket."""
-    with tempfile.TemporaryDirectory(prefix="countingroom-") as folder:  # only this user may enter it
-        path = Path(folder) / "fork"
+    folder = TemporaryFolder("fork")
+    try:
+        path = folder.path / "fork"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
             listener.listen(128)
@@ -93,6 +94,8 @@ async def fork_server(modules: Sequence[str] = (), description: Path | None = No
             except TimeoutError:
                 server.kill()
                 await server.wait()
+    finally:
+        folder.remove()
 
 
 def launch_by(path: Path) -> Launch:

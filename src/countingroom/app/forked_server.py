@@ -9,11 +9,9 @@ from __future__ import annotations
 import ctypes
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +21,7 @@ from setproctitle import setproctitle
 from countingroom.app import fork_server
 from countingroom.app.child_process import END_S, ENVIRONMENT
 from countingroom.app.fork_server import ForkServerSetup
+from countingroom.core.temporary_folder import TemporaryFolder
 
 _MALLOC = {"MALLOC_ARENA_MAX": -8, "MALLOC_TRIM_THRESHOLD_": -1}
 """Environment variable -> the parameter of mallopt(3) that does the same in a process that runs already."""
@@ -41,10 +40,10 @@ def forked_server(modules: Sequence[str], description: Path) -> Generator[Path |
     if _threads() > 1:
         yield None
         return
-    folder = Path(tempfile.mkdtemp(prefix="countingroom-"))  # only this user may enter it
+    folder = TemporaryFolder("fork")
     parent = os.getpid()
     try:
-        path = folder / "fork"
+        path = folder.path / "fork"
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
         listener.listen(128)
@@ -64,7 +63,7 @@ def forked_server(modules: Sequence[str], description: Path) -> Generator[Path |
             _wait(pid)
     finally:
         if os.getpid() == parent:
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.remove()
 
 
 def _threads() -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-FOLDER_PREFIX = "countingroom-line-"
+KIND = "line"
+FOLDER_PREFIX = f"countingroom-{KIND}-"
 LINK = "line"
 LOCK = "lock"
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,13 +20,13 @@ from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import NotFound
 from countingroom.core.messages import CommandSpec, Parameter
 from countingroom.core.points import Type
+from countingroom.core.temporary_folder import TemporaryFolder
 from countingroom.core.values import Scalar
 from countingroom.simulators.air import Air
 from countingroom.simulators.arguments import number, text
 from countingroom.simulators.sensor_topics import Outlet, outlets, plain_boards
 
 _USER = "sensors"
-_FOLDER = "countingroom-broker-"
 _AGAIN_S = 0.2
 _ANSWER_S = 2.0
 _DAY_NS = 86_400_000_000_000
@@ -69,7 +67,7 @@ class SensorSimulator:
         self._broker: Mapping[str, Any] | None = parameters.get("broker")
         self._again: Mapping[str, Any] = parameters.get("again") or {}
         self._server: EmbeddedServer | None = None
-        self._folder: Path | None = None
+        self._folder: TemporaryFolder | None = None
         self._life: asyncio.Task[None] | None = None
 
     async def start(self) -> Mapping[str, Any]:
@@ -88,7 +86,7 @@ class SensorSimulator:
         if self._server is not None:
             await self._server.stop()
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
 
     async def fault(self, name: str, arguments: Mapping[str, Scalar]) -> None:
         match name:
@@ -119,15 +117,16 @@ class SensorSimulator:
     async def _own_broker(self) -> Mapping[str, Any]:
         """A broker in its own folder; after a restart in the folder of the earlier process."""
         former = str(self._again.get("password_file", ""))
-        self._folder = Path(former).parent if former else Path(tempfile.mkdtemp(prefix=_FOLDER))
-        self._folder.mkdir(parents=True, exist_ok=True)
-        secret = self._folder / "password"
+        self._folder = TemporaryFolder("broker", former=Path(former).parent if former else None)
+        secret = self._folder.path / "password"
         if not secret.exists():
             secret.touch(mode=0o600)
             secret.write_text(secrets.token_urlsafe(16))
         user = MqttUser(name=_USER, password_file=secret, publish=["#"], subscribe=["#"])
         mqtt = Mqtt(port=int(self._again.get("port", 0)), users=[user])
-        self._server = EmbeddedServer(self._folder / "server", description=BusSection(mqtt=mqtt), clock=self._clock)
+        self._server = EmbeddedServer(
+            self._folder.path / "server", description=BusSection(mqtt=mqtt), clock=self._clock
+        )
         await self._server.start()
         return {"host": mqtt.host, "port": self._server.mqtt_port, "user": _USER, "password_file": secret}
 

@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import msgspec
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import DeviceError
+from countingroom.core.temporary_folder import TemporaryFolder
 from countingroom.core.values import Scalar
 from countingroom.runs.agents.kinds import program
 from countingroom.runs.agents.kinds.guardian import Guardian
@@ -106,11 +106,14 @@ def _large(environment: dict[str, str]) -> Generator[None]:
         yield
         return
     del environment["COUNTINGROOM_PARAMETERS"]
-    with NamedTemporaryFile(prefix="countingroom-", suffix=".json") as file:
-        file.write(parameters.encode())
-        file.flush()
-        environment["COUNTINGROOM_PARAMETERS_FILE"] = file.name
+    folder = TemporaryFolder("parameters")
+    try:
+        file = folder.path / "parameters.json"
+        file.write_text(parameters, encoding="utf-8")
+        environment["COUNTINGROOM_PARAMETERS_FILE"] = str(file)
         yield
+    finally:
+        folder.remove()
 
 
 def nth(programs: Sequence[Sequence[str]], handle: Handle, step: str) -> Sequence[str] | None:
