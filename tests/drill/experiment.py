@@ -20,6 +20,8 @@ POINT = "coldbox.ESP01.temperature"
 """A board sends it each second."""
 STATES = ALL_STATES
 GOOD = 0
+RECORDING_S = 90.0
+"""Time for a run to begin: a device that lost its simulator is back after 30 s."""
 _LOOK_S = 0.2
 
 
@@ -68,13 +70,16 @@ class Drilled:
             if state == "configuring":
                 until(lambda: self.send("configure_all"), "a configure is accepted")
             return
-        until(lambda: self.partition()["goal"] is None, "no goal is under way")
-        if self.partition()["state"] != "Recording":
-            goal = {"state": "Recording", "tag": "beam"}
-            until(lambda: self.send("goal", wait_s=15.0, timeout_s=20.0, **goal), "the goal is accepted")
-            until(lambda: self.partition()["state"] == "Recording", "a run is on")
+        until(self._records, "a run is on", deadline_s=RECORDING_S)
         if state == "stopping":
             until(lambda: self.send("stop"), "a stop is accepted")
+
+    def _records(self) -> bool:
+        """Whether a run is on; where no goal is under way, it is asked for. It fails while a system is not back yet."""
+        partition = self.partition()
+        if partition["goal"] is None and partition["state"] != "Recording":
+            self.send("goal", wait_s=15.0, timeout_s=20.0, state="Recording", tag="beam")
+        return bool(partition["goal"] is None and partition["state"] == "Recording")
 
     def control_s(self, command: str, most_s: float) -> float | None:
         """Seconds until the command was done, sent again after each refusal; None: not within `most_s`."""
