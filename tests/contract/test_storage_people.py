@@ -142,6 +142,23 @@ async def test_no_secret_is_in_the_database(shared_stand: Stand) -> None:
     assert session not in kept
 
 
+async def test_entries_that_come_again_are_added_once_and_new_ones_in_order(database: Database) -> None:
+    cause = Cause(code="denied", message="no")
+    entries = [
+        AuditEntry(
+            time_ns=10 + number, who="anna", what="start", arguments={"n": number}, outcome="refused", cause=cause
+        )
+        for number in range(4)
+    ]
+    await database.audit.append(AuditEntry(time_ns=10, who="ben", what="start", outcome="refused"), *entries[:2])
+    await database.audit.append_again(*entries)
+    await database.audit.append_again(*entries[2:])
+    await database.audit.append_again()
+    found = await database.audit.find(AuditFilter(who="anna"))
+    assert [one.arguments["n"] for one in reversed(found)] == [0, 1, 2, 3]
+    assert len(await database.audit.find()) == 5
+
+
 async def test_the_audit_is_found_by_who_what_where_and_when(database: Database) -> None:
     cause, arguments = Cause(code="denied", message="no"), {"s": 1.5}
     entries = [
