@@ -19,7 +19,7 @@ from countingroom.core.errors import Cause
 from countingroom.core.messages import Command, Event, EventKind, Presence, Reply, decode, encode
 from countingroom.core.partitions import MemberState, PartitionState, Plan, Step
 from countingroom.core.policy import Control
-from countingroom.core.run_queries import PlanAnswer, PlanQuery
+from countingroom.core.run_queries import MoveAnswer, MoveEffect, MoveQuery, PlanAnswer, PlanQuery
 from countingroom.core.series import QueryRefusal
 from countingroom.core.systems import Action, Placement, SystemKind, SystemState
 from countingroom.storage.database import Database
@@ -157,6 +157,14 @@ class RunsStage:
         )
         return encode(PlanAnswer(plan=plan))
 
+    async def move(self, message: Message) -> bytes:
+        """What a move would change."""
+        asked = msgspec.msgpack.decode(message.data, type=MoveQuery)
+        if "XYZ" in asked.detectors:
+            return encode(QueryRefusal(cause=Cause(code="not_found", message="there is no detector XYZ")))
+        effect = MoveEffect(partition=asked.to, before="QA_Active", after="TFC_Active", joins=asked.detectors)
+        return encode(MoveAnswer(effects=(effect,)))
+
 
 @asynccontextmanager
 async def runs_stage(devices: Stage, *, owned: bool = True) -> AsyncGenerator[RunsStage]:
@@ -181,6 +189,7 @@ async def runs_stage(devices: Stage, *, owned: bool = True) -> AsyncGenerator[Ru
         if owned:
             await answering.enter_async_context(bus.respond(subjects.commands_to("runs"), here.answer))
         await answering.enter_async_context(bus.respond(subjects.query("runs", "plan"), here.plan))
+        await answering.enter_async_context(bus.respond(subjects.query("runs", "move"), here.move))
         yield here
     await database.close()
 

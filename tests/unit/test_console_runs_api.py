@@ -53,6 +53,16 @@ async def test_a_plan_is_asked_of_run_control_and_its_refusal_is_told(web: httpx
     assert (refused.status_code, refused.json()["cause"]["code"]) == (404, "not_found")
 
 
+async def test_what_a_move_would_change_is_asked_of_run_control(web: httpx.AsyncClient) -> None:
+    answer = (await web.get("/api/v1/experiment/move", params={"detectors": "TRD, STS", "to": "lab"})).json()
+    (effect,) = answer["effects"]
+    assert (effect["partition"], effect["after"], effect["joins"]) == ("lab", "TFC_Active", ["TRD", "STS"])
+    assert answer["obstacle"] is None
+    refused = await web.get("/api/v1/experiment/move", params={"detectors": "XYZ"})
+    assert refused.status_code == 404
+    assert refused.json()["cause"]["message"] == "there is no detector XYZ"
+
+
 async def test_what_is_said_of_a_run_goes_to_the_experiment_where_its_partition_is_no_more(
     here: RunsStage, web: httpx.AsyncClient
 ) -> None:

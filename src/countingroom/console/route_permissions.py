@@ -126,6 +126,7 @@ ROUTES: dict[str, RoutePermission] = {
         for row in PARTITION.values()
         if row.short_route
     },
+    "GET /api/v1/experiment/move": LOOK,
     "POST /api/v1/experiment/commands/{command}": RoutePermission(by=_experiment_command),
     "POST /api/v1/systems/{system}/commands/{command}": RoutePermission(by=_system_command, target="system.{system}"),
     "GET /api/v1/systems": LOOK,

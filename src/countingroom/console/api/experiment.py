@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 
 from countingroom.console.api.commands import CommandBody, carry
 from countingroom.console.api.devices import Console
-from countingroom.console.responses import COMMAND_ANSWERS
+from countingroom.console.query_client import ask
+from countingroom.console.responses import COMMAND_ANSWERS, as_json, example, refusals
 from countingroom.core import subjects
 from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.commands.row import reference
+from countingroom.core.run_queries import MoveAnswer, MoveQuery
 
 router = APIRouter(tags=["partitions"])
+
+
+@router.get(
+    "/experiment/move",
+    summary="What a move of detectors would change in each partition",
+    responses={
+        200: example(
+            {
+                "effects": [
+                    {
+                        "partition": "mCBM",
+                        "before": "QA_Active",
+                        "after": "TFC_Active",
+                        "joins": ["PSD"],
+                        "leaves": [],
+                        "configures": ["FLES", "QA"],
+                        "run": 0,
+                        "tag": "beam",
+                        "fits": False,
+                        "tags": ["beam-psd"],
+                    }
+                ],
+                "obstacle": None,
+            }
+        ),
+        **refusals(404, 503),
+    },
+)
+async def get_move(
+    console: Console,
+    detectors: Annotated[str, Query(description="their names, separated by commas")],
+    to: Annotated[str, Query(description="the partition; empty: no partition")] = "",
+) -> Response:
+    """The effects alone; nothing is moved. `obstacle`: why the move would be refused without force."""
+    names = tuple(name.strip() for name in detectors.split(",") if name.strip())
+    found = await ask(console.bus, "runs", "move", MoveQuery(detectors=names, to=to), MoveAnswer)
+    return as_json({"effects": found.effects, "obstacle": found.obstacle})
 
 
 @router.post(

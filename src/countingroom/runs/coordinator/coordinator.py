@@ -25,7 +25,7 @@ from countingroom.core.systems import Placement
 from countingroom.runs.access.control_lease import ControlLease
 from countingroom.runs.access.lease_policy import LeasePolicy
 from countingroom.runs.context import RunControlContext
-from countingroom.runs.coordinator import plan_query
+from countingroom.runs.coordinator import move_query, plan_query
 from countingroom.runs.coordinator.commands import ExperimentCommands
 from countingroom.runs.description import RunsSection
 from countingroom.runs.monitor.durations import Known
@@ -76,6 +76,7 @@ class Coordinator:
         try:
             async with (
                 context.bus.respond(subjects.query("runs", "plan"), partial(plan_query.answer, context)),
+                context.bus.respond(subjects.query("runs", "move"), partial(move_query.answer, context)),
                 asyncio.TaskGroup() as group,
             ):
                 for part in (publisher, control, command_server):

@@ -6,6 +6,7 @@ import { boxed } from "./buttons.js";
 import { tellExperiment } from "./commands.js";
 import { confirm } from "./confirm.js";
 import { discOf, setDisc, some } from "./run-parts.js";
+import { showMove } from "./selection-preview.js";
 import { note } from "./shell.js";
 
 export function page(live) {
@@ -31,6 +32,8 @@ export function page(live) {
     const detectors = chosen(),
       { to, force } = form.elements;
     if (why()) return;
+    const changes = el("div", { class: "preview", "aria-live": "polite" });
+    showMove(changes, detectors, to.value);
     const sure = await confirm(live, {
       title: detectors.length === 1 ? `Move ${detectors[0]}?` : `Move ${detectors.length} detectors?`,
       rows: [
@@ -39,6 +42,7 @@ export function page(live) {
         ["Does", "all of them move, or none; each begins there unconfigured"],
         ...(force.checked ? [["Forced", "also where the partition records or an agent does not answer"]] : []),
       ],
+      fields: changes,
       button: `Move to ${to.value || "no partition"}`,
       dangerous: force.checked,
     });

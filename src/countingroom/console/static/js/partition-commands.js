@@ -7,6 +7,7 @@ import { tellPartition } from "./commands.js";
 import { confirm } from "./confirm.js";
 import { words } from "./format.js";
 import { planned } from "./plan-dialog.js";
+import { showSelection, showSingle } from "./selection-preview.js";
 
 // Commands that move the partition along its states: their dialog shows the plan.
 const MOVES = new Set(["configure", "configure_all", "start", "stop"]);
@@ -120,13 +121,18 @@ export class Commands {
       single.replaceChildren(option("", "–"), ...told.configurations.map((one) => option(one.tag)));
     };
     const custom = () => systems.value && single.value;
+    const touched = el("div", { class: "preview", "aria-live": "polite" });
+    const show = () => (systems.value ? showSingle(touched, model, systems.value) : showSelection(touched, model, whole.value));
+    whole.addEventListener("change", show);
+    systems.addEventListener("change", show);
+    show();
     const sure = await confirm(this.live, {
       title: `Configuration of ${model.name}`,
       rows: [
         ["Selected", model.state.tag || "none"],
-        ["Does", "what differs, and everything above it, is configured anew at the next Configure"],
+        ["Now", `nothing: ${model.name} stays in ${words(model.state.state)}; Start is refused until Configure where something differs`],
       ],
-      fields: el("div", {}, boxed("Tag for all systems", whole, ""), boxed("Or one system", systems, ""), boxed("Its configuration", single, "")),
+      fields: el("div", {}, boxed("Tag for all systems", whole, ""), boxed("Or one system", systems, ""), boxed("Its configuration", single, ""), touched),
       button: "Select",
       check: () => (systems.value ? (single.value ? "" : "Choose its configuration.") : whole.value ? "" : "Choose a tag."),
     });
