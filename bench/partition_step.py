@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from bench.row import Row
 from countingroom.core.partitions import Configuration, Goal, Member
 from countingroom.core.systems import ACTIVE, SystemKind, SystemState
 from countingroom.runs.description import shipped
-from countingroom.runs.planner.events import Fact, LinkChanged, Reported
+from countingroom.runs.planner.events import Fact, GoalSet, LinkChanged, Reported
 from countingroom.runs.planner.forecast import forecast
 from countingroom.runs.planner.members import resolve_members
 from countingroom.runs.planner.partition import PartitionModel
+from countingroom.runs.planner.recorders import with_recorders
 from countingroom.runs.planner.step import step
 
 ROUNDS = 7
@@ -25,17 +28,26 @@ def run() -> list[Row]:
     rows: list[Row] = []
     for count in COUNTS:
         idle, active = _partition(count, ""), _partition(count, ACTIVE)
+        ready = _all_recording(active)
+        start = [GoalSet(goal=Goal(state="Recording"), run=1)]
         one = [Reported(state=_state(active.members[1], ACTIVE, 9))]
         every = [Reported(state=_state(member, ACTIVE, 9)) for member in active.members]
         named: dict[str, Callable[[], object]] = {
             "step with one report": lambda partition=active, facts=one: step(partition, facts, now_ns=NOW_NS),
             "step with a report of each": lambda partition=active, facts=every: step(partition, facts, now_ns=NOW_NS),
+            "step that starts every member": lambda partition=ready, facts=start: step(partition, facts, now_ns=NOW_NS),
             "plan to the top": lambda partition=idle: forecast(partition, Goal(state="QA_Active"), now_ns=NOW_NS),
         }
         for name, job in named.items():
             goal = "<= 10 ms" if count == 1000 and name != "plan to the top" else ""
             rows.append(Row(name=f"{name}, {count} detectors", value=_best(job), unit="ms", goal=goal))
     return rows
+
+
+def _all_recording(partition: PartitionModel) -> PartitionModel:
+    """The same, where every member takes data."""
+    described = msgspec.structs.replace(partition.template, recorders=("all",))
+    return msgspec.structs.replace(partition, template=with_recorders(described, partition.members))
 
 
 def _partition(count: int, common: str) -> PartitionModel:

@@ -203,11 +203,12 @@ def _ordered(
         dict(attempts.hooks),
     )
     orders = attempts.orders
+    wanted = {member.system: member.wanted for member in partition.members} if decision.steps else {}
     for each in decision.steps:
         orders += 1
         order = f"{partition.name}-{wall_ns:x}-{orders}"
         deadline_ns = now_ns + round(each.deadline_s * 1e9)
-        configuration = _configuration(partition, each)
+        configuration = _configuration(partition, each, wanted.get(each.system))
         effects.append(
             SendOrder(id=order, step=each, deadline_ns=deadline_ns, configuration=configuration, run=partition.run)
         )
@@ -240,10 +241,9 @@ def _ordered(
     return msgspec.structs.replace(partition, steps=(*going, *begun.values()), attempts=attempts)
 
 
-def _configuration(partition: PartitionModel, each: Step) -> Configuration | None:
+def _configuration(partition: PartitionModel, each: Step, wanted: Configuration | None) -> Configuration | None:
     """The configuration that an order names: the wanted one, for other actions than configure only where the system has
     it, so that its programs get the parameters that they were configured with."""
-    wanted = next((member.wanted for member in partition.members if member.system == each.system), None)
     if each.action is Action.CONFIGURE or wanted is None:
         return wanted
     state = partition.seen.get(each.system, UNSEEN).state
