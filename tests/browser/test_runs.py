@@ -231,6 +231,16 @@ def test_a_system_is_taken_out_after_it_was_confirmed_only(requester: Requester)
         expect(page.locator("#included")).to_contain_text(told)
 
 
+def test_a_selection_says_which_systems_configuring_will_touch(requester: Requester) -> None:
+    page = requester.open("/partitions/lab")
+    page.locator('#partition-commands [data-command="select"]').click()
+    preview = page.locator("#confirm .preview")
+    expect(preview).to_contain_text("Configure will touch")
+    page.locator('#confirm select[name="system"]').select_option("MUCH")
+    expect(preview).to_have_text("Configure will touch MUCH and what is above it: DCS, FLES, QA.")
+    page.keyboard.press("Escape")
+
+
 def test_rows_are_walked_with_the_arrows_and_opened_with_enter(requester: Requester) -> None:
     page = recording(requester)
     page.locator('tr[data-system="TFC"] [data-command="exclude"]').focus()
@@ -310,6 +320,9 @@ def test_detectors_are_moved_together(requester: Requester) -> None:
     expect(move).to_have_attribute("aria-disabled", "false")
     page.locator('#move select[name="to"]').select_option("lab")
     page.get_by_role("button", name="Move…", exact=True).click()
+    preview = page.locator("#confirm .preview")
+    expect(preview).to_contain_text("Joins, aborted: PSD.")
+    expect(preview).to_contain_text("The selected tag lab does not fit")
     with page.expect_navigation():
         page.locator("#confirm .acts button").last.click()
     requester.until(lambda: "PSD" in str(members(requester, "lab")), "PSD is in lab")
