@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from countingroom.app.processes import AGENTS, Process
 from countingroom.bus.description import BusSection
 from countingroom.bus.login import BusLogin, FindBusLogin, TlsFiles
 from countingroom.bus.presence import DEAD_LETTERS
@@ -20,9 +21,6 @@ from countingroom.experiment import Experiment
 from countingroom.runs.description import RunsSection
 from countingroom.runs.sections.agent import SlowControlAgent
 from countingroom.runs.sections.system import SystemSection
-
-AGENTS = "agents"
-"""The role whose process has a connection for each system."""
 
 
 def users(experiment: Experiment) -> list[BusUser]:
@@ -62,10 +60,10 @@ def _agent(name: str, system: SystemSection) -> BusUser:
     )
 
 
-def of_role(experiment: Experiment, role: str) -> list[str]:
-    """The users that the process of a role needs."""
-    systems = experiment.section(RunsSection).systems if role == AGENTS else ()
-    return [role, *map(subjects.agent_user, systems)]
+def of_process(experiment: Experiment, process: Process) -> list[str]:
+    """The users that a process needs."""
+    systems = experiment.section(RunsSection).systems if process.role == AGENTS else ()
+    return [process.role, *map(subjects.agent_user, (process.system,) if process.system else systems)]
 
 
 def of_roles(served: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from uuid import uuid4
 from msgspec import Struct
 
 from countingroom import __version__
+from countingroom.app.processes import AGENTS, processes
 from countingroom.app.simulation import Overrides, Simulators, pointed_at
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
@@ -61,8 +62,9 @@ class Setting(Struct, frozen=True, kw_only=True):
 
     @property
     def beside(self) -> list[str]:
-        """The roles that the experiment needs: those of sections in use, and the simulators where there are any."""
-        return needed_roles(self.experiment, simulate=self.simulate, departments=self.departments)
+        """The processes that the experiment needs: those of sections in use, and the simulators where there are any."""
+        needed = needed_roles(self.experiment, simulate=self.simulate, departments=self.departments)
+        return list(processes(self.experiment, needed))
 
 
 class Platform(Struct, frozen=True, kw_only=True):
@@ -101,12 +103,12 @@ def needed_roles(
 
 @asynccontextmanager
 async def _beating(
-    bus: Bus, clock: Clock, role: str, troubles: Callable[[], Iterable[str]] = tuple
+    bus: Bus, clock: Clock, role: str, troubles: Callable[[], Iterable[str]] = tuple, *, instance: str = "main"
 ) -> AsyncGenerator[None]:
     """Publish the heartbeat of a role that publishes none itself, while entered."""
     async with asyncio.TaskGroup() as group:
         beating = group.create_task(
-            heartbeat(bus, clock, role=role, instance="main", boot=uuid4().hex, troubles=troubles)
+            heartbeat(bus, clock, role=role, instance=instance, boot=uuid4().hex, troubles=troubles)
         )
         try:
             yield
@@ -171,11 +173,14 @@ def agents(setting: Setting) -> Role:
         )
     if setting.systems:
         section = section.model_copy(update={"systems": {name: section.systems[name] for name in setting.systems}})
-    host = AgentHost(setting.connect, setting.clock, section, directory=setting.directory, data=setting.data)
+    instance = setting.systems[0] if len(setting.systems) == 1 else "main"
+    host = AgentHost(
+        setting.connect, setting.clock, section, directory=setting.directory, data=setting.data, instance=instance
+    )
 
     async def run(platform: Platform) -> None:
         platform.ready({"agents": len(host.systems)})
-        async with _beating(platform.bus, setting.clock, "agents"):
+        async with _beating(platform.bus, setting.clock, AGENTS, instance=instance):
             await host.run()
 
     return run

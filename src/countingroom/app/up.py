@@ -29,6 +29,7 @@ from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.forked_server import forked_server
 from countingroom.app.listening_socket import listen
 from countingroom.app.process_events import ProcessEvents
+from countingroom.app.processes import Process, processes
 from countingroom.app.roles import needed_roles
 from countingroom.app.serve import first_of
 from countingroom.app.simulation import ROLE as SIMULATORS
@@ -95,8 +96,9 @@ class _Processes:
         self._port = port
         self._say = say
         self._clock: Clock = SystemClock()
+        self._processes = processes(plan.experiment, _roles(plan))
         self._facts: dict[str, dict[str, Any]] = {}
-        """Role -> what it reported when it was ready."""
+        """Process -> what it reported when it was ready."""
         self._events = ProcessEvents(self._clock)
         self._started = False
         self._server: EmbeddedServer | None = None
@@ -126,12 +128,12 @@ class _Processes:
                 )
             bus, url = await running.enter_async_context(self._bus())
             await running.enter_async_context(self._events.on(bus))
-            children = {role: self._child(role, url) for role in _roles(self._plan)}
-            for stage in stages(list(children)):  # the last one is stopped first
+            children = {name: self._child(process, url) for name, process in self._processes.items()}
+            for stage in stages(_roles(self._plan)):  # the last one is stopped first
                 await running.enter_async_context(self._supervised(stage, children))
             async with asyncio.TaskGroup() as group:
-                for role, child in children.items():
-                    group.create_task(self._report_ready(role, child))
+                for name, child in children.items():
+                    group.create_task(self._report_ready(name, child))
             self._started = True
             self._say(f"Console: {self._facts['console']['address']}")
             if "first" in self._facts["console"]:
@@ -140,9 +142,9 @@ class _Processes:
             self._say("Ctrl-C stops everything.")
             await asyncio.Future[None]()
 
-    async def _report_ready(self, role: str, child: Child) -> None:
-        self._facts[role] = await child.ready()
-        self._say_ready(role, summary(role, self._facts[role]))
+    async def _report_ready(self, name: str, child: Child) -> None:
+        self._facts[name] = await child.ready()
+        self._say_ready(name, summary(self._processes[name].role, self._facts[name]))
 
     @asynccontextmanager
     async def _bus(self) -> AsyncGenerator[tuple[Bus, str]]:
@@ -201,32 +203,33 @@ class _Processes:
     async def _supervised(self, stage: list[str], children: Mapping[str, Child]) -> AsyncGenerator[None]:
         """Start each role of the stage when what it needs is ready; stop them at the end of the block."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._run_child(role, children), name=role) for role in stage]
+            names = [name for name, process in self._processes.items() if process.role in stage]
+            tasks = [group.create_task(self._run_child(name, children), name=name) for name in names]
             try:
                 yield
             finally:
                 for task in tasks:
                     task.cancel()
 
-    async def _run_child(self, role: str, children: Mapping[str, Child]) -> None:
-        known = roles()[role]
+    async def _run_child(self, name: str, children: Mapping[str, Child]) -> None:
+        known = roles()[self._processes[name].role]
         needs = known.after if known.needs is None else known.needs
         try:
-            for name in needs:
-                if name in children:
-                    self._facts[name] = await children[name].ready()  # addresses of the simulators are parameters
+            for needed, process in self._processes.items():
+                if process.role in needs:
+                    self._facts[needed] = await children[needed].ready()  # addresses of simulators are parameters
         except CountingRoomError:
             return  # what waits for that child's readiness reports it
-        await children[role].run()
+        await children[name].run()
 
-    def _child(self, role: str, url: str) -> Child:
+    def _child(self, process: Process, url: str) -> Child:
         plan = self._plan
         return Child(
-            role,
-            (sys.executable, "-m", "countingroom", "serve", *serve_arguments(plan, role, url, self._port)),
+            process.name,
+            (sys.executable, "-m", "countingroom", "serve", *serve_arguments(plan, process, url, self._port)),
             parameters=lambda: {
                 "overrides": self._facts.get(SIMULATORS, {}),
-                "passwords": self._server.passwords_of(bus_users.of_role(plan.experiment, role))
+                "passwords": self._server.passwords_of(bus_users.of_process(plan.experiment, process))
                 if self._server
                 else {},
                 "simulate": plan.simulate,
@@ -234,7 +237,7 @@ class _Processes:
             },
             clock=self._clock,
             launch=launch_by(self._fork_server),
-            log=plan.data / "logs" / f"{role}.log",
+            log=plan.data / "logs" / f"{process.name}.log",
             on_change=self._report_change,
         )
 
@@ -258,10 +261,11 @@ class _Processes:
         self._say(f"  {name:<11} {text}")
 
 
-def serve_arguments(plan: StartPlan, role: str, url: str, port: int) -> list[str]:
+def serve_arguments(plan: StartPlan, process: Process, url: str, port: int) -> list[str]:
     """The arguments of `serve` for a child; cli/serve.py knows them by their order."""
-    fixed = [str(plan.description), role, "--supervised"]
-    return [*fixed, "--bus", url, "--data", str(plan.data), "--port", str(port)]
+    fixed = [str(plan.description), process.role, "--supervised"]
+    system = ["--system", process.system] if process.system else []
+    return [*fixed, "--bus", url, "--data", str(plan.data), "--port", str(port), *system]
 
 
 def _roles(plan: StartPlan) -> list[str]:

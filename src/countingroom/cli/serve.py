@@ -55,6 +55,10 @@ def serve_for_up(words: Sequence[str]) -> bool:
         case [experiment, role, "--supervised", "--bus", bus, "--data", data, "--port", port]:
             _serve(Path(experiment), [role], bus=bus, data=Path(data), systems=(), port=int(port), supervised=True)
             return True
+        case [experiment, role, "--supervised", "--bus", bus, "--data", data, "--port", port, "--system", system]:
+            place = Path(data)
+            _serve(Path(experiment), [role], bus=bus, data=place, systems=(system,), port=int(port), supervised=True)
+            return True
         case _:
             return False
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
@@ -62,6 +62,14 @@ class PartitionSection(Section):
     """The goal at the first start, such as `Recording`; missing: it waits for a command."""
 
 
+class AgentsSection(Section):
+    """How the agents of the systems are run."""
+
+    process: Literal["shared", "per_system"] = "shared"
+    """`shared`: all in one process. `per_system`: each in a process of its own (about 35 MB), so that the death of
+    one process takes one system."""
+
+
 class RunsSection(Section):
     """Run control: systems, partitions, configurations."""
 
@@ -69,6 +77,7 @@ class RunsSection(Section):
     """Name -> levels and rules of a kind of partition. `cbm` always exists."""
     systems: dict[Name, SystemSection] = {}
     """All detectors and global systems."""
+    agents: AgentsSection = AgentsSection()
     partitions: dict[Name, PartitionSection] = {}
     configurations: dict[Name, dict[Name, dict[str, Scalar]]] = {}
     """System -> configuration tag -> parameters."""

@@ -27,10 +27,13 @@ def console_readiness(troubles: Sequence[str]) -> RoleReadiness:
 
 
 def readiness(roles: Iterable[str], present: Sequence[Presence]) -> list[RoleReadiness]:
-    """Each of these roles: ready when a process with it is present and no such process reports a trouble."""
+    """Each of these roles: ready when a process with it is present and no such process reports a trouble.
+
+    Where each process of a role has its own name, that stands for the role: `agents-STS`.
+    """
     found: list[RoleReadiness] = []
     for role in roles:
-        processes = [one for one in present if one.role == role]
+        processes = [one for one in present if role in (one.role, f"{one.role}-{one.instance}")]
         reasons = tuple(trouble for one in processes for trouble in one.troubles)
         if not processes:
             reasons = (f"no heartbeat of the role {role} is received",)

@@ -50,15 +50,18 @@ class AgentHost:
         *,
         directory: Path | None = None,
         data: Path | None = None,
+        instance: str = "main",
     ) -> None:
         """`directory`: directory of the description, in which programs are run. `data`: directory of saved states and
-        results of calibrations; without it no state is saved."""
+        results of calibrations; without it no state is saved. `instance`: this process among several with agents."""
         self._connect = connect
         self._clock = clock
         self._section = section
         self._directory = directory or Path()
         self._data = data
-        self._guardian = Guardian(data / "agents" / "guardian.lock") if data else None
+        # A guardian waits for the one of the process before, so each process of several has a lock of its own.
+        lock = "guardian.lock" if instance == "main" else f"guardian.{instance}.lock"
+        self._guardian = Guardian(data / "agents" / lock) if data else None
         self._entering = asyncio.Semaphore(_AT_ONCE)
 
     @property
