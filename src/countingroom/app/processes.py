@@ -1,4 +1,4 @@
-"""The processes of an experiment: one for each role, and on request one for the agent of each system. Pure."""
+"""The processes of an experiment: one for each role, and on request one for the agent of each system."""
 
 from __future__ import annotations
 

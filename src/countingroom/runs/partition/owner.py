@@ -21,7 +21,7 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import monotonic_ns, within
 from countingroom.core.errors import Cause, LinkError, NotFound
-from countingroom.core.messages import EventKind, decode
+from countingroom.core.messages import EventKind
 from countingroom.core.partitions import Goal, PartitionState
 from countingroom.core.placement import PartitionRecord
 from countingroom.core.policy import Permission, Principal
@@ -41,7 +41,7 @@ from countingroom.runs.partition.order_sender import Orders
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 from countingroom.runs.partition.run_sequence import Sequence
 from countingroom.runs.partition.stand_in import stand_in, why_missing
-from countingroom.runs.partition.state_publisher import StatePublisher, snapshot
+from countingroom.runs.partition.state_publisher import StatePublisher, published, snapshot
 from countingroom.runs.partition.stop_conditions import StopConditions
 from countingroom.runs.planner import events
 from countingroom.runs.planner.causes import CONFIGURATION_CHANGED
@@ -142,7 +142,7 @@ class PartitionOwner:
         context = self.context
         report = edge_log(_log, f"{self.source}: the takeover waits", f"{self.source}: the takeover goes on")
         record, runs, entry = await Retry(context.clock, report, pause_s=RETRY_S).run(self._read)
-        last = _decoded(entry.data) if entry and entry.data else None
+        last = published(entry.data) if entry and entry.data else None
         self.state_publisher.revision = entry.revision if entry else 0
         # The run that a dead owner left open. The first `step` closes it as OWNER_DIED, unless the systems still
         # record it.
@@ -392,11 +392,3 @@ class PartitionOwner:
 
     async def _principal(self, user: str) -> Principal:
         return await self.context.principals.principal(user, subjects.partition_key(self.name))
-
-
-def _decoded(data: bytes) -> PartitionState | None:
-    try:
-        return decode(data, PartitionState)
-    except msgspec.DecodeError as error:
-        _log.warning("the published state of a partition is malformed and ignored: %s", error)
-        return None

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
+
+import msgspec
 
 from countingroom.bus.election import Leadership
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, Conflict, LinkError
-from countingroom.core.messages import encode
+from countingroom.core.messages import decode, encode
 from countingroom.core.partitions import Member, MemberState, PartitionState
 from countingroom.core.systems import NO_CONNECTION
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.survey import UNSEEN, is_right
+
+_log = logging.getLogger(__name__)
 
 RETRY_S = 0.2
 GATHER_S = 0.05
@@ -129,3 +134,12 @@ def _member(partition: PartitionModel, member: Member) -> MemberState:
         comment=state.comment if state else "",
         cause=seen.cause if not seen.connected else state.cause if state else None,
     )
+
+
+def published(data: bytes) -> PartitionState | None:
+    """The state in a message of an earlier owner; None where it is malformed."""
+    try:
+        return decode(data, PartitionState)
+    except msgspec.DecodeError as error:
+        _log.warning("the published state of a partition is malformed and ignored: %s", error)
+        return None
