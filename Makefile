@@ -6,6 +6,9 @@ DATA ?=
 WORKERS ?= 2
 BIN := .venv/bin
 UV := uv==0.13.9
+MUTMUT := mutmut==3.8.1
+SAMPLE ?= 400
+SCOPES ?=
 
 # The environment is made anew where PYTHON is given and is another version than it has, or where its Python is gone.
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
@@ -15,7 +18,7 @@ ASKED := $(or $(shell $(PYTHON) -c '$(VERSION)' 2>/dev/null),unknown)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint style types quick format docs bench drill sheets wheel lock system vendor clean
+.PHONY: help demo test check lint style types quick format docs bench drill mutants sheets wheel lock system vendor clean
 ifneq ($(or $(ASKED),$(THERE)),$(THERE))
 .PHONY: .venv/bin/python
 endif
@@ -26,6 +29,7 @@ help:
 	@echo "make check                        while you work: lint, types, unit tests and contracts on fakes"
 	@echo "make drill [FAULTS=...]            play faults against a running demo; FAULTS=--help tells how to choose"
 	@echo "make sheets [SHEETS='--only overview']  take every page in light and dark at six widths, to be looked at"
+	@echo "make mutants [SCOPES=planner]      which small changes of the code no test notices; takes hours"
 	@echo "make lint | format | docs | bench | wheel | lock"
 
 demo: vendor
@@ -67,6 +71,11 @@ drill: vendor
 
 sheets: vendor
 	$(BIN)/python -m tests.browser.contact_sheet $(SHEETS)
+
+# Not a part of `make test`: hours, at the lowest priority. SCOPES: core, planner, host, auth; SAMPLE=0 tries all.
+mutants: .venv/.ready
+	$(BIN)/pip install -q $(MUTMUT)
+	$(BIN)/python tools/mutants.py --sample $(SAMPLE) $(SCOPES)
 
 wheel: .venv/.ready
 	$(BIN)/python -m build --wheel --no-isolation

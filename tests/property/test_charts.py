@@ -242,3 +242,11 @@ def test_a_picture_in_mermaid_and_graphviz_has_every_transition_once() -> None:
     graph = dot(chart, "Active")
     assert graph.count("->") == len(chart.rows) + 1
     assert '"Idle" [label="Idle", peripheries=2]' in graph
+
+
+def test_an_unused_row_of_a_map_names_a_similar_state_that_has_none() -> None:
+    chart = Chart(name="m", rows=(Row("OFF", "go", "HV_ON"), Row("HV_ON", "stop", "OFF")), initial="OFF", safe=("OFF",))
+    (found,) = check_map(read_map("HV_ONN,on\nOFF,off\n", file="map.csv"), [chart])
+    assert found.suggestion == "did you mean HV_ON?"
+    (found,) = check_map(read_map("HV_ONN,on\nHV_ON,on\nOFF,off\n", file="map.csv"), [chart])
+    assert found.suggestion == "remove the row"
