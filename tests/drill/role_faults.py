@@ -70,14 +70,14 @@ def frozen(name: str) -> Fault:
 
 
 def hung(name: str) -> Fault:
-    """SIGSTOP for ever. The supervisor kills a role; the bus and the agent by itself are killed by the drill, after
-    the time that the supervisor would take, as an operator or a service manager does it."""
+    """SIGSTOP for ever. `up` kills a role and the bus; an agent by itself is killed by the drill, after the same time,
+    as a service manager does it."""
 
     @contextmanager
     def fault(there: Playground) -> Iterator[None]:
         one = process(there, name)
         one.send_signal(signal.SIGSTOP)
-        if name not in ROLES or name == "bus":
+        if name == AGENT:
             timer = threading.Timer(HUNG_S, one.kill)
             timer.start()
         yield

@@ -117,6 +117,17 @@ async def test_a_crashed_server_comes_back_and_it_is_told(tmp_path: Path) -> Non
     assert "is running again" in told[1].message
 
 
+async def test_a_server_that_hangs_is_killed_and_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("countingroom.bus.server.hung_server.HUNG_S", 2.0)
+    async with running(tmp_path) as server:
+        before = server.pid
+        assert before
+        os.kill(before, signal.SIGSTOP)
+        await until(lambda: server.pid not in (before, None))
+        bus = await soon(nats.connect(server.url_with_login(), name="test"))
+        await bus.close()
+
+
 async def test_everything_goes_on_over_a_killed_server(tmp_path: Path) -> None:
     """Subscriptions, responders, watches, replays, consumers and leases, all at once."""
 

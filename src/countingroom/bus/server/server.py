@@ -24,6 +24,7 @@ from countingroom.bus.server import binary, credentials, mqtt_store
 from countingroom.bus.server import process as server_process
 from countingroom.bus.server.configuration import ACCOUNT, NAMELESS, DiskSpace, configuration, store_bytes, text
 from countingroom.bus.server.disk_watch import DiskWatch
+from countingroom.bus.server.hung_server import HUNG_S, greets, until_hung
 from countingroom.bus.server.mqtt_guard import MqttGuard
 from countingroom.bus.server.permissions import BusUser
 from countingroom.bus.server.server_event import server_event
@@ -323,7 +324,12 @@ class EmbeddedServer:
         pause = _FIRST_PAUSE_S
         while (process := self._process) is not None:
             began = self._clock.monotonic()
-            status = await process.wait()
+            watching = asyncio.create_task(self._kill_when_hung(process), name="watchdog of the bus")
+            try:
+                status = await process.wait()
+            finally:
+                watching.cancel()
+                await asyncio.wait([watching])
             if self._clock.monotonic() - began > _SETTLED_S:
                 pause = _FIRST_PAUSE_S
             self._report(f"nats-server ended ({_how(status)}) and is restarted", self._last_log_line())
@@ -338,6 +344,13 @@ class EmbeddedServer:
                 await self._end(keep=True)
             else:
                 self._report("nats-server is running again", "")
+
+    async def _kill_when_hung(self, process: asyncio.subprocess.Process) -> None:
+        await until_hung(
+            self._clock, lambda: bool(self._connection and self._connection.connected), lambda: greets(self.port)
+        )
+        self._report(f"nats-server has not answered for {HUNG_S:g} s and is killed", "it may have been stopped")
+        process.kill()
 
     async def _end(self, *, keep: bool = False) -> None:
         process = self._process
