@@ -79,11 +79,35 @@ def pymodbus_rtu_over_tcp(address: str) -> None:
     asyncio.run(serve())
 
 
+def u_modbus(address: str) -> None:
+    """A server of uModbus: a function of ours for each table. It has no function 23."""
+    from socketserver import TCPServer
+
+    from umodbus.server.tcp import RequestHandler, get_server
+
+    served = get_server(TCPServer, ("127.0.0.1", int(address)), RequestHandler)
+    everywhere = list(range(100))
+    tables = {1: [0] * 100, 2: [0] * 100, 3: list(HOLDING), 4: [0] * 100}
+    tables[1][5] = tables[2][6] = 1
+    tables[4][7] = 777
+
+    def read(slave_id: int, function_code: int, address: int) -> int:
+        return tables[function_code][address]
+
+    def write(slave_id: int, function_code: int, address: int, value: int) -> None:
+        tables[1 if function_code in (5, 15) else 3][address] = value
+
+    served.route(slave_ids=[UNIT], function_codes=[1, 2, 3, 4], addresses=everywhere)(read)
+    served.route(slave_ids=[UNIT], function_codes=[5, 6, 15, 16], addresses=everywhere)(write)
+    threading.Thread(target=served.serve_forever).start()
+
+
 if __name__ == "__main__":
     {
         "tk-tcp": tk_tcp,
         "tk-rtu": tk_rtu,
         "pyModbusTCP": py_modbus_tcp,
+        "uModbus": u_modbus,
         "pymodbus-rtu-over-tcp": pymodbus_rtu_over_tcp,
     }[sys.argv[1]](sys.argv[2])
     print("ready", flush=True)

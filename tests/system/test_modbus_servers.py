@@ -1,4 +1,4 @@
-"""The Modbus driver before servers that we did not write: modbus-tk, pyModbusTCP and pymodbus, over TCP and RTU."""
+"""The Modbus driver before servers that we did not write: modbus-tk, pyModbusTCP, uModbus, pymodbus; TCP and RTU."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from countingroom.devices.port import Sample
 
 pytestmark = pytest.mark.server
 
-SERVERS = ["tk-tcp", "tk-rtu", "pyModbusTCP", "pymodbus-rtu-over-tcp"]
+SERVERS = ["tk-tcp", "tk-rtu", "pyModbusTCP", "uModbus", "pymodbus-rtu-over-tcp"]
 FREE = {"input": True, "write_low": 0, "write_high": 65535}
 TABLE: dict[str, Any] = {
     "first": {"address": 0},
@@ -95,8 +95,9 @@ async def serving(kind: str) -> AsyncIterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", SERVERS)
 async def test_every_table_and_function_works_with_a_server_of_others(kind: str) -> None:
+    table = {name: row for name, row in TABLE.items() if not (kind == "uModbus" and row.get("write_function") == 23)}
     async with serving(kind) as address:
-        driver = ModbusDriver(ModbusSection.model_validate({**address, "registers": TABLE, "timeout": 3.0}))
+        driver = ModbusDriver(ModbusSection.model_validate({**address, "registers": table, "timeout": 3.0}))
         await driver.connect()
         try:
             samples = await said(driver)
@@ -114,6 +115,7 @@ async def test_every_table_and_function_works_with_a_server_of_others(kind: str)
                 "text": "bath 1",
                 "bit": True,
             }
+            writes = {name: value for name, value in writes.items() if name in table}
             for name, value in writes.items():
                 await driver.write(name, value)
             samples = await said(driver)
