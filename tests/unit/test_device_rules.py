@@ -8,11 +8,12 @@ import pytest
 from countingroom.core.errors import Cause, ConfigurationError, RequestError
 from countingroom.core.messages import Command, Link
 from countingroom.core.points import Limits, Point, Type
-from countingroom.core.values import Quality, Scalar
+from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.behaviour import Write
 from countingroom.devices.host.admission import Admitted, Situation, admit, find
 from countingroom.devices.host.legality import OF_THE_HOST
 from countingroom.devices.host.points import PointTable
+from countingroom.devices.host.staleness import stale
 from countingroom.devices.host.states import StateTracker
 from countingroom.devices.point_overrides import overridden
 from countingroom.devices.port import Sample
@@ -83,6 +84,16 @@ def test_silence_makes_a_point_stale_and_keeps_its_value_and_device_time() -> No
     assert it.readings["q"].quality == Quality.GOOD
     assert say(it, "p", 1.0, at=6.0) == {"c"}
     assert it.readings["p"].quality == Quality.GOOD
+
+
+def test_a_stale_reading_stays_as_it_was_when_it_became_so() -> None:
+    reading = Reading(value=5.0, quality=Quality.GOOD, device_ns=NOW, received_ns=NOW)
+    first = stale(reading, NOW + 1, "silent")
+    assert (first.value, first.quality, first.received_ns) == (5.0, Quality.STALE, NOW + 1)
+    assert stale(first, NOW + 9) == first
+    assert stale(first, NOW + 9, "link lost") == msgspec.structs.replace(first, reason="link lost")
+    bad = msgspec.structs.replace(reading, quality=Quality.BAD, value=None)
+    assert stale(bad, NOW + 9) == bad
 
 
 def test_a_lost_link_makes_everything_stale_but_what_was_bad() -> None:
