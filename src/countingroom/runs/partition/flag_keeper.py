@@ -13,6 +13,7 @@ from countingroom.core.run_book import Run, RunEnd, RunFlag
 from countingroom.runs.partition.conditions import Conditions
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
+from countingroom.runs.planner.events import RunOver
 from countingroom.runs.planner.run_troubles import is_watched, troubles
 from countingroom.runs.planner.survey import UNSEEN
 from countingroom.storage.run_entries import FlagsEntry
@@ -41,7 +42,16 @@ class FlagKeeper:
         present = {**troubles(partition, took_part), **self.conditions.troubles()}
         self._keep(run, run_flags.followed(run.flags, present, self._owner.now_ns()))
 
-    def at_end(
+    def began(self, run: int) -> None:
+        """Record the start of a run with its conditions."""
+        self._life.began(run, self.conditions.present())
+
+    def over(self, end: RunOver) -> None:
+        """Record the end of a run with its flags and its conditions."""
+        flags = self._at_end(end.run, end.end, end.cause, end.missing)
+        self._life.over(end.run, end.end, end.cause, flags=flags, conditions=self.conditions.present())
+
+    def _at_end(
         self, number: int, end: RunEnd, cause: Cause | None, missing: Mapping[str, str]
     ) -> tuple[RunFlag, ...] | None:
         """The flags of a run at its end; None: they are not known, and stay as they are recorded."""

@@ -304,11 +304,9 @@ class PartitionOwner:
                     for before, event, after in rows:
                         self._moved(before, event, after, cause)
                 case events.RunBegan(run=run):
-                    self.life.began(run, self.flags.conditions.present())
-                case events.RunOver(run=run, end=end, cause=cause, missing=missing):
-                    flags = self.flags.at_end(run, end, cause, missing)
-                    conditions = self.flags.conditions.present()
-                    self.life.over(run, end, cause, flags=flags, conditions=conditions)
+                    self.flags.began(run)
+                case events.RunOver():
+                    self.flags.over(effect)
                     self._drop_former_recorders()
                 case events.RunHook():
                     self.hooks.begin(self._group, effect)
