@@ -131,7 +131,10 @@ DEPARTMENTS: tuple[Department, ...] = (
                     # Hooks send commands to any department, owners orders to agents. `pulse` is its own echo.
                     sends=("command.>", "agent.*", "owner.*", "pulse.*"),
                     stores=("events.runs.*",),
-                    states=("partition", "control", subjects.MAPPING_KEY, subjects.DURATIONS_KEY),
+                    states=(
+                        *("partition", "control", subjects.MAPPING_KEY, subjects.DURATIONS_KEY),
+                        subjects.DESCRIPTION_KEY,
+                    ),
                     leases=("runs", "partition.*"),
                     reads=(subjects.READINGS_STREAM,),
                 ),
@@ -148,8 +151,16 @@ DEPARTMENTS: tuple[Department, ...] = (
             StateKey(prefix="control", message="countingroom.core.policy:Control", live=True),
             StateKey(prefix=subjects.MAPPING_KEY, message="countingroom.core.systems:Placement", live=True),
             StateKey(prefix=subjects.DURATIONS_KEY, message="countingroom.runs.monitor.durations:Known"),
+            StateKey(
+                prefix=subjects.DESCRIPTION_KEY,
+                message="countingroom.core.described.messages:DescriptionState",
+                live=True,
+            ),
         ),
-        api=tuple(f"{_API}.{module}" for module in ("partitions", "systems", "experiment", "configurations", "runs")),
+        api=tuple(
+            f"{_API}.{module}"
+            for module in ("partitions", "systems", "experiment", "description", "configurations", "runs")
+        ),
         pages=(f"{_PAGES}.run_pages",),
         tree="navigation/partitions.html",
         links=(

@@ -284,6 +284,7 @@ async def test_the_database_itself_refuses_to_change_what_was(shared_stand: Stan
     await database.mapping.create("STS", "anna")
     await database.runs.flag((await database.runs.reserve("A", "cbm", "anna")).number, "good", "anna")
     await database.audit.append(AuditEntry(time_ns=1, who="anna", what="login", outcome="accepted"))
+    await database.description.record_equal(Seed(), "description")
     engine = create_engine(shared_stand.url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
         for table in APPEND_ONLY:

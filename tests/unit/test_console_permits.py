@@ -46,7 +46,7 @@ EXPERIMENT = {
     **dict.fromkeys(("move", "take_control", "request_control", "hand_over", "release_control"), S),
     **dict.fromkeys(("comment", "flag"), S),
     **dict.fromkeys(("create_partition", "delete_partition", "create_detector", "delete_detector"), E),
-    **dict.fromkeys(("save_configuration", "delete_configuration", "save_tag", "delete_tag", "import"), E),
+    **dict.fromkeys(("save_configuration", "delete_configuration", "save_tag", "delete_tag", "import", "apply"), E),
     "set_next_run": E,
     "force_control": E,
     "made_up": A,
@@ -68,6 +68,7 @@ FIXED = {
     "POST /api/v1/simulators/{device}/faults/{fault}": ("device.caen", E),
     "POST /api/v1/views/{view}/save_view": ("_experiment", S),
     "POST /api/v1/views/{view}/delete_view": ("_experiment", S),
+    "POST /api/v1/apply": ("_experiment", E),
 }
 VALUES = {
     "device": "caen",

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import pytest
 
+from countingroom.bus.port import Message
 from countingroom.console.live.subscription import LiveSubscription
 from countingroom.console.present import partition_views
+from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
+from countingroom.core.described.compare import ApplyAction, ApplyPlan, ItemChange
+from countingroom.core.described.messages import ApplyAnswer, DescriptionState
 from countingroom.core.errors import Cause
+from countingroom.core.messages import encode
 from countingroom.core.run_book import RunCondition, RunEnd, RunFlag, RunFlagKind, RunNote
 from countingroom.core.values import Quality
 from countingroom.testing.clock import FakeClock
@@ -213,3 +220,43 @@ async def test_any_two_revisions_of_a_configuration_are_compared(here: RunsStage
     assert re.findall(r'name="(\w+)" value="(\d)"[^>]*checked', plain) == [("to", "3"), ("from", "2")]
     missing = await web.get("/configurations?system=STS&tag=beam&from=1&to=9", headers={"accept": "text/html"})
     assert missing.status_code == 404
+
+
+PLAN = ApplyPlan(
+    revision=1,
+    changes=(
+        ItemChange(
+            action=ApplyAction.UPDATE,
+            kind="configuration",
+            name="STS.physics",
+            reason="changed in the description",
+            described={"text": "<b>new</b>"},
+            held={"text": "old"},
+        ),
+    ),
+    digest="seen",
+)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_description_that_differs_is_told_on_the_overview_and_shown_with_the_configurations(
+    here: RunsStage, web: httpx.AsyncClient, answers: bool
+) -> None:
+    assert "differs from the database" not in await text(web, "/")
+    state = DescriptionState(counts={"update": 1}, read_ns=1)
+    await here.bus.put(subjects.STATE_BUCKET, subjects.DESCRIPTION_KEY, encode(state))
+
+    async def answer(_: Message) -> bytes:
+        return encode(ApplyAnswer(plan=PLAN, read_ns=1))
+
+    async with AsyncExitStack() as stack:
+        if answers:
+            await stack.enter_async_context(here.bus.respond(subjects.query("runs", "apply"), answer))
+        async with asyncio.timeout(10):
+            while "differs from the database: 1 to update" not in await text(web, "/"):
+                await asyncio.sleep(0)
+        page = await text(web, "/configurations")
+    assert ('id="apply"' in page) is answers
+    assert ("configuration.STS.physics" in page) is answers
+    assert "<b>new</b>" not in page
+    assert ("Run control does not answer" in page) is not answers

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from countingroom.core.placement import Renames
 from countingroom.core.systems import SystemKind
 from countingroom.experiment import Experiment, Invalid, load
+from countingroom.runs.coordinator.described import seed_of
 from countingroom.runs.description import RunsSection, shipped
 from countingroom.runs.sections.system import plain_chart
 from tests.input_files import OWN, Tables
@@ -192,3 +194,70 @@ def test_a_first_goal_is_a_state_that_the_template_rests_in(read: Load) -> None:
     assert read(text.replace("GOAL", "Recording")).runs.partitions["mCBM"].goal == "Recording"
     (mistake,) = told(read, text.replace("GOAL", "Recordings"))
     assert mistake.startswith("runs.partitions.mCBM.goal: Recordings is not a stable state of cbm")
+
+
+RENAMED = """
+  systems: {STX: {}, MVD: {}}
+  configurations: {STX: {frost: {}, warm: {}}}
+  tags: {beam: {STX: frost}}
+  partitions: {M: {detectors: [STX], template: plain}}
+  templates: {plain: {levels: [{name: all, members: [detectors], loss: error}]}}
+"""
+
+
+def test_renames_are_given_by_their_old_names(read: Load) -> None:
+    text = "was: {systems: {STX: STS}, configurations: {STX: {frost: cold}}, tags: {beam: physics}, partitions: {M: A}}"
+    found = read(f"{RENAMED}  {text}").section(RunsSection).was.renames
+    assert found == Renames(
+        systems={"STX": "STS"},
+        configurations={"STX": {"frost": "cold"}},
+        tags={"beam": "physics"},
+        partitions={"M": "A"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "systems: {STX: MVD}",
+            "runs.was.systems.STX: the system MVD is still in the description: remove it, or this line",
+        ),
+        ("systems: {STX: TRD, MVD: TRD}", "runs.was.systems.MVD: the system TRD is renamed to STX already"),
+        ("tags: {beams: old}", "runs.was.tags.beams: there is no tag beams; did you mean beam?"),
+        ("partitions: {M: M}", "runs.was.partitions.M: the partition M is still in the description"),
+        ("configurations: {MVD: {frost: x}}", "runs.was.configurations.MVD: MVD has no configurations"),
+        (
+            "configurations: {STX: {frost: warm}}",
+            "runs.was.configurations.STX.frost: the configuration of STX warm is still in the description",
+        ),
+    ],
+)
+def test_a_rename_that_cannot_be_meant_is_a_mistake(read: Load, text: str, problem: str) -> None:
+    (found,) = told(read, f"{RENAMED}  was: {{{text}}}")
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("sts.json", '{"properties": {"t": {"type": "number"}}}'), ("sts.yaml", "properties: {t: {type: number}}")],
+)
+def test_a_schema_in_a_file_is_read(read: Load, tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    found = read(f"  systems: {{STS: {{parameters: {name}}}}}").section(RunsSection)
+    assert found.systems["STS"].parameter_schema == {"properties": {"t": {"type": "number"}}}
+    assert seed_of(found).configurations.schemas == {"STS": {"properties": {"t": {"type": "number"}}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [(None, "cannot be read"), ("[1, 2]", "is no JSON Schema: expected a mapping"), ("{a: ", "invalid YAML")],
+)
+def test_a_schema_in_a_file_that_cannot_be_used_is_a_mistake(
+    read: Load, tmp_path: Path, text: str | None, problem: str
+) -> None:
+    if text is not None:
+        (tmp_path / "sts.yaml").write_text(text)
+    (found,) = told(read, "  systems: {STS: {parameters: sts.yaml}}")
+    assert found.startswith("runs.systems.STS")
+    assert problem in found

@@ -190,6 +190,8 @@ def runs(setting: Setting) -> Role:
     """Run control: the partitions that this process owns, and those for which it is a standby."""
     from countingroom.app.data_folder import RUN_BOOK
     from countingroom.app.first_goals import request_first_goals
+    from countingroom.core.described.messages import summary
+    from countingroom.runs.coordinator.described import plan_at_start
     from countingroom.runs.service import RunsService
 
     section = setting.experiment.section(RunsSection)
@@ -197,8 +199,10 @@ def runs(setting: Setting) -> Role:
     async def run(platform: Platform) -> None:
         kept = await platform.database.partitions.list()
         first = {} if kept else {name: one.goal for name, one in section.partitions.items() if one.goal}
+        plan = await plan_at_start(platform.database, section)
         service = RunsService(platform.bus, setting.clock, section, platform.database, folder=setting.data / RUN_BOOK)
-        platform.ready({"partitions": len(kept or section.partitions)})
+        facts = {"partitions": len(kept or section.partitions)}
+        platform.ready(facts | ({"differs": summary(plan.counts)} if plan and plan.differs else {}))
         async with asyncio.TaskGroup() as group:
             group.create_task(service.run())
             await request_first_goals(platform.bus, setting.clock, first)

@@ -139,6 +139,8 @@ class _Processes:
             if "first" in self._facts["console"]:
                 link = self._facts["console"]["first"]
                 self._say(f"First administrator ({FIRST_ADMINISTRATOR}), valid once, for a day: {link}")
+            if differs := self._facts.get("runs", {}).get("differs"):
+                self._say(f"The description differs from the database: {differs}. See: countingroom apply --plan")
             self._say("Ctrl-C stops everything.")
             await asyncio.Future[None]()
 

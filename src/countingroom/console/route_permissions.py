@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext, context
 from countingroom.core import command_permissions
+from countingroom.core.commands.experiment import EXPERIMENT as EXPERIMENT_COMMANDS
 from countingroom.core.commands.partition import PARTITION
 from countingroom.core.errors import Cause, Refused
 from countingroom.core.messages import Catalogue
@@ -128,6 +129,8 @@ ROUTES: dict[str, RoutePermission] = {
     },
     "GET /api/v1/experiment/move": LOOK,
     "POST /api/v1/experiment/commands/{command}": RoutePermission(by=_experiment_command),
+    "GET /api/v1/apply/plan": LOOK,
+    "POST /api/v1/apply": RoutePermission(action=EXPERIMENT_COMMANDS["apply"].permission),
     "POST /api/v1/systems/{system}/commands/{command}": RoutePermission(by=_system_command, target="system.{system}"),
     "GET /api/v1/systems": LOOK,
     "GET /api/v1/systems/{system}": LOOK,

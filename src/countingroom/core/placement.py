@@ -60,6 +60,16 @@ class SeedPartition(Struct, frozen=True, kw_only=True):
     """System -> tag of its configuration, when a tag is selected."""
 
 
+class Renames(Struct, frozen=True, kw_only=True):
+    """New name -> old name, of what the description renamed."""
+
+    systems: dict[str, str] = {}
+    configurations: dict[str, dict[str, str]] = {}
+    """System -> new tag -> old tag."""
+    tags: dict[str, str] = {}
+    partitions: dict[str, str] = {}
+
+
 class Seed(Struct, frozen=True, kw_only=True):
     """The content that an empty database gets."""
 
@@ -67,6 +77,8 @@ class Seed(Struct, frozen=True, kw_only=True):
     partitions: tuple[SeedPartition, ...] = ()
     detectors: dict[str, str] = {}
     """Name -> partition, or empty."""
+    renames: Renames = Renames()
+    """What an existing database has under an older name."""
 
 
 class LayoutChange(Struct, frozen=True, kw_only=True):
@@ -77,9 +89,9 @@ class LayoutChange(Struct, frozen=True, kw_only=True):
     who: str
     what: str
     """`create_partition`, `delete_partition`, `create_detector`, `delete_detector`, `move`, `select`, `include`,
-    `exclude`, `lock`, `unlock`."""
+    `exclude`, `lock`, `unlock`; of an applied description `rename_partition`, `change_partition`, `rename_detector`."""
     partition: str = ""
     """The partition that was changed; for a move, the new partition of the detector."""
     system: str = ""
     detail: dict[str, Scalar] = {}
-    """For a move: `from`. For a selection: `tag` and the configuration of each system."""
+    """For a move or a rename: `from`. For a selection: `tag` and the configuration of each system."""

@@ -57,6 +57,9 @@ MAPPING_KEY = "detectors"
 DURATIONS_KEY = "durations"
 """Key in `state` of the recent durations of the systems' transitions."""
 
+DESCRIPTION_KEY = "description"
+"""Key in `state` of how the description differs from the database (`DescriptionState`)."""
+
 EXPERIMENT = "_experiment"
 """The target of commands to the experiment as a whole: `command.<user>.runs._experiment`."""
 

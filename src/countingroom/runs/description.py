@@ -1,7 +1,7 @@
 """The section `runs` of the description: systems, templates, and the first partitions, configurations and tags.
 
-Layout, configurations and tags change during operation and are stored in the database. The description gives them only
-for the first start.
+Layout, configurations and tags change during operation and are stored in the database. The description gives them for
+the first start; what is edited in it later is applied by `countingroom apply`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from countingroom.runs.sections.agent import SlowControlAgent
 from countingroom.runs.sections.program_words import HOOK_WORDS, unknown, unknown_words
 from countingroom.runs.sections.system import SystemSection
 from countingroom.runs.sections.template import ConditionList, TemplateSection, condition_problems
+from countingroom.runs.sections.was import WasSection
 
 Problem = tuple[tuple[str | int, ...], str]
 
@@ -83,6 +84,8 @@ class RunsSection(Section):
     """System -> configuration tag -> parameters."""
     tags: dict[Name, dict[Name, Name]] = {}
     """Global tag -> system -> its configuration tag."""
+    was: WasSection = WasSection()
+    """Renamed systems, configurations, tags and partitions."""
 
     file_names: ClassVar[tuple[tuple[str, ...], ...]] = (
         ("systems", "*", "type", "cfg"),
@@ -161,13 +164,17 @@ class RunsSection(Section):
                     yield ("templates", name, "recorders", index), why
         yield from self._partitions()
         yield from self._configurations()
+        renamed = self.was.mistakes(
+            systems=self.systems, configurations=self.configurations, tags=self.tags, partitions=self.partitions
+        )
+        yield from ((("was", *path), why) for path, why in renamed)
 
     def warnings(self) -> Iterable[Problem]:
         """Words in braces that no program gets: they stay as they are written."""
         for name, system in self.systems.items():
-            schema = system.parameters if isinstance(system.parameters, dict) else {}
+            schema = mapping((system.parameter_schema or {}).get("properties")) or {}
             saved = (each for one in self.configurations.get(name, {}).values() for each in one)
-            for path, why in unknown_words(system.agent, {*schema.get("properties", {}), *saved}):
+            for path, why in unknown_words(system.agent, {*schema, *saved}):
                 yield ("systems", name, "agent", *path), why
         for name, template in self.templates.items():
             for hook, section in template.hooks.items():

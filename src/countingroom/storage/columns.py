@@ -54,5 +54,13 @@ def ns(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
 
 
-APPEND_ONLY = ("configuration_revision", "schema_revision", "tag_revision", "layout_change", "run_note", "audit")
+APPEND_ONLY = (
+    "configuration_revision",
+    "schema_revision",
+    "tag_revision",
+    "layout_change",
+    "run_note",
+    "audit",
+    "description_applied",
+)
 """Append-only tables: a trigger refuses to change or delete their rows."""

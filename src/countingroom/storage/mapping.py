@@ -99,7 +99,12 @@ class Mapping(Repository):
     def history(self, connection: Connection, detector: str = "", *, limit: int = 100) -> tuple[LayoutChange, ...]:
         """Changes of one detector or of all, newest first."""
         mine = layout_change.c.system == detector
-        theirs = or_(*(layout_change.c.what == what for what in ("create_detector", "delete_detector", "move")))
+        theirs = or_(
+            *(
+                layout_change.c.what == what
+                for what in ("create_detector", "delete_detector", "move", "rename_detector")
+            )
+        )
         return layout.changes(connection, mine if detector else theirs, limit)
 
 

@@ -117,3 +117,13 @@ layout_change = Table(
     Column("detail", Json, nullable=False),
     sqlite_autoincrement=True,
 )
+
+description_applied = Table(
+    "description_applied",
+    metadata,
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("contents", Json, nullable=False),
+    text("applied_by"),
+    ns("applied_ns"),
+)
+"""What the description said when it was applied. The newest revision counts."""

@@ -90,6 +90,7 @@ class Pages:
             "partition_cards": (),
             "unmapped": [],
             "last_runs": (),
+            "differs": "",
             "data": {},
         }
         for one in self._page_sets:

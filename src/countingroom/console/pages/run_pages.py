@@ -25,10 +25,13 @@ from countingroom.console.present import (
     run_compare,
 )
 from countingroom.console.present.recent_events import shown
+from countingroom.console.query_client import ask
 from countingroom.core import subjects
 from countingroom.core.charts.draw import svg
 from countingroom.core.configurations import ConfigurationRevision, compare, with_changes
-from countingroom.core.errors import LinkError
+from countingroom.core.described.compare import ApplyPlan
+from countingroom.core.described.messages import ApplyAnswer, ApplyQuery, DescriptionState, summary
+from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.partitions import PartitionState
 from countingroom.core.policy import Permission, decide
 from countingroom.core.run_book import Run, RunFilter
@@ -61,7 +64,7 @@ class RunPages:
         """Partitions with their commands, and last runs, for the overview; empty without run control."""
         context = self._context
         if not context.has_runs:
-            return {"partition_cards": (), "unmapped": [], "last_runs": ()}
+            return {"partition_cards": (), "unmapped": [], "last_runs": (), "differs": ""}
         words = context.latest.words
         found = [
             (state, words.get(subjects.control_key(name))) for name, state in partition_alarms.partitions(words).items()
@@ -73,6 +76,7 @@ class RunPages:
         return {
             "partition_cards": found,
             "unmapped": sorted(unmapped(context), key=partition_views.natural),
+            "differs": self._differs(request),
             "last_runs": last,
             "data": {"partitions": [self._commanded(request, state) for state, _ in found]},
         }
@@ -210,6 +214,23 @@ class RunPages:
         """When it began and ended, or now, ns."""
         return run.started_ns or run.asked_ns, run.ended_ns or self._context.clock.now_ns()
 
+    def _differs(self, request: Request) -> str:
+        """How the description differs from the database, for users who may apply it; else empty."""
+        state = self._context.latest.words.get(subjects.DESCRIPTION_KEY)
+        who, now_ns = requester(request).principal, self._context.clock.now_ns()
+        if not isinstance(state, DescriptionState) or "apply" in partition_views.denied_experiment(who, now_ns):
+            return ""
+        return summary(state.counts)
+
+    async def _plan(self, differs: str) -> ApplyPlan | None:
+        """The plan of applying the description; None where there is nothing to do or run control does not answer."""
+        if not differs:
+            return None
+        try:
+            return (await ask(self._context.bus, "runs", "apply", ApplyQuery(), ApplyAnswer)).plan
+        except CountingRoomError:
+            return None
+
     async def configurations(
         self,
         request: Request,
@@ -245,6 +266,8 @@ class RunPages:
             if one and first and second
             else None
         )
+        differs = self._differs(request)
+        plan = await self._plan(differs)
         return self._render(
             request,
             "configurations.html",
@@ -261,12 +284,15 @@ class RunPages:
             unified=form == "unified",
             compared=(before, after),
             changes=changes,
+            differs=differs,
+            plan=plan,
             data={
                 "system": system,
                 "configuration": msgspec.to_builtins(one) if one else None,
                 "schema": schema.schema if schema else None,
                 "tags": {each.name: each.systems for each in tags},
                 "choices": choices,
+                "plan": plan and {"digest": plan.digest, "to_do": len(plan.to_do)},
                 "denied": self._denied(request),
             },
         )

@@ -160,6 +160,31 @@ EXPERIMENT = table(
         confirmed=True,
     ),
     CommandRow(
+        name="apply",
+        description="Apply the edited description to the database: all that the plan shows, or nothing.",
+        details="What changed in the database too is a conflict until `take` decides it. The description is the one "
+        "that run control read at its start.",
+        permission=Permission.CONFIGURE,
+        arguments=(
+            Argument(
+                name="take",
+                description="For conflicts: `description` or `database`, or `ITEM=description` and `ITEM=database` "
+                "separated by commas.",
+                optional=True,
+            ),
+            Argument(
+                name="prune",
+                description="Remove what the description no longer has and nothing uses.",
+                type=Type.BOOL,
+                optional=True,
+            ),
+            Argument(name="digest", description="Of the plan that was seen; refused where it changed.", optional=True),
+        ),
+        cli="apply",
+        wait_s=60.0,
+        confirmed=True,
+    ),
+    CommandRow(
         name="set_next_run",
         label="Next run number",
         description="Give the next run this number or a higher one, after the database was restored from a backup.",

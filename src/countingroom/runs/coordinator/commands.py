@@ -34,6 +34,7 @@ from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.access.control_commands import control_commands
 from countingroom.runs.access.control_lease import ControlLease
 from countingroom.runs.context import RunControlContext
+from countingroom.runs.coordinator.apply_description import ApplyDescription
 from countingroom.runs.coordinator.move_plan import plan_move
 from countingroom.runs.coordinator.move_transaction import MoveTransaction
 from countingroom.runs.owner_messages import ANSWER_S
@@ -50,9 +51,14 @@ class ExperimentCommands:
     """Handlers of the commands of the experiment. `announce` publishes the placement; every owner then reloads."""
 
     def __init__(
-        self, context: RunControlContext, control: ControlLease, announce: Callable[[], Awaitable[None]]
+        self,
+        context: RunControlContext,
+        control: ControlLease,
+        description: ApplyDescription,
+        announce: Callable[[], Awaitable[None]],
     ) -> None:
         self._context = context
+        self._description = description
         self._announce = announce
         self._transaction = MoveTransaction(context, announce)
         self._touched: set[str] = set()
@@ -68,6 +74,7 @@ class ExperimentCommands:
             "save_tag": self._save_tag,
             "delete_tag": self._delete_tag,
             "import": self._import,
+            "apply": description.apply,
             "set_next_run": self._set_next_run,
             "comment": self._comment,
             "flag": self._flag,
@@ -91,7 +98,13 @@ class ExperimentCommands:
 
     async def settle(self) -> Mapping[str, int]:
         """Whatever a command changed is published when it ends; this looks up the revisions."""
-        touched = {subjects.MAPPING_KEY, subjects.control_key(subjects.EXPERIMENT), *self._touched}
+        await self._description.refresh()
+        touched = {
+            subjects.MAPPING_KEY,
+            subjects.DESCRIPTION_KEY,
+            subjects.control_key(subjects.EXPERIMENT),
+            *self._touched,
+        }
         self._touched.clear()
         entries = [await self._context.bus.get(subjects.STATE_BUCKET, key) for key in touched]
         return {"state": max((entry.revision for entry in entries if entry), default=0)}

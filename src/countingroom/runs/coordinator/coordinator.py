@@ -15,10 +15,8 @@ from countingroom.bus.command_server import CommandServer
 from countingroom.bus.election import Leadership
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
-from countingroom.core.configurations import ConfigurationSet
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import EventKind, encode
-from countingroom.core.placement import Seed, SeedPartition
 from countingroom.core.policy import Principal
 from countingroom.core.retry import Retry, edge_log
 from countingroom.core.systems import Placement
@@ -26,11 +24,10 @@ from countingroom.runs.access.control_lease import ControlLease
 from countingroom.runs.access.lease_policy import LeasePolicy
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator import move_query, plan_query
+from countingroom.runs.coordinator.apply_description import ApplyDescription
 from countingroom.runs.coordinator.commands import ExperimentCommands
-from countingroom.runs.description import RunsSection
+from countingroom.runs.coordinator.described import seed
 from countingroom.runs.monitor.durations import Known
-from countingroom.runs.planner.template import DETECTORS
-from countingroom.storage.database import Database
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +58,14 @@ class Coordinator:
             subjects.EXPERIMENT,
             lambda message, by: command_server.record(EventKind.NOTE, message, principal=by, action="control"),
         )
-        handlers = ExperimentCommands(context, control, partial(self._announce, leadership))
+        description = ApplyDescription(
+            context,
+            partial(self._announce, leadership),
+            lambda id, message, by, severity: command_server.record(
+                EventKind.NOTE, message, id=id, principal=by, action="apply", severity=severity
+            ),
+        )
+        handlers = ExperimentCommands(context, control, description, partial(self._announce, leadership))
         command_server = CommandServer(
             context.bus,
             context.clock,
@@ -72,11 +76,12 @@ class Coordinator:
             policy=LeasePolicy(context.clock, subjects.EXPERIMENT, control, self._principal),
         )
         report = edge_log(_log, "runs: the experiment the takeover waits", "runs: the experiment is taken on")
-        await Retry(context.clock, report, pause_s=RETRY_S).run(lambda: self._begin(control, leadership))
+        await Retry(context.clock, report, pause_s=RETRY_S).run(lambda: self._begin(control, description, leadership))
         try:
             async with (
                 context.bus.respond(subjects.query("runs", "plan"), partial(plan_query.answer, context)),
                 context.bus.respond(subjects.query("runs", "move"), partial(move_query.answer, context)),
+                context.bus.respond(subjects.query("runs", "apply"), description.answer),
                 asyncio.TaskGroup() as group,
             ):
                 for part in (publisher, control, command_server):
@@ -85,13 +90,14 @@ class Coordinator:
         finally:
             await publisher.drain()
 
-    async def _begin(self, control: ControlLease, leadership: Leadership) -> None:
+    async def _begin(self, control: ControlLease, description: ApplyDescription, leadership: Leadership) -> None:
         if await seed(self._context.database, self._context.section):
             _log.info("runs: the database was empty and has been filled from the description")
         await control.load()
         if known := await stored_state(self._context.bus, subjects.DURATIONS_KEY, Known):
             self._context.system_states.durations.remember(known)
         await self._announce(leadership)
+        await description.begin()
 
     async def _keep_durations(self) -> None:
         """Publish the measured durations, so that the next coordinator can compute expected times."""
@@ -121,25 +127,3 @@ class Coordinator:
 
     async def _principal(self, user: str) -> Principal:
         return await self._context.principals.principal(user, subjects.EXPERIMENT)
-
-
-BY = "description"
-
-
-async def seed(database: Database, section: RunsSection) -> bool:
-    """Fill an empty database from the description; returns whether it was empty."""
-    places = {name: at for at, one in section.partitions.items() for name in one.detectors}
-    schemas = {name: one.parameters for name, one in section.systems.items() if isinstance(one.parameters, dict)}
-    given = Seed(
-        configurations=ConfigurationSet(configurations=section.configurations, tags=section.tags, schemas=schemas),
-        partitions=tuple(_partition(section, name) for name in section.partitions),
-        detectors={name: places.get(name, "") for name in section.detectors},
-    )
-    return await database.seed(given, BY)
-
-
-def _partition(section: RunsSection, name: str) -> SeedPartition:
-    one = section.partitions[name]
-    systems = {*one.detectors, *section.templates[one.template].systems} - {DETECTORS}
-    chosen = {system: tag for system, tag in section.tags[one.tag].items() if system in systems} if one.tag else {}
-    return SeedPartition(name=name, template=one.template, title=one.title or name, tag=one.tag or "", systems=chosen)

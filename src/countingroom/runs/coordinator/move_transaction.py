@@ -40,7 +40,7 @@ class MoveTransaction:
 
     async def move(self, move: Move, by: str, *, force: bool) -> None:
         """Move the detectors. After RequestError or LinkError the layout is as before."""
-        async with _Holds(self._context, move.partitions, force=force) as holds:
+        async with Holds(self._context, move.partitions, force=force) as holds:
             try:
                 async with within(self._context.clock, WRITE_S):
                     before = await self._context.database.mapping.move(move.moves, by, expected=move.before)
@@ -60,7 +60,7 @@ class MoveTransaction:
 
     async def delete_partition(self, name: str, by: str, *, force: bool) -> tuple[str, ...]:
         """Delete a partition; returns the names of its former detectors."""
-        async with _Holds(self._context, (name,), force=force):
+        async with Holds(self._context, (name,), force=force):
             gone = await self._context.database.partitions.delete(name, by, force=force)
         await self._announce()
         return gone
@@ -76,7 +76,7 @@ class MoveTransaction:
                 return
 
 
-class _Holds:
+class Holds:
     """Holds partitions while entered. At the release they reload their members."""
 
     def __init__(self, context: RunControlContext, partitions: Sequence[str], *, force: bool) -> None:
@@ -86,7 +86,7 @@ class _Holds:
         self._id = uuid4().hex
         self._held: list[str] = []
 
-    async def __aenter__(self) -> _Holds:
+    async def __aenter__(self) -> Holds:
         until_ns = self._context.clock.now_ns() + round(HOLD_S * 1e9)
         try:
             for name in self._partitions:

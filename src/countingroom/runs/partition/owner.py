@@ -20,7 +20,7 @@ from countingroom.bus.port import Entry
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import monotonic_ns, within
-from countingroom.core.errors import Cause, LinkError, NotFound
+from countingroom.core.errors import Cause, Conflict, LinkError, NotFound
 from countingroom.core.messages import EventKind
 from countingroom.core.partitions import Goal, PartitionState
 from countingroom.core.placement import PartitionRecord
@@ -94,6 +94,7 @@ class PartitionOwner:
         )
         self._control_policy = LeasePolicy(context.clock, name, self.control, self._principal)
         self.partition: PartitionModel
+        self._template_name = ""
         self.orders = Orders(context, lease, name, self.tell)
         self.hooks = Hooks(context, name, self.tell)
         self.state_publisher = StatePublisher(context, name, lease, self._snapshot)
@@ -171,6 +172,7 @@ class PartitionOwner:
             locked=record.locked,
             unexplained=unexplained,
         )
+        self._template_name = record.template
         self.move_hold.locked = record.locked
         await self.reload_members(tell=False)
         await context.system_states.settled(member.system for member in self.partition.members)
@@ -195,6 +197,9 @@ class PartitionOwner:
         """Reload members, exclusions and selected configurations from the database."""
         context, before = self.context, {member.system for member in self.partition.members} if tell else set[str]()
         record = await context.database.partitions.get(self.name)
+        if record.template != self._template_name:
+            # Ends this ownership; the next one begins with the new template.
+            raise Conflict(f"{self.name} has another template now: {record.template}", source=self.source)
         wanted = await context.database.partitions.wanted(self.name)
         chosen = {} if self.partition.unexplained else wanted.systems
         members = members_of(self.partition.template, record, chosen, context.section)

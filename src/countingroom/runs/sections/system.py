@@ -17,7 +17,7 @@ from countingroom.core.charts.check import Severity, check
 from countingroom.core.charts.table import MapRow, StateMap, Table, read_map, read_table
 from countingroom.core.subsystems import parse_subsystem_cfg
 from countingroom.core.systems import COMMON_STATES, CONFIGURING, Action, SystemKind
-from countingroom.core.yaml.located import Mistaken, Place, mapping
+from countingroom.core.yaml.located import Mistaken, Place, mapping, parse
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.sections.agent import AgentSection, SimulatedAgent, SlowControlAgent
@@ -141,7 +141,32 @@ class SystemSection(Section):
     agent: AgentSection = SimulatedAgent()
     """The agent that controls the system."""
     parameters: Path | dict[str, Any] | None = None
-    """JSON Schema for the parameters of its configurations, or the file of it. Default: any parameters are valid."""
+    """JSON Schema for the parameters of its configurations, or the JSON or YAML file of it. Default: any parameters are
+    valid."""
+
+    _schema: dict[str, Any] | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _read_schema(self, info: ValidationInfo) -> SystemSection:
+        if not isinstance(self.parameters, Path):
+            self._schema = self.parameters
+            return self
+        path = Path((mapping(info.context) or {}).get("directory", "")) / self.parameters
+        try:
+            located = parse(path.read_text(encoding="utf-8"), file=str(path))  # JSON is YAML too
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"parameters: {path} cannot be read: {error}") from error
+        if located.problems:
+            raise ValueError(f"parameters: {Mistaken(located.problems)}")
+        self._schema = mapping(located.value)
+        if self._schema is None:
+            raise ValueError(f"parameters: {path} is no JSON Schema: expected a mapping")
+        return self
+
+    @property
+    def parameter_schema(self) -> dict[str, Any] | None:
+        """The JSON Schema for the parameters of its configurations; None without one."""
+        return self._schema
 
     @property
     def chart(self) -> Chart:

@@ -17,6 +17,11 @@ export function page(live) {
   };
   edit(live, act);
   tags(live, act);
+  $("#apply")?.addEventListener("click", async () => {
+    const { digest, to_do } = data.plan;
+    const rows = [["Does", `what the table shows, ${to_do} in all, or nothing`], ["Systems", "take it when they are configured the next time"]];
+    if (await confirm(live, { title: "Apply the description?", rows, button: "Apply" })) await act("apply", { digest }, "/configurations");
+  });
   $("#import").addEventListener("click", async () => {
     const text = el("textarea", { name: "document", rows: "14", spellcheck: "false" });
     const sure = await confirm(live, {
