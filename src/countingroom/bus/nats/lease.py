@@ -128,7 +128,7 @@ class NatsLease:
     def _follows(self, data: bytes) -> bool:
         """Whether the key is that of the former lease, which this client has given up."""
         # A server that stood still applies late the renewals that it got meanwhile, so that the key lives on although
-        # its holder has counted the lease as lost. Waiting for its end left partitions without an owner for 6 s.
+        # its holder has counted the lease as lost. Waiting for its end left its targets without an owner for 6 s.
         return self._former is not None and self._former.lost and data == self._former._key.data
 
     async def _check_grace(self) -> None:

@@ -8,7 +8,7 @@ from countingroom.core.configurations import ConfigurationRevision, compare_para
 from countingroom.core.values import Scalar
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class ParameterDifference(Struct, frozen=True, kw_only=True):
     """One parameter in both revisions."""
 
     name: str
@@ -23,10 +23,10 @@ class RevisionDifference(Struct, frozen=True, kw_only=True):
     """Two revisions and their parameters, sorted by name."""
 
     ends: tuple[ConfigurationRevision, ConfigurationRevision]
-    rows: tuple[Row, ...]
+    rows: tuple[ParameterDifference, ...]
 
     @property
-    def changed(self) -> tuple[Row, ...]:
+    def changed(self) -> tuple[ParameterDifference, ...]:
         """The parameters that differ."""
         return tuple(row for row in self.rows if not row.same)
 
@@ -37,7 +37,7 @@ def difference(before: ConfigurationRevision, after: ConfigurationRevision) -> R
     other = {} if after.deleted else after.parameters
     changed = {change.name: change for change in compare_parameters(one, other)}
     rows = [
-        Row(
+        ParameterDifference(
             name=name,
             before=one.get(name),
             after=other.get(name),
