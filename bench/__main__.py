@@ -19,7 +19,6 @@ from bench.row import Row
 MODULES = (
     "bus",
     "ca_to_bus",
-    "ca_stored",
     "start_caen48",
     "history_bus",
     "history_store",
