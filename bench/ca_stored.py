@@ -28,7 +28,7 @@ from countingroom.core.messages import Event, decode
 VARIABLES, HZ = 1000, 10.0
 DEVICE = "field"
 SETTLE_S = 5.0
-"""From the first sample of the last variable to the first that counts."""
+"""For the first changes under load."""
 START_S = 10.0
 """For the first sample of every variable."""
 STORED_S = 10.0
@@ -119,10 +119,8 @@ async def _told(client: NatsBus) -> int:
 
 def _rows(file: Path, last: int, load: int, told: int, *, every_change: bool) -> list[Row]:
     with duckdb.connect(file) as store:
-        (begin,) = store.execute(
-            "SELECT max(first) FROM (SELECT min(number) AS first FROM raw WHERE quality = 0 GROUP BY point)"
-        ).fetchall()[0]
-        first = int(begin + SETTLE_S * HZ)
+        (begin,) = store.execute("SELECT min(number) FROM raw WHERE quality = 0").fetchall()[0]
+        first = int(begin + (START_S + SETTLE_S) * HZ)
         found = store.execute(
             "SELECT count(DISTINCT number), max(number) FROM raw JOIN point ON point.id = raw.point"
             f" WHERE name LIKE '{DEVICE}.v%' AND quality = 0 AND number >= {first} AND number <= {last} GROUP BY name"
