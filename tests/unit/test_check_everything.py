@@ -214,3 +214,37 @@ def test_a_current_limit_above_the_range_of_the_meter_is_told_and_not_refused(
 def test_a_current_limit_in_the_range_of_the_meter_is_right(tmp_path: Path, keys: str) -> None:
     channel = f"{{lv: {{board: 0, chan: 0}}, hv: {{board: 12, chan: 0, {keys}}}}}"
     assert told(tmp_path, f"devices: {{d: {{driver: caen, channels: {{0: {channel}}}}}}}\n") == []
+
+
+def test_a_configuration_that_does_not_fit_the_schema_of_its_system_is_told(tmp_path: Path) -> None:
+    text = """\
+runs:
+  systems:
+    STS:
+      parameters:
+        type: object
+        properties: {threshold: {type: number, maximum: 10}, mode: {enum: [beam, cosmic]}}
+        required: [mode]
+    MVD: {parameters: {type: objekt}}
+  configurations:
+    STS:
+      beam: {threshold: 12, mode: beam}
+      noise: {threshold: 3}
+    MVD:
+      beam: {anything: 1}
+"""
+    expected = [
+        "9: runs.systems.MVD.parameters: the schema of MVD is invalid: type: 'objekt' is not valid",
+        "12: runs.configurations.STS.beam.threshold: threshold: 12 is greater than the maximum of 10",
+        "13: runs.configurations.STS.noise: 'mode' is a required property",
+    ]
+    lines = told(tmp_path, text)
+    assert len(lines) == len(expected), "\n".join(lines)
+    for line, start in zip(lines, expected, strict=True):
+        assert line.startswith(start)
+
+
+def test_the_schema_of_a_file_that_refers_to_another_document_is_told(tmp_path: Path) -> None:
+    (tmp_path / "sts.yaml").write_text("properties: {threshold: {$ref: 'other.json'}}\n", encoding="utf-8")
+    (line,) = told(tmp_path, "runs: {systems: {STS: {parameters: sts.yaml}}}\n")
+    assert "runs.systems.STS.parameters: the schema of STS refers to other.json, which is not in it" in line

@@ -28,6 +28,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Check a description without touching anything."""
+    from countingroom.cli.check_configurations import wrong_configurations
     from countingroom.cli.check_devices import build_devices
     from countingroom.experiment import Invalid, load_with_problems
     from countingroom.runs.description import RunsSection
@@ -40,7 +41,7 @@ def check(
         warnings = loaded.warnings
         title, systems = loaded.experiment.title, len(loaded.experiment.section(RunsSection).systems)
         hosted, found = build_devices(loaded)
-        problems = loaded.in_order(found)
+        problems = loaded.in_order([*found, *wrong_configurations(loaded)])
     except Invalid as invalid:
         problems = list(invalid.problems)
     if problems:

@@ -70,9 +70,7 @@ def partitions(connection: Connection, names: Sequence[str] | None = None) -> tu
 def create_partition(connection: Connection, name: str, template: str, title: str, *, by: str, now_ns: int) -> None:
     """Create a partition without detectors. Conflict if the name is taken."""
     if connection.scalar(select(partition.c.name).where(partition.c.name == checked.name(name, "partition"))):
-        raise Conflict(
-            f"there is already a partition {name} already", source="partitions", suggestion="take another name"
-        )
+        raise Conflict(f"there is a partition {name} already", source="partitions", suggestion="take another name")
     made = PartitionRecord(name=name, title=title, template=template, created_by=by, created_ns=now_ns)
     connection.execute(insert(partition).values(**rows.columns(made, "detectors", "excluded")))
     detail = {"template": template, "title": title}
