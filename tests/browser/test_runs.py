@@ -169,6 +169,7 @@ def test_a_run_is_commented_and_judged(requester: Requester) -> None:
     with page.expect_navigation():
         page.get_by_role("button", name="Add comment").click()
     expect(page.locator("#run-notes")).to_contain_text("beam was <i>lost</i> twice")
+    page.wait_for_selector("body[data-script=ready]")  # before, the browser itself would send the form
     page.locator("#flag select").select_option("bad")
     with page.expect_navigation():
         page.get_by_role("button", name="Judge").click()

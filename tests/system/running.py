@@ -107,12 +107,15 @@ def up(
         process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **(environment or {})}
         )
+    running: Running | None = None
     try:
         running = Running(process, _console(process, data), data)
         yield running
         ended = running.stop()
         assert ended == status, f"it ended with status {ended}"
     finally:
+        if running:  # a test that failed has not stopped it, and its open socket would fail a later test
+            running.http.close()
         if process.poll() is None:
             process.kill()
         process.wait()

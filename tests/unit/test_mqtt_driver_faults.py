@@ -62,7 +62,7 @@ def test_messages_that_find_no_room_are_counted(monkeypatch: pytest.MonkeyPatch)
         made.append(queue_type(maxsize=max_queued_incoming_messages))
 
     monkeypatch.setattr(mqtt_driver, "WAITING", 3)
-    monkeypatch.setattr(mqtt_driver, "Client", make)
+    monkeypatch.setattr(mqtt_driver, "TolerantClient", make)
     driver._new_client()
     queue = made[0]
     for payload in (b"1", b"2", b"x" * 9, b"3"):
