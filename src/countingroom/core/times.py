@@ -25,7 +25,8 @@ _UNITS_NS = {
 }
 _RELATIVE = re.compile(r"(?:now)?\s*([+-])\s*((?:\d+(?:\.\d+)?\s*[a-z]+\s*)+)")
 _TERM = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
-_FRACTION = re.compile(r"(?<=:\d\d)[.,](\d+)")
+_FRACTION = re.compile(r"([^\d+-]\d\d(?::\d\d:|\d\d)\d\d)[.,](\d+)", re.ASCII)
+"""Decimals after seconds of a time, `T06:00:00.25` or `T060000.25`. After minutes or in an offset none are taken."""
 _EPOCH_NUMBER = re.compile(r"(\d{9,10})(?:\.(\d{1,9}))?|\d+", re.ASCII)
 _NS_OF_DIGITS = {9: 10**9, 10: 10**9, 12: 10**6, 13: 10**6, 15: 1000, 16: 1000, 18: 1, 19: 1}
 """Digits of a number since the epoch -> ns of its unit, for times from 1973 to 2286. Numbers of other sizes are
@@ -115,9 +116,9 @@ def _span_ns(text: str) -> int | None:
 def _iso_ns(text: str) -> int | None:
     fraction = 0
     if match := _FRACTION.search(text):
-        fraction = int(match[1][:9].ljust(9, "0"))
-        text = text[: match.start()] + text[match.end() :]
-    if text.isdecimal() and len(text) != _DATE_DIGITS:
+        fraction = int(match[2][:9].ljust(9, "0"))
+        text = text[: match.end(1)] + text[match.end() :]
+    if "." in text or "," in text or (text.isdecimal() and len(text) != _DATE_DIGITS):
         return None
     try:
         moment = datetime.fromisoformat(text)
