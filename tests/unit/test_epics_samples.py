@@ -108,3 +108,13 @@ def test_nothing_an_ioc_says_raises_or_is_nan(number: float, severity: int, seco
     got = sample(variable(kind), said)
     assert got.value == got.value
     assert (got.quality is Quality.BAD) == (got.value is None)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_whole_number_that_the_protocol_may_have_rounded_is_bad(sign: int) -> None:
+    """An int64in of 2^53 + 1 arrives as the double 2^53, as 2^53 itself does."""
+    got = sample(variable(Type.INT), Said(sign * (2**53 + 1)))
+    assert (got.value, got.quality) == (None, Quality.BAD)
+    assert "2^53" in got.reason
+    exact = sample(variable(Type.INT), Said(sign * (2**53 - 1)))
+    assert (exact.value, exact.quality) == (sign * (2**53 - 1), Quality.GOOD)

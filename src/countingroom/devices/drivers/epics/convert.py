@@ -25,7 +25,8 @@ EPOCH_S = 631152000
 """1 January 1990, the zero of EPICS time. A record that was never processed has this stamp."""
 
 MOST_WHOLE = 1 << 53
-"""Channel Access carries a number of 64 bits as a double, which holds whole numbers exactly up to this."""
+"""Channel Access carries a number of 64 bits as a double, which holds whole numbers exactly below this: 2^53 may be
+a rounded 2^53 + 1."""
 
 _QUALITY = (Quality.GOOD, Quality.UNCERTAIN, Quality.UNCERTAIN, Quality.BAD)
 """By alarm severity: none, minor, major, invalid."""
@@ -139,8 +140,8 @@ def _whole(given: Any) -> int:
     number = given if isinstance(given, int) else _number(given)
     if isinstance(number, float) and not number.is_integer():
         raise _Unusable(f"{number!r} is no whole number")
-    if abs(number) > MOST_WHOLE:
-        raise _Unusable(f"{number:g} is beyond 2^53, the largest whole number that Channel Access carries exactly")
+    if abs(number) >= MOST_WHOLE:
+        raise _Unusable(f"{number:g} is not below 2^53, from which on Channel Access rounds whole numbers")
     return int(number)
 
 
