@@ -146,6 +146,9 @@ async def test_a_broker_that_lets_nobody_listen_to_a_board_says_so(
         assert caplog.messages == []
         some = MqttSensorsDriver(MqttSensorsSection.model_validate({**common, "sensors": {"ESP01": "", "ESP02": ""}}))
         await some.connect()
+        (refused,) = await some.read()
+        assert (refused.point, refused.quality) == ("ESP02.temp", Quality.BAD)
+        assert refused.reason == "the broker refuses the topic ESP02/sensors/DS/temp"
         await some.close()
         (told,) = caplog.messages
         assert "refuses user dcs the topics ESP02/sensors/DS/temp" in told

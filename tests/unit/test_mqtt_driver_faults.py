@@ -142,3 +142,17 @@ async def test_a_setpoint_of_qos_0_to_a_broker_that_is_gone_does_not_hang() -> N
         with pytest.raises(LinkError, match="no connection"):
             await driver.write("a.v", True)
         await driver.close()
+
+
+async def test_a_value_whose_topic_the_broker_refuses_is_bad_with_the_reason() -> None:
+    class Broker:
+        async def subscribe(self, topic: str) -> tuple[int, ...]:
+            return (0x80,) if topic == "b/v" else (0,)
+
+    driver = driver_of()
+    taken: list[Sample] = []
+    driver.monitor(taken.extend)
+    await driver._subscribe(Broker())  # type: ignore[arg-type]
+    (one,) = taken
+    assert (one.point, one.value, one.quality) == ("b.v", None, Quality.BAD)
+    assert one.reason == "the broker refuses the topic b/v"

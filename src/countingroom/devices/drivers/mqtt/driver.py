@@ -211,7 +211,8 @@ class MqttSensorsDriver:
                 self._client = None
 
     async def _subscribe(self, client: Client) -> None:
-        """Subscribe to every topic. A refused one is logged; LinkError where the broker refuses all."""
+        """Subscribe to every topic. A refused one is logged, and its values are BAD; LinkError where the broker refuses
+        all."""
         topics = dict.fromkeys(route.filter for route in (*self._routes, *self._availability))
         refused: list[str] = []
         for topic in topics:
@@ -226,6 +227,18 @@ class MqttSensorsDriver:
                 message, source=self._source, suggestion="allow these topics in the permissions of the broker"
             )
         _log.warning("%s: %s", self._source, message)
+        self._give(
+            [
+                Sample(
+                    point=route.point.name,
+                    value=None,
+                    quality=Quality.BAD,
+                    reason=f"the broker refuses the topic {route.filter}",
+                )
+                for route in self._routes
+                if route.filter in refused
+            ]
+        )
 
     def _new_client(self) -> Client:
         section = self._section
