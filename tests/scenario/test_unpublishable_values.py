@@ -307,6 +307,7 @@ def test_any_payload_becomes_a_reading_that_can_be_published(kind: str, field: s
         ("s", "x" * (MOST_TEXT_BYTES + 1), f"the text has {MOST_TEXT_BYTES + 1} bytes"),
         ("n", "y" * 70_000, f"'{'y' * 60}'… is no whole number"),
         ("n", "\ud800", "is no whole number"),
+        ("n", 10**400, "the whole number has 1329 bits; at most 64 are published"),
     ],
 )
 async def test_a_bad_value_says_why_in_its_reading_and_in_an_event(point: str, value: Scalar, reason: str) -> None:
@@ -339,6 +340,21 @@ async def test_each_change_of_a_reason_is_told_once_but_not_in_a_flood() -> None
             "'red' is no whole number",
             "'blue' is no whole number",
         ]
+
+
+async def test_what_was_told_while_a_device_connected_is_not_told_again_when_it_is_connected() -> None:
+    """A monitored device may send values before its `connect` ends."""
+    table = PointTable("d", [Point(name="n", type=Type.INT)], 0)
+    bad = [Sample(point="n", value="red")]
+    table.take(bad, now_ns=1, monotonic=0.0)
+    assert len(table.take_refusals(monotonic=0.0)) == 1
+    table.tell_again()
+    table.take(bad, now_ns=2, monotonic=1.0)
+    assert table.take_refusals(monotonic=1.0) == []
+    table.lose(now_ns=3)
+    table.tell_again()
+    table.take(bad, now_ns=4, monotonic=2.0)
+    assert len(table.take_refusals(monotonic=2.0)) == 1, "it is a new connection"
 
 
 async def test_points_that_are_bad_together_are_one_event() -> None:

@@ -96,9 +96,10 @@ class PointTable:
         return changed
 
     def tell_again(self) -> None:
-        """Reasons are told once for each change; from now on once again."""
-        self._told.clear()
-        self._untold = {name: one.reason for name, one in self.readings.items() if _is_refused(one)}
+        """The device is connected: reasons that were not told since the link was lost are told, also old ones."""
+        for name, one in self.readings.items():
+            if name not in self._told and _is_refused(one):
+                self._untold[name] = one.reason
 
     def take_refusals(self, *, monotonic: float) -> list[tuple[str, str]]:
         """The points that are BAD for a reason that was not told before, each with it. A point of which something was
@@ -129,6 +130,7 @@ class PointTable:
         """The link is lost: declare every point STALE."""
         changed: Channels = set()
         self._last_sample.clear()
+        self._told.clear()
         for name, point in self.points.items():
             self._set(point, stale(self.readings[name], now_ns), changed)
         return changed

@@ -96,7 +96,7 @@ def _finite(value: float) -> float | None:
 
 def _whole(value: int) -> int:
     if not LEAST_INT <= value <= MOST_INT:
-        raise ValueError(f"the whole number {float(value):g} has more than 64 bits")
+        raise ValueError(f"the whole number has {value.bit_length()} bits; at most 64 are published")
     return value
 
 
