@@ -30,6 +30,7 @@ def check(
     """Check a description without touching anything."""
     from countingroom.cli.check_configurations import wrong_configurations
     from countingroom.cli.check_devices import build_devices
+    from countingroom.cli.check_points import point_warnings
     from countingroom.experiment import Invalid, load_with_problems
     from countingroom.runs.description import RunsSection
 
@@ -38,9 +39,9 @@ def check(
     title, systems = "", 0
     try:
         loaded = load_with_problems(file)
-        warnings = loaded.warnings
         title, systems = loaded.experiment.title, len(loaded.experiment.section(RunsSection).systems)
         hosted, found = build_devices(loaded)
+        warnings = (*loaded.warnings, *point_warnings(loaded, hosted))
         problems = loaded.in_order([*found, *wrong_configurations(loaded)])
     except Invalid as invalid:
         problems = list(invalid.problems)
