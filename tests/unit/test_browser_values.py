@@ -61,6 +61,31 @@ WRITTEN = [
     "2026-00-10",
     "soon",
     "-99999999w",
+    "20261128",
+    "20261128T060000.25",
+    "20261328",
+    "1795953600",
+    "1795953600.5",
+    "1795953600123",
+    "1795953600123456",
+    "1795953600123456789",
+    "17959536",
+    "12",
+    "yesterday 06:00",
+    "Today 06:30:15",
+    "tomorrow",
+    "yesterday 25:00",
+    "2026-11-28T08:00:15+01:00",
+    "2026-11-28T08:00:15.25-0530",
+    "2026-11-28T08:00+25:00",
+    "2026-11-28T08:00.5",
+    "2026-11-28t08:00z",
+    "NOW",
+    "-2H",
+    "-1y",
+    "1_795_953_600",
+    "0x10",
+    "1e9",
 ]
 
 
@@ -74,7 +99,7 @@ def test_a_time_that_is_written_in_a_page_is_that_of_the_server_or_none() -> Non
             return None
 
     said = browser("times.js", "parseTime", f"{json.dumps(WRITTEN)}.map((text) => parseTime(text, {NOW_S}))")
-    assert dict(zip(WRITTEN, said, strict=True)) == {text: of_server(text) for text in WRITTEN}
+    assert dict(zip(WRITTEN, said, strict=True)) == pytest.approx({text: of_server(text) for text in WRITTEN}, abs=1e-5)
 
 
 @pytest.mark.parametrize("number", [0, -7, 5_000_000_123, 2**53, 2**53 + 1, 2**63 - 1, 2**64 - 1, -(2**63)])
@@ -113,3 +138,15 @@ def test_local_days_of_23_and_25_hours_begin_at_their_midnight() -> None:
     assert spring[1] - spring[0] == 23 * 3600 and autumn[1] - autumn[0] == 25 * 3600
     assert [begin % 86400 for begin in (*spring, *autumn)] == [82800, 79200, 79200, 82800]
     assert [hour - hours[2] for hour in hours] == [0, 1.5 * 3600, 0], "of the hour that is twice, the first"
+
+
+def test_a_time_of_yesterday_is_on_the_clock_of_the_user_where_summer_time_ended() -> None:
+    midnight_s = 1_792_969_200  # 2026-10-26 00:00 in Berlin; yesterday had 25 hours
+    texts = ["yesterday", "yesterday 03:00", "today 06:00", "20261025T0300"]
+    code = f"{json.dumps(texts)}.map((one) => parseTime(one, {midnight_s}, true))"
+    assert browser("times.js", "parseTime", code, zone="Europe/Berlin") == [
+        midnight_s - 25 * 3600,
+        midnight_s - 21 * 3600,
+        midnight_s + 6 * 3600,
+        midnight_s - 21 * 3600,
+    ]

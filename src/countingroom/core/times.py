@@ -61,14 +61,15 @@ def parse_time(text: str, *, now_ns: int) -> int:
 
 
 def _instant(plain: str, now_ns: int) -> int | None:
-    if plain == "now":
+    relative = plain.lower()
+    if relative == "now":
         return now_ns
     if number := _EPOCH_NUMBER.fullmatch(plain):
         return _epoch_ns(plain, number[1], number[2] or "")
     if day := _DAY.fullmatch(plain):
         moment = _EPOCH + timedelta(days=now_ns // _UNITS_NS["d"] + _DAYS[day[1].lower()])
         return _iso_ns(f"{moment:%Y-%m-%d}T{day[2] or '00:00'}")
-    if match := _RELATIVE.fullmatch(plain):
+    if match := _RELATIVE.fullmatch(relative):
         span = _span_ns(match[2])
         if span is None:
             return None
@@ -115,6 +116,7 @@ def _span_ns(text: str) -> int | None:
 
 def _iso_ns(text: str) -> int | None:
     fraction = 0
+    text = text.upper()  # `t` and `z` are ISO 8601 too
     if match := _FRACTION.search(text):
         fraction = int(match[2][:9].ljust(9, "0"))
         text = text[: match.end(1)] + text[match.end() :]
