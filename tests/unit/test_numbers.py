@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from countingroom.cli import values
@@ -50,3 +51,45 @@ def test_a_small_pressure_and_its_limits_are_seen_everywhere() -> None:
 def test_limits_of_a_whole_number_are_whole() -> None:
     rate = Point(name="n", type=Type.INT, limits=Limits(warning_high=45.0))
     assert write.limits(rate) == "warning above 45"
+
+
+LIMITS = json.loads((ROOT / "tests" / "data" / "limit-formats.json").read_text())
+
+
+@pytest.mark.parametrize(("given", "precision", "shown"), LIMITS)
+def test_a_limit_is_not_rounded_to_another_one(given: float, precision: int, shown: str) -> None:
+    point = Point(name="p", precision=precision, limits=Limits(alarm_high=float(given)), writable=True)
+    point = msgspec.structs.replace(point, write_high=float(given))
+    assert write.limits(point) == f"alarm above {shown}"
+    assert write.allowed(point) == f"≤ {shown}"
+
+
+def test_the_pages_write_limits_as_the_server_does() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    script = (ROOT / "src" / "countingroom" / "console" / "static" / "js" / "format.js").as_uri()
+    points = [{"type": "float", "precision": digits, "limits": {"alarm_high": given}} for given, digits, _ in LIMITS]
+    code = f"const {{limits}} = await import({json.dumps(script)});"
+    code += f"console.log(JSON.stringify({json.dumps(points)}.map(limits)))"
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout) == [f"alarm above {shown}" for *_, shown in LIMITS]
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "precision", "said"),
+    [
+        (70.004, 70.0, 2, "p 70.004 is above its alarm limit 70.00"),
+        (0.0149, 0.012, 2, "p 0.015 is above its alarm limit 0.012"),
+        (0.0051, 0.005, 2, "p 0.01 is above its alarm limit 0.005"),
+        (1e8 + 1, 1e8, 2, "p 100000001 is above its alarm limit 1.000e+8"),
+        (3.2e-9 + 1e-14, 3.2e-9, 2, "p 3.20001e-09 is above its alarm limit 3.20e-9"),
+    ],
+)
+def test_a_value_beyond_its_limit_is_not_written_as_the_limit(
+    value: float, limit: float, precision: int, said: str
+) -> None:
+    point = Point(name="p", precision=precision, limits=Limits(alarm_high=limit))
+    assert severity.why(point, value) == said

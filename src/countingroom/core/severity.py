@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+from countingroom.core import numbers
 from countingroom.core.messages import DeviceState, Link
-from countingroom.core.numbers import decimals
 from countingroom.core.points import Point
 from countingroom.core.values import Quality, Scalar
 
@@ -83,5 +83,6 @@ def why(point: Point, value: Scalar, *, unit: str | None = None, reason: str = "
         (limits.warning_low, False, "below its warning limit"),
     ):
         if limit is not None and (value > limit if above else value < limit):
-            return f"{label} {decimals(value, digits)}{unit} is {word} {decimals(limit, digits)}{unit}"
-    return f"{label} {decimals(value, digits)}{unit}{f': {reason}' if reason else ''}"
+            shown = numbers.limit(limit, digits)
+            return f"{label} {numbers.beyond(value, shown, digits, above=above)}{unit} is {word} {shown}{unit}"
+    return f"{label} {numbers.decimals(value, digits)}{unit}{f': {reason}' if reason else ''}"

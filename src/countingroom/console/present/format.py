@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from countingroom.core.numbers import decimals
+from countingroom.core import numbers
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Scalar
 
@@ -29,7 +29,7 @@ def value(point: Point, given: Scalar) -> str:
         return given
     if isinstance(given, int) or (point.type is Type.INT and given.is_integer()):
         return str(int(given))
-    return decimals(given, point.precision)
+    return numbers.decimals(given, point.precision)
 
 
 def _key(given: Scalar) -> str:
@@ -38,6 +38,13 @@ def _key(given: Scalar) -> str:
     if isinstance(given, float) and given.is_integer():
         return str(int(given))
     return str(given)
+
+
+def _limit(point: Point, given: Scalar) -> str:
+    """A limit without its unit, never rounded to another one."""
+    if not isinstance(given, float) or _key(given) in point.codes or (point.type is Type.INT and given.is_integer()):
+        return value(point, given)
+    return numbers.limit(given, point.precision)
 
 
 def limits(point: Point) -> str:
@@ -78,18 +85,18 @@ def _limited(point: Point) -> str:
 
 def _beyond(point: Point, low: float | None, high: float | None) -> str:
     if low is None:
-        return f"above {value(point, high)}"
+        return f"above {_limit(point, high)}"
     if high is None:
-        return f"below {value(point, low)}"
-    return f"outside {value(point, low)} to {value(point, high)}"
+        return f"below {_limit(point, low)}"
+    return f"outside {_limit(point, low)} to {_limit(point, high)}"
 
 
 def _range(point: Point, low: float | None, high: float | None) -> str:
     if low is None:
-        return f"≤ {value(point, high)}"
+        return f"≤ {_limit(point, high)}"
     if high is None:
-        return f"≥ {value(point, low)}"
-    return f"{value(point, low)} to {value(point, high)}"
+        return f"≥ {_limit(point, low)}"
+    return f"{_limit(point, low)} to {_limit(point, high)}"
 
 
 def clock(time_ns: int) -> str:

@@ -22,13 +22,22 @@ export function number(given, precision) {
   return given === 0 ? text.replace("-", "") : given.toExponential(2);
 }
 
+// A limit, never rounded to another one: 0.005 was shown as 0.01.
+function limit(point, given) {
+  if (typeof given !== "number" || point.type === "int" || point.codes?.[String(given)]) return value(point, given);
+  let digits = point.precision ?? 2,
+    text = number(given, digits);
+  while (!text.includes("e") && Math.abs(Number(text) - given) > Math.abs(given) * 1e-6 && digits < 15) text = given.toFixed(++digits);
+  return text;
+}
+
 export const withUnit = (point, given) =>
   given === null || given === undefined ? NOTHING : `${value(point, given)}${point.unit ? " " + unit(point.unit) : ""}`;
 
 export function range(point, low, high) {
-  if (low === null || low === undefined) return `≤ ${value(point, high)}`;
-  if (high === null || high === undefined) return `≥ ${value(point, low)}`;
-  return `${value(point, low)} to ${value(point, high)}`;
+  if (low === null || low === undefined) return `≤ ${limit(point, high)}`;
+  if (high === null || high === undefined) return `≥ ${limit(point, low)}`;
+  return `${limit(point, low)} to ${limit(point, high)}`;
 }
 
 export function allowed(point) {
@@ -50,9 +59,9 @@ function limited(point) {
 }
 
 function beyond(point, low, high) {
-  if (low === null) return `above ${value(point, high)}`;
-  if (high === null) return `below ${value(point, low)}`;
-  return `outside ${value(point, low)} to ${value(point, high)}`;
+  if (low === null) return `above ${limit(point, high)}`;
+  if (high === null) return `below ${limit(point, low)}`;
+  return `outside ${limit(point, low)} to ${limit(point, high)}`;
 }
 
 export function limits(point) {
