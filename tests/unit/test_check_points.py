@@ -67,3 +67,19 @@ def test_choices_and_settings_that_would_be_refused_are_a_warning(tmp_path: Path
         "11: devices.mill.settings.rate: rate: 50 is outside 0 to 5",
         "12: devices.mill.settings.gate: gate takes a bool; got 7",
     ]
+
+
+def test_one_client_id_at_one_broker_is_told_whatever_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    boards = "{driver: mqtt, client_id: dcs, values: {t: {topic: a}}, host: "
+    file.write_text(
+        f"experiment: {{name: x}}\ndevices:\n  a: {boards}127.0.0.1}}\n  b: {boards}LocalHost}}\n  c: {boards}other}}\n"
+        f"  d: {boards}Other}}\n",
+        encoding="utf-8",
+    )
+    result = CliRunner().invoke(app, [str(file)])
+    told = [line.removeprefix(f"{file}:").partition(" already")[0] for line in result.stderr.splitlines()]
+    assert told == [
+        "4: devices.b.client_id: dcs is the client_id of device a",
+        "6: devices.d.client_id: dcs is the client_id of device c",
+    ]

@@ -23,6 +23,8 @@ from countingroom.devices.section import (
 
 SENSOR = "{sensor}"
 VALUE = "{value}"
+_LOOPBACK = "127.0.0.1"
+_LOOPBACK_NAMES = ("localhost", "::1")
 
 Topic = Annotated[str, Field(min_length=1)]
 Keys = str | list[str]
@@ -199,10 +201,11 @@ class MqttSensorsSection(DeviceSection):
     def unshared(self) -> Iterator[Unshared]:
         """Its client id at the broker."""
         if self.client_id:
+            host = self.host.casefold()
             yield Unshared(
                 key="client_id",
                 value=self.client_id,
-                within=("mqtt", self.host, self.port),
+                within=("mqtt", _LOOPBACK if host in _LOOPBACK_NAMES else host, self.port),
                 reason="the broker disconnects one when the other connects; give each its own",
             )
 
