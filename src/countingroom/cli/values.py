@@ -56,6 +56,9 @@ def scalar(value: str, of: Any) -> Scalar:
         value = _without_unit(value, of)
     try:
         match of.type:
+            # Python reads 1_5, a mistyped 1.5, as 15, and the digits of other scripts.
+            case Type.FLOAT | Type.INT if "_" in value or not value.isascii():
+                pass
             case Type.FLOAT if isfinite(float(value)):
                 return float(value)
             case Type.INT:
