@@ -91,6 +91,30 @@ async def test_no_password_of_any_field_is_in_the_audit(home: House) -> None:
     assert not any({"present", "password", "token", "secret"} & set(one.arguments) for one in kept)
 
 
+async def test_no_password_under_a_wrong_name_is_in_the_audit(home: House) -> None:
+    browser = await home.browser("sam")
+    secret = "a-long-one-Xq7!giraffe"
+    await browser.post("/api/v1/me/password", json={"old": secret, "new": secret})
+    await home.client().post("/api/v1/link", json={"link": secret, "pw": secret})
+    await home.client().post("/api/v1/login", json={"name": "sam", "passwd": secret, "proof": {"word": secret}})
+    kept = await home.record()
+    assert [(one.what, dict(one.arguments)) for one in kept[:3]] == [
+        ("login", {"name": "sam"}),
+        ("link", {}),
+        ("password", {}),
+    ]
+    assert secret not in repr(kept)
+
+
+async def test_an_argument_does_not_hide_in_the_audit_what_the_request_was_about(home: House) -> None:
+    browser = await home.browser("sam")
+    await browser.post(COMMAND, json={"channel": "0", "arguments": {"channel": "3", "id": "x", "secret": "s"}})
+    await browser.post(COMMAND, json={"arguments": {"channel": "3", "point": "p"}, "wait_s": 0})
+    last, first = (await home.record())[:2]
+    assert dict(first.arguments) == {"channel": "0", "arguments.channel": "3", "arguments.id": "x"}
+    assert dict(last.arguments) == {"wait_s": 0, "arguments.channel": "3", "point": "p"}
+
+
 async def test_who_logs_out_of_the_last_browser_gives_up_control(home: House, released: list[str]) -> None:
     first, second, other = await home.browser("sam"), await home.browser("sam"), await home.browser("eve")
     await home.program("sam")

@@ -22,6 +22,10 @@ from countingroom.core.values import Scalar
 _LONGEST = 200
 _LONGEST_CAUSE = 1000
 _MOST = 50
+_OPEN_NAMES = {"/api/v1/login": ("name",), "/api/v1/link": (), "/api/v1/me/password": ()}
+"""What is recorded of the requests with passwords: any other value may be one, under a name that is wrong."""
+_OF_THE_ORDER = frozenset({"channel", "seen_state", "issued_ns", "age_s", "deadline_s", "wait_s", "id"})
+"""What the body of a command says beside its arguments: an argument with such a name is not taken for it."""
 _COUNTED_FROM, _COUNTED_TO = -(1 << 63), 1 << 63
 
 
@@ -52,6 +56,9 @@ class RequestAudit:
         tried = content.get("name") if scope["path"] == "/api/v1/login" and status >= 400 else None
         if isinstance(tried, str):
             target = f"name.{tried}"
+        open_names = _OPEN_NAMES.get(scope["path"])
+        if open_names is not None:
+            content = {name: value for name, value in content.items() if name in open_names and isinstance(value, str)}
         await self._audit_writer.write(self._entry(scope, what, target, _arguments(content), outcome, _cause(answered)))
 
     def _entry(
@@ -88,10 +95,13 @@ def _subject(scope: Scope, routes: RouteTable) -> tuple[str, str]:
 
 
 def _arguments(content: Mapping[str, Any]) -> dict[str, Scalar]:
-    """The scalar values of the body and of its inner objects, without secrets."""
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        flat |= cast(dict[str, Any], value) if isinstance(value, dict) else {name: value}
+    """The scalar values of the body and of its inner objects, without secrets. An inner value with the name of an outer
+    one is told apart: `arguments.channel`."""
+    flat = {name: value for name, value in content.items() if not isinstance(value, dict)}
+    for outer, value in content.items():
+        for name, inner in cast(dict[str, Any], value).items() if isinstance(value, dict) else ():
+            if name not in SECRET:
+                flat[f"{outer}.{name}" if name in _OF_THE_ORDER or name in content else name] = inner
     return {
         name[:_LONGEST]: value[:_LONGEST] if isinstance(value, str) else value
         for name, value in list(flat.items())[:_MOST]
