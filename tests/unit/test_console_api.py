@@ -106,6 +106,17 @@ async def test_a_command_goes_to_its_owner_in_the_local_users_name(here: Stage, 
     assert answer.json() == {"id": command.id, "accepted": True}
 
 
+@pytest.mark.parametrize("issued_ns", [0, 1, 2**63, 2**64 - 1])
+async def test_whatever_time_a_client_gives_its_command_was_sent_by_the_clock_of_the_console(
+    here: Stage, web: httpx.AsyncClient, issued_ns: int
+) -> None:
+    """Else the owner takes the difference for that of the user's clock, and refuses the next commands as too late."""
+    body = {"arguments": {"point": "0.hv_setV", "value": 120.0}, "issued_ns": issued_ns}
+    assert (await web.post("/api/v1/devices/caen/commands/set", json=body)).status_code == 202
+    _, command = here.asked[-1]
+    assert abs(command.issued_ns + command.age_s * 1e9 - SystemClock().now_ns()) < 30e9
+
+
 async def test_waiting_for_a_command_gives_its_outcome_by_event(here: Stage, web: httpx.AsyncClient) -> None:
     answer = await web.post("/api/v1/devices/caen/commands/lv_on", json={"wait_s": 5, "id": "mine"})
     assert answer.status_code == 200

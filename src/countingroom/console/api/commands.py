@@ -19,6 +19,9 @@ from countingroom.core.messages import Command, Reply
 
 router = APIRouter(tags=["commands"])
 
+LONGEST_S = 1e9
+"""The most that a time of a client may differ, as a message of the bus can say it: 31 years."""
+
 Argument = StrictBool | StrictInt | FiniteFloat | StrictStr | None
 
 
@@ -37,7 +40,7 @@ class CommandBody(BaseModel):
     """As the command declares them; `set` takes `point` and `value`."""
     seen_state: str | None = None
     """The state that the user saw; refused when it has changed."""
-    issued_ns: Annotated[int, Field(ge=0)] | None = None
+    issued_ns: Annotated[int, Field(ge=0, lt=2**64)] | None = None
     """When the user decided, on the server's clock; refused when older than 2 s and `seen_state` is given."""
     age_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     """How long ago the user decided, by the client's own time: for a client that does not know the server's clock. It
@@ -53,18 +56,18 @@ class CommandBody(BaseModel):
 def build(action: str, order: CommandBody, request: Request, now_ns: int) -> Command:
     """The command as a message of the bus."""
     address = request.client.host if request.client else ""
-    issued_ns = now_ns if order.issued_ns is None else order.issued_ns
+    age_s = 0.0 if order.issued_ns is None else max(-LONGEST_S, min(LONGEST_S, (now_ns - order.issued_ns) / 1e9))
     if order.age_s is not None:
-        issued_ns = now_ns - round(order.age_s * 1e9)
+        age_s = order.age_s
     return Command(
         id=order.id or uuid4().hex,
         action=action,
         channel=order.channel,
         arguments=dict(order.arguments),
-        issued_ns=issued_ns,
+        issued_ns=now_ns - round(age_s * 1e9),  # with `age_s` always the present time, whatever the client gave
         deadline_ns=now_ns + round(order.deadline_s * 1e9),
         within_s=order.deadline_s,
-        age_s=max(-1e9, min(1e9, (now_ns - issued_ns) / 1e9)),
+        age_s=age_s,
         seen_state=order.seen_state,
         origin=f"{'console' if 'origin' in request.headers else 'api'} {address}".strip(),
     )
