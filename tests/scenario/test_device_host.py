@@ -635,6 +635,47 @@ async def test_a_storm_of_changes_is_thinned_to_the_latest_and_never_queued(room
         assert (await room.present())["a.v_mon"].value == 7.25
 
 
+async def test_a_channel_that_flaps_fills_the_events_with_no_storm(room: Room) -> None:
+    async with room.host(driver=FakeMonitoringDriver):
+        for number in range(400):
+            room.supply.put("a.on", number % 2 == 0)
+            room.supply.put("b.on", number >= 300)
+            await room.clock.advance(0.1)
+        flapped = [one for one in await room.events(EventKind.STATE) if one.channel == "a"]
+        assert 20 <= len(flapped) <= 70
+        assert all(last.after == event.before for last, event in itertools.pairwise(flapped)), "no gap in its states"
+        others = [one.after for one in await room.events(EventKind.STATE) if one.channel == "b"]
+        assert others[-1] == (await room.state("b")).state == "ON"
+        room.supply.put("a.on", True)
+        await room.clock.advance(2.0)
+        assert (await room.state("a")).state == "ON"
+        await room.clock.advance(60.0)
+        room.supply.put("a.on", False)
+        await room.clock.advance(0.1)
+        assert (await room.state("a")).state == "OFF", "at once again"
+
+
+async def test_a_monitored_device_that_comes_and_goes_fills_the_events_with_no_storm(room: Room) -> None:
+    async with room.host(driver=FakeMonitoringDriver):
+        for _ in range(400):
+            room.supply.drop()
+            await room.clock.advance(0.05)
+            room.supply.present = True
+            room.supply.put("temperature", 20.0)
+            await room.clock.advance(0.05)
+        told = [(one.before, one.after) for one in await room.events(EventKind.LINK)]
+        assert 40 <= len(told) <= 140
+        assert all(last[1] == one[0] for last, one in itertools.pairwise(told))
+        await room.clock.advance(2.0)
+        assert (await room.state()).state == "OFF"
+        await room.clock.advance(60.0)
+        room.supply.drop()
+        room.supply.present = True
+        room.supply.put("temperature", 20.0)
+        await room.clock.advance(0.5)
+        assert (await room.state()).state == "OFF", "at once again"
+
+
 async def test_while_the_bus_is_away_the_device_is_looked_after_and_all_is_told_when_it_is_back(room: Room) -> None:
     async with room.host() as bus:
         bus.cut()

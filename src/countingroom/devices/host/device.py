@@ -25,6 +25,7 @@ from countingroom.devices.host.commands import DeviceCommands
 from countingroom.devices.host.driver_fault import cause_of
 from countingroom.devices.host.legality import OF_THE_HOST
 from countingroom.devices.host.link import DriverLoop
+from countingroom.devices.host.moves import MoveLimit
 from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.publish import FLUSH_S, ReadingsPump
 from countingroom.devices.host.settings import apply_settings
@@ -94,6 +95,7 @@ class HostedDevice:
         )
         self._complaint: Cause | None = None
         self._changed: set[str] = set()
+        self._moves = MoveLimit()
         self._dirty = asyncio.Event()
         self._news: asyncio.Future[None] | None = None
         self._thinned_told = 0
@@ -338,11 +340,15 @@ class HostedDevice:
             await apply_settings(self, self._clock)
 
     def _observe(self) -> None:
-        changed, self._changed = self._changed, set()
+        now_s = self._clock.monotonic()
+        changed = {channel for channel in self._changed if self._moves.may_move(channel, now_s)}
+        self._changed -= changed  # of the others the states are looked at later, by `_tick`
         for change in self._states.observe(
             changed, self._table.readings, link=self._link, cause=self._cause, now_ns=self._clock.now_ns()
         ):
             self._publisher.state(self._key(change.now.channel), change.now)
+            if change.moved and change.now.channel:
+                self._moves.moved(change.now.channel, now_s)
             self._record_move(change)
         self._pump.wake()
         if self._news and not self._news.done():

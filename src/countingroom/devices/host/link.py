@@ -18,6 +18,7 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, LinkError
 from countingroom.devices.host.backoff import pause_s
 from countingroom.devices.host.driver_fault import cause_of
+from countingroom.devices.host.moves import EVERY_S, MoveLimit
 from countingroom.devices.port import Driver, MonitoringDriver, ProvingDriver, Sample
 from countingroom.devices.section import DeviceSection
 
@@ -76,6 +77,7 @@ class DriverLoop:
         self._again = False
         self._silent = False
         self._up = False
+        self._restored = MoveLimit()
         self._under_way: set[asyncio.Task[None]] = set()
         """Writes of a ProvingDriver."""
         self.monitoring = isinstance(driver, MonitoringDriver)
@@ -228,11 +230,17 @@ class DriverLoop:
         self._fail_writes()
         self._listener.on_lost(LinkError("the device sends no values", source=self._source).cause)
         failures = 0
-        while self._silent and not self._again:
-            failures += 1
-            await self._pause(failures, unless_restored=True)
-            self._receive(await self._call(self._driver.read()))
+        while not self._again:
+            if self._silent:
+                failures += 1
+                await self._pause(failures, unless_restored=True)
+                self._receive(await self._call(self._driver.read()))
+            elif self._restored.may_move("", self._clock.monotonic()):
+                break
+            else:  # it comes and goes all the time
+                await self._wait(EVERY_S)
         if not self._again:
+            self._restored.moved("", self._clock.monotonic())
             self._reach(())
 
     def _receive(self, samples: Sequence[Sample]) -> None:
