@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from countingroom.cli.client import DEFAULT_URL
+from countingroom.cli.client import DEFAULT_URL, Client, Remote
 from countingroom.cli.main import COMMANDS, run
 from countingroom.cli.simulate import typed_fault
 from countingroom.cli.values import arguments, number, scalar
@@ -107,6 +107,27 @@ def test_a_value_has_the_decimals_of_its_instrument(capsys: pytest.CaptureFixtur
     with serving({("GET", path): (200, {"point": POINT, "reading": reading})}) as (url, _):
         assert run(["device", "get", "chiller.internal_temp", "--url", url]) == 0
     assert capsys.readouterr().out == "-12.48 degC\n"
+
+
+def test_a_text_of_a_device_is_shown_and_does_nothing_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    forged = "\x1b[2K\rpressure 1.0 bar\x1b]0;x\x07\u202e\n"
+    reading = {"value": forged, "quality": 0, "device_ns": 1, "received_ns": 1}
+    path = "/api/v1/devices/chiller/points/internal_temp"
+    refused = {"cause": {**REFUSED["cause"], "message": forged}}
+    answers: Answers = {
+        ("GET", path): (200, {"point": POINT | {"type": "string", "unit": ""}, "reading": reading}),
+        ("POST", "/api/v1/devices/chiller/commands/refresh"): (409, refused),
+    }
+    with serving(answers) as (url, _):
+        assert run(["device", "get", "chiller.internal_temp", "--url", url]) == 0
+        assert run(["device", "get", "chiller.internal_temp", "--url", url, "--json"]) == 0
+        given = capsys.readouterr().out
+        with pytest.raises(Remote) as error, Client(url) as api:
+            api.post("/api/v1/devices/chiller/commands/refresh", {})
+    shown, _, facts = given.partition("{")
+    assert "pressure 1.0 bar" in shown
+    assert not {"\x1b", "\r", "\x07", "\u202e"} & set(shown + error.value.cause.message)
+    assert json.loads("{" + facts)["reading"]["value"] == forged
 
 
 def test_a_refusal_is_status_1_with_its_cause(capsys: pytest.CaptureFixture[str]) -> None:

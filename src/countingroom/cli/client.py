@@ -13,6 +13,7 @@ import typer
 from countingroom.cli.output import print_json
 from countingroom.cli.running import DEFAULT_URL, when_not_given
 from countingroom.core.errors import Cause, ConfigurationError, LinkError, Refused
+from countingroom.core.plain_text import readable
 
 URL_VARIABLE = "COUNTINGROOM_URL"
 TOKEN_VARIABLE = "COUNTINGROOM_TOKEN"  # noqa: S105 - names, not secrets
@@ -61,7 +62,12 @@ class Client:
         self._http.close()
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """A resource as plain values. A parameter that is None is left out."""
+        """A resource as plain values, to be shown: a terminal would act on some characters of texts. A parameter that
+        is None is left out."""
+        return readable(self.exact(path, **parameters))
+
+    def exact(self, path: str, **parameters: Any) -> Any:
+        """The same with every text as it is, to be written to a file."""
         given = {name: value for name, value in parameters.items() if value is not None}
         return self._ask("GET", path, params=given)
 
@@ -71,11 +77,11 @@ class Client:
         response = self._send("GET", path, params=given)
         if response.is_success:
             return response.content
-        raise Remote(_cause(_decoded(response.content), f"{self.url} answered {response.status_code}"))
+        raise Remote(_cause(readable(_decoded(response.content)), f"{self.url} answered {response.status_code}"))
 
     def post(self, path: str, body: Any, *, timeout_s: float = TIMEOUT_S) -> Any:
         """Send a POST request and return the decoded answer."""
-        return self._ask("POST", path, json=body, timeout=timeout_s)
+        return readable(self._ask("POST", path, json=body, timeout=timeout_s))
 
     def _ask(self, method: str, path: str, **how: Any) -> Any:
         response = self._send(method, path, **how)
@@ -87,7 +93,7 @@ class Client:
             ) from error
         if response.is_success:
             return answer
-        raise Remote(_cause(answer, f"{self.url} answered {response.status_code}"))
+        raise Remote(_cause(readable(answer), f"{self.url} answered {response.status_code}"))
 
     def _send(self, method: str, path: str, **how: Any) -> Any:
         try:
@@ -99,11 +105,11 @@ class Client:
 def fetch(url: str, path: str, json: bool, /, **parameters: Any) -> Any:
     """A resource as plain values. With `json` it is printed instead, and the command ends here."""
     with Client(url) as api:
-        found = api.get(path, **parameters)
+        found = api.exact(path, **parameters)
     if json:
         print_json(found)
         raise typer.Exit
-    return found
+    return readable(found)
 
 
 def authorization() -> dict[str, str]:

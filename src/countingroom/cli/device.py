@@ -127,7 +127,7 @@ def watch(
         for device in devices or ():
             api.get(f"/api/v1/devices/{device}")
     left = lines or -1
-    for said in messages(url, devices=devices or ["*"], points=True, states=False, events=False):
+    for said in messages(url, json, devices=devices or ["*"], points=True, states=False, events=False):
         for address, (value, quality, device_ns, *_) in said.get("points", {}).items():
             if json:
                 row = {"point": address, "value": value, "quality": quality, "device_ns": device_ns}

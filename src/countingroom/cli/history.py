@@ -47,7 +47,8 @@ def query(
 
     start, end = map(_time, _range(since, to))
     with Client(url) as api:
-        answer = api.get("/api/v1/history", **{"point": points, "from": start, "to": end, "max_points": most})
+        ask = api.exact if as_json else api.get
+        answer = ask("/api/v1/history", **{"point": points, "from": start, "to": end, "max_points": most})
     found = msgspec.convert(answer.get("series", [answer]), list[Series])
     if as_json:
         print_json({"series": found})
@@ -71,7 +72,8 @@ def last(
 
     moment, _ = _range(at, at)
     with Client(url) as api:
-        found = msgspec.convert(api.get("/api/v1/history/last", point=points, at=_time(moment)), Last)
+        ask = api.exact if as_json else api.get
+        found = msgspec.convert(ask("/api/v1/history/last", point=points, at=_time(moment)), Last)
     if as_json:
         print_json(found)
         return
@@ -121,7 +123,7 @@ def export(
         task = bar.add_task("exporting", total=end - start)
         cursor: int | None = start
         while cursor is not None:
-            page = api.get("/api/v1/history/export", **{"point": points, "from": _time(cursor), "to": _time(end)})
+            page = api.exact("/api/v1/history/export", **{"point": points, "from": _time(cursor), "to": _time(end)})
             samples = msgspec.convert(page["samples"], Samples)
             file.add(points, samples)
             count += len(samples.time_ns)

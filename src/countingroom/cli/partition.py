@@ -56,7 +56,7 @@ def watch(
     import msgspec
 
     left = lines or -1
-    for said in messages(url, devices=[checked(partition)], points=False, states=False, events=True):
+    for said in messages(url, json, devices=[checked(partition)], points=False, states=False, events=True):
         for event in said.get("events", []):
             if json:
                 typer.echo(msgspec.json.encode(event))

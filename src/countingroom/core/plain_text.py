@@ -51,6 +51,15 @@ def find_hidden(content: object, *, but: Set[str] = frozenset(), path: str = "")
     return ""
 
 
+def readable(content: Any) -> Any:
+    """The JSON value with such characters and carriage returns written as `\\u001b`: a terminal would act on them."""
+    if isinstance(content, str):
+        return _HIDDEN.sub(_escape, content).replace("\r", "\\u000d")
+    if isinstance(content, dict):
+        return {readable(name): readable(value) for name, value in cast(dict[Any, Any], content).items()}
+    return [readable(value) for value in cast(list[Any], content)] if isinstance(content, list) else content
+
+
 def escaped(text: str, *, most: int) -> str:
     """The text with such characters and line ends written as `\\u202e`, cut after `most` characters."""
     return re.sub(r"[\t\r\n]", _escape, _HIDDEN.sub(_escape, text[:most]))[:most]
