@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from countingroom.core.clock import Clock, within
+from countingroom.core.clock import Clock, raise_if_cancelled, within
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, LinkError
 from countingroom.devices.host.backoff import pause_s
 from countingroom.devices.host.driver_fault import cause_of
@@ -93,6 +93,7 @@ class DriverLoop:
             self._again = False
             try:
                 reached, cause = await self._attempt()
+                raise_if_cancelled()  # an error that came with the cancellation has taken its place
                 self._fail_writes()
                 self._listener.on_lost(cause)
             finally:
@@ -284,6 +285,10 @@ class DriverLoop:
                 return await call
         except TimeoutError:
             raise LinkError(f"no answer within {patience:g} s", source=self._source, code="timeout") from None
+        finally:
+            # A driver, or a library under it, can return or fail in the place of a cancellation: `asyncio.wait_for`
+            # does so before Python 3.12. It comes once, and the loop would go on for ever.
+            raise_if_cancelled()
 
     async def _wait(self, seconds: float | None) -> None:
         with suppress(TimeoutError):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from countingroom.core.clock import timeout
 from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.points import Point
 from countingroom.core.values import Quality
@@ -88,7 +89,8 @@ class EpicsDriver:
                 every_change=variable.point.every_change,
             )
         try:
-            await asyncio.wait_for(self._all_linked.wait(), self._timeout_s)
+            async with timeout(self._timeout_s):
+                await self._all_linked.wait()
         except TimeoutError:
             if not self._linked:
                 await self.close()
