@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from epicscorelibs.ca import cadef
 
 from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.core.values import Quality
+from countingroom.devices.drivers.epics.access import ChannelAccess, _channels
 from countingroom.devices.drivers.epics.build import build
 from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.devices.port import MonitoringDriver, Sample
@@ -214,3 +216,23 @@ async def test_a_server_that_returns_with_its_values_is_found_again(ioc: Ioc, re
     await heard.driver.connect()
     assert heard.last["b"].value == 11.5
     await heard.driver.close()
+
+
+async def test_a_link_that_is_lost_before_its_variable_is_subscribed_harms_no_other(resources: SharedResources) -> None:
+    refused: list[str] = []
+    access = resources.get(ChannelAccess)
+    access.register(["127.0.0.1:9"], [])
+    access.start()
+    monitors = access.monitors(1.0)
+    for pv in ("x:lost", "x:other"):
+        monitors.add(pv, lambda value: None, datatype=None, refused=refused.append)
+    await asyncio.sleep(0)
+    channel = _channels()["x:lost"]
+    channel.on_ca_connect_(cadef.CA_OP_CONN_UP)  # the loop comes late: for libca it is not connected any more
+    async with asyncio.timeout(5):
+        while not refused:
+            await asyncio.sleep(0.01)
+    assert "disconnected" in refused[0]
+    assert await monitors.describe("x:lost") is None
+    await monitors.close()
+    assert not _channels()

@@ -89,6 +89,10 @@ class _Subscription(_library.Subscription):  # pyright: ignore[reportUntypedBase
     def close(self, exc_info: Any = None) -> None:
         """Called by aioca with `exc_info` where an update was refused or cannot be converted."""
         was_open = not self.is_closed
+        if self.state == self.OPEN and not hasattr(self, "_as_parameter_"):
+            # The link was lost between its search and the subscription: the server has nothing that aioca could clear.
+            self.channel._remove_subscription(self)
+            self.state = self.OPENING
         super().close()  # pyright: ignore[reportUnknownMemberType]
         if exc_info is not None and was_open:
             self._refused(f"the IOC refuses {self.name}: {_words(exc_info[1])}")
@@ -249,12 +253,12 @@ class Monitors:
         """A value with its control information: unit, precision and limits, or the words of an enum. None where the
         variable has none or its server does not answer."""
         channel = _channels().get(pv)
-        field = TEXT if channel is None or not channel.connected() else _library.cadef.ca_field_type(channel)
-        if field == TEXT:
-            return None
-        # As a double, in which an IOC says of a limit that it has none; as a whole number it would be 0.
-        datatype = None if field == ENUM else DOUBLE
         try:
+            field = TEXT if channel is None or not channel.connected() else _library.cadef.ca_field_type(channel)
+            if field == TEXT:
+                return None
+            # As a double, in which an IOC says of a limit that it has none; as a whole number it would be 0.
+            datatype = None if field == ENUM else DOUBLE
             return await _aioca.caget(pv, datatype=datatype, format=aioca.FORMAT_CTRL, count=1, timeout=self._timeout_s)
         except (aioca.CANothing, _library.cadef.CAException, _library.cadef.Disconnected):
             return None
