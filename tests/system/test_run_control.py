@@ -54,7 +54,11 @@ def ask(cbm: Running, action: str, target: str = "partitions/mCBM", **arguments:
 
 def recording(cbm: Running) -> int:
     """A run that goes on; its number."""
-    if not partition(cbm)["run"]:
+    # A run that has just ended is closed in the run book a moment before the partition is published without it.
+    if (
+        until(lambda: (now := partition(cbm))["state"] == "Recording" or (not now["run"] and "none"), "no end")
+        == "none"
+    ):
         ask(cbm, "goal", state="Recording")
     return until(lambda: (now := partition(cbm))["state"] == "Recording" and now["run"], "a run goes on")
 
