@@ -56,6 +56,15 @@ async def begun(world: World) -> None:
     await world.does("start")
 
 
+async def begun_with_conditions(world: World) -> tuple[Device, Device]:
+    """A run whose two conditions are right; their devices."""
+    co2, hv = Device(world, "co2"), Device(world, "hv")
+    await co2.says("t", -25.0)
+    await hv.says("u", 500.0)
+    await begun(world)
+    return co2, hv
+
+
 async def the_run(world: World) -> Run:
     await world.clock.advance(1)
     (run,) = await world.runs()
@@ -168,10 +177,7 @@ async def test_a_run_that_its_owner_left_behind_is_interrupted() -> None:
 
 async def test_a_condition_outside_its_limits_degrades_the_run_until_it_is_inside_again() -> None:
     async with experiment(with_conditions()) as world:
-        co2, hv = Device(world, "co2"), Device(world, "hv")
-        await co2.says("t", -25.0)
-        await hv.says("u", 500.0)
-        await begun(world)
+        co2, hv = await begun_with_conditions(world)
         await world.clock.advance(2)
         assert (await the_run(world)).flags == ()
         await co2.says("t", -15.0)
@@ -185,10 +191,7 @@ async def test_a_condition_outside_its_limits_degrades_the_run_until_it_is_insid
 
 async def test_the_record_of_a_run_holds_its_conditions_at_begin_and_end() -> None:
     async with experiment(with_conditions()) as world:
-        co2, hv = Device(world, "co2"), Device(world, "hv")
-        await co2.says("t", -25.0)
-        await hv.says("u", 500.0)
-        await begun(world)
+        co2, _ = await begun_with_conditions(world)
         await co2.says("t", -30.0)
         await world.clock.advance(1)
         await world.does("stop")
@@ -199,14 +202,33 @@ async def test_the_record_of_a_run_holds_its_conditions_at_begin_and_end() -> No
 
 async def test_a_device_that_is_no_longer_published_is_a_lost_condition() -> None:
     async with experiment(with_conditions()) as world:
-        co2, hv = Device(world, "co2"), Device(world, "hv")
-        await co2.says("t", -25.0)
-        await hv.says("u", 500.0)
-        await begun(world)
+        co2, _ = await begun_with_conditions(world)
         await world.clock.advance(60)
         await co2.says("t", -25.0)
         await world.clock.advance(40)
         assert told(await the_run(world)) == [("degraded", "hv.u is STALE: nothing was published for 90 s")]
+
+
+async def test_readings_of_a_condition_that_cannot_be_decoded_are_a_dead_letter() -> None:
+    async with experiment(with_conditions()) as world:
+        await world.bus.append(subjects.readings("co2", full=True), b"\x91\xc1")
+        await world.clock.advance(1)
+        (bus,) = world.buses.values()
+        assert bus.dead_letters.count
+
+
+async def test_readings_of_a_limit_that_cannot_be_decoded_are_a_dead_letter() -> None:
+    async with experiment() as world:
+        await world.does("configure_all")
+        co2 = Device(world, "co2")
+        catalogue = Catalogue(device="co2", title="", driver="", group="", points=(Point(name="t"),))
+        await world.bus.put(subjects.STATE_BUCKET, subjects.catalogue_key("co2"), encode(catalogue))
+        await co2.says("t", -25.0)
+        await world.does("start", point="co2.t", above=-10.0)
+        (bus,) = world.buses.values()
+        await world.bus.publish(subjects.live_readings("co2"), b"\x91\xc1")
+        await world.clock.advance(1)
+        assert bus.dead_letters.count
 
 
 async def test_the_point_of_the_limit_of_a_run_is_one_of_its_conditions() -> None:

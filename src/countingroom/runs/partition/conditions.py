@@ -9,9 +9,10 @@ from functools import partial
 
 import msgspec
 
+from countingroom.bus.port import Message, Stored
 from countingroom.core import subjects
 from countingroom.core.errors import CountingRoomError
-from countingroom.core.messages import Readings, decode
+from countingroom.core.messages import Readings
 from countingroom.core.retry import Retry, edge_log
 from countingroom.core.run_book import RunCondition, RunFlagKind
 from countingroom.core.run_flags import RunTrouble, condition_trouble
@@ -114,24 +115,23 @@ class Conditions:
                 start = message.sequence
         async with bus.replay(stream, subjects=subjects.readings_of(device), from_sequence=start) as stored:
             async for message in stored:
-                self._take(device, message.data, message.stored_ns)
+                self._take(device, message, message.stored_ns)
 
     async def _live(self, device: str) -> None:
         """Readings that the stream cannot store now, because its disk is full."""
         async with self._owner.context.bus.subscribe(subjects.live_readings(device)) as messages:
             async for message in messages:
-                self._take(device, message.data, self._owner.now_ns())
+                self._take(device, message, self._owner.now_ns())
 
-    def _take(self, device: str, data: bytes, sent_ns: int) -> None:
-        try:
-            rows = decode(data, Readings).rows()
-        except msgspec.DecodeError:
+    def _take(self, device: str, message: Message | Stored, sent_ns: int) -> None:
+        readings = self._owner.context.bus.dead_letters.read(message.subject, message.data, Readings)
+        if readings is None:
             return
         clock = self._owner.context.clock
         heard_s = clock.monotonic() - max(0, clock.now_ns() - sent_ns) / 1e9
         self._heard_s[device] = max(heard_s, self._heard_s.get(device, 0.0))
         wanted = {one.point for one in self._wanted()}
-        for name, reading in rows:
+        for name, reading in readings.rows():
             if (point := f"{device}.{name}") in wanted:
                 self._readings[point] = reading
         self._changed()

@@ -10,12 +10,10 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-import msgspec
-
-from countingroom.bus.port import Stored
+from countingroom.bus.port import Message, Stored
 from countingroom.core import subjects
 from countingroom.core.errors import CountingRoomError, LinkError
-from countingroom.core.messages import Readings, decode
+from countingroom.core.messages import Readings
 from countingroom.core.partitions import Goal
 from countingroom.core.retry import Retry, edge_log
 from countingroom.core.run_book import Run, RunEnd, RunLimit
@@ -84,7 +82,7 @@ class StopConditions:
         device, _, name = point.partition(".")
         async with self._owner.context.bus.subscribe(subjects.live_readings(device)) as messages:
             async for message in messages:
-                for reading in _rows(message.data, name):
+                for reading in self._rows(message, name):
                     yield reading
 
     async def _readings(self, point: str, from_ns: int) -> AsyncGenerator[Reading]:
@@ -106,17 +104,22 @@ class StopConditions:
         ) as stored:
             async for message in stored:
                 start = message.sequence + 1
-                if rows := _rows(message.data, name):
+                if rows := self._rows(message, name):
                     present = message
                     if message.stored_ns >= from_ns:
                         for reading in rows:
                             yield reading
         if present and clock.now_ns() - present.stored_ns < _YOUNG_NS:
-            yield _rows(present.data, name)[-1]
+            yield self._rows(present, name)[-1]
         async with bus.replay(subjects.READINGS_STREAM, subjects=all_readings, from_sequence=start) as stored:
             async for message in stored:
-                for reading in _rows(message.data, name):
+                for reading in self._rows(message, name):
                     yield reading
+
+    def _rows(self, message: Message | Stored, name: str) -> list[Reading]:
+        """The readings of a point in a message, in order: a point that changes fast has several."""
+        readings = self._owner.context.bus.dead_letters.read(message.subject, message.data, Readings)
+        return [reading for point, reading in readings.rows() if point == name] if readings else []
 
     def _end(self, run: Run, why: str) -> None:
         owner = self._owner
@@ -134,14 +137,6 @@ async def _first_reached(source: AsyncGenerator[Reading], limit: RunLimit) -> st
             if reached := _is_reached(reading, limit):
                 return reached
     raise LinkError(f"the readings of {limit.point} ended", source="bus")
-
-
-def _rows(data: bytes, name: str) -> list[Reading]:
-    """The readings of a point in a message, in order: a point that changes fast has several."""
-    try:
-        return [reading for point, reading in decode(data, Readings).rows() if point == name]
-    except msgspec.DecodeError:
-        return []
 
 
 def _is_reached(reading: Reading, limit: RunLimit) -> str:
