@@ -107,7 +107,7 @@ class World:
         """A run-control process."""
         self.buses[name] = bus = FaultyBus(server=self.bus.server)
         service = RunsService(bus, self.clock, self.section, self.database, instance=name, folder=self.folder)
-        service._context.run_book._disk = AtOnce()
+        service._context.run_book._kept._disk = AtOnce()
         self.begin(name, service.run)
 
     async def kill(self, name: str) -> None:

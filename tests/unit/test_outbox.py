@@ -27,7 +27,7 @@ def test_records_come_out_in_order_and_the_file_goes_with_the_last_one(tmp_path:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     for record in (b"1", b"2", b"3"):
         assert outbox.first == record
-        outbox.remove_first()
+        outbox.remove(1)
     assert outbox.first is None
     assert files(tmp_path / "book") == []
     outbox.add([b"4"])
@@ -37,7 +37,7 @@ def test_records_come_out_in_order_and_the_file_goes_with_the_last_one(tmp_path:
 def test_the_records_of_a_dead_process_come_before_ones_own(tmp_path: Path) -> None:
     dead = Outbox(tmp_path)
     dead.add([b"1", b"2", b"3"])
-    dead.remove_first()
+    dead.remove(1)
     dead.close()
     own = Outbox(tmp_path)
     own.add([b"4"])
@@ -45,7 +45,7 @@ def test_the_records_of_a_dead_process_come_before_ones_own(tmp_path: Path) -> N
     assert list(own) == [b"2", b"3", b"4"]
     assert own.adopt() == (2, [])
     for _ in range(3):
-        own.remove_first()
+        own.remove(1)
     assert files(tmp_path) == []
 
 
@@ -53,7 +53,7 @@ def test_the_file_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
     lives = Outbox(tmp_path)
     lives.add([b"1"])
     assert Outbox(tmp_path).adopt() == (0, [])
-    lives.remove_first()
+    lives.remove(1)
     assert files(tmp_path) == []
 
 
@@ -66,7 +66,7 @@ def test_a_line_that_was_not_finished_was_never_promised(tmp_path: Path) -> None
         torn.write(b'{"half')
     own = Outbox(tmp_path)
     assert own.adopt() == (0, [b"1", b"2"])
-    own.remove_first()
+    own.remove(1)
     own.close()
     assert Outbox(tmp_path).adopt() == (0, [b"2"])
 
@@ -119,7 +119,7 @@ def test_a_reserve_becomes_the_file_and_that_of_a_dead_process_is_used_again(tmp
     own.close()
     last = Outbox(tmp_path)
     assert last.adopt() == (0, [b"2"])
-    last.remove_first()
+    last.remove(1)
     assert list(tmp_path.iterdir()) == []
 
 

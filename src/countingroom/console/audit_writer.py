@@ -15,12 +15,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -31,9 +28,8 @@ from countingroom.core.errors import Cause, LinkError
 from countingroom.core.messages import Malformed, decode_json
 from countingroom.core.retry import EdgeReport
 from countingroom.storage.audit import Audit
+from countingroom.storage.kept_records import KeptRecords
 from countingroom.storage.outbox import Outbox
-
-T = TypeVar("T")
 
 WAITING = 10_000
 """Entries in memory that are neither in the database nor in the file."""
@@ -68,8 +64,8 @@ class AuditWriter:
         self._audit = audit
         self._clock = clock
         self._tell = tell
-        self._outbox = Outbox(folder, most_bytes=OUTBOX_BYTES, reserve_bytes=RESERVE_BYTES) if folder else None
-        self._disk: Executor = ThreadPoolExecutor(1, thread_name_prefix="audit")
+        outbox = Outbox(folder, most_bytes=OUTBOX_BYTES, reserve_bytes=RESERVE_BYTES) if folder else None
+        self._kept = KeptRecords(outbox, "entries of the audit")
         self._waiting: deque[AuditEntry | None] = deque()
         """What the database has not stored, in order; None: a record of the file that cannot be read."""
         self._in_file = 0
@@ -77,8 +73,6 @@ class AuditWriter:
         self._uncertain = 0
         """So many of the first ones may be in the database already."""
         self._report = EdgeReport(self._began_to_fail, self._works_again)
-        self._unkept = ""
-        """Why entries are not in the file; empty: they are, or need not be."""
         self._refusals = RefusalLimits()
         self._omits = asyncio.Event()
         self.lost = 0
@@ -121,7 +115,7 @@ class AuditWriter:
 
     @property
     def _takes_nothing(self) -> bool:
-        return self.is_failing and (self._outbox is None or bool(self._unkept))
+        return self.is_failing and (self._kept.outbox is None or bool(self._kept.failure))
 
     async def settled(self) -> None:
         """Wait until every queued entry is in the database."""
@@ -151,13 +145,14 @@ class AuditWriter:
 
     async def _open(self) -> None:
         """Take over what earlier consoles could not write, and make room for the entries of this one."""
-        if self._outbox is None:
+        outbox = self._kept.outbox
+        if outbox is None:
             return
         try:
-            _, lines = await self._on_disk(self._outbox.adopt)
-            await self._on_disk(self._outbox.reserve)
+            _, lines = await self._kept.on_disk(outbox.adopt)
+            await self._kept.on_disk(outbox.reserve)
         except OSError as error:
-            _log.warning("the audit: %s cannot be used: %s", self._outbox.folder, error)
+            _log.warning("the audit: %s cannot be used: %s", outbox.folder, error)
             return
         earlier = [_decoded(line) for line in lines]
         self._waiting.extendleft(reversed(earlier))
@@ -173,15 +168,9 @@ class AuditWriter:
         new = [one for one in batch[self._uncertain :] if one]
         # Also where it is cancelled: the transaction may be under way in its thread.
         self._uncertain = max(self._uncertain, len(batch))
-        attempt = asyncio.create_task(self._append(audit, repeated, new))
+        attempt = self._append(audit, repeated, new)
         try:
-            while not attempt.done():
-                with suppress(TimeoutError):
-                    async with within(self._clock, _GRACE_S):
-                        await asyncio.wait([attempt])
-                if not attempt.done():
-                    await self._keep()
-            attempt.result()
+            await self._kept.stored(self._clock, attempt, grace_s=_GRACE_S, keep=self._keep)
         except LinkError as error:
             await self._keep()
             self._report.failed(error.cause)
@@ -189,8 +178,6 @@ class AuditWriter:
             if self._running:
                 await self._wait_again()
             return
-        finally:
-            attempt.cancel()
         await self._remove_first(len(batch))
         self._report.worked()
         self._ring()
@@ -233,30 +220,22 @@ class AuditWriter:
         self._written += number
         self._in_file -= in_file
         self._uncertain = max(0, self._uncertain - number)
-        if self._outbox is None or not in_file:
-            return
-        try:
-            await self._on_disk(partial(self._outbox.remove, in_file))
-            if not self._in_file:
-                await self._on_disk(self._outbox.reserve)
-        except OSError as error:
-            _log.warning("the audit: %s cannot be shortened: %s", self._outbox.folder, error)
+        await self._kept.remove_first(in_file)
+        if self._kept.outbox and in_file and not self._in_file:
+            try:
+                await self._kept.on_disk(self._kept.outbox.reserve)
+            except OSError as error:
+                _log.warning("the audit: no room is taken in %s: %s", self._kept.outbox.folder, error)
 
     async def _keep(self) -> None:
         """Put the entries that are only in memory into the file."""
-        batch = [one for one in islice(self._waiting, self._in_file, None) if one]
-        if not batch or self._outbox is None:
-            return
-        try:
-            await self._on_disk(partial(self._outbox.add, [msgspec.json.encode(one) for one in batch]))
-        except (OSError, LinkError) as error:
-            if not self._unkept:
-                _log.error("entries of the audit wait in memory only: %s", error)
-            self._unkept = str(error)
-        else:
-            self._unkept = ""
-            self._in_file += len(batch)
-        self._ring()
+        if batch := self._unkept():
+            self._in_file += await self._kept.keep(batch)
+            self._ring()
+
+    def _unkept(self) -> list[bytes]:
+        """The entries that are only in memory, encoded."""
+        return [msgspec.json.encode(one) for one in islice(self._waiting, self._in_file, None) if one]
 
     async def _write_last(self, audit: Audit) -> None:
         try:
@@ -270,20 +249,10 @@ class AuditWriter:
 
     def _close(self) -> None:
         """Keep what is only in memory. It may wait for the disk: the process ends."""
-        self._disk.shutdown()
-        rest = [one for one in islice(self._waiting, self._in_file, None) if one]
-        if self._outbox is not None:
-            with suppress(OSError, LinkError):
-                if rest:
-                    self._outbox.add([msgspec.json.encode(one) for one in rest])
-                    rest.clear()
-            self._outbox.close()
-        if rest:
+        rest = self._unkept()
+        if not self._kept.close(rest):
             _log.error("%d entries of the audit were not written", len(rest))
         self._ring()
-
-    async def _on_disk(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
     async def _summarize(self) -> None:
         while True:
@@ -306,10 +275,7 @@ class AuditWriter:
 
     def _where(self) -> str:
         number = len(self._waiting)
-        waiting = "1 entry waits" if number == 1 else f"{number} entries wait"
-        if self._outbox is None or self._unkept:
-            return f"{waiting} in memory{f' ({self._unkept})' if self._unkept else ''}"
-        return f"{waiting} in {self._outbox.path}"
+        return f"{'1 entry waits' if number == 1 else f'{number} entries wait'} {self._kept.place}"
 
     def _began_to_fail(self, cause: Cause) -> None:
         _log.error("the audit cannot be written: %s", cause)

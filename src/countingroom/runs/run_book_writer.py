@@ -11,11 +11,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from msgspec import Struct
 
@@ -25,6 +24,7 @@ from countingroom.core.retry import EdgeReport
 from countingroom.core.run_book import RunNote
 from countingroom.storage.database import Database
 from countingroom.storage.highest_run import HighestRun
+from countingroom.storage.kept_records import KeptRecords
 from countingroom.storage.outbox import Outbox
 from countingroom.storage.refused_entries import RefusedEntries
 from countingroom.storage.run_entries import (
@@ -38,13 +38,11 @@ from countingroom.storage.run_entries import (
 
 _log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 GRACE_S = 1.0
 """So long an entry waits in memory before it is kept in the file."""
 RETRY_S = 0.5
 LOOK_S = 10.0
-"""Between two looks for files of dead processes and for refused entries that a person has removed."""
+"""Between two looks for files of dead processes and for refused entries that a user has removed."""
 SETTLE_S = 3.0
 """So long a new owner waits for entries of an earlier one. It does not wait longer: stop and abort need no database."""
 WAITING = 4096
@@ -82,12 +80,11 @@ class RunBookWriter:
         self._database = database
         self._clock = clock
         self._tell = tell
-        self._outbox = Outbox(folder) if folder else None
+        self._kept = KeptRecords(Outbox(folder) if folder else None, "entries of the run book")
         self._aside = RefusedEntries(folder) if folder else None
         self._highest = HighestRun(folder) if folder else None
         self.highest_run = 0
         """The highest run number that was reserved on this computer, after a restart too; 0: none is known."""
-        self._disk: Executor = ThreadPoolExecutor(1, thread_name_prefix="run-book")
         self._waiting: deque[_Waiting] = deque()
         self._in_file = 0
         """So many of the first ones are in the file."""
@@ -95,8 +92,6 @@ class RunBookWriter:
         self._looked = asyncio.Event()
         """Cleared to ask for a look at the folder."""
         self._report = EdgeReport(self._began_to_fail, self._works_again)
-        self._unkept = ""
-        """Why entries are not in the file; empty: they are, or need not be."""
         self._refused = 0
 
     @property
@@ -138,7 +133,7 @@ class RunBookWriter:
         if run > self.highest_run:
             self.highest_run = run
             if self._highest is not None:
-                self._disk.submit(self._remember, self._highest, run)
+                self._kept.submit(partial(self._remember, self._highest, run))
 
     def _remember(self, highest: HighestRun, run: int) -> None:
         try:
@@ -184,22 +179,14 @@ class RunBookWriter:
 
     async def _store_first(self) -> None:
         first = self._waiting[0]
-        attempt = asyncio.create_task(self._attempt(first))
         try:
-            while not attempt.done():
-                with suppress(TimeoutError):
-                    async with within(self._clock, GRACE_S):
-                        await asyncio.wait([attempt])
-                if not attempt.done():
-                    await self._keep()
-            cause = attempt.result()
+            attempt = self._attempt(first)
+            cause = await self._kept.stored(self._clock, attempt, grace_s=GRACE_S, keep=self._keep)
         except LinkError as error:
             await self._keep()
             self._report.failed(error.cause)
             await self._clock.sleep(RETRY_S)
             return
-        finally:
-            attempt.cancel()
         if cause:
             await self._set_aside(first, cause)
         await self._remove_first()
@@ -226,28 +213,17 @@ class RunBookWriter:
 
     async def _remove_first(self) -> None:
         self._waiting.popleft()
-        if not self._in_file or self._outbox is None:
-            return
-        self._in_file -= 1
-        try:
-            await self._on_disk(self._outbox.remove_first)
-        except OSError as error:
-            _log.warning("runs: %s cannot be shortened: %s", self._outbox.folder, error)
+        in_file = min(1, self._in_file)
+        self._in_file -= in_file
+        await self._kept.remove_first(in_file)
 
     async def _keep(self) -> None:
         """Put the entries that are only in memory into the file."""
-        batch = list(self._waiting)[self._in_file :]
-        if not batch or self._outbox is None:
-            return
-        try:
-            await self._on_disk(partial(self._outbox.add, [one.line for one in batch]))
-        except (OSError, LinkError) as error:
-            if not self._unkept:
-                _log.error("runs: entries of the run book wait in memory only: %s", error)
-            self._unkept = str(error)
-        else:
-            self._unkept = ""
-            self._in_file += len(batch)
+        self._in_file += await self._kept.keep(self._unkept())
+
+    def _unkept(self) -> list[bytes]:
+        """The entries that are only in memory, encoded."""
+        return [one.line for one in islice(self._waiting, self._in_file, None)]
 
     async def _set_aside(self, refused: _Waiting, cause: Cause) -> None:
         what, line = str(_entry(refused) or "an entry that cannot be read"), refused.line
@@ -255,7 +231,7 @@ class RunBookWriter:
         where = "it is only in the log"
         if self._aside is not None:
             try:
-                path = await self._on_disk(partial(self._aside.add, line, cause, self._clock.now_ns()))
+                path = await self._kept.on_disk(partial(self._aside.add, line, cause, self._clock.now_ns()))
                 where = f"it is kept in {path}: {_SEE}"
                 self._refused += 1
             except (OSError, LinkError) as error:
@@ -264,13 +240,14 @@ class RunBookWriter:
 
     async def _look(self) -> None:
         """Look for the files of dead processes, and count the refused entries."""
-        if self._outbox is not None and self._aside is not None and self._highest is not None:
+        outbox, on_disk = self._kept.outbox, self._kept.on_disk
+        if outbox is not None and self._aside is not None and self._highest is not None:
             try:
-                self.highest_run = max(self.highest_run, await self._on_disk(self._highest.read))
-                place, lines = await self._on_disk(self._outbox.adopt)
-                self._refused = await self._on_disk(self._aside.count)
+                self.highest_run = max(self.highest_run, await on_disk(self._highest.read))
+                place, lines = await on_disk(outbox.adopt)
+                self._refused = await on_disk(self._aside.count)
             except OSError as error:
-                _log.warning("runs: %s is not read: %s", self._outbox.folder, error)
+                _log.warning("runs: %s is not read: %s", outbox.folder, error)
                 place, lines = 0, []
             if lines:
                 loop = asyncio.get_running_loop()
@@ -281,22 +258,14 @@ class RunBookWriter:
                 self._tell("", f"{len(lines)} entries of the run book that an earlier process has kept go in now")
         self._looked.set()
 
-    async def _on_disk(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
-
     def _close(self) -> None:
         """Keep what waits in memory. It may wait for the disk: the process ends."""
-        self._disk.shutdown()
-        if self._outbox is not None:
-            with suppress(OSError, LinkError):
-                if batch := list(self._waiting)[self._in_file :]:
-                    self._outbox.add(one.line for one in batch)
-            self._outbox.close()
+        rest = self._unkept()
+        if not self._kept.close(rest):
+            _log.error("runs: %d entries of the run book were not written", len(rest))
 
     def _where(self) -> str:
-        if self._outbox is None or self._unkept:
-            return f"{len(self._waiting)} entries wait in memory{f' ({self._unkept})' if self._unkept else ''}"
-        return f"{len(self._waiting)} entries wait in {self._outbox.path}"
+        return f"{len(self._waiting)} entries wait {self._kept.place}"
 
     def _began_to_fail(self, cause: Cause) -> None:
         _log.warning("runs: the run book is not reached: %s", cause)

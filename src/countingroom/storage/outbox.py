@@ -7,8 +7,8 @@ process that dies between the store and its `done` repeats records: a repetition
 A process that must keep records while the disk is full calls `reserve` before: it makes a file `reserve-*` of zeros,
 which becomes the next file of records and is overwritten from its begin.
 
-The run book (`runs/run_book_writer.py`) and the audit (`console/audit_writer.py`) use it. Another user gives a folder
-of its own, encodes its records, and stores each with a repetition in mind.
+A writer uses it through `storage/kept_records.py`, has a folder of its own, and stores each record so that a repetition
+does no harm.
 """
 
 from __future__ import annotations
@@ -76,13 +76,9 @@ class Outbox:
             )
         self._own.add(added)
 
-    def remove_first(self) -> None:
-        """Remove the oldest record, which is stored. A file without records is deleted. OSError: the record is removed
-        here, but may come again after a restart."""
-        self.remove(1)
-
     def remove(self, number: int) -> None:
-        """Remove the oldest records, as `remove_first`."""
+        """Remove the oldest records, which are stored. A file without records is deleted. OSError: they are removed
+        here, but may come again after a restart."""
         while number:
             file = self._files[0]
             stored = min(number, len(file.records))

@@ -1,0 +1,105 @@
+"""Keeps the records of a writer in a file while the database does not take them, without delaying its event loop.
+
+The run book (`runs/run_book_writer.py`) and the audit (`console/audit_writer.py`) write their records with it. Each
+decides itself what is a record, in which order they go into the database, and what a repetition means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import LinkError
+from countingroom.storage.outbox import Outbox
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class KeptRecords:
+    """The outbox of one writer, in a thread of its own because its methods wait for the disk."""
+
+    def __init__(self, outbox: Outbox | None, what: str) -> None:
+        """`outbox`: None: records wait in memory only. `what`: the records, for messages: `entries of the audit`."""
+        self.outbox = outbox
+        self.failure = ""
+        """Why records could not be put into the file the last time; empty: they could."""
+        self._what = what
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix=what)
+
+    @property
+    def place(self) -> str:
+        """Where records wait, for messages: `in FILE`, `in memory (REASON)`."""
+        if self.outbox is None or self.failure:
+            return f"in memory ({self.failure})" if self.failure else "in memory"
+        return f"in {self.outbox.path}"
+
+    async def keep(self, records: Sequence[bytes]) -> int:
+        """Put records into the file; returns how many are in it then: all, or 0 where the file does not take them."""
+        if not records or self.outbox is None:
+            return 0
+        try:
+            await self.on_disk(partial(self.outbox.add, records))
+        except (OSError, LinkError) as error:
+            if not self.failure:
+                _log.error("%s wait in memory only: %s", self._what, error)
+            self.failure = str(error)
+            return 0
+        self.failure = ""
+        return len(records)
+
+    async def remove_first(self, number: int) -> None:
+        """Remove the oldest records, which are stored, from the file. Where that fails they may come again after a
+        restart."""
+        if not number or self.outbox is None:
+            return
+        try:
+            await self.on_disk(partial(self.outbox.remove, number))
+        except OSError as error:
+            _log.warning("%s: %s cannot be shortened: %s", self._what, self.outbox.folder, error)
+
+    async def stored(
+        self, clock: Clock, attempt: Coroutine[Any, Any, T], *, grace_s: float, keep: Callable[[], Awaitable[None]]
+    ) -> T:
+        """The result of an attempt to store records; `keep` is called after each `grace_s` that it takes. Raises what
+        the attempt raises."""
+        task = asyncio.create_task(attempt)
+        try:
+            while not task.done():
+                with suppress(TimeoutError):
+                    async with within(clock, grace_s):
+                        await asyncio.wait([task])
+                if not task.done():
+                    await keep()
+            return task.result()
+        finally:
+            task.cancel()
+
+    async def on_disk(self, work: Callable[[], T]) -> T:
+        """Do work that waits for the disk, after the work before it."""
+        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """The same without a wait for its end."""
+        return self._disk.submit(work)
+
+    def close(self, rest: Sequence[bytes]) -> bool:
+        """Put the rest into the file and close it; returns whether the rest is in it. It may wait for the disk: the
+        process ends."""
+        self._disk.shutdown()
+        if self.outbox is None:
+            return not rest
+        is_kept = not rest
+        with suppress(OSError, LinkError):  # the caller tells it
+            if rest:
+                self.outbox.add(rest)
+                is_kept = True
+        self.outbox.close()
+        return is_kept
