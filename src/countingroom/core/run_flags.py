@@ -1,6 +1,6 @@
 """Flags that run control gives to a run by itself: what was wrong while it recorded and how it ended. Pure.
 
-People judge a run with its `quality`; flags are found by rules and are never judged.
+Users judge a run with its `quality`; flags follow from rules alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The clocks of those who send commands: how far they are from the one here, and commands that were long under way.
+"""The clocks of the senders of commands: how far they are from the one here, and commands that were long under way.
 
 A wrong clock must not refuse a command, so a command is judged by the time that passes here since it came. But a
 command that waited in a frozen process must not begin late either. Both look alike in one message; the earlier messages

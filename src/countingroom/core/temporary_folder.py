@@ -50,7 +50,7 @@ class TemporaryFolder:
 
 
 def sweep() -> None:
-    """Remove the folders of this user whose processes are dead. A folder without a lock is none of ours."""
+    """Remove the folders of this user whose processes are dead. A folder without a lock was made by another program."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError):
             if not folder.is_symlink() and folder.is_dir() and _is_left(folder):

@@ -1,6 +1,6 @@
 """Entries that the run book has refused for their content, each in a file of its own beside those that wait.
 
-A file `refused-*.json` has the entry and the reason. A person stores it again or discards it; nothing else removes it.
+A file `refused-*.json` has the entry and the reason. It stays until a user stores it again or discards it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class RefusedEntries:
         return found[0]
 
     def remove(self, name: str) -> None:
-        """Delete an entry that is stored, or that a person discards."""
+        """Delete an entry that is stored, or that a user discards."""
         (self.folder / f"{_PREFIX}{name}{_SUFFIX}").unlink(missing_ok=True)
         sync_folder(self.folder)
 

@@ -111,7 +111,7 @@ def survey(
     # A recorder that was away when its run ended still records the old number: for the present run it does not record.
     quiet = tuple(name for name in recorders if common[name] != RECORDING or name in stale)
     needed = tuple(name for name in quiet if name not in template.waived)
-    left = needed or (quiet if len(quiet) == len(recorders) else ())  # a run of which nothing records is over
+    left = needed or (quiet if len(quiet) == len(recorders) else ())  # a run is over when none of its recorders records
     recording = bool(recorders) and not left
     views = tuple(
         _view(level, here[level.name], seen, common, joining=joining, any_key=recording) for level in template.levels

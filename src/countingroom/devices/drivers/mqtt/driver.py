@@ -97,8 +97,8 @@ class MqttSensorsDriver:
         self._availability = availability_routes(section)
         self._by_point = {route.point.name: route for route in self._routes}
         self._offline: dict[str, set[int]] = {}
-        """Channels of boards that are offline, with the rules of availability that say so. A bridge that is there says
-        nothing of a board that is not."""
+        """Channels of boards that are offline, with the rules of availability that say so. That a bridge is online
+        does not mean that its boards are."""
         self._dropped_messages = 0
         self._is_odd = False
         """Whether the broker sent a message that no broker may send, which is told once."""
