@@ -153,7 +153,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             StateKey(prefix=subjects.DURATIONS_KEY, message="countingroom.runs.monitor.durations:Known"),
             StateKey(
                 prefix=subjects.DESCRIPTION_KEY,
-                message="countingroom.core.described.messages:DescriptionState",
+                message="countingroom.core.apply_description.messages:DescriptionState",
                 live=True,
             ),
         ),

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from countingroom.core.apply_description.compare import ApplyAction, ApplyPlan, Choices, Side
 from countingroom.core.configurations import ConfigurationSet
-from countingroom.core.described.compare import ApplyAction, ApplyPlan, Choices, Side
 from countingroom.core.errors import Conflict
 from countingroom.core.placement import Renames, Seed, SeedPartition
 from countingroom.storage.database import Database

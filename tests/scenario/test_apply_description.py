@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from countingroom.core import subjects
-from countingroom.core.described.messages import ApplyAnswer, ApplyQuery, DescriptionState
+from countingroom.core.apply_description.messages import ApplyAnswer, ApplyQuery, DescriptionState
 from countingroom.core.messages import EventKind, decode, encode
 from countingroom.core.series import QueryRefusal
 from countingroom.runs.description import RunsSection

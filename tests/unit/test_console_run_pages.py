@@ -16,9 +16,9 @@ from countingroom.bus.port import Message
 from countingroom.console.live.subscription import LiveSubscription
 from countingroom.console.present import partition_views
 from countingroom.core import subjects
+from countingroom.core.apply_description.compare import ApplyAction, ApplyPlan, ItemChange
+from countingroom.core.apply_description.messages import ApplyAnswer, DescriptionState
 from countingroom.core.clock import SystemClock
-from countingroom.core.described.compare import ApplyAction, ApplyPlan, ItemChange
-from countingroom.core.described.messages import ApplyAnswer, DescriptionState
 from countingroom.core.errors import Cause
 from countingroom.core.messages import encode
 from countingroom.core.run_book import RunCondition, RunEnd, RunFlag, RunFlagKind, RunNote

@@ -10,7 +10,7 @@ import pytest
 from countingroom.core.placement import Renames
 from countingroom.core.systems import SystemKind
 from countingroom.experiment import Experiment, Invalid, load
-from countingroom.runs.coordinator.described import seed_of
+from countingroom.runs.coordinator.seeding import seed_of
 from countingroom.runs.description import RunsSection, shipped
 from countingroom.runs.sections.system import plain_chart
 from tests.input_files import OWN, Tables

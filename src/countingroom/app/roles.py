@@ -190,8 +190,8 @@ def runs(setting: Setting) -> Role:
     """Run control: the partitions that this process owns, and those for which it is a standby."""
     from countingroom.app.data_folder import RUN_BOOK
     from countingroom.app.first_goals import request_first_goals
-    from countingroom.core.described.messages import summary
-    from countingroom.runs.coordinator.described import plan_at_start
+    from countingroom.core.apply_description.messages import summary
+    from countingroom.runs.coordinator.seeding import plan_at_start
     from countingroom.runs.service import RunsService
 
     section = setting.experiment.section(RunsSection)

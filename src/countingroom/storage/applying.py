@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from countingroom.core.described.compare import (
+from countingroom.core.apply_description.compare import (
     ApplyAction,
     ApplyPlan,
     Choices,
@@ -13,7 +13,14 @@ from countingroom.core.described.compare import (
     contents_after,
     with_equal_contents,
 )
-from countingroom.core.described.contents import AppliedDescription, Contents, Held, ItemKind, described_by
+from countingroom.core.apply_description.contents import (
+    USERS_FIRST,
+    AppliedDescription,
+    Contents,
+    Held,
+    ItemKind,
+    described_by,
+)
 from countingroom.core.errors import Cause, Conflict
 from countingroom.core.placement import Seed
 from countingroom.storage import importing, layout, rows
@@ -107,11 +114,11 @@ def record_applied(connection: Connection, contents: Contents, *, by: str, now_n
 def held(connection: Connection) -> Held:
     """What the database holds now."""
     present = importing.everything(connection)
-    there = layout.partitions(connection)
+    there, detectors = layout.partitions(connection), layout.detectors(connection)
     contents: Contents = {
         **described_by(Seed(configurations=present)),
         ItemKind.PARTITION: {one.name: {"template": one.template, "title": one.title} for one in there},
-        ItemKind.DETECTOR: {name: {} for name in layout.detectors(connection)},
+        ItemKind.DETECTOR: {name: {} for name in detectors},
     }
     wanted: dict[str, dict[str, str]] = {}
     for at, system, tag in connection.execute(select(partition_wanted)):
@@ -120,7 +127,7 @@ def held(connection: Connection) -> Held:
         contents=contents,
         selected={one.name: one.tag for one in there},
         wanted=wanted,
-        places={name: one.partition for name, one in layout.detectors(connection).items()},
+        places={name: one.partition for name, one in detectors.items()},
     )
 
 
@@ -138,9 +145,8 @@ def _carry_out(connection: Connection, plan: ApplyPlan, seed: Seed, *, by: str, 
     changed = {
         one.name.partition(".")[0] for one in plan.to_do if one.kind in (ItemKind.SCHEMA, ItemKind.CONFIGURATION)
     }
-    # What uses a thing is removed before it: partitions, tags, configurations.
     removed = [one for one in plan.to_do if one.action is ApplyAction.REMOVE]
-    for kind in (ItemKind.PARTITION, ItemKind.TAG, ItemKind.CONFIGURATION, ItemKind.SCHEMA, ItemKind.DETECTOR):
+    for kind in USERS_FIRST:
         for one in removed:
             if one.kind == kind:
                 _remove(connection, one, by=by, now_ns=now_ns)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from countingroom.core.described.contents import ItemKind
-from countingroom.core.described.renames import Rename
+from countingroom.core.apply_description.contents import ItemKind
+from countingroom.core.apply_description.renames import Rename
 from countingroom.storage import layout
 from countingroom.storage.configuration_rows import (
     current_configurations,

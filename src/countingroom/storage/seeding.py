@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from countingroom.core.described.contents import described_by
+from countingroom.core.apply_description.contents import described_by
 from countingroom.core.placement import Seed
 from countingroom.storage import importing, layout
 from countingroom.storage.applying import record_applied

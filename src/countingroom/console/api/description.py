@@ -12,9 +12,9 @@ from countingroom.console.api.devices import Console
 from countingroom.console.query_client import ask
 from countingroom.console.responses import COMMAND_ANSWERS, as_json, example, refusals
 from countingroom.core import subjects
+from countingroom.core.apply_description.messages import ApplyAnswer, ApplyQuery
 from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.commands.row import reference
-from countingroom.core.described.messages import ApplyAnswer, ApplyQuery
 
 router = APIRouter(tags=["configurations"])
 

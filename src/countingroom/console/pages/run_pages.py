@@ -27,10 +27,10 @@ from countingroom.console.present import (
 from countingroom.console.present.recent_events import shown
 from countingroom.console.query_client import ask
 from countingroom.core import subjects
+from countingroom.core.apply_description.compare import ApplyPlan
+from countingroom.core.apply_description.messages import ApplyAnswer, ApplyQuery, DescriptionState, summary
 from countingroom.core.charts.draw import svg
 from countingroom.core.configurations import ConfigurationRevision, compare, with_changes
-from countingroom.core.described.compare import ApplyPlan
-from countingroom.core.described.messages import ApplyAnswer, ApplyQuery, DescriptionState, summary
 from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.partitions import PartitionState
 from countingroom.core.policy import Permission, decide

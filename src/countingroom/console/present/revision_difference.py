@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from countingroom.core.configurations import ConfigurationRevision, compare_parameters
-from countingroom.core.values import Scalar
+from countingroom.core.configurations import ConfigurationRevision, ParameterChange, compare_parameters
 
 
-class ParameterDifference(Struct, frozen=True, kw_only=True):
-    """One parameter in both revisions."""
+class ParameterDifference(ParameterChange, frozen=True, kw_only=True):
+    """One parameter in both revisions, also where it is the same."""
 
-    name: str
-    before: Scalar = None
-    after: Scalar = None
     same: bool = False
-    added: bool = False
-    removed: bool = False
 
 
 class RevisionDifference(Struct, frozen=True, kw_only=True):

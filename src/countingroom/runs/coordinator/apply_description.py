@@ -17,17 +17,17 @@ from countingroom.bus.command_request import CommandRequest, Completion
 from countingroom.bus.port import Message
 from countingroom.core import subjects
 from countingroom.core.admission import malformed
-from countingroom.core.described.compare import ApplyAction, ApplyPlan, ItemChange
-from countingroom.core.described.contents import ItemKind
-from countingroom.core.described.messages import ApplyAnswer, ApplyQuery, DescriptionState, choices, summary
+from countingroom.core.apply_description.compare import ApplyAction, ApplyPlan, ItemChange
+from countingroom.core.apply_description.contents import ItemKind
+from countingroom.core.apply_description.messages import ApplyAnswer, ApplyQuery, DescriptionState, choices, summary
 from countingroom.core.errors import Cause, Conflict, CountingRoomError
 from countingroom.core.messages import Malformed, decode, encode
 from countingroom.core.partitions import PartitionState
 from countingroom.core.series import QueryRefusal
 from countingroom.core.values import Scalar
 from countingroom.runs.context import RunControlContext
-from countingroom.runs.coordinator.described import seed_of
 from countingroom.runs.coordinator.move_transaction import Holds
+from countingroom.runs.coordinator.seeding import seed_of
 from countingroom.storage.applying import check
 
 _log = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator import move_query, plan_query
 from countingroom.runs.coordinator.apply_description import ApplyDescription
 from countingroom.runs.coordinator.commands import ExperimentCommands
-from countingroom.runs.coordinator.described import seed
+from countingroom.runs.coordinator.seeding import seed
 from countingroom.runs.monitor.durations import Known
 
 _log = logging.getLogger(__name__)

@@ -22,6 +22,9 @@ class ItemKind(StrEnum):
     DETECTOR = "detector"
 
 
+USERS_FIRST = (ItemKind.PARTITION, ItemKind.TAG, ItemKind.CONFIGURATION, ItemKind.SCHEMA, ItemKind.DETECTOR)
+"""Each kind before those that it uses, as a tag before the configurations that it names: the order of removals."""
+
 Contents = dict[str, dict[str, Any]]
 """Kind -> name -> value. A configuration has the name `SYSTEM.TAG`; the value of a partition is its template and its
 title, the value of a detector is empty."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from countingroom.core.described.compare import ApplyPlan, Choices, Side
+from countingroom.core.apply_description.compare import ApplyPlan, Choices, Side
 from countingroom.core.errors import OutOfRange
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from countingroom.core.apply_description.compare import ApplyPlan
+from countingroom.core.apply_description.contents import ItemKind
 from countingroom.core.configurations import ConfigurationSet
-from countingroom.core.described.compare import ApplyPlan
-from countingroom.core.described.contents import ItemKind
 from countingroom.core.placement import Seed, SeedPartition
 from countingroom.runs.description import RunsSection
 from countingroom.runs.planner.template import DETECTORS
@@ -38,10 +38,10 @@ async def seed(database: Database, section: RunsSection) -> bool:
 
 async def plan_at_start(database: Database, section: RunsSection) -> ApplyPlan | None:
     """The plan before run control has started; None for an empty database, which the start fills."""
-    if not await database.partitions.list() and not await database.mapping.all():
+    there = await database.mapping.all()
+    if not there and not await database.partitions.list():
         return None
     given = seed_of(section)
-    there = await database.mapping.all()
     renamed = section.was.systems
     added = [name for name in given.detectors if name not in there and renamed.get(name) not in there]
     plan = await database.description.plan(given)

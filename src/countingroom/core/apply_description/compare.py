@@ -15,8 +15,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from countingroom.core.described.contents import AppliedDescription, Contents, Held, ItemKind, is_equal, names
-from countingroom.core.described.renames import Rename, pending, renamed, renamed_contents
+from countingroom.core.apply_description.contents import (
+    USERS_FIRST,
+    AppliedDescription,
+    Contents,
+    Held,
+    ItemKind,
+    is_equal,
+    names,
+)
+from countingroom.core.apply_description.renames import Rename, pending, renamed, renamed_contents
 from countingroom.core.placement import Renames
 
 
@@ -137,8 +145,7 @@ def compare(
     sides = (described, base, held.contents)
     removed: dict[str, set[str]] = {}
     later: list[ItemChange] = []
-    # What uses a thing is compared before it: a tag before the configurations that it names.
-    for kind in (ItemKind.PARTITION, ItemKind.TAG, ItemKind.CONFIGURATION, ItemKind.SCHEMA, ItemKind.DETECTOR):
+    for kind in USERS_FIRST:
         uses = _uses(kind, later, removed, held)
         for name in sorted({name for one in sides for name in one.get(kind, {})}):
             values = (one.get(kind, {}).get(name) for one in sides)

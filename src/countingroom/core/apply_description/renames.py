@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from countingroom.core.described.contents import Contents, Held, ItemKind
+from countingroom.core.apply_description.contents import Contents, Held, ItemKind
 from countingroom.core.placement import Renames
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from countingroom.core.apply_description.compare import Choices, Side
 from countingroom.core.configurations import ConfigurationSet
-from countingroom.core.described.compare import Choices, Side
 from countingroom.core.errors import Conflict, CountingRoomError, NotFound
 from countingroom.core.placement import Renames, Seed, SeedPartition
 from countingroom.storage.columns import metadata
