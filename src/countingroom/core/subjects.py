@@ -51,6 +51,11 @@ def partition_key(partition: str) -> str:
     return f"partition.{token(partition)}"
 
 
+def alarm_key(alarm: str) -> str:
+    """Key in `state` of an alarm (`AlarmState`). Its id is a path of tokens, see `core/alarms/identity.py`."""
+    return f"alarm.{'.'.join(map(token, alarm.split('.')))}"
+
+
 MAPPING_KEY = "detectors"
 """Key in `state` of the partition of each detector (`Placement`)."""
 
@@ -62,6 +67,10 @@ DESCRIPTION_KEY = "description"
 
 EXPERIMENT = "_experiment"
 """The target of commands to the experiment as a whole: `command.<user>.runs._experiment`."""
+
+
+ALARMS = "_alarms"
+"""The target of commands to the alarm department: `command.<user>.alarms._alarms`."""
 
 
 def agent(system: str) -> str:

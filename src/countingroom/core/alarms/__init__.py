@@ -1,0 +1,1 @@
+"""Alarms: published states, identities, and the pure rules by which they change."""

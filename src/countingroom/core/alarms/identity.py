@@ -1,0 +1,70 @@
+"""Identities of alarms that the description does not write itself: each limit, link, channel, system and partition.
+
+An identity is a path of tokens with dots. It is the same after a restart and after an edit of limits or guidance, so
+that an acknowledgement, a shelf and the history stay with the alarm.
+
+    point.<device>.<point>          value beyond a limit, or the flag of a fault (`point.caen.0.lv_vMon`)
+    value.<device>.<point>          no usable value: stale, bad or missing
+    device.<device>.state           the state machine of the device is in an error state
+    device.<device>.link            the device is not reached, or its device host is gone
+    channel.<device>.<channel>      the state machine of the channel is in an error state
+    partition.<partition>.owner     no process owns it
+    partition.<partition>.goal      it does not proceed
+    member.<partition>.<system>     a member is in Error, not connected, or has another configuration
+    role.<role>                     a process of the control system is gone or not ready
+    custom.<name>                   an alarm of the section `alarms`
+"""
+
+from __future__ import annotations
+
+from countingroom.core.subjects import token
+
+
+def of_point(device: str, point: str) -> str:
+    """A point beyond its limits."""
+    return f"point.{token(device)}.{point}"
+
+
+def of_value(device: str, point: str) -> str:
+    """A point without a usable value."""
+    return f"value.{token(device)}.{point}"
+
+
+def of_device_state(device: str) -> str:
+    """A device in an error state."""
+    return f"device.{token(device)}.state"
+
+
+def of_link(device: str) -> str:
+    """A device that is not reached."""
+    return f"device.{token(device)}.link"
+
+
+def of_channel(device: str, channel: str) -> str:
+    """A channel in an error state."""
+    return f"channel.{token(device)}.{token(channel)}"
+
+
+def of_owner(partition: str) -> str:
+    """A partition without an owner."""
+    return f"partition.{token(partition)}.owner"
+
+
+def of_goal(partition: str) -> str:
+    """A partition that does not proceed."""
+    return f"partition.{token(partition)}.goal"
+
+
+def of_member(partition: str, system: str) -> str:
+    """A member of a partition."""
+    return f"member.{token(partition)}.{token(system)}"
+
+
+def of_role(role: str) -> str:
+    """A process of the control system."""
+    return f"role.{token(role)}"
+
+
+def of_custom(name: str) -> str:
+    """An alarm of the section `alarms`."""
+    return f"custom.{token(name)}"

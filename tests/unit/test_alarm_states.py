@@ -1,0 +1,71 @@
+"""The published state of an alarm: the word that is shown, and its key."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from countingroom.core import subjects
+from countingroom.core.alarms import identity
+from countingroom.core.alarms.states import AlarmState, BaseState, OutOfService, Shelf, ShownState
+from countingroom.core.messages import decode, encode
+
+ALARM = AlarmState(
+    id=identity.of_point("chiller", "bath"),
+    title="Julabo chiller / Bath",
+    base=BaseState.UNACKNOWLEDGED,
+    priority=2,
+    text="Bath 37.5 degC is above its alarm limit 35.0 degC",
+    occurrence=3,
+    since_ns=10,
+    changed_ns=10,
+)
+SHELF = Shelf(by="anna", reason="cable work", since_ns=20, until_ns=30)
+SERVICE = OutOfService(by="ben", owner="carla", reason="sensor broken", since_ns=20, due_ns=99)
+
+
+@pytest.mark.parametrize("base", list(BaseState))
+def test_without_a_flag_the_base_state_is_shown(base: BaseState) -> None:
+    alarm = structs.replace(ALARM, base=base)
+    assert alarm.shown.value == base.value
+    assert alarm.is_at_rest is (base is BaseState.NORMAL)
+
+
+def test_out_of_service_is_shown_before_suppressed_before_shelved() -> None:
+    shelved = structs.replace(ALARM, shelf=SHELF)
+    suppressed = structs.replace(shelved, suppressed="the plant is off")
+    out = structs.replace(suppressed, service=SERVICE)
+    assert [alarm.shown for alarm in (shelved, suppressed, out)] == [
+        ShownState.SHELVED,
+        ShownState.SUPPRESSED,
+        ShownState.OUT_OF_SERVICE,
+    ]
+    assert not structs.replace(shelved, base=BaseState.NORMAL).is_at_rest
+
+
+@pytest.mark.parametrize(
+    ("base", "active", "asks"),
+    [
+        (BaseState.NORMAL, False, False),
+        (BaseState.UNACKNOWLEDGED, True, True),
+        (BaseState.ACKNOWLEDGED, True, False),
+        (BaseState.RETURNED, False, True),
+        (BaseState.LATCHED_UNACKNOWLEDGED, False, True),
+        (BaseState.LATCHED, False, False),
+    ],
+)
+def test_what_is_active_and_what_is_to_be_acknowledged(base: BaseState, active: bool, asks: bool) -> None:
+    assert (base.is_active, base.needs_acknowledgement) == (active, asks)
+
+
+def test_it_comes_back_from_its_message() -> None:
+    whole = structs.replace(ALARM, shelf=SHELF, service=SERVICE, value=37.5)
+    assert decode(encode(whole), AlarmState) == whole
+
+
+def test_keys_are_made_of_tokens_only() -> None:
+    assert subjects.alarm_key(identity.of_point("caen", "0.lv_vMon")) == "alarm.point.caen.0.lv_vMon"
+    with pytest.raises(ValueError, match="not a name"):
+        subjects.alarm_key("point.caen.a b")
+    with pytest.raises(ValueError, match="not a name"):
+        identity.of_member("mCBM", "T.RD")
