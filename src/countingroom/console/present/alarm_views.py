@@ -1,0 +1,141 @@
+"""Alarms as the pages, the API and the metrics show them. Pure.
+
+The alarm department alone decides what is abnormal; here its published states are chosen, sorted and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from msgspec import Struct
+
+from countingroom.core import subjects
+from countingroom.core.alarms.states import HIGHEST_PRIORITY, LOWEST_PRIORITY, AlarmState, BaseState
+
+PRIORITIES = tuple(range(HIGHEST_PRIORITY, LOWEST_PRIORITY + 1))
+
+
+class Wanted(StrEnum):
+    """Which alarms a list has."""
+
+    OPEN = "open"
+    """Not normal, and without a flag."""
+    UNACKNOWLEDGED = "unacknowledged"
+    """Of these, those that a person still has to acknowledge."""
+    SHELVED = "shelved"
+    """Shelved, suppressed by design or out of service."""
+    ALL = "all"
+
+
+class AlarmFilter(Struct, frozen=True, kw_only=True):
+    """Selects alarms. All given conditions must be met."""
+
+    state: Wanted = Wanted.OPEN
+    priorities: frozenset[int] = frozenset()
+    """Empty: every priority."""
+    area: str = ""
+    """This area and those below it; empty: everywhere."""
+    text: str = ""
+    """In identity, title, text, area or reason; case does not matter."""
+
+    def matches(self, alarm: AlarmState) -> bool:
+        """Whether the alarm is selected."""
+        if not _is(alarm, self.state) or (self.priorities and alarm.priority not in self.priorities):
+            return False
+        if self.area and not f"{alarm.area}/".startswith(f"{self.area.strip('/')}/"):
+            return False
+        return not self.text or self.text.casefold() in " ".join(_words(alarm)).casefold()
+
+
+def _is(alarm: AlarmState, wanted: Wanted) -> bool:
+    match wanted:
+        case Wanted.OPEN:
+            return is_open(alarm)
+        case Wanted.UNACKNOWLEDGED:
+            return is_open(alarm) and alarm.base.needs_acknowledgement
+        case Wanted.SHELVED:
+            return alarm.has_flag
+        case Wanted.ALL:
+            return True
+
+
+def _words(alarm: AlarmState) -> Iterable[str]:
+    yield from (alarm.id, alarm.title, alarm.text, alarm.area, alarm.suppressed, alarm.comment)
+    if alarm.shelf:
+        yield from (alarm.shelf.reason, alarm.shelf.by)
+    if alarm.service:
+        yield from (alarm.service.reason, alarm.service.owner)
+
+
+def is_open(alarm: AlarmState) -> bool:
+    """Whether it stands in the list: not normal, and neither shelved nor suppressed nor out of service."""
+    return alarm.base is not BaseState.NORMAL and not alarm.has_flag
+
+
+def all_alarms(words: Mapping[str, Struct]) -> dict[str, AlarmState]:
+    """The published alarms by identity, from the states that the console keeps."""
+    return {word.id: word for word in words.values() if isinstance(word, AlarmState)}
+
+
+def one_alarm(words: Mapping[str, Struct], alarm: str) -> AlarmState | None:
+    """The published state of an alarm; None: it is normal, or there is none of this identity."""
+    try:
+        word = words.get(subjects.alarm_key(alarm))
+    except ValueError:
+        return None
+    return word if isinstance(word, AlarmState) else None
+
+
+def ordered(alarms: Iterable[AlarmState]) -> list[AlarmState]:
+    """By priority, then newest first."""
+    return sorted(alarms, key=lambda one: (one.priority, -one.since_ns, one.id))
+
+
+def cause_of(alarm: AlarmState, alarms: Mapping[str, AlarmState]) -> str:
+    """The identity of the alarm that it stands under in the list; empty: it stands for itself.
+
+    A cause that is normal again, or shelved, hides nothing: what followed from it then stands for itself.
+    """
+    found, seen = alarm, {alarm.id}
+    while (above := alarms.get(found.cause_id)) is not None and is_open(above):
+        if above.id in seen:
+            return ""  # they name each other: each stands for itself, so that none is lost
+        seen.add(above.id)
+        found = above
+    return "" if found is alarm else found.id
+
+
+def counts(alarms: Mapping[str, AlarmState]) -> dict[int, int]:
+    """Priority -> open alarms that stand for themselves: consequences are counted under their cause."""
+    found = dict.fromkeys(PRIORITIES, 0)
+    for alarm in alarms.values():
+        if is_open(alarm) and not cause_of(alarm, alarms):
+            found[alarm.priority] += 1
+    return found
+
+
+def newest_unacknowledged(alarms: Mapping[str, AlarmState]) -> tuple[AlarmState | None, int]:
+    """The newest open alarm that is not acknowledged, and how many there are."""
+    waiting = [
+        one for one in alarms.values() if is_open(one) and one.base.needs_acknowledgement and not cause_of(one, alarms)
+    ]
+    return max(waiting, key=lambda one: (one.announced_ns or one.since_ns, one.id), default=None), len(waiting)
+
+
+def areas(alarms: Iterable[AlarmState]) -> list[str]:
+    """The areas of these alarms, with those above them."""
+    found: set[str] = set()
+    for alarm in alarms:
+        parts = alarm.area.split("/") if alarm.area else []
+        found.update("/".join(parts[: end + 1]) for end in range(len(parts)))
+    return sorted(found)
+
+
+def target_of(alarm: AlarmState | None) -> str:
+    """What a role must hold on to act on the alarm: `device.caen`, `partition.mCBM`, or the experiment."""
+    if alarm is not None and alarm.device:
+        return f"device.{alarm.device}"
+    if alarm is not None and alarm.partition:
+        return f"partition.{alarm.partition}"
+    return subjects.EXPERIMENT

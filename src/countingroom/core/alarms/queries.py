@@ -1,0 +1,96 @@
+"""Questions to the alarm department over the bus, `query.alarms.<what>`, and their answers.
+
+The published state (`AlarmState`) says how an alarm is; what it means, what to do and what was before is asked for.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from countingroom.core.alarms.states import LOWEST_PRIORITY
+
+MOST_IDS = 1000
+"""Alarms that one question may name."""
+
+
+class AlarmGuidance(Struct, frozen=True, kw_only=True):
+    """What a person needs who sees the alarm. Of the alarm itself, else of the nearest area above it."""
+
+    meaning: str = ""
+    """What it means."""
+    action: str = ""
+    """What to do; a step is a line."""
+    consequence: str = ""
+    """What happens if nothing is done."""
+    within_s: float | None = None
+    """How long there is to do it, from the begin of the occurrence; None: not given."""
+
+
+class AlarmLink(Struct, frozen=True, kw_only=True):
+    """A page that helps: a procedure, a drawing."""
+
+    title: str
+    address: str
+
+
+class AlarmDetails(Struct, frozen=True, kw_only=True):
+    """The definition of an alarm, for people."""
+
+    id: str
+    area: str = ""
+    title: str
+    priority: int = LOWEST_PRIORITY
+    """The highest that it can have."""
+    condition: str = ""
+    """In words: `above 35.0 degC for 10 s`."""
+    latching: bool = False
+    longest_shelf_s: float = 0.0
+    """The longest time for which it may be shelved; 0: it may not be."""
+    guidance: AlarmGuidance = AlarmGuidance()
+    contact: str = ""
+    links: tuple[AlarmLink, ...] = ()
+
+
+class DefinitionQuery(Struct, frozen=True, kw_only=True):
+    """`query.alarms.definition`: the definitions of these alarms."""
+
+    ids: tuple[str, ...]
+
+
+class DefinitionAnswer(Struct, frozen=True, kw_only=True):
+    """The definitions of those that exist, in the order of the question."""
+
+    definitions: tuple[AlarmDetails, ...] = ()
+
+
+class AlarmRecord(Struct, frozen=True, kw_only=True):
+    """An entry of the history of an alarm."""
+
+    time_ns: int
+    kind: str
+    """`announced`, `raised`, `acknowledged`, `returned`, `reset`, `shelved`, `unshelved`, `commented` …"""
+    text: str
+    """In words: `acknowledged by anna: I fill it`."""
+    occurrence: int = 0
+    priority: int = 0
+    """0: none, as of a comment."""
+    base: str = ""
+    """The base state after it; empty: unchanged."""
+    by: str = ""
+
+
+class HistoryQuery(Struct, frozen=True, kw_only=True):
+    """`query.alarms.history`: the last entries of an alarm."""
+
+    id: str
+    limit: int = 50
+    before_ns: int | None = None
+    """Only entries before this time; None: the newest."""
+
+
+class HistoryAnswer(Struct, frozen=True, kw_only=True):
+    """Newest first."""
+
+    records: tuple[AlarmRecord, ...] = ()
+    occurrences_30d: int = 0
+    """How often its condition became true in the last 30 days."""

@@ -1,0 +1,114 @@
+"""The commands to the alarm department, target `_alarms`. Pure.
+
+Each may name many alarms at once: the argument `alarms` is JSON text of an object, identity of an alarm -> number of
+the occurrence that the user saw, or null where it does not matter. `listed` makes that text, `named` reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from countingroom.core.commands.row import Argument, CommandRow, table
+from countingroom.core.errors import OutOfRange
+from countingroom.core.points import Type
+from countingroom.core.policy import Permission
+
+MOST_ALARMS = 10_000
+"""Alarms that one command may name."""
+
+_ALARMS = Argument(
+    name="alarms",
+    description="JSON text: identity of an alarm -> number of the occurrence that was seen, or null.",
+)
+_ALARMS_OR_AREA = Argument(name="alarms", description="As for acknowledge; or give an area.", optional=True)
+_AREA = Argument(name="area", description="Every alarm of this area, instead of `alarms`.", optional=True)
+_COMMENT = Argument(name="comment", description="For the record.", optional=True, letter="m")
+
+ALARMS = table(
+    "alarm",
+    CommandRow(
+        name="acknowledge",
+        description="Acknowledge alarms: a person has seen them and acts.",
+        details="Refused for an alarm that has another occurrence than the one that was seen: it happened again.",
+        permission=Permission.ACKNOWLEDGE,
+        arguments=(_ALARMS, _COMMENT),
+        cli="alarm ack",
+    ),
+    CommandRow(
+        name="reset",
+        description="Reset latched alarms whose condition is clear and which are acknowledged.",
+        permission=Permission.OPERATE,
+        arguments=(_ALARMS, _COMMENT),
+    ),
+    CommandRow(
+        name="shelve",
+        description="Shelve alarms for a time: they are evaluated and recorded, and not announced.",
+        permission=Permission.OPERATE,
+        arguments=(
+            _ALARMS_OR_AREA,
+            _AREA,
+            Argument(name="reason", description="Why, for everybody to read."),
+            Argument(name="seconds", description="For how long.", type=Type.FLOAT, unit="s", low=1.0),
+            Argument(name="once", description="Also end it when the condition clears.", type=Type.BOOL, optional=True),
+        ),
+    ),
+    CommandRow(
+        name="unshelve",
+        description="End the shelving of alarms now.",
+        permission=Permission.OPERATE,
+        arguments=(_ALARMS_OR_AREA, _AREA, _COMMENT),
+    ),
+    CommandRow(
+        name="out_of_service",
+        description="Take alarms out of service while something is repaired.",
+        permission=Permission.CONFIGURE,
+        arguments=(
+            _ALARMS_OR_AREA,
+            _AREA,
+            Argument(name="owner", description="Who repairs it."),
+            Argument(name="reason", description="Why, for everybody to read."),
+            Argument(name="seconds", description="So long from now it is due.", type=Type.FLOAT, unit="s", low=1.0),
+        ),
+        cli="alarm service",
+    ),
+    CommandRow(
+        name="in_service",
+        description="Put alarms back into service.",
+        permission=Permission.CONFIGURE,
+        arguments=(_ALARMS_OR_AREA, _AREA, _COMMENT),
+        cli="alarm service",
+    ),
+    CommandRow(
+        name="comment",
+        description="Write a comment into the history of alarms.",
+        permission=Permission.ACKNOWLEDGE,
+        arguments=(_ALARMS, Argument(name="comment", description="The comment.", letter="m")),
+    ),
+)
+"""Name -> row, in the order of help."""
+
+
+def listed(alarms: Mapping[str, int | None]) -> str:
+    """The argument `alarms` of a command."""
+    return msgspec.json.encode(alarms).decode()
+
+
+def named(argument: str) -> dict[str, int | None]:
+    """The alarms of the argument `alarms`; OutOfRange where it is no such text, or names too many."""
+    try:
+        found = msgspec.json.decode(argument, type=dict[str, int | None])
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        raise OutOfRange(
+            "alarms is not a JSON object of identities and occurrences",
+            code="wrong_argument",
+            suggestion='give {"point.chiller.internal_temp": 3}',
+        ) from None
+    if len(found) > MOST_ALARMS:
+        raise OutOfRange(
+            f"{len(found)} alarms are named; one command takes {MOST_ALARMS}",
+            code="wrong_argument",
+            suggestion="name fewer, or give an area",
+        )
+    return found
