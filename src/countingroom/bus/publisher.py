@@ -62,7 +62,8 @@ class Publisher:
     def __init__(self, bus: Bus, clock: Clock, source: str) -> None:
         self._bus = bus
         self._clock = clock
-        self._states: dict[str, Struct] = {}
+        self._states: dict[str, Struct | None] = {}
+        """Key -> the state that waits; None: the key is to be deleted."""
         self._events: UnstoredQueue[Event] = UnstoredQueue(most=EVENTS, most_bytes=_EVENT_BYTES)
         self._new: list[Event] = []
         """Events that were not tried yet."""
@@ -82,6 +83,11 @@ class Publisher:
     def state(self, key: str, state: Struct) -> None:
         """Publish a state under a key of the state bucket."""
         self._states[key] = state
+        self._news.set()
+
+    def delete(self, key: str) -> None:
+        """Delete a key of the state bucket, also where it has never been written."""
+        self._states[key] = None
         self._news.set()
 
     def event(self, event: Event) -> None:
@@ -172,7 +178,10 @@ class Publisher:
     async def _put(self, key: str) -> None:
         state = self._states[key]
         try:
-            self.revision = await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
+            if state is None:
+                await self._bus.delete(subjects.STATE_BUCKET, key)
+            else:
+                self.revision = await self._bus.put(subjects.STATE_BUCKET, key, encode(state))
         except RequestError as error:
             if not is_never_carried(error):
                 raise

@@ -8,6 +8,22 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, cast
 
+_WRITTEN = {
+    "uA": "µA",
+    "uV": "µV",
+    "uW": "µW",
+    "us": "µs",
+    "um": "µm",
+    "degC": "°C",
+    "percent": "%",
+    "delta_degC": "K",
+}
+
+
+def written(unit: str) -> str:
+    """A unit as it is written for people."""
+    return _WRITTEN.get(unit, unit)
+
 
 @cache
 def _registry() -> Any:

@@ -15,7 +15,6 @@ from countingroom.core.errors import ConfigurationError
 from countingroom.core.partitions import Member
 from countingroom.core.placement import PartitionRecord
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.access.principals import Principals
 from countingroom.runs.agents.kinds.guardian import Guardian
 from countingroom.runs.description import RunsSection
 from countingroom.runs.monitor.system_states import SystemStates
@@ -24,6 +23,7 @@ from countingroom.runs.planner.members import resolve_members
 from countingroom.runs.planner.template import Template
 from countingroom.runs.run_book_writer import RunBookWriter
 from countingroom.storage.database import Database
+from countingroom.storage.principals import Principals
 
 LEASE_S = 5.0
 """An owner that hangs or is cut off is followed after this by one that stands by. The leases of one that has died are

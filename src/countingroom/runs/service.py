@@ -23,7 +23,6 @@ from countingroom.core.clock import Clock
 from countingroom.core.clock_watch import StepWatch
 from countingroom.core.messages import Event, EventKind, decode
 from countingroom.core.systems import Placement
-from countingroom.runs.access.principals import Principals
 from countingroom.runs.agents.kinds.guardian import Guardian
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.coordinator.coordinator import Coordinator
@@ -32,6 +31,7 @@ from countingroom.runs.monitor.system_states import SystemStates
 from countingroom.runs.partition.standby import PartitionStandby
 from countingroom.runs.run_book_writer import RunBookWriter
 from countingroom.storage.database import Database
+from countingroom.storage.principals import Principals
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 1.0

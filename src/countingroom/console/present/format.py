@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from countingroom.core import numbers
+from countingroom.core import numbers, units
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Scalar
 
 NOTHING = "–"
-_UNITS = {"uA": "µA", "uV": "µV", "uW": "µW", "us": "µs", "um": "µm", "degC": "°C", "percent": "%", "delta_degC": "K"}
 
 
 def unit(text: str) -> str:
     """A unit as it is written on a page."""
-    return _UNITS.get(text, text)
+    return units.written(text)
 
 
 def value(point: Point, given: Scalar) -> str:

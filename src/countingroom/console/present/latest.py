@@ -8,26 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct, field
 
 from countingroom.bus.follow import BucketFollower
-from countingroom.bus.port import Bus, Entry, Message, Stored
-from countingroom.bus.presence import INTERVAL_S, MISSED, Roster
+from countingroom.bus.port import Bus, Entry
+from countingroom.bus.readings_follower import ReadingsFollower
+from countingroom.bus.served import SWEEP_S, ServedObjects, follow_heartbeats
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError
-from countingroom.core.messages import (
-    Catalogue,
-    DeviceState,
-    Malformed,
-    MessageDecoder,
-    Presence,
-    Readings,
-    decode,
-)
+from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings, decode
 from countingroom.core.partitions import PartitionState
 from countingroom.core.values import Quality, Reading
 from countingroom.departments import DEPARTMENTS, Department, load
@@ -38,15 +32,8 @@ _log = logging.getLogger(__name__)
 
 CATCH_UP_S = 2.0
 """The most that an answer waits until the present shows the effect of its command."""
-SILENT_S = 180.0
-"""A host sends all values of each device every minute. A device without readings for so long counts as not served, even
-while its host beats."""
-_YOUNG_NS = 180_000_000_000
-"""A full message older than three times its interval is of a device that is no longer published."""
 _RETRY_S = 1.0
 _QUALITIES = tuple(Quality)
-_readings = MessageDecoder(Readings)
-_presences = MessageDecoder(Presence)
 
 
 def live_messages(departments: Sequence[Department] = DEPARTMENTS) -> dict[str, type[Struct]]:
@@ -105,23 +92,18 @@ class Latest:
         """Key in the state bucket -> the state of run control there."""
         self.catalogues: dict[str, Catalogue] = {}
         """Device -> its catalogue."""
-        self._heard_s: dict[str, float] = {}
-        """Device -> when its last readings came."""
-        self._live: dict[str, tuple[str, int]] = {}
-        """Device -> boot and number of its last live message."""
-        self.roster = Roster(clock)
-        self._alive: dict[str, bool] = {}
-        self._owner_active_s: dict[str, float] = {}
-        """Key of a partition -> when its owner last published something new."""
+        self._served = ServedObjects(clock)
+        self.roster = self._served.roster
         self._followers: list[Changes] = []
         self._applied = {"state": 0, "readings": 0}
         """What is applied: a revision of the state bucket, and a sequence in the stream of readings."""
         self._waiting: set[asyncio.Event] = set()
-        self._relinked = False
-        self._following = {"states": False, "readings": False, "live readings": False, "heartbeats": False}
+        self._following = {"states": False, "heartbeats": False}
         """What is followed now, and up to date."""
         self._ready = asyncio.Event(), asyncio.Event()
-        bus.on_link(self._linked)
+        self._readings = ReadingsFollower(
+            bus, clock, self._read, advance=partial(self._advance, "readings"), current=self._ready[1].set
+        )
 
     @property
     def connected(self) -> bool:
@@ -130,12 +112,13 @@ class Latest:
 
     def troubles(self) -> list[str]:
         """Why this copy of the present may be wrong, one sentence each; empty: it is right."""
-        return [f"the {name} on the bus are not followed" for name, followed in self._following.items() if not followed]
+        following = {**self._following, **self._readings.following}
+        return [f"the {name} on the bus are not followed" for name, followed in following.items() if not followed]
 
     @property
     def alive(self) -> Mapping[str, bool]:
         """Device, or key of a partition -> whether its device host, or its owner, is alive."""
-        return self._alive
+        return self._served.alive
 
     def follow(self) -> Changes:
         """Collect changes from now on, for one reader."""
@@ -185,24 +168,9 @@ class Latest:
         """Follow the bus until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._states.run())
-            tasks.create_task(self._again("readings", self._follow_readings))
-            tasks.create_task(self._again("live readings", self._follow_live_readings))
-            tasks.create_task(self._again("heartbeats", self._follow_presence))
+            tasks.create_task(self._readings.run())
+            tasks.create_task(self._follow_presence())
             tasks.create_task(self._sweep())
-
-    def _linked(self, up: bool) -> None:
-        self._relinked = self._relinked or up
-
-    async def _again(self, name: str, follow: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await follow()
-            except CountingRoomError as error:
-                _log.debug("%s are not followed: %s", name, error)
-                self._following[name] = False
-                await self._clock.sleep(_RETRY_S)
-            finally:
-                self._following[name] = False
 
     def _take(self, entry: Entry) -> None:
         """Take a present key or a change. A snapshot has no order: its revisions count when it is complete."""
@@ -253,54 +221,12 @@ class Latest:
         After a lost link every state is read again, and a dead owner would be taken for a live one.
         """
         if key not in self.words:
-            self._owner_active_s.pop(key, None)
+            self._served.deleted(key)
         elif self.words[key] != before:
-            self._owner_active_s[key] = self._clock.monotonic()
+            self._served.published(key)
         self._update_alive()
 
-    async def _follow_readings(self) -> None:
-        self._relinked = False
-        oldest_ns, start = self._clock.now_ns() - _YOUNG_NS, 1
-        fulls: list[Stored] = []
-        everything = self._bus.replay(
-            subjects.READINGS_STREAM, subjects="readings.full.*", last_per_subject=True, follow=False
-        )
-        async with everything as stored:
-            async for message in stored:
-                fulls.append(message)
-                self._read(message)
-        if fulls:
-            young = [full.sequence for full in fulls if full.stored_ns >= oldest_ns]
-            start = min(young, default=fulls[-1].sequence) + 1
-        self._advance("readings", start - 1)
-        self._ready[1].set()
-        self._following["readings"] = True
-        base = {full.subject.rpartition(".")[2]: full.sequence for full in fulls}
-        async with self._bus.replay(subjects.READINGS_STREAM, from_sequence=start) as stored:
-            async for message in stored:
-                if self._relinked:  # begin again at the last full messages instead of reading all that was missed
-                    return
-                if message.sequence > base.get(message.subject.rpartition(".")[2], 0):
-                    self._read(message)
-                self._advance("readings", message.sequence)
-
-    async def _follow_live_readings(self) -> None:
-        """Messages that the stream could not store yet, because its disk is full."""
-        async with self._bus.subscribe(subjects.live_readings("*")) as messages:
-            self._following["live readings"] = True
-            async for message in messages:
-                self._read(message, live=True)
-
-    def _read(self, stored: Stored | Message, *, live: bool = False) -> None:
-        message = self._bus.dead_letters.read(stored.subject, stored.data, _readings)
-        if message is None:
-            return
-        # The stream delivers a live message again later, after newer ones.
-        boot, sequence = self._live.get(message.device, ("", 0))
-        if boot == message.boot and message.sequence <= sequence:
-            return
-        if live:
-            self._live[message.device] = message.boot, message.sequence
+    def _read(self, message: Readings) -> None:
         reasons = message.reasons
         alarms = message.alarms
         rows = {
@@ -316,7 +242,7 @@ class Latest:
                 message.points, message.values, message.qualities, message.device_ns, message.received_ns, strict=True
             )
         }
-        self._heard_s[message.device] = self._clock.monotonic()
+        self._served.read(message.device)
         if message.full:
             self.readings[message.device] = rows
         else:
@@ -325,36 +251,32 @@ class Latest:
             follower.changed.points.setdefault(message.device, set()).update(message.points)
 
     async def _follow_presence(self) -> None:
-        async with self._bus.subscribe("presence.>") as heartbeats:
-            self._following["heartbeats"] = True
-            async for message in heartbeats:
-                presence = self._bus.dead_letters.read(message.subject, message.data, _presences)
-                if presence is None:
-                    continue
-                if subjects.presence_source(message.subject) != (presence.role, presence.instance):
-                    error = Malformed(f"it is a heartbeat of {presence.role}.{presence.instance}")
-                    self._bus.dead_letters.add(message.subject, message.data, error)
-                    continue
-                self.roster.hear(presence)
-                self._update_alive()
+        while True:
+            try:
+                await follow_heartbeats(self._bus, self._hear, self._hearing)
+            except CountingRoomError as error:
+                _log.debug("heartbeats are not followed: %s", error)
+                self._following["heartbeats"] = False
+                await self._clock.sleep(_RETRY_S)
+            finally:
+                self._following["heartbeats"] = False
+
+    def _hearing(self) -> None:
+        self._following["heartbeats"] = True
+
+    def _hear(self, presence: Presence) -> None:
+        self.roster.hear(presence)
+        self._update_alive()
 
     async def _sweep(self) -> None:
         while True:
             self._update_alive()
-            await self._clock.sleep(INTERVAL_S / 2)
+            await self._clock.sleep(SWEEP_S)
 
     def _update_alive(self) -> None:
-        oldest_s = self._clock.monotonic() - MISSED * INTERVAL_S
-        targets = self.roster.targets() | {
-            key for key, active_s in self._owner_active_s.items() if active_s >= oldest_s
-        }
-        oldest_s = self._clock.monotonic() - SILENT_S
-        targets = {name for name in targets if self._heard_s.get(name, oldest_s) >= oldest_s}
-        for name in {*self._alive, *targets, *self.catalogues, *self._owner_active_s}:
-            if self._alive.get(name) != (name in targets):
-                self._alive[name] = name in targets
-                for follower in self._followers:
-                    follower.changed.alive.add(name)
+        for name in self._served.update(self.catalogues):
+            for follower in self._followers:
+                follower.changed.alive.add(name)
 
 
 def _put(known: dict[str, T], key: str, value: T | None) -> None:

@@ -1,4 +1,4 @@
-"""Roles of users in run control. While the database is not reached, the last known role applies.
+"""Roles of users, for departments that check them. While the database is not reached, the last known role applies.
 
 A run can so be stopped although the disk of the database is broken. A user without a known role then counts as SHIFTER:
 the console has already checked the login and the role before it sent the command.
