@@ -8,6 +8,7 @@ from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import LinkError
 from countingroom.core.placement import Seed
 from countingroom.storage import seeding
+from countingroom.storage.alarms import Alarms
 from countingroom.storage.applying import Description
 from countingroom.storage.audit import Audit
 from countingroom.storage.backup import backup
@@ -48,6 +49,7 @@ class Database:
         self.audit = Audit(store)
         self.trend_views = TrendViews(store, clock)
         self.description = Description(store, clock)
+        self.alarms = Alarms(store, clock)
 
     async def open(self) -> None:
         """Connect and migrate the schema. ConfigurationError if the file is damaged, or if a newer version of the

@@ -1,0 +1,171 @@
+"""Saved states and history of alarms. A change is one transaction, synced before the call returns.
+
+Only the process that took over last may write: one that was stopped for longer than its lease lasts, and then goes on,
+must not overwrite the acknowledgements of its successor. The number of the writer is counted here and not taken from
+the lease, whose revision begins again with a new bus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from countingroom.core.alarms.history import AlarmEntry, AlarmFilter, SavedAlarm
+from countingroom.core.alarms.states import AlarmState
+from countingroom.core.errors import Conflict
+from countingroom.storage import rows
+from countingroom.storage.alarm_tables import alarm, alarm_history, alarm_writer
+from countingroom.storage.repository import Repository, reading, writing
+
+MOST_ENTRIES = 1_000_000
+"""Rows of the history that are kept; about 300 MB."""
+CHUNK = 5_000
+"""Rows deleted in one transaction. More would keep an acknowledgement waiting for the write lock."""
+
+_ESCAPE = "\\"
+_states = msgspec.json.Decoder(AlarmState)
+
+
+class Alarms(Repository):
+    """Repository of alarms."""
+
+    @writing
+    def take_over(self, connection: Connection, name: str) -> int:
+        """Become the process that writes, and return its number for `save`. Earlier ones are refused from now on.
+        `name` is for people: the instance of the process."""
+        number = (_writer(connection) or 0) + 1
+        values = {"number": number, "name": name, "since_ns": self.clock.now_ns()}
+        statement = insert(alarm_writer).values(id=1, **values) if number == 1 else update(alarm_writer).values(values)
+        connection.execute(statement)
+        return number
+
+    @reading
+    def load(self, connection: Connection) -> tuple[SavedAlarm, ...]:
+        """Every saved alarm, also those at rest that occurred before, by id."""
+        query = select(alarm.c.id, alarm.c.occurrence, alarm.c.state, alarm.c.extra).order_by(alarm.c.id)
+        return tuple(
+            SavedAlarm(
+                id=one,
+                occurrence=occurrence,
+                state=None if state is None else _states.decode(state),
+                extra=msgspec.json.decode(extra),
+            )
+            for one, occurrence, state, extra in connection.execute(query)
+        )
+
+    @writing
+    def save(
+        self,
+        connection: Connection,
+        writer: int,
+        changed: Sequence[SavedAlarm] = (),
+        entries: Sequence[AlarmEntry] = (),
+    ) -> None:
+        """Store states and add rows to the history, all or none. `writer` is the number from `take_over`; Conflict
+        (`superseded`) where another process has taken over since.
+
+        The same call again does nothing more, so one whose outcome is not known may be repeated.
+        """
+        present = _writer(connection)
+        if present != writer:
+            raise Conflict(
+                f"another alarm process has taken over (writer {present}, this is {writer})",
+                source="alarms",
+                code="superseded",
+                suggestion="send the command again: the present process answers it",
+            )
+        if changed:
+            statement = _insert(connection, alarm)
+            new = {key: statement.excluded[key] for key in ("occurrence", "state", "extra")}
+            connection.execute(statement.on_conflict_do_update(index_elements=[alarm.c.id], set_=new), _saved(changed))
+        if entries:
+            added = [rows.columns(one, "sequence") for one in entries]
+            connection.execute(_insert(connection, alarm_history).on_conflict_do_nothing(), added)
+
+    @writing
+    def forget(self, connection: Connection, writer: int, ids: Iterable[str]) -> None:
+        """Delete the saved states of alarms that no description has any more; their history stays. Conflict as for
+        `save`."""
+        if _writer(connection) != writer:
+            raise Conflict("another alarm process has taken over", source="alarms", code="superseded")
+        for one in ids:
+            connection.execute(delete(alarm).where(alarm.c.id == one))
+
+    @reading
+    def history(self, connection: Connection, wanted: AlarmFilter) -> tuple[AlarmEntry, ...]:
+        """The rows of the history that match the filter, those stored last first."""
+        query = select(alarm_history).where(*_conditions(wanted))
+        query = query.order_by(alarm_history.c.sequence.desc()).limit(max(0, wanted.limit))
+        return rows.every(connection, query, AlarmEntry)
+
+    async def discard(self, before_ns: int, most: int = MOST_ENTRIES) -> int:
+        """Delete rows of the history from before this time, and the oldest ones beyond `most`. Returns the number of
+        rows. Other transactions get their turn between the chunks."""
+        total = 0
+        while deleted := await self._discard_chunk(before_ns, most):
+            total += deleted
+            if deleted < CHUNK:
+                break
+        return total
+
+    @writing
+    def _discard_chunk(self, connection: Connection, before_ns: int, most: int) -> int:
+        # Rows are added by one process in the order of time: the oldest ones have the lowest numbers. `before_ns`
+        # takes only rows among these, so that a clock that was once wrong never keeps the table from shrinking.
+        sequence = alarm_history.c.sequence
+        newest = select(sequence).order_by(sequence.desc()).offset(max(0, most)).limit(1)
+        last = connection.scalar(newest)
+        old = alarm_history.c.time_ns < before_ns
+        condition = old if last is None else or_(old, sequence <= last)
+        oldest = select(sequence).where(condition).order_by(sequence).limit(CHUNK)
+        return connection.execute(delete(alarm_history).where(sequence.in_(oldest))).rowcount
+
+
+def _writer(connection: Connection) -> int | None:
+    return connection.scalar(select(alarm_writer.c.number))
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    """An INSERT that can meet a row which is there. Both databases have the same words, each in a module of its own."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def _saved(changed: Sequence[SavedAlarm]) -> list[dict[str, Any]]:
+    """The rows; the last one where an alarm occurs twice."""
+    last = {one.id: one for one in changed}
+    return [
+        {
+            "id": one.id,
+            "occurrence": one.occurrence,
+            "state": None if one.state is None else msgspec.json.encode(one.state).decode(),
+            "extra": msgspec.json.encode(one.extra).decode(),
+        }
+        for one in last.values()
+    ]
+
+
+def _conditions(wanted: AlarmFilter) -> list[ColumnElement[bool]]:
+    table = alarm_history.c
+    found: list[ColumnElement[bool]] = []
+    if wanted.alarm:
+        found.append(table.alarm == wanted.alarm)
+    if wanted.area:
+        below = table.area.startswith(f"{wanted.area}/", autoescape=True, escape=_ESCAPE)
+        found.append(or_(table.area == wanted.area, below))
+    if wanted.kinds:
+        found.append(table.kind.in_([one.value for one in wanted.kinds]))
+    if wanted.person:
+        found.append(table.person == wanted.person)
+    if wanted.priority is not None:
+        found.append(table.priority <= wanted.priority)
+    if wanted.from_ns is not None:
+        found.append(table.time_ns >= wanted.from_ns)
+    if wanted.to_ns is not None:
+        found.append(table.time_ns < wanted.to_ns)
+    if wanted.before is not None:
+        found.append(table.sequence < wanted.before)
+    return found
