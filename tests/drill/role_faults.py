@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import psutil
 
-from countingroom.app.watchdog import HUNG_S
+from countingroom.app.watchdog import PROVEN_HUNG_S
 from tests.drill.drill import ALL_STATES, Drill, Fault, Playground
 from tests.drill.machine import NotHere, slowed
 from tests.drill.own_agent import SYSTEM
@@ -78,7 +78,7 @@ def hung(name: str) -> Fault:
         one = process(there, name)
         one.send_signal(signal.SIGSTOP)
         if name == AGENT:
-            timer = threading.Timer(HUNG_S, one.kill)
+            timer = threading.Timer(PROVEN_HUNG_S, one.kill)
             timer.start()
         yield
         until(lambda: not one.is_running() or one.status() == psutil.STATUS_ZOMBIE, f"{name} is killed")
@@ -190,7 +190,7 @@ def _drill(name: str, kind: str) -> Drill:
         name=f"{name} {kind}",
         fault=KINDS[kind](name),
         states=ALL_STATES,
-        control_s=HUNG_S + CONTROL_S if kind == "hung" else CONTROL_S,
+        control_s=PROVEN_HUNG_S + CONTROL_S if kind == "hung" else CONTROL_S,
         tells=kind == "hung" and name in ROLES,
     )
 

@@ -118,7 +118,7 @@ async def test_a_crashed_server_comes_back_and_it_is_told(tmp_path: Path) -> Non
 
 
 async def test_a_server_that_hangs_is_killed_and_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("countingroom.bus.server.hung_server.HUNG_S", 2.0)
+    monkeypatch.setattr("countingroom.bus.server.hung_server.STOPPED_S", 1.0)
     async with running(tmp_path) as server:
         before = server.pid
         assert before

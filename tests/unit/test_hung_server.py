@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from countingroom.bus.server.hung_server import HUNG_S, until_hung
+from countingroom.bus.server.hung_server import HUNG_S, STOPPED_S, until_hung
 from countingroom.testing.clock import FakeClock
 
 
@@ -40,7 +40,21 @@ async def test_a_server_that_answers_in_any_way_is_not_hung(is_linked: bool, ans
     for _ in range(2):
         await clock.advance(1.0)
     async with asyncio.timeout(1):
-        await watching
+        assert await watching == f"has not answered for {HUNG_S:g} s"
+
+
+async def test_a_server_that_was_stopped_by_a_signal_is_found_by_its_state() -> None:
+    clock, server = FakeClock(), Server()
+    server.is_linked = True  # the link is found to be down some seconds later
+    stopped = False
+    watching = asyncio.create_task(until_hung(clock, lambda: server.is_linked, server.greets, lambda: stopped))
+    for stopped in (True, False, True):  # noqa: B007 - the lambda sees it
+        for _ in range(round(STOPPED_S)):
+            await clock.advance(1.0)
+    assert not watching.done()
+    await clock.advance(1.0)
+    async with asyncio.timeout(1):
+        assert await watching == f"was stopped for {STOPPED_S:g} s"
 
 
 class SuspendedClock(FakeClock):

@@ -21,9 +21,10 @@ from msgspec import Struct
 
 from countingroom.app.child_process import ChildProcess, Launch, launch
 from countingroom.app.log_file import LogFile
-from countingroom.app.watchdog import HUNG_S, LATE_S, LOOK_S, TICK, Watchdog
+from countingroom.app.watchdog import LOOK_S, TICK, Watchdog
 from countingroom.core.clock import Clock, timeout
 from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.process_activity import activity_of
 
 FIRST_PAUSE_S = 0.1
 MOST_PAUSE_S = 30.0
@@ -176,16 +177,16 @@ class Child:
         late = False
         while not self._hung:
             await self._clock.sleep(LOOK_S)
-            silent_s = watchdog.look()
-            if silent_s >= HUNG_S:
-                self._hung = f"did not run for {HUNG_S:g} s and was killed"
+            watchdog.look(activity_of(process.pid))
+            if watchdog.is_hung:
+                self._hung = f"did not run for {watchdog.silent_s:.0f} s and was killed"
                 _kill(process)
-            elif silent_s >= LATE_S and not late:
-                text = f"{self.name} has not run for {LATE_S:g} s; after {HUNG_S:g} s it is killed and started again"
+            elif watchdog.is_late and not late:
+                text = f"{self.name} has not run for {watchdog.silent_s:.0f} s; if that goes on it is started again"
                 self._tell(running=True, message=text, pid=process.pid, hangs=True)
-            elif silent_s < LATE_S and late:
+            elif late and not watchdog.is_late:
                 self._tell(running=True, message=f"{self.name} runs again", pid=process.pid)
-            late = silent_s >= LATE_S
+            late = watchdog.is_late
 
     async def _listen(self, process: ChildProcess, watchdog: Watchdog) -> None:
         _, out = _pipes(process)

@@ -24,7 +24,7 @@ from countingroom.bus.server import binary, credentials, mqtt_store
 from countingroom.bus.server import process as server_process
 from countingroom.bus.server.configuration import ACCOUNT, NAMELESS, DiskSpace, configuration, store_bytes, text
 from countingroom.bus.server.disk_watch import DiskWatch
-from countingroom.bus.server.hung_server import HUNG_S, greets, until_hung
+from countingroom.bus.server.hung_server import greets, until_hung
 from countingroom.bus.server.mqtt_guard import MqttGuard
 from countingroom.bus.server.permissions import BusUser
 from countingroom.bus.server.server_event import server_event
@@ -32,6 +32,7 @@ from countingroom.bus.streams import ON_DISK, STATE_BYTES
 from countingroom.core.clock import Clock, SystemClock, timeout
 from countingroom.core.errors import Cause, ConfigurationError, LinkError
 from countingroom.core.messages import Event, EventKind
+from countingroom.core.process_activity import is_stopped
 
 READY_S = 60.0
 """Deadline of a start: reading back a large store takes time."""
@@ -346,10 +347,13 @@ class EmbeddedServer:
                 self._report("nats-server is running again", "")
 
     async def _kill_when_hung(self, process: asyncio.subprocess.Process) -> None:
-        await until_hung(
-            self._clock, lambda: bool(self._connection and self._connection.connected), lambda: greets(self.port)
+        why = await until_hung(
+            self._clock,
+            lambda: bool(self._connection and self._connection.connected),
+            lambda: greets(self.port),
+            lambda: is_stopped(process.pid),
         )
-        self._report(f"nats-server has not answered for {HUNG_S:g} s and is killed", "it may have been stopped")
+        self._report(f"nats-server {why} and is killed", "its process hangs, or was stopped by a signal")
         process.kill()
 
     async def _end(self, *, keep: bool = False) -> None:
