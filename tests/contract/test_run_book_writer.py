@@ -4,6 +4,7 @@ set aside."""
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import stat
@@ -19,7 +20,8 @@ from countingroom.core.errors import Cause, LinkError
 from countingroom.core.run_book import Run, RunEnd, RunNote
 from countingroom.runs.run_book_writer import RunBookWriter
 from countingroom.storage.database import Database
-from countingroom.storage.run_entries import BeganEntry, EndEntry, NoteEntry, decode_entry
+from countingroom.storage.refused_entries import RefusedEntries
+from countingroom.storage.run_entries import BeganEntry, EndEntry, NoteEntry, decode_entry, encode_entry
 from tests.contract.storage.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
@@ -181,6 +183,51 @@ async def test_entries_survive_kill_9_while_postgresql_is_away(needs: Callable[[
     finally:
         await database.close()
         await asyncio.to_thread(server.stop)
+
+
+LONG = "x" * 1_500_000
+POISON = (
+    b"",
+    b"\0" * 40,
+    b"\xff\xfe garbage",
+    b"[" * 3000,
+    b'{"type": "note"}',
+    b'{"type": "note", "run": "one", "note": 7}',
+    b'{"type": "end", "run": RUN, "end": "exploded", "ended_ns": 1}',
+    b'{"type": "began", "run": 99999999999999999999999, "started_ns": 1}',
+    b'{"type": "began", "run": -1, "started_ns": 1}',
+    b'{"type": "exclusion", "partition": "no such", "system": "none", "by": "x\\u0000"}',
+    *(
+        json.dumps({"type": "note", "run": 0, "note": {"time_ns": 5, "kind": "comment", "text": "t", **more}})
+        .replace('"run": 0', '"run": RUN')
+        .encode()
+        for more in (
+            {"text": "a\0b"},
+            {"text": "\ud800"},
+            {"time_ns": 1 << 70},
+            {"kind": LONG},
+            {"author": LONG},
+            {"system": LONG},
+        )
+    ),
+)
+
+
+async def test_a_poisoned_entry_of_an_earlier_process_stops_no_other(database: Database, tmp_path: Path) -> None:
+    run = (await database.runs.reserve("A", "cbm", "anna")).number
+    folder, told = tmp_path / "run-book", Told()
+    folder.mkdir()
+    lines = [line for number, bad in enumerate(POISON) for line in (bad, encode_entry(note(run, f"good{number}")))]
+    data = b"\n".join(lines).replace(b"RUN", str(run).encode()) + b"\n" + b'{"type": "no'
+    (folder / "waiting-1.jsonl").write_bytes(data)
+    async with writing(database, folder, told) as writer:
+        await told.wait_for(f"{len(lines)} entries of the run book that an earlier process has kept go in now")
+        assert await stored(writer.write("A", note(run, "mine"))) is None
+        assert writer.troubles() == []
+    good = [one.text for one in (await database.runs.get(run)).notes if one.text.startswith(("good", "mine"))]
+    assert good == [*(f"good{number}" for number in range(len(POISON))), "mine"]
+    assert not list(folder.glob("waiting-*"))
+    assert all(one.entry or one.reason for one in RefusedEntries(folder).list())
 
 
 def test_entries_come_back_from_their_line_as_they_were() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from countingroom.core.accounts import AuditEntry, Outcome
 from countingroom.core.errors import Cause, LinkError
 from countingroom.storage.audit import Audit, AuditFilter
 from countingroom.storage.database import Database
+from countingroom.storage.outbox import Outbox
 from countingroom.testing.clock import FakeClock
 
 
@@ -149,3 +151,71 @@ async def test_without_a_file_entries_wait_in_memory_and_that_is_told(bench: Ben
         bench.audit.fails_before = False
         await bench.advance_until_written(writer)
     assert await bench.found() == ["act1"]
+
+
+async def test_what_was_kept_is_written_before_ones_own_where_the_disk_gives_no_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The console was killed while the database was away, and starts again on a full disk."""
+    bench.audit.fails_before = True
+    async with bench.writer() as writer:
+        await writer.write(entry(1))
+        await writer.write(entry(2))
+
+    def refuses(_: Outbox) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Outbox, "reserve", refuses)
+    async with bench.writer() as writer:
+        await writer.write(entry(3))
+        bench.audit.fails_before = False
+        await bench.advance_until_written(writer)
+        await writer.write(entry(4))
+    assert await bench.found() == ["act1", "act2", "act3", "act4"]
+    assert bench.files() == []
+
+
+async def test_a_full_file_leaves_the_rest_in_memory_and_all_go_in_in_order(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("countingroom.console.audit_writer.OUTBOX_BYTES", 400)
+    bench.audit.fails_before = True
+    async with bench.writer() as writer:
+        for number in range(1, 10):
+            async with asyncio.timeout(5):
+                await writer.write(entry(number))
+        assert "takes no more" in writer.troubles()[0]
+        bench.audit.fails_before = False
+        await bench.advance_until_written(writer)
+        assert (bench.files(), writer.troubles()) == ([], [])
+    assert await bench.found() == [f"act{number}" for number in range(1, 10)]
+
+
+async def test_where_neither_takes_entries_the_newest_are_dropped_and_counted_in_the_audit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("countingroom.console.audit_writer.WAITING", 3)
+    bench.folder.parent.joinpath("audit").write_text("no folder")
+    bench.audit.fails_before = True
+    async with bench.writer() as writer:
+        for number in range(1, 6):
+            async with asyncio.timeout(5):
+                await writer.write(entry(number))
+        assert writer.lost == 2
+        bench.audit.fails_before = False
+        await bench.advance_until_written(writer)
+    assert await bench.found() == ["act1", "act2", "act3", "record"]
+    (loss, *_) = await bench.database.audit.find(AuditFilter(what="record"))
+    assert loss.cause
+    assert loss.cause.message.startswith("2 entries before this one were not written")
+
+
+async def test_a_text_that_no_database_can_keep_does_not_end_the_audit(bench: Bench) -> None:
+    async with bench.writer() as writer:
+        for number, fails in enumerate((True, False)):
+            bench.audit.fails_before = fails
+            async with asyncio.timeout(5):
+                await writer.write(entry(2 * number, what="half of a pair \ud800"))
+                await writer.write(entry(2 * number + 1))
+        await bench.advance_until_written(writer)
+    assert await bench.found() == ["half of a pair \\ud800", "act1", "half of a pair \\ud800", "act3"]

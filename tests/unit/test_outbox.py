@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from countingroom.core.errors import Cause, LinkError, NotFound
 from countingroom.storage.highest_run import HighestRun
@@ -156,3 +158,98 @@ def test_the_highest_run_is_kept_beside_the_database(tmp_path: Path) -> None:
     for damaged in ("", "-3", "9" * 40, "x"):
         (tmp_path / "book" / "highest-run").write_text(damaged)
         assert highest.read() == 0
+
+
+def waits(folder: Path, data: bytes, name: str = "waiting-1.jsonl") -> Path:
+    """A file of an earlier process."""
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_bytes(data)
+    return file
+
+
+def adopted(folder: Path, *, most_bytes: int = 1000) -> list[bytes]:
+    """What a new process takes over, whatever lies in the folder."""
+    outbox = Outbox(folder, most_bytes=most_bytes)
+    try:
+        return outbox.adopt()[1]
+    finally:
+        outbox.close()
+
+
+def test_a_link_is_not_followed_and_its_target_is_left_alone(tmp_path: Path) -> None:
+    target = waits(tmp_path / "elsewhere", b"1\nhalf")
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "waiting-1.jsonl").symlink_to(target)
+    waits(tmp_path / "book", b"2\n", "waiting-2.jsonl")
+    assert adopted(tmp_path / "book") == [b"2"]
+    assert target.read_bytes() == b"1\nhalf"
+
+
+def test_a_pipe_or_a_folder_with_such_a_name_stops_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "waiting-1.jsonl")
+    (tmp_path / "waiting-2.jsonl").mkdir()
+    waits(tmp_path, b"3\n", "waiting-3.jsonl")
+    assert adopted(tmp_path) == [b"3"]
+
+
+def test_a_file_that_is_larger_than_a_process_makes_it_is_left_alone_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = waits(tmp_path, b"")
+    with file.open("wb") as huge:
+        huge.truncate(1 << 40)
+    waits(tmp_path, b"2\n", "waiting-2.jsonl")
+    outbox = Outbox(tmp_path)
+    assert outbox.adopt() == (0, [b"2"])
+    assert outbox.adopt() == (1, [])
+    outbox.close()
+    assert file.stat().st_size == 1 << 40
+    (told,) = [one.getMessage() for one in caplog.records]
+    assert str(file) in told
+
+
+def test_a_line_that_looks_like_done_removes_no_record(tmp_path: Path) -> None:
+    waits(tmp_path, b"1\n2\ndone\r\n\rdone\n")
+    assert adopted(tmp_path) == [b"1", b"2", b"done\r", b"\rdone"]
+
+
+def test_more_done_than_records_leave_what_follows(tmp_path: Path) -> None:
+    waits(tmp_path, b"done\ndone\n1\ndone\ndone\n2\n")
+    assert adopted(tmp_path) == [b"2"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([b"done", b"\n", b"\0" * 9, b'{"a": 1}']))))
+def test_any_bytes_in_a_file_are_records_or_none(tmp_path: Path, pieces: list[bytes]) -> None:
+    waits(tmp_path, b"\n".join(pieces))
+    outbox = Outbox(tmp_path)
+    _, records = outbox.adopt()
+    assert all(b"\n" not in one for one in records)
+    outbox.add([b"mine"])
+    for record in [*records, b"mine"]:
+        assert outbox.first == record
+        outbox.remove(1)
+    assert outbox.first is None
+    assert files(tmp_path) == []
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_file_that_is_cut_at_any_byte_keeps_what_was_promised_in_order(tmp_path: Path, data: st.DataObject) -> None:
+    written = Outbox(tmp_path)
+    records = [b'{"n": %d}' % number for number in range(6)]
+    written.add(records[:4])
+    written.remove(2)
+    written.add(records[4:])
+    (file,) = files(tmp_path)
+    whole = file.read_bytes()
+    written.close()
+    at = data.draw(st.integers(0, len(whole)))
+    torn = data.draw(st.sampled_from([b"", b"\0" * 40, b'{"n', b'{"n\0\0']))
+    file.write_bytes(whole[:at] + torn)
+    lines = whole[:at].split(b"\n")[:-1]
+    stored = lines.count(b"done")
+    assert adopted(tmp_path) == [one for one in lines if one != b"done"][stored:]
+    for left in files(tmp_path):
+        left.unlink()

@@ -26,6 +26,7 @@ from countingroom.core.accounts import AuditEntry, Outcome
 from countingroom.core.clock import Clock, timeout, within
 from countingroom.core.errors import Cause, LinkError
 from countingroom.core.messages import Malformed, decode_json
+from countingroom.core.plain_text import may_hide, readable
 from countingroom.core.retry import EdgeReport
 from countingroom.storage.audit import Audit
 from countingroom.storage.kept_records import KeptRecords
@@ -145,15 +146,9 @@ class AuditWriter:
 
     async def _open(self) -> None:
         """Take over what earlier consoles could not write, and make room for the entries of this one."""
-        outbox = self._kept.outbox
-        if outbox is None:
-            return
-        try:
-            _, lines = await self._kept.on_disk(outbox.adopt)
-            await self._kept.on_disk(outbox.reserve)
-        except OSError as error:
-            _log.warning("the audit: %s cannot be used: %s", outbox.folder, error)
-            return
+        _, lines = await self._kept.adopt()
+        # A full disk refuses it. What was adopted is written all the same.
+        await self._kept.reserve()
         earlier = [_decoded(line) for line in lines]
         self._waiting.extendleft(reversed(earlier))
         self._in_file = self._uncertain = len(earlier)
@@ -221,11 +216,8 @@ class AuditWriter:
         self._in_file -= in_file
         self._uncertain = max(0, self._uncertain - number)
         await self._kept.remove_first(in_file)
-        if self._kept.outbox and in_file and not self._in_file:
-            try:
-                await self._kept.on_disk(self._kept.outbox.reserve)
-            except OSError as error:
-                _log.warning("the audit: no room is taken in %s: %s", self._kept.outbox.folder, error)
+        if in_file and not self._in_file:
+            await self._kept.reserve()
 
     async def _keep(self) -> None:
         """Put the entries that are only in memory into the file."""
@@ -269,7 +261,7 @@ class AuditWriter:
         if len(self._waiting) - self._in_file >= WAITING:
             self._lose()
             return
-        self._waiting.append(entry)
+        self._waiting.append(_plain(entry))
         self._added += 1
         self._ring()
 
@@ -304,6 +296,15 @@ class AuditWriter:
     def _lose(self) -> None:
         self.lost += 1
         self._unreported += 1
+
+
+def _plain(entry: AuditEntry) -> AuditEntry:
+    """The entry with characters that a database or the file refuses, and those that hide others, as escapes."""
+    try:
+        hides = may_hide(msgspec.json.encode(entry).decode())
+    except UnicodeEncodeError:  # half of a surrogate pair
+        hides = True
+    return msgspec.convert(readable(msgspec.to_builtins(entry)), AuditEntry) if hides else entry
 
 
 def _decoded(line: bytes) -> AuditEntry | None:

@@ -240,15 +240,13 @@ class RunBookWriter:
 
     async def _look(self) -> None:
         """Look for the files of dead processes, and count the refused entries."""
-        outbox, on_disk = self._kept.outbox, self._kept.on_disk
-        if outbox is not None and self._aside is not None and self._highest is not None:
+        if self._aside is not None and self._highest is not None:
             try:
-                self.highest_run = max(self.highest_run, await on_disk(self._highest.read))
-                place, lines = await on_disk(outbox.adopt)
-                self._refused = await on_disk(self._aside.count)
+                self.highest_run = max(self.highest_run, await self._kept.on_disk(self._highest.read))
+                self._refused = await self._kept.on_disk(self._aside.count)
             except OSError as error:
-                _log.warning("runs: %s is not read: %s", outbox.folder, error)
-                place, lines = 0, []
+                _log.warning("runs: %s is not read: %s", self._aside.folder, error)
+            place, lines = await self._kept.adopt()
             if lines:
                 loop = asyncio.get_running_loop()
                 waiting = list(self._waiting)

@@ -29,6 +29,8 @@ _PATIENCE = {
     "options": f"-c synchronous_commit=on -c statement_timeout={round(DEADLINE_S * 1000)}",
 }
 """Options for PostgreSQL. Keep-alive ends the connection of a server that stopped answering, which frees the thread."""
+_PROGRAM_LIMIT = "54"
+"""Class of the error codes of PostgreSQL."""
 _LOCK = 0x636F756E74  # one number for all our writers, unlikely to be another program's
 
 
@@ -173,6 +175,12 @@ def _set_wal_mode(connection: Any) -> None:
             time.sleep(0.01)
 
 
+def _is_limit(error: exc.DBAPIError) -> bool:
+    """Whether PostgreSQL cannot hold so much, for example a text that is too long for an index: it never will. Such an
+    entry of the audit once stopped all entries behind it, because it was tried again and again."""
+    return str(getattr(error.orig, "sqlstate", None)).startswith(_PROGRAM_LIMIT)
+
+
 def _translate_errors(work: Callable[[], T]) -> T:
     """Run `work` and translate the errors of the database library into errors of core."""
     try:
@@ -185,6 +193,8 @@ def _translate_errors(work: Callable[[], T]) -> T:
         reason = getattr(error, "orig", error)
         raise OutOfRange(f"the database cannot store the value: {reason}", source="storage") from error
     except exc.DBAPIError as error:
+        if _is_limit(error):
+            raise OutOfRange(f"the database cannot store the value: {error.orig}", source="storage") from error
         raise LinkError(
             f"the database failed: {error.orig}",
             code="storage_failed",

@@ -41,6 +41,26 @@ class KeptRecords:
             return f"in memory ({self.failure})" if self.failure else "in memory"
         return f"in {self.outbox.path}"
 
+    async def adopt(self) -> tuple[int, list[bytes]]:
+        """Take over the records of dead processes: their place among all that are in the file, and the records. Each
+        must then be counted: `remove_first` removes them first."""
+        if self.outbox is None:
+            return 0, []
+        try:
+            return await self.on_disk(self.outbox.adopt)
+        except OSError as error:
+            _log.warning("%s: %s is not read: %s", self._what, self.outbox.folder, error)
+            return 0, []
+
+    async def reserve(self) -> None:
+        """Make room on the disk for the records of this process."""
+        if self.outbox is None:
+            return
+        try:
+            await self.on_disk(self.outbox.reserve)
+        except OSError as error:
+            _log.warning("%s: no room is taken in %s: %s", self._what, self.outbox.folder, error)
+
     async def keep(self, records: Sequence[bytes]) -> int:
         """Put records into the file; returns how many are in it then: all, or 0 where the file does not take them."""
         if not records or self.outbox is None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -44,6 +45,8 @@ class Outbox:
         self._files: list[_WaitingFile] = []
         """The oldest first; the last one may be the file of this process, to which records are added."""
         self._own: _WaitingFile | None = None
+        self._unusable: set[Path] = set()
+        """Files that were found and are none of records; told once."""
 
     def __iter__(self) -> Iterator[bytes]:
         for file in self._files:
@@ -107,12 +110,21 @@ class Outbox:
         """Take over the files of processes that are dead: the place of their records among all, and the records. They
         come after those that were adopted before, and before those of this process."""
         mine = {file.path for file in self._files}
-        found = [_WaitingFile.adopt(path) for path in sorted(self.folder.glob("waiting-*.jsonl")) if path not in mine]
+        found = [self._adopt(path) for path in sorted(self.folder.glob("waiting-*.jsonl")) if path not in mine]
         adopted = [file for file in found if file]
         before = [file for file in self._files if file is not self._own]
         own = [file for file in self._files if file is self._own]
         self._files = [*before, *adopted, *own]
         return sum(len(file.records) for file in before), [record for file in adopted for record in file.records]
+
+    def _adopt(self, path: Path) -> _WaitingFile | None:
+        try:
+            return _WaitingFile.adopt(path, most_bytes=2 * max(self._most_bytes, self._reserve_bytes))
+        except OSError as error:
+            if path not in self._unusable:  # it stays there, and is looked at again and again
+                self._unusable.add(path)
+                _log.warning("%s is not read, and left as it is: %s", path, error.strerror or error)
+            return None
 
     def close(self) -> None:
         """Close the files and free their locks; the records stay."""
@@ -176,24 +188,31 @@ class _WaitingFile:
         return self
 
     @classmethod
-    def adopt(cls, path: Path) -> _WaitingFile | None:
-        """The file of a dead process; None where its process lives, or it is gone or empty."""
+    def adopt(cls, path: Path, *, most_bytes: int) -> _WaitingFile | None:
+        """The file of a dead process; None where its process lives, or it is gone or empty. OSError where it is no file
+        of records: a link, a pipe, one with more than `most_bytes`, or one that cannot be read."""
+        # O_NONBLOCK: a pipe would be waited for without end.
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError as error:
-            _log.warning("%s is not read: %s", path, error.strerror)
-            return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            data = path.read_bytes()  # after the lock: the file may have been emptied and deleted meanwhile
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode):
+                raise OSError("it is no file")
+            if about.st_size > most_bytes:
+                raise OSError(f"it has {about.st_size:,} bytes, more than a process writes")
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # its process lives and holds the lock
+                os.close(descriptor)
+                return None
+            data = _whole(descriptor)  # after the lock: the file may have been emptied and deleted meanwhile
             whole = data[: data.rfind(b"\n") + 1]
             if data[len(whole) :].strip(b"\0"):
                 os.ftruncate(descriptor, len(whole))  # a line that its process could not finish was never promised
-        except OSError:  # also: its process lives and holds the lock
+        except OSError:
             os.close(descriptor)
-            return None
+            raise
         waiting: deque[bytes] = deque()
-        for line in whole.splitlines():
+        for line in whole.split(b"\n")[:-1]:
             if line + b"\n" != _DONE:
                 waiting.append(line)
             elif waiting:
@@ -230,6 +249,15 @@ class _WaitingFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _whole(descriptor: int) -> bytes:
+    pieces: list[bytes] = []
+    place = 0
+    while piece := os.pread(descriptor, 1 << 20, place):
+        pieces.append(piece)
+        place += len(piece)
+    return b"".join(pieces)
 
 
 def _waiting_path(folder: Path) -> Path:
