@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from countingroom.app.log_file import LogFile
+from countingroom.core.line_limit import LONGEST
 
 
 def write(log: LogFile, data: bytes) -> float:
@@ -47,3 +48,16 @@ def test_without_room_on_the_disk_the_child_goes_on_and_it_is_told_later(tmp_pat
     log.path.rmdir()
     write(log, b"kept\n")
     assert log.path.read_bytes() == b"... 5 bytes could not be written here\nkept\n"
+
+
+def test_control_characters_of_a_program_are_shown_and_not_acted_on(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "child.log")
+    write(log, "plain 5 µA\tx\r\n\x1b]0;title\x07\x1b[2J hidden \u202e\x9b1m\rover\n".encode() + b"\xff\x9b\n")
+    text = log.path.read_bytes().decode()
+    assert text == ("plain 5 µA\tx\n\\u001b]0;title\\u0007\\u001b[2J hidden \\u202e\\u009b1m\\u000dover\n\\xff\\x9b\n")
+
+
+def test_a_line_of_control_characters_is_no_longer_than_any_other(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "child.log")
+    write(log, b"\x1b" * (2 * LONGEST) + b"\n")
+    assert log.path.stat().st_size == LONGEST + 1

@@ -1,6 +1,7 @@
 """The log of a child process: a file of limited size, filled from a pipe by a thread.
 
-The size and the number of lines each second are limited while the child runs. The child never waits for its log: the
+The size and the number of lines each second are limited while the child runs. Characters on which a terminal acts are
+written as escapes. The child never waits for its log: the
 thread reads without pause, and what it cannot write, because there is too much or the disk is full, it drops.
 """
 
@@ -14,7 +15,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from countingroom.core.line_limit import LINES_PER_S, LineLimit
+from countingroom.core.line_limit import LINES_PER_S, LONGEST, LineLimit
+from countingroom.core.plain_text import readable_line
 
 LOG_BYTES = 5_000_000
 _PIPE_BYTES = 1 << 20
@@ -52,7 +54,8 @@ class LogFile:
 
     def _write(self, lines: Iterable[bytes]) -> None:
         """Append lines. Without room on the disk they are dropped, and counted in the log later."""
-        data = b"".join(line + b"\n" for line in lines)
+        # The output of programs gets here. The terminal of a person who reads the log would act on its escape sequences.
+        data = b"".join(readable_line(line.rstrip(b"\r"))[:LONGEST] + b"\n" for line in lines)
         if not data:
             return
         with self._lock:

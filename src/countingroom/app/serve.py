@@ -29,6 +29,7 @@ from countingroom.bus.port import Bus
 from countingroom.bus.server.credentials import SUPERVISOR
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import ConfigurationError, CountingRoomError
+from countingroom.core.plain_text import readable
 from countingroom.core.umask import keep_files_private
 from countingroom.departments import load, roles
 from countingroom.experiment import Experiment
@@ -56,6 +57,13 @@ class ServeTask(Struct, frozen=True, kw_only=True):
     """Systems whose agents this process runs; empty: all."""
     launch: Launch = launch
     """Starts the process that renews the leases."""
+
+
+class ReadableFormatter(logging.Formatter):
+    """Writes characters on which a terminal acts as escapes: lines of programs and texts of devices are logged."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return str(readable(super().format(record)))
 
 
 def run_in_foreground(task: ServeTask) -> None:
@@ -207,8 +215,8 @@ def known_roles(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ReadableFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for noisy in ("httpx", "uvicorn.error", "nats"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

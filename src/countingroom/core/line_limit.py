@@ -10,7 +10,7 @@ LINES_PER_S = 200
 _WINDOW_S = 1.0
 _LAST = 5
 """Last lines that are kept although they are too many."""
-_LONGEST = 1 << 16
+LONGEST = 1 << 16
 """Bytes of a line; the rest of a longer one is dropped."""
 
 
@@ -34,7 +34,7 @@ class LineLimit:
             self._passed = 0
         text = self._partial + data
         end = text.rfind(b"\n") + 1
-        self._partial = text[end : end + _LONGEST]
+        self._partial = text[end : end + LONGEST]
         count = text.count(b"\n", 0, end)
         room = self._per_s - self._passed
         if count <= room:
@@ -42,9 +42,9 @@ class LineLimit:
         else:
             *lines, rest = text[:end].split(b"\n", room)
             self._dropped += count - room
-            self._last = [*self._last, *rest[-_LONGEST:].splitlines()[-_LAST:]][-_LAST:]
+            self._last = [*self._last, *rest[-LONGEST:].splitlines()[-_LAST:]][-_LAST:]
         self._passed += len(lines)
-        return [*told, *(line[:_LONGEST] for line in lines)]
+        return [*told, *(line[:LONGEST] for line in lines)]
 
     def rest(self) -> list[bytes]:
         """The last lines, at the end of the output."""

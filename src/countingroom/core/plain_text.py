@@ -17,6 +17,7 @@ _HIDDEN = re.compile(
 """Controls except tab and line ends; marks, embeddings, overrides and isolates of directions; invisible characters."""
 
 _ESCAPE = re.compile(r"\\[ubf]")
+_PLAIN_LINE = re.compile(rb"[\t -~]*")
 
 
 def hidden_character(text: str) -> str:
@@ -58,6 +59,13 @@ def readable(content: Any) -> Any:
     if isinstance(content, dict):
         return {readable(name): readable(value) for name, value in cast(dict[Any, Any], content).items()}
     return [readable(value) for value in cast(list[Any], content)] if isinstance(content, list) else content
+
+
+def readable_line(line: bytes) -> bytes:
+    """A line of a log in UTF-8, with such characters and bytes that are no text written as `\\u001b` and `\\x9b`."""
+    if _PLAIN_LINE.fullmatch(line):
+        return line
+    return str(readable(line.decode(errors="backslashreplace"))).encode()
 
 
 def escaped(text: str, *, most: int) -> str:
