@@ -54,7 +54,7 @@ class LogFile:
 
     def _write(self, lines: Iterable[bytes]) -> None:
         """Append lines. Without room on the disk they are dropped, and counted in the log later."""
-        # The output of programs gets here. The terminal of a person who reads the log would act on its escape sequences.
+        # The output of programs gets here. The terminal of a reader of the log would act on its escape sequences.
         data = b"".join(readable_line(line.rstrip(b"\r"))[:LONGEST] + b"\n" for line in lines)
         if not data:
             return

@@ -1,4 +1,4 @@
-"""What the kernel tells about another process: whether it is stopped, asleep or waits for a processor, and its CPU time.
+"""What the kernel tells about another process: whether it is stopped, sleeps or waits for a processor; its CPU time.
 
 From it a supervisor sees why a process does not answer: one that hangs can be ended soon, one that merely waits for a
 processor of a busy machine must not. Linux only; elsewhere nothing is known.

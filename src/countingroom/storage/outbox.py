@@ -194,11 +194,7 @@ class _WaitingFile:
         # O_NONBLOCK: a pipe would be waited for without end.
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            about = os.fstat(descriptor)
-            if not stat.S_ISREG(about.st_mode):
-                raise OSError("it is no file")
-            if about.st_size > most_bytes:
-                raise OSError(f"it has {about.st_size:,} bytes, more than a process writes")
+            _check_file(os.fstat(descriptor), most_bytes)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # its process lives and holds the lock
@@ -249,6 +245,14 @@ class _WaitingFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _check_file(about: os.stat_result, most_bytes: int) -> None:
+    """OSError where it is no file of records."""
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError("it is no file")
+    if about.st_size > most_bytes:
+        raise OSError(f"it has {about.st_size:,} bytes, more than a process writes")
 
 
 def _whole(descriptor: int) -> bytes:
