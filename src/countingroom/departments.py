@@ -206,6 +206,15 @@ DEPARTMENTS: tuple[Department, ...] = (
         tree="navigation/devices.html",
     ),
     Department(
+        name="alarms",
+        title="the alarm department",
+        section=DescriptionSection(
+            key="alarms",
+            model="countingroom.alarms.description:AlarmsSection",
+            about="Areas of the experiment with guidance, changes to alarms, and alarms of one's own.",
+        ),
+    ),
+    Department(
         name="history",
         title="the history",
         section=DescriptionSection(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from countingroom.core.alarms.history import AlarmEntry, AlarmFilter, HistoryKind, SavedAlarm
+from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter, HistoryKind, SavedAlarm
 from countingroom.core.alarms.states import AlarmState, BaseState, OutOfService, Shelf
 from countingroom.core.errors import Conflict, OutOfRange
 from countingroom.storage import alarms as module
@@ -47,7 +47,7 @@ ENTRY = AlarmEntry(
 
 
 async def _find(database: Database, **wanted: object) -> list[AlarmEntry]:
-    found = await database.alarms.history(AlarmFilter(**wanted))  # pyright: ignore[reportArgumentType]
+    found = await database.alarms.history(AlarmHistoryFilter(**wanted))  # pyright: ignore[reportArgumentType]
     return [structs.replace(one, sequence=0) for one in found]
 
 
@@ -155,13 +155,26 @@ async def test_the_history_is_found_by_alarm_area_kind_person_priority_and_time(
     assert await _find(database, from_ns=link.time_ns, to_ns=other.time_ns) == [water, link]
 
 
+async def test_occurrences_of_an_alarm_are_counted_since_a_time(database: Database) -> None:
+    writer = await database.alarms.take_over("one")
+    kinds = (HistoryKind.ANNOUNCED, HistoryKind.ACKNOWLEDGED, HistoryKind.RETURNED, HistoryKind.ACTIVATED)
+    entries = [
+        structs.replace(ENTRY, time_ns=n, kind=kind, alarm=of)
+        for n, kind in enumerate((*kinds, *kinds))
+        for of in (STATE.id, "device.b.link")
+    ]
+    await database.alarms.save(writer, [], entries)
+    found = [await database.alarms.occurrences(STATE.id, since_ns) for since_ns in (0, 1, 7, 8)]
+    assert found == [4, 3, 1, 0]
+
+
 async def test_the_next_page_begins_where_the_last_one_ended(database: Database) -> None:
     writer = await database.alarms.take_over("one")
     await database.alarms.save(writer, [], [structs.replace(ENTRY, time_ns=n) for n in range(5)])
-    first = await database.alarms.history(AlarmFilter(limit=2))
-    second = await database.alarms.history(AlarmFilter(limit=2, before=first[-1].sequence))
+    first = await database.alarms.history(AlarmHistoryFilter(limit=2))
+    second = await database.alarms.history(AlarmHistoryFilter(limit=2, before=first[-1].sequence))
     assert [one.time_ns for one in (*first, *second)] == [4, 3, 2, 1]
-    assert await database.alarms.history(AlarmFilter(limit=-1)) == ()
+    assert await database.alarms.history(AlarmHistoryFilter(limit=-1)) == ()
 
 
 async def test_the_history_is_bounded_by_age_and_by_number(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +191,8 @@ async def test_the_history_is_bounded_by_age_and_by_number(database: Database, m
 async def test_numbers_of_rows_go_on_after_the_newest_was_deleted(database: Database) -> None:
     writer = await database.alarms.take_over("one")
     await database.alarms.save(writer, [], [ENTRY])
-    (before,) = await database.alarms.history(AlarmFilter())
+    (before,) = await database.alarms.history(AlarmHistoryFilter())
     await database.alarms.discard(before_ns=ENTRY.time_ns + 1)
     await database.alarms.save(writer, [], [structs.replace(ENTRY, time_ns=ENTRY.time_ns + 5)])
-    (after,) = await database.alarms.history(AlarmFilter())
+    (after,) = await database.alarms.history(AlarmHistoryFilter())
     assert after.sequence > before.sequence

@@ -292,6 +292,7 @@ def test_the_schema_describes_every_section_and_refuses_what_the_loader_refuses(
     assert set(made["properties"]) == {
         "experiment",
         "bus",
+        "alarms",
         "devices",
         "history",
         "storage",

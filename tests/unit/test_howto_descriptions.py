@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from countingroom.alarms.description import AlarmsSection
 from countingroom.experiment import load
 
 PAGES = [
@@ -34,3 +35,14 @@ def test_a_shown_section_of_run_control_is_right(page: str, text: str, tmp_path:
     file = tmp_path / "experiment.yaml"
     file.write_text(f"experiment: {{name: shown}}\n{text}")
     assert load(file).runs.in_use, page
+
+
+ALARMS = re.compile(r"^```yaml\n(alarms:.*?)^```", re.MULTILINE | re.DOTALL)
+ALARM_PARTS = [(page.stem, text) for page in PAGES for text in ALARMS.findall(page.read_text())]
+
+
+@pytest.mark.parametrize(("page", "text"), ALARM_PARTS, ids=[f"{page}-{n}" for n, (page, _) in enumerate(ALARM_PARTS)])
+def test_a_shown_section_of_alarms_is_right(page: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(f"experiment: {{name: shown}}\n{text}")
+    assert load(file).section(AlarmsSection).model_fields_set, page

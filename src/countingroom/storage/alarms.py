@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from countingroom.core.alarms.history import AlarmEntry, AlarmFilter, SavedAlarm
+from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter, HistoryKind, SavedAlarm
 from countingroom.core.alarms.states import AlarmState
 from countingroom.core.errors import Conflict
 from countingroom.storage import rows
@@ -27,6 +27,7 @@ CHUNK = 5_000
 """Rows deleted in one transaction. More would keep an acknowledgement waiting for the write lock."""
 
 _ESCAPE = "\\"
+_BECAME_TRUE = (HistoryKind.ANNOUNCED.value, HistoryKind.ACTIVATED.value)
 _states = msgspec.json.Decoder(AlarmState)
 
 
@@ -96,11 +97,18 @@ class Alarms(Repository):
             connection.execute(delete(alarm).where(alarm.c.id == one))
 
     @reading
-    def history(self, connection: Connection, wanted: AlarmFilter) -> tuple[AlarmEntry, ...]:
+    def history(self, connection: Connection, wanted: AlarmHistoryFilter) -> tuple[AlarmEntry, ...]:
         """The rows of the history that match the filter, those stored last first."""
         query = select(alarm_history).where(*_conditions(wanted))
         query = query.order_by(alarm_history.c.sequence.desc()).limit(max(0, wanted.limit))
         return rows.every(connection, query, AlarmEntry)
+
+    @reading
+    def occurrences(self, connection: Connection, of: str, since_ns: int) -> int:
+        """How often the condition of an alarm became true since this time."""
+        table = alarm_history.c
+        query = select(func.count()).where(table.alarm == of, table.time_ns >= since_ns, table.kind.in_(_BECAME_TRUE))
+        return connection.scalar(query) or 0
 
     async def discard(self, before_ns: int, most: int = MOST_ENTRIES) -> int:
         """Delete rows of the history from before this time, and the oldest ones beyond `most`. Returns the number of
@@ -148,7 +156,7 @@ def _saved(changed: Sequence[SavedAlarm]) -> list[dict[str, Any]]:
     ]
 
 
-def _conditions(wanted: AlarmFilter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: AlarmHistoryFilter) -> list[ColumnElement[bool]]:
     table = alarm_history.c
     found: list[ColumnElement[bool]] = []
     if wanted.alarm:

@@ -93,7 +93,7 @@ class AlarmEntry(Struct, frozen=True, kw_only=True):
     """The alarm that this one follows from."""
 
 
-class AlarmFilter(Struct, frozen=True, kw_only=True):
+class AlarmHistoryFilter(Struct, frozen=True, kw_only=True):
     """Filter of the history. A row must match every field that is given."""
 
     alarm: str = ""

@@ -1,0 +1,1 @@
+"""Parts of the section `alarms`. Read `inherited.py` first."""
