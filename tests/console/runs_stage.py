@@ -146,7 +146,8 @@ class RunsStage:
         asked = msgspec.msgpack.decode(message.data, type=PlanQuery)
         if asked.goal == "Nowhere":
             return encode(QueryRefusal(cause=Cause(code="not_found", message="there is no state Nowhere")))
-        step = Step(system="STS", action=Action.CONFIGURE, reason="it is not configured", expected_s=2.0, deadline_s=30)
+        action = Action.RECONFIGURE if asked.reconfigure else Action.CONFIGURE
+        step = Step(system="STS", action=action, reason="it is not configured", expected_s=2.0, deadline_s=30)
         plan = Plan(
             partition=asked.partition,
             goal=asked.goal,

@@ -62,7 +62,11 @@ class History(Plant):
         )
         detectors = [f"d{number}" for number in range(chance.randrange(5))]
         who = [
-            msgspec.structs.replace(member, critical=member.critical and chance.random() < 0.85)
+            msgspec.structs.replace(
+                member,
+                critical=member.critical and chance.random() < 0.85,
+                base=chance.choice(("", "below")),
+            )
             for member in members(template, detectors)
         ]
         super().__init__(template, who, chance=chance, jitter_s=chance.choice((0.0, 0.5, 5.0)))
@@ -141,6 +145,10 @@ class History(Plant):
                     assert each.reason
                     assert each.action is not Action.START or after.goal is not None
                     assert each.action is not Action.CONFIGURE or effect.configuration is not None
+                    if each.action is Action.RECONFIGURE:
+                        assert effect.base
+                        assert after.goal is not None and after.goal.in_place
+                        assert after.goal.reconfigure or not after.began, "a run was changed without being asked"
                 case GoalMet(goal=goal) | GoalFailed(goal=goal):
                     for command in filter(None, (goal.command_id, *goal.joined)):
                         self.asked[command] += 1
@@ -217,6 +225,10 @@ class History(Plant):
 
     def command(self) -> None:
         chance, rests = self.chance, self.partition.template.rests
+        if chance.random() < 0.15 and self.partition.state in rests:
+            self._commands += 1
+            self.ask(self.partition.state, reconfigure=True, command_id=f"c{self._commands}")
+            return
         state = chance.choice((*rests, rests[-1], rests[-1], rests[-2]))
         if state == rests[-1] and not self.partition.run:
             self.given.add(self._runs + 1)
@@ -232,8 +244,9 @@ class History(Plant):
                 member,
                 included=member.included if self.chance.random() < 0.8 else not member.included,
                 wanted=configuration(member.system, self.chance.choice(("physics", "physics", "other")))
-                if not self.partition.began
+                if not self.partition.began or member.base
                 else member.wanted,
+                base=member.base and self.chance.choice(("below", "below", "other")),
             )
             for member in self.partition.members
         )

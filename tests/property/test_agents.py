@@ -56,6 +56,7 @@ orders = st.builds(
     fence=st.integers(0, 4),
     deadline_ns=st.sampled_from([50, 10**9]),
     key=st.sampled_from(["", "k1", "k2"]),
+    base=st.sampled_from(["", "b1", "b2"]),
     tag=st.sampled_from(["t1", "t2"]),
     run=st.integers(0, 2),
 )

@@ -9,13 +9,22 @@ from hypothesis import strategies as st
 
 from countingroom.core.partitions import Goal
 from countingroom.core.systems import ACTIVE, ERROR, RECORDING, UNCONFIGURED
-from countingroom.runs.planner.events import GoalFailed, GoalMet, GoalSet, PartitionMoved, RunOver, SendOrder
+from countingroom.runs.planner.events import (
+    GoalFailed,
+    GoalMet,
+    GoalSet,
+    MembersSet,
+    PartitionMoved,
+    RunOver,
+    SendOrder,
+)
 from countingroom.runs.planner.fingerprint import Chosen, with_fingerprints
 from countingroom.runs.planner.forecast import forecast
+from countingroom.runs.planner.legality import refusal
 from countingroom.runs.planner.members import resolve_members
 from countingroom.runs.planner.partition import PartitionModel
 from tests.property.histories import OTHER
-from tests.unit.plant import CBM, Plant, members
+from tests.unit.plant import CBM, Plant, configuration, members
 
 templates = st.sampled_from((CBM, OTHER))
 states = st.integers(0, 5)
@@ -70,6 +79,46 @@ def test_what_is_shown_is_what_is_done(plant: Plant, data: st.DataObject) -> Non
     assert set(plan.kept) == set(plant.systems) - {system for system, _ in plant.told}
     met = not any(isinstance(end, GoalFailed) for end in plant.ends())
     assert met == (plan.obstacle is None)
+
+
+@given(plants(), st.data())
+def test_exactly_what_differs_is_changed_in_place_and_nothing_moves(plant: Plant, data: st.DataObject) -> None:
+    template = plant.partition.template
+    systems = list(plant.systems)
+    able = set(data.draw(st.lists(st.sampled_from(systems), unique=True)))
+    changed = set(data.draw(st.lists(st.sampled_from(systems), unique=True)))
+    for system in plant.systems.values():
+        system.base = "below"
+        plant.step(*plant.heard(system))
+    selected = tuple(
+        msgspec.structs.replace(
+            one,
+            base="below" if one.system in able else "",
+            wanted=configuration(one.system, "other") if one.system in changed else one.wanted,
+        )
+        for one in plant.partition.members
+    )
+    plant.step(MembersSet(members=selected, tag="other"))
+    before = plant.partition
+    differing = sorted(name for name in changed if plant.systems[name].common in (ACTIVE, RECORDING))
+    cause = refusal(before, "reconfigure")
+    assert (cause is None) == (bool(differing) and set(differing) <= able)
+    goal = Goal(state=before.state, reconfigure=True)
+    plan = forecast(before, goal, now_ns=plant.now_ns)
+    plant.ask(before.state, reconfigure=True)
+    plant.run()
+    expected = [(name, "reconfigure") for name in differing if name in able]
+    assert sorted(plant.told) == expected
+    assert sorted((step.system, step.action.value) for stage in plan.stages for step in stage.steps) == expected
+    assert (plan.obstacle is None) == (set(differing) <= able)
+    assert plant.rows == []
+    assert plant.runs() == []
+    assert (plant.partition.state, plant.partition.run) == (before.state, before.run)
+    assert {name for name in changed if plant.systems[name].tag == "other"} == set(differing) & able
+    if before.state in template.rests[1:-1] and differing and set(differing) <= able:
+        plant.ask(before.state)
+        plant.run()
+        assert sorted(plant.told) == expected, "what was changed in place is right"
 
 
 @given(plants(), st.data())

@@ -401,6 +401,51 @@ async def test_it_is_found_as_its_system_was_left(stage: Stage) -> None:
     assert stage.diary == []
 
 
+async def test_a_system_whose_agent_cannot_do_it_stays_as_it_is(stage: Stage) -> None:
+    await stage.begin(PQ)
+    await stage.order(Action.CONFIGURE, tag="t", key="k", base="b")
+    assert (await stage.order(Action.RECONFIGURE, tag="t", key="k2", base="b")).accepted
+    state = await stage.state()
+    assert (state.state, state.tag, state.key) == ("Active", "t", "k")
+    assert state.cause
+    assert state.cause.code == "cannot_reconfigure"
+
+
+@pytest.mark.parametrize(
+    ("state", "base", "code"),
+    [("Unconfigured", "b", "not_allowed"), ("Active", "c", "not_in_place"), ("Active", "", "not_in_place")],
+)
+async def test_a_change_in_place_is_refused_where_it_would_not_be_right(
+    stage: Stage, state: str, base: str, code: str
+) -> None:
+    await stage.begin(PQ)
+    if state == "Active":
+        await stage.order(Action.CONFIGURE, tag="t", key="k", base="b")
+    answer = await stage.order(Action.RECONFIGURE, tag="t", key="k2", base=base)
+    assert answer.cause
+    assert answer.cause.code == code
+    assert (await stage.state()).state == state
+
+
+async def test_an_agent_that_dies_during_a_change_finds_its_run_and_no_sure_parameters(
+    stage: Stage, tmp_path: Path
+) -> None:
+    await stage.begin(PQ, simulated(stage, reconfigure=5.0), memory=tmp_path)
+    await stage.order(Action.CONFIGURE, key="k", tag="t", base="b")
+    await stage.order(Action.START, run=3)
+    await stage.order(Action.RECONFIGURE, key="k2", tag="u", base="b", run=3)
+    await stage.clock.advance(1)
+    await stage.end()
+    await stage.begin(PQ, simulated(stage, reconfigure=5.0), memory=tmp_path)
+    await stage.clock.advance(1)
+    state = await stage.state()
+    assert (state.state, state.run, state.tag, state.key, state.base) == ("Recording", 3, "t", "", "b")
+    await stage.order(Action.RECONFIGURE, key="k2", tag="u", base="b", run=3)
+    await stage.clock.advance(6)
+    state = await stage.state()
+    assert (state.state, state.run, state.tag, state.key) == ("Recording", 3, "u", "k2")
+
+
 async def test_a_second_agent_of_a_system_is_told_where_the_first_is(stage: Stage) -> None:
     await stage.begin(PQ)
     with pytest.raises(ExceptionGroup) as raised:

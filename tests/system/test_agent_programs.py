@@ -152,6 +152,52 @@ async def test_a_program_a_step_is_told_what_to_do_and_its_status_decides(stage:
     )
 
 
+async def test_a_program_changes_parameters_while_the_system_records(stage: Stage) -> None:
+    tell = python(TELL)
+    change = python(TELL + "raise SystemExit(json.loads(os.environ['COUNTINGROOM_PARAMETERS'])['hv'] > 2000)")
+    await stage.begin(
+        {
+            "kind": "script",
+            "configure": [tell, tell],
+            "reconfigure": [*change, "{hv}", "{tag}"],
+            "stop": [*tell, "{hv}"],
+        }
+    )
+    await stage.order(Action.CONFIGURE, tag="t", key="k1", base="b", parameters={"hv": 1500})
+    await stage.reached("Active")
+    await stage.order(Action.START, run=4)
+    began = await stage.reached("Recording")
+    await stage.order(Action.RECONFIGURE, tag="t", key="k2", base="b", run=4, parameters={"hv": 1600})
+    state = await stage.until(lambda seen: seen.key == "k2")
+    assert (state.state, state.run, state.since_ns) == ("Recording", 4, began.since_ns)
+    await stage.order(Action.RECONFIGURE, tag="t", key="k3", base="b", run=4, parameters={"hv": 9000})
+    state = await stage.until(lambda seen: seen.cause is not None)
+    assert (state.state, state.run, state.key) == ("Recording", 4, "k2")
+    assert state.cause
+    assert state.cause.code == "program_failed"
+    await stage.order(Action.STOP)
+    await stage.reached("Active")
+    assert (stage.place / "told.txt").read_text().splitlines()[2:] == [
+        "reconfigure  ['1600', 't'] t 4",
+        "reconfigure  ['9000', 't'] t 4",
+        "stop  ['1600'] t 0",
+    ]
+
+
+async def test_a_program_that_changes_parameters_is_ended_by_a_stop(stage: Stage) -> None:
+    hang = python("import pathlib, time; pathlib.Path('begun').write_text('begun\\n'); time.sleep(600)")
+    await stage.begin({"kind": "script", "reconfigure": hang})
+    await stage.order(Action.CONFIGURE, tag="t", key="k1", base="b")
+    await stage.reached("Active")
+    await stage.order(Action.START, run=4)
+    await stage.reached("Recording")
+    assert (await stage.order(Action.RECONFIGURE, tag="u", key="k2", base="b", run=4)).accepted
+    await appears(stage.place / "begun")
+    assert (await stage.order(Action.STOP)).accepted
+    state = await stage.reached("Active")
+    assert (state.tag, state.key) == ("t", "")
+
+
 async def test_many_runs_leave_no_file_open_and_no_process_behind(stage: Stage) -> None:
     quick = python("print('done')")
     await stage.begin({"kind": "script", "configure": [quick, quick], "start": quick, "stop": quick, "abort": quick})

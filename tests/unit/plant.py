@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -44,6 +44,7 @@ from countingroom.runs.planner.template import DETECTORS, Template
 SECOND = 1_000_000_000
 CBM = shipped("cbm").template("cbm")
 REFUSED = Cause(code="busy", message="it is busy")
+NOT_CHANGED = Cause(code="program_failed", message="the threshold is out of range")
 GONE = Cause(code="agent_gone", message="its agent is gone")
 
 
@@ -52,9 +53,13 @@ def configuration(system: str, tag: str = "physics") -> Configuration:
 
 
 def members(
-    template: Template = CBM, detectors: Sequence[str] = ("sts", "rich"), tag: str = "physics"
+    template: Template = CBM,
+    detectors: Sequence[str] = ("sts", "rich"),
+    tag: str = "physics",
+    in_place: Collection[str] = (),
 ) -> tuple[Member, ...]:
-    """All of a template, critical unless the template says otherwise, each with a configuration."""
+    """All of a template, critical unless the template says otherwise, each with a configuration. `in_place`: those that
+    can be reconfigured in place."""
     found: list[Member] = []
     for level in template.levels:
         for name in level.members:
@@ -66,6 +71,7 @@ def members(
                     level=level.name,
                     critical=name not in level.expendable and system not in level.expendable,
                     wanted=configuration(system, tag),
+                    base="below" if system in in_place else "",
                 )
                 for system in (detectors if detector else (name,))
             ]
@@ -80,8 +86,10 @@ class System:
     common: str = UNCONFIGURED
     tag: str = ""
     key: str = ""
+    base: str = ""
     run: int = 0
     order: str = ""
+    cause: Cause | None = None
     sequence: int = 0
     boot: str = "first"
     since_ns: int = 0
@@ -90,10 +98,12 @@ class System:
     """Nothing reaches it and nothing comes from it; it goes on with what it does."""
     takes_s: float = 0.1
     ends_in: dict[Action, str] = field(default_factory=dict)
-    """Action -> the state it ends in instead; empty: it never ends."""
+    """Action -> the state it ends in instead; empty: it never ends. A change in place ends badly in any state."""
     refuses: set[Action] = field(default_factory=set)
     wrong_tag: bool = False
     names_orders: bool = True
+    changes: Configuration | None = None
+    """What it is being reconfigured to in place."""
     work: int = 0
     """Grows with every order: what an earlier one would still do is dropped."""
 
@@ -105,6 +115,8 @@ class System:
             common=self.common,
             tag=self.tag,
             key=self.key,
+            base=self.base,
+            cause=self.cause,
             run=self.run if self.common == RECORDING else 0,
             order=self.order if self.names_orders else "",
             sequence=self.sequence,
@@ -115,6 +127,7 @@ class System:
 
 GOOD_END = {
     Action.CONFIGURE: ACTIVE,
+    Action.RECONFIGURE: "changed",
     Action.START: RECORDING,
     Action.STOP: ACTIVE,
     Action.ABORT: UNCONFIGURED,
@@ -196,7 +209,7 @@ class Plant:
         system = self.systems[name]
         if system.work != work or not system.alive:
             return []
-        moved = self.become(name, common)
+        moved = self._changed(system, common) if system.changes else self.become(name, common)
         return [] if system.silent else [moved]
 
     # What systems do.
@@ -211,6 +224,14 @@ class Plant:
             return
         system.work += 1
         system.order = effect.id
+        system.changes = effect.configuration if each.action is Action.RECONFIGURE else None
+        if each.action is Action.RECONFIGURE:
+            wanted = effect.configuration
+            assert wanted is not None
+            if system.common not in (ACTIVE, RECORDING) or system.base != effect.base:
+                self.later(0.01, OrderRefused(system=system.name, action=each.action, cause=REFUSED, id=effect.id))
+                return
+            system.cause = None
         if each.action is Action.CONFIGURE:
             wanted = effect.configuration
             assert wanted is not None
@@ -218,6 +239,7 @@ class Plant:
                 self.later(0.0, Reported(state=system.report()))
                 return
             system.tag, system.key = ("other", "other") if system.wrong_tag else (wanted.tag, wanted.key)
+            system.base, system.cause = effect.base, None
             self.later(0.001, self.become(system.name, CONFIGURING))
         if each.action is Action.START:
             system.run = effect.run
@@ -230,8 +252,19 @@ class Plant:
         system = self.systems[name]
         system.common = common
         system.since_ns = self.now_ns
+        system.changes = None
         if common in (UNCONFIGURED, ERROR):
-            system.tag = system.key = ""
+            system.tag = system.key = system.base = ""
+            system.cause = None
+        return Reported(state=system.report())
+
+    def _changed(self, system: System, end: str) -> Fact:
+        """What its agent tells at the end of a change in place."""
+        wanted, system.changes = system.changes, None
+        if end == "changed" and wanted:
+            system.tag, system.key = wanted.tag, wanted.key
+        else:
+            system.cause = NOT_CHANGED
         return Reported(state=system.report())
 
     def die(self, name: str) -> Fact:
@@ -256,16 +289,32 @@ class Plant:
         system = self.systems[name]
         system.alive, system.silent, system.boot, system.sequence = True, False, system.boot + "'", 0
         system.common, system.order, system.since_ns = UNCONFIGURED, "", self.now_ns
-        system.tag = system.key = ""
+        system.tag = system.key = system.base = ""
+        system.changes = system.cause = None
         return self.heard(system)
 
     # What is asked and found.
 
-    def ask(self, state: str, *, at_once: bool = False, stop: bool = False, command_id: str = "") -> None:
+    def ask(
+        self,
+        state: str,
+        *,
+        at_once: bool = False,
+        stop: bool = False,
+        reconfigure: bool = False,
+        command_id: str = "",
+    ) -> None:
         """Ask for a state; a run number is given out for recording."""
-        goal = Goal(state=state, requested_by="tester", command_id=command_id, at_once=at_once, stop=stop)
+        goal = Goal(
+            state=state,
+            requested_by="tester",
+            command_id=command_id,
+            at_once=at_once,
+            stop=stop,
+            reconfigure=reconfigure,
+        )
         run = 0
-        if state == self.partition.template.recording and not self.partition.run:
+        if state == self.partition.template.recording and not self.partition.run and not reconfigure:
             self._runs += 1
             run = self._runs
         self.step(GoalSet(goal=goal, run=run))

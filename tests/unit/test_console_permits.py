@@ -35,7 +35,7 @@ OUTSIDE = {"GET /openapi.json", "MOUNT /static"}
 """No handlers of ours: files, and the description of the API, for whoever is logged in."""
 
 PARTITION = {
-    **dict.fromkeys(("goal", "configure", "configure_all", "start", "stop", "abort", "reset"), S),
+    **dict.fromkeys(("goal", "configure", "configure_all", "reconfigure", "start", "stop", "abort", "reset"), S),
     **dict.fromkeys(("include", "exclude", "lock", "unlock", "select", "select_one", "comment", "flag"), S),
     **dict.fromkeys(("repeat", "sequence", "stop_sequence"), S),
     **dict.fromkeys(("take_control", "request_control", "hand_over", "release_control"), S),
@@ -63,7 +63,7 @@ COMMANDS = {
 FIXED = {
     **{
         f"POST /api/v1/partitions/{{partition}}/{command}": ("partition.mCBM", S)
-        for command in ("goal", "configure", "start", "stop", "abort")
+        for command in ("goal", "configure", "reconfigure", "start", "stop", "abort")
     },
     "POST /api/v1/simulators/{device}/faults/{fault}": ("device.caen", E),
     "POST /api/v1/views/{view}/save_view": ("_experiment", S),

@@ -49,6 +49,10 @@ async def test_a_plan_is_asked_of_run_control_and_its_refusal_is_told(web: httpx
     plan = (await web.get("/api/v1/partitions/mCBM/plan", params={"goal": "Recording", "tag": "physics"})).json()
     assert plan["plan"]["stages"][0]["steps"][0]["reason"] == "it is not configured"
     assert plan["plan"]["kept"] == {"TFC": "it has physics already"}
+    assert plan["plan"]["stages"][0]["steps"][0]["action"] == "configure"
+    query = {"goal": "", "reconfigure": "true"}
+    change = (await web.get("/api/v1/partitions/mCBM/plan", params=query)).json()
+    assert change["plan"]["stages"][0]["steps"][0]["action"] == "reconfigure"
     refused = await web.get("/api/v1/partitions/mCBM/plan", params={"goal": "Nowhere"})
     assert (refused.status_code, refused.json()["cause"]["code"]) == (404, "not_found")
 

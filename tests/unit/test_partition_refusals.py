@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -45,6 +46,25 @@ def selected() -> PartitionModel:
     plant = Plant().reach("QA_Active")
     plant.step(MembersSet(members=members(tag="noise"), tag="noise"))
     return plant.partition
+
+
+def changed(*, state: str = "QA_Active", able: bool = True) -> PartitionModel:
+    """Other parameters are selected for sts than it has."""
+    in_place = ["sts"] if able else []
+    plant = Plant(CBM, members(in_place=in_place)).reach(state)
+    (other,) = [one for one in members(tag="noise", in_place=in_place) if one.system == "sts"]
+    plant.step(
+        MembersSet(members=tuple(other if m.system == "sts" else m for m in plant.partition.members), tag="custom")
+    )
+    return plant.partition
+
+
+def changed_in_a_run() -> PartitionModel:
+    return changed(state="Recording")
+
+
+def changed_not_able() -> PartitionModel:
+    return changed(able=False)
 
 
 def busy() -> PartitionModel:
@@ -121,6 +141,9 @@ MAY: dict[Callable[[], PartitionModel], str] = {
     recording: "goal stop abort exclude lock",
     locked: "unlock",
     selected: "goal configure configure_all abort exclude select select_one repeat lock",
+    changed: "goal configure configure_all reconfigure abort exclude select select_one repeat lock",
+    changed_in_a_run: "goal reconfigure stop abort exclude lock",
+    changed_not_able: "goal configure configure_all abort exclude select select_one repeat lock",
     unexplained: "stop abort lock",
     busy: "goal abort exclude lock",
     starting: "goal stop abort exclude lock",
@@ -157,6 +180,10 @@ TABLE = [
     (locked, "configure", {}, "locked"),
     (selected, "start", {}, "not_configured"),
     (unexplained, "configure", {}, "no_template"),
+    (top, "reconfigure", {}, "nothing_to_do"),
+    (halfway, "reconfigure", {}, "wrong_state"),
+    (changed_not_able, "reconfigure", {}, "not_in_place"),
+    (changed_in_a_run, "reconfigure", {"while_recording": False}, "run_open"),
     (locked, "lock", {}, "nothing_to_do"),
     (idle, "unlock", {}, "nothing_to_do"),
     (busy, "configure", {}, "busy"),
@@ -187,7 +214,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("situation", "command", "arguments", "code"), TABLE)
 def test_each_reason_is_given_where_it_holds(
-    situation: Callable[[], PartitionModel], command: str, arguments: dict[str, str], code: str
+    situation: Callable[[], PartitionModel], command: str, arguments: dict[str, Any], code: str
 ) -> None:
     cause = refusal(situation(), command, **arguments)
     assert cause is not None

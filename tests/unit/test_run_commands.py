@@ -125,12 +125,25 @@ def test_a_plan_is_a_tree_with_reasons_times_and_what_stays(capsys: pytest.Captu
         assert line in told
 
 
+def test_the_plan_of_a_change_in_place_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    answers: Answers = {("GET", "/api/v1/partitions/mCBM/plan"): (200, {"plan": plain(PLAN)})}
+    told, sent = said(["partition", "reconfigure", "mCBM", "--plan"], answers, capsys)
+    assert sent == []
+    assert "mCBM → Recording with physics" in told
+
+
 @pytest.mark.parametrize(
     ("words", "path", "arguments"),
     [
         (["goal", "mCBM", "Recording"], "partitions/mCBM/commands/goal", {"state": "Recording"}),
         (["configure", "mCBM"], "partitions/mCBM/commands/configure", {}),
         (["configure-all", "mCBM"], "partitions/mCBM/commands/configure_all", {}),
+        (["reconfigure", "mCBM"], "partitions/mCBM/commands/reconfigure", {}),
+        (
+            ["reconfigure", "mCBM", "--while-recording"],
+            "partitions/mCBM/commands/reconfigure",
+            {"while_recording": True},
+        ),
         (
             ["start", "mCBM", "--seconds", "60", "--comment", "first"],
             "partitions/mCBM/commands/start",

@@ -92,12 +92,32 @@ def show_way(
     json: Json = False,
 ) -> None:
     """The way to a state: every step, why, what stays as it is, and how long it should take. Nothing is done."""
+    return _show_plan(partition, url, json, goal=state, tag=tag or None)
+
+
+def _show_plan(partition: str, url: str, json: bool, **query: str | None) -> None:
     import msgspec
 
     from countingroom.core.partitions import Plan
 
-    found = fetch(url, f"/api/v1/partitions/{checked(partition)}/plan", json, goal=state, tag=tag or None)
+    found = fetch(url, f"/api/v1/partitions/{checked(partition)}/plan", json, **query)
     return show_plan(msgspec.convert(found["plan"], Plan))
+
+
+def reconfigure(
+    partition: Partition,
+    while_recording: Annotated[
+        bool, typer.Option("--while-recording", help="Also during a run, whose conditions then change.")
+    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would change and do nothing.")] = False,
+    wait: Wait = GOAL_S,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Give changed parameters to systems in place, without leaving their state."""
+    if plan:
+        return _show_plan(partition, url, json, goal="", reconfigure="true")
+    return do(partition, "reconfigure", {"while_recording": while_recording or None}, wait, url, json)
 
 
 def select(
@@ -153,4 +173,15 @@ def move(
     do(EXPERIMENT, "move", arguments, wait, url, json)
 
 
-add_commands(app, "partition", {"goal": goal, "select": select, "sequence": sequence, "take": take, "move": move})
+add_commands(
+    app,
+    "partition",
+    {
+        "goal": goal,
+        "reconfigure": reconfigure,
+        "select": select,
+        "sequence": sequence,
+        "take": take,
+        "move": move,
+    },
+)

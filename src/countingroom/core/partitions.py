@@ -26,12 +26,17 @@ class Goal(Struct, frozen=True, kw_only=True):
     """Stop, or end at a limit: no system is configured; the goal is reached when no system is above it."""
     lower: bool = False
     """The goal was below the present state when it was requested: systems above it go down. The owner sets it."""
+    reconfigure: bool = False
+    """Only change parameters in place, in the present state: no system is configured, started or stopped."""
+    in_place: bool = False
+    """What differs can be changed in place, which is done before anything else. The owner sets it."""
     joined: tuple[str, ...] = ()
     """Ids of later commands for the same goal; they end with it."""
 
     def is_same(self, other: Goal) -> bool:
         """Whether the other goal asks for the same."""
-        return (self.state, self.at_once, self.stop) == (other.state, other.at_once, other.stop)
+        mine = (self.state, self.at_once, self.stop, self.reconfigure)
+        return mine == (other.state, other.at_once, other.stop, other.reconfigure)
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
@@ -55,6 +60,9 @@ class Member(Struct, frozen=True, kw_only=True):
     """The loss of a critical system takes the partition down a level; the loss of another one does not."""
     wanted: Configuration | None = None
     """None: no configuration is selected."""
+    base: str = ""
+    """Fingerprint of the configurations below that it depends on, for a system whose agent can reconfigure it in place;
+    empty: it cannot."""
 
 
 class StepStatus(StrEnum):
@@ -119,6 +127,8 @@ class MemberState(Struct, frozen=True, kw_only=True):
     wanted_tag: str = ""
     right: bool = False
     """It is Active or Recording with the wanted configuration."""
+    in_place: bool = False
+    """Its agent can change its parameters without leaving Active or Recording."""
     reported_ns: int = 0
     comment: str = ""
     cause: Cause | None = None

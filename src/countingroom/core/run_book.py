@@ -75,11 +75,11 @@ class RunCondition(Struct, frozen=True, kw_only=True):
 
 
 class RunNote(Struct, frozen=True, kw_only=True):
-    """A note on a run: a comment, a flag, an inclusion or exclusion, an error."""
+    """A note on a run: a comment, a flag, an inclusion or exclusion, an error, a change of parameters in place."""
 
     time_ns: int
     kind: str
-    """`comment`, `flag`, `include`, `exclude`, `error`."""
+    """`comment`, `flag`, `include`, `exclude`, `error`, `reconfigure`."""
     text: str
     author: str = ""
     system: str = ""
@@ -105,7 +105,7 @@ class Run(Struct, frozen=True, kw_only=True):
     cause: Cause | None = None
     tag: str = ""
     configurations: dict[str, Configuration] = {}
-    """System -> snapshot of its configuration."""
+    """System -> snapshot of its configuration at the beginning; notes hold the changes in place."""
     members: tuple[str, ...] = ()
     """Systems included at the start."""
     versions: dict[str, str] = {}

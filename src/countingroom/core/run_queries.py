@@ -16,6 +16,8 @@ class PlanQuery(Struct, frozen=True, kw_only=True):
     """A stable state of its template."""
     tag: str = ""
     """Plan with this global tag; empty: with the present selection."""
+    reconfigure: bool = False
+    """Plan only the changes in place, in the present state; `goal` is not used."""
 
 
 class PlanAnswer(Struct, frozen=True, kw_only=True, tag=True):

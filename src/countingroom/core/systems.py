@@ -35,6 +35,8 @@ class Action(StrEnum):
     """The action of an order."""
 
     CONFIGURE = "configure"
+    RECONFIGURE = "reconfigure"
+    """Change the parameters in place: the system stays Active or Recording."""
     START = "start"
     STOP = "stop"
     ABORT = "abort"
@@ -56,6 +58,9 @@ class SystemState(Struct, frozen=True, kw_only=True):
     """Tag of its present configuration, for display."""
     key: str = ""
     """Fingerprint of its present configuration and of those below that it depends on; empty: none."""
+    base: str = ""
+    """Fingerprint of those below alone, as its last order to configure named it. While it is the same, the system can
+    be reconfigured in place. Empty: it cannot."""
     run: int = 0
     """The run it records; 0: none."""
     last_run: int = 0
@@ -92,6 +97,8 @@ class Order(Struct, frozen=True, kw_only=True):
     goes to Error. A duration, because the clocks of two computers differ. 0: see `deadline_ns`."""
     tag: str = ""
     key: str = ""
+    base: str = ""
+    """Of `configure` and `reconfigure`: the fingerprint of what is below the system, reported in `SystemState.base`."""
     parameters: dict[str, Scalar] = {}
     run: int = 0
     requested_by: str = ""

@@ -88,4 +88,4 @@ def members_of(
         excluded=record.excluded,
     )
     choices = {system: Chosen(tag=one.tag, parameters=one.parameters) for system, one in chosen.items()}
-    return with_fingerprints(template, members, choices)
+    return with_fingerprints(template, members, choices, in_place=section.in_place)

@@ -122,6 +122,11 @@ class RunsSection(Section):
         return frozenset(name for name, system in self.systems.items() if not system.records)
 
     @property
+    def in_place(self) -> frozenset[str]:
+        """Systems whose agents can change their parameters while they are Active or Recording."""
+        return frozenset(name for name, system in self.systems.items() if system.reconfigures)
+
+    @property
     def detector_types(self) -> tuple[str, ...]:
         """The sections of `subsystem.cfg` that its systems name as their types."""
         named = (system.type.section for system in self.systems.values() if system.type)

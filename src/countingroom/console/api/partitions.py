@@ -116,10 +116,13 @@ async def get_plan(
     console: Console,
     goal: Annotated[str, Query(description="a state it can rest in: `Idle`, `QA_Active`, `Recording`")],
     tag: Annotated[str, Query(description="as it would be with this tag; empty: with what is selected")] = "",
+    reconfigure: Annotated[
+        bool, Query(description="only changes in place, in the present state, whatever `goal`")
+    ] = False,
 ) -> Response:
     """The plan alone; it is not carried out."""
     partition_state(console, partition)
-    question = PlanQuery(partition=partition, goal=goal, tag=tag)
+    question = PlanQuery(partition=partition, goal=goal, tag=tag, reconfigure=reconfigure)
     return as_json({"plan": (await ask(console.bus, "runs", "plan", question, PlanAnswer)).plan})
 
 

@@ -87,6 +87,26 @@ PARTITION = table(
         confirmed=True,
     ),
     CommandRow(
+        name="reconfigure",
+        description="Give changed parameters to systems in place, without leaving their state.",
+        details="Only systems whose agents can do it. During a run it is refused without `--while-recording`; the run "
+        "book notes what changed and when. `--plan` shows what would change and does nothing.",
+        permission=Permission.OPERATE,
+        arguments=(
+            Argument(
+                name="while_recording",
+                label="During the run, whose conditions change",
+                description="Also during a run, whose conditions then change.",
+                type=Type.BOOL,
+                optional=True,
+            ),
+        ),
+        wait_s=_GOAL_S,
+        button=ButtonPlace.HEAD,
+        confirmed=True,
+        short_route=True,
+    ),
+    CommandRow(
         name="start",
         description="Begin a run. It is recorded in the run book before anything starts.",
         details="Recorders start in order; the partition is in Recording when all of them record. "

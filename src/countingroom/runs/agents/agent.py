@@ -28,7 +28,7 @@ from countingroom.core.charts.chart import Chart
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, LinkError
 from countingroom.core.messages import Command, Presence, Reply, decode, encode
-from countingroom.core.systems import ACTIVE, RECORDING, Answer, Order, SystemKind, SystemState
+from countingroom.core.systems import ACTIVE, RECORDING, Action, Answer, Order, SystemKind, SystemState
 from countingroom.runs.agents import model
 from countingroom.runs.agents.commands import WHO, AgentCommands
 from countingroom.runs.agents.order_rules import refusal
@@ -212,8 +212,10 @@ class AgentRunner:
         return {"state": self._states.revision}
 
     def _rests(self, at: str) -> bool:
+        """Whether the next agent can find it so: it is at rest, or its parameters are changed in place."""
         context = self._agent.contexts[at]
-        return context.task is None and context.state.common in (ACTIVE, RECORDING)
+        is_changed = context.task is not None and context.task.order.action is Action.RECONFIGURE
+        return (context.task is None or is_changed) and context.state.common in (ACTIVE, RECORDING)
 
     def _worker(self, at: str) -> SystemWorker:
         if at not in self._workers:
@@ -254,7 +256,7 @@ class AgentRunner:
 
     def _keep(self, at: str) -> None:
         if at in self._agent.contexts and self._rests(at):
-            self.saved_state.keep(at, _rest(self._agent.contexts[at].state))
+            self.saved_state.keep(at, _rest(self._agent.contexts[at]))
 
     def _linked(self, up: bool) -> None:
         if up:
@@ -287,11 +289,13 @@ def beat_pause_s(now_s: float) -> float:
     return math.floor((now_s + BEAT_S) * _BEATS_PER_S + 1e-6) / _BEATS_PER_S - now_s
 
 
-def _rest(state: SystemState) -> Recovery:
+def _rest(context: model.Context) -> Recovery:
+    state = context.state
     return Recovery(
         state=state.state,
         tag=state.tag,
-        key=state.key,
+        key=state.key if context.task is None else "",  # during a change in place it is not known which parameters hold
+        base=state.base,
         run=state.run,
         last_run=state.last_run,
         since_ns=state.since_ns,

@@ -99,6 +99,8 @@ def _meanwhile(context: Context, order: Order) -> OrderVerdict | Cause | None:
         return OrderVerdict.JOIN
     if order.action is Action.ABORT:
         return None
+    if order.action is Action.STOP and under_way.action is Action.RECONFIGURE:
+        return None  # a stop waits for no change of parameters
     if order.action is Action.RESET and under_way.action is not Action.ABORT:
         return None
     return Cause(
@@ -115,6 +117,8 @@ def _at_rest(chart: Chart, state: SystemState, order: Order) -> OrderVerdict | C
     match order.action:
         case Action.CONFIGURE if state.common == ACTIVE and state.key and state.key == order.key:
             return OrderVerdict.NOTHING
+        case Action.RECONFIGURE:
+            return _in_place(state, order)
         case Action.START if state.common == RECORDING and state.run == order.run:
             return OrderVerdict.NOTHING
         case Action.STOP if state.common == ACTIVE:
@@ -129,6 +133,29 @@ def _at_rest(chart: Chart, state: SystemState, order: Order) -> OrderVerdict | C
             except NotAllowed as error:
                 return _impossible(state, error.cause)
             return OrderVerdict.BEGIN
+
+
+def _in_place(state: SystemState, order: Order) -> OrderVerdict | Cause:
+    """The chart says nothing about it, because the state stays."""
+    if state.common not in (ACTIVE, RECORDING):
+        return Cause(
+            code="not_allowed",
+            message=f"{state.system} is {state.state}: only an Active or recording system is reconfigured in place",
+            source=_source(state),
+            since_ns=state.since_ns,
+            suggestion="configure it",
+        )
+    if state.key and state.key == order.key:
+        return OrderVerdict.NOTHING
+    if not order.base or state.base != order.base:
+        return Cause(
+            code="not_in_place",
+            message=f"{state.system} cannot be reconfigured in place: what it depends on has changed",
+            source=_source(state),
+            since_ns=state.since_ns,
+            suggestion="configure it",
+        )
+    return OrderVerdict.BEGIN
 
 
 def _impossible(state: SystemState, cause: Cause) -> Cause:

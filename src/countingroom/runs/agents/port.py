@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from countingroom.core.charts.chart import Chart
-from countingroom.core.errors import Cause
+from countingroom.core.errors import Cause, DeviceError
 from countingroom.core.systems import ACTIVE, Order
 from countingroom.core.values import Scalar
 
@@ -25,6 +25,8 @@ class Recovery(Struct, frozen=True, kw_only=True):
     """A stable state of its chart."""
     tag: str = ""
     key: str = ""
+    base: str = ""
+    """See `SystemState.base`."""
     run: int = 0
     last_run: int = 0
     """The highest run that it has recorded; 0: not known."""
@@ -100,6 +102,17 @@ class System:
 
     async def configure(self, step: str, parameters: Mapping[str, Scalar]) -> None:
         """Do one step of configuring; `step` is a state of the chart such as `Configuring_Step2`."""
+
+    async def reconfigure(self, parameters: Mapping[str, Scalar]) -> None:
+        """Change the parameters in place, while the system is Active or Recording. One that raises keeps the earlier
+        parameters; where that is not sure, report `self.handle.error` as well. Without this method a system can only be
+        configured."""
+        raise DeviceError(
+            f"{self.handle.system} cannot be reconfigured in place: its agent has no method for it",
+            code="cannot_reconfigure",
+            source=f"systems.{self.handle.system}",
+            suggestion="configure it",
+        )
 
     async def start(self, run: int) -> None:
         """Start recording."""

@@ -40,6 +40,7 @@ def found(chart: Chart, context: Context, recovery: Recovery | None) -> Context:
         common=common,
         tag=recovery.tag,
         key=recovery.key,
+        base=recovery.base,
         run=recovery.run if common == RECORDING else 0,
         last_run=max(recovery.last_run, context.state.last_run),
         since_ns=recovery.since_ns or context.state.since_ns,
@@ -51,7 +52,7 @@ def moved(context: Context, chart: Chart, state: str, now_ns: int, **changes: ob
     """The context in another own state. Only Active and Recording keep the configuration, only Recording the run."""
     common = chart.to_common(state)
     if common not in (ACTIVE, RECORDING):
-        changes = {**changes, "tag": "", "key": ""}
+        changes = {**changes, "tag": "", "key": "", "base": ""}
     if common != RECORDING:
         changes = {**changes, "run": 0}
     return said(context, state=state, common=common, since_ns=now_ns, **changes)

@@ -110,12 +110,14 @@ def _obey(
     context = said(context, order=order.id)
     if verdict is not OrderVerdict.BEGIN:
         return context, (model.Publish(at=at),)
-    killed: tuple[Effect, ...] = (model.Kill(at=at),) if context.task else ()
+    context, killed = _interrupted(at, context)
     match order.action:
         case Action.CONFIGURE:
             state = chart.step(context.state.state, "configure")
             context = moved(context, chart, state, now_ns, tag="", key="", run=0, cause=None)
             context, effects = _configuring(chart, at, context, order, now_ns)
+        case Action.RECONFIGURE:
+            context, effects = _begin(at, context, order, comment=f"changing to {order.tag}", cause=None)
         case Action.START:
             context, effects = _begin(at, context, order, comment=f"starting run {order.run}", counters={})
         case Action.STOP:
@@ -142,7 +144,7 @@ def _configuring(
     state = context.state.state
     if chart.to_common(state) == CONFIGURING:
         return _begin(at, context, order, step=state, comment=f"{state} of {order.tag}" if order.tag else state)
-    reached = {"tag": order.tag, "key": order.key} if chart.to_common(state) == ACTIVE else {}
+    reached = {"tag": order.tag, "key": order.key, "base": order.base} if chart.to_common(state) == ACTIVE else {}
     return replace(said(context, comment="", **reached), task=None), (model.Publish(at=at),)
 
 
@@ -155,12 +157,13 @@ def _happened(chart: Chart, context: Context, event: Event, now_ns: int) -> tupl
         case model.Ended(at=at, ticket=ticket, cause=cause) if context.task and context.task.ticket == ticket:
             return _ended(chart, at, context, context.task, cause, now_ns)
         case model.Overdue(at=at, order=order) if context.task and context.task.order.id == order:
-            cause = _too_long(context, context.task, now_ns)
-            context, effects = _failed(chart, at, context, cause, now_ns)
-            return context, (model.Kill(at=at), *effects)
+            cause, is_change = _too_long(context, context.task, now_ns), _is_change(context.task)
+            context, killed = _interrupted(at, context)
+            end = _not_changed(at, context, cause) if is_change else _failed(chart, at, context, cause, now_ns)
+            return end[0], (*killed, *end[1])
         case model.StateMoved(at=at, event=own, cause=cause):
             state = chart.step(context.state.state, own)
-            killed: tuple[Effect, ...] = (model.Kill(at=at),) if context.task else ()
+            context, killed = _interrupted(at, context)
             comment = "" if cause is None else cause.message
             context = replace(moved(context, chart, state, now_ns, comment=comment, cause=cause), task=None)
             return context, (*killed, model.Publish(at=at))
@@ -176,6 +179,8 @@ def _happened(chart: Chart, context: Context, event: Event, now_ns: int) -> tupl
 def _ended(
     chart: Chart, at: str, context: Context, task: WorkTask, cause: Cause | None, now_ns: int
 ) -> tuple[Context, tuple[Effect, ...]]:
+    if _is_change(task):
+        return _not_changed(at, context, cause) if cause else _changed(at, context, task.order)
     if cause:
         return _failed(chart, at, context, cause, now_ns)
     order, before = task.order, context.state.state
@@ -191,7 +196,7 @@ def _ended(
             context = moved(context, chart, state, now_ns, run=order.run, comment="")
         case Action.ABORT:
             context = moved(context, chart, state, now_ns, comment="transition aborted", cause=None)
-        case Action.STOP | Action.RESET:
+        case Action.STOP | Action.RESET | Action.RECONFIGURE:
             context = moved(context, chart, state, now_ns, comment="", cause=None)
     return replace(context, task=None), (model.Publish(at=at),)
 
@@ -202,6 +207,30 @@ def _failed(chart: Chart, at: str, context: Context, cause: Cause, now_ns: int) 
     state = chart.step(before, "error") if "error" in chart.allowed(before) else before
     context = moved(context, chart, state, now_ns, comment="transition failed", cause=cause)
     return replace(context, task=None), (model.Publish(at=at),)
+
+
+def _changed(at: str, context: Context, order: Order) -> tuple[Context, tuple[Effect, ...]]:
+    """The parameters were changed in place."""
+    context = said(context, tag=order.tag, key=order.key, base=order.base, comment="")
+    return replace(context, task=None), (model.Publish(at=at),)
+
+
+def _not_changed(at: str, context: Context, cause: Cause) -> tuple[Context, tuple[Effect, ...]]:
+    """The change in place failed: the earlier parameters hold, and the system stays in its state."""
+    context = said(context, comment="the parameters were not changed", cause=cause)
+    return replace(context, task=None), (model.Publish(at=at),)
+
+
+def _interrupted(at: str, context: Context) -> tuple[Context, tuple[Effect, ...]]:
+    """End the work under way. After a change in place it is not known which parameters hold, so the system is not right
+    for any configuration until one is given to it."""
+    if context.task is None:
+        return context, ()
+    return said(context, key="") if _is_change(context.task) else context, (model.Kill(at=at),)
+
+
+def _is_change(task: WorkTask) -> bool:
+    return task.order.action is Action.RECONFIGURE
 
 
 def _too_long(context: Context, task: WorkTask, now_ns: int) -> Cause:

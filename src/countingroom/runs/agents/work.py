@@ -48,7 +48,7 @@ class SystemWorker:
         self._group = group
         self._order: Order | None = None
         self._configured: Order | None = None
-        """The last order to configure."""
+        """The last order that gave it its configuration."""
         self._working: asyncio.Task[None] | None = None
         self._unfinished: set[asyncio.Task[None]] = set()
         """The present task, and cancelled tasks that have not ended yet."""
@@ -185,13 +185,18 @@ class SystemWorker:
         order = begin.task.order
         if order.action is Action.CONFIGURE:
             self._configured = order
-        elif not order.tag and self._configured:  # the order names none; the system has that of its last configure
+        elif (
+            order.action is not Action.RECONFIGURE and not order.tag and self._configured
+        ):  # the order names none; the system has that of its last configure
             order = replace(order, tag=self._configured.tag, parameters=self._configured.parameters)
         self._order = order
         try:
             match order.action:
                 case Action.CONFIGURE:
                     await self._system.configure(begin.task.step, order.parameters)
+                case Action.RECONFIGURE:
+                    await self._system.reconfigure(order.parameters)
+                    self._configured = order
                 case Action.START:
                     await self._system.start(order.run)
                 case Action.STOP:

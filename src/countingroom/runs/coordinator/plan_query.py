@@ -35,7 +35,7 @@ async def plan_for(context: RunControlContext, query: PlanQuery) -> Plan:
     name, now_ns = query.partition, context.clock.now_ns()
     record = await context.database.partitions.get(name)
     template = context.template(record.template)
-    if query.goal not in template.rests:
+    if query.goal not in template.rests and not query.reconfigure:
         raise Refused(causes.unknown_goal(name, query.goal, template.rests))
     if query.tag:
         chosen = await context.database.tags.resolve(query.tag)
@@ -63,5 +63,6 @@ async def plan_for(context: RunControlContext, query: PlanQuery) -> Plan:
         began=bool(shown and shown.state == template.recording),
         locked=record.locked,
     )
-    goal = Goal(state=query.goal, since_ns=now_ns)
+    state = partition.state if query.reconfigure else query.goal
+    goal = Goal(state=state, since_ns=now_ns, reconfigure=query.reconfigure)
     return forecast(partition, goal, now_ns=now_ns, durations=context.system_states.durations.all())

@@ -56,15 +56,19 @@ class Durations:
 
     def ordered(self, order: str, action: Action, now_ns: int) -> None:
         """Record the time at which an order is sent."""
-        if action in _OVER:
+        if action in _OVER or action is Action.RECONFIGURE:
             self._ordered[order] = action, now_ns
             if len(self._ordered) > _WAITING:
                 del self._ordered[next(iter(self._ordered))]
 
-    def reported(self, before: SystemState | None, now: SystemState) -> None:
-        """Evaluate a new report of a system."""
+    def reported(self, before: SystemState | None, now: SystemState, now_ns: int) -> None:
+        """Evaluate a new report of a system. `now_ns`: when it was received, by the clock of `ordered`."""
         ordered = self._ordered.get(now.order)
-        if ordered and now.common == _OVER[ordered[0]]:
+        if ordered and ordered[0] is Action.RECONFIGURE:
+            if before is not None and before.key != now.key and now.cause is None:  # the state is as before
+                del self._ordered[now.order]
+                self._learn(now.system, Action.RECONFIGURE, now_ns - ordered[1])
+        elif ordered and now.common == _OVER[ordered[0]]:
             del self._ordered[now.order]
             self._learn(now.system, ordered[0], now.since_ns - ordered[1])
         if before is None or before.boot != now.boot or before.common == now.common:

@@ -113,7 +113,7 @@ class SystemStates:
         before = self._present.get(entry.key)
         self._present[entry.key] = state
         self._highest_run = max(self._highest_run, state.run, state.last_run)
-        self.durations.reported(before, state)
+        self.durations.reported(before, state, self._clock.now_ns())
         fact = Reported(state=state)
         for tell in tuple(self._followers.get(entry.key, ())):
             tell(fact)

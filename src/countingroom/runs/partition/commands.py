@@ -58,6 +58,7 @@ class PartitionCommands:
         handlers: dict[str, Handler] = {
             "configure": self._configure,
             "configure_all": self._configure_all,
+            "reconfigure": self._reconfigure,
             "goal": self._goal,
             "start": self._start,
             "repeat": self._repeat,
@@ -94,7 +95,7 @@ class PartitionCommands:
     def refusal(self, request: CommandRequest) -> Cause | None:
         """The reason for a refusal in the present state; None when the command is allowed."""
         action = request.command.action
-        if action not in REASONS:
+        if action not in REASONS or action == "reconfigure":  # this one is checked against the latest parameters
             return None
         if action == "goal" and request.text("tag", ""):
             action = "select"  # the goal is checked after the selection, against the new configurations
@@ -114,6 +115,14 @@ class PartitionCommands:
         partition = self._owner.partition
         recording = partition.template.recording
         return self._want(request, recording if partition.state == recording else partition.template.top)
+
+    async def _reconfigure(self, request: CommandRequest) -> Completion:
+        asked = request.flag("while_recording")
+        await self._selection.refresh()
+        partition = self._owner.partition
+        if cause := refusal(partition, "reconfigure", while_recording=asked):
+            raise Refused(cause)
+        return self._want(request, partition.state, reconfigure=True)
 
     async def _goal(self, request: CommandRequest) -> Completion:
         template, state = self._owner.partition.template, request.text("state")
@@ -158,7 +167,14 @@ class PartitionCommands:
         return self._want(request, self._owner.partition.template.idle, at_once=True)
 
     def _want(
-        self, request: CommandRequest, state: str, run: Run | None = None, *, at_once: bool = False, stop: bool = False
+        self,
+        request: CommandRequest,
+        state: str,
+        run: Run | None = None,
+        *,
+        at_once: bool = False,
+        stop: bool = False,
+        reconfigure: bool = False,
     ) -> Completion:
         goal = Goal(
             state=state,
@@ -167,6 +183,7 @@ class PartitionCommands:
             command_id=request.command.id,
             at_once=at_once,
             stop=stop,
+            reconfigure=reconfigure,
         )
         self._owner.goal(goal, request.command.action, run=run)
         return ENDS_LATER

@@ -58,6 +58,11 @@ class ConfigurationSelection:
         await owner.context.database.partitions.select(owner.name, same[0] if same else CUSTOM, chosen, by)
         await owner.reload_members()
 
+    async def refresh(self) -> None:
+        """Reload what is selected and wait until the planner has it: its parameters may just have been saved."""
+        await self._owner.reload_members()
+        await self._owner.settle()
+
     async def select_as_in(self, run: Run, by: str) -> bool:
         """Select what the systems had in an earlier run; returns whether that changes the selection.
 

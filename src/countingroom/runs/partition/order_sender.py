@@ -54,6 +54,7 @@ class Orders:
             within_s=step.deadline_s,
             tag=configuration.tag if configuration else "",
             key=configuration.key if configuration else "",
+            base=effect.base,
             parameters=configuration.parameters if configuration else {},
             run=effect.run,
         )

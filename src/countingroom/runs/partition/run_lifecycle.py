@@ -7,10 +7,12 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 import msgspec
 
+from countingroom.core.configurations import compare_parameters
 from countingroom.core.errors import Cause
 from countingroom.core.messages import EventKind
+from countingroom.core.partitions import Configuration, Member
 from countingroom.core.run_book import Run, RunCondition, RunEnd, RunFlag
-from countingroom.core.systems import ACTIVE, ERROR, RECORDING, UNCONFIGURED, SystemState
+from countingroom.core.systems import ACTIVE, ERROR, RECORDING, UNCONFIGURED, Action, SystemState
 from countingroom.core.values import Scalar
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.planner.events import Fact, LinkChanged, Reported
@@ -47,12 +49,31 @@ class RunLifecycle:
         for fact in facts:
             match fact:
                 case Reported(state=state):
+                    self._reconfigured(state)
                     if text := _failed(partition.seen.get(state.system, UNSEEN), state, partition.attempts.pending):
                         self._owner.book.note(partition.run, "error", text, system=state.system)
                 case LinkChanged(system=system, connected=False, cause=cause) if cause:
                     self._owner.book.note(partition.run, "error", cause.message, system=system)
                 case _:
                     pass
+
+    def _reconfigured(self, state: SystemState) -> None:
+        """Note the change of parameters that this report ends, in the run that goes on."""
+        partition = self._owner.partition
+        order, wanted = partition.attempts.pending.get(state.system), _wanted(partition.members, state)
+        if order is None or order.action is not Action.RECONFIGURE or state.order != order.id or wanted is None:
+            return
+        known = self.open.configurations if self.open else {}
+        before = known.get(state.system)
+        if before and before.key == state.key:
+            return  # the answer to the order and the published state tell the same
+        seen = partition.seen.get(state.system, UNSEEN).state
+        is_known = before is not None and seen is not None and before.key == seen.key
+        text = _change(before if is_known else None, wanted)
+        by = partition.goal.requested_by if partition.goal else ""
+        self._owner.book.note(partition.run, "reconfigure", text, author=by, system=state.system)
+        if self.open:
+            self.open = msgspec.structs.replace(self.open, configurations={**known, state.system: wanted})
 
     def began(self, run: int, conditions: Mapping[str, RunCondition]) -> None:
         """Record the start: all recording systems record. `conditions`: the values now."""
@@ -136,6 +157,29 @@ class RunLifecycle:
         """System -> version of its software."""
         seen = self._owner.partition.seen
         return {name: one.state.version for name, one in seen.items() if one.state and one.state.version}
+
+
+def _wanted(members: Iterable[Member], state: SystemState) -> Configuration | None:
+    """The configuration that the system has by this report, where that is the wanted one."""
+    found = (one.wanted for one in members if one.system == state.system)
+    return next((one for one in found if one and one.key == state.key), None)
+
+
+def _change(before: Configuration | None, after: Configuration) -> str:
+    """What a change in place has changed; `before`: None where it is not known."""
+    if before is None:
+        values = ", ".join(f"{name} {value}" for name, value in sorted(after.parameters.items()))
+        return f"reconfigured to {after.tag}: {values or 'no parameters'}"
+    changes = compare_parameters(before.parameters, after.parameters)
+    values = ", ".join(
+        f"{one.name} {_shown(one.before, one.added)} → {_shown(one.after, one.removed)}" for one in changes
+    )
+    tags = after.tag if after.tag == before.tag else f"{before.tag} → {after.tag}"
+    return f"reconfigured, {tags}: {values or 'the same parameters'}"
+
+
+def _shown(value: Scalar, is_missing: bool) -> str:
+    return "not given" if is_missing else str(value)
 
 
 def _failed(before: Seen, now: SystemState, pending: Container[str]) -> str:

@@ -129,6 +129,7 @@ def _member(partition: PartitionModel, member: Member) -> MemberState:
         tag=state.tag if state else "",
         wanted_tag=member.wanted.tag if member.wanted else "",
         right=is_right(member, seen),
+        in_place=bool(member.base),
         joining=member.system in partition.joining,
         reported_ns=state.since_ns if state else 0,
         comment=state.comment if state else "",

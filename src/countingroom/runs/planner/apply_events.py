@@ -25,6 +25,7 @@ from countingroom.runs.planner.events import (
     Reported,
     RunOver,
 )
+from countingroom.runs.planner.in_place import is_enough
 from countingroom.runs.planner.partition import PartitionModel
 from countingroom.runs.planner.recorders import with_recorders
 from countingroom.runs.planner.survey import UNSEEN, Seen
@@ -130,7 +131,8 @@ class _Application:
         if goal and goal.state in template.rests:
             present = min(self.partition.state, self.partition.survey().configured, key=template.reached)
             lower = goal.state == template.idle or template.reached(goal.state) < template.reached(present)
-            goal = msgspec.structs.replace(goal, lower=lower)
+            lower = lower and not goal.reconfigure
+            goal = msgspec.structs.replace(goal, lower=lower, in_place=self._is_in_place(goal, lower))
         # A run that has lost a recorder ends as LOST, whatever is asked for afterwards. Any other ends for the reason
         # of the last goal that does not record, and goes on when recording is asked for again.
         if goal and ending is not RunEnd.LOST:
@@ -146,6 +148,12 @@ class _Application:
         self.hooks = {}
         self.attempts = msgspec.structs.replace(self.attempts, hook_points=frozenset[str](), met=False, ending=ending)
         self._change(goal=goal, cause=None, run=run)
+
+    def _is_in_place(self, goal: Goal, lower: bool) -> bool:
+        """Whether the way to the goal begins with changes in place."""
+        if lower or goal.stop or goal.at_once:
+            return False
+        return goal.reconfigure or is_enough(self.partition.members, self.seen)
 
     def _supersedes(self, goal: Goal | None, run: int) -> bool:
         """Whether the goal takes the place of the present one, which then has failed unless it is met."""
@@ -187,13 +195,17 @@ class _Application:
 
 
 def _is_kept(failure: Failure | None) -> bool:
-    """Whether a failure is told although the system is Active again: why a recorder did not start or stop."""
-    return failure is not None and failure.action in (Action.START, Action.STOP)
+    """Whether a failure is told although the system is Active again: why a recorder did not start or stop, or why its
+    parameters were not changed in place."""
+    return failure is not None and failure.action in (Action.START, Action.STOP, Action.RECONFIGURE)
 
 
 def _failure(pending: Pending, before: SystemState | None, now: SystemState) -> Failure | None:
     """The failure of a start or a stop that this report tells: a program that ended with status 7. The system is then
-    in Error; one whose chart has no Error there stays where it is, with a new cause."""
+    in Error; one whose chart has no Error there stays where it is, with a new cause. So does one that was to be
+    reconfigured in place: its agent drops an earlier cause when it begins."""
+    if pending.action is Action.RECONFIGURE and now.cause is not None and now.order == pending.id:
+        return Failure(action=pending.action, cause=now.cause)
     if pending.action not in (Action.START, Action.STOP) or now.cause is None or now.order != pending.id:
         return None
     if before is not None and (before.cause, before.since_ns) == (now.cause, now.since_ns):
@@ -215,6 +227,8 @@ def _is_over(pending: Pending, before: SystemState | None, now: SystemState) -> 
             return now.common in (UNCONFIGURED, ERROR)
         case Action.RESET:
             return now.common != ERROR
+        case Action.RECONFIGURE:
+            return now.common not in _UP or (now.order == pending.id and now.key == pending.key)
         case Action.CONFIGURE:
             ours = now.order == pending.id if now.order and pending.id else _has_moved(before, now)
             return ours and now.common != CONFIGURING

@@ -21,6 +21,8 @@ class Pending(Struct, frozen=True, kw_only=True):
     deadline_ns: int
     id: str = ""
     """Empty: not ours, a system that was found configuring; it has its time like any other."""
+    key: str = ""
+    """Fingerprint of the configuration that it names; empty: none."""
 
 
 class Failure(Struct, frozen=True, kw_only=True):

@@ -86,6 +86,32 @@ def did_not(system: str, action: Action, failure: Failure | None) -> Cause:
     )
 
 
+def not_in_place(member: Member, seen: Seen) -> Cause:
+    """It has another configuration, and cannot be given the wanted one in place."""
+    name, why = member.system, "its agent cannot be reconfigured in place"
+    if member.base:
+        why = "what it depends on has changed too, or it was configured before its agent could be reconfigured in place"
+    return Cause(
+        code="not_in_place",
+        message=f"{name} has {(seen.state and seen.state.tag) or 'no tag'} with other parameters, and {why}",
+        source=f"runs.{name}",
+        suggestion="configure",
+    )
+
+
+def not_reconfigured(causes: Sequence[Cause]) -> Cause:
+    """Members that were to be changed in place were not."""
+    if len(causes) == 1:
+        return causes[0]
+    return Cause(
+        code="reconfigure_failed",
+        message=because(f"{len(causes)} systems were not reconfigured", causes),
+        source="runs",
+        suggestion="see each of them, then reconfigure again, or configure",
+        causes=tuple(causes),
+    )
+
+
 def level_not_ready(view: LevelView, causes: Sequence[Cause]) -> Cause:
     """A level is not ready, by all these."""
     if len(causes) == 1 and (view.missing or not view.level.minimum):

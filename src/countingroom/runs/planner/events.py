@@ -85,6 +85,8 @@ class SendOrder(Struct, frozen=True, kw_only=True):
     """By the same clock as `now_ns` of the step."""
     configuration: Configuration | None
     run: int
+    base: str = ""
+    """See `Order.base`."""
 
 
 class PartitionMoved(Struct, frozen=True, kw_only=True):

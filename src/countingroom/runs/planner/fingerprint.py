@@ -3,11 +3,14 @@
 So a changed system and all systems above it are configured again, and no others. The key is made of the configuration's
 tag and parameters and of the keys of every lower level. An excluded system counts like an included one, so an exclusion
 does not make the others configure again.
+
+A system that can be reconfigured in place changes its parameters while the levels above work. So they do not depend on
+its configuration: it is not part of their keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -26,11 +29,19 @@ class Chosen(Struct, frozen=True, kw_only=True):
 
 
 def with_fingerprints(
-    template: Template, members: Sequence[Member], chosen: Mapping[str, Chosen]
+    template: Template,
+    members: Sequence[Member],
+    chosen: Mapping[str, Chosen],
+    *,
+    in_place: Collection[str] = (),
 ) -> tuple[Member, ...]:
-    """The members with what they are to be configured with; None where nothing is chosen for one."""
+    """The members with what they are to be configured with; None where nothing is chosen for one.
+
+    `in_place`: the systems that can be reconfigured in place.
+    """
     below = ""
     wanted: dict[str, Configuration] = {}
+    bases: dict[str, str] = {}
     for level in template.levels:
         here = sorted(member.system for member in members if member.level == level.name)
         for system in here:
@@ -40,9 +51,13 @@ def with_fingerprints(
                     key=_digest(selection.tag, sorted(selection.parameters.items()), below),
                     parameters=dict(selection.parameters),
                 )
-        keys = [(system, wanted[system].key if system in wanted else "") for system in here]
+        bases |= dict.fromkeys((system for system in here if system in in_place), _digest(below))
+        keys = [(system, wanted[system].key if system in wanted and system not in in_place else "") for system in here]
         below = _digest(below, keys) if keys else below
-    return tuple(msgspec.structs.replace(member, wanted=wanted.get(member.system)) for member in members)
+    return tuple(
+        msgspec.structs.replace(member, wanted=wanted.get(member.system), base=bases.get(member.system, ""))
+        for member in members
+    )
 
 
 def _digest(*parts: object) -> str:

@@ -93,28 +93,38 @@ def _arrivals(partition: PartitionModel) -> list[Fact]:
 
 
 def _after(pending: Pending, member: Member, state: SystemState) -> SystemState:
-    common, tag, key = state.common, state.tag, state.key
+    common, tag, key, base, cause = state.common, state.tag, state.key, state.base, state.cause
     match pending.action:
         case Action.CONFIGURE:
             common = ACTIVE
             if pending.id:
-                tag, key = (member.wanted.tag, member.wanted.key) if member.wanted else ("", "")
+                tag, key, base = (*_configuration(member), member.base)
+        case Action.RECONFIGURE:
+            tag, key = _configuration(member)
+            base, cause = member.base, None
         case Action.START:
             common = RECORDING
         case Action.STOP:
             common = ACTIVE
         case Action.ABORT | Action.RESET:
-            common, tag, key = UNCONFIGURED, "", ""
+            common, tag, key, base = UNCONFIGURED, "", "", ""
     return msgspec.structs.replace(
         state,
         common=common,
         state=common,
         tag=tag,
         key=key,
+        base=base,
+        cause=cause,
         order=pending.id,
         sequence=state.sequence + 1,
         since_ns=state.since_ns + 1,
     )
+
+
+def _configuration(member: Member) -> tuple[str, str]:
+    """Tag and key of the wanted one."""
+    return (member.wanted.tag, member.wanted.key) if member.wanted else ("", "")
 
 
 def _timed(each: Step, durations: Durations) -> Step:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import msgspec
 from msgspec import Struct
 
 from countingroom.core.admission import NOTHING_TO_DO
@@ -16,8 +17,9 @@ from countingroom.core.partitions import Member
 from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING, UNCONFIGURED
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.planner import causes
+from countingroom.runs.planner.in_place import differs, is_enough, is_possible
 from countingroom.runs.planner.partition import PartitionModel
-from countingroom.runs.planner.survey import UNSEEN, Survey
+from countingroom.runs.planner.survey import UNSEEN, Seen, Survey
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -29,6 +31,8 @@ class Question(Struct, frozen=True, kw_only=True):
     """Empty: any."""
     state: str = ""
     """The goal; empty: any."""
+    while_recording: bool = True
+    """Whether a change during a run is asked for; the refusals that a page shows assume it."""
 
     @property
     def member(self) -> Member | None:
@@ -52,10 +56,13 @@ def refusals(partition: PartitionModel) -> dict[str, Cause | None]:
     return {command: _answer(command, question) for command in REASONS}
 
 
-def refusal(partition: PartitionModel, command: str, *, system: str = "", state: str = "") -> Cause | None:
-    """One command as it is given: `system` for those that name one, `state` for `goal`."""
+def refusal(
+    partition: PartitionModel, command: str, *, system: str = "", state: str = "", while_recording: bool = True
+) -> Cause | None:
+    """One command as it is given: `system` for those that name one, `state` for `goal`, `while_recording` for
+    `reconfigure`."""
     found = partition.survey()
-    question = Question(partition=partition, found=found, system=system, state=state)
+    question = Question(partition=partition, found=found, system=system, state=state, while_recording=while_recording)
     if command not in REASONS:
         return question.refuse("not_found", f"{command} is no command{did_you_mean(command, REASONS)}", "see its help")
     return _answer(command, question)
@@ -138,6 +145,48 @@ def _all_right(q: Question) -> Cause | None:
     return q.refuse(NOTHING_TO_DO, "every system has its configuration already", "select another one, or start")
 
 
+def _differing(q: Question) -> list[tuple[Member, Seen]]:
+    """The members that are Active or Recording with another configuration than the wanted one."""
+    found = ((member, q.partition.seen.get(member.system, UNSEEN)) for member in q.partition.members)
+    return [(member, seen) for member, seen in found if differs(member, seen)]
+
+
+def _same(q: Question) -> Cause | None:
+    if _differing(q):
+        return None
+    return q.refuse(
+        NOTHING_TO_DO,
+        "every system that is up has its configuration already",
+        "save other parameters, or select another one",
+    )
+
+
+def _not_in_place(q: Question) -> Cause | None:
+    wrong = [causes.not_in_place(member, seen) for member, seen in _differing(q) if not is_possible(member, seen)]
+    if not wrong:
+        return None
+    message = wrong[0].message + (f"; so for {len(wrong) - 1} more" if len(wrong) > 1 else "")
+    cause = q.refuse("not_in_place", message, "stop the run and configure" if q.found.any_records else "configure")
+    return msgspec.structs.replace(cause, causes=tuple(wrong)) if len(wrong) > 1 else cause
+
+
+def _disturbs(q: Question) -> Cause | None:
+    """The conditions of a run change only where that is asked for."""
+    if q.while_recording or not (open_run := _run_open(q)):
+        return None
+    return q.refuse(
+        "run_open",
+        f"{open_run.message}, and its conditions would change",
+        "ask for it with while_recording (--while-recording), or stop the run first",
+    )
+
+
+def _no_rest(q: Question) -> Cause | None:
+    if q.partition.state in q.partition.template.rests:
+        return None
+    return q.refuse("wrong_state", f"{q.partition.name} is in {q.partition.state}", "wait until it is over")
+
+
 def _no_such_state(q: Question) -> Cause | None:
     rests = q.partition.template.rests
     if not q.state or q.state in rests:
@@ -189,11 +238,12 @@ def _outdated(q: Question) -> Cause | None:
         return None
     other = [(member, tag) for member, tag in wrong if member.wanted and member.wanted.tag != tag] or wrong
     names = ", ".join(member.system for member, _ in other[:5]) + (" …" if len(other) > 5 else "")
+    way = "reconfigure" if is_enough(q.partition.members, q.partition.seen) else "configure"
     tags = ", ".join(sorted({tag for _, tag in other} - {""})) or "no configuration"
     return q.refuse(
         "not_configured",
-        f"selected {q.partition.tag or 'nothing'}, {names} {'has' if len(other) == 1 else 'have'} {tags}: configure",
-        "configure first",
+        f"selected {q.partition.tag or 'nothing'}, {names} {'has' if len(other) == 1 else 'have'} {tags}: {way}",
+        f"{way} first",
     )
 
 
@@ -279,6 +329,7 @@ REASONS: dict[str, tuple[Reason, ...]] = {
     "goal": (*_CLOSED, _no_such_state, _there_already, _no_way_up),
     "configure": _CONFIGURE,
     "configure_all": _CONFIGURE,
+    "reconfigure": (*_CLOSED, _busy, _no_rest, _same, _not_in_place, _disturbs),
     "start": _START,
     "stop": (_not_recording,),  # neither a lock nor a move may stand against stop and abort
     "abort": (_all_down,),

@@ -53,6 +53,6 @@ class PartitionModel(Struct, frozen=True, kw_only=True):
 
     def survey(self) -> Survey:
         """What the reports prove."""
-        rests = self.goal is None or self.goal.stop or self.attempts.met
+        rests = self.goal is None or self.goal.stop or self.goal.in_place or self.attempts.met
         rests_in = self.state if rests else ""
         return survey(self.template, self.members, self.seen, run=self.run, joining=self.joining, rests_in=rests_in)

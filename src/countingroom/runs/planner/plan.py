@@ -1,9 +1,9 @@
 """Plans the next steps of a partition from its goal and the observed states. No steps if both agree.
 
 `plan` runs after every report and returns the steps that can begin now. The order: a recorder that should not record is
-stopped first; then levels above the goal go down; then lower levels go up before higher ones, the members of a level in
-parallel; recorders start and stop by stages, those of a stage in parallel. A step that is in progress within its time
-is left alone.
+stopped first; then levels above the goal go down; then what can be changed in place is changed; then lower levels go
+up before higher ones, the members of a level in parallel; recorders start and stop by stages, those of a stage in
+parallel. A step that is in progress within its time is left alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from countingroom.runs.planner import causes
 from countingroom.runs.planner.attempts import Attempts
 from countingroom.runs.planner.decision import Decision
 from countingroom.runs.planner.hook_points import HookPoints
+from countingroom.runs.planner.in_place import differs, is_possible
 from countingroom.runs.planner.survey import UNSEEN, LevelView, Seen, Survey
 from countingroom.runs.planner.template import Template
 
@@ -64,7 +65,13 @@ class _Planner:
             decision = self._stop()
         if decision is None and self.goal and self.goal.lower and self.height is not None:
             decision = self.hook_points.after("stop") or self._lower(self.height)
-        if decision is None and self.height is not None and not (self.goal and self.goal.stop):
+        if decision is None and self.goal and self.goal.in_place:
+            decision = self._reconfigure()
+        if (
+            decision is None
+            and self.height is not None
+            and not (self.goal and (self.goal.stop or self.goal.reconfigure))
+        ):
             decision = self._climb(min(self.height, top))
         decision = decision or Decision()
         return self.hook_points.noted(decision)
@@ -142,6 +149,33 @@ class _Planner:
             return None
         obstacle = causes.level_not_ready(self.survey.levels[height], stuck) if stuck else None
         return Decision(steps=tuple(steps), waiting=tuple(waiting), obstacle=obstacle, level=height)
+
+    # Changes in place.
+
+    def _reconfigure(self) -> Decision | None:
+        """Change all that can be changed in place, at the same time: no level depends on it. None: nothing is left."""
+        steps: list[Step] = []
+        waiting: list[str] = []
+        obstacles: list[Cause] = []
+        for view in self.survey.levels:
+            for member in view.members:
+                name, seen = member.system, self.seen.get(member.system, UNSEEN)
+                if self._is_pending(name, Action.RECONFIGURE):
+                    waiting.append(name)
+                elif not differs(member, seen):
+                    continue
+                elif self._has_tried(name, Action.RECONFIGURE):
+                    obstacles.append(causes.did_not(name, Action.RECONFIGURE, self.attempts.failed.get(name)))
+                elif is_possible(member, seen):
+                    reason = _why_reconfigure(member, seen)
+                    steps.append(self._step(name, Action.RECONFIGURE, reason, view.level.name, view.level.configure_s))
+                elif self.goal and self.goal.reconfigure:
+                    obstacles.append(causes.not_in_place(member, seen))
+        if not (steps or waiting or obstacles):
+            return None
+        obstacle = causes.not_reconfigured(obstacles) if obstacles else None
+        # Above all levels: a failure leaves everything as it is, so no policy falls back from it.
+        return Decision(steps=tuple(steps), waiting=tuple(waiting), obstacle=obstacle, level=len(self.template.rests))
 
     # Going up.
 
@@ -262,6 +296,13 @@ class _Planner:
         times = {Action.START: self.template.start_s, Action.STOP: self.template.stop_s}
         deadline = times.get(action, self.template.abort_s) if seconds is None else seconds
         return Step(system=system, action=action, reason=reason, level=level, deadline_s=deadline)
+
+
+def _why_reconfigure(member: Member, seen: Seen) -> str:
+    wanted = member.wanted.tag if member.wanted else ""
+    if seen.state and seen.state.tag != wanted:
+        return f"it has {seen.state.tag or 'no tag'}; {wanted} is given to it in place"
+    return f"the parameters of {wanted} have changed; they are given to it in place"
 
 
 def _why_configure(member: Member, seen: Seen) -> str:

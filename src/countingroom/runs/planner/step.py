@@ -33,6 +33,11 @@ from countingroom.runs.planner.plan import plan
 from countingroom.runs.planner.run_state import follow_recording, why_not_stopped
 from countingroom.runs.planner.survey import UNSEEN, Survey, moves
 
+_GIVES = (Action.CONFIGURE, Action.RECONFIGURE)
+"""Actions that give a system its configuration."""
+_WAYS = ("stop", "lower", "reconfigure", "in_place")
+"""How a goal was to be reached. It says nothing of a goal that is kept."""
+
 
 def step(
     partition: PartitionModel, facts: Sequence[Fact], *, now_ns: int, wall_ns: int | None = None
@@ -203,16 +208,25 @@ def _ordered(
         dict(attempts.hooks),
     )
     orders = attempts.orders
-    wanted = {member.system: member.wanted for member in partition.members} if decision.steps else {}
+    members = {member.system: member for member in partition.members} if decision.steps else {}
     for each in decision.steps:
         orders += 1
         order = f"{partition.name}-{wall_ns:x}-{orders}"
         deadline_ns = now_ns + round(each.deadline_s * 1e9)
-        configuration = _configuration(partition, each, wanted.get(each.system))
+        member = members.get(each.system)
+        configuration = _configuration(partition, each, member.wanted if member else None)
         effects.append(
-            SendOrder(id=order, step=each, deadline_ns=deadline_ns, configuration=configuration, run=partition.run)
+            SendOrder(
+                id=order,
+                step=each,
+                deadline_ns=deadline_ns,
+                configuration=configuration,
+                run=partition.run,
+                base=member.base if member and each.action in _GIVES else "",
+            )
         )
-        pending[each.system] = Pending(action=each.action, deadline_ns=deadline_ns, id=order)
+        key = configuration.key if configuration else ""
+        pending[each.system] = Pending(action=each.action, deadline_ns=deadline_ns, id=order, key=key)
         tried[each.system, each.action] = tried.get((each.system, each.action), 0) + 1
         # A new order makes an earlier failure outdated. Failures of start and stop stay: they become causes of the run.
         earlier = failed.get(each.system)
@@ -242,9 +256,9 @@ def _ordered(
 
 
 def _configuration(partition: PartitionModel, each: Step, wanted: Configuration | None) -> Configuration | None:
-    """The configuration that an order names: the wanted one, for other actions than configure only where the system has
+    """The configuration that an order names: the wanted one, for actions that do not give it only where the system has
     it, so that its programs get the parameters that they were configured with."""
-    if each.action is Action.CONFIGURE or wanted is None:
+    if each.action in _GIVES or wanted is None:
         return wanted
     state = partition.seen.get(each.system, UNSEEN).state
     return wanted if state and state.key == wanted.key else None
@@ -275,7 +289,7 @@ def _ended(
         effects.append(GoalMet(goal=goal))
         # With the policy `resume` the goal stays, so that a system that falls later is brought back without a command.
         keeps = template.recovery.resume and goal.state != template.idle
-        kept = msgspec.structs.replace(goal, command_id="", joined=(), stop=False, lower=False) if keeps else None
+        kept = msgspec.structs.replace(goal, command_id="", joined=(), **dict.fromkeys(_WAYS, False)) if keeps else None
         attempts = msgspec.structs.replace(done, met=keeps)
         return msgspec.structs.replace(partition, goal=kept, cause=None, attempts=attempts)
     if goal.state in template.rests:
@@ -300,4 +314,4 @@ def _is_reached(partition: PartitionModel, goal: Goal, found: Survey) -> bool:
     height = template.rests.index(goal.state) if goal.state in template.rests else None
     if height is None:
         return False
-    return height == 0 or goal.stop or (found.ready >= height and found.any_right)
+    return height == 0 or goal.stop or goal.reconfigure or (found.ready >= height and found.any_right)

@@ -26,6 +26,8 @@ class SimulatedAgent(Section):
     """Duration of one step of configuring."""
     start: Pause = 0.0
     stop: Pause = 0.0
+    reconfigure: Pause | None = None
+    """Duration of a change of its parameters in place, while it is Active or Recording; missing: it cannot do that."""
     fail: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Probability that a step fails."""
     events_hz: Annotated[float, Field(ge=0)] = 1000.0
@@ -42,6 +44,9 @@ class ScriptAgent(Section):
     start: Argv | None = None
     """`{run}` is replaced by the run number."""
     stop: Argv | None = None
+    reconfigure: Argv | None = None
+    """Changes its parameters while it is Active or Recording; missing: it cannot do that. A status other than 0 says
+    that the earlier parameters still hold."""
     abort: Argv | None = None
     """Runs after the program under way has been ended."""
     directory: str = ""
@@ -77,6 +82,8 @@ class NoAgent(Section):
     """No agent is started here: it runs elsewhere and connects to the bus."""
 
     kind: Literal["none"]
+    reconfigure: bool = False
+    """Its agent has a method `reconfigure`, which changes its parameters while it is Active or Recording."""
 
 
 AgentSection = Annotated[

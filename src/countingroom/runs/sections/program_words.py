@@ -21,7 +21,7 @@ def unknown_words(agent: AgentSection, parameters: Iterable[str]) -> Iterator[tu
     """The place within the section and the reason for each word that the programs of an agent do not get."""
     match agent:
         case ScriptAgent():
-            one = {"start": agent.start, "stop": agent.stop, "abort": agent.abort}
+            one = {"start": agent.start, "stop": agent.stop, "reconfigure": agent.reconfigure, "abort": agent.abort}
             known = {*WORDS, *parameters}
         case CalibrationAgent():
             one = {"command": agent.command}

@@ -20,7 +20,7 @@ from countingroom.core.systems import COMMON_STATES, CONFIGURING, Action, System
 from countingroom.core.yaml.located import Mistaken, Place, mapping, parse
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
-from countingroom.runs.sections.agent import AgentSection, SimulatedAgent, SlowControlAgent
+from countingroom.runs.sections.agent import AgentSection, NoAgent, ScriptAgent, SimulatedAgent, SlowControlAgent
 
 Problem = tuple[tuple[str | int, ...], str]
 Duration = Annotated[Seconds, Field(gt=0)]
@@ -190,6 +190,17 @@ class SystemSection(Section):
     def records(self) -> bool:
         """Whether a group of recorders takes it: it can record, and does not only follow a device."""
         return self.has_start and not isinstance(self.agent, SlowControlAgent)
+
+    @property
+    def reconfigures(self) -> bool:
+        """Whether its agent can change its parameters in place, while it is Active or Recording."""
+        match self.agent:
+            case SimulatedAgent() | ScriptAgent():
+                return self.agent.reconfigure is not None
+            case NoAgent():
+                return self.agent.reconfigure
+            case _:
+                return False
 
     @property
     def steps(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import { planned } from "./plan-dialog.js";
 import { showSelection, showSingle } from "./selection-preview.js";
 
 // Commands that move the partition along its states: their dialog shows the plan.
-const MOVES = new Set(["configure", "configure_all", "start", "stop"]);
+const MOVES = new Set(["configure", "configure_all", "reconfigure", "start", "stop"]);
 
 const BRIEF = new Set(["configure_all", "start", "stop", "abort"]);
 
@@ -50,6 +50,7 @@ export class Commands {
       const why = this.model.why(command);
       mark(button, why);
       if (this.brief) button.hidden = this.isLeftOut(command, why);
+      else if (command === "reconfigure") button.hidden = !this.model.state?.members.some((one) => one.in_place);
     }
   }
 
@@ -71,16 +72,25 @@ export class Commands {
     const length = el("input", { name: "seconds", inputmode: "decimal", autocomplete: "off", placeholder: "until it is stopped" });
     const comment = el("input", { name: "comment", autocomplete: "off", maxlength: "500" });
     const fields = el("div", {}, boxed("Stop by itself after", length, "s"), boxed("Comment", comment, ""));
+    const { run } = model.state;
+    const known = el("input", { name: "while_recording", type: "checkbox" });
     const asked = {
       configure: { title: `Configure ${model.name}`, goal: model.next },
       configure_all: { title: `Configure all of ${model.name}`, goal: model.top },
+      reconfigure: {
+        title: `Reconfigure ${model.name} in place`,
+        goal: model.state.state,
+        inPlace: true,
+        fields: run ? el("label", {}, known, ` Change the conditions of run ${run}; the run book notes what changed and when.`) : null,
+        check: () => (run && !known.checked ? `Run ${run} is open.` : ""),
+      },
       start: { title: `Start a run of ${model.name}`, goal: model.rests.at(-1), fields },
       stop: { title: `Stop the run of ${model.name}`, goal: model.top },
     }[command];
-    const button = { start: "Start the run", stop: `Stop run ${model.state.run}` }[command] ?? `Configure to ${words(asked.goal)}`;
+    const button = { start: "Start the run", reconfigure: "Reconfigure", stop: `Stop run ${model.state.run}` }[command] ?? `Configure to ${words(asked.goal)}`;
     const sure = await planned(this.live, model, { ...asked, button, safe: model.makesSafe(command) });
     if (!sure) return;
-    const values = {};
+    const values = command === "reconfigure" && run ? { while_recording: true } : {};
     if (command === "start") {
       const given = Number(length.value.trim().replace(",", "."));
       if (length.value.trim() && Number.isFinite(given) && given > 0) values.seconds = given;

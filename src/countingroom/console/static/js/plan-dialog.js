@@ -8,7 +8,7 @@ const MANY = 12;
 
 // `safe`: it leads to a safe state, so it is sent without a link too. Resolves {seen}, the state that was shown, when
 // confirmed; else null.
-export function planned(live, model, { title, button, goal, dangerous = false, safe = false, fields = null }) {
+export function planned(live, model, { title, button, goal, dangerous = false, safe = false, fields = null, inPlace = false, check = () => "" }) {
   const dialog = $("#plan"),
     way = el("div", { "aria-live": "polite" }, el("p", { class: "mut" }, "Asking run control for the plan…")),
     wrong = el("p", { class: "wrong", role: "alert" }),
@@ -27,12 +27,13 @@ export function planned(live, model, { title, button, goal, dangerous = false, s
     let sure = false;
     const judge = () => {
       const moved = model.state && model.state.state !== seen ? `It is ${words(model.state.state)} now.` : "";
-      const why = live.trusted || safe ? moved : "The link is lost: nothing can be sent.";
+      const why = live.trusted || safe ? moved || check() : "The link is lost: nothing can be sent.";
       go.disabled = Boolean(why);
       if (wrong.textContent !== why) wrong.textContent = why;
     };
     const timer = setInterval(judge, 300);
     judge();
+    dialog.oninput = judge;
     dialog.onkeydown = (event) => {
       if (event.key === "Enter" && event.target.matches("input, select")) {
         event.preventDefault();
@@ -50,14 +51,14 @@ export function planned(live, model, { title, button, goal, dangerous = false, s
     };
     dialog.showModal();
     (fields?.querySelector("input, select") ?? (dangerous ? cancel : go)).focus();
-    show(way, model, goal);
+    show(way, model, goal, inPlace);
   });
 }
 
-async function show(way, model, goal) {
+async function show(way, model, goal, inPlace) {
   let answered;
   try {
-    const answer = await fetch(`/api/v1/partitions/${encodeURIComponent(model.name)}/plan?goal=${encodeURIComponent(goal)}`);
+    const answer = await fetch(`/api/v1/partitions/${encodeURIComponent(model.name)}/plan?${new URLSearchParams({ goal, reconfigure: inPlace })}`);
     answered = await answer.json();
   } catch (error) {
     answered = { cause: { message: `the console did not answer: ${error.message}` } };

@@ -49,7 +49,8 @@ export async function showSelection(place, model, tag) {
 export function showSingle(place, model, system) {
   place.asked = null;
   const { members } = model.state;
-  const at = members.find((one) => one.system === system)?.level;
+  const { level: at, in_place: inPlace } = members.find((one) => one.system === system) ?? {};
+  if (inPlace) return place.replaceChildren(line(`Configure or Reconfigure will give it to ${system} in place, and touch no other system.`));
   const levels = [...new Set(members.map((one) => one.level))];
   const above = members.filter((one) => one.included && levels.indexOf(one.level) > levels.indexOf(at)).map((one) => one.system);
   place.replaceChildren(line(`Configure will touch ${system}${above.length ? ` and what is above it: ${some(above)}` : ""}.`));

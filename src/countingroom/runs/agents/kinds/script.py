@@ -4,8 +4,8 @@ The exit status decides about success, the output is shown as comment, and an ab
 children. A program gets its order twice: as one JSON object on its input (`system`, `partition`, `action`, `step`,
 `tag`, `run`, `parameters`), and in its environment as `COUNTINGROOM_SYSTEM` … `COUNTINGROOM_RUN` and
 `COUNTINGROOM_PARAMETERS` (JSON; more than 100,000 bytes are in the file `COUNTINGROOM_PARAMETERS_FILE` instead).
-Programs of other actions than `configure` get the tag and the parameters of the last one. What the programs started
-continues without the agent; a restarted agent recovers the last saved state.
+Programs of other actions than `configure` and `reconfigure` get the tag and the parameters of the last one of these.
+What the programs started continues without the agent; a restarted agent recovers the last saved state.
 """
 
 from __future__ import annotations
@@ -59,6 +59,11 @@ class Script(System):
 
     async def configure(self, step: str, parameters: Mapping[str, Scalar]) -> None:
         await self.run(nth(self._section.configure, self.handle, step), "configure", step)
+
+    async def reconfigure(self, parameters: Mapping[str, Scalar]) -> None:
+        if not self._section.reconfigure:
+            return await super().reconfigure(parameters)
+        return await self.run(self._section.reconfigure, "reconfigure")
 
     async def start(self, run: int) -> None:
         await self.run(self._section.start, "start")

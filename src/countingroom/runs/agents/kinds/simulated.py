@@ -45,6 +45,11 @@ class Simulated(System):
     async def configure(self, step: str, parameters: Mapping[str, Scalar]) -> None:
         await self._take(self._section.configure, step)
 
+    async def reconfigure(self, parameters: Mapping[str, Scalar]) -> None:
+        if self._section.reconfigure is None:
+            return await super().reconfigure(parameters)
+        return await self._take(self._section.reconfigure, "the change in place")
+
     async def start(self, run: int) -> None:
         await self._take(self._section.start, f"start of run {run}")
         self._began_ns = self._clock.now_ns()
