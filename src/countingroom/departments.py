@@ -213,6 +213,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             model="countingroom.alarms.description:AlarmsSection",
             about="Areas of the experiment with guidance, changes to alarms, and alarms of one's own.",
         ),
+        state=(StateKey(prefix="alarm", message="countingroom.core.alarms.states:AlarmState", live=True),),
     ),
     Department(
         name="history",

@@ -17,7 +17,7 @@ that an acknowledgement, a shelf and the history stay with the alarm.
 
 from __future__ import annotations
 
-from countingroom.core.subjects import token
+from countingroom.core.subjects import EXPERIMENT, token
 
 
 def of_point(device: str, point: str) -> str:
@@ -68,3 +68,12 @@ def of_role(role: str) -> str:
 def of_custom(name: str) -> str:
     """An alarm of the section `alarms`."""
     return f"custom.{token(name)}"
+
+
+def target(id: str) -> str:
+    """What a role must hold on to act on the alarm: `device.caen`, `partition.mCBM`, or the experiment."""
+    kind, _, rest = id.partition(".")
+    name = rest.partition(".")[0]
+    if kind in ("point", "value", "device", "channel"):
+        return f"device.{name}"
+    return f"partition.{name}" if kind in ("partition", "member") else EXPERIMENT

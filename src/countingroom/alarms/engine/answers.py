@@ -1,0 +1,94 @@
+"""Answers to questions about alarms: what they mean, what to do, what happened before."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from countingroom.alarms.engine.keeper import AlarmStore
+from countingroom.alarms.engine.known import KnownAlarms
+from countingroom.alarms.engine.records import sentence
+from countingroom.bus.port import Bus, Message
+from countingroom.core import subjects
+from countingroom.core.alarms.definition import AlarmDefinition
+from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter
+from countingroom.core.alarms.queries import (
+    MOST_IDS,
+    AlarmDetails,
+    AlarmGuidance,
+    AlarmLink,
+    AlarmRecord,
+    DefinitionAnswer,
+    DefinitionQuery,
+    HistoryAnswer,
+    HistoryQuery,
+)
+from countingroom.core.clock import Clock
+from countingroom.core.messages import MessageDecoder, encode
+
+_MOST_ROWS = 1000
+_MONTH_NS = 30 * 86_400_000_000_000
+_definition_query = MessageDecoder(DefinitionQuery)
+_history_query = MessageDecoder(HistoryQuery)
+
+
+class AlarmAnswers:
+    """Answers `query.alarms.definition` and `query.alarms.history`."""
+
+    def __init__(self, bus: Bus, clock: Clock, store: AlarmStore, known: KnownAlarms) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._store = store
+        self._known = known
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[None]:
+        """Questions are answered while entered."""
+        async with AsyncExitStack() as stack:
+            for what, handler in (("definition", self._definition), ("history", self._history)):
+                await stack.enter_async_context(self._bus.respond(subjects.query("alarms", what), handler))
+            yield
+
+    async def _definition(self, message: Message) -> bytes:
+        question = _definition_query.decode(message.data)
+        found = (self._known.find(id) for id in question.ids[:MOST_IDS])
+        return encode(DefinitionAnswer(definitions=tuple(self._details(one) for one in found if one is not None)))
+
+    async def _history(self, message: Message) -> bytes:
+        question = _history_query.decode(message.data)
+        limit = max(0, min(question.limit, _MOST_ROWS))
+        rows = await self._store.history(AlarmHistoryFilter(alarm=question.id, to_ns=question.before_ns, limit=limit))
+        occurrences = await self._store.occurrences(question.id, self._clock.now_ns() - _MONTH_NS)
+        return encode(HistoryAnswer(records=tuple(map(_record, rows)), occurrences_30d=occurrences))
+
+    def _details(self, one: AlarmDefinition) -> AlarmDetails:
+        guidance = one.guidance
+        return AlarmDetails(
+            id=one.id,
+            area=one.area,
+            title=one.title,
+            priority=min(one.priorities),
+            condition=self._known.condition(one),
+            latching=one.latching,
+            longest_shelf_s=self._known.longest_shelf_s(one),
+            guidance=AlarmGuidance(
+                meaning=guidance.meaning,
+                action="\n".join(guidance.do),
+                consequence=guidance.if_not,
+                within_s=guidance.time_to_act_s,
+            ),
+            contact=one.contact,
+            links=tuple(AlarmLink(title=title, address=address) for title, address in one.links.items()),
+        )
+
+
+def _record(row: AlarmEntry) -> AlarmRecord:
+    return AlarmRecord(
+        time_ns=row.time_ns,
+        kind=row.kind.value,
+        text=sentence(row),
+        occurrence=row.occurrence,
+        priority=row.priority,
+        base=row.base.value,
+        by=row.person,
+    )

@@ -1,0 +1,282 @@
+"""What is abnormal in one device: its link, its state, its channels, and its points beyond their limits. Pure.
+
+A value that is old, bad or missing leaves the alarm of its point as it was. The lost link of a device is one alarm; all
+others of the device then stay as they were, because nothing is known of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, clear, removed, unknown
+from countingroom.core import severity, subjects, units
+from countingroom.core.alarms import identity
+from countingroom.core.messages import Catalogue, DeviceState, Link, Readings
+from countingroom.core.points import Point
+from countingroom.core.values import Quality, Scalar
+
+NOT_SERVED = "its device host is gone or sends no heartbeat"
+
+
+class _Row(Struct):
+    """A point with its last reading and the level that it gave."""
+
+    point: Point
+    subject: AlarmSubject
+    low: float
+    high: float
+    """At rest, a number from `low` to `high` changes nothing."""
+    value: Scalar = None
+    quality: int = int(Quality.BAD)
+    device_ns: int = 0
+    alarm: int = 0
+    """Priority that the device itself has given."""
+    reason: str = ""
+    is_read: bool = False
+    level: int = severity.NORMAL
+    """The last one that was found while it was known."""
+    since_ns: int = 0
+    unknown: bool = True
+    """Nothing is known of it, or nothing was found yet."""
+
+
+class DeviceAlarms:
+    """The alarms of one device. Each method returns what changed."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._title = device
+        self._rows: dict[str, _Row] = {}
+        self._states: dict[str, DeviceState] = {}
+        self._early: dict[str, tuple[Scalar, int, int, int, str]] = {}
+        """Readings of points that no catalogue describes yet."""
+        self._gone_ns: int | None = None
+        self._labels: dict[str, str] = {}
+
+    def learn(self, catalogue: Catalogue, now_ns: int) -> Iterator[Found]:
+        """Take in the catalogue: points that are no longer in it have no alarm, new limits count at once."""
+        before = self._rows
+        self._title = catalogue.title or self._device
+        self._labels = dict(catalogue.channel_labels)
+        self._rows = {}
+        for point in catalogue.points:
+            if not all(map(subjects.is_token, point.name.split("."))):
+                continue  # its alarm could have no key
+            row = self._row(point)
+            if known := before.pop(point.name, None):
+                row.value = known.value
+                row.quality = known.quality
+                row.device_ns = known.device_ns
+                row.alarm = known.alarm
+                row.reason = known.reason
+                row.is_read = known.is_read
+                row.level = known.level
+                row.since_ns = known.since_ns
+            elif early := self._early.pop(point.name, None):
+                row.value, row.quality, row.device_ns, row.alarm, row.reason = early
+                row.is_read = True
+            self._rows[point.name] = row
+        for row in before.values():
+            yield row.subject, removed(now_ns)
+        yield from self._all_points()
+
+    def state(self, state: DeviceState, now_ns: int) -> Iterator[Found]:
+        """Take in the state of the device or of a channel."""
+        before = self._states.get(state.channel)
+        self._states[state.channel] = state
+        if state.channel:
+            yield self._channel_subject(state.channel), self._channel(state)
+            if before is None or before.active != state.active:
+                yield from self._points_of(state.channel)
+            return
+        yield from self._whole(now_ns)
+        if before is None or before.link is not state.link:
+            for channel, one in self._states.items():
+                if channel:
+                    yield self._channel_subject(channel), self._channel(one)
+
+    def state_gone(self, channel: str, now_ns: int) -> Iterator[Found]:
+        """The key of a state was deleted."""
+        self._states.pop(channel, None)
+        if channel:
+            yield self._channel_subject(channel), removed(now_ns)
+            yield from self._points_of(channel)
+        else:
+            yield self._subject(identity.of_device_state(self._device)), removed(now_ns)
+
+    def served(self, is_served: bool, now_ns: int) -> Iterator[Found]:
+        """Whether its host is alive."""
+        if is_served == (self._gone_ns is None):
+            return
+        self._gone_ns = None if is_served else now_ns
+        yield from self._whole(now_ns)
+        for channel, one in self._states.items():
+            if channel:
+                yield self._channel_subject(channel), self._channel(one)
+        yield from self._all_points()
+
+    def removed(self, now_ns: int) -> Iterator[Found]:
+        """The device is no longer described."""
+        yield self._subject(identity.of_link(self._device)), removed(now_ns)
+        yield self._subject(identity.of_device_state(self._device)), removed(now_ns)
+        for channel in self._states:
+            if channel:
+                yield self._channel_subject(channel), removed(now_ns)
+        for row in self._rows.values():
+            yield row.subject, removed(now_ns)
+
+    def read(self, message: Readings) -> Iterator[Found]:
+        """Take in readings."""
+        rows = self._rows
+        alarms = message.alarms
+        reasons = message.reasons
+        is_plain = not alarms and self._gone_ns is None
+        stale = int(Quality.STALE)
+        for name, value, quality, device_ns in zip(
+            message.points, message.values, message.qualities, message.device_ns, strict=True
+        ):
+            row = rows.get(name)
+            if row is None:
+                self._early[name] = value, quality, device_ns, alarms.get(name, 0), reasons.get(name, "")
+                continue
+            # A number in the quiet band of an alarm at rest changes nothing. Nearly all readings are of this kind.
+            if (
+                is_plain
+                and row.level == severity.NORMAL
+                and not row.unknown
+                and quality < stale
+                and value.__class__ is float
+                and row.low <= value <= row.high  # pyright: ignore[reportOperatorIssue]
+            ):
+                row.value = value
+                row.quality = quality
+                row.device_ns = device_ns
+                row.alarm = 0
+                continue
+            row.value = value
+            row.quality = quality
+            row.device_ns = device_ns
+            row.alarm = alarms.get(name, 0) if alarms else 0
+            row.reason = reasons.get(name, "") if reasons else ""
+            row.is_read = True
+            if found := self._point(row):
+                yield row.subject, found
+
+    def _row(self, point: Point) -> _Row:
+        limits = point.limits
+        lows = [one for one in (limits.alarm_low, limits.warning_low) if one is not None]
+        highs = [one for one in (limits.alarm_high, limits.warning_high) if one is not None]
+        label = point.label or point.name
+        where = f"{self._labels.get(point.channel, '') or point.channel} {label}" if point.channel else label
+        return _Row(
+            point=point,
+            subject=AlarmSubject(
+                id=identity.of_point(self._device, point.name),
+                title=f"{self._title} / {where}",
+                device=self._device,
+                channel=point.channel,
+                point=point.name,
+            ),
+            # A fault flag has no band: any number but 0 is a fault.
+            low=math.inf if point.severity else max(lows, default=-math.inf),
+            high=min(highs, default=math.inf),
+        )
+
+    def _all_points(self) -> Iterator[Found]:
+        for row in self._rows.values():
+            if row.is_read and (found := self._point(row)):
+                yield row.subject, found
+
+    def _points_of(self, channel: str) -> Iterator[Found]:
+        for row in self._rows.values():
+            if row.is_read and row.point.channel == channel and (found := self._point(row)):
+                yield row.subject, found
+
+    def _point(self, row: _Row) -> AlarmFinding | None:
+        """What its last reading tells; None: nothing that was not told before."""
+        channel = self._states.get(row.point.channel) if row.point.channel else None
+        if channel is not None and not channel.active:
+            level = severity.NORMAL  # the voltage of a channel that is off is below every low limit
+        elif self._gone_ns is not None:
+            level = severity.STALE
+        else:
+            level = severity.of_reading(row.point, row.value, row.quality, row.alarm)
+            if row.value.__class__ is float and math.isnan(row.value):  # pyright: ignore[reportArgumentType]
+                level = severity.STALE  # NaN is beyond no limit, and tells nothing
+        if level == severity.STALE:
+            if row.unknown or row.level == severity.NORMAL:
+                row.unknown = True
+                return None
+            row.unknown = True
+            return unknown(row.device_ns)
+        was_known = not row.unknown
+        row.unknown = False
+        if level != row.level:
+            row.level = level
+            row.since_ns = row.device_ns
+        elif level == severity.NORMAL and was_known:
+            return None
+        if level == severity.NORMAL:
+            return clear(row.since_ns)
+        point = row.point
+        return AlarmFinding(
+            level=level,
+            since_ns=row.since_ns,
+            text=severity.why(point, row.value, unit=units.written(point.unit), reason=row.reason),
+            value=row.value,
+        )
+
+    def _whole(self, now_ns: int) -> Iterator[Found]:
+        link = self._subject(identity.of_link(self._device))
+        own = self._subject(identity.of_device_state(self._device))
+        state = self._states.get("")
+        if self._gone_ns is not None:
+            yield link, AlarmFinding(level=severity.MEDIUM, since_ns=self._gone_ns, text=NOT_SERVED)
+            yield own, unknown(now_ns)
+        elif state is None:
+            yield link, clear(now_ns)
+        elif not state.active:
+            yield link, clear(state.since_ns)
+            yield own, clear(state.since_ns)
+        elif state.link is Link.DISCONNECTED:
+            yield link, _of_state(state, severity.MEDIUM)
+            yield own, unknown(now_ns)
+        else:
+            yield link, clear(state.since_ns)
+            yield own, _of_state(state, severity.of_state(state))
+
+    def _channel(self, state: DeviceState) -> AlarmFinding:
+        whole = self._states.get("")
+        if not state.active:
+            return clear(state.since_ns)
+        # A lost device is one alarm, not one for each of its channels.
+        if self._gone_ns is not None or (whole is not None and whole.link is not Link.CONNECTED):
+            return unknown(state.since_ns)
+        return _of_state(state, severity.of_state(state))
+
+    def _subject(self, id: str) -> AlarmSubject:
+        return AlarmSubject(id=id, title=self._title, device=self._device)
+
+    def _channel_subject(self, channel: str) -> AlarmSubject:
+        label = self._labels.get(channel, "")
+        return AlarmSubject(
+            id=identity.of_channel(self._device, channel),
+            title=f"{self._title} / {channel}{f' {label}' if label else ''}",
+            device=self._device,
+            channel=channel,
+        )
+
+
+def _of_state(state: DeviceState, level: int) -> AlarmFinding:
+    if level == severity.NORMAL:
+        return clear(state.since_ns)
+    text = state.cause.message if state.cause else f"is in {state.state}"
+    return AlarmFinding(
+        level=level,
+        since_ns=state.since_ns,
+        text=text if state.link is Link.CONNECTED else f"no link: {text}",
+        advice=state.cause.suggestion if state.cause else "",
+    )

@@ -1,0 +1,60 @@
+"""What an evaluation finds about one alarm, and what the alarm is about. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from countingroom.core.values import Scalar
+
+CLEAR = 0
+
+
+class AlarmSubject(Struct, frozen=True, kw_only=True):
+    """What an alarm is about. It stays the same while the alarm exists."""
+
+    id: str
+    """See `core/alarms/identity.py`."""
+    title: str
+    """Its source for people: `Julabo chiller / Bath`."""
+    device: str = ""
+    channel: str = ""
+    point: str = ""
+    partition: str = ""
+    system: str = ""
+
+
+class AlarmFinding(Struct, frozen=True, kw_only=True):
+    """The condition of an alarm at one evaluation."""
+
+    level: int
+    """0: clear; else the priority that its rule gives, 1 to 3."""
+    since_ns: int
+    """When it got this level."""
+    text: str = ""
+    """One sentence: what is abnormal."""
+    advice: str = ""
+    blames: str = ""
+    """The device that its cause names, for an alarm of a partition."""
+    value: Scalar = None
+    unknown: bool = False
+    """It cannot be evaluated now: the alarm stays as it was."""
+    removed: bool = False
+    """Its source is no longer described."""
+
+
+Found = tuple[AlarmSubject, AlarmFinding]
+
+
+def clear(since_ns: int) -> AlarmFinding:
+    """The condition is false."""
+    return AlarmFinding(level=CLEAR, since_ns=since_ns)
+
+
+def unknown(since_ns: int) -> AlarmFinding:
+    """The condition cannot be evaluated."""
+    return AlarmFinding(level=CLEAR, since_ns=since_ns, unknown=True)
+
+
+def removed(now_ns: int) -> AlarmFinding:
+    """The source of the alarm is no longer described."""
+    return AlarmFinding(level=CLEAR, since_ns=now_ns, removed=True)

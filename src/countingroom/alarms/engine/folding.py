@@ -1,0 +1,115 @@
+"""Which alarm follows from which: one fault is one alarm, and its consequences are folded under it. Pure.
+
+An alarm follows from another one when its kind can only be derived from it: the state of a channel from a point of
+that channel, the state of a device from its channels and points, a system of a partition from the device that its cause
+names. Of a device that is not reached, and of a partition without an owner, nothing is known: all their other alarms
+follow from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject
+from countingroom.core.alarms import identity
+
+SKEW_NS = 10_000_000_000
+"""A consequence may be stamped so much before its cause: each point is read at its own time."""
+
+
+class Active(Struct, frozen=True, kw_only=True):
+    """An active alarm with what was found last."""
+
+    subject: AlarmSubject
+    finding: AlarmFinding
+    """The last one that was known."""
+    unknown: bool = False
+    """It cannot be evaluated now."""
+
+
+def causes(active: Iterable[Active]) -> dict[str, str]:
+    """Alarm -> the alarm that it follows from in the end, of those that follow from another one."""
+    given = sorted(active, key=lambda one: (one.finding.level, -one.finding.since_ns, one.subject.id))
+    earliest = _earliest(given)
+    lost = {one.subject.id: number for number, one in enumerate(given) if not one.unknown}
+    found: dict[str, str] = {}
+    for number, one in enumerate(given):
+        root = number
+        while (before := _cause(given[root], given, earliest, lost)) is not None:
+            root = before
+        if root != number:
+            found[one.subject.id] = given[root].subject.id
+    return found
+
+
+_Place = tuple[str, str, str, int, int]
+"""Device, partition, channel ("*": any), rank and level of an alarm."""
+
+
+def _earliest(alarms: Sequence[Active]) -> dict[_Place, int]:
+    """The number of the earliest alarm of each place. With it thousands of alarms are folded in linear time."""
+    found: dict[_Place, int] = {}
+    for number, one in enumerate(alarms):
+        subject = one.subject
+        for channel in {subject.channel, "*"}:
+            place = subject.device, subject.partition, channel, _rank(one), one.finding.level
+            if place not in found or one.finding.since_ns < alarms[found[place]].finding.since_ns:
+                found[place] = number
+    return found
+
+
+def _cause(
+    alarm: Active, alarms: Sequence[Active], earliest: Mapping[_Place, int], lost: Mapping[str, int]
+) -> int | None:
+    """The number of the alarm that this one follows from: the earliest of the nearest rank; None: there is none."""
+    subject = alarm.subject
+    if alarm.unknown:
+        source = identity.of_owner(subject.partition) if subject.partition else identity.of_link(subject.device)
+        return lost.get(source)
+    mine = _rank(alarm)
+    if mine in (_LINK, _OTHER):
+        return None
+    # A warning beside a fault of the same device is another alarm, not the reason of the fault.
+    levels = (1, 2, 3) if subject.partition else range(1, alarm.finding.level + 1)
+    for rank in reversed(range(mine)):
+        if not subject.partition:
+            device, partition, channel = subject.device, "", subject.channel or "*"
+        elif rank < _MEMBER:
+            device, partition, channel = alarm.finding.blames, "", "*"
+        else:
+            device, partition, channel = "", subject.partition, "*"
+        if not (device or partition):
+            continue
+        places = ((device, partition, channel, rank, level) for level in levels)
+        found = [
+            number
+            for place in places
+            if (number := earliest.get(place)) is not None
+            and not alarms[number].unknown
+            and alarms[number].finding.since_ns <= alarm.finding.since_ns + SKEW_NS
+        ]
+        if found:
+            return min(found, key=lambda number: alarms[number].finding.since_ns)
+    return None
+
+
+_OTHER = -1
+_DEVICE = 2
+_LINK = 3
+_MEMBER = 4
+
+
+def _rank(alarm: Active) -> int:
+    """How far from the hardware its kind is: a lower one can be the cause of a higher one."""
+    subject = alarm.subject
+    if subject.partition:
+        return _MEMBER if subject.system else _MEMBER + 1
+    if not subject.device:
+        return _OTHER
+    if subject.point:
+        return 0
+    if subject.channel:
+        return 1
+    return _LINK if subject.id == identity.of_link(subject.device) else _DEVICE

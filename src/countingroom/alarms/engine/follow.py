@@ -1,0 +1,187 @@
+"""Follows what the bus says of devices, channels, partitions and processes, and turns it into findings."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from countingroom.alarms.engine.device_alarms import DeviceAlarms
+from countingroom.alarms.engine.finding import Found
+from countingroom.alarms.engine.known import KnownAlarms
+from countingroom.alarms.engine.partition_alarms import PartitionAlarms
+from countingroom.alarms.engine.role_alarms import RoleAlarms
+from countingroom.bus.follow import BucketFollower
+from countingroom.bus.port import Bus, Entry
+from countingroom.bus.readings_follower import ReadingsFollower
+from countingroom.bus.served import SWEEP_S, ServedObjects, follow_heartbeats
+from countingroom.core.clock import Clock
+from countingroom.core.errors import CountingRoomError
+from countingroom.core.messages import Catalogue, DeviceState, MessageDecoder, Presence, Readings, decode
+from countingroom.core.partitions import PartitionState
+
+_log = logging.getLogger(__name__)
+
+FIRST_BEATS_S = 4.0
+"""After the start nothing is reported gone for so long: three heartbeats and a little more."""
+_RETRY_S = 1.0
+_partitions = MessageDecoder(PartitionState)
+
+_PATTERNS = ("catalogue.*", "device.*", "channel.*.*", "partition.*")
+
+
+class BusFollower:
+    """Everything that alarms are decided from."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        find: Callable[[Iterable[Found]], None],
+        known: KnownAlarms,
+        *,
+        roles: Sequence[str] = (),
+    ) -> None:
+        """`find` takes the findings. `known` learns which alarms exist. `roles`: the processes that the experiment
+        needs."""
+        self._bus = bus
+        self._clock = clock
+        self._find = find
+        self._known = known
+        self._devices: dict[str, DeviceAlarms] = {}
+        self._described: set[str] = set()
+        """Devices with a catalogue."""
+        self._partitions: dict[str, PartitionAlarms] = {}
+        self._states: dict[str, PartitionState] = {}
+        self._served = ServedObjects(clock)
+        self._roles = RoleAlarms(roles)
+        self._readings = ReadingsFollower(bus, clock, self._read)
+        self._buckets = [BucketFollower(bus, clock, pattern, self._take) for pattern in _PATTERNS]
+        self._hears = False
+        self._quiet_until_s = clock.monotonic() + FIRST_BEATS_S
+        self._looked_s = float("-inf")
+        self.updates = 0
+        """Readings taken since the start."""
+
+    def troubles(self) -> list[str]:
+        """Why alarms may be wrong, one sentence each."""
+        found = self._readings.troubles()
+        if any(bucket.stale for bucket in self._buckets):
+            found.append("the states on the bus are not followed")
+        if not self._hears:
+            found.append("the heartbeats on the bus are not followed")
+        return found
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for bucket in self._buckets:
+                tasks.create_task(bucket.run())
+            tasks.create_task(self._readings.run())
+            tasks.create_task(self._follow_heartbeats())
+            tasks.create_task(self._sweep())
+
+    def _take(self, entry: Entry) -> None:
+        kind, _, name = entry.key.partition(".")
+        now_ns = self._clock.now_ns()
+        match kind:
+            case "catalogue":
+                self._take_catalogue(name, entry.data, now_ns)
+            case "device" | "channel":
+                device, _, channel = name.partition(".")
+                if entry.data is None:
+                    if known := self._devices.get(device):
+                        self._find(known.state_gone(channel, now_ns))
+                else:
+                    self._find(self._device(device).state(decode(entry.data, DeviceState), now_ns))
+            case _:
+                self._take_partition(entry.key, name, entry.data, now_ns)
+
+    def _take_catalogue(self, device: str, data: bytes | None, now_ns: int) -> None:
+        if data is None:
+            self._described.discard(device)
+            self._known.forget(device)
+            if known := self._devices.pop(device, None):
+                self._find(known.removed(now_ns))
+            return
+        catalogue = decode(data, Catalogue)
+        self._described.add(device)
+        self._known.learn(catalogue)
+        self._find(self._device(device).learn(catalogue, now_ns))
+        self._update_served()
+
+    def _take_partition(self, key: str, name: str, data: bytes | None, now_ns: int) -> None:
+        if data is None:
+            self._states.pop(key, None)
+            self._served.deleted(key)
+            self._known.forget_partition(name)
+            if known := self._partitions.pop(name, None):
+                self._find(known.removed(now_ns))
+            return
+        state = decode(data, _partitions)
+        # The same state that is read again after a lost link is no sign that its owner lives.
+        if self._states.get(key) != state:
+            self._states[key] = state
+            self._served.published(key)
+            self._update_served()
+        self._known.partition(name, (member.system for member in state.members))
+        self._find(self._partition(name).state(state, now_ns))
+
+    def _device(self, device: str) -> DeviceAlarms:
+        known = self._devices.get(device)
+        if known is None:
+            known = self._devices[device] = DeviceAlarms(device)
+        return known
+
+    def _partition(self, name: str) -> PartitionAlarms:
+        known = self._partitions.get(name)
+        if known is None:
+            known = self._partitions[name] = PartitionAlarms(name)
+        return known
+
+    def _read(self, message: Readings) -> None:
+        self._served.read(message.device)
+        self.updates += len(message.points)
+        self._find(self._device(message.device).read(message))
+
+    async def _follow_heartbeats(self) -> None:
+        while True:
+            try:
+                await follow_heartbeats(self._bus, self._hear, self._hearing)
+            except CountingRoomError as error:
+                _log.debug("heartbeats are not followed: %s", error)
+                self._hears = False
+                await self._clock.sleep(_RETRY_S)
+            finally:
+                self._hears = False
+
+    def _hearing(self) -> None:
+        self._hears = True
+
+    def _hear(self, presence: Presence) -> None:
+        self._served.roster.hear(presence)
+        self._update_served()
+
+    async def _sweep(self) -> None:
+        """Missed heartbeats are no message, so they are looked for."""
+        while True:
+            await self._clock.sleep(SWEEP_S)
+            self._update_served()
+            if self._bus.connected and self._clock.monotonic() >= self._quiet_until_s:
+                self._find(self._roles.look(self._served.roster.present(), self._clock.now_ns()))
+
+    def _update_served(self) -> None:
+        """Tell which devices and partitions are served. Without the bus nothing is known of them."""
+        if not self._bus.connected:
+            self._quiet_until_s = self._clock.monotonic() + FIRST_BEATS_S
+            return
+        if self._clock.monotonic() < self._quiet_until_s:
+            self._served.update(self._described)
+            return
+        self._served.update(self._described)
+        now_ns = self._clock.now_ns()
+        for name, is_alive in self._served.alive.items():
+            if name in self._described:
+                self._find(self._devices[name].served(is_alive, now_ns))
+            elif name in self._states:
+                self._find(self._partition(name.partition(".")[2]).served(is_alive, now_ns))

@@ -1,0 +1,206 @@
+"""Carries what changed in the book to the database and to the bus, in this order, one batch after the other.
+
+What changed is saved before it is published: an engine that takes over then never announces an occurrence twice. While
+the database does not answer, alarms are published all the same and saved later; commands are refused, because what they
+do would not outlive a kill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from countingroom.alarms.engine.book import AlarmBook, BookChanges
+from countingroom.alarms.engine.finding import Found
+from countingroom.alarms.engine.records import event_of
+from countingroom.alarms.engine.saved import EngineAlarm
+from countingroom.bus.publisher import Publisher
+from countingroom.core import subjects
+from countingroom.core.alarms.events import AlarmEvent
+from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter, SavedAlarm
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import CountingRoomError, LinkError
+from countingroom.core.retry import edge_log
+
+_log = logging.getLogger(__name__)
+
+SAVE_S = 2.0
+"""The most that a batch waits for the database."""
+AGAIN_S = 1.0
+"""Between two attempts to save what could not be saved."""
+REFRESH_S = 1.0
+"""A new value of an active alarm is published at most so often."""
+REFRESHED = 500
+"""Alarms whose value is published at once."""
+LONGEST_S = 60.0
+"""The time is looked at again after so long, because the wall clock of the ends of shelves may be set."""
+ROWS = 20_000
+"""Rows of the history that wait for the database; the oldest are dropped."""
+
+
+class AlarmStore(Protocol):
+    """What the engine needs of the database; `storage/alarms.py` is it."""
+
+    async def take_over(self, name: str) -> int: ...
+    async def load(self) -> tuple[SavedAlarm, ...]: ...
+    async def save(
+        self, writer: int, changed: Sequence[SavedAlarm] = (), entries: Sequence[AlarmEntry] = ()
+    ) -> None: ...
+    async def history(self, wanted: AlarmHistoryFilter) -> tuple[AlarmEntry, ...]: ...
+    async def occurrences(self, of: str, since_ns: int) -> int: ...
+    async def discard(self, before_ns: int, most: int = ...) -> int: ...
+
+
+class AlarmKeeper:
+    """The only one that changes the book. `run` until cancelled."""
+
+    def __init__(self, book: AlarmBook, store: AlarmStore, writer: int, publisher: Publisher, clock: Clock) -> None:
+        """`writer`: the number from `AlarmStore.take_over`."""
+        self._book = book
+        self._store = store
+        self._writer = writer
+        self._publisher = publisher
+        self._clock = clock
+        self._found: list[Found] = []
+        self._news = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._refreshed: dict[str, EngineAlarm] = {}
+        self._refreshed_s = float("-inf")
+        self._unsaved: dict[str, EngineAlarm] = {}
+        self._rows: deque[AlarmEntry] = deque(maxlen=ROWS)
+        self._saved = edge_log(
+            _log, "alarms: the database does not take their states", "alarms: the database takes their states again"
+        )
+        self._next_save_s = float("-inf")
+
+    def troubles(self) -> list[str]:
+        """Why the department is not ready, one sentence each."""
+        return ["the database does not take the states of alarms"] if self._saved.is_failing else []
+
+    def find(self, found: Iterable[Found]) -> None:
+        """Take in findings; they are worked on soon, in this order."""
+        before = len(self._found)
+        self._found.extend(found)
+        if len(self._found) > before:
+            self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled, or until another process has taken over (Conflict)."""
+        while True:
+            await self._wait()
+            async with self._turn:
+                found = self._found
+                self._found = []
+                now_ns = self._clock.now_ns()
+                if found:
+                    await self._carry(self._book.take(found, now_ns))
+                await self._carry(self._book.pass_time(now_ns))
+                await self._save_again()
+                self._refresh()
+
+    async def command(self, events: Callable[[AlarmBook, int], Mapping[str, AlarmEvent]], *, by: str) -> BookChanges:
+        """Give an event to each alarm and return what changed, after it is saved and published. LinkError, and nothing
+        changed, where the database does not answer. `events` is called with the book as it is then, and the time."""
+        async with self._turn:
+            if self._saved.is_failing:
+                await self._save_again(now=True)
+            now_ns = self._clock.now_ns()
+            given = events(self._book, now_ns)
+            before = self._book.snapshot(given)
+            changes = self._book.command(given, now_ns, by=by)
+            try:
+                await self._save(changes.saved, changes.history)
+            except CountingRoomError:
+                self._book.undo(before)
+                raise
+            self._publish(changes)
+            return changes
+
+    async def _wait(self) -> None:
+        """Until there is something to do."""
+        due_ns = self._book.next_due_ns()
+        wait_s = LONGEST_S if due_ns is None else min(LONGEST_S, (due_ns - self._clock.now_ns()) / 1e9)
+        if self._refreshed:
+            wait_s = min(wait_s, self._refreshed_s + REFRESH_S - self._clock.monotonic())
+        if self._unsaved or self._rows:
+            wait_s = min(wait_s, self._next_save_s - self._clock.monotonic())
+        if wait_s > 0:
+            try:
+                async with within(self._clock, wait_s):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+        self._news.clear()
+
+    async def _carry(self, changes: BookChanges) -> None:
+        if not changes:
+            return
+        self._refreshed |= changes.refreshed
+        if changes.saved or changes.history:
+            if self._saved.is_failing:  # a database that hangs must not delay each batch
+                self._unsaved |= changes.saved
+                self._rows.extend(changes.history)
+            else:
+                try:
+                    await self._save(changes.saved, changes.history)
+                except LinkError:
+                    self._unsaved |= changes.saved
+                    self._rows.extend(changes.history)
+                    self._next_save_s = self._clock.monotonic() + AGAIN_S
+        self._publish(changes)
+
+    async def _save_again(self, *, now: bool = False) -> None:
+        if not (self._unsaved or self._rows) or (not now and self._clock.monotonic() < self._next_save_s):
+            return
+        self._next_save_s = self._clock.monotonic() + AGAIN_S
+        try:
+            await self._save(self._unsaved, tuple(self._rows))
+        except LinkError:
+            return
+        self._unsaved = {}
+        self._rows.clear()
+
+    async def _save(self, changed: Mapping[str, EngineAlarm], rows: Sequence[AlarmEntry]) -> None:
+        """LinkError where the database does not answer in time; Conflict where another process has taken over."""
+        if not (changed or rows):
+            return
+        try:
+            async with within(self._clock, SAVE_S):
+                await self._store.save(self._writer, [one.saved() for one in changed.values()], rows)
+        except TimeoutError:
+            error = LinkError(
+                f"the database did not answer within {SAVE_S:g} s",
+                source="alarms",
+                code="timeout",
+                suggestion="look at the database and its disk, then send the command again",
+            )
+            self._saved.failed(error.cause)
+            raise error from None
+        except LinkError as error:
+            self._saved.failed(error.cause)
+            raise
+        self._saved.worked()
+
+    def _publish(self, changes: BookChanges) -> None:
+        for id, entry in changes.published.items():
+            self._refreshed.pop(id, None)
+            self._publish_one(id, entry)
+        for row in changes.history:
+            self._publisher.event(event_of(row))
+
+    def _publish_one(self, id: str, entry: EngineAlarm) -> None:
+        key = subjects.alarm_key(id)
+        if entry.record.is_at_rest:
+            self._publisher.delete(key)
+        else:
+            self._publisher.state(key, entry.published())
+
+    def _refresh(self) -> None:
+        if not self._refreshed or self._clock.monotonic() < self._refreshed_s + REFRESH_S:
+            return
+        self._refreshed_s = self._clock.monotonic()
+        for id in list(self._refreshed)[:REFRESHED]:
+            self._publish_one(id, self._refreshed.pop(id))

@@ -1,0 +1,131 @@
+"""The definitions of all alarms that exist now: those of the devices, partitions and processes that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from countingroom.alarms.engine.finding import AlarmSubject
+from countingroom.core import numbers, units
+from countingroom.core.alarms.chart import ChartRules
+from countingroom.core.alarms.definition import AlarmDefinition
+from countingroom.core.messages import Catalogue
+from countingroom.core.points import Point
+
+
+class Defines(Protocol):
+    """What the description says of alarms (`alarms/definitions.py`). One that is switched off is not among them."""
+
+    @property
+    def longest_shelf_s(self) -> Mapping[int, float]: ...
+    def of_device(self, catalogue: Catalogue) -> Iterator[AlarmDefinition]: ...
+    def of_point(self, catalogue: Catalogue, point: Point) -> AlarmDefinition | None: ...
+    def of_partition(self, partition: str, systems: Iterable[str], title: str = "") -> Iterator[AlarmDefinition]: ...
+    def of_role(self, role: str) -> Iterator[AlarmDefinition]: ...
+    def of_customs(self) -> Iterator[AlarmDefinition]: ...
+
+
+class KnownAlarms:
+    """Looks definitions up by the identity of the alarm."""
+
+    def __init__(self, definitions: Defines, roles: Iterable[str] = ()) -> None:
+        self._definitions = definitions
+        self._catalogues: dict[str, Catalogue] = {}
+        self._systems: dict[str, frozenset[str]] = {}
+        self._fixed = {one.id: one for role in roles for one in definitions.of_role(role)}
+        self._fixed |= {one.id: one for one in definitions.of_customs()}
+        self._of_devices: dict[str, dict[str, AlarmDefinition]] = {}
+        self._of_partitions: dict[str, dict[str, AlarmDefinition]] = {}
+
+    def learn(self, catalogue: Catalogue) -> None:
+        """A device is described, or described anew."""
+        self._catalogues[catalogue.device] = catalogue
+        self._of_devices[catalogue.device] = {one.id: one for one in self._definitions.of_device(catalogue)}
+
+    def forget(self, device: str) -> None:
+        """A device is no longer described."""
+        self._catalogues.pop(device, None)
+        self._of_devices.pop(device, None)
+
+    def partition(self, partition: str, systems: Iterable[str]) -> None:
+        """A partition exists, with these members."""
+        members = frozenset(systems)
+        if self._systems.get(partition) != members:
+            self._systems[partition] = members
+            self._of_partitions[partition] = {
+                one.id: one for one in self._definitions.of_partition(partition, sorted(members))
+            }
+
+    def forget_partition(self, partition: str) -> None:
+        """A partition was deleted."""
+        self._systems.pop(partition, None)
+        self._of_partitions.pop(partition, None)
+
+    def define(self, subject: AlarmSubject) -> AlarmDefinition | None:
+        """The definition of an alarm; None: the description has switched it off."""
+        if (known := self.find(subject.id)) is not None:
+            return known
+        catalogue = self._catalogues.get(subject.device)
+        if catalogue is not None:
+            if not subject.point:
+                return None
+            # A device can give an alarm to a value that has no limits.
+            point = next((one for one in catalogue.points if one.name == subject.point), None)
+            return None if point is None else self._definitions.of_point(catalogue, point)
+        if subject.partition in self._of_partitions or subject.id in self._fixed:
+            return None
+        return AlarmDefinition(id=subject.id, title=subject.title)
+
+    def find(self, id: str) -> AlarmDefinition | None:
+        """The definition by its identity; None: there is no such alarm."""
+        if (known := self._fixed.get(id)) is not None:
+            return known
+        name = id.partition(".")[2].partition(".")[0]
+        of_device = self._of_devices.get(name)
+        if of_device is not None and (known := of_device.get(id)) is not None:
+            return known
+        of_partition = self._of_partitions.get(name)
+        return None if of_partition is None else of_partition.get(id)
+
+    def in_area(self, area: str) -> set[str]:
+        """The alarms of an area and of those below it."""
+        below = f"{area}/"
+        return {one.id for one in self._all() if one.area == area or one.area.startswith(below)}
+
+    def rules(self, definition: AlarmDefinition, priority: int) -> ChartRules:
+        """The rules of its chart at this priority."""
+        longest_s = self._definitions.longest_shelf_s.get(priority, 0.0)
+        return ChartRules(latching=definition.latching, longest_shelf_ns=round(longest_s * 1e9))
+
+    def longest_shelf_s(self, definition: AlarmDefinition) -> float:
+        """The longest time for which it may be shelved at its most urgent priority."""
+        return self._definitions.longest_shelf_s.get(min(definition.priorities), 0.0)
+
+    def condition(self, definition: AlarmDefinition) -> str:
+        """In words: `warning above 30 °C · alarm above 35 °C`; empty where the title says all."""
+        catalogue = self._catalogues.get(definition.device)
+        points = catalogue.points if catalogue and definition.point else ()
+        point = next((one for one in points if one.name == definition.point), None)
+        if point is None:
+            return ""
+        if point.severity:
+            return point.description or f"{point.label or point.name} is set"
+        return " · ".join(_limits(point))
+
+    def _all(self) -> Iterator[AlarmDefinition]:
+        yield from self._fixed.values()
+        for group in (*self._of_devices.values(), *self._of_partitions.values()):
+            yield from group.values()
+
+
+def _limits(point: Point) -> Iterator[str]:
+    limits = point.limits
+    unit = f" {units.written(point.unit)}" if point.unit else ""
+    for word, low, high in (
+        ("warning", limits.warning_low, limits.warning_high),
+        ("alarm", limits.alarm_low, limits.alarm_high),
+    ):
+        if low is not None:
+            yield f"{word} below {numbers.limit(low, point.precision)}{unit}"
+        if high is not None:
+            yield f"{word} above {numbers.limit(high, point.precision)}{unit}"

@@ -1,0 +1,108 @@
+"""What is abnormal in a partition, from what its owner reports of its members. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, clear, removed, unknown
+from countingroom.core import severity
+from countingroom.core.alarms import identity
+from countingroom.core.partitions import MemberState, PartitionState
+from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING
+
+NO_OWNER = "it has no owner: its run control is gone or sends no heartbeat"
+
+
+class PartitionAlarms:
+    """The alarms of one partition: that it has no owner, else its members, else why it does not proceed."""
+
+    def __init__(self, partition: str) -> None:
+        self._partition = partition
+        self._state: PartitionState | None = None
+        self._gone_ns: int | None = None
+
+    def state(self, state: PartitionState, now_ns: int) -> Iterator[Found]:
+        """Take in its state; returns what is found now."""
+        before = {one.system for one in self._state.members} if self._state else set[str]()
+        self._state = state
+        for system in sorted(before - {one.system for one in state.members}):
+            yield self._member(system), removed(now_ns)
+        yield from self._all(now_ns)
+
+    def served(self, is_served: bool, now_ns: int) -> Iterator[Found]:
+        """Whether it has an owner."""
+        if is_served == (self._gone_ns is None):
+            return
+        self._gone_ns = None if is_served else now_ns
+        yield from self._all(now_ns)
+
+    def removed(self, now_ns: int) -> Iterator[Found]:
+        """The partition was deleted."""
+        yield self._owner(), removed(now_ns)
+        yield self._goal(), removed(now_ns)
+        for member in self._state.members if self._state else ():
+            yield self._member(member.system), removed(now_ns)
+
+    def _all(self, now_ns: int) -> Iterator[Found]:
+        state = self._state
+        if state is None:
+            return
+        if self._gone_ns is not None:
+            yield self._owner(), AlarmFinding(level=severity.MEDIUM, since_ns=self._gone_ns, text=NO_OWNER)
+            for member in state.members:
+                yield self._member(member.system), unknown(now_ns)
+            yield self._goal(), unknown(now_ns)
+            return
+        yield self._owner(), clear(now_ns)
+        is_quiet = True
+        for member in state.members:
+            level, text = of_member(member, at_rest=state.state == state.chart.initial)
+            if not level:
+                yield self._member(member.system), clear(now_ns)
+                continue
+            is_quiet = False
+            cause = member.cause
+            yield (
+                self._member(member.system),
+                AlarmFinding(
+                    level=level,
+                    since_ns=(cause.since_ns if cause else None) or member.reported_ns,
+                    text=text,
+                    advice=cause.suggestion if cause else "",
+                    blames=str(cause.evidence.get("device") or "") if cause else "",
+                ),
+            )
+        if is_quiet and state.cause:
+            yield self._goal(), AlarmFinding(level=severity.MEDIUM, since_ns=state.since_ns, text=state.cause.message)
+        else:
+            yield self._goal(), clear(now_ns)
+
+    def _owner(self) -> AlarmSubject:
+        return AlarmSubject(id=identity.of_owner(self._partition), title=self._partition, partition=self._partition)
+
+    def _goal(self) -> AlarmSubject:
+        return AlarmSubject(id=identity.of_goal(self._partition), title=self._partition, partition=self._partition)
+
+    def _member(self, system: str) -> AlarmSubject:
+        return AlarmSubject(
+            id=identity.of_member(self._partition, system),
+            title=f"{self._partition} / {system}",
+            partition=self._partition,
+            system=system,
+        )
+
+
+def of_member(member: MemberState, *, at_rest: bool) -> tuple[int, str]:
+    """The level of a member, and what is abnormal. `at_rest`: the partition has not begun to be brought up."""
+    if not member.included:
+        return severity.NORMAL, ""
+    if ERROR in (member.seen, member.own):
+        what = member.cause.message if member.cause else member.comment or "is in Error"
+        return severity.HIGH if member.critical else severity.MEDIUM, what
+    if member.seen == NO_CONNECTION:
+        is_urgent = member.critical and not at_rest
+        what = member.cause.message if member.cause else "is not connected"
+        return severity.HIGH if is_urgent else severity.MEDIUM, what
+    if member.seen in (ACTIVE, RECORDING) and member.wanted_tag and member.tag != member.wanted_tag:
+        return severity.LOW, f"has configuration {member.tag or 'none'}; selected is {member.wanted_tag}"
+    return severity.NORMAL, ""

@@ -1,0 +1,223 @@
+"""The commands of the alarm department: what each asks of each alarm that it names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from countingroom.alarms.engine.book import AlarmBook, BookChanges
+from countingroom.alarms.engine.keeper import AlarmKeeper
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler, from_rows
+from countingroom.bus.publisher import Publisher
+from countingroom.core import policy, subjects
+from countingroom.core.alarms import identity
+from countingroom.core.alarms.events import (
+    Acknowledge,
+    AlarmEvent,
+    PutInService,
+    Remark,
+    Reset,
+    Shelve,
+    TakeOutOfService,
+    Unshelve,
+)
+from countingroom.core.clock import Clock
+from countingroom.core.commands.alarms import ALARMS, named
+from countingroom.core.errors import Cause, NotFound, OutOfRange, Refused
+from countingroom.core.messages import Command
+from countingroom.core.policy import Permission, Principal
+from countingroom.core.values import Scalar
+
+_TOLD = 20
+"""Refused alarms that one answer names."""
+
+Make = Callable[[str, int | None, int, AlarmBook], AlarmEvent]
+"""The event for an alarm, from its id, the occurrence that was seen, the time, and all alarms."""
+
+
+class AlarmCommands:
+    """The target `_alarms`. A command that one of its alarms refuses acts on the others; the answer tells both."""
+
+    def __init__(
+        self,
+        keeper: AlarmKeeper,
+        publisher: Publisher,
+        ids_of: Callable[[str], set[str]],
+        exists: Callable[[str], bool],
+    ) -> None:
+        """`ids_of`: the alarms of an area and of those below it. `exists`: whether there is an alarm of this id."""
+        self._keeper = keeper
+        self._publisher = publisher
+        self._ids_of = ids_of
+        self._exists = exists
+        self._handlers = from_rows(
+            ALARMS,
+            {
+                "acknowledge": self._acknowledge,
+                "reset": self._reset,
+                "shelve": self._shelve,
+                "unshelve": self._unshelve,
+                "out_of_service": self._out_of_service,
+                "in_service": self._in_service,
+                "comment": self._comment,
+            },
+        )
+
+    def handler(self, command: Command) -> CommandHandler:
+        return find_handler(self._handlers, command, "the alarm department")
+
+    def permission(self, command: Command) -> Permission:
+        return ALARMS[command.action].permission if command.action in ALARMS else Permission.ADMINISTER
+
+    def present(self, command: Command) -> str:
+        return ""
+
+    def refusal(self, request: CommandRequest) -> Cause | None:
+        return None
+
+    async def settle(self) -> Mapping[str, int]:
+        await self._publisher.flush()
+        return {"state": self._publisher.revision} if self._publisher.revision else {}
+
+    async def _acknowledge(self, request: CommandRequest) -> Completion:
+        comment = request.text("comment", "")
+
+        def make(id: str, seen: int | None, _: int, book: AlarmBook) -> AlarmEvent:
+            entry = book.get(id)
+            occurrence = seen if seen is not None else entry.record.occurrence if entry else 0
+            return Acknowledge(by=request.by, occurrence=occurrence, comment=comment)
+
+        return await self._give(request, make)
+
+    async def _reset(self, request: CommandRequest) -> Completion:
+        return await self._give(request, _always(Reset(by=request.by)))
+
+    async def _shelve(self, request: CommandRequest) -> Completion:
+        reason = request.text("reason")
+        length_ns = _length_ns(request)
+        once = request.flag("once")
+        return await self._give(
+            request,
+            lambda _id, _seen, now_ns, _book: Shelve(
+                by=request.by, reason=reason, until_ns=now_ns + length_ns, once=once
+            ),
+        )
+
+    async def _unshelve(self, request: CommandRequest) -> Completion:
+        return await self._give(request, _always(Unshelve(by=request.by)))
+
+    async def _out_of_service(self, request: CommandRequest) -> Completion:
+        owner = request.text("owner")
+        reason = request.text("reason")
+        length_ns = _length_ns(request)
+        return await self._give(
+            request,
+            lambda _id, _seen, now_ns, _book: TakeOutOfService(
+                by=request.by, owner=owner, reason=reason, due_ns=now_ns + length_ns
+            ),
+        )
+
+    async def _in_service(self, request: CommandRequest) -> Completion:
+        return await self._give(request, _always(PutInService(by=request.by)))
+
+    async def _comment(self, request: CommandRequest) -> Completion:
+        text = request.text("comment")
+        return await self._give(request, _always(Remark(by=request.by, text=text)))
+
+    async def _give(self, request: CommandRequest, make: Make) -> Completion:
+        """Give the events. Refused where every alarm refuses; the end tells how many did."""
+        alarms = self._alarms(request)
+
+        def events(book: AlarmBook, now_ns: int) -> dict[str, AlarmEvent]:
+            return {id: make(id, seen, now_ns, book) for id, seen in alarms.items()}
+
+        changes = await self._keeper.command(events, by=request.by)
+        if len(changes.refused) == len(alarms):
+            raise Refused(_all_refused(changes))
+        return _told(len(alarms), changes) if changes.refused else None
+
+    def _alarms(self, request: CommandRequest) -> dict[str, int | None]:
+        """The alarms that the command names. NotFound where one does not exist, OutOfRange where it names none."""
+        given = request.text("alarms", "")
+        area = request.text("area", "")
+        alarms = named(given) if given else {}
+        if unknown := sorted(id for id in alarms if not self._exists(id)):
+            raise NotFound(
+                f"there is no alarm {unknown[0]!r}", source="alarms", suggestion="list them: countingroom alarm list"
+            )
+        if area:
+            found = self._ids_of(area)
+            if not found:
+                raise NotFound(f"there is no alarm in the area {area!r}", source="alarms", suggestion="list the areas")
+            alarms |= dict.fromkeys(found)
+        if not alarms:
+            raise OutOfRange(
+                f"{request.command.action} names no alarm",
+                code="missing_argument",
+                suggestion="give the identities of alarms, or an area",
+            )
+        return alarms
+
+
+def _always(event: AlarmEvent) -> Make:
+    """The same for each alarm."""
+    return lambda _id, _seen, _now_ns, _book: event
+
+
+async def _told(count: int, changes: BookChanges) -> dict[str, Scalar]:
+    """The data of the closing event of a command that some alarms refused."""
+    names = "; ".join(f"{id}: {cause.message}" for id, cause in list(changes.refused.items())[:_TOLD])
+    return {"done": count - len(changes.refused), "refused": len(changes.refused), "refusals": names}
+
+
+def _all_refused(changes: BookChanges) -> Cause:
+    causes = tuple(changes.refused.values())
+    if len(causes) == 1:
+        (id,) = changes.refused
+        return Cause(
+            code=causes[0].code,
+            message=f"{id}: {causes[0].message}",
+            evidence=causes[0].evidence,
+            suggestion=causes[0].suggestion,
+        )
+    return Cause(
+        code=causes[0].code,
+        message=f"all {len(causes)} alarms refuse it; the first: {causes[0].message}",
+        suggestion=causes[0].suggestion,
+        causes=causes[:_TOLD],
+    )
+
+
+def _length_ns(request: CommandRequest) -> int:
+    seconds = request.number("seconds")
+    if seconds is None or not 0 < seconds <= 1e9:
+        raise OutOfRange(
+            f"{request.command.action} needs seconds, from 1 to 1e9",
+            code="missing_argument" if seconds is None else "wrong_argument",
+            suggestion="say for how long, in seconds",
+        )
+    return round(seconds * 1e9)
+
+
+class AlarmPolicy:
+    """Refuses commands that the role of their sender does not allow on the devices and partitions of the alarms."""
+
+    def __init__(self, clock: Clock, principal: Callable[[str, str], Awaitable[Principal]]) -> None:
+        """`principal`: finds the user with the role on a target (`Principals.principal`)."""
+        self._clock = clock
+        self._principal = principal
+
+    @asynccontextmanager
+    async def __call__(
+        self, request: CommandRequest, handler: CommandHandler, permission: Permission
+    ) -> AsyncGenerator[None]:
+        """Entered while a command begins; Refused where the policy does not allow it."""
+        given = request.text("alarms", "")
+        targets = {identity.target(id) for id in (named(given) if given else {})}
+        if request.text("area", "") or not targets:
+            targets.add(subjects.EXPERIMENT)
+        for target in sorted(targets):
+            who = await self._principal(request.by, target)
+            if cause := policy.decide(who, permission, target, now_ns=self._clock.now_ns()):
+                raise Refused(cause)
+        yield

@@ -1,0 +1,212 @@
+"""The process of the alarm department: one is active by lease, any number stand by.
+
+The active one takes over what is saved, derives the conditions of all alarms from the bus anew, and goes on from there:
+an alarm that was announced is not announced again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from uuid import uuid4
+
+from countingroom.alarms.engine.answers import AlarmAnswers
+from countingroom.alarms.engine.book import AlarmBook
+from countingroom.alarms.engine.follow import BusFollower
+from countingroom.alarms.engine.keeper import AlarmKeeper, AlarmStore
+from countingroom.alarms.engine.known import Defines, KnownAlarms
+from countingroom.alarms.engine.records import DEPARTMENT, event_of
+from countingroom.alarms.engine.requests import AlarmCommands, AlarmPolicy
+from countingroom.bus.command_server import CommandServer
+from countingroom.bus.election import Election, Leadership, holder_name
+from countingroom.bus.port import Bus, Current, Entry
+from countingroom.bus.presence import heartbeat
+from countingroom.bus.publisher import Publisher
+from countingroom.core import subjects
+from countingroom.core.alarms.history import AlarmHistoryFilter, SavedAlarm
+from countingroom.core.alarms.states import AlarmState
+from countingroom.core.clock import Clock
+from countingroom.core.errors import Conflict
+from countingroom.core.messages import Malformed, MessageDecoder
+from countingroom.core.policy import Principal
+from countingroom.core.retry import Retry, edge_log
+
+_log = logging.getLogger(__name__)
+
+LEASE = "alarms"
+LEASE_S = 5.0
+"""An engine that hangs or is cut off is followed after this. The lease of one that has died is free at once."""
+ASK_AGAIN_S = 0.1
+RETRY_S = 0.25
+TELL_AGAIN_NS = 90_000_000_000
+"""What was recorded in this time before a takeover is told again. The stream stores a repeated event once for 120 s."""
+_TOLD_AGAIN = 1000
+_states = MessageDecoder(AlarmState)
+
+
+class AlarmService:
+    """The role `alarms`."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        store: AlarmStore,
+        definitions: Defines,
+        principal: Callable[[str, str], Awaitable[Principal]],
+        *,
+        roles: Sequence[str] = (),
+        instance: str = "main",
+    ) -> None:
+        """`roles`: the processes that the experiment needs, beside this one. `principal`: the role of a user on a
+        target."""
+        self._bus = bus
+        self._clock = clock
+        self._store = store
+        self._definitions = definitions
+        self._principal = principal
+        self._roles = tuple(roles)
+        self._instance = instance
+        self._boot = uuid4().hex
+        self._follower: BusFollower | None = None
+        self._keeper: AlarmKeeper | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        election = Election(
+            self._bus,
+            self._clock,
+            LEASE,
+            holder=holder_name(self._instance, self._boot),
+            ttl_s=LEASE_S,
+            ask_s=ASK_AGAIN_S,
+            source=DEPARTMENT,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                heartbeat(
+                    self._bus,
+                    self._clock,
+                    role=DEPARTMENT,
+                    instance=self._instance,
+                    boot=self._boot,
+                    targets=_Active(self),
+                    troubles=self._troubles,
+                )
+            )
+            while True:
+                await election.lead(self._serve)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether this process is the active one and has taken over."""
+        return self._keeper is not None
+
+    def _troubles(self) -> list[str]:
+        if self._follower is None or self._keeper is None:
+            return []
+        return [*self._follower.troubles(), *self._keeper.troubles()]
+
+    async def _serve(self, leadership: Leadership) -> None:
+        publisher = Publisher(self._bus, self._clock, DEPARTMENT)
+        known = KnownAlarms(self._definitions, self._roles)
+        book = AlarmBook(known.define, known.rules)
+        report = edge_log(_log, "alarms: the takeover waits", "alarms: taken over")
+        writer = await Retry(self._clock, report, pause_s=RETRY_S).run(partial(self._take_over, book, publisher))
+        keeper = AlarmKeeper(book, self._store, writer, publisher, self._clock)
+        follower = BusFollower(self._bus, self._clock, keeper.find, known, roles=self._roles)
+        commands = AlarmCommands(keeper, publisher, known.in_area, lambda id: known.find(id) is not None or id in book)
+        server = CommandServer(
+            self._bus,
+            self._clock,
+            DEPARTMENT,
+            subjects.ALARMS,
+            commands,
+            publisher,
+            policy=AlarmPolicy(self._clock, self._principal),
+        )
+        self._follower = follower
+        self._keeper = keeper
+        try:
+            async with (
+                AlarmAnswers(self._bus, self._clock, self._store, known).serving(),
+                asyncio.TaskGroup() as group,
+            ):
+                for part in (publisher, follower, server):
+                    group.create_task(part.run())
+                group.create_task(self._keep(keeper, leadership))
+        finally:
+            self._follower = None
+            self._keeper = None
+            await publisher.drain()
+
+    async def _keep(self, keeper: AlarmKeeper, leadership: Leadership) -> None:
+        try:
+            await keeper.run()
+        except Conflict as error:
+            _log.warning("alarms: let go: %s", error.cause)
+            await leadership.release()
+
+    async def _take_over(self, book: AlarmBook, publisher: Publisher) -> int:
+        """Begin with what is saved, and bring the bus to it; the number of this writer."""
+        now_ns = self._clock.now_ns()
+        writer = await self._store.take_over(self._instance)
+        saved = await self._store.load()
+        published = await self._published()
+        book.restore(_newest(saved, published), now_ns)
+        for entry in book.entries():
+            if not entry.record.is_at_rest and published.get(entry.subject.id) != (state := entry.published()):
+                publisher.state(subjects.alarm_key(entry.subject.id), state)
+        for id in published:
+            entry = book.get(id)
+            if entry is None or entry.record.is_at_rest:
+                publisher.delete(subjects.alarm_key(id))
+        told = await self._store.history(AlarmHistoryFilter(from_ns=now_ns - TELL_AGAIN_NS, limit=_TOLD_AGAIN))
+        for row in reversed(told):
+            publisher.event(event_of(row))
+        return writer
+
+    async def _published(self) -> dict[str, AlarmState]:
+        """The alarms on the bus."""
+        found: dict[str, AlarmState] = {}
+        async with self._bus.watch(subjects.STATE_BUCKET, "alarm.>") as items:
+            async for item in items:
+                match item:
+                    case Entry(data=bytes() as data):
+                        try:
+                            state = _states.decode(data)
+                        except Malformed as error:
+                            self._bus.dead_letters.add(item.key, data, error)
+                        else:
+                            found[state.id] = state
+                    case Current():
+                        break
+                    case _:
+                        pass
+        return found
+
+
+def _newest(saved: Sequence[SavedAlarm], published: dict[str, AlarmState]) -> list[SavedAlarm]:
+    """What is saved. Where the database could not be written before the end of the last engine, the bus knows more."""
+    found = {one.id: one for one in saved}
+    for id, state in published.items():
+        known = found.get(id)
+        if known is None or (state.occurrence, state.changed_ns) > (
+            known.occurrence,
+            known.state.changed_ns if known.state else state.changed_ns,
+        ):
+            found[id] = SavedAlarm(id=id, occurrence=state.occurrence, state=state)
+    return list(found.values())
+
+
+class _Active:
+    """The target of the heartbeats of the active process."""
+
+    def __init__(self, service: AlarmService) -> None:
+        self._service = service
+
+    def __iter__(self) -> Iterator[str]:
+        if self._service.is_active:
+            yield subjects.ALARMS
