@@ -57,6 +57,16 @@ async def test_a_server_that_was_stopped_by_a_signal_is_found_by_its_state() -> 
         assert await watching == f"was stopped for {STOPPED_S:g} s"
 
 
+async def test_a_stopped_server_is_not_asked_whose_answer_would_take_time() -> None:
+    clock, server = FakeClock(), Server()
+    watching = asyncio.create_task(until_hung(clock, lambda: server.is_linked, server.greets, lambda: True))
+    for _ in range(round(STOPPED_S) + 1):
+        await clock.advance(1.0)
+    async with asyncio.timeout(1):
+        await watching
+    assert server.asked == 0
+
+
 class SuspendedClock(FakeClock):
     """Its monotonic time jumps by `late_s` without waking a sleeper."""
 

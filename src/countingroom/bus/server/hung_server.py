@@ -36,12 +36,13 @@ async def until_hung(
     looked = clock.monotonic()
     while silent_s < HUNG_S:
         await clock.sleep(_LOOK_S)
-        is_silent = not is_linked() and not await greets()
+        stopped = is_stopped()
+        # A stopped one is not asked: each question would take _GREETING_S.
+        is_silent = not is_linked() and (stopped or not await greets())
         now = clock.monotonic()
         elapsed_s = min(now - looked, _MOST_S)
         looked = now
         silent_s = silent_s + elapsed_s if is_silent else 0.0
-        stopped = is_stopped()
         stopped_s = stopped_s + elapsed_s if stopped and was_stopped else 0.0
         was_stopped = stopped
         if stopped_s >= STOPPED_S:

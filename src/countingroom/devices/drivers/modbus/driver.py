@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from countingroom.core.errors import DeviceError, LinkError
 from countingroom.core.points import Point
@@ -86,7 +86,8 @@ class ModbusDriver:
         if register.kind == "bool":
             word = 0
             if register.bit is not None:
-                (word,) = await self._request(area, pdu.read_request(area.table, register.address, 1), f"read {point}")
+                request = pdu.read_request(area.table, register.address, 1)
+                (word,) = await self._request(area, request, lambda: f"read {point}")
             words: tuple[int, ...] = (codec.with_bit(word, register.bit, bool(value)),)
         elif isinstance(value, str):
             words = codec.encode_text(value, register.length, self._table.order_of(register))
@@ -94,22 +95,24 @@ class ModbusDriver:
             words = codec.encode_scaled(register.layout, value, self._table.order_of(register))
         request = pdu.write_request(register.function, register.address, words)
         # The answer of function 23 proves nothing: some servers read before they write. The next poll is the proof.
-        await self._request(area, request, f"write {point} ({_where(area, register.address)})")
+        await self._request(area, request, lambda: f"write {point} ({_where(area, register.address)})")
 
     async def close(self) -> None:
         await self._connection.leave(self)
 
     async def _ask(self, chunk: Chunk) -> list[int]:
         request = pdu.read_request(chunk.area.table, chunk.address, chunk.count)
+        return await self._request(chunk.area, request, lambda: self._shown(chunk))
+
+    def _shown(self, chunk: Chunk) -> str:
         names = [name for name, register in self._registers.items() if self._is_in(name, register, chunk)]
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        where = _where(chunk.area, chunk.address, chunk.count)
-        return await self._request(chunk.area, request, f"read {shown} ({where})")
+        return f"read {shown} ({_where(chunk.area, chunk.address, chunk.count)})"
 
     def _is_in(self, name: str, register: Register, chunk: Chunk) -> bool:
         return self._areas[name] == chunk.area and _span(register) in chunk.spans
 
-    async def _request(self, area: Area, request: bytes, doing: str) -> list[int]:
+    async def _request(self, area: Area, request: bytes, doing: Callable[[], str]) -> list[int]:
         """The values in the answer. Every error names the values that were asked for."""
         place = self._connection.place.text
         try:
@@ -117,7 +120,7 @@ class ModbusDriver:
         except DeviceError as error:
             cause = error.cause
             raise type(error)(
-                f"{place} did not {doing}: {cause.message}", code=cause.code, source=place, evidence=cause.evidence
+                f"{place} did not {doing()}: {cause.message}", code=cause.code, source=place, evidence=cause.evidence
             ) from error
 
     def _as_link_error(self, error: DeviceError) -> Exception:

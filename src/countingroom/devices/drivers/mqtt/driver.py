@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, cast
 
 from aiomqtt import Client, Message, MqttError, ProtocolVersion
@@ -28,6 +28,9 @@ from countingroom.devices.port import Sample, Sink
 KEEPALIVE_S = 5
 """The connection counts as lost after 1.5 times this without an answer."""
 
+AT_ONCE = 256
+"""Messages that are read and taken together. A board sends its values at once. One by one, each of them was a message
+of readings for every reader on the bus, and a turn of the event loop for all other devices of the host."""
 WAITING = 10_000
 """Bound of the queue of messages; further ones are dropped."""
 WAITING_BYTES = 16 << 20
@@ -73,11 +76,38 @@ class TolerantClient(Client):
         self._on_odd = on_odd
         super().__init__(*given, **named)
 
+    def _on_socket_open(self, client: Any, userdata: Any, sock: Any) -> None:
+        super()._on_socket_open(client, userdata, sock)
+
+        def read() -> None:
+            try:
+                for _ in range(AT_ONCE):
+                    client.loop_read()  # one message
+                    if not _has_more(client.socket()):
+                        break
+            except Exception as error:  # as that of aiomqtt, whose place it takes
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        # This may be another thread, that of the opening.
+        self._loop.call_soon_threadsafe(self._loop.add_reader, sock.fileno(), read)
+
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         try:
             super()._on_message(client, userdata, message)
         except ValueError as error:  # UnicodeDecodeError is one
             self._on_odd(str(error))
+
+
+def _has_more(sock: Any) -> bool:
+    """Whether there is more to read now, in the socket or in its wrapper, for TLS or a websocket."""
+    if sock is None:  # the connection has just ended
+        return False
+    if hasattr(sock, "pending") and sock.pending():
+        return True
+    ready = select.poll()
+    ready.register(sock, select.POLLIN)
+    return bool(ready.poll(0))
 
 
 def location(section: MqttSensorsSection) -> str:
@@ -104,6 +134,7 @@ class MqttSensorsDriver:
         """Whether the broker sent a message that no broker may send, which is told once."""
         self._source = location(section)
         self._client: Client | None = None
+        self._queue: PayloadQueue | None = None
         self._latest: dict[str, Sample] = {}
         self._sink: Sink = self._remember
         self._task: asyncio.Task[None] | None = None
@@ -207,6 +238,7 @@ class MqttSensorsDriver:
             try:
                 async for message in client.messages:
                     self._take(message)
+                    self._take_waiting()
             finally:
                 self._client = None
 
@@ -256,9 +288,19 @@ class MqttSensorsDriver:
             timeout=section.timeout,
             keepalive=KEEPALIVE_S,
             max_queued_incoming_messages=WAITING,
-            queue_type=cast("type[PayloadQueue]", partial(PayloadQueue, on_drop=self._dropped)),
+            queue_type=cast("type[PayloadQueue]", self._new_queue),
             logger=_quiet,
         )
+
+    def _new_queue(self, maxsize: int = 0) -> PayloadQueue:
+        self._queue = PayloadQueue(maxsize, on_drop=self._dropped)
+        return self._queue
+
+    def _take_waiting(self) -> None:
+        for _ in range(AT_ONCE):
+            if self._queue is None or self._queue.empty():
+                break
+            self._take(self._queue.get_nowait())
 
     def _take(self, message: Message) -> None:
         topic, payload, now_ns = str(message.topic), bytes(message.payload), self._clock.now_ns()
