@@ -214,6 +214,8 @@ DEPARTMENTS: tuple[Department, ...] = (
             about="Areas of the experiment with guidance, changes to alarms, and alarms of one's own.",
         ),
         state=(StateKey(prefix="alarm", message="countingroom.core.alarms.states:AlarmState", live=True),),
+        api=(f"{_API}.alarms",),
+        pages=(f"{_PAGES}.alarm_pages",),
     ),
     Department(
         name="history",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from countingroom.console.present import alarm_views
-from countingroom.console.present.alarm_views import AlarmFilter, Wanted
+from countingroom.console.present.alarm_views import AlarmChoice, AlarmFilter
 from countingroom.core import subjects
 from countingroom.core.alarms.states import AlarmState, BaseState, OutOfService, Shelf
 from countingroom.core.commands.alarms import MOST_ALARMS, listed, named
@@ -46,7 +46,9 @@ def test_the_list_is_by_priority_then_newest_first() -> None:
 def test_a_shelved_alarm_is_not_open_and_not_counted() -> None:
     alarms = published(alarm("a"), alarm("b", shelf=SHELF), alarm("c", suppressed="off by intention"))
     assert alarm_views.counts(alarms) == {1: 0, 2: 1, 3: 0, 4: 0}
-    found = {wanted: [one.id for one in alarms.values() if AlarmFilter(state=wanted).matches(one)] for wanted in Wanted}
+    found = {
+        wanted: [one.id for one in alarms.values() if AlarmFilter(state=wanted).matches(one)] for wanted in AlarmChoice
+    }
     assert found == {"open": ["a"], "unacknowledged": ["a"], "shelved": ["b", "c"], "all": ["a", "b", "c"]}
 
 
@@ -96,8 +98,8 @@ def test_an_area_includes_those_below_it_and_no_other_of_a_longer_name() -> None
 
 
 def test_a_reason_is_found_without_case() -> None:
-    assert AlarmFilter(state=Wanted.ALL, text="DOOR").matches(alarm("a", shelf=SHELF))
-    assert not AlarmFilter(state=Wanted.ALL, text="window").matches(alarm("a", shelf=SHELF))
+    assert AlarmFilter(state=AlarmChoice.ALL, text="DOOR").matches(alarm("a", shelf=SHELF))
+    assert not AlarmFilter(state=AlarmChoice.ALL, text="window").matches(alarm("a", shelf=SHELF))
 
 
 def test_a_role_on_the_device_of_an_alarm_is_enough() -> None:

@@ -15,6 +15,7 @@ from countingroom.bus.memory.bus import MemoryBus
 from countingroom.console.app import create
 from countingroom.console.route_permissions import ROUTES, RouteTable
 from countingroom.core.clock import SystemClock
+from countingroom.core.commands.alarms import ALARMS as ALARM_ROWS
 from countingroom.core.commands.experiment import EXPERIMENT as EXPERIMENT_ROWS
 from countingroom.core.commands.partition import PARTITION as PARTITION_ROWS
 from countingroom.core.commands.system import SYSTEM as SYSTEM_ROWS
@@ -52,6 +53,12 @@ EXPERIMENT = {
     "made_up": A,
 }
 SYSTEM = {"resolved": S, "reset": S, "abort": S, "error": E, "fault": E, "made_up": A}
+ALARM = {
+    **dict.fromkeys(("acknowledge", "reset", "shelve", "unshelve", "comment"), S),
+    **dict.fromkeys(("out_of_service", "in_service"), E),
+    "made_up": A,
+}
+"""Those that name no alarm are asked of the experiment."""
 DEVICE = {"lv_on": S, "set": S, "hv_on": S, "made_up": S, "hv_off": E}
 """`hv_off` is marked dangerous in the catalogue of this stage."""
 COMMANDS = {
@@ -59,6 +66,7 @@ COMMANDS = {
     "POST /api/v1/partitions/{partition}/commands/{command}": ("partition.mCBM", PARTITION),
     "POST /api/v1/experiment/commands/{command}": ("_experiment", EXPERIMENT),
     "POST /api/v1/systems/{system}/commands/{command}": ("system.STS", SYSTEM),
+    "POST /api/v1/alarms/commands/{command}": ("_experiment", ALARM),
 }
 FIXED = {
     **{
@@ -112,6 +120,7 @@ def test_every_command_of_a_table_is_in_a_table_here() -> None:
     assert set(PARTITION) - {"made_up"} == set(PARTITION_ROWS)
     assert set(EXPERIMENT) - {"made_up"} == set(EXPERIMENT_ROWS)
     assert set(SYSTEM) - {"made_up"} == set(SYSTEM_ROWS)
+    assert set(ALARM) - {"made_up"} == set(ALARM_ROWS)
 
 
 def questions() -> list[tuple[str, str, str, Role]]:

@@ -57,6 +57,22 @@ def systems(ctx: Any, incomplete: str) -> list[str]:
     return _fitting(incomplete, _names("/api/v1/systems", "systems", "system", ctx))
 
 
+def alarms(ctx: Any, incomplete: str) -> list[str]:
+    """Identities of alarms that are not at rest."""
+    told = _get("/api/v1/alarms", ctx, state="all") or {}
+    return _fitting(incomplete, [one["id"] for one in told.get("alarms", [])])
+
+
+def alarm_areas(ctx: Any, incomplete: str) -> list[str]:
+    """Areas of alarms that are not at rest."""
+    return _fitting(incomplete, (_get("/api/v1/alarms", ctx, limit=1) or {}).get("areas", []))
+
+
+def wanted(ctx: Any, incomplete: str) -> list[str]:
+    """Which alarms a list has."""
+    return _fitting(incomplete, ("open", "unacknowledged", "shelved", "all"))
+
+
 def _fitting(incomplete: str, names: Any) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "device": ("countingroom.cli.device", "See and command devices."),
     "partition": ("countingroom.cli.partition", "Show and control partitions."),
     "system": ("countingroom.cli.system", "Show systems and report errors for them."),
+    "alarm": ("countingroom.cli.alarm", "See, acknowledge, reset and shelve alarms."),
     "apply": ("countingroom.cli.apply", "Apply an edited description to the database."),
     "config": ("countingroom.cli.config", "Configurations and tags: see, change, compare, exchange."),
     "run": ("countingroom.cli.run", "The run book: find, show, comment, judge, export."),

@@ -103,6 +103,13 @@ ROUTES: dict[str, RoutePermission] = {
     "GET /api/v1/views/{view}": LOOK,
     "POST /api/v1/views/{view}/save_view": RoutePermission(action=Permission.OPERATE),
     "POST /api/v1/views/{view}/delete_view": RoutePermission(action=Permission.OPERATE),
+    "GET /alarms": LOOK,
+    "GET /api/v1/alarms": LOOK,
+    "GET /api/v1/alarms/definitions": LOOK,
+    "GET /api/v1/alarms/{alarm}": LOOK,
+    "GET /api/v1/alarms/{alarm}/history": LOOK,
+    # What it needs depends on the command and on each alarm in the body: api/alarms.py decides.
+    "POST /api/v1/alarms/commands/{command}": LOOK,
     "GET /api/v1/events": LOOK,
     "GET /api/v1/events/export": LOOK,
     "GET /api/v1/mqtt": LOOK,

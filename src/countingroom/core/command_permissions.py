@@ -5,6 +5,7 @@ A command without a row needs an administrator.
 
 from __future__ import annotations
 
+from countingroom.core.commands.alarms import ALARMS
 from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.commands.partition import PARTITION
 from countingroom.core.commands.row import CommandTable
@@ -27,6 +28,11 @@ def of_experiment(command: str) -> Permission:
 def of_system(command: str) -> Permission:
     """The permission for a command to the agent of a system."""
     return _of(SYSTEM, command)
+
+
+def of_alarm(command: str) -> Permission:
+    """The permission for a command to alarms."""
+    return _of(ALARMS, command)
 
 
 def of_device(spec: CommandSpec | None) -> Permission:

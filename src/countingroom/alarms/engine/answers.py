@@ -16,8 +16,8 @@ from countingroom.core.alarms.queries import (
     MOST_IDS,
     AlarmDetails,
     AlarmGuidance,
+    AlarmHistoryEntry,
     AlarmLink,
-    AlarmRecord,
     DefinitionAnswer,
     DefinitionQuery,
     HistoryAnswer,
@@ -82,8 +82,8 @@ class AlarmAnswers:
         )
 
 
-def _record(row: AlarmEntry) -> AlarmRecord:
-    return AlarmRecord(
+def _record(row: AlarmEntry) -> AlarmHistoryEntry:
+    return AlarmHistoryEntry(
         time_ns=row.time_ns,
         kind=row.kind.value,
         text=sentence(row),

@@ -23,7 +23,8 @@ class FeedChange(Struct, frozen=True, kw_only=True):
     states: Mapping[str, bytes]
     """Device -> its states that changed."""
     words: Mapping[str, bytes]
-    """Partition -> its run control state that changed; an empty name: of the experiment as a whole."""
+    """Partition -> its run control state that changed; an empty name: of the experiment as a whole; ALARM_PLACE: the
+    alarms that changed."""
     events: Mapping[str, bytes]
     """Source -> its events, comma-separated."""
     shared: bytes
@@ -42,7 +43,7 @@ class FeedChange(Struct, frozen=True, kw_only=True):
         if points:
             parts.append(b'"points":{%s}' % b",".join(points))
         states = [text for device, text in self.states.items() if watch.states and watch.sees(device)]
-        states += [text for partition, text in self.words.items() if watch.sees_partition(partition)]
+        states += [text for partition, text in self.words.items() if watch.sees_words_of(partition)]
         if states:
             parts.append(b'"states":{%s}' % b",".join(states))
         if events := [text for source, text in self.events.items() if watch.includes_events_of(source)]:

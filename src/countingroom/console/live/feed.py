@@ -18,7 +18,7 @@ from msgspec import Struct
 from countingroom.console.live.backlog import Backlog, FeedChange
 from countingroom.console.live.snapshot_parts import SnapshotParts
 from countingroom.console.live.subscription import LiveSubscription, fragment
-from countingroom.console.present import partition_alarms, partition_views
+from countingroom.console.present import alarm_views, partition_alarms, partition_views
 from countingroom.console.present.abnormal import AbnormalList, Row
 from countingroom.console.present.control_requests import ControlRequests
 from countingroom.console.present.latest import Latest
@@ -313,5 +313,13 @@ class LiveFeed:
                 "devices": devices,
                 "partitions": partitions,
                 "foremost": partition_views.foremost(states),
+                **self._bar(),
             }
         )
+
+    def _bar(self) -> dict[str, object]:
+        """The newest alarm that waits for a person, and how many do, for the bar of every page."""
+        alarms = alarm_views.all_alarms(self._latest.words)
+        newest, waiting = alarm_views.newest_unacknowledged(alarms)
+        follow = sum(alarm_views.cause_of(one, alarms) == newest.id for one in alarms.values()) if newest else 0
+        return {"newest": newest, "waiting": waiting, "follow": follow}

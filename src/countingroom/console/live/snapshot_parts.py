@@ -64,7 +64,7 @@ class SnapshotParts:
             words = self._latest.words.items()
             self._words = _encoded((partition_alarms.place_of(key, one), key, one) for key, one in words)
         found = [text for device, text in (self._states or {}).items() if watch.states and watch.sees(device)]
-        return b",".join(found + [text for name, text in self._words.items() if watch.sees_partition(name)])
+        return b",".join(found + [text for name, text in self._words.items() if watch.sees_words_of(name)])
 
     def _of(self, device: str) -> Mapping[str, Row]:
         if device not in self._rows:

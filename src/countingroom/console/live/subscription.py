@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from countingroom.console.present.partition_alarms import ALARM_PLACE
 from countingroom.core.errors import RequestError
 
 _Names = Annotated[tuple[Annotated[str, Meta(max_length=200)], ...], Meta(max_length=2000)]
@@ -24,6 +25,8 @@ class WatchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     events: bool = True
     partitions: _Names = ()
     """Partition names; `*` for all, with the systems that are in none."""
+    alarms: bool = False
+    """The state of each alarm that is not at rest, under its key `alarm.<id>` in `states`."""
 
 
 class ClientMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +48,7 @@ class LiveSubscription(Struct, frozen=True, kw_only=True):
     events: bool
     partitions: frozenset[str] | None = frozenset()
     """None: all."""
+    alarms: bool = False
 
     def sees(self, device: str) -> bool:
         """Whether it includes this device."""
@@ -53,6 +57,10 @@ class LiveSubscription(Struct, frozen=True, kw_only=True):
     def sees_partition(self, partition: str) -> bool:
         """Whether it includes this partition; an empty name stands for the experiment as a whole."""
         return self.partitions is None or partition in self.partitions
+
+    def sees_words_of(self, place: str) -> bool:
+        """Whether it includes the states of this place: a partition, the experiment, or ALARM_PLACE."""
+        return self.alarms if place == ALARM_PLACE else self.sees_partition(place)
 
     def includes_events_of(self, source: str) -> bool:
         """Whether it includes the events of this device, system or partition."""
@@ -79,6 +87,7 @@ def parse(text: str) -> tuple[LiveSubscription, int | None]:
             states=watch.states,
             events=watch.events,
             partitions=None if "*" in watch.partitions else frozenset(watch.partitions),
+            alarms=watch.alarms,
         ),
         request.resume,
     )

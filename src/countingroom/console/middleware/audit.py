@@ -98,6 +98,12 @@ def _arguments(content: Mapping[str, Any]) -> dict[str, Scalar]:
     """The scalar values of the body and of its inner objects, without secrets. An inner value with the name of an outer
     one is told apart: `arguments.channel`."""
     flat = {name: value for name, value in content.items() if not isinstance(value, dict)}
+    # Each alarm as an argument of its own would push the reason out of the entry; one without a number is no scalar.
+    if isinstance(alarms := content.get("alarms"), dict):
+        seen = cast(dict[str, Any], alarms).items()
+        content = {name: value for name, value in content.items() if name != "alarms"}
+        flat["alarms"] = ", ".join(name if number is None else f"{name} {number}" for name, number in seen)
+        flat["number_of_alarms"] = len(seen)
     for outer, value in content.items():
         for name, inner in cast(dict[str, Any], value).items() if isinstance(value, dict) else ():
             if name not in SECRET:

@@ -134,6 +134,7 @@ class Pages:
             "has_runs": context.has_runs,
             "alarms": alarms,
             "bar": [alarm for alarm in alarms if alarm.after_ns is None][:_BAR],
+            "worst_alarm": next((level for level in (1, 2, 3) if any(alarm.level == level for alarm in alarms)), 0),
             "counts": [sum(alarm.level == level for alarm in alarms) for level in (1, 2, 3)],
             "now_ns": context.clock.now_ns(),
             "urgency": severity.urgency,

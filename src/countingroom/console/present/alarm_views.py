@@ -16,7 +16,7 @@ from countingroom.core.alarms.states import HIGHEST_PRIORITY, LOWEST_PRIORITY, A
 PRIORITIES = tuple(range(HIGHEST_PRIORITY, LOWEST_PRIORITY + 1))
 
 
-class Wanted(StrEnum):
+class AlarmChoice(StrEnum):
     """Which alarms a list has."""
 
     OPEN = "open"
@@ -31,7 +31,7 @@ class Wanted(StrEnum):
 class AlarmFilter(Struct, frozen=True, kw_only=True):
     """Selects alarms. All given conditions must be met."""
 
-    state: Wanted = Wanted.OPEN
+    state: AlarmChoice = AlarmChoice.OPEN
     priorities: frozenset[int] = frozenset()
     """Empty: every priority."""
     area: str = ""
@@ -48,15 +48,15 @@ class AlarmFilter(Struct, frozen=True, kw_only=True):
         return not self.text or self.text.casefold() in " ".join(_words(alarm)).casefold()
 
 
-def _is(alarm: AlarmState, wanted: Wanted) -> bool:
+def _is(alarm: AlarmState, wanted: AlarmChoice) -> bool:
     match wanted:
-        case Wanted.OPEN:
+        case AlarmChoice.OPEN:
             return is_open(alarm)
-        case Wanted.UNACKNOWLEDGED:
+        case AlarmChoice.UNACKNOWLEDGED:
             return is_open(alarm) and alarm.base.needs_acknowledgement
-        case Wanted.SHELVED:
+        case AlarmChoice.SHELVED:
             return alarm.has_flag
-        case Wanted.ALL:
+        case AlarmChoice.ALL:
             return True
 
 

@@ -13,6 +13,9 @@ from countingroom.core.partitions import MemberState, PartitionState
 from countingroom.core.policy import Control
 from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING, SystemState
 
+ALARM_PLACE = ".alarms"
+"""Where the live feed has the states of alarms. No partition has this name."""
+
 
 def everything(abnormal: AbnormalList, words: Mapping[str, Struct]) -> list[Alarm]:
     """What is abnormal now, of devices and of partitions; consequences stand below their cause."""
@@ -96,7 +99,9 @@ def _of_member(member: MemberState, *, at_rest: bool) -> tuple[int, str]:
 
 
 def place_of(key: str, word: Struct | None) -> str:
-    """The partition that a key of run control is about; empty: the experiment as a whole."""
+    """The partition that a key of run control is about; empty: the experiment as a whole. ALARM_PLACE for an alarm."""
+    if key.startswith("alarm."):
+        return ALARM_PLACE
     if isinstance(word, SystemState):
         return word.partition
     kind, _, name = key.partition(".")

@@ -57,13 +57,13 @@ class DefinitionQuery(Struct, frozen=True, kw_only=True):
     ids: tuple[str, ...]
 
 
-class DefinitionAnswer(Struct, frozen=True, kw_only=True):
+class DefinitionAnswer(Struct, frozen=True, kw_only=True, tag=True):
     """The definitions of those that exist, in the order of the question."""
 
     definitions: tuple[AlarmDetails, ...] = ()
 
 
-class AlarmRecord(Struct, frozen=True, kw_only=True):
+class AlarmHistoryEntry(Struct, frozen=True, kw_only=True):
     """An entry of the history of an alarm."""
 
     time_ns: int
@@ -88,9 +88,9 @@ class HistoryQuery(Struct, frozen=True, kw_only=True):
     """Only entries before this time; None: the newest."""
 
 
-class HistoryAnswer(Struct, frozen=True, kw_only=True):
+class HistoryAnswer(Struct, frozen=True, kw_only=True, tag=True):
     """Newest first."""
 
-    records: tuple[AlarmRecord, ...] = ()
+    records: tuple[AlarmHistoryEntry, ...] = ()
     occurrences_30d: int = 0
     """How often its condition became true in the last 30 days."""

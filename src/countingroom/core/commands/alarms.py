@@ -15,8 +15,8 @@ from countingroom.core.errors import OutOfRange
 from countingroom.core.points import Type
 from countingroom.core.policy import Permission
 
-MOST_ALARMS = 10_000
-"""Alarms that one command may name."""
+MOST_ALARMS = 1000
+"""Alarms that one command may name: a request to the API has at most 64 KiB. For more, several commands are sent."""
 
 _ALARMS = Argument(
     name="alarms",

@@ -26,6 +26,9 @@ export class Live {
     this.devices = {};
     this.partitions = {};
     this.foremost = "";
+    this.newest = null; // the newest alarm that waits to be acknowledged
+    this.waiting = 0;
+    this.follow = 0;
     this.listeners = { change: [], link: [], event: [], tick: [], catalogue: [], missed: [] };
     this.wanted = true; // a snapshot was asked for: the next one is not for changes that were missed
     this.pauseMs = 250;
@@ -177,6 +180,7 @@ export class Live {
     if (message.alarms) {
       ({ alarms: this.alarms, counts: this.counts, devices: this.devices } = message);
       ({ partitions: this.partitions, foremost: this.foremost } = message);
+      ({ newest: this.newest = null, waiting: this.waiting = 0, follow: this.follow = 0 } = message);
     }
     const bus = message.bus ?? this.bus,
       shown = `${bus} ${this.fed} ${this.refused}`;

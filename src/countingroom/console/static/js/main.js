@@ -13,6 +13,7 @@ import { tips } from "./tip.js";
 
 const PAGES = {
   overview: "./page-overview.js",
+  alarms: "./page-alarms.js",
   device: "./page-device.js",
   trends: "./page-trends.js",
   events: "./page-events.js",

@@ -2,6 +2,7 @@
 // notes.
 import { $, $$, el, setClass, setText } from "./dom.js";
 import { clock, words } from "./format.js";
+import { alarmBar, newest } from "./alarm-bar.js";
 import { barItem, setGlyph } from "./parts.js";
 
 const BAR = 3;
@@ -11,6 +12,7 @@ export const titles = Object.fromEntries(
 );
 
 export function shell(live) {
+  alarmBar(live);
   $("#theme").addEventListener("click", () => {
     const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
     document.documentElement.dataset.theme = theme;
@@ -68,6 +70,8 @@ function alarms(live) {
   for (const a of $$(".nav [data-device]")) setGlyph($(".g", a), live.devices[a.dataset.device]?.worst ?? 0);
   for (const a of $$(".nav [data-partition]"))
     setGlyph($(".g", a), live.partitions[a.dataset.partition]?.worst ?? 0);
+  setGlyph($("#nav-alarms .g"), live.counts.findIndex((count) => count) + 1);
+  newest(live);
   const causes = live.alarms.filter((alarm) => alarm.after_ns === null).slice(0, BAR);
   const key = causes
     .map((alarm) => `${alarm.since_ns} ${alarm.partition} ${alarm.device} ${alarm.point} ${alarm.what}`)

@@ -61,7 +61,7 @@ export class Trend {
     this.zoom = zoom;
     this.plot = null;
     this.leftOut = el("p", { class: "hint left-out", role: "status", hidden: true });
-    this.spans = []; // [{from, to, name}]: runs, drawn behind the lines
+    this.spans = []; // [{from, to, name, colour?}]: runs and alarms, drawn behind the lines
     new ResizeObserver(() => this.resize()).observe(place);
     for (const changed of ["theme", "zone"]) document.addEventListener(changed, () => this.rebuild());
   }
@@ -260,7 +260,11 @@ export class Trend {
     const { ctx, bbox } = plot;
     ctx.save();
     ctx.fillStyle = `color-mix(in srgb, ${paint("--fill")} 9%, transparent)`;
-    for (const { left, width } of this.bands(plot)) ctx.fillRect(left, bbox.top, width, bbox.height);
+    const faintly = ctx.fillStyle;
+    for (const { left, width, colour: own } of this.bands(plot)) {
+      ctx.fillStyle = own ? paint(own) : faintly;
+      ctx.fillRect(left, bbox.top, width, bbox.height);
+    }
     ctx.restore();
   }
 
@@ -286,7 +290,7 @@ export class Trend {
     const { left: first, width: all } = plot.bbox;
     const at = (seconds) => Math.max(first, Math.min(first + all, plot.valToPos(seconds, "x", true)));
     return this.spans
-      .map(({ from, to, name }) => ({ name, left: at(from), width: at(to ?? this.nowS ?? from) - at(from) }))
+      .map(({ from, to, name, colour: own }) => ({ name, colour: own, left: at(from), width: at(to ?? this.nowS ?? from) - at(from) }))
       .filter(({ width }) => width > 0);
   }
 

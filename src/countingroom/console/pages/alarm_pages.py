@@ -1,0 +1,44 @@
+"""The page of alarms. Its rows come with the live feed: the list may have ten thousand of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse
+
+from countingroom.console.api.alarms import denied_commands
+from countingroom.console.context import ConsoleContext
+from countingroom.console.pages.page_set import Render
+from countingroom.console.present import alarm_views
+
+
+class AlarmPages:
+    """The pages of the alarm department."""
+
+    def __init__(self, context: ConsoleContext, render: Render) -> None:
+        self._context = context
+        self._render = render
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the route of the list."""
+        router.add_api_route("/alarms", self.alarms)
+
+    async def overview(self, request: Request) -> dict[str, Any]:
+        """Empty: the overview has the alarms by itself."""
+        return {}
+
+    async def alarms(self, request: Request) -> HTMLResponse:
+        """The list of alarms with filters, guidance, trend and history of the selected one."""
+        return self._render(
+            request,
+            "alarms.html",
+            "alarms",
+            "Alarms",
+            counted=alarm_views.counts(alarm_views.all_alarms(self._context.latest.words)),
+            data={"denied_alarms": msgspec.to_builtins(denied_commands(self._context, request))},
+        )
+
+
+pages = AlarmPages

@@ -1,0 +1,260 @@
+"""An alarm department on the memory bus that says and does what the test wants."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from msgspec import structs
+
+from countingroom.bus.port import Message
+from countingroom.core import subjects
+from countingroom.core.alarms.queries import (
+    AlarmDetails,
+    AlarmGuidance,
+    AlarmHistoryEntry,
+    AlarmLink,
+    DefinitionAnswer,
+    DefinitionQuery,
+    HistoryAnswer,
+    HistoryQuery,
+)
+from countingroom.core.alarms.states import AlarmState, BaseState, OutOfService, Shelf
+from countingroom.core.commands.alarms import named
+from countingroom.core.errors import Cause
+from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
+from tests.console.stage import Stage
+
+BATH = "point.chiller.internal_temp"
+SECOND_NS = 1_000_000_000
+_ACKNOWLEDGED = {
+    BaseState.UNACKNOWLEDGED: BaseState.ACKNOWLEDGED,
+    BaseState.RETURNED: BaseState.NORMAL,
+    BaseState.LATCHED_UNACKNOWLEDGED: BaseState.LATCHED,
+}
+
+
+class AlarmStage:
+    """The states that are published, and the commands that came."""
+
+    def __init__(self, here: Stage) -> None:
+        self.here = here
+        self.states: dict[str, AlarmState] = {}
+        self.details: dict[str, AlarmDetails] = {}
+        self.records: dict[str, list[AlarmHistoryEntry]] = {}
+        self.commands: list[tuple[str, Command]] = []
+        self.refuse: Cause | None = None
+
+    def alarm(self, name: str, *, age_s: float = 60.0, **more: Any) -> AlarmState:
+        """A state, not yet published: active for `age_s` and not acknowledged."""
+        since_ns = self.here.clock.now_ns() - round(age_s * SECOND_NS)
+        told: dict[str, Any] = {
+            "title": name,
+            "base": BaseState.UNACKNOWLEDGED,
+            "priority": 2,
+            "text": f"{name} is too high",
+            "occurrence": 1,
+            "since_ns": since_ns,
+            "announced_ns": since_ns,
+            "changed_ns": since_ns,
+        }
+        return AlarmState(id=name, **(told | more))
+
+    async def publish(self, *states: AlarmState) -> None:
+        """Say how alarms are; one at rest loses its key."""
+        for state in states:
+            key = subjects.alarm_key(state.id)
+            if state.is_at_rest:
+                self.states.pop(state.id, None)
+                await self.here.bus.delete(subjects.STATE_BUCKET, key)
+            else:
+                self.states[state.id] = state
+                await self.here.bus.put(subjects.STATE_BUCKET, key, encode(state))
+
+    async def query(self, message: Message) -> bytes:
+        """Answer a question for definitions or history."""
+        if message.subject == subjects.query("alarms", "definition"):
+            ids = decode(message.data, DefinitionQuery).ids
+            return encode(DefinitionAnswer(definitions=tuple(self.details[one] for one in ids if one in self.details)))
+        asked = decode(message.data, HistoryQuery)
+        records = self.records.get(asked.id, [])
+        return encode(HistoryAnswer(records=tuple(records[: asked.limit]), occurrences_30d=len(records)))
+
+    async def command(self, message: Message) -> bytes:
+        """Carry out a command as the department does, without its rules."""
+        command = decode(message.data, Command)
+        user = subjects.command_user(message.subject)
+        self.commands.append((user, command))
+        if self.refuse:
+            return encode(Reply(id=command.id, accepted=False, cause=self.refuse))
+        for name in named(str(command.arguments.get("alarms") or "{}")):
+            await self.publish(self._after(command, user, self.states[name]))
+        event = Event(
+            id=f"end {command.id}",
+            kind=EventKind.DONE,
+            time_ns=self.here.clock.now_ns(),
+            department="alarms",
+            source=subjects.ALARMS,
+            message=f"{command.action} done",
+            command_id=command.id,
+            action=command.action,
+        )
+        await self.here.bus.append(subjects.event("alarms", subjects.ALARMS), encode(event))
+        return encode(Reply(id=command.id, accepted=True))
+
+    def _after(self, command: Command, user: str, state: AlarmState) -> AlarmState:
+        now_ns, given = self.here.clock.now_ns(), command.arguments
+        new: Mapping[str, Any] = {}
+        match command.action:
+            case "acknowledge":
+                base = _ACKNOWLEDGED.get(state.base, state.base)
+                new = {"base": base, "acknowledged_by": user, "acknowledged_ns": now_ns}
+            case "reset":
+                new = {"base": BaseState.NORMAL}
+            case "shelve":
+                until_ns = now_ns + round(float(given["seconds"] or 0) * SECOND_NS)
+                new = {"shelf": Shelf(by=user, reason=str(given["reason"]), since_ns=now_ns, until_ns=until_ns)}
+            case "unshelve":
+                new = {"shelf": None}
+            case "out_of_service":
+                due_ns = now_ns + round(float(given["seconds"] or 0) * SECOND_NS)
+                owner, reason = str(given["owner"]), str(given["reason"])
+                new = {"service": OutOfService(by=user, owner=owner, reason=reason, since_ns=now_ns, due_ns=due_ns)}
+            case "in_service":
+                new = {"service": None}
+            case _:
+                pass
+        return structs.replace(state, changed_ns=now_ns, **new)
+
+
+@asynccontextmanager
+async def alarms_stage(here: Stage) -> AsyncGenerator[AlarmStage]:
+    """The department answers questions and commands while entered."""
+    alarms = AlarmStage(here)
+    bus = here.bus.client()
+    async with (
+        bus.respond(subjects.query("alarms", "definition"), alarms.query),
+        bus.respond(subjects.query("alarms", "history"), alarms.query),
+        bus.respond(subjects.commands_to("alarms"), alarms.command),
+    ):
+        yield alarms
+
+
+def a_night(alarms: AlarmStage) -> list[AlarmState]:
+    """The alarms of the picture: a chiller that stopped, with what follows from it, and some others of each state."""
+    make = alarms.alarm
+    cooling = {"area": "cooling/chiller", "device": "chiller"}
+    now_ns = alarms.here.clock.now_ns()
+    bath = make(
+        BATH,
+        title="Julabo chiller / Bath",
+        priority=1,
+        age_s=127,
+        text="37.5 °C above alarm limit 35.0 °C",
+        advice="Fill the bath.",
+        first_out=True,
+        point="internal_temp",
+        value=37.5,
+        **cooling,
+    )
+    alarms.details[BATH] = AlarmDetails(
+        id=BATH,
+        area="cooling/chiller",
+        title="Julabo chiller / Bath",
+        priority=1,
+        condition="above 35.0 °C for 5 s",
+        longest_shelf_s=1800.0,
+        guidance=AlarmGuidance(
+            meaning="The bath no longer cools while the modules have low voltage.",
+            action="Display says LOW LEVEL: fill the bath, start it.\nNot running in 2 min: switch LV off, call.",
+            consequence="Interlock cooling lost takes LV off.",
+            within_s=300.0,
+        ),
+        contact="cooling on call",
+        links=(AlarmLink(title="How to fill the bath", address="/help/bath"),),
+    )
+    alarms.records[BATH] = [
+        AlarmHistoryEntry(
+            time_ns=now_ns - age * SECOND_NS,
+            kind=kind,
+            text=text,
+            base=base,
+            priority=priority,
+            occurrence=3,
+        )
+        for age, kind, text, base, priority in (
+            (127, "raised", "raised to priority 1 above 35.0", "unacknowledged", 1),
+            (300, "acknowledged", "acknowledged by anna", "acknowledged", 3),
+            (333, "announced", "announced, priority 3 above 30.0", "unacknowledged", 3),
+            (900_000, "returned", "active 12 min, acknowledged by ben after 48 s", "normal", 0),
+        )
+    ]
+    chain = {"cause_id": BATH, "base": BaseState.ACKNOWLEDGED}
+    shelf = Shelf(by="ben", reason="door open for cable work", since_ns=now_ns, until_ns=now_ns + 3600 * SECOND_NS)
+    service = OutOfService(
+        by="ben", owner="ben", reason="spare output", since_ns=now_ns, due_ns=now_ns + 600_000 * SECOND_NS
+    )
+    returned_ns = now_ns - 1200 * SECOND_NS
+    return [
+        bath,
+        make("custom.cooling_lost", title="Interlock cooling lost", text="tripped: HV off now", age_s=125, **chain),
+        make("partition.mCBM.goal", title="mCBM / run 219", text="stopped by the interlock", age_s=124, **chain),
+        make("channel.caen.0", title="CAEN mainframe ch 0", text="HV off by the interlock", age_s=121, **chain),
+        make("channel.caen.1", title="CAEN mainframe ch 1", text="LV 46.8 °C above 45.0 °C", age_s=43, **chain),
+        make(
+            "point.caen.2.lv_i",
+            title="CAEN mainframe ch 2 / LV I",
+            priority=1,
+            text="was 2.46 A, limit 2.40",
+            base=BaseState.LATCHED,
+            returned_ns=returned_ns,
+            latching=True,
+            age_s=5100,
+        ),
+        make(
+            "point.esp01.humidity",
+            title="Cold box ESP01 / humidity",
+            area="environment",
+            text="was 76.1 %, limit 75.0",
+            base=BaseState.RETURNED,
+            returned_ns=returned_ns,
+            age_s=1848,
+        ),
+        make("member.mCBM.TRD", title="mCBM / TRD", text="agent has not answered since 02:32:45", age_s=2339),
+        make("value.trd.a", title="TRD / a", text="no present value", age_s=2330, cause_id="member.mCBM.TRD"),
+        make(
+            "point.esp02.co2",
+            title="Clean room ESP02 / co2",
+            area="environment",
+            priority=3,
+            text="1 312 ppm above warning limit 1 200 ppm",
+            age_s=352,
+        ),
+        make(
+            "point.marta.pt04",
+            title="MARTA CO2 plant / PT04_CO2",
+            area="cooling/marta",
+            priority=3,
+            text="71.2 bar above warning limit 70.0 bar",
+            base=BaseState.ACKNOWLEDGED,
+            acknowledged_by="anna",
+            acknowledged_ns=now_ns - 780 * SECOND_NS,
+            age_s=804,
+        ),
+        make(
+            "custom.history_disk",
+            title="History store",
+            priority=4,
+            text="disk 81 % full, warning at 80 %",
+            base=BaseState.ACKNOWLEDGED,
+            acknowledged_by="ben",
+            acknowledged_ns=now_ns - 90_000 * SECOND_NS,
+            age_s=100_000,
+        ),
+        make(
+            "point.esp02.humidity", title="Clean room ESP02 / humidity", priority=3, shelf=shelf, base=BaseState.NORMAL
+        ),
+        make("point.caen.0.hv_v", title="CAEN ch 0 / HV V", suppressed="HV alarms while a channel is off by intention"),
+        make("channel.caen.3", title="CAEN mainframe ch 3", service=service),
+    ]
