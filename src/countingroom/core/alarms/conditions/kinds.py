@@ -1,0 +1,262 @@
+"""One pure function for each kind of condition: (spec, state, value, quality, given, now) -> state.
+
+`value` and `quality` are those of a reading, `given` the priority of an alarm that the device itself gives to it (0:
+none), `now_ns` the time of the reading. A value that is not known (stale, bad, None, not a number) holds the state.
+When nothing changed the result is the same object, so that identity tells a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isnan
+from typing import Any
+
+from msgspec.structs import replace
+
+from countingroom.core.alarms.conditions import settling
+from countingroom.core.alarms.conditions.settling import more_urgent, take, unknown
+from countingroom.core.alarms.conditions.specs import (
+    CLEAR,
+    NEVER,
+    AlarmLimit,
+    Condition,
+    ConditionState,
+    DeviationCondition,
+    ExpressionCondition,
+    LimitCondition,
+    QualityCondition,
+    RateCondition,
+    StateCondition,
+    UpdateCondition,
+)
+from countingroom.core.values import Quality, Scalar
+
+STALE = int(Quality.STALE)
+_RESTARTED = 1 << 20
+"""In `held`: a limit of the level's priority was exceeded before a restart, on which side is not known."""
+
+Evaluate = Callable[[Any, ConditionState, Scalar, int, int, int], ConditionState]
+
+
+def initial(spec: Condition, now_ns: int, *, level: int = CLEAR, since_ns: int = 0) -> ConditionState:
+    """The state before the first reading: unknown, with the level that the alarm had before a restart."""
+    state = ConditionState(
+        level=level,
+        since_ns=since_ns,
+        unknown=True,
+        raw=level,
+        turned_ns=(since_ns, since_ns, since_ns, since_ns),
+        held=_RESTARTED if level and isinstance(spec, LimitCondition | RateCondition | DeviationCondition) else 0,
+    )
+    if isinstance(spec, UpdateCondition):
+        return _awaited(spec, state, now_ns)
+    return state
+
+
+def difference(readback: Scalar, setpoint: Scalar) -> float | None:
+    """Readback minus setpoint; None when one of them is not known or no number."""
+    if isinstance(readback, (int, float)) and isinstance(setpoint, (int, float)):
+        return readback - setpoint
+    return None
+
+
+def of_limits(
+    spec: LimitCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+) -> ConditionState:
+    """HIHI, HI, LO, LOLO with hysteresis, and the alarm of the device itself."""
+    if quality >= STALE or not _is_known(value):
+        return unknown(spec, state, now_ns)
+    sample = held = 0
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        sample, held = _beyond(spec, state, value)
+    return take(spec, state, more_urgent(sample, given), held, now_ns)
+
+
+def of_deviation(
+    spec: DeviationCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+) -> ConditionState:
+    """The absolute difference of readback and setpoint, with hysteresis."""
+    if quality >= STALE or not isinstance(value, (int, float)) or isnan(value):
+        return unknown(spec, state, now_ns)
+    sample, held = _beyond(spec, state, abs(value))
+    return take(spec, state, sample, held, now_ns)
+
+
+def of_state(
+    spec: StateCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+) -> ConditionState:
+    """In a set, or not in it, and the alarm of the device itself."""
+    if quality >= STALE or not _is_known(value):
+        return unknown(spec, state, now_ns)
+    sample = spec.priority if (value in spec.states) is spec.inside else CLEAR
+    return take(spec, state, more_urgent(sample, given), 0, now_ns)
+
+
+def of_expression(
+    spec: ExpressionCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+) -> ConditionState:
+    """The expression is true; `value` is its result, None when it cannot be told."""
+    if value is None:
+        return unknown(spec, state, now_ns)
+    return take(spec, state, spec.priority if value is True else CLEAR, 0, now_ns)
+
+
+def of_quality(
+    spec: QualityCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+) -> ConditionState:
+    """The quality itself. It is always known."""
+    sample = (CLEAR, spec.uncertain, spec.stale, spec.bad, spec.missing)[quality]
+    return take(spec, state, sample, 0, now_ns)
+
+
+def of_rate(
+    spec: RateCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+) -> ConditionState:
+    """The change over each window of `over_ns`, with hysteresis."""
+    state = _end_windows(spec, state, now_ns)
+    if quality >= STALE or not isinstance(value, (int, float)) or isnan(value):
+        return unknown(spec, state, now_ns)
+    number = float(value)
+    if state.unknown or state.anchor_ns < 0:
+        state = replace(state, value=number, anchor=number, anchor_ns=now_ns, unknown=False)
+        return _until_window_ends(spec, state)
+    if number == state.value:
+        return state
+    return _until_window_ends(spec, replace(state, value=number))
+
+
+def of_update(
+    spec: UpdateCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+) -> ConditionState:
+    """A usable reading came; `pass_time` tells that none came."""
+    state = pass_time(spec, state, now_ns)
+    if quality >= STALE:
+        return state
+    return _awaited(spec, take(spec, state, CLEAR, 0, now_ns), now_ns)
+
+
+def evaluator(spec: Condition) -> Evaluate:
+    """The function for this kind."""
+    return _FUNCTIONS[type(spec)]
+
+
+def pass_time(spec: Condition, state: ConditionState, now_ns: int) -> ConditionState:
+    """The state when no reading came; the same one before its `due_ns`."""
+    if now_ns < state.due_ns:
+        return state
+    if isinstance(spec, RateCondition):
+        return _end_windows(spec, state, now_ns)
+    if isinstance(spec, UpdateCondition):
+        return _missed(spec, state, now_ns)
+    return settling.pass_time(spec, state, now_ns)
+
+
+def quiet_band(spec: Condition) -> tuple[float, float] | None:
+    """Between these numbers, ends included, AT_REST stays AT_REST: no evaluation is needed.
+
+    That is for numbers which are not stale and to which the device gives no alarm. None: evaluate every reading.
+    """
+    if isinstance(spec, LimitCondition):
+        low = spec.low[0].value if spec.low else float("-inf")
+        high = spec.high[0].value if spec.high else float("inf")
+        return low, high
+    if isinstance(spec, QualityCondition) and not spec.uncertain:
+        return float("-inf"), float("inf")
+    if isinstance(spec, StateCondition) and (0 in spec.states) is not spec.inside:
+        return 0.0, 0.0
+    return None
+
+
+_FUNCTIONS: dict[type[Condition], Evaluate] = {
+    LimitCondition: of_limits,
+    DeviationCondition: of_deviation,
+    StateCondition: of_state,
+    ExpressionCondition: of_expression,
+    QualityCondition: of_quality,
+    RateCondition: of_rate,
+    UpdateCondition: of_update,
+}
+
+
+def _is_known(value: Scalar) -> bool:
+    return value is not None and not (isinstance(value, float) and isnan(value))
+
+
+def _beyond(
+    spec: LimitCondition | RateCondition | DeviationCondition, state: ConditionState, value: float
+) -> tuple[int, int]:
+    """The level of a number, and how many limits it is beyond."""
+    held = state.held
+    back = spec.hysteresis
+    level = count = 0
+    for limit in spec.high:
+        is_held = held > count and (held != _RESTARTED or limit.priority >= state.raw)
+        if not (value > limit.value or (is_held and value > limit.value - back)):
+            break
+        count += 1
+        level = more_urgent(level, limit.priority)
+    if count:
+        return level, count
+    for limit in spec.low:
+        is_held = _was_below(held, count, limit, state)
+        if not (value < limit.value or (is_held and value < limit.value + back)):
+            break
+        count += 1
+        level = more_urgent(level, limit.priority)
+    return level, -count
+
+
+def _was_below(held: int, count: int, limit: AlarmLimit, state: ConditionState) -> bool:
+    return limit.priority >= state.raw if held == _RESTARTED else -held > count
+
+
+def _end_windows(spec: RateCondition, state: ConditionState, now_ns: int) -> ConditionState:
+    """Take the rate of each window that has ended, at the time of its end. While it is unknown there are none."""
+    if state.unknown or state.anchor_ns < 0:
+        return settling.pass_time(spec, state, now_ns)
+    while state.anchor_ns + spec.over_ns <= now_ns:
+        end_ns = state.anchor_ns + spec.over_ns
+        if _is_steady(spec, state):
+            end_ns = now_ns - (now_ns - state.anchor_ns) % spec.over_ns
+        else:
+            sample, held = _beyond(spec, state, (state.value - state.anchor) / (spec.over_ns / 1e9))
+            state = take(spec, state, sample, held, end_ns)
+        state = replace(state, anchor=state.value, anchor_ns=end_ns)
+    return _until_window_ends(spec, settling.pass_time(spec, state, now_ns))
+
+
+def _is_steady(spec: RateCondition, state: ConditionState) -> bool:
+    """Whether further windows without a reading change nothing: they need not be taken one by one."""
+    if state.value != state.anchor or state.level != state.raw:
+        return False
+    waits_for_nothing = replace(state, due_ns=NEVER)
+    sample, held = _beyond(spec, waits_for_nothing, 0.0)
+    return take(spec, waits_for_nothing, sample, held, state.anchor_ns) is waits_for_nothing
+
+
+def _until_window_ends(spec: RateCondition, state: ConditionState) -> ConditionState:
+    """With a due time at the end of the window where that can change something."""
+    ends_ns = state.anchor_ns + spec.over_ns
+    if state.due_ns <= ends_ns or _is_steady(spec, state):
+        return state
+    return replace(state, due_ns=ends_ns)
+
+
+def _awaited(spec: UpdateCondition, state: ConditionState, now_ns: int) -> ConditionState:
+    """With the next update due. An earlier due time stays: to move it at each reading would cost more than it gives."""
+    due_ns = min(state.due_ns, now_ns + spec.after_ns)
+    if (state.anchor_ns, state.due_ns, state.unknown) == (now_ns, due_ns, False):
+        return state
+    return replace(state, anchor_ns=now_ns, due_ns=due_ns, unknown=False)
+
+
+def _missed(spec: UpdateCondition, state: ConditionState, now_ns: int) -> ConditionState:
+    overdue_ns = state.anchor_ns + spec.after_ns
+    if overdue_ns > now_ns or state.raw:
+        state = settling.pass_time(spec, state, now_ns)
+    else:
+        state = take(spec, state, spec.priority, 0, overdue_ns)
+        state = settling.pass_time(spec, state, now_ns)
+    if state.raw:
+        return state
+    return replace(state, due_ns=min(state.due_ns, state.anchor_ns + spec.after_ns))

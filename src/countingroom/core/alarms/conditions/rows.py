@@ -1,0 +1,168 @@
+"""Many conditions with their states: finds those that a message concerns, and gives back the ones that changed. Pure.
+
+Rows are numbered from 0 in the order of `add`. A point whose rows are all at rest keeps the band of values in which
+nothing can change; a reading inside it costs one comparison.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+
+from countingroom.core.alarms.conditions.kinds import STALE, Evaluate, evaluator, initial, pass_time, quiet_band
+from countingroom.core.alarms.conditions.specs import AT_REST, NEVER, Condition, ConditionState
+from countingroom.core.messages import Readings
+from countingroom.core.values import Scalar
+
+Change = tuple[int, ConditionState, ConditionState]
+"""Row, state before, state after. The level may be the same: then only its memory changed."""
+Derive = Callable[[Mapping[str, Scalar]], Scalar]
+"""From the values of several points (None: not known) to the value of a condition."""
+
+_NO_BAND = (float("inf"), float("-inf"))
+
+
+class _Source:
+    """One point, or one other source of values, and the rows that depend on it."""
+
+    __slots__ = ("address", "band", "high", "is_input", "low", "rows")
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.rows: list[int] = []
+        self.band = (float("-inf"), float("inf"))
+        self.is_input = False
+        """It is one of several inputs of a row, which needs its last value."""
+        self.low, self.high = _NO_BAND
+
+
+class ConditionRows:
+    """Conditions, their states, their due times, and an index from points to them."""
+
+    def __init__(self) -> None:
+        self.states: list[ConditionState] = []
+        self._specs: list[Condition] = []
+        self._functions: list[Evaluate] = []
+        self._derived: dict[int, Derive] = {}
+        self._sources: dict[str, dict[str, _Source]] = {}
+        self._sources_of: list[tuple[_Source, ...]] = []
+        self._values: dict[str, Scalar] = {}
+        self._due: list[tuple[int, int]] = []
+        self._queued: list[int] = []
+
+    def add(
+        self,
+        spec: Condition,
+        inputs: tuple[str, ...],
+        *,
+        now_ns: int,
+        level: int = 0,
+        since_ns: int = 0,
+        derive: Derive | None = None,
+    ) -> int:
+        """The number of its row. `inputs` are addresses `device.point`; `derive` makes one value of them.
+
+        `level` and `since_ns` are those that the alarm had before a restart.
+        """
+        row = len(self.states)
+        self._specs.append(spec)
+        self._functions.append(evaluator(spec))
+        self.states.append(initial(spec, now_ns, level=level, since_ns=since_ns))
+        self._queued.append(NEVER)
+        band = None if derive else quiet_band(spec)
+        if derive:
+            self._derived[row] = derive
+        sources: list[_Source] = []
+        for address in dict.fromkeys(inputs):
+            device, _, name = address.partition(".")
+            of_device = self._sources.setdefault(device, {})
+            if name not in of_device:
+                of_device[name] = _Source(address)
+            source = of_device[name]
+            source.rows.append(row)
+            low, high = band or _NO_BAND
+            source.band = (max(source.band[0], low), min(source.band[1], high))
+            source.low, source.high = _NO_BAND  # this row is not at rest before its first reading
+            source.is_input |= derive is not None
+            sources.append(source)
+        self._sources_of.append(tuple(sources))
+        self._wait(row, self.states[row])
+        return row
+
+    def take(self, message: Readings, now_ns: int) -> list[Change]:
+        """Evaluate what this message concerns. Call `pass_time` first when `next_due_ns` has come."""
+        changes: list[Change] = []
+        sources = self._sources.get(message.device)
+        if sources is None:
+            return changes
+        alarms = message.alarms
+        for name, value, quality in zip(message.points, message.values, message.qualities, strict=True):
+            source = sources.get(name)
+            if source is None:
+                continue
+            try:
+                if source.low <= value <= source.high and quality < STALE and not alarms:  # type: ignore[operator]
+                    continue
+            except TypeError:
+                pass  # a text, or None: it has no place in a band
+            self._evaluate(source, value, quality, alarms.get(name, 0) if alarms else 0, now_ns, changes)
+        return changes
+
+    def put(self, address: str, value: Scalar, quality: int, now_ns: int, *, given: int = 0) -> list[Change]:
+        """Evaluate one value that did not come in a message of readings, as the state of a device."""
+        device, _, name = address.partition(".")
+        changes: list[Change] = []
+        if source := self._sources.get(device, {}).get(name):
+            self._evaluate(source, value, quality, given, now_ns, changes)
+        return changes
+
+    def pass_time(self, now_ns: int) -> list[Change]:
+        """Evaluate the rows whose due time has come, though no reading came."""
+        changes: list[Change] = []
+        while self._due and self._due[0][0] <= now_ns:
+            due_ns, row = heapq.heappop(self._due)
+            if self._queued[row] != due_ns:
+                continue  # a shorter time took its place
+            self._queued[row] = NEVER
+            before = self.states[row]
+            after = pass_time(self._specs[row], before, now_ns)
+            if after is not before:
+                self._change(row, before, after, changes)
+            else:
+                self._wait(row, before)
+        return changes
+
+    def next_due_ns(self) -> int:
+        """When `pass_time` is to be called at the latest; NEVER: no row waits."""
+        return self._due[0][0] if self._due else NEVER
+
+    def _evaluate(
+        self, source: _Source, value: Scalar, quality: int, given: int, now_ns: int, changes: list[Change]
+    ) -> None:
+        if source.is_input:
+            self._values[source.address] = value if quality < STALE else None
+        for row in source.rows:
+            before = self.states[row]
+            derive = self._derived.get(row) if source.is_input else None
+            if derive is None:
+                after = self._functions[row](self._specs[row], before, value, quality, given, now_ns)
+            else:
+                after = self._functions[row](self._specs[row], before, derive(self._values), 0, 0, now_ns)
+            if after is not before:
+                self._change(row, before, after, changes)
+
+    def _change(self, row: int, before: ConditionState, after: ConditionState, changes: list[Change]) -> None:
+        self.states[row] = after
+        changes.append((row, before, after))
+        self._wait(row, after)
+        if after is AT_REST or before is AT_REST:
+            states = self.states
+            for source in self._sources_of[row]:
+                is_quiet = not source.is_input and all(states[one] is AT_REST for one in source.rows)
+                source.low, source.high = source.band if is_quiet else _NO_BAND
+
+    def _wait(self, row: int, state: ConditionState) -> None:
+        # One entry for each row: an earlier one stays, and is put back when its time comes too early.
+        if state.due_ns < self._queued[row]:
+            self._queued[row] = state.due_ns
+            heapq.heappush(self._due, (state.due_ns, row))

@@ -1,0 +1,133 @@
+"""From the raw levels of readings to the level of an alarm: count of the last readings, on-delay, off-delay. Pure.
+
+The rule, for each priority p by itself: it turns on when the raw level was at least as urgent as p for the on-delay
+without a break, and off when it was not for the off-delay. The level is the most urgent p that is on.
+"""
+
+from __future__ import annotations
+
+from countingroom.core.alarms.conditions.specs import AT_REST, CLEAR, NEVER, Condition, ConditionState
+from countingroom.core.alarms.states import LOWEST_PRIORITY
+
+PRIORITIES = range(1, LOWEST_PRIORITY + 1)
+
+
+def reaches(level: int, priority: int) -> bool:
+    """Whether a level is at least as urgent as a priority."""
+    return CLEAR < level <= priority
+
+
+def more_urgent(one: int, other: int) -> int:
+    """The more urgent of two levels."""
+    return min(one, other) if one and other else one or other
+
+
+def take(spec: Condition, state: ConditionState, sample: int, held: int, now_ns: int) -> ConditionState:
+    """The state after a known reading whose level is `sample`; the same state when nothing changed."""
+    if now_ns >= state.due_ns:
+        state = pass_time(spec, state, now_ns)
+    raw = sample
+    recent = 0
+    if spec.of > 1:
+        recent = (state.recent << 3 | sample) & ((1 << 3 * spec.of) - 1)
+        raw = _counted(recent, spec.count, spec.of) if recent else CLEAR
+    if raw == state.raw and held == state.held and recent == state.recent and not state.unknown:
+        is_over = raw == state.level == CLEAR and state.due_ns == NEVER and state.anchor_ns < 0
+        return AT_REST if is_over and not held and not recent else state
+    turned_ns = state.turned_ns if raw == state.raw else _turned(state, raw, now_ns)
+    return _settle(spec, state, raw, turned_ns, held, recent, now_ns)
+
+
+def unknown(spec: Condition, state: ConditionState, now_ns: int) -> ConditionState:
+    """The state after a reading without a usable value: everything holds, and delays that have begun go on."""
+    if now_ns >= state.due_ns:
+        state = pass_time(spec, state, now_ns)
+    return state if state.unknown else _with(state, unknown=True)
+
+
+def pass_time(spec: Condition, state: ConditionState, now_ns: int) -> ConditionState:
+    """The state after the delays that end by `now_ns`, each at its own time."""
+    while state.due_ns <= now_ns:
+        state = _settle(spec, state, state.raw, state.turned_ns, state.held, state.recent, state.due_ns, known=False)
+    return state
+
+
+def _counted(recent: int, count: int, of: int) -> int:
+    levels = [recent >> 3 * place & 7 for place in range(of)]
+    for priority in PRIORITIES:
+        if sum(reaches(level, priority) for level in levels) >= count:
+            return priority
+    return CLEAR
+
+
+def _turned(state: ConditionState, raw: int, now_ns: int) -> tuple[int, int, int, int]:
+    one, two, three, four = (
+        since if reaches(raw, priority) == reaches(state.raw, priority) else now_ns
+        for priority, since in zip(PRIORITIES, state.turned_ns, strict=True)
+    )
+    return one, two, three, four
+
+
+def _settle(
+    spec: Condition,
+    state: ConditionState,
+    raw: int,
+    turned_ns: tuple[int, int, int, int],
+    held: int,
+    recent: int,
+    now_ns: int,
+    *,
+    known: bool = True,
+) -> ConditionState:
+    level, due_ns = raw, NEVER
+    if spec.on_delay_ns or spec.off_delay_ns:
+        level, due_ns = _delayed(spec, state.level, raw, turned_ns, now_ns)
+    if level == raw == state.level == CLEAR and known and not held and not recent and state.anchor_ns < 0:
+        return AT_REST
+    return ConditionState(
+        level=level,
+        since_ns=turned_ns[-1] if (level == CLEAR) != (state.level == CLEAR) else state.since_ns,
+        due_ns=due_ns,
+        unknown=state.unknown and not known,
+        raw=raw,
+        turned_ns=turned_ns,
+        held=held,
+        recent=recent,
+        value=state.value,
+        anchor=state.anchor,
+        anchor_ns=state.anchor_ns,
+    )
+
+
+def _delayed(
+    spec: Condition, level: int, raw: int, turned_ns: tuple[int, int, int, int], now_ns: int
+) -> tuple[int, int]:
+    """The level now, and when the next delay ends."""
+    found, due_ns = CLEAR, NEVER
+    for priority, since_ns in zip(PRIORITIES, turned_ns, strict=True):
+        is_on = reaches(level, priority)
+        if reaches(raw, priority) != is_on:
+            ends_ns = since_ns + (spec.off_delay_ns if is_on else spec.on_delay_ns)
+            if ends_ns <= now_ns:
+                is_on = not is_on
+            else:
+                due_ns = min(due_ns, ends_ns)
+        if is_on and not found:
+            found = priority
+    return found, due_ns
+
+
+def _with(state: ConditionState, *, unknown: bool) -> ConditionState:
+    return ConditionState(
+        level=state.level,
+        since_ns=state.since_ns,
+        due_ns=state.due_ns,
+        unknown=unknown,
+        raw=state.raw,
+        turned_ns=state.turned_ns,
+        held=state.held,
+        recent=state.recent,
+        value=state.value,
+        anchor=state.anchor,
+        anchor_ns=state.anchor_ns,
+    )
