@@ -28,6 +28,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Check a description without touching anything."""
+    from countingroom.cli.check_alarms import AlarmCheck
     from countingroom.cli.check_configurations import wrong_configurations
     from countingroom.cli.check_devices import build_devices
     from countingroom.cli.check_points import point_warnings
@@ -41,8 +42,9 @@ def check(
         loaded = load_with_problems(file)
         title, systems = loaded.experiment.title, len(loaded.experiment.section(RunsSection).systems)
         hosted, found = build_devices(loaded)
-        warnings = (*loaded.warnings, *point_warnings(loaded, hosted))
-        problems = loaded.in_order([*found, *wrong_configurations(loaded)])
+        alarms = AlarmCheck(loaded, hosted)
+        warnings = (*loaded.warnings, *point_warnings(loaded, hosted), *alarms.warnings())
+        problems = loaded.in_order([*found, *wrong_configurations(loaded), *alarms.problems()])
     except Invalid as invalid:
         problems = list(invalid.problems)
     if problems:

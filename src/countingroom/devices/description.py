@@ -14,7 +14,7 @@ from pydantic import GetCoreSchemaHandler, RootModel
 from pydantic_core import CoreSchema, core_schema
 
 from countingroom.core.errors import ConfigurationError
-from countingroom.core.yaml.section import Name
+from countingroom.core.yaml.section import AreaName, Name
 from countingroom.devices.drivers.caen.description import CaenSection
 from countingroom.devices.drivers.epics.description import EpicsSection
 from countingroom.devices.drivers.julabo.description import JulaboSection
@@ -78,6 +78,12 @@ class DevicesSection(RootModel[dict[Name, Annotated[DeviceSection, _ChosenByDriv
     def items(self) -> ItemsView[str, DeviceSection]:
         """The devices in the order of the description."""
         return self.root.items()
+
+    def own_areas(self) -> Iterator[AreaName]:
+        """The areas that devices name."""
+        for name, section in self.root.items():
+            if section.area:
+                yield AreaName(path=(name, "area"), subject=f"device.{name}", area=section.area)
 
     def problems(self) -> Iterator[Problem]:
         """Values that two devices have and only one can have."""

@@ -164,6 +164,8 @@ class DeviceSection(Section):
     """The title in the console; the device's name where empty."""
     group: str = ""
     """Heading in the console's navigation; the driver's own where empty."""
+    area: str = ""
+    """Its area in the section `alarms`: `cooling/chiller`."""
     poll: Duration = 1.0
     """Between the starts of two polls; unused by monitoring drivers."""
     timeout: Duration = 2.0

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, Field, create_model
 
+from countingroom.alarms.description import AlarmsSection
 from countingroom.bus.description import BusSection
-from countingroom.core.yaml.section import Name, Reference, Section
+from countingroom.core.yaml.section import AreaName, Name, Reference, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.departments import DEPARTMENTS, Department, load
 from countingroom.storage.description import StorageSection
@@ -54,8 +55,23 @@ class Experiment(Section):
                 return found
         raise LookupError(f"no department has a section {model.__name__}")
 
+    @property
+    def own_areas(self) -> dict[str, str]:
+        """Thing -> the area that it names: `device.caen` -> `power/hv`."""
+        return {one.subject: one.area for _, one in self._named_areas()}
+
+    def _named_areas(self) -> Iterator[tuple[str, AreaName]]:
+        for key, section in self.sections.items():
+            given = getattr(section, "own_areas", None)
+            for one in cast("Iterable[AreaName]", given() if given else ()):
+                yield key, one
+
     def problems(self) -> Iterable[tuple[tuple[str, ...], str]]:
-        """References to names that do not exist in the section they refer to."""
+        """References to names that do not exist in the section they refer to, and areas that do not exist."""
+        known = self.section(AlarmsSection).all_areas() if "alarms" in self.sections else {}
+        for key, one in self._named_areas():
+            if one.area not in known:
+                yield (key, *one.path), f"there is no area {one.area}{did_you_mean(one.area, known)}"
         for key, section in self.sections.items():
             references = getattr(section, "references", None)
             for reference in cast("Iterable[Reference]", references() if references else ()):

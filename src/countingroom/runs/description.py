@@ -18,7 +18,7 @@ from countingroom.core.subjects import EXPERIMENT
 from countingroom.core.systems import SystemKind
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.located import mapping, parse
-from countingroom.core.yaml.section import Name, Reference, Section
+from countingroom.core.yaml.section import AreaName, Name, Reference, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.runs.planner.template import DETECTORS
 from countingroom.runs.sections.agent import SlowControlAgent
@@ -59,6 +59,8 @@ class PartitionSection(Section):
     """The global tag that is selected at the first start."""
     conditions: ConditionList = []
     """Values of devices that runs of this partition depend on, beside those of its template."""
+    area: str = ""
+    """Its area in the section `alarms`."""
     goal: Name | None = None
     """The goal at the first start, such as `Recording`; missing: it waits for a command."""
 
@@ -155,6 +157,13 @@ class RunsSection(Section):
                 path = (*owner, "conditions", str(index))
                 device = condition.point.partition(".")[0]
                 yield Reference(path=path, section="devices", kind="device", name=device)
+
+    def own_areas(self) -> Iterable[AreaName]:
+        """The areas that systems and partitions name."""
+        for key, things in (("systems", self.systems), ("partitions", self.partitions)):
+            for name, thing in things.items():
+                if thing.area:
+                    yield AreaName(path=(key, name, "area"), subject=f"{key[:-1]}.{name}", area=thing.area)
 
     def problems(self) -> Iterable[Problem]:
         """Inconsistencies between its keys."""

@@ -45,6 +45,16 @@ class Reference(Struct, frozen=True, kw_only=True):
     name: str
 
 
+class AreaName(Struct, frozen=True, kw_only=True):
+    """The area of the section `alarms` that a thing of another section names. A section gives them by `own_areas()`."""
+
+    path: tuple[str, ...]
+    """Where the area stands, within the section."""
+    subject: str
+    """The thing: `device.caen`, `system.STS`, `partition.mCBM`."""
+    area: str
+
+
 def _seconds(value: Any) -> Any:
     if not isinstance(value, str):
         return value

@@ -135,6 +135,8 @@ class SystemSection(Section):
     """For display; empty: its name."""
     type: TypeSection | None = None
     """Its state table. Default: a plain one with one step of configuring."""
+    area: str = ""
+    """Its area in the section `alarms`."""
     groups: list[Name] = []
     """Groups that it belongs to. The `recorders` of a template can name them, as they can the sections of a
     `subsystem.cfg`."""

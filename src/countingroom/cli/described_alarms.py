@@ -1,0 +1,44 @@
+"""The alarms of a description, defined without a running experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from countingroom.alarms.definitions import Definitions
+from countingroom.alarms.description import AlarmsSection
+from countingroom.app.roles import needed_roles
+from countingroom.core.alarms.definition import AlarmDefinition
+from countingroom.core.messages import Catalogue
+from countingroom.devices.description import kind_of
+from countingroom.devices.point_overrides import overridden
+from countingroom.devices.registry import Hosted
+from countingroom.experiment import Experiment
+from countingroom.runs.description import RunsSection
+
+
+def described_alarms(
+    experiment: Experiment, section: AlarmsSection, hosted: Mapping[str, Hosted]
+) -> list[AlarmDefinition]:
+    """The alarms of these devices, of the partitions at the first start, and of the processes without simulation."""
+    definitions = Definitions(section, experiment.own_areas)
+    runs = experiment.section(RunsSection)
+    found = [alarm for device in hosted.values() for alarm in definitions.of_device(_catalogue(device))]
+    for name, partition in runs.partitions.items():
+        template = runs.templates.get(partition.template)
+        systems = [*(template.systems if template else ()), *partition.detectors]
+        found += definitions.of_partition(name, systems, partition.title)
+    for role in needed_roles(experiment, simulate=False):
+        found += definitions.of_role(role)
+    return [*found, *definitions.of_customs()]
+
+
+def _catalogue(device: Hosted) -> Catalogue:
+    return Catalogue(
+        device=device.name,
+        title=device.title,
+        driver=kind_of(type(device.section)),
+        group=device.group,
+        points=overridden(device.driver.points, device.section.points),
+        channels=device.behaviour.channels,
+        channel_labels=device.channel_labels,
+    )
