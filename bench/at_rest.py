@@ -83,7 +83,7 @@ def _name(process: psutil.Process) -> str:
     if "countingroom.simulators.run" in words:
         return f"simulator {words[-1]} {process.pid}"
     if "nats" in process.name():
-        return "bus" if "/bus/" in words[-1] else f"nats-server as a broker {process.pid}"
+        return "bus"
     return f"{words[-1].rpartition('.')[2]} {process.pid}"
 
 

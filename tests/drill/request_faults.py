@@ -22,6 +22,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from countingroom.bus.server.credentials import SUPERVISOR, of_running
+from countingroom.simulators.sensors import PASSWORD_FILE, PORT_FILE
 from tests.drill.drill import Playground
 from tests.drill.machine import NotHere
 from tests.system.running import Running
@@ -91,17 +92,20 @@ async def _order_without_password(folder: Path) -> None:
 @contextmanager
 def values_that_cannot_be_carried(there: Playground) -> Iterator[None]:
     """A board of a device sends 1e30, no number, and a text of 9 MB, retained."""
-    broker = next(
-        child for child in there.running.children() if any("countingroom-broker-" in word for word in child.cmdline())
-    )
-    path = Path(broker.cmdline()[-1])
-    port = _port(json.loads(path.read_text()))
-    password = (path.parents[1] / "password").read_text().strip()
+    folders = {
+        Path(file.path).parent
+        for child in there.running.children()
+        for file in child.open_files()
+        if "countingroom-broker-" in file.path
+    }
+    brokers = [(int((one / PORT_FILE).read_text()), (one / PASSWORD_FILE).read_text()) for one in folders]
     topic = "ESP01/sensors/BME/humi"
-    for payload in (b"1e30", b"\xff\xfe", b"9" * 9_000_000):
-        _mqtt(port, "sensors", password, [(topic, payload)])
+    for port, password in brokers:
+        for payload in (b"1e30", b"\xff\xfe", b"9" * 9_000_000):
+            _mqtt(port, "sensors", password, [(topic, payload)])
     yield
-    _mqtt(port, "sensors", password, [(topic, b"")])
+    for port, password in brokers:
+        _mqtt(port, "sensors", password, [(topic, b"")])
 
 
 @contextmanager

@@ -82,7 +82,8 @@ class ModbusServer:
                     transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
                     request = await reader.readexactly(length - 1)
                     self.requests += 1
-                    await self._clock.sleep(self.slow_s)
+                    if self.slow_s:
+                        await self._clock.sleep(self.slow_s)
                     await self._awake.wait()
                     answer = self._answer(unit, request)
                     writer.write(struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer)

@@ -1,21 +1,20 @@
 """Simulated sensor boards that publish to an MQTT broker: their own, or the one of the parameters.
 
-Their own broker is a nats-server of this installation with an MQTT listener and one user: no other program is needed.
+Their own broker (mqtt_broker.py) is a part of this process. A nats-server in its place took 6 MiB for each simulated
+device, and most of the processor time of the simulators.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from aiomqtt import Client, MqttError
 
-from countingroom.bus.description import BusSection, Mqtt, MqttUser
-from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import NotFound
 from countingroom.core.messages import CommandSpec, Parameter
@@ -24,9 +23,12 @@ from countingroom.core.temporary_folder import TemporaryFolder
 from countingroom.core.values import Scalar
 from countingroom.simulators.air import Air
 from countingroom.simulators.arguments import number, text
+from countingroom.simulators.mqtt_broker import SimulatedBroker
 from countingroom.simulators.sensor_topics import Outlet, outlets, plain_boards
 
 _USER = "sensors"
+PORT_FILE, PASSWORD_FILE = "port", "password"
+"""Files in the folder of the broker, for a person who looks at what the boards publish."""
 _AGAIN_S = 0.2
 _ANSWER_S = 2.0
 _DAY_NS = 86_400_000_000_000
@@ -54,6 +56,7 @@ class SensorSimulator:
         """`broker`: host, port, user and password of one that is there already; `period_s` between two rounds."""
         self._clock = clock or SystemClock()
         self._outlets = outlets(parameters)
+        self._settable = {outlet.set_topic: outlet for outlet in self._outlets if outlet.set_topic}
         self._boards = plain_boards(parameters)
         self._air = {outlet.board: Air(outlet.board, seed=seed) for outlet in self._outlets}
         self._period_s = self._usual_s = float(parameters.get("period_s", 1.0))
@@ -66,13 +69,17 @@ class SensorSimulator:
         """Board and value -> its setpoint."""
         self._broker: Mapping[str, Any] | None = parameters.get("broker")
         self._again: Mapping[str, Any] = parameters.get("again") or {}
-        self._server: EmbeddedServer | None = None
+        self._own: SimulatedBroker | None = None
         self._folder: TemporaryFolder | None = None
         self._life: asyncio.Task[None] | None = None
 
     async def start(self) -> Mapping[str, Any]:
-        where = self._broker if self._broker is not None else await self._own_broker()
-        self._life = asyncio.create_task(self._live(where))
+        if self._broker is None:
+            where = await self._own_broker()
+            self._life = asyncio.create_task(self._publish(self._publish_here))
+        else:
+            where = self._broker
+            self._life = asyncio.create_task(self._live(where))
         told = {"host": where["host"], "port": where["port"], "user": where.get("user", "")}
         told |= {"password_file": str(where.get("password_file", "")), "password_env": "", "tls_ca": ""}
         told |= {"version": "3.1.1", "transport": "tcp"}
@@ -83,15 +90,15 @@ class SensorSimulator:
         if self._life is not None:
             self._life.cancel()
             await asyncio.wait([self._life])
-        if self._server is not None:
-            await self._server.stop()
+        if self._own is not None:
+            await self._own.close()
         if self._folder is not None:
             self._folder.remove()
 
     async def fault(self, name: str, arguments: Mapping[str, Scalar]) -> None:
         match name:
-            case "drop" if self._server is not None:
-                await self._server.stop()
+            case "drop" if self._own is not None:
+                await self._own.close()
             case "freeze":
                 self._frozen = True
             case "silence" | "nan" | "garbage":
@@ -103,8 +110,8 @@ class SensorSimulator:
                 self._frozen = False
                 self._period_s = self._usual_s
                 self._says.clear()
-                if self._server is not None and self._server.pid is None:
-                    await self._server.start()
+                if self._own is not None:
+                    await self._own.open()
             case _:
                 raise NotFound(f"simulated sensors have no fault {name}")
 
@@ -118,17 +125,23 @@ class SensorSimulator:
         """A broker in its own folder; after a restart in the folder of the earlier process."""
         former = str(self._again.get("password_file", ""))
         self._folder = TemporaryFolder("broker", former=Path(former).parent if former else None)
-        secret = self._folder.path / "password"
+        secret = self._folder.path / PASSWORD_FILE
         if not secret.exists():
             secret.touch(mode=0o600)
             secret.write_text(secrets.token_urlsafe(16))
-        user = MqttUser(name=_USER, password_file=secret, publish=["#"], subscribe=["#"])
-        mqtt = Mqtt(port=int(self._again.get("port", 0)), users=[user])
-        self._server = EmbeddedServer(
-            self._folder.path / "server", description=BusSection(mqtt=mqtt), clock=self._clock
-        )
-        await self._server.start()
-        return {"host": mqtt.host, "port": self._server.mqtt_port, "user": _USER, "password_file": secret}
+        self._own = SimulatedBroker(user=_USER, password=secret.read_text(), receive=self._receive_here)
+        await self._own.open(int(self._again.get("port", 0)))
+        (self._folder.path / PORT_FILE).write_text(str(self._own.port))
+        return {"host": "127.0.0.1", "port": self._own.port, "user": _USER, "password_file": secret}
+
+    async def _publish_here(self, topic: str, payload: str) -> None:
+        if self._own is not None:
+            self._own.publish(topic, payload.encode())
+
+    def _receive_here(self, topic: str, payload: bytes) -> None:
+        for answer in self._told_by(self._settable.get(topic), payload):
+            if self._own is not None:
+                self._own.publish(answer.topic, answer.payload(self._set[answer.board, answer.value]).encode())
 
     async def _live(self, where: Mapping[str, Any]) -> None:
         password = _password(where)
@@ -146,41 +159,38 @@ class SensorSimulator:
 
     async def _serve(self, client: Client) -> None:
         """Publish, and take setpoints, until the connection is lost."""
-        settable = {outlet.set_topic: outlet for outlet in self._outlets if outlet.set_topic}
-        for topic in settable:
+        for topic in self._settable:
             await client.subscribe(topic, qos=1)
-        taking = asyncio.create_task(self._take_setpoints(client, settable))
+        taking = asyncio.create_task(self._take_setpoints(client))
         try:
-            await self._publish(client)
+            await self._publish(client.publish)
         finally:
             taking.cancel()
             await asyncio.gather(taking, return_exceptions=True)
 
-    async def _take_setpoints(self, client: Client, settable: Mapping[str, Outlet]) -> None:
-        """A board tells at once what it was set to. A frozen or silent one neither takes nor tells anything."""
+    async def _take_setpoints(self, client: Client) -> None:
         async for message in client.messages:
-            outlet = settable.get(str(message.topic))
-            if outlet is None or self._frozen or outlet.board in self._says:
-                continue
-            value = outlet.setpoint(bytes(message.payload).decode(errors="replace"))
-            if value is None:
-                continue
-            self._set |= {(outlet.board, name): value for name in outlet.sets}
-            for one in self._outlets:
-                if one.board == outlet.board and one.value in outlet.sets:
-                    await client.publish(one.topic, one.payload(value))
+            for answer in self._told_by(self._settable.get(str(message.topic)), bytes(message.payload)):
+                await client.publish(answer.topic, answer.payload(self._set[answer.board, answer.value]))
 
-    async def _publish(self, client: Client) -> None:
+    def _told_by(self, outlet: Outlet | None, payload: bytes) -> list[Outlet]:
+        """Take a setpoint; what the board publishes at once. A frozen or silent one neither takes nor tells
+        anything."""
+        if outlet is None or self._frozen or outlet.board in self._says:
+            return []
+        value = outlet.setpoint(payload.decode(errors="replace"))
+        if value is None:
+            return []
+        self._set |= {(outlet.board, name): value for name in outlet.sets}
+        return [one for one in self._outlets if one.board == outlet.board and one.value in outlet.sets]
+
+    async def _publish(self, send: Callable[[str, str], Awaitable[None]]) -> None:
         while not self._ending:
             seconds = self._clock.now_ns() % _DAY_NS / 1e9
             said = {} if self._frozen else {outlet: self._said(outlet, seconds) for outlet in self._outlets}
             # At once, as a board does: one after the other each value became a message of readings of its own.
             await asyncio.gather(
-                *(
-                    client.publish(outlet.topic, outlet.payload(value))
-                    for outlet, value in said.items()
-                    if value is not None
-                )
+                *(send(outlet.topic, outlet.payload(value)) for outlet, value in said.items() if value is not None)
             )
             await self._clock.sleep(self._period_s)
 
