@@ -91,6 +91,31 @@ async def test_every_value_of_every_board_arrives(heard: Pair) -> None:
     assert 15 < float(ear.said["ESP01.DS_temp"].value or 0) < 27
 
 
+async def test_the_values_of_a_round_are_taken_together(heard: Pair) -> None:
+    """Each turn of the device host in which values come is a message for all readers on the bus."""
+    _, ear, section = heard
+    turns: list[set[str]] = []
+
+    def take(samples: Sequence[Sample]) -> None:
+        if not turns or ended[-1]:
+            turns.append(set())
+            ended.append(False)
+            asyncio.get_running_loop().call_soon(ended.__setitem__, len(ended) - 1, True)
+        turns[-1].update(sample.point for sample in samples)
+
+    ended: list[bool] = []
+    driver = MqttSensorsDriver(section)
+    driver.monitor(take)
+    await driver.connect()
+    try:
+        async with asyncio.timeout(20):
+            while {"ESP01.DS_temp", "ESP02.DS_temp", "ESP01.co2", "ESP02.co2"} not in turns:
+                await ear.until("ESP01.DS_temp")
+                ear.said.clear()
+    finally:
+        await driver.close()
+
+
 async def test_a_board_that_publishes_nonsense_is_bad_and_the_other_is_not(heard: Pair) -> None:
     simulator, ear, _ = heard
     await simulator.fault("garbage", {"sensor": "ESP01"})
