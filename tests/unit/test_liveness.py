@@ -42,9 +42,11 @@ class Still:
 
     def __init__(self) -> None:
         self.stands = False
+        self.echoes = 0
         self._held: list[tuple[MemoryBus, str, bytes]] = []
 
     async def take(self, client: MemoryBus, subject: str, data: bytes) -> None:
+        self.echoes += subject.startswith("pulse.=")
         if self.stands:
             self._held.append((client, subject, data))
         else:
@@ -118,6 +120,18 @@ async def test_silence_is_told_once_after_three_beats_and_so_is_the_return() -> 
         await on.beats(2)
         assert on.codes == ["connected", "agent_silent", "connected"]
         assert on.liveness.why_not("sts") is None
+
+
+async def test_an_echo_is_sent_only_where_no_heartbeat_comes() -> None:
+    async with stage() as on:
+        before = on.server.echoes
+        for _ in range(20):
+            await on.agent.publish(subjects.pulse("sts"), encode(beat()))
+            await on.clock.advance(0.25)
+        assert on.server.echoes == before
+        await on.clock.advance(1.0)
+        assert on.server.echoes > before
+        assert on.codes == ["connected"]
 
 
 async def test_what_a_busy_process_did_not_listen_to_is_no_silence() -> None:

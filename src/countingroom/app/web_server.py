@@ -13,6 +13,7 @@ import uvicorn
 
 from countingroom.app.bounded_protocols import bounded
 from countingroom.app.connection_table import ConnectionLimits, ConnectionTable
+from countingroom.core.clock import timeout
 
 ACCEPTED_AT_ONCE = 8
 """Connections accepted before the requests of earlier ones are read; asyncio takes the backlog for it. With uvicorn's
@@ -21,16 +22,32 @@ WAITING_IN_KERNEL = 2048
 """Connections that wait to be accepted, in their order; one more must try again after a second."""
 
 
+_TICK_S = 1.0
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: serve.py handles signals. It calls `serves` when it is ready."""
 
     def __init__(self, config: uvicorn.Config, serves: Callable[[], None]) -> None:
         super().__init__(config)
         self._serves = serves
+        self._ending = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+    def end(self) -> None:
+        """Begin to shut down."""
+        self.should_exit = True
+        self._ending.set()
+
+    async def main_loop(self) -> None:
+        # That of uvicorn wakes ten times a second to see whether it shall exit.
+        while not await self.on_tick(0):  # renews the time in the headers of answers
+            with contextlib.suppress(TimeoutError):
+                async with timeout(_TICK_S):
+                    await self._ending.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -77,5 +94,5 @@ async def serve(
         try:
             await asyncio.shield(serving)
         finally:  # a request to exit, not a cancellation, so that the server closes its connections
-            server.should_exit = True
+            server.end()
             await serving
