@@ -238,7 +238,7 @@ def test_packets_are_read_from_pieces_of_any_size(messages: list[tuple[str, byte
         size = data.draw(st.integers(1, len(stream)))
         found += reader.feed(stream[:size])
         stream = stream[size:]
-    assert found == [mqtt.Publish(topic=topic, payload=payload) for topic, payload in messages]
+    assert found == [mqtt.PublishPacket(topic=topic, payload=payload) for topic, payload in messages]
 
 
 @given(st.binary(max_size=200))

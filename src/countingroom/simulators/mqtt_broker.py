@@ -91,7 +91,7 @@ class SimulatedBroker:
         if client.will:
             self.take(client.will)
 
-    def admits(self, asked: mqtt.Connect) -> bool:
+    def admits(self, asked: mqtt.ConnectPacket) -> bool:
         """Whether user and password are right."""
         given = f"{asked.user}\0{asked.password}".encode()
         return hmac.compare_digest(given, f"{self.user}\0{self._password}".encode())
@@ -102,7 +102,7 @@ class SimulatedBroker:
             if other is not client and other.client_id == client.client_id:
                 other.abort()
 
-    def take(self, message: mqtt.Publish) -> None:
+    def take(self, message: mqtt.PublishPacket) -> None:
         """A message of a client."""
         self.publish(message.topic, message.payload, retain=message.retain)
         self._receive(message.topic, message.payload)
@@ -117,7 +117,7 @@ class _Client(asyncio.Protocol):
 
     def __init__(self, broker: SimulatedBroker) -> None:
         self.client_id = ""
-        self.will: mqtt.Publish | None = None
+        self.will: mqtt.PublishPacket | None = None
         self._broker = broker
         self._reader = mqtt.PacketReader()
         self._transport: asyncio.Transport | None = None
@@ -167,31 +167,31 @@ class _Client(asyncio.Protocol):
             self._silence = asyncio.get_running_loop().call_later(self._silence_s, self.abort)
 
     def _take(self, packet: mqtt.Packet) -> None:
-        if isinstance(packet, mqtt.Connect) == self._is_admitted:
+        if isinstance(packet, mqtt.ConnectPacket) == self._is_admitted:
             raise mqtt.BrokenPacket("the first packet, and no other, opens the connection")
         match packet:
-            case mqtt.Connect():
+            case mqtt.ConnectPacket():
                 self._connect(packet)
-            case mqtt.Publish():
+            case mqtt.PublishPacket():
                 self._publish(packet)
-            case mqtt.Release(number=number):
+            case mqtt.ReleasePacket(number=number):
                 self._unreleased.discard(number)
                 self._send(mqtt.release_answer(number))
-            case mqtt.Subscribe(number=number, filters=filters):
+            case mqtt.SubscribePacket(number=number, filters=filters):
                 self._filters.update(filters)
                 self._send(mqtt.subscription_answer(number, len(filters)))
                 for topic, payload in [one for wanted in filters for one in self._broker.retained(wanted)]:
                     self._send(mqtt.message(topic, payload, retain=True))
-            case mqtt.Unsubscribe(number=number, filters=filters):
+            case mqtt.UnsubscribePacket(number=number, filters=filters):
                 self._filters.difference_update(filters)
                 self._send(mqtt.unsubscription_answer(number))
-            case mqtt.Ping():
+            case mqtt.PingPacket():
                 self._send(mqtt.PING_ANSWER)
-            case mqtt.Disconnect():
+            case mqtt.DisconnectPacket():
                 self.will = None
                 self.abort()
 
-    def _connect(self, asked: mqtt.Connect) -> None:
+    def _connect(self, asked: mqtt.ConnectPacket) -> None:
         refusal = mqtt.ACCEPTED if self._broker.admits(asked) else mqtt.WRONG_PASSWORD
         refusal = refusal if asked.level == mqtt.LEVEL else mqtt.WRONG_LEVEL
         self._send(mqtt.connection_answer(refusal))
@@ -208,7 +208,7 @@ class _Client(asyncio.Protocol):
         if self.client_id:
             self._broker.take_over(self)
 
-    def _publish(self, message: mqtt.Publish) -> None:
+    def _publish(self, message: mqtt.PublishPacket) -> None:
         if message.qos < 2 or message.number not in self._unreleased:
             self._broker.take(message)
         if message.qos == 2:

@@ -24,7 +24,7 @@ class BrokenPacket(ValueError):
     """The client does not keep to the protocol."""
 
 
-class Publish(Struct, frozen=True, kw_only=True):
+class PublishPacket(Struct, frozen=True, kw_only=True):
     """A message."""
 
     topic: str
@@ -35,7 +35,7 @@ class Publish(Struct, frozen=True, kw_only=True):
     """The packet identifier; 0 with QoS 0."""
 
 
-class Connect(Struct, frozen=True, kw_only=True):
+class ConnectPacket(Struct, frozen=True, kw_only=True):
     """The first packet of a client."""
 
     level: int
@@ -44,38 +44,40 @@ class Connect(Struct, frozen=True, kw_only=True):
     password: str = ""
     keep_alive_s: int = 0
     """0: the client may be silent."""
-    will: Publish | None = None
+    will: PublishPacket | None = None
 
 
-class Subscribe(Struct, frozen=True, kw_only=True):
+class SubscribePacket(Struct, frozen=True, kw_only=True):
     """Topic filters that the client wants."""
 
     number: int
     filters: tuple[str, ...]
 
 
-class Unsubscribe(Struct, frozen=True, kw_only=True):
+class UnsubscribePacket(Struct, frozen=True, kw_only=True):
     """Topic filters that the client no longer wants."""
 
     number: int
     filters: tuple[str, ...]
 
 
-class Release(Struct, frozen=True, kw_only=True):
+class ReleasePacket(Struct, frozen=True, kw_only=True):
     """The second step of a message with QoS 2."""
 
     number: int
 
 
-class Ping(Struct, frozen=True):
+class PingPacket(Struct, frozen=True):
     """The client lives."""
 
 
-class Disconnect(Struct, frozen=True):
+class DisconnectPacket(Struct, frozen=True):
     """The client ends; its will is not published."""
 
 
-Packet = Connect | Publish | Subscribe | Unsubscribe | Release | Ping | Disconnect
+Packet = (
+    ConnectPacket | PublishPacket | SubscribePacket | UnsubscribePacket | ReleasePacket | PingPacket | DisconnectPacket
+)
 
 
 class PacketReader:
@@ -205,35 +207,35 @@ def _packet(kind: int, flags: int, body: _Body) -> Packet:
         case 1:
             return _connect(body)
         case 6:
-            return Release(number=body.number())
+            return ReleasePacket(number=body.number())
         case 8:
-            return Subscribe(number=body.number(), filters=_filters(body, options=1))
+            return SubscribePacket(number=body.number(), filters=_filters(body, options=1))
         case 10:
-            return Unsubscribe(number=body.number(), filters=_filters(body, options=0))
+            return UnsubscribePacket(number=body.number(), filters=_filters(body, options=0))
         case 12:
-            return Ping()
+            return PingPacket()
         case _:
-            return Disconnect()
+            return DisconnectPacket()
 
 
-def _publish(flags: int, body: _Body) -> Publish:
+def _publish(flags: int, body: _Body) -> PublishPacket:
     qos = flags >> 1 & 3
     topic = body.text()
     if qos > 2 or not topic or "+" in topic or "#" in topic or "\0" in topic:
         raise BrokenPacket("a message whose topic or QoS cannot be")
     number = body.number() if qos else 0
-    return Publish(topic=topic, payload=body.rest(), retain=bool(flags & 1), qos=qos, number=number)
+    return PublishPacket(topic=topic, payload=body.rest(), retain=bool(flags & 1), qos=qos, number=number)
 
 
-def _connect(body: _Body) -> Connect:
+def _connect(body: _Body) -> ConnectPacket:
     name, level, flags, keep_alive_s = body.text(), body.take(1)[0], body.take(1)[0], body.number()
     if name != "MQTT" or level != LEVEL:
-        return Connect(level=0)  # the rest has another form
+        return ConnectPacket(level=0)  # the rest has another form
     client_id = body.text()
-    will: Publish | None = None
+    will: PublishPacket | None = None
     if flags & _WILL:
-        will = Publish(topic=body.text(), payload=body.data(), retain=bool(flags & _WILL_RETAIN))
-    return Connect(
+        will = PublishPacket(topic=body.text(), payload=body.data(), retain=bool(flags & _WILL_RETAIN))
+    return ConnectPacket(
         level=level,
         client_id=client_id,
         user=body.text() if flags & _USER else "",
