@@ -128,7 +128,9 @@ class NatsConnection:
         except TimeoutError:
             await self.client.close()
             if self._refused:
-                raise Denied(f"the bus refuses the user {user or 'anonymous'}", source="bus") from None
+                file = self._login.creds_file or self._login.nkey_file
+                refused = f"the login with {file}" if file else f"the user {user or 'anonymous'}"
+                raise Denied(f"the bus refuses {refused}", source="bus") from None
             reason = self._last_error or "no answer"
             raise LinkError(
                 f"the bus at {_without_login(url)} is not reached within {timeout_s:g} s: {reason}",
