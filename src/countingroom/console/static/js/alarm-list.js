@@ -69,6 +69,13 @@ export class AlarmList {
       node.remove();
       this.nodes.delete(key);
     }
+    // In the page they stand in the order of the list, for those who hear it.
+    let before = null;
+    for (const key of wanted) {
+      const { node } = this.nodes.get(key);
+      if (node.previousElementSibling !== before) this.body.insertBefore(node, before ? before.nextElementSibling : this.body.firstElementChild);
+      before = node;
+    }
     this.place.setAttribute("aria-activedescendant", this.nodes.get(this.current)?.node.id ?? "");
   }
 

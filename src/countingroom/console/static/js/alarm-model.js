@@ -24,12 +24,14 @@ const words = ({ id, title, text, area, suppressed, shelf, service }) =>
 export class AlarmModel {
   constructor() {
     this.alarms = new Map();
+    this.known = null; // the folded alarms, until one changes
     this.unfolded = new Map(); // identity of a cause, or name of a section -> whether a person opened or closed it
   }
 
   // A change of the live feed; whether there was an alarm in it.
   take(states, whole) {
     let any = whole;
+    this.known = null;
     if (whole) this.alarms.clear();
     for (const [key, state] of Object.entries(states)) {
       if (!key.startsWith("alarm.")) continue;
@@ -57,8 +59,13 @@ export class AlarmModel {
     }
   }
 
-  // The open alarms: {roots, members of each root in order of time}.
+  // The open alarms: {roots, members of each root in order of time}. Made once for each change.
   folded() {
+    this.known ??= this.fold();
+    return this.known;
+  }
+
+  fold() {
     const roots = [],
       members = new Map();
     for (const alarm of this.alarms.values()) {

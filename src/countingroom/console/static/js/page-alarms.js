@@ -14,7 +14,6 @@ export function page(live) {
     side = new AlarmSide(live, $("#alarm-side")),
     ticked = new Set();
   let current = location.hash.slice(1),
-    chosen = Boolean(current), // by a person; else the first alarm is shown
     rows = [],
     due = false;
   const filter = { view: "open", priorities: new Set([1, 2, 3, 4]), area: "", text: "" };
@@ -42,7 +41,6 @@ export function page(live) {
 
   function select(id) {
     current = id;
-    chosen = true;
     history.replaceState(null, "", `#${id}`);
     draw();
     list.reveal();
@@ -52,11 +50,8 @@ export function page(live) {
     due = false;
     for (const id of ticked) if (!model.get(id)) ticked.delete(id);
     rows = model.rows(filter);
-    const first = rows.find((row) => row.alarm);
-    if (!chosen || !model.get(current)) {
-      chosen = chosen && Boolean(model.get(current));
-      current = first?.alarm.id ?? "";
-    }
+    // The alarm beside the list stays while it exists: a new one must not take its place under a person who reads.
+    if (model.alarms.size && !model.get(current)) current = rows.find((row) => row.alarm)?.alarm.id ?? "";
     list.show(rows, ticked, current, live.nowNs());
     side.show(model.get(current) ?? null);
     head();

@@ -1,0 +1,90 @@
+"""A console with the alarms that the test wants, served from a thread; the alarm department and history are played."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from countingroom.bus.port import Message
+from countingroom.console.app import create
+from countingroom.core import subjects
+from countingroom.core.clock import SystemClock
+from countingroom.core.messages import decode, encode
+from countingroom.core.series import RangeQuery, Series, SeriesAnswer
+from tests.console.alarms_stage import AlarmStage, alarms_stage
+from tests.console.stage import stage
+
+_BEAT_S = 0.5
+_DEADLINE_S = 60.0
+
+
+class AlarmConsole:
+    """The served console; `do` lets the played department do something."""
+
+    def __init__(self, url: str, alarms: AlarmStage, server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> None:
+        self.url = url
+        self.alarms = alarms
+        self._server = server
+        self._loop = loop
+
+    def stop(self) -> None:
+        """End the server."""
+        self._server.should_exit = True
+
+    def do(self, what: Coroutine[Any, Any, None]) -> None:
+        """Run this in the thread of the console, and wait for its end."""
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(_DEADLINE_S)
+
+
+async def _range(message: Message) -> bytes:
+    asked = decode(message.data, RangeQuery)
+    step = max(1, (asked.end_ns - asked.start_ns) // 60)
+    times = list(range(asked.start_ns, asked.end_ns, step))
+    values = [2.0 + 0.5 * number for number in range(len(times))]
+    columns: dict[str, Any] = {"time_ns": times, "mean": values, "low": values, "high": values}
+    plain = {"quality": [0] * len(times), "count": [1] * len(times)}
+    return encode(SeriesAnswer(series=Series(point=asked.point, resolution="raw", **columns, **plain)))
+
+
+async def _serve(listener: socket.socket, began: list[AlarmConsole], ready: threading.Event) -> None:
+    clock = SystemClock()
+    async with (
+        stage(clock) as here,
+        alarms_stage(here) as alarms,
+        here.bus.client().respond(subjects.query("history", "range"), _range),
+    ):
+        app = create(here.bus.client(), clock, title="Test stand", version="0.0.1", tick_s=0.2)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        host, port = listener.getsockname()
+        began.append(AlarmConsole(f"http://{host}:{port}", alarms, server, asyncio.get_running_loop()))
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(server.serve([listener]))
+            while not serving.done():
+                await here.beat("caen", "chiller")
+                if server.started:
+                    ready.set()
+                await asyncio.wait({serving}, timeout=_BEAT_S)
+        ready.set()
+
+
+@contextmanager
+def alarm_console() -> Iterator[AlarmConsole]:
+    """A console on a free port of the loopback, with no alarms yet."""
+    began: list[AlarmConsole] = []
+    ready = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=lambda: asyncio.run(_serve(listener, began, ready)), name="console")
+        thread.start()
+        try:
+            assert ready.wait(_DEADLINE_S)
+            yield began[0]
+        finally:
+            if began:
+                began[0].stop()
+            thread.join(_DEADLINE_S)

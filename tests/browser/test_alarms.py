@@ -1,0 +1,194 @@
+"""The page of alarms: what is wrong stands first with what to do; many are acknowledged or shelved; 10,000 scroll."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from countingroom.core.alarms.states import BaseState
+from tests.browser.alarm_console import AlarmConsole, alarm_console
+from tests.browser.conftest import Requester, serious, wider_than_seen
+from tests.console.alarms_stage import BATH, a_night
+from tests.system.running import Running
+
+DESK = {"width": 1440, "height": 900}
+_MANY = 10_000
+
+
+class Watcher(Requester):
+    """A person at the page of alarms."""
+
+    def __init__(self, page: Page, console: AlarmConsole) -> None:
+        super().__init__(page, cast(Running, console))
+        self.console = console
+
+    def row(self, identity: str) -> Locator:
+        """The row of an alarm."""
+        return self.page.locator(f'.al-row[data-id="{identity}"]')
+
+    def button(self, command: str, place: str = "#many") -> Locator:
+        """A command at the head of the list, or beside it."""
+        return self.page.locator(f'{place} [data-command="{command}"]')
+
+
+@pytest.fixture(params=["light"])
+def watcher(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Watcher]:
+    """The night of the picture, at a desk; nothing may have gone wrong when it ends."""
+    with alarm_console() as console:
+        console.do(console.alarms.publish(*a_night(console.alarms)))
+        context = browser.new_context(viewport=DESK, color_scheme=request.param)  # type: ignore[arg-type]
+        here = Watcher(context.new_page(), console)
+        here.open("/alarms")
+        expect(here.row(BATH)).to_be_visible()
+        yield here
+        context.close()
+        assert here.wrong == []
+
+
+@pytest.mark.parametrize("watcher", ["light", "dark"], indirect=True)
+def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(
+    watcher: Watcher, request: pytest.FixtureRequest
+) -> None:
+    page = watcher.page
+    expect(page.locator("#alarm-history li")).to_have_count(4)
+    expect(page.locator("#alarm-trend canvas")).to_be_visible()
+    theme = page.locator("html").get_attribute("data-theme")
+    watcher.picture(f"alarms-1440-{theme}")
+    assert serious(page) == []
+    for width in (1920, 1280, 900, 420):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(200)
+        assert wider_than_seen(page) == [], width
+        if width == 420:
+            watcher.picture(f"alarms-420-{theme}")
+            assert serious(page) == []
+
+
+def test_the_worst_stands_first_with_what_follows_from_it_and_what_to_do(watcher: Watcher) -> None:
+    page = watcher.page
+    rows = page.locator(".al-body .al-row")
+    expect(rows.nth(0)).to_contain_text("Julabo chiller / Bath")
+    expect(rows.nth(0)).to_contain_text("first out")
+    expect(rows.nth(1)).to_have_class(re.compile("member"))
+    expect(rows.nth(1)).to_contain_text("+2.0 s")
+    expect(page.locator("#alarm-sum")).to_have_text("7 alarms, 5 folded · 4 not acknowledged")
+    side = page.locator("#alarm-side")
+    for text in ("The bath no longer cools", "fill the bath, start it.", "cooling on call", "of 5 min"):
+        expect(side).to_contain_text(text)
+    expect(page.get_by_role("link", name="How to fill the bath")).to_have_attribute("href", "/help/bath")
+    expect(page.locator("#newest")).to_contain_text("Julabo chiller / Bath")
+    expect(page.locator("#waiting")).to_have_text("newest of 4 not acknowledged")
+
+
+def test_many_are_acknowledged_at_once_by_the_keyboard_alone(watcher: Watcher) -> None:
+    page = watcher.page
+    page.locator("#alarm-list").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowLeft")  # closes the fold: the next row is the next alarm
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.locator("#picked")).to_have_text("2 selected")
+    page.keyboard.press("a")
+    expect(watcher.row(BATH)).to_contain_text("ack. local")
+    expect(watcher.row("point.esp01.humidity")).to_have_count(0)  # it had returned: nothing is left to do
+    ((_, command),) = watcher.console.alarms.commands
+    assert command.action == "acknowledge"
+    expect(page.locator("#picked")).to_have_text("none selected")
+
+
+def test_the_newest_is_acknowledged_from_the_bar_of_any_page(watcher: Watcher) -> None:
+    page = watcher.page
+    watcher.open("/events")
+    expect(page.locator("#newest")).to_contain_text("Julabo chiller / Bath")
+    page.locator("#ack-newest").click()
+    expect(page.locator("#newest")).to_contain_text("Clean room ESP02 / co2")
+    expect(page.locator("#waiting")).to_have_text("newest of 3 not acknowledged")
+
+
+def test_an_alarm_is_shelved_and_taken_back(watcher: Watcher) -> None:
+    page = watcher.page
+    watcher.button("shelve", "#alarm-acts").click()
+    dialog = page.locator("#confirm")
+    expect(dialog).to_contain_text("longest for all: 30 min")
+    expect(dialog.locator('[data-seconds="3600"]')).to_have_attribute("aria-disabled", "true")
+    expect(dialog.locator(".acts .primary")).to_be_disabled()
+    page.keyboard.type("the bath is being filled")
+    expect(dialog.locator(".acts .primary")).to_have_text(re.compile(r"Shelve Julabo chiller / Bath until \d\d:\d\d"))
+    watcher.picture("alarms-shelve-light")
+    assert serious(page) == []
+    page.keyboard.press("Enter")
+    expect(watcher.row(BATH)).to_contain_text("the bath is being filled")
+    expect(page.locator("#shelved-count")).to_have_text("4")
+    # What followed from it stands for itself now: a shelved cause hides nothing.
+    expect(watcher.row("channel.caen.0")).to_have_class(re.compile(r"\balarm\b"))
+    watcher.row(BATH).get_by_role("button", name="Unshelve").click()
+    expect(watcher.row(BATH)).to_contain_text("not acknowledged")
+
+
+def test_out_of_service_needs_owner_and_reason(watcher: Watcher) -> None:
+    page = watcher.page
+    watcher.row("point.esp02.co2").click()
+    watcher.button("out_of_service", "#alarm-acts").click()
+    dialog = page.locator("#confirm")
+    page.keyboard.type("sensor is calibrated")
+    dialog.locator('input[name="owner"]').fill("")
+    expect(dialog.locator(".wrong")).to_have_text("The owner is missing.")
+    dialog.locator('input[name="owner"]').fill("ben")
+    dialog.locator(".acts .primary").click()
+    expect(watcher.row("point.esp02.co2")).to_have_count(0)
+    page.locator('[data-view="shelved"]').click()
+    expect(watcher.row("point.esp02.co2")).to_contain_text("sensor is calibrated · owner ben")
+
+
+def test_a_latched_alarm_is_reset(watcher: Watcher) -> None:
+    watcher.row("point.caen.2.lv_i").get_by_role("button", name="Reset…").click()
+    watcher.page.locator("#confirm .acts button").last.click()
+    expect(watcher.row("point.caen.2.lv_i")).to_have_count(0)
+
+
+def test_filters_stand_in_the_address(watcher: Watcher) -> None:
+    page = watcher.page
+    page.locator("#area").select_option("environment")
+    expect(page.locator(".al-row.alarm")).to_have_count(2)
+    page.locator('[data-priority="3"]').click()
+    expect(page.locator(".al-row.alarm")).to_have_count(1)
+    expect(watcher.row("point.esp01.humidity")).to_be_visible()
+    watcher.open(page.url.removeprefix(watcher.console.url))
+    expect(page.locator(".al-row.alarm")).to_have_count(1)
+    page.locator("#contains").fill("no such text")
+    expect(page.locator("#no-alarms")).to_have_text("No alarm matches.")
+
+
+def test_what_changes_is_seen_without_loading_the_page_again(watcher: Watcher) -> None:
+    alarms = watcher.console.alarms
+    before = watcher.page.evaluate("performance.timeOrigin")
+    fresh = alarms.alarm("custom.smoke", title="Smoke in the hall", priority=1, age_s=1)
+    watcher.console.do(alarms.publish(fresh))
+    expect(watcher.page.locator(".al-body .al-row").first).to_contain_text("Smoke in the hall")
+    watcher.console.do(alarms.publish(alarms.alarm("custom.smoke", base=BaseState.NORMAL)))
+    expect(watcher.row("custom.smoke")).to_have_count(0)
+    assert watcher.page.evaluate("performance.timeOrigin") == before
+
+
+def test_ten_thousand_alarms_scroll_and_few_of_them_are_in_the_page(watcher: Watcher) -> None:
+    page, alarms = watcher.page, watcher.console.alarms
+    many = [alarms.alarm(f"point.many.p{number}", title=f"Point {number}", age_s=number) for number in range(_MANY)]
+    watcher.console.do(alarms.publish(*many))
+    expect(page.locator("#open-count")).to_have_text(str(_MANY + 7))
+    rows = page.locator(".al-body .al-row")
+    assert rows.count() < 60
+    page.locator("#alarm-list").focus()
+    page.keyboard.press("End")
+    expect(page.locator(".al-row.current")).to_be_in_viewport()
+    assert rows.count() < 60
+    page.locator("#contains").fill("point 4242")
+    expect(page.locator(".al-row.alarm")).to_have_count(1)
+    page.locator("#contains").fill("")
+    page.locator("#tick-all").check()
+    expect(page.locator("#picked")).to_contain_text("selected")
+    assert rows.count() < 60
