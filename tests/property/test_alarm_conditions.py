@@ -13,15 +13,15 @@ from countingroom.core.alarms.conditions.specs import (
     AT_REST,
     NEVER,
     AlarmLimit,
-    Condition,
+    ConditionSpec,
     ConditionState,
-    DeviationCondition,
-    ExpressionCondition,
-    LimitCondition,
-    QualityCondition,
-    RateCondition,
-    StateCondition,
-    UpdateCondition,
+    DeviationSpec,
+    ExpressionSpec,
+    LimitSpec,
+    QualitySpec,
+    RateSpec,
+    StateSpec,
+    UpdateSpec,
 )
 from countingroom.core.values import Scalar
 
@@ -68,34 +68,34 @@ def worse(one: int, other: int) -> int:
     return min((level for level in (one, other) if level), default=0)
 
 
-def samples(spec: Condition, history: History, now_ns: int) -> Samples:
+def samples(spec: ConditionSpec, history: History, now_ns: int) -> Samples:
     known = [one for one in history if one.is_known]
     match spec:
-        case LimitCondition():
+        case LimitSpec():
             values = [float(one.value) for one in known]  # type: ignore[arg-type]
             return [
                 (one.time_ns, worse(beyond(spec, values[: place + 1]), one.given)) for place, one in enumerate(known)
             ]
-        case DeviationCondition():
+        case DeviationSpec():
             values = [abs(float(one.value)) for one in known]  # type: ignore[arg-type]
             return [(one.time_ns, beyond(spec, values[: place + 1])) for place, one in enumerate(known)]
-        case StateCondition():
+        case StateSpec():
             return [
                 (one.time_ns, worse(spec.priority if (one.value in spec.states) == spec.inside else 0, one.given))
                 for one in known
             ]
-        case QualityCondition():
+        case QualitySpec():
             levels = [0, spec.uncertain, spec.stale, spec.bad, spec.missing]
             return [(one.time_ns, levels[one.quality]) for one in history]
-        case ExpressionCondition():
+        case ExpressionSpec():
             return [(one.time_ns, spec.priority * (one.value is True)) for one in history if one.value is not None]
-        case UpdateCondition():
+        case UpdateSpec():
             return updates(spec, [one.time_ns for one in known], now_ns)
-        case RateCondition():
+        case RateSpec():
             return rates(spec, history, now_ns)
 
 
-def updates(spec: UpdateCondition, times: list[int], now_ns: int) -> Samples:
+def updates(spec: UpdateSpec, times: list[int], now_ns: int) -> Samples:
     found: Samples = []
     for begin, end in zip([0, *times], [*times, now_ns], strict=True):
         found += [(begin + spec.after_ns, spec.priority)] if begin + spec.after_ns <= end else []
@@ -103,7 +103,7 @@ def updates(spec: UpdateCondition, times: list[int], now_ns: int) -> Samples:
     return sorted(found, key=lambda one: one[0])
 
 
-def rates(spec: RateCondition, history: History, now_ns: int) -> Samples:
+def rates(spec: RateSpec, history: History, now_ns: int) -> Samples:
     """Cut the history at unknown values; in each piece take the value at both ends of each window."""
     times: list[int] = []
     changes: list[float] = []
@@ -129,7 +129,7 @@ def rates(spec: RateCondition, history: History, now_ns: int) -> Samples:
     return [(time, beyond(spec, changes[: place + 1])) for place, time in enumerate(times)]
 
 
-def expected(spec: Condition, history: History, now_ns: int) -> tuple[int, int | None]:
+def expected(spec: ConditionSpec, history: History, now_ns: int) -> tuple[int, int | None]:
     """The level now, and since when it has been active."""
     taken = samples(spec, history, now_ns)
     level, since = 0, None
@@ -162,7 +162,7 @@ LEVELS = st.integers(0, 4)
 
 
 @st.composite
-def settled(draw: st.DrawFn, kind: type, *, counts: bool = True, **fields: st.SearchStrategy[Any]) -> Condition:
+def settled(draw: st.DrawFn, kind: type, *, counts: bool = True, **fields: st.SearchStrategy[Any]) -> ConditionSpec:
     count, of = draw(COUNTS) if counts else (1, 1)
     made = {name: draw(strategy) for name, strategy in fields.items()}
     return kind(on_delay_ns=draw(DELAYS), off_delay_ns=draw(DELAYS), count=count, of=of, **made)
@@ -175,31 +175,31 @@ def limits(*values: float) -> st.SearchStrategy[tuple[AlarmLimit, ...]]:
 HYSTERESIS = st.sampled_from([0.0, 0.5, 1.0])
 HIGH = limits(2.0, 3.0, 5.0)
 LOW = limits(-1.0, -2.0, 0.0)
-SPECS: st.SearchStrategy[Condition] = st.one_of(
-    settled(LimitCondition, high=HIGH, low=LOW, hysteresis=HYSTERESIS),
-    settled(DeviationCondition, high=HIGH, hysteresis=HYSTERESIS),
-    settled(RateCondition, high=HIGH, low=LOW, hysteresis=HYSTERESIS, over_ns=st.sampled_from([2 * UNIT, 20 * UNIT])),
-    settled(StateCondition, states=st.sampled_from([(1.0, 2.0), (0.0,)]), inside=st.booleans(), priority=PRIORITIES),
-    settled(QualityCondition, uncertain=LEVELS, stale=LEVELS, bad=LEVELS, missing=LEVELS),
-    settled(UpdateCondition, counts=False, after_ns=st.sampled_from([UNIT, 7 * UNIT]), priority=PRIORITIES),
-    settled(ExpressionCondition, expression=st.just("a"), priority=PRIORITIES),
+SPECS: st.SearchStrategy[ConditionSpec] = st.one_of(
+    settled(LimitSpec, high=HIGH, low=LOW, hysteresis=HYSTERESIS),
+    settled(DeviationSpec, high=HIGH, hysteresis=HYSTERESIS),
+    settled(RateSpec, high=HIGH, low=LOW, hysteresis=HYSTERESIS, over_ns=st.sampled_from([2 * UNIT, 20 * UNIT])),
+    settled(StateSpec, states=st.sampled_from([(1.0, 2.0), (0.0,)]), inside=st.booleans(), priority=PRIORITIES),
+    settled(QualitySpec, uncertain=LEVELS, stale=LEVELS, bad=LEVELS, missing=LEVELS),
+    settled(UpdateSpec, counts=False, after_ns=st.sampled_from([UNIT, 7 * UNIT]), priority=PRIORITIES),
+    settled(ExpressionSpec, expression=st.just("a"), priority=PRIORITIES),
 )
 VALUES = st.none() | st.sampled_from([-3.0, -1.5, -1.0, -0.5, 0.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0])
 GAPS = st.sampled_from([0, 1, 1, 2, 3, 9, 40])
 
 
 @st.composite
-def histories(draw: st.DrawFn, spec: Condition) -> History:
+def histories(draw: st.DrawFn, spec: ConditionSpec) -> History:
     now = 0
     found: list[Heard] = []
     for _ in range(draw(st.integers(0, 12))):
         now += draw(GAPS) * UNIT
-        if isinstance(spec, ExpressionCondition):
+        if isinstance(spec, ExpressionSpec):
             found.append(Heard(now, draw(st.none() | st.booleans())))
         else:
             value = draw(VALUES)
             quality = 3 if value is None else draw(st.sampled_from([0, 0, 0, 1, 2]))
-            is_given = isinstance(spec, LimitCondition | StateCondition)
+            is_given = isinstance(spec, LimitSpec | StateSpec)
             found.append(Heard(now, value, quality, draw(st.sampled_from([0, 0, 0, 2, 3])) if is_given else 0))
     return tuple(found)
 
@@ -207,7 +207,7 @@ def histories(draw: st.DrawFn, spec: Condition) -> History:
 CASES = SPECS.flatmap(lambda spec: st.tuples(st.just(spec), histories(spec), st.lists(GAPS, max_size=8)))
 
 
-def run(spec: Condition, history: History, ticks: list[int], until_ns: int) -> ConditionState:
+def run(spec: ConditionSpec, history: History, ticks: list[int], until_ns: int) -> ConditionState:
     """The state at a time, with evaluation at readings, at due times where `ticks` is empty, else at its times."""
     evaluate = evaluator(spec)
     state = initial(spec, 0)
@@ -225,7 +225,7 @@ def run(spec: Condition, history: History, ticks: list[int], until_ns: int) -> C
     return to_due(spec, state, until_ns) if not ticks else pass_time(spec, state, until_ns)
 
 
-def to_due(spec: Condition, state: ConditionState, until_ns: int) -> ConditionState:
+def to_due(spec: ConditionSpec, state: ConditionState, until_ns: int) -> ConditionState:
     """At each due time in its turn, as the shell does that sleeps until it."""
     for _ in range(10_000):
         if state.due_ns > until_ns:
@@ -239,14 +239,14 @@ def to_due(spec: Condition, state: ConditionState, until_ns: int) -> ConditionSt
 @given(CASES, st.integers(0, 30))
 @example(
     (
-        RateCondition(low=(AlarmLimit(0.0, 2),), high=(AlarmLimit(2.0, 1),), over_ns=2 * UNIT),
+        RateSpec(low=(AlarmLimit(0.0, 2),), high=(AlarmLimit(2.0, 1),), over_ns=2 * UNIT),
         (Heard(0, 6.0), Heard(UNIT, 0.0)),
         [],
     ),
     9,
 )
-@example((LimitCondition(high=(AlarmLimit(2.0, 3),), on_delay_ns=UNIT), (Heard(0, 6.0), Heard(UNIT, 0.0)), []), 0)
-def test_a_condition_and_the_model_agree(case: tuple[Condition, History, list[int]], later: int) -> None:
+@example((LimitSpec(high=(AlarmLimit(2.0, 3),), on_delay_ns=UNIT), (Heard(0, 6.0), Heard(UNIT, 0.0)), []), 0)
+def test_a_condition_and_the_model_agree(case: tuple[ConditionSpec, History, list[int]], later: int) -> None:
     spec, history, ticks = case
     end = (history[-1].time_ns if history else 0) + later * UNIT
     state = run(spec, history, [], end)
@@ -261,7 +261,7 @@ def test_a_condition_and_the_model_agree(case: tuple[Condition, History, list[in
 
 @settings(max_examples=150, deadline=None)
 @given(CASES)
-def test_the_same_object_comes_back_when_nothing_changed(case: tuple[Condition, History, list[int]]) -> None:
+def test_the_same_object_comes_back_when_nothing_changed(case: tuple[ConditionSpec, History, list[int]]) -> None:
     spec, history, _ = case
     evaluate = evaluator(spec)
     state = initial(spec, 0)
@@ -270,7 +270,7 @@ def test_the_same_object_comes_back_when_nothing_changed(case: tuple[Condition, 
         assert pass_time(spec, before, heard.time_ns) is before
         state = evaluate(spec, before, heard.value, heard.quality, heard.given, heard.time_ns)
         assert state is before or state != before
-        if isinstance(spec, LimitCondition | StateCondition | DeviationCondition) and not heard.is_known:
+        if isinstance(spec, LimitSpec | StateSpec | DeviationSpec) and not heard.is_known:
             assert (state.level, state.raw, state.unknown) == (before.level, before.raw, True)
 
 
@@ -279,7 +279,7 @@ NUMBERS = st.floats(-10, 10) | st.integers(-5, 5) | st.booleans()
 
 @settings(max_examples=150, deadline=None)
 @given(SPECS, NUMBERS, st.integers(0, 1))
-def test_inside_the_quiet_band_rest_stays_rest(spec: Condition, value: float, quality: int) -> None:
+def test_inside_the_quiet_band_rest_stays_rest(spec: ConditionSpec, value: float, quality: int) -> None:
     band = quiet_band(spec)
     if band and band[0] <= value <= band[1]:
         assert evaluator(spec)(spec, AT_REST, value, quality, 0, UNIT) is AT_REST

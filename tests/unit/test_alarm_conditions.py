@@ -13,15 +13,15 @@ from countingroom.core.alarms.conditions.specs import (
     MISSING,
     NEVER,
     AlarmLimit,
-    Condition,
+    ConditionSpec,
     ConditionState,
-    DeviationCondition,
-    ExpressionCondition,
-    LimitCondition,
-    QualityCondition,
-    RateCondition,
-    StateCondition,
-    UpdateCondition,
+    DeviationSpec,
+    ExpressionSpec,
+    LimitSpec,
+    QualitySpec,
+    RateSpec,
+    StateSpec,
+    UpdateSpec,
 )
 from countingroom.core.messages import Readings
 from countingroom.core.values import Scalar
@@ -29,10 +29,12 @@ from countingroom.core.values import Scalar
 S = 1_000_000_000
 HIGH = (AlarmLimit(12.0, 2), AlarmLimit(10.0, 3))
 LOW = (AlarmLimit(-2.0, 2), AlarmLimit(0.0, 3))
-LIMITS = LimitCondition(high=HIGH, low=LOW, hysteresis=1.0)
+LIMITS = LimitSpec(high=HIGH, low=LOW, hysteresis=1.0)
 
 
-def levels(spec: Condition, *values: Scalar, quality: int = 0, given: int = 0, state: ConditionState = AT_REST) -> str:
+def levels(
+    spec: ConditionSpec, *values: Scalar, quality: int = 0, given: int = 0, state: ConditionState = AT_REST
+) -> str:
     found = ""
     for second, value in enumerate(values):
         state = pass_time(spec, state, second * S)
@@ -64,7 +66,7 @@ def test_the_alarm_of_the_device_itself_counts() -> None:
 
 
 def test_delays_begin_with_the_first_reading_and_end_by_themselves() -> None:
-    spec = LimitCondition(high=HIGH, on_delay_ns=2 * S, off_delay_ns=3 * S)
+    spec = LimitSpec(high=HIGH, on_delay_ns=2 * S, off_delay_ns=3 * S)
     assert levels(spec, 11, 11, 11, 5, 5, 11, 5, 5, 5, 5) == "0033333330"
     assert levels(spec, 11, 13, 13, 13, 13) == "00322"
     state = evaluator(spec)(spec, AT_REST, 11, 0, 0, 5 * S)
@@ -75,32 +77,32 @@ def test_delays_begin_with_the_first_reading_and_end_by_themselves() -> None:
 
 
 def test_a_delay_goes_on_while_the_value_is_unknown() -> None:
-    spec = LimitCondition(high=HIGH, on_delay_ns=2 * S)
+    spec = LimitSpec(high=HIGH, on_delay_ns=2 * S)
     assert levels(spec, 11, None, None, None) == "0033"
 
 
 def test_two_of_the_last_three() -> None:
-    spec = LimitCondition(high=HIGH, count=2, of=3)
+    spec = LimitSpec(high=HIGH, count=2, of=3)
     assert levels(spec, 11, 5, 5, 11, 13, 5, 5) == "0000330"
 
 
 def test_a_set_and_its_complement() -> None:
-    error = StateCondition(states=("error", "no_link"), priority=1)
+    error = StateSpec(states=("error", "no_link"), priority=1)
     assert levels(error, "on", "error", "no_link", "off", None) == "01100"
-    idle = StateCondition(states=("Idle",), inside=False, priority=3)
+    idle = StateSpec(states=("Idle",), inside=False, priority=3)
     assert levels(idle, "Idle", "Error", "Idle") == "030"
-    flag = StateCondition(states=(False,), inside=False, priority=2)
+    flag = StateSpec(states=(False,), inside=False, priority=2)
     assert levels(flag, False, True, 0, 1, 0.0, 7) == "020202"
 
 
 def test_a_rate_is_the_change_over_its_window() -> None:
-    spec = RateCondition(high=(AlarmLimit(2.0, 2),), low=(AlarmLimit(-2.0, 3),), over_ns=S)
+    spec = RateSpec(high=(AlarmLimit(2.0, 2),), low=(AlarmLimit(-2.0, 3),), over_ns=S)
     assert levels(spec, 0, 1, 3, 6, 6, 6) == "000020"
     assert levels(spec, 9, 5, 5, 5) == "0030"
 
 
 def test_a_rate_ends_though_no_reading_comes() -> None:
-    spec = RateCondition(high=(AlarmLimit(2.0, 2),), over_ns=S)
+    spec = RateSpec(high=(AlarmLimit(2.0, 2),), over_ns=S)
     state = evaluator(spec)(spec, initial(spec, 0), 0.0, 0, 0, 0)
     state = evaluator(spec)(spec, state, 5.0, 0, 0, S // 2)
     assert state.due_ns == S
@@ -111,7 +113,7 @@ def test_a_rate_ends_though_no_reading_comes() -> None:
 
 
 def test_a_rate_that_was_at_rest_for_a_year_is_evaluated_at_once() -> None:
-    spec = RateCondition(high=(AlarmLimit(2.0, 2),), over_ns=S)
+    spec = RateSpec(high=(AlarmLimit(2.0, 2),), over_ns=S)
     state = evaluator(spec)(spec, initial(spec, 0), 0.0, 0, 0, 0)
     later = 365 * 86_400 * S + S // 2
     state = evaluator(spec)(spec, state, 5.0, 0, 0, later)
@@ -119,7 +121,7 @@ def test_a_rate_that_was_at_rest_for_a_year_is_evaluated_at_once() -> None:
 
 
 def test_a_deviation_counts_in_both_directions() -> None:
-    spec = DeviationCondition(high=(AlarmLimit(1.0, 3),), hysteresis=0.5)
+    spec = DeviationSpec(high=(AlarmLimit(1.0, 3),), hysteresis=0.5)
     assert levels(spec, 0.0, 1.1, -1.1, 0.6, 0.5, None) == "033300"
     assert difference(3, 1.5) == 1.5
     assert difference(3, None) is None
@@ -127,13 +129,13 @@ def test_a_deviation_counts_in_both_directions() -> None:
 
 
 def test_the_quality_is_always_known() -> None:
-    spec = QualityCondition(stale=3, bad=2, missing=4)
+    spec = QualitySpec(stale=3, bad=2, missing=4)
     found = [evaluator(spec)(spec, AT_REST, None, quality, 0, 0).level for quality in (0, 1, 2, 3, MISSING)]
     assert found == [0, 0, 3, 2, 4]
 
 
 def test_no_update_for_a_time() -> None:
-    spec = UpdateCondition(after_ns=2 * S, priority=3)
+    spec = UpdateSpec(after_ns=2 * S, priority=3)
     state = initial(spec, 0)
     assert (state.level, state.due_ns) == (0, 2 * S)
     state = evaluator(spec)(spec, state, 1.0, 0, 0, S)
@@ -146,7 +148,7 @@ def test_no_update_for_a_time() -> None:
 
 
 def test_an_expression_is_active_only_when_true() -> None:
-    spec = ExpressionCondition(expression="a", priority=2)
+    spec = ExpressionSpec(expression="a", priority=2)
     state = evaluator(spec)(spec, AT_REST, True, 0, 0, 0)
     assert state.level == 2
     held = evaluator(spec)(spec, state, None, 0, 0, S)
@@ -174,16 +176,16 @@ def test_a_condition_that_is_clear_again_comes_to_rest() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: LimitCondition(high=HIGH, low=LOW, hysteresis=10.5),
-        lambda: LimitCondition(high=HIGH, hysteresis=-1.0),
-        lambda: LimitCondition(high=(AlarmLimit(float("nan"), 2),)),
-        lambda: LimitCondition(high=HIGH, count=3, of=2),
-        lambda: LimitCondition(high=HIGH, count=1, of=17),
-        lambda: LimitCondition(high=HIGH, on_delay_ns=-1),
-        lambda: DeviationCondition(low=LOW),
-        lambda: RateCondition(high=HIGH, over_ns=1),
-        lambda: UpdateCondition(after_ns=S, priority=3, count=1, of=2),
-        lambda: UpdateCondition(after_ns=0, priority=3),
+        lambda: LimitSpec(high=HIGH, low=LOW, hysteresis=10.5),
+        lambda: LimitSpec(high=HIGH, hysteresis=-1.0),
+        lambda: LimitSpec(high=(AlarmLimit(float("nan"), 2),)),
+        lambda: LimitSpec(high=HIGH, count=3, of=2),
+        lambda: LimitSpec(high=HIGH, count=1, of=17),
+        lambda: LimitSpec(high=HIGH, on_delay_ns=-1),
+        lambda: DeviationSpec(low=LOW),
+        lambda: RateSpec(high=HIGH, over_ns=1),
+        lambda: UpdateSpec(after_ns=S, priority=3, count=1, of=2),
+        lambda: UpdateSpec(after_ns=0, priority=3),
     ],
 )
 def test_a_spec_without_sense_is_refused(make: object) -> None:
@@ -216,7 +218,7 @@ def message(
 def test_rows_give_back_what_changed() -> None:
     rows = ConditionRows()
     volts = rows.add(LIMITS, ("caen.0.lv_vMon",), now_ns=0)
-    lost = rows.add(QualityCondition(stale=3, bad=3), ("caen.0.lv_vMon",), now_ns=0)
+    lost = rows.add(QualitySpec(stale=3, bad=3), ("caen.0.lv_vMon",), now_ns=0)
     changes = rows.take(message("caen", {"0.lv_vMon": 5.0, "1.lv_vMon": 50.0}), S)
     assert {row for row, _, _ in changes} == {volts, lost}
     assert rows.states == [AT_REST, AT_REST]
@@ -232,8 +234,8 @@ def test_rows_give_back_what_changed() -> None:
 
 def test_rows_tell_when_they_are_due() -> None:
     rows = ConditionRows()
-    row = rows.add(LimitCondition(high=HIGH, on_delay_ns=2 * S), ("caen.v",), now_ns=0)
-    silent = rows.add(UpdateCondition(after_ns=9 * S, priority=3), ("caen.v",), now_ns=0)
+    row = rows.add(LimitSpec(high=HIGH, on_delay_ns=2 * S), ("caen.v",), now_ns=0)
+    silent = rows.add(UpdateSpec(after_ns=9 * S, priority=3), ("caen.v",), now_ns=0)
     assert rows.next_due_ns() == 9 * S
     rows.take(message("caen", {"v": 11.0}), S)
     assert rows.next_due_ns() == 3 * S
@@ -245,7 +247,7 @@ def test_rows_tell_when_they_are_due() -> None:
 
 def test_a_row_of_several_points_gets_their_last_values() -> None:
     rows = ConditionRows()
-    spec = DeviationCondition(high=(AlarmLimit(1.0, 2),))
+    spec = DeviationSpec(high=(AlarmLimit(1.0, 2),))
     inputs = ("caen.v", "caen.set")
     rows.add(spec, inputs, now_ns=0, derive=lambda values: difference(values.get("caen.v"), values.get("caen.set")))
     rows.take(message("caen", {"v": 5.0}), S)
@@ -262,7 +264,7 @@ def test_a_row_of_several_points_gets_their_last_values() -> None:
 
 def test_a_state_is_put_without_a_message() -> None:
     rows = ConditionRows()
-    row = rows.add(StateCondition(states=("error",), priority=1), ("caen.state",), now_ns=0)
+    row = rows.add(StateSpec(states=("error",), priority=1), ("caen.state",), now_ns=0)
     ((found, _, after),) = rows.put("caen.state", "error", 0, S)
     assert (found, after.level, after.since_ns) == (row, 1, S)
     assert rows.put("marta.state", "error", 0, S) == []
@@ -275,13 +277,13 @@ STEP = st.tuples(
     st.integers(0, 2),
     st.sampled_from([{}, {}, {"a": 2}]),
 )
-SPECS: list[Condition] = [
+SPECS: list[ConditionSpec] = [
     LIMITS,
-    LimitCondition(low=LOW, on_delay_ns=2 * S, count=2, of=3),
-    QualityCondition(stale=3, bad=2),
-    StateCondition(states=(0, "text"), inside=False, priority=3, off_delay_ns=S),
-    UpdateCondition(after_ns=4 * S, priority=4),
-    RateCondition(high=HIGH, over_ns=S),
+    LimitSpec(low=LOW, on_delay_ns=2 * S, count=2, of=3),
+    QualitySpec(stale=3, bad=2),
+    StateSpec(states=(0, "text"), inside=False, priority=3, off_delay_ns=S),
+    UpdateSpec(after_ns=4 * S, priority=4),
+    RateSpec(high=HIGH, over_ns=S),
 ]
 
 

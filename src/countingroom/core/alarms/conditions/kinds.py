@@ -19,15 +19,15 @@ from countingroom.core.alarms.conditions.specs import (
     CLEAR,
     NEVER,
     AlarmLimit,
-    Condition,
+    ConditionSpec,
     ConditionState,
-    DeviationCondition,
-    ExpressionCondition,
-    LimitCondition,
-    QualityCondition,
-    RateCondition,
-    StateCondition,
-    UpdateCondition,
+    DeviationSpec,
+    ExpressionSpec,
+    LimitSpec,
+    QualitySpec,
+    RateSpec,
+    StateSpec,
+    UpdateSpec,
 )
 from countingroom.core.values import Quality, Scalar
 
@@ -38,7 +38,7 @@ _RESTARTED = 1 << 20
 Evaluate = Callable[[Any, ConditionState, Scalar, int, int, int], ConditionState]
 
 
-def initial(spec: Condition, now_ns: int, *, level: int = CLEAR, since_ns: int = 0) -> ConditionState:
+def initial(spec: ConditionSpec, now_ns: int, *, level: int = CLEAR, since_ns: int = 0) -> ConditionState:
     """The state before the first reading: unknown, with the level that the alarm had before a restart."""
     state = ConditionState(
         level=level,
@@ -46,9 +46,9 @@ def initial(spec: Condition, now_ns: int, *, level: int = CLEAR, since_ns: int =
         unknown=True,
         raw=level,
         turned_ns=(since_ns, since_ns, since_ns, since_ns),
-        held=_RESTARTED if level and isinstance(spec, LimitCondition | RateCondition | DeviationCondition) else 0,
+        held=_RESTARTED if level and isinstance(spec, LimitSpec | RateSpec | DeviationSpec) else 0,
     )
-    if isinstance(spec, UpdateCondition):
+    if isinstance(spec, UpdateSpec):
         return _awaited(spec, state, now_ns)
     return state
 
@@ -61,7 +61,7 @@ def difference(readback: Scalar, setpoint: Scalar) -> float | None:
 
 
 def of_limits(
-    spec: LimitCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+    spec: LimitSpec, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
 ) -> ConditionState:
     """HIHI, HI, LO, LOLO with hysteresis, and the alarm of the device itself."""
     if quality >= STALE or not _is_known(value):
@@ -73,7 +73,7 @@ def of_limits(
 
 
 def of_deviation(
-    spec: DeviationCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+    spec: DeviationSpec, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
 ) -> ConditionState:
     """The absolute difference of readback and setpoint, with hysteresis."""
     if quality >= STALE or not isinstance(value, (int, float)) or isnan(value):
@@ -83,7 +83,7 @@ def of_deviation(
 
 
 def of_state(
-    spec: StateCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+    spec: StateSpec, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
 ) -> ConditionState:
     """In a set, or not in it, and the alarm of the device itself."""
     if quality >= STALE or not _is_known(value):
@@ -93,7 +93,7 @@ def of_state(
 
 
 def of_expression(
-    spec: ExpressionCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+    spec: ExpressionSpec, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
 ) -> ConditionState:
     """The expression is true; `value` is its result, None when it cannot be told."""
     if value is None:
@@ -102,7 +102,7 @@ def of_expression(
 
 
 def of_quality(
-    spec: QualityCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+    spec: QualitySpec, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
 ) -> ConditionState:
     """The quality itself. It is always known."""
     sample = (CLEAR, spec.uncertain, spec.stale, spec.bad, spec.missing)[quality]
@@ -110,7 +110,7 @@ def of_quality(
 
 
 def of_rate(
-    spec: RateCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+    spec: RateSpec, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
 ) -> ConditionState:
     """The change over each window of `over_ns`, with hysteresis."""
     state = _end_windows(spec, state, now_ns)
@@ -126,7 +126,7 @@ def of_rate(
 
 
 def of_update(
-    spec: UpdateCondition, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
+    spec: UpdateSpec, state: ConditionState, value: Scalar, quality: int, given: int, now_ns: int
 ) -> ConditionState:
     """A usable reading came; `pass_time` tells that none came."""
     state = pass_time(spec, state, now_ns)
@@ -135,46 +135,46 @@ def of_update(
     return _awaited(spec, take(spec, state, CLEAR, 0, now_ns), now_ns)
 
 
-def evaluator(spec: Condition) -> Evaluate:
+def evaluator(spec: ConditionSpec) -> Evaluate:
     """The function for this kind."""
     return _FUNCTIONS[type(spec)]
 
 
-def pass_time(spec: Condition, state: ConditionState, now_ns: int) -> ConditionState:
+def pass_time(spec: ConditionSpec, state: ConditionState, now_ns: int) -> ConditionState:
     """The state when no reading came; the same one before its `due_ns`."""
     if now_ns < state.due_ns:
         return state
-    if isinstance(spec, RateCondition):
+    if isinstance(spec, RateSpec):
         return _end_windows(spec, state, now_ns)
-    if isinstance(spec, UpdateCondition):
+    if isinstance(spec, UpdateSpec):
         return _missed(spec, state, now_ns)
     return settling.pass_time(spec, state, now_ns)
 
 
-def quiet_band(spec: Condition) -> tuple[float, float] | None:
+def quiet_band(spec: ConditionSpec) -> tuple[float, float] | None:
     """Between these numbers, ends included, AT_REST stays AT_REST: no evaluation is needed.
 
     That is for numbers which are not stale and to which the device gives no alarm. None: evaluate every reading.
     """
-    if isinstance(spec, LimitCondition):
+    if isinstance(spec, LimitSpec):
         low = spec.low[0].value if spec.low else float("-inf")
         high = spec.high[0].value if spec.high else float("inf")
         return low, high
-    if isinstance(spec, QualityCondition) and not spec.uncertain:
+    if isinstance(spec, QualitySpec) and not spec.uncertain:
         return float("-inf"), float("inf")
-    if isinstance(spec, StateCondition) and (0 in spec.states) is not spec.inside:
+    if isinstance(spec, StateSpec) and (0 in spec.states) is not spec.inside:
         return 0.0, 0.0
     return None
 
 
-_FUNCTIONS: dict[type[Condition], Evaluate] = {
-    LimitCondition: of_limits,
-    DeviationCondition: of_deviation,
-    StateCondition: of_state,
-    ExpressionCondition: of_expression,
-    QualityCondition: of_quality,
-    RateCondition: of_rate,
-    UpdateCondition: of_update,
+_FUNCTIONS: dict[type[ConditionSpec], Evaluate] = {
+    LimitSpec: of_limits,
+    DeviationSpec: of_deviation,
+    StateSpec: of_state,
+    ExpressionSpec: of_expression,
+    QualitySpec: of_quality,
+    RateSpec: of_rate,
+    UpdateSpec: of_update,
 }
 
 
@@ -182,9 +182,7 @@ def _is_known(value: Scalar) -> bool:
     return value is not None and not (isinstance(value, float) and isnan(value))
 
 
-def _beyond(
-    spec: LimitCondition | RateCondition | DeviationCondition, state: ConditionState, value: float
-) -> tuple[int, int]:
+def _beyond(spec: LimitSpec | RateSpec | DeviationSpec, state: ConditionState, value: float) -> tuple[int, int]:
     """The level of a number, and how many limits it is beyond."""
     held = state.held
     back = spec.hysteresis
@@ -210,7 +208,7 @@ def _was_below(held: int, count: int, limit: AlarmLimit, state: ConditionState) 
     return limit.priority >= state.raw if held == _RESTARTED else -held > count
 
 
-def _end_windows(spec: RateCondition, state: ConditionState, now_ns: int) -> ConditionState:
+def _end_windows(spec: RateSpec, state: ConditionState, now_ns: int) -> ConditionState:
     """Take the rate of each window that has ended, at the time of its end. While it is unknown there are none."""
     if state.unknown or state.anchor_ns < 0:
         return settling.pass_time(spec, state, now_ns)
@@ -225,7 +223,7 @@ def _end_windows(spec: RateCondition, state: ConditionState, now_ns: int) -> Con
     return _until_window_ends(spec, settling.pass_time(spec, state, now_ns))
 
 
-def _is_steady(spec: RateCondition, state: ConditionState) -> bool:
+def _is_steady(spec: RateSpec, state: ConditionState) -> bool:
     """Whether further windows without a reading change nothing: they need not be taken one by one."""
     if state.value != state.anchor or state.level != state.raw:
         return False
@@ -234,7 +232,7 @@ def _is_steady(spec: RateCondition, state: ConditionState) -> bool:
     return take(spec, waits_for_nothing, sample, held, state.anchor_ns) is waits_for_nothing
 
 
-def _until_window_ends(spec: RateCondition, state: ConditionState) -> ConditionState:
+def _until_window_ends(spec: RateSpec, state: ConditionState) -> ConditionState:
     """With a due time at the end of the window where that can change something."""
     ends_ns = state.anchor_ns + spec.over_ns
     if state.due_ns <= ends_ns or _is_steady(spec, state):
@@ -242,7 +240,7 @@ def _until_window_ends(spec: RateCondition, state: ConditionState) -> ConditionS
     return replace(state, due_ns=ends_ns)
 
 
-def _awaited(spec: UpdateCondition, state: ConditionState, now_ns: int) -> ConditionState:
+def _awaited(spec: UpdateSpec, state: ConditionState, now_ns: int) -> ConditionState:
     """With the next update due. An earlier due time stays: to move it at each reading would cost more than it gives."""
     due_ns = min(state.due_ns, now_ns + spec.after_ns)
     if (state.anchor_ns, state.due_ns, state.unknown) == (now_ns, due_ns, False):
@@ -250,7 +248,7 @@ def _awaited(spec: UpdateCondition, state: ConditionState, now_ns: int) -> Condi
     return replace(state, anchor_ns=now_ns, due_ns=due_ns, unknown=False)
 
 
-def _missed(spec: UpdateCondition, state: ConditionState, now_ns: int) -> ConditionState:
+def _missed(spec: UpdateSpec, state: ConditionState, now_ns: int) -> ConditionState:
     overdue_ns = state.anchor_ns + spec.after_ns
     if overdue_ns > now_ns or state.raw:
         state = settling.pass_time(spec, state, now_ns)

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Mapping
 
 from countingroom.core.alarms.conditions.kinds import STALE, Evaluate, evaluator, initial, pass_time, quiet_band
-from countingroom.core.alarms.conditions.specs import AT_REST, NEVER, Condition, ConditionState
+from countingroom.core.alarms.conditions.specs import AT_REST, NEVER, ConditionSpec, ConditionState
 from countingroom.core.messages import Readings
 from countingroom.core.values import Scalar
 
@@ -41,7 +41,7 @@ class ConditionRows:
 
     def __init__(self) -> None:
         self.states: list[ConditionState] = []
-        self._specs: list[Condition] = []
+        self._specs: list[ConditionSpec] = []
         self._functions: list[Evaluate] = []
         self._derived: dict[int, Derive] = {}
         self._sources: dict[str, dict[str, _Source]] = {}
@@ -52,7 +52,7 @@ class ConditionRows:
 
     def add(
         self,
-        spec: Condition,
+        spec: ConditionSpec,
         inputs: tuple[str, ...],
         *,
         now_ns: int,

@@ -6,7 +6,7 @@ without a break, and off when it was not for the off-delay. The level is the mos
 
 from __future__ import annotations
 
-from countingroom.core.alarms.conditions.specs import AT_REST, CLEAR, NEVER, Condition, ConditionState
+from countingroom.core.alarms.conditions.specs import AT_REST, CLEAR, NEVER, ConditionSpec, ConditionState
 from countingroom.core.alarms.states import LOWEST_PRIORITY
 
 PRIORITIES = range(1, LOWEST_PRIORITY + 1)
@@ -22,7 +22,7 @@ def more_urgent(one: int, other: int) -> int:
     return min(one, other) if one and other else one or other
 
 
-def take(spec: Condition, state: ConditionState, sample: int, held: int, now_ns: int) -> ConditionState:
+def take(spec: ConditionSpec, state: ConditionState, sample: int, held: int, now_ns: int) -> ConditionState:
     """The state after a known reading whose level is `sample`; the same state when nothing changed."""
     if now_ns >= state.due_ns:
         state = pass_time(spec, state, now_ns)
@@ -38,14 +38,14 @@ def take(spec: Condition, state: ConditionState, sample: int, held: int, now_ns:
     return _settle(spec, state, raw, turned_ns, held, recent, now_ns)
 
 
-def unknown(spec: Condition, state: ConditionState, now_ns: int) -> ConditionState:
+def unknown(spec: ConditionSpec, state: ConditionState, now_ns: int) -> ConditionState:
     """The state after a reading without a usable value: everything holds, and delays that have begun go on."""
     if now_ns >= state.due_ns:
         state = pass_time(spec, state, now_ns)
     return state if state.unknown else _with(state, unknown=True)
 
 
-def pass_time(spec: Condition, state: ConditionState, now_ns: int) -> ConditionState:
+def pass_time(spec: ConditionSpec, state: ConditionState, now_ns: int) -> ConditionState:
     """The state after the delays that end by `now_ns`, each at its own time."""
     while state.due_ns <= now_ns:
         state = _settle(spec, state, state.raw, state.turned_ns, state.held, state.recent, state.due_ns, known=False)
@@ -69,7 +69,7 @@ def _turned(state: ConditionState, raw: int, now_ns: int) -> tuple[int, int, int
 
 
 def _settle(
-    spec: Condition,
+    spec: ConditionSpec,
     state: ConditionState,
     raw: int,
     turned_ns: tuple[int, int, int, int],
@@ -100,7 +100,7 @@ def _settle(
 
 
 def _delayed(
-    spec: Condition, level: int, raw: int, turned_ns: tuple[int, int, int, int], now_ns: int
+    spec: ConditionSpec, level: int, raw: int, turned_ns: tuple[int, int, int, int], now_ns: int
 ) -> tuple[int, int]:
     """The level now, and when the next delay ends."""
     found, due_ns = CLEAR, NEVER

@@ -74,14 +74,14 @@ class _Limited(_Settled, frozen=True, kw_only=True, gc=False):
             raise ValueError(f"the hysteresis {self.hysteresis:g} is wider than the range between the limits")
 
 
-class LimitCondition(_Limited, frozen=True, kw_only=True, gc=False, tag="limits"):
+class LimitSpec(_Limited, frozen=True, kw_only=True, gc=False, tag="limits"):
     """A value beyond a limit: HIHI, HI, LO, LOLO. An alarm that the device itself gives to its value counts as well.
 
     Equal to a limit is normal, as everywhere in the product. A text or a truth value is beyond no limit.
     """
 
 
-class RateCondition(_Limited, frozen=True, kw_only=True, gc=False, tag="rate"):
+class RateSpec(_Limited, frozen=True, kw_only=True, gc=False, tag="rate"):
     """A value that changes too fast: `high` and `low` are limits of its change in units per second.
 
     The change is that over windows of `over_ns`, which follow one another without a gap from the first known value on;
@@ -96,7 +96,7 @@ class RateCondition(_Limited, frozen=True, kw_only=True, gc=False, tag="rate"):
             raise ValueError("a rate is taken over at least 0.1 s")
 
 
-class DeviationCondition(_Limited, frozen=True, kw_only=True, gc=False, tag="deviation"):
+class DeviationSpec(_Limited, frozen=True, kw_only=True, gc=False, tag="deviation"):
     """Readback and setpoint differ too much: `high` are limits of the absolute difference. It has no `low`.
 
     The value given to it is readback minus setpoint (`difference` in `kinds.py`).
@@ -108,7 +108,7 @@ class DeviationCondition(_Limited, frozen=True, kw_only=True, gc=False, tag="dev
             raise ValueError("a deviation has no low limit")
 
 
-class StateCondition(_Settled, frozen=True, kw_only=True, gc=False, tag="state"):
+class StateSpec(_Settled, frozen=True, kw_only=True, gc=False, tag="state"):
     """A value that is one of `states`, or with `inside=False` is none of them.
 
     For states of devices, channels, systems, partitions, agents and roles, for codes, and for the flag of a fault:
@@ -120,7 +120,7 @@ class StateCondition(_Settled, frozen=True, kw_only=True, gc=False, tag="state")
     inside: bool = True
 
 
-class QualityCondition(_Settled, frozen=True, kw_only=True, gc=False, tag="quality"):
+class QualitySpec(_Settled, frozen=True, kw_only=True, gc=False, tag="quality"):
     """A value that is uncertain, stale, bad or missing. 0: not an alarm."""
 
     uncertain: Level = CLEAR
@@ -129,7 +129,7 @@ class QualityCondition(_Settled, frozen=True, kw_only=True, gc=False, tag="quali
     missing: Level = CLEAR
 
 
-class UpdateCondition(_Settled, frozen=True, kw_only=True, gc=False, tag="update"):
+class UpdateSpec(_Settled, frozen=True, kw_only=True, gc=False, tag="update"):
     """No usable reading for a time, whether its value changed or not."""
 
     after_ns: Annotated[int, Meta(gt=0)]
@@ -143,7 +143,7 @@ class UpdateCondition(_Settled, frozen=True, kw_only=True, gc=False, tag="update
             raise ValueError("give a time above 0")
 
 
-class ExpressionCondition(_Settled, frozen=True, kw_only=True, gc=False, tag="expression"):
+class ExpressionSpec(_Settled, frozen=True, kw_only=True, gc=False, tag="expression"):
     """An expression over several points is true; see `core/alarms/expressions.py`."""
 
     expression: str
@@ -152,15 +152,7 @@ class ExpressionCondition(_Settled, frozen=True, kw_only=True, gc=False, tag="ex
     """Short name -> address of a point."""
 
 
-Condition = (
-    LimitCondition
-    | RateCondition
-    | DeviationCondition
-    | StateCondition
-    | QualityCondition
-    | UpdateCondition
-    | ExpressionCondition
-)
+ConditionSpec = LimitSpec | RateSpec | DeviationSpec | StateSpec | QualitySpec | UpdateSpec | ExpressionSpec
 
 
 class ConditionState(Struct, frozen=True, kw_only=True, gc=False):
