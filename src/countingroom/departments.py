@@ -213,6 +213,33 @@ DEPARTMENTS: tuple[Department, ...] = (
             model="countingroom.alarms.description:AlarmsSection",
             about="Areas of the experiment with guidance, changes to alarms, and alarms of one's own.",
         ),
+        roles=(
+            # It starts at once, and stops before all whose end would be an alarm.
+            ProcessRole(
+                name="alarms",
+                start="countingroom.app.alarms:alarms",
+                after=("history", "simulators", "devices", "agents", "runs"),
+                needs=(),
+                database=True,
+                commands=("alarms",),
+                owner="the alarm department",
+                bus=BusGrants(
+                    answers=("query.alarms.*",),
+                    hears=("live.readings.*", "presence.>"),
+                    stores=("events.alarms.*",),
+                    states=("alarm",),
+                    leases=("alarms",),
+                    reads=(subjects.READINGS_STREAM,),
+                ),
+                modules=(
+                    "countingroom.alarms.engine.service",
+                    "countingroom.alarms.definitions",
+                    "countingroom.app.database",
+                    "countingroom.storage.alembic_import",
+                    "countingroom.storage.principals",
+                ),
+            ),
+        ),
         state=(StateKey(prefix="alarm", message="countingroom.core.alarms.states:AlarmState", live=True),),
         api=(f"{_API}.alarms",),
         pages=(f"{_PAGES}.alarm_pages",),

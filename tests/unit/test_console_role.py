@@ -57,7 +57,7 @@ async def test_a_console_whose_follower_fails_ends(tmp_path: Path, monkeypatch: 
             answer = await web.get("/readyz")
             assert answer.status_code == 503
             named = {one["source"] for one in answer.json()["cause"]["causes"]}
-            assert named == {"agents", "runs", "devices", "history"}
+            assert named == {"agents", "alarms", "runs", "devices", "history"}
             fail.set()
             with pytest.raises(ExceptionGroup) as caught:
                 await running

@@ -90,6 +90,7 @@ def test_run_control_starts_after_its_agents_and_so_ends_before_them() -> None:
         {"history", "simulators"},
         {"devices", "agents"},
         {"runs", "console"},
+        {"alarms"},
     ]
 
 
