@@ -242,6 +242,40 @@ def test_a_selection_says_which_systems_configuring_will_touch(requester: Reques
     page.keyboard.press("Escape")
 
 
+def test_parameters_are_changed_in_place_during_a_run_after_that_was_confirmed(requester: Requester) -> None:
+    page = recording(requester)
+    button = page.locator('#partition-commands [data-command="reconfigure"]')
+    expect(button).to_have_attribute("aria-disabled", "true")
+    parameters = requester.demo.get("/configurations/RICH/beam")["parameters"]
+    shown = parameters["threshold_mv"]
+    changed = msgspec.json.encode({**parameters, "threshold_mv": shown + 1}).decode()
+    saved = {"system": "RICH", "tag": "beam", "parameters": changed}
+    answer = requester.demo.http.post(
+        "/api/v1/experiment/commands/save_configuration", json={"arguments": saved, "wait_s": 20}
+    )
+    assert answer.status_code == 200, answer.text
+    expect(button).to_have_attribute("aria-disabled", "false")
+    button.click()
+    dialog = page.locator("#plan")
+    expect(dialog.locator(".stages")).to_contain_text("RICH")
+    expect(dialog).to_contain_text("in place")
+    go = dialog.locator(".acts button").last
+    expect(go).to_be_disabled()
+    requester.picture("partition-reconfigure-light")
+    dialog.locator('input[name="while_recording"]').check()
+    expect(go).to_be_enabled()
+    go.click()
+    expect(page.locator("#notes")).to_contain_text("done")
+    big(page, "Recording")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    run = requester.demo.get("/partitions/mCBM")["partition"]["run"]
+    page = requester.open(f"/runs/{run}")
+    expect(page.locator("body")).to_contain_text(f"reconfigured, beam: threshold_mv {shown} → {shown + 1}")
+    requester.picture("run-reconfigured-light")
+    page = requester.open("/partitions/lab")
+    expect(page.locator('#partition-commands [data-command="reconfigure"]')).to_be_hidden()
+
+
 def test_rows_are_walked_with_the_arrows_and_opened_with_enter(requester: Requester) -> None:
     page = recording(requester)
     page.locator('tr[data-system="TFC"] [data-command="exclude"]').focus()

@@ -14,6 +14,7 @@ import pytest
 
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import EventKind
+from countingroom.runs.description import RunsSection
 from tests.scenario.experiment import DETECTORS, GLOBALS, World, description, experiment
 
 HISTORIES = int(os.environ.get("COUNTINGROOM_WORLDS", "50"))
@@ -49,7 +50,7 @@ class History:
         """One thing, whatever it is."""
         chance, target = self.chance, self.chance.choice(TARGETS)
         system = chance.choice(SYSTEMS)
-        match chance.randrange(14):
+        match chance.randrange(16):
             case 0 | 1:
                 await self.ask(chance.choice(("configure", "configure_all", "start", "start", "repeat")), target)
             case 2:
@@ -84,6 +85,12 @@ class History:
                 for name, bus in self.world.buses.items():
                     if name in self.world.tasks:
                         bus.fails = lambda where: where == what and bool(times and times.pop() == 0)
+            case 13:
+                parameters = f'{{"threshold": {chance.randrange(40)}}}'
+                tag = chance.choice(("physics", "tests"))
+                await self.ask("save_configuration", "_experiment", system=system, tag=tag, parameters=parameters)
+            case 14:
+                await self.ask("reconfigure", target, while_recording=chance.random() < 0.7)
             case _:
                 await self.ask(chance.choice(("take_control", "force_control", "release_control")), target)
 
@@ -159,7 +166,10 @@ class History:
 async def live(seed: int) -> None:
     chance = random.Random(seed)
     agent = {"kind": "simulated", "configure": chance.choice(("0 s", "1 s")), "start": chance.choice(("0 s", "300 ms"))}
-    section = description(agent, A=("STS", "MVD"), B=("TRD",))
+    plain = description(agent, A=("STS", "MVD"), B=("TRD",)).model_dump()
+    for system in plain["systems"].values():  # some can be reconfigured in place
+        system["agent"]["reconfigure"] = chance.choice((None, 0.0, 1.0))
+    section = RunsSection.model_validate(plain)
     async with experiment(section, agents=False, runs=False) as world:
         history = History(world, chance)
         for system in SYSTEMS:

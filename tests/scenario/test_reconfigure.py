@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from countingroom.core.messages import EventKind
 from countingroom.core.run_book import RunNote
 from countingroom.core.run_queries import PlanQuery
@@ -15,13 +17,14 @@ from countingroom.runs.service import RunsService
 from tests.scenario.experiment import FaultyBus, World, description, experiment
 
 ABLE = ("STS", "QA")
+OVER = (EventKind.DONE, EventKind.FAILED)
 
 
-def able() -> RunsSection:
-    """An experiment in which STS and QA take 0.5 s to change their parameters in place."""
+def able(takes_s: float = 0.5) -> RunsSection:
+    """An experiment in which STS and QA take so long to change their parameters in place."""
     plain = description().model_dump()
     for name in ABLE:
-        plain["systems"][name]["agent"] = {"kind": "simulated", "reconfigure": 0.5}
+        plain["systems"][name]["agent"] = {"kind": "simulated", "reconfigure": takes_s}
     return RunsSection.model_validate(plain)
 
 
@@ -79,8 +82,9 @@ async def test_what_is_done_is_what_the_plan_showed() -> None:
             assert (plan.goal, plan.obstacle) == ("QA_Active", None)
 
 
-async def test_during_a_run_it_must_be_asked_for_and_is_noted() -> None:
-    async with experiment(able()) as world:
+@pytest.mark.parametrize("takes_s", [0.0, 0.5])
+async def test_during_a_run_it_must_be_asked_for_and_is_noted(takes_s: float) -> None:
+    async with experiment(able(takes_s)) as world:
         await world.does("configure_all")
         await world.does("start")
         await save(world, "STS", 20)
@@ -182,6 +186,16 @@ async def test_a_system_that_cannot_do_it_is_named_and_configured_as_before() ->
         assert {order.action for order in world.orders} == {Action.CONFIGURE}
 
 
+async def test_parameters_that_were_saved_a_moment_ago_are_given() -> None:
+    async with experiment(able()) as world:
+        await world.does("configure_all")
+        world.orders.clear()
+        # Saved without the message that lets run control read it.
+        await world.database.configurations.save("STS", "physics", {"threshold": 20}, "anna")
+        assert (await world.does("reconfigure")).kind is EventKind.DONE
+        assert told(world) == [(Action.RECONFIGURE, {"threshold": 20})]
+
+
 async def test_nothing_is_ordered_where_nothing_has_changed() -> None:
     async with experiment(able()) as world:
         await world.does("configure_all")
@@ -204,6 +218,25 @@ async def test_a_sequence_changes_the_parameter_in_place_between_its_runs() -> N
         assert Action.CONFIGURE not in {order.action for order in world.orders}
         assert {run.configurations["STS"].parameters["threshold"] for run in await world.runs()} == {1, 2}
         assert [run.end and run.end.value for run in await world.runs()] == ["limit", "limit"]
+
+
+async def test_the_next_owner_goes_on_with_a_change() -> None:
+    async with experiment(able()) as world:
+        await world.does("configure_all")
+        await world.does("start")
+        moves = await world.moves()
+        await save(world, "STS", 20)
+        reply = await world.ask("reconfigure", while_recording=True)
+        assert reply.accepted
+        await world.clock.advance(0.1)
+        await world.kill("runs")
+        world.begin_runs("second")
+        await world.reaches("Recording")
+        await world.clock.advance(3)
+        ends = [one.kind for one in await world.events() if one.command_id == reply.id and one.kind in OVER]
+        assert ends == [EventKind.DONE]
+        assert await world.moves() == moves
+        assert [note.system for note in await notes(world)] == ["STS"]
 
 
 async def test_agents_that_begin_anew_can_still_be_changed_in_place(tmp_path: Path) -> None:

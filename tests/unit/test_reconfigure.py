@@ -206,6 +206,18 @@ def test_a_loss_during_the_change_takes_the_partition_down() -> None:
     assert plant.partition.state == "TFC_Active"
 
 
+def test_in_the_lowest_state_nothing_is_taken_down() -> None:
+    plant = ready()
+    plant.step(plant.die("TFC"))
+    plant.run(60)
+    assert plant.partition.state == "Idle"
+    select(plant, "sts")
+    plant.ask("Idle", reconfigure=True)
+    plant.run(60)
+    assert plant.told == [("sts", "reconfigure")]
+    assert isinstance(plant.ends()[-1], GoalMet)
+
+
 def test_a_new_owner_goes_on_with_the_change() -> None:
     plant = ready()
     plant.systems["sts"].silent = True

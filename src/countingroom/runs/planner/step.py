@@ -314,4 +314,4 @@ def _is_reached(partition: PartitionModel, goal: Goal, found: Survey) -> bool:
     height = template.rests.index(goal.state) if goal.state in template.rests else None
     if height is None:
         return False
-    return height == 0 or goal.stop or goal.reconfigure or (found.ready >= height and found.any_right)
+    return height == 0 or goal.stop or (found.ready >= height and found.any_right)
