@@ -96,6 +96,8 @@ export class AlarmSide {
     found.push(button("comment", "Comment…", () => comment(live, one)));
     if (alarm.service) found.push(button("in_service", "In service…", () => inService(live, one)));
     else found.push(button("out_of_service", "Out of service…", () => outOfService(live, one)));
+    // On a phone trend and history are folded away, so that the other alarms are near.
+    found.push(el("button", { class: "btn more", type: "button", "aria-expanded": String(this.place.classList.contains("whole")), onclick: (event) => event.currentTarget.setAttribute("aria-expanded", String(this.place.classList.toggle("whole"))) }, "More"));
     return found;
   }
 

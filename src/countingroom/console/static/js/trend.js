@@ -277,7 +277,7 @@ export class Trend {
     ctx.textBaseline = "alphabetic";
     for (const { left, width, name } of this.bands(plot)) {
       const wide = ctx.measureText(name).width;
-      if (wide + 12 * ratio > width) continue;
+      if (!name || wide + 12 * ratio > width) continue;
       ctx.fillStyle = paint("--panel");
       ctx.fillRect(left + 3 * ratio, bbox.top + 3 * ratio, wide + 6 * ratio, 16 * ratio);
       ctx.fillStyle = paint("--txt2");
