@@ -42,3 +42,18 @@ def is_unit(unit: str) -> bool:
     except Exception:  # Pint has no common root: undefined names, tokens, syntax and type errors all differ
         return False
     return True
+
+
+def unit(text: str) -> Any:
+    """The unit as Pint has it, which can be multiplied and divided; a Pint error where the text is none."""
+    return _registry().Unit(text)
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two units of `unit` mean the same number: `V` and `volt`, `V*A` and `W`, but not `V` and `mV`."""
+    if one == other:
+        return True
+    try:
+        return bool(abs(_registry().Quantity(1.0, one).to(other).magnitude - 1.0) < 1e-12)
+    except Exception:  # Pint has no common root: other dimensions and units with an offset differ
+        return False
