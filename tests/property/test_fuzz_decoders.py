@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,6 +27,9 @@ from countingroom.bus.port import Message
 from countingroom.bus.presence import PROCESSES
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
+from countingroom.core.alarms.queries import DefinitionQuery, HistoryQuery
+from countingroom.core.alarms.states import AlarmState
+from countingroom.core.apply_description.messages import ApplyQuery
 from countingroom.core.charts.check import check
 from countingroom.core.charts.table import read_map, read_table
 from countingroom.core.clock import SystemClock
@@ -35,9 +39,8 @@ from countingroom.core.messages import (
     Command,
     DeviceState,
     Event,
-    EventKind,
-    Link,
     Malformed,
+    MessageDecoder,
     Presence,
     Readings,
     Reply,
@@ -45,10 +48,12 @@ from countingroom.core.messages import (
     decode_json,
     encode,
 )
+from countingroom.core.partitions import PartitionState
 from countingroom.core.points import Point, Type
 from countingroom.core.policy import Permission
-from countingroom.core.series import LastQuery, QueryRefusal, RangeQuery
-from countingroom.core.systems import Order, Placement, SystemState
+from countingroom.core.run_queries import MoveQuery, PlanQuery
+from countingroom.core.series import QueryRefusal
+from countingroom.core.systems import Answer, Order, Placement, SystemState
 from countingroom.core.values import Quality, Scalar
 from countingroom.devices.drivers.epics.convert import Variable
 from countingroom.devices.drivers.epics.convert import sample as of_epics
@@ -65,75 +70,12 @@ from countingroom.history.columns import flatten
 from countingroom.history.port import Position
 from countingroom.history.queries import Queries
 from countingroom.runs.monitor.system_states import SystemStates
+from countingroom.runs.owner_messages import Hold, Release
 from countingroom.testing.clock import FakeClock
-from tests.console.stage import CHILLER, caen, served, stage
+from tests.console.stage import CHILLER, served, stage
 from tests.memory_store import MemoryStore
+from tests.property.payloads import VALID, payload
 
-CAUSE = Cause(code="a", message="b", causes=(Cause(code="c", message="d"),))
-VALID = [
-    encode(message)
-    for message in (
-        Presence(
-            role="devices", instance="main", boot="b", host="h", pid=1, interval_s=1.0, sent_ns=0, targets=("caen",)
-        ),
-        Readings(
-            device="caen",
-            boot="b",
-            sequence=9,
-            full=False,
-            sent_ns=1,
-            points=["0.hv_vMon", "x"],
-            values=[1.5, "text"],
-            qualities=[0, 3],
-            device_ns=[1, 2],
-            received_ns=[1, 2],
-        ),
-        DeviceState(device="caen", state="HV_ON", link=Link.CONNECTED, since_ns=1, cause=CAUSE),
-        CHILLER,
-        caen(1),
-        Event(id="1", kind=EventKind.NOTE, time_ns=1, department="devices", source="caen", message="m", cause=CAUSE),
-        SystemState(system="sts", state="Idle", common="Idle", sequence=1, boot="b", since_ns=1),
-        Command(id="1", action="a", arguments={"x": 1}, issued_ns=0, deadline_ns=1),
-        Placement(partitions=("a",), detectors={"sts": "a"}),
-        RangeQuery(point="caen.x", start_ns=0, end_ns=10),
-        LastQuery(points=("caen.x",), at_ns=5),
-    )
-]
-POISON = [
-    bytes.fromhex("81a17a"),
-    b"\x91" * 2000,
-    b"\xc0",
-    b"\x81\xa1z" + b"\x91" * 2000,
-    b"\x81\xa1z\xa2\xff\xff",
-    b"[" * 1100,
-    b'{"a":' * 1100,
-    b"\xdd\xff\xff\xff\xff",
-    b"1" * 5000,
-    b'"\\ud800"',
-    b"\xef\xbb\xbf{}",
-    b"&a [*a, *a]",
-    b"a: &a [1]\nb: *a\n<<: *a",
-    b"\x00" * 64,
-]
-
-
-@st.composite
-def changed(draw: st.DrawFn) -> bytes:
-    """A valid message with some bytes changed, inserted or cut off."""
-    data = bytearray(draw(st.sampled_from(VALID)))
-    for _ in range(draw(st.integers(0, 4))):
-        at = draw(st.integers(0, max(0, len(data) - 1)))
-        match draw(st.integers(0, 2)):
-            case 0:
-                data[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
-            case 1:
-                data[at:at] = draw(st.binary(min_size=1, max_size=9))
-            case _:
-                del data[at:]
-    return bytes(data)
-
-
-payload = st.one_of(st.binary(max_size=80), st.sampled_from(POISON), changed())
 payloads = st.lists(payload, min_size=10, max_size=30)
 few = settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -259,11 +201,17 @@ def test_the_history_stores_what_it_understands_and_answers_every_query(found: l
         decode(queries.answers["last"](VALID[-1]), QueryRefusal)
 
 
+DECODED: tuple[Any, ...] = (
+    *(Catalogue, Command, DeviceState, Event, Order, Answer, Placement, Presence, Readings, Reply, SystemState),
+    *(PartitionState, PlanQuery, MoveQuery, ApplyQuery, Hold | Release, AlarmState, DefinitionQuery, HistoryQuery),
+)
+
+
 @given(payload)
 def test_a_decoder_of_the_bus_raises_malformed_and_nothing_else(data: bytes) -> None:
-    for kind in (Catalogue, Command, DeviceState, Event, Order, Placement, Presence, Readings, Reply, SystemState):
+    for kind in DECODED:
         with suppress(Malformed):
-            message = decode(data, kind)
+            message = decode(data, MessageDecoder(kind))
             msgspec.json.encode(message)
             encode(message)  # type: ignore[arg-type]
     with suppress(Malformed):
@@ -295,9 +243,9 @@ def test_a_serial_answer_is_a_value_or_a_device_error(data: bytes) -> None:
         julabo.parse_setpoint_number,
         julabo.parse_switch,
     )
-    for parse in parsers:
+    for parser in parsers:
         with suppress(CountingRoomError):
-            parse(data)
+            parser(data)
     julabo.is_status(data)
     julabo.is_version(data)
     pending = PendingAnswers([Probe(request=b"status\r", recognises=julabo.is_status)])

@@ -406,6 +406,39 @@ async def test_a_calibration_works_while_recording_and_its_results_are_kept(stag
     assert json.loads((folder / "order.json").read_text())["run"] == 12
 
 
+MALFORMED = """
+import json, sys, time
+for line in (
+    '{"x": ' + "[" * 3000,
+    '{"counters": {"x": ' + "[" * 3000 + "]" * 3000 + "}}",
+    '{"comment": "\\\\ud800"}',
+    '{"counters": {"large": 123456789012345678901234567890, "inf": 1e999}}',
+    '{"counters": 7}',
+    json.dumps({"comment": "x" * 9_000_000}),
+    json.dumps({"counters": {"t": "y" * 9_000_000}}),
+    json.dumps({"counters": {str(number): number for number in range(50_000)}}),
+    *(json.dumps({"counters": {f"k{number}": number}}) for number in range(3000)),
+):
+    print(line)
+sys.stdout.flush()
+sys.stdout.buffer.write(b"\\xff\\xfe{\\n\\0\\n")
+print(json.dumps({"comment": "well", "counters": {"scans": 7}}), flush=True)
+time.sleep(600)
+"""
+
+
+async def test_no_output_of_a_calibration_ends_its_agent_or_makes_its_state_large(stage: Stage) -> None:
+    await stage.begin({"kind": "calibration", "command": python(MALFORMED)})
+    await stage.order(Action.CONFIGURE, key="k", tag="t")
+    await stage.reached("Active")
+    await stage.order(Action.START, run=12)
+    state = await stage.until(lambda state: state.comment == "well")
+    assert state.state == "Recording"
+    assert len(encode(state)) < 100_000
+    await stage.order(Action.STOP)
+    await stage.reached("Active")
+
+
 @pytest.mark.parametrize(("status", "after"), [("0", "Active"), ("5", "Error")])
 async def test_a_calibration_that_ends_by_itself_ends_recording(stage: Stage, status: str, after: str) -> None:
     await calibrating(stage)

@@ -20,9 +20,10 @@ from pydantic.fields import FieldInfo
 from countingroom.bus.port import Bus, Message
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
+from countingroom.core.admission import malformed
 from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError
-from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
+from countingroom.core.messages import Command, Event, EventKind, Malformed, Reply, decode, encode
 from countingroom.devices.description import kind_of
 from countingroom.devices.section import DeviceSection
 from countingroom.simulators.port import Simulator
@@ -101,7 +102,10 @@ class Simulators:
 
     async def _fault(self, device: str, message: Message) -> bytes:
         """Inject the fault that a command requests into the device's simulator."""
-        command = decode(message.data, Command)
+        try:
+            command = decode(message.data, Command)
+        except Malformed as error:
+            return encode(Reply(id="", accepted=False, cause=malformed("a fault", error, f"simulator-{device}")))
         refusal = await provoke(self._simulators[device], command.action, command.arguments)
         if refusal:
             cause = refusal if refusal.source else msgspec.structs.replace(refusal, source=f"simulator-{device}")

@@ -7,11 +7,12 @@ state. A global system serves all partitions and has a separate state, configura
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from countingroom.core.errors import Cause
-from countingroom.core.values import Scalar
+from countingroom.core.values import Int64, Scalar
 
 UNCONFIGURED = "Unconfigured"
 CONFIGURING = "Configuring"
@@ -87,12 +88,12 @@ class Order(Struct, frozen=True, kw_only=True):
     id: str
     action: Action
     partition: str
-    fence: int
+    fence: Int64
     """Fencing token of the partition's lease. An agent refuses a token lower than the highest it has seen for the
     partition, so that an owner that has lost the lease cannot command it."""
-    deadline_ns: int
+    deadline_ns: Int64
     """Deadline of the transition by the clock of the sender, for agents of earlier versions."""
-    within_s: float = 0.0
+    within_s: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
     """Time for the transition from the receipt of the order, in s. An agent that misses it stops the transition and
     goes to Error. A duration, because the clocks of two computers differ. 0: see `deadline_ns`."""
     tag: str = ""
@@ -100,7 +101,7 @@ class Order(Struct, frozen=True, kw_only=True):
     base: str = ""
     """Of `configure` and `reconfigure`: the fingerprint of what is below the system, reported in `SystemState.base`."""
     parameters: dict[str, Scalar] = {}
-    run: int = 0
+    run: Int64 = 0
     requested_by: str = ""
     """The user whose console sends a stop or an abort itself, because the partition has no owner that answers. Such an
     order needs no fencing token."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from countingroom.core.values import Int64
 
 ANSWER_S = 2.0
 """Time-out of an answer. Owners and agents answer at once, so a longer wait would not help."""
@@ -12,9 +16,9 @@ class Hold(Struct, frozen=True, kw_only=True, tag=True):
     """The owner refuses commands until the release, or until its time is over."""
 
     id: str
-    until_ns: int = 0
+    until_ns: Int64 = 0
     """By the clock of the sender, for owners of earlier versions."""
-    for_s: float = 0.0
+    for_s: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
     """Longest time of the hold from its receipt, in s; 0: from an earlier version, see `until_ns`."""
     force: bool = False
     """Also while it is configuring or recording. Never while it is locked by a user."""

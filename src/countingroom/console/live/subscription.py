@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from countingroom.console.present.partition_alarms import ALARM_PLACE
 from countingroom.core.errors import RequestError
+from countingroom.core.messages import Malformed, decode_json
 
 _Names = Annotated[tuple[Annotated[str, Meta(max_length=200)], ...], Meta(max_length=2000)]
 
@@ -70,8 +71,8 @@ class LiveSubscription(Struct, frozen=True, kw_only=True):
 def parse(text: str) -> tuple[LiveSubscription, int | None]:
     """Decode a message of a client; RequestError with the mistake in it."""
     try:
-        request = msgspec.json.decode(text, type=ClientMessage)
-    except msgspec.DecodeError as error:
+        request = decode_json(text, ClientMessage)
+    except Malformed as error:
         raise RequestError(
             f"not a watch message: {error}",
             source="console",

@@ -5,12 +5,30 @@ Each change increases the sequence number of the report, so a later report is al
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from countingroom.core.charts.chart import Chart
 from countingroom.core.systems import ACTIVE, RECORDING, SystemState
+from countingroom.core.values import Scalar
 from countingroom.runs.agents.model import AgentModel, Context
 from countingroom.runs.agents.port import Recovery
+
+MOST_COUNTERS = 200
+LONGEST_NAME = 100
+LONGEST_TEXT = 1000
+"""Limits of what a system may report: a larger state could not be sent, and its agent would be silent."""
+
+
+def counted(known: Mapping[str, Scalar], more: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The counters with others that replace or follow them. What cannot be sent, or is too much, is left out."""
+    counters = dict(known)
+    for name, value in more.items():
+        fits = len(name) <= LONGEST_NAME and (name in counters or len(counters) < MOST_COUNTERS)
+        if fits and not (isinstance(value, int) and not -(1 << 63) <= value < 1 << 63):
+            counters[name] = value[:LONGEST_TEXT] if isinstance(value, str) else value
+    return counters
 
 
 def fresh(agent: AgentModel, partition: str, now_ns: int) -> Context:

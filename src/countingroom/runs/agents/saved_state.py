@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from countingroom.core.messages import Malformed, decode_json
 from countingroom.runs.agents.port import Recovery
 
 _log = logging.getLogger(__name__)
@@ -74,8 +75,9 @@ class SavedState:
         if self._directory is None:
             return None
         try:
-            kept = msgspec.json.decode(self._file(self._directory, at).read_bytes(), type=_Kept)
-        except (OSError, msgspec.DecodeError):
+            with self._file(self._directory, at).open("rb") as file:
+                kept = decode_json(file.read(_BYTES), _Kept)
+        except (OSError, Malformed):
             return None
         return kept.recovery if kept.machine == _machine() else None
 

@@ -26,7 +26,7 @@ from countingroom.core.systems import (
 from countingroom.runs.agents import model
 from countingroom.runs.agents.model import AgentModel, Context, Effect, Event, WorkTask
 from countingroom.runs.agents.order_rules import OrderVerdict, judge, refusal
-from countingroom.runs.agents.reports import found, fresh, moved, said
+from countingroom.runs.agents.reports import LONGEST_TEXT, counted, found, fresh, moved, said
 
 MOVED_S = 30.0
 """Time of the abort of a detector that was moved."""
@@ -168,9 +168,9 @@ def _happened(chart: Chart, context: Context, event: Event, now_ns: int) -> tupl
             context = replace(moved(context, chart, state, now_ns, comment=comment, cause=cause), task=None)
             return context, (*killed, model.Publish(at=at))
         case model.SystemReport(at=at, comment=comment, counters=counters):
-            changes: dict[str, object] = {} if comment is None else {"comment": comment}
+            changes: dict[str, object] = {} if comment is None else {"comment": comment[:LONGEST_TEXT]}
             if counters is not None:
-                changes["counters"] = {**context.state.counters, **counters}
+                changes["counters"] = counted(context.state.counters, counters)
             return said(context, **changes), (model.Publish(at=at),)
         case _:
             return context, ()

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from countingroom.core.clock import Clock
 from countingroom.core.errors import ConfigurationError, NotAllowed
+from countingroom.core.messages import Malformed, decode_json
 from countingroom.core.systems import ACTIVE, RECORDING
 from countingroom.core.umask import umask_of_users
 from countingroom.core.values import Scalar
@@ -30,11 +31,17 @@ from countingroom.runs.agents.kinds import program
 from countingroom.runs.agents.kinds.guardian import Guardian
 from countingroom.runs.agents.kinds.script import Script, briefed, failed, filled
 from countingroom.runs.agents.port import Handle, Recovery, System
+from countingroom.runs.agents.reports import counted
 from countingroom.runs.sections.agent import CalibrationAgent, ScriptAgent
 
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.1
+_CHUNK = 1 << 18
+"""Bytes of output that are read at once, in the event loop."""
+_BEHIND = 1 << 24
+_SHOWN = 1000
+"""Characters of a line that are shown."""
 OUTPUT, ORDER, PROGRAM = "output.jsonl", "order.json", "program.json"
 """Files in the folder of a run: output of the program, its input, and the identity of its process."""
 
@@ -152,8 +159,8 @@ class Calibration(System):
             return found
         try:
             said = (self._results / f"run_{found.run:06d}" / PROGRAM).read_bytes()
-            job = msgspec.json.decode(said, type=_Job)
-        except (OSError, msgspec.DecodeError):
+            job = decode_json(said, _Job)
+        except (OSError, Malformed):
             job = None
         if job and self._runs(job):
             self._job = job
@@ -197,7 +204,8 @@ class Calibration(System):
 
     def _over(self, job: _Job) -> int:
         """Read the rest of the output; returns the exit status, or 0 when an earlier agent process was its parent."""
-        self._hear(job)
+        while self._hear(job):
+            pass
         self._job = None
         return self._reap()
 
@@ -205,33 +213,48 @@ class Calibration(System):
         child, self._child = self._child, None
         return (child.wait() if child else 0) or 0
 
-    def _hear(self, job: _Job) -> None:
-        """Read new complete lines of the output."""
-        with (Path(job.folder) / OUTPUT).open("rb") as output:
-            output.seek(self._read)
-            whole = output.read().rpartition(b"\n")[0]
-        if not whole:
-            return
-        self._read += len(whole) + 1
-        for line in whole.split(b"\n"):
-            self._take(line.decode(errors="replace").strip())
+    def _hear(self, job: _Job) -> bool:
+        """Read new complete lines of the output; returns whether there may be more.
 
-    def _take(self, line: str) -> None:
-        if line:
-            self._last.append(line)
-        if not line.startswith("{"):
-            return
-        try:
-            said = msgspec.json.decode(line, type=_Line)
-        except msgspec.DecodeError:
-            return  # a result in another format: it stays in the file
-        if said.counters:
-            self.handle.count(said.counters)
-        if said.comment:
-            self.handle.comment(said.comment)
-        if said.error:
-            with suppress(NotAllowed):
-                self.handle.error(said.error)
+        A program may write without pause: at most _CHUNK is read at once, and where more than _BEHIND waits, only the
+        last of it. All of it stays in the file.
+        """
+        with (Path(job.folder) / OUTPUT).open("rb") as output:
+            waiting = output.seek(0, os.SEEK_END) - self._read
+            if waiting > _BEHIND:
+                self._read += waiting - _CHUNK
+            output.seek(self._read)
+            data = output.read(_CHUNK)
+        whole, end, _ = data.rpartition(b"\n")
+        is_full = len(data) == _CHUNK
+        # A line that is longer than a chunk is read in pieces, which are no reports.
+        self._read += len(whole) + 1 if end else len(data) if is_full else 0
+        if end:
+            self._take(line.decode(errors="replace").strip() for line in whole.split(b"\n"))
+        return is_full
+
+    def _take(self, lines: Iterable[str]) -> None:
+        """Report what the lines say; of many counters and comments the last ones."""
+        counters: dict[str, Scalar] = {}
+        comment = ""
+        for line in lines:
+            if line:
+                self._last.append(line[:_SHOWN])
+            if not line.startswith("{"):
+                continue
+            try:
+                said = decode_json(line, _Line)
+            except Malformed:
+                continue  # a result in another format: it stays in the file
+            counters = counted(counters, said.counters)
+            comment = said.comment or comment
+            if said.error:
+                with suppress(NotAllowed):
+                    self.handle.error(said.error[:_SHOWN])
+        if counters:
+            self.handle.count(counters)
+        if comment:
+            self.handle.comment(comment)
 
 
 def _began(pid: int) -> float:
