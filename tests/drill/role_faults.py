@@ -19,7 +19,7 @@ from tests.drill.report import CONTROL_S
 from tests.drill.request_faults import half_sent
 from tests.system.running import until
 
-ROLES = ("devices", "runs", "agents", "history", "console", "simulators", "bus")
+ROLES = ("devices", "runs", "agents", "alarms", "history", "console", "simulators", "bus")
 AGENT = f"agent {SYSTEM}"
 """An agent that runs by itself."""
 EVERY = "every process"

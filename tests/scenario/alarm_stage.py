@@ -104,7 +104,8 @@ class PlainDefinitions:
     def of_device(self, catalogue: Catalogue) -> Iterator[AlarmDefinition]:
         device = catalogue.device
         for id in (f"device.{device}.state", f"device.{device}.link"):
-            yield AlarmDefinition(id=id, title=catalogue.title, area="cooling", device=device)
+            plain = AlarmDefinition(id=id, title=catalogue.title, area="cooling", device=device)
+            yield structs.replace(plain, **self._changes)
         for channel in ("1", "2"):
             yield AlarmDefinition(
                 id=f"channel.{device}.{channel}", title=catalogue.title, device=device, channel=channel

@@ -12,7 +12,8 @@ def alarms(setting: Setting) -> Role:
     from countingroom.alarms.engine.service import AlarmService
     from countingroom.storage.principals import Principals
 
-    definitions = Definitions(setting.experiment.section(AlarmsSection))
+    section = setting.experiment.section(AlarmsSection)
+    definitions = Definitions(section)
     beside = tuple(role for role in setting.beside if role != "alarms")
 
     async def run(platform: Platform) -> None:
@@ -24,6 +25,7 @@ def alarms(setting: Setting) -> Role:
             definitions,
             Principals(database.users, setting.clock).principal,
             roles=beside,
+            history=section.history,
         )
         platform.ready({})
         await service.run()

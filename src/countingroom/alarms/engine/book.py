@@ -128,6 +128,15 @@ class AlarmBook:
                 self._entries[id] = entry
         return changes
 
+    def held(self, id: str) -> tuple[int, int]:
+        """Level of its condition and begin, as far as the saved state tells; level 0: it is not active."""
+        entry = self._entries.get(id)
+        if entry is None or not entry.is_active:
+            return 0, 0
+        priorities = entry.definition.priorities
+        level = priorities.index(entry.record.priority) + 1 if entry.record.priority in priorities else 3
+        return level, entry.record.since_ns
+
     def snapshot(self, ids: Iterable[str]) -> dict[str, AlarmRecord | None]:
         """The present records of these alarms, for `undo`."""
         return {id: entry.record if (entry := self._entries.get(id)) else None for id in ids}

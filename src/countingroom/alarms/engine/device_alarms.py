@@ -1,4 +1,4 @@
-"""What is abnormal in one device: its link, its state, its channels, and its points beyond their limits. Pure.
+"""What is abnormal in one device: its link, its state, its channels, and its points beyond their limits.
 
 A value that is old, bad or missing leaves the alarm of its point as it was. The lost link of a device is one alarm; all
 others of the device then stay as they were, because nothing is known of them.
@@ -6,19 +6,27 @@ others of the device then stay as they were, because nothing is known of them.
 
 from __future__ import annotations
 
+import heapq
+import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, clear, removed, unknown
+from countingroom.alarms.engine.point_conditions import PointCondition, spec_of
 from countingroom.core import severity, subjects, units
 from countingroom.core.alarms import identity
+from countingroom.core.alarms.conditions.specs import NEVER
+from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.messages import Catalogue, DeviceState, Link, Readings
 from countingroom.core.points import Point
 from countingroom.core.values import Quality, Scalar
 
 NOT_SERVED = "its device host is gone or sends no heartbeat"
+
+
+_log = logging.getLogger(__name__)
 
 
 class _Row(Struct):
@@ -41,13 +49,25 @@ class _Row(Struct):
     since_ns: int = 0
     unknown: bool = True
     """Nothing is known of it, or nothing was found yet."""
+    condition: PointCondition | None = None
+    """Where its alarm has hysteresis, delays or a count."""
+    text: str = ""
+    """Of the last value that was beyond a limit."""
+
+
+Define = Callable[[str], AlarmDefinition | None]
+Held = Callable[[str], tuple[int, int]]
 
 
 class DeviceAlarms:
     """The alarms of one device. Each method returns what changed."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, define: Define = lambda _: None, held: Held = lambda _: (0, 0)) -> None:
+        """`define`: the definition of an alarm by its identity. `held`: level and begin that it had before a restart;
+        level 0: none."""
         self._device = device
+        self._define = define
+        self._held = held
         self._title = device
         self._rows: dict[str, _Row] = {}
         self._states: dict[str, DeviceState] = {}
@@ -55,6 +75,7 @@ class DeviceAlarms:
         """Readings of points that no catalogue describes yet."""
         self._gone_ns: int | None = None
         self._labels: dict[str, str] = {}
+        self._due: list[tuple[int, str]] = []
 
     def learn(self, catalogue: Catalogue, now_ns: int) -> Iterator[Found]:
         """Take in the catalogue: points that are no longer in it have no alarm, new limits count at once."""
@@ -65,7 +86,7 @@ class DeviceAlarms:
         for point in catalogue.points:
             if not all(map(subjects.is_token, point.name.split("."))):
                 continue  # its alarm could have no key
-            row = self._row(point)
+            row = self._row(point, now_ns)
             if known := before.pop(point.name, None):
                 row.value = known.value
                 row.quality = known.quality
@@ -75,13 +96,14 @@ class DeviceAlarms:
                 row.is_read = known.is_read
                 row.level = known.level
                 row.since_ns = known.since_ns
+                row.text = known.text
             elif early := self._early.pop(point.name, None):
                 row.value, row.quality, row.device_ns, row.alarm, row.reason = early
                 row.is_read = True
             self._rows[point.name] = row
         for row in before.values():
             yield row.subject, removed(now_ns)
-        yield from self._all_points()
+        yield from self._all_points(now_ns)
 
     def state(self, state: DeviceState, now_ns: int) -> Iterator[Found]:
         """Take in the state of the device or of a channel."""
@@ -90,7 +112,7 @@ class DeviceAlarms:
         if state.channel:
             yield self._channel_subject(state.channel), self._channel(state)
             if before is None or before.active != state.active:
-                yield from self._points_of(state.channel)
+                yield from self._points_of(state.channel, now_ns)
             return
         yield from self._whole(now_ns)
         if before is None or before.link is not state.link:
@@ -103,7 +125,7 @@ class DeviceAlarms:
         self._states.pop(channel, None)
         if channel:
             yield self._channel_subject(channel), removed(now_ns)
-            yield from self._points_of(channel)
+            yield from self._points_of(channel, now_ns)
         else:
             yield self._subject(identity.of_device_state(self._device)), removed(now_ns)
 
@@ -116,7 +138,7 @@ class DeviceAlarms:
         for channel, one in self._states.items():
             if channel:
                 yield self._channel_subject(channel), self._channel(one)
-        yield from self._all_points()
+        yield from self._all_points(now_ns)
 
     def removed(self, now_ns: int) -> Iterator[Found]:
         """The device is no longer described."""
@@ -128,7 +150,7 @@ class DeviceAlarms:
         for row in self._rows.values():
             yield row.subject, removed(now_ns)
 
-    def read(self, message: Readings) -> Iterator[Found]:
+    def read(self, message: Readings, now_ns: int) -> Iterator[Found]:
         """Take in readings."""
         rows = self._rows
         alarms = message.alarms
@@ -147,6 +169,7 @@ class DeviceAlarms:
                 is_plain
                 and row.level == severity.NORMAL
                 and not row.unknown
+                and (row.condition is None or row.condition.is_at_rest)
                 and quality < stale
                 and value.__class__ is float
                 and row.low <= value <= row.high  # pyright: ignore[reportOperatorIssue]
@@ -162,10 +185,10 @@ class DeviceAlarms:
             row.alarm = alarms.get(name, 0) if alarms else 0
             row.reason = reasons.get(name, "") if reasons else ""
             row.is_read = True
-            if found := self._point(row):
+            if found := self._point(row, now_ns):
                 yield row.subject, found
 
-    def _row(self, point: Point) -> _Row:
+    def _row(self, point: Point, now_ns: int) -> _Row:
         limits = point.limits
         lows = [one for one in (limits.alarm_low, limits.warning_low) if one is not None]
         highs = [one for one in (limits.alarm_high, limits.warning_high) if one is not None]
@@ -183,35 +206,80 @@ class DeviceAlarms:
             # A fault flag has no band: any number but 0 is a fault.
             low=math.inf if point.severity else max(lows, default=-math.inf),
             high=min(highs, default=math.inf),
+            condition=self._condition(point, now_ns),
         )
 
-    def _all_points(self) -> Iterator[Found]:
+    def _condition(self, point: Point, now_ns: int) -> PointCondition | None:
+        id = identity.of_point(self._device, point.name)
+        definition = self._define(id)
+        try:
+            spec = spec_of(point, definition) if definition else None
+        except ValueError as error:
+            _log.warning("the alarm %s has no hysteresis, delays or count: %s", id, error)
+            return None
+        if spec is None:
+            return None
+        level, since_ns = self._held(id)
+        return PointCondition(spec, now_ns, level=level, since_ns=since_ns)
+
+    def _all_points(self, now_ns: int) -> Iterator[Found]:
         for row in self._rows.values():
-            if row.is_read and (found := self._point(row)):
+            if row.is_read and (found := self._point(row, now_ns)):
                 yield row.subject, found
 
-    def _points_of(self, channel: str) -> Iterator[Found]:
+    def _points_of(self, channel: str, now_ns: int) -> Iterator[Found]:
         for row in self._rows.values():
-            if row.is_read and row.point.channel == channel and (found := self._point(row)):
+            if row.is_read and row.point.channel == channel and (found := self._point(row, now_ns)):
                 yield row.subject, found
 
-    def _point(self, row: _Row) -> AlarmFinding | None:
+    def pass_time(self, now_ns: int) -> Iterator[Found]:
+        """What is found because a delay of a point is over."""
+        while self._due and self._due[0][0] <= now_ns:
+            _, name = heapq.heappop(self._due)
+            row = self._rows.get(name)
+            if row is None or row.condition is None or row.condition.state.due_ns > now_ns:
+                continue
+            level = row.condition.pass_time(now_ns)
+            if found := self._changed(row, level):
+                yield row.subject, found
+            self._wait(row)
+
+    def next_due_ns(self) -> int | None:
+        """When `pass_time` is to be called; None: nothing waits."""
+        return self._due[0][0] if self._due else None
+
+    def _point(self, row: _Row, now_ns: int) -> AlarmFinding | None:
         """What its last reading tells; None: nothing that was not told before."""
+        return self._changed(row, self._level(row, now_ns))
+
+    def _level(self, row: _Row, now_ns: int) -> int:
         channel = self._states.get(row.point.channel) if row.point.channel else None
+        condition = row.condition
         if channel is not None and not channel.active:
-            level = severity.NORMAL  # the voltage of a channel that is off is below every low limit
-        elif self._gone_ns is not None:
-            level = severity.STALE
-        else:
-            level = severity.of_reading(row.point, row.value, row.quality, row.alarm)
-            if row.value.__class__ is float and math.isnan(row.value):  # pyright: ignore[reportArgumentType]
-                level = severity.STALE  # NaN is beyond no limit, and tells nothing
+            if condition:
+                condition.reset()
+            return severity.NORMAL  # the voltage of a channel that is off is below every low limit
+        if condition:
+            quality = int(Quality.STALE) if self._gone_ns is not None else row.quality
+            level = condition.take(row.value, quality, row.alarm, now_ns)
+            self._wait(row)
+            return level
+        if self._gone_ns is not None:
+            return severity.STALE
+        if row.value.__class__ is float and math.isnan(row.value):  # pyright: ignore[reportArgumentType]
+            return severity.STALE  # NaN is beyond no limit, and tells nothing
+        return severity.of_reading(row.point, row.value, row.quality, row.alarm)
+
+    def _wait(self, row: _Row) -> None:
+        if row.condition and row.condition.state.due_ns != NEVER:
+            heapq.heappush(self._due, (row.condition.state.due_ns, row.point.name))
+
+    def _changed(self, row: _Row, level: int) -> AlarmFinding | None:
+        """The finding for this level of a point; None where it was told before."""
         if level == severity.STALE:
-            if row.unknown or row.level == severity.NORMAL:
-                row.unknown = True
-                return None
+            was_told = row.unknown or row.level == severity.NORMAL
             row.unknown = True
-            return unknown(row.device_ns)
+            return None if was_told else unknown(row.device_ns)
         was_known = not row.unknown
         row.unknown = False
         if level != row.level:
@@ -222,12 +290,11 @@ class DeviceAlarms:
         if level == severity.NORMAL:
             return clear(row.since_ns)
         point = row.point
-        return AlarmFinding(
-            level=level,
-            since_ns=row.since_ns,
-            text=severity.why(point, row.value, unit=units.written(point.unit), reason=row.reason),
-            value=row.value,
-        )
+        reached = severity.of_reading(point, row.value, row.quality, row.alarm)
+        if not row.text or severity.urgency(reached) >= severity.urgency(level):
+            # Within hysteresis or an off-delay the text is that of the last value that was beyond.
+            row.text = severity.why(point, row.value, unit=units.written(point.unit), reason=row.reason)
+        return AlarmFinding(level=level, since_ns=row.since_ns, text=row.text, value=row.value)
 
     def _whole(self, now_ns: int) -> Iterator[Found]:
         link = self._subject(identity.of_link(self._device))

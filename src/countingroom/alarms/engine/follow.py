@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
-from countingroom.alarms.engine.device_alarms import DeviceAlarms
+from countingroom.alarms.engine.device_alarms import DeviceAlarms, Held
 from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.engine.known import KnownAlarms
 from countingroom.alarms.engine.partition_alarms import PartitionAlarms
 from countingroom.alarms.engine.role_alarms import RoleAlarms
+from countingroom.alarms.engine.settled_findings import SettledFindings
 from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
 from countingroom.bus.readings_follower import ReadingsFollower
 from countingroom.bus.served import SWEEP_S, ServedObjects, follow_heartbeats
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import Catalogue, DeviceState, MessageDecoder, Presence, Readings, decode
 from countingroom.core.partitions import PartitionState
@@ -24,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 FIRST_BEATS_S = 4.0
 """After the start nothing is reported gone for so long: three heartbeats and a little more."""
+LONGEST_S = 60.0
+"""The time is looked at again after so long, because the wall clock of delays may be set."""
 _RETRY_S = 1.0
 _partitions = MessageDecoder(PartitionState)
 
@@ -40,13 +44,17 @@ class BusFollower:
         find: Callable[[Iterable[Found]], None],
         known: KnownAlarms,
         *,
+        held: Held = lambda _: (0, 0),
         roles: Sequence[str] = (),
     ) -> None:
-        """`find` takes the findings. `known` learns which alarms exist. `roles`: the processes that the experiment
-        needs."""
+        """`find` takes the findings. `known` learns which alarms exist. `held`: level and begin that an
+        alarm had before. `roles`: the processes that the experiment needs."""
         self._bus = bus
         self._clock = clock
-        self._find = find
+        self._pass_on = find
+        self._held = held
+        self._settled = SettledFindings(known.find)
+        self._news = asyncio.Event()
         self._known = known
         self._devices: dict[str, DeviceAlarms] = {}
         self._described: set[str] = set()
@@ -80,6 +88,28 @@ class BusFollower:
             tasks.create_task(self._readings.run())
             tasks.create_task(self._follow_heartbeats())
             tasks.create_task(self._sweep())
+            tasks.create_task(self._pass_time())
+
+    def _find(self, found: Iterable[Found]) -> None:
+        """Findings about states; those of alarms with delays are passed on later."""
+        self._pass_on(self._settled.take(found, self._clock.now_ns()))
+        self._news.set()
+
+    async def _pass_time(self) -> None:
+        """Pass findings on whose delays are over."""
+        while True:
+            due = [one.next_due_ns() for one in (self._settled, *self._devices.values())]
+            due_ns = min((one for one in due if one is not None), default=None)
+            wait_s = LONGEST_S if due_ns is None else min(LONGEST_S, (due_ns - self._clock.now_ns()) / 1e9)
+            if wait_s > 0:
+                with suppress(TimeoutError):
+                    async with within(self._clock, wait_s):
+                        await self._news.wait()
+            self._news.clear()
+            now_ns = self._clock.now_ns()
+            self._pass_on(self._settled.pass_time(now_ns))
+            for device in self._devices.values():
+                self._pass_on(device.pass_time(now_ns))
 
     def _take(self, entry: Entry) -> None:
         kind, _, name = entry.key.partition(".")
@@ -130,7 +160,7 @@ class BusFollower:
     def _device(self, device: str) -> DeviceAlarms:
         known = self._devices.get(device)
         if known is None:
-            known = self._devices[device] = DeviceAlarms(device)
+            known = self._devices[device] = DeviceAlarms(device, self._known.find, self._held)
         return known
 
     def _partition(self, name: str) -> PartitionAlarms:
@@ -142,7 +172,10 @@ class BusFollower:
     def _read(self, message: Readings) -> None:
         self._served.read(message.device)
         self.updates += len(message.points)
-        self._find(self._device(message.device).read(message))
+        device = self._device(message.device)
+        self._pass_on(device.read(message, self._clock.now_ns()))
+        if device.next_due_ns() is not None:
+            self._news.set()
 
     async def _follow_heartbeats(self) -> None:
         while True:

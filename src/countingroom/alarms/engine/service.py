@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from uuid import uuid4
 
+from countingroom.alarms.description import AlarmHistorySection
 from countingroom.alarms.engine.answers import AlarmAnswers
 from countingroom.alarms.engine.book import AlarmBook
 from countingroom.alarms.engine.follow import BusFollower
@@ -28,7 +29,7 @@ from countingroom.core import subjects
 from countingroom.core.alarms.history import AlarmHistoryFilter, SavedAlarm
 from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock
-from countingroom.core.errors import Conflict
+from countingroom.core.errors import Conflict, LinkError
 from countingroom.core.messages import Malformed, MessageDecoder
 from countingroom.core.policy import Principal
 from countingroom.core.retry import Retry, edge_log
@@ -40,6 +41,8 @@ LEASE_S = 5.0
 """An engine that hangs or is cut off is followed after this. The lease of one that has died is free at once."""
 ASK_AGAIN_S = 0.1
 RETRY_S = 0.25
+DISCARD_S = 600.0
+"""Between two looks for history that is too old or too long."""
 TELL_AGAIN_NS = 90_000_000_000
 """What was recorded in this time before a takeover is told again. The stream stores a repeated event once for 120 s."""
 _TOLD_AGAIN = 1000
@@ -59,9 +62,10 @@ class AlarmService:
         *,
         roles: Sequence[str] = (),
         instance: str = "main",
+        history: AlarmHistorySection | None = None,
     ) -> None:
         """`roles`: the processes that the experiment needs, beside this one. `principal`: the role of a user on a
-        target."""
+        target. `history`: how much is kept of it."""
         self._bus = bus
         self._clock = clock
         self._store = store
@@ -69,6 +73,7 @@ class AlarmService:
         self._principal = principal
         self._roles = tuple(roles)
         self._instance = instance
+        self._history = history or AlarmHistorySection()
         self._boot = uuid4().hex
         self._follower: BusFollower | None = None
         self._keeper: AlarmKeeper | None = None
@@ -116,7 +121,7 @@ class AlarmService:
         report = edge_log(_log, "alarms: the takeover waits", "alarms: taken over")
         writer = await Retry(self._clock, report, pause_s=RETRY_S).run(partial(self._take_over, book, publisher))
         keeper = AlarmKeeper(book, self._store, writer, publisher, self._clock)
-        follower = BusFollower(self._bus, self._clock, keeper.find, known, roles=self._roles)
+        follower = BusFollower(self._bus, self._clock, keeper.find, known, held=book.held, roles=self._roles)
         commands = AlarmCommands(keeper, publisher, known.in_area, lambda id: known.find(id) is not None or id in book)
         server = CommandServer(
             self._bus,
@@ -137,6 +142,7 @@ class AlarmService:
                 for part in (publisher, follower, server):
                     group.create_task(part.run())
                 group.create_task(self._keep(keeper, leadership))
+                group.create_task(self._discard_old())
         finally:
             self._follower = None
             self._keeper = None
@@ -148,6 +154,19 @@ class AlarmService:
         except Conflict as error:
             _log.warning("alarms: let go: %s", error.cause)
             await leadership.release()
+
+    async def _discard_old(self) -> None:
+        """Keep the history within its bounds."""
+        report = edge_log(_log, "alarms: old history is not deleted", "alarms: old history is deleted again")
+        while True:
+            before_ns = self._clock.now_ns() - round(self._history.keep * 1e9)
+            try:
+                await self._store.discard(before_ns, self._history.rows)
+            except LinkError as error:
+                report.failed(error.cause)
+            else:
+                report.worked()
+            await self._clock.sleep(DISCARD_S)
 
     async def _take_over(self, book: AlarmBook, publisher: Publisher) -> int:
         """Begin with what is saved, and bring the bus to it; the number of this writer."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from countingroom.core.alarms.conditions.specs import MOST_COUNTED
 from countingroom.core.alarms.states import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from countingroom.core.yaml.section import Seconds, Section
 
@@ -91,9 +92,9 @@ class InheritedKeys(Section):
 class CountSection(Section):
     """The condition must be true in some of the last readings."""
 
-    n: Annotated[int, Field(ge=1, le=1000)]
+    n: Annotated[int, Field(ge=1, le=MOST_COUNTED)]
     """So many must be beyond."""
-    of: Annotated[int, Field(ge=1, le=1000)]
+    of: Annotated[int, Field(ge=1, le=MOST_COUNTED)]
     """Of so many of the last readings."""
 
     def problems(self) -> list[Problem]:

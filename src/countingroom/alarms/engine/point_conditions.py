@@ -1,0 +1,88 @@
+"""The conditions of points whose alarm has hysteresis, delays or a count of readings. Pure.
+
+All other points need no memory: their level is that of `core/severity.py`.
+"""
+
+from __future__ import annotations
+
+from countingroom.core import severity
+from countingroom.core.alarms.conditions.kinds import evaluator, initial
+from countingroom.core.alarms.conditions.kinds import pass_time as pass_condition
+from countingroom.core.alarms.conditions.specs import (
+    AT_REST,
+    AlarmLimit,
+    ConditionSpec,
+    ConditionState,
+    LimitSpec,
+    StateSpec,
+)
+from countingroom.core.alarms.definition import AlarmDefinition
+from countingroom.core.points import Point
+from countingroom.core.values import Scalar
+
+
+class PointCondition:
+    """The condition of one point with its memory. A level is that of `core/severity.py`, STALE where it is unknown."""
+
+    def __init__(self, spec: ConditionSpec, now_ns: int, *, level: int = 0, since_ns: int = 0) -> None:
+        """`level`, `since_ns`: those that the alarm had before a restart."""
+        self._spec = spec
+        self._evaluate = evaluator(spec)
+        self.state: ConditionState = initial(spec, now_ns, level=level, since_ns=since_ns)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether a value within the limits changes nothing."""
+        return self.state is AT_REST
+
+    def take(self, value: Scalar, quality: int, given: int, now_ns: int) -> int:
+        """The level after a reading. `given`: priority of an alarm that the device itself gives."""
+        self.state = self._evaluate(self._spec, self.state, value, quality, given, now_ns)
+        return self._level()
+
+    def pass_time(self, now_ns: int) -> int:
+        """The level when no reading came."""
+        self.state = pass_condition(self._spec, self.state, now_ns)
+        return self._level()
+
+    def reset(self) -> None:
+        """Its channel is off: the condition is clear, whatever was before."""
+        self.state = AT_REST
+
+    def _level(self) -> int:
+        return severity.STALE if self.state.unknown else self.state.level
+
+
+def spec_of(point: Point, definition: AlarmDefinition) -> ConditionSpec | None:
+    """The condition of a point; None where its definition asks for no memory. ValueError where it cannot be, such as a
+    hysteresis that is wider than the range between the limits."""
+    count = definition.count
+    if not (definition.hysteresis or definition.on_delay_s or definition.off_delay_s or count):
+        return None
+    on_delay_ns = round(definition.on_delay_s * 1e9)
+    off_delay_ns = round(definition.off_delay_s * 1e9)
+    readings, of = (count.n, count.of) if count else (1, 1)
+    if point.severity:
+        return StateSpec(
+            states=(False,),
+            inside=False,
+            priority=point.severity,
+            on_delay_ns=on_delay_ns,
+            off_delay_ns=off_delay_ns,
+            count=readings,
+            of=of,
+        )
+    limits = point.limits
+    return LimitSpec(
+        high=_limits((limits.warning_high, severity.LOW), (limits.alarm_high, severity.MEDIUM)),
+        low=_limits((limits.warning_low, severity.LOW), (limits.alarm_low, severity.MEDIUM)),
+        hysteresis=definition.hysteresis,
+        on_delay_ns=on_delay_ns,
+        off_delay_ns=off_delay_ns,
+        count=readings,
+        of=of,
+    )
+
+
+def _limits(*given: tuple[float | None, int]) -> tuple[AlarmLimit, ...]:
+    return tuple(AlarmLimit(value, priority) for value, priority in given if value is not None)
