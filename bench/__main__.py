@@ -26,6 +26,7 @@ MODULES = (
     "runs_bench",
     "storage",
     "partition_step",
+    "alarm_definitions",
     "description",
     "command_line",
     "http_delay",
