@@ -75,6 +75,19 @@ def test_a_description_without_the_section_has_its_defaults(tmp_path: Path) -> N
         ),
         ("  custom:\n    a: {state: {of: mainframe.a, in: [X]}}\n", "4: alarms.custom.a.state.of: "),
         (
+            "  custom:\n    a: {count: {n: 1, of: 2}, silence: {point: a.b, longer_than: 1}}\n",
+            "4: alarms.custom.a.count: readings that did not come cannot be counted",
+        ),
+        (
+            "  custom:\n    a:\n      expression: {text: a.b + 2 ** 3 > 1}\n",
+            "5: alarms.custom.a.expression.text: column 7: `2 ** 3` is not allowed; allowed: numbers,",
+        ),
+        (
+            "  custom:\n    a: {expression: {text: x > 1, names: {y: a.b}}}\n",
+            "4: alarms.custom.a.expression.text: column 1: `x` is no name of this expression; allowed: y",
+        ),
+        ("  custom:\n    a: {expression: {text: y > 1, names: {y: b}}}\n", "4: alarms.custom.a.expression.names.y: "),
+        (
             "  suppress:\n    a: {when: {state: {of: partition.p, in: [Idle]}}, reason: x}\n",
             "4: alarms.suppress.a: give alarms or areas that are suppressed",
         ),

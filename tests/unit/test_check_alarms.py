@@ -19,8 +19,8 @@ devices:
     driver: modbus
     host: h
     registers:
-      speed: {address: 1, type: int16, warning_high: 5, alarm_high: 6}
-      load: {address: 2, type: int16, alarm_high: 6}
+      speed: {address: 1, type: int16, unit: V, warning_high: 5, alarm_high: 6}
+      load: {address: 2, type: int16, unit: A, alarm_high: 6}
       word: {address: 4, type: string}
 runs:
   systems: {STS: {}, TFC: {kind: global}, DCS: {kind: global}, FLES: {kind: global}, QA: {kind: global}}
@@ -119,6 +119,19 @@ def test_a_section_without_a_mistake_is_right(tmp_path: Path) -> None:
                 "7: alarms.custom.e.state.in[0]: partition.mCBM has no state Idel; did you mean Idle?",
                 "8: alarms.custom.f.state.of: no device is named mil; did you mean mill?",
                 "warning: 3: alarms.custom.a.rate.point: mill.word is a text, which is beyond no number",
+            ],
+        ),
+        (
+            "  custom:\n    a: {expression: {text: x > mill.lod, names: {x: mill.spee, y: mill.load}}}\n"
+            "    c: {expression: {text: mill.speed + mill.load > 1}}\n"
+            "    b: {hysteresis: 3, limit: {point: mill.load, warning_low: 1, alarm_high: 2}}\n"
+            "  overrides: {'point.mill.*': {hysteresis: 3}}\n",
+            [
+                "3: alarms.custom.a.expression.names.x: no point is named mill.spee; did you mean mill.speed?",
+                "3: alarms.custom.a.expression.text: no point is named mill.lod; did you mean mill.load?",
+                "4: alarms.custom.c.expression.text: column 14: `mill.load` is in A; the part before is in V"
+                "; allowed: equal units",
+                "warning: 5: alarms.custom.b.hysteresis: 3 is wider than the range between the limits of it; 1 is used",
             ],
         ),
         (

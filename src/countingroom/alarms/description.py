@@ -84,9 +84,11 @@ class CustomSection(BehaviourKeys, ConditionKeys):
     """Where it is not given: 3, or those of the limits."""
 
     def problems(self) -> Iterator[Problem]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Those of both parents."""
+        """Those of both parents, and a count of readings that do not come."""
         yield from BehaviourKeys.problems(self)
         yield from ConditionKeys.problems(self)
+        if self.silence and self.count:
+            yield ("count",), "readings that did not come cannot be counted; give a longer time instead"
 
 
 class SuppressionSection(Section):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 
+from countingroom.alarms.conditions import fitting_hysteresis
 from countingroom.alarms.description import MEMBERS, AlarmsSection, area_place
 from countingroom.alarms.patterns import is_pattern
 from countingroom.alarms.sections.conditions import ConditionKeys
 from countingroom.cli.described_alarms import described_alarms
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.definition import AlarmDefinition
+from countingroom.core.alarms.expression_units import check_condition
+from countingroom.core.alarms.expressions import ExpressionError, compile_expression
 from countingroom.core.points import Type
 from countingroom.core.systems import COMMON_STATES
 from countingroom.core.yaml.located import Path, Problem
@@ -56,10 +59,11 @@ class AlarmCheck:
         }
 
     def problems(self) -> Iterator[Problem]:
-        """Names that do not exist."""
+        """Names that do not exist, and units that do not fit together."""
         yield from self._unknown_names(may_come=False)
         for path, condition in self._conditions():
             yield from self._unknown_states(path, condition)
+            yield from self._units(path, condition)
 
     def warnings(self) -> Iterator[Problem]:
         """Names that may come in operation, conditions without effect, and areas whose alarms have no guidance. None
@@ -68,9 +72,10 @@ class AlarmCheck:
             return
         yield from self._unknown_names(may_come=True)
         for path, condition in self._conditions():
-            for inner, name in condition.points.items():
+            for inner, name in condition.points:
                 if condition.kind in _NUMBERS and name in self._points and self._points[name].type is Type.STRING:
                     yield self._problem((*path, *inner), f"{name} is a text, which is beyond no number")
+        yield from self._wide_hysteresis()
         yield from self._without_guidance()
 
     def _unknown_names(self, *, may_come: bool) -> Iterator[Problem]:
@@ -93,7 +98,7 @@ class AlarmCheck:
                 for index, name in enumerate(getattr(area, key)):
                     yield (*area_place(area_path), key, index), key[:-1], name
         for path, condition in self._conditions():
-            for inner, name in condition.points.items():
+            for inner, name in condition.points:
                 yield (*path, *inner), "point", name
             if condition.state:
                 kind, _, name = condition.state.of.partition(".")
@@ -151,6 +156,15 @@ class AlarmCheck:
                     message = f"{condition.state.of} has no state {state}{did_you_mean(state, known)}"
                     yield self._problem((*path, "state", key, index), message)
 
+    def _units(self, path: Path, condition: ConditionKeys) -> Iterator[Problem]:
+        one = condition.expression
+        if one is None or not one.points or not all(point in self._points for point in one.points):
+            return
+        try:
+            check_condition(compile_expression(one.text, one.names), self._points)
+        except ExpressionError as error:
+            yield self._problem((*path, "expression", "text"), f"{error.cause.message}; {error.cause.suggestion}")
+
     def _states_of(self, kind: str, name: str) -> list[str]:
         """Its own and common states; empty: they are not known here."""
         device = name.partition(".")[0]
@@ -163,6 +177,18 @@ class AlarmCheck:
         partition = self._runs.partitions.get(name) if kind == "partition" else None
         template = self._runs.templates.get(partition.template) if partition else None
         return list(template.template(partition.template).chart().states) if template and partition else []
+
+    def _wide_hysteresis(self) -> Iterator[Problem]:
+        """A hysteresis that is wider than the range between the limits of a point: it is cut to that range."""
+        for name, one in self._section.custom.items():
+            if one.limit and one.hysteresis and (cut := fitting_hysteresis(one.hysteresis, one.limit)) < one.hysteresis:
+                yield self._problem(("custom", name, "hysteresis"), _cut(one.hysteresis, cut, "it"))
+        for pattern, one in self._section.overrides.items():
+            for name, point in self._points.items() if one.hysteresis else ():
+                cut = fitting_hysteresis(one.hysteresis or 0.0, point.limits)
+                if one.hysteresis and cut < one.hysteresis and fnmatchcase(f"point.{name}", pattern):
+                    yield self._problem(("overrides", pattern, "hysteresis"), _cut(one.hysteresis, cut, name))
+                    break
 
     def _without_guidance(self) -> Iterator[Problem]:
         """One for each area, with the number of its alarms."""
@@ -180,6 +206,10 @@ class AlarmCheck:
 
     def _problem(self, path: Path, message: str) -> Problem:
         return self._loaded.problem(("alarms", *path), message)
+
+
+def _cut(given: float, cut: float, name: str) -> str:
+    return f"{given:g} is wider than the range between the limits of {name}; {cut:g} is used"
 
 
 def _near(name: str, known: list[str]) -> str:

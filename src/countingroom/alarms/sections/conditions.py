@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from countingroom.alarms.sections.inherited import Problem
+from countingroom.core.alarms.expressions import ADDRESS, ExpressionError, compile_expression
 from countingroom.core.yaml.section import Seconds, Section
 
-PointName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+\..+$")]
+PointName = Annotated[str, Field(pattern=f"^{ADDRESS.pattern}$")]
 """`<device>.<point>`: `chiller.internal_temp`, `caen.0.lv_vMon`."""
 Subject = Annotated[str, Field(pattern=r"^(device|channel|system|partition|role)\.[A-Za-z0-9_\-.]+$")]
 """`device.caen`, `channel.caen.0`, `system.sts`, `partition.mCBM`, `role.history`."""
@@ -42,7 +43,7 @@ class RateCondition(Section):
     """A value that changes too fast."""
 
     point: PointName
-    per: Positive = 60.0
+    per: Annotated[Seconds, Field(ge=0.1)] = 60.0
     """The change over so long is looked at."""
     rise: Annotated[float, Field(gt=0)] | None = None
     """True where the value rises by more than this, in the unit of the point."""
@@ -103,6 +104,21 @@ class ExpressionCondition(Section):
     names: dict[str, PointName] = {}
     """Short name in the text -> point."""
 
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong in the text, with its column."""
+        try:
+            compile_expression(self.text, self.names)
+        except ExpressionError as error:
+            yield ("text",), f"{error.cause.message}; {error.cause.suggestion}"
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The points that it needs; empty: it cannot be read."""
+        try:
+            return compile_expression(self.text, self.names).references
+        except ExpressionError:
+            return ()
+
 
 KINDS = ("limit", "rate", "deviation", "state", "quality", "silence", "expression")
 
@@ -124,13 +140,16 @@ class ConditionKeys(Section):
         return next((key for key in KINDS if getattr(self, key) is not None), "")
 
     @property
-    def points(self) -> dict[tuple[str | int, ...], str]:
-        """Where a point is named -> the point."""
+    def points(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """(where a point is named, the point)."""
         part = getattr(self, self.kind) if self.kind else None
         if isinstance(part, ExpressionCondition):
-            return {("expression", "names", name): point for name, point in part.names.items()}
-        keys = [key for key in ("point", "setpoint") if hasattr(part, key)]
-        return {(self.kind, key): getattr(part, key) for key in keys}
+            of_name = {point: name for name, point in part.names.items()}
+            return [
+                (("expression", "names", of_name[point]) if point in of_name else ("expression", "text"), point)
+                for point in part.points
+            ]
+        return [((self.kind, key), getattr(part, key)) for key in ("point", "setpoint") if hasattr(part, key)]
 
     def problems(self) -> Iterator[Problem]:
         """None, or more than one condition."""
