@@ -17,6 +17,9 @@ ifneq ($(origin PYTHON),file)
 ASKED := $(or $(shell $(PYTHON) -c '$(VERSION)' 2>/dev/null),unknown)
 endif
 
+# Without its compiled files every process compiles all of the source again: 5 s of processor time each.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint style types quick format docs bench drill mutants sheets wheel lock system vendor clean
 ifneq ($(or $(ASKED),$(THERE)),$(THERE))

@@ -32,6 +32,9 @@ from countingroom.core.messages import (
 )
 from countingroom.core.points import Limits, Point, Type
 from countingroom.core.values import Quality, Scalar
+from tests.console import route_cache
+
+route_cache.install()
 
 CHART = Chart(
     name="caen",
