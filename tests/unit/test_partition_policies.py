@@ -392,6 +392,9 @@ def test_a_second_run_number_while_one_is_open_is_given_back() -> None:
     plant.step(GoalSet(goal=Goal(state="Recording"), run=99))
     plant.run()
     assert (over(plant).run, over(plant).end) == (99, RunEnd.NEVER_STARTED)
+    cause = over(plant).cause
+    assert cause and (cause.code, cause.message, cause.source) == ("run_open", "run 1 is open", "runs.1")
+    assert cause.suggestion == "stop it, then start the next"
     assert plant.partition.run == 1
 
 
@@ -448,8 +451,8 @@ def test_a_new_owner_that_hears_nothing_of_a_member_looks_only_so_long() -> None
 # Hooks.
 
 
-def hooked(*hooks: Hook) -> Plant:
-    return Plant(msgspec.structs.replace(CBM, hooks=hooks))
+def hooked(*hooks: Hook, recovery: RecoveryPolicy = CBM.recovery) -> Plant:
+    return Plant(msgspec.structs.replace(CBM, hooks=hooks, recovery=recovery))
 
 
 def begun(plant: Plant) -> list[str]:
@@ -489,7 +492,11 @@ def test_a_critical_hook_that_fails_ends_the_way(late: bool) -> None:
     if not late:
         plant.step(HookOver(hook="beam", cause=GONE))
     plant.run()
+    (reason,) = failure(plant).causes
     assert failure(plant).code == "hook_failed"
+    assert failure(plant).message == f"the hook beam failed: {reason.message}"
+    late_cause = ("not_in_time", "the hook beam was not over in time", "runs.beam")
+    assert (reason.code, reason.message, reason.source) == (late_cause if late else (GONE.code, GONE.message, ""))
     assert over(plant).end is RunEnd.NEVER_STARTED
     assert plant.partition.state == "QA_Active"
 
@@ -519,6 +526,24 @@ def test_a_hook_after_configuring_is_run_once_a_way() -> None:
     plant.run()
     assert plant.partition.state == "QA_Active"
     assert begun(plant) == ["check"]
+
+
+def test_the_way_up_after_a_loss_is_of_no_command() -> None:
+    """The commands that asked for the run have failed; they are not done when it is ready again."""
+    plant = hooked(hook("beam", "after start"), recovery=RecoveryPolicy(resume=True)).reach("QA_Active")
+    for name, run in (("one", 1), ("two", 0)):
+        plant.step(GoalSet(goal=Goal(state="Recording", requested_by="anna", command_id=name), run=run))
+    plant.run(3)
+    assert plant.partition.began and plant.ends() == []
+    plant.step(plant.become("FLES", ERROR))
+    lost_ns = plant.now_ns
+    plant.step(HookOver(hook="beam"))
+    plant.run()
+    failed, met = plant.ends()
+    assert isinstance(failed, GoalFailed) and isinstance(met, GoalMet)
+    assert (failed.goal.command_id, failed.goal.joined) == ("one", ("two",))
+    assert (met.goal.command_id, met.goal.joined, met.goal.state) == ("", (), "QA_Active")
+    assert (met.goal.requested_by, met.goal.since_ns) == ("anna", lost_ns)
 
 
 # The forecast.

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from countingroom.core.errors import Cause
+from countingroom.core.partitions import Configuration
 from countingroom.core.systems import CONFIGURING, ERROR
 from countingroom.runs.planner.events import LockSet, MembersSet
 from countingroom.runs.planner.legality import REASONS, Question, next_state, refusal, refusals
@@ -220,6 +221,37 @@ def test_each_reason_is_given_where_it_holds(
     assert cause is not None
     assert cause.code == code
     assert cause.suggestion
+
+
+def outdated(tag: str, *changed: str) -> str:
+    """Why no run starts where these systems, or all, were configured before this tag was selected for them."""
+    plant = Plant().reach("QA_Active")
+    now = [
+        new if new.system in changed or not changed else old
+        for old, new in zip(members(), members(tag=tag), strict=True)
+    ]
+    plant.step(MembersSet(members=tuple(now), tag=tag))
+    cause = refusal(plant.partition, "start")
+    assert cause and cause.code == "not_configured" and cause.suggestion == "configure first"
+    return cause.message
+
+
+def test_a_start_with_another_selection_names_the_first_systems_and_what_they_have() -> None:
+    assert outdated("noise") == "selected noise, TFC, sts, rich, FLES, DCS … have physics: configure"
+    assert outdated("noise", "sts") == "selected noise, sts has physics: configure"
+    assert outdated("noise", "sts", "QA") == "selected noise, sts, QA have physics: configure"
+    five = ("TFC", "sts", "rich", "FLES", "DCS")
+    assert outdated("noise", *five) == "selected noise, TFC, sts, rich, FLES, DCS have physics: configure"
+    assert outdated("", "sts") == "selected nothing, sts has physics: configure"
+
+
+def test_a_start_with_a_changed_configuration_of_the_same_tag_names_the_systems_that_lag() -> None:
+    plant = Plant().reach("QA_Active")
+    newer = Configuration(tag="physics", key="sts/physics/2")
+    now = [msgspec.structs.replace(one, wanted=newer) if one.system == "sts" else one for one in members()]
+    plant.step(MembersSet(members=tuple(now), tag="physics"))
+    cause = refusal(plant.partition, "start")
+    assert cause and cause.message == "selected physics, sts has physics: configure"
 
 
 def test_the_table_shows_every_reason_there_is() -> None:
