@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
+from operator import not_
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
 
+from tests.patience import PATIENCE_S
 from tests.system.running import Running, until, up
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "demo" / "experiment.yaml"
@@ -27,7 +33,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-expect.set_options(timeout=20_000)
+PATIENCE_MS = PATIENCE_S * 1000
+expect.set_options(timeout=PATIENCE_MS)
 _LINK_LOST = ("WebSocket connection to", "net::ERR_CONNECTION", "Failed to fetch")
 
 
@@ -39,7 +46,7 @@ class Requester:
         self.demo = demo
         self.wrong: list[str] = []
         self.loses_link = False
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         page.on("request", lambda request: self._asked(request.url))
@@ -70,7 +77,7 @@ class Requester:
             self.page.wait_for_timeout(50)
             return condition()
 
-        until(look, what, deadline_s=40)
+        until(look, what)
 
     def _said(self, message: ConsoleMessage) -> None:
         expected = self.loses_link and any(word in message.text for word in _LINK_LOST)
@@ -114,10 +121,18 @@ def looks_right(requester: Requester, pages: Mapping[str, str], theme: str) -> N
         assert serious(page) == [], name
         for width in WIDTHS if theme == "light" else ():
             page.set_viewport_size({"width": width, "height": 800})
-            page.wait_for_timeout(100)
-            assert wider_than_seen(page) == [], f"{name} at {width}"
+            assert settled(page, wider_than_seen) == [], f"{name} at {width}"
             if width == WIDTHS[-1]:
                 requester.picture(f"{name}-{width}")
+
+
+def settled(page: Page, look: Callable[[Page], T], good: Callable[[T], bool] = not_) -> T:
+    """What is found once it is good, or at last: a page needs a moment for its layout, on a slow machine a longer one.
+    `good`: it is empty, unless given."""
+    end = time.monotonic() + PATIENCE_S
+    while not good(found := look(page)) and time.monotonic() < end:
+        page.wait_for_timeout(50)
+    return found
 
 
 def wider_than_seen(page: Page) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Requester, serious, wider_than_seen
+from tests.browser.conftest import Requester, serious, settled, wider_than_seen
 
 CUT = """() => [...document.querySelectorAll('#alarm-rows td')]
     .filter(td => td.scrollWidth > td.clientWidth + 1).map(td => td.innerText)"""
@@ -35,6 +36,11 @@ SHORT_ROWS = """() => {
     const end = document.querySelector('#cards').getBoundingClientRect().right;
     return [...new Set(all.map(one => one.top))]
         .filter(top => end - Math.max(...all.filter(one => one.top === top).map(one => one.right)) > 2).length }"""
+
+
+def found(page: Page, script: str) -> Any:
+    """What the script finds, when the layout has settled."""
+    return settled(page, lambda page: page.evaluate(script))
 
 
 @pytest.fixture(scope="module")
@@ -65,25 +71,21 @@ def test_alarms_partitions_devices_and_run_are_on_one_screen(requester: Requeste
     page = alarmed
     assert page.locator("#alarm-rows tr").count() >= 4
     page.set_viewport_size({"width": 1440, "height": 900})
-    page.wait_for_timeout(200)
-    assert page.evaluate(CUT) == []
-    assert page.evaluate(BELOW) == []
+    assert found(page, CUT) == []
+    assert found(page, BELOW) == []
     requester.picture("overview-alarms-1440-light")
     for width, height in ((1280, 800), (1440, 900), (1920, 1080), (2560, 1440)):
         page.set_viewport_size({"width": width, "height": height})
-        page.wait_for_timeout(200)
-        assert page.evaluate(BELOW) == [], width
-        assert page.evaluate(SCROLLS) <= 0, width
+        assert found(page, BELOW) == [], width
+        assert settled(page, lambda page: page.evaluate(SCROLLS), lambda most: most <= 0) <= 0, width
     for width in (1280, 1440, 1920, 2560):
         page.set_viewport_size({"width": width, "height": 1000})
-        page.wait_for_timeout(200)
-        assert page.evaluate(CUT) == [], width
-        assert page.evaluate(SHORT_ROWS) == 0, width
+        assert found(page, CUT) == [], width
+        assert found(page, SHORT_ROWS) == 0, width
     for width in (768, 420):
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(200)
-        assert page.evaluate(CUT) == [], width
-        assert wider_than_seen(page) == [], width
+        assert found(page, CUT) == [], width
+        assert settled(page, wider_than_seen) == [], width
         requester.picture(f"overview-alarms-{width}-light")
     assert serious(page) == []
 
@@ -93,10 +95,9 @@ def test_thirty_alarms_and_very_long_names_push_nothing_out(requester: Requester
     page.evaluate(STRETCH)
     for width, height in ((2560, 1440), (1920, 1080), (1440, 900), (1280, 800), (768, 1024), (420, 860)):
         page.set_viewport_size({"width": width, "height": height})
-        page.wait_for_timeout(200)
         assert page.locator("#alarm-rows tr").count() == 30
-        assert page.evaluate(CUT) == [], width
-        assert wider_than_seen(page) == [], width
+        assert found(page, CUT) == [], width
+        assert settled(page, wider_than_seen) == [], width
         requester.picture(f"overview-long-{width}-light")
 
 

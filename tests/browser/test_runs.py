@@ -304,7 +304,7 @@ def test_what_nobody_looks_after_is_shown_as_last_words_until_it_is_owned_again(
     expect(configure).to_have_attribute("aria-disabled", "false")
     control.send_signal(signal.SIGSTOP)
     try:
-        expect(page.locator("#cause")).to_contain_text("No owner since", timeout=6_000)
+        expect(page.locator("#cause")).to_contain_text("No owner since")
         expect(page.locator(".head > .st")).to_have_class(re.compile("s-no_link"))
         expect(configure).to_have_attribute("data-why", re.compile("^No owner since"))
         requester.picture("partition-gone-light")

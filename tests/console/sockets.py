@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from tests.console.people import live_scope
+from tests.patience import PATIENCE_S
 
 
 class Socket:
@@ -34,7 +35,7 @@ class Socket:
 
     async def next(self) -> Message:
         """The next message of the server, without the answer to the handshake."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while (message := await self._received.get())["type"] == "websocket.accept":
                 pass
             return message
@@ -56,5 +57,5 @@ async def opened(app: FastAPI, headers: Mapping[str, str], address: str = "10.1.
     finally:
         socket.is_open = False
         socket.to_server.put_nowait({"type": "websocket.disconnect", "code": 1000})
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await serving

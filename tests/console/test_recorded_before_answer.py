@@ -18,6 +18,7 @@ from countingroom.storage.database import Database
 from countingroom.testing.clock import FakeClock
 from tests.console.people import HOST, House, house
 from tests.console.stage import stage
+from tests.patience import PATIENCE_S
 
 
 async def _post(
@@ -95,7 +96,7 @@ async def test_an_answer_does_not_wait_for_a_database_that_fails() -> None:
             raise LinkError("database or disk is full", code="storage_failed")
 
         with patch.object(there.database.audit, "append", full):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 first, stored, _ = await _post(there, "/api/v1/users", headers, b'{"name": "nora"}')
                 second, _, _ = await _post(there, "/api/v1/users", headers, b'{"name": "nora"}')
         assert (first, second, stored) == (403, 403, ())
@@ -126,7 +127,7 @@ async def test_an_answer_waits_for_a_hanging_database_for_a_moment_only() -> Non
             await clock.advance(0.4)
             assert not answer.done()
             await clock.advance(0.2)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert (await answer)[0] == 403
 
 
@@ -141,7 +142,7 @@ async def test_sessions_that_ended_long_ago_are_removed() -> None:
     try:
         await clock.advance(60 + CLEAN_UP_S)
         assert await database.sessions.find(secret) is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while await database.sessions.find(secret) is not None:
                 await clock.advance(CLEAN_UP_S)
         assert clock.monotonic() > KEPT_S

@@ -17,6 +17,7 @@ from countingroom.bus.port import Bus, Current, Entry, Message, Stale, Stored
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.errors import Conflict, LinkError
 from tests.contract.bus.corridors import Corridor, MemoryCorridor, NatsCorridor
+from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
 _names = itertools.count(1)
@@ -69,12 +70,12 @@ async def bucket(bus: Bus, name: str) -> str:
 
 async def soon(awaitable: Awaitable[T]) -> T:
     """What it gives, within a time that is long for any bus."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         return await awaitable
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -510,7 +511,7 @@ class TestConsumers:
         assert await consumer.pending() == 0
         for _ in range(10):
             await bus.append(f"{stream}.a", b"")
-        async with asyncio.timeout(5):  # a server may count a message a moment after it is stored
+        async with asyncio.timeout(PATIENCE_S):  # a server may count a message a moment after it is stored
             while await consumer.pending() != 10:
                 await asyncio.sleep(0)
         await soon(consumer.fetch(4, timeout_s=5))
@@ -746,7 +747,7 @@ class TestLeases:
         assert not lease.lost
         await soon(lease.wait_lost())
         assert lease.lost
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while name in await other.holders():
                 await asyncio.sleep(0.05)
         taken = await other.acquire(name, ttl_s=10, holder="ben")

@@ -23,6 +23,7 @@ from countingroom.storage.database import Database
 from countingroom.storage.refused_entries import RefusedEntries
 from countingroom.storage.run_entries import BeganEntry, EndEntry, NoteEntry, decode_entry, encode_entry
 from tests.contract.storage.postgres import Postgres
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +40,7 @@ class Told:
         self._news.set()
 
     async def wait_for(self, words: str) -> str:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 for _, message in self.messages:
                     if words in message:
@@ -64,7 +65,7 @@ def note(run: int, text: str, time_ns: int = 5) -> NoteEntry:
 
 
 async def stored(future: asyncio.Future[Cause | None]) -> Cause | None:
-    return await asyncio.wait_for(future, 60)
+    return await asyncio.wait_for(future, PATIENCE_S)
 
 
 class Away:
@@ -165,7 +166,7 @@ async def test_entries_survive_kill_9_while_postgresql_is_away(needs: Callable[[
             stdout=asyncio.subprocess.PIPE,
         )
         assert child.stdout
-        assert await asyncio.wait_for(child.stdout.readline(), 60) == b"kept\n"
+        assert await asyncio.wait_for(child.stdout.readline(), PATIENCE_S) == b"kept\n"
         os.kill(child.pid, signal.SIGKILL)
         await child.wait()
         told = Told()

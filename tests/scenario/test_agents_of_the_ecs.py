@@ -20,6 +20,7 @@ from countingroom.runs.agents.host import AgentHost
 from countingroom.runs.agents.step import born, step
 from countingroom.runs.description import RunsSection
 from tests.input_files import Tables
+from tests.patience import PATIENCE_S
 
 ROLES = {"detector": SystemKind.DETECTOR, "clock": SystemKind.GLOBAL, "writer": SystemKind.GLOBAL}
 
@@ -85,7 +86,7 @@ async def test_an_agent_of_each_table_is_configured_and_aborted(tables: Tables, 
 
     async def until(host: AgentHost, common: str) -> None:
         pattern = "system.>"
-        async with asyncio.timeout(10), bus.watch(subjects.STATE_BUCKET, pattern) as entries:
+        async with asyncio.timeout(PATIENCE_S), bus.watch(subjects.STATE_BUCKET, pattern) as entries:
             async for entry in entries:
                 data = getattr(entry, "data", None)
                 if data and b"common" in data and common.encode() in data:
@@ -94,7 +95,7 @@ async def test_an_agent_of_each_table_is_configured_and_aborted(tables: Tables, 
     host = AgentHost(connect, clock, section(tables, role))
     running = asyncio.create_task(host.run())
     try:
-        async with asyncio.timeout(10), bus.subscribe(subjects.pulse("sys")) as beats:
+        async with asyncio.timeout(PATIENCE_S), bus.subscribe(subjects.pulse("sys")) as beats:
             await anext(beats)
         assert (await order(Action.CONFIGURE, "k")).accepted
         await until(host, "Active")

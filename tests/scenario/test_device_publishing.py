@@ -24,6 +24,7 @@ from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.publish import FULL_S, ReadingsPump
 from countingroom.devices.port import Sample
 from countingroom.testing.clock import FakeClock
+from tests.patience import PATIENCE_S
 
 
 class MutedBus(MemoryBus):
@@ -194,7 +195,7 @@ async def test_states_and_live_values_go_on_while_the_streams_do_not_store(full_
         assert decode(entry.data or b"", DeviceState).state == "OFF"
         desk.say(2.0)
         await desk.clock.advance(1.0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while decode((await anext(live)).data, Readings).values[0] != 2.0:
                 pass
         desk.bus.full = False

@@ -22,6 +22,7 @@ from countingroom.devices.host.host import DeviceHost
 from countingroom.devices.resources import SharedResources
 from countingroom.simulators.ioc import Ioc
 from countingroom.simulators.ioc_server import IocRecord
+from tests.patience import PATIENCE_S
 
 
 class Bench:
@@ -42,7 +43,7 @@ class Bench:
         )
 
     async def until(self, true: Callable[[], Any]) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while not await true():
                 await asyncio.sleep(0.02)
 

@@ -20,6 +20,7 @@ from countingroom.devices.host.host import DeviceHost
 from countingroom.devices.registry import build
 from countingroom.devices.resources import SharedResources
 from countingroom.simulators.caen import CaenSimulator
+from tests.patience import PATIENCE_S
 
 CHANNELS: dict[str, Any] = {
     str(n): {
@@ -57,7 +58,7 @@ class Stand:
     def reading(self, point: str) -> Reading:
         return self.latest.readings["caen"][point]
 
-    async def until(self, true: Callable[[], bool], within_s: float = 20.0) -> None:
+    async def until(self, true: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
         async with asyncio.timeout(within_s):
             while not true():
                 await asyncio.sleep(0.01)
@@ -75,11 +76,11 @@ class Stand:
             deadline_ns=clock.now_ns() + 10_000_000_000,
         )
         subject = subjects.command("tester", "devices", "caen")
-        return decode((await self._bus.request(subject, encode(command), timeout_s=5)).data, Reply)
+        return decode((await self._bus.request(subject, encode(command), timeout_s=PATIENCE_S)).data, Reply)
 
     async def outcome(self) -> Event:
         """How the last accepted command ended."""
-        async with asyncio.timeout(30), self._bus.replay(subjects.EVENTS_STREAM) as events:
+        async with asyncio.timeout(PATIENCE_S), self._bus.replay(subjects.EVENTS_STREAM) as events:
             async for stored in events:
                 event = decode(stored.data, Event)
                 if event.command_id == self.id and event.kind in {EventKind.DONE, EventKind.FAILED}:

@@ -20,6 +20,7 @@ from countingroom.devices.registry import build
 from countingroom.devices.resources import SharedResources
 from countingroom.devices.section import DeviceSection
 from countingroom.simulators.port import Simulator
+from tests.patience import PATIENCE_S
 
 DEVICE = "cooler"
 
@@ -44,7 +45,7 @@ class Stand:
         reading = self.readings.get(point)
         return None if reading is None else reading.value
 
-    async def until(self, true: Callable[[], bool], within_s: float = 20.0) -> None:
+    async def until(self, true: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
         async with asyncio.timeout(within_s):
             while not true():
                 await asyncio.sleep(0.01)
@@ -65,7 +66,7 @@ class Stand:
             id=self.id, action=action, arguments=arguments, issued_ns=now_ns, deadline_ns=now_ns + 10_000_000_000
         )
         subject = subjects.command("tester", "devices", DEVICE)
-        return decode((await self._bus.request(subject, encode(command), timeout_s=5)).data, Reply)
+        return decode((await self._bus.request(subject, encode(command), timeout_s=PATIENCE_S)).data, Reply)
 
     async def refusal(self, action: str, **arguments: Scalar) -> str:
         """The code it is refused with."""
@@ -77,7 +78,7 @@ class Stand:
         """Command, and how it ended."""
         reply = await self.give(action, **arguments)
         assert reply.accepted, reply.cause
-        async with asyncio.timeout(30), self._bus.replay(subjects.EVENTS_STREAM) as events:
+        async with asyncio.timeout(PATIENCE_S), self._bus.replay(subjects.EVENTS_STREAM) as events:
             async for stored in events:
                 event = decode(stored.data, Event)
                 if event.command_id == self.id and event.kind in {EventKind.DONE, EventKind.FAILED}:

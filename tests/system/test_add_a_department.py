@@ -21,6 +21,7 @@ from countingroom.bus.streams import prepare
 from countingroom.console.app import create
 from countingroom.core.clock import SystemClock
 from countingroom.experiment import Invalid, load, schema
+from tests.patience import PATIENCE_S
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "add-a-department.md"
 FILES = re.compile(r"^```\{code-block\} python\n:caption: src/(\S+)\n\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -87,7 +88,7 @@ async def client(
     ready = asyncio.Event()
     running = asyncio.create_task(role(Platform(bus=bus.client(), ready=lambda facts: ready.set())))
     app = create(bus.client(), clock, title="t", version="1", departments=departments)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await ready.wait()
     async with app.router.lifespan_context(app):
         await app.state.context.latest.ready()

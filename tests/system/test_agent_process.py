@@ -22,6 +22,7 @@ from countingroom.core.messages import decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemState
 from countingroom.runs.monitor.agent_liveness import Liveness
 from countingroom.runs.planner.events import LinkChanged
+from tests.patience import PATIENCE_S
 
 CHILD = Path(__file__).parent / "agent_child.py"
 
@@ -42,7 +43,7 @@ class Stage:
         return child
 
     async def change(self) -> str:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             change = await self.told.get()
         return change.cause.code if change.cause else "connected"
 
@@ -50,9 +51,11 @@ class Stage:
         self.orders += 1
         deadline_ns = SystemClock().now_ns() + 10**10
         order = Order(id=f"o{self.orders}", action=action, partition="p", fence=1, deadline_ns=deadline_ns, **more)
-        answer = decode((await self.bus.request(subjects.agent("sts"), encode(order), timeout_s=5)).data, Answer)
+        answer = decode(
+            (await self.bus.request(subjects.agent("sts"), encode(order), timeout_s=PATIENCE_S)).data, Answer
+        )
         assert answer.accepted, answer.cause
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await self.state()).order != order.id:
                 await asyncio.sleep(0.01)
 

@@ -22,6 +22,7 @@ from countingroom.core.systems import Action, Answer, Order, SystemState
 from countingroom.runs.agents.host import AgentHost
 from countingroom.runs.agents.kinds import program
 from countingroom.runs.description import RunsSection
+from tests.patience import PATIENCE_S
 
 STEPS = [
     ["Unconfigured", "configure", "Configuring_Step1"],
@@ -65,7 +66,7 @@ class Stage:
 
         host = AgentHost(connect, self.clock, section, directory=self.place, data=self.place / "data")
         assert list(host.systems) == ["daq"]
-        async with asyncio.timeout(20), self.bus.subscribe(subjects.pulse("daq")) as beats:
+        async with asyncio.timeout(PATIENCE_S), self.bus.subscribe(subjects.pulse("daq")) as beats:
             self.host = asyncio.create_task(host.run())
             async for beat in beats:
                 if not decode(beat.data, Presence).leaving:
@@ -81,10 +82,10 @@ class Stage:
         self.orders += 1
         deadline_ns = self.clock.now_ns() + round(deadline_s * 1e9)
         order = Order(id=f"o{self.orders}", action=action, partition="p", fence=1, deadline_ns=deadline_ns, **more)
-        return decode((await self.bus.request(subjects.agent("daq"), encode(order), timeout_s=5)).data, Answer)
+        return decode((await self.bus.request(subjects.agent("daq"), encode(order), timeout_s=PATIENCE_S)).data, Answer)
 
     async def until(self, true: Callable[[SystemState], bool]) -> SystemState:
-        async with asyncio.timeout(20), self.bus.watch("state", subjects.system_key("daq")) as entries:
+        async with asyncio.timeout(PATIENCE_S), self.bus.watch("state", subjects.system_key("daq")) as entries:
             async for entry in entries:
                 data = getattr(entry, "data", None)
                 if data and true(state := decode(data, SystemState)):
@@ -103,7 +104,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def appears(path: Path) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not path.exists() or not path.read_text().endswith("\n"):
             await asyncio.sleep(0.01)
     return path.read_text()
@@ -251,7 +252,7 @@ async def test_a_program_is_ended_with_all_its_children(
         await stage.reached("Error")
     else:
         await stage.end()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while any(program.alive(one) for one in family):
             await asyncio.sleep(0.01)
 
@@ -290,7 +291,7 @@ print(child.pid, file=open("pid.txt", "w"))
     await stage.end()
     lines = stage.place / "lines.txt"
     written = len(lines.read_text()) if lines.exists() else 0
-    async with asyncio.timeout(20):  # more than a pipe holds
+    async with asyncio.timeout(PATIENCE_S):  # more than a pipe holds
         while not lines.exists() or len(lines.read_text()) < written + 200:
             assert program.alive(child)
             await asyncio.sleep(0.01)
@@ -467,7 +468,7 @@ async def test_a_calibration_that_ended_meanwhile_is_found_at_rest(stage: Stage)
     await stage.end()
     (stage.place / "finish").write_text("0")
     pid = json.loads((folder / "program.json").read_text())["pid"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while psutil.pid_exists(pid) and program.alive(psutil.Process(pid)):
             await asyncio.sleep(0.01)
     await stage.begin(CALIBRATION)

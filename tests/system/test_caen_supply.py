@@ -142,10 +142,10 @@ async def test_a_server_that_is_gone_is_disconnected_and_joins_again() -> None:
 async def test_a_server_that_hangs_is_noticed_and_goes_on() -> None:
     async with caen_stand() as stand:
         await stand.simulator.fault("freeze", {})
-        await stand.until(lambda: stand.state() == "DISCONNECTED", within_s=25)
+        await stand.until(lambda: stand.state() == "DISCONNECTED")
         await stand.until(lambda: stand.reading("0.lv_vMon").quality is Quality.STALE)
         await stand.simulator.fault("thaw", {})
-        await stand.until(lambda: stand.state() == "LV_OFF", within_s=40)
+        await stand.until(lambda: stand.state() == "LV_OFF")
 
 
 async def test_a_value_that_is_no_number_is_bad_and_no_more() -> None:

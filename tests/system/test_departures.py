@@ -16,6 +16,7 @@ from countingroom.bus.disconnects import read
 from countingroom.bus.server.configuration import ACCOUNT, NAMELESS
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.subjects import DEPARTURES
+from tests.patience import PATIENCE_S
 
 CHILD = """
 import asyncio, sys
@@ -39,7 +40,7 @@ async def server(tmp_path: Path):
 async def test_a_killed_process_is_told_by_the_name_of_its_connection(server: EmbeddedServer) -> None:
     bus = await nats.connect(server.url_with_login(), name="watcher")
     try:
-        async with bus.subscribe(DEPARTURES) as departures, asyncio.timeout(20):
+        async with bus.subscribe(DEPARTURES) as departures, asyncio.timeout(PATIENCE_S):
             child = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", CHILD, server.url_with_login(), stdout=asyncio.subprocess.PIPE
             )

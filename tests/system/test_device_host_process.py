@@ -24,6 +24,7 @@ from countingroom.core.values import Quality
 from countingroom.devices import registry
 from countingroom.devices.host.host import DeviceHost
 from tests.contract.drivers import tiny
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +66,7 @@ async def child(url: str, instance: str, port: int) -> AsyncIterator[asyncio.sub
         await process.wait()
 
 
-async def eventually(true: Callable[[], Awaitable[bool]], within_s: float = 20.0) -> None:
+async def eventually(true: Callable[[], Awaitable[bool]], within_s: float = PATIENCE_S) -> None:
     async with asyncio.timeout(within_s):
         while True:
             with suppress(LinkError):
@@ -93,7 +94,7 @@ async def give(bus: Bus, volts: float) -> Reply:
         issued_ns=now,
         deadline_ns=now + 10**10,
     )
-    answer = await bus.request(subjects.command("ann", "devices", "psu"), encode(command), timeout_s=5)
+    answer = await bus.request(subjects.command("ann", "devices", "psu"), encode(command), timeout_s=PATIENCE_S)
     return decode(answer.data, Reply)
 
 

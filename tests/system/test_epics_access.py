@@ -19,6 +19,7 @@ from countingroom.devices.port import MonitoringDriver, Sample
 from countingroom.devices.resources import SharedResources
 from countingroom.simulators.ioc import Ioc
 from countingroom.simulators.ioc_server import IocRecord
+from tests.patience import PATIENCE_S
 
 VALUES: dict[str, Any] = {
     "a": {"pv": "a"},
@@ -53,7 +54,7 @@ class Heard:
     """A driver and the last sample of each point."""
 
     def __init__(
-        self, resources: SharedResources, values: dict[str, Any], *addresses: str, timeout: float = 2.0
+        self, resources: SharedResources, values: dict[str, Any], *addresses: str, timeout: float = 3.0
     ) -> None:
         section = EpicsSection.model_validate(
             {
@@ -71,7 +72,7 @@ class Heard:
         driver.monitor(lambda batch: self.last.update({sample.point: sample for sample in batch}))
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not true():
                 await asyncio.sleep(0.01)
 
@@ -79,7 +80,7 @@ class Heard:
 async def test_a_variable_that_nobody_serves_is_stale_and_keeps_none_of_the_others(
     ioc: Ioc, resources: SharedResources
 ) -> None:
-    heard = Heard(resources, {**VALUES, "missing": {"pv": "missing"}}, ioc.address, timeout=0.5)
+    heard = Heard(resources, {**VALUES, "missing": {"pv": "missing"}}, ioc.address)
     await heard.driver.connect()
     await heard.until(lambda: len(heard.last) == 4)
     assert heard.last["missing"].quality is Quality.STALE
@@ -141,10 +142,10 @@ async def test_what_the_ioc_cannot_take_is_its_refusal_and_not_a_lost_link(
 
 
 async def test_a_frozen_server_fails_a_put_in_time(ioc: Ioc, resources: SharedResources) -> None:
-    heard = Heard(resources, VALUES, ioc.address, timeout=0.5)
+    heard = Heard(resources, VALUES, ioc.address)
     await heard.driver.connect()
     ioc.freeze()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(LinkError, match="no answer to a put"):
             await heard.driver.write("b", 1.0)
     ioc.thaw()
@@ -229,7 +230,7 @@ async def test_a_link_that_is_lost_before_its_variable_is_subscribed_harms_no_ot
     await asyncio.sleep(0)
     channel = _channels()["x:lost"]
     channel.on_ca_connect_(cadef.CA_OP_CONN_UP)  # the loop comes late: for libca it is not connected any more
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not refused:
             await asyncio.sleep(0.01)
     assert "disconnected" in refused[0]

@@ -16,6 +16,7 @@ import pytest
 from countingroom.core.errors import NotFound
 from countingroom.simulators.caen import CaenSimulator
 from countingroom.simulators.epics import EpicsSimulator
+from tests.patience import PATIENCE_S
 
 
 @asynccontextmanager
@@ -31,7 +32,7 @@ async def child(kind: str, parameters: dict[str, Any]) -> AsyncIterator[tuple[as
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(msgspec.json.encode(parameters) + b"\n")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         answer = msgspec.json.decode(await process.stdout.readline())
     try:
         yield process, answer
@@ -45,12 +46,12 @@ async def ask(process: asyncio.subprocess.Process, fault: str, **arguments: Any)
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(msgspec.json.encode({"fault": fault, "arguments": arguments}) + b"\n")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         return msgspec.json.decode(await process.stdout.readline())
 
 
 async def gone(processes: list[psutil.Process]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes):
             await asyncio.sleep(0.02)
 
@@ -82,7 +83,7 @@ async def test_a_server_that_is_killed_is_there_again(kind: str) -> None:
         (before,) = psutil.Process(process.pid).children(recursive=True)
         before.kill()
         await gone([before])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not [one for one in psutil.Process(process.pid).children(recursive=True) if one.pid != before.pid]:
                 await asyncio.sleep(0.02)
         assert (await ask(process, "drop")) == {"done": "drop"}

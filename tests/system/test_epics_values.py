@@ -19,6 +19,7 @@ from countingroom.devices.port import Sample
 from countingroom.devices.resources import SharedResources
 from countingroom.simulators.ioc import Ioc
 from countingroom.simulators.ioc_server import IocRecord
+from tests.patience import PATIENCE_S
 
 DOUBLE = 6
 """DBR_DOUBLE: asked of a text, it makes the IOC refuse every update whose text is no number."""
@@ -29,7 +30,7 @@ RECORDS = [
     IocRecord(name="x:big", kind="int64", value=5000000123),
     IocRecord(name="x:number", value=3.9),
     IocRecord(name="x:array", kind="array", value=1.5),
-    IocRecord(name="x:motor", writable=True, put_takes_s=1.5),
+    IocRecord(name="x:motor", writable=True, put_takes_s=4.0),
     IocRecord(name="x:note", kind="text", value="", writable=True),
     IocRecord(name="x:set", unit="degC", writable=True, fields={"DRVL": -5.0, "DRVH": 30.0}),
     IocRecord(name="x:count", kind="int", value=0, writable=True, fields={"DRVL": 1, "DRVH": 8}),
@@ -71,7 +72,7 @@ async def ioc() -> AsyncIterator[Ioc]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not true():
             await asyncio.sleep(0.01)
 
@@ -79,9 +80,16 @@ async def until(true: Callable[[], bool]) -> None:
 class Watched:
     """A driver and the last sample of each point."""
 
-    def __init__(self, ioc: Ioc, resources: SharedResources, *names: str) -> None:
+    def __init__(self, ioc: Ioc, resources: SharedResources, *names: str, timeout_s: float = PATIENCE_S / 2) -> None:
+        """`timeout_s`: of an answer; a short one where the IOC is to be found silent."""
         values = {name: TABLE[name] for name in names or TABLE}
-        given = {"driver": "epics", "prefix": "x:", "values": values, "address_list": [ioc.address], "timeout": 0.5}
+        given = {
+            "driver": "epics",
+            "prefix": "x:",
+            "values": values,
+            "address_list": [ioc.address],
+            "timeout": timeout_s,
+        }
         driver = build("x", EpicsSection.model_validate(given), resources).driver
         assert isinstance(driver, EpicsDriver)
         self.driver = driver
@@ -197,7 +205,7 @@ async def test_a_refused_subscription_is_bad_and_made_anew(
     access = resources.get(ChannelAccess)
     access.register([ioc.address], [])
     access.start()
-    monitors = access.monitors(0.5)
+    monitors = access.monitors(2.0)
     seen: list[Any] = []
     refused: list[str] = []
     monitors.add("x:text", seen.append, datatype=DOUBLE, refused=refused.append)
@@ -218,7 +226,7 @@ async def test_a_refused_subscription_is_bad_and_made_anew(
 
 
 async def test_a_constant_value_is_proven_only_while_its_server_answers(ioc: Ioc, resources: SharedResources) -> None:
-    watched = Watched(ioc, resources, "big", "mode")
+    watched = Watched(ioc, resources, "big", "mode", timeout_s=2.0)
     await watched.connect()
     assert set(await watched.driver.prove()) == {"big", "mode"}
     ioc.freeze()
@@ -235,7 +243,7 @@ async def test_a_variable_that_is_not_served_is_told_by_its_name(ioc: Ioc, resou
             "driver": "epics",
             "values": {"big": {"pv": "x:big"}, "typo": {"pv": "x:bgi"}},
             "address_list": [ioc.address],
-            "timeout": 0.5,
+            "timeout": 2.0,
         }
     )
     driver = build("y", other, resources).driver
@@ -254,7 +262,7 @@ async def test_a_variable_that_is_not_served_is_told_by_its_name(ioc: Ioc, resou
 
 
 async def test_a_put_may_take_longer_than_an_answer_and_delays_no_other(ioc: Ioc, resources: SharedResources) -> None:
-    watched = Watched(ioc, resources, "motor", "long")
+    watched = Watched(ioc, resources, "motor", "long", timeout_s=1.5)
     await watched.connect()
     put = asyncio.create_task(watched.driver.write("motor", 50.0))
     await asyncio.sleep(0)

@@ -22,6 +22,7 @@ from countingroom.bus.streams import prepare
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Event
+from tests.patience import PATIENCE_S
 from tests.system.running import Running, until, up
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo" / "experiment.yaml"
@@ -61,14 +62,14 @@ async def test_streams_are_repaired_with_their_messages_and_memory_never_stops(s
         for number in range(1, 201):
             assert await bus.append("events.a.b", str(number).encode() * 500) == number
         filled = fill(small_disk)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while "not stored on disk: events" not in " ".join(server.troubles()):
                 await bus.put("state", "device.a", b"goes on")
                 with suppress(LinkError):
                     await bus.append("events.a.b", b"refused" * 500)
         assert not lease.lost
         filled.unlink()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while server.troubles():
                 await bus.put("state", "device.a", b"goes on")
                 await asyncio.sleep(0.05)

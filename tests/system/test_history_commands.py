@@ -25,6 +25,7 @@ from countingroom.core.times import format_time
 from countingroom.history.description import HistorySection
 from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.service import HistoryService
+from tests.patience import PATIENCE_S
 
 S = 1_000_000_000
 COUNT = 60_000
@@ -82,7 +83,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
     await bus.append(subjects.readings("chiller", full=False), encode(words()))
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while (await run("points", "chiller", "--url", address))[1] != "chiller.mode\nchiller.pump\n":
                 pass
         yield address

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from countingroom.runs.agents.kinds.program import alive
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 OWNER = """
@@ -48,7 +49,7 @@ time.sleep(600)
 
 
 async def until_gone(family: list[psutil.Process]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while any(alive(one) for one in family):
             await asyncio.sleep(0.02)
 
@@ -57,7 +58,7 @@ async def until_gone(family: list[psutil.Process]) -> None:
 async def test_a_hook_leaves_no_process_when_its_owner_is_killed(tmp_path: Path, number: signal.Signals) -> None:
     told = tmp_path / "pids.txt"
     owner = await asyncio.create_subprocess_exec(sys.executable, "-c", OWNER, PROGRAM, str(told), cwd=ROOT)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while not told.exists():
             await asyncio.sleep(0.02)
     family = [psutil.Process(int(pid)) for pid in told.read_text().split()]

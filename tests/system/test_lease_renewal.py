@@ -26,6 +26,7 @@ from countingroom.bus.nats.renewal_page import SharedPage
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.errors import ConfigurationError, Conflict, LinkError
 from countingroom.core.subjects import LEASE_BUCKET
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "lease_child.py"
@@ -68,12 +69,12 @@ async def holder(server: EmbeddedServer, ttl_s: float) -> AsyncIterator[asyncio.
 
 async def says(child: asyncio.subprocess.Process) -> str:
     assert child.stdout
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         return (await child.stdout.readline()).decode()
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -86,7 +87,7 @@ async def handed_over(bus: NatsBus, name: str = NAME) -> None:
 async def taken_s(bus: NatsBus, ttl_s: float) -> float:
     """Seconds until this client has the lease."""
     begin = time.monotonic()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             with suppress(Conflict, LinkError):
                 await bus.acquire(NAME, ttl_s=ttl_s, holder="second")

@@ -19,6 +19,7 @@ from countingroom.core.values import Quality
 from countingroom.devices.drivers.modbus.description import ModbusSection
 from countingroom.devices.drivers.modbus.driver import ModbusDriver
 from countingroom.devices.port import Sample
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.server
 
@@ -80,7 +81,7 @@ async def serving(kind: str) -> AsyncIterator[dict[str, Any]]:
     )
     assert child.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             assert await child.stdout.readline() == b"ready\n"
         if bus:
             yield {"serial": bus.near}

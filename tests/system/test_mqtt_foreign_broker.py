@@ -12,6 +12,7 @@ from countingroom.core.values import Quality
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
 from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver
 from countingroom.devices.port import Sample
+from tests.patience import PATIENCE_S
 
 
 def publish(topic: bytes, payload: bytes) -> bytes:
@@ -78,7 +79,7 @@ async def test_a_topic_that_no_message_may_have_costs_that_message_alone(topic: 
     faults: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     async with driver(broker) as (made, seen):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while "t" not in seen:
                 await asyncio.sleep(0.01)
         assert (seen["t"].value, seen["t"].quality) == (21.5, Quality.GOOD)

@@ -24,6 +24,7 @@ from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
 from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver
 from countingroom.devices.host.host import DeviceHost
 from tests.contract.drivers.mqtt import Mosquitto
+from tests.patience import PATIENCE_S
 from tests.system.test_mqtt_sensors import Listener
 
 Keys = dict[str, Any]
@@ -153,7 +154,7 @@ async def test_a_tasmota_plug_is_read_switched_and_missed_by_its_last_will(where
         driver = MqttSensorsDriver(MqttSensorsSection.model_validate({"driver": "mqtt", **where, **TASMOTA}))
         await driver.connect()
         await driver.write("plug.power", True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             order = await anext(aiter(plug.messages))
         assert (str(order.topic), order.payload, bool(order.retain)) == ("cmnd/plug/POWER", b"ON", False)
         with pytest.raises(DeviceError):
@@ -212,7 +213,7 @@ async def test_an_esphome_node_is_read_and_set(where: Keys) -> None:
         await driver.write("fridge.target", 5.5)
         await driver.write("fridge.light", True)
         orders = aiter(node.messages)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             got = [await anext(orders), await anext(orders)]
         assert [(str(one.topic), one.payload) for one in got] == [
             ("fridge/number/target/command", b"5.5"),
@@ -248,7 +249,7 @@ async def test_mqtt_5_and_websockets_carry_values_and_setpoints(keys: Keys, need
             driver = MqttSensorsDriver(MqttSensorsSection.model_validate({"driver": "mqtt", **section}))
             await driver.connect()
             await driver.write("hall.t", 2.0)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert (await anext(aiter(board.messages))).payload == b"2.0"
             await driver.close()
             await broker.stop()

@@ -24,6 +24,7 @@ from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
 from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver
 from countingroom.devices.host.host import DeviceHost
 from tests.contract.drivers.mqtt import Mosquitto
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -62,6 +63,8 @@ class Listener:
 
     def __init__(self, bus: MemoryBus) -> None:
         self.bus = bus
+        self._seen: dict[str, int] = {}
+        """Point -> the message that was found last."""
 
     async def reading(self, point: str) -> Reading:
         async with self.bus.replay(subjects.READINGS_STREAM, follow=False) as stored:
@@ -69,16 +72,22 @@ class Listener:
         return {name: reading for message in messages for name, reading in message.rows()}[point]
 
     async def until(self, point: str, quality: Quality, value: object = ...) -> None:
-        async with asyncio.timeout(10):
+        """Wait until the point was published so, in the last message that was found of it or later: on a slow machine
+        the next value may be there before this one is seen."""
+        async with asyncio.timeout(PATIENCE_S):
             while True:
-                with suppress(KeyError):
-                    reading = await self.reading(point)
-                    if reading.quality == quality and value in (..., reading.value):
+                async with self.bus.replay(subjects.READINGS_STREAM, follow=False) as stored:
+                    messages = [decode(one.data, Readings) async for one in stored]
+                begin = self._seen.get(point, 0)
+                for number, message in enumerate(messages[begin:], begin):
+                    reading = dict(message.rows()).get(point)
+                    if reading and reading.quality == quality and value in (..., reading.value):
+                        self._seen[point] = number
                         return
                 await asyncio.sleep(0.02)
 
     async def until_state(self, key: str, state: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 entry = await self.bus.get(subjects.STATE_BUCKET, key)
                 if entry and entry.data and decode(entry.data, DeviceState).state == state:

@@ -32,6 +32,7 @@ from countingroom.core.run_book import Run, RunEnd
 from countingroom.core.systems import Order
 from countingroom.runs.agents.host import AgentHost
 from countingroom.storage.database import Database
+from tests.patience import PATIENCE_S
 from tests.scenario.experiment import description
 
 HERE = Path(__file__).parent
@@ -144,7 +145,7 @@ class Stand:
         now_ns = time.time_ns()
         command = Command(id=uuid4().hex, action=action, issued_ns=now_ns, deadline_ns=now_ns + 10_000_000_000)
         subject = subjects.command("local", "runs", "A")
-        return decode((await self.bus.request(subject, encode(command), timeout_s=5)).data, Reply)
+        return decode((await self.bus.request(subject, encode(command), timeout_s=PATIENCE_S)).data, Reply)
 
     async def reaches(self, state: str) -> float:
         async def is_there() -> bool:

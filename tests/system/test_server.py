@@ -29,17 +29,18 @@ from countingroom.console.present.latest import Latest
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import ConfigurationError, Conflict, LinkError
 from countingroom.core.messages import Event, EventKind
+from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
 
 
 async def soon(awaitable: Awaitable[T]) -> T:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         return await awaitable
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -169,7 +170,7 @@ async def test_everything_goes_on_over_a_killed_server(tmp_path: Path) -> None:
             assert (await soon(anext(messages))).data == b"2"
             assert [one.data for one in await soon(consumer.fetch(1, timeout_s=5))] == [b"2"]
             assert not lease.lost
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_S):
                 while (await other.holders()).get("partition.test") != "runs":  # its next renewal claims it again
                     await asyncio.sleep(0.01)
 
@@ -183,7 +184,7 @@ async def test_a_lease_is_nobody_elses_after_a_crash_and_later_tokens_are_greate
                 task.cancel()
         await crash(server, bus, other)
         taken: dict[str, int] = {}
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while "partition.dead" not in taken:
                 for name in ("partition.test", "partition.dead"):
                     with suppress(LinkError, Conflict):
@@ -201,7 +202,7 @@ async def test_the_leases_of_a_dead_process_are_free_at_once_and_those_of_others
         first = await bus.acquire("partition.a", ttl_s=60, holder=dead)
         await bus.acquire("partition.b", ttl_s=60, holder=alive_one)
         server.process_ended(4711)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await other.holders()).get("partition.a"):
                 await asyncio.sleep(0.01)
         assert (await other.acquire("partition.a", ttl_s=60, holder="second")).token > first.token
@@ -223,7 +224,7 @@ async def test_state_is_put_back_after_a_crash_and_its_revisions_grow(tmp_path: 
             return []
 
         wanted = [None, *(str(number).encode() for number in range(1, 300))]
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while await restored() != wanted:
                 await asyncio.sleep(0.01)
         assert await bus.put("state", "device.d1", b"new") > max(revisions)
@@ -259,7 +260,7 @@ async def test_buckets_of_an_earlier_version_move_from_disk_to_memory(tmp_path: 
         os.kill(server.pid or 0, signal.SIGTERM)
         await until(lambda: not old.connected)
         await until(lambda: old.connected)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 with suppress(LinkError, ApiError):
                     infos = [await connection.api(f"STREAM.INFO.KV_{bucket}") for bucket in ("state", "leases")]

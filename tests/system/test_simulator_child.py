@@ -13,6 +13,8 @@ import msgspec
 import psutil
 import pytest
 
+from tests.patience import PATIENCE_S
+
 RUN = (sys.executable, "-m", "countingroom.simulators.run")
 PARENT = """
 import subprocess, sys
@@ -30,7 +32,7 @@ async def _start(*command: str, parameters: bytes = b"{}\n") -> tuple[asyncio.su
     )
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(parameters)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         return process, msgspec.json.decode(await process.stdout.readline())
 
 
@@ -50,7 +52,7 @@ async def test_it_ends_cleanly_and_leaves_nothing(end: Callable[[asyncio.subproc
     assert line.is_symlink()
     process.send_signal(signal.SIGINT)  # Ctrl-C reaches the whole group; the parent decides
     end(process)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         assert await process.wait() == 0
     assert not line.parent.exists()
 
@@ -60,7 +62,7 @@ async def test_it_does_not_outlive_a_killed_parent() -> None:
         sys.executable, "-c", PARENT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert parent.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         pid, _, ready = (await parent.stdout.readline()).decode().partition(" ")
         assert "ready" in ready
         child = psutil.Process(int(pid))
@@ -73,5 +75,5 @@ async def test_it_does_not_outlive_a_killed_parent() -> None:
 async def test_what_it_cannot_be_is_refused_with_a_cause() -> None:
     process, first = await _start(*RUN, "modbus")
     assert "register table" in first["refused"]["message"] and first["refused"]["suggestion"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         assert await process.wait() == 1

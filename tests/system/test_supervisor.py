@@ -21,6 +21,7 @@ from countingroom.app.child_process import Launch, fork_server, launch, launch_b
 from countingroom.app.supervisor import Child, ChildChange, ChildRefused
 from countingroom.app.watchdog import HUNG_S, PROVEN_HUNG_S
 from countingroom.core.clock import SystemClock
+from tests.patience import PATIENCE_S
 
 ECHO = """
 import json, sys
@@ -98,7 +99,7 @@ async def running(child: Child) -> AsyncGenerator[Child]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -248,7 +249,7 @@ async def test_a_child_that_no_longer_runs_is_told_of_killed_and_started_again()
         await asyncio.sleep(1)  # five seconds of its clock
         assert len(changes) == 1
         os.kill(first, signal.SIGSTOP)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while len(changes) < 4:
                 await asyncio.sleep(0.01)
         running.cancel()

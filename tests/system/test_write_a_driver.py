@@ -23,6 +23,7 @@ from countingroom.core.values import Quality
 from countingroom.devices import registry
 from countingroom.devices.host.host import DeviceHost
 from tests.contract.drivers import tiny
+from tests.patience import PATIENCE_S
 
 
 def installed(place: Path) -> dict[str, str]:
@@ -107,7 +108,7 @@ async def test_through_the_host_it_is_read_written_limited_and_confirmed(supply:
             issued_ns=now,
             deadline_ns=now + 10**10,
         )
-        answer = await bus.request(subjects.command("ann", "devices", "psu"), encode(command), timeout_s=2)
+        answer = await bus.request(subjects.command("ann", "devices", "psu"), encode(command), timeout_s=PATIENCE_S)
         return decode(answer.data, Reply)
 
     async def until_read(volts: float | None, quality: Quality) -> None:
@@ -126,7 +127,7 @@ async def test_through_the_host_it_is_read_written_limited_and_confirmed(supply:
         raise AssertionError
 
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await until_read(0.0, Quality.GOOD)
             assert (await give(3.3)).accepted
             await until_ended(EventKind.DONE)

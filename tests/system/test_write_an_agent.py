@@ -22,6 +22,7 @@ from countingroom.core.systems import Action, Answer, Order, SystemState
 from countingroom.core.yaml.located import parse
 from countingroom.experiment import Experiment, load
 from countingroom.runs.description import RunsSection
+from tests.patience import PATIENCE_S
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "write-an-agent.md").read_text()
 
@@ -55,7 +56,7 @@ async def test_the_agent_of_the_page_is_configured_counts_and_refuses_too_much(t
     async def order(action: Action, **more: object) -> None:
         deadline_ns = SystemClock().now_ns() + 10**10
         order = Order(id=str(action), action=action, partition="p", fence=1, deadline_ns=deadline_ns, **more)
-        answer = decode((await bus.request(subjects.agent("BEAM"), encode(order), timeout_s=5)).data, Answer)
+        answer = decode((await bus.request(subjects.agent("BEAM"), encode(order), timeout_s=PATIENCE_S)).data, Answer)
         assert answer.accepted, answer.cause
 
     async def reached(common: str, **parts: object) -> SystemState:
@@ -68,7 +69,7 @@ async def test_the_agent_of_the_page_is_configured_counts_and_refuses_too_much(t
         raise AssertionError
 
     try:
-        async with asyncio.timeout(60), bus.subscribe(subjects.pulse("BEAM")) as beats:
+        async with asyncio.timeout(PATIENCE_S), bus.subscribe(subjects.pulse("BEAM")) as beats:
             agent = await asyncio.create_subprocess_exec(sys.executable, tmp_path / "beam.py", tmp_path)
             await anext(beats)
             await order(Action.CONFIGURE, parameters={"gain": 3}, key="k")
@@ -88,7 +89,7 @@ async def test_the_agent_of_the_page_is_configured_counts_and_refuses_too_much(t
                 deadline_ns=deadline_ns,
                 parameters={"gain": 11},
             )
-            await bus.request(subjects.agent("BEAM"), encode(much), timeout_s=5)
+            await bus.request(subjects.agent("BEAM"), encode(much), timeout_s=PATIENCE_S)
             cause = (await reached("Error")).cause
             assert isinstance(cause, Cause)
             assert "burns the diode" in cause.message

@@ -16,6 +16,7 @@ from countingroom.core.errors import Cause
 from tests.console.alarms_stage import BATH, AlarmStage, a_night, alarms_stage
 from tests.console.people import house
 from tests.console.stage import served, stage
+from tests.patience import PATIENCE_S
 
 
 @asynccontextmanager
@@ -105,7 +106,7 @@ async def test_many_alarms_are_acknowledged_with_the_occurrence_that_was_seen() 
         ((user, command),) = alarms.commands
         assert named(str(command.arguments["alarms"])) == order["alarms"]
         assert (user, command.arguments["comment"]) == ("local", "seen")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while BATH in await ids(client, state="unacknowledged"):
                 await asyncio.sleep(0)
 

@@ -17,6 +17,7 @@ from countingroom.storage.audit import Audit, AuditFilter
 from countingroom.storage.database import Database
 from countingroom.storage.outbox import Outbox
 from countingroom.testing.clock import FakeClock
+from tests.patience import PATIENCE_S
 
 
 def entry(number: int, what: str = "") -> AuditEntry:
@@ -67,7 +68,7 @@ class Bench:
             await running
 
     async def advance_until_written(self, writer: AuditWriter) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while writer.is_failing:
                 await self.clock.advance(0.5)
                 await asyncio.sleep(0.01)
@@ -92,7 +93,7 @@ async def test_entries_are_in_the_file_before_their_answers_and_go_in_in_order(b
     async with bench.writer() as writer:
         bench.audit.fails_before = True
         for number in range(1, 6):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await writer.write(entry(number))
             (file,) = bench.files()
             assert file.read_bytes().count(b"act") == number
@@ -145,7 +146,7 @@ async def test_without_a_file_entries_wait_in_memory_and_that_is_told(bench: Ben
     bench.folder.parent.joinpath("audit").write_text("no folder")
     bench.audit.fails_before = True
     async with bench.writer() as writer:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await writer.write(entry(1))
         assert "1 entry waits in memory (" in writer.troubles()[0]
         bench.audit.fails_before = False
@@ -182,7 +183,7 @@ async def test_a_full_file_leaves_the_rest_in_memory_and_all_go_in_in_order(
     bench.audit.fails_before = True
     async with bench.writer() as writer:
         for number in range(1, 10):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await writer.write(entry(number))
         assert "takes no more" in writer.troubles()[0]
         bench.audit.fails_before = False
@@ -199,7 +200,7 @@ async def test_where_neither_takes_entries_the_newest_are_dropped_and_counted_in
     bench.audit.fails_before = True
     async with bench.writer() as writer:
         for number in range(1, 6):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await writer.write(entry(number))
         assert writer.lost == 2
         bench.audit.fails_before = False
@@ -214,7 +215,7 @@ async def test_a_text_that_no_database_can_keep_does_not_end_the_audit(bench: Be
     async with bench.writer() as writer:
         for number, fails in enumerate((True, False)):
             bench.audit.fails_before = fails
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await writer.write(entry(2 * number, what="half of a pair \ud800"))
                 await writer.write(entry(2 * number + 1))
         await bench.advance_until_written(writer)

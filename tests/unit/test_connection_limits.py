@@ -31,6 +31,7 @@ from countingroom.app.connection_table import (
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.listening_socket import listen
 from countingroom.console.auth.requester import LOCAL_REQUESTER
+from tests.patience import PATIENCE_S
 
 SMALL = ConnectionLimits(everybody=6, address=4, user=2)
 
@@ -248,7 +249,7 @@ async def site(
     port = listening.getsockname()[1]
     serving = asyncio.ensure_future(web_server.serve(app, listening, ready.set, limits=limits))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await ready.wait()
         yield port
     finally:
@@ -278,7 +279,7 @@ HEAD = b"HTTP/1.1\r\nHost: localhost\r\n"
 async def test_a_half_sent_request_is_closed(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     async with site(ConnectionLimits(), monkeypatch) as port:
         reader, writer = await ask(port, sent)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     if not await reader.read(65536):
@@ -294,14 +295,14 @@ async def test_an_answer_that_is_not_read_is_closed(monkeypatch: pytest.MonkeyPa
     async with site(ConnectionLimits(), monkeypatch, tables) as port:
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET /large " + HEAD + b"\r\n")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 for wanted in (1, 0):
                     while len(tables[0]) != wanted:
                         await asyncio.sleep(0)
 
 
 async def test_a_known_user_is_served_beside_a_flood_of_half_sent_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with site(ConnectionLimits(everybody=30, address=20), monkeypatch) as port, asyncio.timeout(30):
+    async with site(ConnectionLimits(everybody=30, address=20), monkeypatch) as port, asyncio.timeout(PATIENCE_S):
         reader, writer = await ask(port, b"GET /known " + HEAD + b"\r\n")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
         flood = [await ask(port, b"GET / HTTP/1.1\r\nHost: loc") for _ in range(60)]
@@ -314,7 +315,7 @@ async def test_a_known_user_is_served_beside_a_flood_of_half_sent_requests(monke
 
 async def test_a_new_client_is_answered_beside_a_flood_of_complete_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """From one address, 300 connections for 100 places. Each waits for its turn in the kernel, and is answered."""
-    async with site(ConnectionLimits(everybody=200, address=100), monkeypatch) as port, asyncio.timeout(30):
+    async with site(ConnectionLimits(everybody=200, address=100), monkeypatch) as port, asyncio.timeout(PATIENCE_S):
         ones = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
         for one in ones:
             one.setblocking(False)
@@ -328,7 +329,7 @@ async def test_a_new_client_is_answered_beside_a_flood_of_complete_requests(monk
 async def test_a_websocket_that_sends_without_pause_is_closed_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     async with site(ConnectionLimits(), monkeypatch) as port, connect(f"ws://127.0.0.1:{port}/deaf") as client:
         with pytest.raises(ConnectionClosed):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 while True:
                     await client.send("{}")
         assert (client.close_code, client.close_reason) == (1008, "more than 64 messages are unread")

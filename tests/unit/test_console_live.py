@@ -22,6 +22,7 @@ from countingroom.storage.database import Database
 from countingroom.testing.clock import FakeClock
 from tests.console.runs_stage import RunsStage, member
 from tests.console.stage import Stage, caen, stage
+from tests.patience import PATIENCE_S
 
 EVERYTHING = LiveSubscription(devices=None, points=None, states=True, events=True)
 QUIET = LiveSubscription(devices=frozenset({"chiller"}), points=frozenset(), states=False, events=False)
@@ -56,7 +57,7 @@ async def scene() -> AsyncGenerator[Scene]:
 
 
 async def take(hub: LiveFeed, viewer: Viewer) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         return json.loads(await hub.next(viewer))
 
 

@@ -14,6 +14,7 @@ from countingroom.core.errors import Conflict
 from tests.console.people import House, house
 from tests.console.sockets import Socket, opened
 from tests.console.stage import stage
+from tests.patience import PATIENCE_S
 
 SMALL = ViewerLimits(user=3, address=4, everybody=8, reserved=2)
 
@@ -104,7 +105,7 @@ async def test_a_page_without_a_socket_gets_the_same_messages_by_request(home: H
     (first,) = (await client.get("/api/v1/live", params={"watch": watch})).json()["messages"]
     assert first["kind"] == "snapshot"
     feed = home.context.feed
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while feed.revision == first["revision"] or "0.hv_vMon" not in home.context.latest.readings.get("caen", {}):
             await asyncio.sleep(0)
     answer = await client.get("/api/v1/live", params={"watch": watch, "resume": first["revision"]})

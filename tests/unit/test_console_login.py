@@ -18,6 +18,7 @@ from countingroom.storage import engine
 from countingroom.testing.clock import FakeClock
 from tests.console.people import HOST, ORIGIN, PASSWORD, House, house
 from tests.console.stage import Stage, stage
+from tests.patience import PATIENCE_S
 
 COMMAND = "/api/v1/devices/caen/commands/lv_on"
 
@@ -348,7 +349,7 @@ async def test_what_is_open_under_a_login_ends_at_once_when_that_ends_or_its_rol
     sam = await home.browser("sam")
     cookie = f"countingroom_8080={sam.cookies['countingroom_8080']}"
     requester = await logins.recognise(Headers({"host": HOST, "cookie": cookie}))
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(logins.until_over(requester))
         await asyncio.sleep(0)
         assert not watching.done()
@@ -367,7 +368,7 @@ async def test_while_the_database_is_away_who_is_known_stays_known_and_the_recor
         away.setattr(engine, "WAITING", 0)  # it refuses everything
         assert (await sam.post(COMMAND, json={})).status_code == 202
         assert (await (home.client({"authorization": "Bearer other"})).get("/api/v1/me")).status_code == 503
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert "lv_on" in {one.what for one in await home.record()}
 
 

@@ -19,6 +19,7 @@ from countingroom.console.context import FollowerFailed
 from countingroom.console.present.latest import Latest
 from countingroom.core.clock import SystemClock
 from countingroom.experiment import load
+from tests.patience import PATIENCE_S
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo" / "experiment.yaml"
 
@@ -52,7 +53,7 @@ async def test_a_console_whose_follower_fails_ends(tmp_path: Path, monkeypatch: 
     facts: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
     async with opened(experiment.storage, tmp_path, clock) as database, bus.subscribe("presence.console.*") as beats:
         running = asyncio.create_task(role(roles.Platform(bus=bus.client(), ready=facts.set_result, opened=database)))
-        async with asyncio.timeout(20), httpx.AsyncClient(base_url=(await facts)["address"]) as web:
+        async with asyncio.timeout(PATIENCE_S), httpx.AsyncClient(base_url=(await facts)["address"]) as web:
             await anext(beats)
             answer = await web.get("/readyz")
             assert answer.status_code == 503

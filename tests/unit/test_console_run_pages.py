@@ -26,6 +26,7 @@ from countingroom.core.values import Quality
 from countingroom.testing.clock import FakeClock
 from tests.console.runs_stage import RunsStage, partition, runs_served, runs_stage
 from tests.console.stage import served, stage
+from tests.patience import PATIENCE_S
 
 WATCH = LiveSubscription(devices=None, points=None, states=True, events=True, partitions=None)
 
@@ -252,7 +253,7 @@ async def test_a_description_that_differs_is_told_on_the_overview_and_shown_with
     async with AsyncExitStack() as stack:
         if answers:
             await stack.enter_async_context(here.bus.respond(subjects.query("runs", "apply"), answer))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while "differs from the database: 1 to update" not in await text(web, "/"):
                 await asyncio.sleep(0)
         page = await text(web, "/configurations")

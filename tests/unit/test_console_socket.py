@@ -17,6 +17,7 @@ from countingroom.console.app import create
 from countingroom.console.context import ConsoleContext
 from countingroom.core.clock import SystemClock
 from tests.console.stage import Stage, stage
+from tests.patience import PATIENCE_S
 
 
 class Site:
@@ -37,7 +38,7 @@ async def site() -> AsyncGenerator[Site]:
         server = uvicorn.Server(config)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while not server.started:
                     await asyncio.sleep(0)
                 await app.state.context.latest.ready()
@@ -48,7 +49,7 @@ async def site() -> AsyncGenerator[Site]:
 
 async def hear(socket: ClientConnection, kind: str) -> dict[str, Any]:
     """The next message of that kind."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             told = json.loads(await socket.recv())
             if told["kind"] == kind:
@@ -105,7 +106,7 @@ async def test_who_leaves_is_forgotten(site: Site) -> None:
         await socket.send("{}")
         await hear(socket, "snapshot")
         assert site.context.feed.viewers == 1
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while site.context.feed.viewers:
             await asyncio.sleep(0)
 

@@ -18,6 +18,7 @@ from countingroom.core.partitions import Goal
 from countingroom.core.systems import Action, Answer, Order, SystemKind, SystemState
 from tests.console.runs_stage import RunsStage, member, runs_served, runs_stage
 from tests.console.stage import stage
+from tests.patience import PATIENCE_S
 
 STOP, ABORT = "/api/v1/partitions/mCBM/stop", "/api/v1/partitions/mCBM/commands/abort"
 MEMBERS = (
@@ -89,7 +90,7 @@ async def test_a_stop_reaches_the_systems_that_record(
     )
     await here.say(subjects.system_key("STS"), recording)
     app, web = served
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while app.state.context.latest.words.get(subjects.system_key("STS")) != recording:
             await asyncio.sleep(0)
     answer = await web.post(STOP, json={})
@@ -122,7 +123,7 @@ async def test_a_new_owner_gets_the_command(
 ) -> None:
     _, web = served
     given = (await web.post(ABORT, json={})).json()
-    async with here.bus.client().respond(subjects.commands_to("runs"), here.answer), asyncio.timeout(10):
+    async with here.bus.client().respond(subjects.commands_to("runs"), here.answer), asyncio.timeout(PATIENCE_S):
         while not here.asked:
             await asyncio.sleep(0.01)
     assert [(subject, one.action, one.id) for subject, one in here.asked] == [
@@ -137,12 +138,12 @@ async def test_a_new_owner_gets_the_command_whatever_clock_and_state_the_page_ha
     goal = Goal(state="Recording", requested_by="anna", since_ns=here.clock.now_ns())
     await here.partition("mCBM", "Recording", run=8, members=MEMBERS, goal=goal)
     app, web = served
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while app.state.context.latest.words[subjects.partition_key("mCBM")].goal != goal:
             await asyncio.sleep(0)
     body = {"issued_ns": issued_ns, "seen_state": "TFC_Active", "deadline_s": 0.01}
     assert (await web.post(ABORT, json=body)).status_code == 202
-    async with here.bus.client().respond(subjects.commands_to("runs"), here.answer), asyncio.timeout(10):
+    async with here.bus.client().respond(subjects.commands_to("runs"), here.answer), asyncio.timeout(PATIENCE_S):
         while not here.asked:
             await asyncio.sleep(0.01)
     command = here.asked[0][1]
@@ -157,7 +158,7 @@ async def test_a_new_owner_with_a_later_goal_does_not_get_it(
     await web.post(ABORT, json={})
     later = Goal(state="Recording", requested_by="anna", since_ns=here.clock.now_ns())
     await here.partition("mCBM", "Recording", members=MEMBERS, goal=later)
-    async with here.bus.client().respond(subjects.commands_to("runs"), here.answer), asyncio.timeout(10):
+    async with here.bus.client().respond(subjects.commands_to("runs"), here.answer), asyncio.timeout(PATIENCE_S):
         while app.state.context.direct_orders.waiting:
             await asyncio.sleep(0.01)
     assert here.asked == []
@@ -169,7 +170,7 @@ async def test_the_page_may_send_stop_and_abort_of_a_partition_without_an_owner(
     app, web = served
     await here.beat("mCBM")
     await here.beat("mCBM", leaving=True)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while (await web.get("/api/v1/partitions/mCBM")).json()["partition"]["alive"]:
             app.state.context.feed.tick()
             await asyncio.sleep(0.01)

@@ -33,6 +33,7 @@ from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.queries import MOST_BYTES, Queries
 from countingroom.history.service import HistoryService
 from tests.memory_store import MemoryStore
+from tests.patience import PATIENCE_S
 
 S = 1_000_000_000
 Answer = SeriesAnswer | LastAnswer | PointsAnswer | ExportAnswer | QueryRefusal
@@ -79,7 +80,7 @@ async def ask(bus: MemoryBus, what: str, query: Struct) -> Answer:
 
 
 async def known(bus: MemoryBus, name: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             answer = await ask(bus, "points", PointsQuery(prefix=name))
             assert isinstance(answer, PointsAnswer)

@@ -20,6 +20,7 @@ from countingroom.history.port import Position
 from countingroom.history.writer import NAME, Writer
 from countingroom.testing.clock import FakeClock
 from tests.memory_store import MemoryStore
+from tests.patience import PATIENCE_S
 
 
 class FullDisk(MemoryStore):
@@ -75,7 +76,7 @@ async def writing(bus: MemoryBus, clock: FakeClock, store: MemoryStore) -> Async
 
 async def reach(clock: FakeClock, store: MemoryStore, sequence: int) -> None:
     """Let time pass until the store is that far."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while store.position().sequence != sequence:
             await clock.advance(0.6)
             await asyncio.sleep(0.001)
@@ -156,7 +157,7 @@ async def test_a_stream_that_began_anew_is_not_taken_for_the_old_one(clock: Fake
         async with writing(fresh, clock, store):
             await clock.advance(10)
             await send(fresh, 1, 2, boot=life)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(values(store)) < (2 if life == "one" else 4):
                     await clock.advance(0.6)
                     await asyncio.sleep(0.001)

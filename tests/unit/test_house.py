@@ -291,3 +291,31 @@ def test_no_page_calls_a_missing_user_nobody() -> None:
     pages = [*console.glob("templates/*.html"), *console.glob("static/js/*.js")]
     assert pages
     assert not [path.name for path in pages if re.search(r"\bnobody\b", path.read_text(), re.IGNORECASE)]
+
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+LONG_WAIT_S = 30.0
+
+
+def test_a_test_waits_long_for_what_must_come() -> None:
+    """A short wait fails on a slow machine, and a long one that ends early costs nothing: `tests/patience.py`."""
+    short = [
+        f"{name(path)}:{call.lineno}"
+        for path in TESTS
+        if re.search(r"asyncio\.(timeout|wait_for)\(.*[0-9]\)", path.read_text())
+        for call in _waits(tree(path))
+        if isinstance(limit := call.args[-1], ast.Constant) and 0 < limit.value < LONG_WAIT_S
+    ]
+    assert not short, "wait for PATIENCE_S, or expect the TimeoutError"
+
+
+def _waits(node: ast.AST) -> Iterator[ast.Call]:
+    """Calls of `asyncio.timeout` and `asyncio.wait_for` whose end no test expects."""
+    if isinstance(node, ast.With | ast.AsyncWith):
+        entered = [ast.unparse(item.context_expr) for item in node.items]
+        if any("TimeoutError" in text for text in entered):
+            return
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("asyncio.timeout", "asyncio.wait_for"):
+        yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _waits(child)

@@ -8,6 +8,7 @@ import pytest
 
 from countingroom.bus.server.hung_server import HUNG_S, STOPPED_S, until_hung
 from countingroom.testing.clock import FakeClock
+from tests.patience import PATIENCE_S
 
 
 class Server:
@@ -39,7 +40,7 @@ async def test_a_server_that_answers_in_any_way_is_not_hung(is_linked: bool, ans
     assert not watching.done()
     for _ in range(2):
         await clock.advance(1.0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_S):
         assert await watching == f"has not answered for {HUNG_S:g} s"
 
 
@@ -53,7 +54,7 @@ async def test_a_server_that_was_stopped_by_a_signal_is_found_by_its_state() -> 
             await clock.advance(1.0)
     assert not watching.done()
     await clock.advance(1.0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_S):
         assert await watching == f"was stopped for {STOPPED_S:g} s"
 
 
@@ -62,7 +63,7 @@ async def test_a_stopped_server_is_not_asked_whose_answer_would_take_time() -> N
     watching = asyncio.create_task(until_hung(clock, lambda: server.is_linked, server.greets, lambda: True))
     for _ in range(round(STOPPED_S) + 1):
         await clock.advance(1.0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_S):
         await watching
     assert server.asked == 0
 

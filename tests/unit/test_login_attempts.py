@@ -22,6 +22,7 @@ from countingroom.core.lockout import FIRST_S, FORGET_S, FREE, LONGEST_S, LoginF
 from countingroom.testing.clock import FakeClock
 from tests.console.people import ORIGIN, PASSWORD, House, house
 from tests.console.stage import stage
+from tests.patience import PATIENCE_S
 
 ATTACKER = "10.9.9.9"
 PAGE = ORIGIN | {"x-countingroom": "console"}
@@ -144,7 +145,7 @@ async def test_strangers_do_not_delay_the_password_of_a_known_device() -> None:
     hasher = BusyHasher()
     passwords = Passwords(hasher)
     kept = await passwords.hash("x")
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         for number in range(20):
             tasks.create_task(passwords.verify(kept, "strange", of=f"10.0.0.{number}"))
         await asyncio.sleep(0)
@@ -156,7 +157,7 @@ async def test_one_user_or_address_fills_no_queue() -> None:
     hasher = BusyHasher()
     passwords = Passwords(hasher)
     kept = await passwords.hash("x")
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         for _ in range(5):  # one is checked, four wait
             tasks.create_task(passwords.verify(kept, "strange", of=ATTACKER))
         await asyncio.sleep(0)
@@ -232,7 +233,7 @@ async def test_a_login_from_an_address_of_users_waits_for_one_other_only() -> No
     passwords = Passwords(hasher)
     kept = await passwords.hash("x")
     flood: list[asyncio.Task[bool]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         for number in range(WAITING + 1):
             flood.append(
                 asyncio.ensure_future(passwords.verify(kept, "strange", of=f"10.0.0.{number}", name=f"n{number}"))
@@ -267,7 +268,7 @@ async def test_a_login_without_a_place_is_answered_503_with_the_time_to_wait(hom
     identity = home.context.login()[0].identity
     assert isinstance(identity, LocalAccounts)
     identity._passwords = Passwords(hasher)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         for number in range(WAITING + 1):
             tasks.create_task(log_in(home.client(address=f"10.5.0.{number}"), f"n{number}", "strange"))
         while len(identity._passwords._unknown._others) < WAITING:

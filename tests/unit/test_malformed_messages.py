@@ -40,6 +40,7 @@ from countingroom.runs.monitor.agent_liveness import Liveness
 from countingroom.runs.monitor.system_states import SystemStates
 from countingroom.testing.clock import FakeClock
 from tests.console.stage import Stage, served, stage
+from tests.patience import PATIENCE_S
 
 POISON = {
     "a truncated map": bytes.fromhex("81a17a"),
@@ -264,7 +265,7 @@ async def test_a_console_whose_follower_died_is_not_ready_and_says_so(
     fail_at(app, monkeypatch)
     async with app.router.lifespan_context(app):
         with pytest.raises(Exception, match="latest of the console ended"):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await app.state.context.until_failed()
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as web:
@@ -287,14 +288,14 @@ async def test_a_failed_tick_of_the_live_feed_does_not_end_it_and_is_told(
             raise TypeError("a mistake")
 
         monkeypatch.setattr(room.feed, "_gather", broken)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await failed.wait()
         await settled()
         assert "live feed" in (await web.get("/readyz")).text
         monkeypatch.setattr(room.feed, "_gather", gather)
         await here.readings("caen", {"0.hv_vMon": 78.0})
         before = room.feed.revision
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while room.feed.revision == before:
                 await asyncio.sleep(0.01)
 

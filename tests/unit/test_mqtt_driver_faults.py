@@ -17,6 +17,7 @@ from countingroom.devices.drivers.mqtt import driver as mqtt_driver
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
 from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver, PayloadQueue
 from countingroom.devices.port import Sample, ThinningDriver
+from tests.patience import PATIENCE_S
 
 
 def driver_of(**keys: Any) -> MqttSensorsDriver:
@@ -119,7 +120,7 @@ async def broker() -> AsyncIterator[Broker]:
 
 async def test_a_setpoint_that_the_broker_does_not_confirm_fails_in_time() -> None:
     values = {"v": {"topic": "{sensor}/v", "type": "bool", "set_topic": "{sensor}/set"}}
-    async with broker() as silent, asyncio.timeout(20):
+    async with broker() as silent, asyncio.timeout(PATIENCE_S):
         driver = driver_of(port=silent.port, timeout="300 ms", values=values)
         await driver.connect()
         assert await driver.read() == [], "a board that said nothing is not off"
@@ -136,7 +137,7 @@ async def test_a_setpoint_of_qos_0_to_a_broker_that_is_gone_does_not_hang() -> N
         taken: list[Sample] = []
         driver.monitor(taken.extend)
         await driver.connect()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not any(one.quality is Quality.STALE for one in taken):
             await asyncio.sleep(0)
         with pytest.raises(LinkError, match="no connection"):

@@ -19,6 +19,7 @@ from countingroom.bus.server.mqtt_sessions import MqttConnection, MqttSession, k
 from countingroom.bus.server.mqtt_shares import Share, surplus
 from countingroom.core.messages import Event
 from countingroom.testing.clock import FakeClock
+from tests.patience import PATIENCE_S
 
 SMALL = Share(connections=2, sessions=3, consumers=5)
 
@@ -171,7 +172,7 @@ async def test_a_client_beyond_the_share_is_disconnected_at_once(running: Bench)
             one = {"id": cid, "user": "c", "client_id": f"c{cid}"}
             data = json.dumps({"server": {"id": "S"}, "client": one}).encode()
             await running.bus.publish("server.mqtt_clients.CONNECT", data)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             message = await anext(kicked)
     assert (message.subject, message.data) == ("server.mqtt_kick.S", b'{"cid": 17}')
     assert ["more than 16 connections" in event.message for event in running.events] == [True]

@@ -13,6 +13,7 @@ from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Command, Reply, decode, encode
 from countingroom.testing.clock import FakeClock
+from tests.patience import PATIENCE_S
 
 LEASE = "partition.mCBM"
 
@@ -47,7 +48,7 @@ async def test_the_end_of_the_owner_ends_the_wait() -> None:
         await lease.release()
         await clock.advance(0.5)
         with pytest.raises(LinkError, match="may or may not have been done") as raised:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(PATIENCE_S):
                 await sent
         assert raised.value.cause.code == "timeout"
         assert "has ended" in raised.value.cause.causes[0].message
@@ -65,7 +66,7 @@ async def test_another_owner_ends_the_wait() -> None:
         await bus.acquire(LEASE, ttl_s=5.0, holder="runs 2")
         await clock.advance(0.5)
         with pytest.raises(LinkError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(PATIENCE_S):
                 await sent
 
 
@@ -82,5 +83,5 @@ async def test_a_slow_answer_is_waited_for(department: str, held: bool) -> None:
             await clock.advance(0.25)
         assert not sent.done()
         owner.may_answer.set()
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await sent).accepted

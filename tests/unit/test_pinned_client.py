@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from countingroom.bus.nats.pinned_client import PinnedClient, PinnedTransport
+from tests.patience import PATIENCE_S
 
 
 async def test_a_close_after_a_wait_that_was_cancelled_is_no_error() -> None:
@@ -24,6 +25,6 @@ async def test_a_close_after_a_wait_that_was_cancelled_is_no_error() -> None:
     await asyncio.wait([waiting])
     client._status = PinnedClient.CLOSED  # `connect` had begun to close it
     await client.close()
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
     server.close()
     await server.wait_closed()

@@ -12,6 +12,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import Event, EventKind, decode
 from countingroom.testing.clock import FakeClock
+from tests.patience import PATIENCE_S
 
 
 def change(pid: int, *, running: bool = True) -> ChildChange:
@@ -20,7 +21,7 @@ def change(pid: int, *, running: bool = True) -> ChildChange:
 
 async def events(bus: MemoryBus, count: int) -> list[Event]:
     found: list[Event] = []
-    async with asyncio.timeout(5), bus.replay(subjects.EVENTS_STREAM) as stored:
+    async with asyncio.timeout(PATIENCE_S), bus.replay(subjects.EVENTS_STREAM) as stored:
         async for message in stored:
             found.append(decode(message.data, Event))
             if len(found) == count:

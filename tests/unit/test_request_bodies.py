@@ -17,6 +17,7 @@ from countingroom.console.middleware.request_body import DEEPEST, parse_body
 from countingroom.core.clock import SystemClock
 from tests.console.people import House, house
 from tests.console.stage import Stage, stage
+from tests.patience import PATIENCE_S
 
 COMMAND = "/api/v1/devices/caen/commands/lv_on"
 PLACES = {
@@ -109,7 +110,7 @@ def test_a_text_full_of_brackets_and_quotes_is_not_deep() -> None:
 async def test_a_body_that_is_too_large_gets_an_answer_and_no_reset(here: Stage) -> None:
     app = create(here.bus.client(), here.clock, title="t", version="1")
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=2))
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0)

@@ -18,6 +18,7 @@ from countingroom.devices.port import Sample
 from countingroom.simulators.air import Air
 from countingroom.simulators.sensor_topics import outlets
 from countingroom.simulators.sensors import SensorSimulator
+from tests.patience import PATIENCE_S
 
 SECTION = MqttSensorsSection.model_validate(
     {
@@ -62,7 +63,7 @@ class Ear:
         self._news.set()
 
     async def until(self, *points: str, quality: Quality = Quality.GOOD) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while any(point not in self.said or self.said[point].quality is not quality for point in points):
                 self._news.clear()
                 await self._news.wait()
@@ -108,7 +109,7 @@ async def test_the_values_of_a_round_are_taken_together(heard: Pair) -> None:
     driver.monitor(take)
     await driver.connect()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while {"ESP01.DS_temp", "ESP02.DS_temp", "ESP01.co2", "ESP02.co2"} not in turns:
                 await ear.until("ESP01.DS_temp")
                 ear.said.clear()
@@ -188,7 +189,7 @@ async def test_a_simulated_board_takes_setpoints_and_tells_them_at_once() -> Non
         await driver.write("PLUG1.power", 1)
         await driver.write("PLUG1.target", 3.25)
         await driver.write("light", True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while [ear.said[name].value for name in names] != [1, 3.25, 3.25, True]:
                 ear.said.clear()
                 await ear.until(*names)

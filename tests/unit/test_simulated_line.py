@@ -19,6 +19,7 @@ from countingroom.devices.drivers.julabo.description import JulaboSection
 from countingroom.devices.drivers.julabo.driver import JulaboDriver
 from countingroom.devices.serial.line import SerialPorts
 from countingroom.simulators.julabo import JulaboSimulator
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +105,7 @@ async def test_the_line_of_a_killed_simulator_leads_nowhere_and_is_swept_at_the_
     )
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(b"{}\n")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         port = str(msgspec.json.decode(await process.stdout.readline())["ready"]["port"])
     terminal = str(Path(port).readlink())
     process.send_signal(signal.SIGKILL)
@@ -132,7 +133,7 @@ async def test_a_simulator_that_is_told_to_end_leaves_nothing(folder: Path, sent
     )
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(b"{}\n")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         await process.stdout.readline()
         process.send_signal(sent)
         await process.wait()

@@ -13,6 +13,7 @@ from pathlib import Path
 from countingroom.core.values import Scalar
 from countingroom.devices.drivers.mqtt.description import MqttSensorsSection
 from countingroom.devices.drivers.mqtt.driver import MqttSensorsDriver
+from tests.patience import PATIENCE_S
 
 
 class Mosquitto:
@@ -46,7 +47,7 @@ class Mosquitto:
         self._process = await asyncio.create_subprocess_exec(
             _program("mosquitto"), "-c", str(self.place / "mosquitto.conf"), stderr=asyncio.subprocess.DEVNULL
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)
