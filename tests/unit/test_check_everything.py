@@ -248,3 +248,77 @@ def test_the_schema_of_a_file_that_refers_to_another_document_is_told(tmp_path: 
     (tmp_path / "sts.yaml").write_text("properties: {threshold: {$ref: 'other.json'}}\n", encoding="utf-8")
     (line,) = told(tmp_path, "runs: {systems: {STS: {parameters: sts.yaml}}}\n")
     assert "runs.systems.STS.parameters: the schema of STS refers to other.json, which is not in it" in line
+
+
+def test_names_of_points_and_commands_are_told_beside_another_mistake_of_the_device(tmp_path: Path) -> None:
+    text = """\
+devices:
+  plant: {driver: marta, host: h, pol: 1, points: {nothing: {deadband: 1}}}
+  other: {driver: marta, host: h, poll: soon, commands: {nix: {dangerous: true}, nax: {dangerous: true}}}
+  both: {driver: marta, host: h, points: {nothing: {deadband: 1}}, commands: {nix: {dangerous: true}}}
+  half: {driver: marta, host: h, points: {nothing: {deadband: 1}, DP01_CO2_W: {deadbnd: 1}}}
+"""
+    lines = told(tmp_path, text)
+    expected = [
+        "3: devices.plant.pol: unknown key",
+        "3: devices.plant.points.nothing: no point is named nothing",
+        "4: devices.other.poll: a duration is a number",
+        "4: devices.other.commands.nix: no command is named nix",
+        "4: devices.other.commands.nax: no command is named nax",
+        "5: devices.both.points.nothing: no point is named nothing",
+        "5: devices.both.commands.nix: no command is named nix",
+        "6: devices.half.points.DP01_CO2_W.deadbnd: unknown key",
+        "6: devices.half.points.nothing: no point is named nothing",
+    ]
+    assert len(lines) == len(expected), "\n".join(lines)
+    for start in expected:
+        assert any(line.startswith(start) for line in lines), (start, lines)
+
+
+def test_a_point_that_a_wrong_value_may_have_made_is_not_told_as_missing(tmp_path: Path) -> None:
+    text = """\
+devices:
+  mill: {driver: modbus, host: h, registers: {a: {address: 1, type: int16}, b: 7}, points: {b: {deadband: 1}}}
+  moll: {driver: modbus, host: h, registes: {b: {address: 1, type: int16}}, points: {b: {deadband: 1}}}
+"""
+    lines = told(tmp_path, text)
+    assert all("no point is named" not in line for line in lines), lines
+    assert {line.split(": ")[1] for line in lines} >= {"devices.mill.registers.b", "devices.moll.registes"}
+
+
+def test_limits_in_the_wrong_order_are_told_once(tmp_path: Path) -> None:
+    text = """\
+devices:
+  mill:
+    driver: modbus
+    host: h
+    registers: {a: {address: 1, type: int16}}
+    points: {a: {alarm_low: 5, alarm_high: 3}}
+"""
+    (line,) = told(tmp_path, text)
+    assert line == "7: devices.mill.points.a.alarm_high: alarm_high 3 is below alarm_low 5"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "is_told"),
+    [
+        ("nix: 1", True),
+        ("poll: soon", True),
+        ("values: {t: {topic: a, typ: 3}}", True),
+        ("hots: other", False),
+        ("port: x", False),
+    ],
+)
+def test_one_client_id_of_two_devices_is_told_beside_other_mistakes(
+    tmp_path: Path, mistake: str, is_told: bool
+) -> None:
+    keys = "" if mistake.startswith("values") else ", values: {t: {topic: a}}"
+    text = f"""\
+devices:
+  first: {{driver: mqtt, client_id: dcs{keys}, {mistake}}}
+  second: {{driver: mqtt, client_id: dcs, values: {{t: {{topic: a}}}}}}
+"""
+    lines = told(tmp_path, text)
+    said = [line for line in lines if "dcs is the client_id of device first already" in line]
+    assert len(said) == int(is_told), lines
+    assert len(lines) == len(said) + 1

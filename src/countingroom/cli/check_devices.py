@@ -1,8 +1,12 @@
-"""Builds the devices of a description without connecting them, and finds what only the built devices show."""
+"""Builds the devices of a description without connecting them, and finds what only the built devices show.
+
+A device with a wrong value is built too, without this value, where the others do not depend on it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
 
 from countingroom.core.charts.check import Severity
 from countingroom.core.charts.check import check as check_chart
@@ -13,27 +17,60 @@ from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.devices.description import DevicesSection
 from countingroom.devices.registry import Hosted, build
 from countingroom.devices.resources import SharedResources
+from countingroom.devices.section import DeviceSection
 from countingroom.experiment import Loaded
 from countingroom.runs.description import RunsSection
 from countingroom.runs.sections.agent import SlowControlAgent
 
 
 def build_devices(loaded: Loaded) -> tuple[dict[str, Hosted], list[Problem]]:
-    """Build every device as the device host does, but those with wrong values. Returns the problems this shows."""
+    """Build every device as the device host does, but those with wrong values that its points may depend on. Returns
+    the problems this shows."""
     resources = SharedResources()
     hosted: dict[str, Hosted] = {}
     problems: list[Problem] = []
-    for name, section in loaded.experiment.section(DevicesSection).items():
-        if not loaded.is_whole(("devices", name)):
+    devices = loaded.experiment.section(DevicesSection)
+    for name, section in devices.items():
+        own = _known(section) - _known(DeviceSection)
+        if _wrong_among(loaded, name, section, own):
             continue
         try:
             hosted[name] = build(name, section, resources=resources)
         except ConfigurationError as error:
-            problems += [_problem(loaded, name, cause) for cause in error.cause.causes or (error.cause,)]
+            found = (_problem(loaded, name, cause) for cause in error.cause.causes or (error.cause,))
+            problems += [one for one in found if not _is_told(loaded, one)]
             continue
         problems += [loaded.problem(("devices", name), message) for message in _wrong(hosted[name])]
+    # The section itself tells these too, but not beside any mistake of one of the two devices.
+    for clash in devices.clashes():
+        if not any(_wrong_among(loaded, name, devices[name], clash.keys) for name in clash.devices):
+            path, message = clash.problem
+            problems.append(loaded.problem(("devices", *path), message))
     problems += _agents(loaded, hosted)
     return hosted, problems
+
+
+def _known(section: DeviceSection | type[DeviceSection]) -> frozenset[str]:
+    """The keys that a section has, as in the file."""
+    kind = section if isinstance(section, type) else type(section)
+    return frozenset(field.alias or name for name, field in kind.model_fields.items())
+
+
+def _wrong_among(loaded: Loaded, name: str, section: DeviceSection, keys: Collection[str]) -> bool:
+    """Whether the value of one of these keys of a device was wrong, or may be there under a misspelled key."""
+    known = _known(section)
+    for wrong in loaded.wrong_keys(("devices", name)):
+        meant = [wrong] if wrong in known else get_close_matches(wrong, sorted(known), n=1)
+        if wrong == "" or (meant and meant[0] in keys):
+            return True
+    return False
+
+
+def _is_told(loaded: Loaded, found: Problem) -> bool:
+    """Whether a section has told this of one of its own keys: limits in the wrong order."""
+    return any(
+        one.path.startswith(f"{found.path}.") and found.message.startswith(one.message) for one in loaded.problems
+    )
 
 
 def _problem(loaded: Loaded, name: str, cause: Cause) -> Problem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterator
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, NamedTuple, cast, get_args
 
 from pydantic import GetCoreSchemaHandler, RootModel
 from pydantic_core import CoreSchema, core_schema
@@ -70,6 +70,15 @@ class _ChosenByDriver:
         return core_schema.tagged_union_schema(cast("dict[Any, CoreSchema]", choices), discriminator="driver")
 
 
+class Clash(NamedTuple):
+    """A value that two devices have and only one can have."""
+
+    devices: tuple[str, str]
+    keys: tuple[str, ...]
+    """The keys of their sections that it comes from."""
+    problem: Problem
+
+
 class DevicesSection(RootModel[dict[Name, Annotated[DeviceSection, _ChosenByDriver()]]]):
     """Device name -> its driver's section."""
 
@@ -87,12 +96,17 @@ class DevicesSection(RootModel[dict[Name, Annotated[DeviceSection, _ChosenByDriv
 
     def problems(self) -> Iterator[Problem]:
         """Values that two devices have and only one can have."""
+        return (clash.problem for clash in self.clashes())
+
+    def clashes(self) -> Iterator[Clash]:
+        """Values that two devices have and only one can have, with the two devices."""
         owners: dict[tuple[str | int, ...], str] = {}
         for name, section in self.root.items():
             for one in section.unshared():
                 owner = owners.setdefault((one.key, one.value, *one.within), name)
                 if owner != name:
-                    yield (name, one.key), f"{one.value} is the {one.key} of device {owner} already: {one.reason}"
+                    message = f"{one.value} is the {one.key} of device {owner} already: {one.reason}"
+                    yield Clash(devices=(owner, name), keys=(one.key, *one.keys), problem=((name, one.key), message))
 
     def __getitem__(self, name: str) -> DeviceSection:
         return self.root[name]

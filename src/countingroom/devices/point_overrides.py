@@ -67,13 +67,20 @@ def overridden_commands(
 ) -> tuple[CommandSpec, ...]:
     """The commands with the overrides applied."""
     names = {command.name for command in commands}
-    for name in overrides:
-        if name not in names:
-            raise ConfigurationError(
-                f"no command is named {name}",
-                source=f"{source}.{name}",
-                suggestion=f"choose from {', '.join(sorted(names)) or 'none: this device has no commands'}",
-            )
+    near = f"choose from {', '.join(sorted(names)) or 'none: this device has no commands'}"
+    unknown = tuple(
+        Cause(
+            code="configuration",
+            message=f"no command is named {name}",
+            source=f"{source}.{name}",
+            suggestion=near,
+        )
+        for name in overrides
+        if name not in names
+    )
+    if unknown:
+        message = ", and ".join(cause.message for cause in unknown)
+        raise ConfigurationError(message, source=source, suggestion=near, causes=unknown)
     return tuple(
         msgspec.structs.replace(one, dangerous=overrides[one.name].dangerous) if one.name in overrides else one
         for one in commands

@@ -50,14 +50,32 @@ def build(
         hosted = builder(name, section, resources=resources)
     else:
         hosted = builder(name, section)
-    overridden(hosted.driver.points, section.points, source=f"devices.{name}.points")
-    overridden_commands(hosted.behaviour.commands, section.commands, source=f"devices.{name}.commands")
+    _check_overrides(hosted, section)
     return msgspec.structs.replace(
         hosted,
         title=section.title or hosted.title or name,
         group=section.group or hosted.group,
         simulated=simulated,
     )
+
+
+def _check_overrides(hosted: Hosted, section: DeviceSection) -> None:
+    """Raise ConfigurationError with all points and commands that the section changes and the device does not have."""
+    wrong: list[ConfigurationError] = []
+    try:
+        overridden(hosted.driver.points, section.points, source=f"devices.{hosted.name}.points")
+    except ConfigurationError as error:
+        wrong.append(error)
+    try:
+        overridden_commands(hosted.behaviour.commands, section.commands, source=f"devices.{hosted.name}.commands")
+    except ConfigurationError as error:
+        wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        causes = [cause for error in wrong for cause in error.cause.causes or (error.cause,)]
+        message = ", and ".join(error.cause.message for error in wrong)
+        raise ConfigurationError(message, source=f"devices.{hosted.name}", causes=tuple(causes))
 
 
 def builder_module(section: type[DeviceSection]) -> str:

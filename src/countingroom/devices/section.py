@@ -152,6 +152,8 @@ class Unshared(NamedTuple):
     """Where it must be the only one: driver, host and port of the broker."""
     reason: str
     """What happens otherwise, and what to do."""
+    keys: tuple[str, ...] = ()
+    """Other keys of the section that `within` comes from: `host`, `port`."""
 
 
 class DeviceSection(Section):

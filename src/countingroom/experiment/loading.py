@@ -47,6 +47,12 @@ class Loaded(Struct, frozen=True, kw_only=True):
         """Whether nothing under this path was wrong."""
         return not any(lost[: len(path)] == path for lost in self.removed)
 
+    def wrong_keys(self, path: KeyPath) -> frozenset[str]:
+        """The keys directly under this path under which something was wrong; empty text: the path itself."""
+        depth = len(path)
+        under = (lost for lost in self.removed if lost[:depth] == path)
+        return frozenset(str(lost[depth]) if len(lost) > depth else "" for lost in under)
+
     def in_order(self, problems: Iterable[Problem]) -> list[Problem]:
         """The problems of loading and these, by file and line, each once."""
         return _in_order([*self.problems, *problems], self.located)

@@ -207,6 +207,7 @@ class MqttSensorsSection(DeviceSection):
                 value=self.client_id,
                 within=("mqtt", _LOOPBACK if host in _LOOPBACK_NAMES else host, self.port),
                 reason="the broker disconnects one when the other connects; give each its own",
+                keys=("host", "port"),
             )
 
 
