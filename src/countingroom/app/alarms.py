@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from countingroom.alarms.description import AlarmsSection
 from countingroom.app.roles import Platform, Role, Setting
+from countingroom.experiment import Experiment
+
+if TYPE_CHECKING:
+    from countingroom.alarms.definitions import Definitions
+
+
+def alarm_definitions(experiment: Experiment) -> Definitions:
+    """What the description says of alarms, with the areas that devices, systems and partitions name themselves."""
+    from countingroom.alarms.definitions import Definitions
+
+    return Definitions(experiment.section(AlarmsSection), experiment.own_areas)
 
 
 def alarms(setting: Setting) -> Role:
     """The alarm department: the active engine, or a standby for it."""
-    from countingroom.alarms.definitions import Definitions
     from countingroom.alarms.engine.service import AlarmService
     from countingroom.storage.principals import Principals
 
     section = setting.experiment.section(AlarmsSection)
-    definitions = Definitions(section)
+    definitions = alarm_definitions(setting.experiment)
     beside = tuple(role for role in setting.beside if role != "alarms")
 
     async def run(platform: Platform) -> None:

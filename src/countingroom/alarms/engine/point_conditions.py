@@ -5,6 +5,7 @@ All other points need no memory: their level is that of `core/severity.py`.
 
 from __future__ import annotations
 
+from countingroom.alarms.conditions import fitting_hysteresis
 from countingroom.core import severity
 from countingroom.core.alarms.conditions.kinds import evaluator, initial
 from countingroom.core.alarms.conditions.kinds import pass_time as pass_condition
@@ -54,8 +55,8 @@ class PointCondition:
 
 
 def spec_of(point: Point, definition: AlarmDefinition) -> ConditionSpec | None:
-    """The condition of a point; None where its definition asks for no memory. ValueError where it cannot be, such as a
-    hysteresis that is wider than the range between the limits."""
+    """The condition of a point; None where its definition asks for no memory. ValueError where it cannot be. A
+    hysteresis that is wider than the range between the limits is cut, as `check` tells."""
     count = definition.count
     if not (definition.hysteresis or definition.on_delay_s or definition.off_delay_s or count):
         return None
@@ -76,7 +77,7 @@ def spec_of(point: Point, definition: AlarmDefinition) -> ConditionSpec | None:
     return LimitSpec(
         high=_limits((limits.warning_high, severity.LOW), (limits.alarm_high, severity.MEDIUM)),
         low=_limits((limits.warning_low, severity.LOW), (limits.alarm_low, severity.MEDIUM)),
-        hysteresis=definition.hysteresis,
+        hysteresis=fitting_hysteresis(definition.hysteresis, limits),
         on_delay_ns=on_delay_ns,
         off_delay_ns=off_delay_ns,
         count=readings,
