@@ -30,6 +30,7 @@ MODULES = (
     "description",
     "command_line",
     "http_delay",
+    "alarms",
     "at_rest",
 )
 DEADLINE_S = 1200

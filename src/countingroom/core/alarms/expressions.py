@@ -17,7 +17,7 @@ import operator
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.values import Scalar
@@ -35,6 +35,7 @@ ADDRESS = re.compile(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-:/+@ ]+)+")
 Values = Mapping[str, Scalar]
 """Address -> value; a point that is not in it is not known."""
 Evaluated = Callable[[Values], Scalar]
+_Condition = Callable[[Values], bool | None]
 
 
 class ExpressionError(ConfigurationError):
@@ -184,7 +185,7 @@ class _Compiler:
             case ast.Call():
                 return self._call(node, depth)
             case ast.UnaryOp(op=ast.Not()):
-                return _not(self.compile(node.operand, depth + 1))
+                return _not(self._logic(node.operand, depth + 1))
             case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
                 return _of_numbers(
                     operator.neg if isinstance(node.op, ast.USub) else operator.pos,
@@ -194,15 +195,24 @@ class _Compiler:
                 left, right = self.compile(node.left, depth + 1), self.compile(node.right, depth + 1)
                 return _of_two_numbers(_ARITHMETIC[type(node.op)], left, right)
             case ast.BoolOp():
-                parts = [self.compile(part, depth + 1) for part in node.values]
-                return _all(parts) if isinstance(node.op, ast.And) else _any(parts)
+                conditions = [self._logic(part, depth + 1) for part in node.values]
+                return _all(conditions) if isinstance(node.op, ast.And) else _any(conditions)
             case ast.Compare():
                 return self._compare(node, depth)
             case ast.IfExp():
-                test, then, other = (self.compile(part, depth + 1) for part in (node.test, node.body, node.orelse))
-                return _choice(test, then, other)
+                test = self._logic(node.test, depth + 1)
+                return _choice(test, self.compile(node.body, depth + 1), self.compile(node.orelse, depth + 1))
             case _:
                 raise self._error(node, "is not allowed", ALLOWED)
+
+    def _logic(self, node: ast.expr, depth: int) -> _Condition:
+        """The function of a node as a truth value."""
+        part = self.compile(node, depth)
+        if isinstance(node, ast.Compare | ast.BoolOp) or (
+            isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+        ):
+            return cast(_Condition, part)  # they give nothing else
+        return lambda values: truth(part(values))
 
     def _constant(self, node: ast.expr, value: object, text_is_allowed: bool) -> Evaluated:
         if isinstance(value, str) and text_is_allowed:
@@ -269,10 +279,14 @@ class _Compiler:
             functions.append((_ORDER.get(type(op)) or _EQUALITY[type(op)], type(op) in _ORDER))
         is_equality = all(not is_order for _, is_order in functions)
         parts = [self.compile(part, depth + 1, text_is_allowed=is_equality) for part in operands]
-        pairs = [
-            _comparison(function, is_order, parts[place], parts[place + 1])
-            for place, (function, is_order) in enumerate(functions)
-        ]
+        pairs: list[_Condition] = []
+        for place, (function, is_order) in enumerate(functions):
+            right = operands[place + 1]
+            if is_order and isinstance(right, ast.Constant) and isinstance(right.value, (int, float)):
+                pairs.append(_beyond(function, parts[place], right.value))
+            else:
+                compare = _order if is_order else _equality
+                pairs.append(compare(function, parts[place], parts[place + 1]))
         return pairs[0] if len(pairs) == 1 else _all(pairs)
 
     def _error(self, node: ast.expr, why: str, allowed: str) -> ExpressionError:
@@ -301,7 +315,9 @@ def _of_numbers(function: Callable[..., Any], parts: list[Evaluated]) -> Evaluat
 def _of_two_numbers(function: Callable[[Any, Any], Any], left: Evaluated, right: Evaluated) -> Evaluated:
     def apply(values: Values) -> Scalar:
         one, other = left(values), right(values)
-        if not (_is_number(one) and _is_number(other)):
+        if (one.__class__ is not float and one.__class__ is not int) or (
+            other.__class__ is not float and other.__class__ is not int
+        ):
             return None
         try:
             result = function(one, other)
@@ -312,31 +328,49 @@ def _of_two_numbers(function: Callable[[Any, Any], Any], left: Evaluated, right:
     return apply
 
 
-def _comparison(function: Callable[[Any, Any], bool], is_order: bool, left: Evaluated, right: Evaluated) -> Evaluated:
-    def compare(values: Values) -> Scalar:
+def _order(function: Callable[[Any, Any], bool], left: Evaluated, right: Evaluated) -> _Condition:
+    def compare(values: Values) -> bool | None:
         one, other = left(values), right(values)
-        if one is None or other is None:
-            return None
-        if is_order:
-            return function(one, other) if _is_number(one) and _is_number(other) else None
-        return function(one, other) if isinstance(one, str) is isinstance(other, str) else None
+        return function(one, other) if _is_number(one) and _is_number(other) else None
 
     return compare
 
 
-def _not(part: Evaluated) -> Evaluated:
-    def negate(values: Values) -> Scalar:
-        found = truth(part(values))
+def _beyond(function: Callable[[Any, Any], bool], left: Evaluated, number: float) -> _Condition:
+    """As `_order` with a number of the expression at the right, which is what most comparisons are."""
+    if isinstance(number, bool):
+        return lambda values: None
+
+    def compare(values: Values) -> bool | None:
+        one = left(values)
+        return function(one, number) if one.__class__ is float or one.__class__ is int else None
+
+    return compare
+
+
+def _equality(function: Callable[[Any, Any], bool], left: Evaluated, right: Evaluated) -> _Condition:
+    def compare(values: Values) -> bool | None:
+        one, other = left(values), right(values)
+        if one is None or other is None or isinstance(one, str) is not isinstance(other, str):
+            return None
+        return function(one, other)
+
+    return compare
+
+
+def _not(part: _Condition) -> _Condition:
+    def negate(values: Values) -> bool | None:
+        found = part(values)
         return None if found is None else not found
 
     return negate
 
 
-def _all(parts: list[Evaluated]) -> Evaluated:
-    def all_of(values: Values) -> Scalar:
+def _all(parts: list[_Condition]) -> _Condition:
+    def all_of(values: Values) -> bool | None:
         result: bool | None = True
         for part in parts:
-            found = truth(part(values))
+            found = part(values)
             if found is False:
                 return False
             if found is None:
@@ -346,11 +380,11 @@ def _all(parts: list[Evaluated]) -> Evaluated:
     return all_of
 
 
-def _any(parts: list[Evaluated]) -> Evaluated:
-    def any_of(values: Values) -> Scalar:
+def _any(parts: list[_Condition]) -> _Condition:
+    def any_of(values: Values) -> bool | None:
         result: bool | None = False
         for part in parts:
-            found = truth(part(values))
+            found = part(values)
             if found is True:
                 return True
             if found is None:
@@ -360,9 +394,9 @@ def _any(parts: list[Evaluated]) -> Evaluated:
     return any_of
 
 
-def _choice(test: Evaluated, then: Evaluated, other: Evaluated) -> Evaluated:
+def _choice(test: _Condition, then: Evaluated, other: Evaluated) -> Evaluated:
     def choose(values: Values) -> Scalar:
-        found = truth(test(values))
+        found = test(values)
         return None if found is None else then(values) if found else other(values)
 
     return choose

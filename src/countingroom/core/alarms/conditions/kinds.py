@@ -18,6 +18,7 @@ from countingroom.core.alarms.conditions.settling import more_urgent, take, unkn
 from countingroom.core.alarms.conditions.specs import (
     CLEAR,
     NEVER,
+    UNREAD,
     AlarmLimit,
     ConditionSpec,
     ConditionState,
@@ -40,6 +41,8 @@ Evaluate = Callable[[Any, ConditionState, Scalar, int, int, int], ConditionState
 
 def initial(spec: ConditionSpec, now_ns: int, *, level: int = CLEAR, since_ns: int = 0) -> ConditionState:
     """The state before the first reading: unknown, with the level that the alarm had before a restart."""
+    if level == CLEAR and not isinstance(spec, UpdateSpec):
+        return UNREAD
     state = ConditionState(
         level=level,
         since_ns=since_ns,

@@ -10,6 +10,8 @@ from countingroom.core.alarms.conditions.specs import AT_REST, CLEAR, NEVER, Con
 from countingroom.core.alarms.states import LOWEST_PRIORITY
 
 PRIORITIES = range(1, LOWEST_PRIORITY + 1)
+_CLEAR_RANK = LOWEST_PRIORITY + 1
+"""Clear is less urgent than every priority."""
 
 
 def reaches(level: int, priority: int) -> bool:
@@ -61,11 +63,12 @@ def _counted(recent: int, count: int, of: int) -> int:
 
 
 def _turned(state: ConditionState, raw: int, now_ns: int) -> tuple[int, int, int, int]:
-    one, two, three, four = (
-        since if reaches(raw, priority) == reaches(state.raw, priority) else now_ns
-        for priority, since in zip(PRIORITIES, state.turned_ns, strict=True)
-    )
-    return one, two, three, four
+    one, two = raw or _CLEAR_RANK, state.raw or _CLEAR_RANK
+    first, last = (one, two) if one < two else (two, one)
+    times = [*state.turned_ns]
+    for priority in range(first, last):
+        times[priority - 1] = now_ns
+    return times[0], times[1], times[2], times[3]
 
 
 def _settle(

@@ -6,6 +6,7 @@ Times and delays are ns. A priority is 1 (high) to 4 (for information); a level 
 from __future__ import annotations
 
 import math
+import operator
 from typing import Annotated
 
 from msgspec import Meta, Struct, structs
@@ -33,6 +34,9 @@ class AlarmLimit(Struct, frozen=True, gc=False):
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
             raise ValueError(f"a limit must be a number; got {self.value}")
+
+
+_value = operator.attrgetter("value")
 
 
 class _Settled(Struct, frozen=True, kw_only=True, gc=False):
@@ -65,8 +69,10 @@ class _Limited(_Settled, frozen=True, kw_only=True, gc=False):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        structs.force_setattr(self, "high", tuple(sorted(self.high, key=lambda limit: limit.value)))
-        structs.force_setattr(self, "low", tuple(sorted(self.low, key=lambda limit: -limit.value)))
+        if len(self.high) > 1:
+            structs.force_setattr(self, "high", tuple(sorted(self.high, key=_value)))
+        if len(self.low) > 1:
+            structs.force_setattr(self, "low", tuple(sorted(self.low, key=_value, reverse=True)))
         if not (math.isfinite(self.hysteresis) and self.hysteresis >= 0):
             raise ValueError(f"a hysteresis must not be negative; got {self.hysteresis}")
         # Otherwise a value could be held above one limit and below another at once.
@@ -183,3 +189,5 @@ class ConditionState(Struct, frozen=True, kw_only=True, gc=False):
 
 AT_REST = ConditionState()
 """The state of every condition that is clear, known, and waits for nothing; one object for all of them."""
+UNREAD = ConditionState(unknown=True)
+"""The state of a clear condition before its first reading; one object as well."""
