@@ -62,3 +62,18 @@ async def test_what_a_process_has_since_its_start_is_not_looked_through_again_an
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def test_the_first_collection_looks_only_at_what_came_after_the_start() -> None:
+    """With the modules it took 80 ms, in which the console answered nothing."""
+    clock = FakeClock()
+    before = [["of a module"]]
+    task = asyncio.create_task(collect(clock))
+    await clock.advance(0)
+    after = [["of a role"]]
+    looked_at = gc.get_objects()
+    assert not any(one is before for one in looked_at)
+    assert any(one is after for one in looked_at)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
