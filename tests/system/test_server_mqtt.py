@@ -56,6 +56,12 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
                     },
                     {"name": "panel", "password_env": "PANEL_PASSWORD", "subscribe": ["sensors/#"]},
                     {
+                        "name": "fast",
+                        "password_env": "PANEL_PASSWORD",
+                        "publish": ["fast/#"],
+                        "max_messages_per_s": 50,
+                    },
+                    {
                         "name": "flow",
                         "password_env": "PANEL_PASSWORD",
                         "publish": ["#"],
@@ -316,6 +322,25 @@ async def test_a_user_with_many_connections_keeps_its_share_and_others_connect(s
     assert [text for text in server.told() if "board" in text] == [
         "the MQTT user board has more than 16 connections: those beyond are disconnected"
     ]
+
+
+async def test_a_user_that_publishes_too_fast_is_kept_out_and_others_go_on(server: Watched, bus: NatsBus) -> None:
+    async with mqtt(server, "flow", "sesame") as other:
+        await other.subscribe("hall/#", qos=1)
+        with pytest.raises(aiomqtt.MqttError):
+            async with mqtt(server, "fast", "sesame") as client, asyncio.timeout(30):
+                while True:
+                    for _ in range(200):
+                        await client.publish("fast/t", b"1")
+                    await asyncio.sleep(0.05)
+
+        async def is_told() -> bool:
+            return any("the MQTT user fast published" in text for text in server.warnings())
+
+        await becomes(is_told)
+        await other.publish("hall/t", b"1", qos=1)
+        async with asyncio.timeout(10):
+            assert (await anext(aiter(other.messages))).payload == b"1"
 
 
 def connect_packet(user: str, password: str, client_id: str) -> bytes:

@@ -9,12 +9,14 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from countingroom.bus.description import Mqtt
+from countingroom.bus.description import DEFAULT_MESSAGES_PER_S, Mqtt
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Message
 from countingroom.bus.server.mqtt_clients import ConnectedClients
 from countingroom.bus.server.mqtt_guard import BLIND_S, LOOK_S, QUIET_S, MqttGuard
+from countingroom.bus.server.mqtt_rates import PAUSE_S, MessageRates
 from countingroom.bus.server.mqtt_sessions import MqttConnection, MqttSession, key
 from countingroom.bus.server.mqtt_shares import Share, surplus
 from countingroom.core.messages import Event
@@ -203,3 +205,80 @@ async def test_limits_that_are_not_watched_for_long_are_a_warning(bench: Bench) 
 
 
 WHY = "the bus refuses server.mqtt.INFO.$MQTT_sess: stream not found"
+
+
+async def _flood(bench: Bench, user: str, messages: int) -> None:
+    """A second in which each client of the user publishes so many."""
+    await bench.guard.look_at_rates()
+    for one in bench.connections:
+        if one["authorized_user"] == user:
+            one["in_msgs"] = one.get("in_msgs", 0) + messages
+    await bench.clock.advance(1.0)
+    await bench.guard.look_at_rates()
+
+
+async def test_a_user_that_publishes_too_fast_is_kept_out_and_told_and_no_other(bench: Bench) -> None:
+    bench.add("a", 3)
+    bench.add("c", 2)
+    await _flood(bench, "c", DEFAULT_MESSAGES_PER_S // 2)
+    assert len(bench.connections) == 5 and bench.events == []
+    await _flood(bench, "c", 18_000)
+    assert {one["authorized_user"] for one in bench.connections} == {"a"}
+    (event,) = bench.events
+    assert event.message == (
+        "the MQTT user c published 36000 messages/s, more than 5000: its clients are kept out for 10 s"
+    )
+    assert bench.guard.warnings() == [event.message]
+
+
+async def test_a_user_is_kept_out_for_a_while_and_longer_when_it_does_it_again(bench: Bench) -> None:
+    for pause_s in (PAUSE_S, 2 * PAUSE_S):
+        bench.add("c", 1)
+        await _flood(bench, "c", 36_000)
+        await bench.clock.advance(pause_s - 0.5)
+        bench.add("c", 1)
+        await bench.guard.look_at_rates()
+        assert bench.connections == []
+        await bench.clock.advance(1.0)
+        bench.add("c", 1)
+        await bench.guard.look_at_rates()
+        assert len(bench.connections) == 1
+        bench.connections.clear()
+    assert [event.message.rpartition(" for ")[2] for event in bench.events] == ["10 s"], "told once while it goes on"
+
+
+async def test_a_client_of_a_user_that_is_kept_out_is_disconnected_as_it_comes(running: Bench) -> None:
+    running.add("c", 1)
+    await _flood(running, "c", 36_000)
+    async with running.bus.subscribe("server.mqtt_kick.*") as kicked:
+        one = {"id": 77, "user": "c", "client_id": "again"}
+        await running.bus.publish("server.mqtt_clients.CONNECT", json.dumps({"client": one}).encode())
+        async with asyncio.timeout(10):
+            while (await anext(kicked)).data != b'{"cid": 77}':
+                pass
+
+
+def test_messages_of_connections_that_ended_count_and_those_before_the_first_look_do_not() -> None:
+    rates = MessageRates({"a": 10})
+    old, new = client(1, "a"), client(2, "a")
+    assert rates.look([structs.replace(old, messages=1_000_000)], 0.0) == []
+    rates.ended(old, 1_000_004)
+    rates.ended(new, 6)
+    assert rates.look([], 1.0) == []
+    assert rates.look([structs.replace(old, messages=50)], 2.0)[0].per_s == 50
+    assert rates.is_paused("a", 2.0) and not rates.is_paused("a", 2.0 + PAUSE_S)
+    assert rates.look([], 2.0 + PAUSE_S) == []
+    rates.ended(old, 55)  # its end is reported after the look that did not find it any more
+    assert rates.look([], 3.0 + PAUSE_S) == []
+
+
+def test_a_user_that_kept_its_limit_for_long_begins_with_the_short_pause_again() -> None:
+    rates = MessageRates({})
+    pauses: list[float] = []
+    now_s = 0.0
+    for wait_s in (1.0, 100.0, 100.0, 4000.0):
+        now_s += wait_s
+        rates.look([], now_s)
+        now_s += 1.0
+        pauses += [one.pause_s for one in rates.look([structs.replace(client(1, "b"), messages=100_000)], now_s)]
+    assert pauses == [PAUSE_S, 2 * PAUSE_S, 4 * PAUSE_S, PAUSE_S]

@@ -95,6 +95,8 @@ class Credentials(Section):
 
 DEFAULT_CONNECTIONS = 16
 """Of an MQTT user."""
+DEFAULT_MESSAGES_PER_S = 5000
+"""Of an MQTT user. The server and the readers of boards take several times as many from all together."""
 
 
 class MqttUser(Credentials):
@@ -106,6 +108,9 @@ class MqttUser(Credentials):
     max_connections: Annotated[int, Field(ge=1, le=512)] = DEFAULT_CONNECTIONS
     """Clients with this user at a time. It may have twice as many persistent sessions, with eight times as many
     subscriptions of quality of service 1 or 2 in them."""
+    max_messages_per_s: Annotated[int, Field(ge=1)] = DEFAULT_MESSAGES_PER_S
+    """Messages that all clients of this user together may publish in a second. Beyond it they are disconnected and kept
+    out for 10 s, and longer when it happens again."""
 
     @model_validator(mode="after")
     def _has_password(self) -> MqttUser:

@@ -1,6 +1,7 @@
 """Watches what each MQTT user takes of the connections, sessions and consumers of all, and removes what is too much.
 
-The server has limits for all MQTT users together only, so one user alone could keep all others out.
+The server has limits for all MQTT users together only, and none for the rate of messages, so one user alone could keep
+all others out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from countingroom.bus.port import Bus
 from countingroom.bus.server import mqtt_sessions
 from countingroom.bus.server.mqtt_account import CLIENTS, CLIENTS_SEEN, CONSUMERS, KICK
 from countingroom.bus.server.mqtt_clients import ConnectedClients
+from countingroom.bus.server.mqtt_rates import Excess, MessageRates
 from countingroom.bus.server.mqtt_sessions import Connections, MqttConnection, MqttSession, key
 from countingroom.bus.server.mqtt_shares import Share, Surplus, share, surplus
 from countingroom.bus.server.server_event import server_event
@@ -28,6 +30,8 @@ from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.messages import Event, Malformed, decode_json
 
 LOOK_S = 5.0
+RATES_S = 1.0
+"""Between two looks at the rates of messages."""
 PAUSE_S = 0.2
 """Between two looks while clients come quickly."""
 NEARLY_ALL = 0.8
@@ -56,9 +60,14 @@ class _Client(Struct):
     client_id: str = ""
 
 
+class _Received(Struct):
+    msgs: int = 0
+
+
 class _Advisory(Struct):
     server: _Server = msgspec.field(default_factory=_Server)
     client: _Client = msgspec.field(default_factory=_Client)
+    received: _Received = msgspec.field(default_factory=_Received)
 
 
 class MqttGuard:
@@ -71,6 +80,7 @@ class MqttGuard:
         self._on_event = on_event
         self._shares: Mapping[str, Share] = {user.name: share(user) for user in mqtt.users}
         self._clients = ConnectedClients()
+        self._rates = MessageRates({user.name: user.max_messages_per_s for user in mqtt.users})
         self._owners: dict[str, tuple[str, float]] = {}
         """Key of a client -> its user, and when it was last connected."""
         self._first: dict[str, float] = {}
@@ -100,6 +110,7 @@ class MqttGuard:
             group.create_task(self._follow())
             group.create_task(self._remind())
             group.create_task(self._look_when_woken())
+            group.create_task(self._watch_rates())
 
     async def look(self) -> None:
         """Look once."""
@@ -134,6 +145,7 @@ class MqttGuard:
                 client = MqttConnection(cid=one.id, user=one.user, client_id=one.client_id)
                 if message.subject.endswith(".DISCONNECT"):
                     self._clients.remove(client)
+                    self._rates.ended(client, advisory.received.msgs)
                 else:
                     await self._note_connected(client, advisory.server.id)
 
@@ -146,8 +158,10 @@ class MqttGuard:
         if before != client.user:
             self._ids[client.user] += 1
             self._wake_beyond(client.user)
-        if self._clients.add(client) > self._share(client.user).connections:
-            self._tell_connections(client.user)
+        is_paused = self._rates.is_paused(client.user, now)
+        if self._clients.add(client) > self._share(client.user).connections or is_paused:
+            if not is_paused:
+                self._tell_connections(client.user)
             # Without waiting for the answer, because the next client beyond the share may come meanwhile.
             with suppress(CountingRoomError):
                 await self._bus.publish(f"{KICK}.{server}", _kick(client.cid))
@@ -219,6 +233,21 @@ class MqttGuard:
             self._tell(("sessions", user), text)
         return found
 
+    async def look_at_rates(self) -> None:
+        """Disconnect the clients of each user that publishes too fast."""
+        with suppress(CountingRoomError):  # the server restarts, which is told elsewhere
+            found = await mqtt_sessions.connections(self._bus)
+            for excess in self._rates.look(found.clients, self._clock.monotonic()):
+                self._tell_rate(excess)
+            for client in found.clients:
+                if self._rates.is_paused(client.user, self._clock.monotonic()):
+                    await self._disconnect(found.server, client.cid)
+
+    async def _watch_rates(self) -> None:
+        while True:
+            await self.look_at_rates()
+            await self._clock.sleep(RATES_S)
+
     async def _remove(self, found: Surplus, server: str) -> None:
         for client in found.connections:
             await self._disconnect(server, client.cid)
@@ -236,6 +265,14 @@ class MqttGuard:
         most = self._share(user).connections
         text = f"{_named(user)} has more than {most} connections: those beyond are disconnected"
         self._tell(("connections", user), text)
+
+    def _tell_rate(self, excess: Excess) -> None:
+        text = (
+            f"{_named(excess.user)} published {excess.per_s:.0f} messages/s, more than {excess.limit}: "
+            f"its clients are kept out for {excess.pause_s:g} s"
+        )
+        suggestion = "let its boards publish less often, or give the user a higher max_messages_per_s"
+        self._tell(("rate", excess.user), text, suggestion=suggestion)
 
     def _note_takeover(self, user: str, other: str, client_id: str) -> None:
         now = self._clock.monotonic()

@@ -50,6 +50,8 @@ class MqttConnection(Struct, frozen=True, kw_only=True):
     cid: int
     user: str = msgspec.field(name="authorized_user", default="")
     client_id: str = msgspec.field(name="mqtt_client", default="")
+    messages: int = msgspec.field(name="in_msgs", default=0)
+    """Published by it so far."""
 
 
 class Connections(Struct, frozen=True, kw_only=True):
