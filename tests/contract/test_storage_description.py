@@ -11,6 +11,7 @@ from countingroom.core.apply_description.compare import ApplyAction, ApplyPlan, 
 from countingroom.core.configurations import ConfigurationSet
 from countingroom.core.errors import Conflict
 from countingroom.core.placement import Renames, Seed, SeedPartition
+from countingroom.core.run_book import RunEnd, RunFilter
 from countingroom.storage.database import Database
 from tests.contract.storage.stand import Stand
 
@@ -222,6 +223,25 @@ async def test_a_rename_takes_along_all_that_refers_to_it(database: Database) ->
     assert (old[0].deleted, old[0].comment) == (True, "renamed to STX.cold")
     assert (await database.configurations.get("STX", "frost")).comment == "was cold"
     await nothing_is_left(database, after)
+
+
+async def test_runs_keep_the_old_name_and_note_the_new_one(database: Database) -> None:
+    await filled(database)
+    runs = database.runs
+    both = await runs.reserve("A", "cbm", "ben", members=["STS", "TFC"])
+    await runs.close(both.number, RunEnd.STOPPED, 1)
+    other = await runs.reserve("B", "cbm", "ben", members=["TFC", "STS_2"])
+    await runs.close(other.number, RunEnd.STOPPED, 1)
+    await database.description.apply(renamed(), "anna")
+    found = await runs.get(both.number)
+    assert (found.partition, found.members) == ("A", ("STS", "TFC"))
+    assert sorted((note.kind, note.text, note.system, note.author) for note in found.notes) == [
+        ("rename", "the partition A is named M now", "", "anna"),
+        ("rename", "the system STS is named STX now", "STX", "anna"),
+    ]
+    assert all(note.time_ns > 0 for note in found.notes)
+    assert (await runs.get(other.number)).notes == ()
+    assert [one.number for one in await runs.find(RunFilter(text="named M now"))] == [both.number]
 
 
 async def test_a_rename_keeps_what_users_changed(database: Database) -> None:

@@ -75,11 +75,12 @@ class RunCondition(Struct, frozen=True, kw_only=True):
 
 
 class RunNote(Struct, frozen=True, kw_only=True):
-    """A note on a run: a comment, a flag, an inclusion or exclusion, an error, a change of parameters in place."""
+    """A note on a run: a comment, a flag, an inclusion or exclusion, an error, a change of parameters in place,
+    a later new name of its partition or a system."""
 
     time_ns: int
     kind: str
-    """`comment`, `flag`, `include`, `exclude`, `error`, `reconfigure`."""
+    """`comment`, `flag`, `include`, `exclude`, `error`, `reconfigure`, `rename`."""
     text: str
     author: str = ""
     system: str = ""

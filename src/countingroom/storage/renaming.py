@@ -1,14 +1,26 @@
 """Renames systems, configurations, tags and partitions within a transaction of the caller. What refers to them follows.
 
 History tables only grow: the new name gets a new revision, the old name one that says it was deleted. The records of
-runs keep the old name.
+runs keep the old names of systems and partitions, and get a note with the new ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Text,
+    cast,
+    delete,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from countingroom.core.apply_description.contents import ItemKind
 from countingroom.core.apply_description.renames import Rename
@@ -20,7 +32,7 @@ from countingroom.storage.configuration_rows import (
     save_configuration,
     save_schema,
 )
-from countingroom.storage.run_tables import run_sequence
+from countingroom.storage.run_tables import run, run_note, run_sequence
 from countingroom.storage.tables import configuration, detector, partition, partition_excluded, partition_wanted
 from countingroom.storage.tags import current_tags, delete_tag, get_tag, save_tag
 
@@ -69,6 +81,8 @@ def _system(connection: Connection, old: str, new: str, by: str, now_ns: int) ->
         save_schema(connection, old, None, by=by, comment=f"renamed to {new}", now_ns=now_ns)
     for one in current_configurations(connection, configuration.c.system == old):
         _configuration(connection, (old, one.tag), (new, one.tag), by, now_ns)
+    member = cast(run.c.members, Text).contains(f'"{old}"', autoescape=True)
+    _note_in_runs(connection, member, f"the system {old} is named {new} now", by, now_ns, system=new)
     excluded = partition_excluded
     connection.execute(update(excluded).where(excluded.c.system == old).values(system=new))
     renamed = connection.execute(update(detector).where(detector.c.name == old).values(name=new))
@@ -77,7 +91,21 @@ def _system(connection: Connection, old: str, new: str, by: str, now_ns: int) ->
         layout.record(connection, "rename_detector", by=by, now_ns=now_ns, system=new, detail=detail)
 
 
+def _note_in_runs(
+    connection: Connection, wanted: ColumnElement[bool], text: str, by: str, now_ns: int, *, system: str = ""
+) -> None:
+    """Add this note to the runs that are wanted, in one statement: there may be very many."""
+    note = {"time_ns": literal(now_ns, BigInteger), **_texts(kind="rename", text=text, author=by, system=system)}
+    runs = select(run.c.number, *note.values()).where(wanted)
+    connection.execute(insert(run_note).from_select(["run", *note], runs))
+
+
+def _texts(**values: str) -> dict[str, BindParameter[str]]:
+    return {name: literal(value, Text) for name, value in values.items()}
+
+
 def _partition(connection: Connection, old: str, new: str, by: str, now_ns: int) -> None:
+    _note_in_runs(connection, run.c.partition == old, f"the partition {old} is named {new} now", by, now_ns)
     row = connection.execute(select(partition).where(partition.c.name == old)).mappings().one()
     connection.execute(insert(partition).values(**{**row, "name": new}))
     for table in (partition_wanted, partition_excluded, detector):
