@@ -27,6 +27,7 @@ MODULES = (
     "storage",
     "partition_step",
     "alarm_definitions",
+    "alarm_storage",
     "description",
     "command_line",
     "http_delay",

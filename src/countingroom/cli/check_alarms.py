@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 from countingroom.alarms.conditions import fitting_hysteresis
@@ -49,9 +49,9 @@ class AlarmCheck:
         devices = list(loaded.experiment.section(DevicesSection).root)
         self._unbuilt = [name for name in devices if name not in hosted]
         channels = [f"{name}.{channel}" for name, one in hosted.items() for channel in one.behaviour.channels]
-        self._names = {
+        self._names: dict[str, Collection[str]] = {
             "device": devices,
-            "point": list(self._points),
+            "point": self._points,
             "channel": channels,
             "partition": list(self._runs.partitions),
             "system": list(self._runs.systems),
@@ -82,7 +82,7 @@ class AlarmCheck:
         for path, kind, name in self._all_names():
             if (kind in _CHANGING) is may_come and (message := self._unknown(kind, name)):
                 yield self._problem(path, message)
-        known: list[str] | None = None
+        known: dict[str, None] | None = None
         for path, name in self._alarm_names():
             if (name.partition(".")[0] in ("partition", "member")) is not may_come:
                 continue
@@ -118,13 +118,13 @@ class AlarmCheck:
         for name, one in self._section.suppress.items():
             yield ("suppress", name, "when"), one.when
 
-    def _identities(self) -> list[str]:
+    def _identities(self) -> dict[str, None]:
         """The identities of all alarms that there can be, also of those that are off."""
         found = [one.id for one in self._definitions(self._section.model_copy(update={"overrides": {}}))]
         for device, hosted in self._hosted.items():
             for point in hosted.driver.points:
                 found += [identity.of_point(device, point.name), identity.of_value(device, point.name)]
-        return list(dict.fromkeys(found))
+        return dict.fromkeys(found)
 
     def _definitions(self, section: AlarmsSection) -> list[AlarmDefinition]:
         return described_alarms(self._loaded.experiment, section, self._hosted)
@@ -136,7 +136,7 @@ class AlarmCheck:
             return ""
         return f"no {kind} is named {name}{_near(name, known)}"
 
-    def _is_known(self, name: str, known: list[str]) -> bool:
+    def _is_known(self, name: str, known: Collection[str]) -> bool:
         return any(fnmatchcase(one, name) for one in known) if is_pattern(name) else name in known
 
     def _may_be_unbuilt(self, name: str) -> bool:
@@ -212,7 +212,7 @@ def _cut(given: float, cut: float, name: str) -> str:
     return f"{given:g} is wider than the range between the limits of {name}; {cut:g} is used"
 
 
-def _near(name: str, known: list[str]) -> str:
+def _near(name: str, known: Collection[str]) -> str:
     """A hint; without the list of all names, of which there may be thousands."""
     hint = "" if is_pattern(name) else did_you_mean(name, known)
     return hint if hint.startswith("; did you mean") or len(known) <= 12 else ""

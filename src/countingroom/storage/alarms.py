@@ -23,8 +23,9 @@ from countingroom.storage.repository import Repository, reading, writing
 
 MOST_ENTRIES = 1_000_000
 """Rows of the history that are kept; about 300 MB."""
-CHUNK = 5_000
-"""Rows deleted in one transaction. More would keep an acknowledgement waiting for the write lock."""
+CHUNK = 1_000
+"""Rows deleted in one transaction, which takes 100 ms on a busy machine: an acknowledgement waits for the write lock
+so long."""
 
 _ESCAPE = "\\"
 _BECAME_TRUE = (HistoryKind.ANNOUNCED.value, HistoryKind.ACTIVATED.value)
