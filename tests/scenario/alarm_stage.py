@@ -10,6 +10,8 @@ from uuid import uuid4
 
 from msgspec import structs
 
+from countingroom.alarms.definitions import Definitions
+from countingroom.alarms.description import AlarmsSection
 from countingroom.alarms.engine.service import AlarmService
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.presence import heartbeat
@@ -99,6 +101,7 @@ class PlainDefinitions:
     longest_shelf_s: Mapping[int, float] = {1: 3600.0, 2: 3600.0, 3: 3600.0, 4: 3600.0}
 
     def __init__(self, **changes: Any) -> None:
+        self.section = AlarmsSection()
         self._changes = changes
 
     def of_device(self, catalogue: Catalogue) -> Iterator[AlarmDefinition]:
@@ -141,11 +144,14 @@ class PlainDefinitions:
 class AlarmStage:
     """The bus with one device, and engines that are started and killed."""
 
-    def __init__(self, *, roles: Sequence[str] = (), **changes: Any) -> None:
+    def __init__(self, *, roles: Sequence[str] = (), section: dict[str, Any] | None = None, **changes: Any) -> None:
+        """`section`: the section `alarms` of the description; None: all alarms are plain, with these changes."""
         self.clock = FakeClock()
         self.bus = MemoryBus(self.clock)
         self.store = MemoryAlarms()
-        self.definitions = PlainDefinitions(**changes)
+        self.definitions = (
+            PlainDefinitions(**changes) if section is None else Definitions(AlarmsSection.model_validate(section))
+        )
         self.roles: dict[str, Role] = {}
         """User -> role, of those that are not experts."""
         self._needed = roles

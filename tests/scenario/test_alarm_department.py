@@ -338,6 +338,15 @@ async def test_a_device_that_is_no_longer_described_closes_its_alarms(stage: Ala
         ]
 
 
+async def test_names_that_cannot_stand_in_a_key_hide_no_other_alarm(stage: AlarmStage) -> None:
+    async with stage.engine():
+        odd = structs.replace(CHILLER.points[0], name="a b")
+        await stage.put(structs.replace(CHILLER, points=(odd, *CHILLER.points), channels=("1", "x*")))
+        await stage.partition(partition("mCBM", members=(member("<b>"), member("DCS", seen="Error", own="Error"))))
+        await stage.read(bath=36.0)
+        assert await stage.shown() == {BATH: "unacknowledged", "member.mCBM.DCS": "unacknowledged"}
+
+
 async def test_a_latching_alarm_waits_for_its_reset() -> None:
     stage = AlarmStage(latching=True)
     await stage.prepare()

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, clear, removed, unknown
 from countingroom.alarms.engine.point_conditions import PointCondition, spec_of
-from countingroom.core import severity, subjects, units
+from countingroom.core import severity, units
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.conditions.specs import NEVER
 from countingroom.core.alarms.definition import AlarmDefinition
@@ -84,8 +84,6 @@ class DeviceAlarms:
         self._labels = dict(catalogue.channel_labels)
         self._rows = {}
         for point in catalogue.points:
-            if not all(map(subjects.is_token, point.name.split("."))):
-                continue  # its alarm could have no key
             row = self._row(point, now_ns)
             if known := before.pop(point.name, None):
                 row.value = known.value

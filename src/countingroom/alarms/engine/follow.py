@@ -7,6 +7,9 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
+from msgspec import structs
+
+from countingroom.alarms.engine.described_alarms import DescribedAlarms
 from countingroom.alarms.engine.device_alarms import DeviceAlarms, Held
 from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.engine.known import KnownAlarms
@@ -17,6 +20,7 @@ from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
 from countingroom.bus.readings_follower import ReadingsFollower
 from countingroom.bus.served import SWEEP_S, ServedObjects, follow_heartbeats
+from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import Catalogue, DeviceState, MessageDecoder, Presence, Readings, decode
@@ -43,21 +47,29 @@ class BusFollower:
         clock: Clock,
         find: Callable[[Iterable[Found]], None],
         known: KnownAlarms,
+        described: DescribedAlarms,
+        suppress: Callable[[frozenset[str], bool], None],
         *,
         held: Held = lambda _: (0, 0),
         roles: Sequence[str] = (),
     ) -> None:
-        """`find` takes the findings. `known` learns which alarms exist. `held`: level and begin that an
-        alarm had before. `roles`: the processes that the experiment needs."""
+        """`find` takes the findings. `known` learns which alarms exist. `described`: the conditions of the section
+        `alarms`. `suppress` is told which suppressions are true, each time that this or the alarms change, and
+        whether the others are known as well. `held`: level and begin that an alarm had before. `roles`: the processes
+        that the experiment needs."""
         self._bus = bus
         self._clock = clock
         self._pass_on = find
         self._held = held
+        self._described = described
+        self._suppress = suppress
+        self._all_known = False
+        self._suppressing: frozenset[str] = frozenset()
         self._settled = SettledFindings(known.find)
         self._news = asyncio.Event()
         self._known = known
         self._devices: dict[str, DeviceAlarms] = {}
-        self._described: set[str] = set()
+        self._catalogued: set[str] = set()
         """Devices with a catalogue."""
         self._partitions: dict[str, PartitionAlarms] = {}
         self._states: dict[str, PartitionState] = {}
@@ -66,6 +78,8 @@ class BusFollower:
         self._readings = ReadingsFollower(bus, clock, self._read)
         self._buckets = [BucketFollower(bus, clock, pattern, self._take) for pattern in _PATTERNS]
         self._hears = False
+        self._lost: set[str] = set()
+        """Devices that are not served."""
         self._quiet_until_s = clock.monotonic() + FIRST_BEATS_S
         self._looked_s = float("-inf")
         self.updates = 0
@@ -98,7 +112,7 @@ class BusFollower:
     async def _pass_time(self) -> None:
         """Pass findings on whose delays are over."""
         while True:
-            due = [one.next_due_ns() for one in (self._settled, *self._devices.values())]
+            due = [one.next_due_ns() for one in (self._settled, self._described, *self._devices.values())]
             due_ns = min((one for one in due if one is not None), default=None)
             wait_s = LONGEST_S if due_ns is None else min(LONGEST_S, (due_ns - self._clock.now_ns()) / 1e9)
             if wait_s > 0:
@@ -108,6 +122,7 @@ class BusFollower:
             self._news.clear()
             now_ns = self._clock.now_ns()
             self._pass_on(self._settled.pass_time(now_ns))
+            self._take_described(self._described.pass_time(now_ns))
             for device in self._devices.values():
                 self._pass_on(device.pass_time(now_ns))
 
@@ -122,22 +137,26 @@ class BusFollower:
                 if entry.data is None:
                     if known := self._devices.get(device):
                         self._find(known.state_gone(channel, now_ns))
+                    self._take_described(self._described.state(entry.key, None, "", now_ns))
                 else:
-                    self._find(self._device(device).state(decode(entry.data, DeviceState), now_ns))
+                    state = decode(entry.data, DeviceState)
+                    self._find(self._device(device).state(state, now_ns))
+                    self._take_described(self._described.state(entry.key, state.state, state.common, now_ns))
             case _:
                 self._take_partition(entry.key, name, entry.data, now_ns)
 
     def _take_catalogue(self, device: str, data: bytes | None, now_ns: int) -> None:
         if data is None:
-            self._described.discard(device)
+            self._catalogued.discard(device)
             self._known.forget(device)
             if known := self._devices.pop(device, None):
                 self._find(known.removed(now_ns))
             return
-        catalogue = decode(data, Catalogue)
-        self._described.add(device)
+        catalogue = _named(decode(data, Catalogue))
+        self._catalogued.add(device)
         self._known.learn(catalogue)
         self._find(self._device(device).learn(catalogue, now_ns))
+        self._suppress(self._suppressing, self._all_known)
         self._update_served()
 
     def _take_partition(self, key: str, name: str, data: bytes | None, now_ns: int) -> None:
@@ -149,12 +168,19 @@ class BusFollower:
                 self._find(known.removed(now_ns))
             return
         state = decode(data, _partitions)
+        members = tuple(one for one in state.members if subjects.is_token(one.system))
+        state = structs.replace(state, members=members)
         # The same state that is read again after a lost link is no sign that its owner lives.
         if self._states.get(key) != state:
             self._states[key] = state
             self._served.published(key)
             self._update_served()
-        self._known.partition(name, (member.system for member in state.members))
+        if self._known.partition(name, (member.system for member in state.members)):
+            self._suppress(self._suppressing, self._all_known)
+        self._take_described(self._described.state(key, state.state, "", now_ns))
+        for member in state.members:
+            system = self._described.state(f"system.{member.system}", member.own, member.seen, now_ns)
+            self._take_described(system)
         self._find(self._partition(name).state(state, now_ns))
 
     def _device(self, device: str) -> DeviceAlarms:
@@ -174,8 +200,17 @@ class BusFollower:
         self.updates += len(message.points)
         device = self._device(message.device)
         self._pass_on(device.read(message, self._clock.now_ns()))
-        if device.next_due_ns() is not None:
+        self._take_described(self._described.read(message, self._clock.now_ns()))
+        if device.next_due_ns() is not None or self._described.next_due_ns() is not None:
             self._news.set()
+
+    def _take_described(self, found: Iterable[Found]) -> None:
+        """Findings of custom alarms, and what the conditions of suppressions have become."""
+        self._pass_on(found)
+        active = frozenset(name for name, is_true in self._described.suppressing.items() if is_true)
+        if active != self._suppressing:
+            self._suppressing = active
+            self._suppress(active, self._all_known)
 
     async def _follow_heartbeats(self) -> None:
         while True:
@@ -201,7 +236,14 @@ class BusFollower:
             await self._clock.sleep(SWEEP_S)
             self._update_served()
             if self._bus.connected and self._clock.monotonic() >= self._quiet_until_s:
+                self._tell_that_all_is_known()
                 self._find(self._roles.look(self._served.roster.present(), self._clock.now_ns()))
+
+    def _tell_that_all_is_known(self) -> None:
+        """After the first heartbeats the conditions of suppressions are known, as far as they will be."""
+        if not self._all_known:
+            self._all_known = True
+            self._suppress(self._suppressing, self._all_known)
 
     def _update_served(self) -> None:
         """Tell which devices and partitions are served. Without the bus nothing is known of them."""
@@ -209,12 +251,24 @@ class BusFollower:
             self._quiet_until_s = self._clock.monotonic() + FIRST_BEATS_S
             return
         if self._clock.monotonic() < self._quiet_until_s:
-            self._served.update(self._described)
+            self._served.update(self._catalogued)
             return
-        self._served.update(self._described)
+        self._served.update(self._catalogued)
         now_ns = self._clock.now_ns()
         for name, is_alive in self._served.alive.items():
-            if name in self._described:
+            if name in self._catalogued:
                 self._find(self._devices[name].served(is_alive, now_ns))
+                if not is_alive and name not in self._lost:
+                    self._take_described(self._described.lost(name, now_ns))
+                    self._lost.add(name)
+                elif is_alive:
+                    self._lost.discard(name)
             elif name in self._states:
                 self._find(self._partition(name.partition(".")[2]).served(is_alive, now_ns))
+
+
+def _named(catalogue: Catalogue) -> Catalogue:
+    """The catalogue without points and channels whose names cannot stand in a key: their alarms could have none."""
+    points = tuple(one for one in catalogue.points if all(map(subjects.is_token, one.name.split("."))))
+    channels = tuple(one for one in catalogue.channels if subjects.is_token(one))
+    return structs.replace(catalogue, points=points, channels=channels)

@@ -65,6 +65,7 @@ class AlarmKeeper:
         self._publisher = publisher
         self._clock = clock
         self._found: list[Found] = []
+        self._due_events: Callable[[AlarmBook], Mapping[str, AlarmEvent]] | None = None
         self._news = asyncio.Event()
         self._turn = asyncio.Lock()
         self._refreshed: dict[str, EngineAlarm] = {}
@@ -87,6 +88,11 @@ class AlarmKeeper:
         if len(self._found) > before:
             self._news.set()
 
+    def give(self, events: Callable[[AlarmBook], Mapping[str, AlarmEvent]]) -> None:
+        """Give events to alarms soon, after the findings that came before. Of several calls the last one counts."""
+        self._due_events = events
+        self._news.set()
+
     async def run(self) -> None:
         """Until cancelled, or until another process has taken over (Conflict)."""
         while True:
@@ -97,6 +103,9 @@ class AlarmKeeper:
                 now_ns = self._clock.now_ns()
                 if found:
                     await self._carry(self._book.take(found, now_ns))
+                if (events := self._due_events) is not None:
+                    self._due_events = None
+                    await self._carry(self._book.command(events(self._book), now_ns, by=""))
                 await self._carry(self._book.pass_time(now_ns))
                 await self._save_again()
                 self._refresh()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
+from countingroom.alarms.description import AlarmsSection
 from countingroom.alarms.engine.finding import AlarmSubject
 from countingroom.core import numbers, units
 from countingroom.core.alarms.chart import ChartRules
@@ -16,6 +17,8 @@ from countingroom.core.points import Point
 class Defines(Protocol):
     """What the description says of alarms (`alarms/definitions.py`). One that is switched off is not among them."""
 
+    @property
+    def section(self) -> AlarmsSection: ...
     @property
     def longest_shelf_s(self) -> Mapping[int, float]: ...
     def of_device(self, catalogue: Catalogue) -> Iterator[AlarmDefinition]: ...
@@ -47,14 +50,15 @@ class KnownAlarms:
         self._catalogues.pop(device, None)
         self._of_devices.pop(device, None)
 
-    def partition(self, partition: str, systems: Iterable[str]) -> None:
-        """A partition exists, with these members."""
+    def partition(self, partition: str, systems: Iterable[str]) -> bool:
+        """A partition exists, with these members; whether that was not known."""
         members = frozenset(systems)
-        if self._systems.get(partition) != members:
-            self._systems[partition] = members
-            self._of_partitions[partition] = {
-                one.id: one for one in self._definitions.of_partition(partition, sorted(members))
-            }
+        if self._systems.get(partition) == members:
+            return False
+        self._systems[partition] = members
+        defined = self._definitions.of_partition(partition, sorted(members))
+        self._of_partitions[partition] = {one.id: one for one in defined}
+        return True
 
     def forget_partition(self, partition: str) -> None:
         """A partition was deleted."""
@@ -90,7 +94,7 @@ class KnownAlarms:
     def in_area(self, area: str) -> set[str]:
         """The alarms of an area and of those below it."""
         below = f"{area}/"
-        return {one.id for one in self._all() if one.area == area or one.area.startswith(below)}
+        return {one.id for one in self.every() if one.area == area or one.area.startswith(below)}
 
     def rules(self, definition: AlarmDefinition, priority: int) -> ChartRules:
         """The rules of its chart at this priority."""
@@ -112,7 +116,18 @@ class KnownAlarms:
             return point.description or f"{point.label or point.name} is set"
         return " · ".join(_limits(point))
 
-    def _all(self) -> Iterator[AlarmDefinition]:
+    def customs(self) -> dict[str, AlarmDefinition]:
+        """Name of a custom alarm -> its definition, of those that are on."""
+        return {one.custom: one for one in self._fixed.values() if one.custom}
+
+    def point(self, address: str) -> Point | None:
+        """A point by its address `<device>.<point>`; None: no device has it."""
+        device, _, name = address.partition(".")
+        catalogue = self._catalogues.get(device)
+        return next((one for one in catalogue.points if one.name == name), None) if catalogue else None
+
+    def every(self) -> Iterator[AlarmDefinition]:
+        """All that exist now."""
         yield from self._fixed.values()
         for group in (*self._of_devices.values(), *self._of_partitions.values()):
             yield from group.values()

@@ -15,11 +15,13 @@ from uuid import uuid4
 from countingroom.alarms.description import AlarmHistorySection
 from countingroom.alarms.engine.answers import AlarmAnswers
 from countingroom.alarms.engine.book import AlarmBook
+from countingroom.alarms.engine.described_alarms import DescribedAlarms
 from countingroom.alarms.engine.follow import BusFollower
 from countingroom.alarms.engine.keeper import AlarmKeeper, AlarmStore
 from countingroom.alarms.engine.known import Defines, KnownAlarms
 from countingroom.alarms.engine.records import DEPARTMENT, event_of
 from countingroom.alarms.engine.requests import AlarmCommands, AlarmPolicy
+from countingroom.alarms.engine.suppression import Suppression
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.election import Election, Leadership, holder_name
 from countingroom.bus.port import Bus, Current, Entry
@@ -77,6 +79,7 @@ class AlarmService:
         self._boot = uuid4().hex
         self._follower: BusFollower | None = None
         self._keeper: AlarmKeeper | None = None
+        self._problems: list[str] = []
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -99,6 +102,7 @@ class AlarmService:
                     boot=self._boot,
                     targets=_Active(self),
                     troubles=self._troubles,
+                    warnings=lambda: self._problems,
                 )
             )
             while True:
@@ -121,7 +125,25 @@ class AlarmService:
         report = edge_log(_log, "alarms: the takeover waits", "alarms: taken over")
         writer = await Retry(self._clock, report, pause_s=RETRY_S).run(partial(self._take_over, book, publisher))
         keeper = AlarmKeeper(book, self._store, writer, publisher, self._clock)
-        follower = BusFollower(self._bus, self._clock, keeper.find, known, held=book.held, roles=self._roles)
+        section = self._definitions.section
+        described = DescribedAlarms(
+            section.custom,
+            {name: one.when for name, one in section.suppress.items()},
+            known.customs(),
+            known.point,
+            book.held,
+            self._clock.now_ns(),
+        )
+        self._problems = described.problems
+        suppression = Suppression({name: one.reason for name, one in section.suppress.items()})
+
+        def suppress(active: frozenset[str], all_known: bool) -> None:
+            suppression.update(active, all_known=all_known)
+            keeper.give(lambda book: suppression.events(known.every(), book))
+
+        follower = BusFollower(
+            self._bus, self._clock, keeper.find, known, described, suppress, held=book.held, roles=self._roles
+        )
         commands = AlarmCommands(keeper, publisher, known.in_area, lambda id: known.find(id) is not None or id in book)
         server = CommandServer(
             self._bus,

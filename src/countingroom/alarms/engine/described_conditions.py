@@ -1,0 +1,136 @@
+"""Conditions that the description writes itself, in the form in which they are evaluated. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from countingroom.alarms.sections.conditions import ConditionKeys, LimitCondition, StateCondition
+from countingroom.core import severity
+from countingroom.core.alarms.conditions.kinds import difference
+from countingroom.core.alarms.conditions.rows import Derive
+from countingroom.core.alarms.conditions.specs import (
+    AlarmLimit,
+    ConditionSpec,
+    DeviationSpec,
+    ExpressionSpec,
+    LimitSpec,
+    QualitySpec,
+    RateSpec,
+    StateSpec,
+    UpdateSpec,
+)
+from countingroom.core.alarms.definition import AlarmDefinition
+from countingroom.core.alarms.expressions import compile_expression
+from countingroom.core.values import Scalar
+
+LEVEL = severity.LOW
+"""Of a condition that names no priority."""
+NO_MEMORY = AlarmDefinition(id="", title="")
+
+
+class DescribedCondition(Struct, frozen=True, kw_only=True):
+    """One condition, with what it depends on."""
+
+    spec: ConditionSpec
+    inputs: tuple[str, ...]
+    """Addresses of points, `<device>.<point>`, or of states (`state_address`)."""
+    derive: Derive | None = None
+    text: str
+    """What is abnormal, without the value: `the state of device.caen is error`."""
+    limits: LimitCondition | None = None
+    """Of a limit: its text names the value."""
+
+
+def state_address(subject: str) -> str:
+    """The address under which the state of a thing is evaluated; it is no name of a device."""
+    return f"state of {subject.replace('.', ' ', 1)}.word"
+
+
+def state_value(word: str, common: str) -> str:
+    """The value of a state: its own word and the common state. One value, because two would change one by one."""
+    return f"{word}\n{common}"
+
+
+def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -> DescribedCondition:
+    """The condition. ValueError where it cannot be, ConfigurationError for an expression that is none."""
+    count = definition.count
+    settled: dict[str, Any] = {
+        "on_delay_ns": round(definition.on_delay_s * 1e9),
+        "off_delay_ns": round(definition.off_delay_s * 1e9),
+        "count": count.n if count else 1,
+        "of": count.of if count else 1,
+    }
+    hysteresis = definition.hysteresis
+    if (limit := keys.limit) is not None:
+        spec = LimitSpec(
+            high=_limits((limit.warning_high, severity.LOW), (limit.alarm_high, severity.MEDIUM)),
+            low=_limits((limit.warning_low, severity.LOW), (limit.alarm_low, severity.MEDIUM)),
+            hysteresis=hysteresis,
+            **settled,
+        )
+        return DescribedCondition(
+            spec=spec, inputs=(limit.point,), text=f"{limit.point} is beyond a limit", limits=limit
+        )
+    if (rate := keys.rate) is not None:
+        high = _limits((rate.rise / rate.per if rate.rise else None, LEVEL))
+        low = _limits((-rate.fall / rate.per if rate.fall else None, LEVEL))
+        spec = RateSpec(high=high, low=low, hysteresis=hysteresis, over_ns=round(rate.per * 1e9), **settled)
+        return DescribedCondition(spec=spec, inputs=(rate.point,), text=f"{rate.point} changes too fast")
+    if (deviation := keys.deviation) is not None:
+        point, setpoint = deviation.point, deviation.setpoint
+        return DescribedCondition(
+            spec=DeviationSpec(high=_limits((deviation.more_than, LEVEL)), hysteresis=hysteresis, **settled),
+            inputs=(point, setpoint),
+            derive=lambda values: difference(values.get(point), values.get(setpoint)),
+            text=f"{point} differs from {setpoint} by more than {deviation.more_than:g}",
+        )
+    if (quality := keys.quality) is not None:
+        stale, bad, missing = (LEVEL if one in quality.qualities else 0 for one in ("stale", "bad", "missing"))
+        return DescribedCondition(
+            spec=QualitySpec(stale=stale, bad=bad, missing=missing, **settled),
+            inputs=(quality.point,),
+            text=f"{quality.point} has no usable value",
+        )
+    if (silence := keys.silence) is not None:
+        return DescribedCondition(
+            spec=UpdateSpec(
+                after_ns=round(silence.longer_than * 1e9), priority=LEVEL, **{**settled, "count": 1, "of": 1}
+            ),
+            inputs=(silence.point,),
+            text=f"{silence.point} got no new value for {silence.longer_than:g} s",
+        )
+    if (expression := keys.expression) is not None:
+        compiled = compile_expression(expression.text, expression.names)
+        return DescribedCondition(
+            spec=ExpressionSpec(expression=expression.text, names=expression.names, priority=LEVEL, **settled),
+            inputs=tuple(compiled.references),
+            derive=compiled.condition,
+            text=f"{expression.text} is true",
+        )
+    if (state := keys.state) is not None:
+        return _of_state(state, settled)
+    raise ValueError("it has no condition")
+
+
+def _of_state(state: StateCondition, settled: Mapping[str, Any]) -> DescribedCondition:
+    address = state_address(state.of)
+    is_inside = bool(state.is_in)
+    words = frozenset(state.is_in or state.not_in)
+
+    def is_true(values: Mapping[str, Scalar]) -> Scalar:
+        value = values.get(address)
+        return None if value is None else bool(words & set(str(value).split("\n"))) is is_inside
+
+    return DescribedCondition(
+        spec=StateSpec(states=(True,), priority=LEVEL, **settled),
+        inputs=(address,),
+        derive=is_true,
+        text=f"{state.of} is {'' if is_inside else 'not '}{', '.join(sorted(words))}",
+    )
+
+
+def _limits(*given: tuple[float | None, int]) -> tuple[AlarmLimit, ...]:
+    return tuple(AlarmLimit(value, level) for value, level in given if value is not None)
