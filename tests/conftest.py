@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import importlib
 import inspect
+import logging
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +44,16 @@ class Scheduling(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         return nodeid if file in APART else file
+
+
+def pytest_collection_finish() -> None:
+    """What the tests have imported is not looked through again by each collection of garbage; new databases are
+    copied."""
+    if "countingroom.storage.database" in sys.modules:
+        schema_copy = importlib.import_module("tests.schema_copy")
+        schema_copy.install()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -105,6 +119,18 @@ def free_port() -> Callable[[], int]:
             return int(probe.getsockname()[1])
 
     return find
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """The log without the event loop's, which reports what an earlier test has left at the time when that is freed."""
+
+    def is_of_the_test(record: logging.LogRecord) -> bool:
+        return record.name != "asyncio"
+
+    caplog.handler.addFilter(is_of_the_test)
+    yield caplog
+    caplog.handler.removeFilter(is_of_the_test)
 
 
 @pytest.fixture

@@ -339,7 +339,7 @@ async def test_a_user_that_publishes_too_fast_is_kept_out_and_others_go_on(serve
 
         await becomes(is_told)
         await other.publish("hall/t", b"1", qos=1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await anext(aiter(other.messages))).payload == b"1"
 
 

@@ -253,7 +253,7 @@ async def test_a_client_of_a_user_that_is_kept_out_is_disconnected_as_it_comes(r
     async with running.bus.subscribe("server.mqtt_kick.*") as kicked:
         one = {"id": 77, "user": "c", "client_id": "again"}
         await running.bus.publish("server.mqtt_clients.CONNECT", json.dumps({"client": one}).encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await anext(kicked)).data != b'{"cid": 77}':
                 pass
 
