@@ -17,11 +17,8 @@ export function page(live) {
   };
   edit(live, act);
   tags(live, act);
-  $("#apply")?.addEventListener("click", async () => {
-    const { digest, to_do } = data.plan;
-    const rows = [["Does", `what the table shows, ${to_do} in all, or nothing`], ["Systems", "take it when they are configured the next time"]];
-    if (await confirm(live, { title: "Apply the description?", rows, button: "Apply" })) await act("apply", { digest }, "/configurations");
-  });
+  $("#apply")?.addEventListener("click", () => apply(live, act));
+  for (const choice of $$("[data-take]")) choice.addEventListener("change", () => ($("#apply-wrong").textContent = ""));
   $("#import").addEventListener("click", async () => {
     const text = el("textarea", { name: "document", rows: "14", spellcheck: "false" });
     const sure = await confirm(live, {
@@ -33,6 +30,35 @@ export function page(live) {
     });
     if (sure) await act("import", { document: text.value });
   });
+}
+
+// The plan that the page shows, with the decisions of its conflicts; null, with the reason on the page, where that is
+// not possible.
+async function decided(choices) {
+  const wrong = $("#apply-wrong"),
+    open = choices.filter((one) => !one.value);
+  wrong.textContent = open.length ? `Choose for ${open.map((one) => one.dataset.take).join(", ")} first.` : "";
+  if (open.length) {
+    open[0].focus();
+    return null;
+  }
+  const take = choices.map((one) => `${one.dataset.take}=${one.value}`).join(",");
+  const plans = await Promise.all(["", take].map(async (taken) => (await fetch(`/api/v1/apply/plan?${new URLSearchParams({ take: taken })}`)).json()));
+  const cause = plans.find((one) => one.cause)?.cause;
+  if (cause) wrong.textContent = cause.message;
+  else if (plans[0].plan.digest !== data.plan.digest) wrong.textContent = "Description or database have changed since this page was opened: reload it.";
+  if (wrong.textContent) return null;
+  return { take, digest: plans[1].plan.digest, counts: plans[1].counts };
+}
+
+async function apply(live, act) {
+  const choices = $$("[data-take]"),
+    plan = choices.length ? await decided(choices) : { digest: data.plan.digest, counts: {} };
+  if (!plan) return;
+  const { counts, ...values } = plan;
+  const done = choices.length ? Object.entries(counts).map(([action, number]) => `${number} to ${action}`).join(", ") : `what the table shows, ${data.plan.to_do} in all`;
+  const rows = [["Does", `${done}, or nothing`], ["Systems", "take it when they are configured the next time"]];
+  if (await confirm(live, { title: "Apply the description?", rows, button: "Apply" })) await act("apply", values, "/configurations");
 }
 
 function edit(live, act) {
