@@ -41,6 +41,8 @@ class ProcessRole(Struct, frozen=True, kw_only=True):
     stopped after it. The first start is shorter by that."""
     database: bool = False
     """Whether it is given the open database."""
+    without_database: bool = False
+    """Whether it is started again although the database is away: stop and abort need none."""
     simulation_only: bool = False
     """`up` starts it with `--simulate` only."""
     commands: tuple[str, ...] = ()
@@ -305,6 +307,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 after=("history", "simulators", "agents"),
                 needs=(),
                 database=True,
+                without_database=True,
                 bus=BusGrants(
                     hears=("events.>", "live.readings.*", "presence.>"),
                     # To agents: stop and abort of a partition without an owner.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -23,7 +23,7 @@ from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
 from countingroom.console.description import ConsoleSection
 from countingroom.core.clock import Clock
-from countingroom.core.errors import ConfigurationError
+from countingroom.core.errors import ConfigurationError, LinkError
 from countingroom.core.yaml.section import Section
 from countingroom.departments import DEPARTMENTS, Department
 from countingroom.devices.description import DevicesSection
@@ -56,6 +56,8 @@ class Setting(Struct, frozen=True, kw_only=True):
     """Device -> address of its simulator; a device without an entry is real hardware."""
     simulate: bool = False
     """Whether simulators stand in place of hardware. A role that is started before them has no overrides yet."""
+    again: bool = False
+    """Whether this process takes the place of one that was ready: the database may be away now."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
     departments: tuple[Department, ...] = DEPARTMENTS
@@ -248,7 +250,9 @@ def console(setting: Setting) -> Role:
             audit_folder=setting.data / AUDIT,
         )
         context: ConsoleContext = app.state.context
-        first = await context.login()[0].first() if login else None
+        first = None
+        with suppress(LinkError) if setting.again else nullcontext():
+            first = await context.login()[0].first() if login else None
         facts = {"address": address} | ({"first": f"{address}/link#{first}"} if first else {})
         async with _beating(platform.bus, setting.clock, "console", context.troubles), asyncio.TaskGroup() as group:
             failing = group.create_task(context.until_failed())

@@ -31,7 +31,7 @@ from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import ConfigurationError, CountingRoomError
 from countingroom.core.plain_text import readable
 from countingroom.core.umask import keep_files_private
-from countingroom.departments import load, roles
+from countingroom.departments import ProcessRole, load, roles
 from countingroom.experiment import Experiment
 
 _log = logging.getLogger(__name__)
@@ -53,6 +53,8 @@ class ServeTask(Struct, frozen=True, kw_only=True):
     """User of the embedded server -> password, from the parent; empty: those of the data folder."""
     simulate: bool = False
     """Whether simulators stand in place of hardware."""
+    again: bool = False
+    """Whether it takes the place of a process that was ready: the database may be away now."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
     launch: Launch = launch
@@ -90,6 +92,7 @@ def run_as_child(task: ServeTask) -> None:
             overrides=parameters["overrides"],
             passwords=parameters["passwords"],
             simulate=parameters["simulate"],
+            again=parameters["again"],
             launch=launch_by(Path(parameters["fork_server"])),
         )
         asyncio.run(run_until_stopped(task, lambda _role, facts: parent.ready(facts), prepare=False, parent=parent))
@@ -152,6 +155,7 @@ async def _run_roles(
         connect=lambda name: connect(bus_users.of_connection(name, task.roles), name),
         overrides=task.overrides,
         simulate=task.simulate,
+        again=task.again,
         systems=task.systems,
     )
     known = roles()
@@ -171,8 +175,7 @@ async def _run_roles(
             ]
             async with asyncio.TaskGroup() as playing:
                 for name, role in made.items():
-                    with_database = known[name].database
-                    run = _run(role, bus, functools.partial(ready, name), setting, database=with_database)
+                    run = _run(role, bus, functools.partial(ready, name), setting, known[name])
                     playing.create_task(run, name=name)
             for one in beside:
                 one.cancel()
@@ -182,14 +185,18 @@ async def _run_roles(
         await bus.close()
 
 
-async def _run(role: Role, bus: Bus, ready: Ready, setting: Setting, *, database: bool) -> None:
+async def _run(role: Role, bus: Bus, ready: Ready, setting: Setting, known: ProcessRole) -> None:
     """Run a role, with the open database when it uses one."""
     async with contextlib.AsyncExitStack() as stack:
         kept = None
-        if database:
-            from countingroom.app.database import opened  # a device host starts sooner without SQLAlchemy
+        if known.database:
+            from countingroom.app.database import WhenAway, opened  # a device host starts sooner without SQLAlchemy
 
-            kept = await stack.enter_async_context(opened(setting.experiment.storage, setting.data, setting.clock))
+            again = WhenAway.GO_ON if known.without_database else WhenAway.WAIT
+            when_away = again if setting.again else WhenAway.FAIL
+            kept = await stack.enter_async_context(
+                opened(setting.experiment.storage, setting.data, setting.clock, when_away=when_away)
+            )
         await role(Platform(bus=bus, ready=ready, opened=kept))
 
 

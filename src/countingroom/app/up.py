@@ -235,6 +235,7 @@ class _Processes:
                 if self._server
                 else {},
                 "simulate": plan.simulate,
+                "again": process.name in self._facts,
                 "fork_server": str(self._fork_server),
             },
             clock=self._clock,
