@@ -50,7 +50,11 @@ async def test_an_expression_over_several_points_is_an_alarm_while_it_is_true() 
         assert await stage.shown() == {}  # the pump is not known
         await stage.read(pump=False)
         (alarm,) = (await stage.alarms()).values()
-        assert (alarm.id, alarm.priority, alarm.text) == ("custom.own", 1, "bath > 20 and not pump is true")
+        assert (alarm.id, alarm.priority, alarm.text) == (
+            "custom.own",
+            1,
+            "bath > 20 and not pump is true: chiller.bath 22 °C, chiller.pump False",
+        )
         await stage.read(Quality.BAD, bath=None)
         (alarm,) = (await stage.alarms()).values()
         assert (alarm.base, alarm.unknown) == (BaseState.UNACKNOWLEDGED, True)

@@ -8,6 +8,7 @@ import pytest
 
 from countingroom.alarms.definitions import Definitions
 from countingroom.alarms.description import AlarmsSection
+from countingroom.alarms.engine.described_conditions import DescribedCondition, condition_of
 from countingroom.core.alarms.conditions.specs import (
     AlarmLimit,
     ConditionSpec,
@@ -16,16 +17,14 @@ from countingroom.core.alarms.conditions.specs import (
     LimitSpec,
     QualitySpec,
     RateSpec,
-    StateSpec,
     UpdateSpec,
 )
-from countingroom.core.alarms.definition import WatchedCondition
 
 
-def custom(section: dict[str, Any]) -> WatchedCondition:
-    (one,) = Definitions(AlarmsSection.model_validate({"custom": {"a": section}})).of_customs()
-    assert one.condition
-    return one.condition
+def custom(section: dict[str, Any]) -> DescribedCondition:
+    made = AlarmsSection.model_validate({"custom": {"a": section}})
+    (one,) = Definitions(made).of_customs()
+    return condition_of(made.custom["a"], one)
 
 
 @pytest.mark.parametrize(
@@ -66,31 +65,19 @@ def custom(section: dict[str, Any]) -> WatchedCondition:
     ],
 )
 def test_each_kind_of_condition_is_made(section: dict[str, Any], spec: ConditionSpec, points: tuple[str, ...]) -> None:
-    assert custom(section) == WatchedCondition(spec=spec, points=points)
+    found = custom(section)
+    assert (found.spec, found.inputs) == (spec, points)
 
 
-def test_a_state_is_watched_by_what_it_is_of() -> None:
-    found = custom({"state": {"of": "device.caen", "not_in": ["HV_ON", "on"]}})
-    spec = StateSpec(states=("HV_ON", "on"), inside=False, priority=3)
-    assert found == WatchedCondition(spec=spec, subject="device.caen")
+def test_a_hysteresis_is_at_most_the_range_between_the_limits() -> None:
+    limit = {"point": "a.b", "warning_low": 1, "alarm_high": 2}
+    spec = custom({"limit": limit, "hysteresis": 3}).spec
+    assert isinstance(spec, LimitSpec)
+    assert spec.hysteresis == 1
+    spec = custom({"rate": {"point": "a.b", "rise": 6, "fall": 6}, "hysteresis": 60}).spec
+    assert isinstance(spec, RateSpec)
+    assert spec.hysteresis == pytest.approx(0.2)
 
 
-def test_delays_of_an_override_count_for_an_alarm_of_its_own() -> None:
-    section = {
-        "custom": {"a": {"quality": {"point": "a.b"}, "on_delay": 1}},
-        "overrides": {"custom.*": {"on_delay": 3}},
-    }
-    (one,) = Definitions(AlarmsSection.model_validate(section)).of_customs()
-    assert one.condition
-    assert one.condition.spec == QualitySpec(stale=3, bad=3, missing=3, on_delay_ns=3_000_000_000)
-
-
-def test_a_suppression_has_its_condition_and_reason() -> None:
-    section = {
-        "suppress": {
-            "idle": {"when": {"state": {"of": "partition.p", "in": ["Idle"]}}, "alarms": "point.*", "reason": "idle"}
-        }
-    }
-    (one,) = Definitions(AlarmsSection.model_validate(section)).suppressions().values()
-    assert (one.name, one.reason) == ("idle", "idle")
-    assert one.condition == WatchedCondition(spec=StateSpec(states=("Idle",), priority=3), subject="partition.p")
+def test_a_rate_tells_which_way_is_too_fast() -> None:
+    assert custom({"rate": {"point": "a.b", "rise": 6}}).text == "a.b rises by more than 6 in 60 s"

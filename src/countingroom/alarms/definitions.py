@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from msgspec.structs import replace
-
 from countingroom.alarms import effective
-from countingroom.alarms.conditions import watched
 from countingroom.alarms.description import MEMBERS, AlarmsSection, AreaSection, OverrideSection
 from countingroom.alarms.effective import Effective, Kinds
 from countingroom.alarms.patterns import Patterns
 from countingroom.alarms.sections.inherited import BehaviourKeys
 from countingroom.core.alarms import identity
-from countingroom.core.alarms.definition import AlarmArea, AlarmDefinition, Count, Suppression
+from countingroom.core.alarms.definition import AlarmArea, AlarmDefinition, Count
 from countingroom.core.messages import Catalogue
 from countingroom.core.points import Limits, Point
 
@@ -49,13 +46,6 @@ class Definitions:
         self._overrides: _Overrides = Patterns(section.overrides.items())
         self._suppressed = Patterns((text, name) for name, one in section.suppress.items() for text in one.alarms)
         self._suppressed_areas = [(area, name) for name, one in section.suppress.items() for area in one.areas]
-
-    def suppressions(self) -> dict[str, Suppression]:
-        """Name -> what suppresses alarms by design. ExpressionError where an expression cannot be used."""
-        return {
-            name: Suppression(name=name, reason=one.reason, condition=watched(one.when))
-            for name, one in self.section.suppress.items()
-        }
 
     def of_device(self, catalogue: Catalogue) -> Iterator[AlarmDefinition]:
         """The alarms of a device: its state, its link, those of its channels and of its points with limits, and those
@@ -104,15 +94,14 @@ class Definitions:
         yield from self._defined(identity.of_role(role), area, f"process {role}", effective.ROLE, {"role": role})
 
     def of_customs(self) -> Iterator[AlarmDefinition]:
-        """The alarms with conditions of their own. ExpressionError where an expression cannot be used."""
+        """The alarms with conditions of their own."""
         for name, section in self.section.custom.items():
             device, _, point = next((one for _, one in section.points), "").partition(".")
             area = self._area_of_point(device, Point(name=point, channel=point.rpartition(".")[0])) if device else ""
             about = {"custom": name, "device": device, "point": point}
             kinds = effective.POINT if section.limit else effective.CUSTOM
             of = identity.of_custom(name)
-            for one in self._with(of, area, name, kinds, about, [section, *self._overrides.all(of)]):
-                yield replace(one, condition=watched(section, one))
+            yield from self._with(of, area, name, kinds, about, [section, *self._overrides.all(of)])
 
     def _home(self, device: str) -> str:
         return self._own.get(f"device.{device}") or self._members["devices"].first(device) or ""

@@ -18,7 +18,7 @@ from countingroom.alarms.engine.finding import AlarmFinding, Found, clear, unkno
 from countingroom.alarms.sections.conditions import ConditionKeys
 from countingroom.core import severity, units
 from countingroom.core.alarms.conditions.rows import Change, ConditionRows
-from countingroom.core.alarms.conditions.specs import NEVER
+from countingroom.core.alarms.conditions.specs import NEVER, ExpressionSpec
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.messages import Readings
@@ -26,6 +26,8 @@ from countingroom.core.points import Limits, Point
 from countingroom.core.values import Quality, Scalar
 
 _STALE = int(Quality.STALE)
+_SHOWN = 4
+"""Values that a text names."""
 
 
 class DescribedAlarms:
@@ -153,7 +155,7 @@ class DescribedAlarms:
     def _text(self, condition: DescribedCondition) -> str:
         limits = condition.limits
         if limits is None:
-            return condition.text
+            return condition.text + self._inputs(condition)
         value = self._values.get(limits.point)
         point = self._point_of(limits.point) or Point(name=limits.point)
         given = Limits(
@@ -163,3 +165,15 @@ class DescribedAlarms:
             alarm_high=limits.alarm_high,
         )
         return severity.why(structs.replace(point, limits=given, severity=0), value, unit=units.written(point.unit))
+
+    def _inputs(self, condition: DescribedCondition) -> str:
+        """The values that made a condition of several points true: `: chiller.bath 20 °C, coldbox.humidity 61 %`."""
+        if len(condition.inputs) == 1 and not isinstance(condition.spec, ExpressionSpec):
+            return ""
+        shown: list[str] = []
+        for address in condition.inputs[:_SHOWN]:
+            value, point = self._values.get(address), self._point_of(address)
+            unit = f" {units.written(point.unit)}" if point and point.unit else ""
+            number = f"{value:g}" if isinstance(value, float) else "unknown" if value is None else str(value)
+            shown.append(f"{address} {number}{unit if value is not None else ''}")
+        return f": {', '.join(shown)}{' …' if len(condition.inputs) > _SHOWN else ''}"

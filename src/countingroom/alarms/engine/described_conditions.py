@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from countingroom.alarms.sections.conditions import ConditionKeys, LimitCondition, StateCondition
+from countingroom.alarms.conditions import fitting_hysteresis
+from countingroom.alarms.sections.conditions import ConditionKeys, LimitCondition, RateCondition, StateCondition
 from countingroom.core import severity
 from countingroom.core.alarms.conditions.kinds import difference
 from countingroom.core.alarms.conditions.rows import Derive
@@ -68,7 +69,7 @@ def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -
         spec = LimitSpec(
             high=_limits((limit.warning_high, severity.LOW), (limit.alarm_high, severity.MEDIUM)),
             low=_limits((limit.warning_low, severity.LOW), (limit.alarm_low, severity.MEDIUM)),
-            hysteresis=hysteresis,
+            hysteresis=fitting_hysteresis(hysteresis, limit),
             **settled,
         )
         return DescribedCondition(
@@ -77,8 +78,11 @@ def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -
     if (rate := keys.rate) is not None:
         high = _limits((rate.rise / rate.per if rate.rise else None, LEVEL))
         low = _limits((-rate.fall / rate.per if rate.fall else None, LEVEL))
-        spec = RateSpec(high=high, low=low, hysteresis=hysteresis, over_ns=round(rate.per * 1e9), **settled)
-        return DescribedCondition(spec=spec, inputs=(rate.point,), text=f"{rate.point} changes too fast")
+        # Limits of a rate are in units per second; the hysteresis is in the unit of the point, as rise and fall are.
+        back = hysteresis / rate.per
+        back = min(back, high[0].value - low[0].value) if high and low else back
+        spec = RateSpec(high=high, low=low, hysteresis=back, over_ns=round(rate.per * 1e9), **settled)
+        return DescribedCondition(spec=spec, inputs=(rate.point,), text=_too_fast(rate))
     if (deviation := keys.deviation) is not None:
         point, setpoint = deviation.point, deviation.setpoint
         return DescribedCondition(
@@ -130,6 +134,11 @@ def _of_state(state: StateCondition, settled: Mapping[str, Any]) -> DescribedCon
         derive=is_true,
         text=f"{state.of} is {'' if is_inside else 'not '}{', '.join(sorted(words))}",
     )
+
+
+def _too_fast(rate: RateCondition) -> str:
+    ways = [f"{verb} by more than {most:g}" for verb, most in (("rises", rate.rise), ("falls", rate.fall)) if most]
+    return f"{rate.point} {' or '.join(ways)} in {rate.per:g} s"
 
 
 def _limits(*given: tuple[float | None, int]) -> tuple[AlarmLimit, ...]:

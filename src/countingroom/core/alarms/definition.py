@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from countingroom.core.alarms.conditions.specs import ConditionSpec
 from countingroom.core.alarms.states import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 PLAIN_PRIORITIES = (1, 2, 3, 4)
@@ -51,26 +50,6 @@ class Count(Struct, frozen=True, kw_only=True, gc=False):
     of: int
 
 
-class WatchedCondition(Struct, frozen=True, kw_only=True, gc=False):
-    """A condition that the description writes itself, and what it is evaluated on: points, or a state."""
-
-    spec: ConditionSpec
-    points: tuple[str, ...] = ()
-    """Addresses `<device>.<point>`. Of a deviation: readback, setpoint. Of an expression: all in it."""
-    subject: str = ""
-    """`device.caen`, `channel.caen.0`, `system.STS`, `partition.mCBM` or `role.history`; a common state counts like
-    the state itself."""
-
-
-class Suppression(Struct, frozen=True, kw_only=True, gc=False):
-    """Alarms that are suppressed by design while a condition is true."""
-
-    name: str
-    reason: str
-    """For people: `HV is off while mCBM is Idle`."""
-    condition: WatchedCondition
-
-
 class AlarmDefinition(Struct, frozen=True, kw_only=True, gc=False):
     """One alarm of the description. Its condition gives a level, 0 for clear, of which `priority` makes a priority."""
 
@@ -109,8 +88,6 @@ class AlarmDefinition(Struct, frozen=True, kw_only=True, gc=False):
     """Names of the conditions of the section by which it is suppressed."""
     custom: str = ""
     """Name of the alarm in the section `alarms`."""
-    condition: WatchedCondition | None = None
-    """Of an alarm of the section `alarms`; None: it follows from the thing that it is about."""
 
     def priority(self, level: int) -> int:
         """The priority of a level of the condition, 1 to 4."""
