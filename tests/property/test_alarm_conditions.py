@@ -284,3 +284,23 @@ def test_inside_the_quiet_band_rest_stays_rest(spec: ConditionSpec, value: float
     if band and band[0] <= value <= band[1]:
         assert evaluator(spec)(spec, AT_REST, value, quality, 0, UNIT) is AT_REST
         assert AT_REST.due_ns == NEVER
+
+
+@settings(max_examples=200, deadline=None)
+@given(CASES)
+@example((LimitSpec(high=(AlarmLimit(2.0, 3),), count=2, of=3), (Heard(0, 3.0), Heard(0, 3.0)), []))
+@example((LimitSpec(high=(AlarmLimit(2.0, 3),), hysteresis=1.0), (Heard(0, 3.0), Heard(0, 1.5)), []))
+def test_after_a_restart_the_last_reading_gives_the_level_that_was_there(
+    case: tuple[ConditionSpec, History, list[int]],
+) -> None:
+    spec, history, _ = case
+    known = [one for one in history if one.is_known and not one.given]
+    if isinstance(spec, RateSpec | UpdateSpec | QualitySpec) or not known or known[-1] is not history[-1]:
+        return
+    last = known[-1]
+    state = run(spec, history, [], last.time_ns)
+    if state.level != state.raw or not state.level:
+        return  # a delay has begun, and begins anew
+    again = initial(spec, last.time_ns, level=state.level, since_ns=state.since_ns)
+    again = evaluator(spec)(spec, again, last.value, last.quality, 0, last.time_ns)
+    assert (again.level, again.since_ns, again.unknown) == (state.level, state.since_ns, False)

@@ -51,6 +51,9 @@ def initial(spec: ConditionSpec, now_ns: int, *, level: int = CLEAR, since_ns: i
         turned_ns=(since_ns, since_ns, since_ns, since_ns),
         held=_RESTARTED if level and isinstance(spec, LimitSpec | RateSpec | DeviationSpec) else 0,
     )
+    if spec.of > 1:
+        # As if the last readings had all been so: with none, the next one alone would clear the alarm.
+        state = replace(state, recent=sum(level << 3 * place for place in range(spec.of)))
     if isinstance(spec, UpdateSpec):
         return _awaited(spec, state, now_ns)
     return state
