@@ -235,6 +235,18 @@ def to_due(spec: ConditionSpec, state: ConditionState, until_ns: int) -> Conditi
     raise AssertionError("too many due times")
 
 
+RISES_IN_DELAY: tuple[ConditionSpec, History, list[int]] = (
+    LimitSpec(high=(AlarmLimit(2.0, 3), AlarmLimit(5.0, 2)), on_delay_ns=2 * UNIT),
+    (Heard(0, 4.0), Heard(UNIT, 6.0), Heard(2 * UNIT, 6.0)),
+    [],
+)
+UNKNOWN_RATE: tuple[ConditionSpec, History, list[int]] = (
+    RateSpec(high=(AlarmLimit(2.0, 2),), over_ns=2 * UNIT),
+    (Heard(0, 0.0), Heard(UNIT, 6.0), Heard(3 * UNIT, None, 3)),
+    [],
+)
+
+
 @settings(max_examples=300, deadline=None)
 @given(CASES, st.integers(0, 30))
 @example(
@@ -246,6 +258,8 @@ def to_due(spec: ConditionSpec, state: ConditionState, until_ns: int) -> Conditi
     9,
 )
 @example((LimitSpec(high=(AlarmLimit(2.0, 3),), on_delay_ns=UNIT), (Heard(0, 6.0), Heard(UNIT, 0.0)), []), 0)
+@example(RISES_IN_DELAY, 0)
+@example(UNKNOWN_RATE, 40)
 def test_a_condition_and_the_model_agree(case: tuple[ConditionSpec, History, list[int]], later: int) -> None:
     spec, history, ticks = case
     end = (history[-1].time_ns if history else 0) + later * UNIT

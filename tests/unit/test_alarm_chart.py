@@ -412,6 +412,8 @@ def test_a_remark_is_kept_in_every_state() -> None:
     for base in BaseState:
         after, effects = step(record(base), Remark(by="carl", text="seen before"), NOW, PLAIN)
         assert (after.base, after.comment, kinds(effects)) == (base, "seen before", ["commented"])
+    remarked = record(B, comment="seen before")
+    assert step(remarked, Acknowledge(by="carl", occurrence=7), NOW, PLAIN)[0].comment == "seen before"
 
 
 @pytest.mark.parametrize("flags", [{}, *FLAGS.values()], ids=["no flag", *FLAGS])

@@ -112,6 +112,11 @@ def test_a_rate_ends_though_no_reading_comes() -> None:
     assert (state.level, state.due_ns) == (0, NEVER)
 
 
+def test_a_rate_holds_while_the_value_is_unknown() -> None:
+    spec = RateSpec(high=(AlarmLimit(2.0, 2),), over_ns=S)
+    assert levels(spec, 0, 5, 10, None, None, None, 50, 50, 50) == "002222200"
+
+
 def test_a_rate_that_was_at_rest_for_a_year_is_evaluated_at_once() -> None:
     spec = RateSpec(high=(AlarmLimit(2.0, 2),), over_ns=S)
     state = evaluator(spec)(spec, initial(spec, 0), 0.0, 0, 0, 0)
@@ -230,6 +235,17 @@ def test_rows_give_back_what_changed() -> None:
     assert [(row, after.level, after.unknown) for row, _, after in changes] == [(volts, 2, True), (lost, 3, False)]
     assert rows.take(message("marta", {"0.lv_vMon": None}), 4 * S) == []
     assert rows.take(message("caen", {"0.lv_vMon": 5.0}, alarms={"0.lv_vMon": 1}), 5 * S)[0][2].level == 1
+
+
+def test_a_stale_value_within_the_limits_makes_the_row_unknown() -> None:
+    rows = ConditionRows()
+    rows.add(LIMITS, ("caen.v",), now_ns=0)
+    rows.take(message("caen", {"v": 5.0}), S)
+    assert rows.states == [AT_REST]
+    rows.take(message("caen", {"v": 5.0}, quality=2), 2 * S)
+    assert (rows.states[0].level, rows.states[0].unknown) == (0, True)
+    rows.take(message("caen", {"v": 5.0}), 3 * S)
+    assert rows.states == [AT_REST]
 
 
 def test_rows_tell_when_they_are_due() -> None:

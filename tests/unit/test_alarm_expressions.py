@@ -82,7 +82,9 @@ def test_what_is_not_known_stays_unknown(text: str, expected: Scalar) -> None:
         "d.state": "ON",
         "d.nan": float("nan"),
         "d.inf": float("inf"),
+        "d.huge": 1.7e308,
     }
+    assert values.keys() >= {names[name] for name in names} - {"d.b"}
     assert compile_expression(text, names).evaluate(values) is expected
 
 
@@ -182,6 +184,9 @@ def test_the_limits_are_kept(text: str, why: str) -> None:
 
 
 def test_what_is_within_the_limits_is_allowed() -> None:
+    assert value("-" * 19 + "a", a=1.0) == -1.0
+    with pytest.raises(ExpressionError, match="deeper than 20"):
+        compile_expression("-" * 20 + "a", NAMES)
     assert value(" + ".join(["a"] * 19), a=1.0) == 19.0
     assert value("1e15 + 0") == 1e15
 
