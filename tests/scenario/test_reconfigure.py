@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from countingroom.bus.port import Message
+from countingroom.core.errors import LinkError
 from countingroom.core.messages import EventKind
 from countingroom.core.run_book import RunNote
 from countingroom.core.run_queries import PlanQuery
@@ -236,6 +238,44 @@ async def test_the_next_owner_goes_on_with_a_change() -> None:
         ends = [one.kind for one in await world.events() if one.command_id == reply.id and one.kind in OVER]
         assert ends == [EventKind.DONE]
         assert await world.moves() == moves
+        assert [note.system for note in await notes(world)] == ["STS"]
+
+
+async def test_a_change_that_ends_while_no_owner_is_there_is_noted_once() -> None:
+    async with experiment(able()) as world:
+        await world.does("configure_all")
+        await world.does("start")
+        await save(world, "STS", 20)
+        assert (await world.ask("reconfigure", while_recording=True)).accepted
+        await world.clock.advance(0.1)
+        for number in range(3):
+            await world.kill("runs" if number == 0 else f"runs{number}")
+            await world.clock.advance(1)
+            world.begin_runs(f"runs{number + 1}")
+            await world.reaches("Recording")
+            await world.clock.advance(3)
+        assert [(note.system, note.text) for note in await notes(world)] == [
+            ("STS", "reconfigured, physics: threshold 10 → 20")
+        ]
+
+
+async def test_a_change_whose_answer_was_lost_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with experiment(able()) as world:
+        await world.does("configure_all")
+        await world.does("start")
+        await save(world, "STS", 20)
+        bus = world.buses["runs"]
+        sent = bus.request
+
+        async def lost(subject: str, data: bytes, *, timeout_s: float) -> Message:
+            answer = await sent(subject, data, timeout_s=timeout_s)
+            if subject == "agent.STS":
+                raise LinkError("the answer is lost", source="bus")
+            return answer
+
+        monkeypatch.setattr(bus, "request", lost)
+        end = await world.does("reconfigure", while_recording=True)
+        assert end.kind is EventKind.FAILED
         assert [note.system for note in await notes(world)] == ["STS"]
 
 

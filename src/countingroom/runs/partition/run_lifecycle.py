@@ -58,22 +58,27 @@ class RunLifecycle:
                     pass
 
     def _reconfigured(self, state: SystemState) -> None:
-        """Note the change of parameters that this report ends, in the run that goes on."""
-        partition = self._owner.partition
-        order, wanted = partition.attempts.pending.get(state.system), _wanted(partition.members, state)
-        if order is None or order.action is not Action.RECONFIGURE or state.order != order.id or wanted is None:
+        """Note a change of configuration that this report shows, in the run that goes on.
+
+        The report counts, not the end of the order: its answer may be lost, and an owner may die before it comes.
+        """
+        partition, run = self._owner.partition, self.open
+        if run is None or not partition.began or state.common not in _UP or not state.key:
             return
-        known = self.open.configurations if self.open else {}
-        before = known.get(state.system)
-        if before and before.key == state.key:
-            return  # the answer to the order and the published state tell the same
-        seen = partition.seen.get(state.system, UNSEEN).state
-        is_known = before is not None and seen is not None and before.key == seen.key
-        text = _change(before if is_known else None, wanted)
+        known = run.configurations.get(state.system)
+        wanted = _wanted(partition.members, state)
+        if known is None:  # it joined the run, or an earlier owner has noted a change: only an own order is sure
+            order = partition.attempts.pending.get(state.system)
+            is_change = order is not None and order.action is Action.RECONFIGURE and order.id == state.order
+            if not is_change or wanted is None:
+                return
+        elif known.key == state.key:
+            return
         by = partition.goal.requested_by if partition.goal else ""
-        self._owner.book.note(partition.run, "reconfigure", text, author=by, system=state.system)
-        if self.open:
-            self.open = msgspec.structs.replace(self.open, configurations={**known, state.system: wanted})
+        text = _change(known, wanted) if wanted else f"reconfigured to {state.tag}"
+        self._owner.book.note(run.number, "reconfigure", text, author=by, system=state.system)
+        others = {name: one for name, one in run.configurations.items() if name != state.system}
+        self.open = msgspec.structs.replace(run, configurations={**others, state.system: wanted} if wanted else others)
 
     def began(self, run: int, conditions: Mapping[str, RunCondition]) -> None:
         """Record the start: all recording systems record. `conditions`: the values now."""
@@ -122,6 +127,10 @@ class RunLifecycle:
 
     def took_over(self, run: Run | None) -> None:
         """Continue the records of an open run of an earlier owner: until now it lasted as the wall clock says."""
+        if run:  # what these systems had before the next change is not known
+            changed = {note.system for note in run.notes if note.kind == "reconfigure"}
+            kept = {name: one for name, one in run.configurations.items() if name not in changed}
+            run = msgspec.structs.replace(run, configurations=kept)
         self.open = run
         if run and run.started_ns:
             self.continues = run.number
