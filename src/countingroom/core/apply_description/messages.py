@@ -35,7 +35,7 @@ class DescriptionState(Struct, frozen=True, kw_only=True):
 
 def choices(take: str, *, prune: bool) -> Choices:
     """What the user decided. `take` is `description` or `database` for all conflicts, or `ITEM=description` and
-    `ITEM=database` for one, separated by commas. OutOfRange for anything else."""
+    `ITEM=database` for one, separated by commas. OutOfRange for anything else, and for decisions that contradict."""
     found: dict[str, Side] = {}
     for part in filter(None, (each.strip() for each in take.split(","))):
         item, _, side = part.rpartition("=")
@@ -46,7 +46,14 @@ def choices(take: str, *, prune: bool) -> Choices:
                 source="description",
                 suggestion="name the item as the plan does: tag.beam=database",
             )
-        found[item.strip()] = Side(side)
+        item = item.strip()
+        if found.setdefault(item, Side(side)) != side:
+            raise OutOfRange(
+                f"take decides {item or 'all conflicts'} for both sides",
+                code="wrong_argument",
+                source="description",
+                suggestion="decide it once",
+            )
     return Choices(take=found, prune=prune)
 
 
