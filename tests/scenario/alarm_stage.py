@@ -27,6 +27,7 @@ from countingroom.core.messages import (
     Command,
     DeviceState,
     Event,
+    EventKind,
     Link,
     Readings,
     Reply,
@@ -264,6 +265,13 @@ class AlarmStage:
                 if event.source != subjects.ALARMS:
                     found.append(event)
         return found
+
+    async def endings(self) -> list[str]:
+        """What the closing events of commands say."""
+        await self.clock.advance(0.1)
+        async with self.bus.replay("events", subjects="events.alarms.*", follow=False) as stored:
+            found = [decode(message.data, Event) async for message in stored]
+        return [event.message for event in found if event.kind is EventKind.DONE]
 
     async def told(self) -> list[str]:
         """What the events tell: `announced chiller`."""

@@ -73,6 +73,18 @@ async def test_of_many_alarms_those_that_can_be_acknowledged_are_and_the_answer_
         assert unknown.code == "not_found"
 
 
+async def test_what_is_already_so_is_done_and_counts_as_no_refusal(stage: AlarmStage) -> None:
+    async with stage.engine():
+        await stage.read(bath=36.0, pump=True)
+        assert await stage.acknowledge(bath=1) is None
+        assert await stage.acknowledge(bath=1) is None
+        assert "nothing to be done" in (await stage.endings())[-1]
+        assert await stage.acknowledge(bath=1, pump=1) is None
+        for action in ("unshelve", "in_service"):
+            assert await stage.command(action, alarms=listed({BATH: None})) is None
+        assert (await stage.alarms())[BATH].acknowledged_by == "anna"
+
+
 async def test_a_rise_of_priority_is_announced_again(stage: AlarmStage) -> None:
     async with stage.engine():
         await stage.read(bath=31.0)

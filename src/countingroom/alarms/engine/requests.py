@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from countingroom.alarms.engine.book import AlarmBook, BookChanges
+from countingroom.alarms.engine.book import AlarmBook
 from countingroom.alarms.engine.keeper import AlarmKeeper
 from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler, from_rows
 from countingroom.bus.publisher import Publisher
 from countingroom.core import policy, subjects
+from countingroom.core.admission import NOTHING_TO_DO
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.events import (
     Acknowledge,
@@ -21,6 +22,7 @@ from countingroom.core.alarms.events import (
     TakeOutOfService,
     Unshelve,
 )
+from countingroom.core.alarms.legality import ALREADY_SO
 from countingroom.core.clock import Clock
 from countingroom.core.commands.alarms import ALARMS, named
 from countingroom.core.errors import Cause, NotFound, OutOfRange, Refused
@@ -36,7 +38,10 @@ Make = Callable[[str, int | None, int, AlarmBook], AlarmEvent]
 
 
 class AlarmCommands:
-    """The target `_alarms`. A command that one of its alarms refuses acts on the others; the answer tells both."""
+    """The target `_alarms`. A command that one of its alarms refuses acts on the others; the answer tells both.
+
+    An alarm that is already as the command would make it counts as done.
+    """
 
     def __init__(
         self,
@@ -132,9 +137,10 @@ class AlarmCommands:
             return {id: make(id, seen, now_ns, book) for id, seen in alarms.items()}
 
         changes = await self._keeper.command(events, by=request.by)
-        if len(changes.refused) == len(alarms):
-            raise Refused(_all_refused(changes))
-        return _told(len(alarms), changes) if changes.refused else None
+        refused = {id: cause for id, cause in changes.refused.items() if cause.code not in ALREADY_SO}
+        if changes.refused and len(changes.refused) == len(alarms):
+            raise Refused(_all_refused(refused) if refused else _already_so(changes.refused))
+        return _told(len(alarms), refused) if refused else None
 
     def _alarms(self, request: CommandRequest) -> dict[str, int | None]:
         """The alarms that the command names. NotFound where one does not exist, OutOfRange where it names none."""
@@ -164,16 +170,22 @@ def _always(event: AlarmEvent) -> Make:
     return lambda _id, _seen, _now_ns, _book: event
 
 
-async def _told(count: int, changes: BookChanges) -> dict[str, Scalar]:
+async def _told(count: int, refused: Mapping[str, Cause]) -> dict[str, Scalar]:
     """The data of the closing event of a command that some alarms refused."""
-    names = "; ".join(f"{id}: {cause.message}" for id, cause in list(changes.refused.items())[:_TOLD])
-    return {"done": count - len(changes.refused), "refused": len(changes.refused), "refusals": names}
+    names = "; ".join(f"{id}: {cause.message}" for id, cause in list(refused.items())[:_TOLD])
+    return {"done": count - len(refused), "refused": len(refused), "refusals": names}
 
 
-def _all_refused(changes: BookChanges) -> Cause:
-    causes = tuple(changes.refused.values())
+def _already_so(settled: Mapping[str, Cause]) -> Cause:
+    """Every alarm is already as the command would make it."""
+    messages = "; ".join(f"{id}: {cause.message}" for id, cause in list(settled.items())[:_TOLD])
+    return Cause(code=NOTHING_TO_DO, message=messages, suggestion="nothing")
+
+
+def _all_refused(refused: Mapping[str, Cause]) -> Cause:
+    causes = tuple(refused.values())
     if len(causes) == 1:
-        (id,) = changes.refused
+        (id,) = refused
         return Cause(
             code=causes[0].code,
             message=f"{id}: {causes[0].message}",

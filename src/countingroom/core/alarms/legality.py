@@ -50,6 +50,12 @@ REFUSED: dict[BaseState, dict[AlarmCommand, str]] = {
 REFUSED_OUT_OF_SERVICE = frozenset({AlarmCommand.ACKNOWLEDGE, AlarmCommand.RESET, AlarmCommand.SHELVE})
 """What is refused while an alarm is out of service."""
 
+ALREADY_SO = frozenset(
+    {"already_acknowledged", "nothing_to_acknowledge", "nothing_to_reset", "not_shelved", "not_out_of_service"}
+)
+"""Codes of the table for what a command would lead to and already is: for the sender it is done. Two people who
+acknowledge one alarm have both what they want."""
+
 _TEXTS = {
     "nothing_to_acknowledge": ("there is nothing to acknowledge: the alarm is normal", "look at its present state"),
     "already_acknowledged": ("the alarm is acknowledged already", "nothing more is needed until it happens again"),
