@@ -320,6 +320,19 @@ async def test_out_of_service_needs_an_expert_and_nothing_is_announced(stage: Al
         assert await stage.shown() == {BATH: "unacknowledged"}
 
 
+async def test_an_alarm_that_is_out_of_service_after_its_due_date_is_told_once(stage: AlarmStage) -> None:
+    given: dict[str, Any] = {"alarms": listed({BATH: None}), "owner": "carla", "reason": "broken", "seconds": 60.0}
+    async with stage.engine():
+        assert await stage.command("out_of_service", **given) is None
+        await stage.clock.advance(61)
+        assert (await stage.told())[1:] == [f"overdue {BATH}"]
+        assert "carla repairs it: broken" in (await stage.events())[1].message
+    async with stage.engine():
+        await stage.clock.advance(100)
+        assert await stage.shown() == {BATH: "out_of_service"}
+        assert (await stage.told())[1:] == [f"overdue {BATH}"]
+
+
 async def test_without_the_database_alarms_are_announced_and_commands_refused(stage: AlarmStage) -> None:
     async with stage.engine():
         stage.store.is_away = True

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from countingroom.alarms.engine import folding
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found
-from countingroom.alarms.engine.records import history_rows
+from countingroom.alarms.engine.records import closed_row, history_rows, overdue_row
 from countingroom.alarms.engine.saved import EngineAlarm, restored
 from countingroom.core.alarms import chart
 from countingroom.core.alarms.chart import AlarmRecord, ChartRules
@@ -27,7 +27,7 @@ from countingroom.core.alarms.events import (
     ReAlarm,
     TimePassed,
 )
-from countingroom.core.alarms.history import AlarmEntry, HistoryKind, SavedAlarm
+from countingroom.core.alarms.history import AlarmEntry, SavedAlarm
 from countingroom.core.alarms.states import BaseState
 from countingroom.core.errors import Cause
 
@@ -163,6 +163,7 @@ class AlarmBook:
                 self._step(entry, TimePassed(), now_ns, changes)
                 if self._is_orphan(entry):
                     self._step(entry, ReAlarm(), now_ns, changes)
+                self._tell_overdue(entry, now_ns, changes)
         return changes
 
     def _defined(self, subject: AlarmSubject) -> AlarmDefinition:
@@ -287,6 +288,17 @@ class AlarmBook:
             heapq.heappush(self._due, (due_ns, entry.subject.id))
         if self._is_orphan(entry):
             heapq.heappush(self._due, (now_ns + ORPHAN_NS, entry.subject.id))
+        if (service := entry.record.service) is not None and service.due_ns != entry.overdue_ns:
+            heapq.heappush(self._due, (service.due_ns, entry.subject.id))
+
+    def _tell_overdue(self, entry: EngineAlarm, now_ns: int, changes: BookChanges) -> None:
+        """Tell once that an alarm is still out of service after its due date."""
+        service = entry.record.service
+        if service is None or now_ns < service.due_ns or service.due_ns == entry.overdue_ns:
+            return
+        entry.overdue_ns = service.due_ns
+        changes.saved[entry.subject.id] = entry
+        changes.history.append(overdue_row(entry, now_ns))
 
     def _is_orphan(self, entry: EngineAlarm) -> bool:
         """Whether it was not announced as a consequence, and is none any more."""
@@ -310,19 +322,7 @@ class AlarmBook:
             return
         changes.published[entry.subject.id] = entry
         changes.saved[entry.subject.id] = entry
-        changes.history.append(
-            AlarmEntry(
-                time_ns=now_ns,
-                alarm=entry.subject.id,
-                area=entry.definition.area,
-                title=entry.subject.title,
-                kind=HistoryKind.CLOSED,
-                occurrence=record.occurrence,
-                base=BaseState.NORMAL,
-                priority=record.priority,
-                text="the description has no such alarm any more",
-            )
-        )
+        changes.history.append(closed_row(entry, record, now_ns))
 
 
 def about(definition: AlarmDefinition) -> AlarmSubject:

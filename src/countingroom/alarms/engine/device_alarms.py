@@ -36,7 +36,7 @@ class _Row(Struct):
     subject: AlarmSubject
     low: float
     high: float
-    """At rest, a number from `low` to `high` changes nothing."""
+    """Of a number that is beyond no limit."""
     value: Scalar = None
     quality: int = int(Quality.BAD)
     device_ns: int = 0
@@ -53,6 +53,8 @@ class _Row(Struct):
     """Where its alarm has hysteresis, delays or a count."""
     text: str = ""
     """Of the last value that was beyond a limit."""
+    is_quiet: bool = False
+    """It is known and at rest: a number from `low` to `high` changes nothing."""
 
 
 Define = Callable[[str], AlarmDefinition | None]
@@ -164,12 +166,10 @@ class DeviceAlarms:
                 continue
             # A number in the quiet band of an alarm at rest changes nothing. Nearly all readings are of this kind.
             if (
-                is_plain
-                and row.level == severity.NORMAL
-                and not row.unknown
-                and (row.condition is None or row.condition.is_at_rest)
+                row.is_quiet
+                and is_plain
                 and quality < stale
-                and value.__class__ is float
+                and (value.__class__ is float or value.__class__ is int)
                 and row.low <= value <= row.high  # pyright: ignore[reportOperatorIssue]
             ):
                 row.value = value
@@ -274,6 +274,7 @@ class DeviceAlarms:
 
     def _changed(self, row: _Row, level: int) -> AlarmFinding | None:
         """The finding for this level of a point; None where it was told before."""
+        row.is_quiet = level == severity.NORMAL and (row.condition is None or row.condition.is_at_rest)
         if level == severity.STALE:
             was_told = row.unknown or row.level == severity.NORMAL
             row.unknown = True

@@ -9,7 +9,7 @@ from countingroom.core.values import Scalar
 CLEAR = 0
 
 
-class AlarmSubject(Struct, frozen=True, kw_only=True):
+class AlarmSubject(Struct, frozen=True, kw_only=True, gc=False):
     """What an alarm is about. It stays the same while the alarm exists."""
 
     id: str
@@ -23,7 +23,7 @@ class AlarmSubject(Struct, frozen=True, kw_only=True):
     system: str = ""
 
 
-class AlarmFinding(Struct, frozen=True, kw_only=True):
+class AlarmFinding(Struct, frozen=True, kw_only=True, gc=False):
     """The condition of an alarm at one evaluation."""
 
     level: int

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from uuid import NAMESPACE_OID, uuid5
 
 from countingroom.alarms.engine.saved import EngineAlarm
+from countingroom.core import severity
 from countingroom.core.alarms.chart import AlarmRecord
 from countingroom.core.alarms.events import (
     ANNOUNCEMENTS,
@@ -54,6 +55,7 @@ _WORDS = {
     HistoryKind.UNSUPPRESSED: "no longer suppressed",
     HistoryKind.IN_SERVICE: "in service again",
     HistoryKind.OUT_OF_SERVICE: "out of service",
+    HistoryKind.OVERDUE: "still out of service after its due date",
 }
 _TOLD = frozenset({HistoryKind.ANNOUNCED, HistoryKind.ANNOUNCED_AGAIN, HistoryKind.RAISED})
 """Kinds whose event has the severity of the alarm."""
@@ -99,6 +101,39 @@ def history_rows(
         )
 
 
+def overdue_row(entry: EngineAlarm, now_ns: int) -> AlarmEntry:
+    """An alarm is still out of service after its due date."""
+    record = entry.record
+    service = record.service
+    return AlarmEntry(
+        time_ns=now_ns,
+        alarm=entry.subject.id,
+        area=entry.definition.area,
+        title=entry.definition.title or entry.subject.title,
+        kind=HistoryKind.OVERDUE,
+        occurrence=record.occurrence,
+        base=record.base,
+        priority=record.priority,
+        text=f"{service.owner} repairs it: {service.reason}" if service else "",
+        until_ns=service.due_ns if service else None,
+    )
+
+
+def closed_row(entry: EngineAlarm, before: AlarmRecord, now_ns: int) -> AlarmEntry:
+    """The source of an alarm is no longer described."""
+    return AlarmEntry(
+        time_ns=now_ns,
+        alarm=entry.subject.id,
+        area=entry.definition.area,
+        title=entry.definition.title or entry.subject.title,
+        kind=HistoryKind.CLOSED,
+        occurrence=before.occurrence,
+        base=entry.record.base,
+        priority=before.priority,
+        text="the description has no such alarm any more",
+    )
+
+
 def _kind(
     kind: EffectKind, before: AlarmRecord, after: AlarmRecord, event: AlarmEvent, *, is_announced: bool
 ) -> HistoryKind | None:
@@ -139,12 +174,18 @@ def event_of(row: AlarmEntry) -> Event:
         department=DEPARTMENT,
         source=row.alarm.split(".")[1],
         message=f"{row.title}: {sentence(row)}",
-        severity=row.priority if row.kind in _TOLD and row.priority < 4 else 0,
+        severity=_severity(row),
         principal=row.person,
         action=row.kind.value,
         after=row.base.value,
         data=_data(row),
     )
+
+
+def _severity(row: AlarmEntry) -> int:
+    if row.kind is HistoryKind.OVERDUE:
+        return severity.LOW
+    return row.priority if row.kind in _TOLD and row.priority <= severity.LOW else severity.NORMAL
 
 
 def _data(row: AlarmEntry) -> dict[str, Scalar]:

@@ -32,6 +32,8 @@ class EngineAlarm(Struct, eq=False, kw_only=True):
     cause_id: str = ""
     first_out: bool = False
     blames: str = ""
+    overdue_ns: int = 0
+    """The due date that was told to be over."""
 
     @property
     def is_active(self) -> bool:
@@ -63,7 +65,11 @@ class EngineAlarm(Struct, eq=False, kw_only=True):
         record = self.record
         if record.is_at_rest:
             return SavedAlarm(id=self.subject.id, occurrence=record.occurrence)
-        extra = {name: getattr(record, name) for name in _EXTRA} | {"blames": self.blames, "text": record.text}
+        extra = {name: getattr(record, name) for name in _EXTRA} | {
+            "blames": self.blames,
+            "text": record.text,
+            "overdue_ns": self.overdue_ns,
+        }
         return SavedAlarm(id=self.subject.id, occurrence=record.occurrence, state=self.published(), extra=extra)
 
 
@@ -83,6 +89,7 @@ def restored(saved: SavedAlarm, definition: AlarmDefinition) -> EngineAlarm:
         cause_id=state.cause_id,
         first_out=state.first_out,
         blames=str(saved.extra.get("blames", "")),
+        overdue_ns=int(saved.extra.get("overdue_ns", 0)),
     )
 
 
