@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from countingroom.core.alarms.states import BaseState
-from tests.browser.alarm_console import AlarmConsole, alarm_console
 from tests.browser.conftest import Requester, serious, wider_than_seen
+from tests.console.alarm_console import AlarmConsole, alarm_console
 from tests.console.alarms_stage import BATH, a_night
 from tests.system.running import Running
 

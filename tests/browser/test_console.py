@@ -119,7 +119,7 @@ def test_a_trip_is_an_alarm_on_every_page_until_it_is_cleared(requester: Request
     page = requester.open("/")
     expect(page.locator('#acount [data-level="1"] b')).not_to_have_text("0")
     expect(page.locator("#alarm-rows tr").first).to_contain_text("CAEN mainframe")
-    expect(page.locator("#bar")).to_contain_text("CAEN mainframe")
+    expect(page.locator("#newest")).to_contain_text("CAEN mainframe")
     requester.picture("overview-alarm-light")
     page.locator("#theme").click()
     requester.picture("overview-alarm-dark")
@@ -129,7 +129,13 @@ def test_a_trip_is_an_alarm_on_every_page_until_it_is_cleared(requester: Request
     page.locator('#device-commands [data-command="clear_alarms"]').click()
     page.locator("#confirm .acts button").last.click()
     expect(page.locator('tr[data-channel="1"] td.st')).to_have_text("LV OFF")
-    expect(page.locator("#bar")).not_to_contain_text("CAEN mainframe ch 1")
+    expect(page.locator("#newest")).to_contain_text("CAEN mainframe")  # until a person has acknowledged it
+    page = requester.open("/alarms?text=CAEN")
+    expect(page.locator(".al-row.alarm").first).to_contain_text("returned, not acknowledged")
+    page.locator("#tick-all").check()
+    page.locator('#many [data-command="acknowledge"]').click()
+    expect(page.locator(".al-row.alarm")).to_have_count(0)
+    expect(page.locator("#newest")).not_to_contain_text("CAEN mainframe")
 
 
 def test_a_lost_link_makes_everything_stale_and_comes_back_by_itself(requester: Requester) -> None:

@@ -23,7 +23,7 @@ from countingroom.core.alarms.queries import (
 from countingroom.core.alarms.states import AlarmState, BaseState, OutOfService, Shelf
 from countingroom.core.commands.alarms import named
 from countingroom.core.errors import Cause
-from countingroom.core.messages import Command, Event, EventKind, Reply, decode, encode
+from countingroom.core.messages import Command, Event, EventKind, Presence, Reply, decode, encode
 from tests.console.stage import Stage
 
 BATH = "point.chiller.internal_temp"
@@ -71,6 +71,25 @@ class AlarmStage:
             else:
                 self.states[state.id] = state
                 await self.here.bus.put(subjects.STATE_BUCKET, key, encode(state))
+
+    async def clear(self, beginning: str) -> None:
+        """Forget the alarms whose identity begins so."""
+        for name in [name for name in self.states if name.startswith(beginning)]:
+            del self.states[name]
+            await self.here.bus.delete(subjects.STATE_BUCKET, subjects.alarm_key(name))
+
+    async def beat(self) -> None:
+        """One heartbeat of the department."""
+        beat = Presence(
+            role="alarms",
+            instance="main",
+            boot="boot1",
+            host="here",
+            pid=1,
+            interval_s=1.0,
+            sent_ns=self.here.clock.now_ns(),
+        )
+        await self.here.bus.publish(subjects.presence("alarms", "main"), encode(beat))
 
     async def query(self, message: Message) -> bytes:
         """Answer a question for definitions or history."""

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from countingroom.console.present import format as write
-from countingroom.console.present.abnormal import AbnormalList
+from countingroom.console.present.device_rows import DeviceRows
 from countingroom.core.errors import RequestError
 from countingroom.core.points import Point, Type
 from countingroom.core.times import parse_time
@@ -104,7 +104,7 @@ def test_a_time_that_is_written_in_a_page_is_that_of_the_server_or_none() -> Non
 
 @pytest.mark.parametrize("number", [0, -7, 5_000_000_123, 2**53, 2**53 + 1, 2**63 - 1, 2**64 - 1, -(2**63)])
 def test_a_whole_number_of_64_bits_is_shown_with_all_its_digits(number: int) -> None:
-    board = AbnormalList()
+    board = DeviceRows()
     reading = Reading(value=number, quality=Quality.GOOD, device_ns=1, received_ns=1)
     row = json.loads(msgspec.json.encode(board.show("meter", [("count", reading)])["count"]))
     point = Point(name="count", type=Type.INT, unit="Wh", precision=2)

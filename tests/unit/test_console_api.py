@@ -336,7 +336,7 @@ async def test_without_the_bus_it_is_alive_but_not_ready_and_commands_are_not_se
 async def test_what_nobody_foresaw_is_a_cause_too(here: Stage, caplog: pytest.LogCaptureFixture) -> None:
     async with served(here) as (app, _):
         app.state.context.feed.tick()
-        app.state.context.abnormal = None  # as broken as can be
+        app.state.context.device_rows = None  # as broken as can be
         outside = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=outside, base_url="http://127.0.0.1") as web:
             answer = await web.get("/api/v1/devices")

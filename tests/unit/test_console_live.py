@@ -15,12 +15,13 @@ from countingroom.console.context import ConsoleContext
 from countingroom.console.live.backlog import Backlog, FeedChange
 from countingroom.console.live.feed import LiveFeed, Viewer
 from countingroom.console.live.subscription import LiveSubscription, parse
-from countingroom.core.errors import Cause, RequestError
-from countingroom.core.messages import EventKind, Link
-from countingroom.core.values import Quality
+from countingroom.core.alarms.states import BaseState
+from countingroom.core.errors import RequestError
+from countingroom.core.messages import EventKind
 from countingroom.storage.database import Database
 from countingroom.testing.clock import FakeClock
-from tests.console.runs_stage import RunsStage, member
+from tests.console.alarms_stage import AlarmStage
+from tests.console.runs_stage import RunsStage
 from tests.console.stage import Stage, caen, stage
 from tests.patience import PATIENCE_S
 
@@ -80,17 +81,23 @@ async def test_a_viewer_begins_with_everything_it_asked_for(scene: Scene) -> Non
 
 
 async def test_then_come_deltas_with_growing_revisions_of_what_changed_alone(scene: Scene) -> None:
+    alarms = AlarmStage(scene.here)
     with scene.feed.viewer(EVERYTHING) as viewer:
         first = await take(scene.feed, viewer)
         await scene.here.readings("caen", {"0.hv_iMon": 11.0})
         await scene.tick()
         second = await take(scene.feed, viewer)
+        point = {"device": "caen", "point": "0.hv_iMon"}
+        await alarms.publish(alarms.alarm("point.caen.0.hv_iMon", **point))
+        await scene.tick()
+        judged = await take(scene.feed, viewer)
         await scene.here.state("caen", "LV_ON", channel="2")
         await scene.here.event("caen", message="channel 2 is LV_ON")
         await scene.tick()
         third = await take(scene.feed, viewer)
     assert list(second["points"]) == ["caen.0.hv_iMon"]
-    assert second["points"]["caen.0.hv_iMon"][3] == 2
+    assert second["points"]["caen.0.hv_iMon"][3] == 0
+    assert judged["points"]["caen.0.hv_iMon"][:4:3] == [11.0, 2]
     assert first["revision"] < second["revision"] < third["revision"]
     assert "points" not in third
     assert third["states"]["channel.caen.2"]["state"] == "LV_ON"
@@ -161,7 +168,7 @@ async def test_a_slow_viewer_gets_a_snapshot_and_nobody_else_waits(scene: Scene)
     assert scene.feed.dropped == 1
 
 
-async def test_a_device_whose_host_falls_silent_is_stale_and_an_alarm(scene: Scene) -> None:
+async def test_a_device_whose_host_falls_silent_is_stale(scene: Scene) -> None:
     with scene.feed.viewer(EVERYTHING) as viewer:
         await take(scene.feed, viewer)
         for _ in range(12):
@@ -169,21 +176,48 @@ async def test_a_device_whose_host_falls_silent_is_stale_and_an_alarm(scene: Sce
         told = await drain(scene.feed, viewer)
     gone = next(one for one in told if one.get("alive", {}).get("caen") is False)
     assert gone["points"]["caen.0.hv_vMon"][3] == 4
-    assert gone["alarms"][0]["what"].startswith("its device host is gone")
+    assert gone["devices"]["caen"]["worst"] == 4
     await scene.here.beat("caen", "chiller")
     await scene.tick()
-    assert scene.context.abnormal.living() == {"caen": True, "chiller": True}
-    assert scene.context.abnormal.summary("caen").no_link == 0
+    assert scene.context.device_rows.living() == {"caen": True, "chiller": True}
+    assert scene.context.device_rows.summary("caen").no_link == 0
 
 
-async def test_a_lost_link_is_one_alarm_of_the_device_not_one_of_each_channel(scene: Scene) -> None:
-    for channel in ("", "0", "1", "2"):
-        await scene.here.state("caen", "DISCONNECTED", channel=channel, common="no_link", link=Link.DISCONNECTED)
-    await scene.here.readings("caen", {p.name: 5.0 for p in caen().points}, full=True, quality=Quality.STALE)
-    await scene.tick(1.0)
-    alarms = scene.context.abnormal.alarms()
-    assert [(one.device, one.channel, one.level) for one in alarms] == [("caen", "", 2)]
-    assert scene.context.abnormal.summary("caen").no_link == len(caen().points)
+async def test_alarms_come_to_those_who_watch_them_and_to_nobody_else(scene: Scene) -> None:
+    alarms = AlarmStage(scene.here)
+    watch, _ = parse('{"watch": {"devices": [], "points": false, "states": false, "events": false, "alarms": true}}')
+    every = LiveSubscription(devices=None, points=None, states=True, events=True, partitions=None)
+    await alarms.publish(alarms.alarm("custom.a"))
+    await scene.tick(1.1)
+    with scene.feed.viewer(watch) as one, scene.feed.viewer(every) as other:
+        assert list((await take(scene.feed, one))["states"]) == ["alarm.custom.a"]
+        assert not any(key.startswith("alarm.") for key in (await take(scene.feed, other))["states"])
+        await alarms.publish(alarms.alarm("custom.a", base=BaseState.NORMAL), alarms.alarm("custom.b"))
+        await scene.tick(1.1)
+        told = await take(scene.feed, one)
+        assert told["states"]["alarm.custom.a"] is None
+        assert told["states"]["alarm.custom.b"]["base"] == "unacknowledged"
+        assert "states" not in (delta := await take(scene.feed, other))
+        assert [alarm["id"] for alarm in delta["alarms"]] == ["custom.b"]
+
+
+async def test_every_page_is_told_the_newest_alarm_and_whether_the_department_runs(scene: Scene) -> None:
+    alarms = AlarmStage(scene.here)
+    with scene.feed.viewer(QUIET) as viewer:
+        first = await take(scene.feed, viewer)
+        assert (first["newest"], first["waiting"], first["watched"]) == (None, 0, False)
+        cause = alarms.alarm("custom.a", first_out=True)
+        await alarms.publish(cause, alarms.alarm("custom.b", cause_id="custom.a"), alarms.alarm("custom.c", age_s=500))
+        await alarms.beat()
+        await scene.tick(1.1)
+        told = (await drain(scene.feed, viewer))[-1]
+    assert (told["newest"]["id"], told["waiting"], told["follow"], told["watched"]) == ("custom.a", 2, 1, True)
+    assert told["counts"] == [0, 2, 0]
+    assert [(one["id"], one["after_ns"], one["consequences"]) for one in told["alarms"]] == [
+        ("custom.a", None, 1),
+        ("custom.b", 0, 0),
+        ("custom.c", None, 0),
+    ]
 
 
 async def test_a_catalogue_that_changes_is_told(scene: Scene) -> None:
@@ -310,18 +344,22 @@ async def test_words_of_run_control_reach_those_who_watch_the_partition_and_nobo
         assert (await take(scene.feed, one))["states"] == {"partition.mCBM": None}
 
 
-async def test_a_lost_member_of_a_partition_is_an_alarm_like_any_other(scene: Scene) -> None:
-    runs = RunsStage(scene.here, Database("sqlite://"))
+async def test_an_alarm_of_a_member_is_one_of_its_partition(scene: Scene) -> None:
+    runs, alarms = RunsStage(scene.here, Database("sqlite://")), AlarmStage(scene.here)
     with scene.feed.viewer(EVERYTHING) as viewer:
         await take(scene.feed, viewer)
-        broken = member("STS", seen="Error", cause=Cause(code="sync", message="crate 12 lost sync"))
-        await runs.partition("mCBM", members=(broken, member("TOF", tag="old", critical=False)))
+        await runs.partition("mCBM")
+        about = {"partition": "mCBM", "title": "mCBM / STS", "system": "STS"}
+        broken = alarms.alarm("member.mCBM.STS", priority=1, text="crate 12 lost sync", **about)
+        await alarms.publish(broken, alarms.alarm("partition.mCBM.goal", priority=3, partition="mCBM"))
         await scene.tick(1.1)
         told = (await drain(scene.feed, viewer))[-1]
     assert told["counts"] == [1, 0, 1]
-    assert (told["alarms"][0]["partition"], told["alarms"][0]["what"]) == ("mCBM", "crate 12 lost sync")
-    shown = {"worst": 1, "priorities": [1, 0, 1], "gone_ns": None, "state": "TFC_Active", "run": 0}
-    assert told["partitions"]["mCBM"] == {**shown, "holder": "", "asks": []}
+    shown = [(one["partition"], one["device"], one["title"], one["what"]) for one in told["alarms"]]
+    assert shown[0] == ("mCBM", "STS", "mCBM / STS", "crate 12 lost sync")
+    assert shown[1][:2] == ("mCBM", "mCBM")
+    state = {"worst": 1, "priorities": [1, 0, 1], "gone_ns": None, "state": "TFC_Active", "run": 0}
+    assert told["partitions"]["mCBM"] == {**state, "holder": "", "asks": []}
     assert told["foremost"] == "mCBM"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from countingroom.console.present import device_views
 from countingroom.console.present import format as write
-from countingroom.console.present.abnormal import AbnormalList
+from countingroom.console.present.device_rows import DeviceRows
+from countingroom.core.alarms.states import AlarmState, BaseState, Shelf
 from countingroom.core.messages import DeviceState, Link
 from countingroom.core.points import Limits, Point, Type
 from countingroom.core.values import Quality, Reading
@@ -78,43 +80,63 @@ def test_a_compact_catalogue_says_only_what_is_unusual() -> None:
         min_size=len(caen().points),
         max_size=len(caen().points),
     ),
+    st.lists(st.tuples(st.integers(0, len(caen().points) - 1), st.integers(1, 4), st.sampled_from(BaseState))),
     st.sampled_from(["on", "off", "error"]),
     st.booleans(),
 )
-def test_every_point_is_counted_once(told: list[tuple[Quality, float]], common: str, alive: bool) -> None:
-    board = AbnormalList()
+def test_every_point_is_counted_once(
+    told: list[tuple[Quality, float]], alarmed: list[tuple[int, int, BaseState]], common: str, alive: bool
+) -> None:
+    board = DeviceRows()
     board.learn(caen())
     for channel in ("", "0", "1", "2"):
         board.state(
             DeviceState(device="caen", channel=channel, state="X", common=common, link=Link.CONNECTED, since_ns=1)
         )
     board.alive("caen", alive, now_ns=5)
+    for number, priority, base in alarmed:
+        board.alarm(f"a{number}", alarm(caen().points[number].name, priority=priority, base=base))
     readings = [
         (point.name, Reading(value=None if q is Quality.BAD else v, quality=q, device_ns=1, received_ns=1))
         for point, (q, v) in zip(caen().points, told, strict=True)
     ]
-    board.show("caen", readings)
+    shown = board.show("caen", readings)
     summary = board.summary("caen")
     assert summary.normal + summary.alarm + summary.off + summary.no_link == len(caen().points)
-    assert sum(summary.priorities) == len(board.alarms())
-    levels = [alarm.level for alarm in board.alarms()]
-    assert levels == sorted(levels)
+    last = {number: (priority, base) for number, priority, base in alarmed}
+    opened = [priority for priority, base in last.values() if base is not BaseState.NORMAL and priority < 4]
+    assert sum(summary.priorities) == len(opened)
+    assert summary.worst == min(opened, default=4 if summary.no_link else 0)
+    for number, (priority, base) in last.items():
+        level = shown[caen().points[number].name][3]
+        assert level in (4, priority if base.is_active and priority < 4 else 0)
     if not alive:
-        assert len(board.alarms()) == 1
+        assert {row[3] for row in shown.values()} == {4}
 
 
-def test_an_inactive_channel_alarms_nobody_and_since_is_when_it_began() -> None:
-    board = AbnormalList()
+def alarm(point: str, **more: Any) -> AlarmState:
+    told: dict[str, Any] = {"title": point, "base": BaseState.UNACKNOWLEDGED, "priority": 2, "text": "x"}
+    times = {"occurrence": 1, "since_ns": 1, "changed_ns": 1}
+    return AlarmState(id=point, device="caen", point=point, **(told | times | more))
+
+
+def test_the_level_of_a_point_is_the_priority_of_its_open_alarm_and_of_nothing_else() -> None:
+    board = DeviceRows()
     board.learn(caen())
-    hot = Reading(value=11.0, quality=Quality.GOOD, device_ns=100, received_ns=100)
-    board.show("caen", [("0.hv_iMon", hot), ("1.hv_iMon", hot)])
-    later = Reading(value=12.0, quality=Quality.GOOD, device_ns=200, received_ns=200)
-    board.show("caen", [("0.hv_iMon", later)])
-    board.state(
-        DeviceState(
-            device="caen", channel="1", state="ERROR", common="error", link=Link.CONNECTED, since_ns=1, active=False
-        )
-    )
-    (alarm,) = board.alarms()
-    assert (alarm.channel, alarm.since_ns) == ("0", 100)
-    assert alarm.what == "HV I mon 12.00 µA is above its alarm limit 10.00 µA"
+    hot = Reading(value=99.0, quality=Quality.GOOD, device_ns=100, received_ns=100)
+
+    def level() -> int:
+        return board.show("caen", [("0.hv_iMon", hot)])["0.hv_iMon"][3]
+
+    assert level() == 0  # beyond its limits: the console does not judge that
+    assert board.alarm("a", alarm("0.hv_iMon")) == {("caen", "0.hv_iMon")}
+    assert board.alarm("b", alarm("0.hv_iMon", priority=1)) == {("caen", "0.hv_iMon")}
+    assert level() == 1
+    assert board.alarm("b", None) == {("caen", "0.hv_iMon")}
+    assert level() == 2
+    shelf = Shelf(by="ben", reason="r", since_ns=1, until_ns=2)
+    board.alarm("a", alarm("0.hv_iMon", shelf=shelf))
+    assert (level(), board.summary("caen").priorities) == (0, (0, 0, 0))
+    board.alarm("a", alarm("0.hv_iMon", base=BaseState.RETURNED))
+    assert (level(), board.summary("caen").priorities) == (0, (0, 1, 0))
+    assert board.alarm("c", None) == set()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -11,7 +13,6 @@ from countingroom.cli.alarm_chosen import chosen, parts, seconds_of
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.outcome import Wait, give, tell
 from countingroom.cli.output import Json, print_table
-from countingroom.cli.partition_shown import checked
 from countingroom.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def list_alarms(
     found = fetch(url, "/api/v1/alarms", json, state=state, priority=priority or None, area=area, text=text)
     columns = ("priority", "since", "alarm", "source", "what", "state")
     rows = (
-        (one.priority, _time(one.since_ns), one.id, f"{'  ' if under else ''}{one.title}", one.text, _state(one))
-        for one, under in _alarms(found["alarms"])
+        (one.priority, _time(one.since_ns), one.id, f"{'└ ' if under else ''}{one.title}", one.text, _state(one))
+        for one, under in _below_their_cause(_alarms(found["alarms"]))
     )
     print_table(columns, rows, numbers=("priority",))
     typer.echo(f"{found['total']} alarms, {found['unacknowledged']} not acknowledged, {found['shelved']} shelved")
@@ -66,7 +67,7 @@ def list_alarms(
 @app.command()
 def show(alarm: Alarm, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """One alarm: its state, what it means, what to do, and its last history."""
-    found = fetch(url, f"/api/v1/alarms/{checked(alarm)}", json)
+    found = fetch(url, f"/api/v1/alarms/{quote(alarm, safe='')}", json)
     if found["alarm"] is None:
         typer.echo(f"{alarm}: {found['definition']['title']}: normal")
     else:
@@ -85,7 +86,7 @@ def show(alarm: Alarm, url: Url = DEFAULT_URL, json: Json = False) -> None:
 @app.command()
 def history(alarm: Alarm, limit: Limit = 50, url: Url = DEFAULT_URL, json: Json = False) -> None:
     """The history of one alarm, newest first."""
-    _print_history(fetch(url, f"/api/v1/alarms/{checked(alarm)}/history", json, limit=limit)["history"])
+    _print_history(fetch(url, f"/api/v1/alarms/{quote(alarm, safe='')}/history", json, limit=limit)["history"])
 
 
 @app.command()
@@ -102,7 +103,7 @@ def ack(
     with Client(url) as api:
         seen = chosen(api, alarms, area=area, every=every, state="unacknowledged")
         for part in parts(seen):
-            tell(_give(api, "acknowledge", {"alarms": part}, {"comment": comment}, wait), json=json)
+            _say("acknowledge", _give(api, "acknowledge", {"alarms": part}, {"comment": comment}, wait), json)
 
 
 @app.command()
@@ -194,12 +195,27 @@ def _command(
         )
     named = {"alarms": dict.fromkeys(alarms)} if alarms else {}
     with Client(url) as api:
-        tell(_give(api, name, named, {**arguments, "area": area}, wait), json=json)
+        _say(name, _give(api, name, named, {**arguments, "area": area}, wait), json)
 
 
 def _give(api: Client, name: str, named: dict[str, Any], arguments: dict[str, Any], wait: float) -> Any:
     given = {key: value for key, value in arguments.items() if value not in (None, "")}
     return give(api, "alarms", name, {**named, "arguments": given}, wait)
+
+
+def _say(name: str, answer: Any, json: bool) -> None:
+    """Tell what came of it. Raises Remote where it failed, RequestError where some of the alarms refused it."""
+    outcome = answer.get("outcome")
+    if json or outcome is None or outcome["kind"] == "failed":
+        return tell(answer, json=json)
+    if refused := outcome["data"].get("refused"):
+        raise RequestError(
+            f"{name}: done for {outcome['data']['done']} alarms, refused by {refused}: {outcome['data']['refusals']}",
+            code="partly_refused",
+            source="alarms",
+            suggestion="look at those: countingroom alarm show",
+        )
+    return typer.echo(f"{name.replace('_', ' ')}: done")
 
 
 def _alarms(found: list[dict[str, Any]]) -> list[tuple[AlarmState, str]]:
@@ -209,6 +225,19 @@ def _alarms(found: list[dict[str, Any]]) -> list[tuple[AlarmState, str]]:
     from countingroom.core.alarms.states import AlarmState
 
     return [(msgspec.convert(one, AlarmState), str(one.get("under") or "")) for one in found]
+
+
+def _below_their_cause(alarms: list[tuple[AlarmState, str]]) -> Iterator[tuple[AlarmState, str]]:
+    """The same with each consequence right below its cause, where the list has that."""
+    listed = {one.id for one, _ in alarms}
+    below: dict[str, list[tuple[AlarmState, str]]] = {}
+    for one, under in alarms:
+        if under in listed:
+            below.setdefault(under, []).append((one, under))
+    for one, under in alarms:
+        if under not in listed:
+            yield one, under
+            yield from reversed(below.get(one.id, []))
 
 
 def _state(alarm: AlarmState) -> str:

@@ -23,8 +23,9 @@ from countingroom.console.direct_orders import DirectOrders
 from countingroom.console.live.feed import LiveFeed
 from countingroom.console.live.viewer_limits import Viewers
 from countingroom.console.long_work import LongWork
-from countingroom.console.present.abnormal import AbnormalList
+from countingroom.console.present.device_rows import DeviceRows
 from countingroom.console.present.latest import Latest, live_messages
+from countingroom.console.present.present_alarms import AlarmsNow
 from countingroom.console.present.readiness import RoleReadiness, console_readiness, readiness
 from countingroom.console.present.recent_events import RecentEvents
 from countingroom.core import severity, subjects
@@ -85,11 +86,12 @@ class ConsoleContext:
             self.sessions = sessions = Sessions(database, clock, life)
             self._login = Accounts(database, clock, passwords=passwords, changed=sessions.look_again), sessions
         self.latest = Latest(bus, clock, live_messages(departments))
-        self.abnormal = AbnormalList()
+        self.device_rows = DeviceRows()
+        self.alarms_now = AlarmsNow(self.latest.words, lambda: self.latest.alarm_changes)
         self.recent_events = RecentEvents(bus, clock)
         self._roles = tuple(roles)
         self._failed: asyncio.Future[None] | None = None
-        self.feed = LiveFeed(self.latest, self.abnormal, self.recent_events, clock, tick_s=tick_s)
+        self.feed = LiveFeed(self.latest, self.device_rows, self.alarms_now, self.recent_events, clock, tick_s=tick_s)
         self.direct_orders = DirectOrders(bus, clock, self.latest)
         self.viewers = Viewers()
         self.long_work = LongWork()

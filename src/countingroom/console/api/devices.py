@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext, context
-from countingroom.console.present.abnormal import aged
+from countingroom.console.present.device_rows import aged
 from countingroom.console.present.latest import Latest
 from countingroom.console.responses import REFUSED, as_json, example
 from countingroom.console.route_permissions import denied_commands
@@ -59,7 +59,7 @@ def as_shown(console: ConsoleContext, device: str, point: str = "") -> dict[str,
     """The readings of a device, or that of one point; aged where no host is known to serve it."""
     known = console.latest.readings.get(device, {})
     chosen = {name: known[name] for name in ([point] if point else known) if name in known}
-    if console.abnormal.living().get(device, False):
+    if console.device_rows.living().get(device, False):
         return chosen
     return {name: aged(reading) for name, reading in chosen.items()}
 
@@ -98,7 +98,7 @@ async def list_devices(console: Console, request: Request) -> Response:
 
 def _row(console: ConsoleContext, of: Catalogue, principal: Principal) -> dict[str, object]:
     own, channels = states(console, of, principal)
-    summary = console.abnormal.summary(of.device)
+    summary = console.device_rows.summary(of.device)
     return {
         "device": of.device,
         "title": of.title,
@@ -110,7 +110,7 @@ def _row(console: ConsoleContext, of: Catalogue, principal: Principal) -> dict[s
         "channels": {channel: state.state for channel, state in channels.items()},
         "abnormal": {str(level): count for level, count in enumerate(summary.priorities, 1)},
         "stale": summary.no_link,
-        "alive": console.abnormal.living().get(of.device, False),
+        "alive": console.device_rows.living().get(of.device, False),
     }
 
 
@@ -147,7 +147,7 @@ async def get_device(device: str, console: Console, request: Request) -> Respons
                 name: (one.value, one.quality, one.device_ns, one.received_ns) for name, one in readings.items()
             },
             "reasons": {name: one.reason for name, one in readings.items() if one.reason},
-            "alive": console.abnormal.living().get(device, False),
+            "alive": console.device_rows.living().get(device, False),
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -44,14 +45,16 @@ class Figures:
         alarms = GaugeMetricFamily("countingroom_device_alarms", "Active alarms.", labels=["device", "priority"])
         alive = GaugeMetricFamily("countingroom_device_host_alive", "1 while its host beats.", labels=["device"])
         link = GaugeMetricFamily("countingroom_device_connected", "1 while the device is reached.", labels=["device"])
-        living = context.abnormal.living()
+        active = context.alarms_now().active
+        living = context.device_rows.living()
         for device in context.latest.catalogues:
-            summary = context.abnormal.summary(device)
+            summary = context.device_rows.summary(device)
             updates.add_metric([device], context.feed.updates.get(device, 0))
             for word in ("normal", "alarm", "off", "no_link"):
                 points.add_metric([device, word], getattr(summary, word))
-            for priority, count in enumerate(summary.priorities, 1):
-                alarms.add_metric([device, str(priority)], count)
+            of_device = active.get(device, Counter[int]())
+            for priority in (1, 2, 3):
+                alarms.add_metric([device, str(priority)], of_device[priority])
             alive.add_metric([device], living.get(device, False))
             state = context.latest.states.get(f"device.{device}")
             link.add_metric([device], state is not None and state.link is Link.CONNECTED)

@@ -12,7 +12,7 @@ from countingroom.console.api.commands import CommandBody, build, carry
 from countingroom.console.api.devices import Console
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
-from countingroom.console.present import partition_alarms, partition_views
+from countingroom.console.present import partition_views, partition_words
 from countingroom.console.query_client import ask
 from countingroom.console.responses import COMMAND_ANSWERS, REFUSED, as_json, example, refusals
 from countingroom.core import subjects
@@ -40,7 +40,7 @@ _PARTITION: dict[str, Any] = {
 
 def partition_state(console: ConsoleContext, name: str) -> PartitionState:
     """The state of a partition; NotFound with the names of all partitions."""
-    states = partition_alarms.partitions(console.latest.words)
+    states = partition_words.partitions(console.latest.words)
     if name not in states:
         names = ", ".join(states) or "none yet"
         raise NotFound(f"there is no partition {name!r}", source="console", suggestion=f"partitions: {names}")
@@ -61,14 +61,14 @@ def unmapped(console: ConsoleContext) -> list[str]:
 async def list_partitions(console: Console, request: Request) -> Response:
     """`refusals`: every command, null where it may be given now, else the cause. Where `alive` is false it has no owner
     and the rest is its last known state."""
-    states = partition_alarms.partitions(console.latest.words)
+    states = partition_words.partitions(console.latest.words)
     shown = [_for_requester(console, request, one) for one in states.values()]
     return as_json({"partitions": shown, "unmapped": unmapped(console)})
 
 
 def _for_requester(console: ConsoleContext, request: Request, state: PartitionState) -> dict[str, Any]:
     """The state with `alive`; among the refusals are those of this requester's role, and of a missing owner."""
-    alive = partition_alarms.gone_since(console.abnormal, state.partition) is None
+    alive = partition_words.gone_since(console.device_rows, state.partition) is None
     denied = partition_views.denied(requester(request).principal, state.partition, console.clock.now_ns())
     gone = {} if alive else partition_views.gone(state.partition)
     shown = msgspec.structs.replace(state, refusals=state.refusals | gone | denied)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from countingroom.console.live.subscription import LiveSubscription, fragment
-from countingroom.console.present.abnormal import Row
+from countingroom.console.present.device_rows import Row
 
 
 class FeedChange(Struct, frozen=True, kw_only=True):

@@ -18,19 +18,19 @@ from msgspec import Struct
 from countingroom.console.live.backlog import Backlog, FeedChange
 from countingroom.console.live.snapshot_parts import SnapshotParts
 from countingroom.console.live.subscription import LiveSubscription, fragment
-from countingroom.console.present import alarm_views, partition_alarms, partition_views
-from countingroom.console.present.abnormal import AbnormalList, Row
+from countingroom.console.present import partition_views, partition_words
 from countingroom.console.present.control_requests import ControlRequests
+from countingroom.console.present.device_rows import DeviceRows, Row
 from countingroom.console.present.latest import Latest
+from countingroom.console.present.present_alarms import AlarmsNow
 from countingroom.console.present.recent_events import RecentEvents, shown
+from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock
 
 _log = logging.getLogger(__name__)
 
 _WAITING = 32
 """Messages that may wait for one viewer."""
-_ALARMS = 200
-"""Alarms sent at most; the counts are of all."""
 _ALARMS_EVERY_S = 1.0
 _TROUBLE_S = 10.0
 """A failed tick makes the feed not ready for so long."""
@@ -89,10 +89,18 @@ class LiveFeed:
     """
 
     def __init__(
-        self, latest: Latest, abnormal: AbnormalList, recent_events: RecentEvents, clock: Clock, *, tick_s: float = 0.2
+        self,
+        latest: Latest,
+        device_rows: DeviceRows,
+        alarms_now: AlarmsNow,
+        recent_events: RecentEvents,
+        clock: Clock,
+        *,
+        tick_s: float = 0.2,
     ) -> None:
         self._latest = latest
-        self.abnormal = abnormal
+        self.device_rows = device_rows
+        self._alarms_now = alarms_now
         self._recent_events = recent_events
         self._clock = clock
         self._tick_s = tick_s
@@ -195,8 +203,8 @@ class LiveFeed:
             % (self.revision, self._clock.now_ns(), b"true" if self._reported_connected else b"false"),
             b'"points":{%s}' % self._snapshot_parts.points(watch),
             b'"states":{%s}' % self._snapshot_parts.states(watch),
-            b'"alive":' + msgspec.json.encode(self.abnormal.living()),
-            b'"catalogues":' + msgspec.json.encode(self.abnormal.digests()),
+            b'"alive":' + msgspec.json.encode(self.device_rows.living()),
+            b'"catalogues":' + msgspec.json.encode(self.device_rows.digests()),
             self._alarms or self._encode_alarms(),
         ]
         return (b"{" + b",".join(parts) + b"}").decode()
@@ -212,9 +220,13 @@ class LiveFeed:
         changed: dict[str, set[str] | None] = dict(taken.points)
         renewed = {device for device in taken.catalogues if self._learn(device)}
         alive = self._changed_alive(taken.alive)
+        for device, name in self._alarm_levels(taken.words):
+            names = changed.setdefault(device, set())
+            if names is not None:
+                changed[device] = names | {name}
         changed |= dict.fromkeys(renewed | alive & self._latest.catalogues.keys())
         for name in alive:
-            self.abnormal.alive(name, self._latest.alive.get(name, False), now_ns=now_ns)
+            self.device_rows.alive(name, self._latest.alive.get(name, False), now_ns=now_ns)
         rows = {device: self._rows(device, names) for device, names in changed.items()}
         for device, names in changed.items():
             self._snapshot_parts.update(device, rows[device], whole=names is None)
@@ -222,19 +234,19 @@ class LiveFeed:
         states: dict[str, list[str]] = {}
         for key in taken.states:
             if state := self._latest.states.get(key):
-                self.abnormal.state(state)
+                self.device_rows.state(state)
                 states.setdefault(state.device, []).append(key)
         words: dict[str, dict[str, Struct | None]] = {}
         for key in taken.words:
             word = self._latest.words.get(key)
-            words.setdefault(partition_alarms.place_of(key, word), {})[key] = word
+            words.setdefault(partition_words.place_of(key, word), {})[key] = word
         if self._latest.connected != self._reported_connected:
             self._reported_connected = self._latest.connected
             shared.append(b'"bus":' + msgspec.json.encode(self._reported_connected))
         if alive:
-            shared.append(b'"alive":' + msgspec.json.encode(self.abnormal.living()))
+            shared.append(b'"alive":' + msgspec.json.encode(self.device_rows.living()))
         if renewed:
-            shared.append(b'"catalogues":' + msgspec.json.encode(self.abnormal.digests()))
+            shared.append(b'"catalogues":' + msgspec.json.encode(self.device_rows.digests()))
         events: dict[str, list[dict[str, object]]] = {}
         for numbered in self._recent_events.take_new():
             self._requests.take(numbered[1])
@@ -264,8 +276,8 @@ class LiveFeed:
     def _learn(self, device: str) -> bool:
         """Take in the catalogue of a device; whether it has changed."""
         if catalogue := self._latest.catalogues.get(device):
-            return self.abnormal.learn(catalogue)
-        self.abnormal.forget(device)
+            return self.device_rows.learn(catalogue)
+        self.device_rows.forget(device)
         return True
 
     def _changed_alive(self, changed: set[str]) -> set[str]:
@@ -285,17 +297,25 @@ class LiveFeed:
     def _rows(self, device: str, names: set[str] | None) -> dict[str, Row]:
         readings = self._latest.readings.get(device, {})
         chosen = readings.items() if names is None else ((name, readings[name]) for name in names if name in readings)
-        return {f"{device}.{name}": row for name, row in self.abnormal.show(device, chosen).items()}
+        return {f"{device}.{name}": row for name, row in self.device_rows.show(device, chosen).items()}
+
+    def _alarm_levels(self, keys: set[str]) -> set[tuple[str, str]]:
+        """(device, point) of which the level may have changed with an alarm of these keys."""
+        found: set[tuple[str, str]] = set()
+        for key in keys:
+            if key.startswith("alarm."):
+                word = self._latest.words.get(key)
+                found |= self.device_rows.alarm(key, word if isinstance(word, AlarmState) else None)
+        return found
 
     def _encode_alarms(self) -> bytes:
-        found = partition_alarms.everything(self.abnormal, self._latest.words)
-        counts = [sum(alarm.level == level for alarm in found) for level in (1, 2, 3)]
-        devices = {device: self.abnormal.summary(device) for device in self._latest.catalogues}
-        states, now_ns = partition_alarms.partitions(self._latest.words), self._clock.now_ns()
+        found = self._alarms_now()
+        devices = {device: self.device_rows.summary(device) for device in self._latest.catalogues}
+        states, now_ns = partition_words.partitions(self._latest.words), self._clock.now_ns()
         partitions = {
             name: {
-                "worst": partition_alarms.worst(state, gone_ns),
-                "priorities": partition_alarms.priorities(state, gone_ns),
+                "worst": found.worst(name),
+                "priorities": found.of_partition(name),
                 "gone_ns": gone_ns,
                 "state": state.state,
                 "run": state.run,
@@ -303,23 +323,19 @@ class LiveFeed:
                 "asks": self._requests.of(name, control, now_ns),
             }
             for name, state in states.items()
-            for gone_ns in [partition_alarms.gone_since(self.abnormal, name)]
-            for control in [partition_alarms.control_of(self._latest.words, name)]
+            for gone_ns in [partition_words.gone_since(self.device_rows, name)]
+            for control in [partition_words.control_of(self._latest.words, name)]
         }
         return fragment(
             {
-                "alarms": found[:_ALARMS],
-                "counts": counts,
+                "alarms": found.listed,
+                "counts": found.counts,
+                "newest": found.newest,
+                "waiting": found.waiting,
+                "follow": found.follow,
+                "watched": self._latest.watched,
                 "devices": devices,
                 "partitions": partitions,
                 "foremost": partition_views.foremost(states),
-                **self._bar(),
             }
         )
-
-    def _bar(self) -> dict[str, object]:
-        """The newest alarm that waits for a person, and how many do, for the bar of every page."""
-        alarms = alarm_views.all_alarms(self._latest.words)
-        newest, waiting = alarm_views.newest_unacknowledged(alarms)
-        follow = sum(alarm_views.cause_of(one, alarms) == newest.id for one in alarms.values()) if newest else 0
-        return {"newest": newest, "waiting": waiting, "follow": follow}

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from countingroom.console.live.subscription import LiveSubscription, fragment
-from countingroom.console.present import partition_alarms
-from countingroom.console.present.abnormal import Row
+from countingroom.console.present import partition_words
+from countingroom.console.present.device_rows import Row
 from countingroom.console.present.latest import Latest
 
 _Rows = Callable[[str, set[str] | None], dict[str, Row]]
@@ -62,7 +62,7 @@ class SnapshotParts:
             self._states = _encoded((one.device, key, one) for key, one in self._latest.states.items())
         if self._words is None:
             words = self._latest.words.items()
-            self._words = _encoded((partition_alarms.place_of(key, one), key, one) for key, one in words)
+            self._words = _encoded((partition_words.place_of(key, one), key, one) for key, one in words)
         found = [text for device, text in (self._states or {}).items() if watch.states and watch.sees(device)]
         return b",".join(found + [text for name, text in self._words.items() if watch.sees_words_of(name)])
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from countingroom.console.present.partition_alarms import ALARM_PLACE
+from countingroom.console.present.partition_words import ALARM_PLACE
 from countingroom.core.errors import RequestError
 from countingroom.core.messages import Malformed, decode_json
 

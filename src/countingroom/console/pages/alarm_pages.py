@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from countingroom.console.api.alarms import denied_commands
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
 from countingroom.console.present import alarm_views
@@ -37,7 +35,6 @@ class AlarmPages:
             "alarms",
             "Alarms",
             counted=alarm_views.counts(alarm_views.all_alarms(self._context.latest.words)),
-            data={"denied_alarms": msgspec.to_builtins(denied_commands(self._context, request))},
         )
 
 

@@ -38,7 +38,7 @@ class DevicePages:
     async def overview(self, request: Request) -> dict[str, Any]:
         """A card for each device, and the counts of points by group."""
         branches = device_views.branches(self._context.latest.catalogues)
-        work, abnormal = self._context.long_work, self._context.abnormal
+        work, abnormal = self._context.long_work, self._context.device_rows
         cards = work.all(self._card(catalogue) for branch in branches for catalogue in branch.devices)
         counts = work.all((branch.group, device_views.group_counts(abnormal, branch)) for branch in branches)
         return {"cards": await cards, "group_counts": dict(await counts)}
@@ -57,7 +57,7 @@ class DevicePages:
         }
         readings = tuple(latest.readings.get(device, {}).items())
         found = await self._context.long_work.all(
-            self._context.abnormal.show(device, readings[first : first + _ROWS])
+            self._context.device_rows.show(device, readings[first : first + _ROWS])
             for first in range(0, len(readings), _ROWS)
         )
         rows = {name: row for some in found for name, row in some.items()}
@@ -103,7 +103,7 @@ class DevicePages:
                 )
                 for row in device_views.card_rows(catalogue)
             ],
-            "summary": self._context.abnormal.summary(device),
+            "summary": self._context.device_rows.summary(device),
         }
 
     def _chart(self, catalogue: Catalogue, present: str) -> Markup:

@@ -16,16 +16,16 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from countingroom.console.api.alarms import denied_commands
 from countingroom.console.auth.accounts import in_words, word
 from countingroom.console.auth.passwords import SHORTEST
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import PageSet
 from countingroom.console.pages.rendered_page import RenderedPage
-from countingroom.console.present import device_views, partition_views
+from countingroom.console.present import device_views, partition_views, partition_words
 from countingroom.console.present import format as write
-from countingroom.console.present import partition_alarms as present_alarms
-from countingroom.console.present.alarm_order import after
+from countingroom.console.present.present_alarms import after
 from countingroom.core import severity
 from countingroom.core.errors import Cause
 from countingroom.core.policy import Role
@@ -105,8 +105,8 @@ class Pages:
 
     def _page(self, request: Request, template: str, name: str, console: str, **values: Any) -> HTMLResponse:
         context, who = self._context, requester(request)
-        alarms = present_alarms.everything(context.abnormal, context.latest.words)
-        partitions = present_alarms.partitions(context.latest.words)
+        alarms = context.alarms_now()
+        partitions = partition_words.partitions(context.latest.words)
         frame: dict[str, Any] = {
             "page": name,
             "here": console,
@@ -124,23 +124,30 @@ class Pages:
             "vendored": (self._static / "vendor" / "uplot.js").exists(),
             "simulated": any(catalogue.simulated for catalogue in context.latest.catalogues.values()),
             "branches": self._branches(),
-            "board": context.abnormal,
+            "board": context.device_rows,
             "catalogues": dict(context.latest.catalogues),  # it may change while the page is rendered
             "partitions": partitions,
             "foremost": console if name == "partition" else partition_views.foremost(partitions),
-            "worst_of": present_alarms.worst,
-            "priorities_of": present_alarms.priorities,
-            "gone_since": partial(present_alarms.gone_since, context.abnormal),
+            "worst_of": alarms.worst,
+            "priorities_of": alarms.of_partition,
+            "gone_since": partial(partition_words.gone_since, context.device_rows),
             "has_runs": context.has_runs,
-            "alarms": alarms,
-            "bar": [alarm for alarm in alarms if alarm.after_ns is None][:_BAR],
-            "worst_alarm": next((level for level in (1, 2, 3) if any(alarm.level == level for alarm in alarms)), 0),
-            "counts": [sum(alarm.level == level for alarm in alarms) for level in (1, 2, 3)],
+            "alarms": alarms.listed,
+            "newest": alarms.newest,
+            "waiting": alarms.waiting,
+            "follow": alarms.follow,
+            "watched": context.latest.watched,
+            "bar": [alarm for alarm in alarms.listed if alarm.after_ns is None][:_BAR],
+            "counts": alarms.counts,
+            "worst_alarm": next((level for level, count in enumerate(alarms.counts, 1) if count), 0),
             "now_ns": context.clock.now_ns(),
             "urgency": severity.urgency,
             "data": {},
             "trees": self._trees,
         }
+        # The bar of every page has a button.
+        denied = msgspec.to_builtins(denied_commands(context, request))
+        values["data"] = {**values.get("data", {}), "denied_alarms": denied}
         frame["links"] = [link for link in self._links if all(frame[fact] for fact in link.needs)]
         return RenderedPage(context.long_work, self._jinja.get_template(template).generate(frame | values))
 

@@ -19,8 +19,8 @@ from countingroom.console.context import ConsoleContext
 from countingroom.console.pages.page_set import Render
 from countingroom.console.present import (
     device_views,
-    partition_alarms,
     partition_views,
+    partition_words,
     revision_difference,
     run_compare,
 )
@@ -67,7 +67,7 @@ class RunPages:
             return {"partition_cards": (), "unmapped": [], "last_runs": (), "differs": ""}
         words = context.latest.words
         found = [
-            (state, words.get(subjects.control_key(name))) for name, state in partition_alarms.partitions(words).items()
+            (state, words.get(subjects.control_key(name))) for name, state in partition_words.partitions(words).items()
         ]
         try:
             last = await context.records.runs.find(RunFilter(limit=_LAST))
@@ -91,7 +91,7 @@ class RunPages:
         mine = {
             key: word
             for key, word in words.items()
-            if key == subjects.partition_key(partition) or partition_alarms.place_of(key, word) == partition
+            if key == subjects.partition_key(partition) or partition_words.place_of(key, word) == partition
         }
         return self._render(
             request,
@@ -133,7 +133,7 @@ class RunPages:
         denied = partition_views.denied(who.principal, state.partition, context.clock.now_ns())
         return {
             "partition": state.partition,
-            "gone_ns": partition_alarms.gone_since(context.abnormal, state.partition),
+            "gone_ns": partition_words.gone_since(context.device_rows, state.partition),
             "states": {subjects.partition_key(state.partition): msgspec.to_builtins(state)},
             "tags": [],
             "denied": msgspec.to_builtins(denied),
@@ -146,7 +146,7 @@ class RunPages:
         """The run book."""
         wanted = structs.replace(wanted, limit=min(wanted.limit, _MOST_RUNS))
         found = await self._context.records.runs.find(wanted)
-        names = sorted({*partition_alarms.partitions(self._context.latest.words), *(run.partition for run in found)})
+        names = sorted({*partition_words.partitions(self._context.latest.words), *(run.partition for run in found)})
         return self._render(
             request,
             "runs.html",

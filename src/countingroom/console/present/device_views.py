@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.console.present import format as write
-from countingroom.console.present.abnormal import AbnormalList, Alarm, Summary
+from countingroom.console.present.device_rows import DeviceRows, Summary
 from countingroom.core.messages import Catalogue, DeviceState, Link
 from countingroom.core.points import Point, Type
 
@@ -160,9 +160,9 @@ def disc(state: DeviceState | None) -> str:
     return state.common if state.common in ("off", "on", "moving", "error", "no_link") else "ready"
 
 
-def group_counts(abnormal: AbnormalList, branch: Branch) -> Summary:
+def group_counts(rows: DeviceRows, branch: Branch) -> Summary:
     """A group in numbers."""
-    summaries = [abnormal.summary(catalogue.device) for catalogue in branch.devices]
+    summaries = [rows.summary(catalogue.device) for catalogue in branch.devices]
     return Summary(
         normal=sum(one.normal for one in summaries),
         alarm=sum(one.alarm for one in summaries),
@@ -174,15 +174,6 @@ def group_counts(abnormal: AbnormalList, branch: Branch) -> Summary:
             sum(one.priorities[2] for one in summaries),
         ),
     )
-
-
-def place(alarm: Alarm | Any, catalogues: Mapping[str, Catalogue]) -> str:
-    """The place of an alarm as text: `CAEN crate ch 17`."""
-    if alarm.partition:
-        return alarm.partition if alarm.device == alarm.partition else f"{alarm.partition} / {alarm.device}"
-    catalogue = catalogues.get(alarm.device)
-    title = catalogue.title if catalogue else alarm.device
-    return f"{title or alarm.device} ch {alarm.channel}" if alarm.channel else title or alarm.device
 
 
 _PLAIN = msgspec.to_builtins(Point(name=""))

@@ -19,6 +19,7 @@ from countingroom.bus.port import Bus, Entry
 from countingroom.bus.readings_follower import ReadingsFollower
 from countingroom.bus.served import SWEEP_S, ServedObjects, follow_heartbeats
 from countingroom.core import subjects
+from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings, decode
@@ -27,6 +28,7 @@ from countingroom.core.values import Quality, Reading
 from countingroom.departments import DEPARTMENTS, Department, load
 
 T = TypeVar("T")
+ALARM_ROLE = "alarms"
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +92,8 @@ class Latest:
         """Key in the state bucket -> state of a device or channel."""
         self.words: dict[str, Struct] = {}
         """Key in the state bucket -> the state of run control there."""
+        self.alarm_changes = 0
+        """How often an alarm in `words` has changed."""
         self.catalogues: dict[str, Catalogue] = {}
         """Device -> its catalogue."""
         self._served = ServedObjects(clock)
@@ -119,6 +123,11 @@ class Latest:
     def alive(self) -> Mapping[str, bool]:
         """Device, or key of a partition -> whether its device host, or its owner, is alive."""
         return self._served.alive
+
+    @property
+    def watched(self) -> bool:
+        """Whether the alarm department is running. Where it is not, what is abnormal is not known."""
+        return any(one.role == ALARM_ROLE for one in self.roster.present())
 
     def follow(self) -> Changes:
         """Collect changes from now on, for one reader."""
@@ -208,6 +217,8 @@ class Latest:
             for follower in self._followers:
                 follower.changed.states.add(entry.key)
         elif word := self._messages.get(kind):
+            if word is AlarmState:
+                self.alarm_changes += 1
             before = self.words.get(entry.key)
             _put(self.words, entry.key, decode(entry.data, word) if entry.data is not None else None)
             for follower in self._followers:

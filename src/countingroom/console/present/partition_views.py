@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec import Struct
 
-from countingroom.console.present.abnormal import Alarm
+from countingroom.console.present.present_alarms import Alarm
 from countingroom.core import subjects
 from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.commands.partition import DIRECT, PARTITION
@@ -84,6 +84,8 @@ def link(alarm: Alarm) -> str:
     """The page where an alarm is seen best."""
     if alarm.partition:
         return f"/partitions/{alarm.partition}"
+    if not alarm.device:
+        return f"/alarms#{alarm.id}"
     return f"/devices/{alarm.device}#{alarm.point}" if alarm.point else f"/devices/{alarm.device}"
 
 

@@ -5,6 +5,7 @@ import { confirm } from "./confirm.js";
 import { boxed } from "./buttons.js";
 import { note } from "./shell.js";
 import { post } from "./post.js";
+import { WAITING } from "./alarm-model.js";
 import { duration, sign, word } from "./alarm-words.js";
 
 const WAIT_S = 5;
@@ -31,19 +32,31 @@ export function refusal(live, command) {
   return cause ? cause.message + (cause.suggestion ? `; ${cause.suggestion}` : "") : "";
 }
 
-export async function give(command, alarms, values = {}) {
-  let cause = null;
+export async function give(command, alarms, values = {}, named = alarms) {
+  let cause = null,
+    others = "";
   for (let first = 0; first < alarms.length && !cause; first += AT_ONCE) {
     const seen = Object.fromEntries(alarms.slice(first, first + AT_ONCE).map(({ id, occurrence }) => [id, occurrence]));
     const answer = await post(`/api/v1/alarms/commands/${command}`, { alarms: seen, arguments: values, wait_s: WAIT_S });
     cause = answer.done ? answer.told.outcome?.cause : answer.cause;
+    if (answer.told?.outcome?.data?.refused) others = answer.told.outcome.data.refusals;
   }
-  if (cause) note(`${several(alarms)}: not ${DONE[command]}. ${cause.message}`, { bad: true, detail: cause.suggestion });
-  else note(`${several(alarms)}: ${DONE[command]}`);
+  if (cause) note(`${several(named)}: not ${DONE[command]}. ${cause.message}`, { bad: true, detail: cause.suggestion });
+  else if (others) note(`${several(named)}: not all ${DONE[command]}`, { bad: true, detail: others });
+  else note(`${several(named)}: ${DONE[command]}`);
   return !cause;
 }
 
-export const acknowledge = (alarms) => give("acknowledge", alarms);
+// With a cause its consequences are acknowledged: they are one fault, and stand below it. `named`: how many were pressed.
+export const acknowledge = (alarms, named = alarms) => give("acknowledge", alarms, {}, named);
+
+// An alarm of the overview or the bar with what follows from it, of those that wait for a person.
+export function withFollowers(live, { id, occurrence, title }) {
+  const at = live.alarms.findIndex((one) => one.id === id),
+    rest = at < 0 ? [] : live.alarms.slice(at + 1),
+    end = rest.findIndex((one) => one.after_ns === null);
+  return [{ id, occurrence, title }, ...(end < 0 ? rest : rest.slice(0, end)).filter(({ base }) => WAITING.includes(base))];
+}
 export const unshelve = (alarms) => give("unshelve", alarms);
 
 async function sure(live, command, alarms, { title, button, rows = [], fields = null, values = () => ({}), check = () => "" }) {

@@ -2,7 +2,7 @@
 import { $, el, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { sign } from "./alarm-words.js";
-import { acknowledge, refusal } from "./alarm-acts.js";
+import { acknowledge, refusal, withFollowers } from "./alarm-acts.js";
 import { mark } from "./acts.js";
 
 export function alarmBar(live) {
@@ -10,7 +10,7 @@ export function alarmBar(live) {
   button.addEventListener("click", async () => {
     if (!live.newest || button.getAttribute("aria-disabled") === "true") return;
     button.disabled = true;
-    await acknowledge([live.newest]);
+    await acknowledge(withFollowers(live, live.newest), [live.newest]);
     button.disabled = false;
   });
   live.on("link", () => mark(button, refusal(live, "acknowledge")));
@@ -22,7 +22,11 @@ export function newest(live) {
     key = alarm ? JSON.stringify([alarm.id, alarm.occurrence, alarm.base, alarm.priority, alarm.text, live.follow]) : "";
   $("#bar").hidden = Boolean(alarm);
   for (const node of [place, $("#waiting"), $("#ack-newest")]) node.hidden = !alarm;
-  if (!alarm) return;
+  if (!alarm) {
+    place.dataset.key = "";
+    place.replaceChildren();
+    return;
+  }
   setText($("#waiting"), live.waiting > 1 ? `newest of ${live.waiting} not acknowledged` : "not acknowledged");
   if (place.dataset.key === key) return;
   place.dataset.key = key;

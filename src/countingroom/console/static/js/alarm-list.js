@@ -108,7 +108,7 @@ export class AlarmList {
     return el(
       "div",
       {
-        class: `al-row ${row.kind} p${alarm.priority}${waits(alarm) ? " waits" : ""}${current ? " current" : ""}`,
+        class: `al-row ${row.kind} p${alarm.priority}${row.kind === "alarm" && waits(alarm) ? " waits" : ""}${current ? " current" : ""}`,
         role: "row",
         id: `alarm-${row.key.replaceAll(".", "-")}`,
         "data-id": alarm.id,

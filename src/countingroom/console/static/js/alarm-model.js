@@ -80,6 +80,12 @@ export class AlarmModel {
     return { roots, members };
   }
 
+  // These alarms with what follows from them and waits for a person.
+  withMembers(alarms) {
+    const { members } = this.folded();
+    return alarms.flatMap((one) => [one, ...(members.get(one.id) ?? []).filter(waits)]);
+  }
+
   counts() {
     const { roots, members } = this.folded();
     const flagged = [...this.alarms.values()].filter(hasFlag);

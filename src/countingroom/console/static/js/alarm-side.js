@@ -15,8 +15,9 @@ const AGAIN_MS = 10_000;
 const BASES = ["unacknowledged", "acknowledged", "returned", "latched_unacknowledged", "latched"];
 
 export class AlarmSide {
-  constructor(live, place) {
-    Object.assign(this, { live, place, alarm: null, asked: null, told: null, line: null });
+  // within(alarm): it and what follows from it.
+  constructor(live, place, within) {
+    Object.assign(this, { live, place, within, alarm: null, asked: null, told: null, line: null });
     this.trend = document.body.dataset.vendored === "yes" ? new Trend($("#alarm-trend"), { height: 150 }) : null;
     setInterval(() => this.again(), AGAIN_MS);
     setInterval(() => this.tick(), 1000);
@@ -89,7 +90,7 @@ export class AlarmSide {
     const { alarm, live } = this,
       one = [alarm];
     const button = (command, text, click, primary = false) => el("button", { class: `btn${primary ? " primary" : ""}`, type: "button", "data-command": command, onclick: (event) => event.currentTarget.getAttribute("aria-disabled") !== "true" && click() }, text);
-    const found = [button("acknowledge", "Acknowledge", () => acknowledge(one), true)];
+    const found = [button("acknowledge", "Acknowledge", () => acknowledge(this.within(alarm), one), true)];
     if (canReset(alarm)) found.push(button("reset", "Reset…", () => reset(live, one)));
     if (alarm.shelf) found.push(button("unshelve", "Unshelve", () => unshelve(one)));
     else found.push(button("shelve", "Shelve…", () => shelve(live, one)));
@@ -147,7 +148,7 @@ export class AlarmSide {
         "li",
         {},
         el("time", { title: `${new Date(one.time_ns / 1e6).toISOString().slice(0, 19).replace("T", " ")} UTC` }, when(one.time_ns, now)),
-        BASES.includes(one.base) && one.priority ? sign({ priority: one.priority, base: one.base }, true) : el("i"),
+        BASES.includes(one.base) && one.priority ? sign({ priority: one.priority, base: one.base }) : el("i"),
         el("span", {}, one.text),
       ),
     );

@@ -23,8 +23,9 @@ const STATES = {
 
 export const word = (alarm) => STATES[shown(alarm)];
 
+// small: without corners, as for one that stands under its cause or is shelved.
 export function sign(alarm, small = false) {
-  const waiting = WAITING.includes(alarm.base) && isOpen(alarm),
+  const waiting = !small && WAITING.includes(alarm.base) && isOpen(alarm),
     latched = alarm.base.startsWith("latched"),
     hollow = !isActive(alarm) || !isOpen(alarm);
   const node = svg("svg", {

@@ -28,6 +28,7 @@ export class Live {
     this.foremost = "";
     this.newest = null; // the newest alarm that waits to be acknowledged
     this.waiting = 0;
+    this.watched = true; // the alarm department is running
     this.follow = 0;
     this.listeners = { change: [], link: [], event: [], tick: [], catalogue: [], missed: [] };
     this.wanted = true; // a snapshot was asked for: the next one is not for changes that were missed
@@ -180,6 +181,7 @@ export class Live {
     if (message.alarms) {
       ({ alarms: this.alarms, counts: this.counts, devices: this.devices } = message);
       ({ partitions: this.partitions, foremost: this.foremost } = message);
+      this.watched = message.watched !== false;
       ({ newest: this.newest = null, waiting: this.waiting = 0, follow: this.follow = 0 } = message);
     }
     const bus = message.bus ?? this.bus,

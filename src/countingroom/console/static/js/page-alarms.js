@@ -11,7 +11,7 @@ const TYPES_TEXT = "input:not([type=checkbox]), textarea, select";
 export function page(live) {
   live.watch = { devices: [], points: false, states: false, events: true, partitions: [], alarms: true };
   const model = new AlarmModel(),
-    side = new AlarmSide(live, $("#alarm-side")),
+    side = new AlarmSide(live, $("#alarm-side"), (alarm) => model.withMembers([alarm])),
     ticked = new Set();
   let current = location.hash.slice(1),
     rows = [],
@@ -29,7 +29,7 @@ export function page(live) {
       model.unfolded.set(name, open);
       draw();
     },
-    acknowledge: (ids) => acknowledge(alarms(ids)),
+    acknowledge: (ids) => acknowledge(model.withMembers(alarms(ids)), alarms(ids)),
     reset: (ids) => reset(live, alarms(ids)),
     unshelve: (ids) => unshelve(alarms(ids)),
     service: (ids) => inService(live, alarms(ids)),
@@ -92,7 +92,7 @@ export function page(live) {
     $("#no-alarms").hidden = !nothing;
     const calm = $("#no-alarms");
     calm.dataset.calm = nothing;
-    setText(calm, live.trusted ? nothing : "Whether anything is abnormal is not known.");
+    setText(calm, live.trusted && live.watched ? nothing : "Whether anything is abnormal is not known.");
     areas();
   }
 
@@ -161,7 +161,8 @@ export function page(live) {
   });
   const acts = {
     acknowledge: async () => {
-      const done = await acknowledge(picked().filter(canAcknowledge));
+      const able = picked().filter(canAcknowledge);
+      const done = await acknowledge(model.withMembers(able), able);
       if (done) ticked.clear();
       later();
     },

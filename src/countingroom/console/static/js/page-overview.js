@@ -1,11 +1,12 @@
 // The overview: all alarms, and the state of every partition and device.
+import { acknowledge, refusal, withFollowers } from "./alarm-acts.js";
+import { mark } from "./acts.js";
 import { anew } from "./anew.js";
 import { $, $$, setClass, setText } from "./dom.js";
 import { disc, NOTHING, value, words } from "./format.js";
 import { alarmRow, followLog, glyph, setState } from "./parts.js";
 import { Line, past } from "./series.js";
 import { partitionCards } from "./partition-cards.js";
-import { titles } from "./shell.js";
 
 const SPAN_S = 600;
 
@@ -22,6 +23,7 @@ export function page(live) {
     partitions: ["*"],
   };
   partitionCards(live);
+  acknowledging(live);
   fillRows();
   if ($("#last-runs")) anew(live, ["#last-runs"], () => $("#last-runs [data-open]"));
   followLog(live, $("#log"));
@@ -137,8 +139,23 @@ function states(live) {
   }
 }
 
+function acknowledging(live) {
+  const mind = () => {
+    const why = refusal(live, "acknowledge");
+    for (const button of $$("#alarm-rows [data-acknowledge]")) mark(button, why);
+  };
+  live.on("link", mind);
+  live.on("change", mind);
+  $("#alarm-rows").addEventListener("click", (event) => {
+    const button = event.target.closest("[data-acknowledge]"),
+      alarm = live.alarms.find(({ id }) => id === button?.dataset.acknowledge);
+    if (alarm && button.getAttribute("aria-disabled") !== "true") acknowledge(withFollowers(live, alarm), [alarm]);
+  });
+}
+
 function table(live) {
   setText($("#alarm-total"), live.alarms.length ? String(live.counts.reduce((a, b) => a + b)) : "none");
+  setText($("#alarm-waiting"), live.waiting ? `${live.waiting} not acknowledged` : "");
   $("#no-alarms").hidden = live.alarms.length > 0;
   $("#alarm-table").hidden = !live.alarms.length;
   const rows = $("#alarm-rows"),
@@ -146,7 +163,7 @@ function table(live) {
   if (rows.dataset.key === key) return;
   rows.dataset.key = key;
   rows.replaceChildren(
-    ...live.alarms.map((alarm) => alarmRow(alarm, titles)),
+    ...live.alarms.map((alarm) => alarmRow(alarm)),
   );
   for (const card of $$(".dcard")) {
     const told = live.devices[card.dataset.device]?.priorities ?? [0, 0, 0];

@@ -1,6 +1,8 @@
 // Pieces that several pages show: state discs, glyphs, logs. templates/parts.html makes the same pieces on the server.
 import { el, setClass, setText, $ } from "./dom.js";
 import { clock, disc, iso, moment, words } from "./format.js";
+import { WAITING } from "./alarm-model.js";
+import { sign } from "./alarm-words.js";
 
 export const LEVELS = ["normal", "high", "medium", "low", "stale"];
 export const GLYPHS = ["", "■", "▲", "◆", "◌"];
@@ -21,15 +23,9 @@ export function setState(node, state, big) {
 export const link = (alarm) =>
   alarm.partition
     ? `/partitions/${encodeURIComponent(alarm.partition)}`
-    : `/devices/${encodeURIComponent(alarm.device)}${alarm.point ? "#" + alarm.point : ""}`;
-
-export function place(alarm, titles) {
-  if (alarm.partition) {
-    return alarm.device === alarm.partition ? alarm.partition : `${alarm.partition} / ${alarm.device}`;
-  }
-  const title = titles[alarm.device] || alarm.device;
-  return alarm.channel ? `${title} ch ${alarm.channel}` : title;
-}
+    : alarm.device
+      ? `/devices/${encodeURIComponent(alarm.device)}${alarm.point ? "#" + alarm.point : ""}`
+      : `/alarms#${alarm.id}`;
 
 const after = (ns) => {
   const seconds = ns / 1e9;
@@ -38,31 +34,40 @@ const after = (ns) => {
 };
 
 // A row of the list of alarms. What follows from a cause stands below it, with the time after it.
-export const alarmRow = (alarm, titles) => {
+export const alarmRow = (alarm) => {
   const follows = alarm.after_ns !== null;
   return el(
     "tr",
     { class: `p${alarm.level}${follows ? " after" : ""}` },
-    el("td", {}, glyph(alarm.level)),
+    el("td", {}, follows ? glyph(alarm.level) : sign({ priority: alarm.level, base: alarm.base })),
     el("td", { class: "fs nw", title: `${moment(alarm.since_ns)} UTC` }, follows ? after(alarm.after_ns) : el("time", { datetime: iso(alarm.since_ns) }, clock(alarm.since_ns))),
-    el("td", { class: "nw" }, el("a", { href: link(alarm) }, place(alarm, titles))),
+    el("td", { class: "nw" }, el("a", { href: link(alarm) }, alarm.title)),
     el(
       "td",
       {},
       ...(alarm.consequences ? [el("span", { class: "first" }, "first"), " "] : []),
       alarm.what,
-      alarm.advice && !follows ? el("small", { class: "do" }, alarm.advice) : null,
+      alarm.advice && !follows ? el("small", { class: "do", title: alarm.advice }, alarm.advice) : null,
+    ),
+    el(
+      "td",
+      { class: "acked" },
+      follows
+        ? null
+        : WAITING.includes(alarm.base)
+          ? el("button", { class: "btn small", type: "button", "data-acknowledge": alarm.id }, "Acknowledge")
+          : alarm.acknowledged_by,
     ),
   );
 };
 
-export const barItem = (alarm, titles) =>
+export const barItem = (alarm) =>
   el(
     "a",
     { class: "it", href: link(alarm), title: alarm.what },
     glyph(alarm.level),
     el("span", { class: "mut" }, clock(alarm.since_ns)),
-    el("b", {}, place(alarm, titles)),
+    el("b", {}, alarm.title),
     el("span", {}, alarm.what),
   );
 

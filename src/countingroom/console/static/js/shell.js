@@ -72,15 +72,17 @@ function alarms(live) {
     setGlyph($(".g", a), live.partitions[a.dataset.partition]?.worst ?? 0);
   setGlyph($("#nav-alarms .g"), live.counts.findIndex((count) => count) + 1);
   newest(live);
+  $("#not-watched").hidden = live.watched;
+  calm(live);
   const causes = live.alarms.filter((alarm) => alarm.after_ns === null).slice(0, BAR);
   const key = causes
-    .map((alarm) => `${alarm.since_ns} ${alarm.partition} ${alarm.device} ${alarm.point} ${alarm.what}`)
+    .map((alarm) => `${alarm.since_ns} ${alarm.id} ${alarm.what}`)
     .join("|");
   const bar = $("#bar");
   if (bar.dataset.key === key) return;
   bar.dataset.key = key;
-  bar.replaceChildren(...causes.map((alarm) => barItem(alarm, titles)));
-  if (!live.alarms.length) bar.append(el("span", { class: "mut calm" }, "No active alarm"));
+  bar.replaceChildren(...causes.map((alarm) => barItem(alarm)));
+  if (!live.alarms.length) bar.append(el("span", { class: "mut calm watch" }, "No active alarm"));
 }
 
 // State and run of the partition of the page, else of the foremost one.
@@ -100,14 +102,20 @@ function front(live) {
   setText($("#front-run b"), String(run));
 }
 
+// What says that nothing is wrong says so only while that is known.
+function calm(live) {
+  for (const node of $$(".calm")) {
+    node.dataset.calm ??= node.textContent;
+    const known = live.trusted && (live.watched || !node.classList.contains("watch"));
+    setText(node, known ? node.dataset.calm : "Whether anything is abnormal is not known.");
+  }
+}
+
 function link(live) {
   const banner = $("#link-lost");
   document.body.classList.toggle("lost", !live.trusted);
   banner.hidden = live.trusted && live.fed;
-  for (const node of $$(".calm")) {
-    node.dataset.calm ??= node.textContent;
-    setText(node, live.trusted ? node.dataset.calm : "Whether anything is abnormal is not known.");
-  }
+  calm(live);
   if (live.trusted) {
     const why = live.refused ? `The live feed was refused: ${live.refused}.` : "There is no live feed.";
     setText(banner, `${why} This page asks for the state every 2 s instead; commands work as always.`);

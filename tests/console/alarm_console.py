@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import uvicorn
 
 from countingroom.bus.port import Message
@@ -32,6 +33,11 @@ class AlarmConsole:
         self.alarms = alarms
         self._server = server
         self._loop = loop
+
+    def shows(self, count: int) -> bool:
+        """Whether the console knows of this many alarms."""
+        asked = {"state": "all", "limit": 1}
+        return httpx.get(f"{self.url}/api/v1/alarms", params=asked, timeout=_DEADLINE_S).json()["total"] == count
 
     def stop(self) -> None:
         """End the server."""
@@ -67,6 +73,7 @@ async def _serve(listener: socket.socket, began: list[AlarmConsole], ready: thre
             serving = tasks.create_task(server.serve([listener]))
             while not serving.done():
                 await here.beat("caen", "chiller")
+                await alarms.beat()
                 if server.started:
                     ready.set()
                 await asyncio.wait({serving}, timeout=_BEAT_S)
