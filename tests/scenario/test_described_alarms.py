@@ -158,3 +158,67 @@ async def test_an_alarm_that_is_off_does_not_exist() -> None:
         await stage.state(link=Link.DISCONNECTED, state="DISCONNECTED")
         (alarm,) = (await stage.alarms()).values()
         assert (alarm.id, alarm.priority) == ("device.chiller.link", 4)
+
+
+VALUE = "value.chiller.bath"
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    return {"overrides": {VALUE: {"priority": 2, **changes}}}
+
+
+async def test_a_value_that_is_stale_or_bad_is_an_alarm_where_an_override_names_it() -> None:
+    async with staged(**values()) as stage:
+        await stage.read(bath=20.0, pump=False)
+        assert await stage.shown() == {}
+        await stage.read(Quality.BAD, bath=None, pump=None)
+        (alarm,) = (await stage.alarms()).values()
+        assert (alarm.id, alarm.title, alarm.priority) == (VALUE, "Chiller / Bath", 2)
+        assert alarm.text == "the value of Bath is bad"
+        await stage.read(bath=20.0)
+        assert await stage.shown() == {VALUE: "returned"}
+
+
+async def test_a_value_that_does_not_come_after_the_start_is_missing() -> None:
+    async with staged(**values()) as stage:
+        await stage.clock.advance(3)
+        assert await stage.shown() == {}
+        await stage.clock.advance(6)
+        (alarm,) = (await stage.alarms()).values()
+        assert (alarm.id, alarm.text) == (VALUE, "the value of Bath is missing")
+
+
+async def test_the_delay_of_an_alarm_about_a_value_counts() -> None:
+    async with staged(**values(on_delay="10 s")) as stage:
+        await stage.read(bath=20.0)
+        await stage.read(Quality.STALE, bath=20.0)
+        await stage.clock.advance(8)
+        assert await stage.shown() == {}
+        await stage.clock.advance(4)
+        assert await stage.shown() == {VALUE: "unacknowledged"}
+
+
+async def test_the_stale_values_of_a_lost_device_are_folded_under_its_link() -> None:
+    stage = AlarmStage(section=values())
+    await stage.prepare()
+    async with stage.engine():
+        async with stage.host("chiller"):
+            await stage.read(bath=20.0)
+            await stage.clock.advance(6)
+            assert await stage.shown() == {}
+        await stage.clock.advance(10)
+        found = await stage.alarms()
+        assert found.keys() == {"device.chiller.link", VALUE}
+        assert (found[VALUE].cause_id, found[VALUE].announced_ns) == ("device.chiller.link", None)
+
+
+async def test_the_state_of_a_role_is_watched() -> None:
+    state = {"of": "role.history", "in": ["gone"]}
+    stage = AlarmStage(section={"custom": custom(state=state)}, roles=("history",))
+    await stage.prepare()
+    async with stage.host("chiller"), stage.engine():
+        async with stage.host(role="history"):
+            await stage.clock.advance(6)
+            assert await stage.shown() == {}
+        await stage.clock.advance(8)
+        assert (await stage.shown())["custom.own"] == "unacknowledged"

@@ -172,6 +172,8 @@ class AlarmCheck:
             behaviour = self._hosted[device].behaviour
             chart = behaviour.chart if kind == "device" else behaviour.channel_chart
             return [*chart.states, *chart.common.values()] if chart else []
+        if kind == "role":
+            return ["ready", "not_ready", "gone"]
         if kind == "system" and name in self._runs.systems:
             return [*self._runs.systems[name].chart.states, *COMMON_STATES]
         partition = self._runs.partitions.get(name) if kind == "partition" else None

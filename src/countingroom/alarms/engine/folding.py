@@ -69,6 +69,8 @@ def _cause(
         source = identity.of_owner(subject.partition) if subject.partition else identity.of_link(subject.device)
         return lost.get(source)
     mine = _rank(alarm)
+    if mine == _VALUE:
+        return lost.get(identity.of_link(subject.device))  # of a device that is not reached every value is stale
     if mine in (_LINK, _OTHER):
         return None
     # A warning beside a fault of the same device is another alarm, not the reason of the fault.
@@ -96,6 +98,7 @@ def _cause(
 
 
 _OTHER = -1
+_VALUE = -2
 _DEVICE = 2
 _LINK = 3
 _MEMBER = 4
@@ -109,7 +112,7 @@ def _rank(alarm: Active) -> int:
     if not subject.device:
         return _OTHER
     if subject.point:
-        return 0
+        return _VALUE if subject.id == identity.of_value(subject.device, subject.point) else 0
     if subject.channel:
         return 1
     return _LINK if subject.id == identity.of_link(subject.device) else _DEVICE

@@ -10,12 +10,13 @@ from contextlib import suppress
 from msgspec import structs
 
 from countingroom.alarms.engine.described_alarms import DescribedAlarms
-from countingroom.alarms.engine.device_alarms import DeviceAlarms, Held
+from countingroom.alarms.engine.device_alarms import NOT_SERVED, DeviceAlarms, Held
 from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.engine.known import KnownAlarms
 from countingroom.alarms.engine.partition_alarms import PartitionAlarms
 from countingroom.alarms.engine.role_alarms import RoleAlarms
 from countingroom.alarms.engine.settled_findings import SettledFindings
+from countingroom.alarms.engine.value_alarms import ValueAlarms
 from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
 from countingroom.bus.readings_follower import ReadingsFollower
@@ -66,6 +67,7 @@ class BusFollower:
         self._all_known = False
         self._suppressing: frozenset[str] = frozenset()
         self._settled = SettledFindings(known.find)
+        self._values = ValueAlarms(known.find, held)
         self._news = asyncio.Event()
         self._known = known
         self._devices: dict[str, DeviceAlarms] = {}
@@ -112,7 +114,7 @@ class BusFollower:
     async def _pass_time(self) -> None:
         """Pass findings on whose delays are over."""
         while True:
-            due = [one.next_due_ns() for one in (self._settled, self._described, *self._devices.values())]
+            due = [one.next_due_ns() for one in (self._settled, self._described, self._values, *self._devices.values())]
             due_ns = min((one for one in due if one is not None), default=None)
             wait_s = LONGEST_S if due_ns is None else min(LONGEST_S, (due_ns - self._clock.now_ns()) / 1e9)
             if wait_s > 0:
@@ -123,6 +125,7 @@ class BusFollower:
             now_ns = self._clock.now_ns()
             self._pass_on(self._settled.pass_time(now_ns))
             self._take_described(self._described.pass_time(now_ns))
+            self._pass_on(self._values.pass_time(now_ns))
             for device in self._devices.values():
                 self._pass_on(device.pass_time(now_ns))
 
@@ -151,11 +154,13 @@ class BusFollower:
             self._known.forget(device)
             if known := self._devices.pop(device, None):
                 self._find(known.removed(now_ns))
+            self._pass_on(self._values.forget(device, now_ns))
             return
         catalogue = _named(decode(data, Catalogue))
         self._catalogued.add(device)
         self._known.learn(catalogue)
         self._find(self._device(device).learn(catalogue, now_ns))
+        self._pass_on(self._values.learn(catalogue, now_ns))
         self._suppress(self._suppressing, self._all_known)
         self._update_served()
 
@@ -201,7 +206,8 @@ class BusFollower:
         device = self._device(message.device)
         self._pass_on(device.read(message, self._clock.now_ns()))
         self._take_described(self._described.read(message, self._clock.now_ns()))
-        if device.next_due_ns() is not None or self._described.next_due_ns() is not None:
+        self._pass_on(self._values.read(message, self._clock.now_ns()))
+        if any(one.next_due_ns() is not None for one in (device, self._described, self._values)):
             self._news.set()
 
     def _take_described(self, found: Iterable[Found]) -> None:
@@ -237,13 +243,18 @@ class BusFollower:
             self._update_served()
             if self._bus.connected and self._clock.monotonic() >= self._quiet_until_s:
                 self._tell_that_all_is_known()
-                self._find(self._roles.look(self._served.roster.present(), self._clock.now_ns()))
+                now_ns = self._clock.now_ns()
+                present = self._served.roster.present()
+                self._find(self._roles.look(present, now_ns))
+                for role, word in self._roles.words(present):
+                    self._take_described(self._described.state(f"role.{role}", word, "", now_ns))
 
     def _tell_that_all_is_known(self) -> None:
         """After the first heartbeats the conditions of suppressions are known, as far as they will be."""
         if not self._all_known:
             self._all_known = True
             self._suppress(self._suppressing, self._all_known)
+            self._pass_on(self._values.missing(self._clock.now_ns()))
 
     def _update_served(self) -> None:
         """Tell which devices and partitions are served. Without the bus nothing is known of them."""
@@ -260,6 +271,7 @@ class BusFollower:
                 self._find(self._devices[name].served(is_alive, now_ns))
                 if not is_alive and name not in self._lost:
                     self._take_described(self._described.lost(name, now_ns))
+                    self._pass_on(self._values.lost(name, NOT_SERVED, now_ns))
                     self._lost.add(name)
                 elif is_alive:
                     self._lost.discard(name)

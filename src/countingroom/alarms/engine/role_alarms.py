@@ -24,10 +24,17 @@ class RoleAlarms:
         self._since_ns: dict[str, int] = {}
         """Role -> since when it is missing or not ready."""
 
+    def words(self, present: Sequence[Presence]) -> Iterator[tuple[str, str]]:
+        """Each role with its state: `ready`, `not_ready` or `gone`."""
+        for role in self._roles:
+            processes = _processes(role, present)
+            ready = all(not one.troubles for one in processes)
+            yield role, ("ready" if ready else "not_ready") if processes else "gone"
+
     def look(self, present: Sequence[Presence], now_ns: int) -> Iterator[Found]:
         """What is found at this time; called each time that a heartbeat comes or is missed."""
         for role in self._roles:
-            processes = [one for one in present if role in (one.role, f"{one.role}-{one.instance}")]
+            processes = _processes(role, present)
             reasons = [trouble for one in processes for trouble in one.troubles]
             if not processes:
                 reasons = [f"no heartbeat of the role {role} is received"]
@@ -47,3 +54,7 @@ class RoleAlarms:
                         advice=f"see the log of the role {role}",
                     ),
                 )
+
+
+def _processes(role: str, present: Sequence[Presence]) -> list[Presence]:
+    return [one for one in present if role in (one.role, f"{one.role}-{one.instance}")]
