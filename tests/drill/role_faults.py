@@ -54,6 +54,21 @@ def killed(name: str) -> Fault:
     return fault
 
 
+def killed_twice(name: str) -> Fault:
+    """kill -9 of a role, and again of the one that follows."""
+
+    @contextmanager
+    def fault(there: Playground) -> Iterator[None]:
+        first = process(there, name)
+        first.kill()
+        second = until(lambda: (one := process(there, name)).pid != first.pid and one, f"{name} runs again")
+        second.kill()
+        yield
+        until(lambda: process(there, name).pid not in (first.pid, second.pid), f"{name} runs a third time")
+
+    return fault
+
+
 def frozen(name: str) -> Fault:
     """SIGSTOP for FROZEN_S, as on a machine that swaps."""
 
