@@ -26,7 +26,6 @@ from countingroom.bus.nats.renewal_page import SharedPage
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.errors import ConfigurationError, Conflict, LinkError
 from countingroom.core.subjects import LEASE_BUCKET
-from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "lease_child.py"
@@ -51,10 +50,12 @@ async def client(server: EmbeddedServer) -> AsyncIterator[NatsBus]:
 
 
 @asynccontextmanager
-async def holder(server: EmbeddedServer, ttl_s: float) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that holds the lease."""
+async def holder(
+    server: EmbeddedServer, ttl_s: float, shared: Path | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that holds the lease. `shared`: the socket of a shared process that renews it."""
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(CHILD), server.url_with_login(), NAME, str(ttl_s)),
+        *(sys.executable, str(CHILD), server.url_with_login(), NAME, str(ttl_s), *([str(shared)] if shared else [])),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
@@ -69,12 +70,12 @@ async def holder(server: EmbeddedServer, ttl_s: float) -> AsyncIterator[asyncio.
 
 async def says(child: asyncio.subprocess.Process) -> str:
     assert child.stdout
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(30):
         return (await child.stdout.readline()).decode()
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -87,7 +88,7 @@ async def handed_over(bus: NatsBus, name: str = NAME) -> None:
 async def taken_s(bus: NatsBus, ttl_s: float) -> float:
     """Seconds until this client has the lease."""
     begin = time.monotonic()
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(30):
         while True:
             with suppress(Conflict, LinkError):
                 await bus.acquire(NAME, ttl_s=ttl_s, holder="second")

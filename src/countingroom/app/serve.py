@@ -18,13 +18,15 @@ from typing import Any
 from msgspec import Struct, structs
 
 from countingroom.app import bus_users, parent_watch
-from countingroom.app.child_process import Launch, launch, launch_by
+from countingroom.app.child_process import launch, launch_by
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.garbage_collection import collect
 from countingroom.app.roles import Platform, Ready, Role, Setting
+from countingroom.app.shared_renewer import renewer_at, socket_beside
 from countingroom.app.watchdog import TICK_S
 from countingroom.bus import nats, streams
 from countingroom.bus.dead_letters import DeadLetters
+from countingroom.bus.nats.renewal_process import LaunchRenewer
 from countingroom.bus.port import Bus
 from countingroom.bus.server.credentials import SUPERVISOR
 from countingroom.core.clock import Clock, SystemClock
@@ -57,8 +59,8 @@ class ServeTask(Struct, frozen=True, kw_only=True):
     """Whether it takes the place of a process that was ready: the database may be away now."""
     systems: tuple[str, ...] = ()
     """Systems whose agents this process runs; empty: all."""
-    launch: Launch = launch
-    """Starts the process that renews the leases."""
+    launch: LaunchRenewer = launch
+    """Starts the process that renews the leases, or connects to it."""
 
 
 class ReadableFormatter(logging.Formatter):
@@ -93,7 +95,9 @@ def run_as_child(task: ServeTask) -> None:
             passwords=parameters["passwords"],
             simulate=parameters["simulate"],
             again=parameters["again"],
-            launch=launch_by(Path(parameters["fork_server"])),
+            launch=renewer_at(
+                socket_beside(Path(parameters["fork_server"])), launch_by(Path(parameters["fork_server"]))
+            ),
         )
         asyncio.run(run_until_stopped(task, lambda _role, facts: parent.ready(facts), prepare=False, parent=parent))
     except CountingRoomError as error:
@@ -140,7 +144,7 @@ async def _run_roles(
     section = task.experiment.bus
     url = task.bus_url or bus_users.url(section, task.data)
 
-    async def connect(user: str, name: str, launch_renewer: Launch | None = None) -> Bus:
+    async def connect(user: str, name: str, launch_renewer: LaunchRenewer | None = None) -> Bus:
         login = bus_users.login(section, task.passwords, task.data, user)
         return await nats.connect(
             url, name=name, login=login, clock=clock, dead_letters=dead_letters, launch_renewer=launch_renewer

@@ -32,6 +32,7 @@ from countingroom.app.process_events import ProcessEvents
 from countingroom.app.processes import Process, processes
 from countingroom.app.roles import needed_roles
 from countingroom.app.serve import first_of
+from countingroom.app.shared_renewer import shared_renewer, socket_beside
 from countingroom.app.simulation import ROLE as SIMULATORS
 from countingroom.app.supervisor import Child, ChildChange
 from countingroom.bus import nats, streams
@@ -126,6 +127,8 @@ class _Processes:
                 self._fork_server = await running.enter_async_context(
                     fork_server(imported_modules(self._plan), self._plan.description)
                 )
+            renewing = shared_renewer(launch_by(self._fork_server), socket_beside(self._fork_server), self._clock)
+            await running.enter_async_context(renewing)
             bus, url = await running.enter_async_context(self._bus())
             await running.enter_async_context(self._events.on(bus))
             children = {name: self._child(process, url) for name, process in self._processes.items()}

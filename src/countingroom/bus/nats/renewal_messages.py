@@ -38,6 +38,10 @@ class Free(Struct, frozen=True, kw_only=True, tag=True):
     name: str
 
 
+class Abandon(Struct, frozen=True, kw_only=True, tag=True):
+    """The last order to a process that renews for several: forget all keys of this client, and delete none."""
+
+
 class Ready(Struct, frozen=True, kw_only=True, tag=True):
     """The process is connected."""
 
@@ -56,5 +60,5 @@ class Freed(Struct, frozen=True, kw_only=True, tag=True):
     """False: the key is left to its TTL."""
 
 
-Order = Keep | Free
+Order = Keep | Free | Abandon
 Report = Ready | Over | Freed

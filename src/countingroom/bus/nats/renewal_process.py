@@ -194,7 +194,8 @@ class RenewalProcess:
 
     async def _end(self, child: RenewalChild) -> None:
         if self._closing and child.stdin:
-            child.stdin.close()  # it then frees what is left
+            with suppress(OSError):
+                child.stdin.write_eof()  # it then frees what is left
         else:
             _kill(child)  # at the end of its input it would free leases that this process still has
         try:
@@ -203,6 +204,8 @@ class RenewalProcess:
         except TimeoutError:
             _kill(child)
             await child.wait()
+        if child.stdin:
+            child.stdin.close()
 
     def _take(self, line: bytes) -> None:
         if not line:

@@ -1,10 +1,13 @@
-"""A small process that renews the leases of another one, its parent: `python -m countingroom.bus.nats.renewer`.
+"""A small process that renews the leases of others: `python -m countingroom.bus.nats.renewer [SOCKET]`.
 
 On a busy machine an event loop comes seconds too late for a renewal; a process that does nothing else does not. It
-renews only while the parent's loop runs. When the parent ends, it frees the leases at once and ends too.
+renews only while the event loop of the holder runs. When the holder ends, it frees the leases at once.
 
-Its standard input has JSON lines: `RenewerSettings`, then `Keep` and `Free`. It answers with `Ready`, `Over`, `Freed`.
-renewal_process.py is the parent's side.
+Without SOCKET it has one client, its parent, by its standard input and output, and ends with it. With the path of a
+Unix socket it has a client for each connection, and ends when its standard input has ended and no client is left.
+
+A client sends JSON lines: `RenewerSettings`, then `Keep`, `Free`, `Abandon`. It gets `Ready`, `Over`, `Freed`.
+renewal_process.py is the client's side.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -21,6 +26,7 @@ from countingroom.bus.nats.connection import NatsConnection
 from countingroom.bus.nats.lease_key import LeaseKey
 from countingroom.bus.nats.renewal_messages import (
     TICK_AGE_S,
+    Abandon,
     Free,
     Freed,
     Keep,
@@ -39,6 +45,11 @@ RETRY_S = 0.2
 CONNECT_S = 10.0
 FREE_S = 2.0
 IDLE_S = 60.0
+LINE_LIMIT = 1 << 20
+_log = logging.getLogger(__name__)
+
+Tell = Callable[[Report], None]
+"""Sends a report to the client."""
 
 
 class _Kept:
@@ -51,9 +62,10 @@ class _Kept:
 
 
 class Renewer:
-    """Renews the keys that the parent names."""
+    """Renews the keys that a client names."""
 
-    def __init__(self, connection: NatsConnection, page: RenewalPage) -> None:
+    def __init__(self, connection: NatsConnection, page: RenewalPage, tell: Tell) -> None:
+        self._tell = tell
         self._store = JetStreamStore(connection, 1)
         self._clock = SystemClock()
         self._page = page
@@ -63,19 +75,25 @@ class Renewer:
         self._freeing: set[asyncio.Task[None]] = set()
 
     async def run(self, orders: asyncio.StreamReader) -> None:
-        """Until the input ends; then delete the keys."""
+        """Until the input ends; then delete the keys, unless the client has abandoned them."""
         renewing = asyncio.create_task(self._renew_all(), name="renewals")
-        while line := await orders.readline():
-            order: Order = msgspec.json.decode(line, type=Order)
-            match order:
-                case Keep() as keep:
-                    self._keep(keep)
-                case Free(name=name):
-                    # Taken out now: the next line may be a `Keep` of the same name.
-                    task = asyncio.create_task(self._free(name, self._kept.pop(name, None)), name=f"free {name}")
-                    self._freeing.add(task)
-                    task.add_done_callback(self._freeing.discard)
-        renewing.cancel()
+        try:
+            while line := await orders.readline():
+                order: Order = msgspec.json.decode(line, type=Order)
+                match order:
+                    case Keep() as keep:
+                        self._keep(keep)
+                    case Free(name=name):
+                        # Taken out now: the next line may be a `Keep` of the same name.
+                        task = asyncio.create_task(self._free(name, self._kept.pop(name, None)), name=f"free {name}")
+                        self._freeing.add(task)
+                        task.add_done_callback(self._freeing.discard)
+                    case Abandon():
+                        self._kept.clear()
+                        break
+        finally:
+            renewing.cancel()
+        # Only at the end of the input: after an error the client is there, and has the leases.
         with suppress(TimeoutError):
             async with timeout(FREE_S):
                 await asyncio.gather(*(self._free(name, kept) for name, kept in self._kept.items()))
@@ -102,7 +120,7 @@ class Renewer:
                     done = True
                 except LinkError:
                     done = False  # it expires
-        _report(Freed(name=name, done=done))
+        self._tell(Freed(name=name, done=done))
 
     async def _renew_all(self) -> None:
         while True:
@@ -129,28 +147,70 @@ class Renewer:
             if self._kept.get(name) is kept:
                 if key.is_over:
                     del self._kept[name]
-                    _report(Over(name=name))
+                    self._tell(Over(name=name))
                 else:
                     self._page[kept.slot] = key.until
         return True
 
 
-def _report(report: Report) -> None:
-    with suppress(BrokenPipeError):  # the parent has ended, and so has the input
-        os.write(1, msgspec.json.encode(report) + b"\n")
-
-
-async def _serve() -> None:
-    orders = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(orders), os.fdopen(0, "rb", buffering=0, closefd=False)
-    )
+async def _serve(orders: asyncio.StreamReader, tell: Tell) -> None:
+    """Serve one client until its input ends."""
     settings = msgspec.json.decode(await orders.readline(), type=RenewerSettings)
     page = opened(settings.page)
     connection = NatsConnection()
-    await connection.connect(settings.url, name=settings.name, login=lambda: settings.login, timeout_s=CONNECT_S)
-    _report(Ready())
-    await Renewer(connection, page).run(orders)
+    try:
+        await connection.connect(settings.url, name=settings.name, login=lambda: settings.login, timeout_s=CONNECT_S)
+        tell(Ready())
+        await Renewer(connection, page, tell).run(orders)
+    finally:
+        await connection.close()
+        page.close()
+
+
+async def _serve_parent() -> None:
+    def tell(report: Report) -> None:
+        with suppress(BrokenPipeError):  # the parent has ended, and so has the input
+            os.write(1, msgspec.json.encode(report) + b"\n")
+
+    await _serve(await _input(), tell)
+
+
+async def _serve_clients(path: Path) -> None:
+    """Serve each client that connects, until the parent has ended and no client is left."""
+    clients: set[asyncio.Task[None]] = set()
+
+    def accept(orders: asyncio.StreamReader, reports: asyncio.StreamWriter) -> None:
+        # A task of the stream server itself would be logged when a client sends nonsense.
+        task = asyncio.create_task(_serve_client(orders, reports), name="client")
+        clients.add(task)
+        task.add_done_callback(clients.discard)
+
+    async with await asyncio.start_unix_server(accept, path, limit=LINE_LIMIT):
+        parent = await _input()
+        while await parent.read(1 << 16):
+            pass
+        while clients:  # the roles end with the same parent, a moment later
+            await asyncio.wait(clients)
+
+
+async def _serve_client(orders: asyncio.StreamReader, reports: asyncio.StreamWriter) -> None:
+    def tell(report: Report) -> None:
+        reports.write(msgspec.json.encode(report) + b"\n")
+
+    try:
+        await _serve(orders, tell)
+    except (CountingRoomError, OSError, ValueError) as error:  # msgspec's errors are ValueErrors
+        _log.error("the leases of one process are not renewed here: %s", error)
+    finally:
+        reports.close()
+
+
+async def _input() -> asyncio.StreamReader:
+    orders = asyncio.StreamReader(limit=LINE_LIMIT)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(orders), os.fdopen(0, "rb", buffering=0, closefd=False)
+    )
+    return orders
 
 
 def main() -> None:
@@ -159,7 +219,7 @@ def main() -> None:
         level=logging.ERROR, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
     )
     try:
-        asyncio.run(_serve())
+        asyncio.run(_serve_clients(Path(sys.argv[1])) if len(sys.argv) > 1 else _serve_parent())
     except CountingRoomError as error:
         sys.exit(f"the process that renews leases ends: {error}")
     os._exit(0)  # nothing is left to be done, and each millisecond is one in which a new owner waits
