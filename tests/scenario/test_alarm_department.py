@@ -155,6 +155,21 @@ async def test_after_a_restart_of_everything_the_conditions_are_derived_anew_and
         assert (await stage.alarms())[BATH].occurrence == 2
 
 
+async def test_an_alarm_keeps_title_and_area_until_its_device_is_described_again(stage: AlarmStage) -> None:
+    lost: dict[str, Any] = {"link": Link.DISCONNECTED, "state": "DISCONNECTED"}
+    async with stage.engine():
+        await stage.state(**lost)
+        (before,) = (await stage.alarms()).values()
+    await stage.bus.delete("state", "catalogue.chiller")
+    async with stage.engine():
+        await stage.state(**lost, since_ns=7)
+        (alarm,) = (await stage.alarms()).values()
+        assert (alarm.title, alarm.area) == (before.title, before.area) == ("Chiller", "cooling")
+        await stage.put(structs.replace(CHILLER, title="Chiller of the hall"))
+        (alarm,) = (await stage.alarms()).values()
+        assert (alarm.title, alarm.area) == ("Chiller of the hall", "cooling")
+
+
 async def test_a_lost_link_is_one_alarm_under_which_those_of_the_device_are_folded(stage: AlarmStage) -> None:
     async with stage.engine():
         await stage.read(bath=36.0)

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from countingroom.alarms.engine import folding
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found
@@ -35,7 +36,7 @@ ORPHAN_NS = 2_000_000_000
 """A consequence whose cause is gone is announced for itself after this time: both often end together."""
 
 Define = Callable[[AlarmSubject], AlarmDefinition | None]
-"""The definition of an alarm; None: the description has switched it off."""
+"""The definition of an alarm; None: the description has switched it off. One without title is not known yet."""
 RulesOf = Callable[[AlarmDefinition, int], ChartRules]
 """The rules of its chart, by definition and present priority."""
 
@@ -84,7 +85,10 @@ class AlarmBook:
         """Begin with what was saved."""
         for one in saved:
             state = one.state
-            entry = restored(one, self._defined(AlarmSubject(id=one.id, title=state.title if state else one.id)))
+            definition = self._defined(AlarmSubject(id=one.id, title=state.title if state else one.id))
+            if state:
+                definition = replace(definition, area=state.area, latching=state.latching)
+            entry = restored(one, definition)
             self._entries[one.id] = entry
             self._index(entry)
             self._schedule(entry, now_ns)
@@ -96,13 +100,11 @@ class AlarmBook:
         for subject, finding in found:
             entry = self._entries.get(subject.id)
             if entry is None:
-                if not finding.level or (definition := self._define(subject)) is None:
+                if not finding.level or self._define(subject) is None:
                     continue
-                entry = EngineAlarm(subject=subject, definition=definition)
+                entry = EngineAlarm(subject=subject, definition=self._defined(subject))
                 self._entries[subject.id] = entry
-            elif (definition := self._define(subject)) is not None:
-                entry.definition = definition
-            if finding.removed or definition is None:
+            if finding.removed or not self._redefine(entry, subject):
                 self._remove(entry, now_ns, changes)
                 batch.pop(subject.id, None)
                 continue
@@ -150,6 +152,20 @@ class AlarmBook:
                 entry.record = record
                 self._index(entry)
 
+    def redefine(self, now_ns: int) -> BookChanges:
+        """Take the present definitions of all alarms that are not at rest."""
+        changes = BookChanges()
+        for id, entry in self._entries.items():
+            if entry.record.is_at_rest:
+                continue
+            before = entry.definition
+            if not self._redefine(entry, entry.subject):
+                self._remove(entry, now_ns, changes)
+            elif entry.definition != before:
+                changes.published[id] = entry
+                changes.saved[id] = entry
+        return changes
+
     def next_due_ns(self) -> int | None:
         """When `pass_time` has something to do."""
         return self._due[0][0] if self._due else None
@@ -167,7 +183,17 @@ class AlarmBook:
         return changes
 
     def _defined(self, subject: AlarmSubject) -> AlarmDefinition:
-        return self._define(subject) or AlarmDefinition(id=subject.id, title=subject.title)
+        definition = self._define(subject)
+        if definition is None or not definition.title:
+            return AlarmDefinition(id=subject.id, title=subject.title)
+        return definition
+
+    def _redefine(self, entry: EngineAlarm, subject: AlarmSubject) -> bool:
+        """Take the present definition; False where the description has switched the alarm off."""
+        definition = self._define(subject)
+        if definition is not None and definition.title:
+            entry.definition = definition
+        return definition is not None
 
     def _note(self, entry: EngineAlarm, subject: AlarmSubject, finding: AlarmFinding, changes: BookChanges) -> None:
         """Take in a finding, before the step."""

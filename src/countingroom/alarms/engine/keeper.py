@@ -89,7 +89,8 @@ class AlarmKeeper:
             self._news.set()
 
     def give(self, events: Callable[[AlarmBook], Mapping[str, AlarmEvent]]) -> None:
-        """Give events to alarms soon, after the findings that came before. Of several calls the last one counts."""
+        """Take the definitions of alarms anew, and give events to alarms, soon, after the findings that came before. Of
+        several calls the last one counts."""
         self._due_events = events
         self._news.set()
 
@@ -105,6 +106,7 @@ class AlarmKeeper:
                     await self._carry(self._book.take(found, now_ns))
                 if (events := self._due_events) is not None:
                     self._due_events = None
+                    await self._carry(self._book.redefine(now_ns))
                     await self._carry(self._book.command(events(self._book), now_ns, by=""))
                 await self._carry(self._book.pass_time(now_ns))
                 await self._save_again()

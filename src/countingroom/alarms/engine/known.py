@@ -66,7 +66,8 @@ class KnownAlarms:
         self._of_partitions.pop(partition, None)
 
     def define(self, subject: AlarmSubject) -> AlarmDefinition | None:
-        """The definition of an alarm; None: the description has switched it off."""
+        """The definition of an alarm; None: the description has switched it off. One without title: what it is about is
+        not known yet."""
         if (known := self.find(subject.id)) is not None:
             return known
         catalogue = self._catalogues.get(subject.device)
@@ -78,7 +79,7 @@ class KnownAlarms:
             return None if point is None else self._definitions.of_point(catalogue, point)
         if subject.partition in self._of_partitions or subject.id in self._fixed:
             return None
-        return AlarmDefinition(id=subject.id, title=subject.title)
+        return AlarmDefinition(id=subject.id, title="")
 
     def find(self, id: str) -> AlarmDefinition | None:
         """The definition by its identity; None: there is no such alarm."""
