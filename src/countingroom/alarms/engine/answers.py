@@ -10,6 +10,7 @@ from countingroom.alarms.engine.known import KnownAlarms
 from countingroom.alarms.engine.records import sentence
 from countingroom.bus.port import Bus, Message
 from countingroom.core import subjects
+from countingroom.core.admission import malformed
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter
 from countingroom.core.alarms.queries import (
@@ -24,7 +25,9 @@ from countingroom.core.alarms.queries import (
     HistoryQuery,
 )
 from countingroom.core.clock import Clock
-from countingroom.core.messages import MessageDecoder, encode
+from countingroom.core.errors import CountingRoomError
+from countingroom.core.messages import Malformed, MessageDecoder, encode
+from countingroom.core.series import QueryRefusal
 
 _MOST_ROWS = 1000
 _MONTH_NS = 30 * 86_400_000_000_000
@@ -50,16 +53,26 @@ class AlarmAnswers:
             yield
 
     async def _definition(self, message: Message) -> bytes:
-        question = _definition_query.decode(message.data)
+        try:
+            question = _definition_query.decode(message.data)
+        except Malformed as error:
+            return _refused(error)
         found = (self._known.find(id) for id in question.ids[:MOST_IDS])
         return encode(DefinitionAnswer(definitions=tuple(self._details(one) for one in found if one is not None)))
 
     async def _history(self, message: Message) -> bytes:
-        question = _history_query.decode(message.data)
+        try:
+            return encode(await self._read(_history_query.decode(message.data)))
+        except Malformed as error:
+            return _refused(error)
+        except CountingRoomError as error:  # the database is away
+            return encode(QueryRefusal(cause=error.cause))
+
+    async def _read(self, question: HistoryQuery) -> HistoryAnswer:
         limit = max(0, min(question.limit, _MOST_ROWS))
         rows = await self._store.history(AlarmHistoryFilter(alarm=question.id, to_ns=question.before_ns, limit=limit))
         occurrences = await self._store.occurrences(question.id, self._clock.now_ns() - _MONTH_NS)
-        return encode(HistoryAnswer(records=tuple(map(_record, rows)), occurrences_30d=occurrences))
+        return HistoryAnswer(records=tuple(map(_record, rows)), occurrences_30d=occurrences)
 
     def _details(self, one: AlarmDefinition) -> AlarmDetails:
         guidance = one.guidance
@@ -80,6 +93,10 @@ class AlarmAnswers:
             contact=one.contact,
             links=tuple(AlarmLink(title=title, address=address) for title, address in one.links.items()),
         )
+
+
+def _refused(error: Malformed) -> bytes:
+    return encode(QueryRefusal(cause=malformed("a question about alarms", error, "alarms")))
 
 
 def _record(row: AlarmEntry) -> AlarmHistoryEntry:
