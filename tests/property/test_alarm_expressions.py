@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from countingroom.core.alarms.expressions import ExpressionError, compile_expression
+from countingroom.core.alarms.expression_errors import ExpressionError
+from countingroom.core.alarms.expressions import compile_expression
 from countingroom.core.values import Scalar
 
 NAMES = {"a": "d.a", "b": "d.b", "c": "d.c"}

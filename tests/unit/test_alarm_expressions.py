@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from countingroom.core.alarms.expression_errors import ExpressionError
 from countingroom.core.alarms.expression_units import check_condition, check_units
-from countingroom.core.alarms.expressions import ExpressionError, compile_expression, truth
+from countingroom.core.alarms.expressions import compile_expression, truth
 from countingroom.core.points import Point, Type
 from countingroom.core.values import Scalar
 

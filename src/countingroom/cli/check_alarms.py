@@ -12,8 +12,9 @@ from countingroom.alarms.sections.conditions import ConditionKeys
 from countingroom.cli.described_alarms import described_alarms
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.definition import AlarmDefinition
+from countingroom.core.alarms.expression_errors import ExpressionError
 from countingroom.core.alarms.expression_units import check_condition
-from countingroom.core.alarms.expressions import ExpressionError, compile_expression
+from countingroom.core.alarms.expressions import compile_expression
 from countingroom.core.points import Type
 from countingroom.core.systems import COMMON_STATES
 from countingroom.core.yaml.located import Path, Problem

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from countingroom.alarms.sections.inherited import Problem
-from countingroom.core.alarms.expressions import ADDRESS, ExpressionError, compile_expression
+from countingroom.core.alarms.expression_errors import ExpressionError
+from countingroom.core.alarms.expressions import ADDRESS, compile_expression
 from countingroom.core.yaml.section import Seconds, Section
 
 PointName = Annotated[str, Field(pattern=f"^{ADDRESS.pattern}$")]

@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import Any
 
 from countingroom.core import units
-from countingroom.core.alarms.expressions import Expression, ExpressionError, address_of, error_at
+from countingroom.core.alarms.expression_errors import ExpressionError, error_at
+from countingroom.core.alarms.expressions import Expression, address_of
 from countingroom.core.points import Point, Type
 
 

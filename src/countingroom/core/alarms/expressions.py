@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from countingroom.core.errors import ConfigurationError
+from countingroom.core.alarms.expression_errors import ExpressionError, error_at
 from countingroom.core.values import Scalar
 
 MOST_CHARACTERS = 500
@@ -36,23 +36,6 @@ Values = Mapping[str, Scalar]
 """Address -> value; a point that is not in it is not known."""
 Evaluated = Callable[[Values], Scalar]
 _Condition = Callable[[Values], bool | None]
-
-
-class ExpressionError(ConfigurationError):
-    """The expression cannot be used. The message names column and word, and what is allowed there."""
-
-    code = "expression"
-
-    def __init__(self, why: str, *, column: int, word: str = "", allowed: str = "") -> None:
-        self.column = column
-        """From 1."""
-        self.word = word
-        place = f"column {column}: `{word}` " if word else f"column {column}: "
-        super().__init__(
-            f"{place}{why}",
-            evidence={"column": column, "word": word},
-            suggestion=f"allowed: {allowed}" if allowed else "correct the expression",
-        )
 
 
 class Expression:
@@ -105,14 +88,6 @@ def address_of(node: ast.expr, names: Mapping[str, str]) -> str:
             return ast.unparse(node)
         case _:
             return ""
-
-
-def error_at(node: ast.expr, text: str, why: str, allowed: str) -> ExpressionError:
-    """The error about one part of an expression."""
-    data = text.encode()
-    word = re.sub(r"\s", " ", data[node.col_offset : node.end_col_offset].decode(errors="ignore"))
-    column = len(data[: node.col_offset].decode(errors="ignore")) + 1
-    return ExpressionError(why, column=column, word=word if len(word) <= 30 else f"{word[:29]}…", allowed=allowed)
 
 
 def _parse(text: str) -> tuple[ast.expr, str]:
