@@ -175,6 +175,19 @@ def test_what_changes_is_seen_without_loading_the_page_again(watcher: Watcher) -
     assert watcher.page.evaluate("performance.timeOrigin") == before
 
 
+def test_where_the_department_is_gone_every_page_says_so_and_nothing_seems_well(watcher: Watcher) -> None:
+    page, console = watcher.page, watcher.console
+    expect(page.locator("#not-watched")).to_be_hidden()
+    console.do(console.alarms.clear(""))
+    expect(page.locator("#no-alarms")).to_have_text("Nothing is abnormal.")
+    console.beats = False
+    expect(page.locator("#not-watched")).to_contain_text("alarm department is not running")
+    expect(page.locator("#no-alarms")).to_have_text("Whether anything is abnormal is not known.")
+    watcher.open("/")
+    expect(page.locator("#not-watched")).to_be_visible()
+    expect(page.locator("#no-alarms")).to_have_text("Whether anything is abnormal is not known.")
+
+
 def test_ten_thousand_alarms_scroll_and_few_of_them_are_in_the_page(watcher: Watcher) -> None:
     page, alarms = watcher.page, watcher.console.alarms
     many = [alarms.alarm(f"point.many.p{number}", title=f"Point {number}", age_s=number) for number in range(_MANY)]

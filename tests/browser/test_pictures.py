@@ -15,10 +15,11 @@ from tests.browser.conftest import ROOT, SCREENSHOTS, Requester
 from tests.system.running import Running
 
 PICTURES = ROOT / "docs" / "pictures"
-MOST_BYTES = 150_000
+MOST_BYTES = 175_000
 SIZE = {"width": 1280, "height": 800}
 PAGES = {
     "overview": "/",
+    "alarms": "/alarms",
     "partition": "/partitions/mCBM",
     "trend": "/trends?point=caen.0.hv_vMon&point=caen.0.hv_iMon&point2=chiller.internal_temp&span=120",
 }
@@ -45,6 +46,9 @@ def test_the_pictures_of_the_documentation_are_made_and_small(browser: Browser, 
         page = requester.open(path)
         if name == "overview":
             expect(page.locator("#alarm-rows tr").first).to_contain_text("trip")
+        if name == "alarms":
+            expect(page.locator(".al-row.alarm").first).to_contain_text("trip")
+            expect(page.locator("#alarm-history li").first).to_be_visible()
         if name == "trend":
             expect(page.locator(".u-over")).to_have_count(2)
         page.wait_for_timeout(1500)

@@ -31,6 +31,8 @@ class AlarmConsole:
     def __init__(self, url: str, alarms: AlarmStage, server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> None:
         self.url = url
         self.alarms = alarms
+        self.beats = True
+        """Whether the department sends heartbeats."""
         self._server = server
         self._loop = loop
 
@@ -73,7 +75,8 @@ async def _serve(listener: socket.socket, began: list[AlarmConsole], ready: thre
             serving = tasks.create_task(server.serve([listener]))
             while not serving.done():
                 await here.beat("caen", "chiller")
-                await alarms.beat()
+                if began[0].beats:
+                    await alarms.beat()
                 if server.started:
                     ready.set()
                 await asyncio.wait({serving}, timeout=_BEAT_S)
