@@ -151,6 +151,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with up(DEMO, tmp_path_factory.mktemp("demo"), "--simulate") as running:
         until(lambda: all(one["alive"] and one["state"] for one in running.devices().values()), "all devices are live")
         until(lambda: running.state("caen") == "LV_OFF", "the crate is off")
+        until(lambda: len(running.get("/partitions")["partitions"]) == 2, "both partitions are owned")
         yield running
 
 
