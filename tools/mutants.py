@@ -40,7 +40,8 @@ SCOPES: dict[str, tuple[str, ...]] = {
     ),
     "auth": (
         "src/countingroom/console/auth",
-        "test_login_attempts test_login_rooms test_console_login test_tokens test_console_permits",
+        "test_login_attempts test_login_rooms test_console_login test_tokens test_console_permits test_grants "
+        "test_local_path",
         "test_policy",
     ),
 }

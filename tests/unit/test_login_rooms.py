@@ -100,6 +100,12 @@ def test_an_estimate_is_never_higher_than_ten_guesses_a_letter(password: str) ->
     assert guesses_log10("password", known) == 0
 
 
+@pytest.mark.parametrize(("piece", "cost"), [("1984", 2.0), ("2026", 2.0), ("19845", 3.0), ("1784", 4.0)])
+def test_only_a_year_costs_as_little_as_a_year(piece: str, cost: float) -> None:
+    between = guesses_log10(f"#{piece}?", {}) - guesses_log10("#?", {})
+    assert between == pytest.approx(cost)
+
+
 async def test_a_password_of_before_still_logs_in() -> None:
     async with stage(FakeClock()) as here, house(here) as home:
         await home.database.users.set_password("sam", await home.passwords.hash("password12"))
