@@ -28,6 +28,7 @@ from countingroom.app.data_folder import InstanceOwner, close_to_others, owned
 from countingroom.app.file_limit import raise_file_limit
 from countingroom.app.forked_server import forked_server
 from countingroom.app.listening_socket import listen
+from countingroom.app.new_database import make_new_database
 from countingroom.app.process_events import ProcessEvents
 from countingroom.app.processes import Process, processes
 from countingroom.app.roles import needed_roles
@@ -129,7 +130,10 @@ class _Processes:
                 )
             renewing = shared_renewer(launch_by(self._fork_server), socket_beside(self._fork_server), self._clock)
             await running.enter_async_context(renewing)
-            bus, url = await running.enter_async_context(self._bus())
+            storage = self._plan.experiment.storage
+            async with asyncio.TaskGroup() as group:
+                group.create_task(make_new_database(launch_by(self._fork_server), storage, self._plan.data))
+                bus, url = await running.enter_async_context(self._bus())
             await running.enter_async_context(self._events.on(bus))
             children = {name: self._child(process, url) for name, process in self._processes.items()}
             for stage in stages(_roles(self._plan)):  # the last one is stopped first
