@@ -153,6 +153,8 @@ class AlarmStage:
         self.definitions = (
             PlainDefinitions(**changes) if section is None else Definitions(AlarmsSection.model_validate(section))
         )
+        self.buses: dict[str, MemoryBus] = {}
+        """Instance of an engine -> its connection."""
         self.roles: dict[str, Role] = {}
         """User -> role, of those that are not experts."""
         self._needed = roles
@@ -166,7 +168,7 @@ class AlarmStage:
     @asynccontextmanager
     async def engine(self, instance: str = "main") -> AsyncGenerator[asyncio.Task[None]]:
         """An engine, until the end of the block or of its task."""
-        bus = self.bus.client()
+        bus = self.buses[instance] = self.bus.client()
         service = AlarmService(
             bus, self.clock, self.store, self.definitions, self._principal, roles=self._needed, instance=instance
         )

@@ -170,6 +170,18 @@ async def test_an_alarm_keeps_title_and_area_until_its_device_is_described_again
         assert (alarm.title, alarm.area) == ("Chiller of the hall", "cooling")
 
 
+async def test_a_bus_that_has_forgotten_the_alarms_gets_them_again(stage: AlarmStage) -> None:
+    async with stage.engine():
+        await stage.read(bath=36.0)
+        stage.buses["main"].cut()
+        await stage.bus.delete("state", f"alarm.{BATH}")
+        await stage.clock.advance(1)
+        stage.buses["main"].mend()
+        await stage.clock.advance(1)
+        assert await stage.shown() == {BATH: "unacknowledged"}
+        assert await stage.told() == [f"announced {BATH}"]
+
+
 async def test_a_lost_link_is_one_alarm_under_which_those_of_the_device_are_folded(stage: AlarmStage) -> None:
     async with stage.engine():
         await stage.read(bath=36.0)
