@@ -75,7 +75,7 @@ def _cost(up: psutil.Process) -> list[Row]:
 
 
 def _name(process: psutil.Process) -> str:
-    words = process.cmdline()
+    words = " ".join(process.cmdline()).split()  # the title of a forked process is one word with many empty ones
     if "serve" in words:
         return words[words.index("serve") + 2]
     if "up" in words:
@@ -84,7 +84,8 @@ def _name(process: psutil.Process) -> str:
         return f"simulator {words[-1]} {process.pid}"
     if "nats" in process.name():
         return "bus"
-    return f"{words[-1].rpartition('.')[2]} {process.pid}"
+    program = words[words.index("-m") + 1] if "-m" in words[:-1] else words[-1]
+    return f"{program.rpartition('.')[2]} {process.pid}"  # fork_server, renewer, ioc_server
 
 
 def _bare() -> float:
