@@ -222,3 +222,41 @@ async def test_the_state_of_a_role_is_watched() -> None:
             assert await stage.shown() == {}
         await stage.clock.advance(8)
         assert (await stage.shown())["custom.own"] == "unacknowledged"
+
+
+@pytest.mark.parametrize(
+    ("id", "section", "roles", "after"),
+    [
+        ("custom.own", {"custom": custom(limit={"point": "chiller.bath", "alarm_high": 25.0})}, (), {}),
+        ("custom.own", {"custom": custom(state={"of": "device.chiller", "in": ["ON"]})}, (), {}),
+        (
+            "custom.own",
+            {"custom": custom(state={"of": "device.chiller", "in": ["ON"]})},
+            (),
+            {
+                "custom": custom(state={"of": "device.chiller", "in": ["ON"]}),
+                "overrides": {"custom.own": {"off": True}},
+            },
+        ),
+        ("value.chiller.pump", {"overrides": {"value.chiller.pump": {"priority": 2}}}, (), {}),
+        ("role.history", {}, ("history",), {}),
+    ],
+    ids=["custom limit", "custom state", "custom switched off", "value", "role"],
+)
+async def test_an_alarm_that_the_description_no_longer_has_is_closed_by_the_next_engine(
+    id: str, section: dict[str, Any], roles: tuple[str, ...], after: dict[str, Any]
+) -> None:
+    before = AlarmStage(section=section, roles=roles)
+    await before.prepare()
+    async with before.host("chiller"), before.engine():
+        await before.clock.advance(6)
+        await before.read(bath=27.0)
+        await before.clock.advance(20)
+        assert id in await before.shown()
+    edited = AlarmStage(section=after)
+    edited.clock = before.clock
+    edited.bus = before.bus
+    edited.store = before.store
+    async with edited.host("chiller"), edited.engine():
+        assert id not in await edited.shown()
+        assert f"closed {id}" in await edited.told()

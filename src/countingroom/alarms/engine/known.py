@@ -13,6 +13,9 @@ from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.messages import Catalogue
 from countingroom.core.points import Point
 
+_FIXED = ("custom", "role")
+"""Kinds of alarms that the description alone defines: they are known before anything is heard of the experiment."""
+
 
 class Defines(Protocol):
     """What the description says of alarms (`alarms/definitions.py`). One that is switched off is not among them."""
@@ -70,14 +73,17 @@ class KnownAlarms:
         not known yet."""
         if (known := self.find(subject.id)) is not None:
             return known
+        kind = subject.id.partition(".")[0]
+        if kind in _FIXED:
+            return None
         catalogue = self._catalogues.get(subject.device)
         if catalogue is not None:
-            if not subject.point:
+            if kind != "point":
                 return None
             # A device can give an alarm to a value that has no limits.
             point = next((one for one in catalogue.points if one.name == subject.point), None)
             return None if point is None else self._definitions.of_point(catalogue, point)
-        if subject.partition in self._of_partitions or subject.id in self._fixed:
+        if subject.partition in self._of_partitions:
             return None
         return AlarmDefinition(id=subject.id, title="")
 
