@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -59,8 +59,12 @@ class Stand:
         return self.latest.readings["caen"][point]
 
     async def until(self, true: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
+        """Wait until it is true. A state may come before the first readings."""
         async with asyncio.timeout(within_s):
-            while not true():
+            while True:
+                with suppress(KeyError):
+                    if true():
+                        return
                 await asyncio.sleep(0.01)
 
     async def give(self, action: str, channel: str = "", **arguments: Scalar) -> Reply:

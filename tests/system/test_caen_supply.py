@@ -118,8 +118,8 @@ async def test_settings_are_never_applied_while_hv_is_on() -> None:
     async with caen_stand(before=hv_on_in_the_field, **asked) as stand:
         await stand.until(lambda: stand.state() == "HV_ON")
         await stand.do("refresh")
+        await stand.until(lambda: stand.reading("0.hv_maxI").value == 500.0)
         assert puts(stand) == 0
-        assert stand.reading("0.hv_maxI").value == 500.0
 
 
 async def test_a_server_that_is_gone_is_disconnected_and_joins_again() -> None:
