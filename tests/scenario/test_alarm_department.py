@@ -225,6 +225,44 @@ async def test_a_fault_of_a_channel_folds_that_of_the_device_and_the_member_that
         assert (await stage.alarms())["member.mCBM.DCS"].announced_ns is not None
 
 
+async def test_what_follows_from_a_fault_stays_folded_when_the_host_or_the_engine_starts_again(
+    stage: AlarmStage,
+) -> None:
+    urgent = structs.replace(CHILLER.points[1], severity=1)
+    await stage.put(structs.replace(CHILLER, points=(urgent,)))
+    blamed = Cause(
+        code="device_state",
+        message="the device chiller is ERROR",
+        evidence={"device": "chiller"},
+        since_ns=stage.clock.now_ns(),
+    )
+
+    async def is_folded() -> None:
+        await stage.clock.advance(3)  # longer than a consequence without a cause waits
+        alarms = await stage.alarms()
+        assert {id: (one.cause_id, one.announced_ns is not None) for id, one in alarms.items()} == {
+            "point.chiller.pump": ("", True),
+            "device.chiller.state": ("point.chiller.pump", False),
+            "member.mCBM.DCS": ("point.chiller.pump", False),
+        }
+
+    async with stage.host("partition.mCBM", role="runs"):
+        async with stage.engine():
+            await stage.read(full=True, pump=True)
+            await stage.state(state="ERROR", common="error")
+            await stage.partition(partition("mCBM", members=(member("DCS", seen="Error", own="Error", cause=blamed),)))
+            await is_folded()
+            # A host that starts again gives the states of its devices a new begin.
+            await stage.clock.advance(60)
+            await stage.state(state="ERROR", common="error")
+            await stage.read(full=True, pump=True)
+            await is_folded()
+        await stage.clock.advance(60)
+        await stage.read(full=True, pump=True)
+        async with stage.engine():
+            await is_folded()
+
+
 async def test_a_device_whose_host_is_gone_is_an_alarm(stage: AlarmStage) -> None:
     async with stage.engine():
         await stage.clock.advance(5)

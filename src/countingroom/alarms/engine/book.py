@@ -262,6 +262,10 @@ class AlarmBook:
         finding = entry.finding or AlarmFinding(
             level=min(record.priority, 3), since_ns=record.since_ns, text=record.text, blames=entry.blames
         )
+        # A host or an engine that starts again gives what goes on a later begin. With that one it would no longer be
+        # the cause of what began before, and all that follows from it would be announced.
+        if entry.is_active and record.since_ns < finding.since_ns:
+            finding = replace(finding, since_ns=record.since_ns)
         return folding.Active(subject=entry.subject, finding=finding, unknown=entry.unknown)
 
     def _touched(self, entry: EngineAlarm) -> Iterator[str]:
