@@ -158,6 +158,8 @@ class AlarmStage:
         self.roles: dict[str, Role] = {}
         """User -> role, of those that are not experts."""
         self._needed = roles
+        self.described: tuple[str, ...] | None = None
+        """Devices of the description."""
         self._sequence = 0
 
     async def prepare(self) -> None:
@@ -170,7 +172,14 @@ class AlarmStage:
         """An engine, until the end of the block or of its task."""
         bus = self.buses[instance] = self.bus.client()
         service = AlarmService(
-            bus, self.clock, self.store, self.definitions, self._principal, roles=self._needed, instance=instance
+            bus,
+            self.clock,
+            self.store,
+            self.definitions,
+            self._principal,
+            roles=self._needed,
+            devices=self.described,
+            instance=instance,
         )
         task = asyncio.create_task(service.run())
         try:

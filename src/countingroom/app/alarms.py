@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from countingroom.alarms.description import AlarmsSection
 from countingroom.app.roles import Platform, Role, Setting
+from countingroom.devices.description import DevicesSection
 from countingroom.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def alarms(setting: Setting) -> Role:
 
     section = setting.experiment.section(AlarmsSection)
     definitions = alarm_definitions(setting.experiment)
+    devices = frozenset(name for name, _ in setting.experiment.section(DevicesSection).items())
     beside = tuple(role for role in setting.beside if role != "alarms")
 
     async def run(platform: Platform) -> None:
@@ -37,6 +39,7 @@ def alarms(setting: Setting) -> Role:
             definitions,
             Principals(database.users, setting.clock).principal,
             roles=beside,
+            devices=devices,
             history=section.history,
         )
         platform.ready({})

@@ -253,6 +253,7 @@ class BusFollower:
         """After the first heartbeats the conditions of suppressions are known, as far as they will be."""
         if not self._all_known:
             self._all_known = True
+            self._known.complete()
             self._suppress(self._suppressing, self._all_known)
             self._pass_on(self._values.missing(self._clock.now_ns()))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from countingroom.alarms.description import AlarmsSection
@@ -34,14 +34,23 @@ class Defines(Protocol):
 class KnownAlarms:
     """Looks definitions up by the identity of the alarm."""
 
-    def __init__(self, definitions: Defines, roles: Iterable[str] = ()) -> None:
+    def __init__(
+        self, definitions: Defines, roles: Iterable[str] = (), described: Container[str] | None = None
+    ) -> None:
+        """`described`: the devices of the description; None: they are not known."""
         self._definitions = definitions
+        self._described = described
+        self._all_known = False
         self._catalogues: dict[str, Catalogue] = {}
         self._systems: dict[str, frozenset[str]] = {}
         self._fixed = {one.id: one for role in roles for one in definitions.of_role(role)}
         self._fixed |= {one.id: one for one in definitions.of_customs()}
         self._of_devices: dict[str, dict[str, AlarmDefinition]] = {}
         self._of_partitions: dict[str, dict[str, AlarmDefinition]] = {}
+
+    def complete(self) -> None:
+        """All devices that exist are known now, except those of the description that were not published yet."""
+        self._all_known = True
 
     def learn(self, catalogue: Catalogue) -> None:
         """A device is described, or described anew."""
@@ -83,9 +92,14 @@ class KnownAlarms:
             # A device can give an alarm to a value that has no limits.
             point = next((one for one in catalogue.points if one.name == subject.point), None)
             return None if point is None else self._definitions.of_point(catalogue, point)
-        if subject.partition in self._of_partitions:
+        if subject.partition in self._of_partitions or self._is_gone(subject.device):
             return None
         return AlarmDefinition(id=subject.id, title="")
+
+    def _is_gone(self, device: str) -> bool:
+        """Whether a device without a catalogue was taken out of the description. It may have been while no engine ran;
+        a bus that was restarted empty must not close the alarms of those that are described."""
+        return bool(device) and self._all_known and self._described is not None and device not in self._described
 
     def find(self, id: str) -> AlarmDefinition | None:
         """The definition by its identity; None: there is no such alarm."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from functools import partial
 from uuid import uuid4
 
@@ -63,17 +63,19 @@ class AlarmService:
         principal: Callable[[str, str], Awaitable[Principal]],
         *,
         roles: Sequence[str] = (),
+        devices: Collection[str] | None = None,
         instance: str = "main",
         history: AlarmHistorySection | None = None,
     ) -> None:
-        """`roles`: the processes that the experiment needs, beside this one. `principal`: the role of a user on a
-        target. `history`: how much is kept of it."""
+        """`roles`: the processes that the experiment needs, beside this one. `devices`: those of the description; None:
+        they are not known. `principal`: the role of a user on a target. `history`: how much is kept of it."""
         self._bus = bus
         self._clock = clock
         self._store = store
         self._definitions = definitions
         self._principal = principal
         self._roles = tuple(roles)
+        self._devices = devices
         self._instance = instance
         self._history = history or AlarmHistorySection()
         self._boot = uuid4().hex
@@ -120,7 +122,7 @@ class AlarmService:
 
     async def _serve(self, leadership: Leadership) -> None:
         publisher = Publisher(self._bus, self._clock, DEPARTMENT)
-        known = KnownAlarms(self._definitions, self._roles)
+        known = KnownAlarms(self._definitions, self._roles, self._devices)
         book = AlarmBook(known.define, known.rules)
         report = edge_log(_log, "alarms: the takeover waits", "alarms: taken over")
         writer = await Retry(self._clock, report, pause_s=RETRY_S).run(partial(self._take_over, book, publisher))
