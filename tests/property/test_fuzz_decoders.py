@@ -250,8 +250,8 @@ def test_a_serial_answer_is_a_value_or_a_device_error(data: bytes) -> None:
     julabo.is_version(data)
     pending = PendingAnswers([Probe(request=b"status\r", recognises=julabo.is_status)])
     for _ in range(3):
-        pending.opened()
-        pending.asked(b"status\r")
+        pending.opened(0.0)
+        pending.asked(b"status\r", 0.0)
         pending.stray(data)
         pending.belongs(data)
 

@@ -7,7 +7,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countingroom.devices.serial.pending_answers import PendingAnswers, Probe
+from countingroom.devices.serial.pending_answers import GIVEN_UP_S, PendingAnswers, Probe
 
 WHO = Probe(b"who", lambda answer: answer == b"me")
 HOW = Probe(b"how", lambda answer: answer == b"well")
@@ -30,7 +30,7 @@ class Talk:
 
     def send(self, request: bytes) -> int:
         self.number += 1
-        self.pending.asked(request)
+        self.pending.asked(request, 0.0)
         self.under_way.append((self.number, request))
         return self.number
 
@@ -63,7 +63,7 @@ class Talk:
 @given(st.lists(ACTIONS, max_size=60))
 def test_no_answer_is_another_questions(actions: list[tuple[str, bytes]]) -> None:
     talk = Talk()
-    talk.pending.opened()
+    talk.pending.opened(0.0)
     for action, request in actions:
         match action:
             case "ask":
@@ -76,7 +76,7 @@ def test_no_answer_is_another_questions(actions: list[tuple[str, bytes]]) -> Non
                 talk.current = None
             case _:
                 talk.current = None
-                talk.pending.opened()
+                talk.pending.opened(0.0)
 
 
 @given(st.lists(ACTIONS, max_size=40), st.sampled_from([b"a", b"who"]))
@@ -99,9 +99,22 @@ def test_a_device_that_answers_again_is_back_in_step_after_a_few_probes(
 
 def test_a_line_without_probes_waits_for_silence() -> None:
     pending = PendingAnswers(())
-    pending.opened()
+    pending.opened(0.0)
     assert pending.may_ask(b"a")
-    pending.asked(b"a")
+    pending.asked(b"a", 0.0)
     assert not pending.may_ask(b"b") and pending.probes_for(b"b") == ()
     pending.answered()
     assert pending.may_ask(b"b")
+
+
+def test_what_is_asked_long_ago_is_given_up_and_the_line_probed_all_the_same() -> None:
+    pending = PendingAnswers((WHO, HOW))
+    for second in range(10):
+        pending.asked(b"slow", float(second))
+    pending.give_up_old(GIVEN_UP_S)
+    assert not pending.may_ask(b"next")
+    pending.give_up_old(GIVEN_UP_S + 9.5)
+    pending.asked(WHO.request, GIVEN_UP_S + 9.5)
+    assert not pending.may_ask(b"next")
+    assert pending.stray(b"me")
+    assert pending.may_ask(b"next")

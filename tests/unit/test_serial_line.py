@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from countingroom.core.clock import Clock
-from countingroom.core.errors import ConfigurationError, LinkError
+from countingroom.core.errors import ConfigurationError, DeviceError, LinkError
 from countingroom.devices.serial.line import SerialLine, SerialPorts, Settings
 from countingroom.devices.serial.pending_answers import Probe
 from countingroom.testing.clock import FakeClock
-from tests.unit.virtual_time import VirtualTime
+from tests.unit.virtual_time import LoopClock, VirtualTime
 
 PROBES = (Probe(b"who\r", lambda answer: answer == b"I am the echo"), Probe(b"how\r", lambda answer: answer == b"well"))
 FIXED = {b"who": b"I am the echo", b"how": b"well"}
@@ -318,3 +318,56 @@ def test_whatever_is_late_lost_or_given_up_no_answer_is_another_questions(
     with asyncio.Runner(loop_factory=VirtualTime) as runner:
         runner.run(run())
     assert right > 20
+
+
+class FaultyWire(Wire):
+    """Answers at once; with `instead` where it is given, and not at all where that is empty."""
+
+    def __init__(self, instead: bytes) -> None:
+        super().__init__(random.Random(0))
+        self.instead: bytes | None = instead
+
+    async def run(self) -> None:
+        while True:
+            asked = await self._asked.get()
+            await asyncio.sleep(0.01)
+            answer = FIXED.get(asked, asked + b"!") if self.instead is None else self.instead
+            if self._receiver is not None and answer:
+                self._receiver.data_received(answer + b"\r\n")
+
+
+@pytest.mark.parametrize("instead", [b"", b"?#!"])
+@pytest.mark.parametrize("faulty_s", [5, 200, 3600, 40_000])
+def test_a_line_that_was_silent_or_sent_garbage_for_long_is_in_step_soon_after(
+    faulty_s: float, instead: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = FaultyWire(instead)
+    monkeypatch.setattr("serialx.create_serial_connection", wire.connect)
+
+    async def connect(line: SerialLine, until_s: float) -> bool:
+        """Try again with growing pauses, as a device host does."""
+        time, pause_s = asyncio.get_running_loop().time, 0.5
+        while time() < until_s:
+            try:
+                await line.open(1.0)
+                assert await line.ask(b"now\r", timeout_s=1.0) == b"now!"
+            except (LinkError, DeviceError):
+                await line.close()
+                await asyncio.sleep(pause_s)
+                pause_s = min(30.0, 2 * pause_s)
+            else:
+                return True
+        return False
+
+    async def run() -> None:
+        device = asyncio.create_task(wire.run())
+        time = asyncio.get_running_loop().time
+        line = SerialPorts(LoopClock()).line(Settings(address="/dev/wire", terminator=b"\r\n", probes=PROBES))
+        assert not await connect(line, faulty_s)
+        wire.instead = None
+        assert await connect(line, time() + 35)
+        await line.close()
+        device.cancel()
+
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        runner.run(run())

@@ -14,6 +14,8 @@ from itertools import islice
 from msgspec import Struct
 
 _MOST_PENDING = 1024
+GIVEN_UP_S = 60.0
+"""An answer that comes later after its request is not expected: a device keeps some hundred bytes of requests."""
 _UNKNOWN = b""
 """Stands for requests that are not known: of another program before the port was opened, or of an unasked answer."""
 
@@ -36,6 +38,8 @@ class PendingAnswers:
         self._kinds = {probe.request for probe in probes}
         self._constant = {probe.request: probe for probe in probes if probe.is_constant}
         self._pending: deque[bytes] = deque(maxlen=_MOST_PENDING)
+        self._since_s: deque[float] = deque(maxlen=_MOST_PENDING)
+        """When each of them was asked."""
 
     @property
     def is_empty(self) -> bool:
@@ -47,19 +51,28 @@ class PendingAnswers:
         """Whether no answer is pending that cannot be recognised."""
         return self._kinds.issuperset(self._pending)
 
-    def opened(self) -> None:
+    def opened(self, now_s: float) -> None:
         """The port was opened: an answer may have been cut in two, and another program may have asked before."""
         if self._pending or self.probes:
-            self._pending.append(_UNKNOWN)
+            self.asked(_UNKNOWN, now_s)
 
-    def doubt(self) -> None:
+    def give_up_old(self, now_s: float) -> None:
+        """Forget requests that are older than GIVEN_UP_S, but not that the line may be out of step."""
+        count = len(self._pending)
+        while self._since_s and self._since_s[0] < now_s - GIVEN_UP_S:
+            self._forget_oldest()
+        if len(self._pending) < count:
+            self.asked(_UNKNOWN, now_s)
+
+    def doubt(self, now_s: float) -> None:
         """An answer arrived that nothing had asked for, or that cannot be true: answers may be shifted."""
         if self.probes and self.only_probes:
-            self._pending.append(_UNKNOWN)
+            self.asked(_UNKNOWN, now_s)
 
-    def asked(self, request: bytes) -> None:
-        """Note that this request was sent."""
+    def asked(self, request: bytes, now_s: float) -> None:
+        """Note that this request was sent. Times are those of a clock that is never set, in seconds."""
         self._pending.append(request)
+        self._since_s.append(now_s)
 
     def may_ask(self, request: bytes) -> bool:
         """Whether its answer can be attributed with certainty now."""
@@ -91,6 +104,7 @@ class PendingAnswers:
     def answered(self) -> None:
         """No answer is pending any more."""
         self._pending.clear()
+        self._since_s.clear()
 
     def _settle(self, answer: bytes, end: int) -> bool:
         """Whether a probe among the oldest `end` recognises it. That probe and everything older is then settled."""
@@ -99,6 +113,10 @@ class PendingAnswers:
         for place, request in enumerate(islice(self._pending, end)):
             if any(probe.request == request and probe.recognises(answer) for probe in self.probes):
                 for _ in range(place + 1):
-                    self._pending.popleft()
+                    self._forget_oldest()
                 return True
         return False
+
+    def _forget_oldest(self) -> None:
+        self._pending.popleft()
+        self._since_s.popleft()

@@ -72,7 +72,7 @@ class SharedPort:
                 await self._drop()
                 await self._connect(timeout_s)
                 self._last_answer = None
-                self._pending.opened()
+                self._pending.opened(self._clock.monotonic())
             self._users.add(user)
 
     async def leave(self, user: object) -> None:
@@ -87,7 +87,7 @@ class SharedPort:
     def doubt(self) -> None:
         """An answer cannot be true, or was not asked for."""
         self.disturbances += 1
-        self._pending.doubt()
+        self._pending.doubt(self._clock.monotonic())
 
     async def query(self, user: object, request: bytes, timeout_s: float, quiet_s: float) -> bytes:
         async with self._turn:
@@ -129,7 +129,7 @@ class SharedPort:
         else:
             raise self._out_of_step()
         self._write(request, quiet_s)
-        self._pending.asked(request)
+        self._pending.asked(request, self._clock.monotonic())
         began = self._clock.monotonic()
         patience_s = timeout_s if is_proven or not self._receiver.has_answered else self._unproven_s(timeout_s)
         for _ in range(_MOST_STRAYS):
@@ -185,6 +185,7 @@ class SharedPort:
 
     async def _fall_in_step(self, user: object, request: bytes, timeout_s: float, quiet_s: float) -> None:
         """Send probes until no earlier answer can be confused with the answer to this request."""
+        self._pending.give_up_old(self._clock.monotonic())
         probes = self._pending.probes_for(request)
         if not probes:
             await self._until_silent(timeout_s)
@@ -197,7 +198,7 @@ class SharedPort:
                 raise LinkError(f"{self.settings.address} is closed", source=self.settings.address)
             probe = probes[turn % len(probes)]
             self._write(probe.request, quiet_s)
-            self._pending.asked(probe.request)
+            self._pending.asked(probe.request, self._clock.monotonic())
             interval_s, began = self._interval_s(timeout_s), self._clock.monotonic()
             recognised, odd = await self._listen(request, interval_s, quiet_s)
             if recognised:
