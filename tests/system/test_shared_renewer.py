@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import os
 import signal
+import termios
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 import pytest_asyncio
@@ -16,7 +20,11 @@ import pytest_asyncio
 from countingroom.app.child_process import launch
 from countingroom.app.shared_renewer import RENEWER, renewer_at, shared_renewer
 from countingroom.bus import nats
+from countingroom.bus.login import BusLogin
 from countingroom.bus.nats.bus import NatsBus
+from countingroom.bus.nats.lease import NatsLease
+from countingroom.bus.nats.renewal_messages import Free, Keep, RenewerSettings
+from countingroom.bus.nats.renewal_page import SharedPage
 from countingroom.bus.nats.renewal_process import RenewalChild
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core.clock import SystemClock
@@ -140,6 +148,39 @@ async def test_what_is_no_order_ends_only_its_own_connection(server: EmbeddedSer
             writer.close()
         assert bus._renewal is not None and bus._renewal.until(NAME) is not None
         assert not lease.lost
+
+
+async def test_the_leases_of_a_process_that_is_killed_before_it_has_read_all_are_free_at_once(
+    server: EmbeddedServer, path: Path
+) -> None:
+    page = SharedPage()
+    async with client(server, path) as bus:
+        # Neither renewed nor over within this test.
+        lease = await bus.acquire(NAME, ttl_s=3600, holder="first")
+        assert isinstance(lease, NatsLease)
+        await handed_over(bus)
+        page.tick = now = SystemClock().monotonic()
+        reader, writer = await asyncio.open_unix_connection(path)
+        settings = RenewerSettings(url=server.url_with_login(), name="test", login=BusLogin(), page=page.path)
+        keep = Keep(name=NAME, data=lease._key.data, ttl_s=3600, revision=lease.token, until=now + 3600, slot=1)
+        writer.write(b"".join(msgspec.json.encode(line) + b"\n" for line in (settings, keep)))
+        async with asyncio.timeout(PATIENCE_S):
+            # `Ready` is read, so `Freed` for a key that it does not keep stands unread in the buffer of the socket.
+            assert await reader.readline()
+        writer.transport.pause_reading()
+        writer.write(msgspec.json.encode(Free(name="none")) + b"\n")
+        await until(lambda: _unread(writer) > 0)
+        writer.transport.abort()
+        # Left alone, the key would be there for more than 10 s.
+        assert await taken_s(bus, 60) < 8.0
+    page.close()
+
+
+def _unread(writer: asyncio.StreamWriter) -> int:
+    """Bytes that stand in the buffer of a socket."""
+    count = array.array("i", [0])
+    fcntl.ioctl(writer.get_extra_info("socket").fileno(), termios.FIONREAD, count)
+    return count[0]
 
 
 async def test_without_the_shared_process_a_role_has_its_own(server: EmbeddedServer, tmp_path: Path) -> None:

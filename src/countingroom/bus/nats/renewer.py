@@ -78,7 +78,7 @@ class Renewer:
         """Until the input ends; then delete the keys, unless the client has abandoned them."""
         renewing = asyncio.create_task(self._renew_all(), name="renewals")
         try:
-            while line := await orders.readline():
+            while line := await _line(orders):
                 order: Order = msgspec.json.decode(line, type=Order)
                 match order:
                     case Keep() as keep:
@@ -151,6 +151,14 @@ class Renewer:
                 else:
                     self._page[kept.slot] = key.until
         return True
+
+
+async def _line(orders: asyncio.StreamReader) -> bytes:
+    """The next line; empty at the end of the input."""
+    try:
+        return await orders.readline()
+    except ConnectionError:  # how a socket ends whose client was killed before it had read all reports
+        return b""
 
 
 async def _serve(orders: asyncio.StreamReader, tell: Tell) -> None:
