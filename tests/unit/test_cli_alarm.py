@@ -141,6 +141,13 @@ def test_what_names_no_alarm_or_time_is_refused_before_it_is_sent(
     assert night.alarms.commands == []
 
 
+@pytest.mark.parametrize("last", ["0", "-5min", "now", "0s", "2026-11-22T06:00:00Z"])
+def test_a_wrong_duration_is_told_as_one(night: AlarmConsole, last: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["alarm", "shelve", BATH, "-m", "x", "--for", last]) == 1
+    assert "is not a duration above 0" in capsys.readouterr().err
+    assert night.alarms.commands == []
+
+
 def test_a_refusal_of_the_department_is_told_and_is_status_1(
     night: AlarmConsole, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,7 +51,17 @@ def seconds_of(last: str, until: str) -> float:
             "give --for or --until", code="missing_argument", suggestion="write --for 30min, or --until +2h"
         )
     now_ns = time.time_ns()
-    seconds = (parse_time(until or f"+{last.strip().removeprefix('+')}", now_ns=now_ns) - now_ns) / 1e9
+    if until:
+        seconds = (parse_time(until, now_ns=now_ns) - now_ns) / 1e9
+        if seconds <= 0:
+            raise RequestError(f"{until} is in the past", code="wrong_time", suggestion="give a later time")
+        return seconds
+    try:
+        seconds = (parse_time(f"+{last.strip().removeprefix('+')}", now_ns=now_ns) - now_ns) / 1e9
+    except RequestError:
+        seconds = 0.0
     if seconds <= 0:
-        raise RequestError(f"{until or last} is in the past", code="wrong_time", suggestion="give a later time")
+        raise RequestError(
+            f"--for {last!r} is not a duration above 0", code="wrong_time", suggestion="write --for 30min, 8h or 7d"
+        )
     return seconds

@@ -40,7 +40,8 @@ _log = logging.getLogger(__name__)
 
 LEASE = "alarms"
 LEASE_S = 5.0
-"""An engine that hangs or is cut off is followed after this. The lease of one that has died is free at once."""
+"""An engine that is cut off is followed after this, and one that hangs 3 s later: its lease is renewed until its loop
+has not run for so long. The lease of one that has died is free at once."""
 ASK_AGAIN_S = 0.1
 RETRY_S = 0.25
 DISCARD_S = 600.0
