@@ -4,6 +4,8 @@ PYTHON ?= python3
 PORT ?= 8080
 DATA ?=
 WORKERS ?= 2
+# The tests of `make check` wait more than they compute.
+CHECK_WORKERS ?= 4
 BIN := .venv/bin
 UV := uv==0.13.9
 MUTMUT := mutmut==3.8.1
@@ -46,7 +48,7 @@ check: .venv/.ready
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target style types quick
 
 quick: .venv/.ready
-	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not server" tests/unit tests/contract
+	$(BIN)/pytest -q -n $(CHECK_WORKERS) --dist worksteal -m "not server" tests/unit tests/contract
 
 lint: style types
 	@$(BIN)/python tools/source_figures.py
