@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+
+import psutil
 
 from countingroom.app.watchdog import TICK
 
@@ -20,9 +23,8 @@ def test_a_child_that_hangs_as_soon_as_it_is_ready_has_ticked_so_that_it_is_watc
         assert child.stdout
         try:
             assert child.stdout.readline() == b'{"ready":{"port":1}}\n'
-            stopped = subprocess.run(("ps", "-o", "stat=", "-p", str(child.pid)), capture_output=True, check=True)
-            while b"T" not in stopped.stdout:
-                stopped = subprocess.run(("ps", "-o", "stat=", "-p", str(child.pid)), capture_output=True, check=True)
+            while psutil.Process(child.pid).status() != psutil.STATUS_STOPPED:
+                time.sleep(0.01)
         finally:
             child.kill()
         assert child.stdout.read() == TICK
