@@ -3,8 +3,8 @@
 PYTHON ?= python3
 PORT ?= 8080
 DATA ?=
-WORKERS ?= 2
-# The tests of `make check` wait more than they compute.
+# On 2 cores. Tests wait more than they compute.
+WORKERS ?= 3
 CHECK_WORKERS ?= 4
 BIN := .venv/bin
 UV := uv==0.13.9
