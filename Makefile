@@ -3,8 +3,8 @@
 PYTHON ?= python3
 PORT ?= 8080
 DATA ?=
-# On 2 cores. Tests wait more than they compute.
-WORKERS ?= 3
+# The tests of `make check` wait more than they compute.
+WORKERS ?= 2
 CHECK_WORKERS ?= 4
 BIN := .venv/bin
 UV := uv==0.13.9
