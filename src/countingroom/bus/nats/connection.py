@@ -20,6 +20,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from countingroom.bus.login import BusLogin, FindBusLogin
+from countingroom.bus.nats.ended_within import ended_within
 from countingroom.bus.nats.files_of_login import check_nkeys, tls_context
 from countingroom.bus.nats.pinned_client import PinnedClient
 from countingroom.core.clock import timeout
@@ -104,8 +105,9 @@ class NatsConnection:
         user = self._login.user or _user_in(url)
         check_nkeys(self._login)
         try:
-            async with timeout(timeout_s):
-                await self.client.connect(
+            await ended_within(
+                timeout_s,
+                self.client.connect(
                     [one.strip() for one in url.split(",")],
                     name=name,
                     # nats-py calls these for each connection that it makes, the user first.
@@ -124,7 +126,8 @@ class NatsConnection:
                     error_cb=self._error,
                     disconnected_cb=self._disconnected,
                     reconnected_cb=self._reconnected,
-                )
+                ),
+            )
         except TimeoutError:
             await self.client.close()
             if self._refused:
