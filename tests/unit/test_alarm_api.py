@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from countingroom.core import subjects
+from countingroom.core.alarms.states import BaseState
 from countingroom.core.clock import SystemClock
 from countingroom.core.commands.alarms import ALARMS, named
 from countingroom.core.errors import Cause
@@ -145,16 +146,21 @@ async def test_a_role_on_a_device_is_enough_for_its_alarms_and_for_no_other() ->
         await alarms.publish(make("point.caen.a", device="caen"), make("point.chiller.a", device="chiller"))
         async with house(here) as home:
             carla = await home.program("carla")
+            # One that is at rest has no published state.
+            alarms.states["point.caen.b"] = make("point.caen.b", device="caen", base=BaseState.NORMAL)
+            at_rest = {"alarms": {"point.caen.b": None}, "arguments": {"reason": "r", "seconds": 60}}
+            assert (await carla.post("/api/v1/alarms/commands/shelve", json=at_rest)).status_code == 202
             for named_, status in (({"point.caen.a": 1}, 202), ({"point.caen.a": 1, "point.chiller.a": 1}, 403)):
                 answer = await carla.post("/api/v1/alarms/commands/acknowledge", json={"alarms": named_})
                 assert answer.status_code == status, answer.text
             area = {"arguments": {"area": "cooling", "reason": "r", "seconds": 60}}
             assert (await carla.post("/api/v1/alarms/commands/shelve", json=area)).status_code == 403
-            assert [user for user, _ in alarms.commands] == ["carla"]
+            assert [user for user, _ in alarms.commands] == ["carla", "carla"]
             record = [one for one in await home.record() if one.who == "carla" and one.what in ALARMS]
     assert sorted((one.what, one.outcome, one.arguments.get("alarms")) for one in record) == [
         ("acknowledge", "accepted", "point.caen.a 1"),
         ("acknowledge", "refused", "point.caen.a 1, point.chiller.a 1"),
+        ("shelve", "accepted", "point.caen.b"),
         ("shelve", "refused", None),
     ]
 

@@ -69,3 +69,21 @@ def test_keys_are_made_of_tokens_only() -> None:
         subjects.alarm_key("point.caen.a b")
     with pytest.raises(ValueError, match="not a name"):
         identity.of_member("mCBM", "T.RD")
+
+
+@pytest.mark.parametrize(
+    ("alarm", "target"),
+    [
+        (identity.of_point("caen", "0.lv_vMon"), "device.caen"),
+        (identity.of_value("caen", "0.lv_vMon"), "device.caen"),
+        (identity.of_link("caen"), "device.caen"),
+        (identity.of_channel("caen", "0"), "device.caen"),
+        (identity.of_goal("mCBM"), "partition.mCBM"),
+        (identity.of_member("mCBM", "TRD"), "partition.mCBM"),
+        (identity.of_role("history"), subjects.EXPERIMENT),
+        (identity.of_custom("caen"), subjects.EXPERIMENT),
+        ("no alarm", subjects.EXPERIMENT),
+    ],
+)
+def test_a_role_on_what_an_alarm_is_about_is_enough(alarm: str, target: str) -> None:
+    assert identity.target(alarm) == target

@@ -8,7 +8,6 @@ import pytest
 
 from countingroom.console.present import alarm_views
 from countingroom.console.present.alarm_views import AlarmChoice, AlarmFilter
-from countingroom.core import subjects
 from countingroom.core.alarms.states import AlarmState, BaseState, OutOfService, Shelf
 from countingroom.core.commands.alarms import MOST_ALARMS, listed, named
 from countingroom.core.errors import OutOfRange
@@ -100,18 +99,6 @@ def test_an_area_includes_those_below_it_and_no_other_of_a_longer_name() -> None
 def test_a_reason_is_found_without_case() -> None:
     assert AlarmFilter(state=AlarmChoice.ALL, text="DOOR").matches(alarm("a", shelf=SHELF))
     assert not AlarmFilter(state=AlarmChoice.ALL, text="window").matches(alarm("a", shelf=SHELF))
-
-
-def test_a_role_on_the_device_of_an_alarm_is_enough() -> None:
-    assert alarm_views.target_of(alarm("a", device="caen", partition="mCBM")) == "device.caen"
-    assert alarm_views.target_of(alarm("a", partition="mCBM")) == "partition.mCBM"
-    assert alarm_views.target_of(None) == subjects.EXPERIMENT
-
-
-def test_an_identity_that_is_no_key_is_no_alarm() -> None:
-    words = {subjects.alarm_key("point.a.b"): alarm("point.a.b")}
-    assert alarm_views.one_alarm(words, "point.a.b") is not None
-    assert alarm_views.one_alarm(words, "point a/b") is None
 
 
 def test_the_alarms_of_a_command_are_read_as_they_were_written() -> None:

@@ -18,6 +18,7 @@ from countingroom.console.present.alarm_views import AlarmChoice, AlarmFilter
 from countingroom.console.query_client import ask
 from countingroom.console.responses import COMMAND_ANSWERS, as_json, example, refusals
 from countingroom.core import command_permissions, subjects
+from countingroom.core.alarms import identity
 from countingroom.core.alarms.queries import (
     AlarmDetails,
     DefinitionAnswer,
@@ -263,9 +264,9 @@ async def command_alarms(
 
 def _permit(console: ConsoleContext, request: Request, command: str, alarms: Iterable[str], *, whole: bool) -> None:
     """Refused where the requester may not act on one of these alarms; `whole`: on alarms of the whole experiment."""
-    principal, words, now_ns = requester(request).principal, console.latest.words, console.clock.now_ns()
+    principal, now_ns = requester(request).principal, console.clock.now_ns()
     action = command_permissions.of_alarm(command)
-    targets = {alarm_views.target_of(alarm_views.one_alarm(words, alarm)) for alarm in alarms}
+    targets = {identity.target(alarm) for alarm in alarms}
     for target in sorted(targets | ({subjects.EXPERIMENT} if whole else set[str]())):
         if cause := decide(principal, action, target, now_ns=now_ns):
             raise Refused(cause)

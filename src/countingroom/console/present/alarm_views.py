@@ -10,7 +10,6 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from countingroom.core import subjects
 from countingroom.core.alarms.states import HIGHEST_PRIORITY, LOWEST_PRIORITY, AlarmState, BaseState
 
 PRIORITIES = tuple(range(HIGHEST_PRIORITY, LOWEST_PRIORITY + 1))
@@ -78,15 +77,6 @@ def all_alarms(words: Mapping[str, Struct]) -> dict[str, AlarmState]:
     return {word.id: word for word in words.values() if isinstance(word, AlarmState)}
 
 
-def one_alarm(words: Mapping[str, Struct], alarm: str) -> AlarmState | None:
-    """The published state of an alarm; None: it is normal, or there is none of this identity."""
-    try:
-        word = words.get(subjects.alarm_key(alarm))
-    except ValueError:
-        return None
-    return word if isinstance(word, AlarmState) else None
-
-
 def ordered(alarms: Iterable[AlarmState]) -> list[AlarmState]:
     """By priority, then newest first."""
     return sorted(alarms, key=lambda one: (one.priority, -one.since_ns, one.id))
@@ -130,12 +120,3 @@ def areas(alarms: Iterable[AlarmState]) -> list[str]:
         parts = alarm.area.split("/") if alarm.area else []
         found.update("/".join(parts[: end + 1]) for end in range(len(parts)))
     return sorted(found)
-
-
-def target_of(alarm: AlarmState | None) -> str:
-    """What a role must hold on to act on the alarm: `device.caen`, `partition.mCBM`, or the experiment."""
-    if alarm is not None and alarm.device:
-        return f"device.{alarm.device}"
-    if alarm is not None and alarm.partition:
-        return f"partition.{alarm.partition}"
-    return subjects.EXPERIMENT
