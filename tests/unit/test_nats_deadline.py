@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from countingroom.bus.nats.ended_within import ended_within
+from countingroom.bus.nats.deadline import within_deadline
 
 
 async def test_a_call_that_swallows_cancellations_ends_at_its_deadline() -> None:
@@ -22,7 +22,7 @@ async def test_a_call_that_swallows_cancellations_ends_at_its_deadline() -> None
         await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
-        await ended_within(0.01, call())
+        await within_deadline(0.01, call())
     assert swallowed == 3
 
 
@@ -31,7 +31,7 @@ async def test_its_error_is_raised_and_its_end_awaited() -> None:
         raise ValueError("wrong address")
 
     with pytest.raises(ValueError, match="wrong address"):
-        await ended_within(60.0, call())
+        await within_deadline(60.0, call())
 
 
 async def test_a_cancelled_caller_leaves_nothing_behind() -> None:
@@ -39,7 +39,7 @@ async def test_a_cancelled_caller_leaves_nothing_behind() -> None:
         await asyncio.Event().wait()
 
     before = asyncio.all_tasks()
-    caller = asyncio.create_task(ended_within(60.0, call()))
+    caller = asyncio.create_task(within_deadline(60.0, call()))
     await asyncio.sleep(0)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):

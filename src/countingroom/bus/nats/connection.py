@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from countingroom.bus.login import BusLogin, FindBusLogin
-from countingroom.bus.nats.ended_within import ended_within
+from countingroom.bus.nats.deadline import within_deadline
 from countingroom.bus.nats.files_of_login import check_nkeys, tls_context
 from countingroom.bus.nats.pinned_client import PinnedClient
 from countingroom.core.clock import timeout
@@ -105,7 +105,7 @@ class NatsConnection:
         user = self._login.user or _user_in(url)
         check_nkeys(self._login)
         try:
-            await ended_within(
+            await within_deadline(
                 timeout_s,
                 self.client.connect(
                     [one.strip() for one in url.split(",")],

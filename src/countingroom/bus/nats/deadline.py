@@ -9,7 +9,7 @@ from typing import Any
 _CANCEL_AGAIN_S = 0.1
 
 
-async def ended_within(seconds: float, call: Coroutine[Any, Any, None]) -> None:
+async def within_deadline(seconds: float, call: Coroutine[Any, Any, None]) -> None:
     """Await it; TimeoutError when it takes longer.
 
     nats-py connects by `asyncio.wait_for`, which before Python 3.12 may swallow a cancellation. A deadline cancels only
