@@ -94,8 +94,6 @@ async def test_a_process_that_was_replaced_changes_nothing_any_more(shared_stand
     with pytest.raises(Conflict) as refused:
         await old.alarms.save(first, [structs.replace(SAVED, occurrence=9)], [ENTRY])
     assert refused.value.cause.code == "superseded"
-    with pytest.raises(Conflict):
-        await old.alarms.forget(first, [STATE.id])
     assert (await new.alarms.load(), await _find(new)) == ((SAVED,), [])
     await new.alarms.save(second, [structs.replace(SAVED, occurrence=8)])
     assert [one.occurrence for one in await old.alarms.load()] == [8]
@@ -115,14 +113,6 @@ async def test_a_change_that_cannot_be_stored_is_stored_in_no_part(database: Dat
     with pytest.raises(OutOfRange):
         await database.alarms.save(writer, [SAVED], [ENTRY, structs.replace(ENTRY, text="\ud800")])
     assert (await database.alarms.load(), await _find(database)) == ((), [])
-
-
-async def test_a_forgotten_alarm_keeps_its_history(database: Database) -> None:
-    writer = await database.alarms.take_over("one")
-    await database.alarms.save(writer, [SAVED, SavedAlarm(id="device.b.link", occurrence=2)], [ENTRY])
-    await database.alarms.forget(writer, [STATE.id, "not.there"])
-    assert [one.id for one in await database.alarms.load()] == ["device.b.link"]
-    assert await _find(database) == [ENTRY]
 
 
 async def test_the_history_is_found_by_alarm_area_kind_person_priority_and_time(database: Database) -> None:

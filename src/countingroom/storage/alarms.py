@@ -7,7 +7,7 @@ the lease, whose revision begins again with a new bus.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -87,15 +87,6 @@ class Alarms(Repository):
         if entries:
             added = [rows.columns(one, "sequence") for one in entries]
             connection.execute(_insert(connection, alarm_history).on_conflict_do_nothing(), added)
-
-    @writing
-    def forget(self, connection: Connection, writer: int, ids: Iterable[str]) -> None:
-        """Delete the saved states of alarms that no description has any more; their history stays. Conflict as for
-        `save`."""
-        if _writer(connection) != writer:
-            raise Conflict("another alarm process has taken over", source="alarms", code="superseded")
-        for one in ids:
-            connection.execute(delete(alarm).where(alarm.c.id == one))
 
     @reading
     def history(self, connection: Connection, wanted: AlarmHistoryFilter) -> tuple[AlarmEntry, ...]:

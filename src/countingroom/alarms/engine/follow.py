@@ -262,10 +262,9 @@ class BusFollower:
         if not self._bus.connected:
             self._quiet_until_s = self._clock.monotonic() + FIRST_BEATS_S
             return
-        if self._clock.monotonic() < self._quiet_until_s:
-            self._served.update(self._catalogued)
-            return
         self._served.update(self._catalogued)
+        if self._clock.monotonic() < self._quiet_until_s:
+            return
         now_ns = self._clock.now_ns()
         for name, is_alive in self._served.alive.items():
             if name in self._catalogued:
