@@ -1,9 +1,49 @@
-"""What the description and the engine both need to know of conditions. Pure."""
+"""From what the description says of an alarm to the spec of its condition: delays, counts and limits. Pure."""
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from countingroom.alarms.sections.conditions import LimitCondition
+from countingroom.core import severity
+from countingroom.core.alarms.conditions.specs import AlarmLimit, LimitSpec
+from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.points import Limits
+
+
+class Settling(TypedDict):
+    """The keys that the specs of all conditions have."""
+
+    on_delay_ns: int
+    off_delay_ns: int
+    count: int
+    of: int
+
+
+def settling_of(definition: AlarmDefinition) -> Settling:
+    """Delays and count of an alarm."""
+    count = definition.count
+    return Settling(
+        on_delay_ns=round(definition.on_delay_s * 1e9),
+        off_delay_ns=round(definition.off_delay_s * 1e9),
+        count=count.n if count else 1,
+        of=count.of if count else 1,
+    )
+
+
+def limit_spec(limits: Limits | LimitCondition, definition: AlarmDefinition) -> LimitSpec:
+    """A value beyond limits; its levels are those of `core/severity.py`."""
+    return LimitSpec(
+        high=alarm_limits((limits.warning_high, severity.LOW), (limits.alarm_high, severity.MEDIUM)),
+        low=alarm_limits((limits.warning_low, severity.LOW), (limits.alarm_low, severity.MEDIUM)),
+        hysteresis=fitting_hysteresis(definition.hysteresis, limits),
+        **settling_of(definition),
+    )
+
+
+def alarm_limits(*given: tuple[float | None, int]) -> tuple[AlarmLimit, ...]:
+    """The limits that are given, each with its level."""
+    return tuple(AlarmLimit(value, level) for value, level in given if value is not None)
 
 
 def fitting_hysteresis(hysteresis: float, limits: Limits | LimitCondition) -> float:

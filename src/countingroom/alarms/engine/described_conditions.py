@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from msgspec import Struct
 
-from countingroom.alarms.conditions import fitting_hysteresis
+from countingroom.alarms.conditions import Settling, alarm_limits, limit_spec, settling_of
 from countingroom.alarms.sections.conditions import ConditionKeys, LimitCondition, RateCondition, StateCondition
 from countingroom.core import severity
 from countingroom.core.alarms.conditions.kinds import difference
 from countingroom.core.alarms.conditions.rows import Derive
 from countingroom.core.alarms.conditions.specs import (
-    AlarmLimit,
     ConditionSpec,
     DeviationSpec,
     ExpressionSpec,
-    LimitSpec,
     QualitySpec,
     RateSpec,
     StateSpec,
@@ -57,27 +54,14 @@ def state_value(word: str, common: str) -> str:
 
 def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -> DescribedCondition:
     """The condition. ValueError where it cannot be, ConfigurationError for an expression that is none."""
-    count = definition.count
-    settled: dict[str, Any] = {
-        "on_delay_ns": round(definition.on_delay_s * 1e9),
-        "off_delay_ns": round(definition.off_delay_s * 1e9),
-        "count": count.n if count else 1,
-        "of": count.of if count else 1,
-    }
+    settled = settling_of(definition)
     hysteresis = definition.hysteresis
     if (limit := keys.limit) is not None:
-        spec = LimitSpec(
-            high=_limits((limit.warning_high, severity.LOW), (limit.alarm_high, severity.MEDIUM)),
-            low=_limits((limit.warning_low, severity.LOW), (limit.alarm_low, severity.MEDIUM)),
-            hysteresis=fitting_hysteresis(hysteresis, limit),
-            **settled,
-        )
-        return DescribedCondition(
-            spec=spec, inputs=(limit.point,), text=f"{limit.point} is beyond a limit", limits=limit
-        )
+        text = f"{limit.point} is beyond a limit"
+        return DescribedCondition(spec=limit_spec(limit, definition), inputs=(limit.point,), text=text, limits=limit)
     if (rate := keys.rate) is not None:
-        high = _limits((rate.rise / rate.per if rate.rise else None, LEVEL))
-        low = _limits((-rate.fall / rate.per if rate.fall else None, LEVEL))
+        high = alarm_limits((rate.rise / rate.per if rate.rise else None, LEVEL))
+        low = alarm_limits((-rate.fall / rate.per if rate.fall else None, LEVEL))
         # Limits of a rate are in units per second; the hysteresis is in the unit of the point, as rise and fall are.
         back = hysteresis / rate.per
         back = min(back, high[0].value - low[0].value) if high and low else back
@@ -86,7 +70,7 @@ def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -
     if (deviation := keys.deviation) is not None:
         point, setpoint = deviation.point, deviation.setpoint
         return DescribedCondition(
-            spec=DeviationSpec(high=_limits((deviation.more_than, LEVEL)), hysteresis=hysteresis, **settled),
+            spec=DeviationSpec(high=alarm_limits((deviation.more_than, LEVEL)), hysteresis=hysteresis, **settled),
             inputs=(point, setpoint),
             derive=lambda values: difference(values.get(point), values.get(setpoint)),
             text=f"{point} differs from {setpoint} by more than {deviation.more_than:g}",
@@ -101,7 +85,10 @@ def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -
     if (silence := keys.silence) is not None:
         return DescribedCondition(
             spec=UpdateSpec(
-                after_ns=round(silence.longer_than * 1e9), priority=LEVEL, **{**settled, "count": 1, "of": 1}
+                after_ns=round(silence.longer_than * 1e9),
+                priority=LEVEL,
+                on_delay_ns=settled["on_delay_ns"],
+                off_delay_ns=settled["off_delay_ns"],
             ),
             inputs=(silence.point,),
             text=f"{silence.point} got no new value for {silence.longer_than:g} s",
@@ -119,7 +106,7 @@ def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -
     raise ValueError("it has no condition")
 
 
-def _of_state(state: StateCondition, settled: Mapping[str, Any]) -> DescribedCondition:
+def _of_state(state: StateCondition, settled: Settling) -> DescribedCondition:
     address = state_address(state.of)
     is_inside = bool(state.is_in)
     words = frozenset(state.is_in or state.not_in)
@@ -139,7 +126,3 @@ def _of_state(state: StateCondition, settled: Mapping[str, Any]) -> DescribedCon
 def _too_fast(rate: RateCondition) -> str:
     ways = [f"{verb} by more than {most:g}" for verb, most in (("rises", rate.rise), ("falls", rate.fall)) if most]
     return f"{rate.point} {' or '.join(ways)} in {rate.per:g} s"
-
-
-def _limits(*given: tuple[float | None, int]) -> tuple[AlarmLimit, ...]:
-    return tuple(AlarmLimit(value, level) for value, level in given if value is not None)

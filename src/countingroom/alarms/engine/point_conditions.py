@@ -5,18 +5,11 @@ All other points need no memory: their level is that of `core/severity.py`.
 
 from __future__ import annotations
 
-from countingroom.alarms.conditions import fitting_hysteresis
+from countingroom.alarms.conditions import limit_spec, settling_of
 from countingroom.core import severity
 from countingroom.core.alarms.conditions.kinds import evaluator, initial
 from countingroom.core.alarms.conditions.kinds import pass_time as pass_condition
-from countingroom.core.alarms.conditions.specs import (
-    AT_REST,
-    AlarmLimit,
-    ConditionSpec,
-    ConditionState,
-    LimitSpec,
-    StateSpec,
-)
+from countingroom.core.alarms.conditions.specs import AT_REST, ConditionSpec, ConditionState, StateSpec
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.points import Point
 from countingroom.core.values import Scalar
@@ -57,33 +50,8 @@ class PointCondition:
 def spec_of(point: Point, definition: AlarmDefinition) -> ConditionSpec | None:
     """The condition of a point; None where its definition asks for no memory. ValueError where it cannot be. A
     hysteresis that is wider than the range between the limits is cut, as `check` tells."""
-    count = definition.count
-    if not (definition.hysteresis or definition.on_delay_s or definition.off_delay_s or count):
+    if not (definition.hysteresis or definition.on_delay_s or definition.off_delay_s or definition.count):
         return None
-    on_delay_ns = round(definition.on_delay_s * 1e9)
-    off_delay_ns = round(definition.off_delay_s * 1e9)
-    readings, of = (count.n, count.of) if count else (1, 1)
     if point.severity:
-        return StateSpec(
-            states=(False,),
-            inside=False,
-            priority=point.severity,
-            on_delay_ns=on_delay_ns,
-            off_delay_ns=off_delay_ns,
-            count=readings,
-            of=of,
-        )
-    limits = point.limits
-    return LimitSpec(
-        high=_limits((limits.warning_high, severity.LOW), (limits.alarm_high, severity.MEDIUM)),
-        low=_limits((limits.warning_low, severity.LOW), (limits.alarm_low, severity.MEDIUM)),
-        hysteresis=fitting_hysteresis(definition.hysteresis, limits),
-        on_delay_ns=on_delay_ns,
-        off_delay_ns=off_delay_ns,
-        count=readings,
-        of=of,
-    )
-
-
-def _limits(*given: tuple[float | None, int]) -> tuple[AlarmLimit, ...]:
-    return tuple(AlarmLimit(value, priority) for value, priority in given if value is not None)
+        return StateSpec(states=(False,), inside=False, priority=point.severity, **settling_of(definition))
+    return limit_spec(point.limits, definition)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
+from countingroom.alarms.conditions import settling_of
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, clear, removed
 from countingroom.core import severity
 from countingroom.core.alarms import identity
@@ -145,13 +146,4 @@ def _value(definition: AlarmDefinition, device: str, point: Point) -> _Value:
 
 
 def _spec(definition: AlarmDefinition) -> QualitySpec:
-    count = definition.count
-    return QualitySpec(
-        stale=severity.LOW,
-        bad=severity.LOW,
-        missing=severity.LOW,
-        on_delay_ns=round(definition.on_delay_s * 1e9),
-        off_delay_ns=round(definition.off_delay_s * 1e9),
-        count=count.n if count else 1,
-        of=count.of if count else 1,
-    )
+    return QualitySpec(stale=severity.LOW, bad=severity.LOW, missing=severity.LOW, **settling_of(definition))
