@@ -38,7 +38,7 @@ State = Annotated[
     str, typer.Option("--state", "-s", help="open, unacknowledged, shelved or all.", autocompletion=completing.wanted)
 ]
 Comment = Annotated[str, typer.Option("--comment", "-m", help="For the record.")]
-Reason = Annotated[str, typer.Option("--reason", "-m", help="Why, for everybody to read.", show_default=False)]
+Reason = Annotated[str, typer.Option("--reason", "-m", help="The reason, shown to all users.", show_default=False)]
 For = Annotated[str, typer.Option("--for", help="For so long: 30min, 8h, 7d.")]
 Until = Annotated[str, typer.Option("--until", help="Until this time: +2h, 2026-11-22T06:00:00Z.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="So many, the newest.")]
@@ -154,7 +154,7 @@ def service(
     back: Annotated[bool, typer.Option("--in", help="Put them back into service.")] = False,
     area: Area = "",
     owner: Annotated[str, typer.Option("--owner", help="The person who repairs it.")] = "",
-    reason: Annotated[str, typer.Option("--reason", "-m", help="Why, for everybody to read.")] = "",
+    reason: Annotated[str, typer.Option("--reason", "-m", help="The reason, shown to all users.")] = "",
     last: For = "",
     until: Until = "",
     wait: Wait = _WAIT_S,

@@ -229,7 +229,7 @@ class AlarmPolicy:
         if request.text("area", "") or not targets:
             targets.add(subjects.EXPERIMENT)
         for target in sorted(targets):
-            who = await self._principal(request.by, target)
-            if cause := policy.decide(who, permission, target, now_ns=self._clock.now_ns()):
+            user = await self._principal(request.by, target)
+            if cause := policy.decide(user, permission, target, now_ns=self._clock.now_ns()):
                 raise Refused(cause)
         yield

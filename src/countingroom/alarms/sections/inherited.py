@@ -76,7 +76,7 @@ class InheritedKeys(Section):
     guidance: GuidanceSection = GuidanceSection()
     """What it means and what to do."""
     contact: str = ""
-    """Who to call."""
+    """The person or service to call."""
     links: dict[str, Address] = {}
     """Title -> address of a page that helps. Those of the area above are added."""
 

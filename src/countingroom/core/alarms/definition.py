@@ -63,7 +63,7 @@ class AlarmDefinition(Struct, frozen=True, kw_only=True, gc=False):
     """The priority of each level, 1 to 4, of the condition."""
     guidance: Guidance = NO_GUIDANCE
     contact: str = ""
-    """Who to call."""
+    """The person or service to call."""
     links: dict[str, str] = {}
     """Title -> address of a page that helps."""
     latching: bool = False

@@ -14,7 +14,7 @@ MOST_IDS = 1000
 
 
 class AlarmGuidance(Struct, frozen=True, kw_only=True):
-    """What a person needs who sees the alarm. Of the alarm itself, else of the nearest area above it."""
+    """What a person must know to act on an alarm: of the alarm itself, else of the nearest area above it."""
 
     meaning: str = ""
     """What it means."""

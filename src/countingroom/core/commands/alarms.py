@@ -49,7 +49,7 @@ ALARMS = table(
         arguments=(
             _ALARMS_OR_AREA,
             _AREA,
-            Argument(name="reason", description="Why, for everybody to read."),
+            Argument(name="reason", description="The reason, shown to all users."),
             Argument(name="seconds", description="For how long.", type=Type.FLOAT, unit="s", low=1.0),
             Argument(name="once", description="Also end it when the condition clears.", type=Type.BOOL, optional=True),
         ),
@@ -68,7 +68,7 @@ ALARMS = table(
             _ALARMS_OR_AREA,
             _AREA,
             Argument(name="owner", description="Who repairs it."),
-            Argument(name="reason", description="Why, for everybody to read."),
+            Argument(name="reason", description="The reason, shown to all users."),
             Argument(name="seconds", description="So long from now it is due.", type=Type.FLOAT, unit="s", low=1.0),
         ),
         cli="alarm service",

@@ -196,7 +196,7 @@ async function setAside(live, command, alarms) {
       el("div", { class: "scroll", tabIndex: 0, role: "group", "aria-label": "The alarms" }, el("table", { class: "t" }, el("thead", {}, el("tr", {}, ...heads.map((one) => el("th", {}, one)))), el("tbody", {}, ...rows))),
       alarms.length > MOST_LISTED ? el("p", { class: "hint" }, `and ${alarms.length - MOST_LISTED} more`) : null,
       shelf ? null : boxed("Owner, who repairs it", owner),
-      boxed("Reason, required; everybody sees it", reason),
+      boxed("Reason, required; all users see it", reason),
       el("p", { class: "lbl" }, el("span", {}, shelf ? "Until" : "Due"), el("span", { class: "sp" }), el("span", { class: "mut" }, problem || (Number.isFinite(limit) ? `longest for all: ${duration(limit)}` : ""))),
       el("div", { class: "spans", role: "group", "aria-label": "How long" }, ...spans, ends, shelf ? el("label", {}, once, " end early when it returns") : null),
       el("dl", { class: "dl" }, ...told.flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)])),
