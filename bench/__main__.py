@@ -32,6 +32,7 @@ MODULES = (
     "command_line",
     "http_delay",
     "alarms",
+    "alarm_flood",
     "at_rest",
 )
 DEADLINE_S = 1200

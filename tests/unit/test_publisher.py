@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.publisher import Publisher
-from countingroom.core.messages import DeviceState, Link
+from countingroom.bus.streams import prepare
+from countingroom.core.errors import LinkError
+from countingroom.core.messages import DeviceState, Event, EventKind, Link
 from countingroom.testing.clock import FakeClock
 
 ON = DeviceState(device="caen", state="ON", link=Link.CONNECTED, since_ns=1)
@@ -39,3 +44,74 @@ async def test_of_a_state_and_its_deletion_the_later_one_counts() -> None:
     stored = await bus.get("state", "device.caen")
     assert stored is not None
     assert stored.data is not None
+
+
+async def test_a_flush_ends_although_further_states_come_meanwhile() -> None:
+    clock = FakeClock()
+    publisher: Publisher
+
+    class Busy(MemoryBus):
+        """Its owner has a new state each time that one is stored."""
+
+        count = 0
+
+        async def put(self, bucket: str, key: str, data: bytes, *, expected: int | None = None) -> int:
+            self.count += 1
+            publisher.state(f"device.d{self.count}", ON)
+            return await super().put(bucket, key, data, expected=expected)
+
+    bus = Busy(clock)
+    await bus.ensure_bucket("state")
+    publisher = Publisher(bus, clock, "test")
+    for number in range(300):
+        publisher.state(f"channel.caen.{number}", ON)
+    await publisher.flush()
+    assert bus.count == 300
+
+
+async def test_what_the_bus_did_not_take_of_many_states_is_repeated() -> None:
+    clock = FakeClock()
+
+    class Refusing(MemoryBus):
+        refused: tuple[str, ...] = ("device.d1", "device.d3")
+
+        async def put(self, bucket: str, key: str, data: bytes, *, expected: int | None = None) -> int:
+            if key in self.refused:
+                raise LinkError("no answer", source="bus", code="no_answer")
+            return await super().put(bucket, key, data, expected=expected)
+
+    bus = Refusing(clock)
+    await bus.ensure_bucket("state")
+    publisher = Publisher(bus, clock, "test")
+    for number in range(5):
+        publisher.state(f"device.d{number}", ON)
+    flushing = asyncio.create_task(publisher.flush())
+    await clock.advance(1)
+    stored = [number for number in range(5) if await bus.get("state", f"device.d{number}")]
+    assert stored == [0, 2, 4]
+    bus.refused = ()
+    await clock.advance(1)
+    await flushing
+    assert all([await bus.get("state", f"device.d{number}") for number in range(5)])
+
+
+async def test_an_owner_waits_for_room_but_not_for_a_bus_that_is_away() -> None:
+    clock = FakeClock()
+    bus = MemoryBus(clock)
+    await prepare(bus, max_bytes=1 << 24)
+    publisher = Publisher(bus, clock, "test")
+    publishing = asyncio.create_task(publisher.run())
+    for number in range(20):
+        publisher.state(f"device.d{number}", ON)
+        publisher.event(Event(id=f"e{number}", kind=EventKind.NOTE, time_ns=1, department="t", source="s", message="m"))
+    await publisher.room(0)
+    assert await bus.get("state", "device.d19")
+    bus.cut()
+    await clock.advance(1)
+    publisher.event(Event(id="last", kind=EventKind.NOTE, time_ns=1, department="t", source="s", message="m"))
+    waiting = asyncio.create_task(publisher.room(0))
+    await clock.advance(1)
+    assert waiting.done()
+    publishing.cancel()
+    with suppress(asyncio.CancelledError):
+        await publishing

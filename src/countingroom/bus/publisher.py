@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -34,7 +36,7 @@ EVENTS = 8192
 """Maximum number of waiting events. When it is exceeded, the oldest are dropped, and that is logged."""
 _EVENT_BYTES = 16 << 20
 _AT_ONCE = 256
-"""Events on their way at the same time."""
+"""States, or events, on their way at the same time."""
 
 DRAIN_S = 1.0
 """Maximum time that the end of an owner waits for its last events."""
@@ -65,12 +67,13 @@ class Publisher:
         self._states: dict[str, Struct | None] = {}
         """Key -> the state that waits; None: the key is to be deleted."""
         self._events: UnstoredQueue[Event] = UnstoredQueue(most=EVENTS, most_bytes=_EVENT_BYTES)
-        self._new: list[Event] = []
+        self._new: deque[Event] = deque(maxlen=_AT_ONCE)
         """Events that were not tried yet."""
         self._behind = False
         """Whether the last attempt to store events failed."""
         self._news = asyncio.Event()
         self._event_news = asyncio.Event()
+        self._stored_some = asyncio.Event()
         self._source = source
         self._delivery = delivery(clock, source)
         self._stored = edge_log(
@@ -96,7 +99,7 @@ class Publisher:
         self._events.add(event, time_ns=event.time_ns, size=_size(event))
         if self._events.lost and not lost_before:
             _log.error("%s: too many events wait for the bus; the oldest are lost", self._source)
-        self._new = [*self._new[-_AT_ONCE:], event]
+        self._new.append(event)
         self._event_news.set()
 
     async def run(self) -> None:
@@ -109,10 +112,20 @@ class Publisher:
                 await self.flush()
 
     async def flush(self) -> None:
-        """Publish the states that wait. It does not wait for events."""
-        async with self._turn:
-            while self._states:
-                await self._delivery.run(partial(self._put, next(iter(self._states))))
+        """Publish the states that wait now. It does not wait for events, nor for states that come meanwhile: in a
+        flood of them a command would wait for its end."""
+        waiting = list(self._states)
+        for first in range(0, len(waiting), _AT_ONCE):
+            async with self._turn:
+                await self._put_all([key for key in waiting[first : first + _AT_ONCE] if key in self._states])
+            self._stored_some.set()
+
+    async def room(self, most: int) -> None:
+        """Return when at most so many states and events wait, or while the bus takes none: for an owner that makes
+        more of them at once than the queue of events holds."""
+        while len(self._states) + len(self._events) > most and not (self._behind or self._delivery.report.is_failing):
+            self._stored_some.clear()
+            await self._stored_some.wait()
 
     async def drain(self) -> None:
         """Publish the events that wait, at the end of their owner: each is tried once, up to the first failure."""
@@ -139,9 +152,10 @@ class Publisher:
         subscribers hear it, such as the console that waits for the outcome of a command, although it is not stored."""
         waiting = [self._events.first, *self._new] if self._behind else self._events
         batch = list({event.id: event for event in islice(waiting, _AT_ONCE)}.values())
-        self._new = []
+        self._new.clear()
         failures = [cause for cause in await asyncio.gather(*map(self._failure, batch)) if cause]
         self._behind = bool(failures)
+        self._stored_some.set()
         if failures:
             self._stored.failed(failures[0])
             return
@@ -174,6 +188,20 @@ class Publisher:
         # a second message with the same id.
         await append_event(self._bus, event)
         self._events.remove(event)
+
+    async def _put_all(self, keys: Sequence[str]) -> None:
+        """Publish these keys in their order. All are sent before the first answer comes; those that the bus did not
+        take are repeated one after the other."""
+        if len(keys) > 1:
+            failures = await asyncio.gather(*map(self._put, keys), return_exceptions=True)
+            for failure in failures:
+                if failure is not None and not isinstance(failure, CountingRoomError):
+                    raise failure
+            if not any(failures):
+                self._delivery.report.worked()
+        for key in keys:
+            if key in self._states:
+                await self._delivery.run(partial(self._put, key))
 
     async def _put(self, key: str) -> None:
         state = self._states[key]

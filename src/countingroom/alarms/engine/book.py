@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from countingroom.alarms.engine import folding
-from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found
+from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, group_of
 from countingroom.alarms.engine.records import closed_row, history_rows, overdue_row
 from countingroom.alarms.engine.saved import EngineAlarm, restored
 from countingroom.core.alarms import chart
@@ -29,11 +29,14 @@ from countingroom.core.alarms.events import (
     TimePassed,
 )
 from countingroom.core.alarms.history import AlarmEntry, SavedAlarm
-from countingroom.core.alarms.states import BaseState
+from countingroom.core.alarms.states import LOWEST_PRIORITY, BaseState
 from countingroom.core.errors import Cause
 
 ORPHAN_NS = 2_000_000_000
 """A consequence whose cause is gone is announced for itself after this time: both often end together."""
+
+_RETURNS = LOWEST_PRIORITY + 1
+_NOTHING_NEW = LOWEST_PRIORITY + 2
 
 Define = Callable[[AlarmSubject], AlarmDefinition | None]
 """The definition of an alarm; None: the description has switched it off. One without title is not known yet."""
@@ -99,12 +102,17 @@ class AlarmBook:
         batch: dict[str, EngineAlarm] = {}
         for subject, finding in found:
             entry = self._entries.get(subject.id)
+            if entry is None and not finding.level:
+                continue
+            definition = self._define(subject)
             if entry is None:
-                if not finding.level or self._define(subject) is None:
+                if definition is None:
                     continue
-                entry = EngineAlarm(subject=subject, definition=self._defined(subject))
+                entry = EngineAlarm(subject=subject, definition=_titled(definition, subject))
                 self._entries[subject.id] = entry
-            if finding.removed or not self._redefine(entry, subject):
+            elif definition is not None and definition.title:
+                entry.definition = definition
+            if finding.removed or definition is None:
                 self._remove(entry, now_ns, changes)
                 batch.pop(subject.id, None)
                 continue
@@ -129,6 +137,18 @@ class AlarmBook:
             if id not in changes.refused:
                 self._entries[id] = entry
         return changes
+
+    def urgency(self, subject: AlarmSubject, finding: AlarmFinding) -> int:
+        """The priority that a finding gives to its alarm; a larger number where it announces nothing."""
+        if not finding.level:
+            return _RETURNS
+        entry = self._entries.get(subject.id)
+        definition = entry.definition if entry else self._define(subject)
+        if definition is None:
+            return _NOTHING_NEW
+        priority = definition.priority(finding.level)
+        is_known = entry is not None and entry.is_active and not entry.unknown and entry.record.priority <= priority
+        return _NOTHING_NEW if is_known else priority
 
     def held(self, id: str) -> tuple[int, int]:
         """Level of its condition and begin, as far as the saved state tells; level 0: it is not active."""
@@ -183,10 +203,7 @@ class AlarmBook:
         return changes
 
     def _defined(self, subject: AlarmSubject) -> AlarmDefinition:
-        definition = self._define(subject)
-        if definition is None or not definition.title:
-            return AlarmDefinition(id=subject.id, title=subject.title)
-        return definition
+        return _titled(self._define(subject), subject)
 
     def _redefine(self, entry: EngineAlarm, subject: AlarmSubject) -> bool:
         """Take the present definition; False where the description has switched the alarm off."""
@@ -270,14 +287,14 @@ class AlarmBook:
 
     def _touched(self, entry: EngineAlarm) -> Iterator[str]:
         """The groups whose folding an alarm can change."""
-        group = _group(entry.subject)
+        group = group_of(entry.subject)
         if group:
             yield group
             yield from self._blaming.get(group, ())
 
     def _index(self, entry: EngineAlarm) -> None:
         """Keep the groups right: active alarms without a flag can be causes and consequences."""
-        group = _group(entry.subject)
+        group = group_of(entry.subject)
         if not group:
             return
         finding = entry.finding
@@ -368,10 +385,12 @@ def about(definition: AlarmDefinition) -> AlarmSubject:
     )
 
 
+def _titled(definition: AlarmDefinition | None, subject: AlarmSubject) -> AlarmDefinition:
+    """The definition, or a plain one where none is known."""
+    if definition is None or not definition.title:
+        return AlarmDefinition(id=subject.id, title=subject.title)
+    return definition
+
+
 def _is_recorded(effects: Iterable[AlarmEffect]) -> bool:
     return any(effect.kind is not EffectKind.REFUSED for effect in effects)
-
-
-def _group(subject: AlarmSubject) -> str:
-    """The group within which alarms follow from each other: their device or partition; empty: none."""
-    return f"partition {subject.partition}" if subject.partition else subject.device

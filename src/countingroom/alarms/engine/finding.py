@@ -58,3 +58,8 @@ def unknown(since_ns: int) -> AlarmFinding:
 def removed(now_ns: int) -> AlarmFinding:
     """The source of the alarm is no longer described."""
     return AlarmFinding(level=CLEAR, since_ns=now_ns, removed=True)
+
+
+def group_of(subject: AlarmSubject) -> str:
+    """The group within which alarms follow from each other: their device or partition; empty: none."""
+    return f"partition {subject.partition}" if subject.partition else subject.device

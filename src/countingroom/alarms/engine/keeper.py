@@ -11,16 +11,19 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from countingroom.alarms.engine.book import AlarmBook, BookChanges
 from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.engine.records import event_of
 from countingroom.alarms.engine.saved import EngineAlarm
+from countingroom.alarms.engine.waiting_findings import WaitingFindings
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.alarms.events import AlarmEvent
 from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter, SavedAlarm
+from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.retry import edge_log
@@ -31,6 +34,11 @@ SAVE_S = 2.0
 """The most that a batch waits for the database."""
 AGAIN_S = 1.0
 """Between two attempts to save what could not be saved."""
+AT_ONCE = 500
+"""Findings that are worked on at once. In a flood the more urgent of those that came meanwhile are next, and a command
+waits for one such batch."""
+ROOM_S = 2.0
+"""The most that a batch waits until the bus has taken the one before."""
 REFRESH_S = 1.0
 """A new value of an active alarm is published at most so often."""
 REFRESHED = 500
@@ -64,7 +72,7 @@ class AlarmKeeper:
         self._writer = writer
         self._publisher = publisher
         self._clock = clock
-        self._found: list[Found] = []
+        self._waiting = WaitingFindings(book.urgency)
         self._due_events: Callable[[AlarmBook], Mapping[str, AlarmEvent]] | None = None
         self._news = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -83,9 +91,7 @@ class AlarmKeeper:
 
     def find(self, found: Iterable[Found]) -> None:
         """Take in findings; they are worked on soon, in this order."""
-        before = len(self._found)
-        self._found.extend(found)
-        if len(self._found) > before:
+        if self._waiting.add(found):
             self._news.set()
 
     def give(self, events: Callable[[AlarmBook], Mapping[str, AlarmEvent]]) -> None:
@@ -98,19 +104,26 @@ class AlarmKeeper:
         """Until cancelled, or until another process has taken over (Conflict)."""
         while True:
             await self._wait()
-            async with self._turn:
-                found = self._found
-                self._found = []
-                now_ns = self._clock.now_ns()
-                if found:
-                    await self._carry(self._book.take(found, now_ns))
-                if (events := self._due_events) is not None:
-                    self._due_events = None
-                    await self._carry(self._book.redefine(now_ns))
-                    await self._carry(self._book.command(events(self._book), now_ns, by=""))
-                await self._carry(self._book.pass_time(now_ns))
-                await self._save_again()
-                self._refresh()
+            await self._work()
+            while self._waiting:
+                with suppress(TimeoutError):
+                    async with within(self._clock, ROOM_S):
+                        await self._publisher.room(AT_ONCE)
+                await self._work()
+
+    async def _work(self) -> None:
+        """One batch."""
+        async with self._turn:
+            now_ns = self._clock.now_ns()
+            if found := self._waiting.take(AT_ONCE):
+                await self._carry(self._book.take(found, now_ns))
+            if (events := self._due_events) is not None and not self._waiting:
+                self._due_events = None
+                await self._carry(self._book.redefine(now_ns))
+                await self._carry(self._book.command(events(self._book), now_ns, by=""))
+            await self._carry(self._book.pass_time(now_ns))
+            await self._save_again()
+            self._refresh()
 
     async def command(self, events: Callable[[AlarmBook, int], Mapping[str, AlarmEvent]], *, by: str) -> BookChanges:
         """Give an event to each alarm and return what changed, after it is saved and published. LinkError, and nothing
@@ -122,12 +135,13 @@ class AlarmKeeper:
             given = events(self._book, now_ns)
             before = self._book.snapshot(given)
             changes = self._book.command(given, now_ns, by=by)
+            states = _states(changes)
             try:
-                await self._save(changes.saved, changes.history)
+                await self._save(changes.saved, changes.history, states)
             except CountingRoomError:
                 self._book.undo(before)
                 raise
-            self._publish(changes)
+            self._publish(changes, states)
             return changes
 
     async def _wait(self) -> None:
@@ -150,37 +164,40 @@ class AlarmKeeper:
         if not changes:
             return
         self._refreshed |= changes.refreshed
+        states = _states(changes)
         if changes.saved or changes.history:
             if self._saved.is_failing:  # a database that hangs must not delay each batch
                 self._unsaved |= changes.saved
                 self._rows.extend(changes.history)
             else:
                 try:
-                    await self._save(changes.saved, changes.history)
+                    await self._save(changes.saved, changes.history, states)
                 except LinkError:
                     self._unsaved |= changes.saved
                     self._rows.extend(changes.history)
                     self._next_save_s = self._clock.monotonic() + AGAIN_S
-        self._publish(changes)
+        self._publish(changes, states)
 
     async def _save_again(self, *, now: bool = False) -> None:
         if not (self._unsaved or self._rows) or (not now and self._clock.monotonic() < self._next_save_s):
             return
         self._next_save_s = self._clock.monotonic() + AGAIN_S
         try:
-            await self._save(self._unsaved, tuple(self._rows))
+            await self._save(self._unsaved, tuple(self._rows), {})
         except LinkError:
             return
         self._unsaved = {}
         self._rows.clear()
 
-    async def _save(self, changed: Mapping[str, EngineAlarm], rows: Sequence[AlarmEntry]) -> None:
+    async def _save(
+        self, changed: Mapping[str, EngineAlarm], rows: Sequence[AlarmEntry], states: Mapping[str, AlarmState | None]
+    ) -> None:
         """LinkError where the database does not answer in time; Conflict where another process has taken over."""
         if not (changed or rows):
             return
         try:
             async with within(self._clock, SAVE_S):
-                await self._store.save(self._writer, [one.saved() for one in changed.values()], rows)
+                await self._store.save(self._writer, [one.saved(states.get(id)) for id, one in changed.items()], rows)
         except TimeoutError:
             error = LinkError(
                 f"the database did not answer within {SAVE_S:g} s",
@@ -195,23 +212,32 @@ class AlarmKeeper:
             raise
         self._saved.worked()
 
-    def _publish(self, changes: BookChanges) -> None:
-        for id, entry in changes.published.items():
+    def _publish(self, changes: BookChanges, states: Mapping[str, AlarmState | None]) -> None:
+        for id, state in states.items():
             self._refreshed.pop(id, None)
-            self._publish_one(id, entry)
+            self._publish_one(id, state)
         for row in changes.history:
             self._publisher.event(event_of(row))
 
-    def _publish_one(self, id: str, entry: EngineAlarm) -> None:
+    def _publish_one(self, id: str, state: AlarmState | None) -> None:
         key = subjects.alarm_key(id)
-        if entry.record.is_at_rest:
+        if state is None:
             self._publisher.delete(key)
         else:
-            self._publisher.state(key, entry.published())
+            self._publisher.state(key, state)
 
     def _refresh(self) -> None:
         if not self._refreshed or self._clock.monotonic() < self._refreshed_s + REFRESH_S:
             return
         self._refreshed_s = self._clock.monotonic()
         for id in list(self._refreshed)[:REFRESHED]:
-            self._publish_one(id, self._refreshed.pop(id))
+            self._publish_one(id, _state(self._refreshed.pop(id)))
+
+
+def _states(changes: BookChanges) -> dict[str, AlarmState | None]:
+    """The states to be published, made once: they are saved as well. None: at rest, its key is deleted."""
+    return {id: _state(entry) for id, entry in changes.published.items()}
+
+
+def _state(entry: EngineAlarm) -> AlarmState | None:
+    return None if entry.record.is_at_rest else entry.published()

@@ -45,23 +45,40 @@ class EngineAlarm(Struct, eq=False, kw_only=True):
         record = self.record
         finding = self.finding if self.is_active else None
         guidance = self.definition.guidance
+        subject = self.subject
         return AlarmState(
-            id=self.subject.id,
+            id=subject.id,
             area=self.definition.area,
-            title=self.definition.title or self.subject.title,
+            title=self.definition.title or subject.title,
+            base=record.base,
+            priority=record.priority,
+            text=finding.text if finding and finding.level else record.text,
             advice=(finding.advice if finding else "") or " ".join(guidance.do),
+            occurrence=record.occurrence,
+            since_ns=record.since_ns,
+            announced_ns=record.announced_ns,
+            changed_ns=record.changed_ns,
+            returned_ns=record.returned_ns,
+            acknowledged_by=record.acknowledged_by,
+            acknowledged_ns=record.acknowledged_ns,
+            comment=record.comment,
+            shelf=record.shelf,
+            suppressed=record.suppressed,
+            service=record.service,
             latching=self.definition.latching,
             unknown=self.unknown and self.is_active,
             cause_id=self.cause_id,
             first_out=self.first_out,
+            device=subject.device,
+            channel=subject.channel,
+            point=subject.point,
+            partition=subject.partition,
+            system=subject.system,
             value=finding.value if finding else None,
-            **{name: getattr(self.subject, name) for name in _SUBJECT},
-            **{name: getattr(record, name) for name in _COMMON if name != "text"},
-            text=finding.text if finding and finding.level else record.text,
         )
 
-    def saved(self) -> SavedAlarm:
-        """As it is kept in the database."""
+    def saved(self, published: AlarmState | None = None) -> SavedAlarm:
+        """As it is kept in the database. `published`: as it is published, where that was made already."""
         record = self.record
         if record.is_at_rest:
             return SavedAlarm(id=self.subject.id, occurrence=record.occurrence)
@@ -70,7 +87,9 @@ class EngineAlarm(Struct, eq=False, kw_only=True):
             "text": record.text,
             "overdue_ns": self.overdue_ns,
         }
-        return SavedAlarm(id=self.subject.id, occurrence=record.occurrence, state=self.published(), extra=extra)
+        return SavedAlarm(
+            id=self.subject.id, occurrence=record.occurrence, state=published or self.published(), extra=extra
+        )
 
 
 def restored(saved: SavedAlarm, definition: AlarmDefinition) -> EngineAlarm:

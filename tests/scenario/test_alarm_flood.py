@@ -1,0 +1,77 @@
+"""In a flood of alarms the urgent ones come first, commands are answered in between, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from countingroom.bus.streams import prepare
+from countingroom.core import subjects
+from countingroom.core.alarms.history import HistoryKind
+from countingroom.core.messages import Catalogue, Readings, encode
+from countingroom.core.points import Limits, Point
+from tests.scenario.alarm_stage import AlarmStage
+
+DEVICES = tuple(f"d{number}" for number in range(20))
+POINTS = tuple(f"p{number}" for number in range(500))
+"""Together more alarms than the publisher keeps events."""
+
+
+@pytest.fixture
+async def stage() -> AsyncGenerator[AlarmStage]:
+    made = AlarmStage()
+    await prepare(made.bus, max_bytes=1 << 28)
+    points = tuple(Point(name=name, limits=Limits(alarm_high=10.0)) for name in POINTS)
+    for device in DEVICES:
+        await made.put(Catalogue(device=device, title=device, driver="fake", group="", points=points))
+    trip = Point(name="trip", severity=1, description="the magnet has tripped")
+    await made.put(Catalogue(device="magnet", title="Magnet", driver="fake", group="", points=(trip,)))
+    async with made.host(*DEVICES, "magnet"):
+        yield made
+
+
+async def read(stage: AlarmStage, device: str, value: float | bool, *points: str) -> None:
+    count = len(points)
+    message = Readings(
+        device=device,
+        boot="b1",
+        sequence=stage.clock.now_ns(),
+        full=False,
+        sent_ns=stage.clock.now_ns(),
+        points=list(points),
+        values=[value] * count,
+        qualities=[0] * count,
+        device_ns=[stage.clock.now_ns()] * count,
+        received_ns=[stage.clock.now_ns()] * count,
+    )
+    await stage.bus.append(subjects.readings(device, full=False), encode(message))
+
+
+async def test_the_urgent_alarm_behind_a_flood_is_announced_before_it_and_every_event_is_stored(
+    stage: AlarmStage,
+) -> None:
+    async with stage.engine():
+        for device in DEVICES:
+            await read(stage, device, 13.0, *POINTS)
+        await read(stage, "magnet", True, "trip")
+        await stage.clock.advance(5)
+        order = [row.alarm for row in stage.store.rows]
+        assert len(order) == len(set(order)) == len(DEVICES) * len(POINTS) + 1
+        assert order.index("point.magnet.trip") <= 2 * len(POINTS)
+        assert len(await stage.events()) == len(order)
+
+
+async def test_a_command_is_answered_in_a_flood(stage: AlarmStage) -> None:
+    async with stage.engine():
+        await read(stage, "d0", 13.0, "p0")
+        await stage.clock.advance(0.1)
+        for device in DEVICES:
+            await read(stage, device, 13.0, *POINTS)
+        asking = asyncio.create_task(stage.command("acknowledge", alarms='{"point.d0.p0": 1}'))
+        await stage.clock.advance(5)
+        assert await asking is None
+        kinds = [row.kind for row in stage.store.rows]
+        assert len(kinds) == len(DEVICES) * len(POINTS) + 1
+        assert kinds.index(HistoryKind.ACKNOWLEDGED) < len(kinds) / 2
