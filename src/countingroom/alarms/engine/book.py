@@ -7,19 +7,20 @@ chart, so that a consequence which comes together with its cause is not announce
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from countingroom.alarms.engine import folding
-from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, group_of
+from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found
+from countingroom.alarms.engine.groups import ORPHAN_NS, AlarmGroups
 from countingroom.alarms.engine.records import closed_row, history_rows, overdue_row
 from countingroom.alarms.engine.saved import EngineAlarm, restored
 from countingroom.core.alarms import chart
 from countingroom.core.alarms.chart import AlarmRecord, ChartRules
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.events import (
+    Acknowledge,
     AlarmEffect,
     AlarmEvent,
     ConditionActive,
@@ -29,17 +30,16 @@ from countingroom.core.alarms.events import (
     TimePassed,
 )
 from countingroom.core.alarms.history import AlarmEntry, SavedAlarm
-from countingroom.core.alarms.states import LOWEST_PRIORITY, BaseState
+from countingroom.core.alarms.states import LOWEST_PRIORITY
 from countingroom.core.errors import Cause
-
-ORPHAN_NS = 2_000_000_000
-"""A consequence whose cause is gone is announced for itself after this time: both often end together."""
 
 _RETURNS = LOWEST_PRIORITY + 1
 _NOTHING_NEW = LOWEST_PRIORITY + 2
 
 Define = Callable[[AlarmSubject], AlarmDefinition | None]
 """The definition of an alarm; None: the description has switched it off. One without title is not known yet."""
+Snapshot = Mapping[str, tuple[AlarmRecord, str] | None]
+"""Alarm -> its record and cause; None: it was not known."""
 RulesOf = Callable[[AlarmDefinition, int], ChartRules]
 """The rules of its chart, by definition and present priority."""
 
@@ -67,11 +67,10 @@ class AlarmBook:
         self._define = define
         self._rules_of = rules_of
         self._entries: dict[str, EngineAlarm] = {}
-        self._groups: dict[str, set[str]] = {}
-        """Device or partition -> its alarms that are active."""
-        self._blaming: dict[str, set[str]] = {}
-        """Device -> the partitions in which a member blames it."""
+        self._groups = AlarmGroups(self._entries)
         self._due: list[tuple[int, str]] = []
+        self._unfolded: set[str] = set()
+        """Groups whose folds are to be found anew with the next batch."""
 
     def __contains__(self, id: str) -> bool:
         return id in self._entries
@@ -93,7 +92,9 @@ class AlarmBook:
                 definition = replace(definition, area=state.area, latching=state.latching)
             entry = restored(one, definition)
             self._entries[one.id] = entry
-            self._index(entry)
+            self._groups.index(entry)
+            self._groups.put_under(entry, entry.cause_id)
+        for entry in self._entries.values():
             self._schedule(entry, now_ns)
 
     def take(self, found: Iterable[Found], now_ns: int) -> BookChanges:
@@ -120,7 +121,9 @@ class AlarmBook:
             if subject.id in batch:
                 self._settle(batch, now_ns, changes)
                 batch = {}
-            self._note(entry, subject, finding, changes)
+            if self._note(entry, subject, finding, changes):
+                self._groups.index(entry)
+                self._unfolded.update(self._groups.touched(entry))
             batch[subject.id] = entry
         self._settle(batch, now_ns, changes)
         return changes
@@ -136,6 +139,9 @@ class AlarmBook:
             self._step(entry, event, now_ns, changes, by=by)
             if id not in changes.refused:
                 self._entries[id] = entry
+                if isinstance(event, Acknowledge):
+                    self._acknowledge_below(id, event, now_ns, changes)
+        self._fold(now_ns, changes)
         return changes
 
     def urgency(self, subject: AlarmSubject, finding: AlarmFinding) -> int:
@@ -159,18 +165,21 @@ class AlarmBook:
         level = priorities.index(entry.record.priority) + 1 if entry.record.priority in priorities else 3
         return level, entry.record.since_ns
 
-    def snapshot(self, ids: Iterable[str]) -> dict[str, AlarmRecord | None]:
-        """The present records of these alarms, for `undo`."""
-        return {id: entry.record if (entry := self._entries.get(id)) else None for id in ids}
+    def snapshot(self, ids: Iterable[str]) -> Snapshot:
+        """These alarms and those folded under them as they are now, for `undo`."""
+        every = {one for id in ids for one in (id, *self._groups.below(id))}
+        return {id: (entry.record, entry.cause_id) if (entry := self._entries.get(id)) else None for id in every}
 
-    def undo(self, before: Mapping[str, AlarmRecord | None]) -> None:
+    def undo(self, before: Snapshot) -> None:
         """Take back a command that could not be saved."""
-        for id, record in before.items():
-            if record is None:
+        for id, kept in before.items():
+            if kept is None:
                 self._entries.pop(id, None)
             elif entry := self._entries.get(id):
-                entry.record = record
-                self._index(entry)
+                entry.record, cause = kept
+                self._groups.put_under(entry, cause)
+                self._groups.index(entry)
+                self._unfolded.update(self._groups.touched(entry))
 
     def redefine(self, now_ns: int) -> BookChanges:
         """Take the present definitions of all alarms that are not at rest."""
@@ -197,7 +206,8 @@ class AlarmBook:
             _, id = heapq.heappop(self._due)
             if entry := self._entries.get(id):
                 self._step(entry, TimePassed(), now_ns, changes)
-                if self._is_orphan(entry):
+                if self._groups.is_orphan(entry):
+                    self._groups.put_under(entry, "")
                     self._step(entry, ReAlarm(), now_ns, changes)
                 self._tell_overdue(entry, now_ns, changes)
         return changes
@@ -212,9 +222,10 @@ class AlarmBook:
             entry.definition = definition
         return definition is not None
 
-    def _note(self, entry: EngineAlarm, subject: AlarmSubject, finding: AlarmFinding, changes: BookChanges) -> None:
-        """Take in a finding, before the step."""
+    def _note(self, entry: EngineAlarm, subject: AlarmSubject, finding: AlarmFinding, changes: BookChanges) -> bool:
+        """Take in a finding, before the step; whether it can change a fold, as a new value alone cannot."""
         was_unknown = entry.unknown
+        before = entry.finding
         entry.subject = subject
         if finding.unknown:
             entry.unknown = True
@@ -222,19 +233,16 @@ class AlarmBook:
             entry.unknown = False
             entry.finding = finding
             entry.blames = finding.blames
-        if not entry.is_active:
-            return
-        if was_unknown != entry.unknown:
-            changes.published[subject.id] = entry
-        elif finding.level:
-            changes.refreshed[subject.id] = entry
+        if entry.is_active:
+            if was_unknown != entry.unknown:
+                changes.published[subject.id] = entry
+            elif finding.level:
+                changes.refreshed[subject.id] = entry
+        return before is None or was_unknown != entry.unknown or _folded_by(before) != _folded_by(finding)
 
     def _settle(self, batch: Mapping[str, EngineAlarm], now_ns: int, changes: BookChanges) -> None:
         """Fold, then let each alarm of the batch take its step."""
-        for entry in batch.values():
-            self._index(entry)
-        groups = {group for entry in batch.values() for group in self._touched(entry)}
-        causes = self._fold(groups, now_ns, changes)
+        causes = self._fold(now_ns, changes)
         for id, entry in batch.items():
             finding = entry.finding
             if entry.unknown or finding is None:
@@ -250,70 +258,25 @@ class AlarmBook:
                 event = ConditionClear(since_ns=finding.since_ns)
             self._step(entry, event, now_ns, changes)
 
-    def _fold(self, groups: Iterable[str], now_ns: int, changes: BookChanges) -> dict[str, str]:
-        """Find anew what follows from what among the alarms of these groups; returns alarm -> its cause."""
-        ids = {id for group in groups for id in self._groups.get(group, ())}
-        # A partition's member can follow from a device of another group.
-        devices = {self._entries[id].blames for id in ids} - {""}
-        ids |= {id for device in devices for id in self._groups.get(device, ())}
-        active = [self._as_active(self._entries[id]) for id in ids]
-        causes = folding.causes(active)
-        roots = set(causes.values())
-        for id in ids:
-            entry = self._entries[id]
-            cause = causes.get(id, "")
-            is_first = id in roots
-            if (entry.cause_id, entry.first_out) == (cause, is_first):
-                continue
-            if entry.cause_id and not cause and entry.is_active:
-                heapq.heappush(self._due, (now_ns + ORPHAN_NS, id))
-            entry.cause_id = cause
-            entry.first_out = is_first
+    def _fold(self, now_ns: int, changes: BookChanges) -> Mapping[str, str]:
+        """Find anew what follows from what where that may have changed; returns alarm -> its cause."""
+        groups = self._unfolded
+        self._unfolded = set()
+        folds = self._groups.fold(groups)
+        for entry in folds.changed:
             if entry.is_active:
-                changes.published[id] = entry
-                changes.saved[id] = entry
-        return causes
-
-    def _as_active(self, entry: EngineAlarm) -> folding.Active:
-        record = entry.record
-        finding = entry.finding or AlarmFinding(
-            level=min(record.priority, 3), since_ns=record.since_ns, text=record.text, blames=entry.blames
-        )
-        # A host or an engine that starts again gives what goes on a later begin. With that one it would no longer be
-        # the cause of what began before, and all that follows from it would be announced.
-        if entry.is_active and record.since_ns < finding.since_ns:
-            finding = replace(finding, since_ns=record.since_ns)
-        return folding.Active(subject=entry.subject, finding=finding, unknown=entry.unknown)
-
-    def _touched(self, entry: EngineAlarm) -> Iterator[str]:
-        """The groups whose folding an alarm can change."""
-        group = group_of(entry.subject)
-        if group:
-            yield group
-            yield from self._blaming.get(group, ())
-
-    def _index(self, entry: EngineAlarm) -> None:
-        """Keep the groups right: active alarms without a flag can be causes and consequences."""
-        group = group_of(entry.subject)
-        if not group:
-            return
-        finding = entry.finding
-        is_active = entry.is_active if entry.unknown or finding is None else bool(finding.level)
-        members = self._groups.setdefault(group, set())
-        if is_active and not entry.record.has_flag:
-            members.add(entry.subject.id)
-            if entry.blames:
-                self._blaming.setdefault(entry.blames, set()).add(group)
-        else:
-            members.discard(entry.subject.id)
-            if not members:
-                del self._groups[group]
-            entry.first_out = False
+                changes.published[entry.subject.id] = entry
+                changes.saved[entry.subject.id] = entry
+        for id in folds.orphans:
+            heapq.heappush(self._due, (now_ns + ORPHAN_NS, id))
+        return folds.causes
 
     def _step(self, entry: EngineAlarm, event: AlarmEvent, now_ns: int, changes: BookChanges, *, by: str = "") -> None:
         before = entry.record
         definition = entry.definition
         rules = self._rules_of(definition, before.priority)
+        if isinstance(event, ConditionClear) and self._groups.asks_for_nothing(entry):
+            rules = replace(rules, needs_acknowledgement=False)
         entry.record, effects = chart.step(before, event, now_ns, rules)
         id = entry.subject.id
         for effect in effects:
@@ -322,18 +285,30 @@ class AlarmBook:
         if entry.record is before and not _is_recorded(effects):
             return
         if entry.record.is_at_rest:
-            entry.cause_id = ""
+            self._groups.put_under(entry, "")
             entry.first_out = False
         changes.published[id] = entry
         changes.saved[id] = entry
         changes.history += history_rows(entry, before, effects, now_ns, by=by, event=event)
-        self._index(entry)
+        self._groups.index(entry)
+        if entry.record.has_flag != before.has_flag:
+            self._unfolded.update(self._groups.touched(entry))
         self._schedule(entry, now_ns)
+
+    def _acknowledge_below(self, id: str, event: Acknowledge, now_ns: int, changes: BookChanges) -> None:
+        """What followed from an alarm, was not announced and is gone is acknowledged together with it."""
+        for one in self._groups.below(id):
+            entry = self._entries[one]
+            record = entry.record
+            is_over = record.base.needs_acknowledgement and not record.base.is_active
+            if is_over and record.announced_ns is None and record.service is None:
+                also = Acknowledge(by=event.by, occurrence=record.occurrence, comment=event.comment)
+                self._step(entry, also, now_ns, changes, by=event.by)
 
     def _schedule(self, entry: EngineAlarm, now_ns: int) -> None:
         if (due_ns := chart.next_due_ns(entry.record)) is not None:
             heapq.heappush(self._due, (due_ns, entry.subject.id))
-        if self._is_orphan(entry):
+        if self._groups.is_orphan(entry):
             heapq.heappush(self._due, (now_ns + ORPHAN_NS, entry.subject.id))
         if (service := entry.record.service) is not None and service.due_ns != entry.overdue_ns:
             heapq.heappush(self._due, (service.due_ns, entry.subject.id))
@@ -347,24 +322,15 @@ class AlarmBook:
         changes.saved[entry.subject.id] = entry
         changes.history.append(overdue_row(entry, now_ns))
 
-    def _is_orphan(self, entry: EngineAlarm) -> bool:
-        """Whether it was not announced as a consequence, and is none any more."""
-        record = entry.record
-        return (
-            record.base is BaseState.UNACKNOWLEDGED
-            and record.announced_ns is None
-            and not record.has_flag
-            and not entry.cause_id
-        )
-
     def _remove(self, entry: EngineAlarm, now_ns: int, changes: BookChanges) -> None:
         """Its source is no longer described: it is closed, with its flags."""
         record = entry.record
         entry.finding = None
         entry.unknown = False
         entry.record = AlarmRecord(occurrence=record.occurrence)
-        entry.cause_id = ""
-        self._index(entry)
+        self._unfolded.update(self._groups.touched(entry))
+        self._groups.put_under(entry, "")
+        self._groups.index(entry)
         if record.is_at_rest:
             return
         changes.published[entry.subject.id] = entry
@@ -390,6 +356,11 @@ def _titled(definition: AlarmDefinition | None, subject: AlarmSubject) -> AlarmD
     if definition is None or not definition.title:
         return AlarmDefinition(id=subject.id, title=subject.title)
     return definition
+
+
+def _folded_by(finding: AlarmFinding) -> tuple[int, int, str]:
+    """What folds depend on."""
+    return finding.level, finding.since_ns, finding.blames
 
 
 def _is_recorded(effects: Iterable[AlarmEffect]) -> bool:

@@ -142,6 +142,7 @@ class AlarmKeeper:
                 self._book.undo(before)
                 raise
             self._publish(changes, states)
+            self._news.set()  # the end of a shelf may be sooner than what `run` waits for
             return changes
 
     async def _wait(self) -> None:

@@ -1,0 +1,146 @@
+"""The active alarms of each device and partition, and which of them are folded under which. Pure.
+
+A fold outlives its cause in three cases (`docs/explanation/alarm-states.md`): the cause cannot be evaluated now; it is
+gone since less than ORPHAN_NS; or the consequence is gone as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from countingroom.alarms.engine import folding
+from countingroom.alarms.engine.finding import AlarmFinding, group_of
+from countingroom.alarms.engine.saved import EngineAlarm
+from countingroom.core.alarms.states import BaseState
+
+ORPHAN_NS = 2_000_000_000
+"""A consequence whose cause is gone stands for itself, and is announced, after this time: both often end together."""
+
+
+class Folds(Struct, kw_only=True):
+    """What was found about some groups."""
+
+    causes: dict[str, str]
+    """Alarm -> the alarm that it follows from."""
+    changed: list[EngineAlarm] = field(default_factory=list[EngineAlarm])
+    """The alarms for which this is new."""
+    orphans: list[str] = field(default_factory=list[str])
+    """Alarms that were not announced, and whose cause is gone."""
+
+
+class AlarmGroups:
+    """Keeps `cause_id` and `first_out` of alarms right."""
+
+    def __init__(self, entries: Mapping[str, EngineAlarm]) -> None:
+        """`entries`: all alarms by identity, as they are at each call."""
+        self._entries = entries
+        self._members: dict[str, set[str]] = {}
+        """Device or partition -> its alarms that are active and have no flag."""
+        self._blaming: dict[str, set[str]] = {}
+        """Device, or alarm of a process -> the partitions in which a member blames it."""
+        self._below: dict[str, set[str]] = {}
+        """Alarm -> those that are folded under it."""
+
+    def index(self, entry: EngineAlarm) -> None:
+        """Take in what an alarm has become: active alarms without a flag can be causes and consequences."""
+        group = group_of(entry.subject)
+        if not group:
+            return
+        members = self._members.setdefault(group, set())
+        if _is_active(entry) and not entry.record.has_flag:
+            members.add(entry.subject.id)
+            if entry.blames:
+                self._blaming.setdefault(entry.blames, set()).add(group)
+        else:
+            members.discard(entry.subject.id)
+            if not members:
+                del self._members[group]
+            entry.first_out = False
+
+    def touched(self, entry: EngineAlarm) -> Iterator[str]:
+        """The groups whose folds an alarm can change."""
+        group = group_of(entry.subject)
+        if group:
+            yield group
+            yield from self._blaming.get(group, ())
+
+    def fold(self, groups: Iterable[str]) -> Folds:
+        """Find anew what follows from what among the alarms of these groups."""
+        ids = {id for group in groups for id in self._members.get(group, ())}
+        # A partition's member can follow from an alarm of another group.
+        blamed = {self._entries[id].blames for id in ids} - {""}
+        ids |= {id for group in blamed for id in self._members.get(group, ())}
+        causes = folding.causes([_as_active(self._entries[id]) for id in ids])
+        causes |= {
+            id: self._entries[id].cause_id for id in ids if id not in causes and self._outlives(self._entries[id])
+        }
+        roots = set(causes.values())
+        found = Folds(causes=causes)
+        for id in ids:
+            entry = self._entries[id]
+            cause = causes.get(id, "")
+            is_first = id in roots
+            if (entry.cause_id, entry.first_out) != (cause, is_first):
+                self.put_under(entry, cause)
+                entry.first_out = is_first
+                found.changed.append(entry)
+            if self.is_orphan(entry):
+                found.orphans.append(id)
+        return found
+
+    def put_under(self, entry: EngineAlarm, cause: str) -> None:
+        """Fold an alarm under another one; empty: it stands for itself."""
+        id = entry.subject.id
+        if entry.cause_id and (below := self._below.get(entry.cause_id)) is not None:
+            below.discard(id)
+            if not below:
+                del self._below[entry.cause_id]
+        if cause:
+            self._below.setdefault(cause, set()).add(id)
+        entry.cause_id = cause
+
+    def below(self, id: str) -> tuple[str, ...]:
+        """The alarms that are folded under this one."""
+        return tuple(self._below.get(id, ()))
+
+    def is_orphan(self, entry: EngineAlarm) -> bool:
+        """Whether it was not announced as a consequence, and its cause is gone."""
+        record = entry.record
+        if record.base is not BaseState.UNACKNOWLEDGED or record.announced_ns is not None or record.has_flag:
+            return False
+        cause = self._entries.get(entry.cause_id)
+        return cause is None or not _is_active(cause) or cause.record.has_flag
+
+    def asks_for_nothing(self, entry: EngineAlarm) -> bool:
+        """Whether it was not announced, and its cause waits for no acknowledgement: then it needs none either."""
+        if not entry.cause_id or entry.record.announced_ns is not None:
+            return False
+        cause = self._entries.get(entry.cause_id)
+        return cause is None or not cause.record.base.needs_acknowledgement
+
+    def _outlives(self, entry: EngineAlarm) -> bool:
+        """Whether the fold of an alarm that was active before stays, although its cause is none now."""
+        cause = self._entries.get(entry.cause_id)
+        if cause is None or cause.record.has_flag or not entry.is_active:
+            return False
+        return cause.unknown if _is_active(cause) else entry.record.announced_ns is None
+
+
+def _is_active(entry: EngineAlarm) -> bool:
+    """Whether its condition is true by the last finding, which its record may not have taken in yet."""
+    return entry.is_active if entry.unknown or entry.finding is None else bool(entry.finding.level)
+
+
+def _as_active(entry: EngineAlarm) -> folding.Active:
+    record = entry.record
+    finding = entry.finding or AlarmFinding(
+        level=min(record.priority, 3), since_ns=record.since_ns, text=record.text, blames=entry.blames
+    )
+    # A host or an engine that starts again gives what goes on a later begin. With that one it would no longer be
+    # the cause of what began before, and all that follows from it would be announced.
+    if entry.is_active and record.since_ns < finding.since_ns:
+        finding = replace(finding, since_ns=record.since_ns)
+    return folding.Active(subject=entry.subject, finding=finding, unknown=entry.unknown)
