@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from countingroom.alarms.sections.conditions import ConditionKeys
 from countingroom.alarms.sections.inherited import BehaviourKeys, InheritedKeys, Problem, Rank, Texts
+from countingroom.alarms.sections.rules import RuleSection
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
 
@@ -129,6 +130,8 @@ class AlarmsSection(InheritedKeys):
     """Name -> an alarm with a condition of its own; its identity is `custom.<name>`."""
     suppress: dict[Name, SuppressionSection] = {}
     """Name -> alarms that are suppressed while a condition is true."""
+    rules: dict[Name, RuleSection] = {}
+    """Name -> logic that acts by itself. Its principal is `rule.<name>`."""
     longest_shelf: LongestShelf = dict(LONGEST_SHELF_S)  # pyright: ignore[reportAssignmentType]
     """Priority -> the longest time for which a person can shelve its alarms."""
     history: AlarmHistorySection = AlarmHistorySection()

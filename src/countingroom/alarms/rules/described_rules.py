@@ -1,0 +1,87 @@
+"""From the section `alarms.rules` to the specs and actions of rules. Pure."""
+
+from __future__ import annotations
+
+from countingroom.alarms.sections.rules import ActionKeys, CommandKeys, LogKeys, RampKeys, RuleSection
+from countingroom.core import subjects
+from countingroom.core.rules.actions import Action, CommandAction, LogAction, RampAction, RuleActions
+from countingroom.core.rules.specs import (
+    ConditionTrigger,
+    CronTrigger,
+    EventTrigger,
+    FiringRate,
+    RuleSpec,
+    Trigger,
+)
+
+
+def spec_of(name: str, rule: RuleSection) -> RuleSpec:
+    """What a rule watches for."""
+    return RuleSpec(
+        name=name,
+        trigger=_trigger(rule),
+        has_unless=rule.unless is not None,
+        most=FiringRate(times=rule.most.times, per_ns=round(rule.most.per * 1e9)),
+        armed=rule.armed,
+    )
+
+
+def actions_of(rule: RuleSection) -> RuleActions:
+    """What a rule does, and what its principal may do."""
+    return RuleActions(
+        actions=tuple(map(action_of, rule.do)),
+        roles=rule.principal_roles,
+        goes_on=rule.go_on,
+    )
+
+
+def action_of(keys: ActionKeys) -> Action:
+    """One action. ValueError where there is none."""
+    if (command := keys.command) is not None:
+        return _command(command)
+    if (ramp := keys.ramp) is not None:
+        return _ramp(ramp)
+    if (log := keys.log) is not None:
+        return _log(log)
+    raise ValueError("it has no action")
+
+
+def when_in_words(rule: RuleSection, condition: str = "") -> str:
+    """When it acts: `chiller.bath is beyond a limit, for 5 min`. `condition`: its condition in words."""
+    when = rule.when
+    if when.cron:
+        return f"{when.cron} ({when.zone})"
+    if (event := when.event) is not None:
+        given = event.model_dump(exclude_defaults=True, exclude={"department", "data"}, mode="json") | event.data
+        return f"event of {event.department}: {', '.join(f'{name} {value}' for name, value in given.items())}"
+    return f"{condition}, for {rule.hold:g} s" if rule.hold else condition
+
+
+def _trigger(rule: RuleSection) -> Trigger:
+    when = rule.when
+    if when.cron:
+        return CronTrigger(expression=when.cron, zone=when.zone)
+    if when.event is not None:
+        return EventTrigger(**{name: getattr(when.event, name) for name in EventTrigger.__struct_fields__})
+    return ConditionTrigger(hold_ns=round(rule.hold * 1e9), acts_if_already_true=rule.if_already_true == "act")
+
+
+def _command(keys: CommandKeys) -> CommandAction:
+    department = "devices" if keys.device else "runs"
+    return CommandAction(
+        department=department,
+        target=keys.device or keys.partition or subjects.EXPERIMENT,
+        command=keys.command,
+        channel=keys.channel,
+        arguments=dict(keys.arguments),
+        deadline_s=keys.deadline,
+    )
+
+
+def _ramp(keys: RampKeys) -> RampAction:
+    device, _, point = keys.point.partition(".")
+    return RampAction(device=device, point=point, to=keys.to, rate_per_s=keys.rate / keys.per, every_s=keys.every)
+
+
+def _log(keys: LogKeys) -> LogAction:
+    return LogAction(text=keys.text, partition=keys.run_book)
