@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, sel
 
 from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter, HistoryKind, SavedAlarm
 from countingroom.core.alarms.states import AlarmState
-from countingroom.core.errors import Conflict
 from countingroom.storage import rows
 from countingroom.storage.alarm_tables import alarm, alarm_history, alarm_writer
+from countingroom.storage.alarm_writer import check_writer, present_writer
 from countingroom.storage.repository import Repository, reading, writing
 
 MOST_ENTRIES = 1_000_000
@@ -45,7 +45,7 @@ class Alarms(Repository):
     def take_over(self, connection: Connection, name: str) -> int:
         """Become the process that writes, and return its number for `save`. Earlier ones are refused from now on.
         `name` is for people: the instance of the process."""
-        number = (_writer(connection) or 0) + 1
+        number = (present_writer(connection) or 0) + 1
         values = {"number": number, "name": name, "since_ns": self.clock.now_ns()}
         statement = insert(alarm_writer).values(id=1, **values) if number == 1 else update(alarm_writer).values(values)
         connection.execute(statement)
@@ -78,14 +78,7 @@ class Alarms(Repository):
 
         The same call again does nothing more, so one whose outcome is not known may be repeated.
         """
-        present = _writer(connection)
-        if present != writer:
-            raise Conflict(
-                f"another alarm process has taken over (writer {present}, this is {writer})",
-                source="alarms",
-                code="superseded",
-                suggestion="send the command again: the present process answers it",
-            )
+        check_writer(connection, writer)
         if changed:
             connection.exec_driver_sql(_marked(connection, _SAVE), _saved(changed))
         if entries:
@@ -126,10 +119,6 @@ class Alarms(Repository):
         condition = old if last is None else or_(old, sequence <= last)
         oldest = select(sequence).where(condition).order_by(sequence).limit(CHUNK)
         return connection.execute(delete(alarm_history).where(sequence.in_(oldest))).rowcount
-
-
-def _writer(connection: Connection) -> int | None:
-    return connection.scalar(select(alarm_writer.c.number))
 
 
 def _marked(connection: Connection, statement: str) -> str:

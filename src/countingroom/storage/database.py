@@ -16,6 +16,7 @@ from countingroom.storage.configurations import Configurations
 from countingroom.storage.engine import SqlStore, ping
 from countingroom.storage.mapping import Mapping
 from countingroom.storage.migrating import migrate
+from countingroom.storage.notifications import Notifications
 from countingroom.storage.partitions import Partitions
 from countingroom.storage.runs import Runs
 from countingroom.storage.sequences import Sequences
@@ -50,6 +51,7 @@ class Database:
         self.trend_views = TrendViews(store, clock)
         self.description = Description(store, clock)
         self.alarms = Alarms(store, clock)
+        self.notifications = Notifications(store, clock)
 
     async def open(self) -> None:
         """Connect and migrate the schema. ConfigurationError if the file is damaged, or if a newer version of the

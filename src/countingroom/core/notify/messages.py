@@ -1,0 +1,144 @@
+"""Messages to people about alarms: what is sent through a channel, and what is known of it in the outbox. Pure.
+
+A message is kept in the outbox from the moment it is planned until it is sent, cancelled or dead. Its identity is made
+of what it is about, so the same message planned twice is stored once, and each try to send it carries the same one.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from msgspec import Struct
+
+from countingroom.core.alarms.queries import AlarmLink
+from countingroom.core.alarms.states import LOWEST_PRIORITY
+
+
+class NotificationKind(StrEnum):
+    """Why a message is sent."""
+
+    FIRST = "first"
+    """An alarm was announced."""
+    REMINDER = "reminder"
+    """It is still not acknowledged."""
+    ESCALATION = "escalation"
+    """It was not acknowledged in time: further people are told."""
+    GROUP = "group"
+    """Several alarms in one message."""
+    FOLLOW_UP = "follow_up"
+    """It returned or was acknowledged, to those that were told of it."""
+    RULE = "rule"
+    """A rule asked for it."""
+    TEST = "test"
+    """A person tests the channel."""
+
+    @property
+    def asks_for_acknowledgement(self) -> bool:
+        """Whether it has no use any more once its alarms are acknowledged."""
+        return self in (
+            NotificationKind.FIRST,
+            NotificationKind.REMINDER,
+            NotificationKind.ESCALATION,
+            NotificationKind.GROUP,
+        )
+
+
+class Notification(Struct, frozen=True, kw_only=True):
+    """One message through one channel."""
+
+    id: str
+    """Unique and lasting, 32 hexadecimal digits; see `notification_id`."""
+    channel: str
+    """Name of the channel in the description."""
+    kind: NotificationKind
+    route: str = ""
+    """Name of the route that asks for it; empty: none, as for a test."""
+    title: str
+    """One line: subject of a mail, head of a push message."""
+    text: str
+    priority: int = LOWEST_PRIORITY
+    """Of the most urgent of its alarms."""
+    alarms: tuple[tuple[str, int], ...] = ()
+    """Identity and occurrence of each alarm that it tells of."""
+    thread_id: str = ""
+    """Identity of the first message about the occurrence through this channel, for threads in mail clients; empty: it
+    belongs to no other message."""
+    person: str = ""
+    """The person of the description that it is for; empty: the channel itself was named."""
+    links: tuple[AlarmLink, ...] = ()
+    """Pages that help, and the one-time link that acknowledges."""
+    created_ns: int
+    due_ns: int
+    """Not sent before. In the outbox: the time of the next try."""
+    expires_ns: int
+    """Not tried any more from then on: it is dead, and told of."""
+    attempt: int = 0
+    """Number of this try, 1, 2, 3 …; 0: it was not tried yet."""
+    is_repeat: bool = False
+    """An earlier try may have reached the receiver, though its answer is not known."""
+
+
+class NotificationState(StrEnum):
+    """Where a message in the outbox stands."""
+
+    DUE = "due"
+    """It waits for its time, or for the next try."""
+    TRYING = "trying"
+    """It is being sent; after a restart it is due again, and may be a repeat."""
+    SENT = "sent"
+    """The receiver, or the first server on the way, accepted it."""
+    DEAD = "dead"
+    """It was refused for good, or could not be sent until it expired."""
+    CANCELLED = "cancelled"
+    """Its alarms were acknowledged before it was sent, or it had no use any more."""
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it may still be sent."""
+        return self in (NotificationState.DUE, NotificationState.TRYING)
+
+
+class OutboxEntry(Struct, frozen=True, kw_only=True):
+    """A message with its place in the outbox."""
+
+    notification: Notification
+    state: NotificationState
+    error: str = ""
+    """What the last try said, in words: why it failed, or which of several addresses were refused."""
+    ended_ns: int | None = None
+    """When it was sent, cancelled or dead; None while it is pending."""
+
+
+class NotifyCursor(Struct, frozen=True, kw_only=True):
+    """How far the planner has come in the history of alarms."""
+
+    sequence: int
+    """The last row of the history that it has worked on."""
+    plan: dict[str, Any] = {}
+    """Plain values of the planner, which only it reads. They are stored with the messages that follow from them."""
+
+
+class ChannelState(Struct, frozen=True, kw_only=True):
+    """What is known of a channel, at the key `notification.<channel>` of the bucket `state`. The counts begin at 0 when
+    another process becomes active."""
+
+    channel: str
+    kind: str
+    """`mail`, `webhook`, or the schema of Apprise: `ntfys`."""
+    sent: int = 0
+    failed: int = 0
+    """Tries that failed."""
+    dead: int = 0
+    cancelled: int = 0
+    pending: int = 0
+    """Messages that wait now."""
+    last_sent_ns: int | None = None
+    problem: str = ""
+    """Why the last try failed; empty: it did not."""
+
+
+def notification_id(*parts: str | int) -> str:
+    """The identity of a message, from all that makes it another one: route, alarm, occurrence, step, channel."""
+    return uuid5(NAMESPACE_OID, "\0".join(map(str, ("notification", *parts)))).hex

@@ -1,0 +1,227 @@
+"""The outbox of messages to people. A change is one transaction, synced before the call returns.
+
+A message is marked as being tried before it is sent, and as sent after the receiver accepted it. A process that is
+killed in between leaves it marked as being tried: the next one sends it again, as a possible repeat with the same
+identity. So no message is lost, and one that comes twice can be recognised.
+
+Only the process that took over last may write, as in `storage/alarms.py`: one that was stopped for longer than its
+lease lasts must not send what its successor sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import structs
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
+
+from countingroom.core.alarms.history import AlarmEntry
+from countingroom.core.notify.messages import (
+    Notification,
+    NotificationState,
+    NotifyCursor,
+    OutboxEntry,
+)
+from countingroom.storage import rows
+from countingroom.storage.alarm_tables import alarm_history
+from countingroom.storage.alarm_writer import check_writer
+from countingroom.storage.inserting import meeting_insert
+from countingroom.storage.notification_tables import notification, notification_cursor
+from countingroom.storage.repository import Repository, reading, writing
+
+MOST_ENDED = 20_000
+"""Messages that are kept after they were sent, cancelled or dead; about 1 kB each."""
+CHUNK = 1_000
+"""Messages deleted in one transaction."""
+MOST_NEWS = 1_000
+"""Rows of the history that one call gives."""
+MOST_ERROR = 500
+"""Characters of an error that are kept."""
+
+_PENDING = tuple(one.value for one in NotificationState if one.is_pending)
+_notifications = msgspec.json.Decoder(Notification)
+
+
+class Notifications(Repository):
+    """Repository of the outbox."""
+
+    @writing
+    def recover(self, connection: Connection, writer: int) -> NotifyCursor:
+        """Begin as the process with this number, after `Alarms.take_over`: messages that were being tried are due
+        again and may be repeats. Returns the cursor; at the first call of all it is at the end of the history."""
+        check_writer(connection, writer)
+        trying = notification.c.state == NotificationState.TRYING.value
+        again = {"state": NotificationState.DUE.value, "is_repeat": True, "due_ns": self.clock.now_ns()}
+        connection.execute(update(notification).where(trying).values(again))
+        found = _cursor(connection)
+        if found is not None:
+            return found
+        newest = connection.scalar(select(func.max(alarm_history.c.sequence))) or 0
+        connection.execute(insert(notification_cursor).values(id=1, sequence=newest, plan={}))
+        return NotifyCursor(sequence=newest)
+
+    @reading
+    def cursor(self, connection: Connection) -> NotifyCursor | None:
+        """How far the planner has come; None before the first `recover`."""
+        return _cursor(connection)
+
+    @reading
+    def news(self, connection: Connection, after: int, most: int = MOST_NEWS) -> tuple[AlarmEntry, ...]:
+        """The rows of the history of alarms with a higher sequence number, in their order."""
+        query = select(alarm_history).where(alarm_history.c.sequence > after)
+        return rows.every(connection, query.order_by(alarm_history.c.sequence).limit(most), AlarmEntry)
+
+    @writing
+    def put(
+        self,
+        connection: Connection,
+        writer: int,
+        messages: Sequence[Notification] = (),
+        cursor: NotifyCursor | None = None,
+    ) -> None:
+        """Store messages and the cursor, all or none. A message whose identity is in the outbox already changes
+        nothing, so the same call may be repeated. Conflict (`superseded`) where another process has taken over."""
+        check_writer(connection, writer)
+        if messages:
+            statement = meeting_insert(connection, notification).on_conflict_do_nothing()
+            connection.execute(statement, [_columns(one) for one in messages])
+        if cursor is not None:
+            values = {"sequence": cursor.sequence, "plan": cursor.plan}
+            connection.execute(update(notification_cursor).values(values))
+
+    @writing
+    def claim(self, connection: Connection, writer: int, channel: str, now_ns: int) -> Notification | None:
+        """The message of this channel that is due first, marked as being tried; None where none is due. Its `attempt`
+        counts this try."""
+        check_writer(connection, writer)
+        row = connection.execute(_due(channel).where(notification.c.due_ns <= now_ns)).first()
+        if row is None:
+            return None
+        values = {"state": NotificationState.TRYING.value, "attempt": row.attempt + 1}
+        connection.execute(update(notification).where(notification.c.sequence == row.sequence).values(values))
+        return structs.replace(_notification(row), attempt=row.attempt + 1)
+
+    @reading
+    def next_due_ns(self, connection: Connection, channel: str) -> int | None:
+        """When the next message of this channel is due; None: none waits."""
+        row = connection.execute(_due(channel)).first()
+        return None if row is None else row.due_ns
+
+    @writing
+    def sent(self, connection: Connection, writer: int, id: str, note: str = "") -> None:
+        """The receiver accepted it. `note`: what it said beside that."""
+        self._end(connection, writer, id, NotificationState.SENT, note)
+
+    @writing
+    def failed(
+        self, connection: Connection, writer: int, id: str, error: str, *, next_ns: int, may_repeat: bool
+    ) -> None:
+        """The try failed; the next one is not before `next_ns`. `may_repeat`: it may have been delivered all the same,
+        so the next try is marked."""
+        check_writer(connection, writer)
+        values: dict[str, Any] = {"state": NotificationState.DUE.value, "due_ns": next_ns, "error": error[:MOST_ERROR]}
+        if may_repeat:
+            values["is_repeat"] = True
+        connection.execute(update(notification).where(_is_pending(id)).values(values))
+
+    @writing
+    def dead(self, connection: Connection, writer: int, id: str, error: str) -> None:
+        """It is not tried any more."""
+        self._end(connection, writer, id, NotificationState.DEAD, error)
+
+    @writing
+    def cancel(self, connection: Connection, writer: int, id: str, reason: str = "") -> None:
+        """It is not sent, because it has no use any more."""
+        self._end(connection, writer, id, NotificationState.CANCELLED, reason)
+
+    @reading
+    def pending(self, connection: Connection) -> tuple[OutboxEntry, ...]:
+        """The messages that may still be sent, in the order in which they are due."""
+        query = select(notification).where(notification.c.state.in_(_PENDING)).order_by(notification.c.due_ns)
+        return tuple(map(_entry, connection.execute(query)))
+
+    @reading
+    def ended(
+        self,
+        connection: Connection,
+        states: Collection[NotificationState] = (),
+        *,
+        since_ns: int = 0,
+        channel: str = "",
+        limit: int = 1_000,
+    ) -> tuple[OutboxEntry, ...]:
+        """The messages that were sent, cancelled or dead, those that ended last first. `states`: only these."""
+        query = select(notification).where(notification.c.ended_ns >= since_ns)
+        if states:
+            query = query.where(notification.c.state.in_([one.value for one in states]))
+        if channel:
+            query = query.where(notification.c.channel == channel)
+        query = query.order_by(notification.c.ended_ns.desc(), notification.c.sequence.desc()).limit(max(0, limit))
+        return tuple(map(_entry, connection.execute(query)))
+
+    @reading
+    def counts(self, connection: Connection) -> Mapping[str, int]:
+        """Channel -> its messages that may still be sent."""
+        query = select(notification.c.channel, func.count()).where(notification.c.state.in_(_PENDING))
+        return {row[0]: row[1] for row in connection.execute(query.group_by(notification.c.channel))}
+
+    @writing
+    def discard(self, connection: Connection, before_ns: int, most: int = MOST_ENDED) -> int:
+        """Delete messages that ended before this time, and the oldest ended ones beyond `most`. Those that may still be
+        sent stay. Returns the number of messages, at most CHUNK."""
+        table = notification.c
+        ended = select(table.sequence).where(table.ended_ns.is_not(None))
+        beyond = ended.order_by(table.ended_ns.desc(), table.sequence.desc()).offset(max(0, most)).limit(CHUNK)
+        old = ended.where(table.ended_ns < before_ns).limit(CHUNK)
+        found = [*connection.scalars(beyond), *connection.scalars(old)][:CHUNK]
+        return connection.execute(delete(notification).where(table.sequence.in_(found))).rowcount
+
+    def _end(self, connection: Connection, writer: int, id: str, state: NotificationState, error: str) -> None:
+        check_writer(connection, writer)
+        values = {"state": state.value, "ended_ns": self.clock.now_ns(), "error": error[:MOST_ERROR]}
+        connection.execute(update(notification).where(_is_pending(id)).values(values))
+
+
+def _is_pending(id: str) -> ColumnElement[bool]:
+    """A message that ended stays as it is: a call whose outcome was not known may be repeated."""
+    return (notification.c.id == id) & notification.c.state.in_(_PENDING)
+
+
+def _due(channel: str) -> Select[Any]:
+    table = notification.c
+    query = select(notification).where(table.state == NotificationState.DUE.value, table.channel == channel)
+    return query.order_by(table.due_ns, table.sequence).limit(1)
+
+
+def _cursor(connection: Connection) -> NotifyCursor | None:
+    return rows.first(connection, select(notification_cursor), NotifyCursor)
+
+
+def _columns(message: Notification) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "channel": message.channel,
+        "state": NotificationState.DUE.value,
+        "due_ns": message.due_ns,
+        "expires_ns": message.expires_ns,
+        "attempt": 0,
+        "is_repeat": message.is_repeat,
+        "error": "",
+        "message": msgspec.json.encode(message).decode(),
+    }
+
+
+def _notification(row: Row[Any]) -> Notification:
+    message = _notifications.decode(row.message)
+    return structs.replace(message, due_ns=row.due_ns, attempt=row.attempt, is_repeat=row.is_repeat)
+
+
+def _entry(row: Row[Any]) -> OutboxEntry:
+    return OutboxEntry(
+        notification=_notification(row),
+        state=NotificationState(row.state),
+        error=row.error,
+        ended_ns=row.ended_ns,
+    )
