@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from countingroom.core.alarms import identity
 from countingroom.core.values import Scalar
 
 CLEAR = 0
@@ -34,7 +35,9 @@ class AlarmFinding(Struct, frozen=True, kw_only=True, gc=False):
     """One sentence: what is abnormal."""
     advice: str = ""
     blames: str = ""
-    """The device that its cause names, for an alarm of a partition."""
+    """For an alarm of a partition: the device that its cause names, or the alarm of the process that served it."""
+    lasting_ns: int = 0
+    """It counts when it has lasted for so long: losses often heal by themselves."""
     value: Scalar = None
     unknown: bool = False
     """It cannot be evaluated now: the alarm stays as it was."""
@@ -61,5 +64,8 @@ def removed(now_ns: int) -> AlarmFinding:
 
 
 def group_of(subject: AlarmSubject) -> str:
-    """The group within which alarms follow from each other: their device or partition; empty: none."""
-    return f"partition {subject.partition}" if subject.partition else subject.device
+    """The group within which alarms follow from each other: their device or partition; empty: none. A process is a
+    group of its own, which members of partitions can blame."""
+    if subject.partition:
+        return f"partition {subject.partition}"
+    return subject.device or (subject.id if identity.is_of_role(subject.id) else "")

@@ -2,8 +2,8 @@
 
 An alarm follows from another one when its kind can only be derived from it: the state of a channel from a point of
 that channel, the state of a device from its channels and points, a system of a partition from the device that its cause
-names. Of a device that is not reached, and of a partition without an owner, nothing is known: all their other alarms
-follow from that.
+names, and one that is not connected from the process of its agent. Of a device that is not reached, and of a partition
+without an owner, nothing is known: all their other alarms follow from that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject
+from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, group_of
 from countingroom.core.alarms import identity
 
 SKEW_NS = 10_000_000_000
@@ -45,7 +45,7 @@ def causes(active: Iterable[Active]) -> dict[str, str]:
 
 
 _Place = tuple[str, str, str, int, int]
-"""Device, partition, channel ("*": any), rank and level of an alarm."""
+"""Device or process, partition, channel ("*": any), rank and level of an alarm."""
 
 
 def _earliest(alarms: Sequence[Active]) -> dict[_Place, int]:
@@ -54,7 +54,7 @@ def _earliest(alarms: Sequence[Active]) -> dict[_Place, int]:
     for number, one in enumerate(alarms):
         subject = one.subject
         for channel in {subject.channel, "*"}:
-            place = subject.device, subject.partition, channel, _rank(one), one.finding.level
+            place = _home(subject), subject.partition, channel, _rank(one), one.finding.level
             if place not in found or one.finding.since_ns < alarms[found[place]].finding.since_ns:
                 found[place] = number
     return found
@@ -77,7 +77,7 @@ def _cause(
     levels = (1, 2, 3) if subject.partition else range(1, alarm.finding.level + 1)
     for rank in reversed(range(mine)):
         if not subject.partition:
-            device, partition, channel = subject.device, "", subject.channel or "*"
+            device, partition, channel = _home(subject), "", subject.channel or "*"
         elif rank < _MEMBER:
             device, partition, channel = alarm.finding.blames, "", "*"
         else:
@@ -97,6 +97,10 @@ def _cause(
     return None
 
 
+def _home(subject: AlarmSubject) -> str:
+    return "" if subject.partition else group_of(subject)
+
+
 _OTHER = -1
 _VALUE = -2
 _DEVICE = 2
@@ -110,7 +114,7 @@ def _rank(alarm: Active) -> int:
     if subject.partition:
         return _MEMBER if subject.system else _MEMBER + 1
     if not subject.device:
-        return _OTHER
+        return 0 if group_of(subject) else _OTHER
     if subject.point:
         return _VALUE if subject.id == identity.of_value(subject.device, subject.point) else 0
     if subject.channel:

@@ -66,7 +66,7 @@ class BusFollower:
         self._suppress = suppress
         self._all_known = False
         self._suppressing: frozenset[str] = frozenset()
-        self._settled = SettledFindings(known.find)
+        self._settled = SettledFindings(known.find, held, clock.now_ns())
         self._values = ValueAlarms(known.find, held)
         self._news = asyncio.Event()
         self._known = known
@@ -197,7 +197,7 @@ class BusFollower:
     def _partition(self, name: str) -> PartitionAlarms:
         known = self._partitions.get(name)
         if known is None:
-            known = self._partitions[name] = PartitionAlarms(name)
+            known = self._partitions[name] = PartitionAlarms(name, self._roles.process_of)
         return known
 
     def _read(self, message: Readings) -> None:
@@ -245,7 +245,8 @@ class BusFollower:
                 self._tell_that_all_is_known()
                 now_ns = self._clock.now_ns()
                 present = self._served.roster.present()
-                self._find(self._roles.look(present, now_ns))
+                lost = {id for one in self._partitions.values() for id in one.lost_processes(now_ns)}
+                self._find(self._roles.look(present, now_ns, lost))
                 for role, word in self._roles.words(present):
                     self._take_described(self._described.state(f"role.{role}", word, "", now_ns))
 

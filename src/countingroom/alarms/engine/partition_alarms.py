@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, clear, removed, unknown
 from countingroom.core import severity
@@ -10,14 +10,23 @@ from countingroom.core.alarms import identity
 from countingroom.core.partitions import MemberState, PartitionState
 from countingroom.core.systems import ACTIVE, ERROR, NO_CONNECTION, RECORDING
 
+LOST_NS = 4_000_000_000
+"""A member must be lost for so long to be an alarm. `up` starts agents that were killed again within 1 to 2 s, and each
+loss was then an alarm of priority 1. The alarm of the process comes before it, after 3 s."""
+PROCESS_LOST_NS = 3_000_000_000
+"""A process whose members are lost for so long is gone."""
 NO_OWNER = "it has no owner: its run control is gone or sends no heartbeat"
 
 
 class PartitionAlarms:
     """The alarms of one partition: that it has no owner, else its members, else why it does not proceed."""
 
-    def __init__(self, partition: str) -> None:
+    def __init__(self, partition: str, process_of: Callable[[str], str] = lambda _: "") -> None:
+        """`process_of`: the alarm of the process that runs the agent of a system; empty: it is not known."""
         self._partition = partition
+        self._process_of = process_of
+        self._lost_ns: dict[str, int] = {}
+        """System -> since when it is not connected, by the clock of this process."""
         self._state: PartitionState | None = None
         self._gone_ns: int | None = None
 
@@ -35,6 +44,11 @@ class PartitionAlarms:
             return
         self._gone_ns = None if is_served else now_ns
         yield from self._all(now_ns)
+
+    def lost_processes(self, now_ns: int) -> set[str]:
+        """The alarms of processes whose members are not connected, for so long that they should be back."""
+        lost = (system for system, since_ns in self._lost_ns.items() if now_ns - since_ns >= PROCESS_LOST_NS)
+        return {self._process_of(system) for system in lost} - {""}
 
     def removed(self, now_ns: int) -> Iterator[Found]:
         """The partition was deleted."""
@@ -55,6 +69,8 @@ class PartitionAlarms:
             return
         yield self._owner(), clear(now_ns)
         is_quiet = True
+        lost = {one.system for one in state.members if one.included and _is_lost(one)}
+        self._lost_ns = {system: self._lost_ns.get(system, now_ns) for system in lost}
         for member in state.members:
             level, text = of_member(member, at_rest=state.state == state.chart.initial)
             if not level:
@@ -62,14 +78,17 @@ class PartitionAlarms:
                 continue
             is_quiet = False
             cause = member.cause
+            lost_ns = self._lost_ns.get(member.system)
+            blames = str(cause.evidence.get("device") or "") if cause else ""
             yield (
                 self._member(member.system),
                 AlarmFinding(
                     level=level,
-                    since_ns=(cause.since_ns if cause else None) or member.reported_ns,
+                    since_ns=(cause.since_ns if cause else None) or lost_ns or member.reported_ns,
                     text=text,
                     advice=cause.suggestion if cause else "",
-                    blames=str(cause.evidence.get("device") or "") if cause else "",
+                    blames=blames if lost_ns is None else self._process_of(member.system),
+                    lasting_ns=0 if lost_ns is None else LOST_NS,
                 ),
             )
         if is_quiet and state.cause:
@@ -92,6 +111,10 @@ class PartitionAlarms:
         )
 
 
+def _is_lost(member: MemberState) -> bool:
+    return member.seen == NO_CONNECTION and member.own != ERROR
+
+
 def of_member(member: MemberState, *, at_rest: bool) -> tuple[int, str]:
     """The level of a member, and what is abnormal. `at_rest`: the partition has not begun to be brought up."""
     if not member.included:
@@ -99,7 +122,7 @@ def of_member(member: MemberState, *, at_rest: bool) -> tuple[int, str]:
     if ERROR in (member.seen, member.own):
         what = member.cause.message if member.cause else member.comment or "is in Error"
         return severity.HIGH if member.critical else severity.MEDIUM, what
-    if member.seen == NO_CONNECTION:
+    if _is_lost(member):
         is_urgent = member.critical and not at_rest
         what = member.cause.message if member.cause else "is not connected"
         return severity.HIGH if is_urgent else severity.MEDIUM, what

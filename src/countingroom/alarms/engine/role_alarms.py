@@ -5,7 +5,7 @@ A process that ended is started again within seconds, so a role counts as missin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, clear
 from countingroom.core import severity
@@ -16,6 +16,10 @@ MISSING_S = 10.0
 """A role without a heartbeat, or not ready, for so long is an alarm. A killed process is back after 1 to 2 s."""
 
 
+_AGENTS = "agents"
+"""The role that runs the agents of systems: in one process, or in one of its own for each (`agents-STS`)."""
+
+
 class RoleAlarms:
     """The alarms of the roles that the experiment needs."""
 
@@ -24,6 +28,11 @@ class RoleAlarms:
         self._since_ns: dict[str, int] = {}
         """Role -> since when it is missing or not ready."""
 
+    def process_of(self, system: str) -> str:
+        """The alarm of the process that runs the agent of a system; empty: none that the experiment needs does."""
+        name = next((one for one in (f"{_AGENTS}-{system}", _AGENTS) if one in self._roles), "")
+        return identity.of_role(name) if name else ""
+
     def words(self, present: Sequence[Presence]) -> Iterator[tuple[str, str]]:
         """Each role with its state: `ready`, `not_ready` or `gone`."""
         for role in self._roles:
@@ -31,8 +40,9 @@ class RoleAlarms:
             ready = all(not one.troubles for one in processes)
             yield role, ("ready" if ready else "not_ready") if processes else "gone"
 
-    def look(self, present: Sequence[Presence], now_ns: int) -> Iterator[Found]:
-        """What is found at this time; called each time that a heartbeat comes or is missed."""
+    def look(self, present: Sequence[Presence], now_ns: int, lost: Container[str] = ()) -> Iterator[Found]:
+        """What is found at this time; called each time that a heartbeat comes or is missed. `lost`: alarms of
+        processes that others miss as well: they need not be waited for."""
         for role in self._roles:
             processes = _processes(role, present)
             reasons = [trouble for one in processes for trouble in one.troubles]
@@ -44,7 +54,7 @@ class RoleAlarms:
                 yield subject, clear(now_ns)
                 continue
             since_ns = self._since_ns.setdefault(role, now_ns)
-            if now_ns - since_ns >= MISSING_S * 1e9:
+            if now_ns - since_ns >= MISSING_S * 1e9 or (not processes and subject.id in lost):
                 yield (
                     subject,
                     AlarmFinding(

@@ -28,9 +28,17 @@ class _Held(Struct):
 class SettledFindings:
     """Passes findings on, those of alarms with delays later."""
 
-    def __init__(self, find: Callable[[str], AlarmDefinition | None]) -> None:
-        """`find`: the definition of an alarm by its identity."""
+    def __init__(
+        self,
+        find: Callable[[str], AlarmDefinition | None],
+        before: Callable[[str], tuple[int, int]] = lambda _: (0, 0),
+        began_ns: int = 0,
+    ) -> None:
+        """`find`: the definition of an alarm by its identity. `before`: level and begin that it had before a restart;
+        level 0: none. `began_ns`: when this engine began: a delay of what began earlier goes on."""
         self._find = find
+        self._before = before
+        self._began_ns = began_ns
         self._held: dict[str, _Held] = {}
         self._due: list[tuple[int, str]] = []
 
@@ -38,18 +46,22 @@ class SettledFindings:
         """What is to be passed on now."""
         for subject, finding in found:
             definition = self._find(subject.id)
-            if subject.point or definition is None or finding.removed or not _has_delay(definition):
+            if subject.point or definition is None or finding.removed:
                 self._held.pop(subject.id, None)
                 yield subject, finding
                 continue
-            if finding.unknown:
+            held = self._held.get(subject.id)
+            spec = _spec(definition, finding)
+            if finding.unknown or (held is None and not (spec.on_delay_ns or spec.off_delay_ns)):
                 yield subject, finding
                 continue
-            held = self._held.get(subject.id)
-            spec = _spec(definition)
-            if held is None or held.spec != spec:
-                held = self._held[subject.id] = _Held(subject, spec, finding)
-            held.state = settling.take(held.spec, held.state, finding.level, 0, now_ns)
+            if held is None:
+                held = self._held[subject.id] = self._begin(subject, spec, finding, now_ns)
+            elif held.spec != spec:
+                held.spec = spec
+                # Delays that have begun end by the new rule, also where the level stays.
+                held.state = settling.pass_time(spec, structs.replace(held.state, due_ns=now_ns), now_ns)
+            held.state = settling.take(spec, held.state, finding.level, 0, now_ns)
             if held.state.due_ns != NEVER:
                 heapq.heappush(self._due, (held.state.due_ns, subject.id))
             if finding.level or held.state.level == finding.level:
@@ -58,6 +70,17 @@ class SettledFindings:
                 yield subject, finding
             elif held.state.level and finding.level:
                 yield subject, structs.replace(finding, level=held.state.level)
+
+    def _begin(self, subject: AlarmSubject, spec: StateSpec, finding: AlarmFinding, now_ns: int) -> _Held:
+        level, since_ns = self._before(subject.id)
+        state = AT_REST
+        if level:
+            state = ConditionState(
+                level=level, since_ns=since_ns, raw=level, turned_ns=(since_ns, since_ns, since_ns, since_ns)
+            )
+        if finding.since_ns < self._began_ns and not finding.lasting_ns:
+            state = settling.take(spec, state, finding.level, 0, finding.since_ns)
+        return _Held(subject, spec, finding, state)
 
     def pass_time(self, now_ns: int) -> Iterator[Found]:
         """What is to be passed on because a delay is over."""
@@ -82,15 +105,11 @@ class SettledFindings:
         return self._due[0][0] if self._due else None
 
 
-def _has_delay(definition: AlarmDefinition) -> bool:
-    return bool(definition.on_delay_s or definition.off_delay_s)
-
-
-def _spec(definition: AlarmDefinition) -> StateSpec:
+def _spec(definition: AlarmDefinition, finding: AlarmFinding) -> StateSpec:
     """The delays of an alarm, in the form that the rules of conditions take."""
     return StateSpec(
         states=(),
         priority=1,
-        on_delay_ns=round(definition.on_delay_s * 1e9),
+        on_delay_ns=max(round(definition.on_delay_s * 1e9), finding.lasting_ns),
         off_delay_ns=round(definition.off_delay_s * 1e9),
     )

@@ -65,6 +65,11 @@ def of_role(role: str) -> str:
     return f"role.{token(role)}"
 
 
+def is_of_role(id: str) -> bool:
+    """Whether it is the alarm of a process of the control system."""
+    return id.startswith("role.")
+
+
 def of_custom(name: str) -> str:
     """An alarm of the section `alarms`."""
     return f"custom.{token(name)}"
