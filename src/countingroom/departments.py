@@ -243,7 +243,8 @@ DEPARTMENTS: tuple[Department, ...] = (
             ),
         ),
         state=(StateKey(prefix="alarm", message="countingroom.core.alarms.states:AlarmState", live=True),),
-        api=(f"{_API}.alarms",),
+        # A fixed path stands before `/alarms/{alarm}`.
+        api=(f"{_API}.alarm_statistics", f"{_API}.alarms"),
         pages=(f"{_PAGES}.alarm_pages",),
     ),
     Department(

@@ -18,6 +18,8 @@ from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import decode, encode
 from countingroom.core.series import RangeQuery, Series, SeriesAnswer
+from countingroom.storage.database import Database
+from tests.console.alarm_history import opened
 from tests.console.alarms_stage import AlarmStage, alarms_stage
 from tests.console.stage import stage
 
@@ -28,8 +30,16 @@ _DEADLINE_S = 60.0
 class AlarmConsole:
     """The served console; `do` lets the played department do something."""
 
-    def __init__(self, url: str, alarms: AlarmStage, server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        url: str,
+        alarms: AlarmStage,
+        server: uvicorn.Server,
+        loop: asyncio.AbstractEventLoop,
+        database: Database,
+    ) -> None:
         self.url = url
+        self.database = database
         self.alarms = alarms
         self.beats = True
         """Whether the department sends heartbeats."""
@@ -62,15 +72,17 @@ async def _range(message: Message) -> bytes:
 
 async def _serve(listener: socket.socket, began: list[AlarmConsole], ready: threading.Event) -> None:
     clock = SystemClock()
+    database = Database("sqlite://", clock=clock)
     async with (
         stage(clock) as here,
+        opened(database),
         alarms_stage(here) as alarms,
         here.bus.client().respond(subjects.query("history", "range"), _range),
     ):
-        app = create(here.bus.client(), clock, title="Test stand", version="0.0.1", tick_s=0.2)
+        app = create(here.bus.client(), clock, title="Test stand", version="0.0.1", tick_s=0.2, database=database)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         host, port = listener.getsockname()
-        began.append(AlarmConsole(f"http://{host}:{port}", alarms, server, asyncio.get_running_loop()))
+        began.append(AlarmConsole(f"http://{host}:{port}", alarms, server, asyncio.get_running_loop(), database))
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve([listener]))
             while not serving.done():

@@ -32,6 +32,7 @@ from countingroom.core.messages import (
 )
 from countingroom.core.points import Limits, Point, Type
 from countingroom.core.values import Quality, Scalar
+from countingroom.storage.database import Database
 from tests.console import route_cache
 
 route_cache.install()
@@ -226,9 +227,9 @@ async def stage(clock: Clock, *, play: bool = True) -> AsyncGenerator[Stage]:
 
 
 @asynccontextmanager
-async def served(here: Stage) -> AsyncGenerator[tuple[FastAPI, httpx.AsyncClient]]:
+async def served(here: Stage, *, database: Database | None = None) -> AsyncGenerator[tuple[FastAPI, httpx.AsyncClient]]:
     """The console over that bus, current, and a client of it."""
-    app = create(here.bus.client(), here.clock, title="Test <hall>", version="0.0.1", tick_s=0.2)
+    app = create(here.bus.client(), here.clock, title="Test <hall>", version="0.0.1", tick_s=0.2, database=database)
     room = app.state.context
     async with app.router.lifespan_context(app):
         await room.latest.ready()

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter, HistoryKind, SavedAlarm
 from countingroom.core.alarms.states import AlarmState, BaseState, OutOfService, Shelf
+from countingroom.core.alarms.statistics import CountedRow
 from countingroom.core.errors import Conflict, OutOfRange
 from countingroom.storage import alarms as module
 from countingroom.storage.database import Database
@@ -186,3 +187,27 @@ async def test_numbers_of_rows_go_on_after_the_newest_was_deleted(database: Data
     await database.alarms.save(writer, [], [structs.replace(ENTRY, time_ns=ENTRY.time_ns + 5)])
     (after,) = await database.alarms.history(AlarmHistoryFilter())
     assert after.sequence > before.sequence
+
+
+async def test_rows_for_statistics_come_in_parts_in_the_order_of_their_times(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COUNTED", 3)
+    writer = await database.alarms.take_over("one")
+    assert await database.alarms.oldest_ns() is None
+    # Several rows of one time, and a clock that was set back: the sequence is not the order of the times.
+    times = [5, 5, 5, 5, 9, 7, 7, 3, 12]
+    entries = [structs.replace(ENTRY, time_ns=time, occurrence=n) for n, time in enumerate(times)]
+    entries.append(structs.replace(ENTRY, time_ns=6, kind=HistoryKind.COMMENTED))
+    entries.append(structs.replace(ENTRY, time_ns=6, kind=HistoryKind.SHELVED, area="cooling_water"))
+    await database.alarms.save(writer, [], entries)
+    found: list[CountedRow] = []
+    while part := await database.alarms.counted_rows(5, 12, "cooling", found[-1] if found else None):
+        assert len(part) <= 3
+        found += part
+    assert [one.time_ns for one in found] == [5, 5, 5, 5, 7, 7, 9]
+    assert [one.sequence for one in found[:4]] == sorted(one.sequence for one in found[:4])
+    first = found[0]
+    assert (first.alarm, first.title, first.kind, first.base) == (STATE.id, ENTRY.title, "announced", "unacknowledged")
+    assert [one.kind for one in await database.alarms.counted_rows(6, 7)] == ["shelved"]
+    assert await database.alarms.oldest_ns() == 3

@@ -10,6 +10,7 @@ import typer
 
 from countingroom.cli import completing
 from countingroom.cli.alarm_chosen import chosen, parts, seconds_of
+from countingroom.cli.alarm_stats import stats
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.outcome import Wait, give, tell
 from countingroom.cli.output import Json, print_table
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from countingroom.core.alarms.states import AlarmState
 
 app = typer.Typer(no_args_is_help=True, help="See, acknowledge, reset and shelve alarms.")
+app.command()(stats)
 
 _WAIT_S = 10.0
 _ID = "Its identity, as `alarm list` shows it."

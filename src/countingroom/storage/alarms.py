@@ -7,14 +7,15 @@ the lease, whose revision begins again with a new bus.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
 from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter, HistoryKind, SavedAlarm
 from countingroom.core.alarms.states import AlarmState
+from countingroom.core.alarms.statistics import COUNTED_KINDS, CountedRow
 from countingroom.storage import rows
 from countingroom.storage.alarm_tables import alarm, alarm_history, alarm_writer
 from countingroom.storage.alarm_writer import check_writer, present_writer
@@ -25,6 +26,8 @@ MOST_ENTRIES = 1_000_000
 CHUNK = 1_000
 """Rows deleted in one transaction, which takes 100 ms on a busy machine: an acknowledgement waits for the write lock
 so long."""
+COUNTED = 1_000
+"""Rows that are read for statistics in one transaction."""
 
 # A flood of alarms is tens of thousands of rows. Through SQLAlchemy each one costs twice as much (64 instead of 32 us
 # with its state), so these two statements go to the driver as they are.
@@ -97,6 +100,29 @@ class Alarms(Repository):
         table = alarm_history.c
         query = select(func.count()).where(table.alarm == of, table.time_ns >= since_ns, table.kind.in_(_BECAME_TRUE))
         return connection.scalar(query) or 0
+
+    @reading
+    def oldest_ns(self, connection: Connection) -> int | None:
+        """The lowest time of the history; None: there is none."""
+        return connection.scalar(select(func.min(alarm_history.c.time_ns)))
+
+    @reading
+    def counted_rows(
+        self, connection: Connection, from_ns: int, to_ns: int, area: str = "", after: CountedRow | None = None
+    ) -> tuple[CountedRow, ...]:
+        """The next COUNTED rows for statistics, in the order of their times, from `from_ns` until before `to_ns`.
+        `after`: the last one that was read."""
+        table = alarm_history.c
+        query = select(*(table[name] for name in CountedRow._fields))
+        query = query.where(*_conditions(AlarmHistoryFilter(area=area, kinds=COUNTED_KINDS, to_ns=to_ns)))
+        if after is None:
+            query = query.where(table.time_ns >= from_ns)
+        else:
+            same = and_(table.time_ns == after.time_ns, table.sequence > after.sequence)
+            query = query.where(table.time_ns >= after.time_ns, or_(table.time_ns > after.time_ns, same))
+        query = query.order_by(table.time_ns, table.sequence).limit(COUNTED)
+        rows = cast("Iterable[tuple[Any, ...]]", connection.execute(query))
+        return tuple(map(CountedRow._make, rows))
 
     async def discard(self, before_ns: int, most: int = MOST_ENTRIES) -> int:
         """Delete rows of the history from before this time, and the oldest ones beyond `most`. Returns the number of

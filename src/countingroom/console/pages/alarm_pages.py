@@ -1,4 +1,4 @@
-"""The page of alarms. Its rows come with the live feed: the list may have ten thousand of them."""
+"""The page of alarms, whose rows come with the live feed: the list may have ten thousand; and that of their figures."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class AlarmPages:
         self._render = render
 
     def add_to(self, router: APIRouter) -> None:
-        """Add the route of the list."""
+        """Add the routes of the list and of the figures."""
         router.add_api_route("/alarms", self.alarms)
+        router.add_api_route("/alarms/figures", self.figures)
 
     async def overview(self, request: Request) -> dict[str, Any]:
         """Empty: the overview has the alarms by itself."""
@@ -36,6 +37,10 @@ class AlarmPages:
             "Alarms",
             counted=alarm_views.counts(alarm_views.all_alarms(self._context.latest.words)),
         )
+
+    async def figures(self, request: Request) -> HTMLResponse:
+        """The figures of EEMUA 191 over a range: rates, floods, worst actors, times to acknowledge."""
+        return self._render(request, "alarm_figures.html", "alarm-figures", "Alarm figures")
 
 
 pages = AlarmPages

@@ -14,6 +14,7 @@ import { tips } from "./tip.js";
 const PAGES = {
   overview: "./page-overview.js",
   alarms: "./page-alarms.js",
+  "alarm-figures": "./page-alarm-figures.js",
   device: "./page-device.js",
   trends: "./page-trends.js",
   events: "./page-events.js",

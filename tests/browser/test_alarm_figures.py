@@ -1,0 +1,92 @@
+"""The page of the figures of alarms: each figure with its verdict, pictures that the keyboard reads, any screen."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.conftest import Requester, serious, wider_than_seen
+from tests.console.alarm_console import alarm_console
+from tests.console.alarm_history import BATH, keep_a_day
+from tests.console.alarms_stage import a_night
+from tests.system.running import Running
+
+
+@pytest.fixture(params=["light"])
+def reader(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Requester]:
+    """The figures of a day with a flood; nothing may have gone wrong when it ends."""
+    with alarm_console() as console:
+        console.do(console.alarms.publish(*a_night(console.alarms)))
+        console.do(keep_a_day(console.database, time.time_ns()))
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=request.param)
+        here = Requester(context.new_page(), cast(Running, console))
+        here.open("/alarms")
+        here.page.get_by_role("link", name="Figures").click()
+        here.page.wait_for_selector("body[data-page=alarm-figures][data-script=ready]")
+        expect(here.page.locator("#counting")).to_contain_text("announced")
+        yield here
+        context.close()
+        assert here.wrong == []
+
+
+@pytest.mark.parametrize("reader", ["light", "dark"], indirect=True)
+def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(reader: Requester) -> None:
+    page = reader.page
+    theme = page.locator("html").get_attribute("data-theme")
+    reader.picture(f"alarm-figures-1440-{theme}")
+    assert serious(page) == []
+    for width in (1920, 1280, 900, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(200)
+        assert wider_than_seen(page) == [], width
+    reader.picture(f"alarm-figures-390-{theme}")
+    assert serious(page) == []
+
+
+def test_the_figures_stand_with_target_and_verdict_and_the_pictures_agree(reader: Requester) -> None:
+    page = reader.page
+    peak = page.locator('[data-figure="peak_10min"]')
+    for text in ("40", "at most 10", "over-demanding"):
+        expect(peak).to_contain_text(text)
+    expect(page.locator('[data-figure="actors"]')).to_contain_text("too few to judge")
+    expect(page.locator("#actors tr").first).to_contain_text("Julabo chiller / Bath")
+    expect(page.locator(f'#actors a[title="{BATH}"]')).to_have_attribute("href", f"/alarms?view=all#{BATH}")
+    expect(page.locator("#rate .flood")).to_have_count(1)
+    expect(page.locator("#floods tr")).to_contain_text("40")
+    expect(page.locator("#acknowledged tr").nth(2)).to_contain_text("12")
+    expect(page.locator("#stale")).to_contain_text("History store")
+
+
+def test_the_keyboard_reads_the_bars(reader: Requester) -> None:
+    page = reader.page
+    rate = page.get_by_role("slider", name=re.compile("^Alarms per"))
+    rate.focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#rate-told")).to_contain_text("1 alarm (1 medium)")
+    for _ in range(200):
+        page.keyboard.press("ArrowRight")
+        if "in a flood" in page.locator("#rate-told").inner_text():
+            break
+    expect(rate).to_have_attribute("aria-valuetext", re.compile(r"alarms \(.* high, .* low\), in a flood"))
+
+
+def test_range_area_and_operators_stand_in_the_address(reader: Requester) -> None:
+    page = reader.page
+    page.get_by_label("Area, with those below it").fill("power")
+    page.keyboard.press("Tab")
+    expect(page.locator("#counting")).to_contain_text("40 announced")
+    page.get_by_label("Operators who share the alarms").fill("2")
+    page.keyboard.press("Tab")
+    page.locator('#presets [data-seconds="604800"]').click()
+    expect(page).to_have_url(re.compile(r"span=604800&area=power&operators=2"))
+    reader.open(page.url.removeprefix(reader.demo.url))
+    expect(page.locator("#counting")).to_contain_text("40 announced")
+    expect(page.locator('[data-figure="peak_10min"]')).to_contain_text("20")
+    expect(page.locator('[data-csv="figures"]')).to_have_attribute(
+        "href", re.compile("area=power&operators=2&format=csv")
+    )
