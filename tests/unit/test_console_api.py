@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from countingroom.core.alarms.queries import EngineFigures
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
 from countingroom.core.messages import EventKind, encode
@@ -291,6 +292,32 @@ async def test_the_figures_of_the_history_are_among_those_of_the_console(here: S
     assert "countingroom_history_points_total 7.0" in figures
     assert {"countingroom_bus_connected", "countingroom_history_delay_seconds"} <= names
     assert figures.count("# TYPE") == len(names)
+
+
+async def test_the_figures_of_the_alarm_engine_are_among_those_of_the_console(
+    here: Stage, web: httpx.AsyncClient
+) -> None:
+    told = EngineFigures(
+        evaluations=7, announced=(1, 2, 3, 4), announced_10min=10, in_flood=True, batches=4, delay_s=0.5
+    )
+
+    async def answer(_: object) -> bytes:
+        return encode(told)
+
+    assert "countingroom_alarm_evaluations" not in (await web.get("/metrics")).text
+    async with here.bus.client().respond("query.alarms.metrics", answer):
+        figures = (await web.get("/metrics")).text.splitlines()
+    for line in (
+        "countingroom_alarm_evaluations_total 7.0",
+        'countingroom_alarm_announcements_total{priority="3"} 3.0',
+        "countingroom_alarm_announced_10min 10.0",
+        "countingroom_alarm_flood 1.0",
+        "countingroom_alarm_delay_seconds_count 4.0",
+        "countingroom_alarm_delay_seconds_sum 0.5",
+        'countingroom_alarms_open{priority="1"} 0.0',
+        "countingroom_alarms_shelved 0.0",
+    ):
+        assert line in figures
 
 
 async def test_the_api_describes_itself_with_an_example_for_every_answer(web: httpx.AsyncClient) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from countingroom.alarms.engine.keeper import AlarmStore
@@ -21,6 +21,7 @@ from countingroom.core.alarms.queries import (
     AlarmLink,
     DefinitionAnswer,
     DefinitionQuery,
+    EngineFigures,
     HistoryAnswer,
     HistoryQuery,
 )
@@ -36,19 +37,27 @@ _history_query = MessageDecoder(HistoryQuery)
 
 
 class AlarmAnswers:
-    """Answers `query.alarms.definition` and `query.alarms.history`."""
+    """Answers `query.alarms.definition`, `query.alarms.history` and `query.alarms.metrics`."""
 
-    def __init__(self, bus: Bus, clock: Clock, store: AlarmStore, known: KnownAlarms) -> None:
+    def __init__(
+        self, bus: Bus, clock: Clock, store: AlarmStore, known: KnownAlarms, figures: Callable[[], EngineFigures]
+    ) -> None:
+        """`figures`: what the engine counts of itself."""
         self._bus = bus
         self._clock = clock
         self._store = store
         self._known = known
+        self._figures = figures
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[None]:
         """Questions are answered while entered."""
         async with AsyncExitStack() as stack:
-            for what, handler in (("definition", self._definition), ("history", self._history)):
+            for what, handler in (
+                ("definition", self._definition),
+                ("history", self._history),
+                ("metrics", self._metrics),
+            ):
                 await stack.enter_async_context(self._bus.respond(subjects.query("alarms", what), handler))
             yield
 
@@ -59,6 +68,9 @@ class AlarmAnswers:
             return _refused(error)
         found = (self._known.find(id) for id in question.ids[:MOST_IDS])
         return encode(DefinitionAnswer(definitions=tuple(self._details(one) for one in found if one is not None)))
+
+    async def _metrics(self, _: Message) -> bytes:
+        return encode(self._figures())
 
     async def _history(self, message: Message) -> bytes:
         try:

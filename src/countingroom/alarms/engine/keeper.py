@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from countingroom.alarms.engine.book import AlarmBook, BookChanges
+from countingroom.alarms.engine.counts import EngineCounts
 from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.engine.records import event_of
 from countingroom.alarms.engine.saved import EngineAlarm
@@ -72,7 +73,10 @@ class AlarmKeeper:
         self._writer = writer
         self._publisher = publisher
         self._clock = clock
+        self.counts = EngineCounts()
         self._waiting = WaitingFindings(book.urgency)
+        self._found_s = 0.0
+        """When the first of them came."""
         self._due_events: Callable[[AlarmBook], Mapping[str, AlarmEvent]] | None = None
         self._news = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -89,9 +93,17 @@ class AlarmKeeper:
         """Why the department is not ready, one sentence each."""
         return ["the database does not take the states of alarms"] if self._saved.is_failing else []
 
+    @property
+    def unsaved(self) -> int:
+        """Rows of the history that wait for the database."""
+        return len(self._rows)
+
     def find(self, found: Iterable[Found]) -> None:
         """Take in findings; they are worked on soon, in this order."""
+        was_waiting = bool(self._waiting)
         if self._waiting.add(found):
+            if not was_waiting:
+                self._found_s = self._clock.monotonic()
             self._news.set()
 
     def give(self, events: Callable[[AlarmBook], Mapping[str, AlarmEvent]]) -> None:
@@ -115,8 +127,10 @@ class AlarmKeeper:
         """One batch."""
         async with self._turn:
             now_ns = self._clock.now_ns()
+            found_s = self._found_s
             if found := self._waiting.take(AT_ONCE):
                 await self._carry(self._book.take(found, now_ns))
+                self.counts.delay(self._clock.monotonic() - found_s)
             if (events := self._due_events) is not None and not self._waiting:
                 self._due_events = None
                 await self._carry(self._book.redefine(now_ns))
@@ -217,6 +231,7 @@ class AlarmKeeper:
         for id, state in states.items():
             self._refreshed.pop(id, None)
             self._publish_one(id, state)
+        self.counts.take(changes.history, self._clock.monotonic())
         for row in changes.history:
             self._publisher.event(event_of(row))
 

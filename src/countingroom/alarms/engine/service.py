@@ -29,6 +29,7 @@ from countingroom.bus.presence import heartbeat
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.alarms.history import AlarmHistoryFilter, SavedAlarm
+from countingroom.core.alarms.queries import EngineFigures
 from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, LinkError
@@ -157,11 +158,16 @@ class AlarmService:
             publisher,
             policy=AlarmPolicy(self._clock, self._principal),
         )
+
+        def figures() -> EngineFigures:
+            now_s = self._clock.monotonic()
+            return keeper.counts.figures(now_s, evaluations=follower.updates, unsaved=keeper.unsaved)
+
         self._follower = follower
         self._keeper = keeper
         try:
             async with (
-                AlarmAnswers(self._bus, self._clock, self._store, known).serving(),
+                AlarmAnswers(self._bus, self._clock, self._store, known, figures).serving(),
                 asyncio.TaskGroup() as group,
             ):
                 for part in (publisher, follower, server):

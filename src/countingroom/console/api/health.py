@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Response
 
 from countingroom.console.api import metrics
 from countingroom.console.api.devices import Console
+from countingroom.console.context import ConsoleContext
 from countingroom.console.present.readiness import not_ready
 from countingroom.console.responses import REFUSED, as_json, example, refusal
 from countingroom.core import subjects
+from countingroom.core.alarms.queries import EngineFigures
 from countingroom.core.errors import Cause, LinkError
+from countingroom.core.messages import Malformed, decode
 
 router = APIRouter(tags=["health"])
 
-_HISTORY_S = 2.0
+_ANSWER_S = 2.0
 """Prometheus gives up after 10 s; the console's own figures must come in time."""
 
 
@@ -50,10 +55,18 @@ async def readyz(console: Console) -> Response:
 
 @router.get("/metrics", summary="Figures for Prometheus")
 async def prometheus(console: Console) -> Response:
-    """Prometheus' text format: the figures of the console, and those of the history where it runs."""
+    """Prometheus' text format: the figures of the console, and those of the alarm engine and the history where they
+    run."""
+    history, engine = await asyncio.gather(_ask(console, "history"), _ask(console, "alarms"))
     try:
-        answer = await console.bus.request(subjects.query("history", "metrics"), b"", timeout_s=_HISTORY_S)
-        history = answer.data
+        figures = decode(engine, EngineFigures) if engine else None
+    except Malformed:
+        figures = None  # an engine of another version
+    return Response(metrics.text(console, figures) + history, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _ask(console: ConsoleContext, department: str) -> bytes:
+    try:
+        return (await console.bus.request(subjects.query(department, "metrics"), b"", timeout_s=_ANSWER_S)).data
     except LinkError:
-        history = b""  # countingroom_role_ready tells that it does not run
-    return Response(metrics.text(console) + history, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return b""  # countingroom_role_ready tells that it does not run

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, computed from the console's state when they are scraped."""
+"""Metrics for Prometheus, computed when they are scraped: the console's own, and those that the alarm engine gave."""
 
 from __future__ import annotations
 
@@ -6,17 +6,27 @@ from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 
 from countingroom.console.context import ConsoleContext
+from countingroom.console.present import alarm_views
+from countingroom.core.alarms import figures as judged
+from countingroom.core.alarms.queries import EngineFigures
 from countingroom.core.messages import Link
 
 
 class Figures:
     """A Prometheus collector over the console's state."""
 
-    def __init__(self, context: ConsoleContext) -> None:
+    def __init__(self, context: ConsoleContext, engine: EngineFigures | None) -> None:
         self._context = context
+        self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
         """Every metric, computed now."""
@@ -59,14 +69,53 @@ class Figures:
             state = context.latest.states.get(f"device.{device}")
             link.add_metric([device], state is not None and state.link is Link.CONNECTED)
         yield from (updates, points, alarms, alive, link)
+        yield from self._alarms()
+        if self._engine is not None:
+            yield from _of_engine(self._engine)
+
+    def _alarms(self) -> Iterator[Metric]:
+        states = alarm_views.all_alarms(self._context.latest.words)
+        active = GaugeMetricFamily(
+            "countingroom_alarms_open", "Open alarms that follow from no other one.", labels=["priority"]
+        )
+        for priority, count in alarm_views.counts(states).items():
+            active.add_metric([str(priority)], count)
+        yield active
+        now = judged.present(states.values(), self._context.clock.now_ns())
+        yield _one("countingroom_alarms_unacknowledged", "Alarms that are not acknowledged.", now.unacknowledged)
+        yield _one("countingroom_alarms_standing", "Alarms that are active and announced.", now.standing)
+        yield _one("countingroom_alarms_stale", "Those of them that are active for more than 24 h.", now.stale_count)
+        yield _one("countingroom_alarms_shelved", "Shelved alarms.", now.shelved)
+        yield _one("countingroom_alarms_suppressed", "Alarms suppressed by design.", now.suppressed)
+        yield _one("countingroom_alarms_out_of_service", "Alarms out of service.", now.out_of_service)
+
+
+def _of_engine(engine: EngineFigures) -> Iterator[Metric]:
+    evaluations = CounterMetricFamily("countingroom_alarm_evaluations", "Readings that the alarm engine evaluated.")
+    evaluations.add_metric([], engine.evaluations)
+    yield evaluations
+    announced = CounterMetricFamily("countingroom_alarm_announcements", "Announced alarms.", labels=["priority"])
+    for priority, count in enumerate(engine.announced, 1):
+        announced.add_metric([str(priority)], count)
+    yield announced
+    yield _one("countingroom_alarm_announced_10min", "Announcements in the last 10 minutes.", engine.announced_10min)
+    yield _one("countingroom_alarm_flood", "1 while there is a flood of alarms.", engine.in_flood)
+    yield SummaryMetricFamily(
+        "countingroom_alarm_delay_seconds",
+        "From a finding to its publication, saving included.",
+        count_value=engine.batches,
+        sum_value=engine.delay_s,
+    )
+    yield _one("countingroom_alarm_longest_delay_seconds", "The longest of these delays.", engine.longest_s)
+    yield _one("countingroom_alarm_unsaved_rows", "Rows of the history that wait for the database.", engine.unsaved)
 
 
 def _one(name: str, meaning: str, value: float) -> Metric:
     return GaugeMetricFamily(name, meaning, value=value)
 
 
-def text(context: ConsoleContext) -> bytes:
-    """What /metrics answers, in Prometheus' text format."""
+def text(context: ConsoleContext, engine: EngineFigures | None = None) -> bytes:
+    """What /metrics answers, in Prometheus' text format. `engine`: None where no alarm engine is active."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Figures(context))
+    registry.register(Figures(context, engine))
     return generate_latest(registry)

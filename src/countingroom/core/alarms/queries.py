@@ -63,6 +63,27 @@ class DefinitionAnswer(Struct, frozen=True, kw_only=True, tag=True):
     definitions: tuple[AlarmDetails, ...] = ()
 
 
+class EngineFigures(Struct, frozen=True, kw_only=True, tag=True):
+    """`query.alarms.metrics`: what the active engine did since it took over."""
+
+    evaluations: int = 0
+    """Readings of points that were evaluated."""
+    announced: tuple[int, ...] = (0, 0, 0, 0)
+    """Announcements by priority, 1 to 4."""
+    announced_10min: int = 0
+    """Announcements in the last 10 minutes."""
+    in_flood: bool = False
+    """A flood goes on: 10 announcements in 10 minutes, and not yet below 5."""
+    batches: int = 0
+    """Batches of changes that were saved and published."""
+    delay_s: float = 0.0
+    """Sum over the batches: from the finding to the publication, saving included."""
+    longest_s: float = 0.0
+    """The longest delay of a batch."""
+    unsaved: int = 0
+    """Rows of the history that wait for the database."""
+
+
 class AlarmHistoryEntry(Struct, frozen=True, kw_only=True):
     """An entry of the history of an alarm."""
 
