@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from countingroom.core.commands.alarms import ALARMS
 from countingroom.core.commands.experiment import EXPERIMENT
+from countingroom.core.commands.notifications import NOTIFICATIONS
 from countingroom.core.commands.partition import PARTITION
 from countingroom.core.commands.row import CommandTable
 from countingroom.core.commands.system import SYSTEM
@@ -33,6 +34,11 @@ def of_system(command: str) -> Permission:
 def of_alarm(command: str) -> Permission:
     """The permission for a command to alarms."""
     return _of(ALARMS, command)
+
+
+def of_notification(command: str) -> Permission:
+    """The permission for a command about messages to people."""
+    return _of(NOTIFICATIONS, command)
 
 
 def of_device(spec: CommandSpec | None) -> Permission:

@@ -56,6 +56,11 @@ def alarm_key(alarm: str) -> str:
     return f"alarm.{'.'.join(map(token, alarm.split('.')))}"
 
 
+def notification_key(channel: str) -> str:
+    """Key in `state` of a channel of messages to people (`ChannelState`)."""
+    return f"notification.{token(channel)}"
+
+
 MAPPING_KEY = "detectors"
 """Key in `state` of the partition of each detector (`Placement`)."""
 
@@ -71,6 +76,9 @@ EXPERIMENT = "_experiment"
 
 ALARMS = "_alarms"
 """The target of commands to the alarm department: `command.<user>.alarms._alarms`."""
+
+NOTIFICATIONS = "_notify"
+"""The target of commands about messages to people: `command.<user>.alarms._notify`."""
 
 
 def agent(system: str) -> str:

@@ -132,8 +132,6 @@ class ChannelState(Struct, frozen=True, kw_only=True):
     """Tries that failed."""
     dead: int = 0
     cancelled: int = 0
-    pending: int = 0
-    """Messages that wait now."""
     last_sent_ns: int | None = None
     problem: str = ""
     """Why the last try failed; empty: it did not."""

@@ -1,0 +1,175 @@
+"""All that goes out to people: a worker for each channel of the description, and the heartbeat to the outside.
+
+The planner recovers the outbox after a takeover and calls `wake`; from then on the workers send what it puts there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from uuid import uuid4
+
+from countingroom.alarms.notify.heartbeat import OutsideHeartbeat
+from countingroom.alarms.notify.line import Line, line_of
+from countingroom.alarms.notify.sender import Outcome
+from countingroom.alarms.notify.worker import RETRY_S, ChannelWorker, Dead, OutboxStore, StillWanted, failure
+from countingroom.alarms.sections.notify_channels import ChannelSection, HeartbeatSection
+from countingroom.bus.publisher import Publisher
+from countingroom.core import severity, subjects
+from countingroom.core.clock import Clock
+from countingroom.core.errors import NotFound, Refused
+from countingroom.core.messages import Event, EventKind
+from countingroom.core.notify.messages import ChannelState, Notification, NotificationKind, notification_id
+from countingroom.core.retry import Retry, edge_log
+
+_log = logging.getLogger(__name__)
+
+SHOWN_TITLE = 100
+TEST_EXPIRES_NS = 60_000_000_000
+
+
+class Deliveries:
+    """The workers of all channels. `run` until cancelled, or until another process has taken over (Conflict)."""
+
+    def __init__(
+        self,
+        channels: Mapping[str, ChannelSection],
+        heartbeat: HeartbeatSection | None,
+        store: OutboxStore,
+        writer: int,
+        clock: Clock,
+        publisher: Publisher,
+        *,
+        still_wanted: StillWanted,
+        troubles: Callable[[], Sequence[str]] = tuple,
+        dead: Dead | None = None,
+        line: Callable[[str, ChannelSection, Clock], Line] = line_of,
+    ) -> None:
+        """`writer`: the number from `Alarms.take_over`; the first `wake` comes after `Notifications.recover`.
+        `still_wanted`: asked right before a message is sent. `troubles`: why the department is not ready;
+        then the heartbeat stops. `dead`: told of each message that is not tried any more, after the outbox has it."""
+        self._store = store
+        self._writer = writer
+        self._clock = clock
+        self._publisher = publisher
+        self._on_dead = dead
+        self._is_recovered = asyncio.Event()
+        self._workers = {
+            name: ChannelWorker(
+                name,
+                line(name, section, clock),
+                store,
+                writer,
+                clock,
+                still_wanted=still_wanted,
+                dead=self._dead,
+                changed=self._changed,
+            )
+            for name, section in channels.items()
+        }
+        self._heartbeat = None if heartbeat is None else OutsideHeartbeat(heartbeat, clock, troubles)
+
+    @property
+    def channels(self) -> Sequence[str]:
+        """Names of the channels."""
+        return tuple(self._workers)
+
+    def states(self) -> Sequence[ChannelState]:
+        """What is known of each channel."""
+        return tuple(one.state for one in self._workers.values())
+
+    def wake(self) -> None:
+        """There may be new messages in the outbox."""
+        self._is_recovered.set()
+        for worker in self._workers.values():
+            worker.wake()
+
+    def troubles(self) -> list[str]:
+        """Why the department is not ready, one sentence each."""
+        return [
+            f"the channel {name} hangs: a try to send does not end"
+            for name, worker in self._workers.items()
+            if worker.is_hanging
+        ]
+
+    def warnings(self) -> list[str]:
+        """What is to be looked at, one sentence each."""
+        found = [
+            f"messages through the channel {one.channel} are not sent: {one.problem}"
+            for one in self.states()
+            if one.problem
+        ]
+        if self._heartbeat is not None and self._heartbeat.is_failing:
+            found.append("the heartbeat to the outside is not sent")
+        return found
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            if self._heartbeat is not None:
+                group.create_task(self._heartbeat.run())
+            # A message that is being tried now must not be taken for one of the last process.
+            await self._is_recovered.wait()
+            await self._end_unknown()
+            for worker in self._workers.values():
+                group.create_task(worker.run())
+
+    async def test(self, channel: str, by: str) -> None:
+        """Send a test message through a channel, past the outbox. NotFound; Refused with what the server said."""
+        worker = self._workers.get(channel)
+        if worker is None:
+            known = ", ".join(self._workers) or "none"
+            raise NotFound(
+                f"there is no channel {channel!r}", source="alarms.notify", suggestion=f"the channels are: {known}"
+            )
+        now_ns = self._clock.now_ns()
+        message = Notification(
+            id=uuid4().hex,
+            channel=channel,
+            kind=NotificationKind.TEST,
+            title=f"Test of the channel {channel}",
+            text=f"{by} tests whether messages about alarms arrive this way. Nothing is to be done.",
+            created_ns=now_ns,
+            due_ns=now_ns,
+            expires_ns=now_ns + TEST_EXPIRES_NS,
+            attempt=1,
+        )
+        delivery = await worker.test(message)
+        if delivery.outcome is not Outcome.ACCEPTED:
+            raise Refused(failure(channel, delivery))
+
+    async def _end_unknown(self) -> None:
+        """Messages of channels that the description has no more are not sent any more."""
+        retry = Retry(
+            self._clock,
+            edge_log(_log, "alarms: the outbox is not reached", "alarms: it is reached again"),
+            pause_s=RETRY_S,
+        )
+        for entry in await retry.run(self._store.pending):
+            one = entry.notification
+            if one.channel not in self._workers:
+                reason = f"the description has no channel {one.channel} any more"
+                await retry.run(partial(self._store.dead, self._writer, one.id, reason))
+                self._dead(one, reason)
+
+    def _changed(self, state: ChannelState) -> None:
+        self._publisher.state(subjects.notification_key(state.channel), state)
+
+    def _dead(self, message: Notification, reason: str) -> None:
+        self._publisher.event(
+            Event(
+                id=notification_id("dead", message.id),
+                kind=EventKind.NOTE,
+                time_ns=self._clock.now_ns(),
+                department="alarms",
+                source=message.channel,
+                message=f"a message through {message.channel} is not sent: {message.title[:SHOWN_TITLE]}: {reason}",
+                severity=severity.MEDIUM,
+                action="notification_dead",
+                data={"notification": message.id, "channel": message.channel, "route": message.route},
+            )
+        )
+        if self._on_dead is not None:
+            self._on_dead(message, reason)

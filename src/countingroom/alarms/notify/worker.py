@@ -1,0 +1,216 @@
+"""The worker of one channel: takes its messages from the outbox when they are due, and records what came of each try.
+
+Before a message is sent it is marked as being tried, and once more it is asked whether it is still wanted: never after
+an acknowledgement. What is accepted is marked as sent until the database has taken that, and is not sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Protocol, TypeVar
+
+from msgspec import structs
+
+from countingroom.alarms.notify.line import Line
+from countingroom.alarms.notify.sender import Delivery, Outcome
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause
+from countingroom.core.notify.messages import ChannelState, Notification, OutboxEntry
+from countingroom.core.retry import Retry, edge_log
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+FIRST_BACKOFF_S = 5.0
+LONGEST_BACKOFF_S = 300.0
+PAUSE_S = 2.0
+"""Between two tries of a channel after one that failed."""
+LONGEST_WAIT_S = 60.0
+"""The outbox is looked at again after so long, because the wall clock of its times may be set."""
+RETRY_S = 1.0
+"""Between two attempts to reach the database."""
+
+
+class OutboxStore(Protocol):
+    """What a worker needs of the database; `storage/notifications.py` is it."""
+
+    def claim(self, writer: int, channel: str, now_ns: int) -> Awaitable[Notification | None]: ...
+    def next_due_ns(self, channel: str) -> Awaitable[int | None]: ...
+    def sent(self, writer: int, id: str, note: str = "") -> Awaitable[None]: ...
+    def failed(self, writer: int, id: str, error: str, *, next_ns: int, may_repeat: bool) -> Awaitable[None]: ...
+    def dead(self, writer: int, id: str, error: str) -> Awaitable[None]: ...
+    def cancel(self, writer: int, id: str, reason: str = "") -> Awaitable[None]: ...
+    def pending(self) -> Awaitable[tuple[OutboxEntry, ...]]: ...
+
+
+StillWanted = Callable[[Notification], bool]
+"""Whether a message shall still be sent: it is asked right before. It only reads, and is called in any thread."""
+Dead = Callable[[Notification, str], None]
+"""A message is not tried any more, for this reason; the outbox has it already."""
+
+
+def backoff_s(attempt: int) -> float:
+    """The pause after the failure of this try: 5 s, 10 s, 20 s … 5 min."""
+    return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(attempt - 1, 10))
+
+
+class ChannelWorker:
+    """Sends the messages of one channel, one after the other. `run` until cancelled."""
+
+    def __init__(
+        self,
+        channel: str,
+        line: Line,
+        store: OutboxStore,
+        writer: int,
+        clock: Clock,
+        *,
+        still_wanted: StillWanted,
+        dead: Dead,
+        changed: Callable[[ChannelState], None],
+    ) -> None:
+        """`writer`: the number from `Alarms.take_over`. `changed`: what is known of the channel has changed."""
+        self._channel = channel
+        self._line = line
+        self._store = store
+        self._writer = writer
+        self._clock = clock
+        self._still_wanted = still_wanted
+        self._dead = dead
+        self._changed = changed
+        self._news = asyncio.Event()
+        self.state = ChannelState(channel=channel, kind=line.kind)
+        self._database = edge_log(
+            _log,
+            f"alarms: the outbox of the channel {channel} is not reached",
+            f"alarms: the outbox of the channel {channel} is reached again",
+        )
+        self._sending = edge_log(
+            _log,
+            f"alarms: messages through the channel {channel} are not sent",
+            f"alarms: messages through the channel {channel} are sent again",
+        )
+
+    @property
+    def is_hanging(self) -> bool:
+        """Whether a try has not ended long after its deadline."""
+        return self._line.is_hanging
+
+    def wake(self) -> None:
+        """There may be new messages in the outbox."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Send until cancelled, or until another process has taken over (Conflict)."""
+        self._changed(self.state)
+        while True:
+            self._news.clear()
+            if self._line.is_hanging:
+                await self._wait_for_line()
+            now_ns = self._clock.now_ns()
+            message = await self._saved(lambda: self._store.claim(self._writer, self._channel, self._clock.now_ns()))
+            if message is not None:
+                await self._handle(message)
+                continue
+            next_ns = await self._saved(partial(self._store.next_due_ns, self._channel))
+            wait_s = LONGEST_WAIT_S if next_ns is None else min(LONGEST_WAIT_S, (next_ns - now_ns) / 1e9)
+            await self._wait(wait_s)
+
+    async def test(self, message: Notification) -> Delivery:
+        """Send a message at once, past the outbox, and say what came of it."""
+        delivery = await self._line.send(message, lambda: True)
+        self._count(delivery)
+        return delivery
+
+    async def _handle(self, message: Notification) -> None:
+        if message.expires_ns <= self._clock.now_ns():
+            return await self._end(message, f"it could not be sent in time, after {message.attempt - 1} tries")
+        if not self._still_wanted(message):
+            return await self._cancel(message)
+        delivery = await self._line.send(message, lambda: self._still_wanted(message))
+        match delivery.outcome:
+            case Outcome.ACCEPTED:
+                await self._saved(lambda: self._store.sent(self._writer, message.id, delivery.text))
+                self._count(delivery)
+            case Outcome.UNWANTED:
+                await self._cancel(message)
+            case Outcome.REFUSED:
+                self._count(delivery)
+                await self._end(message, delivery.text)
+            case _:
+                self._count(delivery)
+                await self._again(message, delivery)
+        return None
+
+    async def _again(self, message: Notification, delivery: Delivery) -> None:
+        now_ns = self._clock.now_ns()
+        next_ns = min(now_ns + round(backoff_s(message.attempt) * 1e9), message.expires_ns)
+        may_repeat = delivery.outcome is Outcome.UNKNOWN
+        await self._saved(
+            lambda: self._store.failed(self._writer, message.id, delivery.text, next_ns=next_ns, may_repeat=may_repeat)
+        )
+        await self._clock.sleep(PAUSE_S)
+
+    async def _cancel(self, message: Notification) -> None:
+        await self._saved(lambda: self._store.cancel(self._writer, message.id, "it was not wanted any more"))
+        self._tell(structs.replace(self.state, cancelled=self.state.cancelled + 1))
+
+    async def _end(self, message: Notification, reason: str) -> None:
+        await self._saved(lambda: self._store.dead(self._writer, message.id, reason))
+        self._tell(structs.replace(self.state, dead=self.state.dead + 1))
+        self._dead(message, reason)
+
+    def _count(self, delivery: Delivery) -> None:
+        """Count a try, and log where the channel begins to fail or to work."""
+        if delivery.outcome is Outcome.ACCEPTED:
+            self._sending.worked()
+            last_ns = self._clock.now_ns()
+            self._tell(structs.replace(self.state, sent=self.state.sent + 1, last_sent_ns=last_ns, problem=""))
+            return
+        self._sending.failed(failure(self._channel, delivery))
+        self._tell(structs.replace(self.state, failed=self.state.failed + 1, problem=delivery.text))
+
+    def _tell(self, state: ChannelState) -> None:
+        self.state = structs.replace(state, kind=self._line.kind)
+        self._changed(self.state)
+
+    async def _wait_for_line(self) -> None:
+        """While a try hangs, messages still expire, so that they are sent another way."""
+        waiting = asyncio.ensure_future(self._line.freed())
+        try:
+            while not waiting.done():
+                for entry in await self._saved(self._store.pending):
+                    one = entry.notification
+                    if one.channel == self._channel and one.expires_ns <= self._clock.now_ns():
+                        await self._end(one, "it could not be sent in time: the channel hangs")
+                with suppress(TimeoutError):
+                    async with within(self._clock, LONGEST_WAIT_S):
+                        await asyncio.shield(waiting)
+        finally:
+            waiting.cancel()
+
+    async def _saved(self, action: Callable[[], Awaitable[T]]) -> T:
+        """What the database says, tried until it answers."""
+        return await Retry(self._clock, self._database, pause_s=RETRY_S).run(action)
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        with suppress(TimeoutError):
+            async with within(self._clock, seconds):
+                await self._news.wait()
+
+
+def failure(channel: str, delivery: Delivery) -> Cause:
+    """Why a try failed, for logs and answers."""
+    return Cause(
+        code=f"notification_{delivery.outcome.value}",
+        message=f"{channel}: {delivery.text}",
+        source="alarms.notify",
+        suggestion="look at the channel and at its server, then test it: countingroom alarm notify test",
+    )

@@ -1,0 +1,83 @@
+"""A try that blocks never blocks the event loop or another channel, and one that cannot be ended is told of."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from countingroom.alarms.notify import deadline_thread
+from countingroom.alarms.notify.deadline_thread import DeadlineThread
+from countingroom.alarms.notify.sender import ACCEPTED, Delivery, Outcome
+from countingroom.core.clock import SystemClock
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    monkeypatch.setattr(deadline_thread, "GRACE_S", 0.05)
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def blocking(gate: threading.Event) -> Delivery:
+    assert gate.wait(30)
+    return ACCEPTED
+
+
+async def test_the_work_runs_in_a_thread_of_its_own() -> None:
+    thread = DeadlineThread("notify-one", SystemClock(), 5.0, lambda: None)
+
+    def work() -> Delivery:
+        return Delivery(outcome=Outcome.ACCEPTED, text=threading.current_thread().name)
+
+    assert (await thread.run(work)).text == "notify-one"
+
+
+async def test_a_channel_that_hangs_delays_no_other(gate: threading.Event) -> None:
+    one, other = (DeadlineThread(name, SystemClock(), 0.1, lambda: None) for name in ("one", "other"))
+    hanging = asyncio.create_task(one.run(lambda: blocking(gate)))
+    await asyncio.sleep(0)
+    assert (await other.run(lambda: ACCEPTED)).outcome is Outcome.ACCEPTED
+    assert (await hanging).outcome is Outcome.UNKNOWN
+    assert (one.is_hanging, other.is_hanging) == (True, False)
+    waiting = asyncio.create_task(one.run(lambda: ACCEPTED))
+    await asyncio.sleep(0.05)
+    assert not waiting.done(), "two tries of one channel never run at a time"
+    gate.set()
+    assert (await waiting).outcome is Outcome.ACCEPTED
+    assert not one.is_hanging
+
+
+async def test_a_try_is_aborted_at_its_deadline(gate: threading.Event) -> None:
+    thread = DeadlineThread("one", SystemClock(), 0.1, gate.set)
+    assert (await thread.run(lambda: blocking(gate))).outcome is Outcome.ACCEPTED
+    assert not thread.is_hanging
+
+
+async def test_a_try_is_aborted_when_its_task_is_cancelled(gate: threading.Event) -> None:
+    thread = DeadlineThread("one", SystemClock(), 30.0, gate.set)
+    task = asyncio.create_task(thread.run(lambda: blocking(gate)))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert gate.is_set()
+    await thread.freed()
+
+
+async def test_an_error_that_is_not_foreseen_is_told_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    thread = DeadlineThread("notify-one", SystemClock(), 5.0, lambda: None)
+
+    def work() -> Delivery:
+        raise ValueError("https://example.org/s3cret")
+
+    with caplog.at_level(logging.DEBUG):
+        found = await thread.run(work)
+    assert found.outcome is Outcome.UNKNOWN
+    assert "ValueError" in found.text
+    assert "ValueError at" in caplog.text
+    assert "s3cret" not in found.text + caplog.text
