@@ -14,7 +14,7 @@ from countingroom.core.alarms.states import AlarmState
 from countingroom.core.messages import MessageDecoder, decode, encode
 from countingroom.core.series import QueryRefusal
 from tests.property.payloads import payload
-from tests.scenario.alarm_stage import AlarmStage
+from tests.scenario.alarm_stage import CHILLER, AlarmStage
 
 KEYS = ("device.chiller", "device.x", "channel.chiller.1", "catalogue.x", "partition.a", "alarm.x", "alarm.point.a.b")
 ANSWERS = {
@@ -54,6 +54,7 @@ def test_the_alarm_department_goes_on(found: list[bytes]) -> None:
                 for data in found:
                     for what in ANSWERS:
                         assert await asked(stage, what, data)
+                await stage.put(CHILLER)  # a catalogue among the messages may have described another chiller
                 await stage.read(bath=36.0)
                 alarm = await stage.bus.get("state", subjects.alarm_key("point.chiller.bath"))
                 assert alarm

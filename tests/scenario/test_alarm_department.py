@@ -13,7 +13,6 @@ from countingroom.core.alarms.states import BaseState
 from countingroom.core.commands.alarms import listed
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Link
-from countingroom.core.policy import Role
 from countingroom.core.values import Quality
 from tests.console.runs_stage import member, partition
 from tests.scenario.alarm_stage import CHILLER, AlarmStage
@@ -98,6 +97,18 @@ async def test_a_rise_of_priority_is_announced_again(stage: AlarmStage) -> None:
             f"raised {BATH}",
             f"announced_again {BATH}",
         ]
+
+
+async def test_an_acknowledgement_of_a_lower_priority_is_refused(stage: AlarmStage) -> None:
+    async with stage.engine():
+        await stage.read(bath=31.0)
+        await stage.read(bath=36.0)
+        cause = await stage.command("acknowledge", alarms=listed({BATH: (1, 3)}))
+        assert cause is not None
+        assert cause.code == "more_urgent"
+        assert await stage.shown() == {BATH: "unacknowledged"}
+        assert await stage.command("acknowledge", alarms=listed({BATH: (1, 2)})) is None
+        assert await stage.shown() == {BATH: "acknowledged"}
 
 
 @pytest.mark.parametrize("quality", [Quality.STALE, Quality.BAD])
@@ -366,38 +377,6 @@ async def test_a_whole_area_is_shelved(stage: AlarmStage) -> None:
         assert await stage.shown() == {}
 
 
-async def test_out_of_service_needs_an_expert_and_nothing_is_announced(stage: AlarmStage) -> None:
-    stage.roles["ben"] = Role.SHIFTER
-    given: dict[str, Any] = {
-        "alarms": listed({BATH: None}),
-        "owner": "carla",
-        "reason": "sensor broken",
-        "seconds": 3600.0,
-    }
-    async with stage.engine():
-        cause = await stage.command("out_of_service", user="ben", **given)
-        assert cause is not None
-        assert cause.code == "denied"
-        assert await stage.command("out_of_service", **given) is None
-        await stage.read(bath=36.0)
-        assert await stage.shown() == {BATH: "out_of_service"}
-        assert await stage.command("in_service", alarms=listed({BATH: None})) is None
-        assert await stage.shown() == {BATH: "unacknowledged"}
-
-
-async def test_an_alarm_that_is_out_of_service_after_its_due_date_is_told_once(stage: AlarmStage) -> None:
-    given: dict[str, Any] = {"alarms": listed({BATH: None}), "owner": "carla", "reason": "broken", "seconds": 60.0}
-    async with stage.engine():
-        assert await stage.command("out_of_service", **given) is None
-        await stage.clock.advance(61)
-        assert (await stage.told())[1:] == [f"overdue {BATH}"]
-        assert "carla repairs it: broken" in (await stage.events())[1].message
-    async with stage.engine():
-        await stage.clock.advance(100)
-        assert await stage.shown() == {BATH: "out_of_service"}
-        assert (await stage.told())[1:] == [f"overdue {BATH}"]
-
-
 async def test_without_the_database_alarms_are_announced_and_commands_refused(stage: AlarmStage) -> None:
     async with stage.engine():
         stage.store.is_away = True
@@ -428,22 +407,6 @@ async def test_a_device_that_is_no_longer_described_closes_its_alarms(stage: Ala
         ]
 
 
-@pytest.mark.parametrize(("described", "left"), [((), {}), (("chiller",), {BATH: "unacknowledged"})])
-async def test_a_device_that_was_taken_out_while_no_engine_ran_has_no_alarms_any_more(
-    stage: AlarmStage, described: tuple[str, ...], left: dict[str, str]
-) -> None:
-    async with stage.engine():
-        await stage.read(bath=36.0)
-        assert await stage.shown() == {BATH: "unacknowledged"}
-    for key in ("catalogue.chiller", "device.chiller"):
-        await stage.bus.delete("state", key)
-    # A described device that is not on the bus is only not published yet: the bus may have been restarted empty.
-    stage.described = described
-    async with stage.engine():
-        await stage.clock.advance(20)
-        assert await stage.shown() == left
-
-
 async def test_names_that_cannot_stand_in_a_key_hide_no_other_alarm(stage: AlarmStage) -> None:
     async with stage.engine():
         odd = structs.replace(CHILLER.points[0], name="a b")
@@ -461,6 +424,9 @@ async def test_a_latching_alarm_waits_for_its_reset() -> None:
         assert await stage.acknowledge(bath=1) is None
         await stage.read(bath=20.0)
         assert await stage.shown() == {BATH: "latched"}
+        cause = await stage.command("reset", alarms=listed({BATH: 7}))
+        assert cause is not None
+        assert cause.code == "happened_again"
         assert await stage.command("reset", alarms=listed({BATH: 1})) is None
         assert await stage.shown() == {}
 

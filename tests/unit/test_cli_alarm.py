@@ -75,7 +75,7 @@ def test_an_alarm_is_shown_with_what_to_do_and_what_was(
 def test_alarms_are_acknowledged_by_name_by_area_or_all_with_their_present_occurrence(night: AlarmConsole) -> None:
     assert run(["alarm", "ack", BATH, "point.esp02.co2", "-m", "seen"]) == 0
     assert run(["alarm", "ack", "--area", "environment"]) == 0
-    assert sent(night)[0] == ("acknowledge", {"comment": "seen", "alarms": {BATH: 1, "point.esp02.co2": 1}})
+    assert sent(night)[0] == ("acknowledge", {"comment": "seen", "alarms": {BATH: (1, 1), "point.esp02.co2": (1, 3)}})
     assert sent(night)[1][1]["alarms"].keys() == {"point.esp01.humidity"}
     assert run(["alarm", "ack", "--all"]) == 0
     assert "member.mCBM.TRD" in sent(night)[2][1]["alarms"]

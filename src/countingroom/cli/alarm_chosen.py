@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 
 from countingroom.cli.client import Client
-from countingroom.core.commands.alarms import MOST_ALARMS
+from countingroom.core.commands.alarms import MOST_ALARMS, Seen
 from countingroom.core.errors import NotFound, RequestError
 from countingroom.core.times import parse_time
 
 
-def chosen(api: Client, names: list[str] | None, *, area: str, every: bool, state: str) -> dict[str, int | None]:
-    """Identity -> present occurrence, of the alarms that are named, else of all in this state (in this area).
+def chosen(api: Client, names: list[str] | None, *, area: str, every: bool, state: str) -> dict[str, Seen]:
+    """Identity -> present occurrence and priority, of the alarms that are named, else of all in this state and area.
 
     RequestError where nothing is named, NotFound where a named alarm is normal or none is in this state.
     """
@@ -23,7 +23,7 @@ def chosen(api: Client, names: list[str] | None, *, area: str, every: bool, stat
             suggestion="list them: countingroom alarm list",
         )
     found = api.get("/api/v1/alarms", state="all" if names else state, area=area, limit=100_000)["alarms"]
-    present: dict[str, int | None] = {one["id"]: one["occurrence"] for one in found}
+    present: dict[str, Seen] = {one["id"]: (one["occurrence"], one["priority"]) for one in found}
     if not names:
         if not present:
             raise NotFound(f"no alarm is {state}", suggestion="look at all: countingroom alarm list --state all")
@@ -37,7 +37,7 @@ def chosen(api: Client, names: list[str] | None, *, area: str, every: bool, stat
     return {name: present[name] for name in names}
 
 
-def parts(alarms: dict[str, int | None]) -> Iterator[dict[str, int | None]]:
+def parts(alarms: dict[str, Seen]) -> Iterator[dict[str, Seen]]:
     """The same alarms, as many at a time as one command takes."""
     names = list(alarms)
     for first in range(0, len(names), MOST_ALARMS // 2):

@@ -24,7 +24,7 @@ from countingroom.core.alarms.events import (
 )
 from countingroom.core.alarms.legality import ALREADY_SO
 from countingroom.core.clock import Clock
-from countingroom.core.commands.alarms import ALARMS, named
+from countingroom.core.commands.alarms import ALARMS, Seen, named, parts_of
 from countingroom.core.errors import Cause, NotFound, OutOfRange, Refused
 from countingroom.core.messages import Command
 from countingroom.core.policy import Permission, Principal
@@ -33,8 +33,8 @@ from countingroom.core.values import Scalar
 _TOLD = 20
 """Refused alarms that one answer names."""
 
-Make = Callable[[str, int | None, int, AlarmBook], AlarmEvent]
-"""The event for an alarm, from its id, the occurrence that was seen, the time, and all alarms."""
+Make = Callable[[str, Seen, int, AlarmBook], AlarmEvent]
+"""The event for an alarm, from its id, what was seen of it, the time, and all alarms."""
 
 
 class AlarmCommands:
@@ -87,15 +87,19 @@ class AlarmCommands:
     async def _acknowledge(self, request: CommandRequest) -> Completion:
         comment = request.text("comment", "")
 
-        def make(id: str, seen: int | None, _: int, book: AlarmBook) -> AlarmEvent:
+        def make(id: str, seen: Seen, _: int, book: AlarmBook) -> AlarmEvent:
             entry = book.get(id)
-            occurrence = seen if seen is not None else entry.record.occurrence if entry else 0
-            return Acknowledge(by=request.by, occurrence=occurrence, comment=comment)
+            occurrence, priority = parts_of(seen)
+            if occurrence is None:
+                occurrence = entry.record.occurrence if entry else 0
+            return Acknowledge(by=request.by, occurrence=occurrence, comment=comment, priority=priority)
 
         return await self._give(request, make)
 
     async def _reset(self, request: CommandRequest) -> Completion:
-        return await self._give(request, _always(Reset(by=request.by)))
+        return await self._give(
+            request, lambda _id, seen, _now_ns, _book: Reset(by=request.by, occurrence=parts_of(seen)[0])
+        )
 
     async def _shelve(self, request: CommandRequest) -> Completion:
         reason = request.text("reason")
@@ -142,11 +146,11 @@ class AlarmCommands:
             raise Refused(_all_refused(refused) if refused else _already_so(changes.refused))
         return _told(len(alarms), refused) if refused else None
 
-    def _alarms(self, request: CommandRequest) -> dict[str, int | None]:
+    def _alarms(self, request: CommandRequest) -> dict[str, Seen]:
         """The alarms that the command names. NotFound where one does not exist, OutOfRange where it names none."""
         given = request.text("alarms", "")
         area = request.text("area", "")
-        alarms = named(given) if given else {}
+        alarms: dict[str, Seen] = named(given) if given else {}
         if unknown := sorted(id for id in alarms if not self._exists(id)):
             raise NotFound(
                 f"there is no alarm {unknown[0]!r}", source="alarms", suggestion="list them: countingroom alarm list"

@@ -52,6 +52,7 @@ _ALARM: dict[str, Any] = {
 _RECORD = {"time_ns": 1790000000000000000, "kind": "announced", "text": "announced, priority 2"}
 
 Id = Annotated[str, Field(max_length=300)]
+OneOccurrence = Annotated[int, Field(ge=0, lt=2**63)]
 OnePriority = Annotated[int, Field(ge=HIGHEST_PRIORITY, le=LOWEST_PRIORITY)]
 
 
@@ -61,15 +62,18 @@ class AlarmCommandBody(CommandBody):
     model_config = CommandBody.model_config | {
         "json_schema_extra": {
             "example": {
-                "alarms": {"point.chiller.internal_temp": 3},
+                "alarms": {"point.chiller.internal_temp": [3, 2]},
                 "arguments": {"comment": "I fill the bath"},
                 "wait_s": 5,
             }
         }
     }
 
-    alarms: Annotated[dict[Id, Annotated[int, Field(ge=0, lt=2**63)] | None], Field(max_length=MOST_ALARMS)] = {}
-    """Identity of each alarm -> number of the occurrence that the user saw, or null where it does not matter."""
+    alarms: Annotated[
+        dict[Id, OneOccurrence | tuple[OneOccurrence, OnePriority] | None], Field(max_length=MOST_ALARMS)
+    ] = {}
+    """Identity of each alarm -> what the user saw of it: the number of the occurrence, or [occurrence, priority], or
+    null where it does not matter."""
 
 
 @router.get(

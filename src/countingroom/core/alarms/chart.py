@@ -216,7 +216,7 @@ class _Step:
             case Acknowledge():
                 self._acknowledge(event)
             case Reset():
-                if self._allows(refusal(self.record, AlarmCommand.RESET)):
+                if self._allows(refusal_of_request(self.record, event, now_ns=self._now_ns, longest_shelf_ns=0)):
                     self._trigger(Trigger.RESET)
             case Shelve():
                 self._shelve(event)

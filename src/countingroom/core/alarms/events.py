@@ -44,12 +44,16 @@ class Acknowledge(Struct, frozen=True, kw_only=True):
     occurrence: int
     """The occurrence that was seen; any other one is refused."""
     comment: str = ""
+    priority: Priority | None = None
+    """The priority that was seen: refused where the alarm is more urgent now. None: it does not matter."""
 
 
 class Reset(Struct, frozen=True, kw_only=True):
     """A person ends the latch of an alarm whose condition is clear and which is acknowledged."""
 
     by: str
+    occurrence: int | None = None
+    """The occurrence that was seen; any other one is refused. None: it does not matter."""
 
 
 class Shelve(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Protocol
 
-from countingroom.core.alarms.events import Acknowledge, Shelve, TakeOutOfService
+from countingroom.core.alarms.events import Acknowledge, Reset, Shelve, TakeOutOfService
 from countingroom.core.alarms.states import BaseState, OutOfService, Shelf
 from countingroom.core.errors import Cause
 
@@ -29,6 +29,8 @@ class HasAlarmState(Protocol):
     def base(self) -> BaseState: ...
     @property
     def occurrence(self) -> int: ...
+    @property
+    def priority(self) -> int: ...
     @property
     def acknowledged_by(self) -> str: ...
     @property
@@ -90,12 +92,22 @@ def refusal(state: HasAlarmState, command: AlarmCommand) -> Cause | None:
 
 
 def refusal_of_request(
-    state: HasAlarmState, request: Acknowledge | Shelve | TakeOutOfService, *, now_ns: int, longest_shelf_ns: int
+    state: HasAlarmState,
+    request: Acknowledge | Reset | Shelve | TakeOutOfService,
+    *,
+    now_ns: int,
+    longest_shelf_ns: int,
 ) -> Cause | None:
     """Why this request is refused, by the state or by what it asks for; None: it is allowed."""
     match request:
         case Acknowledge():
-            return refusal(state, AlarmCommand.ACKNOWLEDGE) or _of_occurrence(state, request.occurrence)
+            return (
+                refusal(state, AlarmCommand.ACKNOWLEDGE)
+                or _of_occurrence(state, request.occurrence)
+                or _of_priority(state, request.priority)
+            )
+        case Reset():
+            return refusal(state, AlarmCommand.RESET) or _of_occurrence(state, request.occurrence)
         case Shelve():
             if cause := refusal(state, AlarmCommand.SHELVE):
                 return cause
@@ -112,14 +124,25 @@ def refusal_of_request(
             return _of_end(request.due_ns, now_ns)
 
 
-def _of_occurrence(state: HasAlarmState, seen: int) -> Cause | None:
-    if seen == state.occurrence:
+def _of_occurrence(state: HasAlarmState, seen: int | None) -> Cause | None:
+    if seen is None or seen == state.occurrence:
         return None
     return Cause(
         code="happened_again",
         message=f"the alarm happened again: occurrence {seen} was seen, now it is occurrence {state.occurrence}",
         evidence={"seen": seen, "occurrence": state.occurrence},
-        suggestion="look at the present occurrence, then acknowledge that one",
+        suggestion="look at the present occurrence, then act on that one",
+    )
+
+
+def _of_priority(state: HasAlarmState, seen: int | None) -> Cause | None:
+    if seen is None or state.priority >= seen:
+        return None
+    return Cause(
+        code="more_urgent",
+        message=f"the alarm is more urgent now: priority {seen} was seen, now it has priority {state.priority}",
+        evidence={"seen": seen, "priority": state.priority},
+        suggestion="look at it again, then acknowledge it",
     )
 
 

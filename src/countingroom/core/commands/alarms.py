@@ -1,7 +1,8 @@
 """The commands to the alarm department, target `_alarms`. Pure.
 
-Each may name many alarms at once: the argument `alarms` is JSON text of an object, identity of an alarm -> number of
-the occurrence that the user saw, or null where it does not matter. `listed` makes that text, `named` reads it.
+Each may name many alarms at once: the argument `alarms` is JSON text of an object, identity of an alarm -> what the
+user saw of it: the number of the occurrence, or that and the priority, or null where it does not matter. `listed` makes
+that text, `named` reads it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,15 @@ from countingroom.core.policy import Permission
 MOST_ALARMS = 1000
 """Alarms that one command may name: a request to the API has at most 64 KiB. For more, several commands are sent."""
 
+# Without limits of the numbers: msgspec 0.22 ends the process with a segmentation fault on a union of a limited number
+# and a tuple. A number that no alarm has is refused later.
+Seen = int | tuple[int, int] | None
+"""What was seen of an alarm: its occurrence, or occurrence and priority; None: it does not matter."""
+
 _ALARMS = Argument(
     name="alarms",
-    description="JSON text: identity of an alarm -> number of the occurrence that was seen, or null.",
+    description="JSON text: identity of an alarm -> number of the occurrence that was seen, or [occurrence, priority], "
+    "or null.",
 )
 _ALARMS_OR_AREA = Argument(name="alarms", description="As for acknowledge; or give an area.", optional=True)
 _AREA = Argument(name="area", description="Every alarm of this area, instead of `alarms`.", optional=True)
@@ -31,7 +38,8 @@ ALARMS = table(
     CommandRow(
         name="acknowledge",
         description="Acknowledge alarms: a person has seen them and acts.",
-        details="Refused for an alarm that has another occurrence than the one that was seen: it happened again.",
+        details="Refused for an alarm that has another occurrence than the one that was seen: it happened again. With "
+        "the priority that was seen it is also refused for one that is more urgent now.",
         permission=Permission.ACKNOWLEDGE,
         arguments=(_ALARMS, _COMMENT),
         cli="alarm ack",
@@ -39,6 +47,7 @@ ALARMS = table(
     CommandRow(
         name="reset",
         description="Reset latched alarms whose condition is clear and which are acknowledged.",
+        details="Refused for an alarm that has another occurrence than the one that was seen.",
         permission=Permission.OPERATE,
         arguments=(_ALARMS, _COMMENT),
     ),
@@ -90,15 +99,15 @@ ALARMS = table(
 """Name -> row, in the order of help."""
 
 
-def listed(alarms: Mapping[str, int | None]) -> str:
+def listed(alarms: Mapping[str, Seen]) -> str:
     """The argument `alarms` of a command."""
     return msgspec.json.encode(alarms).decode()
 
 
-def named(argument: str) -> dict[str, int | None]:
+def named(argument: str) -> dict[str, Seen]:
     """The alarms of the argument `alarms`; OutOfRange where it is no such text, or names too many."""
     try:
-        found = msgspec.json.decode(argument, type=dict[str, int | None])
+        found = msgspec.json.decode(argument, type=dict[str, Seen])
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         raise OutOfRange(
             "alarms is not a JSON object of identities and occurrences",
@@ -112,3 +121,8 @@ def named(argument: str) -> dict[str, int | None]:
             suggestion="name fewer, or give an area",
         )
     return found
+
+
+def parts_of(seen: Seen) -> tuple[int | None, int | None]:
+    """Occurrence and priority that were seen; None: it does not matter."""
+    return seen if isinstance(seen, tuple) else (seen, None)

@@ -1,4 +1,4 @@
-// What a person does with alarms: each is one request for all that are named, with the occurrence that was seen.
+// What a person does with alarms: each is one request for all that are named, with occurrence and priority that were seen.
 import { $, data, el, setText } from "./dom.js";
 import { iso } from "./format.js";
 import { confirm } from "./confirm.js";
@@ -36,7 +36,9 @@ export async function give(command, alarms, values = {}, named = alarms) {
   let cause = null,
     others = "";
   for (let first = 0; first < alarms.length && !cause; first += AT_ONCE) {
-    const seen = Object.fromEntries(alarms.slice(first, first + AT_ONCE).map(({ id, occurrence }) => [id, occurrence]));
+    const seen = Object.fromEntries(
+      alarms.slice(first, first + AT_ONCE).map(({ id, occurrence, priority }) => [id, priority ? [occurrence, priority] : occurrence])
+    );
     const answer = await post(`/api/v1/alarms/commands/${command}`, { alarms: seen, arguments: values, wait_s: WAIT_S });
     cause = answer.done ? answer.told.outcome?.cause : answer.cause;
     if (answer.told?.outcome?.data?.refused) others = answer.told.outcome.data.refusals;
@@ -51,11 +53,12 @@ export async function give(command, alarms, values = {}, named = alarms) {
 export const acknowledge = (alarms, named = alarms) => give("acknowledge", alarms, {}, named);
 
 // An alarm of the overview or the bar with what follows from it, of those that wait for a person.
-export function withFollowers(live, { id, occurrence, title }) {
+export function withFollowers(live, { id, occurrence, level, priority = level, title }) {
   const at = live.alarms.findIndex((one) => one.id === id),
     rest = at < 0 ? [] : live.alarms.slice(at + 1),
     end = rest.findIndex((one) => one.after_ns === null);
-  return [{ id, occurrence, title }, ...(end < 0 ? rest : rest.slice(0, end)).filter(({ base }) => WAITING.includes(base))];
+  const below = (end < 0 ? rest : rest.slice(0, end)).filter(({ base }) => WAITING.includes(base));
+  return [{ id, occurrence, priority, title }, ...below.map((one) => ({ ...one, priority: one.level }))];
 }
 export const unshelve = (alarms) => give("unshelve", alarms);
 
@@ -185,7 +188,7 @@ async function setAside(live, command, alarms) {
     : [
         ["Stops", "announcements, until it is put back into service"],
         ["Goes on", "it is evaluated, recorded and shown; interlocks still trip"],
-        ["After the due date", "it is shown as overdue"],
+        ["After the due date", "it is an alarm of its own, until it is in service or has another date"],
       ];
   dialog.classList.add("aside");
   dialog.replaceChildren(
