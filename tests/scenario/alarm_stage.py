@@ -158,6 +158,10 @@ class AlarmStage:
         self.roles: dict[str, Role] = {}
         """User -> role, of those that are not experts."""
         self._needed = roles
+        self.perhaps: Sequence[str] = ()
+        """Processes that the experiment may need."""
+        self.existing: frozenset[str] | None = None
+        """All partitions; None: the engine does not know them."""
         self.described: tuple[str, ...] | None = None
         """Devices of the description."""
         self._sequence = 0
@@ -178,6 +182,8 @@ class AlarmStage:
             self.definitions,
             self._principal,
             roles=self._needed,
+            perhaps=self.perhaps,
+            partitions=None if self.existing is None else self._partitions,
             devices=self.described,
             instance=instance,
         )
@@ -306,6 +312,9 @@ class AlarmStage:
         """`bath=1`: the alarm of the point, in the occurrence that was seen."""
         alarms = {f"point.chiller.{name}": occurrence for name, occurrence in seen.items()}
         return await self.command("acknowledge", user=user, alarms=listed(alarms), comment=comment)
+
+    async def _partitions(self) -> frozenset[str]:
+        return self.existing or frozenset()
 
     async def _principal(self, user: str, target: str) -> Principal:
         return Principal(name=user, role=self.roles.get(user, Role.EXPERT))

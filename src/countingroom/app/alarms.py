@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from countingroom.alarms.description import AlarmsSection
 from countingroom.app.roles import Platform, Role, Setting
 from countingroom.devices.description import DevicesSection
@@ -29,9 +31,15 @@ def alarms(setting: Setting) -> Role:
     definitions = alarm_definitions(setting.experiment)
     devices = frozenset(name for name, _ in setting.experiment.section(DevicesSection).items())
     beside = tuple(role for role in setting.beside if role != "alarms")
+    # `serve alarms` is not told whether the others run with simulators.
+    perhaps = tuple(role for role in structs.replace(setting, simulate=True).beside if role not in setting.beside)
 
     async def run(platform: Platform) -> None:
         database = platform.database
+
+        async def partitions() -> frozenset[str]:
+            return frozenset(one.name for one in await database.partitions.list())
+
         service = AlarmService(
             platform.bus,
             setting.clock,
@@ -39,6 +47,8 @@ def alarms(setting: Setting) -> Role:
             definitions,
             Principals(database.users, setting.clock).principal,
             roles=beside,
+            perhaps=perhaps,
+            partitions=partitions,
             devices=devices,
             history=section.history,
         )

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found
 from countingroom.alarms.engine.groups import ORPHAN_NS, AlarmGroups
-from countingroom.alarms.engine.records import closed_row, history_rows, overdue_row
+from countingroom.alarms.engine.records import closed_row, history_rows, overdue_finding
 from countingroom.alarms.engine.saved import EngineAlarm, restored
-from countingroom.core.alarms import chart
+from countingroom.core.alarms import chart, identity
 from countingroom.core.alarms.chart import AlarmRecord, ChartRules
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.events import (
@@ -166,8 +166,8 @@ class AlarmBook:
         return level, entry.record.since_ns
 
     def snapshot(self, ids: Iterable[str]) -> Snapshot:
-        """These alarms and those folded under them as they are now, for `undo`."""
-        every = {one for id in ids for one in (id, *self._groups.below(id))}
+        """These alarms as they are now, and those that change with them, for `undo`."""
+        every = {one for id in ids for one in (id, identity.of_overdue(id), *self._groups.below(id))}
         return {id: (entry.record, entry.cause_id) if (entry := self._entries.get(id)) else None for id in every}
 
     def undo(self, before: Snapshot) -> None:
@@ -209,7 +209,7 @@ class AlarmBook:
                 if self._groups.is_orphan(entry):
                     self._groups.put_under(entry, "")
                     self._step(entry, ReAlarm(), now_ns, changes)
-                self._tell_overdue(entry, now_ns, changes)
+                self._look_overdue(entry, now_ns, changes)
         return changes
 
     def _defined(self, subject: AlarmSubject) -> AlarmDefinition:
@@ -293,6 +293,8 @@ class AlarmBook:
         self._groups.index(entry)
         if entry.record.has_flag != before.has_flag:
             self._unfolded.update(self._groups.touched(entry))
+        if entry.record.service is not before.service:
+            self._look_overdue(entry, now_ns, changes)
         self._schedule(entry, now_ns)
 
     def _acknowledge_below(self, id: str, event: Acknowledge, now_ns: int, changes: BookChanges) -> None:
@@ -310,17 +312,31 @@ class AlarmBook:
             heapq.heappush(self._due, (due_ns, entry.subject.id))
         if self._groups.is_orphan(entry):
             heapq.heappush(self._due, (now_ns + ORPHAN_NS, entry.subject.id))
-        if (service := entry.record.service) is not None and service.due_ns != entry.overdue_ns:
+        if (service := entry.record.service) is not None:
             heapq.heappush(self._due, (service.due_ns, entry.subject.id))
 
-    def _tell_overdue(self, entry: EngineAlarm, now_ns: int, changes: BookChanges) -> None:
-        """Tell once that an alarm is still out of service after its due date."""
-        service = entry.record.service
-        if service is None or now_ns < service.due_ns or service.due_ns == entry.overdue_ns:
+    def _look_overdue(self, entry: EngineAlarm, now_ns: int, changes: BookChanges) -> None:
+        """That an alarm is out of service for longer than its due date is an alarm of its own."""
+        if identity.overdue(entry.subject.id):
             return
-        entry.overdue_ns = service.due_ns
-        changes.saved[entry.subject.id] = entry
-        changes.history.append(overdue_row(entry, now_ns))
+        id = identity.of_overdue(entry.subject.id)
+        finding = overdue_finding(entry, now_ns)
+        known = self._entries.get(id)
+        if known is None:
+            if not finding.level:
+                return
+            subject = AlarmSubject(id=id, title=f"{entry.definition.title or entry.subject.title} / out of service")
+            known = self._entries[id] = EngineAlarm(subject=subject, definition=self._defined(subject))
+        if bool(finding.level) == known.is_active:
+            return
+        known.finding = finding
+        if finding.level:
+            priority = known.definition.priority(finding.level)
+            self._step(
+                known, ConditionActive(priority=priority, since_ns=finding.since_ns, text=finding.text), now_ns, changes
+            )
+        else:
+            self._step(known, ConditionClear(since_ns=now_ns), now_ns, changes)
 
     def _remove(self, entry: EngineAlarm, now_ns: int, changes: BookChanges) -> None:
         """Its source is no longer described: it is closed, with its flags."""
@@ -331,6 +347,7 @@ class AlarmBook:
         self._unfolded.update(self._groups.touched(entry))
         self._groups.put_under(entry, "")
         self._groups.index(entry)
+        self._look_overdue(entry, now_ns, changes)
         if record.is_at_rest:
             return
         changes.published[entry.subject.id] = entry

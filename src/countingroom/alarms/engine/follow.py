@@ -53,11 +53,12 @@ class BusFollower:
         *,
         held: Held = lambda _: (0, 0),
         roles: Sequence[str] = (),
+        perhaps: Sequence[str] = (),
     ) -> None:
         """`find` takes the findings. `known` learns which alarms exist. `described`: the conditions of the section
         `alarms`. `suppress` is told which suppressions are true, each time that this or the alarms change, and
         whether the others are known as well. `held`: level and begin that an alarm had before. `roles`: the processes
-        that the experiment needs."""
+        that the experiment needs. `perhaps`: those that it may need."""
         self._bus = bus
         self._clock = clock
         self._pass_on = find
@@ -76,7 +77,7 @@ class BusFollower:
         self._partitions: dict[str, PartitionAlarms] = {}
         self._states: dict[str, PartitionState] = {}
         self._served = ServedObjects(clock)
-        self._roles = RoleAlarms(roles)
+        self._roles = RoleAlarms(roles, perhaps, lambda id: held(id)[0] > 0)
         self._readings = ReadingsFollower(bus, clock, self._read)
         self._buckets = [BucketFollower(bus, clock, pattern, self._take) for pattern in _PATTERNS]
         self._hears = False

@@ -8,13 +8,21 @@ from typing import Protocol
 from countingroom.alarms.description import AlarmsSection
 from countingroom.alarms.engine.finding import AlarmSubject
 from countingroom.core import numbers, units
+from countingroom.core.alarms import identity
 from countingroom.core.alarms.chart import ChartRules
-from countingroom.core.alarms.definition import AlarmDefinition
+from countingroom.core.alarms.definition import AlarmDefinition, Guidance
 from countingroom.core.messages import Catalogue
 from countingroom.core.points import Point
 
 _FIXED = ("custom", "role")
 """Kinds of alarms that the description alone defines: they are known before anything is heard of the experiment."""
+
+
+_OVERDUE_GUIDANCE = Guidance(
+    meaning="An alarm was taken out of service for a repair, and should be back by now. It does not warn meanwhile.",
+    do=("Ask its owner.", "Put it in service again, or give it a new due date."),
+    if_not="A fault that it should tell stays unseen.",
+)
 
 
 class Defines(Protocol):
@@ -35,12 +43,20 @@ class KnownAlarms:
     """Looks definitions up by the identity of the alarm."""
 
     def __init__(
-        self, definitions: Defines, roles: Iterable[str] = (), described: Container[str] | None = None
+        self,
+        definitions: Defines,
+        roles: Iterable[str] = (),
+        described: Container[str] | None = None,
+        *,
+        perhaps: Iterable[str] = (),
     ) -> None:
-        """`described`: the devices of the description; None: they are not known."""
+        """`roles`: the processes that the experiment needs. `perhaps`: those that it may need, which this process
+        cannot know. `described`: the devices of the description; None: they are not known."""
         self._definitions = definitions
         self._described = described
         self._all_known = False
+        self._perhaps = frozenset(identity.of_role(role) for role in perhaps)
+        self._existing: Container[str] | None = None
         self._catalogues: dict[str, Catalogue] = {}
         self._systems: dict[str, frozenset[str]] = {}
         self._fixed = {one.id: one for role in roles for one in definitions.of_role(role)}
@@ -51,6 +67,10 @@ class KnownAlarms:
     def complete(self) -> None:
         """All devices that exist are known now, except those of the description that were not published yet."""
         self._all_known = True
+
+    def exist(self, partitions: Container[str]) -> None:
+        """These are all partitions that exist; others were deleted, perhaps while no engine ran."""
+        self._existing = partitions
 
     def learn(self, catalogue: Catalogue) -> None:
         """A device is described, or described anew."""
@@ -82,9 +102,11 @@ class KnownAlarms:
         not known yet."""
         if (known := self.find(subject.id)) is not None:
             return known
+        if identity.overdue(subject.id):
+            return AlarmDefinition(id=subject.id, title="")  # it ends with the alarm that it is about
         kind = subject.id.partition(".")[0]
         if kind in _FIXED:
-            return None
+            return AlarmDefinition(id=subject.id, title="") if subject.id in self._perhaps else None
         catalogue = self._catalogues.get(subject.device)
         if catalogue is not None:
             if kind != "point":
@@ -92,19 +114,28 @@ class KnownAlarms:
             # A device can give an alarm to a value that has no limits.
             point = next((one for one in catalogue.points if one.name == subject.point), None)
             return None if point is None else self._definitions.of_point(catalogue, point)
-        if subject.partition in self._of_partitions or self._is_gone(subject.device):
+        if subject.partition in self._of_partitions or self._is_gone(subject):
             return None
         return AlarmDefinition(id=subject.id, title="")
 
-    def _is_gone(self, device: str) -> bool:
-        """Whether a device without a catalogue was taken out of the description. It may have been while no engine ran;
-        a bus that was restarted empty must not close the alarms of those that are described."""
-        return bool(device) and self._all_known and self._described is not None and device not in self._described
+    def _is_gone(self, subject: AlarmSubject) -> bool:
+        """Whether a device without a catalogue was taken out of the description, or a partition without a state was
+        deleted. It may have been while no engine ran; a bus that was restarted empty must not close the alarms of those
+        that exist."""
+        if not self._all_known:
+            return False
+        if partition := subject.partition:
+            return self._existing is not None and partition not in self._existing
+        device = subject.device
+        return bool(device) and self._described is not None and device not in self._described
 
     def find(self, id: str) -> AlarmDefinition | None:
         """The definition by its identity; None: there is no such alarm."""
         if (known := self._fixed.get(id)) is not None:
             return known
+        if of := identity.overdue(id):
+            base = self.find(of)
+            return None if base is None else _overdue(base)
         name = id.partition(".")[2].partition(".")[0]
         of_device = self._of_devices.get(name)
         if of_device is not None and (known := of_device.get(id)) is not None:
@@ -152,6 +183,17 @@ class KnownAlarms:
         yield from self._fixed.values()
         for group in (*self._of_devices.values(), *self._of_partitions.values()):
             yield from group.values()
+
+
+def _overdue(of: AlarmDefinition) -> AlarmDefinition:
+    """The alarm that another one is out of service for too long."""
+    return AlarmDefinition(
+        id=identity.of_overdue(of.id),
+        area=of.area,
+        title=f"{of.title} / out of service",
+        guidance=_OVERDUE_GUIDANCE,
+        contact=of.contact,
+    )
 
 
 def _limits(point: Point) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from uuid import NAMESPACE_OID, uuid5
 
+from countingroom.alarms.engine.finding import AlarmFinding, clear
 from countingroom.alarms.engine.saved import EngineAlarm
 from countingroom.core import severity
 from countingroom.core.alarms.chart import AlarmRecord
@@ -101,22 +102,13 @@ def history_rows(
         )
 
 
-def overdue_row(entry: EngineAlarm, now_ns: int) -> AlarmEntry:
-    """An alarm is still out of service after its due date."""
-    record = entry.record
-    service = record.service
-    return AlarmEntry(
-        time_ns=now_ns,
-        alarm=entry.subject.id,
-        area=entry.definition.area,
-        title=entry.definition.title or entry.subject.title,
-        kind=HistoryKind.OVERDUE,
-        occurrence=record.occurrence,
-        base=record.base,
-        priority=record.priority,
-        text=f"{service.owner} repairs it: {service.reason}" if service else "",
-        until_ns=service.due_ns if service else None,
-    )
+def overdue_finding(entry: EngineAlarm, now_ns: int) -> AlarmFinding:
+    """Whether an alarm is still out of service after its due date."""
+    service = entry.record.service
+    if service is None or now_ns < service.due_ns:
+        return clear(now_ns)
+    text = f"it is still out of service after its due date; {service.owner} repairs it: {service.reason}"
+    return AlarmFinding(level=severity.LOW, since_ns=service.due_ns, text=text)
 
 
 def closed_row(entry: EngineAlarm, before: AlarmRecord, now_ns: int) -> AlarmEntry:
@@ -183,8 +175,6 @@ def event_of(row: AlarmEntry) -> Event:
 
 
 def _severity(row: AlarmEntry) -> int:
-    if row.kind is HistoryKind.OVERDUE:
-        return severity.LOW
     return row.priority if row.kind in _TOLD and row.priority <= severity.LOW else severity.NORMAL
 
 

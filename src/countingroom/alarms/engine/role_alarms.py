@@ -5,7 +5,7 @@ A process that ended is started again within seconds, so a role counts as missin
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, clear
 from countingroom.core import severity
@@ -23,8 +23,14 @@ _AGENTS = "agents"
 class RoleAlarms:
     """The alarms of the roles that the experiment needs."""
 
-    def __init__(self, roles: Iterable[str]) -> None:
+    def __init__(
+        self, roles: Iterable[str], perhaps: Iterable[str] = (), is_active: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        """`perhaps`: processes that the experiment may need, which this one cannot know: one that has an active alarm
+        (`is_active`) is looked for as well."""
         self._roles = tuple(roles)
+        self._perhaps = tuple(perhaps)
+        self._is_active = is_active
         self._since_ns: dict[str, int] = {}
         """Role -> since when it is missing or not ready."""
 
@@ -43,7 +49,7 @@ class RoleAlarms:
     def look(self, present: Sequence[Presence], now_ns: int, lost: Container[str] = ()) -> Iterator[Found]:
         """What is found at this time; called each time that a heartbeat comes or is missed. `lost`: alarms of
         processes that others miss as well: they need not be waited for."""
-        for role in self._roles:
+        for role in (*self._roles, *(one for one in self._perhaps if self._is_active(identity.of_role(one)))):
             processes = _processes(role, present)
             reasons = [trouble for one in processes for trouble in one.troubles]
             if not processes:

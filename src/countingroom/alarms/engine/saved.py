@@ -32,8 +32,6 @@ class EngineAlarm(Struct, eq=False, kw_only=True):
     cause_id: str = ""
     first_out: bool = False
     blames: str = ""
-    overdue_ns: int = 0
-    """The due date that was told to be over."""
 
     @property
     def is_active(self) -> bool:
@@ -85,7 +83,6 @@ class EngineAlarm(Struct, eq=False, kw_only=True):
         extra = {name: getattr(record, name) for name in _EXTRA} | {
             "blames": self.blames,
             "text": record.text,
-            "overdue_ns": self.overdue_ns,
         }
         return SavedAlarm(
             id=self.subject.id, occurrence=record.occurrence, state=published or self.published(), extra=extra
@@ -108,7 +105,6 @@ def restored(saved: SavedAlarm, definition: AlarmDefinition) -> EngineAlarm:
         cause_id=state.cause_id,
         first_out=state.first_out,
         blames=str(saved.extra.get("blames", "")),
-        overdue_ns=int(saved.extra.get("overdue_ns", 0)),
     )
 
 

@@ -65,18 +65,23 @@ class AlarmService:
         principal: Callable[[str, str], Awaitable[Principal]],
         *,
         roles: Sequence[str] = (),
+        perhaps: Sequence[str] = (),
+        partitions: Callable[[], Awaitable[Collection[str]]] | None = None,
         devices: Collection[str] | None = None,
         instance: str = "main",
         history: AlarmHistorySection | None = None,
     ) -> None:
-        """`roles`: the processes that the experiment needs, beside this one. `devices`: those of the description; None:
-        they are not known. `principal`: the role of a user on a target. `history`: how much is kept of it."""
+        """`roles`: the processes that the experiment needs, beside this one. `perhaps`: those that it may need, which
+        this process cannot know. `partitions`: finds all that exist. `devices`: those of the description. None: they
+        are not known. `principal`: the role of a user on a target. `history`: how much is kept of it."""
         self._bus = bus
         self._clock = clock
         self._store = store
         self._definitions = definitions
         self._principal = principal
         self._roles = tuple(roles)
+        self._perhaps = tuple(perhaps)
+        self._partitions = partitions
         self._devices = devices
         self._instance = instance
         self._history = history or AlarmHistorySection()
@@ -124,10 +129,10 @@ class AlarmService:
 
     async def _serve(self, leadership: Leadership) -> None:
         publisher = Publisher(self._bus, self._clock, DEPARTMENT)
-        known = KnownAlarms(self._definitions, self._roles, self._devices)
+        known = KnownAlarms(self._definitions, self._roles, self._devices, perhaps=self._perhaps)
         book = AlarmBook(known.define, known.rules)
         report = edge_log(_log, "alarms: the takeover waits", "alarms: taken over")
-        writer = await Retry(self._clock, report, pause_s=RETRY_S).run(partial(self._take_over, book, publisher))
+        writer = await Retry(self._clock, report, pause_s=RETRY_S).run(partial(self._take_over, book, publisher, known))
         keeper = AlarmKeeper(book, self._store, writer, publisher, self._clock)
         section = self._definitions.section
         described = DescribedAlarms(
@@ -146,7 +151,15 @@ class AlarmService:
             keeper.give(lambda book: suppression.events(known.every(), book))
 
         follower = BusFollower(
-            self._bus, self._clock, keeper.find, known, described, suppress, held=book.held, roles=self._roles
+            self._bus,
+            self._clock,
+            keeper.find,
+            known,
+            described,
+            suppress,
+            held=book.held,
+            roles=self._roles,
+            perhaps=self._perhaps,
         )
         commands = AlarmCommands(keeper, publisher, known.in_area, lambda id: known.find(id) is not None or id in book)
         server = CommandServer(
@@ -199,11 +212,13 @@ class AlarmService:
                 report.worked()
             await self._clock.sleep(DISCARD_S)
 
-    async def _take_over(self, book: AlarmBook, publisher: Publisher) -> int:
+    async def _take_over(self, book: AlarmBook, publisher: Publisher, known: KnownAlarms) -> int:
         """Begin with what is saved, and bring the bus to it; the number of this writer."""
         now_ns = self._clock.now_ns()
         writer = await self._store.take_over(self._instance)
         saved = await self._store.load()
+        if self._partitions is not None:
+            known.exist(await self._partitions())
         published = await self._published()
         book.restore(_newest(saved, published), now_ns)
         for entry in book.entries():

@@ -54,7 +54,7 @@ class HistoryKind(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
     IN_SERVICE = "in_service"
     OVERDUE = "overdue"
-    """It was still out of service after its due date."""
+    """It was still out of service after its due date. Of earlier versions: now that is an alarm of its own."""
     COMMENTED = "commented"
     UNKNOWN = "unknown"
     """Its condition cannot be evaluated any more."""

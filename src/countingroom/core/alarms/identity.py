@@ -13,11 +13,14 @@ that an acknowledgement, a shelf and the history stay with the alarm.
     member.<partition>.<system>     a member is in Error, not connected, or has another configuration
     role.<role>                     a process of the control system is gone or not ready
     custom.<name>                   an alarm of the section `alarms`
+    overdue.<identity>              an alarm is still out of service after its due date
 """
 
 from __future__ import annotations
 
 from countingroom.core.subjects import EXPERIMENT, token
+
+_OVERDUE = "overdue."
 
 
 def of_point(device: str, point: str) -> str:
@@ -75,8 +78,19 @@ def of_custom(name: str) -> str:
     return f"custom.{token(name)}"
 
 
+def of_overdue(id: str) -> str:
+    """An alarm that is still out of service after its due date."""
+    return f"{_OVERDUE}{id}"
+
+
+def overdue(id: str) -> str:
+    """The alarm that is out of service for too long; empty: this is an alarm about something else."""
+    return id.removeprefix(_OVERDUE) if id.startswith(_OVERDUE) else ""
+
+
 def target(id: str) -> str:
     """What a role must hold on to act on the alarm: `device.caen`, `partition.mCBM`, or the experiment."""
+    id = overdue(id) or id
     kind, _, rest = id.partition(".")
     name = rest.partition(".")[0]
     if kind in ("point", "value", "device", "channel"):
