@@ -223,6 +223,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 after=("history", "simulators", "devices", "agents", "runs"),
                 needs=(),
                 database=True,
+                without_database=True,
                 commands=("alarms",),
                 owner="the alarm department",
                 bus=BusGrants(

@@ -64,13 +64,17 @@ class AlarmStore(Protocol):
 
 
 class AlarmKeeper:
-    """The only one that changes the book. `run` until cancelled."""
+    """The only one that changes the book."""
 
-    def __init__(self, book: AlarmBook, store: AlarmStore, writer: int, publisher: Publisher, clock: Clock) -> None:
-        """`writer`: the number from `AlarmStore.take_over`."""
+    def __init__(
+        self, book: AlarmBook, store: AlarmStore, writer: int | None, publisher: Publisher, clock: Clock
+    ) -> None:
+        """`writer`: the number from `AlarmStore.take_over`; None: the database did not answer."""
         self._book = book
         self._store = store
         self._writer = writer
+        self._is_back = False
+        """The database answers, which it did not at the begin."""
         self._publisher = publisher
         self._clock = clock
         self.counts = EngineCounts()
@@ -88,6 +92,8 @@ class AlarmKeeper:
             _log, "alarms: the database does not take their states", "alarms: the database takes their states again"
         )
         self._next_save_s = float("-inf")
+        if writer is None:
+            self._saved.failed(_never_answered().cause)
 
     def troubles(self) -> list[str]:
         """Why the department is not ready, one sentence each."""
@@ -112,9 +118,20 @@ class AlarmKeeper:
         self._due_events = events
         self._news.set()
 
+    @property
+    def unsaved_rows(self) -> tuple[AlarmEntry, ...]:
+        """History that could not be saved."""
+        return tuple(self._rows)
+
+    def save_soon(self, changed: Mapping[str, EngineAlarm], rows: Iterable[AlarmEntry]) -> None:
+        """Save what an earlier engine, or this one without the database, could not save."""
+        self._unsaved |= changed
+        self._rows.extend(rows)
+
     async def run(self) -> None:
-        """Until cancelled, or until another process has taken over (Conflict)."""
-        while True:
+        """Until cancelled, or until another process has taken over (Conflict). Without a writer: until the database
+        answers."""
+        while not self._is_back:
             await self._wait()
             await self._work()
             while self._waiting:
@@ -165,7 +182,7 @@ class AlarmKeeper:
         wait_s = LONGEST_S if due_ns is None else min(LONGEST_S, (due_ns - self._clock.now_ns()) / 1e9)
         if self._refreshed:
             wait_s = min(wait_s, self._refreshed_s + REFRESH_S - self._clock.monotonic())
-        if self._unsaved or self._rows:
+        if self._unsaved or self._rows or self._writer is None:
             wait_s = min(wait_s, self._next_save_s - self._clock.monotonic())
         if wait_s > 0:
             try:
@@ -194,9 +211,17 @@ class AlarmKeeper:
         self._publish(changes, states)
 
     async def _save_again(self, *, now: bool = False) -> None:
-        if not (self._unsaved or self._rows) or (not now and self._clock.monotonic() < self._next_save_s):
+        nothing = not (self._unsaved or self._rows) and self._writer is not None
+        if nothing or (not now and self._clock.monotonic() < self._next_save_s):
             return
         self._next_save_s = self._clock.monotonic() + AGAIN_S
+        if self._writer is None:
+            with suppress(LinkError, TimeoutError):
+                async with within(self._clock, SAVE_S):
+                    await self._store.occurrences("", self._clock.now_ns())
+                self._is_back = True
+                self._news.set()
+            return
         try:
             await self._save(self._unsaved, tuple(self._rows), {})
         except LinkError:
@@ -210,6 +235,8 @@ class AlarmKeeper:
         """LinkError where the database does not answer in time; Conflict where another process has taken over."""
         if not (changed or rows):
             return
+        if self._writer is None:
+            raise _never_answered()
         try:
             async with within(self._clock, SAVE_S):
                 await self._store.save(self._writer, [one.saved(states.get(id)) for id, one in changed.items()], rows)
@@ -248,6 +275,15 @@ class AlarmKeeper:
         self._refreshed_s = self._clock.monotonic()
         for id in list(self._refreshed)[:REFRESHED]:
             self._publish_one(id, _state(self._refreshed.pop(id)))
+
+
+def _never_answered() -> LinkError:
+    return LinkError(
+        "the database has not answered since this engine began",
+        source="alarms",
+        code="no_answer",
+        suggestion="look at the database and its disk, then send the command again",
+    )
 
 
 def _states(changes: BookChanges) -> dict[str, AlarmState | None]:

@@ -19,21 +19,19 @@ from countingroom.alarms.engine.described_alarms import DescribedAlarms
 from countingroom.alarms.engine.follow import BusFollower
 from countingroom.alarms.engine.keeper import AlarmKeeper, AlarmStore
 from countingroom.alarms.engine.known import Defines, KnownAlarms
-from countingroom.alarms.engine.records import DEPARTMENT, event_of
+from countingroom.alarms.engine.records import DEPARTMENT
 from countingroom.alarms.engine.requests import AlarmCommands, AlarmPolicy
 from countingroom.alarms.engine.suppression import Suppression
+from countingroom.alarms.engine.takeover import Carried, Takeover
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.election import Election, Leadership, holder_name
-from countingroom.bus.port import Bus, Current, Entry
+from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
-from countingroom.core.alarms.history import AlarmHistoryFilter, SavedAlarm
 from countingroom.core.alarms.queries import EngineFigures
-from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, LinkError
-from countingroom.core.messages import Malformed, MessageDecoder
 from countingroom.core.policy import Principal
 from countingroom.core.retry import Retry, edge_log
 
@@ -47,10 +45,6 @@ ASK_AGAIN_S = 0.1
 RETRY_S = 0.25
 DISCARD_S = 600.0
 """Between two looks for history that is too old or too long."""
-TELL_AGAIN_NS = 90_000_000_000
-"""What was recorded in this time before a takeover is told again. The stream stores a repeated event once for 120 s."""
-_TOLD_AGAIN = 1000
-_states = MessageDecoder(AlarmState)
 
 
 class AlarmService:
@@ -128,12 +122,21 @@ class AlarmService:
         return [*self._follower.troubles(), *self._keeper.troubles()]
 
     async def _serve(self, leadership: Leadership) -> None:
+        carried = Carried()
+        while True:
+            carried = await self._serve_once(leadership, carried)
+
+    async def _serve_once(self, leadership: Leadership, carried: Carried) -> Carried:
+        """Serve until the database answers, where it did not at the begin; else until cancelled."""
         publisher = Publisher(self._bus, self._clock, DEPARTMENT)
         known = KnownAlarms(self._definitions, self._roles, self._devices, perhaps=self._perhaps)
         book = AlarmBook(known.define, known.rules)
         report = edge_log(_log, "alarms: the takeover waits", "alarms: taken over")
-        writer = await Retry(self._clock, report, pause_s=RETRY_S).run(partial(self._take_over, book, publisher, known))
-        keeper = AlarmKeeper(book, self._store, writer, publisher, self._clock)
+        takeover = Takeover(self._bus, self._clock, self._store, self._instance, self._partitions)
+        begin = partial(takeover.begin, book, known, publisher, carried)
+        begun = await Retry(self._clock, report, pause_s=RETRY_S).run(begin)
+        keeper = AlarmKeeper(book, self._store, begun.writer, publisher, self._clock)
+        keeper.save_soon(begun.unsaved, begun.rows)
         section = self._definitions.section
         described = DescribedAlarms(
             section.custom,
@@ -183,14 +186,18 @@ class AlarmService:
                 AlarmAnswers(self._bus, self._clock, self._store, known, figures).serving(),
                 asyncio.TaskGroup() as group,
             ):
-                for part in (publisher, follower, server):
-                    group.create_task(part.run())
-                group.create_task(self._keep(keeper, leadership))
-                group.create_task(self._discard_old())
+                parts = [group.create_task(part.run()) for part in (publisher, follower, server)]
+                parts.append(group.create_task(self._discard_old()))
+                await self._keep(keeper, leadership)
+                await publisher.flush()  # the next takeover reads it from the bus
+                for part in parts:
+                    part.cancel()
         finally:
             self._follower = None
             self._keeper = None
             await publisher.drain()
+        new = frozenset(one.subject.id for one in book.entries()) - begun.ids
+        return Carried(new=new, rows=keeper.unsaved_rows)
 
     async def _keep(self, keeper: AlarmKeeper, leadership: Leadership) -> None:
         try:
@@ -198,6 +205,7 @@ class AlarmService:
         except Conflict as error:
             _log.warning("alarms: let go: %s", error.cause)
             await leadership.release()
+            await asyncio.Event().wait()  # until it is cancelled, because it leads no more
 
     async def _discard_old(self) -> None:
         """Keep the history within its bounds."""
@@ -211,59 +219,6 @@ class AlarmService:
             else:
                 report.worked()
             await self._clock.sleep(DISCARD_S)
-
-    async def _take_over(self, book: AlarmBook, publisher: Publisher, known: KnownAlarms) -> int:
-        """Begin with what is saved, and bring the bus to it; the number of this writer."""
-        now_ns = self._clock.now_ns()
-        writer = await self._store.take_over(self._instance)
-        saved = await self._store.load()
-        if self._partitions is not None:
-            known.exist(await self._partitions())
-        published = await self._published()
-        book.restore(_newest(saved, published), now_ns)
-        for entry in book.entries():
-            if not entry.record.is_at_rest and published.get(entry.subject.id) != (state := entry.published()):
-                publisher.state(subjects.alarm_key(entry.subject.id), state)
-        for id in published:
-            entry = book.get(id)
-            if entry is None or entry.record.is_at_rest:
-                publisher.delete(subjects.alarm_key(id))
-        told = await self._store.history(AlarmHistoryFilter(from_ns=now_ns - TELL_AGAIN_NS, limit=_TOLD_AGAIN))
-        for row in reversed(told):
-            publisher.event(event_of(row))
-        return writer
-
-    async def _published(self) -> dict[str, AlarmState]:
-        """The alarms on the bus."""
-        found: dict[str, AlarmState] = {}
-        async with self._bus.watch(subjects.STATE_BUCKET, "alarm.>") as items:
-            async for item in items:
-                match item:
-                    case Entry(data=bytes() as data):
-                        try:
-                            state = _states.decode(data)
-                        except Malformed as error:
-                            self._bus.dead_letters.add(item.key, data, error)
-                        else:
-                            found[state.id] = state
-                    case Current():
-                        break
-                    case _:
-                        pass
-        return found
-
-
-def _newest(saved: Sequence[SavedAlarm], published: dict[str, AlarmState]) -> list[SavedAlarm]:
-    """What is saved. Where the database could not be written before the end of the last engine, the bus knows more."""
-    found = {one.id: one for one in saved}
-    for id, state in published.items():
-        known = found.get(id)
-        if known is None or (state.occurrence, state.changed_ns) > (
-            known.occurrence,
-            known.state.changed_ns if known.state else state.changed_ns,
-        ):
-            found[id] = SavedAlarm(id=id, occurrence=state.occurrence, state=state)
-    return list(found.values())
 
 
 class _Active:
