@@ -10,9 +10,9 @@ from msgspec import structs
 
 from countingroom.bus.port import Message
 from countingroom.core import subjects
+from countingroom.core.alarms.definition import Guidance
 from countingroom.core.alarms.queries import (
     AlarmDetails,
-    AlarmGuidance,
     AlarmHistoryEntry,
     AlarmLink,
     DefinitionAnswer,
@@ -184,11 +184,11 @@ def a_night(alarms: AlarmStage) -> list[AlarmState]:
         priority=1,
         condition="above 35.0 °C for 5 s",
         longest_shelf_s=1800.0,
-        guidance=AlarmGuidance(
+        guidance=Guidance(
             meaning="The bath no longer cools while the modules have low voltage.",
-            action="Display says LOW LEVEL: fill the bath, start it.\nNot running in 2 min: switch LV off, call.",
-            consequence="Interlock cooling lost takes LV off.",
-            within_s=300.0,
+            do=("Display says LOW LEVEL: fill the bath, start it.", "Not running in 2 min: switch LV off, call."),
+            if_not="Interlock cooling lost takes LV off.",
+            time_to_act_s=300.0,
         ),
         contact="cooling on call",
         links=(AlarmLink(title="How to fill the bath", address="/help/bath"),),

@@ -70,7 +70,7 @@ async def test_an_alarm_has_guidance_history_and_its_point() -> None:
         history = (await client.get(f"/api/v1/alarms/{BATH}/history", params={"limit": 2})).json()
         definitions = (await client.get("/api/v1/alarms/definitions", params={"id": [BATH, "custom.no"]})).json()
     assert found["alarm"]["shown"] == "unacknowledged"
-    assert found["definition"]["guidance"]["within_s"] == 300.0
+    assert found["definition"]["guidance"]["time_to_act_s"] == 300.0
     assert [one["kind"] for one in found["history"]] == ["raised", "acknowledged", "announced", "returned"]
     assert found["point"]["unit"] == "degC"
     assert found["problem"] is None

@@ -259,9 +259,9 @@ def _guidance(definition: dict[str, Any]) -> list[str]:
     told = (
         ("condition", definition.get("condition")),
         ("means", guidance.get("meaning")),
-        ("do", guidance.get("action")),
-        ("within", guidance.get("within_s") and f"{guidance['within_s']:g} s"),
-        ("if not", guidance.get("consequence")),
+        ("do", "\n".join(guidance.get("do") or ())),
+        ("within", guidance.get("time_to_act_s") and f"{guidance['time_to_act_s']:g} s"),
+        ("if not", guidance.get("if_not")),
         ("contact", definition.get("contact")),
         *((f"see {link['title']}", link["address"]) for link in definition.get("links") or ()),
     )

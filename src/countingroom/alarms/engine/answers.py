@@ -16,7 +16,6 @@ from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter
 from countingroom.core.alarms.queries import (
     MOST_IDS,
     AlarmDetails,
-    AlarmGuidance,
     AlarmHistoryEntry,
     AlarmLink,
     DefinitionAnswer,
@@ -87,7 +86,6 @@ class AlarmAnswers:
         return HistoryAnswer(records=tuple(map(_record, rows)), occurrences_30d=occurrences)
 
     def _details(self, one: AlarmDefinition) -> AlarmDetails:
-        guidance = one.guidance
         return AlarmDetails(
             id=one.id,
             area=one.area,
@@ -96,12 +94,7 @@ class AlarmAnswers:
             condition=self._known.condition(one),
             latching=one.latching,
             longest_shelf_s=self._known.longest_shelf_s(one),
-            guidance=AlarmGuidance(
-                meaning=guidance.meaning,
-                action="\n".join(guidance.do),
-                consequence=guidance.if_not,
-                within_s=guidance.time_to_act_s,
-            ),
+            guidance=one.guidance,
             contact=one.contact,
             links=tuple(AlarmLink(title=title, address=address) for title, address in one.links.items()),
         )

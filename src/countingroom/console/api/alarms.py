@@ -154,7 +154,11 @@ async def list_definitions(
                     "id": _ALARM["id"],
                     "condition": "above 35.0 °C",
                     "longest_shelf_s": 1800.0,
-                    "guidance": {"meaning": "The bath no longer cools.", "action": "Fill the bath.", "within_s": 300.0},
+                    "guidance": {
+                        "meaning": "The bath no longer cools.",
+                        "do": ["Fill the bath."],
+                        "time_to_act_s": 300.0,
+                    },
                     "contact": "cooling on call",
                     "links": (),
                 },

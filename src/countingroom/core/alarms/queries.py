@@ -7,23 +7,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from countingroom.core.alarms.definition import NO_GUIDANCE, Guidance
 from countingroom.core.alarms.states import LOWEST_PRIORITY
 
 MOST_IDS = 1000
 """Alarms that one question may name."""
-
-
-class AlarmGuidance(Struct, frozen=True, kw_only=True):
-    """What a person must know to act on an alarm: of the alarm itself, else of the nearest area above it."""
-
-    meaning: str = ""
-    """What it means."""
-    action: str = ""
-    """What to do; a step is a line."""
-    consequence: str = ""
-    """What happens if nothing is done."""
-    within_s: float | None = None
-    """How long there is to do it, from the begin of the occurrence; None: not given."""
 
 
 class AlarmLink(Struct, frozen=True, kw_only=True):
@@ -46,7 +34,8 @@ class AlarmDetails(Struct, frozen=True, kw_only=True):
     latching: bool = False
     longest_shelf_s: float = 0.0
     """The longest time for which it may be shelved; 0: it may not be."""
-    guidance: AlarmGuidance = AlarmGuidance()
+    guidance: Guidance = NO_GUIDANCE
+    """Of the alarm itself, else of the nearest area above it."""
     contact: str = ""
     links: tuple[AlarmLink, ...] = ()
 

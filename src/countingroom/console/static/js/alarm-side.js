@@ -110,7 +110,7 @@ export class AlarmSide {
       const { command } = button.dataset;
       mark(button, refusal(live, command) || (command === "acknowledge" && !canAcknowledge(alarm) ? `Nothing to acknowledge: it is ${stateText(alarm, live.nowNs())}.` : ""));
     }
-    const within = told?.definition?.guidance.within_s,
+    const within = told?.definition?.guidance.time_to_act_s,
       bar = $("#alarm-time");
     bar.hidden = !within || !isActive(alarm) || hasFlag(alarm);
     if (bar.hidden) return;
@@ -122,11 +122,11 @@ export class AlarmSide {
   guidance() {
     const { definition, problem } = this.told,
       guidance = definition?.guidance ?? {},
-      steps = (guidance.action || this.alarm.advice || "").split("\n").filter((line) => line.trim());
+      steps = (guidance.do?.length ? guidance.do : (this.alarm.advice || "").split("\n")).filter((line) => line.trim());
     const rows = [
       ["Meaning", guidance.meaning && el("b", {}, guidance.meaning)],
       ["Do", steps.length > 1 ? el("ol", {}, ...steps.map((line) => el("li", {}, line.replace(/^\s*\d+[.)]\s*/, "")))) : steps[0]],
-      ["If not", guidance.consequence],
+      ["If not", guidance.if_not],
       ["Contact", definition?.contact],
       ["Condition", definition?.condition],
       ["Area", this.alarm.area],
