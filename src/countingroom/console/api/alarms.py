@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
@@ -121,7 +120,7 @@ async def list_alarms(
 
 def _shown(alarm: AlarmState, alarms: Mapping[str, AlarmState]) -> dict[str, Any]:
     return {
-        **msgspec.to_builtins(alarm),
+        **{name: getattr(alarm, name) for name in alarm.__struct_fields__},  # also those that have their default
         "shown": alarm.shown,
         "under": alarm_views.cause_of(alarm, alarms) if alarm_views.is_open(alarm) else "",
     }

@@ -88,8 +88,9 @@ class OutOfService(Struct, frozen=True, kw_only=True):
     """When it should be in service again; later it is overdue, which is an alarm of its own."""
 
 
-class AlarmState(Struct, frozen=True, kw_only=True):
-    """The state of one alarm, at the key `alarm.<id>` of the bucket `state`."""
+class AlarmState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The state of one alarm, at the key `alarm.<id>` of the bucket `state`. A field that has its default is left out
+    where it is encoded: of most alarms half of the fields, and a page gets the states of all."""
 
     id: str
     """Unique and lasting; see `core/alarms/identity.py`."""

@@ -9,6 +9,13 @@ const SECTIONS = [
   ["out_of_service", "Out of service", "shown, never announced"],
 ];
 
+// What the live feed leaves out where an alarm has nothing else.
+const DEFAULTS = {
+  ...{ area: "", advice: "", announced_ns: null, returned_ns: null, acknowledged_by: "", acknowledged_ns: null, comment: "" },
+  ...{ shelf: null, suppressed: "", service: null, latching: false, unknown: false, cause_id: "", first_out: false },
+  ...{ device: "", channel: "", point: "", partition: "", system: "", value: null },
+};
+
 export const shown = (alarm) => (alarm.service ? "out_of_service" : alarm.suppressed ? "suppressed" : alarm.shelf ? "shelved" : alarm.base);
 export const hasFlag = (alarm) => Boolean(alarm.service || alarm.suppressed || alarm.shelf);
 export const isOpen = (alarm) => alarm.base !== "normal" && !hasFlag(alarm);
@@ -36,7 +43,7 @@ export class AlarmModel {
     for (const [key, state] of Object.entries(states)) {
       if (!key.startsWith("alarm.")) continue;
       any = true;
-      if (state) this.alarms.set(state.id, state);
+      if (state) this.alarms.set(state.id, { ...DEFAULTS, ...state });
       else this.alarms.delete(key.slice("alarm.".length));
     }
     return any;
