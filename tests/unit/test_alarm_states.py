@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
+from countingroom.bus.streams import STATE_BYTES
 from countingroom.core import subjects
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.states import AlarmState, BaseState, OutOfService, Shelf, ShownState
 from countingroom.core.messages import decode, encode
+from countingroom.core.points import Limits, Point
 
 ALARM = AlarmState(
     id=identity.of_point("chiller", "bath"),
@@ -61,6 +63,16 @@ def test_what_is_active_and_what_is_to_be_acknowledged(base: BaseState, active: 
 def test_it_comes_back_from_its_message() -> None:
     whole = structs.replace(ALARM, shelf=SHELF, service=SERVICE, value=37.5)
     assert decode(encode(whole), AlarmState) == whole
+
+
+def test_the_bucket_of_states_holds_100_000_alarms_with_the_catalogues_of_their_points() -> None:
+    limits = Limits(warning_high=8.0, alarm_high=10.0)
+    point = Point(name="10.hv_iMon", channel="10", column="hv_iMon", label="HV I mon", unit="uA", limits=limits)
+    alarm = structs.replace(
+        ALARM, area="power/caen", advice="Look at the trend, then lower HV.", device="caen", channel="10", value=11.82
+    )
+    overhead = 100  # of the server, for each message: subject, sequence, time
+    assert 100_000 * (len(encode(point)) + len(encode(alarm)) + overhead) < STATE_BYTES / 2
 
 
 def test_keys_are_made_of_tokens_only() -> None:

@@ -13,7 +13,10 @@ MIB = 1 << 20
 STORE_BYTES = 4096 * MIB
 """Default disk space for all of them together."""
 
-STATE_BYTES = 64 * MIB
+STATE_BYTES = 192 * MIB
+"""Limit of the bucket of states. 100,000 points have 41 MB of catalogues, and their alarms in a flood 45 MB more: with
+64 MiB no process could publish a state any more. The memory is taken as it is needed.
+"""
 
 
 ON_DISK = {

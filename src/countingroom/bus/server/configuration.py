@@ -81,8 +81,8 @@ def configuration(
             # slow.
             "sync_interval": "1s",
             "max_file_store": max_bytes + _OVERHEAD,
-            # The limits of the buckets in memory are reserved: state 64 MiB, leases 1 MiB. The rest is for consumers.
-            "max_memory_store": (128 << 20) + (mqtt_account.MEMORY_BYTES if mqtt else 0),
+            # The limits of the buckets in memory are reserved: state 192 MiB, leases 1 MiB. The rest is for consumers.
+            "max_memory_store": (256 << 20) + (mqtt_account.MEMORY_BYTES if mqtt else 0),
         },
     }
     conf |= _accounts(users, passwords, mqtt)
