@@ -245,7 +245,7 @@ DEPARTMENTS: tuple[Department, ...] = (
         ),
         state=(StateKey(prefix="alarm", message="countingroom.core.alarms.states:AlarmState", live=True),),
         # A fixed path stands before `/alarms/{alarm}`.
-        api=(f"{_API}.alarm_statistics", f"{_API}.alarms"),
+        api=(f"{_API}.alarm_statistics", f"{_API}.alarm_spans", f"{_API}.alarms"),
         pages=(f"{_PAGES}.alarm_pages",),
     ),
     Department(

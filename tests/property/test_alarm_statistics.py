@@ -77,7 +77,8 @@ def test_announcements_are_counted_by_priority_bin_and_period(history: tuple[lis
     assert found.announced == len(announced)
     assert found.priorities == tuple(sum(one.priority == priority for one in announced) for priority in range(1, 5))
     width = bin_width_ns(FROM_NS, to_ns)
-    assert found.bins[0].begin_ns == FROM_NS
+    assert found.bins[0].begin_ns <= FROM_NS < found.bins[0].begin_ns + width
+    assert all(one.begin_ns % width == 0 for one in found.bins)
     assert found.bins[-1].begin_ns < to_ns <= found.bins[-1].begin_ns + width
     for one in found.bins:
         inside = [row_ for row_ in announced if one.begin_ns <= row_.time_ns < one.begin_ns + width]

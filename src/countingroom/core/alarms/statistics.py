@@ -104,6 +104,7 @@ class RateBin(Struct, frozen=True, kw_only=True):
     """Announcements of one part of the range."""
 
     begin_ns: int
+    """A multiple of the width, in UTC: the first bin may begin before the range."""
     counts: tuple[int, int, int, int]
     """By priority, 1 to 4."""
 
@@ -280,7 +281,7 @@ class StatisticsCounter:
             alarm.waiting_ns = time_ns
         priority = row.priority - 1
         self._priorities[priority] += 1
-        counts = self._bins.setdefault((time_ns - self._from_ns) // self._bin_ns, [0] * LOWEST_PRIORITY)
+        counts = self._bins.setdefault(time_ns // self._bin_ns, [0] * LOWEST_PRIORITY)
         counts[priority] += 1
         second = time_ns // SECOND_NS
         self._window.add(second)
@@ -312,9 +313,9 @@ class StatisticsCounter:
         )
 
     def _all_bins(self) -> Iterable[RateBin]:
-        for number in range(-(-(self._to_ns - self._from_ns) // self._bin_ns)):
+        for number in range(self._from_ns // self._bin_ns, (self._to_ns - 1) // self._bin_ns + 1):
             counts = _four(self._bins.get(number, [0] * LOWEST_PRIORITY))
-            yield RateBin(begin_ns=self._from_ns + number * self._bin_ns, counts=counts)
+            yield RateBin(begin_ns=number * self._bin_ns, counts=counts)
 
 
 def bin_width_ns(from_ns: int, to_ns: int) -> int:

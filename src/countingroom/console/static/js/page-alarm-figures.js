@@ -92,7 +92,7 @@ export function page(live) {
     const width = s(counted.bin_ns),
       name = width === 3600 ? "Alarms per hour" : width === DAY_S ? "Alarms per day" : `Alarms per ${duration(width)}`;
     setText($("#rate-title"), name);
-    $("#rate").setAttribute("aria-label", `${name}, ${counted.flood_count} floods`);
+    $("#rate").setAttribute("aria-label", `${name}, ${counted.flood_count} ${counted.flood_count === 1 ? "flood" : "floods"}`);
     picture.show({
       bins: counted.bins.map(({ begin_ns: from, counts }) => ({ from: s(from), counts })),
       floods: counted.floods.map(({ begin_ns: from, end_ns: to, count }) => ({ from: s(from), to: s(to ?? counted.to_ns), count })),

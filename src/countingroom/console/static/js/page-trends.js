@@ -5,9 +5,11 @@ import { Range } from "./range.js";
 import { runsIn } from "./run-spans.js";
 import { SavedViews } from "./saved-views.js";
 import { note } from "./shell.js";
+import { alarmsIn } from "./trend-alarms.js";
 import { Plot } from "./trend-plot.js";
 
 const DRAW_NS = 5e8;
+const ALARMS_MS = 1000; // after an event of an alarm: a flood is one question
 const MOST_PLOTS = 4;
 
 const titled = (point) => `${point.device} ${point.channel ? `ch ${point.channel} ` : ""}${point.label}`;
@@ -60,7 +62,20 @@ export function page(live) {
     $("#add-plot").disabled = plots.length >= MOST_PLOTS;
     $("#plots").classList.toggle("one", plots.length === 1);
     const spans = runsIn(...range.ends);
-    for (const plot of plots) plot.load(spans);
+    const alarms = inAlarm();
+    for (const plot of plots) plot.load(spans, alarms);
+  }
+
+  const inAlarm = () => alarmsIn(plots.flatMap((plot) => plot.picked.names), ...range.ends);
+  let due = null;
+  function alarmsChanged({ data: told }) {
+    const names = plots.flatMap((plot) => plot.picked.names);
+    if (due || !names.some((name) => told?.alarm === `point.${name}`)) return;
+    due = setTimeout(() => {
+      due = null;
+      const alarms = inAlarm();
+      for (const plot of plots) plot.loadAlarms(alarms);
+    }, ALARMS_MS);
   }
 
   for (let index = 0; index < MOST_PLOTS; index++) {
@@ -74,7 +89,9 @@ export function page(live) {
     changed();
     $("input", plots.at(-1).node).focus();
   });
-  live.on("event", ({ action }) => {
+  live.on("event", (event) => {
+    const { action, department } = event;
+    if (department === "alarms") alarmsChanged(event);
     if (action === "run_began" || action === "run_over") {
       load();
       range.runs();

@@ -67,7 +67,7 @@ export class RatePicture {
       add("text", { class: "axis", x: LEFT - 6, y: y(count) + 4, "text-anchor": "end" }, String(count));
     }
     this.bins.forEach(({ from, counts }, index) => {
-      const left = this.x(from),
+      const left = this.x(Math.max(from, this.from)),
         width = Math.max(1, this.x(Math.min(this.to, from + this.width)) - left - (this.bins.length > 150 ? 0 : 1));
       let below = 0;
       // The most urgent stands on the axis, where its height is compared best.
@@ -99,7 +99,7 @@ export class RatePicture {
 
   point(event) {
     const seconds = this.from + ((event.clientX - this.place.getBoundingClientRect().left - LEFT) / (this.wide - LEFT - 8)) * (this.to - this.from),
-      index = Math.floor((seconds - this.from) / this.width);
+      index = Math.floor((seconds - (this.bins[0]?.from ?? 0)) / this.width);
     if (index >= 0 && index < this.bins.length) this.choose(index);
   }
 
@@ -120,7 +120,7 @@ export class RatePicture {
     const until = Math.min(this.to, from + this.width),
       sum = counts.reduce((a, b) => a + b),
       parts = counts.map((count, index) => (count ? `${count} ${WORDS[index]}` : "")).filter(Boolean),
-      flooded = this.floods.some((one) => one.from < until && one.to > from);
+      flooded = this.floods.some((one) => one.from < until - 1 && one.to > from + 1); // floods are counted in whole seconds
     return `${written(from).slice(0, 16)} to ${written(until).slice(11, 16)} ${zoneAt(from)}: ${sum} ${sum === 1 ? "alarm" : "alarms"}${parts.length ? ` (${parts.join(", ")})` : ""}${flooded ? ", in a flood" : ""}`;
   }
 }

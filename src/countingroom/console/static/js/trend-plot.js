@@ -2,6 +2,7 @@
 import { $, el, setText } from "./dom.js";
 import { grouped } from "./run-parts.js";
 import { Picked } from "./picked.js";
+import { alarmsText } from "./trend-alarms.js";
 import { past } from "./series.js";
 import { showTable } from "./trend-table.js";
 import { Trend } from "./trend.js";
@@ -55,6 +56,7 @@ export class Plot {
       ),
       el("p", { class: "mut empty no-points", hidden: true }, "Nothing is drawn yet. Add a point above: write a part of its name, arrow keys choose, Enter adds. Up to eight can be drawn in a plot."),
       el("div", { class: "trend big" }),
+      el("p", { class: "hint in-alarm", hidden: true }),
       el("div", { class: "lg-wrap", hidden: true, tabindex: "0", role: "group", "aria-label": "The same as a table" }, el("table", { class: "lg", "aria-label": "The same as a table" }, el("thead"), el("tbody"))),
     );
   }
@@ -74,7 +76,7 @@ export class Plot {
     this.redraw();
   }
 
-  async load(spans) {
+  async load(spans, alarms) {
     const mine = ++this.turn,
       { range } = this.page,
       [from, until] = range.ends.map(ns);
@@ -89,6 +91,21 @@ export class Plot {
     const found = await spans;
     if (mine !== this.turn || !this.trend) return;
     this.trend.spans = found;
+    this.redraw();
+    await this.loadAlarms(alarms);
+  }
+
+  // Where its points were in alarm.
+  async loadAlarms(alarms) {
+    const mine = this.turn,
+      found = await alarms;
+    if (mine !== this.turn) return;
+    const text = alarmsText(this.lines, this.page.about, found, this.page.range.ends[1]),
+      place = $(".in-alarm", this.node);
+    place.hidden = !text;
+    setText(place, text);
+    if (!this.trend) return;
+    this.trend.alarms = found;
     this.redraw();
   }
 

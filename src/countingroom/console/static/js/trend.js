@@ -3,6 +3,7 @@
 import { el, setText } from "./dom.js";
 import { number, unit as unitOf } from "./format.js";
 import { outages } from "./outages.js";
+import { drawAlarms } from "./trend-alarms.js";
 import { drawLimits, limitsOf } from "./trend-limits.js";
 import { marks, texts } from "./time-axis.js";
 import { onWall, zoneAt, zoneOf } from "./zone.js";
@@ -61,7 +62,8 @@ export class Trend {
     this.zoom = zoom;
     this.plot = null;
     this.leftOut = el("p", { class: "hint left-out", role: "status", hidden: true });
-    this.spans = []; // [{from, to, name, colour?}]: runs and alarms, drawn behind the lines
+    this.spans = []; // [{from, to, name, colour?}]: runs, or the alarm of a page, drawn behind the lines
+    this.alarms = new Map(); // point -> [{from, to, priority}]
     new ResizeObserver(() => this.resize()).observe(place);
     for (const changed of ["theme", "zone"]) document.addEventListener(changed, () => this.rebuild());
   }
@@ -168,7 +170,7 @@ export class Trend {
         markers: { width: 2, dash: (_, index) => ["solid", "dashed", "dotted"][((index - 1) / 3) % 3] },
       },
       hooks: {
-        drawClear: [(plot) => this.runs(plot), (plot) => outages(plot, this)],
+        drawClear: [(plot) => this.runs(plot), (plot) => outages(plot, this), (plot) => drawAlarms(plot, this, paint)],
         draw: [(plot) => this.limits(plot), (plot) => this.names(plot), (plot) => this.margins(plot, units)],
         setSelect: [
           (plot) => {
