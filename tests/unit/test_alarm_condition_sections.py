@@ -8,7 +8,8 @@ import pytest
 
 from countingroom.alarms.definitions import Definitions
 from countingroom.alarms.description import AlarmsSection
-from countingroom.alarms.engine.described_conditions import DescribedCondition, condition_of
+from countingroom.alarms.engine.described_conditions import condition_of
+from countingroom.core.alarms.conditions.described import DescribedCondition
 from countingroom.core.alarms.conditions.specs import (
     AlarmLimit,
     ConditionSpec,

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from countingroom.alarms.sections.conditions import ConditionKeys
 from countingroom.alarms.sections.inherited import BehaviourKeys, InheritedKeys, Problem, Rank, Texts
+from countingroom.alarms.sections.interlocks import InterlockSection
 from countingroom.alarms.sections.rules import RuleSection
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
@@ -22,7 +23,7 @@ LONGEST_SHELF_S = {"1": _HOUR, "2": 8 * _HOUR, "3": 24 * _HOUR, "4": 7 * 24 * _H
 
 MEMBERS = ("devices", "points", "channels", "partitions", "systems", "roles")
 """Keys of an area that name what is in it."""
-KINDS_OF_ALARM = ("point", "value", "device", "channel", "partition", "member", "role", "custom")
+KINDS_OF_ALARM = ("point", "value", "device", "channel", "partition", "member", "role", "custom", "interlock")
 """First words of the identities of alarms."""
 
 
@@ -132,6 +133,8 @@ class AlarmsSection(InheritedKeys):
     """Name -> alarms that are suppressed while a condition is true."""
     rules: dict[Name, RuleSection] = {}
     """Name -> logic that acts by itself. Its principal is `rule.<name>`."""
+    interlocks: dict[Name, InterlockSection] = {}
+    """Name -> causes, effects, and the matrix that leads from one to the other."""
     longest_shelf: LongestShelf = dict(LONGEST_SHELF_S)  # pyright: ignore[reportAssignmentType]
     """Priority -> the longest time for which a person can shelve its alarms."""
     history: AlarmHistorySection = AlarmHistorySection()
@@ -146,7 +149,7 @@ class AlarmsSection(InheritedKeys):
         known = self.all_areas()
         yield from _in_two_areas(known)
         named: list[tuple[tuple[str | int, ...], str]] = []
-        for key, parts in (("overrides", self.overrides), ("custom", self.custom)):
+        for key, parts in (("overrides", self.overrides), ("custom", self.custom), ("interlocks", self.interlocks)):
             named += [((key, name, "area"), part.area) for name, part in parts.items() if part.area]
         for name, part in self.suppress.items():
             named += [(("suppress", name, "areas", index), area) for index, area in enumerate(part.areas)]

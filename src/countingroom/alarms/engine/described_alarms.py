@@ -7,22 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from msgspec import structs
 
 from countingroom.alarms.engine.book import about
-from countingroom.alarms.engine.described_conditions import (
-    NO_MEMORY,
-    DescribedCondition,
-    condition_of,
-    state_address,
-    state_value,
-)
+from countingroom.alarms.engine.described_conditions import NO_MEMORY, condition_of
 from countingroom.alarms.engine.finding import AlarmFinding, Found, clear, unknown
 from countingroom.alarms.sections.conditions import ConditionKeys
 from countingroom.core import severity, units
+from countingroom.core.alarms.conditions.described import DescribedCondition, state_address, state_value
 from countingroom.core.alarms.conditions.rows import Change, ConditionRows
 from countingroom.core.alarms.conditions.specs import NEVER, ExpressionSpec
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.messages import Readings
-from countingroom.core.points import Limits, Point
+from countingroom.core.points import Point
 from countingroom.core.values import Quality, Scalar
 
 _STALE = int(Quality.STALE)
@@ -156,15 +151,10 @@ class DescribedAlarms:
         limits = condition.limits
         if limits is None:
             return condition.text + self._inputs(condition)
-        value = self._values.get(limits.point)
-        point = self._point_of(limits.point) or Point(name=limits.point)
-        given = Limits(
-            alarm_low=limits.alarm_low,
-            warning_low=limits.warning_low,
-            warning_high=limits.warning_high,
-            alarm_high=limits.alarm_high,
-        )
-        return severity.why(structs.replace(point, limits=given, severity=0), value, unit=units.written(point.unit))
+        address = condition.inputs[0]
+        value = self._values.get(address)
+        point = self._point_of(address) or Point(name=address)
+        return severity.why(structs.replace(point, limits=limits, severity=0), value, unit=units.written(point.unit))
 
     def _inputs(self, condition: DescribedCondition) -> str:
         """The values that made a condition of several points true: `: chiller.bath 20 °C, coldbox.humidity 61 %`."""

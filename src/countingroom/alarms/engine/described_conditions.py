@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct
-
 from countingroom.alarms.conditions import Settling, alarm_limits, limit_spec, settling_of
-from countingroom.alarms.sections.conditions import ConditionKeys, LimitCondition, RateCondition, StateCondition
+from countingroom.alarms.sections.conditions import ConditionKeys, RateCondition, StateCondition
 from countingroom.core import severity
+from countingroom.core.alarms.conditions.described import DescribedCondition, state_address
 from countingroom.core.alarms.conditions.kinds import difference
-from countingroom.core.alarms.conditions.rows import Derive
 from countingroom.core.alarms.conditions.specs import (
-    ConditionSpec,
     DeviationSpec,
     ExpressionSpec,
     QualitySpec,
@@ -22,34 +19,12 @@ from countingroom.core.alarms.conditions.specs import (
 )
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.expressions import compile_expression
+from countingroom.core.points import Limits
 from countingroom.core.values import Scalar
 
 LEVEL = severity.LOW
 """Of a condition that names no priority."""
 NO_MEMORY = AlarmDefinition(id="", title="")
-
-
-class DescribedCondition(Struct, frozen=True, kw_only=True):
-    """One condition, with what it depends on."""
-
-    spec: ConditionSpec
-    inputs: tuple[str, ...]
-    """Addresses of points, `<device>.<point>`, or of states (`state_address`)."""
-    derive: Derive | None = None
-    text: str
-    """What is abnormal, without the value: `the state of device.caen is error`."""
-    limits: LimitCondition | None = None
-    """Of a limit: its text names the value."""
-
-
-def state_address(subject: str) -> str:
-    """The address under which the state of a thing is evaluated; it is no name of a device."""
-    return f"state of {subject.replace('.', ' ', 1)}.word"
-
-
-def state_value(word: str, common: str) -> str:
-    """The value of a state: its own word and the common state. One value, because two would change one by one."""
-    return f"{word}\n{common}"
 
 
 def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -> DescribedCondition:
@@ -58,7 +33,13 @@ def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -
     hysteresis = definition.hysteresis
     if (limit := keys.limit) is not None:
         text = f"{limit.point} is beyond a limit"
-        return DescribedCondition(spec=limit_spec(limit, definition), inputs=(limit.point,), text=text, limits=limit)
+        limits = Limits(
+            alarm_low=limit.alarm_low,
+            warning_low=limit.warning_low,
+            warning_high=limit.warning_high,
+            alarm_high=limit.alarm_high,
+        )
+        return DescribedCondition(spec=limit_spec(limit, definition), inputs=(limit.point,), text=text, limits=limits)
     if (rate := keys.rate) is not None:
         high = alarm_limits((rate.rise / rate.per if rate.rise else None, LEVEL))
         low = alarm_limits((-rate.fall / rate.per if rate.fall else None, LEVEL))

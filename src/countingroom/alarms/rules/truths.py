@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from countingroom.alarms.engine.described_conditions import condition_of, state_address, state_value
+from countingroom.alarms.engine.described_conditions import condition_of
 from countingroom.alarms.sections.conditions import ConditionKeys
+from countingroom.core.alarms.conditions.described import state_address, state_value
 from countingroom.core.alarms.conditions.rows import Change, ConditionRows
 from countingroom.core.messages import Readings
 from countingroom.core.values import Quality, Scalar

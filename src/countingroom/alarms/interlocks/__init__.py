@@ -1,0 +1,1 @@
+"""Interlocks in the alarm department. Read `described.py` first, then `engine.py`."""
