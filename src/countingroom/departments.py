@@ -189,9 +189,11 @@ DEPARTMENTS: tuple[Department, ...] = (
                 commands=("devices",),
                 owner="its device host",
                 bus=BusGrants(
+                    # The heartbeats of the alarm engine: its silence leads to safe outputs.
+                    hears=("presence.alarms.*",),
                     sends=("live.readings.*",),
                     stores=("readings.*.*", "events.devices.*"),
-                    states=("device", "channel", "catalogue"),
+                    states=("device", "channel", "catalogue", "interlock_host"),
                     leases=("device.*",),
                 ),
                 modules=("countingroom.devices.host.host", "countingroom.devices.registry"),
@@ -202,6 +204,11 @@ DEPARTMENTS: tuple[Department, ...] = (
             StateKey(prefix="device", message="countingroom.core.messages:DeviceState"),
             StateKey(prefix="channel", message="countingroom.core.messages:DeviceState"),
             StateKey(prefix="catalogue", message="countingroom.core.messages:Catalogue"),
+            StateKey(
+                prefix="interlock_host",
+                message="countingroom.core.interlocks.host_state:HostInterlockState",
+                live=True,
+            ),
         ),
         api=(f"{_API}.devices", f"{_API}.commands"),
         pages=(f"{_PAGES}.device_pages",),

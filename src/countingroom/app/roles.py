@@ -120,6 +120,8 @@ async def _beating(
 
 def devices(setting: Setting) -> Role:
     """The device host with every device of the description."""
+    from countingroom.app.data_folder import INTERLOCKS
+    from countingroom.app.interlocks import described_interlocks
     from countingroom.devices.host.host import DeviceHost
     from countingroom.devices.registry import build
     from countingroom.devices.resources import SharedResources
@@ -134,9 +136,17 @@ def devices(setting: Setting) -> Role:
         )
         for name, section in setting.experiment.section(DevicesSection).items()
     ]
+    interlocks = described_interlocks(setting.experiment)
 
     async def run(platform: Platform) -> None:
-        host = DeviceHost(platform.bus, setting.clock, hosted, resources=resources)
+        host = DeviceHost(
+            platform.bus,
+            setting.clock,
+            hosted,
+            resources=resources,
+            interlocks=interlocks,
+            interlock_file=setting.data / INTERLOCKS / "devices.json",
+        )
         platform.ready({"devices": [device.name for device in hosted]})
         await host.run()
 

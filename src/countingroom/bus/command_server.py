@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, EndsLater
+from countingroom.bus.command_words import describe, event_data
 from countingroom.bus.port import Bus, Message
 from countingroom.bus.publisher import Publisher
 from countingroom.core import admission, subjects
@@ -35,10 +36,6 @@ UNDER_WAY = 512
 
 SETTLE_S = 2.0
 """The closing event waits at most so long for the state to be published: a bus that is away delays both."""
-
-MESSAGE_LETTERS, DATA_LETTERS = 200, 10_000
-"""Of an argument, in the sentence and in the data of an event. Long texts are kept in the run book or among the
-configurations."""
 
 
 class CommandTarget(Protocol):
@@ -123,6 +120,7 @@ class CommandServer:
         self._endings: list[_Ending] = []
         self._news = asyncio.Event()
         self._group: asyncio.TaskGroup
+        self._is_serving = False
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -138,13 +136,39 @@ class CommandServer:
                 self._bus.respond(subjects.commands_to(self._department, self._name), self._answer),
             ):
                 closing = self._group.create_task(self._close())
+                self._is_serving = True
                 yield
                 closing.cancel()
         finally:
+            self._is_serving = False
             for one in tuple(self._open.values()):  # also those whose task was cancelled before its first turn
                 one.rest.close()
                 self._complete(one, self._stopped())
             self._record_endings(len(self._endings), {})
+
+    async def give(self, command: Command, by: str) -> Cause | None:
+        """Carry out a command that this process gives itself, as one from the bus. Returns when it has ended: why it
+        was refused or failed, or None. A refusal is not recorded, because its giver may repeat it for long."""
+        request = CommandRequest(command=command, by=by)
+        if not self._is_serving:
+            return self._stopped()
+        try:
+            handler = self._target.handler(command)
+            admission.check_new(command, self._seen)
+            self._seen.add(command.id)
+            rest = await self._begin(request, handler, 0.0)
+        except CountingRoomError as error:
+            return None if error.cause.code == admission.NOTHING_TO_DO else self._sourced(error.cause)
+        except Exception as error:  # a fault of the department must not end its giver
+            _log.exception("%s: %s could not be begun", self._source, command.action)
+            return self._fault(command.action, error)
+        name = describe(command)
+        self._record(EventKind.COMMAND, request, name, data=event_data(command))
+        if rest is None or isinstance(rest, EndsLater):
+            return None if rest else self._end(_Ending(command=command, user=by, name=name, data=event_data(command)))
+        self._open[command.id] = one = _Open(request, name, rest, self._clock.monotonic())
+        # Shielded: what was begun goes on when its giver does not wait any more.
+        return await asyncio.shield(self._group.create_task(self._carry_out(one)))
 
     def ended(
         self,
@@ -218,9 +242,9 @@ class CommandServer:
             _log.exception("%s: %s could not be begun", self._source, command.action)
             return self._refuse(request, handler, self._fault(command.action, error))
         name = describe(command)
-        self._record(EventKind.COMMAND, request, name, data=_data(command))
+        self._record(EventKind.COMMAND, request, name, data=event_data(command))
         if rest is None:
-            self._end(_Ending(command=command, user=user, name=name, message=nothing, data=_data(command)))
+            self._end(_Ending(command=command, user=user, name=name, message=nothing, data=event_data(command)))
         elif not isinstance(rest, EndsLater):
             self._open[command.id] = one = _Open(request, name, rest, self._clock.monotonic())
             self._group.create_task(self._carry_out(one))
@@ -274,8 +298,8 @@ class CommandServer:
             self._record(EventKind.REFUSED, request, f"{name} refused: {cause.message}", cause=cause)
         return encode(Reply(id=request.command.id, accepted=False, cause=cause))
 
-    async def _carry_out(self, one: _Open) -> None:
-        """Wait for the end of a command. Cancelled it stays open, and `serving` completes it."""
+    async def _carry_out(self, one: _Open) -> Cause | None:
+        """Wait for the end of a command; why it failed. Cancelled it stays open, and `serving` completes it."""
         data: Mapping[str, Scalar] | None = None
         cause: Cause | None = None
         try:
@@ -286,12 +310,13 @@ class CommandServer:
             _log.exception("%s: %s failed", self._source, one.name)
             cause = self._fault(one.name, error)
         self._complete(one, cause, data)
+        return cause
 
     def _complete(self, one: _Open, cause: Cause | None, data: Mapping[str, Scalar] | None = None) -> None:
         command = one.request.command
         del self._open[command.id]
         took_s = round(self._clock.monotonic() - one.began_s, 3)
-        data = {**_data(command), **(data or {}), "took_s": took_s}
+        data = {**event_data(command), **(data or {}), "took_s": took_s}
         self._end(_Ending(command=command, user=one.request.by, name=one.name, cause=cause, data=data))
 
     def _stopped(self) -> Cause:
@@ -367,28 +392,8 @@ class CommandServer:
             command_id=command.id,
             action=command.action,
             cause=cause,
-            data=_data(command) if data is None else data,
+            data=event_data(command) if data is None else data,
         )
 
     def _sourced(self, cause: Cause) -> Cause:
         return cause if cause.source else msgspec.structs.replace(cause, source=self._source)
-
-
-def describe(command: Command) -> str:
-    """A command in words: `set a.v_set to 5.0`, `switch_on a`, `select (tag beam)`."""
-    if command.action == "set" and "point" in command.arguments:
-        return f"set {command.arguments['point']} to {command.arguments.get('value')}"
-    arguments = _short(command.arguments, MESSAGE_LETTERS)
-    given = ", ".join(f"{name} {value}" for name, value in arguments.items() if value not in (None, ""))
-    return " ".join(filter(None, (command.action, command.channel, f"({given})" if given else "")))
-
-
-def _data(command: Command) -> dict[str, Scalar]:
-    return {**_short(command.arguments, DATA_LETTERS), "origin": command.origin}
-
-
-def _short(arguments: Mapping[str, Scalar], letters: int) -> dict[str, Scalar]:
-    return {
-        name: f"{value[:letters]}…" if isinstance(value, str) and len(value) > letters else value
-        for name, value in arguments.items()
-    }

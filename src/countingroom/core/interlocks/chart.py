@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from countingroom.core.errors import Cause
 from countingroom.core.interlocks.events import (
     ActionKind,
+    AdoptTrip,
     BypassCause,
     EndBypass,
     InputReading,
@@ -138,6 +139,8 @@ class _Step:
                 pass
             case ReportEffect():
                 self._report(event)
+            case AdoptTrip():
+                self._adopt(event)
             case _:
                 if (cause := refusal(self.spec, self.state_now(), event, self.now_ns)) is not None:
                     self._act(ActionKind.REFUSED, by=event.by, text=cause.message, refusal=cause)
@@ -196,12 +199,22 @@ class _Step:
             if cause.bypass is not None:
                 self._act(ActionKind.WOULD_TRIP, name, text=f"{cause.title}: bypassed, or it would have tripped")
                 continue
-            self.causes[name] = replace(cause, tripped_ns=due_ns)
-            if self.state.is_tripped:
-                self._act(ActionKind.CAUSE, name, text=f"{cause.title}: {_why(cause)}")
-            else:
-                self.state = replace(self.state, trip=self.state.trip + 1, tripped_ns=due_ns, first_out=name)
-                self._act(ActionKind.TRIP, name, text=f"{cause.title}: {_why(cause)}")
+            self._trip_cause(cause, due_ns, _why(cause))
+
+    def _trip_cause(self, cause: CauseState, tripped_ns: int, why: str) -> None:
+        self.causes[cause.name] = replace(cause, tripped_ns=tripped_ns)
+        kind = ActionKind.CAUSE
+        if not self.state.is_tripped:
+            kind = ActionKind.TRIP
+            self.state = replace(self.state, trip=self.state.trip + 1, tripped_ns=tripped_ns, first_out=cause.name)
+        self._act(kind, cause.name, text=f"{cause.title}: {why}")
+
+    def _adopt(self, event: AdoptTrip) -> None:
+        cause = self.causes.get(event.cause)
+        if cause is None or cause.tripped_ns is not None or cause.bypass is not None or not self.spec.latch:
+            return
+        if event.tripped_ns > (self.state.reset_ns or 0):
+            self._trip_cause(cause, event.tripped_ns, f"as found by the {event.place}" if event.place else "adopted")
 
     def _release_causes(self) -> None:
         """Without a latch a cause is tripped while it is present and not bypassed."""

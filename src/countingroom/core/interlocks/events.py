@@ -65,6 +65,19 @@ class ReportEffect(Struct, frozen=True, kw_only=True):
     """Why it is not reached; empty: it is."""
 
 
+class AdoptTrip(Struct, frozen=True, kw_only=True):
+    """Another process that evaluates the same interlock has tripped a cause of it: a device host, or the engine.
+
+    Without effect where the cause is tripped or bypassed here, where the trip is not later than the last reset, and
+    where the interlock does not latch.
+    """
+
+    cause: str
+    tripped_ns: int
+    place: str = ""
+    """Where it was evaluated: `device host main`."""
+
+
 class RecordProofTest(Struct, frozen=True, kw_only=True):
     """A proof test was done."""
 
@@ -76,7 +89,7 @@ class RecordProofTest(Struct, frozen=True, kw_only=True):
     """The cause that was provoked; empty: every cause."""
 
 
-InterlockEvent = InterlockTime | ResetInterlock | BypassCause | EndBypass | ReportEffect | RecordProofTest
+InterlockEvent = InterlockTime | ResetInterlock | BypassCause | EndBypass | ReportEffect | AdoptTrip | RecordProofTest
 
 
 class ActionKind(StrEnum):

@@ -9,10 +9,12 @@ from msgspec.structs import replace
 
 from countingroom.core.arguments import checked
 from countingroom.core.errors import NotFound, OutOfRange, Refused
+from countingroom.core.interlocks.hold import HeldCommand
 from countingroom.core.messages import Command, CommandSpec, DeviceState, Link
 from countingroom.core.points import Point
 from countingroom.core.values import Reading
 from countingroom.devices.behaviour import Behaviour, Write
+from countingroom.devices.host.held import check_held
 from countingroom.devices.host.legality import OF_THE_HOST, inactive, unreachable
 
 SET = CommandSpec(name="set", label="Set", description="Write one value; done when its readback agrees.")
@@ -29,6 +31,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     readings: Mapping[str, Reading]
     states: Mapping[str, DeviceState]
     """Channel -> state; the empty name is the device."""
+    held: tuple[HeldCommand, ...] = ()
+    """What acting interlocks keep in force on this device."""
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
@@ -54,6 +58,7 @@ def admit(command: Command, spec: CommandSpec, situation: Situation) -> Admitted
     if spec not in OF_THE_HOST:
         asked = situation.behaviour.writes(spec.name, command.channel, arguments, situation.readings)
         writes = tuple(checked_write(write, situation.points) for write in asked)
+    check_held(command.action, command.channel, spec.done_in, writes, situation.behaviour, situation.held)
     takes_s = max((write.takes_s for write in writes), default=0.0)
     return Admitted(command=command, spec=spec, writes=writes, deadline_s=spec.deadline_s + takes_s)
 
@@ -105,4 +110,5 @@ def _admit_set(command: Command, situation: Situation) -> Admitted:
     cause = situation.behaviour.may_write(name, write.value, situation.readings)
     if cause is not None:
         raise Refused(cause)
+    check_held(SET.name, point.channel, (), (write,), situation.behaviour, situation.held)
     return Admitted(command=command, spec=SET, writes=(write,), deadline_s=point.confirm_s)

@@ -16,10 +16,11 @@ import msgspec
 from msgspec import Struct
 
 from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion
-from countingroom.bus.command_server import describe
+from countingroom.bus.command_words import describe
 from countingroom.core import admission
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceError, Refused, RequestError
+from countingroom.core.interlocks.hold import HeldCommand
 from countingroom.core.messages import Command, CommandSpec
 from countingroom.core.policy import Permission
 from countingroom.core.values import Quality, Reading
@@ -27,7 +28,11 @@ from countingroom.devices.behaviour import Write
 from countingroom.devices.host.admission import Admitted, Situation, admit, find
 from countingroom.devices.host.confirmation import holds, readback_of
 from countingroom.devices.host.driver_fault import cause_of
+from countingroom.devices.host.held import check_held
 from countingroom.devices.host.legality import RECONNECT, REFRESH
+
+INTERLOCK = "interlock"
+"""First letters of the principals of interlocks."""
 
 
 class CommandedDevice(Protocol):
@@ -62,8 +67,14 @@ class _UnderWay(Struct, eq=False):
     """What it writes."""
     switches: frozenset[str]
     """Channels whose state it leads elsewhere; the empty name is the device."""
+    ended: asyncio.Future[None]
     task: asyncio.Task[None] | None = None
     superseded_by: str = ""
+
+    def is_same(self, new: _UnderWay) -> bool:
+        """Whether the two ask for the same."""
+        one, other = self.admitted.command, new.admitted.command
+        return (one.action, one.channel, one.arguments) == (other.action, other.channel, other.arguments)
 
     def is_replaced_by(self, new: _UnderWay) -> bool:
         """Whether the two act on the same thing."""
@@ -98,6 +109,19 @@ class DeviceCommands:
     async def settle(self) -> Mapping[str, int]:
         return await self._owner.settle()
 
+    def hold(self, held: tuple[HeldCommand, ...]) -> None:
+        """End the commands under way that would undo what an interlock keeps in force from now on."""
+        behaviour = self._owner.situation().behaviour
+        for one in self._under_way:
+            command, admitted = one.admitted.command, one.admitted
+            try:
+                check_held(command.action, command.channel, admitted.spec.done_in, admitted.writes, behaviour, held)
+            except Refused as refused:
+                if not one.superseded_by:
+                    one.superseded_by = f"the interlock {refused.cause.evidence['interlock']}"
+                    if one.task:
+                        one.task.cancel()
+
     async def _begin(self, spec: CommandSpec, request: CommandRequest) -> Completion:
         try:
             admitted = admit(request.command, spec, self._as_if_done(self._owner.situation()))
@@ -108,14 +132,19 @@ class DeviceCommands:
         points = self._owner.situation().points
         written = frozenset(write.point for write in admitted.writes)
         channels = frozenset(points[name].channel for name in written) if spec.event else frozenset[str]()
-        new = _UnderWay(admitted, written, channels)
+        new = _UnderWay(admitted, written, channels, asyncio.get_running_loop().create_future())
         for old in self._under_way:
+            if request.by.startswith(INTERLOCK) and old.is_same(new) and not old.superseded_by:
+                return self._join(old)  # host and engine command the same: it is done once, and both learn its end
             if old.is_replaced_by(new) and not old.superseded_by:
                 old.superseded_by = describe(request.command)
                 if old.task:
                     old.task.cancel()
         self._under_way.append(new)
         return self._see_through(new)
+
+    async def _join(self, one: _UnderWay) -> None:
+        await asyncio.shield(one.ended)
 
     def _as_if_done(self, situation: Situation) -> Situation:
         """With what the commands under way have written: its readback may come too late for the next of them."""
@@ -131,6 +160,21 @@ class DeviceCommands:
     async def _see_through(self, one: _UnderWay) -> None:
         one.task = asyncio.current_task()
         try:
+            await self._in_time(one)
+        except CountingRoomError as error:
+            one.ended.set_exception(error)
+            one.ended.exception()  # there may be no other command that waits for it
+            raise
+        except asyncio.CancelledError:
+            one.ended.cancel()
+            raise
+        finally:
+            self._under_way.remove(one)
+            if not one.ended.done():
+                one.ended.set_result(None)
+
+    async def _in_time(self, one: _UnderWay) -> None:
+        try:
             async with within(self._clock, one.admitted.deadline_s):
                 await self._carry_out(one)
         except TimeoutError:
@@ -143,8 +187,6 @@ class DeviceCommands:
             if not one.superseded_by:
                 raise
             raise self._superseded(one) from None
-        finally:
-            self._under_way.remove(one)
 
     def _superseded(self, one: _UnderWay) -> Conflict:
         return Conflict(

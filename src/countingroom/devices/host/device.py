@@ -16,7 +16,8 @@ from countingroom.bus.unstored_queue import LostSpan
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
-from countingroom.core.messages import Catalogue, EventKind, Link
+from countingroom.core.interlocks.hold import HeldCommand
+from countingroom.core.messages import Catalogue, Command, EventKind, Link
 from countingroom.core.points import Point
 from countingroom.devices.behaviour import Write
 from countingroom.devices.description import kind_of
@@ -26,32 +27,26 @@ from countingroom.devices.host.driver_fault import cause_of
 from countingroom.devices.host.legality import OF_THE_HOST
 from countingroom.devices.host.link import DriverLoop
 from countingroom.devices.host.moves import MoveLimit
+from countingroom.devices.host.notes import Note, ThinnedNotes, of_refusals
 from countingroom.devices.host.points import PointTable
 from countingroom.devices.host.publish import FLUSH_S, ReadingsPump
 from countingroom.devices.host.settings import apply_settings
 from countingroom.devices.host.staleness import with_least_stale_after
 from countingroom.devices.host.states import StateChange, StateTracker
+from countingroom.devices.host.watch import DeviceWatch
 from countingroom.devices.point_overrides import overridden, overridden_commands
-from countingroom.devices.port import MonitoringDriver, ProvingDriver, Sample, ThinningDriver
+from countingroom.devices.port import MonitoringDriver, ProvingDriver, Sample
 from countingroom.devices.registry import Hosted
 
 _log = logging.getLogger(__name__)
 
 TICK_S = 0.5
 """Time between two checks for stale points."""
+_AFTER_S = 0.001
+"""A point is STALE so long after its time is over, at the earliest."""
 
 POLLS = 3.0
 """A point that is polled or proven is not declared STALE before this many poll intervals."""
-
-TOLD_ONE_BY_ONE = 5
-"""Points that become BAD together have an event each up to this number, and one for all beyond."""
-MOST_TOLD = 100
-"""Points with their reasons in such an event."""
-
-FIRST_THINNED_S = 10.0
-THINNED_S = 600.0
-"""Least time between two events about changes that were not published."""
-THINNED_NAMED = 5
 
 GOODBYE_S = 2.0
 """Deadline for the last messages to the bus."""
@@ -68,10 +63,14 @@ def _in_force(hosted: Hosted, described: tuple[Point, ...]) -> tuple[Point, ...]
 class HostedDevice:
     """One device while this host owns it."""
 
-    def __init__(self, hosted: Hosted, bus: Bus, clock: Clock, *, boot: str) -> None:
+    def __init__(self, hosted: Hosted, bus: Bus, clock: Clock, *, boot: str, watch: DeviceWatch | None = None) -> None:
         self.name = hosted.name
         self._hosted = hosted
         self._clock = clock
+        self._watch = watch
+        self._inputs = frozenset(watch.inputs(hosted.name)) if watch else frozenset[str]()
+        """Points of which the watch is told."""
+        self._held: tuple[HeldCommand, ...] = ()
         self._source = f"devices.{hosted.name}"
         self._boot = boot
         self._driver_points = hosted.driver.points
@@ -84,8 +83,8 @@ class HostedDevice:
             bus, clock, self._table, boot, on_refused=self._points_refused, on_lost=self._on_lost_readings
         )
         self._publisher = Publisher(bus, clock, self._source)
-        handlers = DeviceCommands(hosted.name, clock, self)
-        self._command_server = CommandServer(bus, clock, "devices", hosted.name, handlers, self._publisher)
+        self._handlers = DeviceCommands(hosted.name, clock, self)
+        self._command_server = CommandServer(bus, clock, "devices", hosted.name, self._handlers, self._publisher)
         self._link = Link.CONNECTING
         self._cause: Cause | None = Cause(
             code="not_reached_yet",
@@ -98,8 +97,7 @@ class HostedDevice:
         self._moves = MoveLimit()
         self._dirty = asyncio.Event()
         self._news: asyncio.Future[None] | None = None
-        self._thinned_told = 0
-        self._thinned_due_s = clock.monotonic() + FIRST_THINNED_S
+        self._thinned = ThinnedNotes(hosted.name, hosted.driver, self._table, clock.monotonic())
         self.connections = 0
         self._catalogue = Catalogue(
             device=hosted.name,
@@ -131,7 +129,7 @@ class HostedDevice:
 
     async def goodbye(self) -> None:
         """After `run` has ended: publish that no host serves the device any more."""
-        self._tell_thinned(at_the_end=True)
+        self._tell(self._thinned.due(self._clock.monotonic(), at_the_end=True))
         self._set_link(
             Link.DISCONNECTED,
             Cause(
@@ -193,6 +191,7 @@ class HostedDevice:
             self._changed |= self._table.lose(now_ns=self._clock.now_ns())
             self._set_link(Link.DISCONNECTED, cause)
             self._complaint = None
+            self._show(None)
 
     def on_error(self, cause: Cause | None) -> None:
         if (cause is None) == (self._complaint is None):
@@ -220,7 +219,21 @@ class HostedDevice:
             points=self._table.points,
             readings=self._table.readings,
             states=self._states.now,
+            held=self._held,
         )
+
+    def hold(self, held: tuple[HeldCommand, ...]) -> None:
+        """What acting interlocks keep in force on this device from now on."""
+        if held != self._held:
+            self._held = held
+            self._handlers.hold(held)
+            self._states.hold(held)
+            self._dirty.set()
+
+    async def carry_out(self, command: Command, by: str) -> Cause | None:
+        """Carry out a command that this process gives itself, as one from the bus. Returns when it has ended: why it
+        was refused or failed, or None."""
+        return await self._command_server.give(command, by)
 
     def reconnect(self) -> None:
         self._line.reconnect()
@@ -250,47 +263,32 @@ class HostedDevice:
     def _take(self, samples: Sequence[Sample]) -> None:
         now_ns, monotonic = self._clock.now_ns(), self._clock.monotonic()
         self._changed |= self._table.take(samples, now_ns=now_ns, monotonic=monotonic)
+        if self._inputs:
+            self._show([sample.point for sample in samples if sample.point in self._inputs])
         self._dirty.set()
         self._tell_refusals()
         if self._table.waiting:
             self._pump.wake()
 
+    def _show(self, points: Collection[str] | None) -> None:
+        """Show new readings to the watch, before they are published."""
+        if self._watch and self._inputs and (points is None or points):
+            self._watch.read(self, points)
+
     def _points_refused(self, channels: set[str]) -> None:
         self._changed |= channels
+        self._show(None)
         self._dirty.set()
         self._tell_refusals()
 
     def _tell_refusals(self) -> None:
         refusals = self._table.take_refusals(monotonic=self._clock.monotonic())
-        if len(refusals) > TOLD_ONE_BY_ONE:
-            self._tell_many(refusals)
-            return
-        for name, reason in refusals:
-            cause = Cause(
-                code="bad_value",
-                message=reason,
-                source=f"{self._source}.{name}",
-                suggestion="check what the device sends for this point",
-            )
-            _log.warning("%s.%s is BAD: %s", self._source, name, reason)
-            channel = self._table.points[name].channel
-            message = f"{self.name}.{name} is BAD: {reason}"
-            self.record(EventKind.NOTE, message, channel=channel, cause=cause, severity=3)
+        for note in of_refusals(self.name, self._table.points, refusals) if refusals else ():
+            self._tell(note)
 
-    def _tell_many(self, refusals: Sequence[tuple[str, str]]) -> None:
-        """One event for many points that are BAD at once, as when a server is away that has a part of them."""
-        names = [name for name, _ in refusals]
-        shown = ", ".join(names[:TOLD_ONE_BY_ONE])
-        cause = Cause(
-            code="bad_value",
-            message=f"{names[0]}: {refusals[0][1]}",
-            source=self._source,
-            evidence={"points": len(names)},
-            suggestion="look at the points of the device, each of which gives its reason",
-        )
-        message = f"{len(names)} points of {self.name} are BAD: {shown} and others"
-        _log.warning("%s: %d points are BAD: %s and others", self._source, len(names), shown)
-        self.record(EventKind.NOTE, message, cause=cause, severity=3, data=dict(refusals[:MOST_TOLD]))
+    def _tell(self, note: Note | None) -> None:
+        if note:
+            self.record(EventKind.NOTE, note.message, **note.fields)
 
     async def _follow(self) -> None:
         while True:
@@ -301,35 +299,28 @@ class HostedDevice:
 
     async def _tick(self) -> None:
         while True:
-            await self._clock.sleep(TICK_S)
-            self._changed |= self._table.age(now_ns=self._clock.now_ns(), monotonic=self._clock.monotonic())
+            await self._clock.sleep(self._tick_s())
+            aged = self._table.age(now_ns=self._clock.now_ns(), monotonic=self._clock.monotonic())
+            if aged:
+                self._show(None)
+            self._changed |= aged
             if self._changed:
                 self._dirty.set()
             self._tell_refusals()
             if self._table.waiting:
                 self._pump.wake()
             self._pump.tick()
-            self._tell_thinned()
+            self._tell(self._thinned.due(self._clock.monotonic()))
 
-    def _tell_thinned(self, *, at_the_end: bool = False) -> None:
-        now_s = self._clock.monotonic()
-        if now_s < self._thinned_due_s and not at_the_end:
-            return
-        driver = self._hosted.driver
-        by_client = driver.thinned if isinstance(driver, ThinningDriver) else 0
-        thinned = self._table.thinned
-        count = thinned.total() + by_client - self._thinned_told
-        if count <= 0:
-            return
-        self._thinned_told += count
-        self._thinned_due_s = now_s + THINNED_S
-        named = ", ".join(name for name, _ in thinned.most_common(THINNED_NAMED))
-        message = f"{count} changes of {self.name} were not published: newer ones came before, or too many at once"
-        if named:
-            message += f"; most of {named}"
-        _log.info("%s: %s", self._source, message)
-        data = {"changes": count, "in_the_client": by_client}
-        self.record(EventKind.NOTE, f"{message}. `every_change: true` keeps all of a point", data=data)
+    def _tick_s(self) -> float:
+        """Until the next tick. Points that the watch looks at are declared STALE at their time, not at some tick."""
+        if not self._inputs:
+            return TICK_S
+        points = self._table.points
+        known = [name for name in self._inputs if name in points]
+        shortest_s = min((points[name].stale_after_s for name in known if points[name].stale_after_s), default=TICK_S)
+        until_s = self._table.until_stale(known, monotonic=self._clock.monotonic()) + _AFTER_S
+        return min(TICK_S, max(_AFTER_S, min(until_s, shortest_s)))
 
     async def _apply(self) -> None:
         applied = 0
@@ -350,6 +341,8 @@ class HostedDevice:
             if change.moved and change.now.channel:
                 self._moves.moved(change.now.channel, now_s)
             self._record_move(change)
+            if self._watch and (change.moved or change.before is None):
+                self._watch.moved(self, change.now)
         self._pump.wake()
         if self._news and not self._news.done():
             self._news.set_result(None)

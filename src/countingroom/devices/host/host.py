@@ -10,17 +10,23 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from countingroom.bus.election import Election, Leadership, holder_name
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
 from countingroom.core.clock import Clock, raise_if_cancelled
+from countingroom.core.interlocks.specs import InterlockSpec
 from countingroom.core.retry import Retry, edge_log
 from countingroom.devices.host.device import HostedDevice
 from countingroom.devices.host.forget import forget
 from countingroom.devices.registry import Hosted
 from countingroom.devices.resources import SharedResources
+
+if TYPE_CHECKING:  # a host without interlocks starts sooner without it
+    from countingroom.devices.interlocks.interlock_host import InterlockHost
 
 _log = logging.getLogger(__name__)
 
@@ -44,14 +50,28 @@ class DeviceHost:
         *,
         instance: str = "main",
         resources: SharedResources | None = None,
+        interlocks: Sequence[InterlockSpec] = (),
+        interlock_file: Path | None = None,
     ) -> None:
+        """`interlocks`: all of the experiment; the host evaluates its parts of them. `interlock_file`: where it keeps
+        what has tripped."""
         self._bus = bus
         self._clock = clock
         self._instance = instance
         self._resources = resources
         self._boot = uuid4().hex
         self._holder = holder_name(instance, self._boot)
-        self._devices = [HostedDevice(device, bus, clock, boot=self._boot) for device in devices]
+        self._interlocks: InterlockHost | None = None
+        if interlocks:
+            from countingroom.devices.interlocks.interlock_host import InterlockHost
+
+            names = [device.name for device in devices]
+            self._interlocks = InterlockHost(
+                bus, clock, interlocks, names, instance=instance, boot=self._boot, file=interlock_file
+            )
+        self._devices = [
+            HostedDevice(device, bus, clock, boot=self._boot, watch=self._interlocks) for device in devices
+        ]
         self._owned: list[str] = []
 
     async def run(self) -> None:
@@ -77,6 +97,8 @@ class DeviceHost:
                 )
             )
             group.create_task(self._forget_others())
+            if self._interlocks:
+                group.create_task(self._interlocks.run())
             for device in self._devices:
                 group.create_task(self._serve(device))
 
@@ -114,6 +136,8 @@ class DeviceHost:
 
     async def _lead(self, device: HostedDevice, leadership: Leadership) -> None:
         self._owned.append(device.name)
+        if self._interlocks:
+            self._interlocks.begin(device)
         try:
             await device.run()
         except asyncio.CancelledError:
@@ -128,3 +152,5 @@ class DeviceHost:
             raise
         finally:
             self._owned.remove(device.name)
+            if self._interlocks:
+                self._interlocks.end(device)

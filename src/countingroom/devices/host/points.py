@@ -126,6 +126,19 @@ class PointTable:
                 self._set(point, stale(before, now_ns, reason), changed)
         return changed
 
+    def until_stale(self, names: Iterable[str], *, monotonic: float) -> float:
+        """Seconds until the first of these points, as they are now, is declared STALE; infinity where none will be."""
+        return min(
+            (
+                last + stale_after_s - monotonic
+                for name in names
+                if (last := self._last_sample.get(name)) is not None
+                and (stale_after_s := self.points[name].stale_after_s) > 0
+                and self.readings[name].quality < Quality.STALE
+            ),
+            default=float("inf"),
+        )
+
     def lose(self, *, now_ns: int) -> Channels:
         """The link is lost: declare every point STALE."""
         changed: Channels = set()

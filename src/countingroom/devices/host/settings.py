@@ -17,6 +17,7 @@ from countingroom.core.values import Quality
 from countingroom.devices.behaviour import Write
 from countingroom.devices.host.admission import Situation, checked_write
 from countingroom.devices.host.confirmation import holds
+from countingroom.devices.host.held import check_held
 
 KNOWN_S = 10.0
 """Longest wait for the values of a channel; then the settings are checked against those that arrived."""
@@ -77,6 +78,7 @@ async def _apply(owner: ConfiguredDevice, channel: str, writes: list[Write]) -> 
         )
         if cause:
             raise Refused(cause)
+        check_held("settings", channel, (), (checked,), now.behaviour, now.held)
         await owner.write(checked)
         count += 1
     return count

@@ -10,10 +10,12 @@ from msgspec import Struct
 
 from countingroom.core.charts.chart import Chart
 from countingroom.core.errors import Cause
+from countingroom.core.interlocks.hold import HeldCommand
 from countingroom.core.messages import CommandSpec, DeviceState, Link
 from countingroom.core.values import Reading
 from countingroom.devices.behaviour import Behaviour, Observation
 from countingroom.devices.host.driver_fault import cause_of
+from countingroom.devices.host.held import held_back
 from countingroom.devices.host.legality import refusals
 
 DISCONNECTED = "DISCONNECTED"
@@ -40,6 +42,14 @@ class StateTracker:
         self._commands = commands
         self._boot = boot
         self._now: dict[str, DeviceState] = {}
+        self._held: tuple[HeldCommand, ...] = ()
+        self._is_held_anew = False
+        """Whether the refusals of all states are to be found anew."""
+
+    def hold(self, held: tuple[HeldCommand, ...]) -> None:
+        """What acting interlocks keep in force from now on; `observe` gives the states whose refusals it changes."""
+        self._is_held_anew |= held != self._held
+        self._held = held
 
     @property
     def now(self) -> Mapping[str, DeviceState]:
@@ -56,12 +66,16 @@ class StateTracker:
         wanted = set(changed)
         changes: list[StateChange] = []
         for channel in behaviour.channels:
-            if channel in wanted or channel not in self._now or self._now[channel].link is not link:
+            is_wanted = channel in wanted or self._is_held_anew
+            if is_wanted or channel not in self._now or self._now[channel].link is not link:
                 seen = self._observe(behaviour.observe_channel, channel, readings) if connected else lost
-                changes += self._update(channel, behaviour.channel_chart or behaviour.chart, seen, link, now_ns)
+                chart = behaviour.channel_chart or behaviour.chart
+                changes += self._update(channel, chart, seen, link, now_ns, readings)
         active = {name: self._now[name].state for name in behaviour.channels if name not in behaviour.inactive}
         seen = self._observe(behaviour.observe_device, active, readings) if connected else lost
-        return changes + self._update("", behaviour.chart, seen, link, now_ns)
+        changes += self._update("", behaviour.chart, seen, link, now_ns, readings)
+        self._is_held_anew = False
+        return changes
 
     def _observe(self, observe: Any, *arguments: Any) -> Observation:
         try:
@@ -69,11 +83,19 @@ class StateTracker:
         except Exception as error:  # must not take the host down with all other devices
             return Observation(state="ERROR", cause=cause_of(error, f"devices.{self._device}"))
 
-    def _update(self, channel: str, chart: Chart, seen: Observation, link: Link, now_ns: int) -> list[StateChange]:
+    def _update(
+        self,
+        channel: str,
+        chart: Chart,
+        seen: Observation,
+        link: Link,
+        now_ns: int,
+        readings: Mapping[str, Reading],
+    ) -> list[StateChange]:
         before = self._now.get(channel)
         same = before is not None and before.state == seen.state
         cause = _steady(before.cause, seen.cause) if before and same else seen.cause
-        if before and same and before.link is link and before.cause == cause:
+        if before and same and before.link is link and before.cause == cause and not self._is_held_anew:
             return []
         active = channel not in self._behaviour.inactive
         now = DeviceState(
@@ -84,14 +106,34 @@ class StateTracker:
             link=link,
             since_ns=before.since_ns if before and same else now_ns,
             cause=cause,
-            refusals=refusals(
-                self._commands, chart, channel, seen, link=link, active=active, source=f"devices.{self._device}"
+            refusals=self._with_held(
+                refusals(
+                    self._commands, chart, channel, seen, link=link, active=active, source=f"devices.{self._device}"
+                ),
+                channel,
+                readings,
             ),
             boot=self._boot,
             active=active,
         )
+        if before == now:
+            return []
         self._now[channel] = now
         return [StateChange(before=before, now=now)]
+
+    def _with_held(
+        self, refused: dict[str, Cause | None], channel: str, readings: Mapping[str, Reading]
+    ) -> dict[str, Cause | None]:
+        """With the commands that acting interlocks hold back."""
+        if not self._held:
+            return refused
+        source = f"devices.{self._device}{f'.{channel}' if channel else ''}"
+        scope = "channel" if channel else "device"
+        specs = {spec.name: spec for spec in self._commands if spec.scope == scope}
+        return {
+            name: cause or held_back(specs[name], channel, self._behaviour, readings, self._held, source)
+            for name, cause in refused.items()
+        }
 
 
 def _steady(before: Cause | None, now: Cause | None) -> Cause | None:
