@@ -16,6 +16,7 @@ import typer
 from countingroom.cli.output import Json, print_json, print_table
 
 if TYPE_CHECKING:
+    from countingroom.cli.check_interlocks import InterlockFacts
     from countingroom.core.yaml.located import Problem
     from countingroom.devices.registry import Hosted
 
@@ -31,6 +32,7 @@ def check(
     from countingroom.cli.check_alarms import AlarmCheck
     from countingroom.cli.check_configurations import wrong_configurations
     from countingroom.cli.check_devices import build_devices
+    from countingroom.cli.check_interlocks import InterlockCheck
     from countingroom.cli.check_points import point_warnings
     from countingroom.experiment import Invalid, load_with_problems
     from countingroom.runs.description import RunsSection
@@ -38,25 +40,36 @@ def check(
     hosted: dict[str, Hosted] = {}
     warnings: tuple[Problem, ...] = ()
     title, systems = "", 0
+    interlocks: list[InterlockFacts] = []
     try:
         loaded = load_with_problems(file)
         title, systems = loaded.experiment.title, len(loaded.experiment.section(RunsSection).systems)
         hosted, found = build_devices(loaded)
-        alarms = AlarmCheck(loaded, hosted)
-        warnings = (*loaded.warnings, *point_warnings(loaded, hosted), *alarms.warnings())
-        problems = loaded.in_order([*found, *wrong_configurations(loaded), *alarms.problems()])
+        alarms, locks = AlarmCheck(loaded, hosted), InterlockCheck(loaded, hosted)
+        warnings = (*loaded.warnings, *point_warnings(loaded, hosted), *alarms.warnings(), *locks.warnings())
+        problems = loaded.in_order([*found, *wrong_configurations(loaded), *alarms.problems(), *locks.problems()])
+        interlocks = [] if problems else locks.facts()
     except Invalid as invalid:
         problems = list(invalid.problems)
     if problems:
         hosted = {}
     if json:
         devices = [_facts(one) for one in hosted.values()]
-        print_json({"valid": not problems, "problems": problems, "warnings": warnings, "devices": devices})
+        print_json(
+            {
+                "valid": not problems,
+                "problems": problems,
+                "warnings": warnings,
+                "devices": devices,
+                "interlocks": interlocks,
+            }
+        )
     else:
         sys.stderr.write("".join(f"{problem}\n" for problem in problems))
         sys.stderr.write("".join(f"warning: {warning}\n" for warning in warnings))
         if not problems:
             _print(file, title, hosted, systems, wrong=f"{len(warnings)} to look at" if warnings else "nothing wrong")
+            _print_interlocks(interlocks)
     raise typer.Exit(2 if problems else 0)
 
 
@@ -68,6 +81,22 @@ def _print(file: Path, title: str, hosted: dict[str, Hosted], systems: int, *, w
         return
     columns = ("Device", "Title", "Driver", "Location", "Channels", "Points", "Commands")
     print_table(columns, (_facts(one).values() for one in hosted.values()))
+
+
+def _print_interlocks(rows: list[InterlockFacts]) -> None:
+    if not rows:
+        return
+    from countingroom.cli.check_interlocks import summary
+
+    typer.echo(summary(rows))
+    columns = ("Interlock", "Cause", "Vote", "Leads to", "Combinations", "Outcomes", "Evaluated in")
+    print_table(
+        columns,
+        (
+            (row.interlock, row.cause, row.vote, row.effects, row.combinations, row.outcomes, row.evaluated_in)
+            for row in rows
+        ),
+    )
 
 
 def _facts(one: Hosted) -> dict[str, Any]:

@@ -118,6 +118,10 @@ class AlarmCheck:
             yield ("custom", name), one
         for name, one in self._section.suppress.items():
             yield ("suppress", name, "when"), one.when
+        for name, one in self._section.interlocks.items():
+            for cause, row in one.causes.items():
+                for number, condition in enumerate(row.inputs):
+                    yield ("interlocks", name, "causes", cause, "inputs", number), condition
 
     def _identities(self) -> dict[str, None]:
         """The identities of all alarms that there can be, also of those that are off."""
