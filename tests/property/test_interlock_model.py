@@ -118,18 +118,21 @@ delays = st.integers(0, 4)
 NAMES = (("a", 0), ("a", 1), ("a", 2), ("b", 0))
 ORDERS = ("", "", "", "", "reset", "bypass a", "bypass b", "end a", "end b")
 cells = st.dictionaries(st.tuples(st.sampled_from("ab"), st.sampled_from(["off", "stop", "no_start"])), delays)
-specs = st.builds(
-    lambda vote, on_a, lost_a, on_b, lost_b, cells, latch: interlock(
+
+
+def _spec(
+    vote: int, delays_ns: tuple[int, int, int, int], cells: dict[tuple[str, str], int], *, latch: bool
+) -> InterlockSpec:
+    on_a, lost_a, on_b, lost_b = delays_ns
+    return interlock(
         cause("a", 3, vote=vote, on_ns=on_a, unknown_ns=lost_a),
         cause("b", on_ns=on_b, unknown_ns=lost_b),
         cells=cells,
         latch=latch,
-    ),
-    st.integers(1, 3),
-    *(delays,) * 4,
-    cells,
-    st.booleans(),
-)
+    )
+
+
+specs = st.builds(_spec, st.integers(1, 3), st.tuples(delays, delays, delays, delays), cells, latch=st.booleans())
 ticks = st.tuples(
     st.dictionaries(st.sampled_from(NAMES), st.sampled_from(list(Truth)), max_size=2),
     st.sampled_from(ORDERS),
