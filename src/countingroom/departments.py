@@ -237,7 +237,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                     answers=("query.alarms.*",),
                     hears=("live.readings.*", "presence.>"),
                     stores=("events.alarms.*",),
-                    states=("alarm",),
+                    states=("alarm", "notification"),
                     leases=("alarms",),
                     reads=(subjects.READINGS_STREAM,),
                 ),
@@ -250,9 +250,12 @@ DEPARTMENTS: tuple[Department, ...] = (
                 ),
             ),
         ),
-        state=(StateKey(prefix="alarm", message="countingroom.core.alarms.states:AlarmState", live=True),),
+        state=(
+            StateKey(prefix="alarm", message="countingroom.core.alarms.states:AlarmState", live=True),
+            StateKey(prefix="notification", message="countingroom.core.notify.messages:ChannelState", live=True),
+        ),
         # A fixed path stands before `/alarms/{alarm}`.
-        api=(f"{_API}.alarm_statistics", f"{_API}.alarm_spans", f"{_API}.alarms"),
+        api=(f"{_API}.alarm_statistics", f"{_API}.alarm_spans", f"{_API}.alarms", f"{_API}.notifications"),
         pages=(f"{_PAGES}.alarm_pages",),
     ),
     Department(

@@ -14,7 +14,7 @@ import pytest
 from msgspec import Struct, structs
 
 from countingroom.alarms.notify.line import sender_of
-from countingroom.alarms.notify.sender import Outcome, Sender
+from countingroom.alarms.notify.sender import Sender, TryOutcome
 from countingroom.alarms.sections.notify_channels import ChannelSection
 from countingroom.core.alarms.queries import AlarmLink
 from countingroom.core.clock import SystemClock
@@ -204,7 +204,7 @@ def wanted() -> bool:
 def test_each_try_has_the_same_identity_and_a_repeat_its_mark(channel: Channel) -> None:
     sender = channel.sender()
     again = structs.replace(MESSAGE, is_repeat=True, attempt=2)
-    assert [sender.send(one, wanted).outcome for one in (MESSAGE, again)] == [Outcome.ACCEPTED] * 2
+    assert [sender.send(one, wanted).outcome for one in (MESSAGE, again)] == [TryOutcome.ACCEPTED] * 2
     first, second = channel.got()
     assert first.identity == second.identity
     assert (first.is_marked, second.is_marked) == (False, True)
@@ -215,27 +215,27 @@ def test_each_try_has_the_same_identity_and_a_repeat_its_mark(channel: Channel) 
 def test_another_message_has_another_identity(channel: Channel) -> None:
     sender = channel.sender()
     other = structs.replace(MESSAGE, id=notification_id("other"))
-    assert sender.send(MESSAGE, wanted).outcome is sender.send(other, wanted).outcome is Outcome.ACCEPTED
+    assert sender.send(MESSAGE, wanted).outcome is sender.send(other, wanted).outcome is TryOutcome.ACCEPTED
     first, second = channel.got()
     assert first.identity != second.identity or not first.identity
 
 
 def test_a_message_that_is_not_wanted_any_more_is_not_sent(channel: Channel) -> None:
-    assert channel.sender().send(MESSAGE, lambda: False).outcome is Outcome.UNWANTED
+    assert channel.sender().send(MESSAGE, lambda: False).outcome is TryOutcome.UNWANTED
     assert channel.got() == []
 
 
 def test_a_refusal_for_now_is_worth_another_try(channel: Channel) -> None:
     channel.refuse(for_good=False)
     delivery = channel.sender().send(MESSAGE, wanted)
-    assert delivery.outcome is (Outcome.FAILED if channel.can_refuse else Outcome.UNKNOWN)
+    assert delivery.outcome is (TryOutcome.FAILED if channel.can_refuse else TryOutcome.UNKNOWN)
     assert any(code in delivery.text for code in ("451", "429"))
 
 
 def test_a_refusal_for_good_says_what_the_server_said_without_secrets(channel: Channel) -> None:
     channel.refuse(for_good=True)
     delivery = channel.sender().send(MESSAGE, wanted)
-    assert delivery.outcome is (Outcome.REFUSED if channel.can_refuse else Outcome.UNKNOWN)
+    assert delivery.outcome is (TryOutcome.REFUSED if channel.can_refuse else TryOutcome.UNKNOWN)
     assert any(code in delivery.text for code in ("550", "404"))
     if not isinstance(channel, MailOne):  # it has no secret here
         assert SECRET not in delivery.text
@@ -243,14 +243,14 @@ def test_a_refusal_for_good_says_what_the_server_said_without_secrets(channel: C
 
 def test_a_lost_answer_means_that_it_may_have_arrived(channel: Channel) -> None:
     channel.lose_answer()
-    assert channel.sender().send(MESSAGE, wanted).outcome is Outcome.UNKNOWN
+    assert channel.sender().send(MESSAGE, wanted).outcome is TryOutcome.UNKNOWN
 
 
 def test_a_server_that_is_not_there_is_told_in_words(channel: Channel) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         channel.port = other.getsockname()[1]
     delivery = channel.sender(2.0).send(MESSAGE, wanted)
-    assert delivery.outcome is (Outcome.FAILED if channel.can_refuse else Outcome.UNKNOWN)
+    assert delivery.outcome is (TryOutcome.FAILED if channel.can_refuse else TryOutcome.UNKNOWN)
     assert "refused" in delivery.text or "ntfy" in delivery.text
 
 
@@ -264,6 +264,6 @@ def test_a_try_ends_when_it_is_aborted(channel: Channel) -> None:
     began_s = time.monotonic()
     delivery = sender.send(MESSAGE, wanted)
     assert time.monotonic() - began_s < 10
-    assert delivery.outcome is Outcome.UNKNOWN
+    assert delivery.outcome is TryOutcome.UNKNOWN
     assert "no answer in time" in delivery.text
     timer.join()

@@ -17,6 +17,7 @@ from countingroom.console.route_permissions import ROUTES, RouteTable
 from countingroom.core.clock import SystemClock
 from countingroom.core.commands.alarms import ALARMS as ALARM_ROWS
 from countingroom.core.commands.experiment import EXPERIMENT as EXPERIMENT_ROWS
+from countingroom.core.commands.notifications import NOTIFICATIONS as NOTIFICATION_ROWS
 from countingroom.core.commands.partition import PARTITION as PARTITION_ROWS
 from countingroom.core.commands.system import SYSTEM as SYSTEM_ROWS
 from countingroom.core.policy import NEEDS, Principal, Role, decide
@@ -59,6 +60,7 @@ ALARM = {
     "made_up": A,
 }
 """Those that name no alarm are asked of the experiment."""
+NOTIFICATION = {"test": S, "made_up": A}
 DEVICE = {"lv_on": S, "set": S, "hv_on": S, "made_up": S, "hv_off": E}
 """`hv_off` is marked dangerous in the catalogue of this stage."""
 COMMANDS = {
@@ -67,6 +69,7 @@ COMMANDS = {
     "POST /api/v1/experiment/commands/{command}": ("_experiment", EXPERIMENT),
     "POST /api/v1/systems/{system}/commands/{command}": ("system.STS", SYSTEM),
     "POST /api/v1/alarms/commands/{command}": ("_experiment", ALARM),
+    "POST /api/v1/notifications/commands/{command}": ("_experiment", NOTIFICATION),
 }
 FIXED = {
     **{
@@ -121,6 +124,7 @@ def test_every_command_of_a_table_is_in_a_table_here() -> None:
     assert set(EXPERIMENT) - {"made_up"} == set(EXPERIMENT_ROWS)
     assert set(SYSTEM) - {"made_up"} == set(SYSTEM_ROWS)
     assert set(ALARM) - {"made_up"} == set(ALARM_ROWS)
+    assert set(NOTIFICATION) - {"made_up"} == set(NOTIFICATION_ROWS)
 
 
 def questions() -> list[tuple[str, str, str, Role]]:

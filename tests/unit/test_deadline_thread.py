@@ -11,7 +11,7 @@ import pytest
 
 from countingroom.alarms.notify import deadline_thread
 from countingroom.alarms.notify.deadline_thread import DeadlineThread
-from countingroom.alarms.notify.sender import ACCEPTED, Delivery, Outcome
+from countingroom.alarms.notify.sender import ACCEPTED, Delivery, TryOutcome
 from countingroom.core.clock import SystemClock
 
 
@@ -32,7 +32,7 @@ async def test_the_work_runs_in_a_thread_of_its_own() -> None:
     thread = DeadlineThread("notify-one", SystemClock(), 5.0, lambda: None)
 
     def work() -> Delivery:
-        return Delivery(outcome=Outcome.ACCEPTED, text=threading.current_thread().name)
+        return Delivery(outcome=TryOutcome.ACCEPTED, text=threading.current_thread().name)
 
     assert (await thread.run(work)).text == "notify-one"
 
@@ -41,20 +41,20 @@ async def test_a_channel_that_hangs_delays_no_other(gate: threading.Event) -> No
     one, other = (DeadlineThread(name, SystemClock(), 0.1, lambda: None) for name in ("one", "other"))
     hanging = asyncio.create_task(one.run(lambda: blocking(gate)))
     await asyncio.sleep(0)
-    assert (await other.run(lambda: ACCEPTED)).outcome is Outcome.ACCEPTED
-    assert (await hanging).outcome is Outcome.UNKNOWN
+    assert (await other.run(lambda: ACCEPTED)).outcome is TryOutcome.ACCEPTED
+    assert (await hanging).outcome is TryOutcome.UNKNOWN
     assert (one.is_hanging, other.is_hanging) == (True, False)
     waiting = asyncio.create_task(one.run(lambda: ACCEPTED))
     await asyncio.sleep(0.05)
     assert not waiting.done(), "two tries of one channel never run at a time"
     gate.set()
-    assert (await waiting).outcome is Outcome.ACCEPTED
+    assert (await waiting).outcome is TryOutcome.ACCEPTED
     assert not one.is_hanging
 
 
 async def test_a_try_is_aborted_at_its_deadline(gate: threading.Event) -> None:
     thread = DeadlineThread("one", SystemClock(), 0.1, gate.set)
-    assert (await thread.run(lambda: blocking(gate))).outcome is Outcome.ACCEPTED
+    assert (await thread.run(lambda: blocking(gate))).outcome is TryOutcome.ACCEPTED
     assert not thread.is_hanging
 
 
@@ -77,7 +77,7 @@ async def test_an_error_that_is_not_foreseen_is_told_without_its_text(caplog: py
 
     with caplog.at_level(logging.DEBUG):
         found = await thread.run(work)
-    assert found.outcome is Outcome.UNKNOWN
+    assert found.outcome is TryOutcome.UNKNOWN
     assert "ValueError" in found.text
     assert "ValueError at" in caplog.text
     assert "s3cret" not in found.text + caplog.text

@@ -13,7 +13,7 @@ import pytest
 from msgspec import structs
 
 from countingroom.alarms.notify.mail import MailSender, mail_of
-from countingroom.alarms.notify.sender import Delivery, Outcome
+from countingroom.alarms.notify.sender import Delivery, TryOutcome
 from countingroom.alarms.sections.notify_channels import MailChannel
 from countingroom.core.notify.messages import Notification, NotificationKind, notification_id
 from tests.notify_servers import MailServer
@@ -72,7 +72,7 @@ def encrypted(certificate: Path, **options: Any) -> Iterator[MailServer]:
 
 
 def test_a_mail_has_the_headers_that_threads_and_robots_need(server: MailServer) -> None:
-    assert send(server).outcome is Outcome.ACCEPTED
+    assert send(server).outcome is TryOutcome.ACCEPTED
     (mail,) = server.mails
     told = mail.message
     assert told["Message-ID"] == f"<{MESSAGE.id}@control.example.org>"
@@ -98,7 +98,7 @@ def test_no_line_of_a_mail_is_longer_than_mail_allows() -> None:
 
 @pytest.mark.parametrize("evil", ["\r\nBcc: evil@example.org", "\nBcc: evil@example.org", "\r\n\r\nbody", "\x00\u202e"])
 def test_a_title_adds_no_header(server: MailServer, evil: str) -> None:
-    assert send(server, structs.replace(MESSAGE, title=f"x{evil}", text=f"y{evil}")).outcome is Outcome.ACCEPTED
+    assert send(server, structs.replace(MESSAGE, title=f"x{evil}", text=f"y{evil}")).outcome is TryOutcome.ACCEPTED
     (mail,) = server.mails
     assert mail.message["Bcc"] is None
     assert mail.to == ["anna@example.org", "ben@example.org"]
@@ -116,7 +116,7 @@ def test_the_password_is_sent_encrypted_only(certificate: Path, tmp_path: Path) 
     login = {"user": "cr", "password": {"file": tmp_path / "password"}}
     with encrypted(certificate, login=("cr", PASSWORD)) as server:
         found = send(server, encryption="starttls", tls_ca=certificate, **login)
-        assert (found.outcome, [one.is_encrypted for one in server.mails]) == (Outcome.ACCEPTED, [True])
+        assert (found.outcome, [one.is_encrypted for one in server.mails]) == (TryOutcome.ACCEPTED, [True])
         assert server.user == "cr"
 
 
@@ -125,28 +125,28 @@ def test_a_wrong_password_is_told_without_it(certificate: Path, tmp_path: Path) 
     login = {"user": "cr", "password": {"file": tmp_path / "password"}}
     with encrypted(certificate, login=("cr", "other")) as server:
         found = send(server, encryption="starttls", tls_ca=certificate, **login)
-    assert found.outcome is Outcome.REFUSED
+    assert found.outcome is TryOutcome.REFUSED
     assert "refuses the login of cr: 535" in found.text
     assert PASSWORD not in found.text
 
 
 def test_a_password_that_cannot_be_read_is_told(server: MailServer, tmp_path: Path) -> None:
     found = send(server, user="cr", password={"file": tmp_path / "none"})
-    assert found.outcome is Outcome.REFUSED
+    assert found.outcome is TryOutcome.REFUSED
     assert "none: No such file" in found.text
 
 
 def test_a_certificate_of_a_stranger_is_not_accepted(certificate: Path) -> None:
     with encrypted(certificate) as server:
         found = send(server, encryption="starttls")
-    assert found.outcome is Outcome.REFUSED
+    assert found.outcome is TryOutcome.REFUSED
     assert "certificate" in found.text
     assert server.mails == []
 
 
 def test_a_server_without_encryption_gets_no_mail(server: MailServer) -> None:
     found = send(server, encryption="starttls")
-    assert found.outcome is Outcome.REFUSED
+    assert found.outcome is TryOutcome.REFUSED
     assert "STARTTLS" in found.text
     assert server.mails == []
 
@@ -154,22 +154,22 @@ def test_a_server_without_encryption_gets_no_mail(server: MailServer) -> None:
 def test_a_mail_is_accepted_where_one_receiver_is_refused_for_good(server: MailServer) -> None:
     server.receiver_answer = lambda address: "550 no such user" if address.startswith("ben") else "250 OK"
     found = send(server)
-    assert found.outcome is Outcome.ACCEPTED
+    assert found.outcome is TryOutcome.ACCEPTED
     assert "ben@example.org: 550 no such user" in found.text
 
 
 def test_a_receiver_that_is_refused_for_now_gets_the_mail_later_and_the_others_not_again(server: MailServer) -> None:
     sender = MailSender(section(server.port), 5.0)
     server.receiver_answer = lambda address: "450 later" if address.startswith("ben") else "250 OK"
-    assert sender.send(MESSAGE, lambda: True).outcome is Outcome.UNKNOWN
-    assert sender.send(MESSAGE, lambda: True).outcome is Outcome.UNKNOWN
+    assert sender.send(MESSAGE, lambda: True).outcome is TryOutcome.UNKNOWN
+    assert sender.send(MESSAGE, lambda: True).outcome is TryOutcome.UNKNOWN
     server.receiver_answer = lambda _: "250 OK"
-    assert sender.send(MESSAGE, lambda: True).outcome is Outcome.ACCEPTED
+    assert sender.send(MESSAGE, lambda: True).outcome is TryOutcome.ACCEPTED
     assert [one.to for one in server.mails] == [["anna@example.org"], ["ben@example.org"]]
 
 
 def test_all_receivers_refused_is_a_refusal(server: MailServer) -> None:
     server.receiver_answer = lambda _: "550 no such user"
     found = send(server)
-    assert found.outcome is Outcome.REFUSED
+    assert found.outcome is TryOutcome.REFUSED
     assert "anna@example.org: 550 no such user" in found.text

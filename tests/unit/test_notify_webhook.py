@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from countingroom.alarms.notify.http_post import http_address
-from countingroom.alarms.notify.sender import Delivery, Outcome
+from countingroom.alarms.notify.sender import Delivery, TryOutcome
 from countingroom.alarms.notify.webhook import WebhookSender
 from countingroom.alarms.sections.notify_channels import WebhookChannel
 from countingroom.core.clock import SystemClock
@@ -45,7 +45,7 @@ def send(**settings: Any) -> Delivery:
 
 def test_the_signature_covers_time_and_body(endpoint: HttpEndpoint, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("the key\n")
-    assert send(address=endpoint.url, secret={"file": tmp_path / "key"}).outcome is Outcome.ACCEPTED
+    assert send(address=endpoint.url, secret={"file": tmp_path / "key"}).outcome is TryOutcome.ACCEPTED
     (request,) = endpoint.requests
     time_s = request.headers["x-countingroom-timestamp"]
     expected = hmac.new(b"the key", time_s.encode() + b"." + request.body, hashlib.sha256).hexdigest()
@@ -56,7 +56,7 @@ def test_the_signature_covers_time_and_body(endpoint: HttpEndpoint, tmp_path: Pa
 
 
 def test_without_a_key_nothing_is_signed(endpoint: HttpEndpoint) -> None:
-    assert send(address=endpoint.url).outcome is Outcome.ACCEPTED
+    assert send(address=endpoint.url).outcome is TryOutcome.ACCEPTED
     assert "x-countingroom-signature" not in endpoint.requests[0].headers
 
 
@@ -65,7 +65,7 @@ def test_a_redirect_is_not_followed(endpoint: HttpEndpoint) -> None:
         endpoint.headers = {"location": other.url}
         endpoint.answer = lambda _: (307, b"")
         found = send(address=endpoint.url)
-    assert found.outcome is Outcome.REFUSED
+    assert found.outcome is TryOutcome.REFUSED
     assert "redirect" in found.text
     assert other.requests == []
 
@@ -73,17 +73,17 @@ def test_a_redirect_is_not_followed(endpoint: HttpEndpoint) -> None:
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        (200, Outcome.ACCEPTED),
-        (204, Outcome.ACCEPTED),
-        (400, Outcome.REFUSED),
-        (401, Outcome.REFUSED),
-        (408, Outcome.FAILED),
-        (429, Outcome.FAILED),
-        (500, Outcome.UNKNOWN),
-        (502, Outcome.UNKNOWN),
+        (200, TryOutcome.ACCEPTED),
+        (204, TryOutcome.ACCEPTED),
+        (400, TryOutcome.REFUSED),
+        (401, TryOutcome.REFUSED),
+        (408, TryOutcome.FAILED),
+        (429, TryOutcome.FAILED),
+        (500, TryOutcome.UNKNOWN),
+        (502, TryOutcome.UNKNOWN),
     ],
 )
-def test_the_status_says_what_came_of_it(endpoint: HttpEndpoint, status: int, outcome: Outcome) -> None:
+def test_the_status_says_what_came_of_it(endpoint: HttpEndpoint, status: int, outcome: TryOutcome) -> None:
     endpoint.answer = lambda _: (status, b"")
     assert send(address=endpoint.url).outcome is outcome
 
@@ -91,7 +91,7 @@ def test_the_status_says_what_came_of_it(endpoint: HttpEndpoint, status: int, ou
 def test_an_answer_without_end_is_cut(endpoint: HttpEndpoint) -> None:
     endpoint.answer = lambda _: (400, b"no \x1b[31m" + b"x" * 1_000_000)
     found = send(address=endpoint.url)
-    assert found.outcome is Outcome.REFUSED
+    assert found.outcome is TryOutcome.REFUSED
     assert len(found.text) < 500
     assert "\x1b" not in found.text
 

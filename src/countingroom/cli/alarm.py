@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from countingroom.cli import completing
+from countingroom.cli import alarm_notify, completing
 from countingroom.cli.alarm_chosen import chosen, parts, seconds_of
 from countingroom.cli.alarm_stats import stats
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="See, acknowledge, reset and shelve alarms.")
 app.command()(stats)
+app.add_typer(alarm_notify.app, name="notify")
 
 _WAIT_S = 10.0
 _ID = "Its identity, as `alarm list` shows it."

@@ -67,6 +67,10 @@ def _system_command(console: ConsoleContext, parameters: Mapping[str, str]) -> P
     return command_permissions.of_system(parameters["command"])
 
 
+def _notification_command(console: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
+    return command_permissions.of_notification(parameters["command"])
+
+
 OPEN = RoutePermission()
 LOOK = RoutePermission(action=Permission.VIEW)
 OF_DEVICE = RoutePermission(action=Permission.VIEW, target="device.{device}")
@@ -111,6 +115,8 @@ ROUTES: dict[str, RoutePermission] = {
     "GET /api/v1/alarms/{alarm}/history": LOOK,
     # What it needs depends on the command and on each alarm in the body: api/alarms.py decides.
     "POST /api/v1/alarms/commands/{command}": LOOK,
+    "GET /api/v1/notifications": LOOK,
+    "POST /api/v1/notifications/commands/{command}": RoutePermission(by=_notification_command),
     "GET /api/v1/events": LOOK,
     "GET /api/v1/events/export": LOOK,
     "GET /api/v1/mqtt": LOOK,

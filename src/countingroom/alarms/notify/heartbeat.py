@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from countingroom.alarms.notify.deadline_thread import DeadlineThread
 from countingroom.alarms.notify.http_post import HttpPost, http_address
-from countingroom.alarms.notify.sender import Delivery, Outcome, refused
+from countingroom.alarms.notify.sender import Delivery, TryOutcome, refused
 from countingroom.alarms.notify.server_text import without_secrets
 from countingroom.alarms.notify.worker import failure
 from countingroom.alarms.sections.notify_channels import HeartbeatSection
@@ -54,7 +54,7 @@ class OutsideHeartbeat:
             began_s = self._clock.monotonic()
             troubles = self._troubles()
             found = refused(f"the department is not ready: {troubles[0]}") if troubles else await self.beat()
-            if found.outcome is Outcome.ACCEPTED:
+            if found.outcome is TryOutcome.ACCEPTED:
                 self._report.worked()
             else:
                 self._report.failed(failure("heartbeat", found))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from countingroom.alarms.notify.connection import TryConnection
-from countingroom.alarms.notify.sender import UNWANTED, Delivery, IsWanted, Outcome, failed, refused, unknown
+from countingroom.alarms.notify.sender import UNWANTED, Delivery, IsWanted, TryOutcome, failed, refused, unknown
 from countingroom.alarms.notify.server_text import failure_words, server_words
 
 _MOST_BYTES = 16_384
@@ -124,7 +124,7 @@ class _Line(http.client.HTTPConnection):
 
 def _by_status(status: int, text: str) -> Delivery:
     if 200 <= status < 300:
-        return Delivery(outcome=Outcome.ACCEPTED)
+        return Delivery(outcome=TryOutcome.ACCEPTED)
     if 300 <= status < 400:
         return refused(f"{text}: a redirect, which is not followed; correct the address")
     if status in _AGAIN:

@@ -20,7 +20,7 @@ from countingroom.alarms.notify.sender import (
     UNWANTED,
     Delivery,
     IsWanted,
-    Outcome,
+    TryOutcome,
     failed,
     refused,
     unknown,
@@ -133,14 +133,14 @@ class MailSender:
             return ACCEPTED
         said = f"{place} refuses {_refusals(refusals)}; it took the mail for the other receivers"
         if _lowest_code(refusals) >= _FOR_GOOD:
-            return Delivery(outcome=Outcome.ACCEPTED, text=said)
+            return Delivery(outcome=TryOutcome.ACCEPTED, text=said)
         return self._partly(id, before.union(to) - refusals.keys(), unknown(said))
 
     def _partly(self, id: str, accepted: frozenset[str], found: Delivery) -> Delivery:
         """Some receivers have it already: the next try is for the others."""
         self._accepted = {**dict(list(self._accepted.items())[-_MOST_PARTLY:]), id: accepted}
-        if found.outcome is Outcome.REFUSED:
-            return Delivery(outcome=Outcome.ACCEPTED, text=found.text)
+        if found.outcome is TryOutcome.REFUSED:
+            return Delivery(outcome=TryOutcome.ACCEPTED, text=found.text)
         return unknown(found.text)
 
     def _words(self, error: Exception) -> str:

@@ -17,7 +17,7 @@ IsWanted = Callable[[], bool]
 """Whether the message shall still be sent. It is asked in the thread of the channel, and only reads."""
 
 
-class Outcome(StrEnum):
+class TryOutcome(StrEnum):
     """What came of one try."""
 
     ACCEPTED = "accepted"
@@ -35,7 +35,7 @@ class Outcome(StrEnum):
 class Delivery(Struct, frozen=True, kw_only=True):
     """What came of one try."""
 
-    outcome: Outcome
+    outcome: TryOutcome
     text: str = ""
     """In words, with the answer of the server: why it was not accepted, or what was said beside the acceptance. Without
     secrets."""
@@ -60,18 +60,18 @@ class Sender(Protocol):
 
 def refused(text: str) -> Delivery:
     """It was refused for good."""
-    return Delivery(outcome=Outcome.REFUSED, text=text)
+    return Delivery(outcome=TryOutcome.REFUSED, text=text)
 
 
 def failed(text: str) -> Delivery:
     """It was not delivered this time."""
-    return Delivery(outcome=Outcome.FAILED, text=text)
+    return Delivery(outcome=TryOutcome.FAILED, text=text)
 
 
 def unknown(text: str) -> Delivery:
     """It may have been delivered."""
-    return Delivery(outcome=Outcome.UNKNOWN, text=text)
+    return Delivery(outcome=TryOutcome.UNKNOWN, text=text)
 
 
-ACCEPTED = Delivery(outcome=Outcome.ACCEPTED)
-UNWANTED = Delivery(outcome=Outcome.UNWANTED, text="it was not wanted any more")
+ACCEPTED = Delivery(outcome=TryOutcome.ACCEPTED)
+UNWANTED = Delivery(outcome=TryOutcome.UNWANTED, text="it was not wanted any more")

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from msgspec import structs
 
 from countingroom.alarms.notify.line import Line
-from countingroom.alarms.notify.sender import Delivery, Outcome
+from countingroom.alarms.notify.sender import Delivery, TryOutcome
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
 from countingroom.core.notify.messages import ChannelState, Notification, OutboxEntry
@@ -46,6 +46,7 @@ class OutboxStore(Protocol):
     def dead(self, writer: int, id: str, error: str) -> Awaitable[None]: ...
     def cancel(self, writer: int, id: str, reason: str = "") -> Awaitable[None]: ...
     def pending(self) -> Awaitable[tuple[OutboxEntry, ...]]: ...
+    def discard(self, before_ns: int) -> Awaitable[int]: ...
 
 
 StillWanted = Callable[[Notification], bool]
@@ -134,12 +135,12 @@ class ChannelWorker:
             return await self._cancel(message)
         delivery = await self._line.send(message, lambda: self._still_wanted(message))
         match delivery.outcome:
-            case Outcome.ACCEPTED:
+            case TryOutcome.ACCEPTED:
                 await self._saved(lambda: self._store.sent(self._writer, message.id, delivery.text))
                 self._count(delivery)
-            case Outcome.UNWANTED:
+            case TryOutcome.UNWANTED:
                 await self._cancel(message)
-            case Outcome.REFUSED:
+            case TryOutcome.REFUSED:
                 self._count(delivery)
                 await self._end(message, delivery.text)
             case _:
@@ -150,7 +151,7 @@ class ChannelWorker:
     async def _again(self, message: Notification, delivery: Delivery) -> None:
         now_ns = self._clock.now_ns()
         next_ns = min(now_ns + round(backoff_s(message.attempt) * 1e9), message.expires_ns)
-        may_repeat = delivery.outcome is Outcome.UNKNOWN
+        may_repeat = delivery.outcome is TryOutcome.UNKNOWN
         await self._saved(
             lambda: self._store.failed(self._writer, message.id, delivery.text, next_ns=next_ns, may_repeat=may_repeat)
         )
@@ -167,7 +168,7 @@ class ChannelWorker:
 
     def _count(self, delivery: Delivery) -> None:
         """Count a try, and log where the channel begins to fail or to work."""
-        if delivery.outcome is Outcome.ACCEPTED:
+        if delivery.outcome is TryOutcome.ACCEPTED:
             self._sending.worked()
             last_ns = self._clock.now_ns()
             self._tell(structs.replace(self.state, sent=self.state.sent + 1, last_sent_ns=last_ns, problem=""))

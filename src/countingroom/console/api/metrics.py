@@ -19,6 +19,7 @@ from countingroom.console.present import alarm_views
 from countingroom.core.alarms import figures as judged
 from countingroom.core.alarms.queries import EngineFigures
 from countingroom.core.messages import Link
+from countingroom.core.notify.messages import ChannelState
 
 
 class Figures:
@@ -70,6 +71,7 @@ class Figures:
             link.add_metric([device], state is not None and state.link is Link.CONNECTED)
         yield from (updates, points, alarms, alive, link)
         yield from self._alarms()
+        yield from _of_channels(context)
         if self._engine is not None:
             yield from _of_engine(self._engine)
 
@@ -108,6 +110,29 @@ def _of_engine(engine: EngineFigures) -> Iterator[Metric]:
     )
     yield _one("countingroom_alarm_longest_delay_seconds", "The longest of these delays.", engine.longest_s)
     yield _one("countingroom_alarm_unsaved_rows", "Rows of the history that wait for the database.", engine.unsaved)
+
+
+def _of_channels(context: ConsoleContext) -> Iterator[Metric]:
+    """The channels through which people are told of alarms. The counts begin at 0 with each active alarm process."""
+    messages = CounterMetricFamily(
+        "countingroom_notifications", "Messages to people, by what came of them.", labels=["channel", "outcome"]
+    )
+    failing = GaugeMetricFamily(
+        "countingroom_notification_channel_failing", "1 while the last try to send failed.", labels=["channel"]
+    )
+    last = GaugeMetricFamily(
+        "countingroom_notification_last_sent_seconds",
+        "Unix time of the last message that was sent.",
+        labels=["channel"],
+    )
+    for state in context.latest.words.values():
+        if isinstance(state, ChannelState):
+            for outcome in ("sent", "failed", "dead", "cancelled"):
+                messages.add_metric([state.channel, outcome], getattr(state, outcome))
+            failing.add_metric([state.channel], bool(state.problem))
+            if state.last_sent_ns is not None:
+                last.add_metric([state.channel], state.last_sent_ns / 1e9)
+    yield from (messages, failing, last)
 
 
 def _one(name: str, meaning: str, value: float) -> Metric:
