@@ -36,6 +36,9 @@ class HttpEndpoint:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        """Each that came."""
+        self.answered: list[Request] = []
+        """Those that were accepted."""
         self.answer: Callable[[Request], Answer] = lambda _: (200, b"")
         self.headers: dict[str, str] = {}
         """Of each answer."""
@@ -53,6 +56,8 @@ class HttpEndpoint:
                 self.close_connection = True
                 match endpoint.answer(request):
                     case (status, said):
+                        if status < 300:
+                            endpoint.answered.append(request)
                         self.send_response(status)
                         for name, value in {**endpoint.headers, "content-length": str(len(said))}.items():
                             self.send_header(name, value)
