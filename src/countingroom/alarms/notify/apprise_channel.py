@@ -121,9 +121,11 @@ def schema_of(address: str) -> str:
 
 def address_problem(address: str) -> str:
     """What is wrong with an address of Apprise, without the address itself; empty: nothing."""
-    schema, sign, _ = address.partition("://")
+    schema, sign, rest = address.partition("://")
     if not sign:
         return "the secret is no address of Apprise, such as ntfys://host/topic"
+    if "://" in rest.partition("?")[0]:
+        return "the secret holds several addresses; one is allowed, make a channel of each"
     if schema.strip().lower() not in PLUGINS:
         known = ", ".join(PLUGINS)
         return f"the schema {server_words(schema)[:20]!r} is not allowed; allowed are {known}"
