@@ -19,7 +19,7 @@ from countingroom.alarms.sections.notify_channels import ChannelSection, Heartbe
 from countingroom.bus.publisher import Publisher
 from countingroom.core import severity, subjects
 from countingroom.core.clock import Clock
-from countingroom.core.errors import LinkError, NotFound, Refused
+from countingroom.core.errors import NotFound, Refused
 from countingroom.core.messages import Event, EventKind
 from countingroom.core.notify.messages import ChannelState, Notification, NotificationKind, notification_id
 from countingroom.core.retry import Retry, edge_log
@@ -27,9 +27,6 @@ from countingroom.core.retry import Retry, edge_log
 _log = logging.getLogger(__name__)
 
 SHOWN_TITLE = 100
-KEEP_NS = 30 * 86_400_000_000_000
-"""Messages that ended are kept so long, and at most 20,000 of them."""
-DISCARD_S = 600.0
 TEST_EXPIRES_NS = 60_000_000_000
 
 
@@ -118,7 +115,6 @@ class Deliveries:
             await self._end_unknown()
             for worker in self._workers.values():
                 group.create_task(worker.run())
-            group.create_task(self._discard_old())
 
     async def test(self, channel: str, by: str) -> None:
         """Send a test message through a channel, past the outbox. NotFound; Refused with what the server said."""
@@ -157,18 +153,6 @@ class Deliveries:
                 reason = f"the description has no channel {one.channel} any more"
                 await retry.run(partial(self._store.dead, self._writer, one.id, reason))
                 self._dead(one, reason)
-
-    async def _discard_old(self) -> None:
-        """Keep the outbox within its bounds."""
-        report = edge_log(_log, "alarms: old messages are not deleted", "alarms: old messages are deleted again")
-        while True:
-            try:
-                await self._store.discard(self._clock.now_ns() - KEEP_NS)
-            except LinkError as error:
-                report.failed(error.cause)
-            else:
-                report.worked()
-            await self._clock.sleep(DISCARD_S)
 
     def _changed(self, state: ChannelState) -> None:
         self._publisher.state(subjects.notification_key(state.channel), state)
