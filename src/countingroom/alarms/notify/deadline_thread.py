@@ -1,7 +1,7 @@
 """A thread that runs the tries of one channel one at a time, each with a deadline, so a channel that hangs delays no
 other.
 
-A thread cannot be killed. One that does not end after its deadline is waited for before the next try, and told of.
+A thread cannot be killed. While one does not end after its deadline there is no further try, and it is told of.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
-from countingroom.alarms.notify.sender import Delivery, unknown
+from countingroom.alarms.notify.sender import Delivery, failed, unknown
 from countingroom.core.clock import Clock, within
 
 _log = logging.getLogger(__name__)
@@ -45,9 +45,10 @@ class DeadlineThread:
             await asyncio.wait([self._hanging])
 
     async def run(self, work: Callable[[], Delivery]) -> Delivery:
-        """What came of the work, at its deadline at the latest. It waits for a try that hangs."""
+        """What came of the work, at its deadline at the latest. While an earlier try hangs it is not begun."""
         async with self._turn:
-            await self.freed()
+            if self.is_hanging:
+                return failed("an earlier try still hangs")
             result = self._start(work)
             try:
                 return await self._end(result)
