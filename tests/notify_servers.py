@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -82,7 +82,7 @@ class HttpEndpoint:
         return f"http://127.0.0.1:{self.port}"
 
     @contextmanager
-    def running(self) -> Iterator[HttpEndpoint]:
+    def running(self) -> Generator[HttpEndpoint]:
         thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
@@ -124,7 +124,7 @@ class MailServer:
         self.port = 0
 
     @contextmanager
-    def running(self) -> Iterator[MailServer]:
+    def running(self) -> Generator[MailServer]:
         # The controller of aiosmtpd cannot take a free port.
         loop = asyncio.new_event_loop()
 
@@ -164,7 +164,7 @@ class MailServer:
         mail = Mail(
             sender=envelope.mail_from or "",
             to=list(envelope.rcpt_tos),
-            message=cast(EmailMessage, message_from_bytes(content, policy=policy.default)),
+            message=message_from_bytes(content, policy=policy.default),
             is_encrypted=session.ssl is not None,
             user=self.user,
             at_s=time.monotonic(),

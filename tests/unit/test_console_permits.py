@@ -29,9 +29,10 @@ OPEN = {"GET /healthz", "GET /readyz", "GET /login", "GET /link", "POST /api/v1/
 """Strangers too."""
 OWN = {"POST /api/v1/logout", "POST /api/v1/me/password"}
 """Actions on what is one's own."""
-ADMINISTRATORS = {"GET /users", "GET /audit", "GET /api/v1/users", "GET /api/v1/audit", "POST /api/v1/users"}
-ADMINISTRATORS |= {"POST /api/v1/mqtt/clear"} | {
-    f"POST /api/v1/users/{{name}}/{action}" for action in ("grant", "link", "disable", "log_out")
+ADMINISTRATORS = {
+    *("GET /users", "GET /audit", "GET /api/v1/users", "GET /api/v1/audit", "POST /api/v1/users"),
+    "POST /api/v1/mqtt/clear",
+    *(f"POST /api/v1/users/{{name}}/{action}" for action in ("grant", "link", "disable", "log_out")),
 }
 OUTSIDE = {"GET /openapi.json", "MOUNT /static"}
 """No handlers of ours: files, and the description of the API, for whoever is logged in."""
@@ -96,7 +97,7 @@ def routes(app: FastAPI) -> set[str]:
     found: set[str] = set()
     for one in iter_route_contexts(app.routes):
         route = one
-        methods = getattr(route, "methods", None) or set()
+        methods: set[str] = getattr(route, "methods", None) or set()
         kind = type(getattr(one, "original_route", one)).__name__
         if "WebSocket" in kind:
             methods = {"WS"}

@@ -171,13 +171,18 @@ async def test_a_dead_message_is_an_event_and_a_warning() -> None:
             "messages through the channel pager are not sent: pager.example.org:443 answers 401 no such key"
         ]
         assert one.deliveries.troubles() == []
-        async with asyncio.timeout(PATIENCE_S), here.bus.replay("events", subjects="events.alarms.*") as stored:
-            async for message in stored:
-                event = decode(message.data, Event)
-                if event.action == "notification_dead":
-                    break
+        event = await dead_event(here)
         assert (event.source, event.severity, event.data["notification"]) == ("pager", 2, notification_id(2))
         assert "Chiller / Bath" in event.message
+
+
+async def dead_event(here: Stage) -> Event:
+    async with asyncio.timeout(PATIENCE_S), here.bus.replay("events", subjects="events.alarms.*") as stored:
+        async for message in stored:
+            event = decode(message.data, Event)
+            if event.action == "notification_dead":
+                return event
+    raise AssertionError("the events have ended")
 
 
 async def test_messages_of_a_channel_that_is_gone_are_dead() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def encrypted(certificate: Path, **options: Any) -> Iterator[MailServer]:
+def encrypted(certificate: Path, **options: Any) -> Generator[MailServer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_name("key"))
     with MailServer(context, **options).running() as one:
@@ -113,7 +113,7 @@ def test_an_identity_with_a_line_end_is_refused_before_anything_is_sent(server: 
 
 def test_the_password_is_sent_encrypted_only(certificate: Path, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(PASSWORD)
-    login = {"user": "cr", "password": {"file": tmp_path / "password"}}
+    login: dict[str, Any] = {"user": "cr", "password": {"file": tmp_path / "password"}}
     with encrypted(certificate, login=("cr", PASSWORD)) as server:
         found = send(server, encryption="starttls", tls_ca=certificate, **login)
         assert (found.outcome, [one.is_encrypted for one in server.mails]) == (TryOutcome.ACCEPTED, [True])
@@ -122,7 +122,7 @@ def test_the_password_is_sent_encrypted_only(certificate: Path, tmp_path: Path) 
 
 def test_a_wrong_password_is_told_without_it(certificate: Path, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(PASSWORD)
-    login = {"user": "cr", "password": {"file": tmp_path / "password"}}
+    login: dict[str, Any] = {"user": "cr", "password": {"file": tmp_path / "password"}}
     with encrypted(certificate, login=("cr", "other")) as server:
         found = send(server, encryption="starttls", tls_ca=certificate, **login)
     assert found.outcome is TryOutcome.REFUSED
