@@ -1,5 +1,6 @@
 // Starts every page: frame, live feed and search dialog, then the module of the page.
 import { acts } from "./acts.js";
+import { alarmSound } from "./alarm-sound.js";
 import { follow } from "./commands.js";
 import { controlRequests } from "./control-request.js";
 import { finder } from "./finder.js";
@@ -39,6 +40,7 @@ rows();
 acts(live);
 follow(live);
 controlRequests(live);
+alarmSound(live);
 leaving(live);
 const name = PAGES[document.body.dataset.page];
 if (name) (await import(name)).page(live);

@@ -1,5 +1,6 @@
-// Two short tones. A browser plays nothing before the page was used (a key, a click), also after it was loaded again: the
+// Short tones. A browser plays nothing before the page was used (a key, a click), also after it was loaded again: the
 // tones then wait for that, and the page says so.
+// [begin in s, frequency in Hz]
 const TONES = [
   [0, 660],
   [0.25, 880],
@@ -9,8 +10,9 @@ const USES = ["pointerdown", "keydown", "touchend"];
 
 export class Sound {
   // told(waits): called when the tones begin and cease to wait.
-  constructor(told = () => {}) {
+  constructor(told = () => {}, tones = TONES) {
     this.told = told;
+    this.tones = tones;
     this.context = null;
     this.waits = false;
     const used = () => {
@@ -35,14 +37,14 @@ export class Sound {
     if (this.context?.state !== "running" || this.begun) return;
     this.begun = true;
     this.wait(false);
-    for (const [at, hertz] of TONES) {
+    for (const [index, [at, hertz]] of this.tones.entries()) {
       const tone = new OscillatorNode(this.context, { frequency: hertz }),
         volume = new GainNode(this.context, { gain: 0.12 });
       tone.connect(volume).connect(this.context.destination);
       tone.start(this.context.currentTime + at);
       tone.stop(this.context.currentTime + at + LENGTH_S);
       tone.onended = () => {
-        if (at) this.close();
+        if (index === this.tones.length - 1) this.close();
       };
     }
   }
