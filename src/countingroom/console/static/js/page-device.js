@@ -7,6 +7,7 @@ import { Grid } from "./grid.js";
 import { Panel } from "./panel.js";
 import { followLog } from "./parts.js";
 import { Recent } from "./recent.js";
+import { StateTimeline } from "./state-timeline.js";
 
 const DRAW_NS = 5e8;
 
@@ -20,6 +21,7 @@ export function page(live) {
   const head = new Head(live, model);
   const panel = new Panel(live, model);
   const recent = new Recent(live, model);
+  new StateTimeline(live, model);
   const select = ({ channel, point: name }) => {
     const point = points.get(name) ?? model.of(channel).find((one) => one.type === "float" && !one.writable);
     if (!point) return;
