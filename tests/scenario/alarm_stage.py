@@ -39,6 +39,7 @@ from countingroom.core.points import Limits, Point
 from countingroom.core.policy import Principal, Role
 from countingroom.core.values import Quality, Scalar
 from countingroom.testing.clock import FakeClock
+from tests.memory_outbox import MemoryOutbox
 
 BATH = Point(name="bath", label="Bath", unit="degC", limits=Limits(warning_high=30.0, alarm_high=35.0))
 PUMP = Point(name="pump", label="Pump fault", severity=2, description="the pump has failed")
@@ -53,11 +54,14 @@ class MemoryAlarms:
         self.saved: dict[str, SavedAlarm] = {}
         self.rows: list[AlarmEntry] = []
         self.is_away = False
+        self.outbox: MemoryOutbox | None = None
         self._writer = 0
 
     async def take_over(self, name: str) -> int:
         self._answer()
         self._writer += 1
+        if self.outbox:
+            self.outbox.writer = self._writer
         return self._writer
 
     async def load(self) -> tuple[SavedAlarm, ...]:
@@ -69,7 +73,7 @@ class MemoryAlarms:
         if writer != self._writer:
             raise Conflict("another has taken over", source="alarms", code="superseded")
         self.saved |= {one.id: one for one in changed}
-        self.rows += entries
+        self.rows += [structs.replace(row, sequence=len(self.rows) + n) for n, row in enumerate(entries, 1)]
 
     async def history(self, wanted: AlarmHistoryFilter) -> tuple[AlarmEntry, ...]:
         self._answer()
@@ -153,6 +157,7 @@ class AlarmStage:
         self.definitions = (
             PlainDefinitions(**changes) if section is None else Definitions(AlarmsSection.model_validate(section))
         )
+        self.outbox = self.store.outbox = MemoryOutbox(self.clock, self.store.rows)
         self.buses: dict[str, MemoryBus] = {}
         """Instance of an engine -> its connection."""
         self.roles: dict[str, Role] = {}
@@ -186,6 +191,8 @@ class AlarmStage:
             partitions=None if self.existing is None else self._partitions,
             devices=self.described,
             instance=instance,
+            outbox=self.outbox,
+            experiment="bench",
         )
         task = asyncio.create_task(service.run())
         try:

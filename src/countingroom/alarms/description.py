@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from countingroom.alarms.sections.conditions import ConditionKeys
 from countingroom.alarms.sections.inherited import BehaviourKeys, InheritedKeys, Problem, Rank, Texts
 from countingroom.alarms.sections.interlocks import InterlockSection
+from countingroom.alarms.sections.notify import NotifySection
 from countingroom.alarms.sections.rules import RuleSection
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
@@ -138,6 +139,8 @@ class AlarmsSection(InheritedKeys):
     longest_shelf: LongestShelf = dict(LONGEST_SHELF_S)  # pyright: ignore[reportAssignmentType]
     """Priority -> the longest time for which a person can shelve its alarms."""
     history: AlarmHistorySection = AlarmHistorySection()
+    notify: NotifySection = NotifySection()
+    """Who is told of which alarms, when, and by which channel."""
 
     def all_areas(self) -> dict[str, AreaSection]:
         """Path -> area, the outer ones first."""
@@ -153,6 +156,8 @@ class AlarmsSection(InheritedKeys):
             named += [((key, name, "area"), part.area) for name, part in parts.items() if part.area]
         for name, part in self.suppress.items():
             named += [(("suppress", name, "areas", index), area) for index, area in enumerate(part.areas)]
+        for name, route in self.notify.routes.items():
+            named += [(("notify", "routes", name, "areas", index), area) for index, area in enumerate(route.areas)]
         for path, area in named:
             if area not in known:
                 yield path, f"there is no area {area}{did_you_mean(area, known)}"

@@ -51,6 +51,8 @@ def alarms(setting: Setting) -> Role:
             partitions=partitions,
             devices=devices,
             history=section.history,
+            outbox=database.notifications,
+            experiment=setting.experiment.experiment.name,
         )
         platform.ready({})
         await service.run()

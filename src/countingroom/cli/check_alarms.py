@@ -9,12 +9,14 @@ from countingroom.alarms.conditions import fitting_hysteresis
 from countingroom.alarms.description import MEMBERS, AlarmsSection, area_place
 from countingroom.alarms.patterns import is_pattern
 from countingroom.alarms.sections.conditions import ConditionKeys
+from countingroom.cli.check_notify import notify_warnings
 from countingroom.cli.described_alarms import described_alarms
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.expression_errors import ExpressionError
 from countingroom.core.alarms.expression_units import check_condition
 from countingroom.core.alarms.expressions import compile_expression
+from countingroom.core.clock import SystemClock
 from countingroom.core.points import Type
 from countingroom.core.systems import COMMON_STATES
 from countingroom.core.yaml.located import Path, Problem
@@ -78,6 +80,10 @@ class AlarmCheck:
                     yield self._problem((*path, *inner), f"{name} is a text, which is beyond no number")
         yield from self._wide_hysteresis()
         yield from self._without_guidance()
+        for path, message in notify_warnings(
+            self._section, self._definitions(self._section), self._points, SystemClock()
+        ):
+            yield self._problem(path, message)
 
     def _unknown_names(self, *, may_come: bool) -> Iterator[Problem]:
         for path, kind, name in self._all_names():

@@ -67,9 +67,17 @@ class AlarmKeeper:
     """The only one that changes the book."""
 
     def __init__(
-        self, book: AlarmBook, store: AlarmStore, writer: int | None, publisher: Publisher, clock: Clock
+        self,
+        book: AlarmBook,
+        store: AlarmStore,
+        writer: int | None,
+        publisher: Publisher,
+        clock: Clock,
+        *,
+        after_save: Callable[[Sequence[SavedAlarm]], None] = lambda _: None,
     ) -> None:
-        """`writer`: the number from `AlarmStore.take_over`; None: the database did not answer."""
+        """`writer`: the number from `AlarmStore.take_over`; None: the database did not answer. `after_save` is called
+        with the states that were saved together with the rows that tell of them."""
         self._book = book
         self._store = store
         self._writer = writer
@@ -77,6 +85,7 @@ class AlarmKeeper:
         """The database answers, which it did not at the begin."""
         self._publisher = publisher
         self._clock = clock
+        self._after_save = after_save
         self.counts = EngineCounts()
         self._waiting = WaitingFindings(book.urgency)
         self._found_s = 0.0
@@ -237,9 +246,10 @@ class AlarmKeeper:
             return
         if self._writer is None:
             raise _never_answered()
+        saved = [one.saved(states.get(id)) for id, one in changed.items()]
         try:
             async with within(self._clock, SAVE_S):
-                await self._store.save(self._writer, [one.saved(states.get(id)) for id, one in changed.items()], rows)
+                await self._store.save(self._writer, saved, rows)
         except TimeoutError:
             error = LinkError(
                 f"the database did not answer within {SAVE_S:g} s",
@@ -253,6 +263,7 @@ class AlarmKeeper:
             self._saved.failed(error.cause)
             raise
         self._saved.worked()
+        self._after_save(saved)
 
     def _publish(self, changes: BookChanges, states: Mapping[str, AlarmState | None]) -> None:
         for id, state in states.items():

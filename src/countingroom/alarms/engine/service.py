@@ -23,12 +23,14 @@ from countingroom.alarms.engine.records import DEPARTMENT
 from countingroom.alarms.engine.requests import AlarmCommands, AlarmPolicy
 from countingroom.alarms.engine.suppression import Suppression
 from countingroom.alarms.engine.takeover import Carried, Takeover
+from countingroom.alarms.notify.service import NotifyDatabase, NotifyService
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.election import Election, Leadership, holder_name
 from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
+from countingroom.core.alarms.history import SavedAlarm
 from countingroom.core.alarms.queries import EngineFigures
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, LinkError
@@ -64,10 +66,13 @@ class AlarmService:
         devices: Collection[str] | None = None,
         instance: str = "main",
         history: AlarmHistorySection | None = None,
+        outbox: NotifyDatabase | None = None,
+        experiment: str = "",
     ) -> None:
         """`roles`: the processes that the experiment needs, beside this one. `perhaps`: those that it may need, which
         this process cannot know. `partitions`: finds all that exist. `devices`: those of the description. None: they
-        are not known. `principal`: the role of a user on a target. `history`: how much is kept of it."""
+        are not known. `principal`: the role of a user on a target. `history`: how much is kept of it. `outbox`:
+        for messages to people; None: there are none. `experiment`: its name in them."""
         self._bus = bus
         self._clock = clock
         self._store = store
@@ -79,6 +84,9 @@ class AlarmService:
         self._devices = devices
         self._instance = instance
         self._history = history or AlarmHistorySection()
+        self._outbox = outbox
+        self._experiment = experiment
+        self._notify: NotifyService | None = None
         self._boot = uuid4().hex
         self._follower: BusFollower | None = None
         self._keeper: AlarmKeeper | None = None
@@ -105,7 +113,7 @@ class AlarmService:
                     boot=self._boot,
                     targets=_Active(self),
                     troubles=self._troubles,
-                    warnings=lambda: self._problems,
+                    warnings=self._warnings,
                 )
             )
             while True:
@@ -119,7 +127,11 @@ class AlarmService:
     def _troubles(self) -> list[str]:
         if self._follower is None or self._keeper is None:
             return []
-        return [*self._follower.troubles(), *self._keeper.troubles()]
+        told = self._notify.troubles() if self._notify else []
+        return [*self._follower.troubles(), *self._keeper.troubles(), *told]
+
+    def _warnings(self) -> list[str]:
+        return [*self._problems, *(self._notify.warnings() if self._notify else [])]
 
     async def _serve(self, leadership: Leadership) -> None:
         carried = Carried()
@@ -135,7 +147,9 @@ class AlarmService:
         takeover = Takeover(self._bus, self._clock, self._store, self._instance, self._partitions)
         begin = partial(takeover.begin, book, known, publisher, carried)
         begun = await Retry(self._clock, report, pause_s=RETRY_S).run(begin)
-        keeper = AlarmKeeper(book, self._store, begun.writer, publisher, self._clock)
+        self._notify = notify = self._notification(book, known, begun.writer, publisher)
+        after_save = notify.notifier.saved if notify else _ignore
+        keeper = AlarmKeeper(book, self._store, begun.writer, publisher, self._clock, after_save=after_save)
         keeper.save_soon(begun.unsaved, begun.rows)
         section = self._definitions.section
         described = DescribedAlarms(
@@ -188,20 +202,42 @@ class AlarmService:
             ):
                 parts = [group.create_task(part.run()) for part in (publisher, follower, server)]
                 parts.append(group.create_task(self._discard_old()))
-                await self._keep(keeper, leadership)
+                for run in notify.parts() if notify else ():
+                    parts.append(group.create_task(self._until_superseded(run, leadership)))
+                await self._until_superseded(keeper.run, leadership)
                 await publisher.flush()  # the next takeover reads it from the bus
                 for part in parts:
                     part.cancel()
         finally:
             self._follower = None
+            self._notify = None
             self._keeper = None
             await publisher.drain()
         new = frozenset(one.subject.id for one in book.entries()) - begun.ids
         return Carried(new=new, rows=keeper.unsaved_rows)
 
-    async def _keep(self, keeper: AlarmKeeper, leadership: Leadership) -> None:
+    def _notification(
+        self, book: AlarmBook, known: KnownAlarms, writer: int | None, publisher: Publisher
+    ) -> NotifyService | None:
+        """None where nothing is to be told, and while the database does not answer: it has the outbox."""
+        section = self._definitions.section.notify
+        if self._outbox is None or writer is None or not section.in_use:
+            return None
+        return NotifyService(
+            section,
+            self._experiment,
+            self._outbox,
+            writer,
+            self._clock,
+            publisher,
+            find=known.find,
+            present=[entry.published() for entry in book.entries() if not entry.record.is_at_rest],
+            troubles=self._troubles,
+        )
+
+    async def _until_superseded(self, run: Callable[[], Awaitable[None]], leadership: Leadership) -> None:
         try:
-            await keeper.run()
+            await run()
         except Conflict as error:
             _log.warning("alarms: let go: %s", error.cause)
             await leadership.release()
@@ -219,6 +255,10 @@ class AlarmService:
             else:
                 report.worked()
             await self._clock.sleep(DISCARD_S)
+
+
+def _ignore(_: Sequence[SavedAlarm]) -> None:
+    """Nothing waits for what is saved."""
 
 
 class _Active:

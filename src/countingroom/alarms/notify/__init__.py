@@ -1,2 +1,2 @@
-"""Sends messages about alarms to people. `deliveries.py` is the whole of it, with a worker for each channel;
-`sender.py` is the port of a channel, with mail, webhook and Apprise beside it."""
+"""Tells people of alarms. `service.py` joins the parts: `notifier.py` plans messages and stores them in the outbox, and
+`deliveries.py` sends them, with a worker for each channel; `sender.py` is the port of a channel."""

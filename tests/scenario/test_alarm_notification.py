@@ -1,0 +1,129 @@
+"""The engine plans messages to people from what it saved, over acknowledgements, returns and kills."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from countingroom.core.notify.messages import NotificationState, OutboxEntry
+from tests.scenario.alarm_stage import AlarmStage
+
+BATH = "point.chiller.bath"
+SECTION: dict[str, Any] = {
+    "areas": {"cooling": {"devices": ["chiller"], "guidance": {"meaning": "Too warm.", "do": ["Fill it."]}}},
+    # The stage has no readings for hours: the bath would become a consequence of the lost device.
+    "overrides": {"device.chiller.link": {"off": True}},
+    "notify": {
+        "console": "https://control.example.org",
+        # Nothing listens there: what counts is what stands in the outbox.
+        "channels": {
+            "mail": {"webhook": {"address": "http://127.0.0.1:9/"}},
+            "pager": {"webhook": {"address": "http://127.0.0.1:9/"}},
+        },
+        "people": {"anna": {"channels": ["mail"]}},
+        "routes": {
+            "cooling": {
+                "areas": ["cooling"],
+                "priorities": [1, 2],
+                "to": ["anna"],
+                "after": "30 s",
+                "group": "5 s",
+                "escalate": [{"after": "10 min", "to": ["pager"]}],
+            }
+        },
+    },
+}
+
+
+@pytest.fixture
+async def stage() -> AsyncGenerator[AlarmStage]:
+    stage = AlarmStage(section=SECTION)
+    await stage.prepare()
+    yield stage
+
+
+def about_the_bath(stage: AlarmStage) -> list[OutboxEntry]:
+    """What was stored, in this order. Without readings the device is an alarm of its own after a while."""
+    return [one for one in stage.outbox.entries.values() if BATH in dict(one.notification.alarms)]
+
+
+def planned(stage: AlarmStage) -> list[tuple[str, str]]:
+    """(kind, channel) of each message."""
+    return [(one.notification.kind.value, one.notification.channel) for one in about_the_bath(stage)]
+
+
+async def test_an_alarm_is_told_escalated_and_followed_up(stage: AlarmStage) -> None:
+    async with stage.engine(), stage.host("chiller"):
+        await stage.read(bath=37.5)
+        await stage.clock.advance(29)
+        assert planned(stage) == []
+        await stage.clock.advance(7)
+        assert planned(stage) == [("first", "mail")]
+        (entry,) = about_the_bath(stage)
+        message = entry.notification
+        assert message.title.startswith("[bench] Priority 2: Chiller / Bath: Bath 37.50 °C is above its alarm limit")
+        assert "1. Fill it." in message.text
+        assert message.alarms == ((BATH, 1),)
+        assert message.person == "anna"
+        assert message.links[0].address == f"https://control.example.org/alarms#{BATH}"
+        await stage.read(bath=37.6)
+        await stage.clock.advance(601)
+        assert planned(stage) == [("first", "mail"), ("escalation", "pager")]
+
+
+async def test_an_alarm_that_was_acknowledged_or_is_over_in_time_is_not_told(stage: AlarmStage) -> None:
+    async with stage.engine(), stage.host("chiller"):
+        await stage.read(bath=37.5)
+        await stage.clock.advance(20)
+        assert await stage.acknowledge(bath=1) is None
+        await stage.clock.advance(100)
+        await stage.read(bath=20.0)
+        await stage.clock.advance(10)
+        await stage.read(bath=37.5)
+        await stage.clock.advance(20)
+        await stage.read(bath=20.0)
+        await stage.clock.advance(100)
+        assert planned(stage) == []
+
+
+async def test_a_new_engine_goes_on_where_the_killed_one_was(stage: AlarmStage) -> None:
+    async with stage.host("chiller"):
+        async with stage.engine("one"):
+            await stage.read(bath=37.5)
+            await stage.clock.advance(10)
+        async with stage.engine("two"):
+            await stage.clock.advance(40)
+            assert planned(stage) == [("first", "mail")]
+        async with stage.engine("three"):
+            await stage.clock.advance(601)
+            assert planned(stage) == [("first", "mail"), ("escalation", "pager")]
+        async with stage.engine("four"):
+            await stage.clock.advance(700)
+            assert planned(stage) == [("first", "mail"), ("escalation", "pager")]
+
+
+async def test_a_message_that_waits_is_cancelled_by_the_acknowledgement(stage: AlarmStage) -> None:
+    async with stage.engine(), stage.host("chiller"):
+        await stage.read(bath=37.5)
+        await stage.clock.advance(37)
+        (entry,) = about_the_bath(stage)
+        assert entry.state is not NotificationState.CANCELLED
+        assert await stage.acknowledge(bath=1) is None
+        for _ in range(20):
+            await stage.clock.advance(30)
+        (entry,) = about_the_bath(stage)
+        assert entry.state is NotificationState.CANCELLED
+
+
+async def test_messages_are_planned_when_the_database_is_back(stage: AlarmStage) -> None:
+    async with stage.engine(), stage.host("chiller"):
+        await stage.clock.advance(1)
+        stage.outbox.is_away = stage.store.is_away = True
+        await stage.read(bath=37.5)
+        await stage.clock.advance(60)
+        assert planned(stage) == []
+        stage.outbox.is_away = stage.store.is_away = False
+        await stage.clock.advance(10)
+        assert planned(stage) == [("first", "mail")]
