@@ -75,3 +75,18 @@ async def test_a_command_is_answered_in_a_flood(stage: AlarmStage) -> None:
         kinds = [row.kind for row in stage.store.rows]
         assert len(kinds) == len(DEVICES) * len(POINTS) + 1
         assert kinds.index(HistoryKind.ACKNOWLEDGED) < len(kinds) / 2
+
+
+async def test_within_a_device_the_urgent_alarm_is_published_first(stage: AlarmStage) -> None:
+    points = tuple(Point(name=name, limits=Limits(alarm_high=10.0)) for name in POINTS)
+    trip = Point(name="trip", severity=1, description="it has tripped")
+    await stage.put(Catalogue(device="d0", title="d0", driver="fake", group="", points=(*points, trip)))
+    async with stage.engine():
+        await read(stage, "d0", 13.0, *POINTS, "trip")
+        await stage.clock.advance(1)
+        revisions: dict[str, int] = {}
+        for name in (*POINTS, "trip"):
+            entry = await stage.bus.get("state", subjects.alarm_key(f"point.d0.{name}"))
+            assert entry
+            revisions[name] = entry.revision
+        assert min(revisions, key=lambda name: revisions[name]) == "trip"

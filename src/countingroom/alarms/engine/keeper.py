@@ -24,7 +24,7 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.alarms.events import AlarmEvent
 from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter, SavedAlarm
-from countingroom.core.alarms.states import AlarmState
+from countingroom.core.alarms.states import LOWEST_PRIORITY, AlarmState
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.retry import edge_log
@@ -266,7 +266,8 @@ class AlarmKeeper:
         self._after_save(saved)
 
     def _publish(self, changes: BookChanges, states: Mapping[str, AlarmState | None]) -> None:
-        for id, state in states.items():
+        # The most urgent first: a batch can be a whole device with a thousand alarms.
+        for id, state in sorted(states.items(), key=lambda item: item[1].priority if item[1] else LOWEST_PRIORITY):
             self._refreshed.pop(id, None)
             self._publish_one(id, state)
         self.counts.take(changes.history, self._clock.monotonic())
