@@ -179,6 +179,7 @@ class AlarmService:
             perhaps=self._perhaps,
         )
         commands = AlarmCommands(keeper, publisher, known.in_area, lambda id: known.find(id) is not None or id in book)
+        policy = AlarmPolicy(self._clock, self._principal)
         server = CommandServer(
             self._bus,
             self._clock,
@@ -186,7 +187,7 @@ class AlarmService:
             subjects.ALARMS,
             commands,
             publisher,
-            policy=AlarmPolicy(self._clock, self._principal),
+            policy=policy,
         )
 
         def figures() -> EngineFigures:
@@ -202,7 +203,7 @@ class AlarmService:
             ):
                 parts = [group.create_task(part.run()) for part in (publisher, follower, server)]
                 parts.append(group.create_task(self._discard_old()))
-                for run in notify.parts() if notify else ():
+                for run in notify.parts(self._bus, policy) if notify else ():
                     parts.append(group.create_task(self._until_superseded(run, leadership)))
                 await self._until_superseded(keeper.run, leadership)
                 await publisher.flush()  # the next takeover reads it from the bus

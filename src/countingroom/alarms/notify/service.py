@@ -9,8 +9,11 @@ from zoneinfo import ZoneInfo
 
 from countingroom.alarms.notify.deliveries import Deliveries
 from countingroom.alarms.notify.notifier import Notifier, NotifyStore
+from countingroom.alarms.notify.requests import NotifyRequests, OutboxRows
 from countingroom.alarms.notify.worker import OutboxStore
 from countingroom.alarms.sections.notify import NotifySection
+from countingroom.bus.command_server import Policy
+from countingroom.bus.port import Bus
 from countingroom.bus.publisher import Publisher
 from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock
@@ -27,7 +30,7 @@ DISCARD_S = 600.0
 """Between two looks for messages that are too old."""
 
 
-class NotifyDatabase(NotifyStore, OutboxStore, Protocol):
+class NotifyDatabase(NotifyStore, OutboxStore, OutboxRows, Protocol):
     """What notification needs of the database; `storage/notifications.py` is it."""
 
     def discard(self, before_ns: int, most: int = ...) -> Awaitable[int]: ...
@@ -54,6 +57,7 @@ class NotifyService:
         alarms that are not at rest. `troubles`: why the department is not ready."""
         self._store = store
         self._clock = clock
+        self._publisher = publisher
         words = Wording(experiment=experiment, console=section.console, zone=ZoneInfo(section.zone))
         self.notifier = Notifier(
             section.spec(),
@@ -84,9 +88,10 @@ class NotifyService:
         """What is to be looked at, one sentence each."""
         return [*self.notifier.warnings(), *self.deliveries.warnings()]
 
-    def parts(self) -> Sequence[Callable[[], Awaitable[None]]]:
-        """What is to be run."""
-        return self.notifier.run, self.deliveries.run, self._discard_old
+    def parts(self, bus: Bus, policy: Policy) -> Sequence[Callable[[], Awaitable[None]]]:
+        """What is to be run. `policy`: that of the commands of the department."""
+        requests = NotifyRequests(bus, self._clock, self._publisher, self._store, self.deliveries, policy)
+        return self.notifier.run, self.deliveries.run, requests.run, self._discard_old
 
     def _wake(self) -> None:
         self.deliveries.wake()
