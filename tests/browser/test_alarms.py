@@ -205,3 +205,27 @@ def test_ten_thousand_alarms_scroll_and_few_of_them_are_in_the_page(watcher: Wat
     page.locator("#tick-all").check()
     expect(page.locator("#picked")).to_contain_text("selected")
     assert rows.count() < 60
+
+
+def test_on_a_phone_tabs_are_at_the_thumb_and_the_worst_alarm_is_first(watcher: Watcher) -> None:
+    page = watcher.page
+    expect(page.locator(".tabs")).to_be_hidden()
+    page.set_viewport_size({"width": 390, "height": 844})
+    tabs = page.locator(".tabs > *")
+    expect(tabs.first).to_have_attribute("aria-current", "page")
+    expect(tabs.filter(has_text="Trends")).to_have_attribute("href", "/trends")
+    for pressed in (*tabs.all(), *page.locator("#alarm-acts .btn:visible").all(), *page.locator(".al-row .ack").all()):
+        box = pressed.bounding_box()
+        assert box is not None
+        assert box["height"] >= 46, pressed
+    places = [page.locator(one).bounding_box() for one in ("#alarm-side", "#alarm-list", "#alarm-filter")]
+    heights = [place["y"] for place in places if place]
+    assert heights == sorted(heights)
+    assert len(heights) == 3
+    watcher.picture("alarms-390-light")
+    assert serious(page) == []
+    page.locator("#more").click()
+    expect(page.locator("#nav")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#nav")).to_be_hidden()
+    expect(page.locator("#more")).to_be_focused()

@@ -79,6 +79,7 @@ export function alarmSound(live) {
       names = choice.on.map((one) => PRIORITIES[one]).join(", ");
     const text = !choice.on.length ? "Sound off" : left > 0 ? `Silenced ${left} min` : waits ? "Sound: press a key" : `Sound: ${names}`;
     setText($(".told", button), text);
+    button.classList.toggle("on", choice.on.length > 0);
     button.classList.toggle("silenced", choice.on.length > 0 && (left > 0 || waits));
     button.title = waits && left <= 0 ? "This browser plays the sound after the page was used." : "Which alarms are heard in this browser";
   }

@@ -35,16 +35,22 @@ export function shell(live) {
 
 // On a narrow screen the navigation is behind a button.
 function menu() {
-  const button = $("#menu");
+  const button = $("#menu"),
+    more = $("#more");
+  let by = button;
   const open = (on) => {
-    button.setAttribute("aria-expanded", String(on));
+    for (const one of [button, more]) one.setAttribute("aria-expanded", String(on));
     $("#nav").classList.toggle("open", on);
   };
-  button.addEventListener("click", () => open(button.getAttribute("aria-expanded") !== "true"));
+  for (const one of [button, more])
+    one.addEventListener("click", () => {
+      by = one;
+      open(button.getAttribute("aria-expanded") !== "true");
+    });
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && button.getAttribute("aria-expanded") === "true") {
       open(false);
-      button.focus();
+      by.focus();
     }
   });
 }
