@@ -235,15 +235,17 @@ DEPARTMENTS: tuple[Department, ...] = (
                 owner="the alarm department",
                 bus=BusGrants(
                     answers=("query.alarms.*",),
-                    hears=("live.readings.*", "presence.>"),
+                    # Events trigger rules. The commands that they may send are in app/bus_users.py.
+                    hears=("live.readings.*", "presence.>", "events.>"),
                     stores=("events.alarms.*",),
-                    states=("alarm", "notification"),
+                    states=("alarm", "notification", "rule"),
                     leases=("alarms",),
                     reads=(subjects.READINGS_STREAM,),
                 ),
                 modules=(
                     "countingroom.alarms.engine.service",
                     "countingroom.alarms.definitions",
+                    "countingroom.alarms.rules.rule_engine",
                     "countingroom.app.database",
                     "countingroom.storage.alembic_import",
                     "countingroom.storage.principals",
@@ -253,10 +255,18 @@ DEPARTMENTS: tuple[Department, ...] = (
         state=(
             StateKey(prefix="alarm", message="countingroom.core.alarms.states:AlarmState", live=True),
             StateKey(prefix="notification", message="countingroom.core.notify.messages:ChannelState", live=True),
+            StateKey(prefix="rule", message="countingroom.core.rules.states:RuleState", live=True),
         ),
         # A fixed path stands before `/alarms/{alarm}`.
-        api=(f"{_API}.alarm_statistics", f"{_API}.alarm_spans", f"{_API}.alarms", f"{_API}.notifications"),
-        pages=(f"{_PAGES}.alarm_pages",),
+        api=(
+            f"{_API}.alarm_statistics",
+            f"{_API}.alarm_spans",
+            f"{_API}.alarms",
+            f"{_API}.notifications",
+            f"{_API}.rules",
+        ),
+        pages=(f"{_PAGES}.alarm_pages", f"{_PAGES}.rule_pages"),
+        links=(NavigationLink(title="Rules", address="/rules", pages=("rules",)),),
     ),
     Department(
         name="history",

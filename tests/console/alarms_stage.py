@@ -24,6 +24,13 @@ from countingroom.core.alarms.states import AlarmState, BaseState, OutOfService,
 from countingroom.core.commands.alarms import named
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Command, Event, EventKind, Presence, Reply, decode, encode
+from countingroom.core.rules.states import (
+    ActionOutcome,
+    ActionResult,
+    Firing,
+    RulePhase,
+    RuleState,
+)
 from tests.console.stage import Stage
 
 BATH = "point.chiller.internal_temp"
@@ -41,6 +48,7 @@ class AlarmStage:
     def __init__(self, here: Stage) -> None:
         self.here = here
         self.states: dict[str, AlarmState] = {}
+        self.rules: dict[str, RuleState] = {}
         self.details: dict[str, AlarmDetails] = {}
         self.records: dict[str, list[AlarmHistoryEntry]] = {}
         self.commands: list[tuple[str, Command]] = []
@@ -71,6 +79,12 @@ class AlarmStage:
             else:
                 self.states[state.id] = state
                 await self.here.bus.put(subjects.STATE_BUCKET, key, encode(state))
+
+    async def publish_rules(self, *rules: RuleState) -> None:
+        """Say how rules are."""
+        for rule in rules:
+            self.rules[rule.rule] = rule
+            await self.here.bus.put(subjects.STATE_BUCKET, subjects.rule_key(rule.rule), encode(rule))
 
     async def clear(self, beginning: str) -> None:
         """Forget the alarms whose identity begins so."""
@@ -107,6 +121,12 @@ class AlarmStage:
         self.commands.append((user, command))
         if self.refuse:
             return encode(Reply(id=command.id, accepted=False, cause=self.refuse))
+        target = message.subject.rpartition(".")[2]
+        if target == subjects.RULES:
+            rule = self.rules[str(command.arguments["rule"])]
+            reason = str(command.arguments.get("reason") or "")
+            is_armed = command.action == "arm"
+            await self.publish_rules(structs.replace(rule, armed=is_armed, armed_by=user, armed_reason=reason))
         for name in named(str(command.arguments.get("alarms") or "{}")):
             await self.publish(self._after(command, user, self.states[name]))
         event = Event(
@@ -114,12 +134,12 @@ class AlarmStage:
             kind=EventKind.DONE,
             time_ns=self.here.clock.now_ns(),
             department="alarms",
-            source=subjects.ALARMS,
+            source=target,
             message=f"{command.action} done",
             command_id=command.id,
             action=command.action,
         )
-        await self.here.bus.append(subjects.event("alarms", subjects.ALARMS), encode(event))
+        await self.here.bus.append(subjects.event("alarms", target), encode(event))
         return encode(Reply(id=command.id, accepted=True))
 
     def _after(self, command: Command, user: str, state: AlarmState) -> AlarmState:
@@ -276,4 +296,47 @@ def a_night(alarms: AlarmStage) -> list[AlarmState]:
         ),
         make("point.caen.0.hv_v", title="CAEN ch 0 / HV V", suppressed="HV alarms while a channel is off by intention"),
         make("channel.caen.3", title="CAEN mainframe ch 3", service=service),
+    ]
+
+
+def two_rules(now_ns: int) -> list[RuleState]:
+    """One that acted and was refused, and one that waits for its time."""
+    refusal = Cause(code="denied", message="rule.bath_warm is viewer on device.caen", suggestion="add it to roles")
+    firing = Firing(
+        number=3,
+        time_ns=now_ns - 600 * SECOND_NS,
+        since_ns=now_ns - 900 * SECOND_NS,
+        evidence={"chiller.internal_temp": 35.6, "state of partition mCBM": "Idle"},
+        outcomes=(
+            ActionOutcome(action="log: warm", result=ActionResult.DONE),
+            ActionOutcome(action="caen: hv_off", result=ActionResult.REFUSED, cause=refusal),
+        ),
+        ended_ns=now_ns - 599 * SECOND_NS,
+    )
+    return [
+        RuleState(
+            rule="bath_warm",
+            title="Bath warm for long",
+            reason="The supplies heat it further.",
+            when="chiller.internal_temp is beyond a limit, for 300 s",
+            unless="partition.mCBM is Recording",
+            actions=("log: warm", "caen: hv_off"),
+            armed=True,
+            phase=RulePhase.SPENT,
+            firings=3,
+            held_back=2,
+            last=firing,
+            most_per_s=3600.0,
+        ),
+        RuleState(
+            rule="night",
+            title="Chiller to standby",
+            reason="An empty hall needs no cooling.",
+            when="0 22 * * * (Europe/Berlin)",
+            actions=("ramp chiller.working_temp to 20 at 0.01 per s",),
+            armed=False,
+            armed_by="ben",
+            armed_reason="the chiller is repaired",
+            phase=RulePhase.DISARMED,
+        ),
     ]

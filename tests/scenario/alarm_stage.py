@@ -167,6 +167,8 @@ class AlarmStage:
         """Processes that the experiment may need."""
         self.existing: frozenset[str] | None = None
         """All partitions; None: the engine does not know them."""
+        self.parts: dict[str, Any] = {}
+        """Further parts of an engine, by their names in `AlarmService`."""
         self.described: tuple[str, ...] | None = None
         """Devices of the description."""
         self._sequence = 0
@@ -193,6 +195,7 @@ class AlarmStage:
             instance=instance,
             outbox=self.outbox,
             experiment="bench",
+            **self.parts,
         )
         task = asyncio.create_task(service.run())
         try:
@@ -301,13 +304,15 @@ class AlarmStage:
         """What the events tell: `announced chiller`."""
         return [f"{event.action} {event.data['alarm']}" for event in await self.events()]
 
-    async def command(self, action: str, *, user: str = "anna", id: str = "", **arguments: Scalar) -> Cause | None:
+    async def command(
+        self, action: str, *, user: str = "anna", id: str = "", target: str = subjects.ALARMS, **arguments: Scalar
+    ) -> Cause | None:
         """Give a command; the cause where it is refused. `alarms` may be a dict."""
         now_ns = self.clock.now_ns()
         command = Command(
             id=id or uuid4().hex, action=action, arguments=arguments, issued_ns=now_ns, deadline_ns=now_ns + 10**10
         )
-        subject = subjects.command(user, "alarms", subjects.ALARMS)
+        subject = subjects.command(user, "alarms", target)
         asking = asyncio.create_task(self.bus.request(subject, encode(command), timeout_s=5))
         await self.clock.advance(0.01)
         while not asking.done():

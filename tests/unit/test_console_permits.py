@@ -19,6 +19,7 @@ from countingroom.core.commands.alarms import ALARMS as ALARM_ROWS
 from countingroom.core.commands.experiment import EXPERIMENT as EXPERIMENT_ROWS
 from countingroom.core.commands.notifications import NOTIFICATIONS as NOTIFICATION_ROWS
 from countingroom.core.commands.partition import PARTITION as PARTITION_ROWS
+from countingroom.core.commands.rules import RULES as RULE_ROWS
 from countingroom.core.commands.system import SYSTEM as SYSTEM_ROWS
 from countingroom.core.policy import NEEDS, Principal, Role, decide
 from tests.console.people import PEOPLE, house
@@ -62,6 +63,7 @@ ALARM = {
 }
 """Those that name no alarm are asked of the experiment."""
 NOTIFICATION = {"test": S, "made_up": A}
+RULE = {"arm": S, "disarm": S, "made_up": A}
 DEVICE = {"lv_on": S, "set": S, "hv_on": S, "made_up": S, "hv_off": E}
 """`hv_off` is marked dangerous in the catalogue of this stage."""
 COMMANDS = {
@@ -71,6 +73,7 @@ COMMANDS = {
     "POST /api/v1/systems/{system}/commands/{command}": ("system.STS", SYSTEM),
     "POST /api/v1/alarms/commands/{command}": ("_experiment", ALARM),
     "POST /api/v1/notifications/commands/{command}": ("_experiment", NOTIFICATION),
+    "POST /api/v1/rules/{rule}/commands/{command}": ("_experiment", RULE),
 }
 FIXED = {
     **{
@@ -126,6 +129,7 @@ def test_every_command_of_a_table_is_in_a_table_here() -> None:
     assert set(SYSTEM) - {"made_up"} == set(SYSTEM_ROWS)
     assert set(ALARM) - {"made_up"} == set(ALARM_ROWS)
     assert set(NOTIFICATION) - {"made_up"} == set(NOTIFICATION_ROWS)
+    assert set(RULE) - {"made_up"} == set(RULE_ROWS)
 
 
 def questions() -> list[tuple[str, str, str, Role]]:

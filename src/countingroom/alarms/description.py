@@ -15,6 +15,8 @@ from countingroom.alarms.sections.inherited import BehaviourKeys, InheritedKeys,
 from countingroom.alarms.sections.interlocks import InterlockSection
 from countingroom.alarms.sections.notify import NotifySection
 from countingroom.alarms.sections.rules import RuleSection
+from countingroom.core.policy import Principal, Role
+from countingroom.core.rules.specs import principal_of
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
 
@@ -145,6 +147,15 @@ class AlarmsSection(InheritedKeys):
     def all_areas(self) -> dict[str, AreaSection]:
         """Path -> area, the outer ones first."""
         return {path: area for name, top in self.areas.items() for path, area in top.below(name)}
+
+    @property
+    def principals(self) -> dict[str, Principal]:
+        """Name -> the principal of each rule, with the roles that its description gives it."""
+        named = {principal_of(name): rule for name, rule in self.rules.items()}
+        return {
+            name: Principal(name=name, role=Role.VIEWER, roles=dict(rule.principal_roles))
+            for name, rule in named.items()
+        }
 
     def problems(self) -> Iterator[Problem]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Areas that do not exist, and things in two areas."""

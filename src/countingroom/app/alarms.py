@@ -25,6 +25,7 @@ def alarm_definitions(experiment: Experiment) -> Definitions:
 def alarms(setting: Setting) -> Role:
     """The alarm department: the active engine, or a standby for it."""
     from countingroom.alarms.engine.service import AlarmService
+    from countingroom.alarms.rules.rule_engine import RuleParts
     from countingroom.storage.principals import Principals
 
     section = setting.experiment.section(AlarmsSection)
@@ -53,6 +54,7 @@ def alarms(setting: Setting) -> Role:
             history=section.history,
             outbox=database.notifications,
             experiment=setting.experiment.experiment.name,
+            rules=RuleParts(rules=section.rules, store=database.rules, audit=database.audit.append),
         )
         platform.ready({})
         await service.run()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from countingroom.alarms.description import AlarmsSection
 from countingroom.app.processes import AGENTS, Process
 from countingroom.bus.description import BusSection
 from countingroom.bus.login import BusLogin, FindBusLogin, TlsFiles
@@ -26,14 +27,26 @@ from countingroom.runs.sections.system import SystemSection
 def users(experiment: Experiment) -> list[BusUser]:
     """All users with their permissions, beside the supervisor."""
     systems = experiment.section(RunsSection).systems
-    return [*map(_role, roles().values()), *(_agent(name, system) for name, system in systems.items())]
+    own_roles = (_role(role, _principals(experiment, role)) for role in roles().values())
+    return [*own_roles, *(_agent(name, system) for name, system in systems.items())]
 
 
-def _role(role: ProcessRole) -> BusUser:
+def _principals(experiment: Experiment, role: ProcessRole) -> list[str]:
+    """The principals of the description in whose names a role sends commands: it may do so in no other name."""
+    return [*experiment.section(AlarmsSection).principals] if role.name == "alarms" else []
+
+
+def _role(role: ProcessRole, principals: Sequence[str]) -> BusUser:
+    commands = [subjects.commands_of(name, word) for name in principals for word in ("devices", "runs")]
     own = structs.replace(
         role.bus,
         answers=(*role.bus.answers, *(f"command.*.{word}.*" for word in role.commands)),
-        sends=(*role.bus.sends, subjects.presence(role.name, "*"), subjects.event(DEAD_LETTERS, role.name)),
+        sends=(
+            *role.bus.sends,
+            *commands,
+            subjects.presence(role.name, "*"),
+            subjects.event(DEAD_LETTERS, role.name),
+        ),
     )
     return granted(role.name, own)
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 from msgspec import Struct
 
 from countingroom import __version__
+from countingroom.alarms.description import AlarmsSection
 from countingroom.app.processes import AGENTS, processes
 from countingroom.app.simulation import Overrides, Simulators, pointed_at
 from countingroom.bus.port import Bus
@@ -212,7 +213,14 @@ def runs(setting: Setting) -> Role:
         kept = await platform.database.partitions.list()
         first = {} if kept else {name: one.goal for name, one in section.partitions.items() if one.goal}
         plan = await plan_at_start(platform.database, section)
-        service = RunsService(platform.bus, setting.clock, section, platform.database, folder=setting.data / RUN_BOOK)
+        service = RunsService(
+            platform.bus,
+            setting.clock,
+            section,
+            platform.database,
+            folder=setting.data / RUN_BOOK,
+            programs=setting.experiment.section(AlarmsSection).principals,
+        )
         facts = {"partitions": len(kept or section.partitions)}
         platform.ready(facts | ({"differs": summary(plan.counts)} if plan and plan.differs else {}))
         async with asyncio.TaskGroup() as group:

@@ -10,6 +10,7 @@ from countingroom.alarms.description import MEMBERS, AlarmsSection, area_place
 from countingroom.alarms.patterns import is_pattern
 from countingroom.alarms.sections.conditions import ConditionKeys
 from countingroom.cli.check_notify import notify_warnings
+from countingroom.cli.check_rules import RuleCheck
 from countingroom.cli.described_alarms import described_alarms
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.definition import AlarmDefinition
@@ -52,6 +53,7 @@ class AlarmCheck:
         devices = list(loaded.experiment.section(DevicesSection).root)
         self._unbuilt = [name for name in devices if name not in hosted]
         channels = [f"{name}.{channel}" for name, one in hosted.items() for channel in one.behaviour.channels]
+        self._rules = RuleCheck(self._section.rules, hosted, self._points, devices, self._runs)
         self._names: dict[str, Collection[str]] = {
             "device": devices,
             "point": self._points,
@@ -67,6 +69,8 @@ class AlarmCheck:
         for path, condition in self._conditions():
             yield from self._unknown_states(path, condition)
             yield from self._units(path, condition)
+        for path, message in self._rules.problems():
+            yield self._problem(path, message)
 
     def warnings(self) -> Iterator[Problem]:
         """Names that may come in operation, conditions without effect, and areas whose alarms have no guidance. None
@@ -78,6 +82,8 @@ class AlarmCheck:
             for inner, name in condition.points:
                 if condition.kind in _NUMBERS and name in self._points and self._points[name].type is Type.STRING:
                     yield self._problem((*path, *inner), f"{name} is a text, which is beyond no number")
+        for path, message in self._rules.warnings():
+            yield self._problem(path, message)
         yield from self._wide_hysteresis()
         yield from self._without_guidance()
         for path, message in notify_warnings(
@@ -128,6 +134,10 @@ class AlarmCheck:
             for cause, row in one.causes.items():
                 for number, condition in enumerate(row.inputs):
                     yield ("interlocks", name, "causes", cause, "inputs", number), condition
+        for name, one in self._section.rules.items():
+            yield ("rules", name, "when"), one.when
+            if one.unless is not None:
+                yield ("rules", name, "unless"), one.unless
 
     def _identities(self) -> dict[str, None]:
         """The identities of all alarms that there can be, also of those that are off."""

@@ -63,6 +63,12 @@ def alarms(ctx: Any, incomplete: str) -> list[str]:
     return _fitting(incomplete, [one["id"] for one in told.get("alarms", [])])
 
 
+def rules(ctx: Any, incomplete: str) -> list[str]:
+    """Names of rules."""
+    told = _get("/api/v1/rules", ctx) or {}
+    return _fitting(incomplete, [one["rule"] for one in told.get("rules", [])])
+
+
 def alarm_areas(ctx: Any, incomplete: str) -> list[str]:
     """Areas of alarms that are not at rest."""
     return _fitting(incomplete, (_get("/api/v1/alarms", ctx, limit=1) or {}).get("areas", []))

@@ -71,6 +71,10 @@ def _notification_command(console: ConsoleContext, parameters: Mapping[str, str]
     return command_permissions.of_notification(parameters["command"])
 
 
+def _rule_command(console: ConsoleContext, parameters: Mapping[str, str]) -> Permission:
+    return command_permissions.of_rule(parameters["command"])
+
+
 OPEN = RoutePermission()
 LOOK = RoutePermission(action=Permission.VIEW)
 OF_DEVICE = RoutePermission(action=Permission.VIEW, target="device.{device}")
@@ -117,6 +121,10 @@ ROUTES: dict[str, RoutePermission] = {
     "POST /api/v1/alarms/commands/{command}": LOOK,
     "GET /api/v1/notifications": LOOK,
     "POST /api/v1/notifications/commands/{command}": RoutePermission(by=_notification_command),
+    "GET /rules": LOOK,
+    "GET /api/v1/rules": LOOK,
+    "GET /api/v1/rules/{rule}": LOOK,
+    "POST /api/v1/rules/{rule}/commands/{command}": RoutePermission(by=_rule_command),
     "GET /api/v1/events": LOOK,
     "GET /api/v1/events/export": LOOK,
     "GET /api/v1/mqtt": LOOK,

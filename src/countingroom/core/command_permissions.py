@@ -10,6 +10,7 @@ from countingroom.core.commands.experiment import EXPERIMENT
 from countingroom.core.commands.notifications import NOTIFICATIONS
 from countingroom.core.commands.partition import PARTITION
 from countingroom.core.commands.row import CommandTable
+from countingroom.core.commands.rules import RULES
 from countingroom.core.commands.system import SYSTEM
 from countingroom.core.messages import CommandSpec
 from countingroom.core.points import Point
@@ -39,6 +40,11 @@ def of_alarm(command: str) -> Permission:
 def of_notification(command: str) -> Permission:
     """The permission for a command about messages to people."""
     return _of(NOTIFICATIONS, command)
+
+
+def of_rule(command: str) -> Permission:
+    """The permission for a command to a rule."""
+    return _of(RULES, command)
 
 
 def of_device(spec: CommandSpec | None) -> Permission:

@@ -61,6 +61,11 @@ def notification_key(channel: str) -> str:
     return f"notification.{token(channel)}"
 
 
+def rule_key(rule: str) -> str:
+    """Key in `state` of a rule (`RuleState`)."""
+    return f"rule.{token(rule)}"
+
+
 MAPPING_KEY = "detectors"
 """Key in `state` of the partition of each detector (`Placement`)."""
 
@@ -79,6 +84,13 @@ ALARMS = "_alarms"
 
 NOTIFICATIONS = "_notify"
 """The target of commands about messages to people: `command.<user>.alarms._notify`."""
+
+
+RULES = "_rules"
+"""The target of commands to rules: `command.<user>.alarms._rules`."""
+
+_DOT = "="
+"""Stands for the dot in the name of a principal that is no person: no account has it in its name."""
 
 
 def agent(system: str) -> str:
@@ -119,10 +131,26 @@ def event(department: str, source: str) -> str:
     return f"events.{token(department)}.{token(source)}"
 
 
+def events_of(department: str) -> str:
+    """Every event of a department."""
+    return f"events.{token(department)}.*"
+
+
 def command(user: str, department: str, target: str) -> str:
     """Subject of a command. The user token is the sender's identity, which the permissions of the NATS server can
-    enforce; the message does not repeat it."""
-    return f"command.{token(user)}.{token(department)}.{token(target)}"
+    enforce; the message does not repeat it. The principal of a rule or an interlock has a dot in its name: `rule.night`
+    is written `rule=night`."""
+    return f"command.{_sender(user)}.{token(department)}.{token(target)}"
+
+
+def commands_of(user: str, department: str) -> str:
+    """The commands of one user to every target of a department."""
+    return f"command.{_sender(user)}.{token(department)}.*"
+
+
+def _sender(user: str) -> str:
+    kind, dot, name = user.partition(".")
+    return f"{token(kind)}{_DOT}{token(name)}" if dot else token(user)
 
 
 def commands_to(department: str, target: str = "*") -> str:
@@ -131,8 +159,8 @@ def commands_to(department: str, target: str = "*") -> str:
 
 
 def command_user(subject: str) -> str:
-    """The user token of a command's subject."""
-    return subject.split(".")[1]
+    """The user that a command's subject names."""
+    return subject.split(".")[1].replace(_DOT, ".")
 
 
 def query(department: str, what: str) -> str:

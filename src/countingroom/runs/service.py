@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from socket import gethostname
@@ -22,6 +22,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.clock_watch import StepWatch
 from countingroom.core.messages import Event, EventKind, decode
+from countingroom.core.policy import Principal
 from countingroom.core.systems import Placement
 from countingroom.runs.agents.kinds.guardian import Guardian
 from countingroom.runs.context import RunControlContext
@@ -49,8 +50,10 @@ class RunsService:
         *,
         instance: str = "main",
         folder: Path | None = None,
+        programs: Mapping[str, Principal] | None = None,
     ) -> None:
-        """`folder`: for entries of the run book that wait or are refused; None: they wait in memory."""
+        """`folder`: for entries of the run book that wait or are refused; None: they wait in memory. `programs`:
+        principals of the description that are no users."""
         boot = uuid4().hex
         self._publisher = Publisher(bus, clock, "runs")
         self._instance = instance
@@ -61,7 +64,7 @@ class RunsService:
             database=database,
             run_book=RunBookWriter(database, clock, folder, self._tell_of_the_run_book),
             system_states=SystemStates(bus, clock, self._tell_of_clocks),
-            principals=Principals(database.users, clock),
+            principals=Principals(database.users, clock, programs),
             guardian=Guardian(),
             boot=boot,
             holder=holder_name(instance, boot),

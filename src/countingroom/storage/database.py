@@ -18,6 +18,7 @@ from countingroom.storage.mapping import Mapping
 from countingroom.storage.migrating import migrate
 from countingroom.storage.notifications import Notifications
 from countingroom.storage.partitions import Partitions
+from countingroom.storage.rules import Rules
 from countingroom.storage.runs import Runs
 from countingroom.storage.sequences import Sequences
 from countingroom.storage.sessions import SessionStore
@@ -52,6 +53,7 @@ class Database:
         self.description = Description(store, clock)
         self.alarms = Alarms(store, clock)
         self.notifications = Notifications(store, clock)
+        self.rules = Rules(store, clock)
 
     async def open(self) -> None:
         """Connect and migrate the schema. ConfigurationError if the file is damaged, or if a newer version of the

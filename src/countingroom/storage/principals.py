@@ -6,6 +6,8 @@ the console has already checked the login and the role before it sent the comman
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from countingroom.core.accounts import EVERYWHERE, User
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import LinkError
@@ -19,14 +21,19 @@ LOOK_S = 1.0
 class Principals:
     """Looks up the roles of users and remembers the last ones."""
 
-    def __init__(self, users: Users, clock: Clock) -> None:
+    def __init__(self, users: Users, clock: Clock, programs: Mapping[str, Principal] | None = None) -> None:
+        """`programs`: principals that are no users, with the rights that the description gives them: `rule.night`."""
+        self._programs = programs or {}
         self._users = users
         self._clock = clock
         self._accounts: dict[str, User] = {}
         self._has_accounts = True
 
     async def principal(self, user: str, target: str) -> Principal:
-        """The user with the role on a target. While no account exists at all, each user has all permissions."""
+        """The user with the role on a target. While no account exists at all, each user has all permissions; a program
+        has its own in any case."""
+        if (program := self._programs.get(user)) is not None:
+            return program
         try:
             async with within(self._clock, LOOK_S):
                 await self._look(user)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from msgspec import structs
 
@@ -39,6 +40,14 @@ _partitions = MessageDecoder(PartitionState)
 _PATTERNS = ("catalogue.*", "device.*", "channel.*.*", "partition.*")
 
 
+class Listener(Protocol):
+    """What else decides something from the same readings and states: rules."""
+
+    def read(self, message: Readings, now_ns: int) -> None: ...
+    def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None: ...
+    def lost(self, device: str, now_ns: int) -> None: ...
+
+
 class BusFollower:
     """Everything that alarms are decided from."""
 
@@ -54,17 +63,20 @@ class BusFollower:
         held: Held = lambda _: (0, 0),
         roles: Sequence[str] = (),
         perhaps: Sequence[str] = (),
+        listeners: Sequence[Listener] = (),
     ) -> None:
         """`find` takes the findings. `known` learns which alarms exist. `described`: the conditions of the section
         `alarms`. `suppress` is told which suppressions are true, each time that this or the alarms change, and
         whether the others are known as well. `held`: level and begin that an alarm had before. `roles`: the processes
-        that the experiment needs. `perhaps`: those that it may need."""
+        that the experiment needs. `perhaps`: those that it may need. `listeners` are told the same
+        readings and states."""
         self._bus = bus
         self._clock = clock
         self._pass_on = find
         self._held = held
         self._described = described
         self._suppress = suppress
+        self._listeners = tuple(listeners)
         self._all_known = False
         self._suppressing: frozenset[str] = frozenset()
         self._settled = SettledFindings(known.find, held, clock.now_ns())
@@ -141,11 +153,11 @@ class BusFollower:
                 if entry.data is None:
                     if known := self._devices.get(device):
                         self._find(known.state_gone(channel, now_ns))
-                    self._take_described(self._described.state(entry.key, None, "", now_ns))
+                    self._take_word(entry.key, None, "", now_ns)
                 else:
                     state = decode(entry.data, DeviceState)
                     self._find(self._device(device).state(state, now_ns))
-                    self._take_described(self._described.state(entry.key, state.state, state.common, now_ns))
+                    self._take_word(entry.key, state.state, state.common, now_ns)
             case _:
                 self._take_partition(entry.key, name, entry.data, now_ns)
 
@@ -170,6 +182,7 @@ class BusFollower:
             self._states.pop(key, None)
             self._served.deleted(key)
             self._known.forget_partition(name)
+            self._take_word(key, None, "", now_ns)
             if known := self._partitions.pop(name, None):
                 self._find(known.removed(now_ns))
             return
@@ -183,10 +196,9 @@ class BusFollower:
             self._update_served()
         if self._known.partition(name, (member.system for member in state.members)):
             self._suppress(self._suppressing, self._all_known)
-        self._take_described(self._described.state(key, state.state, "", now_ns))
+        self._take_word(key, state.state, "", now_ns)
         for member in state.members:
-            system = self._described.state(f"system.{member.system}", member.own, member.seen, now_ns)
-            self._take_described(system)
+            self._take_word(f"system.{member.system}", member.own, member.seen, now_ns)
         self._find(self._partition(name).state(state, now_ns))
 
     def _device(self, device: str) -> DeviceAlarms:
@@ -208,8 +220,16 @@ class BusFollower:
         self._pass_on(device.read(message, self._clock.now_ns()))
         self._take_described(self._described.read(message, self._clock.now_ns()))
         self._pass_on(self._values.read(message, self._clock.now_ns()))
+        for one in self._listeners:
+            one.read(message, self._clock.now_ns())
         if any(one.next_due_ns() is not None for one in (device, self._described, self._values)):
             self._news.set()
+
+    def _take_word(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
+        """The state of a device, a channel, a partition, a system or a role; None: it is not known."""
+        self._take_described(self._described.state(subject, word, common, now_ns))
+        for one in self._listeners:
+            one.state(subject, word, common, now_ns)
 
     def _take_described(self, found: Iterable[Found]) -> None:
         """Findings of custom alarms, and what the conditions of suppressions have become."""
@@ -249,7 +269,7 @@ class BusFollower:
                 lost = {id for one in self._partitions.values() for id in one.lost_processes(now_ns)}
                 self._find(self._roles.look(present, now_ns, lost))
                 for role, word in self._roles.words(present):
-                    self._take_described(self._described.state(f"role.{role}", word, "", now_ns))
+                    self._take_word(f"role.{role}", word, "", now_ns)
 
     def _tell_that_all_is_known(self) -> None:
         """After the first heartbeats the conditions of suppressions are known, as far as they will be."""
@@ -274,6 +294,8 @@ class BusFollower:
                 if not is_alive and name not in self._lost:
                     self._take_described(self._described.lost(name, now_ns))
                     self._pass_on(self._values.lost(name, NOT_SERVED, now_ns))
+                    for one in self._listeners:
+                        one.lost(name, now_ns)
                     self._lost.add(name)
                 elif is_alive:
                     self._lost.discard(name)

@@ -168,6 +168,10 @@ class KnownAlarms:
             return point.description or f"{point.label or point.name} is set"
         return " · ".join(_limits(point))
 
+    def catalogue(self, device: str) -> Catalogue | None:
+        """What a device has; None: it is not known."""
+        return self._catalogues.get(device)
+
     def customs(self) -> dict[str, AlarmDefinition]:
         """Name of a custom alarm -> its definition, of those that are on."""
         return {one.custom: one for one in self._fixed.values() if one.custom}

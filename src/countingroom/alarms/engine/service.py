@@ -17,13 +17,14 @@ from countingroom.alarms.engine.answers import AlarmAnswers
 from countingroom.alarms.engine.book import AlarmBook
 from countingroom.alarms.engine.described_alarms import DescribedAlarms
 from countingroom.alarms.engine.follow import BusFollower
-from countingroom.alarms.engine.keeper import AlarmKeeper, AlarmStore
+from countingroom.alarms.engine.keeper import SAVE_S, AlarmKeeper, AlarmStore
 from countingroom.alarms.engine.known import Defines, KnownAlarms
 from countingroom.alarms.engine.records import DEPARTMENT
 from countingroom.alarms.engine.requests import AlarmCommands, AlarmPolicy
 from countingroom.alarms.engine.suppression import Suppression
 from countingroom.alarms.engine.takeover import Carried, Takeover
 from countingroom.alarms.notify.service import NotifyDatabase, NotifyService
+from countingroom.alarms.rules.rule_engine import RuleEngine, RuleParts
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.election import Election, Leadership, holder_name
 from countingroom.bus.port import Bus
@@ -32,7 +33,7 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.alarms.history import SavedAlarm
 from countingroom.core.alarms.queries import EngineFigures
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Conflict, LinkError
 from countingroom.core.policy import Principal
 from countingroom.core.retry import Retry, edge_log
@@ -68,11 +69,12 @@ class AlarmService:
         history: AlarmHistorySection | None = None,
         outbox: NotifyDatabase | None = None,
         experiment: str = "",
+        rules: RuleParts | None = None,
     ) -> None:
         """`roles`: the processes that the experiment needs, beside this one. `perhaps`: those that it may need, which
         this process cannot know. `partitions`: finds all that exist. `devices`: those of the description. None: they
         are not known. `principal`: the role of a user on a target. `history`: how much is kept of it. `outbox`:
-        for messages to people; None: there are none. `experiment`: its name in them."""
+        for messages to people; None: there are none. `experiment`: its name in them. `rules`: None: there are none."""
         self._bus = bus
         self._clock = clock
         self._store = store
@@ -87,6 +89,8 @@ class AlarmService:
         self._outbox = outbox
         self._experiment = experiment
         self._notify: NotifyService | None = None
+        self._rule_parts = rules
+        self._rules: RuleEngine | None = None
         self._boot = uuid4().hex
         self._follower: BusFollower | None = None
         self._keeper: AlarmKeeper | None = None
@@ -128,7 +132,8 @@ class AlarmService:
         if self._follower is None or self._keeper is None:
             return []
         told = self._notify.troubles() if self._notify else []
-        return [*self._follower.troubles(), *self._keeper.troubles(), *told]
+        rules = self._rules.troubles() if self._rules else []
+        return [*self._follower.troubles(), *self._keeper.troubles(), *told, *rules]
 
     def _warnings(self) -> list[str]:
         return [*self._problems, *(self._notify.warnings() if self._notify else [])]
@@ -147,9 +152,10 @@ class AlarmService:
         takeover = Takeover(self._bus, self._clock, self._store, self._instance, self._partitions)
         begin = partial(takeover.begin, book, known, publisher, carried)
         begun = await Retry(self._clock, report, pause_s=RETRY_S).run(begin)
-        self._notify = notify = self._notification(book, known, begun.writer, publisher)
+        rules, writer = await self._make_rules(begun.writer, publisher, known)
+        self._notify = notify = self._notification(book, known, writer, publisher)
         after_save = notify.notifier.saved if notify else _ignore
-        keeper = AlarmKeeper(book, self._store, begun.writer, publisher, self._clock, after_save=after_save)
+        keeper = AlarmKeeper(book, self._store, writer, publisher, self._clock, after_save=after_save)
         keeper.save_soon(begun.unsaved, begun.rows)
         section = self._definitions.section
         described = DescribedAlarms(
@@ -160,7 +166,7 @@ class AlarmService:
             book.held,
             self._clock.now_ns(),
         )
-        self._problems = described.problems
+        self._problems = [*described.problems, *(rules.problems if rules else [])]
         suppression = Suppression({name: one.reason for name, one in section.suppress.items()})
 
         def suppress(active: frozenset[str], all_known: bool) -> None:
@@ -177,6 +183,7 @@ class AlarmService:
             held=book.held,
             roles=self._roles,
             perhaps=self._perhaps,
+            listeners=[rules] if rules else [],
         )
         commands = AlarmCommands(keeper, publisher, known.in_area, lambda id: known.find(id) is not None or id in book)
         policy = AlarmPolicy(self._clock, self._principal)
@@ -196,6 +203,7 @@ class AlarmService:
 
         self._follower = follower
         self._keeper = keeper
+        self._rules = rules
         try:
             async with (
                 AlarmAnswers(self._bus, self._clock, self._store, known, figures).serving(),
@@ -205,6 +213,8 @@ class AlarmService:
                 parts.append(group.create_task(self._discard_old()))
                 for run in notify.parts(self._bus, policy) if notify else ():
                     parts.append(group.create_task(self._until_superseded(run, leadership)))
+                if rules:
+                    parts.append(group.create_task(self._until_superseded(rules.run, leadership)))
                 await self._until_superseded(keeper.run, leadership)
                 await publisher.flush()  # the next takeover reads it from the bus
                 for part in parts:
@@ -213,6 +223,7 @@ class AlarmService:
             self._follower = None
             self._notify = None
             self._keeper = None
+            self._rules = None
             await publisher.drain()
         new = frozenset(one.subject.id for one in book.entries()) - begun.ids
         return Carried(new=new, rows=keeper.unsaved_rows)
@@ -236,11 +247,27 @@ class AlarmService:
             troubles=self._troubles,
         )
 
+    async def _make_rules(
+        self, writer: int | None, publisher: Publisher, known: KnownAlarms
+    ) -> tuple[RuleEngine | None, int | None]:
+        """The rules with what an earlier engine left of them, and the number of the writer: None without the database.
+        No rule acts then: whether it is armed, and what it did, is not known."""
+        if self._rule_parts is None or writer is None:
+            return None, writer
+        rules = RuleEngine(self._bus, self._clock, self._rule_parts, publisher, known, self._principal)
+        try:
+            async with within(self._clock, SAVE_S):
+                await rules.take_over(writer)
+        except (LinkError, TimeoutError) as error:
+            _log.warning("rules: not taken over, the database does not answer: %s", error)
+            return None, None
+        return rules, writer
+
     async def _until_superseded(self, run: Callable[[], Awaitable[None]], leadership: Leadership) -> None:
         try:
             await run()
-        except Conflict as error:
-            _log.warning("alarms: let go: %s", error.cause)
+        except* Conflict as error:  # alone, or of a group of tasks
+            _log.warning("alarms: let go: %s", error.exceptions[0])
             await leadership.release()
             await asyncio.Event().wait()  # until it is cancelled, because it leads no more
 

@@ -17,6 +17,7 @@ const PAGES = {
   alarms: "./page-alarms.js",
   "alarm-figures": "./page-alarm-figures.js",
   device: "./page-device.js",
+  rules: "./page-rules.js",
   trends: "./page-trends.js",
   events: "./page-events.js",
   partition: "./page-partition.js",

@@ -1,0 +1,79 @@
+"""The commands of rules: arm and disarm. The role that each needs stands in the description of the rule."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from countingroom.alarms.rules.rule_keeper import RuleKeeper
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler, from_rows
+from countingroom.bus.publisher import Publisher
+from countingroom.core import policy, subjects
+from countingroom.core.clock import Clock
+from countingroom.core.commands.rules import RULES
+from countingroom.core.errors import Cause, Denied, Refused
+from countingroom.core.messages import Command
+from countingroom.core.policy import Permission, Principal, Role
+
+
+class RuleCommands:
+    """The target `_rules`."""
+
+    def __init__(self, keeper: RuleKeeper, publisher: Publisher) -> None:
+        self._keeper = keeper
+        self._publisher = publisher
+        self._handlers = from_rows(RULES, {"arm": self._arm, "disarm": self._disarm})
+
+    def handler(self, command: Command) -> CommandHandler:
+        return find_handler(self._handlers, command, "rules")
+
+    def permission(self, command: Command) -> Permission:
+        return RULES[command.action].permission if command.action in RULES else Permission.ADMINISTER
+
+    def present(self, command: Command) -> str:
+        return "armed" if self._keeper.is_armed(str(command.arguments.get("rule", ""))) else "disarmed"
+
+    def refusal(self, request: CommandRequest) -> Cause | None:
+        return None
+
+    async def settle(self) -> Mapping[str, int]:
+        await self._publisher.flush()
+        return {"state": self._publisher.revision} if self._publisher.revision else {}
+
+    async def _arm(self, request: CommandRequest) -> Completion:
+        await self._keeper.arm(request.text("rule"), armed=True, by=request.by, reason=request.text("reason", ""))
+        return None
+
+    async def _disarm(self, request: CommandRequest) -> Completion:
+        await self._keeper.arm(request.text("rule"), armed=False, by=request.by, reason=request.text("reason"))
+        return None
+
+
+class RulePolicy:
+    """Refuses commands that the role of their sender does not allow."""
+
+    def __init__(self, clock: Clock, principal: Callable[[str, str], Awaitable[Principal]], keeper: RuleKeeper) -> None:
+        """`principal`: finds the user with the role on a target (`Principals.principal`)."""
+        self._clock = clock
+        self._principal = principal
+        self._keeper = keeper
+
+    @asynccontextmanager
+    async def __call__(
+        self, request: CommandRequest, handler: CommandHandler, permission: Permission
+    ) -> AsyncGenerator[None]:
+        """Entered while a command begins; Refused where the policy does not allow it."""
+        target = subjects.EXPERIMENT
+        user = await self._principal(request.by, target)
+        if cause := policy.decide(user, permission, target, now_ns=self._clock.now_ns()):
+            raise Refused(cause)
+        name = request.text("rule")
+        needed = Role[self._keeper.arming_role(name).upper()]
+        if (role := user.on(target)) < needed:
+            raise Denied(
+                f"{user.name} is {role.name.lower()}; to {request.command.action} the rule {name} needs "
+                f"{needed.name.lower()}",
+                source="policy",
+                evidence={"principal": user.name, "role": role.name.lower(), "needs": needed.name.lower()},
+            )
+        yield
