@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from countingroom.core.notify.messages import NotificationState, OutboxEntry
 from tests.scenario.alarm_stage import AlarmStage
@@ -127,3 +128,21 @@ async def test_messages_are_planned_when_the_database_is_back(stage: AlarmStage)
         stage.outbox.is_away = stage.store.is_away = False
         await stage.clock.advance(10)
         assert planned(stage) == [("first", "mail")]
+
+
+async def test_a_follow_up_goes_only_to_those_that_were_really_told(stage: AlarmStage) -> None:
+    async with stage.engine(), stage.host("chiller"):
+        await stage.read(bath=37.5)
+        await stage.clock.advance(650)
+        assert planned(stage) == [("first", "mail"), ("escalation", "pager")]
+        first, _ = about_the_bath(stage)
+        stage.outbox.entries[first.notification.id] = structs.replace(first, state=NotificationState.SENT, ended_ns=1)
+        escalation = next(one for one in about_the_bath(stage) if one.notification.channel == "pager")
+        unsent = structs.replace(escalation.notification, attempt=0, is_repeat=False)
+        cancelled = structs.replace(
+            escalation, notification=unsent, state=NotificationState.CANCELLED, ended_ns=stage.clock.now_ns()
+        )
+        stage.outbox.entries[unsent.id] = cancelled
+        await stage.read(bath=20.0)
+        await stage.clock.advance(10)
+        assert planned(stage) == [("first", "mail"), ("escalation", "pager"), ("follow_up", "mail")]

@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from countingroom.core.alarms.history import AlarmEntry, SavedAlarm
 from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import LinkError, NotFound
-from countingroom.core.notify.messages import Notification, NotificationKind, NotifyCursor, notification_id
-from countingroom.core.notify.plan import NextMessages, is_waiting, missed, plan
+from countingroom.core.notify.messages import (
+    Notification,
+    NotificationKind,
+    NotificationState,
+    NotifyCursor,
+    OutboxEntry,
+    notification_id,
+)
+from countingroom.core.notify.plan import NextMessages, Planned, is_waiting, missed, plan
 from countingroom.core.notify.routes import NotifySpec
 from countingroom.core.notify.texts import EXPIRES_NS, Find, Wording, compose
 from countingroom.core.notify.tracks import PlanState, restored, saved
@@ -30,6 +39,8 @@ _log = logging.getLogger(__name__)
 
 ROWS = 1_000
 """Rows of the history that are read at once."""
+SENT = 1_000
+"""Messages of a channel in which is looked for what it was told of."""
 STORE_S = 5.0
 """The most that a call of the database may take."""
 RETRY_S = 1.0
@@ -48,6 +59,10 @@ class NotifyStore(Protocol):
     def put(
         self, writer: int, messages: Sequence[Notification] = (), cursor: NotifyCursor | None = None
     ) -> Awaitable[None]: ...
+    def pending(self) -> Awaitable[tuple[OutboxEntry, ...]]: ...
+    def ended(
+        self, states: Collection[NotificationState] = (), *, since_ns: int = 0, channel: str = "", limit: int = ...
+    ) -> Awaitable[tuple[OutboxEntry, ...]]: ...
 
 
 class Notifier:
@@ -195,7 +210,11 @@ class Notifier:
                 changed.pop(key, None)
             else:
                 changed[key] = text
-        messages = [compose(one, self._find, self._present, self._words) for one in found.messages]
+        planned = [one for one in found.messages if one.kind is not NotificationKind.FOLLOW_UP]
+        for one in found.messages:
+            if one.kind is NotificationKind.FOLLOW_UP and (follow_up := await self._to_those_told(one)):
+                planned.append(follow_up)
+        messages = [compose(one, self._find, self._present, self._words) for one in planned]
         cursor = NotifyCursor(sequence=sequence, plan=changed)
         await self._with_database(partial(self._store.put, self._writer, messages, cursor))
         self._sequence = sequence
@@ -203,6 +222,25 @@ class Notifier:
         self._state = found.state
         if messages:
             self._stored()
+
+    async def _to_those_told(self, planned: Planned) -> Planned | None:
+        """The follow-up with those of its alarms that the channel was really told of; None: with none. What was planned
+        may have been cancelled, or could not be sent."""
+        outbox = partial(self._store.ended, (NotificationState.SENT,), channel=planned.channel, limit=SENT)
+        sent = await self._with_database(outbox)
+        pending = await self._with_database(self._store.pending)
+        trying = [
+            one
+            for one in pending
+            if one.notification.channel == planned.channel and (one.state is NotificationState.TRYING or one.notification.is_repeat)
+        ]
+        last: dict[str, NotificationKind] = {}
+        for entry in (*trying, *sent):  # the newest first
+            for alarm, _ in entry.notification.alarms:
+                last.setdefault(alarm, entry.notification.kind)
+        told = {alarm for alarm, kind in last.items() if kind.asks_for_acknowledgement}
+        tracks = tuple(track for track in planned.tracks if track.alarm in told)
+        return replace(planned, tracks=tracks) if tracks else None
 
     async def _wait(self, next_ns: int | None) -> None:
         """Until something was saved, or the time of the next step."""
