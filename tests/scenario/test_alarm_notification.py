@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from countingroom.core import subjects
+from countingroom.core.messages import decode, encode
+from countingroom.core.notify.duty_query import DutyAnswer, DutyQuery
 from countingroom.core.notify.messages import NotificationState, OutboxEntry
 from tests.scenario.alarm_stage import AlarmStage
 
@@ -24,6 +27,7 @@ SECTION: dict[str, Any] = {
             "pager": {"webhook": {"address": "http://127.0.0.1:9/"}},
         },
         "people": {"anna": {"channels": ["mail"]}},
+        "calendars": {"shift": {"rota": ["anna"], "begins": "2020-01-06T08:00", "zone": "Europe/Berlin"}},
         "routes": {
             "cooling": {
                 "areas": ["cooling"],
@@ -146,3 +150,11 @@ async def test_a_follow_up_goes_only_to_those_that_were_really_told(stage: Alarm
         await stage.read(bath=20.0)
         await stage.clock.advance(10)
         assert planned(stage) == [("first", "mail"), ("escalation", "pager"), ("follow_up", "mail")]
+
+
+async def test_the_engine_tells_the_persons_on_duty(stage: AlarmStage) -> None:
+    async with stage.engine():
+        answer = await stage.bus.request(subjects.query("alarms", "duty"), encode(DutyQuery()), timeout_s=5)
+        found = decode(answer.data, DutyAnswer)
+    (turn,) = found.calendars[0].turns
+    assert (turn.person, turn.until_ns, turn.channels) == ("anna", None, ("mail",))

@@ -11,6 +11,7 @@ from tests.unit.answering import serving
 
 TEST = ("POST", "/api/v1/notifications/commands/test")
 LIST = ("GET", "/api/v1/notifications")
+DUTY = ("GET", "/api/v1/notifications/duty")
 CAUSE = {
     "code": "notification_refused",
     "message": "mail: smtp.example.org:587 refuses the login of cr: 535 wrong password",
@@ -76,3 +77,19 @@ def test_the_outbox_is_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert "Chiller / Bath" in out
     assert "2027-01-15" in out
     assert out.splitlines()[-1] == "1 messages may still be sent"
+
+
+def test_the_persons_on_duty_are_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
+    turns: list[dict[str, Any]] = [
+        {"person": "anna", "from_ns": 1, "until_ns": 1_800_000_000_000_000_000, "channels": ["mail", "phone"]},
+        {"person": "", "from_ns": 1_800_000_000_000_000_000, "until_ns": None, "channels": []},
+    ]
+    answer = {"calendars": [{"calendar": "shift", "zone": "UTC", "turns": turns}]}
+    with serving({DUTY: (200, answer)}) as (url, _):
+        assert run(["alarm", "notify", "duty", "--url", url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines if "shift" in line] == [
+        ["shift", "anna", "now", "2027-01-15T08:00:00Z", "mail,", "phone"],
+        ["shift", "none", "2027-01-15T08:00:00Z"],
+    ]

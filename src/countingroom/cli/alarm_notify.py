@@ -12,7 +12,9 @@ from countingroom.cli.outcome import Wait, give, tell
 from countingroom.cli.output import Json, print_table
 from countingroom.core.commands.notifications import TEST_S
 
-app = typer.Typer(no_args_is_help=True, help="Messages to people: test the channels, see what was sent.")
+app = typer.Typer(
+    no_args_is_help=True, help="Messages to people: test the channels, see what was sent and who is on duty."
+)
 
 Channel = Annotated[str, typer.Argument(metavar="CHANNEL", help="Its name; without it every channel.")]
 
@@ -51,6 +53,30 @@ def list_messages(
         typer.echo("")
         print_table(("time", "channel", "state", "kind", "title", "try", "why"), _rows(messages), numbers=("try",))
     typer.echo(f"{len(found['pending'])} messages may still be sent")
+
+
+@app.command()
+def duty(
+    turns: Annotated[int, typer.Option("--turns", "-n", min=1, max=100, help="Turns of each calendar.")] = 3,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """The persons on duty now and next, with the channels by which they are told."""
+    found = fetch(url, "/api/v1/notifications/duty", json, turns=turns)
+    print_table(("calendar", "person", "from", "until", "channels"), _turns(found["calendars"]))
+
+
+def _turns(calendars: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    for calendar in calendars:
+        for number, turn in enumerate(calendar["turns"]):
+            until = "" if turn["until_ns"] is None else _time(turn["until_ns"])
+            yield (
+                calendar["calendar"],
+                turn["person"] or "none",
+                "now" if not number else _time(turn["from_ns"]),
+                until,
+                ", ".join(turn["channels"]),
+            )
 
 
 def _last(channel: dict[str, Any]) -> tuple[str, str]:

@@ -120,6 +120,7 @@ ROUTES: dict[str, RoutePermission] = {
     # What it needs depends on the command and on each alarm in the body: api/alarms.py decides.
     "POST /api/v1/alarms/commands/{command}": LOOK,
     "GET /api/v1/notifications": LOOK,
+    "GET /api/v1/notifications/duty": LOOK,
     "POST /api/v1/notifications/commands/{command}": RoutePermission(by=_notification_command),
     "GET /rules": LOOK,
     "GET /api/v1/rules": LOOK,

@@ -232,7 +232,8 @@ class Notifier:
         trying = [
             one
             for one in pending
-            if one.notification.channel == planned.channel and (one.state is NotificationState.TRYING or one.notification.is_repeat)
+            if one.notification.channel == planned.channel
+            and (one.state is NotificationState.TRYING or one.notification.is_repeat)
         ]
         last: dict[str, NotificationKind] = {}
         for entry in (*trying, *sent):  # the newest first

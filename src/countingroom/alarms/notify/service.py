@@ -8,6 +8,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from countingroom.alarms.notify.deliveries import Deliveries
+from countingroom.alarms.notify.duty_answers import DutyAnswers
 from countingroom.alarms.notify.notifier import Notifier, NotifyStore
 from countingroom.alarms.notify.requests import NotifyRequests, OutboxRows
 from countingroom.alarms.notify.worker import OutboxStore
@@ -58,9 +59,10 @@ class NotifyService:
         self._store = store
         self._clock = clock
         self._publisher = publisher
+        self._spec = spec = section.spec()
         words = Wording(experiment=experiment, console=section.console, zone=ZoneInfo(section.zone))
         self.notifier = Notifier(
-            section.spec(),
+            spec,
             words,
             store,
             writer,
@@ -91,7 +93,8 @@ class NotifyService:
     def parts(self, bus: Bus, policy: Policy) -> Sequence[Callable[[], Awaitable[None]]]:
         """What is to be run. `policy`: that of the commands of the department."""
         requests = NotifyRequests(bus, self._clock, self._publisher, self._store, self.deliveries, policy)
-        return self.notifier.run, self.deliveries.run, requests.run, self._discard_old
+        duty = DutyAnswers(bus, self._clock, self._spec)
+        return self.notifier.run, self.deliveries.run, requests.run, duty.run, self._discard_old
 
     def _wake(self) -> None:
         self.deliveries.wake()

@@ -14,6 +14,7 @@ from countingroom.core import subjects
 from countingroom.core.commands.notifications import NOTIFICATIONS
 from countingroom.core.commands.row import reference
 from countingroom.core.errors import NotFound
+from countingroom.core.notify.duty_query import MOST_TURNS, DutyAnswer, DutyQuery
 from countingroom.core.notify.messages import OutboxEntry
 from countingroom.core.notify.queries import OutboxAnswer, OutboxQuery
 
@@ -27,6 +28,28 @@ _ENTRY: dict[str, Any] = {
     "attempt": 3,
     "error": "smtp.example.org:587 answers 550: no such user",
 }
+_TURN: dict[str, Any] = {
+    "person": "anna",
+    "from_ns": 1790000000000000000,
+    "until_ns": 1790600000000000000,
+    "channels": ["anna_mail"],
+}
+
+
+@router.get(
+    "/notifications/duty",
+    summary="The persons on duty now and next",
+    responses={
+        200: example({"calendars": [{"calendar": "shift", "zone": "Europe/Berlin", "turns": [_TURN]}]}),
+        **refusals(503),
+    },
+)
+async def list_duties(
+    console: Console,
+    turns: Annotated[int, Query(ge=1, le=MOST_TURNS, description="of each calendar")] = 3,
+) -> Response:
+    """The present turn of each calendar first. An empty person: none has the duty."""
+    return as_json(await ask(console.bus, "alarms", "duty", DutyQuery(turns=turns), DutyAnswer))
 
 
 @router.get(
