@@ -61,8 +61,8 @@ class MemoryRules:
 class RuleStage(AlarmStage):
     """The bus with a chiller that takes commands, and engines with rules."""
 
-    def __init__(self, rules: dict[str, dict[str, Any]]) -> None:
-        super().__init__(section={})
+    def __init__(self, rules: dict[str, dict[str, Any]], **section: Any) -> None:
+        super().__init__(section=section)
         self.rules = MemoryRules()
         self.record: list[AuditEntry] = []
         self.commands: list[tuple[str, Command]] = []

@@ -325,3 +325,38 @@ async def test_a_rule_that_is_no_longer_described_is_no_longer_published_and_sta
     stage.describe(warm())
     async with stage.engine():
         assert not (await stage.rule("warm")).armed
+
+
+TOLD = [{"notify": {"to": ["anna"], "text": "the bath is warm"}}]
+NOTIFY = {
+    "channels": {"mail": {"webhook": {"address": "http://127.0.0.1:9/never"}}},
+    "people": {"anna": {"channels": ["mail"]}},
+    "routes": {"all": {"to": ["anna"]}},
+}
+
+
+async def test_people_are_told_through_the_channels_of_the_description() -> None:
+    stage = RuleStage(warm(do=TOLD, title="Warm bath"), notify=NOTIFY)
+    async with stage.running():
+        await stage.read(bath=20.0)
+        await stage.read(bath=31.0)
+        state = await stage.rule("warm")
+        assert state.last is not None
+        assert state.last.outcomes[0].result is ActionResult.DONE
+        assert stage.outbox is not None
+        sent = [one.notification for one in stage.outbox.entries.values() if one.notification.kind.value == "rule"]
+        assert [(one.channel, one.title, one.text.splitlines()[0]) for one in sent] == [
+            ("mail", "[bench] Warm bath", "the bath is warm")
+        ]
+        assert "rule.warm" in sent[0].text
+
+
+async def test_without_channels_a_message_fails() -> None:
+    stage = RuleStage(warm(do=TOLD))
+    async with stage.running():
+        await stage.read(bath=20.0)
+        await stage.read(bath=31.0)
+        state = await stage.rule("warm")
+        assert state.last is not None
+        assert state.last.cause is not None
+        assert (state.last.outcomes[0].result, state.last.cause.code) == (ActionResult.FAILED, "no_messages")

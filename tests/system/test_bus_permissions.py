@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -52,7 +52,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Embe
 
 
 @asynccontextmanager
-async def client(server: EmbeddedServer, user: str) -> AsyncIterator[NatsBus]:
+async def client(server: EmbeddedServer, user: str) -> AsyncGenerator[NatsBus]:
     bus = await nats.connect(server.url, name=user, login=lambda: server.login(user))
     try:
         yield bus
@@ -82,6 +82,25 @@ async def test_no_role_purges_deletes_or_changes_a_stream(server: EmbeddedServer
 async def test_only_the_console_and_run_control_command_run_control(server: EmbeddedServer, user: str) -> None:
     async with client(server, user) as bus:
         assert await denied(bus, "command.local.runs.mCBM") is (user not in {"console", "runs"})
+
+
+async def test_the_alarm_department_commands_in_the_names_of_its_rules_alone(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(
+        "experiment: {name: x}\nalarms:\n  rules:\n    night: {reason: r, when: {cron: '0 22 * * *'}, do: [{log: x}]}\n"
+    )
+    server = EmbeddedServer(tmp_path / "bus", description=BusSection(), users=bus_users.users(load(file)))
+    await server.start()
+    try:
+        async with client(server, "alarms") as bus:
+            for department in ("devices", "runs"):
+                assert not await denied(bus, f"command.rule=night.{department}.x")
+                for user in ("local", "rule=day", "anna"):
+                    assert await denied(bus, f"command.{user}.{department}.x")
+            async with bus.subscribe("events.runs.*"):
+                pass
+    finally:
+        await server.stop()
 
 
 async def test_an_agent_commands_nothing_but_the_device_of_its_description(server: EmbeddedServer) -> None:

@@ -48,6 +48,7 @@ def test_a_rule_without_a_mistake_is_right(tmp_path: Path) -> None:
             "it may not do this; add to roles of one: partition.mCBM: shifter",
         ),
         (WARM + "      do: [{ramp: {point: mill.speed, to: 3, rate: 1}}]\n", "speed cannot be written"),
+        (WARM + "      do: [{notify: {to: anna, text: t}}]\n", "no channel, person or calendar is named anna"),
         (WARM + "      do: [{ramp: {point: mill.spee, to: 3, rate: 1}}]\n", "no point is named mill.spee"),
         (
             WARM + "      do: [{command: {device: mill, command: set, arguments: {point: speed, value: 3}}}]\n",

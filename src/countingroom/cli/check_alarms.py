@@ -53,7 +53,9 @@ class AlarmCheck:
         devices = list(loaded.experiment.section(DevicesSection).root)
         self._unbuilt = [name for name in devices if name not in hosted]
         channels = [f"{name}.{channel}" for name, one in hosted.items() for channel in one.behaviour.channels]
-        self._rules = RuleCheck(self._section.rules, hosted, self._points, devices, self._runs)
+        notify = self._section.notify
+        people = [*notify.channels, *notify.people, *notify.calendars]
+        self._rules = RuleCheck(self._section.rules, hosted, self._points, devices, self._runs, people)
         self._names: dict[str, Collection[str]] = {
             "device": devices,
             "point": self._points,

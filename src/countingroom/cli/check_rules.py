@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from countingroom.alarms.rules.described_rules import action_of
 from countingroom.alarms.sections.rules import RuleSection
@@ -15,7 +15,14 @@ from countingroom.core.messages import CommandSpec
 from countingroom.core.points import Point
 from countingroom.core.policy import Permission, Principal, Role
 from countingroom.core.rules import cron
-from countingroom.core.rules.actions import Action, CommandAction, LogAction, RampAction, target_of
+from countingroom.core.rules.actions import (
+    Action,
+    CommandAction,
+    LogAction,
+    NotifyAction,
+    RampAction,
+    target_of,
+)
 from countingroom.core.rules.specs import NEVER, CronTrigger, principal_of
 from countingroom.core.yaml.located import Path
 from countingroom.core.yaml.validation_errors import did_you_mean
@@ -37,8 +44,11 @@ class RuleCheck:
         points: Mapping[str, Point],
         devices: list[str],
         runs: RunsSection,
+        people: Collection[str],
     ) -> None:
-        """`hosted`: the devices that could be built, of all `devices`. `points`: address -> point."""
+        """`hosted`: the devices that could be built, of all `devices`. `points`: address -> point. `people`: names of
+        channels, persons and calendars that messages can go to."""
+        self._people = people
         self._rules = rules
         self._hosted = hosted
         self._points = points
@@ -120,6 +130,11 @@ class RuleCheck:
                         yield (*place, "command"), f"{action.command} needs {one.name}"
             case RampAction():
                 yield from self._write((*place, "point"), action.device, action.point, action.to)
+            case NotifyAction():
+                for number, name in enumerate(action.to):
+                    if name not in self._people:
+                        hint = did_you_mean(name, self._people)
+                        yield (*place, "to", number), f"no channel, person or calendar is named {name}{hint}"
             case LogAction():
                 pass
 
@@ -197,7 +212,7 @@ class RuleCheck:
                 return of(action.command)
             case RampAction():
                 return command_permissions.of_point(self._points.get(f"{action.device}.{action.point}"))
-            case LogAction():
+            case LogAction() | NotifyAction():
                 return command_permissions.of_partition("comment")
 
 

@@ -15,7 +15,7 @@ from countingroom.alarms.sections.conditions import ConditionKeys
 from countingroom.alarms.sections.rules import RuleSection
 from countingroom.core.messages import EventKind
 from countingroom.core.points import Point
-from countingroom.core.rules.actions import Action, CommandAction, LogAction, RampAction
+from countingroom.core.rules.actions import Action, CommandAction, LogAction, NotifyAction, RampAction
 from countingroom.core.rules.specs import EventTrigger, principal_of
 
 _OF_COMMAND = (EventKind.COMMAND, EventKind.DONE, EventKind.FAILED, EventKind.REFUSED)
@@ -108,6 +108,8 @@ def _events(name: str, actions: tuple[Action, ...]) -> Iterator[_Made]:
                 if not action.partition:
                     continue
                 department, target, command = "runs", action.partition, "comment"
+            case NotifyAction():
+                continue
         yield _Made(department=department, source=target, action=command, kinds=_OF_COMMAND, principal=principal)
 
 
@@ -137,7 +139,7 @@ def _changed(action: Action, points: Mapping[str, Point]) -> Iterator[str]:
             yield f"partition.{action.target}"
         case RampAction():
             yield from _setpoint(action.device, action.point, points)
-        case LogAction():
+        case LogAction() | NotifyAction():
             pass
 
 

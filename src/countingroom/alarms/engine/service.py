@@ -25,6 +25,7 @@ from countingroom.alarms.engine.suppression import Suppression
 from countingroom.alarms.engine.takeover import Carried, Takeover
 from countingroom.alarms.notify.service import NotifyDatabase, NotifyService
 from countingroom.alarms.rules.rule_engine import RuleEngine, RuleParts
+from countingroom.alarms.rules.rule_runner import Tell
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.election import Election, Leadership, holder_name
 from countingroom.bus.port import Bus
@@ -254,7 +255,7 @@ class AlarmService:
         No rule acts then: whether it is armed, and what it did, is not known."""
         if self._rule_parts is None or writer is None:
             return None, writer
-        rules = RuleEngine(self._bus, self._clock, self._rule_parts, publisher, known, self._principal)
+        rules = RuleEngine(self._bus, self._clock, self._rule_parts, publisher, known, self._principal, self._tell)
         try:
             async with within(self._clock, SAVE_S):
                 await rules.take_over(writer)
@@ -262,6 +263,9 @@ class AlarmService:
             _log.warning("rules: not taken over, the database does not answer: %s", error)
             return None, None
         return rules, writer
+
+    def _tell(self) -> Tell | None:
+        return self._notify.notifier.tell if self._notify else None
 
     async def _until_superseded(self, run: Callable[[], Awaitable[None]], leadership: Leadership) -> None:
         try:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from countingroom.alarms.sections.rules import ActionKeys, CommandKeys, LogKeys, RampKeys, RuleSection
 from countingroom.core import subjects
-from countingroom.core.rules.actions import Action, CommandAction, LogAction, RampAction, RuleActions
+from countingroom.core.rules.actions import (
+    Action,
+    CommandAction,
+    LogAction,
+    NotifyAction,
+    RampAction,
+    RuleActions,
+)
 from countingroom.core.rules.specs import (
     ConditionTrigger,
     CronTrigger,
@@ -29,18 +36,20 @@ def spec_of(name: str, rule: RuleSection) -> RuleSpec:
 def actions_of(rule: RuleSection) -> RuleActions:
     """What a rule does, and what its principal may do."""
     return RuleActions(
-        actions=tuple(map(action_of, rule.do)),
+        actions=tuple(action_of(one, rule.title) for one in rule.do),
         roles=rule.principal_roles,
         goes_on=rule.go_on,
     )
 
 
-def action_of(keys: ActionKeys) -> Action:
-    """One action. ValueError where there is none."""
+def action_of(keys: ActionKeys, title: str = "") -> Action:
+    """One action. `title`: that of its rule. ValueError where there is none."""
     if (command := keys.command) is not None:
         return _command(command)
     if (ramp := keys.ramp) is not None:
         return _ramp(ramp)
+    if (notify := keys.notify) is not None:
+        return NotifyAction(to=tuple(notify.to), text=notify.text, title=notify.title or title)
     if (log := keys.log) is not None:
         return _log(log)
     raise ValueError("it has no action")

@@ -15,7 +15,7 @@ from countingroom.alarms.rules.described_rules import actions_of
 from countingroom.alarms.rules.evaluation import RuleEvaluation, RuleOutcome
 from countingroom.alarms.rules.rule_commands import RuleCommands, RulePolicy
 from countingroom.alarms.rules.rule_keeper import RuleKeeper, RuleStore
-from countingroom.alarms.rules.rule_runner import Ended, RuleRunner, RuleSurroundings
+from countingroom.alarms.rules.rule_runner import Ended, RuleRunner, RuleSurroundings, Tell
 from countingroom.alarms.sections.rules import RuleSection
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.port import Bus, Current, Entry
@@ -57,7 +57,10 @@ class RuleEngine:
         publisher: Publisher,
         known: KnownAlarms,
         principal: Callable[[str, str], Awaitable[Principal]],
+        tell: Callable[[], Tell | None] = lambda: None,
     ) -> None:
+        """`tell`: gives what sends messages to people now."""
+        self._find_tell = tell
         self._bus = bus
         self._clock = clock
         self._parts = parts
@@ -181,6 +184,7 @@ class RuleEngine:
             catalogue=self._known.catalogue,
             value=self._setpoints.get,
             audit=self._parts.audit,
+            tell=self._find_tell(),
             is_armed=self._keeper.is_armed,
         )
         return await RuleRunner(self._bus, self._clock, rule, number, self._actions[rule], around).run(place, action)

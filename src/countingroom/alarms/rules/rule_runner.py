@@ -7,7 +7,8 @@ owner accepts or refuses it, and its end is an event. Each one is an entry of th
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -29,7 +30,14 @@ from countingroom.core.errors import (
 from countingroom.core.messages import Catalogue, Command, Event, EventKind, Reply
 from countingroom.core.policy import Permission, Principal, Role
 from countingroom.core.rules import ramp
-from countingroom.core.rules.actions import CommandAction, LogAction, RampAction, RuleActions
+from countingroom.core.rules.actions import (
+    Action,
+    CommandAction,
+    LogAction,
+    NotifyAction,
+    RampAction,
+    RuleActions,
+)
 from countingroom.core.rules.specs import principal_of
 from countingroom.core.rules.states import ActionResult
 from countingroom.core.values import Scalar
@@ -40,6 +48,13 @@ ANSWER_S = 5.0
 """An owner accepts or refuses at once."""
 RUN_BOOK_S = 10.0
 _ENDS = (EventKind.DONE, EventKind.FAILED)
+
+
+class Tell(Protocol):
+    """Sends a message to channels, persons and calendars, once for each id."""
+
+    def __call__(self, to: Sequence[str], title: str, text: str, principal: str, *, id: str) -> Awaitable[int]: ...
+
 
 Ended = tuple[ActionResult, Cause | None]
 
@@ -52,6 +67,8 @@ class RuleSurroundings(Struct, frozen=True, kw_only=True):
     value: Callable[[str], Scalar]
     """Address of a setpoint -> its present value."""
     audit: Callable[[AuditEntry], Awaitable[None]]
+    tell: Tell | None
+    """Sends a message to people; None: the description has none, or they cannot be stored now."""
     is_armed: Callable[[str], bool]
     """Whether a rule is armed: the ramp of one that a person disarms ends."""
 
@@ -69,7 +86,7 @@ class RuleRunner:
         self._around = around
         self._principal = Principal(name=principal_of(rule), role=Role.VIEWER, roles=dict(actions.roles))
 
-    async def run(self, place: int, action: CommandAction | RampAction | LogAction) -> Ended:
+    async def run(self, place: int, action: Action) -> Ended:
         """Do one action, the `place`-th of the firing, and wait for its end."""
         id = f"rule-{self._rule}-{self._number}-{place}"
         try:
@@ -78,6 +95,8 @@ class RuleRunner:
                     await self._send(id, action, self._permission(action))
                 case RampAction():
                     await self._ramp(id, action)
+                case NotifyAction():
+                    await self._notify(id, action)
                 case LogAction():
                     await self._note(id, action)
         except RequestError as error:
@@ -85,6 +104,16 @@ class RuleRunner:
         except CountingRoomError as error:
             return ActionResult.FAILED, error.cause
         return ActionResult.DONE, None
+
+    async def _notify(self, id: str, action: NotifyAction) -> None:
+        if self._around.tell is None:
+            raise LinkError(
+                "messages to people are not sent now",
+                code="no_messages",
+                source="alarms.notify",
+                suggestion="see whether alarms.notify is described, and whether the database answers",
+            )
+        await self._around.tell(action.to, action.title or self._rule, action.text, self._principal.name, id=id)
 
     async def _note(self, id: str, action: LogAction) -> None:
         """The entry of the run book; that of the events was made before."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from countingroom.alarms.sections.conditions import ConditionKeys, PointName, Positive
-from countingroom.alarms.sections.inherited import Problem
+from countingroom.alarms.sections.inherited import Problem, Texts
 from countingroom.core import policy
 from countingroom.core.errors import ConfigurationError
 from countingroom.core.messages import EventKind
@@ -127,7 +127,17 @@ def _log(value: Any) -> Any:
     return {"text": value} if isinstance(value, str) else value
 
 
-ACTIONS = ("command", "ramp", "log")
+class NotifyKeys(Section):
+    """A message to people, through the channels of the section `alarms.notify`."""
+
+    to: Annotated[Texts, Field(min_length=1)]
+    """Channels, persons or calendars, by name."""
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+    title: Annotated[str, Field(max_length=200)] = ""
+    """That of the rule where empty."""
+
+
+ACTIONS = ("command", "ramp", "notify", "log")
 
 
 class ActionKeys(Section):
@@ -135,6 +145,7 @@ class ActionKeys(Section):
 
     command: CommandKeys | None = None
     ramp: RampKeys | None = None
+    notify: NotifyKeys | None = None
     log: Annotated[LogKeys, BeforeValidator(_log, json_schema_input_type=str | LogKeys)] | None = None
 
     @property

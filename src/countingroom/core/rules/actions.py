@@ -1,4 +1,4 @@
-"""What a rule does, as values: commands, ramps, log entries. Pure."""
+"""What a rule does, as values: commands, ramps, messages to people, log entries. Pure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,17 @@ class LogAction(Struct, frozen=True, kw_only=True, tag="log"):
     """The entry becomes a comment of its open run."""
 
 
-Action = CommandAction | RampAction | LogAction
+class NotifyAction(Struct, frozen=True, kw_only=True, tag="notify"):
+    """A message to people, through the channels of the section `alarms.notify`."""
+
+    to: tuple[str, ...]
+    """Channels, persons, calendars."""
+    text: str
+    title: str = ""
+    """The name of the rule where empty."""
+
+
+Action = CommandAction | RampAction | NotifyAction | LogAction
 
 
 class RuleActions(Struct, frozen=True, kw_only=True):
@@ -68,6 +78,8 @@ def words(action: Action) -> str:
             )
         case RampAction():
             return f"ramp {action.device}.{action.point} to {action.to:g} at {action.rate_per_s:g} per s"
+        case NotifyAction():
+            return f"notify {', '.join(action.to)}: {action.text}"
         case LogAction():
             return f"log: {action.text}"
 
@@ -81,5 +93,7 @@ def target_of(action: Action) -> str:
             return target if target.startswith("_") else f"partition.{target}"
         case RampAction():
             return f"device.{action.device}"
+        case NotifyAction():
+            return ""
         case LogAction():
             return f"partition.{action.partition}" if action.partition else ""
