@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -12,6 +13,7 @@ from countingroom.core import subjects
 from countingroom.core.messages import decode, encode
 from countingroom.core.notify.duty_query import DutyAnswer, DutyQuery
 from countingroom.core.notify.messages import NotificationState, OutboxEntry
+from tests.patience import PATIENCE_S
 from tests.scenario.alarm_stage import AlarmStage
 
 BATH = "point.chiller.bath"
@@ -158,3 +160,30 @@ async def test_the_engine_tells_the_persons_on_duty(stage: AlarmStage) -> None:
         found = decode(answer.data, DutyAnswer)
     (turn,) = found.calendars[0].turns
     assert (turn.person, turn.until_ns, turn.channels) == ("anna", None, ("mail",))
+
+
+async def test_what_a_channel_refuses_goes_to_the_escalation_at_once_also_after_a_kill() -> None:
+    # The secret is not there: each try is refused without a connection.
+    broken = {"webhook": {"address": {"env": "NOT_SET_IN_ANY_TEST"}}}
+    channels = {**SECTION["notify"]["channels"], "mail": broken}
+    stage = AlarmStage(section={**SECTION, "notify": {**SECTION["notify"], "channels": channels}})
+    await stage.prepare()
+
+    async def until_planned(count: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while len(about_the_bath(stage)) < count:
+                await asyncio.sleep(0.01)  # for the thread of the channel
+                await stage.clock.advance(0.1)
+
+    async with stage.engine(), stage.host("chiller"):
+        await stage.read(bath=37.5)
+        await stage.clock.advance(36)
+        await until_planned(2)
+        assert planned(stage) == [("first", "mail"), ("first", "pager")]
+        instead = about_the_bath(stage)[1].notification
+        assert "The channel mail could not send this" in instead.text
+        assert instead.failed_channels == ("mail",)
+    del stage.outbox.entries[instead.id]  # as if the engine had been killed in between
+    async with stage.engine():
+        await until_planned(2)
+        assert about_the_bath(stage)[1].notification.id == instead.id

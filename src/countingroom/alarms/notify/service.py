@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -19,14 +21,19 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
+from countingroom.core.notify.elsewhere import elsewhere
+from countingroom.core.notify.messages import NotificationState
 from countingroom.core.notify.texts import Find, Wording
-from countingroom.core.retry import edge_log
+from countingroom.core.retry import Retry, edge_log
 
 _log = logging.getLogger(__name__)
 
 KEPT_NS = 90 * 86_400_000_000_000
 """Messages that were sent are kept so long."""
 CHUNK = 1_000
+ELSEWHERE_NS = 3_600_000_000_000
+"""What is dead for longer is not sent another way any more."""
+RETRY_S = 1.0
 DISCARD_S = 600.0
 """Between two looks for messages that are too old."""
 
@@ -59,10 +66,14 @@ class NotifyService:
         self._store = store
         self._clock = clock
         self._publisher = publisher
-        self._spec = spec = section.spec()
+        self._spec = section.spec()
+        self._writer = writer
+        self._has_begun = False
+        self._news = asyncio.Event()
+        """Messages may be dead that are to be sent another way."""
         words = Wording(experiment=experiment, console=section.console, zone=ZoneInfo(section.zone))
         self.notifier = Notifier(
-            spec,
+            self._spec,
             words,
             store,
             writer,
@@ -80,6 +91,7 @@ class NotifyService:
             publisher,
             still_wanted=self.notifier.still_wanted,
             troubles=troubles,
+            dead=lambda message, reason: self._news.set(),
         )
 
     def troubles(self) -> list[str]:
@@ -94,10 +106,39 @@ class NotifyService:
         """What is to be run. `policy`: that of the commands of the department."""
         requests = NotifyRequests(bus, self._clock, self._publisher, self._store, self.deliveries, policy)
         duty = DutyAnswers(bus, self._clock, self._spec)
-        return self.notifier.run, self.deliveries.run, requests.run, duty.run, self._discard_old
+        return (
+            self.notifier.run,
+            self.deliveries.run,
+            requests.run,
+            duty.run,
+            self._send_elsewhere,
+            self._discard_old,
+        )
 
     def _wake(self) -> None:
+        if not self._has_begun:  # the outbox is recovered: some may have died right before the last engine did
+            self._has_begun = True
+            self._news.set()
         self.deliveries.wake()
+
+    async def _send_elsewhere(self) -> None:
+        """Send what is dead another way. What was planned for it before is not stored again."""
+        report = edge_log(_log, "alarms: dead messages are not read", "alarms: dead messages are read again")
+        handled: set[str] = set()
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            since_ns = self._clock.now_ns() - ELSEWHERE_NS
+            read = partial(self._store.ended, (NotificationState.DEAD,), since_ns=since_ns)
+            dead = await Retry(self._clock, report, pause_s=RETRY_S).run(read)
+            new = [one for one in dead if one.notification.id not in handled]
+            now_ns = self._clock.now_ns()
+            messages = [sent for one in new for sent in elsewhere(one.notification, one.error, self._spec, now_ns)]
+            if messages:
+                put = partial(self._store.put, self._writer, messages)
+                await Retry(self._clock, report, pause_s=RETRY_S).run(put)
+                self.deliveries.wake()
+            handled = {one.notification.id for one in dead}
 
     async def _discard_old(self) -> None:
         report = edge_log(_log, "alarms: old messages are not deleted", "alarms: old messages are deleted again")

@@ -76,6 +76,8 @@ class Notification(Struct, frozen=True, kw_only=True):
     """Not tried any more from then on: it is dead, and told of."""
     attempt: int = 0
     """Number of this try, 1, 2, 3 …; 0: it was not tried yet."""
+    failed_channels: tuple[str, ...] = ()
+    """Channels that could not send it before; it is sent this way in their place."""
     is_repeat: bool = False
     """An earlier try may have reached the receiver, though its answer is not known."""
 
