@@ -141,7 +141,12 @@ async def get_statistics(
 async def _count(console: ConsoleContext, from_ns: int, to_ns: int, area: str) -> AlarmStatistics:
     """Read the rows in parts and count them in slices: a long range takes no memory, and delays no other request."""
     if console.database is None:
-        raise Conflict("this console has no database with the history of alarms", code="no_database", source="console")
+        raise Conflict(
+            "this console has no database with the history of alarms",
+            code="no_database",
+            source="console",
+            suggestion="ask a console that has the database of the experiment",
+        )
     history = console.database.alarms
     async with console.long_work.reading:
         oldest_ns = await history.oldest_ns()
