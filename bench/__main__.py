@@ -19,6 +19,7 @@ from bench.row import Row
 MODULES = (
     "bus",
     "ca_to_bus",
+    "interlock_host",
     "start_caen48",
     "history_bus",
     "history_store",

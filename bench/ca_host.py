@@ -6,9 +6,12 @@ import asyncio
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
+from countingroom.alarms.description import AlarmsSection
+from countingroom.alarms.interlocks.described import interlock_specs
 from countingroom.bus import nats
 from countingroom.core.clock import SystemClock
 from countingroom.devices.description import DevicesSection
@@ -24,7 +27,15 @@ async def main() -> None:
     bus = await nats.connect(given["url"], name="host")
     resources = SharedResources()
     devices = [build(name, section, resources=resources) for name, section in sections.items()]
-    host = DeviceHost(bus, SystemClock(), devices, resources=resources)
+    interlocks = AlarmsSection.model_validate({"interlocks": given.get("interlocks", {})}).interlocks
+    host = DeviceHost(
+        bus,
+        SystemClock(),
+        devices,
+        resources=resources,
+        interlocks=interlock_specs(interlocks),
+        interlock_file=Path(given["interlock_file"]) if interlocks else None,
+    )
     sys.stdout.write("{}\n")
     sys.stdout.flush()
     serving = asyncio.ensure_future(host.run())

@@ -34,7 +34,13 @@ from countingroom.devices.port import Driver
 from countingroom.devices.registry import Hosted
 from countingroom.devices.section import DeviceSection
 from countingroom.testing.clock import FakeClock
-from countingroom.testing.fake_device import FakeBehaviour, FakeDriver, FakeMonitoringDriver, FakeSupply
+from countingroom.testing.fake_device import (
+    FakeBehaviour,
+    FakeDriver,
+    FakeMonitoringDriver,
+    FakeProvingDriver,
+    FakeSupply,
+)
 
 HOT = CauseSpec(
     name="hot",
@@ -404,3 +410,17 @@ async def test_the_hold_of_the_engine_is_kept_by_the_host(room: Room) -> None:
         assert "Far away" in reply.cause.message
         await room.engine_says(replace(theirs, reset_ns=room.clock.now_ns()))
         assert (await room.give("switch_on", "b")).accepted
+
+
+async def test_a_new_trip_does_not_wait_for_a_command_of_the_last_one(room: Room) -> None:
+    room.supply.slow["a.on"] = asyncio.Event()
+    async with room.host(replace(LOCAL, latch=False), driver=FakeProvingDriver):
+        room.supply.put("temperature", 36.0)
+        await room.settle()
+        room.supply.put("temperature", 20.0)
+        await room.settle()
+        assert room.supply.writes == []
+        room.supply.slow.clear()
+        room.supply.put("temperature", 36.0)
+        await room.settle(0.5)
+        assert room.supply.writes == [("a.on", False), ("b.on", False)]

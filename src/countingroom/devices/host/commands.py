@@ -33,6 +33,8 @@ from countingroom.devices.host.legality import RECONNECT, REFRESH
 
 INTERLOCK = "interlock"
 """First letters of the principals of interlocks."""
+OF_THE_HOST_ITSELF = "device host"
+"""Origin of the commands that this process gives for interlocks."""
 
 
 class CommandedDevice(Protocol):
@@ -68,13 +70,19 @@ class _UnderWay(Struct, eq=False):
     switches: frozenset[str]
     """Channels whose state it leads elsewhere; the empty name is the device."""
     ended: asyncio.Future[None]
+    by: str = ""
     task: asyncio.Task[None] | None = None
     superseded_by: str = ""
 
-    def is_same(self, new: _UnderWay) -> bool:
-        """Whether the two ask for the same."""
+    def is_joined_by(self, new: _UnderWay) -> bool:
+        """Whether the new one, of an interlock, asks for the same and is to be done once: host and engine command the
+        same. A command that the host gave for an earlier trip is of no use to the next one: it has written already."""
         one, other = self.admitted.command, new.admitted.command
-        return (one.action, one.channel, one.arguments) == (other.action, other.channel, other.arguments)
+        if not new.by.startswith(INTERLOCK) or self.superseded_by:
+            return False
+        is_earlier = other.origin == one.origin == OF_THE_HOST_ITSELF and self.by == new.by
+        same = (one.action, one.channel, one.arguments) == (other.action, other.channel, other.arguments)
+        return same and not is_earlier
 
     def is_replaced_by(self, new: _UnderWay) -> bool:
         """Whether the two act on the same thing."""
@@ -132,10 +140,10 @@ class DeviceCommands:
         points = self._owner.situation().points
         written = frozenset(write.point for write in admitted.writes)
         channels = frozenset(points[name].channel for name in written) if spec.event else frozenset[str]()
-        new = _UnderWay(admitted, written, channels, asyncio.get_running_loop().create_future())
+        new = _UnderWay(admitted, written, channels, asyncio.get_running_loop().create_future(), request.by)
         for old in self._under_way:
-            if request.by.startswith(INTERLOCK) and old.is_same(new) and not old.superseded_by:
-                return self._join(old)  # host and engine command the same: it is done once, and both learn its end
+            if old.is_joined_by(new):
+                return self._join(old)
             if old.is_replaced_by(new) and not old.superseded_by:
                 old.superseded_by = describe(request.command)
                 if old.task:

@@ -16,6 +16,7 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
 from countingroom.core.interlocks.specs import DeviceCommand
 from countingroom.core.messages import Command
+from countingroom.devices.host.commands import OF_THE_HOST_ITSELF
 from countingroom.devices.host.device import HostedDevice
 from countingroom.devices.host.standing import standing
 
@@ -132,5 +133,5 @@ def message(command: DeviceCommand, clock: Clock) -> Command:
         arguments=dict(command.arguments),
         issued_ns=now_ns,
         deadline_ns=now_ns + round(WITHIN_S * 1e9),
-        origin="device host",
+        origin=OF_THE_HOST_ITSELF,
     )

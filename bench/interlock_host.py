@@ -1,0 +1,182 @@
+"""From a limit that is crossed in the IOC to the command at the IOC, through an interlock inside one device host.
+
+The IOC sends 5,000 other changes a second to the same device. The raw limit is the same with the client library alone:
+a callback that puts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from bench.ca_field import bus, child
+from bench.row import Row
+from countingroom.core.values import Scalar
+from countingroom.simulators.ioc import Ioc
+from countingroom.simulators.ioc_server import IocRecord
+
+UPDATES_HZ = 5000.0
+BATCHES_HZ = 200.0
+OTHERS = 200
+TRIPS = 200
+SETTLE_S = 6.0
+INTERLOCK = {
+    "causes": {"hot": {"inputs": [{"limit": {"point": "plant.temperature", "alarm_high": 35}}]}},
+    "effects": {
+        "off": {"commands": [{"device": "plant", "command": "set", "arguments": {"point": "heater", "value": 0}}]}
+    },
+    "matrix": {"hot": ["off"]},
+    "latch": False,
+}
+
+
+class Plant:
+    """A temperature, a heater, and many values that change all the time."""
+
+    def __init__(self) -> None:
+        others = [IocRecord(name=f"bench:other{n}") for n in range(OTHERS)]
+        self.ioc = Ioc(
+            [
+                IocRecord(name="bench:temperature", value=20.0),
+                IocRecord(name="bench:heater", kind="int", value=1, writable=True),
+                *others,
+            ],
+            self._put,
+        )
+        self._commanded = asyncio.Event()
+        self._at_s = 0.0
+
+    def section(self) -> dict[str, Any]:
+        """The section of the device."""
+        points: dict[str, Any] = {f"other{n}": {"pv": f"bench:other{n}"} for n in range(OTHERS)}
+        points["temperature"] = {"pv": "bench:temperature"}
+        points["heater"] = {"pv": "bench:heater", "type": "int", "writable": True, "write_low": 0, "write_high": 1}
+        return {"driver": "epics", "values": points, "address_list": [self.ioc.address]}
+
+    def _put(self, name: str, value: float | int | str) -> None:
+        if name == "bench:heater" and not value:
+            self._at_s = time.monotonic()
+            self._commanded.set()
+            self.ioc.set({name: 0})
+
+    async def trips(self) -> list[float]:
+        """Latencies in ms of TRIPS trips."""
+        found: list[float] = []
+        for _ in range(TRIPS):
+            self.ioc.set({"bench:temperature": 20.0, "bench:heater": 1})
+            await asyncio.sleep(0.1)
+            self._commanded.clear()
+            began_s = time.monotonic()
+            self.ioc.set({"bench:temperature": 50.0})
+            async with asyncio.timeout(10):
+                await self._commanded.wait()
+            found.append((self._at_s - began_s) * 1e3)
+        return found
+
+    async def change_others(self) -> None:
+        """Change the other values, UPDATES_HZ in all."""
+        loop = asyncio.get_running_loop()
+        begin, sent = loop.time(), 0
+        while True:
+            await asyncio.sleep(1 / BATCHES_HZ)
+            due = int((loop.time() - begin) * UPDATES_HZ)
+            values: dict[str, Scalar] = {f"bench:other{n % OTHERS}": float(n) for n in range(sent, due)}
+            self.ioc.set(values)
+            sent = due
+
+
+@asynccontextmanager
+async def _plant() -> AsyncGenerator[Plant]:
+    plant = Plant()
+    await plant.ioc.start()
+    storm = asyncio.create_task(plant.change_others())
+    try:
+        yield plant
+    finally:
+        storm.cancel()
+        await plant.ioc.stop()
+
+
+async def through_the_host() -> list[float]:
+    """With the interlock."""
+    async with _plant() as plant, bus() as (url, _):
+        with tempfile.TemporaryDirectory() as folder:
+            parameters = {
+                "url": url,
+                "devices": {"plant": plant.section()},
+                "interlocks": {"heat": INTERLOCK},
+                "interlock_file": str(Path(folder) / "devices.json"),
+            }
+            async with child("bench.ca_host", parameters=parameters):
+                await asyncio.sleep(SETTLE_S)
+                return await plant.trips()
+
+
+async def at_the_library() -> list[float]:
+    """With a callback of aioca that puts."""
+    async with _plant() as plant:
+        parameters = {"address": plant.ioc.address, "others": [f"bench:other{n}" for n in range(OTHERS)]}
+        async with child("bench.interlock_host", parameters=parameters):
+            await asyncio.sleep(SETTLE_S)
+            return await plant.trips()
+
+
+async def put_at_limit(given: dict[str, Any]) -> None:
+    """The child process of `at_the_library`."""
+    aioca: Any = import_module("aioca")
+    puts: set[asyncio.Task[Any]] = set()
+
+    def take(value: float) -> None:
+        if value > 35:
+            task = asyncio.ensure_future(aioca.caput("bench:heater", 0))
+            puts.add(task)
+            task.add_done_callback(puts.discard)
+
+    aioca.camonitor(given["others"], _ignore, format=aioca.FORMAT_TIME)
+    aioca.camonitor("bench:temperature", take, format=aioca.FORMAT_TIME)
+    await aioca.connect("bench:heater")
+    sys.stdout.write("{}\n")
+    sys.stdout.flush()
+    await asyncio.sleep(600)
+
+
+def _ignore(value: float, index: int) -> None: ...
+
+
+def run() -> list[Row]:
+    """The rows of this benchmark."""
+    ours, raw = asyncio.run(through_the_host()), asyncio.run(at_the_library())
+    rows: list[Row] = []
+    for percent in (50, 99):
+        value, limit = (float(numpy.percentile(values, percent)) for values in (ours, raw))
+        rows.append(
+            Row(
+                name=f"interlock inside one host, limit in the IOC to command at the IOC, p{percent}",
+                value=value,
+                unit="ms",
+                raw_limit=limit,
+                ratio=value / limit,
+                goal="<= 10 ms" if percent == 99 else "",
+            )
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    import os
+
+    import msgspec
+
+    line = msgspec.json.decode(sys.stdin.buffer.readline())
+    os.environ["EPICS_CA_ADDR_LIST"] = line["address"]
+    os.environ["EPICS_CA_AUTO_ADDR_LIST"] = "NO"
+    asyncio.run(put_at_limit(line))
