@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -108,3 +109,46 @@ async def test_a_delay_goes_on_after_a_restart_of_the_engine() -> None:
             assert await stage.shown() == {"device.chiller.link": "unacknowledged"}
             await stage.clock.advance(1.5)
             assert await stage.shown() == {"device.chiller.link": "returned"}
+
+
+async def test_a_device_host_and_a_run_control_that_are_gone_are_one_alarm_each() -> None:
+    stage = AlarmStage(roles=("devices", "runs"))
+    await stage.prepare()
+    async with stage.engine():
+        async with stage.host("chiller"), stage.host("partition.mCBM", role="runs"):
+            await stage.partition(partition("mCBM", members=(member("STS", seen="Error", own="Error"),)))
+            await stage.clock.advance(6)
+            assert await stage.shown() == {STS: "unacknowledged"}
+        await stage.clock.advance(6)
+        assert {id: one.cause_id for id, one in (await stage.alarms()).items()} == {
+            "role.devices": "",
+            "device.chiller.link": "role.devices",
+            "role.runs": "",
+            "partition.mCBM.owner": "role.runs",
+            STS: "role.runs",
+        }
+        announced = {one for one in await stage.told() if one.startswith("announced ")}
+        assert announced == {f"announced {STS}", "announced role.devices", "announced role.runs"}
+    async with stage.engine():
+        await stage.clock.advance(10)
+        alarms = await stage.alarms()
+        assert (alarms["device.chiller.link"].cause_id, alarms["partition.mCBM.owner"].cause_id) == (
+            "role.devices",
+            "role.runs",
+        )
+        assert {one for one in await stage.told() if one.startswith("announced ")} == announced
+        async with stage.host("chiller"), stage.host("partition.mCBM", role="runs"):
+            await stage.clock.advance(6)
+            assert not any(one.cause_id for id, one in (await stage.alarms()).items() if id == STS)
+
+
+async def test_a_device_that_its_living_host_serves_no_more_is_an_alarm_of_its_own() -> None:
+    stage = AlarmStage(roles=("devices",))
+    await stage.prepare()
+    async with stage.engine(), AsyncExitStack() as first:
+        await first.enter_async_context(stage.host("chiller"))
+        await stage.clock.advance(6)
+        async with stage.host("other"):
+            await first.aclose()
+            await stage.clock.advance(20)
+            assert {id: one.cause_id for id, one in (await stage.alarms()).items()} == {"device.chiller.link": ""}

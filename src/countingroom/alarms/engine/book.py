@@ -226,6 +226,9 @@ class AlarmBook:
         """Take in a finding, before the step; whether it can change a fold, as a new value alone cannot."""
         was_unknown = entry.unknown
         before = entry.finding
+        if before is None and entry.is_active and finding.level and not finding.blames:
+            # This engine began after the process was gone, and does not know what it served.
+            finding = replace(finding, blames=entry.blames if identity.is_of_role(entry.blames) else "")
         entry.subject = subject
         if finding.unknown:
             entry.unknown = True

@@ -76,6 +76,10 @@ class DeviceAlarms:
         self._early: dict[str, tuple[Scalar, int, int, int, str]] = {}
         """Readings of points that no catalogue describes yet."""
         self._gone_ns: int | None = None
+        self._process = ""
+        self._is_told = False
+        """Whether it was told that the host is alive or gone. Before, the alarm of the link stays as it was: an engine
+        that started while a host was gone told first that the link is back, and then that it is lost again."""
         self._labels: dict[str, str] = {}
         self._due: list[tuple[int, str]] = []
 
@@ -109,6 +113,7 @@ class DeviceAlarms:
         """Take in the state of the device or of a channel."""
         before = self._states.get(state.channel)
         self._states[state.channel] = state
+        self._is_told |= before not in (None, state)  # a change comes from a host that is alive
         if state.channel:
             yield self._channel_subject(state.channel), self._channel(state)
             if before is None or before.active != state.active:
@@ -129,10 +134,12 @@ class DeviceAlarms:
         else:
             yield self._subject(identity.of_device_state(self._device)), removed(now_ns)
 
-    def served(self, is_served: bool, now_ns: int) -> Iterator[Found]:
-        """Whether its host is alive."""
-        if is_served == (self._gone_ns is None):
+    def served(self, is_served: bool, now_ns: int, process: str = "") -> Iterator[Found]:
+        """Whether its host is alive. `process`: the alarm of that process; empty: it is not known."""
+        if self._is_told and is_served == (self._gone_ns is None):
             return
+        self._is_told = True
+        self._process = process
         self._gone_ns = None if is_served else now_ns
         yield from self._whole(now_ns)
         for channel, one in self._states.items():
@@ -300,7 +307,10 @@ class DeviceAlarms:
         own = self._subject(identity.of_device_state(self._device))
         state = self._states.get("")
         if self._gone_ns is not None:
-            yield link, AlarmFinding(level=severity.MEDIUM, since_ns=self._gone_ns, text=NOT_SERVED)
+            yield (
+                link,
+                AlarmFinding(level=severity.MEDIUM, since_ns=self._gone_ns, text=NOT_SERVED, blames=self._process),
+            )
             yield own, unknown(now_ns)
         elif state is None:
             yield link, clear(now_ns)
@@ -311,7 +321,7 @@ class DeviceAlarms:
             yield link, _of_state(state, severity.MEDIUM)
             yield own, unknown(now_ns)
         else:
-            yield link, clear(state.since_ns)
+            yield link, clear(state.since_ns) if self._is_told else unknown(now_ns)
             yield own, _of_state(state, severity.of_state(state))
 
     def _channel(self, state: DeviceState) -> AlarmFinding:

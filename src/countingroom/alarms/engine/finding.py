@@ -35,7 +35,7 @@ class AlarmFinding(Struct, frozen=True, kw_only=True, gc=False):
     """One sentence: what is abnormal."""
     advice: str = ""
     blames: str = ""
-    """For an alarm of a partition: the device that its cause names, or the alarm of the process that served it."""
+    """The device that its cause names, or the alarm of the process that served it."""
     lasting_ns: int = 0
     """It counts when it has lasted for so long: losses often heal by themselves."""
     value: Scalar = None

@@ -2,7 +2,7 @@
 
 An alarm follows from another one when its kind can only be derived from it: the state of a channel from a point of
 that channel, the state of a device from its channels and points, a system of a partition from the device that its cause
-names, and one that is not connected from the process of its agent. Of a device that is not reached, and of a partition
+names, and what is lost from the process that served or ran it. Of a device that is not reached, and of a partition
 without an owner, nothing is known: all their other alarms follow from that.
 """
 
@@ -71,12 +71,14 @@ def _cause(
     mine = _rank(alarm)
     if mine == _VALUE:
         return lost.get(identity.of_link(subject.device))  # of a device that is not reached every value is stale
-    if mine in (_LINK, _OTHER):
+    if mine == _OTHER or (mine == _LINK and not alarm.finding.blames):
         return None
     # A warning beside a fault of the same device is another alarm, not the reason of the fault.
     levels = (1, 2, 3) if subject.partition else range(1, alarm.finding.level + 1)
     for rank in reversed(range(mine)):
-        if not subject.partition:
+        if mine == _LINK:
+            device, partition, channel = alarm.finding.blames, "", "*"
+        elif not subject.partition:
             device, partition, channel = _home(subject), "", subject.channel or "*"
         elif rank < _MEMBER:
             device, partition, channel = alarm.finding.blames, "", "*"

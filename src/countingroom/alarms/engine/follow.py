@@ -93,6 +93,8 @@ class BusFollower:
         self._readings = ReadingsFollower(bus, clock, self._read)
         self._buckets = [BucketFollower(bus, clock, pattern, self._take) for pattern in _PATTERNS]
         self._hears = False
+        self._process_of: dict[str, str] = {}
+        """Device, or key -> the alarm of the process that served it last."""
         self._lost: set[str] = set()
         """Devices that are not served."""
         self._quiet_until_s = clock.monotonic() + FIRST_BEATS_S
@@ -255,6 +257,8 @@ class BusFollower:
 
     def _hear(self, presence: Presence) -> None:
         self._served.roster.hear(presence)
+        process = self._roles.of(presence)
+        self._process_of.update((target, process) for target in presence.targets)
         self._update_served()
 
     async def _sweep(self) -> None:
@@ -264,12 +268,15 @@ class BusFollower:
             self._update_served()
             if self._bus.connected and self._clock.monotonic() >= self._quiet_until_s:
                 self._tell_that_all_is_known()
-                now_ns = self._clock.now_ns()
-                present = self._served.roster.present()
-                lost = {id for one in self._partitions.values() for id in one.lost_processes(now_ns)}
-                self._find(self._roles.look(present, now_ns, lost))
-                for role, word in self._roles.words(present):
-                    self._take_word(f"role.{role}", word, "", now_ns)
+                self._look_at_roles(self._clock.now_ns())
+
+    def _look_at_roles(self, now_ns: int) -> None:
+        present = self._served.roster.present()
+        lost = {id for one in self._partitions.values() for id in one.lost_processes(now_ns)}
+        lost |= {self._process_of.get(name, "") for name, alive in self._served.alive.items() if not alive}
+        self._find(self._roles.look(present, now_ns, lost))
+        for role, word in self._roles.words(present):
+            self._take_word(f"role.{role}", word, "", now_ns)
 
     def _tell_that_all_is_known(self) -> None:
         """After the first heartbeats the conditions of suppressions are known, as far as they will be."""
@@ -284,13 +291,15 @@ class BusFollower:
         if not self._bus.connected:
             self._quiet_until_s = self._clock.monotonic() + FIRST_BEATS_S
             return
-        self._served.update(self._catalogued)
+        changed = self._served.update(self._catalogued)
         if self._clock.monotonic() < self._quiet_until_s:
             return
         now_ns = self._clock.now_ns()
+        if not all(self._served.alive[name] for name in changed):
+            self._look_at_roles(now_ns)  # at once, so that what a process served is folded under it
         for name, is_alive in self._served.alive.items():
             if name in self._catalogued:
-                self._find(self._devices[name].served(is_alive, now_ns))
+                self._find(self._devices[name].served(is_alive, now_ns, self._process_of.get(name, "")))
                 if not is_alive and name not in self._lost:
                     self._take_described(self._described.lost(name, now_ns))
                     self._pass_on(self._values.lost(name, NOT_SERVED, now_ns))
@@ -300,7 +309,8 @@ class BusFollower:
                 elif is_alive:
                     self._lost.discard(name)
             elif name in self._states:
-                self._find(self._partition(name.partition(".")[2]).served(is_alive, now_ns))
+                process = self._process_of.get(name, "")
+                self._find(self._partition(name.partition(".")[2]).served(is_alive, now_ns, process))
 
 
 def _named(catalogue: Catalogue) -> Catalogue:

@@ -1,7 +1,7 @@
 """The active alarms of each device and partition, and which of them are folded under which. Pure.
 
-A fold outlives its cause in three cases (`docs/explanation/alarm-states.md`): the cause cannot be evaluated now; it is
-gone since less than ORPHAN_NS; or the consequence is gone as well.
+A fold outlives its cause in three cases (`docs/explanation/alarm-states.md`): the cause or the consequence cannot be
+evaluated now; the cause is gone since less than ORPHAN_NS; or the consequence is gone as well.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class AlarmGroups:
         cause = self._entries.get(entry.cause_id)
         if cause is None or cause.record.has_flag or not entry.is_active:
             return False
-        return cause.unknown if _is_active(cause) else entry.record.announced_ns is None
+        return (cause.unknown or entry.unknown) if _is_active(cause) else entry.record.announced_ns is None
 
 
 def _is_active(entry: EngineAlarm) -> bool:

@@ -29,6 +29,9 @@ class PartitionAlarms:
         """System -> since when it is not connected, by the clock of this process."""
         self._state: PartitionState | None = None
         self._gone_ns: int | None = None
+        self._process = ""
+        self._is_told = False
+        """Whether it was told that it has an owner or none. Before, that alarm stays as it was."""
 
     def state(self, state: PartitionState, now_ns: int) -> Iterator[Found]:
         """Take in its state; returns what is found now."""
@@ -38,10 +41,12 @@ class PartitionAlarms:
             yield self._member(system), removed(now_ns)
         yield from self._all(now_ns)
 
-    def served(self, is_served: bool, now_ns: int) -> Iterator[Found]:
-        """Whether it has an owner."""
-        if is_served == (self._gone_ns is None):
+    def served(self, is_served: bool, now_ns: int, process: str = "") -> Iterator[Found]:
+        """Whether it has an owner. `process`: the alarm of the process that was it; empty: it is not known."""
+        if self._is_told and is_served == (self._gone_ns is None):
             return
+        self._is_told = True
+        self._process = process
         self._gone_ns = None if is_served else now_ns
         yield from self._all(now_ns)
 
@@ -62,12 +67,15 @@ class PartitionAlarms:
         if state is None:
             return
         if self._gone_ns is not None:
-            yield self._owner(), AlarmFinding(level=severity.MEDIUM, since_ns=self._gone_ns, text=NO_OWNER)
+            yield (
+                self._owner(),
+                AlarmFinding(level=severity.MEDIUM, since_ns=self._gone_ns, text=NO_OWNER, blames=self._process),
+            )
             for member in state.members:
                 yield self._member(member.system), unknown(now_ns)
             yield self._goal(), unknown(now_ns)
             return
-        yield self._owner(), clear(now_ns)
+        yield self._owner(), clear(now_ns) if self._is_told else unknown(now_ns)
         is_quiet = True
         lost = {one.system for one in state.members if one.included and _is_lost(one)}
         self._lost_ns = {system: self._lost_ns.get(system, now_ns) for system in lost}

@@ -39,6 +39,11 @@ class RoleAlarms:
         name = next((one for one in (f"{_AGENTS}-{system}", _AGENTS) if one in self._roles), "")
         return identity.of_role(name) if name else ""
 
+    def of(self, presence: Presence) -> str:
+        """The alarm of the process that sent this heartbeat; empty: the experiment does not need it."""
+        name = next((one for one in (f"{presence.role}-{presence.instance}", presence.role) if one in self._roles), "")
+        return identity.of_role(name) if name else ""
+
     def words(self, present: Sequence[Presence]) -> Iterator[tuple[str, str]]:
         """Each role with its state: `ready`, `not_ready` or `gone`."""
         for role in self._roles:
