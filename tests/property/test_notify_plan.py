@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from countingroom.core.alarms.history import AlarmEntry, HistoryKind
 from countingroom.core.alarms.states import AlarmState, BaseState, Shelf
 from countingroom.core.notify.duty import Calendar
-from countingroom.core.notify.plan import Planned, missed, plan
+from countingroom.core.notify.plan import missed, plan
+from countingroom.core.notify.planned import NextMessages, Planned
 from countingroom.core.notify.routes import Escalation, NotifyRoute, NotifySpec, QuietHours, Rate, Recipients
 from countingroom.core.notify.tracks import PlanState, restored, saved
 from tests.property.notify_model import Model, S, Sent
@@ -130,6 +131,8 @@ class Engine:
         self.cursor = 0
         self.state = PlanState()
         self.messages: list[tuple[int, Planned]] = []
+        self.last: NextMessages | None = None
+        self.seen: dict[str, AlarmState] = {}
 
     def run(self, kills: Mapping[int, bool]) -> None:
         """`kills`: seconds at which the process dies; True: after it saved, False: just before."""
@@ -146,6 +149,7 @@ class Engine:
             next_ns = self._look(second, lost=kills.get(second) is False)
             if second in kills:
                 self.state = restored(self.rows.items())
+                self.last = None
                 next_ns = self._look(second)
             if next_ns is not None and (not due or next_ns <= due[0] * S):
                 assert next_ns % S == 0
@@ -154,9 +158,13 @@ class Engine:
     def _look(self, second: int, *, lost: bool = False) -> int | None:
         rows = [row for row in self.world.rows if row.sequence > self.cursor and row.time_ns <= second * S]
         rows += missed(self.spec, self.state, self.world.states[second]) if second and lost else []
-        found = plan(self.spec, self.state, rows, self.world.states[second], second * S)
+        present = self.world.states[second]
+        changed = {id for id in (*present, *self.seen) if present.get(id) != self.seen.get(id)}
+        found = plan(self.spec, self.state, rows, present, second * S, last=self.last, changed=changed)
         if lost:
             return None
+        self.last = found
+        self.seen = present
         self.cursor = max([self.cursor, *(row.sequence for row in rows)])
         self.state = found.state
         for key, text in saved(found.changed).items():

@@ -8,7 +8,7 @@ from countingroom.core.alarms.definition import AlarmDefinition, Guidance
 from countingroom.core.alarms.queries import AlarmLink
 from countingroom.core.alarms.states import AlarmState, BaseState
 from countingroom.core.notify.messages import NotificationKind
-from countingroom.core.notify.plan import Planned
+from countingroom.core.notify.planned import Planned
 from countingroom.core.notify.texts import Wording, compose, span
 from countingroom.core.notify.tracks import Track
 

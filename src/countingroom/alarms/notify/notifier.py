@@ -27,7 +27,8 @@ from countingroom.core.notify.messages import (
     OutboxEntry,
     notification_id,
 )
-from countingroom.core.notify.plan import NextMessages, Planned, is_waiting, missed, plan
+from countingroom.core.notify.plan import is_waiting, missed, plan
+from countingroom.core.notify.planned import NextMessages, Planned
 from countingroom.core.notify.routes import NotifySpec
 from countingroom.core.notify.texts import EXPIRES_NS, Find, Wording, compose
 from countingroom.core.notify.tracks import PlanState, restored, saved
@@ -47,6 +48,9 @@ RETRY_S = 1.0
 """Between two attempts while the database does not answer."""
 TOGETHER_S = 0.1
 """Between two looks, so that the batches of a flood are planned together."""
+SHARE = 5.0
+LONGEST_TOGETHER_S = 2.0
+"""With many alarms it pauses so many times as long as the last look took, at most so long."""
 LONGEST_S = 60.0
 """The time is looked at again after so long, because the wall clock may be set."""
 
@@ -91,6 +95,9 @@ class Notifier:
         self._stored = stored
         self._present = {state.id: state for state in present}
         self._news = asyncio.Event()
+        self._changed: set[str] = set()
+        """Alarms whose state was saved since the last look."""
+        self._last: NextMessages | None = None
         self._state = PlanState()
         self._sequence = 0
         self._plan: dict[str, Any] = {}
@@ -106,6 +113,7 @@ class Notifier:
                 self._present.pop(one.id, None)
             else:
                 self._present[one.id] = one.state
+            self._changed.add(one.id)
         self._news.set()
 
     def troubles(self) -> list[str]:
@@ -137,16 +145,21 @@ class Notifier:
         while True:
             self._news.clear()
             rows = await self._with_database(partial(self._store.news, self._sequence, ROWS))
-            found = plan(self._spec, self._state, rows, self._present, self._clock.now_ns())
+            began_s = self._clock.monotonic()
+            changed = self._changed
+            self._changed = set()
+            now_ns = self._clock.now_ns()
+            found = plan(self._spec, self._state, rows, self._present, now_ns, last=self._last, changed=changed)
+            self._last = found
             await self._keep(found, rows)
             if len(rows) >= ROWS:
                 continue
             if not has_begun:
                 has_begun = True
                 lost = missed(self._spec, self._state, self._present)
-                found = plan(self._spec, self._state, lost, self._present, self._clock.now_ns())
+                self._last = found = plan(self._spec, self._state, lost, self._present, self._clock.now_ns())
                 await self._keep(found, ())
-            await self._wait(found.next_ns)
+            await self._wait(found.next_ns, self._clock.monotonic() - began_s)
 
     async def tell(self, to: Sequence[str], title: str, text: str, principal: str, *, id: str) -> int:
         """Send a message to channels, persons and calendars, and return to how many channels. The same `id` sends it
@@ -243,9 +256,9 @@ class Notifier:
         tracks = tuple(track for track in planned.tracks if track.alarm in told)
         return replace(planned, tracks=tracks) if tracks else None
 
-    async def _wait(self, next_ns: int | None) -> None:
-        """Until something was saved, or the time of the next step."""
-        await self._clock.sleep(TOGETHER_S)
+    async def _wait(self, next_ns: int | None, took_s: float) -> None:
+        """Until something was saved, or the time of the next step. `took_s`: the last look and its transaction."""
+        await self._clock.sleep(min(LONGEST_TOGETHER_S, max(TOGETHER_S, SHARE * took_s)))
         wait_s = LONGEST_S if next_ns is None else min(LONGEST_S, (next_ns - self._clock.now_ns()) / 1e9)
         if wait_s > 0:
             try:

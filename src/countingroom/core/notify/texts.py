@@ -17,7 +17,7 @@ from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.queries import AlarmLink
 from countingroom.core.alarms.states import AlarmState
 from countingroom.core.notify.messages import Notification, NotificationKind
-from countingroom.core.notify.plan import Planned
+from countingroom.core.notify.planned import Planned
 from countingroom.core.notify.tracks import Track
 
 LISTED = 20
