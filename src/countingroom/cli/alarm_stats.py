@@ -58,11 +58,11 @@ def stats(
 
 
 def _show(found: dict[str, Any]) -> None:
-    from countingroom.core.times import format_time
-
     counted = found["counted"]
-    rows = ((one["title"], _value(one), one["target"], one["verdict"]) for one in found["figures"])
-    title = f"{format_time(counted['from_ns'])} to {format_time(counted['to_ns'])}: {counted['announced']} announced"
+    rows = (
+        (one["title"], _value(one), one["target"], one["verdict"] if one["target"] else "") for one in found["figures"]
+    )
+    title = f"{_time(counted['from_ns'])} to {_time(counted['to_ns'])}: {counted['announced']} announced"
     print_table(("figure", "value", "target", "verdict"), rows, title=title, numbers=("value",))
     rates = [sum(one["counts"]) for one in counted["bins"]]
     typer.echo(f"alarms every {_duration(counted['bin_ns'] / 1e9)}, at most {max(rates)}: {_bars(rates)}\n")
@@ -72,7 +72,7 @@ def _show(found: dict[str, Any]) -> None:
             print_table(("count", "share", "alarm", "source"), told, title=name, numbers=("count", "share"))
     if floods := counted["floods"][-_LISTED:]:
         times = (
-            (format_time(one["begin_ns"]), format_time(one["end_ns"]) if one["end_ns"] else "goes on", one["count"])
+            (_time(one["begin_ns"]), _time(one["end_ns"]) if one["end_ns"] else "goes on", one["count"])
             for one in floods
         )
         print_table(("flood from", "to", "count"), times, numbers=("count",))
@@ -85,6 +85,12 @@ def _value(figure: dict[str, Any]) -> str:
     if figure["unit"] == "s":
         return _duration(value)
     return f"{value:.3g} {figure['unit']}".rstrip() if value < 1000 else f"{value:.0f}"
+
+
+def _time(time_ns: int) -> str:
+    from countingroom.core.times import format_time
+
+    return format_time(time_ns - time_ns % 1_000_000_000)
 
 
 def _duration(seconds: float) -> str:
