@@ -86,3 +86,12 @@ def test_a_rule_is_disarmed_by_keys_with_a_reason_and_armed_again(watcher: Watch
     page.locator("#confirm .btn.primary").click()
     expect(switch).to_have_attribute("aria-checked", "true")
     assert [command.action for _, command in watcher.console.alarms.commands] == ["disarm", "arm"]
+
+
+def test_without_the_alarm_department_the_page_says_that_no_rule_acts(watcher: Watcher) -> None:
+    page = watcher.page
+    expect(page.locator("#rule-sum")).to_have_text("2 rules, 1 disarmed")
+    watcher.console.beats = False
+    expect(page.locator("#rule-sum")).to_have_text("the alarm department does not run: no rule acts", timeout=20_000)
+    watcher.console.beats = True
+    expect(page.locator("#rule-sum")).to_have_text("2 rules, 1 disarmed", timeout=20_000)

@@ -333,7 +333,7 @@ def two_rules(now_ns: int) -> list[RuleState]:
             title="Chiller to standby",
             reason="An empty hall needs no cooling.",
             when="0 22 * * * (Europe/Berlin)",
-            actions=("ramp chiller.working_temp to 20 at 0.01 per s",),
+            actions=("ramp chiller.setpoint_1 to 20 at 0.01 per s",),
             armed=False,
             armed_by="ben",
             armed_reason="the chiller is repaired",

@@ -26,7 +26,7 @@ _RULE: dict[str, Any] = {
     "reason": "An empty hall needs no cooling.",
     "when": "0 22 * * * (Europe/Berlin)",
     "unless": "partition.mCBM is Recording",
-    "actions": ["ramp chiller.working_temp to 20 at 0.01 per s"],
+    "actions": ["ramp chiller.setpoint_1 to 20 at 0.01 per s"],
     "armed": True,
     "phase": "waiting",
     "due_ns": 1790000000000000000,

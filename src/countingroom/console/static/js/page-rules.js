@@ -60,7 +60,8 @@ async function turn(live, rule) {
 export function page(live) {
   live.watch = { devices: [], points: false, states: true, events: true, partitions: [""] };
   const rules = new Map();
-  let current = decodeURIComponent(location.hash.slice(1));
+  let current = decodeURIComponent(location.hash.slice(1)),
+    watched = live.watched;
 
   function row(rule) {
     const last = rule.last,
@@ -88,7 +89,9 @@ export function page(live) {
     if (kept) $(`#rules [data-rule="${CSS.escape(kept)}"] ${role === "switch" ? "[role=switch]" : ".name"}`)?.focus();
     $("#no-rules").hidden = listed.length > 0 || !live.trusted;
     const off = listed.filter(({ armed }) => !armed).length;
-    setText($("#rule-sum"), `${listed.length} ${listed.length === 1 ? "rule" : "rules"}, ${off} disarmed`);
+    // What was published last stays, also where the department is gone.
+    const dead = live.trusted && !live.watched;
+    setText($("#rule-sum"), dead ? "the alarm department does not run: no rule acts" : `${listed.length} ${listed.length === 1 ? "rule" : "rules"}, ${off} disarmed`);
     side(rules.get(current));
   }
 
@@ -138,7 +141,8 @@ export function page(live) {
   });
 
   live.on("change", ({ states, snapshot }) => {
-    let any = snapshot;
+    let any = snapshot || watched !== live.watched;
+    watched = live.watched;
     if (snapshot) rules.clear();
     for (const [key, state] of Object.entries(states)) {
       if (!key.startsWith("rule.")) continue;
