@@ -1,7 +1,7 @@
 """From a limit that is crossed in the IOC to the command at the IOC, through an interlock inside one device host.
 
-The IOC sends 5,000 other changes a second to the same device. The raw limit is the same with the client library alone:
-a callback that puts.
+A second IOC sends 5,000 other changes a second to the same device. The raw limit is the same with the client library
+alone: a callback that puts.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ INTERLOCK = {
 }
 
 
+def _refuse(name: str, value: float | int | str) -> None:
+    raise LookupError(f"{name} is not to be set to {value}")
+
+
 class Plant:
     """A temperature, a heater, and many values that change all the time."""
 
@@ -48,19 +52,24 @@ class Plant:
             [
                 IocRecord(name="bench:temperature", value=20.0),
                 IocRecord(name="bench:heater", kind="int", value=1, writable=True),
-                *others,
             ],
             self._put,
         )
+        self.others = Ioc(others, _refuse)
         self._commanded = asyncio.Event()
         self._at_s = 0.0
+
+    @property
+    def addresses(self) -> list[str]:
+        """Of both IOCs."""
+        return [self.ioc.address, self.others.address]
 
     def section(self) -> dict[str, Any]:
         """The section of the device."""
         points: dict[str, Any] = {f"other{n}": {"pv": f"bench:other{n}"} for n in range(OTHERS)}
         points["temperature"] = {"pv": "bench:temperature"}
         points["heater"] = {"pv": "bench:heater", "type": "int", "writable": True, "write_low": 0, "write_high": 1}
-        return {"driver": "epics", "values": points, "address_list": [self.ioc.address]}
+        return {"driver": "epics", "values": points, "address_list": self.addresses}
 
     def _put(self, name: str, value: float | int | str) -> None:
         if name == "bench:heater" and not value:
@@ -90,7 +99,7 @@ class Plant:
             await asyncio.sleep(1 / BATCHES_HZ)
             due = int((loop.time() - begin) * UPDATES_HZ)
             values: dict[str, Scalar] = {f"bench:other{n % OTHERS}": float(n) for n in range(sent, due)}
-            self.ioc.set(values)
+            self.others.set(values)
             sent = due
 
 
@@ -98,11 +107,13 @@ class Plant:
 async def _plant() -> AsyncGenerator[Plant]:
     plant = Plant()
     await plant.ioc.start()
+    await plant.others.start()
     storm = asyncio.create_task(plant.change_others())
     try:
         yield plant
     finally:
         storm.cancel()
+        await plant.others.stop()
         await plant.ioc.stop()
 
 
@@ -124,7 +135,7 @@ async def through_the_host() -> list[float]:
 async def at_the_library() -> list[float]:
     """With a callback of aioca that puts."""
     async with _plant() as plant:
-        parameters = {"address": plant.ioc.address, "others": [f"bench:other{n}" for n in range(OTHERS)]}
+        parameters = {"address": " ".join(plant.addresses), "others": [f"bench:other{n}" for n in range(OTHERS)]}
         async with child("bench.interlock_host", parameters=parameters):
             await asyncio.sleep(SETTLE_S)
             return await plant.trips()
