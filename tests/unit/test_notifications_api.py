@@ -150,7 +150,8 @@ async def test_a_viewer_tests_no_channel() -> None:
 async def test_the_outbox_is_listed_without_the_links_that_acknowledge() -> None:
     async with stage(SystemClock()) as here, sending(here) as one, served(here) as (_, client):
         later = one.message(3, "mail", due_ns=here.clock.now_ns() + 10**12)
-        await one.put(one.message(1, "mail"), one.message(2, "pager"), later)
+        about = one.message(1, "mail", alarms=(("point.chiller.bath", 2),))
+        await one.put(about, one.message(2, "pager"), later)
         answer = await client.get("/api/v1/notifications")
         found = answer.json()
         assert "acknowledge/once" not in answer.text
@@ -162,6 +163,11 @@ async def test_the_outbox_is_listed_without_the_links_that_acknowledge() -> None
         one_channel = (await client.get("/api/v1/notifications", params={"channel": "pager"})).json()
         assert [row["channel"] for row in one_channel["ended"]] == ["pager"]
         assert one_channel["pending"] == []
+        one_alarm = (await client.get("/api/v1/notifications", params={"alarm": "point.chiller.bath"})).json()
+        assert [row["id"] for row in one_alarm["ended"]] == [about.id]
+        assert one_alarm["pending"] == []
+        duty = (await client.get("/api/v1/notifications/duty")).status_code
+        assert duty == 503, "no engine answers it here"
 
 
 async def test_a_dead_message_is_an_event_and_a_warning() -> None:

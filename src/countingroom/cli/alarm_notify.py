@@ -34,12 +34,13 @@ def test(channel: Channel = "", wait: Wait = TEST_S, url: Url = DEFAULT_URL, jso
 @app.command("list")
 def list_messages(
     channel: Annotated[str, typer.Option("--channel", "-c", help="Only of this channel.")] = "",
+    alarm: Annotated[str, typer.Option("--alarm", "-a", help="Only those that tell of this alarm.")] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, max=1000, help="So many that ended.")] = 20,
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
     """The channels, the messages that may still be sent, and those that ended last."""
-    found = fetch(url, "/api/v1/notifications", json, channel=channel, limit=limit)
+    found = fetch(url, "/api/v1/notifications", json, channel=channel, alarm=alarm, limit=limit)
     channels = (
         (one["channel"], one["kind"], one["sent"], one["failed"], one["dead"], *_last(one)) for one in found["channels"]
     )

@@ -151,9 +151,16 @@ class OutboxAnswers:
     async def _read(self, question: OutboxQuery) -> OutboxAnswer:
         limit = max(0, min(question.limit, _MOST_ROWS))
         pending = await self._store.pending()
-        ended = await self._store.ended(channel=question.channel, limit=limit)
+        ended = await self._store.ended(channel=question.channel, limit=_MOST_ROWS if question.alarm else limit)
+        if question.alarm:
+            pending = tuple(one for one in pending if _tells_of(one, question.alarm))
+            ended = tuple(one for one in ended if _tells_of(one, question.alarm))[:limit]
         return OutboxAnswer(
             channels=tuple(self._deliveries.states()),
             pending=tuple(one for one in pending[:_MOST_ROWS] if question.channel in ("", one.notification.channel)),
             ended=ended,
         )
+
+
+def _tells_of(entry: OutboxEntry, alarm: str) -> bool:
+    return any(one == alarm for one, _ in entry.notification.alarms)

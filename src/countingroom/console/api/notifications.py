@@ -63,11 +63,13 @@ async def list_duties(
 async def list_notifications(
     console: Console,
     channel: Annotated[str, Query(max_length=100, description="only of this channel")] = "",
+    alarm: Annotated[str, Query(max_length=300, description="only those that tell of this alarm")] = "",
     limit: Annotated[int, Query(ge=0, le=1000, description="messages that ended")] = 50,
 ) -> Response:
     """`pending`: may still be sent, those that are due first come first. `ended`: sent, dead or cancelled, the last
     first. Texts and links are left out: a link may acknowledge an alarm."""
-    found = await ask(console.bus, "alarms", "notifications", OutboxQuery(channel=channel, limit=limit), OutboxAnswer)
+    question = OutboxQuery(channel=channel, alarm=alarm, limit=limit)
+    found = await ask(console.bus, "alarms", "notifications", question, OutboxAnswer)
     return as_json(
         {
             "channels": found.channels,

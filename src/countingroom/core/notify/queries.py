@@ -12,6 +12,8 @@ class OutboxQuery(Struct, frozen=True, kw_only=True):
 
     channel: str = ""
     """Only of this channel; empty: of all."""
+    alarm: str = ""
+    """Only those that tell of this alarm; empty: all. Of those that ended the last 1000 are looked at."""
     limit: int = 50
     """Messages that ended; at most 1000."""
 
