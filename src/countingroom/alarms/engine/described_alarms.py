@@ -61,6 +61,10 @@ class DescribedAlarms:
         self._points = {address for one in self._conditions.values() for address in one.inputs}
         self._devices = {address.partition(".")[0] for address in self._points}
 
+    def concerns(self, device: str) -> bool:
+        """Whether readings of this device are taken in."""
+        return device in self._devices
+
     def read(self, message: Readings, now_ns: int) -> list[Found]:
         """Take in readings."""
         if message.device not in self._devices:

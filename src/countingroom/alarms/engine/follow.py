@@ -1,4 +1,4 @@
-"""Follows what the bus says of devices, channels, partitions and processes, and turns it into findings."""
+"""Follows what the bus says of devices, channels, partitions and processes, and has it evaluated."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from msgspec import structs
 
 from countingroom.alarms.engine.described_alarms import DescribedAlarms
-from countingroom.alarms.engine.device_alarms import NOT_SERVED, DeviceAlarms, Held
+from countingroom.alarms.engine.device_alarms import Held
+from countingroom.alarms.engine.evaluation import Evaluation, Listener
 from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.engine.known import KnownAlarms
-from countingroom.alarms.engine.partition_alarms import PartitionAlarms
-from countingroom.alarms.engine.role_alarms import RoleAlarms
-from countingroom.alarms.engine.settled_findings import SettledFindings
-from countingroom.alarms.engine.value_alarms import ValueAlarms
 from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
 from countingroom.bus.readings_follower import ReadingsFollower
@@ -38,14 +34,6 @@ _RETRY_S = 1.0
 _partitions = MessageDecoder(PartitionState)
 
 _PATTERNS = ("catalogue.*", "device.*", "channel.*.*", "partition.*")
-
-
-class Listener(Protocol):
-    """What else decides something from the same readings and states: rules."""
-
-    def read(self, message: Readings, now_ns: int) -> None: ...
-    def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None: ...
-    def lost(self, device: str, now_ns: int) -> None: ...
 
 
 class BusFollower:
@@ -72,31 +60,27 @@ class BusFollower:
         readings and states."""
         self._bus = bus
         self._clock = clock
-        self._pass_on = find
-        self._held = held
-        self._described = described
-        self._suppress = suppress
-        self._listeners = tuple(listeners)
-        self._all_known = False
-        self._suppressing: frozenset[str] = frozenset()
-        self._settled = SettledFindings(known.find, held, clock.now_ns())
-        self._values = ValueAlarms(known.find, held)
+        self._evaluation = Evaluation(
+            find,
+            known,
+            described,
+            suppress,
+            clock.now_ns(),
+            held=held,
+            roles=roles,
+            perhaps=perhaps,
+            listeners=listeners,
+        )
         self._news = asyncio.Event()
-        self._known = known
-        self._devices: dict[str, DeviceAlarms] = {}
         self._catalogued: set[str] = set()
         """Devices with a catalogue."""
-        self._partitions: dict[str, PartitionAlarms] = {}
         self._states: dict[str, PartitionState] = {}
         self._served = ServedObjects(clock)
-        self._roles = RoleAlarms(roles, perhaps, lambda id: held(id)[0] > 0)
         self._readings = ReadingsFollower(bus, clock, self._read)
         self._buckets = [BucketFollower(bus, clock, pattern, self._take) for pattern in _PATTERNS]
         self._hears = False
         self._process_of: dict[str, str] = {}
         """Device, or key -> the alarm of the process that served it last."""
-        self._lost: set[str] = set()
-        """Devices that are not served."""
         self._quiet_until_s = clock.monotonic() + FIRST_BEATS_S
         self._looked_s = float("-inf")
         self.updates = 0
@@ -121,28 +105,17 @@ class BusFollower:
             tasks.create_task(self._sweep())
             tasks.create_task(self._pass_time())
 
-    def _find(self, found: Iterable[Found]) -> None:
-        """Findings about states; those of alarms with delays are passed on later."""
-        self._pass_on(self._settled.take(found, self._clock.now_ns()))
-        self._news.set()
-
     async def _pass_time(self) -> None:
         """Pass findings on whose delays are over."""
         while True:
-            due = [one.next_due_ns() for one in (self._settled, self._described, self._values, *self._devices.values())]
-            due_ns = min((one for one in due if one is not None), default=None)
+            due_ns = self._evaluation.next_due_ns()
             wait_s = LONGEST_S if due_ns is None else min(LONGEST_S, (due_ns - self._clock.now_ns()) / 1e9)
             if wait_s > 0:
                 with suppress(TimeoutError):
                     async with within(self._clock, wait_s):
                         await self._news.wait()
             self._news.clear()
-            now_ns = self._clock.now_ns()
-            self._pass_on(self._settled.pass_time(now_ns))
-            self._take_described(self._described.pass_time(now_ns))
-            self._pass_on(self._values.pass_time(now_ns))
-            for device in self._devices.values():
-                self._pass_on(device.pass_time(now_ns))
+            self._evaluation.pass_time(self._clock.now_ns())
 
     def _take(self, entry: Entry) -> None:
         kind, _, name = entry.key.partition(".")
@@ -153,40 +126,28 @@ class BusFollower:
             case "device" | "channel":
                 device, _, channel = name.partition(".")
                 if entry.data is None:
-                    if known := self._devices.get(device):
-                        self._find(known.state_gone(channel, now_ns))
-                    self._take_word(entry.key, None, "", now_ns)
+                    self._evaluation.device_gone(entry.key, device, channel, now_ns)
                 else:
-                    state = decode(entry.data, DeviceState)
-                    self._find(self._device(device).state(state, now_ns))
-                    self._take_word(entry.key, state.state, state.common, now_ns)
+                    self._evaluation.device(entry.key, device, decode(entry.data, DeviceState), now_ns)
             case _:
                 self._take_partition(entry.key, name, entry.data, now_ns)
+        self._news.set()
 
     def _take_catalogue(self, device: str, data: bytes | None, now_ns: int) -> None:
         if data is None:
             self._catalogued.discard(device)
-            self._known.forget(device)
-            if known := self._devices.pop(device, None):
-                self._find(known.removed(now_ns))
-            self._pass_on(self._values.forget(device, now_ns))
+            self._evaluation.catalogue_gone(device, now_ns)
             return
         catalogue = _named(decode(data, Catalogue))
         self._catalogued.add(device)
-        self._known.learn(catalogue)
-        self._find(self._device(device).learn(catalogue, now_ns))
-        self._pass_on(self._values.learn(catalogue, now_ns))
-        self._suppress(self._suppressing, self._all_known)
+        self._evaluation.catalogue(device, catalogue, now_ns)
         self._update_served()
 
     def _take_partition(self, key: str, name: str, data: bytes | None, now_ns: int) -> None:
         if data is None:
             self._states.pop(key, None)
             self._served.deleted(key)
-            self._known.forget_partition(name)
-            self._take_word(key, None, "", now_ns)
-            if known := self._partitions.pop(name, None):
-                self._find(known.removed(now_ns))
+            self._evaluation.partition_gone(key, name, now_ns)
             return
         state = decode(data, _partitions)
         members = tuple(one for one in state.members if subjects.is_token(one.system))
@@ -196,50 +157,13 @@ class BusFollower:
             self._states[key] = state
             self._served.published(key)
             self._update_served()
-        if self._known.partition(name, (member.system for member in state.members)):
-            self._suppress(self._suppressing, self._all_known)
-        self._take_word(key, state.state, "", now_ns)
-        for member in state.members:
-            self._take_word(f"system.{member.system}", member.own, member.seen, now_ns)
-        self._find(self._partition(name).state(state, now_ns))
-
-    def _device(self, device: str) -> DeviceAlarms:
-        known = self._devices.get(device)
-        if known is None:
-            known = self._devices[device] = DeviceAlarms(device, self._known.find, self._held)
-        return known
-
-    def _partition(self, name: str) -> PartitionAlarms:
-        known = self._partitions.get(name)
-        if known is None:
-            known = self._partitions[name] = PartitionAlarms(name, self._roles.process_of)
-        return known
+        self._evaluation.partition(key, name, state, now_ns)
 
     def _read(self, message: Readings) -> None:
         self._served.read(message.device)
         self.updates += len(message.points)
-        device = self._device(message.device)
-        self._pass_on(device.read(message, self._clock.now_ns()))
-        self._take_described(self._described.read(message, self._clock.now_ns()))
-        self._pass_on(self._values.read(message, self._clock.now_ns()))
-        for one in self._listeners:
-            one.read(message, self._clock.now_ns())
-        if any(one.next_due_ns() is not None for one in (device, self._described, self._values)):
+        if self._evaluation.read(message, self._clock.now_ns()) is not None:
             self._news.set()
-
-    def _take_word(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
-        """The state of a device, a channel, a partition, a system or a role; None: it is not known."""
-        self._take_described(self._described.state(subject, word, common, now_ns))
-        for one in self._listeners:
-            one.state(subject, word, common, now_ns)
-
-    def _take_described(self, found: Iterable[Found]) -> None:
-        """Findings of custom alarms, and what the conditions of suppressions have become."""
-        self._pass_on(found)
-        active = frozenset(name for name, is_true in self._described.suppressing.items() if is_true)
-        if active != self._suppressing:
-            self._suppressing = active
-            self._suppress(active, self._all_known)
 
     async def _follow_heartbeats(self) -> None:
         while True:
@@ -257,7 +181,7 @@ class BusFollower:
 
     def _hear(self, presence: Presence) -> None:
         self._served.roster.hear(presence)
-        process = self._roles.of(presence)
+        process = self._evaluation.alarm_of(presence)
         self._process_of.update((target, process) for target in presence.targets)
         self._update_served()
 
@@ -267,24 +191,14 @@ class BusFollower:
             await self._clock.sleep(SWEEP_S)
             self._update_served()
             if self._bus.connected and self._clock.monotonic() >= self._quiet_until_s:
-                self._tell_that_all_is_known()
-                self._look_at_roles(self._clock.now_ns())
+                now_ns = self._clock.now_ns()
+                self._evaluation.all_known(now_ns)
+                self._look_at_roles(now_ns)
+                self._news.set()
 
     def _look_at_roles(self, now_ns: int) -> None:
-        present = self._served.roster.present()
-        lost = {id for one in self._partitions.values() for id in one.lost_processes(now_ns)}
-        lost |= {self._process_of.get(name, "") for name, alive in self._served.alive.items() if not alive}
-        self._find(self._roles.look(present, now_ns, lost))
-        for role, word in self._roles.words(present):
-            self._take_word(f"role.{role}", word, "", now_ns)
-
-    def _tell_that_all_is_known(self) -> None:
-        """After the first heartbeats the conditions of suppressions are known, as far as they will be."""
-        if not self._all_known:
-            self._all_known = True
-            self._known.complete()
-            self._suppress(self._suppressing, self._all_known)
-            self._pass_on(self._values.missing(self._clock.now_ns()))
+        gone = {self._process_of.get(name, "") for name, alive in self._served.alive.items() if not alive}
+        self._evaluation.roles(self._served.roster.present(), gone, now_ns)
 
     def _update_served(self) -> None:
         """Tell which devices and partitions are served. Without the bus nothing is known of them."""
@@ -298,19 +212,12 @@ class BusFollower:
         if not all(self._served.alive[name] for name in changed):
             self._look_at_roles(now_ns)  # at once, so that what a process served is folded under it
         for name, is_alive in self._served.alive.items():
+            process = self._process_of.get(name, "")
             if name in self._catalogued:
-                self._find(self._devices[name].served(is_alive, now_ns, self._process_of.get(name, "")))
-                if not is_alive and name not in self._lost:
-                    self._take_described(self._described.lost(name, now_ns))
-                    self._pass_on(self._values.lost(name, NOT_SERVED, now_ns))
-                    for one in self._listeners:
-                        one.lost(name, now_ns)
-                    self._lost.add(name)
-                elif is_alive:
-                    self._lost.discard(name)
+                self._evaluation.device_served(name, is_alive, now_ns, process)
             elif name in self._states:
-                process = self._process_of.get(name, "")
-                self._find(self._partition(name.partition(".")[2]).served(is_alive, now_ns, process))
+                self._evaluation.partition_served(name.partition(".")[2], is_alive, now_ns, process)
+        self._news.set()
 
 
 def _named(catalogue: Catalogue) -> Catalogue:

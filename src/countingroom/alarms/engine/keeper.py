@@ -19,6 +19,7 @@ from countingroom.alarms.engine.counts import EngineCounts
 from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.engine.records import event_of
 from countingroom.alarms.engine.saved import EngineAlarm
+from countingroom.alarms.engine.turn import DueEvents, turn
 from countingroom.alarms.engine.waiting_findings import WaitingFindings
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
@@ -90,7 +91,7 @@ class AlarmKeeper:
         self._waiting = WaitingFindings(book.urgency)
         self._found_s = 0.0
         """When the first of them came."""
-        self._due_events: Callable[[AlarmBook], Mapping[str, AlarmEvent]] | None = None
+        self._due_events: DueEvents | None = None
         self._news = asyncio.Event()
         self._turn = asyncio.Lock()
         self._refreshed: dict[str, EngineAlarm] = {}
@@ -121,7 +122,7 @@ class AlarmKeeper:
                 self._found_s = self._clock.monotonic()
             self._news.set()
 
-    def give(self, events: Callable[[AlarmBook], Mapping[str, AlarmEvent]]) -> None:
+    def give(self, events: DueEvents) -> None:
         """Take the definitions of alarms anew, and give events to alarms, soon, after the findings that came before. Of
         several calls the last one counts."""
         self._due_events = events
@@ -152,16 +153,15 @@ class AlarmKeeper:
     async def _work(self) -> None:
         """One batch."""
         async with self._turn:
-            now_ns = self._clock.now_ns()
             found_s = self._found_s
-            if found := self._waiting.take(AT_ONCE):
-                await self._carry(self._book.take(found, now_ns))
+            found = self._waiting.take(AT_ONCE)
+            events = None
+            if not self._waiting:
+                events, self._due_events = self._due_events, None
+            for changes in turn(self._book, found, events, self._clock.now_ns()):
+                await self._carry(changes)
+            if found:
                 self.counts.delay(self._clock.monotonic() - found_s)
-            if (events := self._due_events) is not None and not self._waiting:
-                self._due_events = None
-                await self._carry(self._book.redefine(now_ns))
-                await self._carry(self._book.command(events(self._book), now_ns, by=""))
-            await self._carry(self._book.pass_time(now_ns))
             await self._save_again()
             self._refresh()
 

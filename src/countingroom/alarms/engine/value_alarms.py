@@ -77,6 +77,10 @@ class ValueAlarms:
         self._rows.pop(device, None)
         return [(one.subject, removed(now_ns)) for one in self._values.pop(device, [])]
 
+    def concerns(self, device: str) -> bool:
+        """Whether readings of this device are taken in."""
+        return device in self._values
+
     def read(self, message: Readings, now_ns: int) -> list[Found]:
         """Take in readings."""
         values = self._values.get(message.device)

@@ -1,0 +1,217 @@
+"""All that decides what is abnormal: readings, states and the time go in, findings come out. Reads no clock.
+
+The engine feeds it from the bus (`follow.py`), a replay from what was recorded, so both decide by the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence, Set
+from typing import Protocol
+
+from countingroom.alarms.engine.described_alarms import DescribedAlarms
+from countingroom.alarms.engine.device_alarms import NOT_SERVED, DeviceAlarms, Held
+from countingroom.alarms.engine.finding import Found
+from countingroom.alarms.engine.known import KnownAlarms
+from countingroom.alarms.engine.partition_alarms import PartitionAlarms
+from countingroom.alarms.engine.role_alarms import RoleAlarms
+from countingroom.alarms.engine.settled_findings import SettledFindings
+from countingroom.alarms.engine.value_alarms import ValueAlarms
+from countingroom.core.messages import Catalogue, DeviceState, Presence, Readings
+from countingroom.core.partitions import PartitionState
+
+
+class Listener(Protocol):
+    """What else decides something from the same readings and states: rules."""
+
+    def read(self, message: Readings, now_ns: int) -> None: ...
+    def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None: ...
+    def lost(self, device: str, now_ns: int) -> None: ...
+
+
+class Evaluation:
+    """The conditions of all alarms and suppressions, with their memory. What they find goes to `find`."""
+
+    def __init__(
+        self,
+        find: Callable[[Iterable[Found]], None],
+        known: KnownAlarms,
+        described: DescribedAlarms,
+        suppress: Callable[[frozenset[str], bool], None],
+        now_ns: int,
+        *,
+        held: Held = lambda _: (0, 0),
+        roles: Sequence[str] = (),
+        perhaps: Sequence[str] = (),
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        """`find` takes the findings. `known` learns which alarms exist. `described`: the conditions of the section
+        `alarms`. `suppress` is told which suppressions are true, each time that this or the alarms change, and
+        whether the others are known as well. `held`: level and begin that an alarm had before. `roles`: the processes
+        that the experiment needs. `perhaps`: those that it may need. `listeners` are told the same
+        readings and states."""
+        self._pass_on = find
+        self._held = held
+        self._known = known
+        self._described = described
+        self._suppress = suppress
+        self._listeners = tuple(listeners)
+        self._all_known = False
+        self._suppressing: frozenset[str] = frozenset()
+        self._settled = SettledFindings(known.find, held, now_ns)
+        self._values = ValueAlarms(known.find, held)
+        self._devices: dict[str, DeviceAlarms] = {}
+        self._partitions: dict[str, PartitionAlarms] = {}
+        self._roles = RoleAlarms(roles, perhaps, lambda id: held(id)[0] > 0)
+        self._lost: set[str] = set()
+        """Devices that are not served."""
+
+    def read(self, message: Readings, now_ns: int) -> int | None:
+        """Take in readings. When the conditions that they concern are to be looked at again; None: none waits."""
+        name = message.device
+        device = self._devices.get(name) or self._device(name)
+        self._pass_on(device.read(message, now_ns))
+        due_ns = device.next_due_ns()
+        # Most messages concern no condition of the section: these are left out where a replay reads a million.
+        for part in (self._described, self._values):
+            if part.concerns(name):
+                self._take_described(part.read(message, now_ns))
+                own_ns = part.next_due_ns()
+                due_ns = own_ns if due_ns is None or (own_ns is not None and own_ns < due_ns) else due_ns
+        for listener in self._listeners:
+            listener.read(message, now_ns)
+        return due_ns
+
+    def device(self, key: str, device: str, state: DeviceState, now_ns: int) -> None:
+        """The state of a device or of a channel of it, at this key of the bucket of states. Without a word it is not
+        known in which state it is."""
+        self._find(self._device(device).state(state, now_ns), now_ns)
+        self._take_word(key, state.state or None, state.common, now_ns)
+
+    def device_gone(self, key: str, device: str, channel: str, now_ns: int) -> None:
+        """The state of a device or channel was deleted."""
+        if known := self._devices.get(device):
+            self._find(known.state_gone(channel, now_ns), now_ns)
+        self._take_word(key, None, "", now_ns)
+
+    def catalogue(self, device: str, catalogue: Catalogue, now_ns: int) -> None:
+        """A device is described, or described anew."""
+        self._known.learn(catalogue)
+        self._find(self._device(device).learn(catalogue, now_ns), now_ns)
+        self._pass_on(self._values.learn(catalogue, now_ns))
+        self._suppress(self._suppressing, self._all_known)
+
+    def catalogue_gone(self, device: str, now_ns: int) -> None:
+        """A device is no longer described."""
+        self._known.forget(device)
+        if known := self._devices.pop(device, None):
+            self._find(known.removed(now_ns), now_ns)
+        self._pass_on(self._values.forget(device, now_ns))
+
+    def partition(self, key: str, name: str, state: PartitionState, now_ns: int) -> None:
+        """The state of a partition, at this key."""
+        if self._known.partition(name, (member.system for member in state.members)):
+            self._suppress(self._suppressing, self._all_known)
+        self.word(key, state.state, now_ns)
+        for member in state.members:
+            self._take_word(f"system.{member.system}", member.own, member.seen, now_ns)
+        self._find(self._partition(name).state(state, now_ns), now_ns)
+
+    def partition_gone(self, key: str, name: str, now_ns: int) -> None:
+        """A partition was deleted."""
+        self._known.forget_partition(name)
+        self._take_word(key, None, "", now_ns)
+        if known := self._partitions.pop(name, None):
+            self._find(known.removed(now_ns), now_ns)
+
+    def word(self, subject: str, word: str, now_ns: int) -> None:
+        """The state of what only conditions of the section are about: `partition.mCBM`, `role.runs`."""
+        self._take_word(subject, word, "", now_ns)
+
+    def device_served(self, device: str, is_alive: bool, now_ns: int, process: str = "") -> None:
+        """Whether the host of a device that has a catalogue is alive. `process`: the alarm of this host."""
+        self._find(self._devices[device].served(is_alive, now_ns, process), now_ns)
+        if is_alive:
+            self._lost.discard(device)
+        elif device not in self._lost:
+            self._take_described(self._described.lost(device, now_ns))
+            self._pass_on(self._values.lost(device, NOT_SERVED, now_ns))
+            for listener in self._listeners:
+                listener.lost(device, now_ns)
+            self._lost.add(device)
+
+    def partition_served(self, name: str, is_alive: bool, now_ns: int, process: str = "") -> None:
+        """Whether the owner of a partition is alive. `process`: the alarm of this owner."""
+        self._find(self._partition(name).served(is_alive, now_ns, process), now_ns)
+
+    def alarm_of(self, presence: Presence) -> str:
+        """The alarm of a process."""
+        return self._roles.of(presence)
+
+    def roles(self, present: Sequence[Presence], gone: Set[str], now_ns: int) -> None:
+        """The processes that send heartbeats now. `gone`: the alarms of those whose devices or partitions are not
+        served."""
+        lost = {id for one in self._partitions.values() for id in one.lost_processes(now_ns)}
+        self._find(self._roles.look(present, now_ns, lost | gone), now_ns)
+        for role, word in self._roles.words(present):
+            self.word(f"role.{role}", word, now_ns)
+
+    def all_known(self, now_ns: int) -> None:
+        """After the first heartbeats the conditions of suppressions are known, as far as they will be, and points
+        without a reading have no value."""
+        if not self._all_known:
+            self._all_known = True
+            self._known.complete()
+            self._suppress(self._suppressing, self._all_known)
+            self._pass_on(self._values.missing(now_ns))
+
+    def next_due_ns(self) -> int | None:
+        """When `pass_time` is to be called; None: nothing waits."""
+        return _earliest((self._settled, self._described, self._values, *self._devices.values()))
+
+    def pass_time(self, now_ns: int) -> None:
+        """Pass findings on whose delays are over."""
+        self._pass_on(self._settled.pass_time(now_ns))
+        self._take_described(self._described.pass_time(now_ns))
+        self._pass_on(self._values.pass_time(now_ns))
+        for device in self._devices.values():
+            self._pass_on(device.pass_time(now_ns))
+
+    def _find(self, found: Iterable[Found], now_ns: int) -> None:
+        """Findings about states; those of alarms with delays are passed on later."""
+        self._pass_on(self._settled.take(found, now_ns))
+
+    def _take_word(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
+        """The state of a device, a channel, a partition, a system or a role; None: it is not known."""
+        self._take_described(self._described.state(subject, word, common, now_ns))
+        for listener in self._listeners:
+            listener.state(subject, word, common, now_ns)
+
+    def _take_described(self, found: Iterable[Found]) -> None:
+        """Findings of custom alarms, and what the conditions of suppressions have become."""
+        self._pass_on(found)
+        if not self._described.suppressing:
+            return
+        active = frozenset(name for name, is_true in self._described.suppressing.items() if is_true)
+        if active != self._suppressing:
+            self._suppressing = active
+            self._suppress(active, self._all_known)
+
+    def _device(self, device: str) -> DeviceAlarms:
+        known = self._devices.get(device)
+        if known is None:
+            known = self._devices[device] = DeviceAlarms(device, self._known.find, self._held)
+        return known
+
+    def _partition(self, name: str) -> PartitionAlarms:
+        known = self._partitions.get(name)
+        if known is None:
+            known = self._partitions[name] = PartitionAlarms(name, self._roles.process_of)
+        return known
+
+
+class _Waits(Protocol):
+    def next_due_ns(self) -> int | None: ...
+
+
+def _earliest(parts: Iterable[_Waits]) -> int | None:
+    return min((due for one in parts if (due := one.next_due_ns()) is not None), default=None)
