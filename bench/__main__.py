@@ -33,6 +33,7 @@ MODULES = (
     "command_line",
     "http_delay",
     "alarms",
+    "replay",
     "alarm_flood",
     "at_rest",
 )

@@ -26,6 +26,7 @@ from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.port import Position
 from countingroom.history.query_answers import answer_range
 
+_arrow: Any = pa
 S = 1_000_000_000
 BEGIN = 1_790_000_000 * S
 SAMPLES = 2_600_000
@@ -149,12 +150,15 @@ def _columns(names: list[str], time_ns: Any) -> Columns:
         quality=zeros,
         device_ns=time_ns,
         received_ns=time_ns + 1000,
+        sent_ns=time_ns + 2000,
+        place=zeros.astype(np.int64),
+        alarm=zeros,
         texts={},
     )
 
 
 def _table(columns: Columns, key: Any) -> Any:
-    return pa.table(
+    return _arrow.table(
         {
             "point": key,
             "time_ns": columns.time_ns,

@@ -27,6 +27,9 @@ class _Sample(Struct, frozen=True, kw_only=True):
     quality: int
     device_ns: int
     received_ns: int
+    sent_ns: int
+    place: int
+    alarm: int
     text: str | None
 
 
@@ -60,6 +63,9 @@ class MemoryStore:
                     quality=int(columns.quality[row]),
                     device_ns=int(columns.device_ns[row]),
                     received_ns=int(columns.received_ns[row]),
+                    sent_ns=int(columns.sent_ns[row]),
+                    place=int(columns.place[row]),
+                    alarm=int(columns.alarm[row]),
                     text=columns.texts.get(row),
                 )
                 self._samples.setdefault(name, []).append(sample)
@@ -154,5 +160,8 @@ def _columns(rows: list[_Sample]) -> Columns:
         quality=column("quality", np.uint8),
         device_ns=column("device_ns", np.int64),
         received_ns=column("received_ns", np.int64),
+        sent_ns=column("sent_ns", np.int64),
+        place=column("place", np.int64),
+        alarm=column("alarm", np.uint8),
         texts={place: row.text for place, row in enumerate(rows) if row.text is not None},
     )

@@ -259,6 +259,7 @@ DEPARTMENTS: tuple[Department, ...] = (
         ),
         # A fixed path stands before `/alarms/{alarm}`.
         api=(
+            f"{_API}.alarm_entries",
             f"{_API}.alarm_statistics",
             f"{_API}.alarm_spans",
             f"{_API}.alarms",

@@ -22,7 +22,7 @@ def described_alarms(
     """The alarms of these devices, of the partitions at the first start, and of the processes without simulation."""
     definitions = Definitions(section, experiment.own_areas)
     runs = experiment.section(RunsSection)
-    found = [alarm for device in hosted.values() for alarm in definitions.of_device(_catalogue(device))]
+    found = [alarm for device in hosted.values() for alarm in definitions.of_device(catalogue_of(device))]
     for name, partition in runs.partitions.items():
         template = runs.templates.get(partition.template)
         systems = [*(template.systems if template else ()), *partition.detectors]
@@ -32,7 +32,8 @@ def described_alarms(
     return [*found, *definitions.of_customs()]
 
 
-def _catalogue(device: Hosted) -> Catalogue:
+def catalogue_of(device: Hosted) -> Catalogue:
+    """The catalogue of a device, as its host would publish it."""
     return Catalogue(
         device=device.name,
         title=device.title,
@@ -41,4 +42,6 @@ def _catalogue(device: Hosted) -> Catalogue:
         points=overridden(device.driver.points, device.section.points),
         channels=device.behaviour.channels,
         channel_labels=device.channel_labels,
+        chart=device.behaviour.chart,
+        channel_chart=device.behaviour.channel_chart,
     )

@@ -1,4 +1,4 @@
-"""The command `rules`: see rules, arm and disarm them."""
+"""The command `rules`: see rules, arm and disarm them, replay what was recorded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from countingroom.cli import completing
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.outcome import Wait, give, tell
 from countingroom.cli.output import Json, print_table
+from countingroom.cli.rules_replay import replay
 
 if TYPE_CHECKING:
     from countingroom.core.rules.states import Firing, RuleState
 
-app = typer.Typer(no_args_is_help=True, help="See, arm and disarm rules.")
+app = typer.Typer(no_args_is_help=True, help="See, arm and disarm rules; replay what was recorded.")
+app.command()(replay)
 
 _WAIT_S = 10.0
 Rule = Annotated[

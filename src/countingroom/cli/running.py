@@ -47,6 +47,12 @@ def console_of(data: Path) -> str:
     return next((owner.console for owner in _running_on([data])), "")
 
 
+def running_description() -> str:
+    """The description of the one experiment that runs on this machine; empty where none or several run."""
+    found = [owner.description for owner in _owners()]
+    return found[0] if len(found) == 1 else ""
+
+
 def _owners() -> Iterator[Any]:
     from countingroom.app.data_folder import default_data
 

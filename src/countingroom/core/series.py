@@ -102,6 +102,8 @@ class ExportQuery(Struct, frozen=True, kw_only=True):
     end_ns: int
     limit: int = 20_000
     """Approximate maximum number of rows in a page."""
+    messages: bool = False
+    """Also the message of each sample: `sent_ns`, `place` and `alarm` of the answer."""
 
 
 class Samples(Struct, frozen=True, kw_only=True):
@@ -114,6 +116,12 @@ class Samples(Struct, frozen=True, kw_only=True):
     quality: list[int]
     device_ns: list[int]
     received_ns: list[int]
+    sent_ns: list[int] = []
+    """When the message was sent in which the sample came; 0: not known. Empty where it was not asked for."""
+    place: list[int] = []
+    """The row of the sample in that message."""
+    alarm: list[int] = []
+    """Priority of an alarm that the device itself has given to the value; 0: none."""
 
 
 class ExportAnswer(Struct, frozen=True, kw_only=True, tag=True):

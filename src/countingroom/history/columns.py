@@ -18,6 +18,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from countingroom.core.messages import Readings
+from countingroom.core.series import Samples
 from countingroom.core.values import Quality, Reading, Scalar
 
 Numbers = NDArray[np.float64]
@@ -52,11 +53,27 @@ class Columns(Struct, frozen=True, kw_only=True):
     quality: Bytes
     device_ns: Integers
     received_ns: Integers
+    sent_ns: Integers
+    """When the message was sent in which the sample came; 0: not known, of files from before it was stored."""
+    place: Integers
+    """Its row in that message."""
+    alarm: Bytes
+    """Priority of an alarm that the device itself has given to the value; 0: none."""
     texts: dict[int, str]
     """Row -> text, for rows of kind TEXT."""
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def chosen(self, rows: Integers) -> Columns:
+        """These rows, in this order."""
+        names = self.names
+        texts = self.texts
+        return Columns(
+            names=[names[row] for row in rows.tolist()],
+            texts={place: texts[row] for place, row in enumerate(rows.tolist()) if row in texts} if texts else {},
+            **{name: getattr(self, name)[rows] for name in _ARRAYS},
+        )
 
     def value(self, row: int) -> Scalar:
         """The value as it was published."""
@@ -69,19 +86,22 @@ class Columns(Struct, frozen=True, kw_only=True):
             quality=Quality(int(self.quality[row])),
             device_ns=int(self.device_ns[row]),
             received_ns=int(self.received_ns[row]),
+            alarm=int(self.alarm[row]),
         )
+
+
+_ARRAYS = ("time_ns", "number", "kind", "quality", "device_ns", "received_ns", "sent_ns", "place", "alarm")
 
 
 def together(parts: Sequence[Columns]) -> Columns:
     """One after the other."""
     begins = accumulate((len(part) for part in parts), initial=0)
-    arrays = ("time_ns", "number", "kind", "quality", "device_ns", "received_ns")
     return Columns(
         names=[name for part in parts for name in part.names],
         texts={
             begin + row: text for part, begin in zip(parts, begins, strict=False) for row, text in part.texts.items()
         },
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays},
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS},
     )
 
 
@@ -94,31 +114,81 @@ def scalar(kind: int, number: float) -> float | int | bool | None:
     return bool(number) if kind == Kind.BOOL else float(number)
 
 
+def scalars(columns: Columns) -> list[Scalar]:
+    """The values of all rows as they were published."""
+    found: list[Scalar] = columns.number.tolist()
+    special = np.isnan(columns.number) | (columns.kind != Kind.FLOAT)
+    for row in np.flatnonzero(special).tolist():
+        found[row] = columns.value(row)
+    return found
+
+
 def flatten(messages: Sequence[Readings]) -> Columns:
     """The rows of all messages, in order."""
     values = list(chain.from_iterable(message.values for message in messages))
     size = len(values)
-    kind = np.fromiter(map(_KINDS.__getitem__, map(type, values)), np.uint8, size)
-    texts: dict[int, str] = {int(row): str(values[row]) for row in np.flatnonzero(kind == Kind.TEXT)}
-    for row in texts:
-        values[row] = None
+    number, kind, texts = _split(values)
     quality = _column(messages, "qualities", np.uint8, size)
     device = _column(messages, "device_ns", np.int64, size)
     received = _column(messages, "received_ns", np.int64, size)
     lengths = [len(message.points) for message in messages]
     sent = np.repeat(np.array([message.sent_ns for message in messages], np.int64), lengths)
+    place = np.arange(size) - np.repeat(np.cumsum([0, *lengths])[:-1], lengths)
     full = np.repeat(np.array([message.full for message in messages], np.bool_), lengths)
     news = np.where(np.abs(device - received) <= CLOCK_TOLERANCE_NS, device, received)
     return Columns(
         names=[f"{message.device}.{point}" for message in messages for point in message.points],
         time_ns=np.where(full | (quality == Quality.STALE), sent, news),
-        number=np.array(values, np.float64),
+        number=number,
         kind=kind,
         quality=quality,
         device_ns=device,
         received_ns=received,
+        sent_ns=sent,
+        place=place,
+        alarm=_alarms(messages, size),
         texts=texts,
     )
+
+
+def of_samples(points: Sequence[str], samples: Samples) -> Columns:
+    """A page of an export as columns. `points` are what its indices mean."""
+    number, kind, texts = _split(list(samples.value))
+    size = len(samples.time_ns)
+    nothing = [0] * size
+    return Columns(
+        names=[points[index] for index in samples.point],
+        time_ns=np.array(samples.time_ns, np.int64),
+        number=number,
+        kind=kind,
+        quality=np.array(samples.quality, np.uint8),
+        device_ns=np.array(samples.device_ns, np.int64),
+        received_ns=np.array(samples.received_ns, np.int64),
+        sent_ns=np.array(samples.sent_ns or nothing, np.int64),
+        place=np.array(samples.place or nothing, np.int64),
+        alarm=np.array(samples.alarm or nothing, np.uint8),
+        texts=texts,
+    )
+
+
+def _split(values: list[Scalar]) -> tuple[Numbers, Bytes, dict[int, str]]:
+    """Numbers, kinds and texts of values, as they are stored. It changes the list."""
+    kind = np.fromiter(map(_KINDS.__getitem__, map(type, values)), np.uint8, len(values))
+    texts: dict[int, str] = {int(row): str(values[row]) for row in np.flatnonzero(kind == Kind.TEXT)}
+    for row in texts:
+        values[row] = None
+    return np.array(values, np.float64), kind, texts
+
+
+def _alarms(messages: Sequence[Readings], size: int) -> Bytes:
+    found = np.zeros(size, np.uint8)
+    begin = 0
+    for message in messages:
+        if message.alarms:
+            for row, point in enumerate(message.points, begin):
+                found[row] = message.alarms.get(point, 0)
+        begin += len(message.points)
+    return found
 
 
 def _column(messages: Sequence[Readings], name: str, kind: Any, size: int) -> NDArray[Any]:

@@ -28,9 +28,9 @@ def _array(values: Any) -> Any:
 
 
 def insert(writer: duckdb.DuckDBPyConnection, table: str, columns: dict[str, Any]) -> None:
-    """Append the columns, which are those of the table in its order."""
+    """Append the columns, which have the names of those of the table."""
     register(writer, columns)
-    writer.execute(f"INSERT INTO {table} SELECT * FROM batch")  # noqa: S608 (a table of ours)
+    writer.execute(f"INSERT INTO {table} BY NAME SELECT * FROM batch")  # noqa: S608 (a table of ours)
 
 
 def samples(columns: Columns, point: Any, rows: Any) -> dict[str, Any]:
@@ -43,6 +43,9 @@ def samples(columns: Columns, point: Any, rows: Any) -> dict[str, Any]:
         "quality": columns.quality[rows],
         "device_ns": columns.device_ns[rows],
         "received_ns": columns.received_ns[rows],
+        "sent_ns": columns.sent_ns[rows],
+        "place": columns.place[rows],
+        "alarm": columns.alarm[rows],
     }
 
 
@@ -56,6 +59,9 @@ def columns(found: Mapping[str, Any], names: dict[int, str]) -> Columns:
         number=_filled(found["number"], np.float64),
         kind=_filled(found["kind"], np.uint8),
         quality=_filled(found["quality"], np.uint8),
+        alarm=_later(found, "alarm", np.uint8),
+        sent_ns=_later(found, "sent_ns", np.int64),
+        place=_later(found, "place", np.int64),
         **{name: _filled(found[name], np.int64) for name in ("time_ns", "device_ns", "received_ns")},
     )
 
@@ -69,6 +75,11 @@ def buckets(found: Mapping[str, Any]) -> Buckets:
         **{name: _filled(found[name], np.int64) for name in whole},
         **{name: _filled(found[name], np.float64) for name in real},
     )
+
+
+def _later(found: Mapping[str, Any], name: str, kind: Any) -> Any:
+    """A column that a file of an earlier version lacks; it is opened for reading without a change."""
+    return _filled(found[name], kind) if name in found else np.zeros(len(found["point"]), kind)
 
 
 def _filled(values: Any, kind: Any) -> Any:

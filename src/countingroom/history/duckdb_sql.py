@@ -19,14 +19,23 @@ _SUMMARY = (
     "point INTEGER, time_ns BIGINT, count BIGINT, good BIGINT, low DOUBLE, high DOUBLE, total DOUBLE, latest DOUBLE, "
     "quality UTINYINT, first_ns BIGINT, last_ns BIGINT"
 )
-TABLES = {"raw": _SAMPLE, "minute": _SUMMARY, "five": _SUMMARY, "text": _SAMPLE + ", text VARCHAR"}
+_LATER = {"sent_ns": "BIGINT", "place": "INTEGER", "alarm": "UTINYINT"}
+"""Columns of samples that files of earlier versions lack."""
+_WITH_LATER = "".join(f", {name} {kind}" for name, kind in _LATER.items())
+SAMPLES = {"raw": _SAMPLE + _WITH_LATER, "text": _SAMPLE + ", text VARCHAR" + _WITH_LATER}
+TABLES = {"minute": _SUMMARY, "five": _SUMMARY, **SAMPLES}
+
+
+def _united(name: str) -> str:
+    return f"SELECT * FROM {name}_recent UNION ALL SELECT * FROM {name}_settled"
+
 
 SCHEMA = (
     "".join(
         f"""
     CREATE TABLE IF NOT EXISTS {name}_recent ({columns});
     CREATE TABLE IF NOT EXISTS {name}_settled ({columns});
-    CREATE VIEW IF NOT EXISTS {name} AS SELECT * FROM {name}_recent UNION ALL SELECT * FROM {name}_settled;
+    CREATE VIEW IF NOT EXISTS {name} AS {_united(name)};
     """
         for name, columns in TABLES.items()
     )
@@ -57,6 +66,23 @@ def _good(where: str) -> str:
     return f"(SELECT point, time_ns, quality, {good} FROM raw WHERE {where})"
 
 
+LACKS_COLUMNS = "SELECT count(*) = 0 FROM duckdb_columns() WHERE table_name = 'raw_recent' AND column_name = 'place'"
+"""Whether the file is of an earlier version."""
+
+
+def add_columns() -> list[str]:
+    """Give the samples of a file of an earlier version the columns that it lacks. Views keep the columns that their
+    tables had, so they are made anew."""
+    statements = [
+        f"ALTER TABLE {table}_{part} ADD COLUMN IF NOT EXISTS {name} {kind}"
+        for table in SAMPLES
+        for part in ("recent", "settled")
+        for name, kind in _LATER.items()
+    ]
+    views = [f"CREATE OR REPLACE VIEW {name} AS {_united(name)}" for name in SAMPLES]
+    return [*statements, *views]
+
+
 def samples(where: str) -> str:
     """Samples and texts, in order."""
     return f"SELECT * FROM ({_all(where)}) ORDER BY time_ns, point, received_ns, quality"
@@ -74,7 +100,7 @@ def last(where: str, *, one: bool) -> str:
 
 
 def _all(where: str) -> str:
-    return f"SELECT *, NULL AS text FROM raw WHERE {where} UNION ALL SELECT * FROM text WHERE {where}"
+    return f"SELECT * FROM raw WHERE {where} UNION ALL BY NAME SELECT * FROM text WHERE {where}"
 
 
 def reduce_samples(bucket_ns: int, where: str) -> str:

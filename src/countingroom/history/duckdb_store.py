@@ -36,8 +36,17 @@ class DuckStore:
     """A HistoryStore in a file. LinkError where it cannot be opened, ConfigurationError where it is damaged. `chunk`:
     rows that are sorted together."""
 
-    def __init__(self, path: Path, section: HistorySection | None = None, *, chunk: int = 2_000_000) -> None:
+    def __init__(
+        self,
+        path: Path,
+        section: HistorySection | None = None,
+        *,
+        chunk: int = 2_000_000,
+        read_only: bool = False,
+    ) -> None:
+        """`read_only`: the file is there, and nothing is written to it."""
         self._path = path
+        self._read_only = read_only
         self._chunk = chunk
         self._section = section or HistorySection()
         self._lock = threading.Lock()
@@ -47,9 +56,11 @@ class DuckStore:
         path = self._path
         duckdb_file.check(path)
         with _failures(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._read_only:
+                path.parent.mkdir(parents=True, exist_ok=True)
             self._root = duckdb.connect(
                 path,
+                read_only=self._read_only,
                 config={
                     "threads": 2,
                     "memory_limit": f"{self._section.memory_mb}MB",
@@ -57,7 +68,12 @@ class DuckStore:
                 },
             )
             self._writer = self._root.cursor()
-            self._writer.execute(sql.SCHEMA)
+            if not self._read_only:
+                self._writer.execute(sql.SCHEMA)
+                if self._writer.execute(sql.LACKS_COLUMNS).fetchall()[0][0]:
+                    with self._transaction() as writer:
+                        for statement in sql.add_columns():
+                            writer.execute(statement)
             self._ids = {name: int(key) for key, name in self._writer.execute("FROM point").fetchall()}
             self._with_text = {
                 int(key) for (key,) in self._writer.execute("SELECT DISTINCT point FROM text").fetchall()

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec import structs
 
 from countingroom.core.errors import NotFound, RequestError
 from countingroom.core.series import ExportQuery, Last, LastQuery, RangeQuery, Samples, Series
 from countingroom.core.values import Quality
 from countingroom.history import buckets, text_stretches
 from countingroom.history.buckets import Buckets
-from countingroom.history.columns import Columns, Numbers
+from countingroom.history.columns import Columns, Numbers, scalars
 from countingroom.history.port import HistoryStore
 from countingroom.history.query_plan import QueryPlan, coarser, plan
 from countingroom.history.time_gaps import GAP_NS, ends_before_gap
@@ -51,11 +52,15 @@ def answer_export(store: HistoryStore, query: ExportQuery) -> tuple[Samples, int
     page = Samples(
         point=[index[name] for name in rows.names],
         time_ns=rows.time_ns.tolist(),
-        value=[rows.value(row) for row in range(len(rows))],
+        value=scalars(rows),
         quality=rows.quality.tolist(),
         device_ns=rows.device_ns.tolist(),
         received_ns=rows.received_ns.tolist(),
     )
+    if query.messages:
+        page = structs.replace(
+            page, sent_ns=rows.sent_ns.tolist(), place=rows.place.tolist(), alarm=rows.alarm.tolist()
+        )
     return page, following
 
 

@@ -21,6 +21,8 @@ from countingroom.core.alarms.queries import (
     DefinitionAnswer,
     DefinitionQuery,
     EngineFigures,
+    EntriesAnswer,
+    EntriesQuery,
     HistoryAnswer,
     HistoryQuery,
 )
@@ -30,13 +32,16 @@ from countingroom.core.messages import Malformed, MessageDecoder, encode
 from countingroom.core.series import QueryRefusal
 
 _MOST_ROWS = 1000
+_MOST_ENTRIES = 5000
+"""Of one page; they take about 2 MB."""
 _MONTH_NS = 30 * 86_400_000_000_000
 _definition_query = MessageDecoder(DefinitionQuery)
 _history_query = MessageDecoder(HistoryQuery)
+_entries_query = MessageDecoder(EntriesQuery)
 
 
 class AlarmAnswers:
-    """Answers `query.alarms.definition`, `query.alarms.history` and `query.alarms.metrics`."""
+    """Answers `query.alarms.definition`, `…history`, `…entries` and `…metrics`."""
 
     def __init__(
         self, bus: Bus, clock: Clock, store: AlarmStore, known: KnownAlarms, figures: Callable[[], EngineFigures]
@@ -56,6 +61,7 @@ class AlarmAnswers:
                 ("definition", self._definition),
                 ("history", self._history),
                 ("metrics", self._metrics),
+                ("entries", self._entries),
             ):
                 await stack.enter_async_context(self._bus.respond(subjects.query("alarms", what), handler))
             yield
@@ -78,6 +84,19 @@ class AlarmAnswers:
             return _refused(error)
         except CountingRoomError as error:  # the database is away
             return encode(QueryRefusal(cause=error.cause))
+
+    async def _entries(self, message: Message) -> bytes:
+        try:
+            question = _entries_query.decode(message.data)
+            limit = max(1, min(question.limit, _MOST_ENTRIES))
+            rows = await self._store.history(
+                AlarmHistoryFilter(from_ns=question.from_ns, to_ns=question.to_ns, before=question.before, limit=limit)
+            )
+        except Malformed as error:
+            return _refused(error)
+        except CountingRoomError as error:  # the database is away
+            return encode(QueryRefusal(cause=error.cause))
+        return encode(EntriesAnswer(entries=rows, next_before=rows[-1].sequence if len(rows) == limit else None))
 
     async def _read(self, question: HistoryQuery) -> HistoryAnswer:
         limit = max(0, min(question.limit, _MOST_ROWS))

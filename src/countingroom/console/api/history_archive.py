@@ -78,6 +78,9 @@ async def get_last(console: Console, points: Addresses, at: Annotated[str, Query
                     "quality": [0],
                     "device_ns": [1790000000000000000],
                     "received_ns": [1790000000000210000],
+                    "sent_ns": [],
+                    "place": [],
+                    "alarm": [],
                 },
                 "next_ns": 1790000060000000000,
             },
@@ -92,14 +95,18 @@ async def export(
     begin: Annotated[str, Query(alias="from")] = "-1h",
     end: Annotated[str, Query(alias="to")] = "now",
     limit: Annotated[int, Query(ge=1, le=50_000, description="about so many samples a page")] = 20_000,
+    messages: Annotated[bool, Query(description="also the message in which each sample came")] = False,
 ) -> Response:
-    """Raw samples in order of time; samples of one moment are on one page."""
+    """Raw samples in order of time; samples of one moment are on one page. With `messages` each sample has `sent_ns`,
+    the time at which its message was sent (0: not known), `place`, its row in that message, and `alarm`, the priority
+    that the device itself gave to the value. Without it these lists are empty."""
     now_ns = console.clock.now_ns()
     question = ExportQuery(
         points=tuple(points),
         start_ns=parse_time(begin, now_ns=now_ns),
         end_ns=parse_time(end, now_ns=now_ns),
         limit=limit,
+        messages=messages,
     )
     answer = await ask(console.bus, "history", "export", question, ExportAnswer)
     return in_pieces(console.long_work, _page(points, answer), "application/json")

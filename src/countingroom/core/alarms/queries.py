@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from countingroom.core.alarms.definition import NO_GUIDANCE, Guidance
+from countingroom.core.alarms.history import AlarmEntry
 from countingroom.core.alarms.states import LOWEST_PRIORITY
 
 MOST_IDS = 1000
@@ -96,6 +97,25 @@ class HistoryQuery(Struct, frozen=True, kw_only=True):
     limit: int = 50
     before_ns: int | None = None
     """Only entries before this time; None: the newest."""
+
+
+class EntriesQuery(Struct, frozen=True, kw_only=True):
+    """`query.alarms.entries`: the history of all alarms, as it is stored, a page at a time."""
+
+    from_ns: int
+    to_ns: int
+    """Entries before this time."""
+    before: int | None = None
+    """Only entries stored before this number: `next_before` of the last page. None: the newest."""
+    limit: int = 1000
+
+
+class EntriesAnswer(Struct, frozen=True, kw_only=True, tag=True):
+    """Those stored last first."""
+
+    entries: tuple[AlarmEntry, ...] = ()
+    next_before: int | None = None
+    """For the next page; None: this is the last one."""
 
 
 class HistoryAnswer(Struct, frozen=True, kw_only=True, tag=True):

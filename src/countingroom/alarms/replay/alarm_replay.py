@@ -1,0 +1,153 @@
+"""What the alarms of a description would have done on what was recorded. Reads no clock and does no I/O.
+
+It is the evaluation and the book of the alarm engine, with the recorded time as the present. Nothing is saved,
+published or announced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from countingroom.alarms.engine.book import AlarmBook
+from countingroom.alarms.engine.described_alarms import DescribedAlarms
+from countingroom.alarms.engine.evaluation import Evaluation
+from countingroom.alarms.engine.finding import Found
+from countingroom.alarms.engine.known import Defines, KnownAlarms
+from countingroom.alarms.engine.suppression import Suppression
+from countingroom.alarms.engine.turn import turn
+from countingroom.core.alarms.definition import AlarmDefinition
+from countingroom.core.alarms.events import AlarmEvent
+from countingroom.core.alarms.history import AlarmEntry, SavedAlarm
+from countingroom.core.messages import Catalogue, DeviceState, Readings
+
+KNOWN_AFTER_NS = 4_000_000_000
+"""So long after its start the engine knows what there is (`follow.FIRST_BEATS_S`)."""
+_NEVER = 1 << 63
+
+
+class AlarmReplay:
+    """All alarms of a description. Give it what was recorded in the order of time, then `finish`."""
+
+    def __init__(
+        self,
+        definitions: Defines,
+        catalogues: Iterable[Catalogue],
+        begin_ns: int,
+        *,
+        devices: Collection[str] | None = None,
+        saved: Iterable[SavedAlarm] = (),
+        keep: Callable[[AlarmEntry], None] | None = None,
+    ) -> None:
+        """`catalogues`: the devices with their limits. `devices`: the names of all of the description. `saved`: the
+        alarms as they were before. `keep` takes each row of the history; without it they are in `rows`."""
+        self.rows: list[AlarmEntry] = []
+        """The history of the alarms, as the engine would have written it."""
+        self.readings = 0
+        self._keep = keep or self.rows.append
+        self._known = KnownAlarms(definitions, (), devices)
+        self._book = AlarmBook(self._known.define, self._known.rules)
+        self._book.restore(saved, begin_ns)
+        section = definitions.section
+        self._described = DescribedAlarms(
+            section.custom,
+            {name: one.when for name, one in section.suppress.items()},
+            self._known.customs(),
+            self._known.point,
+            self._book.held,
+            begin_ns,
+        )
+        self.problems: tuple[str, ...] = tuple(self._described.problems)
+        """Conditions that cannot be evaluated, one sentence each."""
+        self._suppression = Suppression({name: one.reason for name, one in section.suppress.items()})
+        self._asks = False
+        """The definitions or the suppressions have changed."""
+        self._found: list[Found] = []
+        self._evaluation = Evaluation(
+            self._found.extend, self._known, self._described, self._suppress, begin_ns, held=self._book.held
+        )
+        self._now_ns = begin_ns
+        self._known_at_ns: int | None = begin_ns + KNOWN_AFTER_NS
+        self._due_ns = _NEVER
+        for catalogue in catalogues:
+            self._evaluation.catalogue(catalogue.device, catalogue, begin_ns)
+        self._settle()
+
+    def read(self, message: Readings) -> None:
+        """A message of readings. Its time is that at which it was sent."""
+        now_ns = message.sent_ns
+        if now_ns >= self._due_ns:
+            self.pass_time(now_ns)
+        self._now_ns = now_ns = max(now_ns, self._now_ns)
+        self.readings += len(message.points)
+        due_ns = self._evaluation.read(message, now_ns)
+        if due_ns is not None and due_ns < self._due_ns:
+            self._due_ns = due_ns
+        if self._found or self._asks:
+            self._turn()
+
+    def device(self, key: str, state: DeviceState, now_ns: int) -> None:
+        """The state of a device or channel, at this key of the bucket of states."""
+        self._begin(now_ns)
+        self._evaluation.device(key, state.device, state, self._now_ns)
+        self._settle()
+
+    def word(self, subject: str, word: str, now_ns: int) -> None:
+        """The state of a partition, of which only conditions are evaluated."""
+        self._begin(now_ns)
+        self._evaluation.word(subject, word, self._now_ns)
+        self._settle()
+
+    def served(self, device: str, is_alive: bool, now_ns: int) -> None:
+        """Whether the host of a device was alive."""
+        self._begin(now_ns)
+        self._evaluation.device_served(device, is_alive, self._now_ns)
+        self._settle()
+
+    def act(self, events: Callable[[AlarmBook], Mapping[str, AlarmEvent]], by: str, now_ns: int) -> None:
+        """What a person did. What the present state refuses has no effect."""
+        self._begin(now_ns)
+        for row in self._book.command(events(self._book), self._now_ns, by=by).history:
+            self._keep(row)
+        self._settle()
+
+    def pass_time(self, now_ns: int) -> None:
+        """Do what was due before this time or at it."""
+        while self._due_ns <= now_ns:
+            self._now_ns = max(self._due_ns, self._now_ns)
+            if self._known_at_ns is not None and self._known_at_ns <= self._now_ns:
+                self._known_at_ns = None
+                self._evaluation.all_known(self._now_ns)
+            self._evaluation.pass_time(self._now_ns)
+            self._settle()
+
+    def definition(self, id: str) -> AlarmDefinition | None:
+        """The definition of an alarm; None: the description has none."""
+        return self._known.find(id)
+
+    def _suppress(self, active: frozenset[str], all_known: bool) -> None:
+        self._suppression.update(active, all_known=all_known)
+        self._asks = True
+
+    def _suppressed(self, book: AlarmBook) -> Mapping[str, AlarmEvent]:
+        return self._suppression.events(self._known.every(), book)
+
+    def _begin(self, now_ns: int) -> None:
+        self.pass_time(now_ns)
+        self._now_ns = max(now_ns, self._now_ns)
+
+    def _settle(self) -> None:
+        """Take a turn, and find out when the next one is due."""
+        self._turn()
+        due = (self._evaluation.next_due_ns(), self._book.next_due_ns(), self._known_at_ns)
+        self._due_ns = min((one for one in due if one is not None), default=_NEVER)
+
+    def _turn(self) -> None:
+        found = list(self._found)
+        self._found.clear()
+        events = self._suppressed if self._asks else None
+        self._asks = False
+        for changes in turn(self._book, found, events, self._now_ns):
+            for row in changes.history:
+                self._keep(row)
+        if (due_ns := self._book.next_due_ns()) is not None and due_ns < self._due_ns:
+            self._due_ns = due_ns

@@ -1,0 +1,125 @@
+"""Replays what was recorded: merges readings with states and what people did, in the order of time.
+
+Start with `replay`. The engine of alarms is in `alarm_replay.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from countingroom.alarms.description import AlarmsSection
+from countingroom.alarms.replay.alarm_replay import AlarmReplay
+from countingroom.alarms.replay.recorded import ActAt, Input, ServedAt, StateAt, WordAt
+from countingroom.alarms.sections.conditions import ConditionKeys
+from countingroom.core import subjects
+from countingroom.core.alarms import identity
+from countingroom.core.alarms.definition import AlarmDefinition
+from countingroom.core.messages import Catalogue, Readings
+from countingroom.core.values import Reading
+
+SETTLES_S = 130.0
+"""So long before its begin a replay reads: each point comes at least twice, and has its quality."""
+NOT_REPLAYED = ("partition", "member", "role")
+"""Kinds of alarms whose inputs are not recorded."""
+OF_STATES = ("device", "channel")
+"""Kinds of alarms that follow from states, which are recorded as events."""
+
+
+def replay(subject: AlarmReplay, inputs: Sequence[Input], messages: Iterable[Readings], end_ns: int) -> None:
+    """Give all of it to the replay, in the order of time, up to `end_ns`."""
+    waiting = iter(inputs)
+    following = next(waiting, None)
+    for message in messages:
+        while following is not None and following.time_ns <= message.sent_ns:
+            _give(subject, following)
+            following = next(waiting, None)
+        subject.read(message)
+    while following is not None and following.time_ns < end_ns:
+        _give(subject, following)
+        following = next(waiting, None)
+    subject.pass_time(end_ns - 1)
+
+
+def first_messages(last: Mapping[str, Reading], begin_ns: int) -> Iterator[Readings]:
+    """The last readings before the begin, as the engine takes them at its start: one message of each device."""
+    devices: dict[str, list[tuple[str, Reading]]] = {}
+    for address, reading in last.items():
+        device, _, point = address.partition(".")
+        devices.setdefault(device, []).append((point, reading))
+    for device, rows in devices.items():
+        yield Readings(
+            device=device,
+            boot="",
+            sequence=0,
+            full=True,
+            sent_ns=begin_ns,
+            points=[point for point, _ in rows],
+            values=[one.value for _, one in rows],
+            qualities=[int(one.quality) for _, one in rows],
+            device_ns=[one.device_ns for _, one in rows],
+            received_ns=[one.received_ns for _, one in rows],
+            alarms={point: one.alarm for point, one in rows if one.alarm},
+        )
+
+
+def settling_s(section: AlarmsSection, definitions: Iterable[AlarmDefinition]) -> float:
+    """So long before its begin a replay must start, so that delays and rates are at its begin what they would be."""
+    longest = max((max(one.on_delay_s, one.off_delay_s) for one in definitions), default=0.0)
+    for keys in _conditions(section):
+        if keys.rate is not None:
+            longest = max(longest, keys.rate.per)
+        if keys.silence is not None:
+            longest = max(longest, keys.silence.longer_than)
+    return longest + SETTLES_S
+
+
+def needed_points(section: AlarmsSection, catalogues: Iterable[Catalogue], patterns: Collection[str]) -> list[str]:
+    """The addresses of the points that these alarms depend on; without a pattern all points."""
+    found: dict[str, None] = {}
+    for catalogue in catalogues:
+        device = catalogue.device
+        for point in catalogue.points:
+            ids = (identity.of_point(device, point.name), identity.of_value(device, point.name))
+            if not patterns or any(is_chosen(id, patterns) for id in ids):
+                found[f"{device}.{point.name}"] = None
+    for name, custom in section.custom.items():
+        if is_chosen(identity.of_custom(name), patterns):
+            found |= dict.fromkeys(point for _, point in custom.points)
+    for suppression in section.suppress.values():
+        found |= dict.fromkeys(point for _, point in suppression.when.points)
+    return list(found)
+
+
+def is_chosen(id: str, patterns: Collection[str]) -> bool:
+    """Whether an alarm is one of those that are asked for; without a pattern all are."""
+    return not patterns or any(fnmatchcase(id, pattern) for pattern in patterns)
+
+
+def is_replayed(id: str, *, states: bool) -> bool:
+    """Whether an alarm can be replayed. `states`: the states of devices are known."""
+    kind = id.partition(".")[0]
+    return kind not in NOT_REPLAYED and (states or kind not in OF_STATES)
+
+
+def _conditions(section: AlarmsSection) -> Iterator[ConditionKeys]:
+    yield from section.custom.values()
+    for one in section.suppress.values():
+        yield one.when
+
+
+def _give(subject: AlarmReplay, one: Input) -> None:
+    match one:
+        case StateAt(state=state):
+            key = (
+                subjects.channel_key(state.device, state.channel)
+                if state.channel
+                else subjects.device_key(state.device)
+            )
+            subject.device(key, state, one.time_ns)
+        case WordAt():
+            subject.word(one.subject, one.word, one.time_ns)
+        case ServedAt():
+            subject.served(one.device, one.is_alive, one.time_ns)
+        case ActAt():
+            subject.act(one.events, one.row.person, one.time_ns)
