@@ -129,7 +129,7 @@ DEPARTMENTS: tuple[Department, ...] = (
                 owner="run control",
                 bus=BusGrants(
                     answers=("query.runs.*", "owner.*"),
-                    hears=("pulse.*", "live.readings.*", subjects.DEPARTURES),
+                    hears=("pulse.*", "live.readings.*", "presence.alarms.*", subjects.DEPARTURES),
                     # Hooks send commands to any department, owners orders to agents. `pulse` is its own echo.
                     sends=("command.>", "agent.*", "owner.*", "pulse.*"),
                     stores=("events.runs.*",),
@@ -235,10 +235,10 @@ DEPARTMENTS: tuple[Department, ...] = (
                 owner="the alarm department",
                 bus=BusGrants(
                     answers=("query.alarms.*",),
-                    # Events trigger rules. The commands that they may send are in app/bus_users.py.
+                    # For rules and interlocks. The commands that they may send are in app/bus_users.py.
                     hears=("live.readings.*", "presence.>", "events.>"),
                     stores=("events.alarms.*",),
-                    states=("alarm", "notification", "rule"),
+                    states=("alarm", "notification", "rule", "interlock"),
                     leases=("alarms",),
                     reads=(subjects.READINGS_STREAM,),
                 ),
@@ -256,6 +256,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             StateKey(prefix="alarm", message="countingroom.core.alarms.states:AlarmState", live=True),
             StateKey(prefix="notification", message="countingroom.core.notify.messages:ChannelState", live=True),
             StateKey(prefix="rule", message="countingroom.core.rules.states:RuleState", live=True),
+            StateKey(prefix="interlock", message="countingroom.core.interlocks.states:InterlockState", live=True),
         ),
         # A fixed path stands before `/alarms/{alarm}`.
         api=(
@@ -263,6 +264,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             f"{_API}.alarm_statistics",
             f"{_API}.alarm_spans",
             f"{_API}.alarms",
+            f"{_API}.interlocks",
             f"{_API}.notifications",
             f"{_API}.rules",
         ),

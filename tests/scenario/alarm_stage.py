@@ -13,6 +13,7 @@ from msgspec import structs
 from countingroom.alarms.definitions import Definitions
 from countingroom.alarms.description import AlarmsSection
 from countingroom.alarms.engine.service import AlarmService
+from countingroom.alarms.interlocks.interlock_keeper import InterlockStore
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.streams import prepare
@@ -145,6 +146,9 @@ class PlainDefinitions:
     def of_customs(self) -> Iterator[AlarmDefinition]:
         yield from ()
 
+    def of_interlocks(self) -> Iterator[AlarmDefinition]:
+        yield from ()
+
 
 class AlarmStage:
     """The bus with one device, and engines that are started and killed."""
@@ -154,6 +158,7 @@ class AlarmStage:
         self.clock = FakeClock()
         self.bus = MemoryBus(self.clock)
         self.store = MemoryAlarms()
+        self.interlocks: InterlockStore | None = None
         self.definitions = (
             PlainDefinitions(**changes) if section is None else Definitions(AlarmsSection.model_validate(section))
         )
@@ -196,6 +201,7 @@ class AlarmStage:
             outbox=self.outbox,
             experiment="bench",
             **self.parts,
+            interlocks=self.interlocks,
         )
         task = asyncio.create_task(service.run())
         try:

@@ -11,7 +11,7 @@ import pytest
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Configuration
 from countingroom.core.systems import CONFIGURING, ERROR
-from countingroom.runs.planner.events import LockSet, MembersSet
+from countingroom.runs.planner.events import LockSet, MembersSet, StartForbidden
 from countingroom.runs.planner.legality import REASONS, Question, next_state, refusal, refusals
 from countingroom.runs.planner.partition import PartitionModel
 from tests.unit.plant import CBM, SECOND, Plant, members
@@ -32,6 +32,13 @@ def recording() -> PartitionModel:
 def locked() -> PartitionModel:
     plant = Plant()
     plant.step(LockSet(locked=True))
+    return plant.partition
+
+
+def interlocked() -> PartitionModel:
+    plant = Plant().reach("QA_Active")
+    cause = Cause(code="interlocked", message="the interlock Cooling has tripped", suggestion="reset it")
+    plant.step(StartForbidden(cause=cause))
     return plant.partition
 
 
@@ -145,6 +152,7 @@ MAY: dict[Callable[[], PartitionModel], str] = {
     changed: "goal configure configure_all reconfigure abort exclude select select_one repeat lock",
     changed_in_a_run: "goal reconfigure stop abort exclude lock",
     changed_not_able: "goal configure configure_all abort exclude select select_one repeat lock",
+    interlocked: "goal abort exclude select select_one lock",
     unexplained: "stop abort lock",
     busy: "goal abort exclude lock",
     starting: "goal stop abort exclude lock",
@@ -176,10 +184,11 @@ def test_every_refusal_has_a_code_a_sentence_and_a_suggestion(situation: Callabl
 
 
 # Every reason there is, with the command it stands against.
-TABLE = [
+TABLE: list[tuple[Callable[[], PartitionModel], str, dict[str, Any], str]] = [
     (looking, "configure", {}, "looking"),
     (locked, "configure", {}, "locked"),
     (selected, "start", {}, "not_configured"),
+    (interlocked, "start", {}, "interlocked"),
     (unexplained, "configure", {}, "no_template"),
     (top, "reconfigure", {}, "nothing_to_do"),
     (halfway, "reconfigure", {}, "wrong_state"),
@@ -255,7 +264,7 @@ def test_a_start_with_a_changed_configuration_of_the_same_tag_names_the_systems_
 
 
 def test_the_table_shows_every_reason_there_is() -> None:
-    shown = set()
+    shown: set[object] = set()
     for situation, command, arguments, _ in TABLE:
         partition = situation()
         found = partition.survey()
@@ -272,7 +281,8 @@ def test_a_system_in_error_may_be_reset_and_an_excluded_one_included() -> None:
 
 
 def test_configure_leads_one_level_up() -> None:
-    plant, seen = Plant(), []
+    plant = Plant()
+    seen: list[str] = []
     while (state := next_state(plant.partition)) != plant.partition.state:
         seen.append(state)
         plant.reach(state)

@@ -14,6 +14,7 @@ from countingroom.alarms.description import MEMBERS, AlarmsSection, AreaSection,
 from countingroom.alarms.effective import Effective, Kinds
 from countingroom.alarms.patterns import Patterns
 from countingroom.alarms.sections.inherited import BehaviourKeys
+from countingroom.alarms.sections.interlocks import interlock_priority
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.definition import AlarmArea, AlarmDefinition, Count
 from countingroom.core.messages import Catalogue
@@ -102,6 +103,30 @@ class Definitions:
             kinds = effective.POINT if section.limit else effective.CUSTOM
             of = identity.of_custom(name)
             yield from self._with(of, area, name, kinds, about, [section, *self._overrides.all(of)])
+
+    def of_interlocks(self) -> Iterator[AlarmDefinition]:
+        """The alarms of interlocks, and of their effects that are not reached. Their priority is 1 where the interlock
+        gives no other."""
+        for name, section in self.section.interlocks.items():
+            area = section.area or ""
+            known = (self._effective.get(area) or self._effective[""]).within(section)
+            rank = interlock_priority(section)
+            title = section.title or name
+            effects = [
+                (identity.of_effect(name, key), f"{title} / {one.title or key}")
+                for key, one in section.effects.items()
+                if not one.forbid
+            ]
+            for of, shown in ((identity.of_interlock(name), title), *effects):
+                yield AlarmDefinition(
+                    id=of,
+                    area=area,
+                    title=shown,
+                    priorities=(rank, rank, rank, rank),
+                    guidance=known.guidance,
+                    contact=known.contact,
+                    links=known.links,
+                )
 
     def _home(self, device: str) -> str:
         return self._own.get(f"device.{device}") or self._members["devices"].first(device) or ""

@@ -150,9 +150,11 @@ class AlarmsSection(InheritedKeys):
 
     @property
     def principals(self) -> dict[str, Principal]:
-        """Name -> the principal of each rule, with the roles that its description gives it."""
+        """Name -> the principal of each rule, with the roles that its description gives it, and of each interlock,
+        which may do what leads towards a safe state."""
+        safe = {name: Principal(name=name, role=Role.SHIFTER) for name in map("interlock.{}".format, self.interlocks)}
         named = {principal_of(name): rule for name, rule in self.rules.items()}
-        return {
+        return safe | {
             name: Principal(name=name, role=Role.VIEWER, roles=dict(rule.principal_roles))
             for name, rule in named.items()
         }

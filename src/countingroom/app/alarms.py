@@ -55,6 +55,7 @@ def alarms(setting: Setting) -> Role:
             outbox=database.notifications,
             experiment=setting.experiment.experiment.name,
             rules=RuleParts(rules=section.rules, store=database.rules, audit=database.audit.append),
+            interlocks=database.interlocks,
         )
         platform.ready({})
         await service.run()

@@ -201,13 +201,16 @@ def agents(setting: Setting) -> Role:
 
 def runs(setting: Setting) -> Role:
     """Run control: the partitions that this process owns, and those for which it is a standby."""
+    from countingroom.alarms.interlocks.described import interlock_specs
     from countingroom.app.data_folder import RUN_BOOK
     from countingroom.app.first_goals import request_first_goals
     from countingroom.core.apply_description.messages import summary
+    from countingroom.core.interlocks.specs import permissives
     from countingroom.runs.coordinator.seeding import plan_at_start
     from countingroom.runs.service import RunsService
 
     section = setting.experiment.section(RunsSection)
+    forbidding = permissives(interlock_specs(setting.experiment.section(AlarmsSection).interlocks))
 
     async def run(platform: Platform) -> None:
         kept = await platform.database.partitions.list()
@@ -220,6 +223,7 @@ def runs(setting: Setting) -> Role:
             platform.database,
             folder=setting.data / RUN_BOOK,
             programs=setting.experiment.section(AlarmsSection).principals,
+            permissives=forbidding,
         )
         facts = {"partitions": len(kept or section.partitions)}
         platform.ready(facts | ({"differs": summary(plan.counts)} if plan and plan.differs else {}))

@@ -35,6 +35,7 @@ COMMANDS = {
     "system": ("countingroom.cli.system", "Show systems and report errors for them."),
     "alarm": ("countingroom.cli.alarm", "See, acknowledge, reset and shelve alarms."),
     "rules": ("countingroom.cli.rules", "See, arm and disarm rules; replay history."),
+    "interlock": ("countingroom.cli.interlock", "See, reset, bypass and test interlocks."),
     "apply": ("countingroom.cli.apply", "Apply an edited description to the database."),
     "config": ("countingroom.cli.config", "Configurations and tags: see, change, compare, exchange."),
     "run": ("countingroom.cli.run", "The run book: find, show, comment, judge, export."),

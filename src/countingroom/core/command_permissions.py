@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from countingroom.core.commands.alarms import ALARMS
 from countingroom.core.commands.experiment import EXPERIMENT
+from countingroom.core.commands.interlocks import INTERLOCKS
 from countingroom.core.commands.notifications import NOTIFICATIONS
 from countingroom.core.commands.partition import PARTITION
 from countingroom.core.commands.row import CommandTable
@@ -45,6 +46,11 @@ def of_notification(command: str) -> Permission:
 def of_rule(command: str) -> Permission:
     """The permission for a command to a rule."""
     return _of(RULES, command)
+
+
+def of_interlock(command: str) -> Permission:
+    """The lowest permission for a command to an interlock, which declares its own roles."""
+    return _of(INTERLOCKS, command)
 
 
 def of_device(spec: CommandSpec | None) -> Permission:

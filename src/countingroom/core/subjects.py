@@ -66,6 +66,11 @@ def rule_key(rule: str) -> str:
     return f"rule.{token(rule)}"
 
 
+def interlock_key(name: str) -> str:
+    """Key in `state` of an interlock (`InterlockState`)."""
+    return f"interlock.{token(name)}"
+
+
 MAPPING_KEY = "detectors"
 """Key in `state` of the partition of each detector (`Placement`)."""
 
@@ -81,6 +86,9 @@ EXPERIMENT = "_experiment"
 
 ALARMS = "_alarms"
 """The target of commands to the alarm department: `command.<user>.alarms._alarms`."""
+
+INTERLOCKS = "_interlocks"
+"""The target of commands to interlocks: `command.<user>.alarms._interlocks`."""
 
 NOTIFICATIONS = "_notify"
 """The target of commands about messages to people: `command.<user>.alarms._notify`."""

@@ -12,6 +12,7 @@ from countingroom.bus.port import Bus
 from countingroom.core.clock import Clock
 from countingroom.core.configurations import ConfigurationRevision
 from countingroom.core.errors import ConfigurationError
+from countingroom.core.interlocks.specs import Permissive
 from countingroom.core.partitions import Member
 from countingroom.core.placement import PartitionRecord
 from countingroom.core.yaml.validation_errors import did_you_mean
@@ -47,6 +48,8 @@ class RunControlContext(Struct, frozen=True, kw_only=True):
     boot: str
     holder: str
     """Name of this process as the holder of leases, for messages."""
+    permissives: Mapping[str, tuple[Permissive, ...]] = {}
+    """Partition -> the effects of interlocks that forbid the start of its runs."""
 
     def election(
         self, lease: str, *, source: str, is_unchanged: Callable[[], Awaitable[bool]] | None = None

@@ -21,6 +21,7 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.clock_watch import StepWatch
+from countingroom.core.interlocks.specs import Permissive
 from countingroom.core.messages import Event, EventKind, decode
 from countingroom.core.policy import Principal
 from countingroom.core.systems import Placement
@@ -51,9 +52,11 @@ class RunsService:
         instance: str = "main",
         folder: Path | None = None,
         programs: Mapping[str, Principal] | None = None,
+        permissives: Mapping[str, tuple[Permissive, ...]] | None = None,
     ) -> None:
         """`folder`: for entries of the run book that wait or are refused; None: they wait in memory. `programs`:
-        principals of the description that are no users."""
+        principals of the description that are no users. `permissives`: partition -> the effects of interlocks that
+        forbid the start of its runs."""
         boot = uuid4().hex
         self._publisher = Publisher(bus, clock, "runs")
         self._instance = instance
@@ -68,6 +71,7 @@ class RunsService:
             guardian=Guardian(),
             boot=boot,
             holder=holder_name(instance, boot),
+            permissives=permissives or {},
         )
         self._coordinator = Coordinator(self._context)
         self.standbys: dict[str, PartitionStandby] = {}

@@ -14,6 +14,7 @@ from countingroom.storage.audit import Audit
 from countingroom.storage.backup import backup
 from countingroom.storage.configurations import Configurations
 from countingroom.storage.engine import SqlStore, ping
+from countingroom.storage.interlocks import Interlocks
 from countingroom.storage.mapping import Mapping
 from countingroom.storage.migrating import migrate
 from countingroom.storage.notifications import Notifications
@@ -52,6 +53,7 @@ class Database:
         self.trend_views = TrendViews(store, clock)
         self.description = Description(store, clock)
         self.alarms = Alarms(store, clock)
+        self.interlocks = Interlocks(store, clock)
         self.notifications = Notifications(store, clock)
         self.rules = Rules(store, clock)
 

@@ -14,7 +14,7 @@ from countingroom.core.alarms.definition import AlarmDefinition, Guidance
 from countingroom.core.messages import Catalogue
 from countingroom.core.points import Point
 
-_FIXED = ("custom", "role")
+_FIXED = ("custom", "role", "interlock")
 """Kinds of alarms that the description alone defines: they are known before anything is heard of the experiment."""
 
 
@@ -37,6 +37,7 @@ class Defines(Protocol):
     def of_partition(self, partition: str, systems: Iterable[str], title: str = "") -> Iterator[AlarmDefinition]: ...
     def of_role(self, role: str) -> Iterator[AlarmDefinition]: ...
     def of_customs(self) -> Iterator[AlarmDefinition]: ...
+    def of_interlocks(self) -> Iterator[AlarmDefinition]: ...
 
 
 class KnownAlarms:
@@ -61,6 +62,7 @@ class KnownAlarms:
         self._systems: dict[str, frozenset[str]] = {}
         self._fixed = {one.id: one for role in roles for one in definitions.of_role(role)}
         self._fixed |= {one.id: one for one in definitions.of_customs()}
+        self._fixed |= {one.id: one for one in definitions.of_interlocks()}
         self._of_devices: dict[str, dict[str, AlarmDefinition]] = {}
         self._of_partitions: dict[str, dict[str, AlarmDefinition]] = {}
 

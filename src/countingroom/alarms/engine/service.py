@@ -23,6 +23,8 @@ from countingroom.alarms.engine.records import DEPARTMENT
 from countingroom.alarms.engine.requests import AlarmCommands, AlarmPolicy
 from countingroom.alarms.engine.suppression import Suppression
 from countingroom.alarms.engine.takeover import Carried, Takeover
+from countingroom.alarms.interlocks.interlock_keeper import InterlockStore
+from countingroom.alarms.interlocks.interlock_service import InterlockService
 from countingroom.alarms.notify.service import NotifyDatabase, NotifyService
 from countingroom.alarms.rules.rule_engine import RuleEngine, RuleParts
 from countingroom.alarms.rules.rule_runner import Tell
@@ -71,11 +73,13 @@ class AlarmService:
         outbox: NotifyDatabase | None = None,
         experiment: str = "",
         rules: RuleParts | None = None,
+        interlocks: InterlockStore | None = None,
     ) -> None:
         """`roles`: the processes that the experiment needs, beside this one. `perhaps`: those that it may need, which
         this process cannot know. `partitions`: finds all that exist. `devices`: those of the description. None: they
         are not known. `principal`: the role of a user on a target. `history`: how much is kept of it. `outbox`:
-        for messages to people; None: there are none. `experiment`: its name in them. `rules`: None: there are none."""
+        for messages to people; None: there are none. `experiment`: its name in them. `rules`: None: there are none.
+        `interlocks`: their saved states; None: interlocks are not evaluated."""
         self._bus = bus
         self._clock = clock
         self._store = store
@@ -87,6 +91,7 @@ class AlarmService:
         self._devices = devices
         self._instance = instance
         self._history = history or AlarmHistorySection()
+        self._interlocks = InterlockService(bus, clock, definitions.section.interlocks, interlocks, principal)
         self._outbox = outbox
         self._experiment = experiment
         self._notify: NotifyService | None = None
@@ -134,10 +139,10 @@ class AlarmService:
             return []
         told = self._notify.troubles() if self._notify else []
         rules = self._rules.troubles() if self._rules else []
-        return [*self._follower.troubles(), *self._keeper.troubles(), *told, *rules]
+        return [*self._follower.troubles(), *self._keeper.troubles(), *told, *rules, *self._interlocks.troubles()]
 
     def _warnings(self) -> list[str]:
-        return [*self._problems, *(self._notify.warnings() if self._notify else [])]
+        return [*self._problems, *self._interlocks.warnings(), *(self._notify.warnings() if self._notify else [])]
 
     async def _serve(self, leadership: Leadership) -> None:
         carried = Carried()
@@ -158,6 +163,9 @@ class AlarmService:
         after_save = notify.notifier.saved if notify else _ignore
         keeper = AlarmKeeper(book, self._store, writer, publisher, self._clock, after_save=after_save)
         keeper.save_soon(begun.unsaved, begun.rows)
+        interlocks = await Retry(self._clock, report, pause_s=RETRY_S).run(
+            partial(self._interlocks.take_over, writer, publisher, keeper.find)
+        )
         section = self._definitions.section
         described = DescribedAlarms(
             section.custom,
@@ -173,6 +181,8 @@ class AlarmService:
         def suppress(active: frozenset[str], all_known: bool) -> None:
             suppression.update(active, all_known=all_known)
             keeper.give(lambda book: suppression.events(known.every(), book))
+            for one in interlocks if all_known else ():
+                one.complete(self._clock.now_ns())
 
         follower = BusFollower(
             self._bus,
@@ -184,7 +194,7 @@ class AlarmService:
             held=book.held,
             roles=self._roles,
             perhaps=self._perhaps,
-            listeners=[rules] if rules else [],
+            listeners=[*interlocks, *([rules] if rules else [])],
         )
         commands = AlarmCommands(keeper, publisher, known.in_area, lambda id: known.find(id) is not None or id in book)
         policy = AlarmPolicy(self._clock, self._principal)
@@ -216,6 +226,9 @@ class AlarmService:
                     parts.append(group.create_task(self._until_superseded(run, leadership)))
                 if rules:
                     parts.append(group.create_task(self._until_superseded(rules.run, leadership)))
+                parts.append(
+                    group.create_task(self._until_superseded(partial(self._interlocks.run, publisher), leadership))
+                )
                 await self._until_superseded(keeper.run, leadership)
                 await publisher.flush()  # the next takeover reads it from the bus
                 for part in parts:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from countingroom.alarms.engine.described_conditions import condition_of
-from countingroom.alarms.sections.inherited import PrioritiesSection
-from countingroom.alarms.sections.interlocks import CauseSection, EffectSection, InterlockSection
+from countingroom.alarms.sections.interlocks import (
+    CauseSection,
+    EffectSection,
+    InterlockSection,
+    interlock_priority,
+)
 from countingroom.core.interlocks.specs import (
     BypassRule,
     CauseSpec,
@@ -42,7 +46,7 @@ def interlock_spec(name: str, section: InterlockSection) -> InterlockSpec:
         bypass=BypassRule(role=Role[section.bypass.role.upper()], longest_ns=_ns(section.bypass.longest)),
         proof_test_ns=_ns(section.proof_test) if section.proof_test else None,
         engine_silent=SilenceRule(after_ns=_ns(silent.after), effects=tuple(silent.effects)) if silent else None,
-        priority=_priority(section),
+        priority=interlock_priority(section),
     )
 
 
@@ -69,13 +73,6 @@ def _effect(name: str, section: EffectSection) -> EffectSpec:
         stop=section.stop or "",
         forbid=section.forbid or "",
     )
-
-
-def _priority(section: InterlockSection) -> int:
-    given = section.priority
-    if isinstance(given, PrioritiesSection):
-        given = given.alarm
-    return given or 1
 
 
 def _ns(seconds: float) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from countingroom.alarms.sections.conditions import ConditionKeys
-from countingroom.alarms.sections.inherited import InheritedKeys, Problem
+from countingroom.alarms.sections.inherited import InheritedKeys, PrioritiesSection, Problem
 from countingroom.core.values import Scalar
 from countingroom.core.yaml.section import Name, Seconds, Section
 from countingroom.core.yaml.validation_errors import did_you_mean
@@ -143,3 +143,11 @@ class InterlockSection(InheritedKeys):
                 yield ("engine_silent", "effects", index), message
             elif not self.effects[effect].commands:
                 yield ("engine_silent", "effects", index), f"{effect} has no commands that a device host could send"
+
+
+def interlock_priority(section: InterlockSection) -> int:
+    """The priority of its alarms: its own, and not that of its area."""
+    given = section.priority
+    if isinstance(given, PrioritiesSection):
+        given = given.alarm
+    return given or 1

@@ -14,6 +14,8 @@ that an acknowledgement, a shelf and the history stay with the alarm.
     role.<role>                     a process of the control system is gone or not ready
     custom.<name>                   an alarm of the section `alarms`
     overdue.<identity>              an alarm is still out of service after its due date
+    interlock.<name>                an interlock has tripped
+    interlock.<name>.<effect>       an effect of it is not reached
 """
 
 from __future__ import annotations
@@ -86,6 +88,16 @@ def of_overdue(id: str) -> str:
 def overdue(id: str) -> str:
     """The alarm that is out of service for too long; empty: this is an alarm about something else."""
     return id.removeprefix(_OVERDUE) if id.startswith(_OVERDUE) else ""
+
+
+def of_interlock(name: str) -> str:
+    """An interlock."""
+    return f"interlock.{token(name)}"
+
+
+def of_effect(interlock: str, effect: str) -> str:
+    """An effect of an interlock."""
+    return f"interlock.{token(interlock)}.{token(effect)}"
 
 
 def target(id: str) -> str:

@@ -60,6 +60,11 @@ def refusal_of_reset(spec: InterlockSpec, state: InterlockState) -> Cause | None
 
 def tripped(spec: InterlockSpec, state: InterlockState, effect: str) -> Cause | None:
     """Why this effect acts, as the reason of what it refuses; None: it does not act."""
+    return interlocked(state, effect) if spec.effect(effect) else None
+
+
+def interlocked(state: InterlockState, effect: str) -> Cause | None:
+    """The same from the published state alone."""
     found = state.effect(effect)
     if found is None or found.acting_ns is None:
         return None
@@ -67,10 +72,10 @@ def tripped(spec: InterlockSpec, state: InterlockState, effect: str) -> Cause | 
     title = cause.title if cause and cause.title else found.cause
     return Cause(
         code="interlocked",
-        message=f"the interlock {spec.shown} has tripped: {title}",
-        source=f"interlock.{spec.name}",
+        message=f"the interlock {state.title or state.name} has tripped: {title}",
+        source=f"interlock.{state.name}",
         since_ns=found.acting_ns,
-        evidence={"interlock": spec.name, "cause": found.cause, "effect": effect},
+        evidence={"interlock": state.name, "cause": found.cause, "effect": effect},
         suggestion="remove the cause, then reset the interlock",
     )
 

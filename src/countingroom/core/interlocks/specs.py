@@ -5,7 +5,7 @@ They are made from the section `alarms.interlocks` of the description. Times are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Annotated
 
@@ -20,6 +20,8 @@ Period = Annotated[int, Meta(gt=0)]
 
 HOUR_NS = 3_600_000_000_000
 LONGEST_BYPASS_NS = 8 * HOUR_NS
+SILENT_S = 10.0
+"""After so long without an alarm engine a start is refused, where the interlock declares no `engine_silent`."""
 
 
 class InterlockEffect(StrEnum):
@@ -129,6 +131,16 @@ class MatrixCell(Struct, frozen=True, kw_only=True):
     """From the trip of the cause to the effect."""
 
 
+class Permissive(Struct, frozen=True, kw_only=True):
+    """An effect that forbids the start of runs of a partition while it acts, or while it is not known."""
+
+    interlock: str
+    title: str
+    effect: str
+    silent_s: float
+    """Without a sign of life of an alarm engine for so long the start is refused as well."""
+
+
 class BypassRule(Struct, frozen=True, kw_only=True):
     """Who may bypass a cause, and for how long."""
 
@@ -190,3 +202,15 @@ class InterlockSpec(Struct, frozen=True, kw_only=True):
     def cells(self, effect: str) -> Iterator[MatrixCell]:
         """The cells of one effect."""
         return (cell for cell in self.matrix if cell.effect == effect)
+
+
+def permissives(specs: Iterable[InterlockSpec]) -> dict[str, tuple[Permissive, ...]]:
+    """Partition -> what can forbid the start of its runs."""
+    found: dict[str, tuple[Permissive, ...]] = {}
+    for spec in specs:
+        silent_s = spec.engine_silent.after_ns / 1e9 if spec.engine_silent else SILENT_S
+        for effect in spec.effects:
+            if effect.forbid:
+                one = Permissive(interlock=spec.name, title=spec.shown, effect=effect.name, silent_s=silent_s)
+                found[effect.forbid] = (*found.get(effect.forbid, ()), one)
+    return found

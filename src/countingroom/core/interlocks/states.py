@@ -173,8 +173,3 @@ class InterlockState(Struct, frozen=True, kw_only=True):
     def effect(self, name: str) -> EffectState | None:
         """The effect of this name; None: there is none."""
         return next((one for one in self.effects if one.name == name), None)
-
-
-def interlock_key(name: str) -> str:
-    """Key in the bucket `state`."""
-    return f"interlock.{name}"

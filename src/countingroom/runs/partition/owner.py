@@ -41,6 +41,7 @@ from countingroom.runs.partition.order_sender import Orders
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 from countingroom.runs.partition.run_sequence import Sequence
 from countingroom.runs.partition.stand_in import stand_in, why_missing
+from countingroom.runs.partition.start_permission import StartPermission
 from countingroom.runs.partition.state_publisher import StatePublisher, published, snapshot
 from countingroom.runs.partition.stop_conditions import StopConditions
 from countingroom.runs.planner import events
@@ -81,6 +82,7 @@ class PartitionOwner:
         selection = ConfigurationSelection(self)
         self.flags = FlagKeeper(self, self.life)
         self.stop_conditions = StopConditions(self, self.life)
+        self.start_permission = StartPermission(context, name, self.tell)
         self.sequence = Sequence(self, self.life, selection)
         self.handlers = PartitionCommands(self, self.life, selection, self.move_hold, self.sequence)
         self.command_server = CommandServer(
@@ -124,7 +126,7 @@ class PartitionOwner:
             await self._load()
             async with asyncio.TaskGroup() as self._group:
                 servers = self.publisher, self.control, self.command_server
-                watches = self.stop_conditions, self.flags.conditions
+                watches = self.stop_conditions, self.flags.conditions, self.start_permission
                 for part in (*servers, self.move_hold, self.state_publisher, *watches, self.sequence):
                     self._group.create_task(part.run())
                 self._group.create_task(self._keep_up())

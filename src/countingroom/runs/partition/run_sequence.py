@@ -11,7 +11,7 @@ from contextlib import suppress
 from countingroom.bus.command_request import CommandRequest, Completion, Handler
 from countingroom.core.admission import NOTHING_TO_DO
 from countingroom.core.clock import within
-from countingroom.core.errors import Conflict, CountingRoomError, LinkError, NotFound, OutOfRange, RequestError
+from countingroom.core.errors import Conflict, CountingRoomError, LinkError, NotFound, OutOfRange, Refused, RequestError
 from countingroom.core.messages import EventKind
 from countingroom.core.partitions import Goal
 from countingroom.core.retry import Retry, edge_log
@@ -175,6 +175,8 @@ class Sequence:
 
     async def _begin(self, going: RunSequence) -> RunSequence:
         owner = self._owner
+        if owner.partition.forbidden:
+            raise Refused(owner.partition.forbidden)
         run = await reserve_run_number(owner, self._life, going.requested_by, going.limit, sequence=going.name)
         try:
             going = await owner.context.database.sequences.advance(going.name, run.number)

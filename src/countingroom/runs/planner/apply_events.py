@@ -24,6 +24,7 @@ from countingroom.runs.planner.events import (
     OrderRefused,
     Reported,
     RunOver,
+    StartForbidden,
 )
 from countingroom.runs.planner.in_place import is_enough
 from countingroom.runs.planner.partition import PartitionModel
@@ -77,6 +78,8 @@ class _Application:
                     self._members(members, tag)
                 case LockSet(locked=locked):
                     self._change(locked=locked)
+                case StartForbidden(cause=cause):
+                    self._change(forbidden=cause)
                 case HookOver(hook=hook, cause=cause):
                     if (run := self.hooks.get(hook)) and not run.over:
                         self.hooks[hook] = HookRun(deadline_ns=run.deadline_ns, over=True, cause=cause)

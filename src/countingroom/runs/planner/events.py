@@ -69,7 +69,13 @@ class LockSet(Struct, frozen=True, kw_only=True):
     locked: bool
 
 
-Fact = Reported | LinkChanged | OrderRefused | GoalSet | MembersSet | HookOver | LockSet
+class StartForbidden(Struct, frozen=True, kw_only=True):
+    """An interlock forbids the start of a run, or no longer."""
+
+    cause: Cause | None
+
+
+Fact = Reported | LinkChanged | OrderRefused | GoalSet | MembersSet | HookOver | LockSet | StartForbidden
 
 
 # What is to be done.

@@ -98,6 +98,11 @@ def _unexplained(q: Question) -> Cause | None:
     return q.partition.unexplained
 
 
+def _interlocked(q: Question) -> Cause | None:
+    cause = q.partition.forbidden
+    return cause and msgspec.structs.replace(cause, source=f"runs.{q.partition.name}")
+
+
 def _locked_already(q: Question) -> Cause | None:
     return q.refuse(NOTHING_TO_DO, f"{q.partition.name} is locked already", "nothing") if q.partition.locked else None
 
@@ -321,7 +326,7 @@ def _named(q: Question) -> Iterable[Member]:
 
 _CLOSED: tuple[Reason, ...] = (_looking, _unexplained, _locked)
 _CONFIGURE: tuple[Reason, ...] = (*_CLOSED, _busy, _nobody, _no_configuration, _all_right)
-_REPEAT: tuple[Reason, ...] = (*_CLOSED, _no_recorders, _run_open, _busy, _not_ready)
+_REPEAT: tuple[Reason, ...] = (*_CLOSED, _interlocked, _no_recorders, _run_open, _busy, _not_ready)
 _START: tuple[Reason, ...] = (*_REPEAT, _outdated)
 _SELECT: tuple[Reason, ...] = (*_CLOSED, _unknown_system, _run_open, _busy)
 

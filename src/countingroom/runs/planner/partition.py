@@ -37,6 +37,8 @@ class PartitionModel(Struct, frozen=True, kw_only=True):
     joining: frozenset[str] = frozenset()
     """Included while recording and not ready yet: no loss."""
     locked: bool = False
+    forbidden: Cause | None = None
+    """Why an interlock forbids the start of a run."""
     unexplained: Cause | None = None
     """Why only stop and abort are possible: the description no longer explains the partition."""
     steps: tuple[Step, ...] = ()

@@ -1,0 +1,135 @@
+"""The commands of people to interlocks, and the answers to questions about their history."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from countingroom.alarms.interlocks.interlock_keeper import InterlockKeeper, InterlockStore
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler, from_rows
+from countingroom.bus.port import Bus, Message
+from countingroom.bus.publisher import Publisher
+from countingroom.core import subjects
+from countingroom.core.admission import malformed
+from countingroom.core.clock import Clock
+from countingroom.core.commands.interlocks import INTERLOCKS
+from countingroom.core.errors import Cause, CountingRoomError, OutOfRange
+from countingroom.core.interlocks.events import BypassCause, EndBypass, RecordProofTest, ResetInterlock
+from countingroom.core.interlocks.history import InterlockHistoryAnswer, InterlockHistoryQuery
+from countingroom.core.messages import Command, Malformed, MessageDecoder, encode
+from countingroom.core.policy import Permission, Principal, Role
+from countingroom.core.series import QueryRefusal
+
+_MOST_ROWS = 1000
+_LONGEST_S = 1e9
+_queries = MessageDecoder(InterlockHistoryQuery)
+
+
+class InterlockRequests:
+    """The target `_interlocks`."""
+
+    def __init__(
+        self,
+        keeper: InterlockKeeper,
+        publisher: Publisher,
+        clock: Clock,
+        principal: Callable[[str, str], Awaitable[Principal]],
+    ) -> None:
+        """`principal`: the role of a user on a target."""
+        self._keeper = keeper
+        self._publisher = publisher
+        self._clock = clock
+        self._principal = principal
+        self._handlers = from_rows(
+            INTERLOCKS,
+            {
+                "reset": self._reset,
+                "bypass": self._bypass,
+                "end_bypass": self._end_bypass,
+                "proof_test": self._proof_test,
+            },
+        )
+
+    def handler(self, command: Command) -> CommandHandler:
+        return find_handler(self._handlers, command, "interlocks")
+
+    def permission(self, command: Command) -> Permission:
+        return INTERLOCKS[command.action].permission if command.action in INTERLOCKS else Permission.ADMINISTER
+
+    def present(self, command: Command) -> str:
+        return ""
+
+    def refusal(self, request: CommandRequest) -> Cause | None:
+        return None
+
+    async def settle(self) -> Mapping[str, int]:
+        await self._publisher.flush()
+        return {"state": self._publisher.revision} if self._publisher.revision else {}
+
+    async def _reset(self, request: CommandRequest) -> Completion:
+        event = ResetInterlock(by=request.by, role=await self._role(request))
+        return await self._keeper.command(request.text("interlock"), event)
+
+    async def _bypass(self, request: CommandRequest) -> Completion:
+        seconds = request.number("seconds")
+        if seconds is None or not 0 < seconds <= _LONGEST_S:
+            raise OutOfRange(
+                "bypass needs seconds, from 1 to 1e9",
+                code="missing_argument" if seconds is None else "wrong_argument",
+                suggestion="say for how long, in seconds",
+            )
+        event = BypassCause(
+            cause=request.text("cause"),
+            by=request.by,
+            role=await self._role(request),
+            reason=request.text("reason"),
+            until_ns=self._clock.now_ns() + round(seconds * 1e9),
+        )
+        return await self._keeper.command(request.text("interlock"), event)
+
+    async def _end_bypass(self, request: CommandRequest) -> Completion:
+        event = EndBypass(cause=request.text("cause"), by=request.by, role=await self._role(request))
+        return await self._keeper.command(request.text("interlock"), event)
+
+    async def _proof_test(self, request: CommandRequest) -> Completion:
+        event = RecordProofTest(
+            by=request.by,
+            role=await self._role(request),
+            passed=request.flag("passed"),
+            comment=request.text("comment", ""),
+            cause=request.text("cause", ""),
+        )
+        return await self._keeper.command(request.text("interlock"), event)
+
+    async def _role(self, request: CommandRequest) -> Role:
+        """The role that an interlock compares with the one that it declares."""
+        return (await self._principal(request.by, subjects.EXPERIMENT)).on(subjects.EXPERIMENT)
+
+
+class InterlockAnswers:
+    """Answers `query.alarms.interlock_history`."""
+
+    def __init__(self, bus: Bus, store: InterlockStore) -> None:
+        self._bus = bus
+        self._store = store
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[None]:
+        """Questions are answered while entered."""
+        async with self._bus.respond(subjects.query("alarms", "interlock_history"), self._history):
+            yield
+
+    async def _history(self, message: Message) -> bytes:
+        try:
+            question = _queries.decode(message.data)
+            limited = InterlockHistoryQuery(
+                interlock=question.interlock,
+                limit=max(0, min(question.limit, _MOST_ROWS)),
+                from_ns=question.from_ns,
+                before_ns=question.before_ns,
+            )
+            return encode(InterlockHistoryAnswer(records=await self._store.history(limited)))
+        except Malformed as error:
+            return encode(QueryRefusal(cause=malformed("a question about interlocks", error, "alarms")))
+        except CountingRoomError as error:  # the database is away
+            return encode(QueryRefusal(cause=error.cause))

@@ -1,0 +1,381 @@
+"""Evaluates the interlocks, and carries what changed to the database, to the bus and to their effects, in this order.
+
+What trips is saved before anything is done: an engine that takes over completes it. While the database does not answer
+an interlock acts all the same, and is saved later; the bus has its state meanwhile. Commands of people are refused
+then, because what they do would not outlive a kill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from msgspec import Struct, structs
+
+from countingroom.alarms.engine.finding import Found
+from countingroom.alarms.interlocks.effects import EffectRunner
+from countingroom.alarms.interlocks.interlock_records import event_of, findings, rows_of
+from countingroom.bus.port import Bus
+from countingroom.bus.publisher import Publisher
+from countingroom.core import subjects
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import Cause, CountingRoomError, LinkError, NotFound, Refused
+from countingroom.core.interlocks.chart import fitted, next_due_ns, step
+from countingroom.core.interlocks.events import (
+    ActionKind,
+    AdoptTrip,
+    InputReading,
+    InterlockEvent,
+    InterlockTime,
+    ReportEffect,
+)
+from countingroom.core.interlocks.history import InterlockEntry, InterlockHistoryQuery
+from countingroom.core.interlocks.inputs import InterlockInputs
+from countingroom.core.interlocks.specs import EffectSpec, InterlockEffect, InterlockSpec
+from countingroom.core.interlocks.states import InterlockState
+from countingroom.core.messages import Readings
+from countingroom.core.retry import edge_log
+
+_log = logging.getLogger(__name__)
+
+SAVE_S = 1.0
+"""The most that a trip waits for the database before it acts."""
+AGAIN_S = 1.0
+"""Between two attempts to save what could not be saved."""
+LONGEST_S = 60.0
+"""The time is looked at again after so long, because the wall clock may be set."""
+ROWS = 1000
+"""Rows of the history that wait for the database; the oldest are dropped."""
+TELL_AGAIN_NS = 90_000_000_000
+
+
+class InterlockStore(Protocol):
+    """What is needed of the database; `storage/interlocks.py` is it."""
+
+    def load(self) -> Awaitable[tuple[InterlockState, ...]]: ...
+    def save(
+        self, writer: int, states: Sequence[InterlockState] = (), entries: Sequence[InterlockEntry] = ()
+    ) -> Awaitable[None]: ...
+    def history(self, wanted: InterlockHistoryQuery) -> Awaitable[tuple[InterlockEntry, ...]]: ...
+
+
+class _Work(Struct, frozen=True):
+    """One step to be taken."""
+
+    name: str
+    inputs: Mapping[tuple[str, int], InputReading]
+    at_ns: int
+    event: InterlockEvent = InterlockTime()
+
+
+class _Done(Struct):
+    """What some steps led to."""
+
+    changed: set[str]
+    rows: list[InterlockEntry]
+    begins: list[tuple[str, EffectSpec, int]]
+    ends: list[tuple[str, str]]
+    refusal: Cause | None = None
+
+
+class InterlockKeeper:
+    """All interlocks of the description. `run` until cancelled."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        specs: Iterable[InterlockSpec],
+        store: InterlockStore,
+        publisher: Publisher,
+        find: Callable[[Iterable[Found]], None],
+    ) -> None:
+        """`find` takes what their alarms show."""
+        self._clock = clock
+        self._specs = {spec.name: spec for spec in specs}
+        self._store = store
+        self._writer: int | None = None
+        self._publisher = publisher
+        self._find = find
+        self._inputs = InterlockInputs(self._specs.values(), clock.now_ns())
+        self._states: dict[str, InterlockState] = {}
+        self._ready: set[str] = set()
+        """Those whose inputs have been read, or would have been by now."""
+        self._queue: list[_Work] = []
+        self._news = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._runner = EffectRunner(bus, clock, self._specs.values(), self._report)
+        self._unsaved: set[str] = set()
+        self._rows: deque[InterlockEntry] = deque(maxlen=ROWS)
+        self._next_save_s = float("-inf")
+        self._saved = edge_log(
+            _log, "interlocks: the database does not take their states", "interlocks: the database takes them again"
+        )
+
+    def present(self, name: str) -> InterlockState:
+        """The present state. NotFound where there is no such interlock."""
+        if name not in self._states:
+            raise NotFound(
+                f"there is no interlock {name!r}", source="alarms", suggestion="list them: countingroom interlock list"
+            )
+        return self._states[name]
+
+    def troubles(self) -> list[str]:
+        """Why interlocks are not kept as they should be, one sentence each."""
+        return ["the database does not take the states of interlocks"] if self._saved.is_failing else []
+
+    def warnings(self) -> list[str]:
+        """Proof tests that are overdue."""
+        now_ns = self._clock.now_ns()
+        return [
+            f"the proof test of the interlock {one.title} is overdue"
+            for one in self._states.values()
+            if one.proof_due_ns is not None and one.proof_due_ns <= now_ns
+        ]
+
+    async def take_over(self, writer: int | None, published: Mapping[str, InterlockState]) -> None:
+        """Begin with what is saved. Where the database could not be written before the end of the last engine, the bus
+        knows more. `writer`: None where the database does not answer; then the bus alone is asked. LinkError where it
+        does not answer now."""
+        self._writer = writer
+        saved = {} if writer is None else {one.name: one for one in await self._store.load()}
+        for name, state in published.items():
+            known = saved.get(name)
+            if known is None or state.changed_ns > known.changed_ns:
+                saved[name] = state
+        now_ns = self._clock.now_ns()
+        for name, spec in self._specs.items():
+            state = self._states[name] = fitted(spec, saved.get(name) or InterlockState(name=name))
+            self._publisher.state(subjects.interlock_key(name), state)
+            self._find(findings(state, now_ns))
+            for effect in spec.effects:
+                if self._is_unfinished(state, effect):
+                    self._runner.begin(name, effect, state.trip)
+        for name in published:
+            if name not in self._specs:
+                self._publisher.delete(subjects.interlock_key(name))
+        if writer is None:
+            return
+        wanted = InterlockHistoryQuery(from_ns=now_ns - TELL_AGAIN_NS, limit=ROWS)
+        for row in reversed(await self._store.history(wanted)):
+            self._publisher.event(event_of(row, self._title(row.interlock)))
+
+    # What the bus says.
+
+    def read(self, message: Readings, now_ns: int) -> None:
+        """Take in readings."""
+        self._touched(self._inputs.read(message, now_ns), now_ns)
+
+    def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
+        """Take in the state of a device, channel, partition, …; None: it is not known."""
+        self._touched(self._inputs.state(subject, word, common, now_ns), now_ns)
+
+    def lost(self, device: str, now_ns: int) -> None:
+        """The host of a device is gone."""
+        self._touched(self._inputs.lost(device, now_ns), now_ns)
+
+    def adopt(self, name: str, cause: str, tripped_ns: int, place: str) -> None:
+        """A device host has tripped a cause by itself."""
+        if name in self._specs:
+            event = AdoptTrip(cause=cause, tripped_ns=tripped_ns, place=place)
+            self._queue.append(_Work(name, {}, self._clock.now_ns(), event))
+            self._news.set()
+
+    def complete(self, now_ns: int) -> None:
+        """What was not read until now is missing."""
+        if len(self._ready) == len(self._specs):
+            return
+        self._ready = set(self._specs)
+        for name in self._specs:
+            self._queue.append(_Work(name, dict(self._inputs.of(name)), now_ns))
+        self._news.set()
+
+    def _touched(self, names: Iterable[str], now_ns: int) -> None:
+        for name in names:
+            if name not in self._ready and self._inputs.is_read(name):
+                self._ready.add(name)
+            if name in self._ready:
+                self._queue.append(_Work(name, dict(self._inputs.of(name)), now_ns))
+                self._news.set()
+
+    def _report(self, interlock: str, effect: str, trip: int, trouble: str) -> None:
+        event = ReportEffect(effect=effect, trip=trip, trouble=trouble)
+        self._queue.append(_Work(interlock, {}, self._clock.now_ns(), event))
+        self._news.set()
+
+    # The work.
+
+    async def run(self) -> None:
+        """Until cancelled, or until another process has taken over (Conflict)."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._runner.run())
+            while True:
+                await self._wait()
+                async with self._turn:
+                    await self._carry(self._steps())
+                    await self._save_again()
+
+    async def command(self, name: str, event: InterlockEvent) -> None:
+        """Do what a person asks for, and return when it is saved and published. Refused with the cause; LinkError, and
+        nothing changed, where the database does not answer."""
+        self.present(name)
+        async with self._turn:
+            await self._carry(self._steps())
+            if name not in self._ready:
+                raise LinkError(
+                    f"the inputs of the interlock {self._title(name)} are not read yet",
+                    source="alarms",
+                    code="looking",
+                    suggestion="try again in some seconds",
+                )
+            before, now_ns = self._states[name], self._clock.now_ns()
+            done = self._none()
+            self._step(done, _Work(name, self._inputs.of(name), now_ns, event))
+            if done.refusal is not None:
+                await self._carry(done)
+                raise Refused(done.refusal)
+            try:
+                await self._save({name} | self._unsaved, [*self._rows, *done.rows])
+            except CountingRoomError:
+                self._states[name] = before
+                raise
+            self._unsaved.clear()
+            self._rows.clear()
+            self._tell(done)
+
+    async def _wait(self) -> None:
+        due = [due_ns for name in self._ready if (due_ns := next_due_ns(self._states[name])) is not None]
+        if (due_ns := self._inputs.next_due_ns()) is not None:
+            due.append(due_ns)
+        wait_s = min([LONGEST_S, *((one - self._clock.now_ns()) / 1e9 for one in due)])
+        if self._unsaved or self._rows:
+            wait_s = min(wait_s, self._next_save_s - self._clock.monotonic())
+        if wait_s > 0:
+            with suppress(TimeoutError):
+                async with within(self._clock, wait_s):
+                    await self._news.wait()
+        self._news.clear()
+
+    def _none(self) -> _Done:
+        return _Done(changed=set(), rows=[], begins=[], ends=[])
+
+    def _steps(self) -> _Done:
+        """Take all steps that wait, in the order in which they came, and those whose time has come."""
+        done, now_ns = self._none(), self._clock.now_ns()
+        self._touched(self._inputs.pass_time(now_ns), now_ns)
+        queue = [one for one in self._queue if one.name in self._ready]
+        self._queue = [one for one in self._queue if one.name not in self._ready]
+        for one in queue:
+            if isinstance(one.event, ReportEffect | AdoptTrip):  # it came without inputs: with those of its turn
+                one = structs.replace(one, inputs=self._inputs.of(one.name))  # noqa: PLW2901
+            self._step(done, one)
+        for name in self._ready:
+            if (due_ns := next_due_ns(self._states[name])) is not None and due_ns <= now_ns:
+                self._step(done, _Work(name, self._inputs.of(name), now_ns))
+        return done
+
+    def _step(self, done: _Done, work: _Work) -> None:
+        name = work.name
+        before = self._states[name]
+        after, actions = step(self._specs[name], before, work.inputs, work.at_ns, work.event)
+        if after is not before:
+            self._states[name] = after
+            done.changed.add(name)
+        done.rows += rows_of(name, actions, work.at_ns)
+        for action in actions:
+            if action.kind is ActionKind.REFUSED:
+                done.refusal = action.refusal
+            elif action.kind is ActionKind.ACT:
+                spec = self._specs[name].effect(action.name)
+                if spec is not None:
+                    done.begins.append((name, spec, action.trip))
+            elif action.kind is ActionKind.RELEASE:
+                done.ends.append((name, action.name))
+
+    async def _carry(self, done: _Done) -> None:
+        if not done.changed and not done.rows:
+            return
+        if done.rows:  # a step without an action changes only what is derived from the bus anew
+            names = {row.interlock for row in done.rows}
+            if self._saved.is_failing:  # a database that hangs must not delay each trip
+                self._keep_unsaved(names, done.rows)
+            else:
+                try:
+                    await self._save(names, done.rows)
+                except LinkError:
+                    self._keep_unsaved(names, done.rows)
+        self._tell(done)
+
+    def _keep_unsaved(self, names: set[str], rows: Iterable[InterlockEntry]) -> None:
+        self._unsaved |= names
+        self._rows.extend(rows)
+        self._next_save_s = self._clock.monotonic() + AGAIN_S
+
+    def _tell(self, done: _Done) -> None:
+        """After it is saved: publish, and act."""
+        now_ns = self._clock.now_ns()
+        for name, effect in done.ends:
+            self._runner.end(name, effect)
+        for name, spec, trip in done.begins:
+            if self._is_unfinished(self._states[name], spec):
+                self._runner.begin(name, spec, trip)
+        for name in done.changed:
+            self._publisher.state(subjects.interlock_key(name), self._states[name])
+            self._find(findings(self._states[name], now_ns))
+        for row in done.rows:
+            self._publisher.event(event_of(row, self._title(row.interlock)))
+
+    async def _save_again(self) -> None:
+        if not (self._unsaved or self._rows) or self._clock.monotonic() < self._next_save_s:
+            return
+        self._next_save_s = self._clock.monotonic() + AGAIN_S
+        try:
+            await self._save(self._unsaved, tuple(self._rows))
+        except LinkError:
+            return
+        self._unsaved.clear()
+        self._rows.clear()
+
+    async def _save(self, names: Iterable[str], rows: Sequence[InterlockEntry]) -> None:
+        """LinkError where the database does not answer in time; Conflict where another process has taken over."""
+        writer = self._writer
+        if writer is None:
+            raise LinkError(
+                "the database did not answer when this engine began",
+                source="alarms",
+                code="database_away",
+                suggestion="look at the database and its disk, then send the command again",
+            )
+        try:
+            async with within(self._clock, SAVE_S):
+                await self._store.save(writer, [self._states[name] for name in names], rows)
+        except TimeoutError:
+            error = LinkError(
+                f"the database did not answer within {SAVE_S:g} s",
+                source="alarms",
+                code="timeout",
+                suggestion="look at the database and its disk, then send the command again",
+            )
+            self._saved.failed(error.cause)
+            raise error from None
+        except LinkError as error:
+            self._saved.failed(error.cause)
+            raise
+        self._saved.worked()
+
+    def _title(self, name: str) -> str:
+        return self._specs[name].shown if name in self._specs else name
+
+    @staticmethod
+    def _is_unfinished(state: InterlockState, effect: EffectSpec) -> bool:
+        found = state.effect(effect.name)
+        return (
+            found is not None
+            and found.acting_ns is not None
+            and found.reached_ns is None
+            and effect.kind is not InterlockEffect.FORBID
+        )

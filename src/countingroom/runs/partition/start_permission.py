@@ -1,0 +1,102 @@
+"""Follows the interlocks that forbid the start of runs of one partition.
+
+What is not known forbids as well: no published state, or no sign of life of an alarm engine for the declared time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from countingroom.bus.follow import BucketFollower
+from countingroom.bus.port import Entry
+from countingroom.core import subjects
+from countingroom.core.errors import Cause, CountingRoomError
+from countingroom.core.interlocks.legality import interlocked
+from countingroom.core.interlocks.specs import Permissive
+from countingroom.core.interlocks.states import InterlockState
+from countingroom.core.messages import MessageDecoder, Presence, decode
+from countingroom.core.retry import Retry, edge_log
+from countingroom.runs.context import RunControlContext
+from countingroom.runs.planner.events import Fact, StartForbidden
+
+_log = logging.getLogger(__name__)
+_states = MessageDecoder(InterlockState)
+_presences = MessageDecoder(Presence)
+_LOOK_S = 1.0
+_RETRY_S = 1.0
+
+
+class StartPermission:
+    """The interlocks of one partition. Without any it follows nothing and forbids nothing."""
+
+    def __init__(self, context: RunControlContext, partition: str, tell: Callable[[Fact], None]) -> None:
+        self._bus = context.bus
+        self._clock = context.clock
+        self._permissives = context.permissives.get(partition, ())
+        self._tell = tell
+        self._states: dict[str, InterlockState] = {}
+        self._heard_s = float("-inf")
+        self._told: Cause | None = None
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        if not self._permissives:
+            return
+        report = edge_log(_log, "the alarm engine is not followed", "the alarm engine is followed again")
+        followers = [
+            BucketFollower(self._bus, self._clock, subjects.interlock_key(name), self._take)
+            for name in dict.fromkeys(one.interlock for one in self._permissives)
+        ]
+        async with asyncio.TaskGroup() as group:
+            for follower in followers:
+                group.create_task(follower.run())
+            retry = Retry(self._clock, report, pause_s=_RETRY_S, on=CountingRoomError)
+            group.create_task(retry.forever(self._follow_engine))
+            while True:  # silence is no message, so it is looked for
+                self._look()
+                await self._clock.sleep(_LOOK_S)
+
+    def cause(self) -> Cause | None:
+        """Why no run may be started now; None: it may."""
+        return next((cause for one in self._permissives if (cause := self._of(one)) is not None), None)
+
+    def _of(self, one: Permissive) -> Cause | None:
+        state = self._states.get(one.interlock)
+        if state is not None and (cause := interlocked(state, one.effect)) is not None:
+            return cause
+        if state is not None and self._clock.monotonic() - self._heard_s <= one.silent_s:
+            return None
+        why = (
+            "no alarm engine has published it" if state is None else f"no alarm engine is heard for {one.silent_s:g} s"
+        )
+        return Cause(
+            code="interlock_unknown",
+            message=f"the state of the interlock {one.title} is not known: {why}",
+            source=f"interlock.{one.interlock}",
+            evidence={"interlock": one.interlock, "effect": one.effect},
+            suggestion="see whether the alarm department runs: countingroom serve … alarms",
+        )
+
+    def _take(self, entry: Entry) -> None:
+        name = entry.key.partition(".")[2]
+        if entry.data is None:
+            self._states.pop(name, None)
+        else:
+            self._states[name] = decode(entry.data, _states)
+        self._look()
+
+    async def _follow_engine(self) -> None:
+        async with self._bus.subscribe(subjects.presence("alarms", "*")) as messages:
+            async for message in messages:
+                presence = self._bus.dead_letters.read(message.subject, message.data, _presences)
+                if presence is not None and not presence.leaving and subjects.ALARMS in presence.targets:
+                    self._heard_s = self._clock.monotonic()
+                    self._look()
+
+    def _look(self) -> None:
+        cause = self.cause()
+        if cause != self._told:
+            self._told = cause
+            self._tell(StartForbidden(cause=cause))

@@ -1,0 +1,200 @@
+"""Interlocks in the engine: they trip from the bus, act through commands, and outlive a kill between any two steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from countingroom.core.errors import LinkError
+from countingroom.core.interlocks.history import InterlockEntry
+from countingroom.core.interlocks.states import InterlockState
+from countingroom.core.policy import Role
+from countingroom.core.values import Quality
+from tests.scenario.interlock_stage import InterlockStage, MemoryInterlocks
+
+OFF = ["interlock.cooling caen.0 off", "interlock.cooling caen.1 off"]
+
+
+async def test_a_cause_trips_after_its_delay_and_its_effects_are_carried_out() -> None:
+    stage = InterlockStage()
+    await stage.prepare()
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await stage.read(full=True, bath=20.0, pump=False)
+        await stage.clock.advance(5)
+        assert not (await stage.state_of()).is_tripped
+        await stage.read(bath=36.0)
+        await stage.clock.advance(1.5)
+        assert stage.given == []
+        await stage.clock.advance(1)
+        assert stage.given == OFF
+        state = await stage.state_of()
+        assert (state.first_out, state.trip, await stage.acting()) == ("warm", 1, ["off", "no_start"])
+        off = state.effect("off")
+        assert off is not None
+        assert (off.trouble, off.attempts, off.reached_ns is None) == ("", 1, False)
+        alarm = (await stage.alarms())["interlock.cooling"]
+        assert (alarm.priority, alarm.text) == (1, "tripped by Bath too warm: chiller.bath is beyond a limit")
+        await stage.clock.advance(30)
+        assert stage.given == [*OFF, "interlock.cooling mCBM stop"]
+        # It stays tripped when the cause is gone, until it is reset.
+        await stage.read(bath=20.0)
+        await stage.clock.advance(5)
+        assert (await stage.state_of()).is_tripped
+        assert await stage.ask("reset") is None
+        assert await stage.acting() == []
+        assert (await stage.shown())["interlock.cooling"] == "returned"
+        kinds = [row.kind.value for row in stage.kept.rows]
+        assert kinds == ["trip", "act", "act", "reached", "act", "reached", "reset", "release", "release", "release"]
+
+
+async def test_a_lost_input_trips_and_missing_ones_do_after_the_start() -> None:
+    stage = InterlockStage()
+    await stage.prepare()
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await stage.read(full=True, bath=20.0, pump=False)
+        await stage.read(Quality.STALE, bath=20.0)
+        assert (await stage.state_of()).first_out == "warm"
+    stage = InterlockStage()
+    await stage.prepare()
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await stage.clock.advance(2)
+        assert not (await stage.state_of()).is_tripped
+        await stage.clock.advance(4)
+        assert (await stage.state_of()).is_tripped
+
+
+async def test_a_host_that_is_gone_trips() -> None:
+    stage = InterlockStage()
+    await stage.prepare()
+    async with stage.targets(), stage.engine():
+        async with stage.host("chiller"):
+            await stage.read(full=True, bath=20.0, pump=False)
+            await stage.clock.advance(6)
+            assert not (await stage.state_of()).is_tripped
+        await stage.clock.advance(4)
+        assert (await stage.state_of()).is_tripped
+
+
+async def test_an_effect_that_is_not_reached_is_repeated_and_is_an_alarm() -> None:
+    stage = InterlockStage()
+    stage.refuses = "caen is not reached"
+    await stage.prepare()
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await stage.read(full=True, bath=20.0, pump=True)
+        await stage.clock.advance(0.2)
+        alarm = (await stage.alarms())["interlock.cooling.off"]
+        assert "caen.0 off: caen is not reached; caen.1 off: caen is not reached" in alarm.text
+        await stage.clock.advance(10)
+        tried = len(stage.given)
+        assert tried >= 6
+        stage.refuses = ""
+        await stage.clock.advance(6)
+        assert len(stage.given) == tried + 2
+        assert (await stage.shown())["interlock.cooling.off"] == "returned"
+
+
+async def test_roles_bypass_and_its_end() -> None:
+    stage = InterlockStage()
+    stage.roles = {"ben": Role.SHIFTER, "vera": Role.VIEWER}
+    await stage.prepare()
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await stage.read(full=True, bath=20.0, pump=False)
+        past: dict[str, Any] = {"cause": "pump", "reason": "it is repaired", "seconds": 100.0}
+        refused = await stage.ask("bypass", user="ben", **past)
+        assert refused is not None
+        assert refused.code == "denied"
+        assert await stage.ask("bypass", **past) is None
+        await stage.read(pump=True)
+        state = await stage.state_of()
+        cause = state.cause("pump")
+        assert cause is not None
+        assert (state.is_tripped, cause.would_trip, state.bypassed) == (False, True, ("pump",))
+        refused = await stage.ask("reset", user="ben")
+        assert refused is not None
+        assert refused.code == "not_tripped"
+        await stage.clock.advance(101)
+        assert (await stage.state_of()).first_out == "pump"
+        refused = await stage.ask("reset", user="ben")
+        assert refused is not None
+        assert refused.code == "cause_present"
+        refused = await stage.ask("reset", user="vera")
+        assert refused is not None
+        assert refused.code == "denied"
+        assert await stage.ask("proof_test", passed=True, comment="bath warmed") is None
+        assert (await stage.state_of()).proof is not None
+
+
+async def test_it_acts_while_the_database_does_not_answer_and_refuses_commands() -> None:
+    stage = InterlockStage()
+    await stage.prepare()
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await stage.read(full=True, bath=20.0, pump=False)
+        stage.kept.is_away = True
+        await stage.read(pump=True)
+        await stage.clock.advance(1)
+        assert stage.given == OFF
+        await stage.read(pump=False)
+        refused = await stage.ask("reset")
+        assert refused is not None
+        assert refused.code == "disk_full"
+        assert (await stage.state_of()).is_tripped
+        stage.kept.is_away = False
+        await stage.clock.advance(2)
+        assert stage.kept.saved["cooling"].is_tripped
+        assert await stage.ask("reset") is None
+
+
+class Deadly(MemoryInterlocks):
+    """Kills the engine in its n-th transaction, before or after it is stored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.victim: asyncio.Task[None] | None = None
+        self.left = -1
+        self.is_stored = False
+
+    async def save(
+        self, writer: int, states: Sequence[InterlockState] = (), entries: Sequence[InterlockEntry] = ()
+    ) -> None:
+        if self.left == 0 and self.victim is not None:
+            if self.is_stored:
+                await super().save(writer, states, entries)
+            self.left = -1
+            self.victim.cancel()
+            await asyncio.Future[None]()  # a killed process gets no answer
+        self.left -= 1
+        await super().save(writer, states, entries)
+
+
+@pytest.mark.parametrize("is_stored", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("transaction", range(4))
+async def test_a_killed_engine_leaves_it_tripped_and_its_successor_completes_the_effects(
+    transaction: int, is_stored: bool
+) -> None:
+    stage = InterlockStage()
+    store = stage.kept = stage.interlocks = Deadly()
+    store.left = transaction
+    store.is_stored = is_stored
+    await stage.prepare()
+    async with stage.host("chiller"), stage.targets(), stage.engine() as first, stage.engine("standby"):
+        store.victim = first
+        await stage.read(full=True, bath=36.0, pump=False)
+        await stage.clock.advance(8)
+        state = await stage.state_of()
+        assert (state.is_tripped, state.trip, state.first_out) == (True, 1, "warm")
+        assert set(stage.given) == set(OFF)
+        assert all(one.reached_ns is not None for one in state.effects if one.acting_ns is not None)
+        await stage.read(bath=20.0)
+        for _ in range(2):  # a person whose command got no answer gives it again
+            if not (await stage.state_of()).is_tripped:
+                break
+            with suppress(LinkError):
+                await stage.ask("reset")
+            await stage.clock.advance(3)
+        assert not (await stage.state_of()).is_tripped
+        assert [row.kind.value for row in store.rows].count("trip") == 1
+        assert [row.kind.value for row in store.rows].count("reset") == 1
