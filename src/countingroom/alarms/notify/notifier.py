@@ -27,7 +27,7 @@ from countingroom.core.notify.messages import (
     OutboxEntry,
     notification_id,
 )
-from countingroom.core.notify.plan import is_waiting, missed, plan
+from countingroom.core.notify.plan import is_unanswered, missed, plan
 from countingroom.core.notify.planned import NextMessages, Planned
 from countingroom.core.notify.routes import NotifySpec
 from countingroom.core.notify.texts import EXPIRES_NS, Find, Wording, compose
@@ -126,11 +126,13 @@ class Notifier:
 
     def still_wanted(self, message: Notification) -> bool:
         """Whether a message has a use now: one that asks for an acknowledgement has none when all its alarms are
-        acknowledged, over, or not announced any more."""
+        acknowledged, over, or have a flag."""
+        # One that became a consequence after the message was planned is told all the same: it counts as told, and is
+        # not announced again when its cause is over.
         if not message.kind.asks_for_acknowledgement:
             return True
         return any(
-            (state := self._present.get(alarm)) is not None and state.occurrence == occurrence and is_waiting(state)
+            (state := self._present.get(alarm)) is not None and state.occurrence == occurrence and is_unanswered(state)
             for alarm, occurrence in message.alarms
         )
 

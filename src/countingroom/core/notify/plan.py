@@ -363,7 +363,12 @@ class _Planning:
 
 def is_waiting(state: AlarmState) -> bool:
     """Whether a person still has to learn of it: active, not acknowledged, without a flag, and no consequence."""
-    return state.base is BaseState.UNACKNOWLEDGED and not state.has_flag and not state.cause_id
+    return is_unanswered(state) and not state.cause_id
+
+
+def is_unanswered(state: AlarmState) -> bool:
+    """Whether it is active, not acknowledged and without a flag."""
+    return state.base is BaseState.UNACKNOWLEDGED and not state.has_flag
 
 
 def _row_of(state: AlarmState, announced_ns: int) -> AlarmEntry:

@@ -1,11 +1,17 @@
-"""A rule tells people through the notifier: once for each of its ids."""
+"""A rule tells people through the notifier, once for each of its ids; a message without a use is not sent."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from msgspec import structs
 
 from countingroom.alarms.notify.notifier import Notifier
+from countingroom.core.alarms.history import SavedAlarm
+from countingroom.core.alarms.states import AlarmState, BaseState
 from countingroom.core.errors import LinkError, NotFound
+from countingroom.core.notify.messages import Notification, NotificationKind
 from countingroom.core.notify.routes import NotifySpec, Recipients
 from countingroom.core.notify.texts import Wording
 from countingroom.testing.clock import FakeClock
@@ -56,3 +62,46 @@ async def test_an_unknown_name_and_a_database_that_is_away_are_told(outbox: Memo
     outbox.is_away = True
     with pytest.raises(LinkError):
         await people.tell(("anna",), "t", "t", "rule.vent", id="f1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_wanted"),
+    [
+        ({}, True),
+        ({"cause_id": "device.chiller.link"}, True),
+        ({"base": BaseState.ACKNOWLEDGED}, False),
+        ({"base": BaseState.RETURNED}, False),
+        ({"suppressed": "HV is off"}, False),
+        ({"occurrence": 4}, False),
+    ],
+)
+async def test_a_message_is_wanted_while_its_alarm_is_active_and_not_acknowledged(
+    outbox: MemoryOutbox, changes: dict[str, Any], is_wanted: bool
+) -> None:
+    people = notifier(outbox, [])
+    state = AlarmState(
+        id="a.b",
+        title="a",
+        base=BaseState.UNACKNOWLEDGED,
+        priority=1,
+        text="",
+        occurrence=3,
+        since_ns=0,
+        changed_ns=0,
+    )
+    people.saved([SavedAlarm(id="a.b", occurrence=3, state=structs.replace(state, **changes))])
+    message = Notification(
+        id="1",
+        channel="mail",
+        kind=NotificationKind.FIRST,
+        title="",
+        text="",
+        alarms=(("a.b", 3),),
+        created_ns=0,
+        due_ns=0,
+        expires_ns=1,
+    )
+    assert people.still_wanted(message) is is_wanted
+    assert people.still_wanted(structs.replace(message, kind=NotificationKind.FOLLOW_UP))
+    group = structs.replace(message, kind=NotificationKind.GROUP, alarms=(("x.y", 1), ("a.b", 3)))
+    assert people.still_wanted(group) is is_wanted
