@@ -26,7 +26,7 @@ from countingroom.core.interlocks.specs import (
     MatrixCell,
     SilenceRule,
 )
-from countingroom.core.interlocks.states import Bypass, InterlockState, interlock_key
+from countingroom.core.interlocks.states import Bypass, InterlockState
 from countingroom.core.messages import Command, DeviceState, Event, EventKind, Presence, Reply, decode, encode
 from countingroom.devices.host.host import DeviceHost
 from countingroom.devices.interlocks.hosted_part import FIRST_VALUES_NS
@@ -163,7 +163,7 @@ class Room:
         return decode(entry.data, DeviceState)
 
     async def engine_says(self, state: InterlockState) -> None:
-        await self.bus.put(subjects.STATE_BUCKET, interlock_key(state.name), encode(state))
+        await self.bus.put(subjects.STATE_BUCKET, subjects.interlock_key(state.name), encode(state))
         await self.settle()
 
     async def beat(self, *targets: str) -> None:

@@ -12,6 +12,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.interlocks.events import ActionKind
 from countingroom.core.interlocks.history import InterlockEntry, InterlockHistoryAnswer
+from countingroom.core.interlocks.host_state import HostInterlockState, host_key
 from countingroom.core.interlocks.states import Bypass, CauseState, InterlockState
 from countingroom.core.messages import Command, Reply, decode, encode
 from tests.console.stage import served, stage
@@ -41,6 +42,8 @@ async def test_states_history_and_commands() -> None:
         return encode(InterlockHistoryAnswer(records=(ROW,)))
 
     async with stage(SystemClock()) as here, AsyncExitStack() as stack:
+        host = HostInterlockState(name="cooling", instance="main", boot="b", evaluates=True, state=COOLING)
+        await here.bus.put("state", host_key("cooling", "main"), encode(host))
         for state in (CALM, COOLING):
             await here.bus.put("state", subjects.interlock_key(state.name), encode(state))
         _, client = await stack.enter_async_context(served(here))
@@ -54,6 +57,8 @@ async def test_states_history_and_commands() -> None:
         assert [one["is_proof_overdue"] for one in found["interlocks"]] == [False, True]
         one = (await client.get("/api/v1/interlocks/cooling")).json()
         assert one["problem"]["code"] == "unreachable"
+        assert [(host["instance"], host["state"]["first_out"]) for host in one["hosts"]] == [("main", "pump")]
+        assert (await client.get("/api/v1/interlocks/gas")).json()["hosts"] == []
         assert one["interlock"]["causes"][0]["bypass"]["reason"] == "repair"
         assert (await client.get("/api/v1/interlocks/other")).status_code == 404
         assert (await client.get("/api/v1/interlocks/cooling/history")).status_code == 503

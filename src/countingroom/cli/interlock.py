@@ -38,6 +38,8 @@ def show(interlock: Interlock, url: Url = DEFAULT_URL, json: Json = False) -> No
     found = fetch(url, f"/api/v1/interlocks/{quote(interlock, safe='')}", json)
     one = found["interlock"]
     typer.echo(f"{one['name']}: {one['title']}: {_state(one)}; proof test {_proof(one)}")
+    for host in found["hosts"]:
+        typer.echo(_host(host))
     cells = {(cell["cause"], cell["effect"]): cell["delay_ns"] / 1e9 for cell in one["matrix"]}
     effects = [effect["name"] for effect in one["effects"]]
     rows = (
@@ -139,6 +141,22 @@ def _effect(effect: dict[str, Any]) -> str:
     if effect["trouble"]:
         return f"not reached: {effect['trouble']}"
     return "acts" if effect["reached_ns"] else "acts, not confirmed yet"
+
+
+def _host(host: dict[str, Any]) -> str:
+    """What one device host does of it."""
+    part = "all of it" if host["is_whole"] else "its part"
+    words = [
+        f"device host {host['instance']}: " + (f"evaluates {part}" if host["evaluates"] else "does not evaluate it")
+    ]
+    if host["state"] and host["state"].get("tripped_ns") is not None:
+        words.append(f"tripped {_time(host['state']['tripped_ns'])} by {host['state']['first_out']}")
+    if host["silent_since_ns"] is not None:
+        effects = ", ".join(host["silent_effects"])
+        words.append(f"applies {effects}, because the alarm engine is silent since {_time(host['silent_since_ns'])}")
+    if host["problem"]:
+        words.append(f"cannot save what trips: {host['problem']}")
+    return ", ".join(words)
 
 
 def _time(time_ns: int) -> str:

@@ -19,6 +19,7 @@ from countingroom.core.commands.interlocks import INTERLOCKS
 from countingroom.core.commands.row import reference
 from countingroom.core.errors import Cause, CountingRoomError, NotFound
 from countingroom.core.interlocks.history import InterlockEntry, InterlockHistoryAnswer, InterlockHistoryQuery
+from countingroom.core.interlocks.host_state import HostInterlockState
 from countingroom.core.interlocks.states import InterlockState
 from countingroom.core.policy import Permission
 
@@ -90,8 +91,9 @@ async def list_interlocks(console: Console) -> Response:
     summary="One interlock with its history",
     responses={
         200: example(
-            {"interlock": _INTERLOCK, "history": [_RECORD], "problem": None},
-            "`problem`: why the history is missing, where it is.",
+            {"interlock": _INTERLOCK, "hosts": [], "history": [_RECORD], "problem": None},
+            "`hosts`: the device hosts that evaluate their part of it, or apply its safe outputs. `problem`: why the"
+            " history is missing, where it is.",
         ),
         **refusals(404),
     },
@@ -105,7 +107,8 @@ async def get_interlock(interlock: Name, console: Console) -> Response:
         history = await _history(console, InterlockHistoryQuery(interlock=interlock))
     except CountingRoomError as error:
         problem = error.cause
-    return as_json({"interlock": _shown(console, state), "history": history, "problem": problem})
+    answer = {"interlock": _shown(console, state), "hosts": _hosts(console, interlock)}
+    return as_json({**answer, "history": history, "problem": problem})
 
 
 @router.get(
@@ -147,6 +150,12 @@ async def command_interlock(
 
 def _all(console: ConsoleContext) -> dict[str, InterlockState]:
     return {one.name: one for one in console.latest.words.values() if isinstance(one, InterlockState)}
+
+
+def _hosts(console: ConsoleContext, name: str) -> list[HostInterlockState]:
+    """What device hosts publish of this interlock."""
+    words = console.latest.words.values()
+    return [one for one in words if isinstance(one, HostInterlockState) and one.name == name]
 
 
 def _one(console: ConsoleContext, name: str) -> InterlockState:
