@@ -71,7 +71,8 @@ def findings(state: InterlockState, now_ns: int) -> Iterator[Found]:
     else:
         cause = state.cause(state.first_out)
         first = (cause.title if cause else "") or state.first_out
-        said = "; ".join(one.text for one in cause.inputs if one.truth.counts) if cause else ""
+        inputs = [one for one in cause.inputs if one.truth.counts] if cause else []
+        said = "; ".join(one.text if one.truth.is_known else f"{one.text} ({one.truth.value})" for one in inputs)
         text = f"tripped by {first}{f': {said}' if said else ''}"
         yield about, AlarmFinding(level=severity.HIGH, since_ns=state.tripped_ns, text=text)
     for effect in state.effects:
