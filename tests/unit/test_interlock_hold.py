@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from countingroom.core.errors import Refused
 from countingroom.core.interlocks.hold import AskedCommand, HeldCommand, refusal, undoes
-from countingroom.core.messages import Command, DeviceState, Link
+from countingroom.core.interlocks.inputs import InterlockInputs
+from countingroom.core.messages import Command, DeviceState, Link, Readings
 from countingroom.core.values import Quality, Reading, Scalar
 from countingroom.devices.host.admission import SET, Situation, admit, find
 from countingroom.devices.host.standing import standing
 from countingroom.testing.fake_device import FakeBehaviour, supply_points
+from tests.unit.interlock_specs import cause, interlock
 
 OFF = HeldCommand(
     interlock="cooling_lost",
@@ -137,3 +139,24 @@ def test_a_command_is_in_force_when_its_state_or_its_readback_shows_it() -> None
     assert standing(command("unknown"), situation(on=False)).in_force is False
     assert standing(command("switch_off", "a"), situation(on=True)).writes == {"a.on": False}
     assert SET.name == "set"
+
+
+def test_a_host_that_has_no_values_yet_makes_no_input_known() -> None:
+    inputs = InterlockInputs([interlock(cause("warm"), cells={("warm", "off"): 0})], 0)
+    for value, quality, is_known in ((None, Quality.BAD, False), (20.0, Quality.GOOD, True)):
+        inputs.read(
+            Readings(
+                device="plant",
+                boot="b",
+                sequence=1,
+                full=True,
+                sent_ns=1,
+                points=["warm0"],
+                values=[value],
+                qualities=[int(quality)],
+                device_ns=[1],
+                received_ns=[1],
+            ),
+            1,
+        )
+        assert inputs.is_known("cooling") is is_known

@@ -134,7 +134,7 @@ def test_inputs_are_true_false_or_lost() -> None:
     inputs.read(reading("plant", p2=2.0), 5)  # the expression is false, whatever p3 is
     inputs.state("device.chiller", "ON", "on", 6)
     assert truths() == ["true", "false", "false", "false"]
-    assert inputs.is_read("cooling")
+    assert inputs.is_known("cooling")
     assert inputs.read(reading("chiller", Quality.STALE, bath=36.0), 7) == {"cooling"}
     assert inputs.read(reading("chiller", Quality.BAD, bath=None), 8) == {"cooling"}
     assert truths() == ["bad", "false", "false", "false"]

@@ -196,7 +196,7 @@ class InterlockKeeper:
 
     def _touched(self, names: Iterable[str], now_ns: int) -> None:
         for name in names:
-            if name not in self._ready and self._inputs.is_read(name):
+            if name not in self._ready and self._inputs.is_known(name):
                 self._ready.add(name)
             if name in self._ready:
                 self._queue.append(_Work(name, dict(self._inputs.of(name)), now_ns))

@@ -57,9 +57,10 @@ class InterlockInputs:
         """The inputs of one interlock."""
         return self._found[interlock]
 
-    def is_read(self, interlock: str) -> bool:
-        """Whether each of its inputs has been read since the start."""
-        return all(one.truth is not Truth.MISSING for one in self._found[interlock].values())
+    def is_known(self, interlock: str) -> bool:
+        """Whether each of its inputs can be evaluated now. At its start a device host publishes that it has no values
+        yet, which is no sign that something failed."""
+        return all(one.truth.is_known for one in self._found[interlock].values())
 
     def read(self, message: Readings, now_ns: int) -> set[str]:
         """Take in readings. An alarm that a device itself gives to a value is no part of the condition."""
