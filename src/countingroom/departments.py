@@ -268,7 +268,7 @@ DEPARTMENTS: tuple[Department, ...] = (
             f"{_API}.notifications",
             f"{_API}.rules",
         ),
-        pages=(f"{_PAGES}.alarm_pages", f"{_PAGES}.rule_pages"),
+        pages=(f"{_PAGES}.alarm_pages", f"{_PAGES}.interlock_pages", f"{_PAGES}.rule_pages"),
         links=(NavigationLink(title="Rules", address="/rules", pages=("rules",)),),
     ),
     Department(

@@ -31,6 +31,7 @@ from countingroom.core.rules.states import (
     RulePhase,
     RuleState,
 )
+from tests.console.interlocks_stage import InterlockStage
 from tests.console.stage import Stage
 
 BATH = "point.chiller.internal_temp"
@@ -53,6 +54,7 @@ class AlarmStage:
         self.records: dict[str, list[AlarmHistoryEntry]] = {}
         self.commands: list[tuple[str, Command]] = []
         self.refuse: Cause | None = None
+        self.interlocks = InterlockStage(here.bus, here.clock)
 
     def alarm(self, name: str, *, age_s: float = 60.0, **more: Any) -> AlarmState:
         """A state, not yet published: active for `age_s` and not acknowledged."""
@@ -127,6 +129,8 @@ class AlarmStage:
             reason = str(command.arguments.get("reason") or "")
             is_armed = command.action == "arm"
             await self.publish_rules(structs.replace(rule, armed=is_armed, armed_by=user, armed_reason=reason))
+        if message.subject.endswith(subjects.INTERLOCKS) and (cause := await self.interlocks.command(command, user)):
+            return encode(Reply(id=command.id, accepted=False, cause=cause))
         for name in named(str(command.arguments.get("alarms") or "{}")):
             await self.publish(self._after(command, user, self.states[name]))
         event = Event(
@@ -175,6 +179,7 @@ async def alarms_stage(here: Stage) -> AsyncGenerator[AlarmStage]:
     async with (
         bus.respond(subjects.query("alarms", "definition"), alarms.query),
         bus.respond(subjects.query("alarms", "history"), alarms.query),
+        bus.respond(subjects.query("alarms", "interlock_history"), alarms.interlocks.history),
         bus.respond(subjects.commands_to("alarms"), alarms.command),
     ):
         yield alarms

@@ -113,6 +113,7 @@ ROUTES: dict[str, RoutePermission] = {
     "POST /api/v1/views/{view}/delete_view": RoutePermission(action=Permission.OPERATE),
     "GET /alarms": LOOK,
     "GET /alarms/figures": LOOK,
+    "GET /interlocks": LOOK,
     "GET /api/v1/alarms": LOOK,
     "GET /api/v1/alarms/definitions": LOOK,
     "GET /api/v1/alarms/{alarm}": LOOK,

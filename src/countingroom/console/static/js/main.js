@@ -18,6 +18,7 @@ const PAGES = {
   "alarm-figures": "./page-alarm-figures.js",
   device: "./page-device.js",
   rules: "./page-rules.js",
+  interlocks: "./page-interlocks.js",
   trends: "./page-trends.js",
   events: "./page-events.js",
   partition: "./page-partition.js",
