@@ -37,7 +37,7 @@ async def test_a_cause_trips_after_its_delay_and_its_effects_are_carried_out() -
         assert off is not None
         assert (off.trouble, off.attempts, off.reached_ns is None) == ("", 1, False)
         alarm = (await stage.alarms())["interlock.cooling"]
-        assert (alarm.priority, alarm.text) == (1, "tripped by Bath too warm: chiller.bath is beyond a limit")
+        assert (alarm.priority, alarm.text) == (1, "tripped by Bath too warm: chiller.bath is above 35")
         await stage.clock.advance(30)
         assert stage.given == [*OFF, "interlock.cooling mCBM stop"]
         # It stays tripped when the cause is gone, until it is reset.

@@ -32,7 +32,7 @@ def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -
     settled = settling_of(definition)
     hysteresis = definition.hysteresis
     if (limit := keys.limit) is not None:
-        text = f"{limit.point} is beyond a limit"
+        text = f"{limit.point} is {_beyond(limit)}"
         limits = Limits(
             alarm_low=limit.alarm_low,
             warning_low=limit.warning_low,
@@ -102,6 +102,15 @@ def _of_state(state: StateCondition, settled: Settling) -> DescribedCondition:
         derive=is_true,
         text=f"{state.of} is {'' if is_inside else 'not '}{', '.join(sorted(words))}",
     )
+
+
+def _beyond(limit: LimitCondition) -> str:
+    """Beyond which limits: the innermost ones, which are reached first."""
+    low = [one for one in (limit.warning_low, limit.alarm_low) if one is not None]
+    high = [one for one in (limit.warning_high, limit.alarm_high) if one is not None]
+    ways = [f"below {max(low):g}"] if low else []
+    ways += [f"above {min(high):g}"] if high else []
+    return " or ".join(ways)
 
 
 def _too_fast(rate: RateCondition) -> str:

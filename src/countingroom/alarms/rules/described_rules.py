@@ -56,7 +56,7 @@ def action_of(keys: ActionKeys, title: str = "") -> Action:
 
 
 def when_in_words(rule: RuleSection, condition: str = "") -> str:
-    """When it acts: `chiller.bath is beyond a limit, for 5 min`. `condition`: its condition in words."""
+    """When it acts: `chiller.bath is above 35, for 5 min`. `condition`: its condition in words."""
     when = rule.when
     if when.cron:
         return f"{when.cron} ({when.zone})"

@@ -33,7 +33,7 @@ class Truths:
         self._addresses: set[str] = set()
         self._devices: set[str] = set()
         self.texts: dict[str, str] = {}
-        """Key -> the condition in words, `chiller.bath is beyond a limit`."""
+        """Key -> the condition in words, `chiller.bath is above 35`."""
 
     def add(self, key: str, keys: ConditionKeys, now_ns: int) -> None:
         """Evaluate this condition under a key. ValueError or ConfigurationError where it cannot be."""

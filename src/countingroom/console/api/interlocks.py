@@ -47,7 +47,7 @@ _INTERLOCK: dict[str, Any] = {
             "tripped_ns": 1790000000000000000,
             "bypass": None,
             "would_trip": False,
-            "inputs": [{"text": "chiller.bath is beyond a limit", "truth": "true", "value": 36.2}],
+            "inputs": [{"text": "chiller.bath is above 35", "truth": "true", "value": 36.2}],
         }
     ],
     "effects": [
@@ -63,7 +63,7 @@ _RECORD = {
     "kind": "trip",
     "name": "bath_too_warm",
     "trip": 3,
-    "text": "Bath too warm: chiller.bath is beyond a limit (true)",
+    "text": "Bath too warm: chiller.bath is above 35 (true)",
 }
 
 Name = Annotated[str, Field(max_length=100)]

@@ -48,7 +48,7 @@ export function page(live) {
         { class: told.tripped ? "tripped" : "", "data-cause": cause.name },
         el("th", { scope: "row" }, titleOf(cause)),
         el("td", { class: "true" }, cause.inputs.map(({ text }) => text).join("; ")),
-        el("td", { class: "val" }, ...cause.inputs.flatMap((input, index) => [index ? " · " : "", value(input)])),
+        el("td", { class: "now-value" }, ...cause.inputs.flatMap((input, index) => [index ? " · " : "", value(input)])),
         el("td", { class: "nw mut" }, vote(cause)),
         el("td", { class: "state" }, told.level ? glyph(told.level) : null, told.tripped ? el("b", {}, told.text) : told.text, first ? " " : null, first ? el("span", { class: "first" }, "first out") : null),
         ...state.effects.map((effect) => {
@@ -68,7 +68,7 @@ export function page(live) {
     const of = (known?.rows ?? []).filter(({ trip }) => trip === state.trip).reverse(),
       begin = of.find(({ kind }) => kind === "trip")?.time_ns ?? state.tripped_ns;
     const list = of.map((one) =>
-      el("li", {}, el("span", { class: "mut", title: `${moment(one.time_ns)} UTC` }, since(one.time_ns - begin)), el("span", {}, `${one.name ? `${title(one.name)} ` : ""}${KINDS[one.kind] ?? one.kind.replaceAll("_", " ")}${one.text ? `: ${one.text}` : ""}${one.person ? ` (${one.person})` : ""}`)),
+      el("li", {}, el("span", { class: "mut", title: `${moment(one.time_ns)} UTC` }, since(one.time_ns - begin)), el("span", {}, told(one, title(one.name)))),
     );
     for (const one of state.effects.filter(({ due_ns, acting_ns }) => due_ns !== null && acting_ns === null))
       list.push(el("li", {}, el("span", { class: "mut" }, `in ${rest(one.due_ns - live.nowNs())}`), el("span", {}, `${titleOf(one)}: ${one.does}`)));
@@ -100,6 +100,12 @@ export function page(live) {
         tripped ? el("div", { class: "acts2" }, act("reset", "Reset…", why || (missing ? `${missing} ${missing === 1 ? "condition is" : "conditions are"} missing.` : ""), () => reset(live, states.get(state.name)), { class: "btn" })) : null,
       ),
     );
+  }
+
+  // A row of the history; its text often begins with the title again.
+  function told({ name, kind, text, person }, title) {
+    const more = text === title ? "" : text.startsWith(`${title}: `) ? text.slice(title.length + 2) : text;
+    return `${name ? `${title} ` : ""}${KINDS[kind] ?? kind.replaceAll("_", " ")}${more ? `: ${more}` : ""}${person ? ` (${person})` : ""}`;
   }
 
   const since = (ns) => (ns < 600e9 ? `+${(ns / 1e9).toFixed(1)} s` : `+${Math.floor(ns / 60e9)} min`);
@@ -149,7 +155,7 @@ export function page(live) {
           ["Last", last ? `${moment(last.time_ns)}, ${last.passed ? "passed" : "FAILED"}, ${last.by}` : "never"],
           ["Cause", last ? titleOf(state.causes.find(({ name }) => name === last.cause) ?? { title: "every cause" }) : ""],
           ["Found", last?.comment ?? ""],
-          ["Next due", state.proof_due_ns === null ? "no period is declared" : moment(state.proof_due_ns).slice(0, 10)],
+          ["Next due", state.proof_due_ns === null ? "no period is declared" : last ? moment(state.proof_due_ns).slice(0, 10) : "now"],
         ]),
         overdue ? el("p", {}, glyph(3), " ", el("b", {}, "The proof test is overdue.")) : null,
       ),
