@@ -59,7 +59,7 @@ async def test_a_lost_input_trips_and_missing_ones_do_after_the_start() -> None:
         await stage.read(Quality.STALE, bath=20.0)
         assert (await stage.state_of()).first_out == "warm"
         alarm = (await stage.alarms())["interlock.cooling"]
-        assert alarm.text == "tripped by Bath too warm: chiller.bath is beyond a limit (stale)"
+        assert alarm.text == "tripped by Bath too warm: chiller.bath is above 35 (stale)"
     stage = InterlockStage()
     await stage.prepare()
     async with stage.host("chiller"), stage.targets(), stage.engine():

@@ -12,18 +12,23 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from countingroom.bus.memory.bus import MemoryBus
+from countingroom.console.api import route_permissions
 from countingroom.console.app import create
-from countingroom.console.route_permissions import ROUTES, RouteTable
+from countingroom.console.route_permissions import RouteTable
 from countingroom.core.clock import SystemClock
 from countingroom.core.commands.alarms import ALARMS as ALARM_ROWS
 from countingroom.core.commands.experiment import EXPERIMENT as EXPERIMENT_ROWS
+from countingroom.core.commands.interlocks import INTERLOCKS as INTERLOCK_ROWS
 from countingroom.core.commands.notifications import NOTIFICATIONS as NOTIFICATION_ROWS
 from countingroom.core.commands.partition import PARTITION as PARTITION_ROWS
 from countingroom.core.commands.rules import RULES as RULE_ROWS
 from countingroom.core.commands.system import SYSTEM as SYSTEM_ROWS
 from countingroom.core.policy import NEEDS, Principal, Role, decide
+from countingroom.departments import DEPARTMENTS
 from tests.console.people import PEOPLE, house
 from tests.console.stage import served, stage
+
+ROUTES = route_permissions(DEPARTMENTS)
 
 V, S, E, A = Role.VIEWER, Role.SHIFTER, Role.EXPERT, Role.ADMINISTRATOR
 OPEN = {"GET /healthz", "GET /readyz", "GET /login", "GET /link", "POST /api/v1/login", "POST /api/v1/link"}
@@ -63,6 +68,8 @@ ALARM = {
 }
 """Those that name no alarm are asked of the experiment."""
 NOTIFICATION = {"test": S, "made_up": A}
+INTERLOCK = dict.fromkeys((*INTERLOCK_ROWS, "made_up"), S)
+"""The lowest role that an interlock can declare; the department asks for the declared one."""
 RULE = {"arm": S, "disarm": S, "made_up": A}
 DEVICE = {"lv_on": S, "set": S, "hv_on": S, "made_up": S, "hv_off": E}
 """`hv_off` is marked dangerous in the catalogue of this stage."""
@@ -73,6 +80,7 @@ COMMANDS = {
     "POST /api/v1/systems/{system}/commands/{command}": ("system.STS", SYSTEM),
     "POST /api/v1/alarms/commands/{command}": ("_experiment", ALARM),
     "POST /api/v1/notifications/commands/{command}": ("_experiment", NOTIFICATION),
+    "POST /api/v1/interlocks/{interlock}/commands/{command}": ("_experiment", INTERLOCK),
     "POST /api/v1/rules/{rule}/commands/{command}": ("_experiment", RULE),
 }
 FIXED = {
