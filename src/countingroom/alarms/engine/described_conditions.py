@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from countingroom.alarms.conditions import Settling, alarm_limits, limit_spec, settling_of
-from countingroom.alarms.sections.conditions import ConditionKeys, RateCondition, StateCondition
+from countingroom.alarms.sections.conditions import ConditionKeys, LimitCondition, RateCondition, StateCondition
 from countingroom.core import severity
 from countingroom.core.alarms.conditions.described import DescribedCondition, state_address
 from countingroom.core.alarms.conditions.kinds import difference
