@@ -281,7 +281,7 @@ async def test_a_device_whose_host_is_gone_is_an_alarm(stage: AlarmStage) -> Non
     made = AlarmStage()
     await made.prepare()
     async with made.engine():
-        await made.clock.advance(3)
+        await made.clock.advance(14)
         assert await made.shown() == {}
         await made.clock.advance(2)
         (alarm,) = (await made.alarms()).values()
@@ -298,7 +298,7 @@ async def test_a_partition_without_an_owner_is_an_alarm_under_which_its_members_
         await stage.partition(partition("mCBM", members=(member("DCS", seen="Error", own="Error"),)))
         await stage.clock.advance(1)
         assert await stage.shown() == {"member.mCBM.DCS": "unacknowledged"}
-        await stage.clock.advance(4)
+        await stage.clock.advance(10)
         alarms = await stage.alarms()
         assert set(alarms) == {"member.mCBM.DCS", "partition.mCBM.owner"}
         assert alarms["member.mCBM.DCS"].cause_id == "partition.mCBM.owner"

@@ -147,7 +147,7 @@ async def test_a_condition_that_is_not_known_suppresses_nothing() -> None:
         async with stage.host("chiller"):
             await stage.clock.advance(6)
             assert (await stage.shown())[BATH] == "suppressed"
-        await stage.clock.advance(1)
+        await stage.clock.advance(4)
         assert BATH not in await stage.shown()
 
 

@@ -135,6 +135,10 @@ class Link(StrEnum):
     DISCONNECTED = "disconnected"
 
 
+HOST_STOPPED = "host_stopped"
+"""The code of the cause in the last state that a device host publishes of a device when it is stopped."""
+
+
 class DeviceState(Struct, frozen=True, kw_only=True):
     """The state of a device, or of one of its channels. Only the device host writes it."""
 

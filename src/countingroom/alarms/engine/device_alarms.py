@@ -19,7 +19,7 @@ from countingroom.core import severity, units
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.conditions.specs import NEVER
 from countingroom.core.alarms.definition import AlarmDefinition
-from countingroom.core.messages import Catalogue, DeviceState, Link, Readings
+from countingroom.core.messages import HOST_STOPPED, Catalogue, DeviceState, Link, Readings
 from countingroom.core.points import Point
 from countingroom.core.values import Quality, Scalar
 
@@ -317,6 +317,10 @@ class DeviceAlarms:
         elif not state.active:
             yield link, clear(state.since_ns)
             yield own, clear(state.since_ns)
+        elif state.link is Link.CONNECTING or _is_farewell(state):
+            # It is being connected, or was left so by a host that was stopped: heartbeats tell whether one is missing.
+            yield link, unknown(now_ns)
+            yield own, unknown(now_ns)
         elif state.link is Link.DISCONNECTED:
             yield link, _of_state(state, severity.MEDIUM)
             yield own, unknown(now_ns)
@@ -344,6 +348,11 @@ class DeviceAlarms:
             device=self._device,
             channel=channel,
         )
+
+
+def _is_farewell(state: DeviceState) -> bool:
+    """Whether a host has written it when it was stopped."""
+    return state.link is Link.DISCONNECTED and state.cause is not None and state.cause.code == HOST_STOPPED
 
 
 def _of_state(state: DeviceState, level: int) -> AlarmFinding:

@@ -147,6 +147,10 @@ class Evaluation:
         """The alarm of a process."""
         return self._roles.of(presence)
 
+    def likely_alarm_of(self, is_device: bool) -> str:
+        """The alarm of the process that should serve a device or partition and was not heard yet; empty: not known."""
+        return self._roles.serving("devices" if is_device else "runs")
+
     def roles(self, present: Sequence[Presence], gone: Set[str], now_ns: int) -> None:
         """The processes that send heartbeats now. `gone`: the alarms of those whose devices or partitions are not
         served."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 
 from msgspec import structs
@@ -16,6 +16,7 @@ from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.engine.known import KnownAlarms
 from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Bus, Entry
+from countingroom.bus.presence import INTERVAL_S, MISSED
 from countingroom.bus.readings_follower import ReadingsFollower
 from countingroom.bus.served import SWEEP_S, ServedObjects, follow_heartbeats
 from countingroom.core import subjects
@@ -28,6 +29,10 @@ _log = logging.getLogger(__name__)
 
 FIRST_BEATS_S = 4.0
 """After the start nothing is reported gone for so long: three heartbeats and a little more."""
+START_S = 15.0
+"""A device or partition that was never served since the start is reported gone after so long. Other processes may start
+later than this one. That of a missing process comes a little before it (`role_alarms.MISSING_S` after the first
+heartbeats)."""
 LONGEST_S = 60.0
 """The time is looked at again after so long, because the wall clock of delays may be set."""
 _RETRY_S = 1.0
@@ -52,12 +57,13 @@ class BusFollower:
         roles: Sequence[str] = (),
         perhaps: Sequence[str] = (),
         listeners: Sequence[Listener] = (),
+        devices: Collection[str] = (),
     ) -> None:
         """`find` takes the findings. `known` learns which alarms exist. `described`: the conditions of the section
         `alarms`. `suppress` is told which suppressions are true, each time that this or the alarms change, and
         whether the others are known as well. `held`: level and begin that an alarm had before. `roles`: the processes
         that the experiment needs. `perhaps`: those that it may need. `listeners` are told the same
-        readings and states."""
+        readings and states. `devices`: those of the description, which are waited for after the start."""
         self._bus = bus
         self._clock = clock
         self._evaluation = Evaluation(
@@ -74,6 +80,8 @@ class BusFollower:
         self._news = asyncio.Event()
         self._catalogued: set[str] = set()
         """Devices with a catalogue."""
+        self._lost: set[str] = set()
+        """Devices and keys that are reported gone."""
         self._states: dict[str, PartitionState] = {}
         self._served = ServedObjects(clock)
         self._readings = ReadingsFollower(bus, clock, self._read)
@@ -81,7 +89,11 @@ class BusFollower:
         self._hears = False
         self._process_of: dict[str, str] = {}
         """Device, or key -> the alarm of the process that served it last."""
-        self._quiet_until_s = clock.monotonic() + FIRST_BEATS_S
+        self._beaten_s: dict[str, float] = {}
+        """Device, or key -> when the last heartbeat came of a process that serves it."""
+        self._described_devices = frozenset(devices)
+        self._began_s = clock.monotonic()
+        self._quiet_until_s = self._began_s + FIRST_BEATS_S
         self._looked_s = float("-inf")
         self.updates = 0
         """Readings taken since the start."""
@@ -154,6 +166,8 @@ class BusFollower:
         state = structs.replace(state, members=members)
         # The same state that is read again after a lost link is no sign that its owner lives.
         if self._states.get(key) != state:
+            if key in self._states:  # the first one may be from before the start
+                self._beaten_s[key] = self._clock.monotonic()
             self._states[key] = state
             self._served.published(key)
             self._update_served()
@@ -183,6 +197,8 @@ class BusFollower:
         self._served.roster.hear(presence)
         process = self._evaluation.alarm_of(presence)
         self._process_of.update((target, process) for target in presence.targets)
+        if not presence.leaving:
+            self._beaten_s.update(dict.fromkeys(presence.targets, self._clock.monotonic()))
         self._update_served()
 
     async def _sweep(self) -> None:
@@ -192,27 +208,46 @@ class BusFollower:
             self._update_served()
             if self._bus.connected and self._clock.monotonic() >= self._quiet_until_s:
                 now_ns = self._clock.now_ns()
-                self._evaluation.all_known(now_ns)
+                if not self._awaited(self._catalogued | self._described_devices):
+                    self._evaluation.all_known(now_ns)
                 self._look_at_roles(now_ns)
                 self._news.set()
 
     def _look_at_roles(self, now_ns: int) -> None:
-        gone = {self._process_of.get(name, "") for name, alive in self._served.alive.items() if not alive}
+        lost = {name for name, alive in self._served.alive.items() if not alive}
+        gone = {self._process_of.get(name, "") for name in lost - self._awaited(lost)}
         self._evaluation.roles(self._served.roster.present(), gone, now_ns)
+
+    def _awaited(self, names: Iterable[str]) -> set[str]:
+        """Those of these devices and keys that are not served yet, or not since so long that they are reported gone. A
+        process that is stopped in order may be started again as soon as one that is killed."""
+        now_s = self._clock.monotonic()
+        beating = self._served.roster.targets()
+        return {name for name in names if name not in beating and now_s < self._gone_from_s(name)}
+
+    def _gone_from_s(self, name: str) -> float:
+        beaten_s = self._beaten_s.get(name)
+        return self._began_s + START_S if beaten_s is None else beaten_s + MISSED * INTERVAL_S
 
     def _update_served(self) -> None:
         """Tell which devices and partitions are served. Without the bus nothing is known of them."""
         if not self._bus.connected:
             self._quiet_until_s = self._clock.monotonic() + FIRST_BEATS_S
             return
-        changed = self._served.update(self._catalogued)
+        self._served.update(self._catalogued)
         if self._clock.monotonic() < self._quiet_until_s:
             return
         now_ns = self._clock.now_ns()
-        if not all(self._served.alive[name] for name in changed):
+        silent = {name for name, is_alive in self._served.alive.items() if not is_alive}
+        awaited = self._awaited(silent)
+        lost = silent - awaited
+        if lost - self._lost:
             self._look_at_roles(now_ns)  # at once, so that what a process served is folded under it
+        self._lost = lost
         for name, is_alive in self._served.alive.items():
-            process = self._process_of.get(name, "")
+            if name in awaited:
+                continue
+            process = self._process_of.get(name) or self._evaluation.likely_alarm_of(name in self._catalogued)
             if name in self._catalogued:
                 self._evaluation.device_served(name, is_alive, now_ns, process)
             elif name in self._states:

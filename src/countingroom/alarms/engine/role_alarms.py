@@ -44,6 +44,10 @@ class RoleAlarms:
         name = next((one for one in (f"{presence.role}-{presence.instance}", presence.role) if one in self._roles), "")
         return identity.of_role(name) if name else ""
 
+    def serving(self, role: str) -> str:
+        """The alarm of the only process of a role; empty: the experiment does not need it."""
+        return identity.of_role(role) if role in self._roles else ""
+
     def words(self, present: Sequence[Presence]) -> Iterator[tuple[str, str]]:
         """Each role with its state: `ready`, `not_ready` or `gone`."""
         for role in self._roles:

@@ -195,6 +195,7 @@ class AlarmService:
             roles=self._roles,
             perhaps=self._perhaps,
             listeners=[*interlocks, *([rules] if rules else [])],
+            devices=self._devices or (),
         )
         commands = AlarmCommands(keeper, publisher, known.in_area, lambda id: known.find(id) is not None or id in book)
         policy = AlarmPolicy(self._clock, self._principal)

@@ -17,7 +17,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
 from countingroom.core.interlocks.hold import HeldCommand
-from countingroom.core.messages import Catalogue, Command, EventKind, Link
+from countingroom.core.messages import HOST_STOPPED, Catalogue, Command, EventKind, Link
 from countingroom.core.points import Point
 from countingroom.devices.behaviour import Write
 from countingroom.devices.description import kind_of
@@ -133,7 +133,7 @@ class HostedDevice:
         self._set_link(
             Link.DISCONNECTED,
             Cause(
-                code="host_stopped",
+                code=HOST_STOPPED,
                 message="the device host was stopped",
                 source=self._source,
                 since_ns=self._clock.now_ns(),
