@@ -186,6 +186,49 @@ def test_the_command_tells_what_alarms_would_have_done(
     assert BATH not in capsys.readouterr().out
 
 
+RULES = """
+alarms:
+  rules:
+    too_warm:
+      title: Too warm
+      reason: a test
+      when: {limit: {point: chiller.internal_temp, alarm_high: 30}}
+      for: 5 s
+      do: [{log: it is warm}, {command: {device: chiller, command: "off"}}]
+      most: {times: 2, per: 10 min}
+"""
+
+
+def test_the_command_tells_what_rules_would_have_done(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment.write_text(experiment.read_text() + RULES)
+    drawn, rows = tmp_path / "out.html", tmp_path / "out.csv"
+    assert replayed(experiment, "--rule", "too_*", "--json", "--picture", str(drawn), "--csv", str(rows)) == 0
+    found = json.loads(capsys.readouterr().out)
+    (rule,) = found["rules"]
+    kinds = [one["kind"] for one in rule["replayed"]]
+    assert (found["alarms"], kinds) == ([], ["fired", "fired", "held_back", "fired", "fired"])
+    first = rule["replayed"][0]
+    assert (first["time_ns"] - T0) / S == 105
+    assert (first["text"], first["evidence"]) == (
+        "log: it is warm; chiller: off",
+        {"chiller.internal_temp": 31.0},
+    )
+    assert rule["when"] == "chiller.internal_temp is above 30, for 5 s"
+    assert drawn.read_text().count('class="p3') == 5
+    assert rows.read_text().count("rule.too_warm,Too warm,fired") == 4
+    assert replayed(experiment) == 0
+    told = capsys.readouterr().out
+    assert "too_warm" in told
+    assert BATH in told
+    assert "what a rule would have changed" in told
+    assert replayed(experiment, "--alarm", "point.*") == 0
+    assert "too_warm" not in capsys.readouterr().out
+    assert replayed(experiment, "--rule", "other") == 1
+    assert "the description has no rule 'other'" in capsys.readouterr().err
+
+
 def test_a_replay_changes_no_file(experiment: Path) -> None:
     folder = experiment.parent / "data"
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}

@@ -21,12 +21,15 @@ from countingroom.core.times import format_time
 from countingroom.core.values import Reading
 
 if TYPE_CHECKING:
+    from countingroom.core.rules.specs import EventTrigger
     from countingroom.history.messages import Page
     from countingroom.storage.description import StorageSection
 
 _POINTS = 200
 """Points of one question over HTTP: their names stand in its address."""
 _PAGE = 50_000
+_ALARMS = "alarms"
+"""The department of rules and interlocks."""
 _EVENTS = 1000
 _ENTRIES = 5000
 MOST_EVENTS = 200_000
@@ -44,6 +47,8 @@ class Source(Protocol):
     def pages(self, names: Sequence[str], begin_ns: int, end_ns: int) -> Iterator[Page]: ...
     def series(self, point: str, begin_ns: int, end_ns: int, most: int) -> Series | None: ...
     def events(self, begin_ns: int, end_ns: int) -> list[Event]: ...
+    def about(self, names: Sequence[str], begin_ns: int, end_ns: int) -> list[Event] | None: ...
+    def triggers(self, triggers: Sequence[EventTrigger], begin_ns: int, end_ns: int) -> list[Event]: ...
     def alarms(self, begin_ns: int, end_ns: int) -> list[AlarmEntry]: ...
     def close(self) -> None: ...
 
@@ -99,17 +104,35 @@ class ApiSource:
 
     def events(self, begin_ns: int, end_ns: int) -> list[Event]:
         """Changes of states and links, in the order of time."""
+        found = [one for kind in ("state", "link") for one in self._events(begin_ns, end_ns, kind=kind)]
+        return sorted((one for one in found if one.department != _ALARMS), key=lambda one: one.time_ns)
+
+    def about(self, names: Sequence[str], begin_ns: int, end_ns: int) -> list[Event] | None:
+        """Events of these rules or interlocks, in the order of time. None: they are not read."""
+        found = [one for name in names for one in self._events(begin_ns, end_ns, source=name)]
+        return sorted((one for one in found if one.department == _ALARMS), key=lambda one: one.time_ns)
+
+    def triggers(self, triggers: Sequence[EventTrigger], begin_ns: int, end_ns: int) -> list[Event]:
+        """Events for which rules wait, each once, in the order of time."""
+        found: dict[str, Event] = {}
+        for trigger in triggers:
+            wanted = {"source": trigger.source or None, "kind": trigger.kind.value if trigger.kind else None}
+            every = self._events(begin_ns, end_ns, **wanted)
+            found |= {one.id: one for one in every if trigger.matches(one)}
+        return sorted(found.values(), key=lambda one: one.time_ns)
+
+    def _events(self, begin_ns: int, end_ns: int, **wanted: str | None) -> list[Event]:
+        """At most MOST_EVENTS, the newest first."""
         found: list[Event] = []
-        for kind in ("state", "link"):
-            before: int | None = None
-            while len(found) < MOST_EVENTS:
-                asked: dict[str, Any] = {"kind": kind, "from": format_time(begin_ns), "to": format_time(end_ns)}
-                page = self._api.exact("/api/v1/events", limit=_EVENTS, before=before, **asked)
-                found += [msgspec.convert(one, Event) for one in page["events"] if one["department"] != "alarms"]
-                before = page["next_before"]
-                if before is None:
-                    break
-        return sorted(found, key=lambda one: one.time_ns)
+        before: int | None = None
+        while len(found) < MOST_EVENTS:
+            asked: dict[str, Any] = {"from": format_time(begin_ns), "to": format_time(end_ns), **wanted}
+            page = self._api.exact("/api/v1/events", limit=_EVENTS, before=before, **asked)
+            found += msgspec.convert(page["events"], list[Event])
+            before = page["next_before"]
+            if before is None:
+                break
+        return found
 
     def alarms(self, begin_ns: int, end_ns: int) -> list[AlarmEntry]:
         """The history of all alarms, in the order in which it was stored."""
@@ -180,6 +203,14 @@ class FileSource:
 
     def events(self, begin_ns: int, end_ns: int) -> list[Event]:
         """None: the events are in the stream of the bus, which does not run."""
+        return []
+
+    def about(self, names: Sequence[str], begin_ns: int, end_ns: int) -> list[Event] | None:
+        """None: as `events`."""
+        return None
+
+    def triggers(self, triggers: Sequence[EventTrigger], begin_ns: int, end_ns: int) -> list[Event]:
+        """None: as `events`."""
         return []
 
     def alarms(self, begin_ns: int, end_ns: int) -> list[AlarmEntry]:

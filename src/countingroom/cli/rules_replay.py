@@ -1,27 +1,32 @@
-"""The command `rules replay`: what alarms would have done on what was recorded. It writes nothing but its own files.
+"""The command `rules replay`: what alarms, rules and interlocks would have done on what was recorded.
+
+It writes nothing but its own files.
 
 Exit status: 0 done, 1 what was recorded cannot be read, 2 the description is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from countingroom.cli.client import DEFAULT_URL, Url
 from countingroom.cli.output import Json, print_json, print_table
-from countingroom.core.errors import ConfigurationError, RequestError
+from countingroom.core.errors import ConfigurationError, NotFound, RequestError
 
 if TYPE_CHECKING:
+    from countingroom.alarms.description import AlarmsSection
     from countingroom.alarms.replay.report import Report
+    from countingroom.alarms.sections.rules import RuleSection
     from countingroom.cli.replay_sources import Source
     from countingroom.history.messages import Page
 
-_MOST_DIFFERENCES = 20
+_T = TypeVar("_T")
+_MOST_ROWS = 20
 """Rows that are shown; the JSON has all."""
 
 
@@ -33,6 +38,10 @@ def replay(
         typer.Option(
             "--alarm", metavar="PATTERN", help="Only these alarms: an identity, or a pattern such as 'point.caen.*'."
         ),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option("--rule", metavar="NAME|PATTERN", help="Only these rules; alarms only where --alarm is given."),
     ] = None,
     description: Annotated[
         Path | None,
@@ -61,14 +70,15 @@ def replay(
         typer.Option("--csv", metavar="FILE", help="Write each row of the replayed history.", show_default=False),
     ] = None,
     people: Annotated[
-        bool, typer.Option("--people/--no-people", help="Repeat what people did to alarms, such as shelving.")
+        bool, typer.Option("--people/--no-people", help="Repeat what people did, such as shelving.")
     ] = True,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Tell what alarms would have done on recorded history, and how that differs from what they did.
+    """Tell what alarms and rules would have done on recorded history, and how that differs from what they did.
 
-    With an edited description it tells what a changed limit would have done. Nothing is announced or stored.
+    Without --alarm and --rule it replays all. With an edited description it tells what a changed limit would have
+    done. Nothing is announced, done or stored.
     """
     begin_ns, end_ns = _range(since, to)
     if picture and picture.suffix not in (".svg", ".html"):
@@ -77,7 +87,8 @@ def replay(
         )
     file = description or _running_description(data)
     with closing(_source(file, data, url)) as source:
-        report = _report(file, source, begin_ns, end_ns, alarm or (), people=people)
+        chosen = ChosenToReplay(alarm, rule)
+        report = _report(file, source, begin_ns, end_ns, chosen, people=people)
         if picture:
             _draw(picture, report, source)
     if output:
@@ -88,13 +99,50 @@ def replay(
         _print(report)
 
 
-def _report(file: Path, source: Source, begin_ns: int, end_ns: int, patterns: Sequence[str], *, people: bool) -> Report:
+class ChosenToReplay:
+    """What is asked for."""
+
+    def __init__(self, alarms: Sequence[str] | None, rules: Sequence[str] | None) -> None:
+        """Patterns; with none at all everything is asked for."""
+        self._every = not (alarms or rules)
+        self.alarms = tuple(alarms or ())
+        self._rules = tuple(rules or ())
+
+    @property
+    def has_alarms(self) -> bool:
+        """Whether alarms are asked for."""
+        return self._every or bool(self.alarms)
+
+    def rules(self, section: AlarmsSection) -> dict[str, RuleSection]:
+        """The rules that are asked for. NotFound where a pattern fits none."""
+        return self._fit("rule", self._rules, section.rules)
+
+    def _fit(self, word: str, patterns: Sequence[str], described: Mapping[str, _T]) -> dict[str, _T]:
+        from fnmatch import fnmatchcase
+
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in described):
+                names = ", ".join(described) or "none"
+                raise NotFound(
+                    f"the description has no {word} {pattern!r}",
+                    source=f"--{word}",
+                    suggestion=f"it has: {names}",
+                )
+        return {
+            name: one
+            for name, one in described.items()
+            if self._every or any(fnmatchcase(name, pattern) for pattern in patterns)
+        }
+
+
+def _report(file: Path, source: Source, begin_ns: int, end_ns: int, chosen: ChosenToReplay, *, people: bool) -> Report:
     from countingroom.alarms.definitions import Definitions
     from countingroom.alarms.description import AlarmsSection
     from countingroom.alarms.replay.alarm_replay import AlarmReplay
     from countingroom.alarms.replay.recorded import inputs
     from countingroom.alarms.replay.report import Report
-    from countingroom.alarms.replay.run import first_messages, needed_points, replay, settling_s
+    from countingroom.alarms.replay.rule_replay import RuleReplay, condition_keys
+    from countingroom.alarms.replay.run import first_messages, needed_points, points_of, replay, settling_s
     from countingroom.cli.check_devices import build_devices
     from countingroom.cli.described_alarms import catalogue_of
     from countingroom.devices.description import DevicesSection
@@ -108,17 +156,25 @@ def _report(file: Path, source: Source, begin_ns: int, end_ns: int, patterns: Se
     catalogues = [catalogue_of(one) for one in hosted.values()]
     defined = [one for catalogue in catalogues for one in definitions.of_device(catalogue)]
     defined += definitions.of_customs()
-    start_ns = begin_ns - round(settling_s(section, defined) * 1e9)
+    rules = chosen.rules(section)
+    start_ns = begin_ns - round(settling_s(section, defined, rules.values()) * 1e9)
     known = set(source.points())
-    names = [name for name in needed_points(section, catalogues, patterns) if name in known]
+    needed = needed_points(section, catalogues, chosen.alarms) if chosen.has_alarms else []
+    needed += points_of(condition_keys(rules.values()))
+    names = [name for name in dict.fromkeys(needed) if name in known]
     rows = source.alarms(start_ns, end_ns)
     inactive = {one.name: tuple(one.behaviour.inactive) for one in hosted.values()}
     beside = inputs(catalogues, inactive, source.events(start_ns, end_ns), rows, start_ns, people=people)
+    of_rules = RuleReplay(rules, start_ns)
+    about = source.about(list(rules), start_ns, end_ns)
+    beside += of_rules.inputs(about or (), source.triggers(of_rules.triggers, start_ns, end_ns), people=people)
+    beside.sort(key=lambda one: one.time_ns)
     subject = AlarmReplay(
         definitions,
         catalogues,
         start_ns,
         devices=frozenset(name for name, _ in loaded.experiment.section(DevicesSection).items()),
+        others=[of_rules] if rules else [],
     )
     for message in first_messages(source.last(names, start_ns - 1) if names else {}, start_ns):
         subject.read(message)
@@ -137,9 +193,11 @@ def _report(file: Path, source: Source, begin_ns: int, end_ns: int, patterns: Se
         recorded=rows,
         definitions={one.id: one for one in defined},
         points=points,
-        patterns=tuple(patterns),
+        patterns=chosen.alarms,
         has_states=source.has_states,
         problems=subject.problems,
+        parts=[of_rules.part(about, begin_ns, end_ns)] if rules else [],
+        has_alarms=chosen.has_alarms,
     )
 
 
@@ -230,12 +288,28 @@ def _write(file: Path, text: str) -> None:
 
 
 def _print(report: Report) -> None:
-    print_table(report.HEAD, report.table(), title=report.title, numbers=report.NUMBERS)
-    differences = report.differences()
-    if differences:
-        columns = ("time", "alarm", "what", "only in")
-        print_table(columns, report.difference_rows(_MOST_DIFFERENCES), title="differs from what was recorded")
-        if len(differences) > _MOST_DIFFERENCES:
-            typer.echo(f"and {len(differences) - _MOST_DIFFERENCES} more; --json has all\n")
+    if report.has_alarms:
+        print_table(report.HEAD, report.table(), title=report.title, numbers=report.NUMBERS)
+        _print_differences("alarm", report.difference_rows(_MOST_ROWS), len(report.differences()))
+    for part in report.parts:
+        typer.echo("")
+        title = f"{part.word}s" if report.has_alarms else report.title
+        print_table(part.head, part.table(), title=title, numbers=part.numbers)
+        if part.acted:
+            columns = ("time", part.word, "what", "does, or why", "values")
+            print_table(columns, part.rows(_MOST_ROWS), title=f"what {part.word}s would have done")
+            _print_left(len(part.acted))
+        _print_differences(part.word, part.difference_rows(_MOST_ROWS), len(part.differences))
     for line in report.notes():
         typer.echo(line)
+
+
+def _print_differences(word: str, rows: Iterator[tuple[object, ...]], count: int) -> None:
+    if count:
+        print_table(("time", word, "what", "only in"), rows, title="differs from what was recorded")
+        _print_left(count)
+
+
+def _print_left(count: int) -> None:
+    if count > _MOST_ROWS:
+        typer.echo(f"and {count - _MOST_ROWS} more; --json has all\n")

@@ -1,4 +1,4 @@
-"""What the alarms of a description would have done on what was recorded. Reads no clock and does no I/O.
+"""What alarms, and rules and interlocks beside them, would have done on what was recorded. Reads no clock, does no I/O.
 
 It is the evaluation and the book of the alarm engine, with the recorded time as the present. Nothing is saved,
 published or announced.
@@ -6,11 +6,12 @@ published or announced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from countingroom.alarms.engine.book import AlarmBook
 from countingroom.alarms.engine.described_alarms import DescribedAlarms
-from countingroom.alarms.engine.evaluation import Evaluation
+from countingroom.alarms.engine.evaluation import Evaluation, Listener
 from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.engine.known import Defines, KnownAlarms
 from countingroom.alarms.engine.suppression import Suppression
@@ -25,6 +26,14 @@ KNOWN_AFTER_NS = 4_000_000_000
 _NEVER = 1 << 63
 
 
+class Other(Listener, Protocol):
+    """What decides something beside the alarms, from the same readings and states: rules, interlocks."""
+
+    def complete(self, now_ns: int) -> None: ...
+    def pass_time(self, now_ns: int) -> None: ...
+    def next_due_ns(self) -> int | None: ...
+
+
 class AlarmReplay:
     """All alarms of a description. Give it what was recorded in the order of time, then `finish`."""
 
@@ -37,9 +46,11 @@ class AlarmReplay:
         devices: Collection[str] | None = None,
         saved: Iterable[SavedAlarm] = (),
         keep: Callable[[AlarmEntry], None] | None = None,
+        others: Sequence[Other] = (),
     ) -> None:
         """`catalogues`: the devices with their limits. `devices`: the names of all of the description. `saved`: the
-        alarms as they were before. `keep` takes each row of the history; without it they are in `rows`."""
+        alarms as they were before. `keep` takes each row of the history; without it they are in `rows`.
+        `others`: rules and interlocks, which are replayed with them."""
         self.rows: list[AlarmEntry] = []
         """The history of the alarms, as the engine would have written it."""
         self.readings = 0
@@ -62,10 +73,17 @@ class AlarmReplay:
         self._asks = False
         """The definitions or the suppressions have changed."""
         self._found: list[Found] = []
-        self._evaluation = Evaluation(
-            self._found.extend, self._known, self._described, self._suppress, begin_ns, held=self._book.held
-        )
+        self._others = tuple(others)
         self._now_ns = begin_ns
+        self._evaluation = Evaluation(
+            self._found.extend,
+            self._known,
+            self._described,
+            self._suppress,
+            begin_ns,
+            held=self._book.held,
+            listeners=self._others,
+        )
         self._known_at_ns: int | None = begin_ns + KNOWN_AFTER_NS
         self._due_ns = _NEVER
         for catalogue in catalogues:
@@ -82,6 +100,9 @@ class AlarmReplay:
         due_ns = self._evaluation.read(message, now_ns)
         if due_ns is not None and due_ns < self._due_ns:
             self._due_ns = due_ns
+        for one in self._others:
+            if (due_ns := one.next_due_ns()) is not None and due_ns < self._due_ns:
+                self._due_ns = due_ns
         if self._found or self._asks:
             self._turn()
 
@@ -110,6 +131,12 @@ class AlarmReplay:
             self._keep(row)
         self._settle()
 
+    def happen(self, give: Callable[[int], None], now_ns: int) -> None:
+        """What is given to one of the others alone."""
+        self._begin(now_ns)
+        give(self._now_ns)
+        self._settle()
+
     def pass_time(self, now_ns: int) -> None:
         """Do what was due before this time or at it."""
         while self._due_ns <= now_ns:
@@ -118,6 +145,8 @@ class AlarmReplay:
                 self._known_at_ns = None
                 self._evaluation.all_known(self._now_ns)
             self._evaluation.pass_time(self._now_ns)
+            for one in self._others:
+                one.pass_time(self._now_ns)
             self._settle()
 
     def definition(self, id: str) -> AlarmDefinition | None:
@@ -127,6 +156,8 @@ class AlarmReplay:
     def _suppress(self, active: frozenset[str], all_known: bool) -> None:
         self._suppression.update(active, all_known=all_known)
         self._asks = True
+        for one in self._others if all_known else ():
+            one.complete(self._now_ns)
 
     def _suppressed(self, book: AlarmBook) -> Mapping[str, AlarmEvent]:
         return self._suppression.events(self._known.every(), book)
@@ -139,6 +170,7 @@ class AlarmReplay:
         """Take a turn, and find out when the next one is due."""
         self._turn()
         due = (self._evaluation.next_due_ns(), self._book.next_due_ns(), self._known_at_ns)
+        due += tuple(one.next_due_ns() for one in self._others)
         self._due_ns = min((one for one in due if one is not None), default=_NEVER)
 
     def _turn(self) -> None:

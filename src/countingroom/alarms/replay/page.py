@@ -1,4 +1,4 @@
-"""The report of a replay as one HTML page: the picture, the table, the differences. It needs nothing of a network."""
+"""The report of a replay as one HTML page: the picture, the tables, the differences. It needs nothing of a network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 from countingroom.alarms.replay.report import Report
 
-_MOST_DIFFERENCES = 1000
+_MOST_ROWS = 1000
 _STYLE = """
 body { font: 14px system-ui, sans-serif; margin: 24px; color-scheme: light dark; }
 table { border-collapse: collapse; margin: 16px 0; } th, td { padding: 3px 10px; text-align: left; }
@@ -22,11 +22,19 @@ def page(report: Report, drawn: str) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(report.title)}</title>',
         f"<style>{_STYLE}</style></head><body>",
         drawn,
-        *_table("Alarms", report.HEAD, report.table()),
     ]
+    for part in report.parts:
+        parts += _table(f"{part.word.title()}s", part.head, part.table())
+        happened = ("time", part.word, "what", "does, or why", "values")
+        parts += _table(f"What {part.word}s would have done", happened, part.rows(_MOST_ROWS))
+        if part.differences:
+            differs = ("time", part.word, "what", "only in")
+            parts += _table("Differs from what was recorded", differs, part.difference_rows(_MOST_ROWS))
+    if report.has_alarms:
+        parts += _table("Alarms", report.HEAD, report.table())
     if report.differences():
         head = ("time", "alarm", "what", "only in")
-        parts += _table("Differs from what was recorded", head, report.difference_rows(_MOST_DIFFERENCES))
+        parts += _table("Differs from what was recorded", head, report.difference_rows(_MOST_ROWS))
     parts += [f"<p>{escape(note)}</p>" for note in report.notes()]
     return "\n".join([*parts, "</body></html>\n"])
 

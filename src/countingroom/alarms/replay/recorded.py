@@ -6,7 +6,7 @@ States and links come from the events of device hosts, all else from the history
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, structs
 
@@ -85,7 +85,15 @@ class ActAt(Struct, frozen=True, kw_only=True):
         return {row.alarm: event}
 
 
-Input = StateAt | WordAt | ServedAt | ActAt
+class OtherAt(Struct, frozen=True, kw_only=True):
+    """What is given to rules or interlocks alone: an event, or what a person did to them."""
+
+    time_ns: int
+    give: Callable[[int], None]
+    """Called with the time."""
+
+
+Input = StateAt | WordAt | ServedAt | ActAt | OtherAt
 
 
 def first_states(catalogue: Catalogue, inactive: Iterable[str], begin_ns: int) -> list[DeviceState]:

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
+from countingroom.alarms.replay.acted import ActedPart
 from countingroom.alarms.replay.picture import Lane
 from countingroom.alarms.replay.run import NOT_REPLAYED, OF_STATES, is_chosen, is_replayed
 from countingroom.alarms.replay.spans import ActiveSpan, Difference, Total, differences, spans, total
+from countingroom.alarms.replay.written import length_of, second
 from countingroom.core import units
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.history import AlarmEntry
 from countingroom.core.points import Limits, Point
 from countingroom.core.series import Series
 from countingroom.core.times import format_time
-
-_S = 1_000_000_000
 
 
 class Report:
@@ -40,8 +40,13 @@ class Report:
         patterns: Sequence[str] = (),
         has_states: bool = True,
         problems: Sequence[str] = (),
+        parts: Sequence[ActedPart] = (),
+        has_alarms: bool = True,
     ) -> None:
-        """`rows`, `recorded`: in the order of time, also from before the begin. `points`: address -> point."""
+        """`rows`, `recorded`: in the order of time, also from before the begin. `points`: address -> point. `parts`:
+        rules, and interlocks. `has_alarms`: alarms are asked for."""
+        self.parts = parts
+        self.has_alarms = has_alarms
         self.begin_ns = begin_ns
         self.end_ns = end_ns
         self.readings = readings
@@ -51,7 +56,7 @@ class Report:
         self._problems = problems
 
         def wanted(row: AlarmEntry) -> bool:
-            return is_chosen(row.alarm, patterns) and is_replayed(row.alarm, states=has_states)
+            return has_alarms and is_chosen(row.alarm, patterns) and is_replayed(row.alarm, states=has_states)
 
         every = [row for row in rows if wanted(row)]
         known = [row for row in recorded if wanted(row)]
@@ -64,7 +69,7 @@ class Report:
     @property
     def title(self) -> str:
         """`Replay of 2026-11-28T00:00:00Z to 2026-11-29T00:00:00Z: 1,000,000 readings`."""
-        return f"Replay of {_second(self.begin_ns)} to {_second(self.end_ns)}: {self.readings:,} readings"
+        return f"Replay of {second(self.begin_ns)} to {second(self.end_ns)}: {self.readings:,} readings"
 
     def names(self) -> list[str]:
         """The alarms that were active in the replay or by the record, the most urgent first."""
@@ -91,11 +96,11 @@ class Report:
                 self._priority(name),
                 mine.times,
                 mine.announced,
-                _span(mine.active_ns),
-                _span(mine.longest_ns),
-                "" if mine.first_ns is None else _second(mine.first_ns),
+                length_of(mine.active_ns),
+                length_of(mine.longest_ns),
+                "" if mine.first_ns is None else second(mine.first_ns),
                 then.times,
-                _span(then.active_ns),
+                length_of(then.active_ns),
                 counts.get(name, 0) or "",
             )
 
@@ -104,10 +109,14 @@ class Report:
         for one in self._differences[:most]:
             entry = one.entry
             what = f"{entry.kind.value}, priority {entry.priority}{f': {entry.text}' if entry.text else ''}"
-            yield _second(entry.time_ns), entry.alarm, what, "the replay" if one.replayed else "the record"
+            yield second(entry.time_ns), entry.alarm, what, "the replay" if one.replayed else "the record"
 
     def notes(self) -> Iterator[str]:
         """What is not in it, one sentence each."""
+        for part in self.parts:
+            yield from part.notes
+        if not self.has_alarms:
+            return
         yield from self._problems
         kinds = ", ".join(NOT_REPLAYED if self.has_states else (*NOT_REPLAYED, *OF_STATES))
         yield f"not replayed, because not all that they follow from is recorded: alarms of the kinds {kinds}"
@@ -128,6 +137,8 @@ class Report:
                 row.value,
                 row.cause_id,
             )
+        for part in self.parts:
+            yield from part.cells()
 
     def facts(self) -> dict[str, Any]:
         """All of it, for programs."""
@@ -148,6 +159,7 @@ class Report:
             "to_ns": self.end_ns,
             "readings": self.readings,
             "alarms": alarms,
+            **{f"{part.word}s": part.facts() for part in self.parts},
             "history": self.rows,
             "differences": self._differences,
             "notes": list(self.notes()),
@@ -160,7 +172,8 @@ class Report:
 
     def lanes(self, curves: Mapping[str, Series]) -> list[Lane]:
         """What to draw, in the order of the table."""
-        return [self._lane(name, curves.get(self._address(name))) for name in self.names()]
+        alarms = [self._lane(name, curves.get(self._address(name))) for name in self.names()]
+        return [*(lane for part in self.parts for lane in part.lanes()), *alarms]
 
     def _lane(self, name: str, curve: Series | None) -> Lane:
         point = self._points.get(self._address(name))
@@ -194,18 +207,3 @@ class Report:
 
     def _then(self, name: str) -> Total:
         return total(self._recorded_spans.get(name, ()), self.end_ns)
-
-
-def _second(time_ns: int) -> str:
-    return format_time(time_ns - time_ns % _S)
-
-
-def _span(length_ns: int) -> str:
-    """`2 h 53 min`, `4 min 10 s`; empty for nothing."""
-    if length_ns < _S:
-        return "< 1 s" if length_ns else ""
-    seconds = length_ns // _S
-    hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

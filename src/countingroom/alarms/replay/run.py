@@ -10,8 +10,10 @@ from fnmatch import fnmatchcase
 
 from countingroom.alarms.description import AlarmsSection
 from countingroom.alarms.replay.alarm_replay import AlarmReplay
-from countingroom.alarms.replay.recorded import ActAt, Input, ServedAt, StateAt, WordAt
+from countingroom.alarms.replay.recorded import ActAt, Input, OtherAt, ServedAt, StateAt, WordAt
+from countingroom.alarms.replay.rule_replay import condition_keys
 from countingroom.alarms.sections.conditions import ConditionKeys
+from countingroom.alarms.sections.rules import RuleSection
 from countingroom.core import subjects
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.definition import AlarmDefinition
@@ -63,10 +65,16 @@ def first_messages(last: Mapping[str, Reading], begin_ns: int) -> Iterator[Readi
         )
 
 
-def settling_s(section: AlarmsSection, definitions: Iterable[AlarmDefinition]) -> float:
-    """So long before its begin a replay must start, so that delays and rates are at its begin what they would be."""
+def settling_s(
+    section: AlarmsSection, definitions: Iterable[AlarmDefinition], rules: Collection[RuleSection] = ()
+) -> float:
+    """So long before its begin a replay must start, so that delays and rates are at its begin what they would be.
+    `rules`: those that are replayed."""
     longest = max((max(one.on_delay_s, one.off_delay_s) for one in definitions), default=0.0)
-    for keys in _conditions(section):
+    for rule in rules:
+        # The rate of a rule counts what it did before.
+        longest = max(longest, rule.hold, rule.most.per)
+    for keys in (*_conditions(section), *condition_keys(rules)):
         if keys.rate is not None:
             longest = max(longest, keys.rate.per)
         if keys.silence is not None:
@@ -86,9 +94,12 @@ def needed_points(section: AlarmsSection, catalogues: Iterable[Catalogue], patte
     for name, custom in section.custom.items():
         if is_chosen(identity.of_custom(name), patterns):
             found |= dict.fromkeys(point for _, point in custom.points)
-    for suppression in section.suppress.values():
-        found |= dict.fromkeys(point for _, point in suppression.when.points)
-    return list(found)
+    return list(found | dict.fromkeys(points_of(one.when for one in section.suppress.values())))
+
+
+def points_of(conditions: Iterable[ConditionKeys]) -> list[str]:
+    """The addresses of the points of conditions."""
+    return list(dict.fromkeys(point for keys in conditions for _, point in keys.points))
 
 
 def is_chosen(id: str, patterns: Collection[str]) -> bool:
@@ -123,3 +134,5 @@ def _give(subject: AlarmReplay, one: Input) -> None:
             subject.served(one.device, one.is_alive, one.time_ns)
         case ActAt():
             subject.act(one.events, one.row.person, one.time_ns)
+        case OtherAt(give=give):
+            subject.happen(give, one.time_ns)

@@ -77,6 +77,8 @@ class RuleEngine:
         """Address of each setpoint that is ramped -> its last value."""
         self._ramped = {address.partition(".")[0] for address in self._setpoints}
         self._news = asyncio.Event()
+        self._looks_ns = 0
+        """When the time is looked at next."""
         self._evaluation: RuleEvaluation
         self._keeper: RuleKeeper
 
@@ -147,7 +149,9 @@ class RuleEngine:
         self._tell(self._evaluation.lost(device, now_ns))
 
     def _tell(self, outcomes: Iterable[RuleOutcome]) -> None:
-        if self._evaluation.changed:
+        due_ns = self._evaluation.next_due_ns()
+        # A rate has to be looked at again after a reading that changed nothing else.
+        if self._evaluation.changed or (due_ns is not None and due_ns < self._looks_ns):
             self._news.set()
         self._keeper.take(outcomes)
 
@@ -155,6 +159,7 @@ class RuleEngine:
         while True:
             due_ns = self._evaluation.next_due_ns()
             wait_s = LONGEST_S if due_ns is None else min(LONGEST_S, (due_ns - self._clock.now_ns()) / 1e9)
+            self._looks_ns = self._clock.now_ns() + round(wait_s * 1e9)
             if wait_s > 0:
                 with suppress(TimeoutError):
                     async with within(self._clock, wait_s):

@@ -1,0 +1,176 @@
+"""What the rules of a description would have done on what was recorded. Reads no clock and does no I/O.
+
+It is the evaluation of the engine; the actions are told and not done. What a rule would have changed is not in the
+recorded values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+
+from countingroom.alarms.replay.acted import Acted, ActedPart, ReplayMember
+from countingroom.alarms.replay.recorded import OtherAt
+from countingroom.alarms.replay.spans import ActiveSpan
+from countingroom.alarms.rules.described_rules import actions_of, when_in_words
+from countingroom.alarms.rules.evaluation import RuleEvaluation, RuleOutcome
+from countingroom.alarms.sections.conditions import ConditionKeys
+from countingroom.alarms.sections.rules import RuleSection
+from countingroom.core.messages import Event, Readings
+from countingroom.core.rules.actions import words
+from countingroom.core.rules.specs import EventTrigger
+from countingroom.core.rules.step import RuleEffectKind
+
+_COUNTED = {
+    "fired": RuleEffectKind.FIRED.value,
+    "held back": RuleEffectKind.HELD_BACK.value,
+    "passed over": RuleEffectKind.PASSED_OVER.value,
+}
+_COMPARED = (RuleEffectKind.FIRED.value,)
+"""The engine tells only the first of several times that it held a rule back."""
+_DRAWN = (RuleEffectKind.FIRED.value, RuleEffectKind.HELD_BACK.value)
+_DRAWN_PRIORITY = 3
+
+
+class RuleReplay:
+    """Some rules, as a part of a replay."""
+
+    def __init__(self, rules: Mapping[str, RuleSection], now_ns: int) -> None:
+        """From `now_ns` on. What the engine knew of an earlier time is not known."""
+        self._rules = rules
+        self._evaluation = RuleEvaluation(rules, now_ns=now_ns)
+        self.outcomes: list[RuleOutcome] = list(self._evaluation.started)
+        """All that happened, in order."""
+
+    @property
+    def problems(self) -> list[str]:
+        """Rules that cannot be evaluated, one sentence each."""
+        return self._evaluation.problems
+
+    @property
+    def triggers(self) -> list[EventTrigger]:
+        """The events that rules wait for."""
+        specs = self._evaluation.specs.values()
+        return [one.trigger for one in specs if isinstance(one.trigger, EventTrigger)]
+
+    def read(self, message: Readings, now_ns: int) -> None:
+        """Readings came."""
+        self.outcomes += self._evaluation.read(message, now_ns)
+
+    def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
+        """The state of a device, a channel or a partition."""
+        self.outcomes += self._evaluation.state(subject, word, common, now_ns)
+
+    def lost(self, device: str, now_ns: int) -> None:
+        """The host of a device was gone."""
+        self.outcomes += self._evaluation.lost(device, now_ns)
+
+    def event(self, event: Event, now_ns: int) -> None:
+        """An event came."""
+        self.outcomes += self._evaluation.event(event, now_ns)
+
+    def arm(self, name: str, by: str, reason: str, now_ns: int, *, armed: bool) -> None:
+        """A person armed or disarmed a rule."""
+        change = self._evaluation.arm if armed else self._evaluation.disarm
+        self.outcomes += change(name, by, reason, now_ns)
+
+    def complete(self, now_ns: int) -> None:
+        """Rules wait for nothing at the start."""
+
+    def pass_time(self, now_ns: int) -> None:
+        """Do what is due."""
+        self.outcomes += self._evaluation.pass_time(now_ns)
+
+    def next_due_ns(self) -> int | None:
+        """When `pass_time` is to be called; None: nothing waits."""
+        return self._evaluation.next_due_ns()
+
+    def inputs(self, about: Iterable[Event], triggering: Iterable[Event], *, people: bool) -> Iterator[OtherAt]:
+        """What is to be given beside readings and states. `about`: the recorded events of these rules. `triggering`:
+        those that rules may wait for. `people`: also who armed and disarmed them."""
+        departments = self._evaluation.departments
+        for event in triggering:
+            if event.department in departments:
+                yield OtherAt(time_ns=event.time_ns, give=partial(self.event, event))
+        for event in about if people else ():
+            armed = event.action == RuleEffectKind.ARMED.value
+            if event.source in self._evaluation.specs and (armed or event.action == RuleEffectKind.DISARMED.value):
+                by = event.principal
+                yield OtherAt(
+                    time_ns=event.time_ns, give=partial(self._arm_again, event.source, by, event.message, armed)
+                )
+
+    def part(self, about: Sequence[Event] | None, begin_ns: int, end_ns: int) -> ActedPart:
+        """What came of it. `about`: the recorded events of these rules; None: they are not known."""
+        members = [
+            ReplayMember(
+                name=name, title=rule.title or name, text=when_in_words(rule, self._evaluation.condition(name))
+            )
+            for name, rule in self._rules.items()
+        ]
+        recorded = None if about is None else [one for event in about if (one := self._recorded(event)) is not None]
+        notes = [*self.problems, "rules: what a rule would have changed is not in the recorded values"]
+        if about is None and self.triggers:
+            notes.append("rules: events are not read from a data folder, so rules that wait for one do not act")
+        return ActedPart(
+            "rule", _COUNTED, _COMPARED, members, self.acted(), recorded, firing_spans, begin_ns, end_ns, notes=notes
+        )
+
+    def acted(self) -> Iterator[Acted]:
+        """All that happened, as the report takes it."""
+        done = {
+            name: "; ".join(words(action) for action in actions_of(rule).actions) for name, rule in self._rules.items()
+        }
+        for one in self.outcomes:
+            yield Acted(
+                name=one.rule,
+                time_ns=one.now_ns,
+                kind=one.effect.kind.value,
+                number=one.effect.number,
+                text=done[one.rule] if one.effect.kind in (RuleEffectKind.FIRED, RuleEffectKind.HELD_BACK) else "",
+                evidence=one.evidence,
+            )
+
+    def _arm_again(self, name: str, by: str, reason: str, armed: bool, now_ns: int) -> None:
+        self.arm(name, by, reason, now_ns, armed=armed)
+
+    def _recorded(self, event: Event) -> Acted | None:
+        if event.source not in self._rules or event.data.get("rule") != event.source:
+            return None
+        if event.action not in set(RuleEffectKind):
+            return None
+        number = event.data.get("number")
+        return Acted(
+            name=event.source,
+            time_ns=event.time_ns,
+            kind=event.action,
+            number=number if isinstance(number, int) else 0,
+            text=event.message,
+            evidence={name: value for name, value in event.data.items() if name not in ("rule", "number")},
+        )
+
+
+def condition_keys(rules: Iterable[RuleSection]) -> Iterator[ConditionKeys]:
+    """All conditions of these rules."""
+    for rule in rules:
+        if rule.when.is_condition:
+            yield rule.when
+        if rule.unless is not None:
+            yield rule.unless
+
+
+def firing_spans(acted: Sequence[Acted], begin_ns: int, end_ns: int) -> Mapping[str, list[ActiveSpan]]:
+    """A mark for each firing, a pale one where the rate held it back."""
+    found = [
+        ActiveSpan(
+            name=one.name,
+            begin_ns=one.time_ns,
+            end_ns=one.time_ns,
+            priority=_DRAWN_PRIORITY,
+            announced=one.kind == RuleEffectKind.FIRED.value,
+            text=one.in_words(),
+        )
+        for one in acted
+        if one.kind in _DRAWN and begin_ns <= one.time_ns < end_ns
+    ]
+    return {"": found} if found else {}

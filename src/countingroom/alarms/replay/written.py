@@ -1,0 +1,23 @@
+"""Times and lengths of a replay as people read them. Pure."""
+
+from __future__ import annotations
+
+from countingroom.core.times import format_time
+
+_S = 1_000_000_000
+
+
+def second(time_ns: int) -> str:
+    """To the second: `2026-11-28T06:00:00Z`."""
+    return format_time(time_ns - time_ns % _S)
+
+
+def length_of(length_ns: int) -> str:
+    """`2 h 53 min`, `4 min 10 s`; empty for nothing."""
+    if length_ns < _S:
+        return "< 1 s" if length_ns else ""
+    seconds = length_ns // _S
+    hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
