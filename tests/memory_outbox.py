@@ -44,11 +44,20 @@ class MemoryOutbox:
         self._answer()
         return tuple(row for row in self._rows if row.sequence > after)[:most]
 
-    async def put(self, writer: int, messages: Sequence[Notification] = (), cursor: NotifyCursor | None = None) -> None:
+    async def put(
+        self,
+        writer: int,
+        messages: Sequence[Notification] = (),
+        *,
+        sequence: int | None = None,
+        changed: Mapping[str, str | None] | None = None,
+    ) -> None:
         self._check(writer)
         for one in messages:
             self.entries.setdefault(one.id, OutboxEntry(notification=one, state=DUE))
-        self.saved_cursor = cursor or self.saved_cursor
+        before = self.saved_cursor or NotifyCursor(sequence=0)
+        plan = {key: value for key, value in {**before.plan, **(changed or {})}.items() if value is not None}
+        self.saved_cursor = NotifyCursor(sequence=before.sequence if sequence is None else sequence, plan=plan)
 
     async def claim(self, writer: int, channel: str, now_ns: int) -> Notification | None:
         self._check(writer)

@@ -63,8 +63,13 @@ async def begin(database: Database) -> int:
 async def test_a_planned_message_is_read_by_the_next_process_as_it_was(shared_stand: Stand) -> None:
     first = await shared_stand.open()
     writer = await begin(first)
-    cursor = NotifyCursor(sequence=7, plan={"groups": {"cooling": [1, 2]}})
-    await first.notifications.put(writer, [MESSAGE, other(1)], cursor)
+    await first.notifications.put(
+        writer, [MESSAGE], sequence=6, changed={"track a": "{}", "track b": "{}", "sent r": "[1]"}
+    )
+    changed = {"track a": None, "track b": '{"step":1}', "track c": "{}", "track d": None}
+    await first.notifications.put(writer, [other(1)], sequence=7, changed=changed)
+    await first.notifications.put(writer, [other(1)])
+    cursor = NotifyCursor(sequence=7, plan={"track b": '{"step":1}', "track c": "{}", "sent r": "[1]"})
     second = await shared_stand.open()
     taken = await second.alarms.take_over("two")
     assert await second.notifications.recover(taken) == await second.notifications.cursor() == cursor
@@ -100,7 +105,7 @@ async def test_messages_and_cursor_are_stored_together_or_not_at_all(database: D
     writer = await begin(database)
     broken = other(1, text="\ud800")
     with pytest.raises(OutOfRange):
-        await database.notifications.put(writer, [MESSAGE, broken], NotifyCursor(sequence=9))
+        await database.notifications.put(writer, [MESSAGE, broken], sequence=9, changed={"track a": "{}"})
     assert await database.notifications.pending() == ()
     assert await database.notifications.cursor() == NotifyCursor(sequence=0)
 

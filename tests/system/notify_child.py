@@ -20,7 +20,7 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core.alarms.history import SavedAlarm
 from countingroom.core.alarms.states import AlarmState, BaseState
 from countingroom.core.clock import SystemClock
-from countingroom.core.notify.messages import Notification, NotificationKind, NotifyCursor, notification_id
+from countingroom.core.notify.messages import Notification, NotificationKind, notification_id
 from countingroom.storage.database import Database
 
 S = 1_000_000_000
@@ -59,7 +59,7 @@ class Child:
             )
             for channel in self.channels
         ]
-        await self.database.notifications.put(self.writer, messages, NotifyCursor(sequence=number))
+        await self.database.notifications.put(self.writer, messages, sequence=number)
 
     async def acknowledge(self, number: int) -> None:
         """As the keeper does: saved, then known, then answered."""

@@ -32,3 +32,13 @@ async def test_a_copied_database_is_the_one_that_the_migrations_make(
     for name in ("first", "second"):
         assert await made(tmp_path / f"{name}.sqlite") == migrated
     assert migrating.HEAD in "".join(migrated)
+
+
+async def test_a_database_of_an_older_version_is_no_copy_of_the_present_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "migrate", migrating.migrate)
+    schema_copy.install()
+    present = await made(tmp_path / "present.sqlite")
+    monkeypatch.setattr(migrating, "HEAD", "0001")
+    assert len(await made(tmp_path / "old.sqlite")) < len(present)

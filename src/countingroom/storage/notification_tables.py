@@ -1,10 +1,11 @@
-"""Tables of messages to people: the outbox, and how far the planner has come in the history of alarms."""
+"""Tables of messages to people: the outbox, how far the planner has come in the history of alarms, and what it
+remembers."""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, Table, Text
 
-from countingroom.storage.columns import Json, Serial, metadata, ns, text
+from countingroom.storage.columns import Serial, metadata, ns, text
 
 notification = Table(
     "notification",
@@ -32,6 +33,13 @@ notification_cursor = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("sequence", BigInteger, nullable=False),
-    Column("plan", Json, nullable=False),
     CheckConstraint("id = 1", name="single"),
 )
+
+notification_plan = Table(
+    "notification_plan",
+    metadata,
+    text("key", primary_key=True),
+    text("value"),
+)
+"""`value` is JSON text, which only the planner reads."""

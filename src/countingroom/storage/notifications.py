@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from countingroom.core.alarms.history import AlarmEntry
 from countingroom.core.notify.messages import (
@@ -28,7 +28,7 @@ from countingroom.storage import rows
 from countingroom.storage.alarm_tables import alarm_history
 from countingroom.storage.alarm_writer import check_writer
 from countingroom.storage.inserting import meeting_insert
-from countingroom.storage.notification_tables import notification, notification_cursor
+from countingroom.storage.notification_tables import notification, notification_cursor, notification_plan
 from countingroom.storage.repository import Repository, reading, writing
 
 MOST_ENDED = 20_000
@@ -59,7 +59,7 @@ class Notifications(Repository):
         if found is not None:
             return found
         newest = connection.scalar(select(func.max(alarm_history.c.sequence))) or 0
-        connection.execute(insert(notification_cursor).values(id=1, sequence=newest, plan={}))
+        connection.execute(insert(notification_cursor).values(id=1, sequence=newest))
         return NotifyCursor(sequence=newest)
 
     @reading
@@ -79,17 +79,20 @@ class Notifications(Repository):
         connection: Connection,
         writer: int,
         messages: Sequence[Notification] = (),
-        cursor: NotifyCursor | None = None,
+        *,
+        sequence: int | None = None,
+        changed: Mapping[str, str | None] | None = None,
     ) -> None:
-        """Store messages and the cursor, all or none. A message whose identity is in the outbox already changes
+        """Store messages, how far the history was read, and what the planner remembers, all or none. `changed`: the
+        keys of the plan with another value; None: deleted. A message whose identity is in the outbox already changes
         nothing, so the same call may be repeated. Conflict (`superseded`) where another process has taken over."""
         check_writer(connection, writer)
         if messages:
             statement = meeting_insert(connection, notification).on_conflict_do_nothing()
             connection.execute(statement, [_columns(one) for one in messages])
-        if cursor is not None:
-            values = {"sequence": cursor.sequence, "plan": cursor.plan}
-            connection.execute(update(notification_cursor).values(values))
+        if sequence is not None:
+            connection.execute(update(notification_cursor).values(sequence=sequence))
+        _put_plan(connection, changed or {})
 
     @writing
     def claim(self, connection: Connection, writer: int, channel: str, now_ns: int) -> Notification | None:
@@ -196,7 +199,22 @@ def _due(channel: str) -> Select[Any]:
 
 
 def _cursor(connection: Connection) -> NotifyCursor | None:
-    return rows.first(connection, select(notification_cursor), NotifyCursor)
+    sequence = connection.scalar(select(notification_cursor.c.sequence))
+    if sequence is None:
+        return None
+    plan = connection.execute(select(notification_plan.c.key, notification_plan.c.value))
+    return NotifyCursor(sequence=sequence, plan={row.key: row.value for row in plan})
+
+
+def _put_plan(connection: Connection, changed: Mapping[str, str | None]) -> None:
+    written = [{"key": key, "value": value} for key, value in changed.items() if value is not None]
+    if written:
+        statement = meeting_insert(connection, notification_plan)
+        new = {"value": statement.excluded.value}
+        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=new), written)
+    deleted = [{"gone": key} for key, value in changed.items() if value is None]
+    if deleted:
+        connection.execute(delete(notification_plan).where(notification_plan.c.key == bindparam("gone")), deleted)
 
 
 def _columns(message: Notification) -> dict[str, Any]:

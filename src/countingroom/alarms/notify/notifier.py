@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -61,7 +61,12 @@ class NotifyStore(Protocol):
     def recover(self, writer: int) -> Awaitable[NotifyCursor]: ...
     def news(self, after: int, most: int = ...) -> Awaitable[tuple[AlarmEntry, ...]]: ...
     def put(
-        self, writer: int, messages: Sequence[Notification] = (), cursor: NotifyCursor | None = None
+        self,
+        writer: int,
+        messages: Sequence[Notification] = (),
+        *,
+        sequence: int | None = None,
+        changed: Mapping[str, str | None] | None = None,
     ) -> Awaitable[None]: ...
     def pending(self) -> Awaitable[tuple[OutboxEntry, ...]]: ...
     def ended(
@@ -100,7 +105,6 @@ class Notifier:
         self._last: NextMessages | None = None
         self._state = PlanState()
         self._sequence = 0
-        self._plan: dict[str, Any] = {}
         self._report = edge_log(
             _log, "alarms: messages to people cannot be planned", "alarms: messages to people are planned again"
         )
@@ -140,8 +144,7 @@ class Notifier:
         """Plan, until cancelled."""
         cursor = await self._with_database(partial(self._store.recover, self._writer))
         self._sequence = cursor.sequence
-        self._plan = dict(cursor.plan)
-        self._state = restored(self._plan.items())
+        self._state = restored(cursor.plan.items())
         self._stored()  # those of the last engine that were not sent
         has_begun = False
         while True:
@@ -219,21 +222,15 @@ class Notifier:
             self._state = found.state
             return
         sequence = max([self._sequence, *(row.sequence for row in rows)])
-        changed = dict(self._plan)
-        for key, text in saved(found.changed).items():
-            if text is None:
-                changed.pop(key, None)
-            else:
-                changed[key] = text
         planned = [one for one in found.messages if one.kind is not NotificationKind.FOLLOW_UP]
         for one in found.messages:
             if one.kind is NotificationKind.FOLLOW_UP and (follow_up := await self._to_those_told(one)):
                 planned.append(follow_up)
         messages = [compose(one, self._find, self._present, self._words) for one in planned]
-        cursor = NotifyCursor(sequence=sequence, plan=changed)
-        await self._with_database(partial(self._store.put, self._writer, messages, cursor))
+        changed = saved(found.changed)
+        put = partial(self._store.put, self._writer, messages, sequence=sequence, changed=changed)
+        await self._with_database(put)
         self._sequence = sequence
-        self._plan = changed
         self._state = found.state
         if messages:
             self._stored()

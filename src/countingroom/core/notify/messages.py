@@ -7,7 +7,6 @@ of what it is about, so the same message planned twice is stored once, and each 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from msgspec import Struct
@@ -118,8 +117,9 @@ class NotifyCursor(Struct, frozen=True, kw_only=True):
 
     sequence: int
     """The last row of the history that it has worked on."""
-    plan: dict[str, Any] = {}
-    """Plain values of the planner, which only it reads. They are stored with the messages that follow from them."""
+    plan: dict[str, str] = {}
+    """Key -> value of what the planner remembers, which only it reads (`tracks.py`). Changes of it are stored with the
+    messages that follow from them."""
 
 
 class ChannelState(Struct, frozen=True, kw_only=True):
