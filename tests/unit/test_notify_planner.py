@@ -21,7 +21,7 @@ CHANNELS = frozenset({"mail", "pager"})
 
 
 def spec_of(*, channels: Iterable[str] = CHANNELS, **route: Any) -> NotifySpec:
-    given = {"name": "r", "to": ("mail",), **route}
+    given: dict[str, Any] = {"name": "r", "to": ("mail",), **route}
     return NotifySpec(
         routes={"r": NotifyRoute(**given)},
         directory=Recipients(channels=frozenset(channels)),

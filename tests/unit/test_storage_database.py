@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import sqlite3
 import threading
@@ -21,7 +20,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, Engine, Text, create_engine
 
 from countingroom.core.errors import ConfigurationError, LinkError
-from countingroom.core.notify.messages import NotifyCursor
 from countingroom.core.run_book import RunEnd, RunFilter, RunNote
 from countingroom.storage import engine as engine_room
 from countingroom.storage import people_tables, run_tables, tables
@@ -83,20 +81,6 @@ async def test_a_database_of_an_earlier_version_keeps_what_it_has(
     with sqlite3.connect(tmp_path / "a.sqlite") as raw, pytest.raises(sqlite3.IntegrityError, match="only grows"):
         raw.execute("DELETE FROM run_note")
     raw.close()
-
-
-async def test_what_the_planner_of_messages_remembered_in_one_document_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("countingroom.storage.migrating.HEAD", "0011")
-    await (await _opened(tmp_path / "a.sqlite")).close()
-    monkeypatch.undo()
-    plan = {"track r point.a.t": '{"route":"r","step":1}', "sent r": "[1,2]"}
-    with closing(sqlite3.connect(tmp_path / "a.sqlite")) as old, old:
-        old.execute("INSERT INTO notification_cursor (id, sequence, plan) VALUES (1, 7, ?)", (json.dumps(plan),))
-    database = await _opened(tmp_path / "a.sqlite")
-    assert await database.notifications.cursor() == NotifyCursor(sequence=7, plan=plan)
-    await database.close()
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
