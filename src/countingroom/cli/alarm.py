@@ -76,7 +76,8 @@ def show(alarm: Alarm, url: Url = DEFAULT_URL, json: Json = False) -> None:
     else:
         ((one, under),) = _alarms([found["alarm"]])
         typer.echo(f"{one.id}: {one.title}, priority {one.priority}, {_state(one)}")
-        typer.echo(f"  {one.text}, since {_time(one.since_ns)}, occurrence {one.occurrence}")
+        if one.since_ns:
+            typer.echo(f"  {one.text}, since {_time(one.since_ns)}, occurrence {one.occurrence}")
         if under:
             typer.echo(f"  follows from {under}")
     for line in _guidance(found["definition"] or {}):
@@ -260,7 +261,7 @@ def _guidance(definition: dict[str, Any]) -> list[str]:
     told = (
         ("condition", definition.get("condition")),
         ("means", guidance.get("meaning")),
-        ("do", "\n".join(guidance.get("do") or ())),
+        ("do", "\n      ".join(guidance.get("do") or ())),
         ("within", guidance.get("time_to_act_s") and f"{guidance['time_to_act_s']:g} s"),
         ("if not", guidance.get("if_not")),
         ("contact", definition.get("contact")),
@@ -275,6 +276,9 @@ def _print_history(records: list[dict[str, Any]]) -> None:
 
 
 def _time(time_ns: int) -> str:
+    """The time in whole seconds; empty for 0, the time of what never was, as of an alarm that is only shelved."""
+    if not time_ns:
+        return ""
     from countingroom.core.times import format_time
 
     return format_time(time_ns - time_ns % 1_000_000_000)
