@@ -55,6 +55,8 @@ def test_the_list_has_each_consequence_below_its_cause(night: AlarmConsole, caps
     assert "returned, not acknowledged" in out
     assert run(["alarm", "list", "-p", "4", "--json"]) == 0
     assert [one["id"] for one in json.loads(capsys.readouterr().out)["alarms"]] == ["custom.history_disk"]
+    assert run(["alarm", "list", "-p", "4"]) == 0
+    assert "\n1 alarm, " in capsys.readouterr().out
     assert run(["alarm", "list", "--state", "shelved"]) == 0
     assert "shelved by ben until" in capsys.readouterr().out
 

@@ -64,7 +64,8 @@ def list_alarms(
         for one, under in _below_their_cause(_alarms(found["alarms"]))
     )
     print_table(columns, rows, numbers=("priority",))
-    typer.echo(f"{found['total']} alarms, {found['unacknowledged']} not acknowledged, {found['shelved']} shelved")
+    noun = "alarm" if found["total"] == 1 else "alarms"
+    typer.echo(f"{found['total']} {noun}, {found['unacknowledged']} not acknowledged, {found['shelved']} shelved")
 
 
 @app.command()
