@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.interlocks.history import InterlockEntry
 from countingroom.core.interlocks.states import InterlockState
@@ -200,3 +201,43 @@ async def test_a_killed_engine_leaves_it_tripped_and_its_successor_completes_the
         assert not (await stage.state_of()).is_tripped
         assert [row.kind.value for row in store.rows].count("trip") == 1
         assert [row.kind.value for row in store.rows].count("reset") == 1
+
+
+async def test_a_trip_is_not_forgotten_when_neither_the_database_nor_the_bus_had_it_at_the_takeover() -> None:
+    stage = InterlockStage()
+    await stage.prepare()
+    async with stage.targets(), stage.host("chiller"):
+        async with stage.engine():
+            await stage.read(full=True, bath=36.0, pump=False)
+            await stage.clock.advance(3)
+            assert (await stage.state_of()).is_tripped
+        await stage.read(bath=20.0)
+        # The bus begins anew with empty buckets while the database is away.
+        await stage.bus.delete("state", subjects.interlock_key("cooling"))
+        stage.store.is_away = stage.kept.is_away = True
+        async with stage.engine():
+            await stage.read(full=True, bath=20.0, pump=False)
+            await stage.clock.advance(6)
+            assert not (await stage.state_of()).is_tripped
+            stage.store.is_away = stage.kept.is_away = False
+            await stage.clock.advance(10)
+            state = await stage.state_of()
+            assert (state.is_tripped, state.first_out, state.trip) == (True, "warm", 1)
+            assert "no_start" in await stage.acting()
+            assert await stage.ask("reset") is None
+            assert not (await stage.state_of()).is_tripped
+
+
+async def test_a_cause_trips_and_a_bypass_ends_though_the_clock_is_set_back() -> None:
+    stage = InterlockStage()
+    await stage.prepare()
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await stage.read(full=True, bath=20.0, pump=False)
+        assert await stage.ask("bypass", cause="pump", reason="repair", seconds=600.0) is None
+        await stage.read(bath=36.0, pump=True)
+        await stage.clock.advance(1)
+        stage.clock.step(-7200)
+        await stage.clock.advance(5)
+        assert (await stage.state_of()).first_out == "warm"
+        await stage.clock.advance(660)
+        assert (await stage.state_of()).bypassed == ()

@@ -53,3 +53,28 @@ async def test_a_start_is_forbidden_while_the_effect_acts_and_while_it_is_not_kn
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def test_a_start_is_forbidden_until_an_engine_that_has_just_begun_has_read_the_inputs() -> None:
+    stage = InterlockStage()
+    await stage.prepare()
+    told: list[str] = []
+
+    def tell(fact: Fact) -> None:
+        assert isinstance(fact, StartForbidden)
+        told.append(fact.cause.message if fact.cause else "")
+
+    context: Any = SimpleNamespace(bus=stage.bus, clock=stage.clock, permissives=permissives(stage.specs()))
+    permission = StartPermission(cast(RunControlContext, context), "mCBM", tell)
+    task = asyncio.create_task(permission.run())
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await stage.clock.advance(8)
+        begin = "the state of the interlock Cooling lost is not known: "
+        assert told[-2:] == [
+            f"{begin}the alarm engine has not read its inputs yet",
+            "the interlock Cooling lost has tripped: Bath too warm",
+        ]
+        assert "" not in told
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -122,7 +122,7 @@ def test_mistakes_are_told_with_their_place(tmp_path: Path, before: str, after: 
         ),
         (
             "[{limit: {point: mill.speed, alarm_high: 5}}]",
-            "[{limit: {point: mill.speed, alarm_high: 5}}, {limit: {point: mill.speed, alarm_high: 6}}]",
+            "[{limit: {point: mill.speed, alarm_high: 5}}, {limit: {point: mill.speed, alarm_high: 5}}]",
             "warning: 2: it is the same as input 1",
         ),
     ],

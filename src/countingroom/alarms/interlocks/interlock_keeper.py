@@ -37,6 +37,7 @@ from countingroom.core.interlocks.history import InterlockEntry, InterlockHistor
 from countingroom.core.interlocks.inputs import InterlockInputs
 from countingroom.core.interlocks.specs import EffectSpec, InterlockEffect, InterlockSpec
 from countingroom.core.interlocks.states import InterlockState
+from countingroom.core.interlocks.takeover import merged
 from countingroom.core.messages import Readings
 from countingroom.core.retry import edge_log
 
@@ -112,6 +113,8 @@ class InterlockKeeper:
         self._unsaved: set[str] = set()
         self._rows: deque[InterlockEntry] = deque(maxlen=ROWS)
         self._next_save_s = float("-inf")
+        self._looked_ns = 0
+        """When due times were looked at last."""
         self._saved = edge_log(
             _log, "interlocks: the database does not take their states", "interlocks: the database takes them again"
         )
@@ -145,8 +148,7 @@ class InterlockKeeper:
         saved = {} if writer is None else {one.name: one for one in await self._store.load()}
         for name, state in published.items():
             known = saved.get(name)
-            if known is None or state.changed_ns > known.changed_ns:
-                saved[name] = state
+            saved[name] = state if known is None else merged(known, state)
         now_ns = self._clock.now_ns()
         for name, spec in self._specs.items():
             state = self._states[name] = fitted(spec, saved.get(name) or InterlockState(name=name))
@@ -273,8 +275,11 @@ class InterlockKeeper:
             if isinstance(one.event, ReportEffect | AdoptTrip):  # it came without inputs: with those of its turn
                 one = structs.replace(one, inputs=self._inputs.of(one.name))  # noqa: PLW2901
             self._step(done, one)
+        is_set_back = now_ns < self._looked_ns
+        self._looked_ns = now_ns
         for name in self._ready:
-            if (due_ns := next_due_ns(self._states[name])) is not None and due_ns <= now_ns:
+            due_ns = next_due_ns(self._states[name])
+            if is_set_back or (due_ns is not None and due_ns <= now_ns):
                 self._step(done, _Work(name, self._inputs.of(name), now_ns))
         return done
 

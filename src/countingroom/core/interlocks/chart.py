@@ -40,6 +40,8 @@ from countingroom.core.interlocks.states import (
 
 TIME_PASSED = InterlockTime()
 _MISSING = InputReading(Truth.MISSING)
+SET_BACK_NS = 10_000_000_000
+"""A reset that lies so far ahead is of a clock that was set back since. Less is the time that a step has waited."""
 
 
 def initial(spec: InterlockSpec) -> InterlockState:
@@ -122,10 +124,31 @@ class _Step:
 
     def pass_time(self) -> None:
         """What became due before now happens first, with the inputs as they were."""
+        self._set_back()
         for name, cause in self.causes.items():
             if (bypass := cause.bypass) is not None and bypass.until_ns <= self.now_ns:
                 self._end_bypass(name, bypass.until_ns)
         self.settle()
+
+    def _set_back(self) -> None:
+        """Where the clock was set back, times that lie ahead become the present one: a delay begins anew, and a bypass
+        ends at the latest after as long as it was asked for. Else they would wait for the old time to come again."""
+        now_ns = self.now_ns
+        for name, cause in self.causes.items():
+            if (bypass := cause.bypass) is not None and bypass.since_ns > now_ns:
+                until_ns = now_ns + bypass.until_ns - bypass.since_ns
+                bypass = replace(bypass, since_ns=now_ns, until_ns=until_ns)
+            self.causes[name] = replace(
+                cause,
+                true_since_ns=_not_after(now_ns, cause.true_since_ns),
+                present_since_ns=_not_after(now_ns, cause.present_since_ns),
+                tripped_ns=_not_after(now_ns, cause.tripped_ns),
+                bypass=bypass,
+            )
+        reset_ns = self.state.reset_ns
+        if reset_ns is not None and reset_ns > now_ns + SET_BACK_NS:
+            reset_ns = None  # it must not pass for the reset of a trip that comes by the new time
+        self.state = replace(self.state, tripped_ns=_not_after(now_ns, self.state.tripped_ns), reset_ns=reset_ns)
 
     def read(self, inputs: Inputs) -> None:
         """Take in the inputs: which causes are present, and when their delays end."""
@@ -232,6 +255,8 @@ class _Step:
         for one in self.spec.effects:
             before = self.effects[one.name]
             due_ns, cause = min(self._due(one.name), default=(None, ""))
+            if self.spec.latch and self.state.is_tripped:
+                due_ns, cause = _kept(before, due_ns, cause)
             after = self._derived(before, due_ns, cause)
             if after is before:
                 continue
@@ -321,8 +346,21 @@ def _trips_ns(one: CauseSpec, cause: CauseState) -> int:
     return min(true_ns + one.on_delay_ns, present_ns + max(one.on_delay_ns, one.unknown_delay_ns))
 
 
+def _kept(effect: EffectState, due_ns: int | None, cause: str) -> tuple[int | None, str]:
+    """When an effect of a trip that is not reset begins. Only the reset takes it back: a description that was changed
+    meanwhile (the cause renamed, its cell removed or delayed) does not."""
+    began_ns = effect.due_ns if effect.acting_ns is None else effect.acting_ns
+    if began_ns is not None and (due_ns is None or began_ns < due_ns):
+        return began_ns, effect.cause
+    return due_ns, cause
+
+
 def _at_rest(effect: EffectState) -> EffectState:
     return EffectState(name=effect.name, title=effect.title, kind=effect.kind, does=effect.does)
+
+
+def _not_after(now_ns: int, time_ns: int | None) -> int | None:
+    return time_ns if time_ns is None else min(time_ns, now_ns)
 
 
 def _since(before_ns: int | None, now_ns: int) -> int:

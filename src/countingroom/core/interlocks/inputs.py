@@ -11,7 +11,7 @@ from msgspec import structs
 
 from countingroom.core.alarms.conditions.described import state_address, state_value
 from countingroom.core.alarms.conditions.rows import Change, ConditionRows
-from countingroom.core.alarms.conditions.specs import MISSING, NEVER
+from countingroom.core.alarms.conditions.specs import MISSING, NEVER, LimitSpec
 from countingroom.core.interlocks.events import InputReading
 from countingroom.core.interlocks.specs import InterlockSpec
 from countingroom.core.interlocks.states import Truth
@@ -33,6 +33,10 @@ class InterlockInputs:
         self._addresses: list[tuple[str, ...]] = []
         """Row -> what it depends on."""
         self._rows_of: dict[str, list[int]] = {}
+        self._limits: dict[int, str] = {}
+        """Row of a limit -> the point that it compares: only a number can be below or above it."""
+        self._no_numbers: set[str] = set()
+        """Points whose last value is known and is no number."""
         self._found: dict[str, dict[tuple[str, int], InputReading]] = {}
         for spec in specs:
             found = self._found[spec.name] = {}
@@ -42,6 +46,8 @@ class InterlockInputs:
                     self._places.append((spec.name, (cause.name, number)))
                     self._addresses.append(one.inputs)
                     found[cause.name, number] = _UNREAD
+                    if isinstance(one.spec, LimitSpec) and one.derive is None:
+                        self._limits[row] = one.inputs[0]
                     for address in one.inputs:
                         self._rows_of.setdefault(address, []).append(row)
         self._devices = {address.partition(".")[0] for address in self._rows_of}
@@ -71,11 +77,16 @@ class InterlockInputs:
             address = f"{message.device}.{name}"
             if address in self._rows_of:
                 self._values[address] = value if quality < _STALE else None
-                if self._qualities.get(address) != quality:
-                    self._qualities[address] = quality
+                is_changed = self._qualities.get(address) != quality
+                self._qualities[address] = quality
+                if self._is_no_number(address) is not (address in self._no_numbers):
+                    self._no_numbers ^= {address}
+                    is_changed = True
+                if is_changed:
                     touched.update(self._rows_of[address])
         plain = structs.replace(message, alarms={}) if message.alarms else message
-        return self._changed(self._rows.take(plain, now_ns), touched)
+        changed = self._changed(self._rows.take(plain, now_ns), touched)
+        return changed | self._vanished(message, now_ns) if message.full else changed
 
     def state(self, subject: str, word: str | None, common: str, now_ns: int) -> set[str]:
         """Take in the state of `device.caen`, `channel.caen.0`, `partition.mCBM`, …; None: it is not known."""
@@ -100,11 +111,24 @@ class InterlockInputs:
         due_ns = self._rows.next_due_ns()
         return None if due_ns == NEVER else due_ns
 
+    def _is_no_number(self, address: str) -> bool:
+        value = self._values[address]
+        return value is not None and (isinstance(value, bool) or not isinstance(value, int | float))
+
+    def _vanished(self, message: Readings, now_ns: int) -> set[str]:
+        """Points that a message with all points of its device does not carry any more: the device has lost them."""
+        begin, carried, changed = f"{message.device}.", set(message.points), set[str]()
+        for address, quality in list(self._qualities.items()):
+            if quality != MISSING and address.startswith(begin) and address.removeprefix(begin) not in carried:
+                changed |= self._put(address, None, MISSING, now_ns)
+        return changed
+
     def _put(self, address: str, value: Scalar, quality: int, now_ns: int) -> set[str]:
         if address not in self._rows_of:
             return set()
         self._values[address] = value
         self._qualities[address] = quality
+        self._no_numbers.discard(address)
         return self._changed(self._rows.put(address, value, quality, now_ns), set(self._rows_of[address]))
 
     def _changed(self, changes: Iterable[Change], touched: set[int]) -> set[str]:
@@ -122,6 +146,8 @@ class InterlockInputs:
 
     def _truth(self, row: int) -> Truth:
         state = self._rows.states[row]
+        if self._limits.get(row) in self._no_numbers:
+            return Truth.BAD
         if not state.unknown:
             return Truth.TRUE if state.level else Truth.FALSE
         worst = max((self._qualities.get(address, MISSING) for address in self._addresses[row]), default=_BAD)

@@ -185,6 +185,7 @@ class InterlockHost:
         self._publish(part.name)
 
     async def _pass_time(self) -> None:
+        looked_ns = 0
         while True:
             due = [one.next_due_ns() for one in (self._inputs, *self._parts.values())]
             due_ns = min((one for one in due if one is not None), default=None)
@@ -195,9 +196,10 @@ class InterlockHost:
             self._news.clear()
             now_ns = self._clock.now_ns()
             changed = self._inputs.pass_time(now_ns)
+            is_set_back, looked_ns = now_ns < looked_ns, now_ns
             for name, part in self._parts.items():
                 due_ns = part.next_due_ns()
-                if name in changed or (due_ns is not None and due_ns <= now_ns):
+                if is_set_back or name in changed or (due_ns is not None and due_ns <= now_ns):
                     self._step(part)
 
     # Effects.

@@ -1,6 +1,7 @@
 """Follows the interlocks that forbid the start of runs of one partition.
 
-What is not known forbids as well: no published state, or no sign of life of an alarm engine for the declared time.
+What is not known forbids as well: no published state, inputs that an engine which has just begun has not read yet, or
+no sign of life of an alarm engine for the declared time.
 """
 
 from __future__ import annotations
@@ -66,11 +67,14 @@ class StartPermission:
         state = self._states.get(one.interlock)
         if state is not None and (cause := interlocked(state, one.effect)) is not None:
             return cause
-        if state is not None and self._clock.monotonic() - self._heard_s <= one.silent_s:
+        if state is None:
+            why = "no alarm engine has published it"
+        elif self._clock.monotonic() - self._heard_s > one.silent_s:
+            why = f"no alarm engine is heard for {one.silent_s:g} s"
+        elif not all(cause.inputs for cause in state.causes):
+            why = "the alarm engine has not read its inputs yet"
+        else:
             return None
-        why = (
-            "no alarm engine has published it" if state is None else f"no alarm engine is heard for {one.silent_s:g} s"
-        )
         return Cause(
             code="interlock_unknown",
             message=f"the state of the interlock {one.title} is not known: {why}",
