@@ -260,6 +260,7 @@ DEPARTMENTS: tuple[Department, ...] = (
         ),
         # A fixed path stands before `/alarms/{alarm}`.
         api=(
+            f"{_API}.acknowledge_links",
             f"{_API}.alarm_entries",
             f"{_API}.alarm_statistics",
             f"{_API}.alarm_spans",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ import httpx
 import uvicorn
 
 from countingroom.bus.port import Message
-from countingroom.console.app import create
+from countingroom.console.app import Login, create
 from countingroom.core import subjects
 from countingroom.core.clock import SystemClock
 from countingroom.core.messages import decode, encode
@@ -66,11 +66,13 @@ async def _range(message: Message) -> bytes:
     times = list(range(asked.start_ns, asked.end_ns, step))
     values = [2.0 + 0.5 * number for number in range(len(times))]
     columns: dict[str, Any] = {"time_ns": times, "mean": values, "low": values, "high": values}
-    plain = {"quality": [0] * len(times), "count": [1] * len(times)}
+    plain: dict[str, Any] = {"quality": [0] * len(times), "count": [1] * len(times)}
     return encode(SeriesAnswer(series=Series(point=asked.point, resolution="raw", **columns, **plain)))
 
 
-async def _serve(listener: socket.socket, began: list[AlarmConsole], ready: threading.Event) -> None:
+async def _serve(
+    listener: socket.socket, began: list[AlarmConsole], ready: threading.Event, login: Login | None
+) -> None:
     clock = SystemClock()
     database = Database("sqlite://", clock=clock)
     async with (
@@ -79,7 +81,15 @@ async def _serve(listener: socket.socket, began: list[AlarmConsole], ready: thre
         alarms_stage(here) as alarms,
         here.bus.client().respond(subjects.query("history", "range"), _range),
     ):
-        app = create(here.bus.client(), clock, title="Test stand", version="0.0.1", tick_s=0.2, database=database)
+        app = create(
+            here.bus.client(),
+            clock,
+            title="Test stand",
+            version="0.0.1",
+            tick_s=0.2,
+            database=database,
+            login=login,
+        )
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         host, port = listener.getsockname()
         began.append(AlarmConsole(f"http://{host}:{port}", alarms, server, asyncio.get_running_loop(), database))
@@ -96,12 +106,12 @@ async def _serve(listener: socket.socket, began: list[AlarmConsole], ready: thre
 
 
 @contextmanager
-def alarm_console() -> Iterator[AlarmConsole]:
-    """A console on a free port of the loopback, with no alarms yet."""
+def alarm_console(login: Login | None = None) -> Generator[AlarmConsole]:
+    """A console on a free port of the loopback, with no alarms yet; without a login unless one is given."""
     began: list[AlarmConsole] = []
     ready = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=lambda: asyncio.run(_serve(listener, began, ready)), name="console")
+        thread = threading.Thread(target=lambda: asyncio.run(_serve(listener, began, ready, login)), name="console")
         thread.start()
         try:
             assert ready.wait(_DEADLINE_S)

@@ -8,7 +8,7 @@ from msgspec import structs
 from countingroom.core.alarms.history import AlarmEntry, HistoryKind
 from countingroom.core.alarms.queries import AlarmLink
 from countingroom.core.alarms.states import BaseState
-from countingroom.core.errors import Conflict, OutOfRange
+from countingroom.core.errors import Conflict, Denied, OutOfRange
 from countingroom.core.notify.messages import (
     Notification,
     NotificationKind,
@@ -226,3 +226,20 @@ async def test_the_outbox_is_bounded_and_keeps_what_may_still_be_sent(database: 
     assert len(await outbox.ended()) == 4
     assert await outbox.discard(2**62, most=4) == 4
     assert len(await outbox.pending()) == 2
+
+
+async def test_a_link_is_used_once_and_only_its_digest_is_stored(database: Database) -> None:
+    await database.users.create("anna", "test")
+    writer = await begin(database)
+    message = structs.replace(MESSAGE, priorities=(2,))
+    assert await database.notifications.issue_link(writer, message, "no-account") is None
+    token = await database.notifications.issue_link(writer, message, "anna")
+    assert token is not None
+    found, user = await database.acknowledge_links.use(token)
+    assert (user.name, found.message, found.alarms) == ("anna", MESSAGE.id, {ALARM: (3, 2)})
+    with pytest.raises(Denied, match="used before"):
+        await database.acknowledge_links.use(token)
+    with pytest.raises(Denied, match="not known"):
+        await database.acknowledge_links.look(token[1:])
+    with pytest.raises(Conflict):
+        await database.notifications.issue_link(writer - 1, message, "anna")

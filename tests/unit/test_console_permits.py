@@ -31,7 +31,10 @@ from tests.console.stage import served, stage
 ROUTES = route_permissions(DEPARTMENTS)
 
 V, S, E, A = Role.VIEWER, Role.SHIFTER, Role.EXPERT, Role.ADMINISTRATOR
-OPEN = {"GET /healthz", "GET /readyz", "GET /login", "GET /link", "POST /api/v1/login", "POST /api/v1/link"}
+OPEN = {
+    *("GET /healthz", "GET /readyz", "GET /login", "GET /link", "POST /api/v1/login", "POST /api/v1/link"),
+    *("GET /acknowledge", "POST /api/v1/look_at_link", "POST /api/v1/acknowledge_by_link"),
+}
 """Strangers too."""
 OWN = {"POST /api/v1/logout", "POST /api/v1/me/password"}
 """Actions on what is one's own."""

@@ -10,7 +10,8 @@ import pytest
 from msgspec import structs
 
 from countingroom.alarms.notify.sender import ACCEPTED, UNWANTED, Delivery, IsWanted, failed, refused, unknown
-from countingroom.alarms.notify.worker import ChannelWorker, backoff_s
+from countingroom.alarms.notify.worker import ChannelWorker, Linked, backoff_s
+from countingroom.core.alarms.queries import AlarmLink
 from countingroom.core.errors import Conflict
 from countingroom.core.notify.messages import Notification, NotificationKind, notification_id
 from countingroom.testing.clock import FakeClock
@@ -53,7 +54,11 @@ class Stand:
         self.line = FakeLine(*(answers or (ACCEPTED,)))
         self.acknowledged: set[str] = set()
         self.dead: list[tuple[str, str]] = []
-        self.worker = ChannelWorker(
+        self.worker = self.make_worker()
+
+    def make_worker(self, linked: Linked | None = None) -> ChannelWorker:
+        """`linked`: adds to a message what only the sent one has."""
+        return ChannelWorker(
             "mail",
             self.line,
             self.outbox,
@@ -62,6 +67,7 @@ class Stand:
             still_wanted=lambda message: message.id not in self.acknowledged,
             dead=lambda message, reason: self.dead.append((message.id, reason)),
             changed=lambda _: None,
+            linked=linked,
         )
 
     def message(self, number: int = 1, *, after_s: float = 0.0, lasts_s: float = 3600.0) -> Notification:
@@ -96,6 +102,23 @@ class Stand:
 
 def test_pauses_grow_from_5_s_to_5_min() -> None:
     assert [backoff_s(attempt) for attempt in (1, 2, 3, 6, 7, 8, 10_000)] == [5, 10, 20, 160, 300, 300, 300]
+
+
+async def test_the_link_is_in_the_message_that_goes_out_and_not_in_the_outbox() -> None:
+    stand = Stand(failed("away"), ACCEPTED)
+    made: list[str] = []
+
+    async def linked(message: Notification) -> Notification:
+        made.append(f"https://control.example/acknowledge#{len(made)}")
+        return structs.replace(message, links=(AlarmLink(title="Acknowledge", address=made[-1]),))
+
+    stand.worker = stand.make_worker(linked)
+    async with stand.running():
+        await stand.put(stand.message())
+        await stand.clock.advance(10)
+        assert [one.links[0].address for one in stand.line.sent] == made
+        assert len(made) == 2
+        assert [one.notification.links for one in stand.outbox.entries.values()] == [()]
 
 
 async def test_a_message_is_sent_when_it_is_due_and_not_before() -> None:

@@ -8,6 +8,7 @@ from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import LinkError
 from countingroom.core.placement import Seed
 from countingroom.storage import seeding
+from countingroom.storage.acknowledge_links import AcknowledgeLinks
 from countingroom.storage.alarms import Alarms
 from countingroom.storage.applying import Description
 from countingroom.storage.audit import Audit
@@ -55,6 +56,7 @@ class Database:
         self.alarms = Alarms(store, clock)
         self.interlocks = Interlocks(store, clock)
         self.notifications = Notifications(store, clock)
+        self.acknowledge_links = AcknowledgeLinks(store, clock)
         self.rules = Rules(store, clock)
 
     async def open(self) -> None:

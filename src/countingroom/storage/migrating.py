@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from countingroom.core.errors import ConfigurationError
 
-HEAD = "0012"
+HEAD = "0013"
 """Schema version that this version of the program needs."""
 
 

@@ -1,11 +1,11 @@
-"""Tables of messages to people: the outbox, how far the planner has come in the history of alarms, and what it
-remembers."""
+"""Tables of messages to people: the outbox, how far the planner has come in the history of alarms, what it
+remembers, and links that acknowledge."""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, Table, Text
 
-from countingroom.storage.columns import Serial, metadata, ns, text
+from countingroom.storage.columns import Json, Serial, metadata, ns, text
 
 notification = Table(
     "notification",
@@ -43,3 +43,17 @@ notification_plan = Table(
     text("value"),
 )
 """`value` is JSON text, which only the planner reads."""
+
+acknowledge_link = Table(
+    "acknowledge_link",
+    metadata,
+    text("digest", primary_key=True),
+    text("message"),
+    text("user"),
+    Column("alarms", Json, nullable=False),
+    ns("expires_ns"),
+    ns("used_ns", nullable=True),
+)
+"""`alarms` is identity -> [occurrence, priority] as the message told them."""
+Index("ix_acknowledge_link_message", acknowledge_link.c.message)
+Index("ix_acknowledge_link_expires_ns", acknowledge_link.c.expires_ns)

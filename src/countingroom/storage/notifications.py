@@ -25,6 +25,7 @@ from countingroom.core.notify.messages import (
     OutboxEntry,
 )
 from countingroom.storage import rows
+from countingroom.storage.acknowledge_links import issue
 from countingroom.storage.alarm_tables import alarm_history
 from countingroom.storage.alarm_writer import check_writer
 from countingroom.storage.inserting import meeting_insert
@@ -111,6 +112,13 @@ class Notifications(Repository):
         """When the next message of this channel is due; None: none waits."""
         row = connection.execute(_due(channel)).first()
         return None if row is None else row.due_ns
+
+    @writing
+    def issue_link(self, connection: Connection, writer: int, message: Notification, user: str) -> str | None:
+        """The secret of a new one-time link that acknowledges the alarms of this message as this account; None where
+        it can have none (see `acknowledge_links.issue`)."""
+        check_writer(connection, writer)
+        return issue(connection, message, user, self.clock.now_ns())
 
     @writing
     def sent(self, connection: Connection, writer: int, id: str, note: str = "") -> None:

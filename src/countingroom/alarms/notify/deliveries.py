@@ -14,7 +14,7 @@ from uuid import uuid4
 from countingroom.alarms.notify.heartbeat import OutsideHeartbeat
 from countingroom.alarms.notify.line import Line, line_of
 from countingroom.alarms.notify.sender import TryOutcome
-from countingroom.alarms.notify.worker import RETRY_S, ChannelWorker, Dead, OutboxStore, StillWanted, failure
+from countingroom.alarms.notify.worker import RETRY_S, ChannelWorker, Dead, Linked, OutboxStore, StillWanted, failure
 from countingroom.alarms.sections.notify_channels import ChannelSection, HeartbeatSection
 from countingroom.bus.publisher import Publisher
 from countingroom.core import severity, subjects
@@ -45,11 +45,13 @@ class Deliveries:
         still_wanted: StillWanted,
         troubles: Callable[[], Sequence[str]] = tuple,
         dead: Dead | None = None,
+        linked: Linked | None = None,
         line: Callable[[str, ChannelSection, Clock], Line] = line_of,
     ) -> None:
         """`writer`: the number from `Alarms.take_over`; the first `wake` comes after `Notifications.recover`.
         `still_wanted`: asked right before a message is sent. `troubles`: why the department is not ready;
-        then the heartbeat stops. `dead`: told of each message that is not tried any more, after the outbox has it."""
+        then the heartbeat stops. `dead`: told of each message that is not tried any more, after the outbox has it.
+        `linked`: adds the link that acknowledges, right before a message is sent."""
         self._store = store
         self._writer = writer
         self._clock = clock
@@ -66,6 +68,7 @@ class Deliveries:
                 still_wanted=still_wanted,
                 dead=self._dead,
                 changed=self._changed,
+                linked=linked,
             )
             for name, section in channels.items()
         }

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from countingroom.alarms.notify.acknowledging import AcknowledgeLinker, LinkStore
 from countingroom.alarms.notify.deliveries import Deliveries
 from countingroom.alarms.notify.duty_answers import DutyAnswers
 from countingroom.alarms.notify.notifier import Notifier, NotifyStore
@@ -38,7 +39,7 @@ DISCARD_S = 600.0
 """Between two looks for messages that are too old."""
 
 
-class NotifyDatabase(NotifyStore, OutboxStore, OutboxRows, Protocol):
+class NotifyDatabase(NotifyStore, OutboxStore, OutboxRows, LinkStore, Protocol):
     """What notification needs of the database; `storage/notifications.py` is it."""
 
     def discard(self, before_ns: int, most: int = ...) -> Awaitable[int]: ...
@@ -92,6 +93,7 @@ class NotifyService:
             still_wanted=self.notifier.still_wanted,
             troubles=troubles,
             dead=lambda message, reason: self._news.set(),
+            linked=AcknowledgeLinker(section, self._spec.directory, store, writer).linked,
         )
 
     def troubles(self) -> list[str]:

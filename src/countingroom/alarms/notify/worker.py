@@ -50,6 +50,8 @@ class OutboxStore(Protocol):
 
 StillWanted = Callable[[Notification], bool]
 """Whether a message shall still be sent: it is asked right before. It only reads, and is called in any thread."""
+Linked = Callable[[Notification], Awaitable[Notification]]
+"""The message with the link that acknowledges, where it gets one."""
 Dead = Callable[[Notification, str], None]
 """A message is not tried any more, for this reason; the outbox has it already."""
 
@@ -73,8 +75,10 @@ class ChannelWorker:
         still_wanted: StillWanted,
         dead: Dead,
         changed: Callable[[ChannelState], None],
+        linked: Linked | None = None,
     ) -> None:
-        """`writer`: the number from `Alarms.take_over`. `changed`: what is known of the channel has changed."""
+        """`writer`: the number from `Alarms.take_over`. `changed`: what is known of the channel has changed. `linked`:
+        adds to a message what only the sent one has."""
         self._channel = channel
         self._line = line
         self._store = store
@@ -83,6 +87,7 @@ class ChannelWorker:
         self._still_wanted = still_wanted
         self._dead = dead
         self._changed = changed
+        self._linked = linked
         self._news = asyncio.Event()
         self.state = ChannelState(channel=channel, kind=line.kind)
         self._database = edge_log(
@@ -132,7 +137,10 @@ class ChannelWorker:
             return await self._end(message, f"it could not be sent in time, after {message.attempt - 1} tries")
         if not self._still_wanted(message):
             return await self._cancel(message)
-        delivery = await self._line.send(message, lambda: self._still_wanted(message))
+        shown = message
+        if (linked := self._linked) is not None:
+            shown = await self._saved(lambda: linked(message))
+        delivery = await self._line.send(shown, lambda: self._still_wanted(message))
         match delivery.outcome:
             case TryOutcome.ACCEPTED:
                 await self._saved(lambda: self._store.sent(self._writer, message.id, delivery.text))

@@ -61,7 +61,8 @@ class PersonSection(Section):
     channels: Annotated[Texts, Field(min_length=1)]
     """Names of the channels that reach this person. All are used."""
     user: str = ""
-    """The account with which the person acknowledges by the link in a message; the name of the person where empty."""
+    """The account with which the person acknowledges by the link in a message; the name of the person where empty.
+    Messages have no link where there is no such account."""
 
 
 class OverrideDutySection(Section):

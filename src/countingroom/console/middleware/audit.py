@@ -22,8 +22,14 @@ from countingroom.core.values import Scalar
 _LONGEST = 200
 _LONGEST_CAUSE = 1000
 _MOST = 50
-_OPEN_NAMES = {"/api/v1/login": ("name",), "/api/v1/link": (), "/api/v1/me/password": ()}
-"""What is recorded of the requests with passwords: any other value may be one, under a name that is wrong."""
+_OPEN_NAMES = {
+    "/api/v1/login": ("name",),
+    "/api/v1/link": (),
+    "/api/v1/me/password": (),
+    "/api/v1/look_at_link": (),
+    "/api/v1/acknowledge_by_link": (),
+}
+"""What is recorded of the requests with passwords or links: any other value may be one, under a name that is wrong."""
 _OF_THE_ORDER = frozenset({"channel", "seen_state", "issued_ns", "age_s", "deadline_s", "wait_s", "id"})
 """What the body of a command says beside its arguments: an argument with such a name is not taken for it."""
 _COUNTED_FROM, _COUNTED_TO = -(1 << 63), 1 << 63
@@ -59,6 +65,7 @@ class RequestAudit:
         open_names = _OPEN_NAMES.get(scope["path"])
         if open_names is not None:
             content = {name: value for name, value in content.items() if name in open_names and isinstance(value, str)}
+        content = {**content, **scope.get("audited", {})}  # what the handler says that it was about
         await self._audit_writer.write(self._entry(scope, what, target, _arguments(content), outcome, _cause(answered)))
 
     def _entry(

@@ -24,8 +24,11 @@ from countingroom.core.errors import CountingRoomError, Denied
 
 _OPEN = ("/static/", "/healthz", "/readyz")
 """Paths without a session."""
-_LOGIN_PATHS = ("/login", "/link", "/api/v1/login", "/api/v1/link")
-"""Paths on which a session begins."""
+_LOGIN_PATHS = (
+    *("/login", "/link", "/api/v1/login", "/api/v1/link"),
+    *("/acknowledge", "/api/v1/look_at_link", "/api/v1/acknowledge_by_link"),
+)
+"""Paths on which a session begins, or a secret in the body stands for one."""
 
 
 class SessionMiddleware:

@@ -1,4 +1,5 @@
-"""The page of alarms, whose rows come with the live feed: the list may have ten thousand; and that of their figures."""
+"""The page of alarms, whose rows come with the live feed: the list may have ten thousand; that of their figures; and
+that of the one-time link in a message."""
 
 from __future__ import annotations
 
@@ -20,9 +21,10 @@ class AlarmPages:
         self._render = render
 
     def add_to(self, router: APIRouter) -> None:
-        """Add the routes of the list and of the figures."""
+        """Add the routes of the pages."""
         router.add_api_route("/alarms", self.alarms)
         router.add_api_route("/alarms/figures", self.figures)
+        router.add_api_route("/acknowledge", self.acknowledge)
 
     async def overview(self, request: Request) -> dict[str, Any]:
         """Empty: the overview has the alarms by itself."""
@@ -41,6 +43,10 @@ class AlarmPages:
     async def figures(self, request: Request) -> HTMLResponse:
         """The figures of EEMUA 191 over a range: rates, floods, worst actors, times to acknowledge."""
         return self._render(request, "alarm_figures.html", "alarm-figures", "Alarm figures")
+
+    async def acknowledge(self, request: Request) -> HTMLResponse:
+        """The same for each link: its script asks for the alarms. Open without a login."""
+        return self._render(request, "acknowledge.html", "acknowledge", "Acknowledge", next_path="/alarms")
 
 
 pages = AlarmPages

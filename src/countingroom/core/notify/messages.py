@@ -61,13 +61,15 @@ class Notification(Struct, frozen=True, kw_only=True):
     """Of the most urgent of its alarms."""
     alarms: tuple[tuple[str, int], ...] = ()
     """Identity and occurrence of each alarm that it tells of."""
+    priorities: tuple[int, ...] = ()
+    """Of each of them, in the same order, as it is told."""
     thread_id: str = ""
     """Identity of the first message about the occurrence through this channel, for threads in mail clients; empty: it
     belongs to no other message."""
     person: str = ""
     """The person of the description that it is for; empty: the channel itself was named."""
     links: tuple[AlarmLink, ...] = ()
-    """Pages that help, and the one-time link that acknowledges."""
+    """Pages that help. The one-time link that acknowledges is added when it is sent; the outbox has none."""
     created_ns: int
     due_ns: int
     """Not sent before. In the outbox: the time of the next try."""

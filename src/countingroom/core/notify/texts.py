@@ -60,6 +60,7 @@ def compose(planned: Planned, find: Find, present: Mapping[str, AlarmState], wor
         text="\n".join(lines).strip() + "\n",
         priority=first.priority,
         alarms=tuple((track.alarm, track.occurrence) for track in tracks),
+        priorities=tuple(track.priority for track in tracks),
         thread_id=planned.thread if planned.thread != planned.id else "",
         person=planned.person,
         links=tuple(_links(tracks, find, words)),
