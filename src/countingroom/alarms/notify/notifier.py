@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 ROWS = 1_000
 """Rows of the history that are read at once."""
-SENT = 1_000
+ENDED = 1_000
 """Messages of a channel in which is looked for what it was told of."""
 STORE_S = 5.0
 """The most that a call of the database may take."""
@@ -238,8 +238,9 @@ class Notifier:
     async def _to_those_told(self, planned: Planned) -> Planned | None:
         """The follow-up with those of its alarms that the channel was really told of; None: with none. What was planned
         may have been cancelled, or could not be sent."""
-        outbox = partial(self._store.ended, (NotificationState.SENT,), channel=planned.channel, limit=SENT)
-        sent = await self._with_database(outbox)
+        ended = await self._with_database(partial(self._store.ended, channel=planned.channel, limit=ENDED))
+        # One that is a repeat may have been delivered before it was cancelled or dead.
+        told_of = [one for one in ended if one.state is NotificationState.SENT or one.notification.is_repeat]
         pending = await self._with_database(self._store.pending)
         trying = [
             one
@@ -248,7 +249,7 @@ class Notifier:
             and (one.state is NotificationState.TRYING or one.notification.is_repeat)
         ]
         last: dict[str, NotificationKind] = {}
-        for entry in (*trying, *sent):  # the newest first
+        for entry in (*trying, *told_of):  # the newest first
             for alarm, _ in entry.notification.alarms:
                 last.setdefault(alarm, entry.notification.kind)
         told = {alarm for alarm, kind in last.items() if kind.asks_for_acknowledgement}
