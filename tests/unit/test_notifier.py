@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from msgspec import structs
 
 from countingroom.alarms.notify.notifier import Notifier
-from countingroom.core.alarms.history import SavedAlarm
+from countingroom.core.alarms.history import AlarmEntry, HistoryKind, SavedAlarm
 from countingroom.core.alarms.states import AlarmState, BaseState
 from countingroom.core.errors import LinkError, NotFound
-from countingroom.core.notify.messages import Notification, NotificationKind
-from countingroom.core.notify.routes import NotifySpec, Recipients
+from countingroom.core.notify.messages import Notification, NotificationKind, NotificationState, OutboxEntry
+from countingroom.core.notify.routes import NotifyRoute, NotifySpec, Recipients
 from countingroom.core.notify.texts import Wording
 from countingroom.testing.clock import FakeClock
 from tests.memory_outbox import MemoryOutbox
@@ -105,3 +107,69 @@ async def test_a_message_is_wanted_while_its_alarm_is_active_and_not_acknowledge
     assert people.still_wanted(structs.replace(message, kind=NotificationKind.FOLLOW_UP))
     group = structs.replace(message, kind=NotificationKind.GROUP, alarms=(("x.y", 1), ("a.b", 3)))
     assert people.still_wanted(group) is is_wanted
+
+
+class SentBetweenReads(MemoryOutbox):
+    """Each message that is being tried is sent just after the first read of the outbox for a follow-up."""
+
+    async def pending(self) -> tuple[OutboxEntry, ...]:
+        found = await super().pending()
+        await self._send()
+        return found
+
+    async def ended(self, *given: Any, **more: Any) -> tuple[OutboxEntry, ...]:
+        found = await super().ended(*given, **more)
+        await self._send()
+        return found
+
+    async def _send(self) -> None:
+        for one in list(self.entries.values()):
+            if one.state is NotificationState.TRYING:
+                await self.sent(1, one.notification.id)
+
+
+async def test_a_message_that_is_sent_while_its_follow_up_is_planned_is_followed_up() -> None:
+    clock = FakeClock()
+    history: list[AlarmEntry] = []
+    outbox = SentBetweenReads(clock, history)
+    route = NotifyRoute(name="all", to=("mail",))
+    spec = structs.replace(SPEC, routes={"all": route})
+    people = Notifier(
+        spec, Wording(experiment="bench"), outbox, 1, clock, find=lambda _: None, present=(), stored=lambda: None
+    )
+    state = AlarmState(
+        id="a.b",
+        title="a",
+        base=BaseState.UNACKNOWLEDGED,
+        priority=1,
+        text="",
+        occurrence=1,
+        since_ns=clock.now_ns(),
+        announced_ns=clock.now_ns(),
+        changed_ns=clock.now_ns(),
+    )
+    announced = AlarmEntry(
+        sequence=1,
+        time_ns=clock.now_ns(),
+        alarm="a.b",
+        kind=HistoryKind.ANNOUNCED,
+        occurrence=1,
+        base=state.base,
+        priority=1,
+    )
+    running = asyncio.create_task(people.run())
+    try:
+        await clock.advance(1)
+        history.append(announced)
+        people.saved([SavedAlarm(id="a.b", occurrence=1, state=state)])
+        await clock.advance(1)
+        assert await outbox.claim(1, "mail", clock.now_ns()) is not None
+        returned = structs.replace(announced, sequence=2, kind=HistoryKind.RETURNED, base=BaseState.RETURNED)
+        history.append(returned)
+        people.saved([SavedAlarm(id="a.b", occurrence=1, state=structs.replace(state, base=BaseState.RETURNED))])
+        await clock.advance(1)
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+    assert [one.notification.kind.value for one in outbox.entries.values()] == ["first", "follow_up"]

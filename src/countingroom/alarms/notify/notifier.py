@@ -238,9 +238,6 @@ class Notifier:
     async def _to_those_told(self, planned: Planned) -> Planned | None:
         """The follow-up with those of its alarms that the channel was really told of; None: with none. What was planned
         may have been cancelled, or could not be sent."""
-        ended = await self._with_database(partial(self._store.ended, channel=planned.channel, limit=ENDED))
-        # One that is a repeat may have been delivered before it was cancelled or dead.
-        told_of = [one for one in ended if one.state is NotificationState.SENT or one.notification.is_repeat]
         pending = await self._with_database(self._store.pending)
         trying = [
             one
@@ -248,6 +245,10 @@ class Notifier:
             if one.notification.channel == planned.channel
             and (one.state is NotificationState.TRYING or one.notification.is_repeat)
         ]
+        # Read last, so that a message that ends meanwhile is found.
+        ended = await self._with_database(partial(self._store.ended, channel=planned.channel, limit=ENDED))
+        # One that is a repeat may have been delivered before it was cancelled or dead.
+        told_of = [one for one in ended if one.state is NotificationState.SENT or one.notification.is_repeat]
         last: dict[str, NotificationKind] = {}
         for entry in (*trying, *told_of):  # the newest first
             for alarm, _ in entry.notification.alarms:
