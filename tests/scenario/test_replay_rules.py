@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from countingroom.alarms.description import AlarmsSection
 from countingroom.alarms.replay.alarm_replay import AlarmReplay, Other
+from countingroom.alarms.replay.interlock_replay import InterlockReplay
 from countingroom.alarms.replay.recorded import Input
 from countingroom.alarms.replay.rule_replay import RuleReplay
 from countingroom.alarms.replay.run import replay
@@ -20,6 +22,7 @@ from countingroom.core.values import Quality, Scalar
 from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.messages import messages, pages
 from tests.scenario.alarm_stage import AlarmStage
+from tests.scenario.interlock_stage import SECTION, InterlockStage
 from tests.scenario.rule_stage import RuleStage
 from tests.scenario.test_replay import CHILLER, Recorded, S
 
@@ -136,3 +139,36 @@ async def test_a_replay_has_the_firings_of_the_engine(tmp_path: Path) -> None:
     assert mine[0].text == "log: it acts"
     without = RuleReplay(rules, played.begin_ns)
     assert list(without.inputs(about, [], people=False)) == []
+
+
+async def test_a_replay_has_the_trips_and_effects_of_the_engine(tmp_path: Path) -> None:
+    stage = InterlockStage()
+    played = await recorder(stage, tmp_path)
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await play(played, 3)
+        for seed in (4, 5):
+            await played.send(("bath", 20.0, GOOD), ("pump", False, GOOD))
+            await stage.clock.advance(3.5)
+            assert await stage.ask("reset") is None
+            await stage.clock.advance(3.5)
+            assert await stage.ask("bypass", cause="pump", reason="it is repaired", seconds=100.0) is None
+            await stage.clock.advance(3.5)
+            await play(played, seed)
+        live = [one for one in await stored(stage) if one.source == "cooling"]
+        end_ns = stage.clock.now_ns() + 1
+    subject = InterlockReplay(AlarmsSection.model_validate(SECTION).interlocks, played.begin_ns)
+    beside = sorted(subject.inputs(live, people=True), key=lambda one: one.time_ns)
+    replayed(played, subject, beside)
+    played.store.close()
+    mine = subject.acted
+    theirs = [one for one in live if one.action.startswith("interlock_") and not one.action.endswith("reached")]
+    assert {one.action for one in theirs} >= {f"interlock_{kind}" for kind in ("trip", "act", "reset", "bypass")}
+    # A command takes a moment.
+    assert [(one.time_ns // (S // 10), one.kind, one.about, one.number) for one in mine] == [
+        (one.time_ns // (S // 10), one.action.removeprefix("interlock_"), one.data["name"], one.data["trip"])
+        for one in theirs
+    ]
+    part = subject.part(live, played.begin_ns, end_ns)
+    assert part.differences == []
+    (fact,) = part.facts()
+    assert set(fact["spans"]) == {"", "off", "stop", "no_start"}

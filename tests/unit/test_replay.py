@@ -229,6 +229,42 @@ def test_the_command_tells_what_rules_would_have_done(
     assert "the description has no rule 'other'" in capsys.readouterr().err
 
 
+INTERLOCKS = """
+alarms:
+  interlocks:
+    cooling:
+      title: Cooling lost
+      causes:
+        warm: {title: Too warm, inputs: [{limit: {point: chiller.internal_temp, alarm_high: 30}}], on_delay: 5 s}
+      effects: {"off": {title: HV off, commands: [{device: chiller, command: "off"}]}}
+      matrix: {warm: {"off": 20 s}}
+      latch: false
+"""
+
+
+def test_the_command_tells_what_interlocks_would_have_done(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment.write_text(experiment.read_text() + INTERLOCKS)
+    drawn, rows = tmp_path / "out.svg", tmp_path / "out.csv"
+    assert replayed(experiment, "--interlock", "cool*", "--json", "--picture", str(drawn), "--csv", str(rows)) == 0
+    found = json.loads(capsys.readouterr().out)
+    (interlock,) = found["interlocks"]
+    told = [((one["time_ns"] - T0) / S, one["kind"], one["about"]) for one in interlock["replayed"]]
+    assert (found["alarms"], told[:4]) == (
+        [],
+        [(105, "trip", "warm"), (125, "act", "off"), (200, "reset", ""), (200, "release", "off")],
+    )
+    assert interlock["replayed"][0]["evidence"] == {"chiller.internal_temp": 31.0}
+    assert interlock["replayed"][1]["text"] == "chiller off"
+    assert (drawn.read_text().count('class="p1'), drawn.read_text().count('class="p2')) == (5, 5)
+    assert rows.read_text().count("interlock.cooling,Cooling lost,trip") == 5
+    assert replayed(experiment) == 0
+    assert "effects are told, not done" in capsys.readouterr().out
+    assert replayed(experiment, "--interlock", "other") == 1
+    assert "the description has no interlock 'other'" in capsys.readouterr().err
+
+
 def test_a_replay_changes_no_file(experiment: Path) -> None:
     folder = experiment.parent / "data"
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}

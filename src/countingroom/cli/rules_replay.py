@@ -21,6 +21,7 @@ from countingroom.core.errors import ConfigurationError, NotFound, RequestError
 if TYPE_CHECKING:
     from countingroom.alarms.description import AlarmsSection
     from countingroom.alarms.replay.report import Report
+    from countingroom.alarms.sections.interlocks import InterlockSection
     from countingroom.alarms.sections.rules import RuleSection
     from countingroom.cli.replay_sources import Source
     from countingroom.history.messages import Page
@@ -42,6 +43,10 @@ def replay(
     rule: Annotated[
         list[str] | None,
         typer.Option("--rule", metavar="NAME|PATTERN", help="Only these rules; alarms only where --alarm is given."),
+    ] = None,
+    interlock: Annotated[
+        list[str] | None,
+        typer.Option("--interlock", metavar="NAME|PATTERN", help="Only these interlocks; alarms as with --rule."),
     ] = None,
     description: Annotated[
         Path | None,
@@ -75,10 +80,10 @@ def replay(
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Tell what alarms and rules would have done on recorded history, and how that differs from what they did.
+    """Tell what alarms, rules and interlocks would have done on recorded history, and how it differs from the record.
 
-    Without --alarm and --rule it replays all. With an edited description it tells what a changed limit would have
-    done. Nothing is announced, done or stored.
+    Without --alarm, --rule and --interlock it replays all. With an edited description it tells what a changed limit
+    would have done. Nothing is announced, done or stored.
     """
     begin_ns, end_ns = _range(since, to)
     if picture and picture.suffix not in (".svg", ".html"):
@@ -87,7 +92,7 @@ def replay(
         )
     file = description or _running_description(data)
     with closing(_source(file, data, url)) as source:
-        chosen = ChosenToReplay(alarm, rule)
+        chosen = ChosenToReplay(alarm, rule, interlock)
         report = _report(file, source, begin_ns, end_ns, chosen, people=people)
         if picture:
             _draw(picture, report, source)
@@ -102,11 +107,14 @@ def replay(
 class ChosenToReplay:
     """What is asked for."""
 
-    def __init__(self, alarms: Sequence[str] | None, rules: Sequence[str] | None) -> None:
+    def __init__(
+        self, alarms: Sequence[str] | None, rules: Sequence[str] | None, interlocks: Sequence[str] | None
+    ) -> None:
         """Patterns; with none at all everything is asked for."""
-        self._every = not (alarms or rules)
+        self._every = not (alarms or rules or interlocks)
         self.alarms = tuple(alarms or ())
         self._rules = tuple(rules or ())
+        self._interlocks = tuple(interlocks or ())
 
     @property
     def has_alarms(self) -> bool:
@@ -116,6 +124,10 @@ class ChosenToReplay:
     def rules(self, section: AlarmsSection) -> dict[str, RuleSection]:
         """The rules that are asked for. NotFound where a pattern fits none."""
         return self._fit("rule", self._rules, section.rules)
+
+    def interlocks(self, section: AlarmsSection) -> dict[str, InterlockSection]:
+        """The interlocks that are asked for. NotFound where a pattern fits none."""
+        return self._fit("interlock", self._interlocks, section.interlocks)
 
     def _fit(self, word: str, patterns: Sequence[str], described: Mapping[str, _T]) -> dict[str, _T]:
         from fnmatch import fnmatchcase
@@ -139,6 +151,7 @@ def _report(file: Path, source: Source, begin_ns: int, end_ns: int, chosen: Chos
     from countingroom.alarms.definitions import Definitions
     from countingroom.alarms.description import AlarmsSection
     from countingroom.alarms.replay.alarm_replay import AlarmReplay
+    from countingroom.alarms.replay.interlock_replay import InterlockReplay, input_keys
     from countingroom.alarms.replay.recorded import inputs
     from countingroom.alarms.replay.report import Report
     from countingroom.alarms.replay.rule_replay import RuleReplay, condition_keys
@@ -156,25 +169,26 @@ def _report(file: Path, source: Source, begin_ns: int, end_ns: int, chosen: Chos
     catalogues = [catalogue_of(one) for one in hosted.values()]
     defined = [one for catalogue in catalogues for one in definitions.of_device(catalogue)]
     defined += definitions.of_customs()
-    rules = chosen.rules(section)
-    start_ns = begin_ns - round(settling_s(section, defined, rules.values()) * 1e9)
+    rules, interlocks = chosen.rules(section), chosen.interlocks(section)
+    start_ns = begin_ns - round(settling_s(section, defined, rules.values(), interlocks.values()) * 1e9)
     known = set(source.points())
     needed = needed_points(section, catalogues, chosen.alarms) if chosen.has_alarms else []
-    needed += points_of(condition_keys(rules.values()))
+    needed += points_of((*condition_keys(rules.values()), *input_keys(interlocks.values())))
     names = [name for name in dict.fromkeys(needed) if name in known]
     rows = source.alarms(start_ns, end_ns)
     inactive = {one.name: tuple(one.behaviour.inactive) for one in hosted.values()}
     beside = inputs(catalogues, inactive, source.events(start_ns, end_ns), rows, start_ns, people=people)
-    of_rules = RuleReplay(rules, start_ns)
-    about = source.about(list(rules), start_ns, end_ns)
+    of_rules, of_interlocks = RuleReplay(rules, start_ns), InterlockReplay(interlocks, start_ns)
+    about = source.about(list(dict.fromkeys((*rules, *interlocks))), start_ns, end_ns)
     beside += of_rules.inputs(about or (), source.triggers(of_rules.triggers, start_ns, end_ns), people=people)
+    beside += of_interlocks.inputs(about or (), people=people)
     beside.sort(key=lambda one: one.time_ns)
     subject = AlarmReplay(
         definitions,
         catalogues,
         start_ns,
         devices=frozenset(name for name, _ in loaded.experiment.section(DevicesSection).items()),
-        others=[of_rules] if rules else [],
+        others=[*([of_interlocks] if interlocks else []), *([of_rules] if rules else [])],
     )
     for message in first_messages(source.last(names, start_ns - 1) if names else {}, start_ns):
         subject.read(message)
@@ -196,7 +210,10 @@ def _report(file: Path, source: Source, begin_ns: int, end_ns: int, chosen: Chos
         patterns=chosen.alarms,
         has_states=source.has_states,
         problems=subject.problems,
-        parts=[of_rules.part(about, begin_ns, end_ns)] if rules else [],
+        parts=[
+            *([of_interlocks.part(about, begin_ns, end_ns)] if interlocks else []),
+            *([of_rules.part(about, begin_ns, end_ns)] if rules else []),
+        ],
         has_alarms=chosen.has_alarms,
     )
 

@@ -29,7 +29,6 @@ _NEVER = 1 << 63
 class Other(Listener, Protocol):
     """What decides something beside the alarms, from the same readings and states: rules, interlocks."""
 
-    def complete(self, now_ns: int) -> None: ...
     def pass_time(self, now_ns: int) -> None: ...
     def next_due_ns(self) -> int | None: ...
 
@@ -156,8 +155,6 @@ class AlarmReplay:
     def _suppress(self, active: frozenset[str], all_known: bool) -> None:
         self._suppression.update(active, all_known=all_known)
         self._asks = True
-        for one in self._others if all_known else ():
-            one.complete(self._now_ns)
 
     def _suppressed(self, book: AlarmBook) -> Mapping[str, AlarmEvent]:
         return self._suppression.events(self._known.every(), book)

@@ -74,9 +74,6 @@ class RuleReplay:
         change = self._evaluation.arm if armed else self._evaluation.disarm
         self.outcomes += change(name, by, reason, now_ns)
 
-    def complete(self, now_ns: int) -> None:
-        """Rules wait for nothing at the start."""
-
     def pass_time(self, now_ns: int) -> None:
         """Do what is due."""
         self.outcomes += self._evaluation.pass_time(now_ns)

@@ -10,9 +10,11 @@ from fnmatch import fnmatchcase
 
 from countingroom.alarms.description import AlarmsSection
 from countingroom.alarms.replay.alarm_replay import AlarmReplay
+from countingroom.alarms.replay.interlock_replay import input_keys
 from countingroom.alarms.replay.recorded import ActAt, Input, OtherAt, ServedAt, StateAt, WordAt
 from countingroom.alarms.replay.rule_replay import condition_keys
 from countingroom.alarms.sections.conditions import ConditionKeys
+from countingroom.alarms.sections.interlocks import InterlockSection
 from countingroom.alarms.sections.rules import RuleSection
 from countingroom.core import subjects
 from countingroom.core.alarms import identity
@@ -66,15 +68,21 @@ def first_messages(last: Mapping[str, Reading], begin_ns: int) -> Iterator[Readi
 
 
 def settling_s(
-    section: AlarmsSection, definitions: Iterable[AlarmDefinition], rules: Collection[RuleSection] = ()
+    section: AlarmsSection,
+    definitions: Iterable[AlarmDefinition],
+    rules: Collection[RuleSection] = (),
+    interlocks: Collection[InterlockSection] = (),
 ) -> float:
     """So long before its begin a replay must start, so that delays and rates are at its begin what they would be.
-    `rules`: those that are replayed."""
+    `rules`, `interlocks`: those that are replayed."""
     longest = max((max(one.on_delay_s, one.off_delay_s) for one in definitions), default=0.0)
     for rule in rules:
         # The rate of a rule counts what it did before.
         longest = max(longest, rule.hold, rule.most.per)
-    for keys in (*_conditions(section), *condition_keys(rules)):
+    for interlock in interlocks:
+        for cause in interlock.causes.values():
+            longest = max(longest, cause.on_delay, cause.unknown_delay or 0.0)
+    for keys in (*_conditions(section), *condition_keys(rules), *input_keys(interlocks)):
         if keys.rate is not None:
             longest = max(longest, keys.rate.per)
         if keys.silence is not None:

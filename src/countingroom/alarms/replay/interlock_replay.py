@@ -1,0 +1,235 @@
+"""What the interlocks of a description would have done on what was recorded. Reads no clock and does no I/O.
+
+Inputs and steps are those of the engine. Effects are told, not done, so whether they would have been reached is not
+known. A trip that a device host found by itself is found here from the same inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+
+from countingroom.alarms.interlocks.described import interlock_spec
+from countingroom.alarms.replay.acted import Acted, ActedPart, ReplayMember
+from countingroom.alarms.replay.recorded import OtherAt
+from countingroom.alarms.replay.spans import ActiveSpan
+from countingroom.alarms.sections.conditions import ConditionKeys
+from countingroom.alarms.sections.interlocks import InterlockSection
+from countingroom.core.errors import ConfigurationError
+from countingroom.core.interlocks.chart import initial, next_due_ns, step
+from countingroom.core.interlocks.events import (
+    ActionKind,
+    BypassCause,
+    EndBypass,
+    InterlockEvent,
+    InterlockTime,
+    ResetInterlock,
+)
+from countingroom.core.interlocks.inputs import InterlockInputs
+from countingroom.core.interlocks.specs import InterlockSpec
+from countingroom.core.messages import Event, Readings
+from countingroom.core.policy import Role
+
+_COUNTED = {
+    "trips": ActionKind.TRIP.value,
+    "further causes": ActionKind.CAUSE.value,
+    "effects": ActionKind.ACT.value,
+    "bypassed": ActionKind.WOULD_TRIP.value,
+}
+_COMPARED = (ActionKind.TRIP.value, ActionKind.CAUSE.value, ActionKind.ACT.value, ActionKind.WOULD_TRIP.value)
+_OF_EFFECTS = (ActionKind.REACHED.value, ActionKind.NOT_REACHED.value)
+_TRIP_PRIORITY, _EFFECT_PRIORITY = 1, 2
+_RECORDED = "interlock_"
+"""Begin of the action of an event of an interlock (`interlock_records.event_of`)."""
+
+
+class InterlockReplay:
+    """Some interlocks, as a part of a replay."""
+
+    def __init__(self, sections: Mapping[str, InterlockSection], now_ns: int) -> None:
+        """From `now_ns` on: none of them is tripped or bypassed then."""
+        self.problems: list[str] = []
+        """Interlocks that cannot be evaluated, one sentence each."""
+        self.acted: list[Acted] = []
+        """All that happened, in order."""
+        self._specs: dict[str, InterlockSpec] = {}
+        for name, section in sections.items():
+            try:
+                self._specs[name] = interlock_spec(name, section)
+            except (ValueError, ConfigurationError) as error:
+                self.problems.append(f"the interlock {name} cannot be evaluated: {error}")
+        self._inputs = InterlockInputs(self._specs.values(), now_ns)
+        self._states = {name: initial(spec) for name, spec in self._specs.items()}
+        self._ready: set[str] = set()
+        """Those whose inputs have been known once. An engine trips what has no values after its start; here they may
+        not have been recorded yet."""
+        self._step_due_ns: int | None = None
+        """When the first state is to be looked at."""
+
+    def read(self, message: Readings, now_ns: int) -> None:
+        """Readings came."""
+        self._touched(self._inputs.read(message, now_ns), now_ns)
+
+    def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
+        """The state of a device, a channel or a partition."""
+        self._touched(self._inputs.state(subject, word, common, now_ns), now_ns)
+
+    def lost(self, device: str, now_ns: int) -> None:
+        """The host of a device was gone."""
+        self._touched(self._inputs.lost(device, now_ns), now_ns)
+
+    def pass_time(self, now_ns: int) -> None:
+        """Do what is due."""
+        self._touched(self._inputs.pass_time(now_ns), now_ns)
+        for name in self._specs:
+            due_ns = next_due_ns(self._states[name]) if name in self._ready else None
+            if due_ns is not None and due_ns <= now_ns:
+                self._step(name, now_ns)
+
+    def next_due_ns(self) -> int | None:
+        """When `pass_time` is to be called; None: nothing waits."""
+        due_ns = self._inputs.next_due_ns()
+        if due_ns is None or self._step_due_ns is None:
+            return self._step_due_ns if due_ns is None else due_ns
+        return min(due_ns, self._step_due_ns)
+
+    def act(self, name: str, event: InterlockEvent, now_ns: int) -> None:
+        """What a person did. What the present state refuses has no effect."""
+        if name in self._ready:
+            self._step(name, now_ns, event)
+
+    def inputs(self, about: Iterable[Event], *, people: bool) -> Iterator[OtherAt]:
+        """What people did, from the recorded events of these interlocks. Until when a cause was bypassed is not
+        recorded: at most as long as the description allows, or until the recorded end."""
+        for event in about if people else ():
+            name, by, role = event.source, event.principal, Role.ADMINISTRATOR
+            spec, cause = self._specs.get(name), str(event.data.get("name", ""))
+            if spec is None or not event.action.startswith(_RECORDED):
+                continue
+            given: InterlockEvent | None = None
+            is_person = by != f"interlock.{name}"
+            match event.action.removeprefix(_RECORDED):
+                case ActionKind.RESET.value if is_person:
+                    given = ResetInterlock(by=by, role=role)
+                case ActionKind.BYPASS.value:
+                    until_ns = event.time_ns + spec.bypass.longest_ns
+                    given = BypassCause(cause=cause, by=by, role=role, reason=event.message, until_ns=until_ns)
+                case ActionKind.END_BYPASS.value:
+                    given = EndBypass(cause=cause, by=by, role=role)
+                case _:
+                    pass
+            if given is not None:
+                yield OtherAt(time_ns=event.time_ns, give=partial(self.act, name, given))
+
+    def part(self, about: Sequence[Event] | None, begin_ns: int, end_ns: int) -> ActedPart:
+        """What came of it. `about`: the recorded events of these interlocks; None: they are not known."""
+        members = [
+            ReplayMember(name=name, title=spec.shown, text="; ".join(_cause_words(spec)))
+            for name, spec in self._specs.items()
+        ]
+        recorded = None if about is None else [one for event in about if (one := self._recorded(event)) is not None]
+        notes = [*self.problems, "interlocks: effects are told, not done; whether they are reached is not replayed"]
+        if about is None:
+            notes.append(
+                "interlocks: resets and bypasses are not read from a data folder, so what latches stays tripped"
+            )
+        return ActedPart(
+            "interlock", _COUNTED, _COMPARED, members, self.acted, recorded, trip_spans, begin_ns, end_ns, notes=notes
+        )
+
+    def _touched(self, names: Iterable[str], now_ns: int) -> None:
+        for name in sorted(names):
+            if name not in self._ready and self._inputs.is_known(name):
+                self._ready.add(name)
+            if name in self._ready:
+                self._step(name, now_ns)
+
+    def _step(self, name: str, now_ns: int, event: InterlockEvent | None = None) -> None:
+        spec, inputs = self._specs[name], self._inputs.of(name)
+        self._states[name], actions = step(spec, self._states[name], inputs, now_ns, event or InterlockTime())
+        due = (next_due_ns(self._states[one]) for one in self._ready)
+        self._step_due_ns = min((one for one in due if one is not None), default=None)
+        for action in actions:
+            if action.kind is ActionKind.REFUSED:
+                continue
+            effect = spec.effect(action.name) if action.kind is ActionKind.ACT else None
+            cause = next((one for one in spec.causes if one.name == action.name), None)
+            self.acted.append(
+                Acted(
+                    name=name,
+                    time_ns=now_ns,
+                    kind=action.kind.value,
+                    about=action.name,
+                    number=action.trip,
+                    text=effect.does if effect else action.text,
+                    evidence={
+                        point: inputs[cause.name, number].value
+                        for number, one in enumerate(cause.inputs)
+                        for point in one.inputs[:1]
+                    }
+                    if cause
+                    else {},
+                )
+            )
+
+    def _recorded(self, event: Event) -> Acted | None:
+        kind = event.action.removeprefix(_RECORDED)
+        if event.source not in self._specs or not event.action.startswith(_RECORDED):
+            return None
+        if kind in _OF_EFFECTS or kind not in set(ActionKind):
+            return None
+        trip = event.data.get("trip")
+        return Acted(
+            name=event.source,
+            time_ns=event.time_ns,
+            kind=kind,
+            about=str(event.data.get("name", "")),
+            number=trip if isinstance(trip, int) else 0,
+            text=event.message,
+        )
+
+
+def input_keys(sections: Iterable[InterlockSection]) -> Iterator[ConditionKeys]:
+    """All inputs of these interlocks."""
+    for section in sections:
+        for cause in section.causes.values():
+            yield from cause.inputs
+
+
+def trip_spans(acted: Sequence[Acted], begin_ns: int, end_ns: int) -> Mapping[str, list[ActiveSpan]]:
+    """ "" -> the times in which it was tripped; effect -> those in which it acted."""
+    found: dict[str, list[ActiveSpan]] = {}
+    begun: dict[str, Acted] = {}
+
+    def close(key: str, until_ns: int | None) -> None:
+        one = begun.pop(key, None)
+        if one is None or (until_ns is not None and until_ns < begin_ns):
+            return
+        found.setdefault(key, []).append(
+            ActiveSpan(
+                name=one.name,
+                begin_ns=max(one.time_ns, begin_ns),
+                end_ns=until_ns,
+                priority=_EFFECT_PRIORITY if key else _TRIP_PRIORITY,
+                announced=True,
+                text=one.text,
+            )
+        )
+
+    for one in acted:
+        if one.time_ns >= end_ns:
+            break
+        key = one.about if one.kind in (ActionKind.ACT.value, ActionKind.RELEASE.value) else ""
+        if one.kind in (ActionKind.TRIP.value, ActionKind.ACT.value):
+            begun.setdefault(key, one)
+        elif one.kind in (ActionKind.RESET.value, ActionKind.RELEASE.value):
+            close(key, one.time_ns)
+    for key in list(begun):
+        close(key, None)
+    return found
+
+
+def _cause_words(spec: InterlockSpec) -> Iterator[str]:
+    for cause in spec.causes:
+        vote = f"{cause.vote} of {len(cause.inputs)}: " if len(cause.inputs) > 1 else ""
+        yield f"{vote}{', '.join(one.text for one in cause.inputs)}"
