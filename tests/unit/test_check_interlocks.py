@@ -85,6 +85,26 @@ def test_the_enumeration_is_in_the_json_too(tmp_path: Path) -> None:
         ("point: drive, value: 0", "point: drivf, value: 1", "6: mill has no point drivf; did you mean drive?"),
         ("point: mill.speed", "point: mill.sped", "2: no point is named mill.sped; did you mean mill.speed?"),
         (
+            "on_delay: 2 s}",
+            "test: {simulate: {device: chillr, fault: trip}}}",
+            "3: there is no device chillr; did you mean chiller?",
+        ),
+        (
+            "on_delay: 2 s}",
+            "test: {simulate: {device: chiller, fault: frieze}}}",
+            "3: the simulator of chiller has no fault frieze; did you mean freeze?",
+        ),
+        (
+            "on_delay: 2 s}",
+            "test: {simulate: {device: chiller, fault: slow}}}",
+            "3: slow needs the argument seconds",
+        ),
+        (
+            "on_delay: 2 s}",
+            "test: {simulate: {device: chiller, fault: trip}, restore: {device: mill, fault: thaw}}}",
+            "3: the simulator of mill has no fault thaw",
+        ),
+        (
             "halt: {stop: mCBM}",
             "halt: {commands: [{device: chiller, command: start}]}",
             "7: start and stop of off fight each other at chiller: each undoes the other",

@@ -10,6 +10,7 @@ from msgspec import Struct
 from countingroom.alarms.description import AlarmsSection
 from countingroom.alarms.interlocks.described import interlock_spec
 from countingroom.cli.interlock_commands import InterlockCommands
+from countingroom.cli.interlock_test_faults import wrong_tests
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.interlocks.consequences import EffectOnDevice, Place, fights, loops, made_true
 from countingroom.core.interlocks.local_part import local_part
@@ -67,6 +68,9 @@ class InterlockCheck:
                         command.device, command.channel, command.command, command.arguments
                     ):
                         yield self._problem((name, "effects", key, "commands", number, *wrong[0]), wrong[1])
+        for name, section in self._sections.items():
+            for path, message in wrong_tests(section, self._loaded.experiment.section(DevicesSection).root):
+                yield self._problem((name, *path), message)
         for name, spec in self._specs.items():
             for one in outcomes(spec):
                 if one.effects != expected(spec, one.causes):

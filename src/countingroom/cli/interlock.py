@@ -11,6 +11,7 @@ from countingroom.cli.alarm_chosen import seconds_of
 from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.outcome import Wait, give, tell
 from countingroom.cli.output import Json, print_table
+from countingroom.core.errors import RequestError
 
 app = typer.Typer(no_args_is_help=True, help="See, reset, bypass and test interlocks.")
 
@@ -94,15 +95,30 @@ def unbypass(
 @app.command()
 def test(
     interlock: Interlock,
-    passed: Annotated[bool, typer.Option("--passed/--failed", help="What the test has shown.", show_default=False)],
-    comment: Annotated[str, typer.Option("--comment", "-m", help="What was done and found.")] = "",
-    cause: Annotated[str, typer.Option("--cause", help="The cause that was provoked; else every one.")] = "",
+    passed: Annotated[
+        bool | None, typer.Option("--passed/--failed", help="Record what a test by hand has shown.", show_default=False)
+    ] = None,
+    comment: Annotated[str, typer.Option("--comment", "-m", help="What was done by hand and found.")] = "",
+    cause: Annotated[str, typer.Option("--cause", help="The cause that is provoked; else every one.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the faults.")] = False,
     wait: Wait = _WAIT_S,
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
-    """Record the result of a proof test that people did. Its date counts for the declared period."""
-    _give(url, interlock, "proof_test", {"passed": passed, "comment": comment, "cause": cause or None}, wait, json=json)
+    """Test it with faults of simulators and record the result; with --passed or --failed: record a test by hand.
+
+    Each cause that declares a `test` is provoked, one after the other: it must trip, its effects must be reached. Then
+    the fault is ended and the interlock is reset."""
+    if passed is not None:
+        arguments = {"passed": passed, "comment": comment, "cause": cause or None}
+        return _give(url, interlock, "proof_test", arguments, wait, json=json)
+    if comment:
+        raise RequestError(
+            "a comment goes with a test by hand", source="--comment", suggestion="add --passed or --failed"
+        )
+    from countingroom.cli.interlock_test import test_by_simulation
+
+    return test_by_simulation(url, interlock, cause, wait, yes=yes, json=json)
 
 
 def _give(url: str, interlock: str, command: str, arguments: dict[str, Any], wait: float, *, json: bool) -> None:

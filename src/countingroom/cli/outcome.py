@@ -33,6 +33,12 @@ def tell(answer: Any, *, json: bool) -> None:
         typer.echo(f"accepted; its outcome will be an event of {answer['id']}")
     elif outcome["kind"] != "failed":
         typer.echo(outcome["message"])
+    raise_failed(answer)
+
+
+def raise_failed(answer: Any) -> None:
+    """Raise Remote with the Cause if the command failed; nothing else."""
+    outcome = answer.get("outcome")
     if outcome and outcome["kind"] == "failed":
         raise _failed(outcome)
 

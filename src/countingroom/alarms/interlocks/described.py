@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from countingroom.alarms.engine.described_conditions import condition_of
 from countingroom.alarms.sections.interlocks import (
     CauseSection,
+    CauseTestSection,
     EffectSection,
     InterlockSection,
     interlock_priority,
@@ -14,11 +15,13 @@ from countingroom.alarms.sections.interlocks import (
 from countingroom.core.interlocks.specs import (
     BypassRule,
     CauseSpec,
+    CauseTest,
     DeviceCommand,
     EffectSpec,
     InterlockSpec,
     MatrixCell,
     SilenceRule,
+    SimulatorFault,
 )
 from countingroom.core.policy import Role
 
@@ -59,6 +62,19 @@ def _cause(name: str, section: CauseSection) -> CauseSpec:
         vote=section.needed,
         on_delay_ns=_ns(section.on_delay),
         unknown_delay_ns=_ns(unknown_s),
+        test=_test(section.test, max(section.on_delay, unknown_s)) if section.test else None,
+    )
+
+
+def _test(section: CauseTestSection, delay_s: float) -> CauseTest:
+    simulate, restore = section.simulate, section.restore
+    return CauseTest(
+        simulate=SimulatorFault(device=simulate.device, fault=simulate.fault, arguments=simulate.arguments),
+        restore=SimulatorFault(
+            device=restore.device or simulate.device, fault=restore.fault, arguments=restore.arguments
+        ),
+        trip_ns=_ns(delay_s + section.within),
+        within_ns=_ns(section.within),
     )
 
 

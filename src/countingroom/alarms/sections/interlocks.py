@@ -20,6 +20,34 @@ RoleName = Literal["shifter", "expert", "administrator"]
 """A role that may change something; a higher one may as well."""
 
 
+class FaultSection(Section):
+    """A fault that the simulator of a device is given."""
+
+    device: Name
+    fault: Name
+    """Its name: `freeze`, `trip`."""
+    arguments: dict[str, Scalar] = {}
+
+
+class RestoreSection(Section):
+    """The fault that ends it."""
+
+    device: Name | None = None
+    """The device of `simulate` where it is not given."""
+    fault: Name = "restore"
+    arguments: dict[str, Scalar] = {}
+
+
+class CauseTestSection(Section):
+    """How `countingroom interlock test` provokes the cause while the devices are simulated."""
+
+    simulate: FaultSection
+    restore: RestoreSection = RestoreSection()
+    within: Positive = 60.0
+    """How long the devices may take, beside the declared delays: to make the cause true, to reach the effects, and to
+    be good again after `restore`."""
+
+
 class CauseSection(Section):
     """One cause: a row of the matrix."""
 
@@ -33,6 +61,8 @@ class CauseSection(Section):
     """They must be true for so long before the cause trips."""
     unknown_delay: Delay | None = None
     """The same where inputs count as true because they cannot be evaluated; `on_delay` where it is not given."""
+    test: CauseTestSection | None = None
+    """How the cause is provoked by simulation."""
 
     @property
     def needed(self) -> int:

@@ -57,7 +57,12 @@ def fitted(spec: InterlockSpec, state: InterlockState) -> InterlockState:
     """
     causes = [
         replace(
-            state.cause(one.name) or CauseState(name=one.name), title=one.shown, vote=one.vote, due_ns=None, inputs=()
+            state.cause(one.name) or CauseState(name=one.name),
+            title=one.shown,
+            vote=one.vote,
+            due_ns=None,
+            inputs=(),
+            test=one.test,
         )
         for one in spec.causes
     ]

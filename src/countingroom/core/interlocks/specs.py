@@ -35,6 +35,31 @@ class InterlockEffect(StrEnum):
     """The start of a run of a partition is refused while the effect acts (a permissive)."""
 
 
+class SimulatorFault(Struct, frozen=True, kw_only=True):
+    """A fault of the simulator of a device."""
+
+    device: str
+    fault: str
+    arguments: dict[str, Scalar] = {}
+
+    @property
+    def shown(self) -> str:
+        """In words: `chiller trip code=-3`."""
+        return " ".join((self.device, self.fault, *(f"{name}={value}" for name, value in self.arguments.items())))
+
+
+class CauseTest(Struct, frozen=True, kw_only=True):
+    """How a cause is provoked while the devices are simulated."""
+
+    simulate: SimulatorFault
+    restore: SimulatorFault
+    """Ends what `simulate` began."""
+    trip_ns: Delay
+    """The cause is to trip so long after the fault at the latest, beside the time after which its points are stale."""
+    within_ns: Period
+    """The effects are to be reached so long after they began, and the cause is to be gone so long after `restore`."""
+
+
 class CauseSpec(Struct, frozen=True, kw_only=True):
     """One cause: some conditions, of which enough must be true. ValueError where the vote is not possible."""
 
@@ -48,6 +73,8 @@ class CauseSpec(Struct, frozen=True, kw_only=True):
     """The vote must hold for so long before the cause trips."""
     unknown_delay_ns: Delay = 0
     """The same where the vote holds only because inputs cannot be evaluated."""
+    test: CauseTest | None = None
+    """None: no test by simulation is declared."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.vote <= len(self.inputs):

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from countingroom.core.interlocks.specs import MatrixCell
+from countingroom.core.interlocks.specs import CauseTest, MatrixCell
 from countingroom.core.values import Scalar
 
 
@@ -80,6 +80,8 @@ class CauseState(Struct, frozen=True, kw_only=True):
     bypass: Bypass | None = None
     would_trip: bool = False
     """It is bypassed, and would have tripped without that."""
+    test: CauseTest | None = None
+    """How it is provoked by simulation; None: that is not declared."""
 
     @property
     def is_present(self) -> bool:
