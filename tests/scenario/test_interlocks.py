@@ -82,6 +82,18 @@ async def test_a_host_that_is_gone_trips() -> None:
         assert (await stage.state_of()).is_tripped
 
 
+async def test_a_device_that_is_no_longer_described_trips() -> None:
+    stage = InterlockStage()
+    await stage.prepare()
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await stage.read(full=True, bath=20.0, pump=False)
+        await stage.clock.advance(6)
+        assert not (await stage.state_of()).is_tripped
+        await stage.bus.delete("state", subjects.catalogue_key("chiller"))
+        await stage.clock.advance(0.1)
+        assert (await stage.state_of()).is_tripped
+
+
 async def test_an_effect_that_is_not_reached_is_repeated_and_is_an_alarm() -> None:
     stage = InterlockStage()
     stage.refuses = "caen is not reached"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -360,3 +361,31 @@ async def test_without_channels_a_message_fails() -> None:
         assert state.last is not None
         assert state.last.cause is not None
         assert (state.last.outcomes[0].result, state.last.cause.code) == (ActionResult.FAILED, "no_messages")
+
+
+async def test_each_of_two_firings_at_once_has_an_end_on_record() -> None:
+    trigger = {"department": "runs", "kind": "done", "action": "start"}
+    stage = RuleStage({"begun": {"when": {"event": trigger}, "do": STOP, "most": {"times": 5, "per": 60}}})
+    async with stage.running():
+        await asyncio.gather(*(stage.tell("runs", "mCBM", EventKind.DONE, "start") for _ in range(2)))
+        await stage.clock.advance(1)
+        assert stage.given() == ["rule.begun: stop"]
+        told = await stage.record_of("begun")
+        assert any("firing 1" in text and "done" in text for text in told), told
+        assert any("firing 2 failed" in text and "not begun" in text for text in told), told
+
+
+async def test_a_rule_that_is_disarmed_while_it_acts_begins_no_further_action() -> None:
+    stage = RuleStage(warm(do=[*STOP, *STOP], go_on=True))
+    stage.is_silent = True
+    async with stage.running():
+        await stage.read(bath=20.0)
+        await stage.read(bath=31.0)
+        assert len(stage.given()) == 1
+        assert await stage.order("disarm", "warm", reason="it does harm") is None
+        await stage.clock.advance(120)
+        assert len(stage.given()) == 1
+        state = await stage.rule("warm")
+        assert state.last is not None
+        last = state.last.outcomes[1]
+        assert (last.result, last.cause and last.cause.code) == (ActionResult.NOT_BEGUN, "disarmed")

@@ -106,6 +106,8 @@ class Evaluation:
         if known := self._devices.pop(device, None):
             self._find(known.removed(now_ns), now_ns)
         self._pass_on(self._values.forget(device, now_ns))
+        for one in self._listeners:
+            one.lost(device, now_ns)
 
     def partition(self, key: str, name: str, state: PartitionState, now_ns: int) -> None:
         """The state of a partition, at this key."""

@@ -170,19 +170,26 @@ class RuleKeeper:
 
     async def _keep(self, outcomes: Sequence[RuleOutcome]) -> None:
         """Save, then publish. LinkError where the database does not answer, and nothing is published then."""
-        firings = {one.rule: self._firing(one) for one in outcomes if one.effect.kind is RuleEffectKind.FIRED}
-        begun = {name: firing for name, firing in firings.items() if name not in self._under_way}
-        self._dirty |= self._evaluation.to_save | firings.keys()
+        begun: dict[str, Firing] = {}
+        busy: list[tuple[str, Firing]] = []
+        for one in outcomes:
+            if one.effect.kind is not RuleEffectKind.FIRED:
+                continue
+            if one.rule in self._under_way or one.rule in begun:
+                busy.append((one.rule, self._firing(one)))
+            else:
+                begun[one.rule] = self._firing(one)
+        firings = begun.keys() | {name for name, _ in busy}
+        self._dirty |= self._evaluation.to_save | firings
         self._evaluation.to_save.clear()
         if self._dirty and (firings or outcomes or self._clock.monotonic() >= self._next_save_s):
             await self._save(self._dirty, begun)
         self._under_way |= begun
         self._begun += begun.items()
         self._tell(outcomes)
-        for name, firing in firings.items():
-            if name not in begun:
-                self._end(name, _not_done(firing, _busy(), firing.time_ns))
-        self._publish(firings.keys() | {one.rule for one in outcomes})
+        for name, firing in busy:
+            self._end(name, _not_done(firing, _busy(), firing.time_ns))
+        self._publish(firings | {one.rule for one in outcomes})
 
     async def _save(self, names: Iterable[str], begun: Mapping[str, Firing]) -> None:
         self._next_save_s = self._clock.monotonic() + AGAIN_S
@@ -231,9 +238,12 @@ class RuleKeeper:
         for place, action in enumerate(described.actions):
             if place:
                 firing = _with(firing, place, ActionOutcome(action=words(action), result=ActionResult.UNDER_WAY))
-                if cause := await self._progress(name, firing):
-                    firing = _not_done(firing, cause, self._clock.now_ns())
-                    break
+                cause = await self._progress(name, firing)
+            else:
+                cause = self._disarmed(name)
+            if cause is not None:
+                firing = _not_done(firing, cause, self._clock.now_ns())
+                break
             if isinstance(action, LogAction):
                 self._publisher.event(event_of_log(name, firing, place, action.text, self._clock.now_ns()))
             result, cause = await self._run_action(name, firing.number, place, action)
@@ -253,8 +263,10 @@ class RuleKeeper:
             self._news.set()
 
     async def _progress(self, name: str, firing: Firing) -> Cause | None:
-        """Save how far a firing is; why that is not possible."""
+        """Save how far a firing is; why its next action is not to be begun."""
         async with self._turn:
+            if cause := self._disarmed(name):
+                return cause
             self._under_way[name] = firing
             try:
                 await self._save({name}, {})
@@ -262,6 +274,17 @@ class RuleKeeper:
                 return error.cause
             self._publish({name})
             return None
+
+    def _disarmed(self, name: str) -> Cause | None:
+        """Why an action is not to be begun: a person disarmed the rule after it had fired."""
+        if self.is_armed(name):
+            return None
+        return Cause(
+            code="disarmed",
+            message=f"the rule {name} was disarmed while it acted",
+            source="alarms.rules",
+            suggestion="do by hand what is left of its actions where it is wanted",
+        )
 
     def _end(self, name: str, firing: Firing) -> None:
         """The actions of a firing have ended."""
