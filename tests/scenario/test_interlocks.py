@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from countingroom.alarms.definitions import Definitions
+from countingroom.alarms.description import AlarmsSection
 from countingroom.core import subjects
 from countingroom.core.errors import LinkError
 from countingroom.core.interlocks.history import InterlockEntry
@@ -253,3 +255,24 @@ async def test_a_cause_trips_and_a_bypass_ends_though_the_clock_is_set_back() ->
         assert (await stage.state_of()).first_out == "warm"
         await stage.clock.advance(660)
         assert (await stage.state_of()).bypassed == ()
+
+
+async def test_a_rate_trips_when_its_time_is_over_without_a_further_reading() -> None:
+    stage = InterlockStage()
+    fast = {"inputs": [{"rate": {"point": "chiller.bath", "per": 10, "rise": 5.0}}]}
+    described = {
+        "causes": {"fast": fast},
+        "effects": {"no_start": {"forbid": "mCBM"}},
+        "matrix": {"fast": ["no_start"]},
+    }
+    stage.definitions = Definitions(AlarmsSection.model_validate({"interlocks": {"cooling": described}}))
+    await stage.prepare()
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await stage.read(full=True, bath=20.0)
+        await stage.clock.advance(20)
+        await stage.read(bath=20.0)
+        await stage.clock.advance(1)
+        await stage.read(bath=26.0)
+        assert not (await stage.state_of()).is_tripped
+        await stage.clock.advance(10)
+        assert (await stage.state_of()).first_out == "fast"

@@ -108,6 +108,8 @@ class InterlockKeeper:
         """Those whose inputs have been read, or would have been by now."""
         self._queue: list[_Work] = []
         self._news = asyncio.Event()
+        self._looks_ns = 0
+        """When the time is looked at next."""
         self._turn = asyncio.Lock()
         self._runner = EffectRunner(bus, clock, self._specs.values(), self._report)
         self._unsaved: set[str] = set()
@@ -203,6 +205,9 @@ class InterlockKeeper:
             if name in self._ready:
                 self._queue.append(_Work(name, dict(self._inputs.of(name)), now_ns))
                 self._news.set()
+        # A rate has to be looked at again after a reading that changed nothing else.
+        if (due_ns := self._inputs.next_due_ns()) is not None and due_ns < self._looks_ns:
+            self._news.set()
 
     def _report(self, interlock: str, effect: str, trip: int, trouble: str) -> None:
         event = ReportEffect(effect=effect, trip=trip, trouble=trouble)
@@ -256,6 +261,7 @@ class InterlockKeeper:
         wait_s = min([LONGEST_S, *((one - self._clock.now_ns()) / 1e9 for one in due)])
         if self._unsaved or self._rows:
             wait_s = min(wait_s, self._next_save_s - self._clock.monotonic())
+        self._looks_ns = self._clock.now_ns() + round(wait_s * 1e9)
         if wait_s > 0:
             with suppress(TimeoutError):
                 async with within(self._clock, wait_s):
