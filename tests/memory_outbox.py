@@ -59,6 +59,10 @@ class MemoryOutbox:
         plan = {key: value for key, value in {**before.plan, **(changed or {})}.items() if value is not None}
         self.saved_cursor = NotifyCursor(sequence=before.sequence if sequence is None else sequence, plan=plan)
 
+    async def issue_link(self, writer: int, message: Notification, user: str) -> str | None:
+        """None: there are no accounts here."""
+        self._check(writer)
+
     async def claim(self, writer: int, channel: str, now_ns: int) -> Notification | None:
         self._check(writer)
         due = self._due(channel)
