@@ -12,7 +12,7 @@ from msgspec import structs
 from countingroom.core import subjects
 from countingroom.core.messages import decode, encode
 from countingroom.core.notify.duty_query import DutyAnswer, DutyQuery
-from countingroom.core.notify.messages import NotificationState, OutboxEntry
+from countingroom.core.notify.messages import ChannelState, NotificationState, OutboxEntry
 from tests.patience import PATIENCE_S
 from tests.scenario.alarm_stage import AlarmStage
 
@@ -192,3 +192,13 @@ async def test_what_a_channel_refuses_goes_to_the_escalation_at_once_also_after_
     async with stage.engine():
         await until_planned(2)
         assert about_the_bath(stage)[1].notification.id == instead.id
+
+
+async def test_the_state_of_a_channel_that_was_removed_leaves_the_bus_at_a_takeover(stage: AlarmStage) -> None:
+    for channel in ("gone", "pager"):
+        state = ChannelState(channel=channel, kind="webhook")
+        await stage.bus.put("state", subjects.notification_key(channel), encode(state))
+    async with stage.engine():
+        await stage.clock.advance(1)
+        assert await stage.bus.get("state", subjects.notification_key("gone")) is None
+        assert await stage.bus.get("state", subjects.notification_key("pager")) is not None

@@ -22,9 +22,10 @@ from countingroom.alarms.engine.known import Defines, KnownAlarms
 from countingroom.alarms.engine.records import DEPARTMENT
 from countingroom.alarms.engine.requests import AlarmCommands, AlarmPolicy
 from countingroom.alarms.engine.suppression import Suppression
-from countingroom.alarms.engine.takeover import Carried, Takeover
+from countingroom.alarms.engine.takeover import Begun, Carried, Takeover
 from countingroom.alarms.interlocks.interlock_keeper import InterlockStore
 from countingroom.alarms.interlocks.interlock_service import InterlockService
+from countingroom.alarms.notify.gone_channels import delete_gone
 from countingroom.alarms.notify.service import NotifyDatabase, NotifyService
 from countingroom.alarms.rules.rule_engine import RuleEngine, RuleParts
 from countingroom.alarms.rules.rule_runner import Tell
@@ -155,8 +156,7 @@ class AlarmService:
         known = KnownAlarms(self._definitions, self._roles, self._devices, perhaps=self._perhaps)
         book = AlarmBook(known.define, known.rules)
         report = edge_log(_log, "alarms: the takeover waits", "alarms: taken over")
-        takeover = Takeover(self._bus, self._clock, self._store, self._instance, self._partitions)
-        begin = partial(takeover.begin, book, known, publisher, carried)
+        begin = partial(self._begin, book, known, publisher, carried)
         begun = await Retry(self._clock, report, pause_s=RETRY_S).run(begin)
         rules, writer = await self._make_rules(begun.writer, publisher, known)
         self._notify = notify = self._notification(book, known, writer, publisher)
@@ -242,6 +242,12 @@ class AlarmService:
             await publisher.drain()
         new = frozenset(one.subject.id for one in book.entries()) - begun.ids
         return Carried(new=new, rows=keeper.unsaved_rows)
+
+    async def _begin(self, book: AlarmBook, known: KnownAlarms, publisher: Publisher, carried: Carried) -> Begun:
+        """Bring book and bus to what the last engine left."""
+        await delete_gone(self._bus, publisher, self._definitions.section.notify.channels)
+        takeover = Takeover(self._bus, self._clock, self._store, self._instance, self._partitions)
+        return await takeover.begin(book, known, publisher, carried)
 
     def _notification(
         self, book: AlarmBook, known: KnownAlarms, writer: int | None, publisher: Publisher
