@@ -10,12 +10,14 @@ from countingroom.core.alarms.conditions.specs import AlarmLimit, LimitSpec
 from countingroom.core.interlocks.chart import fitted, initial, next_due_ns, step
 from countingroom.core.interlocks.events import AdoptTrip, BypassCause, InputReading, ResetInterlock
 from countingroom.core.interlocks.inputs import InterlockInputs
+from countingroom.core.interlocks.local_part import local_part
 from countingroom.core.interlocks.specs import CauseSpec
-from countingroom.core.interlocks.states import InterlockState, Truth
+from countingroom.core.interlocks.states import Bypass, InterlockState, Truth
 from countingroom.core.interlocks.takeover import merged
 from countingroom.core.messages import Readings
 from countingroom.core.policy import Role
 from countingroom.core.values import Scalar
+from countingroom.devices.interlocks.hosted_part import TIME_PASSED, HostedPart
 from tests.unit.interlock_specs import cause, interlock
 
 S = 1_000_000_000
@@ -145,3 +147,38 @@ def test_a_state_that_began_with_nothing_does_not_end_a_trip_that_it_did_not_kno
         ResetInterlock(by="ben", role=Role.SHIFTER),
     )
     assert not merged(tripped, reset).is_tripped
+
+
+def hosted() -> HostedPart:
+    """A host that evaluates the interlock, at one hour, with no cause present."""
+    found = local_part(interlock(cause("a"), cells={("a", "off"): 0}), {"plant", "caen"})
+    assert found is not None
+    part = HostedPart(found, None)
+    part.serve(10 * HOUR)
+    part.take(TIME_PASSED, inputs_are(FALSE), 10 * HOUR)
+    return part
+
+
+def test_a_host_takes_no_reset_before_the_clock_was_set_back_for_that_of_a_later_trip() -> None:
+    part = hosted()
+    part.published = replace(initial(part.spec), reset_ns=10 * HOUR, reset_by="ben")
+    part.take(TIME_PASSED, inputs_are(FALSE), 10 * HOUR + S)
+    part.take(TIME_PASSED, inputs_are(TRUE), HOUR)
+    part.take(TIME_PASSED, inputs_are(FALSE), HOUR + S)
+    assert part.state.is_tripped
+    part.published = replace(initial(part.spec), reset_ns=HOUR + 2 * S, reset_by="ben")
+    part.take(TIME_PASSED, inputs_are(FALSE), HOUR + 2 * S)
+    assert not part.state.is_tripped
+
+
+def test_a_bypass_that_has_ended_in_a_host_does_not_begin_again_when_the_engine_is_dead() -> None:
+    part = hosted()
+    bypass = Bypass(by="eva", reason="repair", since_ns=10 * HOUR, until_ns=10 * HOUR + 600 * S)
+    theirs = initial(part.spec)
+    part.published = replace(theirs, causes=tuple(replace(one, bypass=bypass) for one in theirs.causes))
+    part.take(TIME_PASSED, inputs_are(FALSE), 10 * HOUR + S)
+    assert part.state.bypassed == ("a",)
+    part.take(TIME_PASSED, inputs_are(TRUE), HOUR)
+    assert not part.state.is_tripped
+    part.take(TIME_PASSED, inputs_are(TRUE), HOUR + 601 * S)
+    assert (part.state.bypassed, part.state.is_tripped) == ((), True)

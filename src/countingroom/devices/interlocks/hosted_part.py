@@ -39,8 +39,14 @@ class HostedPart:
         self.is_evaluated = False
         self.published: InterlockState | None = None
         """As the engine published it last."""
+        self._seen_reset_ns: int | None = None
+        """The reset that the engine had published at the last step."""
         self._followed: dict[str, Bypass] = {}
-        """Cause -> the bypass of the engine that was taken over last."""
+        """Cause -> the bypass of the engine that was taken over last. It ends by the clock of the host, and does not
+        begin again when that clock is set back while the engine is dead."""
+        self._old_reset_ns: int | None = None
+        """The reset that the engine had published when the present trip began: it is not of this trip, also where the
+        clock was set back in between."""
 
     def serve(self, now_ns: int) -> None:
         """The host serves all devices of it from now on."""
@@ -64,7 +70,11 @@ class HostedPart:
         """Step with this event, then with what the engine published. Nothing before the first values are known."""
         if not self._begins(inputs, now_ns):
             return ()
+        was_tripped = self.state.is_tripped
         self.state, actions = step(self.spec, self.state, inputs, now_ns, event)
+        if self.state.is_tripped and not was_tripped:
+            self._old_reset_ns = self._seen_reset_ns
+        self._seen_reset_ns = self.published.reset_ns if self.published else None
         for asked in self._asked(now_ns):
             self.state, more = step(self.spec, self.state, inputs, now_ns, asked)
             actions += tuple(one for one in more if one.refusal is None)
@@ -88,7 +98,7 @@ class HostedPart:
             bypass, own = theirs.bypass if theirs else None, ours.bypass if ours else None
             if bypass is not None and bypass.until_ns > now_ns:
                 until_ns = min(bypass.until_ns, now_ns + self.spec.bypass.longest_ns)
-                if own is None or self._followed.get(one.name) != bypass:
+                if self._followed.get(one.name) != bypass:
                     self._followed[one.name] = bypass
                     yield BypassCause(
                         cause=one.name,
@@ -101,7 +111,7 @@ class HostedPart:
                 yield EndBypass(cause=one.name, by="the alarm department", role=Role.ADMINISTRATOR)
         reset_ns = published.reset_ns or 0
         tripped = [one.tripped_ns for one in self.state.causes if one.tripped_ns is not None]
-        if tripped and reset_ns > max(tripped):
+        if tripped and reset_ns > max(tripped) and reset_ns != self._old_reset_ns:
             yield ResetInterlock(by=published.reset_by or "the alarm department", role=Role.ADMINISTRATOR)
         if published.is_tripped and self.spec.latch:
             for theirs in published.causes:
