@@ -12,7 +12,7 @@ import pytest
 from countingroom.alarms.definitions import Definitions
 from countingroom.alarms.description import AlarmsSection
 from countingroom.core import subjects
-from countingroom.core.errors import LinkError
+from countingroom.core.errors import LinkError, OutOfRange
 from countingroom.core.interlocks.history import InterlockEntry
 from countingroom.core.interlocks.states import InterlockState
 from countingroom.core.policy import Role
@@ -276,3 +276,34 @@ async def test_a_rate_trips_when_its_time_is_over_without_a_further_reading() ->
         assert not (await stage.state_of()).is_tripped
         await stage.clock.advance(10)
         assert (await stage.state_of()).first_out == "fast"
+
+
+class Choosy(MemoryInterlocks):
+    """It cannot store a text with a NUL, as PostgreSQL."""
+
+    async def save(
+        self, writer: int, states: Sequence[InterlockState] = (), entries: Sequence[InterlockEntry] = ()
+    ) -> None:
+        if any("\0" in row.text for row in entries):
+            raise OutOfRange("the database cannot store the value: a NUL", source="storage")
+        await super().save(writer, states, entries)
+
+
+async def test_what_the_database_cannot_store_keeps_no_interlock_from_acting() -> None:
+    stage = InterlockStage()
+    stage.kept = stage.interlocks = Choosy()
+    stage.refuses = "caen answers \0"
+    await stage.prepare()
+    async with stage.host("chiller"), stage.targets(), stage.engine() as engine:
+        await stage.read(full=True, bath=20.0, pump=True)
+        await stage.clock.advance(3)
+        assert not engine.done()
+        stage.refuses = ""
+        await stage.clock.advance(8)
+        assert stage.given[-2:] == OFF
+        off = (await stage.state_of()).effect("off")
+        assert off is not None
+        assert off.reached_ns is not None
+        await stage.read(pump=False)
+        assert await stage.ask("reset") is None
+        assert not stage.kept.saved["cooling"].is_tripped

@@ -23,7 +23,7 @@ from countingroom.bus.port import Bus
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import Cause, CountingRoomError, LinkError, NotFound, Refused
+from countingroom.core.errors import Cause, CountingRoomError, LinkError, NotFound, OutOfRange, Refused
 from countingroom.core.interlocks.chart import fitted, next_due_ns, step
 from countingroom.core.interlocks.events import (
     ActionKind,
@@ -317,7 +317,7 @@ class InterlockKeeper:
             else:
                 try:
                     await self._save(names, done.rows)
-                except LinkError:
+                except (LinkError, OutOfRange):
                     self._keep_unsaved(names, done.rows)
         self._tell(done)
 
@@ -347,6 +347,10 @@ class InterlockKeeper:
         try:
             await self._save(self._unsaved, tuple(self._rows))
         except LinkError:
+            return
+        except OutOfRange as error:  # it never will be: the states are saved without their rows
+            _log.error("interlocks: %d rows of the history are lost: %s", len(self._rows), error)
+            self._rows.clear()
             return
         self._unsaved.clear()
         self._rows.clear()
