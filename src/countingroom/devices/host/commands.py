@@ -30,6 +30,7 @@ from countingroom.devices.host.confirmation import holds, readback_of
 from countingroom.devices.host.driver_fault import cause_of
 from countingroom.devices.host.held import check_held
 from countingroom.devices.host.legality import RECONNECT, REFRESH
+from countingroom.devices.host.standing import standing
 
 INTERLOCK = "interlock"
 """First letters of the principals of interlocks."""
@@ -134,6 +135,9 @@ class DeviceCommands:
         try:
             admitted = admit(request.command, spec, self._as_if_done(self._owner.situation()))
         except RequestError:
+            # What an interlock asks for and is so already is reached, also in a state that takes no such command.
+            if request.by.startswith(INTERLOCK) and standing(request.command, self._owner.situation()).in_force:
+                return _nothing_to_do()
             raise
         except Exception as error:  # a fault of the driver
             raise Refused(cause_of(error, self._source)) from error
@@ -277,3 +281,7 @@ class DeviceCommands:
 def _confirmed(write: Write, situation: Situation) -> bool:
     point = situation.points[write.point]
     return holds(point, write.value, situation.readings[readback_of(point)])
+
+
+async def _nothing_to_do() -> None:
+    """The end of a command whose effect is there already."""
