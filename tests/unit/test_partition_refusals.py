@@ -189,6 +189,7 @@ TABLE: list[tuple[Callable[[], PartitionModel], str, dict[str, Any], str]] = [
     (locked, "configure", {}, "locked"),
     (selected, "start", {}, "not_configured"),
     (interlocked, "start", {}, "interlocked"),
+    (interlocked, "goal", {"state": "Recording"}, "interlocked"),
     (unexplained, "configure", {}, "no_template"),
     (top, "reconfigure", {}, "nothing_to_do"),
     (halfway, "reconfigure", {}, "wrong_state"),
@@ -298,3 +299,11 @@ def test_a_new_owner_that_has_looked_may_be_commanded() -> None:
     plant.step()
     assert refusal(plant.partition, "configure") is None
     assert plant.partition.state == "Idle"
+
+
+def test_a_goal_that_would_start_a_run_is_forbidden_as_the_start_is() -> None:
+    partition = interlocked()
+    cause = refusal(partition, "goal", state="Recording")
+    assert cause is not None
+    assert cause.code == "interlocked"
+    assert refusal(partition, "goal", state="Idle") is None

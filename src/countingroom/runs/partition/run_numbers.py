@@ -10,7 +10,7 @@ from countingroom.bus.command_request import CommandRequest
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
 from countingroom.core.clock import within
-from countingroom.core.errors import Cause, Conflict, LinkError, NotFound, OutOfRange
+from countingroom.core.errors import Cause, Conflict, LinkError, NotFound, OutOfRange, Refused
 from countingroom.core.messages import Catalogue, EventKind
 from countingroom.core.points import Type
 from countingroom.core.run_book import Run, RunEnd, RunFilter, RunLimit
@@ -48,6 +48,9 @@ async def reserve_run_number(
             run = await _reserve(owner, life, by, limit, sequence)
         life.open = run
         owner.context.run_book.reserved(run.number)
+    if cause := owner.partition.forbidden:  # an interlock tripped while the number was reserved
+        life.over(run.number, RunEnd.NEVER_STARTED, cause)
+        raise Refused(cause)
     if comment:
         owner.book.note(run.number, "comment", comment, author=by)
     return run

@@ -103,6 +103,12 @@ def _interlocked(q: Question) -> Cause | None:
     return cause and msgspec.structs.replace(cause, source=f"runs.{q.partition.name}")
 
 
+def _goal_interlocked(q: Question) -> Cause | None:
+    """A goal that would start a run is refused as the start is."""
+    starts = q.state == q.partition.template.recording and not q.partition.run
+    return _interlocked(q) if starts else None
+
+
 def _locked_already(q: Question) -> Cause | None:
     return q.refuse(NOTHING_TO_DO, f"{q.partition.name} is locked already", "nothing") if q.partition.locked else None
 
@@ -331,7 +337,7 @@ _START: tuple[Reason, ...] = (*_REPEAT, _outdated)
 _SELECT: tuple[Reason, ...] = (*_CLOSED, _unknown_system, _run_open, _busy)
 
 REASONS: dict[str, tuple[Reason, ...]] = {
-    "goal": (*_CLOSED, _no_such_state, _there_already, _no_way_up),
+    "goal": (*_CLOSED, _no_such_state, _there_already, _goal_interlocked, _no_way_up),
     "configure": _CONFIGURE,
     "configure_all": _CONFIGURE,
     "reconfigure": (*_CLOSED, _busy, _no_rest, _same, _not_in_place, _disturbs),
