@@ -443,8 +443,8 @@ class TestReplay:
 
     async def test_more_than_any_buffer_comes_in_order_and_without_holes(self, bus: Bus, stream: str) -> None:
         count = 3000
-        for begin in range(0, count, 500):
-            await asyncio.gather(*(bus.append(f"{stream}.a", b"x" * 100) for _ in range(begin, begin + 500)))
+        for begin in range(0, count, 100):
+            await asyncio.gather(*(bus.append(f"{stream}.a", b"x" * 100) for _ in range(begin, begin + 100)))
         async with bus.replay(stream, follow=False) as messages:
             assert [one.sequence async for one in messages] == list(range(1, count + 1))
 
