@@ -55,7 +55,8 @@ async def play(played: Recorded, seed: int) -> None:
     """A random series."""
     chance = random.Random(seed)
     values: dict[str, float] = {"bath": 25.0, "flow": 6.0}
-    await played.send(*((name, value, GOOD) for name, value in values.items()), ("pump", False, GOOD))
+    pump = False
+    await played.send(*((name, value, GOOD) for name, value in values.items()), ("pump", pump, GOOD))
     for _ in range(150):
         await played.stage.clock.advance(chance.choice([0.2, 1.0, 2.5, 7.0]) + chance.random() / 1000)
         rows: list[tuple[str, Scalar, Quality]] = []
@@ -65,8 +66,13 @@ async def play(played: Recorded, seed: int) -> None:
             quality = chance.choices([GOOD, UNCERTAIN, STALE, BAD], [92, 4, 2, 2])[0]
             rows.append((name, None if quality is BAD else values[name], quality))
         if chance.random() < 0.05:
-            rows.append(("pump", chance.random() < 0.3, GOOD))
-        await played.send(*rows, full=chance.random() < 0.05)
+            pump = chance.random() < 0.3
+            rows.append(("pump", pump, GOOD))
+        full = chance.random() < 0.05
+        if full:  # it has every point of the device: one that it lacks would be missing
+            named = {name for name, *_ in rows}
+            rows += [(name, value, GOOD) for name, value in {**values, "pump": pump}.items() if name not in named]
+        await played.send(*rows, full=full)
 
 
 def replayed(played: Recorded, other: Other, beside: Sequence[Input]) -> AlarmReplay:

@@ -73,7 +73,7 @@ async def test_a_token_of_before_keeps_its_rights_and_ends_within_a_year(tmp_pat
         for column in ("duration_s", "flags", "conditions_begin", "conditions_end"):
             connection.execute(text(f"ALTER TABLE run DROP COLUMN {column}"))
         alarms = ("alarm", "alarm_history", "alarm_writer", "rule", "interlock", "interlock_history")
-        messages = ("notification", "notification_cursor", "notification_plan")
+        messages = ("notification", "notification_cursor", "notification_plan", "acknowledge_link")
         for table in ("trend_view", "description_applied", *alarms, *messages):
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
