@@ -55,6 +55,11 @@ def words(running: Running, *more: str) -> list[str]:
     return [sys.executable, "-m", "countingroom", "interlock", "test", "cooling", "--url", running.url, *more]
 
 
+def takes_ctrl_c() -> None:
+    """As in a terminal. What a shell starts in the background ignores it, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_a_cause_trips_its_effect_is_reached_and_it_is_reset_and_recorded(running: Running) -> None:
     running.command("pump", "start", wait_s=20)
     until(lambda: running.state("pump") == "ON", "the pump runs")
@@ -86,7 +91,11 @@ def test_ctrl_c_ends_the_fault_and_records_nothing(running: Running) -> None:
     until(lambda: calm(running), "no cause is present")
     before = running.get("/interlocks/cooling")["interlock"]["proof"]
     with subprocess.Popen(
-        words(running, "--cause", "broken", "--yes"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words(running, "--cause", "broken", "--yes"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=takes_ctrl_c,  # noqa: PLW1509 - this process starts no thread between fork and exec
     ) as test:
         assert test.stdout is not None
         assert any("fault: chiller trip" in line for line in test.stdout)
