@@ -21,6 +21,7 @@ from countingroom.alarms.engine.records import event_of
 from countingroom.alarms.engine.saved import EngineAlarm
 from countingroom.alarms.engine.turn import DueEvents, turn
 from countingroom.alarms.engine.waiting_findings import WaitingFindings
+from countingroom.alarms.saving import save_within
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.alarms.events import AlarmEvent
@@ -247,22 +248,7 @@ class AlarmKeeper:
         if self._writer is None:
             raise _never_answered()
         saved = [one.saved(states.get(id)) for id, one in changed.items()]
-        try:
-            async with within(self._clock, SAVE_S):
-                await self._store.save(self._writer, saved, rows)
-        except TimeoutError:
-            error = LinkError(
-                f"the database did not answer within {SAVE_S:g} s",
-                source="alarms",
-                code="timeout",
-                suggestion="look at the database and its disk, then send the command again",
-            )
-            self._saved.failed(error.cause)
-            raise error from None
-        except LinkError as error:
-            self._saved.failed(error.cause)
-            raise
-        self._saved.worked()
+        await save_within(self._clock, SAVE_S, self._saved, self._store.save(self._writer, saved, rows))
         self._after_save(saved)
 
     def _publish(self, changes: BookChanges, states: Mapping[str, AlarmState | None]) -> None:

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 from countingroom.alarms.engine.book import AlarmBook
 from countingroom.alarms.engine.keeper import AlarmKeeper
-from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler, from_rows
+from countingroom.alarms.table_target import TableTarget
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion
 from countingroom.bus.publisher import Publisher
 from countingroom.core import policy, subjects
 from countingroom.core.admission import NOTHING_TO_DO
@@ -26,7 +27,6 @@ from countingroom.core.alarms.legality import ALREADY_SO
 from countingroom.core.clock import Clock
 from countingroom.core.commands.alarms import ALARMS, Seen, named, parts_of
 from countingroom.core.errors import Cause, NotFound, OutOfRange, Refused
-from countingroom.core.messages import Command
 from countingroom.core.policy import Permission, Principal
 from countingroom.core.values import Scalar
 
@@ -37,7 +37,7 @@ Make = Callable[[str, Seen, int, AlarmBook], AlarmEvent]
 """The event for an alarm, from its id, what was seen of it, the time, and all alarms."""
 
 
-class AlarmCommands:
+class AlarmCommands(TableTarget):
     """The target `_alarms`. A command that one of its alarms refuses acts on the others; the answer tells both.
 
     An alarm that is already as the command would make it counts as done.
@@ -52,10 +52,9 @@ class AlarmCommands:
     ) -> None:
         """`ids_of`: the alarms of an area and of those below it. `exists`: whether there is an alarm of this id."""
         self._keeper = keeper
-        self._publisher = publisher
         self._ids_of = ids_of
         self._exists = exists
-        self._handlers = from_rows(
+        super().__init__(
             ALARMS,
             {
                 "acknowledge": self._acknowledge,
@@ -66,23 +65,9 @@ class AlarmCommands:
                 "in_service": self._in_service,
                 "comment": self._comment,
             },
+            "the alarm department",
+            publisher,
         )
-
-    def handler(self, command: Command) -> CommandHandler:
-        return find_handler(self._handlers, command, "the alarm department")
-
-    def permission(self, command: Command) -> Permission:
-        return ALARMS[command.action].permission if command.action in ALARMS else Permission.ADMINISTER
-
-    def present(self, command: Command) -> str:
-        return ""
-
-    def refusal(self, request: CommandRequest) -> Cause | None:
-        return None
-
-    async def settle(self) -> Mapping[str, int]:
-        await self._publisher.flush()
-        return {"state": self._publisher.revision} if self._publisher.revision else {}
 
     async def _acknowledge(self, request: CommandRequest) -> Completion:
         comment = request.text("comment", "")

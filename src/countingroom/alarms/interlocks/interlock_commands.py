@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from countingroom.alarms.interlocks.interlock_keeper import InterlockKeeper, InterlockStore
-from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler, from_rows
+from countingroom.alarms.table_target import TableTarget
+from countingroom.bus.command_request import CommandRequest, Completion
 from countingroom.bus.port import Bus, Message
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.admission import malformed
 from countingroom.core.clock import Clock
 from countingroom.core.commands.interlocks import INTERLOCKS
-from countingroom.core.errors import Cause, CountingRoomError, OutOfRange
+from countingroom.core.errors import CountingRoomError, OutOfRange
 from countingroom.core.interlocks.events import BypassCause, EndBypass, RecordProofTest, ResetInterlock
 from countingroom.core.interlocks.history import InterlockHistoryAnswer, InterlockHistoryQuery
-from countingroom.core.messages import Command, Malformed, MessageDecoder, encode
-from countingroom.core.policy import Permission, Principal, Role
+from countingroom.core.messages import Malformed, MessageDecoder, encode
+from countingroom.core.policy import Principal, Role
 from countingroom.core.series import QueryRefusal
 
 _MOST_ROWS = 1000
@@ -25,7 +26,7 @@ _LONGEST_S = 1e9
 _queries = MessageDecoder(InterlockHistoryQuery)
 
 
-class InterlockRequests:
+class InterlockRequests(TableTarget):
     """The target `_interlocks`."""
 
     def __init__(
@@ -37,10 +38,9 @@ class InterlockRequests:
     ) -> None:
         """`principal`: the role of a user on a target."""
         self._keeper = keeper
-        self._publisher = publisher
         self._clock = clock
         self._principal = principal
-        self._handlers = from_rows(
+        super().__init__(
             INTERLOCKS,
             {
                 "reset": self._reset,
@@ -48,23 +48,9 @@ class InterlockRequests:
                 "end_bypass": self._end_bypass,
                 "proof_test": self._proof_test,
             },
+            "interlocks",
+            publisher,
         )
-
-    def handler(self, command: Command) -> CommandHandler:
-        return find_handler(self._handlers, command, "interlocks")
-
-    def permission(self, command: Command) -> Permission:
-        return INTERLOCKS[command.action].permission if command.action in INTERLOCKS else Permission.ADMINISTER
-
-    def present(self, command: Command) -> str:
-        return ""
-
-    def refusal(self, request: CommandRequest) -> Cause | None:
-        return None
-
-    async def settle(self) -> Mapping[str, int]:
-        await self._publisher.flush()
-        return {"state": self._publisher.revision} if self._publisher.revision else {}
 
     async def _reset(self, request: CommandRequest) -> Completion:
         event = ResetInterlock(by=request.by, role=await self._role(request))

@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.interlocks.effects import EffectRunner
 from countingroom.alarms.interlocks.interlock_records import event_of, findings, rows_of
+from countingroom.alarms.saving import save_within
 from countingroom.bus.port import Bus
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
@@ -365,22 +366,9 @@ class InterlockKeeper:
                 code="database_away",
                 suggestion="look at the database and its disk, then send the command again",
             )
-        try:
-            async with within(self._clock, SAVE_S):
-                await self._store.save(writer, [self._states[name] for name in names], rows)
-        except TimeoutError:
-            error = LinkError(
-                f"the database did not answer within {SAVE_S:g} s",
-                source="alarms",
-                code="timeout",
-                suggestion="look at the database and its disk, then send the command again",
-            )
-            self._saved.failed(error.cause)
-            raise error from None
-        except LinkError as error:
-            self._saved.failed(error.cause)
-            raise
-        self._saved.worked()
+        await save_within(
+            self._clock, SAVE_S, self._saved, self._store.save(writer, [self._states[name] for name in names], rows)
+        )
 
     def _title(self, name: str) -> str:
         return self._specs[name].shown if name in self._specs else name

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from countingroom.alarms.notify.deliveries import Deliveries
-from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler, from_rows
+from countingroom.alarms.table_target import TableTarget
+from countingroom.bus.command_request import CommandRequest, Completion
 from countingroom.bus.command_server import CommandServer, Policy
 from countingroom.bus.port import Bus, Message
 from countingroom.bus.publisher import Publisher
@@ -17,10 +18,9 @@ from countingroom.core.admission import malformed
 from countingroom.core.clock import Clock
 from countingroom.core.commands.notifications import NOTIFICATIONS
 from countingroom.core.errors import Cause, CountingRoomError, NotFound, Refused
-from countingroom.core.messages import Command, Malformed, MessageDecoder, encode
+from countingroom.core.messages import Malformed, MessageDecoder, encode
 from countingroom.core.notify.messages import NotificationState, OutboxEntry
 from countingroom.core.notify.queries import OutboxAnswer, OutboxQuery
-from countingroom.core.policy import Permission
 from countingroom.core.series import QueryRefusal
 from countingroom.core.values import Scalar
 
@@ -28,27 +28,12 @@ _MOST_ROWS = 1000
 _query = MessageDecoder(OutboxQuery)
 
 
-class NotifyCommands:
+class NotifyCommands(TableTarget):
     """The target `_notify`."""
 
     def __init__(self, deliveries: Deliveries) -> None:
         self._deliveries = deliveries
-        self._handlers = from_rows(NOTIFICATIONS, {"test": self._test})
-
-    def handler(self, command: Command) -> CommandHandler:
-        return find_handler(self._handlers, command, "the sending of messages")
-
-    def permission(self, command: Command) -> Permission:
-        return NOTIFICATIONS[command.action].permission if command.action in NOTIFICATIONS else Permission.ADMINISTER
-
-    def present(self, command: Command) -> str:
-        return ""
-
-    def refusal(self, request: CommandRequest) -> Cause | None:
-        return None
-
-    async def settle(self) -> Mapping[str, int]:
-        return {}
+        super().__init__(NOTIFICATIONS, {"test": self._test}, "the sending of messages")
 
     async def _test(self, request: CommandRequest) -> Completion:
         named = request.text("channel", "")

@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from countingroom.alarms.rules.rule_keeper import RuleKeeper
-from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion, find_handler, from_rows
+from countingroom.alarms.table_target import TableTarget
+from countingroom.bus.command_request import CommandHandler, CommandRequest, Completion
 from countingroom.bus.publisher import Publisher
 from countingroom.core import policy, subjects
 from countingroom.core.clock import Clock
 from countingroom.core.commands.rules import RULES
-from countingroom.core.errors import Cause, Denied, Refused
+from countingroom.core.errors import Denied, Refused
 from countingroom.core.messages import Command
 from countingroom.core.policy import Permission, Principal, Role
 
 
-class RuleCommands:
+class RuleCommands(TableTarget):
     """The target `_rules`."""
 
     def __init__(self, keeper: RuleKeeper, publisher: Publisher) -> None:
         self._keeper = keeper
-        self._publisher = publisher
-        self._handlers = from_rows(RULES, {"arm": self._arm, "disarm": self._disarm})
-
-    def handler(self, command: Command) -> CommandHandler:
-        return find_handler(self._handlers, command, "rules")
-
-    def permission(self, command: Command) -> Permission:
-        return RULES[command.action].permission if command.action in RULES else Permission.ADMINISTER
+        super().__init__(RULES, {"arm": self._arm, "disarm": self._disarm}, "rules", publisher)
 
     def present(self, command: Command) -> str:
         return "armed" if self._keeper.is_armed(str(command.arguments.get("rule", ""))) else "disarmed"
-
-    def refusal(self, request: CommandRequest) -> Cause | None:
-        return None
-
-    async def settle(self) -> Mapping[str, int]:
-        await self._publisher.flush()
-        return {"state": self._publisher.revision} if self._publisher.revision else {}
 
     async def _arm(self, request: CommandRequest) -> Completion:
         await self._keeper.arm(request.text("rule"), armed=True, by=request.by, reason=request.text("reason", ""))

@@ -18,6 +18,7 @@ from countingroom.alarms.rules.evaluation import RuleEvaluation, RuleOutcome
 from countingroom.alarms.rules.rule_records import event_of_end, event_of_log, event_of_outcome, interrupted
 from countingroom.alarms.rules.rule_runner import Ended
 from countingroom.alarms.rules.shown_rules import broken, shown
+from countingroom.alarms.saving import save_within
 from countingroom.alarms.sections.rules import RuleSection
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
@@ -201,22 +202,7 @@ class RuleKeeper:
             )
             for name in names
         }
-        try:
-            async with within(self._clock, SAVE_S):
-                await self._store.save(self._writer, saved)
-        except TimeoutError:
-            error = LinkError(
-                f"the database did not answer within {SAVE_S:g} s",
-                source="alarms",
-                code="timeout",
-                suggestion="look at the database and its disk",
-            )
-            self._saving.failed(error.cause)
-            raise error from None
-        except LinkError as error:
-            self._saving.failed(error.cause)
-            raise
-        self._saving.worked()
+        await save_within(self._clock, SAVE_S, self._saving, self._store.save(self._writer, saved))
         self._dirty.difference_update(saved)
 
     def _firing(self, outcome: RuleOutcome) -> Firing:

@@ -1,0 +1,30 @@
+"""Saves in the database within a deadline: one that hangs must not stop the alarm department."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from countingroom.core.clock import Clock, within
+from countingroom.core.errors import LinkError
+from countingroom.core.retry import EdgeReport
+
+
+async def save_within(clock: Clock, seconds: float, report: EdgeReport, saving: Awaitable[None]) -> None:
+    """Wait for the save, and report whether it worked. LinkError where the database does not answer in time or does not
+    take it; all other errors of the save pass, unreported."""
+    try:
+        async with within(clock, seconds):
+            await saving
+    except TimeoutError:
+        error = LinkError(
+            f"the database did not answer within {seconds:g} s",
+            source="alarms",
+            code="timeout",
+            suggestion="look at the database and its disk, then send the command again",
+        )
+        report.failed(error.cause)
+        raise error from None
+    except LinkError as error:
+        report.failed(error.cause)
+        raise
+    report.worked()
