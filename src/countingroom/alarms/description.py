@@ -142,7 +142,7 @@ class AlarmsSection(InheritedKeys):
     """Priority -> the longest time for which a person can shelve its alarms."""
     history: AlarmHistorySection = AlarmHistorySection()
     notify: NotifySection = NotifySection()
-    """Who is told of which alarms, when, and by which channel."""
+    """Recipients, times and channels of messages about alarms."""
 
     def all_areas(self) -> dict[str, AreaSection]:
         """Path -> area, the outer ones first."""

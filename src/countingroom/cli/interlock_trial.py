@@ -207,7 +207,7 @@ class Trial:
 
 
 def in_words(state: InterlockState) -> str:
-    """The state at the end, for one who has to go on by hand."""
+    """The state at the end, for a person that goes on by hand."""
     words = [f"{state.name} is tripped by {state.first_out}" if state.is_tripped else f"{state.name} is not tripped"]
     words += [f"cause {name} is present" for name in _present(state)]
     words += [f"effect {one.name} acts" for one in state.effects if one.acting_ns is not None]

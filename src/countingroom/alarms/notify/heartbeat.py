@@ -1,7 +1,7 @@
 """The heartbeat to a service outside, which tells people when it stops: so the silence of the counting room itself is
 noticed.
 
-It goes past the outbox, because an old heartbeat is worth nothing. It is not sent while the department is not ready: an
+It goes past the outbox, because an old heartbeat is of no use. It is not sent while the department is not ready: an
 experiment whose alarms do not reach people is to be looked at too.
 """
 

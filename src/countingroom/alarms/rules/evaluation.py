@@ -59,7 +59,7 @@ class RuleEvaluation:
         self.specs: dict[str, RuleSpec] = {}
         self.memories: dict[str, RuleMemory] = {}
         self.changed: set[str] = set()
-        """Rules whose memory changed since it was looked at last; the one who looks empties it."""
+        """Rules whose memory changed since the last look. The look empties the set."""
         self.to_save: set[str] = set()
         """The same, of what outlives a restart."""
         self.broken: dict[str, str] = {}

@@ -114,7 +114,7 @@ class EffectSection(Section):
 
 
 class BypassSection(Section):
-    """Who may bypass a cause, and for how long at most."""
+    """The role that may bypass a cause, and the longest time."""
 
     role: RoleName = "expert"
     longest: Positive = 8 * 3600.0

@@ -1,4 +1,4 @@
-"""The keys `alarms.notify` of the description: who is told of which alarms, when, and by which channel."""
+"""The keys `alarms.notify` of the description: recipients, times and channels of messages about alarms."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class WebhookChannel(Section):
 
     address: WebAddress
     secret: SecretReference | None = None
-    """Key of the signature (HMAC-SHA256) of each request; without it the receiver cannot tell who sent it."""
+    """Key of the signature (HMAC-SHA256) of each request; without it the receiver cannot prove the sender."""
     tls_ca: Path | None = None
     """File of the authority that signed the certificate of the server; those of the system where it is not given."""
 

@@ -174,7 +174,7 @@ class RuleSection(Section):
     title: str = ""
     """For display; the name where empty."""
     reason: Annotated[str, Field(min_length=1)]
-    """Why there is this rule, shown to those who see what it did."""
+    """The reason for this rule, shown with what it did."""
     when: TriggerKeys
     """It acts once when this becomes true, and again only after it was false."""
     unless: ConditionKeys | None = None

@@ -42,7 +42,7 @@ class HeldCommand(Struct, frozen=True, kw_only=True):
 
 
 class AskedCommand(Struct, frozen=True, kw_only=True):
-    """A command that somebody gives, and what it would do."""
+    """A command that was given, and what it would do."""
 
     channel: str = ""
     command: str

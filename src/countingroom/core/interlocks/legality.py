@@ -39,7 +39,7 @@ def refusal(spec: InterlockSpec, state: InterlockState, event: PersonEvent, now_
 
 
 def refusal_of_reset(spec: InterlockSpec, state: InterlockState) -> Cause | None:
-    """Why the interlock cannot be reset now, whoever asks; None: it can be."""
+    """Why the interlock cannot be reset now by any person; None: it can be."""
     if not state.is_tripped:
         return Cause(
             code="not_tripped",

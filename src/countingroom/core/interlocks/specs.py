@@ -169,7 +169,7 @@ class Permissive(Struct, frozen=True, kw_only=True):
 
 
 class BypassRule(Struct, frozen=True, kw_only=True):
-    """Who may bypass a cause, and for how long."""
+    """The role that may bypass a cause, and the longest time."""
 
     role: Role = Role.EXPERT
     longest_ns: Period = LONGEST_BYPASS_NS

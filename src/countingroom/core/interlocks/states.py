@@ -152,7 +152,7 @@ class InterlockState(Struct, frozen=True, kw_only=True):
     reset_ns: int | None = None
     """When it was reset, or released by itself, last."""
     reset_by: str = ""
-    """Who reset it; empty: it released by itself."""
+    """The user that reset it; empty: it released by itself."""
     proof: ProofTest | None = None
     proof_due_ns: int | None = None
     """When the next proof test is due; None: no period is declared."""

@@ -98,7 +98,7 @@ class Recipient(Struct, frozen=True, kw_only=True):
 
 
 class Recipients(Struct, frozen=True, kw_only=True):
-    """Who is reached by which name of `to`."""
+    """The recipients for each name of `to`."""
 
     channels: frozenset[str] = frozenset()
     people: dict[str, tuple[str, ...]] = {}
