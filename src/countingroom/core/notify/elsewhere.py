@@ -1,7 +1,8 @@
 """Sends a message another way when its channel could not send it. Pure.
 
 First to the recipients of the next escalation of its route, before their time. Where the route has none, and no other
-recipient of it was told, to the recipients of the other routes. A channel that failed for this message is not tried again.
+recipient of it was told, to the recipients of the other routes. A channel that failed for this message is not tried
+again.
 """
 
 from __future__ import annotations
