@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.interlocks.effects import EffectRunner
+from countingroom.alarms.interlocks.evaluation import InterlockEvaluation, TakenStep
 from countingroom.alarms.interlocks.interlock_records import event_of, findings, rows_of
 from countingroom.alarms.saving import save_within
 from countingroom.bus.port import Bus
@@ -25,17 +26,9 @@ from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause, CountingRoomError, LinkError, NotFound, OutOfRange, Refused
-from countingroom.core.interlocks.chart import fitted, next_due_ns, step
-from countingroom.core.interlocks.events import (
-    ActionKind,
-    AdoptTrip,
-    InputReading,
-    InterlockEvent,
-    InterlockTime,
-    ReportEffect,
-)
+from countingroom.core.interlocks.chart import fitted
+from countingroom.core.interlocks.events import ActionKind, AdoptTrip, InterlockEvent, ReportEffect
 from countingroom.core.interlocks.history import InterlockEntry, InterlockHistoryQuery
-from countingroom.core.interlocks.inputs import InterlockInputs
 from countingroom.core.interlocks.specs import EffectSpec, InterlockEffect, InterlockSpec
 from countingroom.core.interlocks.states import InterlockState
 from countingroom.core.interlocks.takeover import merged
@@ -65,15 +58,6 @@ class InterlockStore(Protocol):
     def history(self, wanted: InterlockHistoryQuery) -> Awaitable[tuple[InterlockEntry, ...]]: ...
 
 
-class _Work(Struct, frozen=True):
-    """One step to be taken."""
-
-    name: str
-    inputs: Mapping[tuple[str, int], InputReading]
-    at_ns: int
-    event: InterlockEvent = InterlockTime()
-
-
 class _Done(Struct):
     """What some steps led to."""
 
@@ -98,16 +82,13 @@ class InterlockKeeper:
     ) -> None:
         """`find` takes what their alarms show."""
         self._clock = clock
-        self._specs = {spec.name: spec for spec in specs}
+        self._evaluation = InterlockEvaluation(specs, clock.now_ns())
+        self._specs = self._evaluation.specs
         self._store = store
         self._writer: int | None = None
         self._publisher = publisher
         self._find = find
-        self._inputs = InterlockInputs(self._specs.values(), clock.now_ns())
-        self._states: dict[str, InterlockState] = {}
-        self._ready: set[str] = set()
-        """Those whose inputs have been read, or would have been by now."""
-        self._queue: list[_Work] = []
+        self._states = self._evaluation.states
         self._news = asyncio.Event()
         self._looks_ns = 0
         """When the time is looked at next."""
@@ -116,8 +97,6 @@ class InterlockKeeper:
         self._unsaved: set[str] = set()
         self._rows: deque[InterlockEntry] = deque(maxlen=ROWS)
         self._next_save_s = float("-inf")
-        self._looked_ns = 0
-        """When due times were looked at last."""
         self._saved = edge_log(
             _log, "interlocks: the database does not take their states", "interlocks: the database takes them again"
         )
@@ -173,46 +152,40 @@ class InterlockKeeper:
 
     def read(self, message: Readings, now_ns: int) -> None:
         """Take in readings."""
-        self._touched(self._inputs.read(message, now_ns), now_ns)
+        self._evaluation.read(message, now_ns)
+        self._heard()
 
     def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
         """Take in the state of a device, channel, partition, …; None: it is not known."""
-        self._touched(self._inputs.state(subject, word, common, now_ns), now_ns)
+        self._evaluation.state(subject, word, common, now_ns)
+        self._heard()
 
     def lost(self, device: str, now_ns: int) -> None:
         """The host of a device is gone."""
-        self._touched(self._inputs.lost(device, now_ns), now_ns)
+        self._evaluation.lost(device, now_ns)
+        self._heard()
 
     def adopt(self, name: str, cause: str, tripped_ns: int, place: str) -> None:
         """A device host has tripped a cause by itself."""
         if name in self._specs:
             event = AdoptTrip(cause=cause, tripped_ns=tripped_ns, place=place)
-            self._queue.append(_Work(name, {}, self._clock.now_ns(), event))
+            self._evaluation.put(name, event, self._clock.now_ns())
             self._news.set()
 
     def complete(self, now_ns: int) -> None:
         """What was not read until now is missing."""
-        if len(self._ready) == len(self._specs):
-            return
-        self._ready = set(self._specs)
-        for name in self._specs:
-            self._queue.append(_Work(name, dict(self._inputs.of(name)), now_ns))
-        self._news.set()
+        self._evaluation.complete(now_ns)
+        self._heard()
 
-    def _touched(self, names: Iterable[str], now_ns: int) -> None:
-        for name in names:
-            if name not in self._ready and self._inputs.is_known(name):
-                self._ready.add(name)
-            if name in self._ready:
-                self._queue.append(_Work(name, dict(self._inputs.of(name)), now_ns))
-                self._news.set()
+    def _heard(self) -> None:
         # A rate has to be looked at again after a reading that changed nothing else.
-        if (due_ns := self._inputs.next_due_ns()) is not None and due_ns < self._looks_ns:
+        due_ns = self._evaluation.inputs_due_ns()
+        if self._evaluation.is_waiting or (due_ns is not None and due_ns < self._looks_ns):
             self._news.set()
 
     def _report(self, interlock: str, effect: str, trip: int, trouble: str) -> None:
         event = ReportEffect(effect=effect, trip=trip, trouble=trouble)
-        self._queue.append(_Work(interlock, {}, self._clock.now_ns(), event))
+        self._evaluation.put(interlock, event, self._clock.now_ns())
         self._news.set()
 
     # The work.
@@ -233,7 +206,7 @@ class InterlockKeeper:
         self.present(name)
         async with self._turn:
             await self._carry(self._steps())
-            if name not in self._ready:
+            if not self._evaluation.is_ready(name):
                 raise LinkError(
                     f"the inputs of the interlock {self._title(name)} are not read yet",
                     source="alarms",
@@ -242,24 +215,22 @@ class InterlockKeeper:
                 )
             before, now_ns = self._states[name], self._clock.now_ns()
             done = self._none()
-            self._step(done, _Work(name, self._inputs.of(name), now_ns, event))
+            self._add(done, self._evaluation.ask(name, event, now_ns))
             if done.refusal is not None:
                 await self._carry(done)
                 raise Refused(done.refusal)
             try:
                 await self._save({name} | self._unsaved, [*self._rows, *done.rows])
             except CountingRoomError:
-                self._states[name] = before
+                self._evaluation.restore(name, before)
                 raise
             self._unsaved.clear()
             self._rows.clear()
             self._tell(done)
 
     async def _wait(self) -> None:
-        due = [due_ns for name in self._ready if (due_ns := next_due_ns(self._states[name])) is not None]
-        if (due_ns := self._inputs.next_due_ns()) is not None:
-            due.append(due_ns)
-        wait_s = min([LONGEST_S, *((one - self._clock.now_ns()) / 1e9 for one in due)])
+        due_ns = self._evaluation.next_due_ns()
+        wait_s = LONGEST_S if due_ns is None else min(LONGEST_S, (due_ns - self._clock.now_ns()) / 1e9)
         if self._unsaved or self._rows:
             wait_s = min(wait_s, self._next_save_s - self._clock.monotonic())
         self._looks_ns = self._clock.now_ns() + round(wait_s * 1e9)
@@ -273,32 +244,18 @@ class InterlockKeeper:
         return _Done(changed=set(), rows=[], begins=[], ends=[])
 
     def _steps(self) -> _Done:
-        """Take all steps that wait, in the order in which they came, and those whose time has come."""
-        done, now_ns = self._none(), self._clock.now_ns()
-        self._touched(self._inputs.pass_time(now_ns), now_ns)
-        queue = [one for one in self._queue if one.name in self._ready]
-        self._queue = [one for one in self._queue if one.name not in self._ready]
-        for one in queue:
-            if isinstance(one.event, ReportEffect | AdoptTrip):  # it came without inputs: with those of its turn
-                one = structs.replace(one, inputs=self._inputs.of(one.name))  # noqa: PLW2901
-            self._step(done, one)
-        is_set_back = now_ns < self._looked_ns
-        self._looked_ns = now_ns
-        for name in self._ready:
-            due_ns = next_due_ns(self._states[name])
-            if is_set_back or (due_ns is not None and due_ns <= now_ns):
-                self._step(done, _Work(name, self._inputs.of(name), now_ns))
+        """Take all steps that wait, and those whose time has come."""
+        done = self._none()
+        for taken in self._evaluation.steps(self._clock.now_ns()):
+            self._add(done, taken)
         return done
 
-    def _step(self, done: _Done, work: _Work) -> None:
-        name = work.name
-        before = self._states[name]
-        after, actions = step(self._specs[name], before, work.inputs, work.at_ns, work.event)
-        if after is not before:
-            self._states[name] = after
+    def _add(self, done: _Done, taken: TakenStep) -> None:
+        name = taken.name
+        if taken.is_changed:
             done.changed.add(name)
-        done.rows += rows_of(name, actions, work.at_ns)
-        for action in actions:
+        done.rows += rows_of(name, taken.actions, taken.now_ns)
+        for action in taken.actions:
             if action.kind is ActionKind.REFUSED:
                 done.refusal = action.refusal
             elif action.kind is ActionKind.ACT:

@@ -1,6 +1,6 @@
 """What the interlocks of a description would have done on what was recorded. Reads no clock and does no I/O.
 
-Inputs and steps are those of the engine. Effects are told, not done, so whether they would have been reached is not
+It is the evaluation of the engine. Effects are told, not done, so whether they would have been reached is not
 known. A trip that a device host found by itself is found here from the same inputs.
 """
 
@@ -10,22 +10,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from countingroom.alarms.interlocks.described import interlock_spec
+from countingroom.alarms.interlocks.evaluation import InterlockEvaluation, TakenStep
 from countingroom.alarms.replay.acted import Acted, ActedPart, ReplayMember
 from countingroom.alarms.replay.recorded import OtherAt
 from countingroom.alarms.replay.spans import ActiveSpan
 from countingroom.alarms.sections.conditions import ConditionKeys
 from countingroom.alarms.sections.interlocks import InterlockSection
 from countingroom.core.errors import ConfigurationError
-from countingroom.core.interlocks.chart import initial, next_due_ns, step
 from countingroom.core.interlocks.events import (
     ActionKind,
     BypassCause,
     EndBypass,
     InterlockEvent,
-    InterlockTime,
     ResetInterlock,
 )
-from countingroom.core.interlocks.inputs import InterlockInputs
 from countingroom.core.interlocks.specs import InterlockSpec
 from countingroom.core.messages import Event, Readings
 from countingroom.core.policy import Role
@@ -52,51 +50,44 @@ class InterlockReplay:
         """Interlocks that cannot be evaluated, one sentence each."""
         self.acted: list[Acted] = []
         """All that happened, in order."""
-        self._specs: dict[str, InterlockSpec] = {}
+        specs: list[InterlockSpec] = []
         for name, section in sections.items():
             try:
-                self._specs[name] = interlock_spec(name, section)
+                specs.append(interlock_spec(name, section))
             except (ValueError, ConfigurationError) as error:
                 self.problems.append(f"the interlock {name} cannot be evaluated: {error}")
-        self._inputs = InterlockInputs(self._specs.values(), now_ns)
-        self._states = {name: initial(spec) for name, spec in self._specs.items()}
-        self._ready: set[str] = set()
-        """Those whose inputs have been known once. An engine trips what has no values after its start; here they may
-        not have been recorded yet."""
-        self._step_due_ns: int | None = None
-        """When the first state is to be looked at."""
+        # An engine trips what has no values after its start (`complete`); here they may not have been recorded yet.
+        self._evaluation = InterlockEvaluation(specs, now_ns)
+        self._specs = self._evaluation.specs
 
     def read(self, message: Readings, now_ns: int) -> None:
         """Readings came."""
-        self._touched(self._inputs.read(message, now_ns), now_ns)
+        self._evaluation.read(message, now_ns)
+        self._take(now_ns)
 
     def state(self, subject: str, word: str | None, common: str, now_ns: int) -> None:
         """The state of a device, a channel or a partition."""
-        self._touched(self._inputs.state(subject, word, common, now_ns), now_ns)
+        self._evaluation.state(subject, word, common, now_ns)
+        self._take(now_ns)
 
     def lost(self, device: str, now_ns: int) -> None:
         """The host of a device was gone."""
-        self._touched(self._inputs.lost(device, now_ns), now_ns)
+        self._evaluation.lost(device, now_ns)
+        self._take(now_ns)
 
     def pass_time(self, now_ns: int) -> None:
         """Do what is due."""
-        self._touched(self._inputs.pass_time(now_ns), now_ns)
-        for name in self._specs:
-            due_ns = next_due_ns(self._states[name]) if name in self._ready else None
-            if due_ns is not None and due_ns <= now_ns:
-                self._step(name, now_ns)
+        for taken in self._evaluation.steps(now_ns):
+            self._add(taken)
 
     def next_due_ns(self) -> int | None:
         """When `pass_time` is to be called; None: nothing waits."""
-        due_ns = self._inputs.next_due_ns()
-        if due_ns is None or self._step_due_ns is None:
-            return self._step_due_ns if due_ns is None else due_ns
-        return min(due_ns, self._step_due_ns)
+        return self._evaluation.next_due_ns()
 
     def act(self, name: str, event: InterlockEvent, now_ns: int) -> None:
         """What a person did. What the present state refuses has no effect."""
-        if name in self._ready:
-            self._step(name, now_ns, event)
+        if self._evaluation.is_ready(name):
+            self._add(self._evaluation.ask(name, event, now_ns))
 
     def inputs(self, about: Iterable[Event], *, people: bool) -> Iterator[OtherAt]:
         """What people did, from the recorded events of these interlocks. Until when a cause was bypassed is not
@@ -137,33 +128,27 @@ class InterlockReplay:
             "interlock", _COUNTED, _COMPARED, members, self.acted, recorded, trip_spans, begin_ns, end_ns, notes=notes
         )
 
-    def _touched(self, names: Iterable[str], now_ns: int) -> None:
-        for name in sorted(names):
-            if name not in self._ready and self._inputs.is_known(name):
-                self._ready.add(name)
-            if name in self._ready:
-                self._step(name, now_ns)
+    def _take(self, now_ns: int) -> None:
+        if self._evaluation.is_waiting:
+            self.pass_time(now_ns)
 
-    def _step(self, name: str, now_ns: int, event: InterlockEvent | None = None) -> None:
-        spec, inputs = self._specs[name], self._inputs.of(name)
-        self._states[name], actions = step(spec, self._states[name], inputs, now_ns, event or InterlockTime())
-        due = (next_due_ns(self._states[one]) for one in self._ready)
-        self._step_due_ns = min((one for one in due if one is not None), default=None)
-        for action in actions:
+    def _add(self, taken: TakenStep) -> None:
+        spec = self._specs[taken.name]
+        for action in taken.actions:
             if action.kind is ActionKind.REFUSED:
                 continue
             effect = spec.effect(action.name) if action.kind is ActionKind.ACT else None
             cause = next((one for one in spec.causes if one.name == action.name), None)
             self.acted.append(
                 Acted(
-                    name=name,
-                    time_ns=now_ns,
+                    name=taken.name,
+                    time_ns=taken.now_ns,
                     kind=action.kind.value,
                     about=action.name,
                     number=action.trip,
                     text=effect.does if effect else action.text,
                     evidence={
-                        point: inputs[cause.name, number].value
+                        point: taken.inputs[cause.name, number].value
                         for number, one in enumerate(cause.inputs)
                         for point in one.inputs[:1]
                     }
