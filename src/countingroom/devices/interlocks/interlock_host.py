@@ -100,6 +100,8 @@ class InterlockHost:
                 self._group.create_task(self._pass_time())
                 self._group.create_task(self._watch_engine())
                 self._publish_all()
+                if self._parts:
+                    self._save()  # the file is there when the first one trips
                 for hosted in self._parts.values():
                     self._carry_out(hosted)
         finally:
@@ -175,11 +177,11 @@ class InterlockHost:
         self._news.set()
         if part.state is before and part.is_evaluated is was_evaluated:
             return
+        if actions or part.state.effects != before.effects:
+            self._save()  # it goes on while the effects begin, and they wait for its end
         self._carry_out(part)
         if any(one.kind in (ActionKind.ACT, ActionKind.RELEASE) for one in actions):
             self._update_holds()
-        if part.state.effects == before.effects and actions and self._group:
-            self._group.create_task(self._save())
         for action in actions:
             self._publisher.event(event_of(part, action, self._instance, self._clock.now_ns()))
         self._publish(part.name)
@@ -219,7 +221,7 @@ class InterlockHost:
             self._running[key] = self._group.create_task(self._act(key, spec, effect))
 
     async def _act(self, key: tuple[str, str, str], spec: InterlockSpec, effect: EffectSpec) -> None:
-        await self._save()
+        await self._saves.written()
         part = self._parts[spec.name] if key[0] == "part" else None
         trip = part.state.trip if part else 0
 
@@ -237,10 +239,11 @@ class InterlockHost:
                 raise_if_cancelled()
                 await self._clock.sleep(AGAIN_S)
 
-    async def _save(self) -> None:
-        await self._saves.save(
-            SavedInterlocks(interlocks={name: kept(part.state) for name, part in self._parts.items()})
-        )
+    def _save(self) -> None:
+        if self._group:
+            self._saves.begin(
+                SavedInterlocks(interlocks={name: kept(part.state) for name, part in self._parts.items()})
+            )
 
     def _update_holds(self) -> None:
         """Tell each device what acting effects keep in force on it."""

@@ -1,16 +1,15 @@
 """What a device host keeps of its interlocks, in a small file, so that tripped stays tripped when the host is killed.
 
-The file is replaced as a whole before an effect acts. What was written survives the end of the process at once; it is
-also synced to the disk, afterwards, for a loss of power. A thread of its own writes: a disk that hangs delays an effect
-by at most `MOST_S`, and a full one by nothing.
+It is written before an effect acts (`slot_file.py`). What was written survives the end of the process at once; it is
+also synced to the disk, afterwards, for a loss of power: that takes 3 ms to 50 ms, in which the high voltage would stay
+on. A thread of its own writes: a disk that hangs delays an effect by at most `MOST_S`, and a full one by nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -22,6 +21,7 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Malformed, decode_json
 from countingroom.core.retry import edge_log
+from countingroom.devices.interlocks.slot_file import SlotFile
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Struct)
@@ -34,11 +34,15 @@ class SavedLatches(Generic[T]):
     """The saved state of the interlocks of one host; without a file nothing is saved."""
 
     def __init__(self, file: Path | None, kind: type[T], clock: Clock) -> None:
-        self._file = file
+        self._file = SlotFile(file) if file else None
         self._kind = kind
         self._clock = clock
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interlocks")
         self._syncing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interlocks sync")
+        self._writing: asyncio.Future[None] | None = None
+        """What was begun last."""
+        self._unsynced: Future[None] | None = None
+        """The last sync that was asked for."""
         self._report = edge_log(
             _log, "interlocks: what has tripped is not saved", "interlocks: what has tripped is saved again"
         )
@@ -49,40 +53,45 @@ class SavedLatches(Generic[T]):
         """What was saved; None where there is nothing. A file that cannot be read is put aside."""
         if self._file is None:
             return None
+        path = self._file.path
         try:
-            return decode_json(self._file.read_bytes(), self._kind)
-        except FileNotFoundError:
-            return None
+            content = self._file.read()
+            return None if content is None else decode_json(content, self._kind)
         except (OSError, Malformed) as error:
-            self.problem = f"{self._file} cannot be read: {error}"
+            self.problem = f"{path} cannot be read: {error}"
             _log.error("interlocks: %s", self.problem)
             with suppress(OSError):
-                self._file.rename(self._file.with_suffix(".unreadable"))
+                path.rename(path.with_suffix(".unreadable"))
             return None
 
-    async def save(self, state: T) -> None:
-        """Save it. Returns when it is written, or after MOST_S; then it is written later."""
+    def begin(self, state: T) -> None:
+        """Begin to save it."""
         if self._file is None:
             return
         data = msgspec.json.encode(state)
-        writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, self._file, data)
-        writing.add_done_callback(self._written)
+        self._writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, self._file, data)
+        self._writing.add_done_callback(self._written)
+
+    async def written(self) -> None:
+        """Returns when all that was begun is written, or after MOST_S; then it is written later."""
+        if self._writing is None or self._writing.done():
+            return
         with suppress(TimeoutError, OSError):
             async with within(self._clock, MOST_S):
-                await asyncio.shield(writing)
+                await asyncio.shield(self._writing)
 
     def close(self) -> None:
-        """End the thread; what is being written is completed."""
+        """End the threads; what is being written is completed."""
+        if self._file:
+            self._thread.submit(self._file.close)
         self._thread.shutdown(wait=False)
         self._syncing.shutdown(wait=False)
 
-    def _write(self, file: Path, data: bytes) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new = file.with_suffix(".new")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
-            opened.write(data)
-        new.replace(file)
-        self._syncing.submit(_sync, file)
+    def _write(self, file: SlotFile, data: bytes) -> None:
+        file.write(data)
+        if self._unsynced is None or self._unsynced.running() or self._unsynced.done():
+            with suppress(RuntimeError):  # it is closed, and the system writes to the disk by itself
+                self._unsynced = self._syncing.submit(_sync, file)
 
     def _written(self, writing: asyncio.Future[None]) -> None:
         if writing.cancelled():
@@ -102,11 +111,6 @@ class SavedLatches(Generic[T]):
             self._report.worked()
 
 
-def _sync(file: Path) -> None:
+def _sync(file: SlotFile) -> None:
     with suppress(OSError):
-        for path in (file, file.parent):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        file.sync()
