@@ -108,19 +108,23 @@ class Mail(Struct, frozen=True, kw_only=True):
 class MailServer:
     """Keeps what it accepted. The answers may be replaced by the test."""
 
-    def __init__(self, tls: Any = None, *, login: tuple[str, str] | None = None) -> None:
-        """`tls`: a server's context, for STARTTLS. `login`: the user and password that it demands."""
+    def __init__(self, tls: Any = None, *, from_begin: bool = False, login: tuple[str, str] | None = None) -> None:
+        """`tls`: a server's context, for STARTTLS or, `from_begin`, for each connection. `login`: the user and password
+        that it knows, and demands with STARTTLS."""
         self.mails: list[Mail] = []
         self.receiver_answer: Callable[[str], str] = lambda _: "250 OK"
         self.data_answer: Callable[[Mail], str] = lambda _: "250 OK"
         self.user = ""
         self._login = login
         options: dict[str, Any] = {"hostname": "localhost"}
-        if tls is not None:
+        is_upgraded = tls is not None and not from_begin
+        if is_upgraded:
             options |= {"tls_context": tls, "require_starttls": True}
         if login is not None:
-            options |= {"authenticator": self._check, "auth_required": True, "auth_require_tls": tls is not None}
+            # The server does not count an encryption from the begin, and warns of a login without one.
+            options |= {"authenticator": self._check, "auth_required": is_upgraded, "auth_require_tls": is_upgraded}
         self._options = options
+        self._tls = tls if from_begin else None
         self.port = 0
 
     @contextmanager
@@ -131,7 +135,7 @@ class MailServer:
         def make() -> SMTP:
             return SMTP(self, loop=loop, **self._options)
 
-        server = loop.run_until_complete(loop.create_server(make, "127.0.0.1", 0))
+        server = loop.run_until_complete(loop.create_server(make, "127.0.0.1", 0, ssl=self._tls))
         self.port = server.sockets[0].getsockname()[1]
         thread = threading.Thread(target=loop.run_forever, daemon=True)
         thread.start()
@@ -165,7 +169,7 @@ class MailServer:
             sender=envelope.mail_from or "",
             to=list(envelope.rcpt_tos),
             message=message_from_bytes(content, policy=policy.default),
-            is_encrypted=session.ssl is not None,
+            is_encrypted=session.ssl is not None or self._tls is not None,
             user=self.user,
             at_s=time.monotonic(),
         )

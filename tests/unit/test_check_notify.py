@@ -125,3 +125,16 @@ def test_what_tells_nothing_is_a_warning(tmp_path: Path, section: str, told: lis
     found = sorted(problems(tmp_path, section))
     assert len(found) == len(told)
     assert all(one.startswith(begin) for one, begin in zip(found, sorted(told), strict=True)), found
+
+
+def test_a_link_that_several_receivers_of_a_mail_would_share_is_warned_of(tmp_path: Path) -> None:
+    several = CHANNELS.replace("to: a@example.org", "to: [a@example.org, b@example.org]")
+    people = "    people: {anna: {channels: [mail, phone]}}\n"
+    (told,) = problems(tmp_path, several + people + "    routes: {all: {to: anna}}\n")
+    assert "2 addresses share the link by which anna acknowledges" in told
+    shared = "    people: {anna: {channels: [mail, phone]}, ben: {channels: mail}}\n"
+    assert problems(tmp_path, several + shared + "    routes: {all: {to: [anna, ben]}}\n") == []
+    nobody = "    people: {anna: {channels: [phone]}}\n"
+    assert problems(tmp_path, several + nobody + "    routes: {all: {to: [anna, mail]}}\n") == []
+    without = several.replace("    console: https://control.example.org/\n", "")
+    assert problems(tmp_path, without + people + "    routes: {all: {to: anna}}\n") == []

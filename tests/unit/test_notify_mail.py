@@ -111,11 +111,12 @@ def test_an_identity_with_a_line_end_is_refused_before_anything_is_sent(server: 
     assert server.mails == []
 
 
-def test_the_password_is_sent_encrypted_only(certificate: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("encryption", ["starttls", "tls"])
+def test_the_password_is_sent_encrypted_only(certificate: Path, tmp_path: Path, encryption: str) -> None:
     (tmp_path / "password").write_text(PASSWORD)
     login: dict[str, Any] = {"user": "cr", "password": {"file": tmp_path / "password"}}
-    with encrypted(certificate, login=("cr", PASSWORD)) as server:
-        found = send(server, encryption="starttls", tls_ca=certificate, **login)
+    with encrypted(certificate, from_begin=encryption == "tls", login=("cr", PASSWORD)) as server:
+        found = send(server, encryption=encryption, tls_ca=certificate, **login)
         assert (found.outcome, [one.is_encrypted for one in server.mails]) == (TryOutcome.ACCEPTED, [True])
         assert server.user == "cr"
 
@@ -136,11 +137,30 @@ def test_a_password_that_cannot_be_read_is_told(server: MailServer, tmp_path: Pa
     assert "none: No such file" in found.text
 
 
-def test_a_certificate_of_a_stranger_is_not_accepted(certificate: Path) -> None:
-    with encrypted(certificate) as server:
-        found = send(server, encryption="starttls")
+@pytest.mark.parametrize("encryption", ["starttls", "tls"])
+def test_a_certificate_of_a_stranger_is_not_accepted(certificate: Path, encryption: str) -> None:
+    with encrypted(certificate, from_begin=encryption == "tls") as server:
+        found = send(server, encryption=encryption)
     assert found.outcome is TryOutcome.REFUSED
     assert "certificate" in found.text
+    assert server.mails == []
+
+
+@pytest.mark.parametrize("encryption", ["starttls", "tls"])
+def test_a_certificate_for_another_host_is_not_accepted(certificate: Path, encryption: str) -> None:
+    with encrypted(certificate, from_begin=encryption == "tls") as server:
+        given = section(server.port, server="localhost", encryption=encryption, tls_ca=certificate)
+        found = MailSender(given, 5.0).send(MESSAGE, lambda: True)
+    assert found.outcome is TryOutcome.REFUSED
+    assert "certificate" in found.text
+    assert server.mails == []
+
+
+def test_a_server_that_never_encrypts_ends_at_the_deadline(server: MailServer) -> None:
+    """It speaks first and in the clear, where the encryption should begin."""
+    found = MailSender(section(server.port, encryption="tls"), 1.0).send(MESSAGE, lambda: True)
+    assert found.outcome is TryOutcome.FAILED
+    assert f"127.0.0.1:{server.port}" in found.text
     assert server.mails == []
 
 

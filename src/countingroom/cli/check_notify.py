@@ -35,7 +35,7 @@ def notify_warnings(
     section: AlarmsSection, alarms: Iterable[AlarmDefinition], points: Mapping[str, Point], clock: Clock
 ) -> Iterator[tuple[Path, str]]:
     """(place in the section, message): routes that tell nothing, urgent alarms that no route tells, duties that have
-    not begun, and names that no route uses. Nothing where there are no routes."""
+    not begun, names that no route uses, and links that several receivers share. Nothing where there are no routes."""
     notify = section.notify
     if not notify.routes:
         if notify.channels:
@@ -63,6 +63,7 @@ def notify_warnings(
             message = f"no person has the duty before {calendar.begins:%Y-%m-%d %H:%M}"
             yield ("notify", "calendars", name, "begins"), message
     yield from _unused(section)
+    yield from _shared_links(section)
 
 
 def _unused(section: AlarmsSection) -> Iterator[tuple[Path, str]]:
@@ -82,6 +83,21 @@ def _unused(section: AlarmsSection) -> Iterator[tuple[Path, str]]:
     for name in notify.channels:
         if name not in named:
             yield ("notify", "channels", name), "no route or person that a route names uses it"
+
+
+def _shared_links(section: AlarmsSection) -> Iterator[tuple[Path, str]]:
+    """Mail channels of one person whose mails, with the link that acknowledges, go to several addresses."""
+    notify = section.notify
+    directory = notify.spec().directory
+    for name, channel in notify.channels.items():
+        person = directory.owner(name)
+        if notify.console and person and channel.mail is not None and len(set(channel.mail.to)) > 1:
+            count = len(set(channel.mail.to))
+            yield (
+                ("notify", "channels", name, "mail", "to"),
+                f"{count} addresses share the link by which {person} acknowledges; give each person a channel, or name "
+                "this one in routes and in no person",
+            )
 
 
 def _is_overridden(overrides: Iterable[OverrideDutySection], shown: datetime) -> bool:
