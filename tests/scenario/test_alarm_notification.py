@@ -194,6 +194,42 @@ async def test_what_a_channel_refuses_goes_to_the_escalation_at_once_also_after_
         assert about_the_bath(stage)[1].notification.id == instead.id
 
 
+async def test_a_return_is_told_to_those_that_got_the_message_in_place_of_a_dead_channel(stage: AlarmStage) -> None:
+    async with stage.engine(), stage.host("chiller"):
+        await stage.read(bath=37.5)
+        await stage.clock.advance(36)
+        (first,) = about_the_bath(stage)
+        dead = structs.replace(first, state=NotificationState.DEAD, ended_ns=stage.clock.now_ns())
+        stage.outbox.entries[dead.notification.id] = dead
+        instead = structs.replace(
+            first.notification, id="instead", channel="pager", failed_channels=("mail",), thread_id=""
+        )
+        sent = OutboxEntry(notification=instead, state=NotificationState.SENT, ended_ns=stage.clock.now_ns())
+        stage.outbox.entries["instead"] = sent
+        await stage.read(bath=20.0)
+        await stage.clock.advance(10)
+        assert planned(stage) == [("first", "mail"), ("first", "pager"), ("follow_up", "pager")]
+        follow_up = about_the_bath(stage)[-1].notification
+        assert (follow_up.thread_id, follow_up.person) == ("instead", "")
+        assert "Normal again" in follow_up.title
+
+
+async def test_a_channel_that_stands_in_and_was_told_itself_gets_one_follow_up(stage: AlarmStage) -> None:
+    async with stage.engine(), stage.host("chiller"):
+        await stage.read(bath=37.5)
+        await stage.clock.advance(650)
+        first, escalation = about_the_bath(stage)
+        dead = structs.replace(first, state=NotificationState.DEAD, ended_ns=stage.clock.now_ns())
+        stage.outbox.entries[dead.notification.id] = dead
+        instead = structs.replace(first.notification, id="instead", channel="pager", failed_channels=("mail",))
+        for one in (instead, escalation.notification):
+            sent = OutboxEntry(notification=one, state=NotificationState.SENT, ended_ns=stage.clock.now_ns())
+            stage.outbox.entries[one.id] = sent
+        await stage.read(bath=20.0)
+        await stage.clock.advance(10)
+        assert [one for one in planned(stage) if one[0] == "follow_up"] == [("follow_up", "pager")]
+
+
 async def test_the_state_of_a_channel_that_was_removed_leaves_the_bus_at_a_takeover(stage: AlarmStage) -> None:
     for channel in ("gone", "pager"):
         state = ChannelState(channel=channel, kind="webhook")

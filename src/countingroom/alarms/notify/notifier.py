@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from msgspec.structs import replace
-
+from countingroom.alarms.notify.follow_ups import FollowUps, SentMessages
 from countingroom.core.alarms.history import AlarmEntry, SavedAlarm
 from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock, within
@@ -22,13 +21,11 @@ from countingroom.core.errors import LinkError, NotFound
 from countingroom.core.notify.messages import (
     Notification,
     NotificationKind,
-    NotificationState,
     NotifyCursor,
-    OutboxEntry,
     notification_id,
 )
 from countingroom.core.notify.plan import is_unanswered, missed, plan
-from countingroom.core.notify.planned import NextMessages, Planned
+from countingroom.core.notify.planned import NextMessages
 from countingroom.core.notify.routes import NotifySpec
 from countingroom.core.notify.texts import EXPIRES_NS, Find, Wording, compose
 from countingroom.core.notify.tracks import PlanState, restored, saved
@@ -40,8 +37,6 @@ _log = logging.getLogger(__name__)
 
 ROWS = 1_000
 """Rows of the history that are read at once."""
-ENDED = 1_000
-"""Messages of a channel in which is looked for what it was told of."""
 STORE_S = 5.0
 """The most that a call of the database may take."""
 RETRY_S = 1.0
@@ -55,7 +50,7 @@ LONGEST_S = 60.0
 """The time is looked at again after so long, because the wall clock may be set."""
 
 
-class NotifyStore(Protocol):
+class NotifyStore(SentMessages, Protocol):
     """What the notifier needs of the database; `storage/notifications.py` is it."""
 
     def recover(self, writer: int) -> Awaitable[NotifyCursor]: ...
@@ -68,10 +63,6 @@ class NotifyStore(Protocol):
         sequence: int | None = None,
         changed: Mapping[str, str | None] | None = None,
     ) -> Awaitable[None]: ...
-    def pending(self) -> Awaitable[tuple[OutboxEntry, ...]]: ...
-    def ended(
-        self, states: Collection[NotificationState] = (), *, since_ns: int = 0, channel: str = "", limit: int = ...
-    ) -> Awaitable[tuple[OutboxEntry, ...]]: ...
 
 
 class Notifier:
@@ -109,6 +100,7 @@ class Notifier:
             _log, "alarms: messages to people cannot be planned", "alarms: messages to people are planned again"
         )
         self._unreached: set[str] = set()
+        self._follow_ups = FollowUps(store, spec.directory, self._with_database)
 
     def saved(self, changed: Iterable[SavedAlarm]) -> None:
         """The keeper has saved these states and the rows that tell of them."""
@@ -223,9 +215,9 @@ class Notifier:
             return
         sequence = max([self._sequence, *(row.sequence for row in rows)])
         planned = [one for one in found.messages if one.kind is not NotificationKind.FOLLOW_UP]
-        for one in found.messages:
-            if one.kind is NotificationKind.FOLLOW_UP and (follow_up := await self._to_those_told(one)):
-                planned.append(follow_up)
+        planned += await self._follow_ups.really(
+            [one for one in found.messages if one.kind is NotificationKind.FOLLOW_UP]
+        )
         messages = [compose(one, self._find, self._present, self._words) for one in planned]
         changed = saved(found.changed)
         put = partial(self._store.put, self._writer, messages, sequence=sequence, changed=changed)
@@ -234,28 +226,6 @@ class Notifier:
         self._state = found.state
         if messages:
             self._stored()
-
-    async def _to_those_told(self, planned: Planned) -> Planned | None:
-        """The follow-up with those of its alarms that the channel was really told of; None: with none. What was planned
-        may have been cancelled, or could not be sent."""
-        pending = await self._with_database(self._store.pending)
-        trying = [
-            one
-            for one in pending
-            if one.notification.channel == planned.channel
-            and (one.state is NotificationState.TRYING or one.notification.is_repeat)
-        ]
-        # Read last, so that a message that ends meanwhile is found.
-        ended = await self._with_database(partial(self._store.ended, channel=planned.channel, limit=ENDED))
-        # One that is a repeat may have been delivered before it was cancelled or dead.
-        told_of = [one for one in ended if one.state is NotificationState.SENT or one.notification.is_repeat]
-        last: dict[str, NotificationKind] = {}
-        for entry in (*trying, *told_of):  # the newest first
-            for alarm, _ in entry.notification.alarms:
-                last.setdefault(alarm, entry.notification.kind)
-        told = {alarm for alarm, kind in last.items() if kind.asks_for_acknowledgement}
-        tracks = tuple(track for track in planned.tracks if track.alarm in told)
-        return replace(planned, tracks=tracks) if tracks else None
 
     async def _wait(self, next_ns: int | None, took_s: float) -> None:
         """Until something was saved, or the time of the next step. `took_s`: the last look and its transaction."""

@@ -1,0 +1,115 @@
+"""To which channels the return of alarms is really told: to those that were told of the alarms, or may have been.
+
+What was planned may have been cancelled, or could not be sent; then those are told that got the message in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
+
+from countingroom.core.notify.messages import Notification, NotificationState, OutboxEntry, notification_id
+from countingroom.core.notify.planned import Planned
+from countingroom.core.notify.routes import Recipients
+from countingroom.core.notify.tracks import Track
+
+T = TypeVar("T")
+
+ENDED = 1_000
+"""Messages of a channel in which is looked for what it was told of."""
+
+
+class SentMessages(Protocol):
+    """What is needed of the outbox; `storage/notifications.py` is it."""
+
+    def pending(self) -> Awaitable[tuple[OutboxEntry, ...]]: ...
+    def ended(
+        self, states: Collection[NotificationState] = (), *, since_ns: int = 0, channel: str = "", limit: int = ...
+    ) -> Awaitable[tuple[OutboxEntry, ...]]: ...
+
+
+class WithDatabase(Protocol):
+    """The result of a call, which is repeated until the database answers."""
+
+    async def __call__(self, call: Callable[[], Awaitable[T]], /) -> T: ...
+
+
+class FollowUps:
+    """Reads the outbox for follow-ups that are planned."""
+
+    def __init__(self, store: SentMessages, directory: Recipients, with_database: WithDatabase) -> None:
+        self._store = store
+        self._directory = directory
+        self._with_database = with_database
+
+    async def really(self, planned: Sequence[Planned]) -> list[Planned]:
+        """These follow-ups with those of their alarms that the channels were told of, and those to channels that got a
+        message in place of one of these."""
+        found: list[Planned] = []
+        instead: dict[tuple[str, str], dict[str, Track]] = {}
+        threads: dict[tuple[str, str], str] = {}
+        for one in planned:
+            entries = await self._of(one.channel)
+            if (told := _told(one, entries)) is not None:
+                found.append(told)
+            if any(entry.state is NotificationState.DEAD and _is_about(entry, one) for entry in entries):
+                for message in await self._in_place_of(one):
+                    key = one.route, message.channel
+                    threads.setdefault(key, message.thread_id or message.id)
+                    tracks = (track for track in one.tracks if message.channel not in track.told)
+                    instead.setdefault(key, {}).update((track.alarm, track) for track in tracks)
+        for (route, channel), tracks in instead.items():
+            if tracks and (told := _told(self._make(route, channel, tracks, planned), await self._of(channel))):
+                found.append(replace(told, thread=threads[route, channel]))
+        return found
+
+    def _make(self, route: str, channel: str, tracks: Mapping[str, Track], planned: Iterable[Planned]) -> Planned:
+        """The follow-up of a route to a channel that stands in."""
+        of = next(one for one in planned if one.route == route)
+        named = (f"{track.alarm}@{track.announced_ns}" for track in tracks.values())
+        id = notification_id("follow_up", "elsewhere", route, channel, *sorted(named))
+        owner = self._directory.owner(channel)
+        return replace(of, id=id, channel=channel, person=owner, tracks=tuple(tracks.values()))
+
+    async def _of(self, channel: str) -> list[OutboxEntry]:
+        """The messages of this channel that were tried, and those that ended, the last first."""
+        pending = await self._with_database(self._store.pending)
+        trying = [
+            one
+            for one in pending
+            if one.notification.channel == channel
+            and (one.state is NotificationState.TRYING or one.notification.is_repeat)
+        ]
+        # Read last, so that a message that ends meanwhile is found.
+        return [*trying, *await self._with_database(partial(self._store.ended, channel=channel, limit=ENDED))]
+
+    async def _in_place_of(self, planned: Planned) -> list[Notification]:
+        """The messages that were made because the channel could not send those about these alarms."""
+        return [
+            entry.notification
+            for channel in sorted(self._directory.channels - {planned.channel})
+            for entry in await self._of(channel)
+            if planned.channel in entry.notification.failed_channels and _is_about(entry, planned)
+        ]
+
+
+def _is_about(entry: OutboxEntry, planned: Planned) -> bool:
+    """Whether the message tells of one of the alarms, for the same route."""
+    about = {(track.alarm, track.occurrence) for track in planned.tracks}
+    return entry.notification.route == planned.route and not about.isdisjoint(entry.notification.alarms)
+
+
+def _told(planned: Planned, entries: Iterable[OutboxEntry]) -> Planned | None:
+    """The follow-up with those of its alarms of which its channel was told last that they are active; None: with
+    none. `entries`: the messages of the channel, the last first."""
+    is_active: dict[str, bool] = {}
+    for entry in entries:
+        # One that is a repeat may have been delivered before it was cancelled or dead.
+        if entry.state in (NotificationState.SENT, NotificationState.TRYING) or entry.notification.is_repeat:
+            for alarm, _ in entry.notification.alarms:
+                is_active.setdefault(alarm, entry.notification.kind.asks_for_acknowledgement)
+    tracks = tuple(track for track in planned.tracks if is_active.get(track.alarm))
+    return replace(planned, tracks=tracks) if tracks else None
