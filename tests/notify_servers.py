@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,8 +61,9 @@ class HttpEndpoint:
                         self.send_response(status)
                         for name, value in {**endpoint.headers, "content-length": str(len(said))}.items():
                             self.send_header(name, value)
-                        self.end_headers()
-                        self.wfile.write(said)
+                        with suppress(OSError):  # the sender was killed
+                            self.end_headers()
+                            self.wfile.write(said)
                     case float(seconds):
                         endpoint.released.wait(seconds)
                     case _:
