@@ -15,7 +15,7 @@ from countingroom.app.child_process import launch
 from countingroom.bus.description import BusSection
 from countingroom.bus.port import Bus, Current, Entry, Message, Stale, Stored
 from countingroom.bus.server.server import EmbeddedServer
-from countingroom.core.errors import Conflict, LinkError
+from countingroom.core.errors import Conflict, LinkError, RequestError
 from tests.contract.bus.corridors import Corridor, MemoryCorridor, NatsCorridor
 from tests.patience import PATIENCE_S
 
@@ -291,6 +291,11 @@ class TestLostLink:
             ):
                 with pytest.raises(LinkError):
                     await soon(action)
+            for many in (
+                bus.append_many([(f"{name}.a", b"late", "")] * 2),
+                bus.put_many(name, [("key", b"late"), ("key", None)]),
+            ):
+                assert [type(one) for one in await soon(many)] == [LinkError] * 2
             await mend(corridor, bus)
             await bus.publish(f"live.{name}", b"now")
             assert (await soon(anext(heard))).data == b"now"
@@ -321,6 +326,18 @@ class TestLostLink:
             await soon(asked.wait())
             await cut(corridor, bus)
             assert await soon(request)
+
+    async def test_many_writes_under_way_end_when_the_link_goes(
+        self, corridor: Corridor, bus: Bus, bucket: str
+    ) -> None:
+        writing = asyncio.create_task(bus.put_many(bucket, [(f"k{number}", b"x" * 500) for number in range(1000)]))
+        await asyncio.sleep(0)
+        await cut(corridor, bus)
+        outcomes = await soon(writing)
+        assert len(outcomes) == 1000
+        assert all(isinstance(one, int | LinkError) for one in outcomes)
+        await mend(corridor, bus)
+        assert isinstance((await soon(bus.put_many(bucket, [("after", b"1")])))[0], int)
 
     async def test_a_request_under_way_ends_when_the_bus_is_closed(self, bus: Bus, other: Bus, name: str) -> None:
         asked = asyncio.Event()
@@ -368,6 +385,22 @@ class TestStreams:
     async def test_many_appends_in_flight_are_all_stored(self, bus: Bus, stream: str) -> None:
         sequences = await soon(asyncio.gather(*(bus.append(f"{stream}.a", b"x") for _ in range(500))))
         assert sorted(sequences) == list(range(1, 501))
+
+    async def test_many_are_appended_in_their_order_and_an_id_once(self, bus: Bus, other: Bus, stream: str) -> None:
+        assert await bus.append_many([]) == []
+        many = [(f"{stream}.{number % 7}", b"%d" % number, f"id{number}") for number in range(300)]
+        assert await soon(bus.append_many(many)) == list(range(1, 301))
+        assert await soon(other.append_many([many[4], (f"{stream}.a", b"new", "")])) == [5, 301]
+        async with other.replay(stream, follow=False) as messages:
+            assert [one.data async for one in messages] == [*(one for _, one, _ in many), b"new"]
+
+    async def test_of_many_appends_each_has_its_own_outcome(self, bus: Bus, stream: str, name: str) -> None:
+        outcomes = await soon(
+            bus.append_many([(f"{stream}.a", b"1", ""), (f"none.{name}", b"2", ""), (f"{stream}.b", b"3", "")])
+        )
+        assert [outcomes[0], outcomes[2]] == [1, 2]
+        assert isinstance(outcomes[1], LinkError)
+        assert outcomes[1].cause.code == "no_stream"
 
     async def test_a_full_stream_forgets_its_oldest(self, bus: Bus, name: str) -> None:
         await bus.ensure_stream(name, [f"{name}.>"], max_bytes=100_000)
@@ -572,6 +605,28 @@ class TestBuckets:
             await bus.put(bucket, "a", b"2", expected=first)
         assert await bus.put(bucket, "a", b"2", expected=0) > first
 
+    async def test_many_keys_are_written_and_deleted_in_their_order(self, bus: Bus, other: Bus, bucket: str) -> None:
+        assert await bus.put_many(bucket, []) == []
+        await bus.put(bucket, "gone", b"1")
+        many: list[tuple[str, bytes | None]] = [(f"k{number % 200}", b"%d" % number) for number in range(300)]
+        revisions = await soon(bus.put_many(bucket, [*many, ("gone", None), ("never", None)]))
+        numbers = [one for one in revisions if isinstance(one, int)]
+        assert len(numbers) == 302
+        assert numbers == sorted(set(numbers))
+        for key, data, revision in (("k7", b"207", numbers[207]), ("k150", b"150", numbers[150])):
+            assert await other.get(bucket, key) == Entry(key=key, data=data, revision=revision)
+        assert await other.get(bucket, "gone") is None
+        assert await bus.put(bucket, "gone", b"again", expected=0) > numbers[-1]
+
+    async def test_of_many_keys_each_has_its_own_outcome(self, bus: Bus, other: Bus, name: str) -> None:
+        await bus.ensure_bucket(name, max_bytes=20_000)
+        outcomes = await soon(bus.put_many(name, [("a", b"1"), ("b", b"x" * 100_000), ("c", b"2")]))
+        assert isinstance(outcomes[1], RequestError)
+        assert isinstance(outcomes[0], int)
+        assert await other.get(name, "c") == Entry(key="c", data=b"2", revision=outcomes[0] + 1)
+        for entry in (("a", b"1"), ("a", None)):
+            assert [type(one) for one in await soon(bus.put_many(f"{name}none", [entry] * 2))] == [LinkError] * 2
+
     async def test_a_bucket_that_is_not_there_is_a_link_error(self, bus: Bus, name: str) -> None:
         for action in (bus.get(name, "a"), bus.put(name, "a", b"")):
             with pytest.raises(LinkError):
@@ -719,7 +774,7 @@ class TestLeases:
         assert await other.holder(name) == "anna"
 
     async def test_a_released_lease_can_be_had_and_its_token_is_greater(self, bus: Bus, other: Bus, name: str) -> None:
-        tokens = []
+        tokens: list[int] = []
         for client in (bus, other, bus):
             lease = await client.acquire(name, ttl_s=10, holder="x")
             tokens.append(lease.token)

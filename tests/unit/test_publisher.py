@@ -8,8 +8,9 @@ from contextlib import suppress
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.publisher import Publisher
 from countingroom.bus.streams import prepare
-from countingroom.core.errors import LinkError
-from countingroom.core.messages import DeviceState, Event, EventKind, Link
+from countingroom.core import subjects
+from countingroom.core.errors import LinkError, RequestError
+from countingroom.core.messages import DeviceState, Event, EventKind, Link, decode
 from countingroom.testing.clock import FakeClock
 
 ON = DeviceState(device="caen", state="ON", link=Link.CONNECTED, since_ns=1)
@@ -115,3 +116,40 @@ async def test_an_owner_waits_for_room_but_not_for_a_bus_that_is_away() -> None:
     publishing.cancel()
     with suppress(asyncio.CancelledError):
         await publishing
+
+
+async def test_among_many_the_states_and_events_that_are_too_large_delay_no_others() -> None:
+    clock = FakeClock()
+    most = 3000
+
+    class Small(MemoryBus):
+        async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:
+            check(data)
+            return await super().append(subject, data, message_id=message_id)
+
+        async def put(self, bucket: str, key: str, data: bytes, *, expected: int | None = None) -> int:
+            check(data)
+            return await super().put(bucket, key, data, expected=expected)
+
+    def check(data: bytes) -> None:
+        if len(data) > most:
+            raise RequestError("too big", source="bus", code="too_big")
+
+    bus = Small(clock)
+    await prepare(bus, max_bytes=1 << 24)
+    publisher = Publisher(bus, clock, "devices.d")
+    words = {"a": "ON", "b": "x" * 5000, "c": "\ud800", "d": "ON"}
+    for key, word in words.items():
+        publisher.state(f"device.{key}", DeviceState(device="d", state=word, link=Link.CONNECTED, since_ns=0))
+        publisher.event(
+            Event(id=key, kind=EventKind.NOTE, time_ns=0, department="devices", source="d", message=word, data={"n": 1})
+        )
+    running = asyncio.create_task(publisher.run())
+    await clock.advance(1)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert [key for key in words if await bus.get(subjects.STATE_BUCKET, f"device.{key}")] == ["a", "d"]
+    async with bus.replay(subjects.EVENTS_STREAM, follow=False) as stored:
+        kept = {event.id: event.data for event in [decode(one.data, Event) async for one in stored]}
+    assert kept == {"a": {"n": 1}, "b": {}, "c": {}, "d": {"n": 1}}

@@ -4,12 +4,12 @@ tests/contract/test_bus.py.
 Delivery: `publish` reaches the present subscribers at most once. `append` returns when the message is stored. `request`
 raises LinkError at once when there is no responder, and after a time-out when no answer comes; after a time-out it is
 not known whether the request took effect. While the link is down, `publish`, `request`, `append` and `put` raise
-LinkError at once; no message is kept for later.
+LinkError at once, and `append_many` and `put_many` return it; no message is kept for later.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +17,7 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     from countingroom.bus.dead_letters import DeadLetters
+    from countingroom.core.errors import CountingRoomError
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -145,6 +146,12 @@ class Bus(Protocol):
         """
         ...
 
+    async def append_many(self, messages: Sequence[tuple[str, bytes, str]]) -> list[int | CountingRoomError]:
+        """Store messages, each with subject, data and message_id (empty: none), in this order. All are sent before the
+        first acknowledgement is waited for: give some hundreds at once. For each one its sequence, or the error that
+        `append` raises."""
+        ...
+
     def replay(
         self,
         stream: str,
@@ -170,6 +177,12 @@ class Bus(Protocol):
     async def put(self, bucket: str, key: str, data: bytes, *, expected: int | None = None) -> int:
         """Write a key; returns the new revision. With `expected`, Conflict when the key has another revision (0: must
         not exist)."""
+        ...
+
+    async def put_many(self, bucket: str, entries: Sequence[tuple[str, bytes | None]]) -> list[int | CountingRoomError]:
+        """Write keys, each with its data (None: delete it), in this order. All are sent before the first
+        acknowledgement is waited for: give some hundreds at once. For each one its revision, or the error that `put`
+        raises; what becomes of the others does not depend on it."""
         ...
 
     async def delete(self, bucket: str, key: str) -> None: ...

@@ -153,7 +153,7 @@ class Publisher:
         waiting = [self._events.first, *self._new] if self._behind else self._events
         batch = list({event.id: event for event in islice(waiting, _AT_ONCE)}.values())
         self._new.clear()
-        failures = [cause for cause in await asyncio.gather(*map(self._failure, batch)) if cause]
+        failures = await self._append_all(batch)
         self._behind = bool(failures)
         self._stored_some.set()
         if failures:
@@ -175,13 +175,34 @@ class Publisher:
                 )
             )
 
-    async def _failure(self, event: Event) -> Cause | None:
-        """Store one event; the cause when that fails."""
+    async def _append_all(self, batch: Sequence[Event]) -> list[Cause]:
+        """Store events; why that failed."""
+        sent: list[Event] = []
+        messages: list[tuple[str, bytes, str]] = []
+        failures: list[Cause] = []
+        for event in batch:
+            try:
+                messages.append((subjects.event(event.department, event.source), encode(event), event.id))
+                sent.append(event)
+            except RequestError as error:
+                failures += await self._append_shortened(event, error)
+        for event, outcome in zip(sent, await self._bus.append_many(messages), strict=True):
+            if not isinstance(outcome, CountingRoomError):
+                self._events.remove(event)
+            elif isinstance(outcome, RequestError) and is_never_carried(outcome):
+                failures += await self._append_shortened(event, outcome)
+            else:
+                failures.append(outcome.cause)
+        return failures
+
+    async def _append_shortened(self, event: Event, error: RequestError) -> list[Cause]:
+        """Store an event that the bus can never carry; why that failed."""
         try:
-            await self._append(event)
-        except CountingRoomError as error:
-            return error.cause
-        return None
+            await append_shortened(self._bus, event, error)
+        except CountingRoomError as failure:
+            return [failure.cause]
+        self._events.remove(event)
+        return []
 
     async def _append(self, event: Event) -> None:
         # Removed only after it is stored. A repetition after a lost answer makes no duplicate, because the server drops
@@ -192,16 +213,30 @@ class Publisher:
     async def _put_all(self, keys: Sequence[str]) -> None:
         """Publish these keys in their order. All are sent before the first answer comes; those that the bus did not
         take are repeated one after the other."""
-        if len(keys) > 1:
-            failures = await asyncio.gather(*map(self._put, keys), return_exceptions=True)
-            for failure in failures:
-                if failure is not None and not isinstance(failure, CountingRoomError):
-                    raise failure
-            if not any(failures):
-                self._delivery.report.worked()
+        if len(keys) > 1 and await self._put_at_once(keys):
+            self._delivery.report.worked()
         for key in keys:
             if key in self._states:
                 await self._delivery.run(partial(self._put, key))
+
+    async def _put_at_once(self, keys: Sequence[str]) -> bool:
+        """Whether the bus took all of them."""
+        states = {key: self._states[key] for key in keys}
+        entries: list[tuple[str, bytes | None]] = []
+        for key, state in states.items():
+            with suppress(RequestError):  # one that cannot be encoded: `_put` drops it and says so
+                entries.append((key, None if state is None else encode(state)))
+        outcomes = await self._bus.put_many(subjects.STATE_BUCKET, entries)
+        taken = 0
+        for (key, _), outcome in zip(entries, outcomes, strict=True):
+            if isinstance(outcome, CountingRoomError):
+                continue
+            taken += 1
+            if states[key] is not None:
+                self.revision = outcome
+            if self._states[key] is states[key]:
+                del self._states[key]
+        return taken == len(keys)
 
     async def _put(self, key: str) -> None:
         state = self._states[key]
@@ -232,7 +267,12 @@ async def append_event(bus: Bus, event: Event) -> None:
     except RequestError as error:
         if not is_never_carried(error):
             raise
-        _log.error("an event of %s.%s is stored shortened: %s", event.department, event.source, error)
-        message = event.message[:_SHORT].encode(errors="replace").decode()
-        short = msgspec.structs.replace(event, message=f"{message} (shortened: {error})", cause=None, data={})
-        await bus.append(subject, encode(short), message_id=event.id)
+        await append_shortened(bus, event, error)
+
+
+async def append_shortened(bus: Bus, event: Event, error: RequestError) -> None:
+    """Store an event that the bus refuses as it is."""
+    _log.error("an event of %s.%s is stored shortened: %s", event.department, event.source, error)
+    message = event.message[:_SHORT].encode(errors="replace").decode()
+    short = msgspec.structs.replace(event, message=f"{message} (shortened: {error})", cause=None, data={})
+    await bus.append(subjects.event(event.department, event.source), encode(short), message_id=event.id)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 from countingroom.bus.dead_letters import DeadLetters
 from countingroom.bus.disconnects import departure
@@ -20,7 +21,7 @@ from countingroom.bus.memory.server import Bucket, MemoryListener, MemoryServer,
 from countingroom.bus.memory.stream import MemoryStream
 from countingroom.bus.port import Current, Entry, Handler, Message, Stale, Stored
 from countingroom.core.clock import Clock, SystemClock, within
-from countingroom.core.errors import LinkError
+from countingroom.core.errors import CountingRoomError, LinkError
 
 _log = logging.getLogger(__name__)
 
@@ -155,6 +156,9 @@ class MemoryBus:
             raise LinkError(f"no stream covers {subject}", source="bus", code="no_stream")
         return sequence
 
+    async def append_many(self, messages: Sequence[tuple[str, bytes, str]]) -> list[int | CountingRoomError]:
+        return await _outcomes(self.append(subject, data, message_id=id) for subject, data, id in messages)
+
     @asynccontextmanager
     async def replay(
         self,
@@ -198,6 +202,15 @@ class MemoryBus:
         self._link.check()
         return self.server.bucket(bucket).put(key, data, expected)
 
+    async def put_many(self, bucket: str, entries: Sequence[tuple[str, bytes | None]]) -> list[int | CountingRoomError]:
+        return await _outcomes(self._put_or_delete(bucket, key, data) for key, data in entries)
+
+    async def _put_or_delete(self, bucket: str, key: str, data: bytes | None) -> int:
+        if data is not None:
+            return await self.put(bucket, key, data)
+        await self.delete(bucket, key)
+        return self.server.bucket(bucket).entries[key].revision
+
     async def delete(self, bucket: str, key: str) -> None:
         self._link.check()
         self.server.bucket(bucket).put(key, None, None)
@@ -223,3 +236,13 @@ class MemoryBus:
     async def holders(self) -> Mapping[str, str]:
         self._link.check()
         return {name: held.holder for name in self.server.leases if (held := self.server.held(name))}
+
+
+async def _outcomes(attempts: Iterable[Coroutine[Any, Any, int]]) -> list[int | CountingRoomError]:
+    """What each gives, or why it failed. They begin in their order, and a wait of one delays no other."""
+    found: list[int | CountingRoomError] = []
+    for outcome in await asyncio.gather(*attempts, return_exceptions=True):
+        if isinstance(outcome, BaseException) and not isinstance(outcome, CountingRoomError):
+            raise outcome
+        found.append(outcome)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from nats.aio.msg import Msg
@@ -18,10 +18,10 @@ from countingroom.bus.nats.lease import NatsLease, holder_of
 from countingroom.bus.nats.reader import Reader
 from countingroom.bus.nats.renewal_messages import RenewerSettings
 from countingroom.bus.nats.renewal_process import LaunchRenewer, RenewalProcess
-from countingroom.bus.nats.store import JetStreamStore
+from countingroom.bus.nats.store import DELETION, JetStreamStore
 from countingroom.bus.port import Current, Entry, Handler, Message, Stale, Stored
 from countingroom.core.clock import Clock, SystemClock
-from countingroom.core.errors import LinkError
+from countingroom.core.errors import CountingRoomError, LinkError
 from countingroom.core.subjects import LEASE_BUCKET
 
 _log = logging.getLogger(__name__)
@@ -171,6 +171,9 @@ class NatsBus:
     async def append(self, subject: str, data: bytes, *, message_id: str = "") -> int:
         return await self._store.append(subject, data, message_id)
 
+    async def append_many(self, messages: Sequence[tuple[str, bytes, str]]) -> list[int | CountingRoomError]:
+        return await self._store.append_all(messages)
+
     @asynccontextmanager
     async def replay(
         self,
@@ -220,8 +223,11 @@ class NatsBus:
     async def put(self, bucket: str, key: str, data: bytes, *, expected: int | None = None) -> int:
         return await self._store.write(bucket, key, data, expected=expected)
 
+    async def put_many(self, bucket: str, entries: Sequence[tuple[str, bytes | None]]) -> list[int | CountingRoomError]:
+        return await self._store.write_all(bucket, entries)
+
     async def delete(self, bucket: str, key: str) -> None:
-        await self._store.write(bucket, key, b"", expected=None, headers={"KV-Operation": "DEL"})
+        await self._store.write(bucket, key, b"", expected=None, headers=DELETION)
 
     @asynccontextmanager
     async def watch(self, bucket: str, pattern: str = ">") -> AsyncGenerator[AsyncIterator[Entry | Current | Stale]]:

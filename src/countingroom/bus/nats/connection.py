@@ -10,10 +10,9 @@ import asyncio
 import json
 import logging
 import re
-import secrets
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, cast
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, cast
 
 import nats.errors
 from nats.aio.msg import Msg
@@ -22,6 +21,7 @@ from nats.aio.subscription import Subscription
 from countingroom.bus.login import BusLogin, FindBusLogin
 from countingroom.bus.nats.deadline import within_deadline
 from countingroom.bus.nats.files_of_login import check_nkeys, tls_context
+from countingroom.bus.nats.open_requests import OpenRequests, Outgoing, new_tokens, no_answer, result
 from countingroom.bus.nats.pinned_client import PinnedClient
 from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, CountingRoomError, Denied, LinkError, RequestError
@@ -58,15 +58,8 @@ class ApiError(CountingRoomError):
         self.number = number
 
 
-def _lost() -> LinkError:
+def _lost(_: str = "") -> LinkError:
     return LinkError("the bus is not reached", source="bus", suggestion="wait until the link is back")
-
-
-class _Request(NamedTuple):
-    """A request that waits for its answer."""
-
-    subject: str
-    answer: asyncio.Future[Msg]
 
 
 def _denied(what: str, subject: str) -> Denied:
@@ -95,7 +88,7 @@ class NatsConnection:
         that `connect` reports must stay the refusal."""
         self._login = BusLogin()
         self._inbox = ""
-        self._waiting: dict[str, _Request] = {}
+        self._open = OpenRequests()
         self._refused_subscriptions: set[str] = set()
         """Subjects, in lower case."""
 
@@ -182,9 +175,7 @@ class NatsConnection:
 
     async def publish(self, subject: str, data: bytes, *, reply: str = "") -> None:
         """Publish, with delivery at most once."""
-        self.check()
-        with _translated(subject, data):
-            await self.client.publish(subject, data, reply)
+        await self._send(Outgoing(subject, data), reply)
 
     async def reply(self, subject: str, data: bytes) -> None:
         """Send an answer. A lost link is ignored: the request has failed at its sender as well."""
@@ -200,32 +191,39 @@ class NatsConnection:
         It replaces `Client.request`, which may swallow a cancellation of the caller: it uses `asyncio.wait_for`, which
         has that fault before Python 3.12.
         """
-        # Random, so that a process that has received one request cannot answer others in the place of their receivers.
-        token = secrets.token_hex(8)
-        return await self._request(token, subject, data, timeout_s=timeout_s, headers=headers)
+        message = Outgoing(subject, data, headers)
+        return result((await self._request_all(new_tokens(1), [message], timeout_s=timeout_s))[0])
 
-    async def _request(
-        self, token: str, subject: str, data: bytes, *, timeout_s: float, headers: dict[str, str] | None = None
-    ) -> Msg:
-        self.check()
-        self._waiting[token] = request = _Request(subject, asyncio.get_running_loop().create_future())
+    async def _request_all(
+        self, tokens: Sequence[str], messages: Sequence[Outgoing], *, timeout_s: float
+    ) -> list[Msg | CountingRoomError]:
+        """Send all, in this order, before the first answer is waited for. The answer of each, or why there is none."""
+        answers = self._open.begin(tokens, [message.subject for message in messages])
         try:
-            with _translated(subject, data):
-                await self.client.publish(subject, data, f"{self._inbox}.{token}", headers)
+            for place, (token, message) in enumerate(zip(tokens, messages, strict=True)):
+                try:
+                    await self._send(message, f"{self._inbox}.{token}")
+                except CountingRoomError as error:
+                    answers.take(place, error)
             async with timeout(timeout_s):
-                message = await request.answer
+                await answers.complete
         except TimeoutError:
-            raise LinkError(
-                f"no answer on {subject} within {timeout_s:g} s",
-                source="bus",
-                code="no_answer",
-                suggestion="check whether it took effect before you try again",
-            ) from None
+            self._open.fail(lambda subject: no_answer(subject, timeout_s), among=answers)
         finally:
-            del self._waiting[token]
-        if not message.data and message.headers and message.headers.get("Status") == "503":
-            raise LinkError(f"no process answers on {subject}", source="bus", code="no_responders")
-        return message
+            self._open.end(tokens)
+        return answers.outcomes()
+
+    async def _send(self, message: Outgoing, reply: str) -> None:
+        self.check()
+        subject, data, headers = message
+        try:
+            await self.client.publish(subject, data, reply, headers)
+        except nats.errors.MaxPayloadError:
+            raise RequestError(
+                f"{len(data)} bytes on {subject} exceed the size limit of a message", source="bus", code="too_big"
+            ) from None
+        except (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionClosedError, OSError) as error:
+            raise _lost() from error
 
     async def api(self, subject: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a request to the JetStream API; ApiError when it is refused."""
@@ -250,13 +248,14 @@ class NatsConnection:
         self, subject: str, data: bytes, headers: dict[str, str] | None = None, *, timeout_s: float = API_S
     ) -> int:
         """Publish to a stream and wait until it is stored; returns its sequence. ApiError when it is refused."""
-        try:
-            answer = await self.request(subject, data, headers=headers, timeout_s=timeout_s)
-        except LinkError as error:
-            if error.cause.code == "no_responders":
-                raise LinkError(f"no stream covers {subject}", source="bus", code="no_stream") from None
-            raise
-        return int(checked(answer.data)["seq"])
+        return result((await self.store_all([Outgoing(subject, data, headers)], timeout_s=timeout_s))[0])
+
+    async def store_all(
+        self, messages: Sequence[Outgoing], *, timeout_s: float = API_S
+    ) -> list[int | CountingRoomError]:
+        """Publish to streams in this order. The sequence of each message, or the error that `store` raises."""
+        answers = await self._request_all(new_tokens(len(messages)), messages, timeout_s=timeout_s)
+        return [_stored(answer, message.subject) for answer, message in zip(answers, messages, strict=True)]
 
     async def subscribe(
         self, subject: str, receive: Callable[[Msg], Awaitable[None]], *, queue: str = "", limit: int = 65536
@@ -297,9 +296,7 @@ class NatsConnection:
 
     async def _disconnected(self) -> None:
         self.client.discard_unsent()
-        for request in self._waiting.values():
-            if not request.answer.done():
-                request.answer.set_exception(_lost())
+        self._open.fail(_lost)
         if self._up:
             self._up = False
             _log.warning("the link to the bus is lost")
@@ -315,9 +312,7 @@ class NatsConnection:
             self._report_link(up=True)
 
     async def _receive_answer(self, message: Msg) -> None:
-        request = self._waiting.get(message.subject.rpartition(".")[2])
-        if request and not request.answer.done():
-            request.answer.set_result(message)
+        self._open.take(message.subject.rpartition(".")[2], message)
 
     async def _settle(self) -> None:
         """Wait until the server has processed all that was sent.
@@ -325,9 +320,8 @@ class NatsConnection:
         The request goes to our own inbox. A server handles the messages of a connection in order, so that its return
         proves that the subscription before it is in force.
         """
-        token = secrets.token_hex(8)
-        with suppress(LinkError, Denied):
-            await self._request(token, f"{self._inbox}.{token}", b"", timeout_s=_SETTLE_S)
+        [token] = new_tokens(1)
+        await self._request_all([token], [Outgoing(f"{self._inbox}.{token}", b"")], timeout_s=_SETTLE_S)
 
     def _report_link(self, *, up: bool) -> None:
         self._wake()
@@ -346,9 +340,8 @@ class NatsConnection:
         if match["what"] == "subscription":
             self._refused_subscriptions.add(match["subject"].lower())
             return
-        for request in self._waiting.values():  # nats-py gives the text in lower case
-            if request.subject.lower() == match["subject"].lower() and not request.answer.done():
-                request.answer.set_exception(_denied("send to", request.subject))
+        # nats-py gives the text in lower case
+        self._open.fail(lambda subject: _denied("send to", subject), of=match["subject"].lower())
 
     async def _error(self, error: Exception) -> None:
         self._note_violation(str(error))
@@ -369,17 +362,16 @@ def _without_login(url: str) -> str:
     return _LOGIN_IN_URL.sub("//", url)
 
 
-@contextmanager
-def _translated(subject: str, data: bytes) -> Generator[None]:
-    """Translate the exceptions of nats-py into ours."""
-    try:
-        yield
-    except nats.errors.MaxPayloadError:
-        raise RequestError(
-            f"{len(data)} bytes on {subject} exceed the size limit of a message", source="bus", code="too_big"
-        ) from None
-    except (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionClosedError, OSError) as error:
-        raise _lost() from error
+def _stored(answer: Msg | CountingRoomError, subject: str) -> int | CountingRoomError:
+    """The sequence in the answer of a stream."""
+    if isinstance(answer, Msg):
+        try:
+            return int(checked(answer.data)["seq"])
+        except (ApiError, LinkError) as error:
+            return error
+    if answer.cause.code == "no_responders":
+        return LinkError(f"no stream covers {subject}", source="bus", code="no_stream")
+    return answer
 
 
 def checked(data: bytes) -> dict[str, Any]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from countingroom.bus.nats.connection import STORE_S, ApiError, NatsConnection
+from countingroom.bus.nats.open_requests import Outgoing, result
 from countingroom.bus.nats.views import deleted
-from countingroom.core.errors import ConfigurationError, Conflict, LinkError, RequestError
+from countingroom.core.errors import ConfigurationError, Conflict, CountingRoomError, LinkError, RequestError
 
 _NO_MESSAGE, _NO_STREAM, _NAME_IN_USE = 10037, 10059, 10058
 WRONG_REVISION, _FULL, _TOO_BIG = 10071, 10077, 10054
 _DUPLICATES_S = 120
 _FIXED = ("storage", "first_seq", "metadata")
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+DELETION = {"KV-Operation": "DEL"}
+"""Headers of the message that deletes a key."""
 
 
 class LastMessage(Struct, frozen=True):
@@ -125,13 +129,26 @@ class JetStreamStore:
 
     async def append(self, subject: str, data: bytes, message_id: str) -> int:
         """Store a message in the stream of its subject. The server drops a second message with the same id."""
-        try:
-            headers = {"Nats-Msg-Id": message_id} if message_id else None
-            return await self._connection.store(subject, data, headers, timeout_s=STORE_S)
-        except ApiError as error:
-            if error.number == _TOO_BIG:
-                raise RequestError(error.cause.message, source="bus", code="too_big") from error
-            raise LinkError(error.cause.message, source="bus", code="not_stored") from error
+        return result((await self.append_all([(subject, data, message_id)]))[0])
+
+    async def append_all(self, messages: Sequence[tuple[str, bytes, str]]) -> list[int | CountingRoomError]:
+        """Store messages, each with its subject and id. For each one its sequence, or the error of `append`."""
+        outgoing = [
+            Outgoing(subject, data, {"Nats-Msg-Id": message_id} if message_id else None)
+            for subject, data, message_id in messages
+        ]
+        outcomes = await self._connection.store_all(outgoing, timeout_s=STORE_S)
+        return [_translated(outcome) if isinstance(outcome, ApiError) else outcome for outcome in outcomes]
+
+    async def write_all(
+        self, bucket: str, entries: Sequence[tuple[str, bytes | None]]
+    ) -> list[int | CountingRoomError]:
+        """Write keys in this order, or delete those with None. For each one its revision, or the error of `write`."""
+        outgoing = [
+            Outgoing(f"$KV.{bucket}.{key}", data or b"", DELETION if data is None else None) for key, data in entries
+        ]
+        outcomes = await self._connection.store_all(outgoing)
+        return [_translated(outcome, bucket) if isinstance(outcome, ApiError) else outcome for outcome in outcomes]
 
     async def write(
         self, bucket: str, key: str, data: bytes, *, expected: int | None, headers: dict[str, str] | None = None
@@ -143,12 +160,8 @@ class JetStreamStore:
         try:
             return await self._connection.store(f"$KV.{bucket}.{key}", data, heads or None)
         except ApiError as error:
-            if error.number == _FULL:
-                raise RequestError(f"the bucket {bucket} is full", source="bus", code="full") from None
-            if error.number == _TOO_BIG:
-                raise RequestError(error.cause.message, source="bus", code="too_big") from error
             if error.number != WRONG_REVISION:
-                raise LinkError(error.cause.message, source="bus", code="not_stored") from error
+                raise _translated(error, bucket) from error
         last = await self.last(bucket, key)
         # `expected=0` means "must not exist". A deleted key still has a revision, that of its deletion marker, and the
         # server compares with that one.
@@ -161,3 +174,12 @@ class JetStreamStore:
             evidence={"revision": revision, "expected": expected},
             suggestion="read it again and decide again",
         )
+
+
+def _translated(error: ApiError, bucket: str = "") -> CountingRoomError:
+    """The error of the port for a message that was not stored. `bucket`: empty in a stream, which is never full."""
+    if error.number == _FULL and bucket:
+        return RequestError(f"the bucket {bucket} is full", source="bus", code="full")
+    if error.number == _TOO_BIG:
+        return RequestError(error.cause.message, source="bus", code="too_big")
+    return LinkError(error.cause.message, source="bus", code="not_stored")
