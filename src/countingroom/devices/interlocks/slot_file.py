@@ -116,7 +116,8 @@ class SlotFile:
         except OSError:
             os.close(opened)
             raise
-        self._opened, self._slot_bytes = opened, size
+        self._opened = opened
+        self._slot_bytes = size
 
 
 def _filled(line: bytes, size: int) -> bytes:
