@@ -58,7 +58,7 @@ def overridden(
 
 
 def _contradiction(point: Point) -> str:
-    """What is in the wrong order in the limits of this point; empty: nothing."""
+    """The limits of this point that are in the wrong order, as text; empty if the order is right."""
     return next((message for limited in (point, point.limits) for _, message in disorder(limited)), "")
 
 

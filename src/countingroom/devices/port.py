@@ -50,7 +50,7 @@ class Driver(Protocol):
         ...
 
     async def connect(self) -> None:
-        """Open the link to the device. Writes nothing to it."""
+        """Open the link to the device, without writing a value to it."""
         ...
 
     async def read(self) -> Sequence[Sample]:
@@ -69,7 +69,7 @@ class Driver(Protocol):
 
 @runtime_checkable
 class MonitoringDriver(Driver, Protocol):
-    """A driver whose device reports changes by itself. It is not polled."""
+    """A driver for a device that reports changes by itself. The host does not poll it."""
 
     def monitor(self, sink: Sink) -> None:
         """Called once, before connect: pass samples to the sink as they arrive, in the event loop's thread. The sink
@@ -79,7 +79,7 @@ class MonitoringDriver(Driver, Protocol):
 
 @runtime_checkable
 class ThinningDriver(Protocol):
-    """A driver whose client library drops changes where too many come at once."""
+    """A driver with a client library that drops changes if too many arrive at once."""
 
     @property
     def thinned(self) -> int:
@@ -101,8 +101,8 @@ class ProvingDriver(MonitoringDriver, Protocol):
         ...
 
     async def prove(self) -> Collection[str]:
-        """Ask the device. The points whose last sample is now proven to be the present value; they do not age.
+        """Ask the device. Returns the points that still have the value of their last sample: these do not become stale.
 
-        It may also complete `points` by what the device says of them: units, precisions, limits, codes, choices.
+        It may also complete `points` with units, precisions, limits, codes and choices that the device reports.
         """
         ...

@@ -37,7 +37,7 @@ class Hosted(Struct, frozen=True, kw_only=True):
 def build(
     name: str, section: DeviceSection, *, simulated: bool = False, resources: SharedResources | None = None
 ) -> Hosted:
-    """The device of this section. Nothing is connected yet; ConfigurationError when it cannot work.
+    """The device of this section, not connected yet. ConfigurationError when it cannot work.
 
     The builder is the function `build(name, section) -> Hosted` in the module `build` beside the section's own module,
     or the `module:function` that the section's class attribute `builder` names. A builder with a third parameter named

@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeVar
 
 
 class Resource(Protocol):
-    """Something that several drivers use together. It is made without arguments and does nothing until it is used."""
+    """An object that several drivers share, such as a serial port. It is made without arguments, and without effect
+    until a driver uses it."""
 
     async def close(self) -> None:
         """Release everything. May be called twice; never raises."""

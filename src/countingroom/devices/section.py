@@ -66,7 +66,8 @@ class PointOverride(Section):
 
 
 class TableValue(Section):
-    """One value of a device whose points are a table in the description. A driver adds where the value is."""
+    """One value of a device that has a table of points in the description. Each driver adds the address of the
+    value."""
 
     label: str = ""
     description: str = ""

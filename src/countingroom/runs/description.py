@@ -125,7 +125,7 @@ class RunsSection(Section):
 
     @property
     def in_place(self) -> frozenset[str]:
-        """Systems whose agents can change their parameters while they are Active or Recording."""
+        """Systems that can take changed parameters while they are Active or Recording."""
         return frozenset(name for name, system in self.systems.items() if system.reconfigures)
 
     @property
@@ -136,7 +136,7 @@ class RunsSection(Section):
 
     @property
     def followed(self) -> dict[str, str]:
-        """System -> the device whose state its agent follows."""
+        """System -> the device that its agent follows."""
         agents = {name: system.agent for name, system in self.systems.items()}
         return {name: agent.device for name, agent in agents.items() if isinstance(agent, SlowControlAgent)}
 

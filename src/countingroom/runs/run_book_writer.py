@@ -142,7 +142,7 @@ class RunBookWriter:
             _log.warning("runs: the number of run %d is not kept beside the database: %s", run, error)
 
     def ends(self) -> set[int]:
-        """The runs whose end waits: they are open in the database only."""
+        """The runs with an end that still waits to be stored: they are open in the database only."""
         return {entry.run for one in self._waiting if isinstance(entry := _entry(one), EndEntry)}
 
     async def written(self) -> None:
@@ -194,7 +194,8 @@ class RunBookWriter:
         self._report.worked()
 
     async def _attempt(self, waiting: _Waiting) -> Cause | None:
-        """Store an entry; returns why the database refuses it. LinkError while the database takes nothing."""
+        """Store an entry; returns the reason if the database refuses it. LinkError while the database stores no entry
+        at all."""
         try:
             await store(self._database, waiting.entry())
         except LinkError:

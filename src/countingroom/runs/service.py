@@ -169,7 +169,7 @@ class RunsService:
 
 
 class _Owned:
-    """The partitions that this process owns now and whose state it has published."""
+    """The partitions that this process owns now and has published the state of."""
 
     def __init__(self, standbys: dict[str, PartitionStandby]) -> None:
         self._standbys = standbys

@@ -284,4 +284,4 @@ def _confirmed(write: Write, situation: Situation) -> bool:
 
 
 async def _nothing_to_do() -> None:
-    """The end of a command whose effect is there already."""
+    """The end of a command that finds its effect there already."""

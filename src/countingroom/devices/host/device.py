@@ -116,7 +116,7 @@ class HostedDevice:
         )
 
     async def run(self) -> None:
-        """Serve until cancelled. Nothing is written to the device at the end."""
+        """Serve until cancelled. At the end it writes no value to the device."""
         self._observe()
         self.publish_all()
         async with asyncio.TaskGroup() as group:

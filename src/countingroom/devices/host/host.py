@@ -75,7 +75,7 @@ class DeviceHost:
         self._owned: list[str] = []
 
     async def run(self) -> None:
-        """Serve until cancelled, then publish that the devices are no longer served. Nothing is written to a device at
+        """Serve until cancelled, then publish that the devices are no longer served. It writes no value to a device at
         the start or at the end, except settings with `apply_on_connect`."""
         self._bus.on_link(self._bus_link)
         try:

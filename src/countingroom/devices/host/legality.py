@@ -1,7 +1,7 @@
 """Legality of commands by the chart of a device, with the reason and what to do where a command is not legal.
 
-A command whose state is reached already is nothing to do: given all the same it succeeds. `reconnect` and `refresh`
-are given by the host to every device; the others by its behaviour.
+A command to a state that is reached already needs no action (code `nothing_to_do`); it succeeds if it is given.
+`reconnect` and `refresh` are given by the host to every device; the others by its behaviour.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ class LinkListener(Protocol):
         ...
 
     def on_proven(self, points: Collection[str]) -> Collection[str]:
-        """The last samples of these points are proven. Returns those whose value was taken for outdated."""
+        """Take the last samples of these points as the present values. Returns the points that counted as outdated
+        before."""
         ...
 
     def on_lost(self, cause: Cause) -> None:

@@ -26,7 +26,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 
 def standing(command: Command, situation: Situation) -> Standing:
-    """How it stands. A device that is not reached has nothing in force."""
+    """The standing of a command now. A device that is not reached has no command in force."""
     try:
         spec = find(command, situation)
     except RequestError:  # giving it will tell

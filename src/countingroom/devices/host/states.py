@@ -47,7 +47,8 @@ class StateTracker:
         """Whether the refusals of all states are to be found anew."""
 
     def hold(self, held: tuple[HeldCommand, ...]) -> None:
-        """What acting interlocks keep in force from now on; `observe` gives the states whose refusals it changes."""
+        """Keep these effects of acting interlocks in force from now on. The next `observe` also returns the states that
+        they give other refusals."""
         self._is_held_anew |= held != self._held
         self._held = held
 

@@ -56,7 +56,8 @@ class SerialLine:
         await self._port.open(self, timeout_s)
 
     async def query(self, request: bytes, *, timeout_s: float, quiet_s: float = 0.0) -> bytes:
-        """The answer to a request; LinkError when there is none in time. Then nothing is sent for `quiet_s`."""
+        """The answer to a request; LinkError when there is none in time. After that the line stays quiet for
+        `quiet_s`."""
         return await self._port.query(self, request, timeout_s, quiet_s)
 
     async def ask(self, request: bytes, *, timeout_s: float, quiet_s: float = 0.0, is_proven: bool = True) -> bytes:
@@ -69,7 +70,7 @@ class SerialLine:
         return await self._port.ask(self, request, timeout_s, quiet_s, is_proven)
 
     async def send(self, request: bytes, *, quiet_s: float = 0.0) -> None:
-        """Send a request that the device does not answer. Then nothing is sent for `quiet_s`."""
+        """Send a request that the device does not answer. After it the line stays quiet for `quiet_s`."""
         await self._port.send(self, request, quiet_s)
 
     @property

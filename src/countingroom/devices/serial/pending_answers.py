@@ -21,7 +21,7 @@ _UNKNOWN = b""
 
 
 class Probe(Struct, frozen=True):
-    """A harmless request whose answer looks like no other answer."""
+    """A harmless request with an answer that cannot be taken for any other."""
 
     request: bytes
     recognises: Callable[[bytes], bool]
@@ -30,7 +30,7 @@ class Probe(Struct, frozen=True):
 
 
 class PendingAnswers:
-    """The requests whose answers may still arrive, oldest first."""
+    """The requests that may still be answered, oldest first."""
 
     def __init__(self, probes: Sequence[Probe]) -> None:
         """`probes`: best two of different kinds, so that one of them is always not pending."""
@@ -65,7 +65,8 @@ class PendingAnswers:
             self.asked(_UNKNOWN, now_s)
 
     def doubt(self, now_s: float) -> None:
-        """An answer arrived that nothing had asked for, or that cannot be true: answers may be shifted."""
+        """An answer arrived without a request, or with an impossible value: from now on each answer may belong to an
+        earlier request."""
         if self.probes and self.only_probes:
             self.asked(_UNKNOWN, now_s)
 
@@ -93,7 +94,7 @@ class PendingAnswers:
     def belongs(self, answer: bytes) -> bool:
         """Whether this answers the last request, and is not a late answer to a probe before it.
 
-        The device keeps the order, so after this answer nothing older can arrive.
+        The device keeps the order, so no older answer can arrive after this one.
         """
         last = self._constant.get(self._pending[-1])
         if self._settle(answer, len(self._pending) - 1):

@@ -227,7 +227,7 @@ class SharedPort:
         return min(timeout_s, max(timeout_s / _PROBES_IN_A_TIMEOUT, _ANSWERS_IN_AN_INTERVAL * self._longest_answer_s))
 
     async def _listen(self, request: bytes, interval_s: float, quiet_s: float) -> tuple[bool, int]:
-        """Attribute what arrives until the request may be sent, or nothing arrives for the interval.
+        """Attribute what arrives, until the request may be sent or the line was silent for the interval.
 
         Returns whether a probe was recognised, and how many answers were not.
         """

@@ -66,7 +66,7 @@ class AgentHost:
 
     @property
     def systems(self) -> dict[str, SystemSection]:
-        """The systems whose agents run here."""
+        """The systems with an agent in this process."""
         return {
             name: system
             for name, system in self._section.systems.items()

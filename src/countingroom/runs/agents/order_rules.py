@@ -136,7 +136,7 @@ def _at_rest(chart: Chart, state: SystemState, order: Order) -> OrderVerdict | C
 
 
 def _in_place(state: SystemState, order: Order) -> OrderVerdict | Cause:
-    """The chart says nothing about it, because the state stays."""
+    """The chart has no row for it, because the state stays."""
     if state.common not in (ACTIVE, RECORDING):
         return Cause(
             code="not_allowed",

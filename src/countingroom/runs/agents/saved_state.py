@@ -31,7 +31,7 @@ class _Kept(Struct, frozen=True, kw_only=True):
 
 
 class SavedState:
-    """Saved states of one agent; without a directory nothing is saved."""
+    """Saved states of one agent; without a directory it saves none."""
 
     def __init__(self, directory: Path | None, system: str) -> None:
         self._directory = directory

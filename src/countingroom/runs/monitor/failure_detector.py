@@ -89,7 +89,7 @@ class FailureDetector:
         return self._lose(system, "agent_gone", message, now_ns)
 
     def look(self, now_s: float, now_ns: int) -> list[LinkChanged]:
-        """Declare agents lost whose time-out has passed. While the own link is down, none is."""
+        """Declare agents lost after their time-out. While the own link to the bus is down it declares none lost."""
         if self._deaf:
             return []
         silent = [

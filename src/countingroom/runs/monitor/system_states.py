@@ -60,7 +60,7 @@ class SystemStates:
         return ["the states of the systems are not followed"] if self._follower.stale else []
 
     def warnings(self) -> list[str]:
-        """Computers of agents whose clock differs from the one of this computer, one sentence each."""
+        """One sentence for each computer of agents with a clock that differs from the clock of this computer."""
         return [difference(host, ahead_s) for host, ahead_s in self._liveness.clocks.present.items()]
 
     def connected(self, system: str) -> bool:

@@ -42,7 +42,7 @@ class Conditions:
         """Device -> the monotonic time of its last message, in s."""
 
     async def run(self) -> None:
-        """Follow until cancelled. Without conditions nothing is read."""
+        """Follow until cancelled. Without conditions it reads no values."""
         while True:
             devices = self._devices()
             async with asyncio.TaskGroup() as group:

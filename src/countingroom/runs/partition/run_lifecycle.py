@@ -192,8 +192,8 @@ def _shown(value: Scalar, is_missing: bool) -> str:
 
 
 def _failed(before: Seen, now: SystemState, pending: Container[str]) -> str:
-    """What went wrong with a system by this report, as text; empty: nothing did. A chart may have no state Error: such
-    a system falls to Unconfigured, or stays where it is, with a cause."""
+    """The failure of a system that this report tells, as text; empty without a failure. A chart may have no state
+    Error: such a system falls to Unconfigured, or stays where it is, with a cause."""
     is_new = now.cause is not None and (before.state is None or before.state.cause != now.cause)
     in_error = now.common == ERROR and before.common != ERROR
     has_fallen = before.common in _UP and now.common == UNCONFIGURED and now.system not in pending

@@ -101,7 +101,8 @@ async def _reserve(owner: OwnerPort, life: RunLifecycle, by: str, limit: RunLimi
 
 
 async def _close_forgotten(owner: OwnerPort) -> None:
-    """Close the runs whose reservation was committed without an answer. They were never started."""
+    """Close the runs that were reserved but never started: the answer to their reservation was lost after the
+    commit."""
     cause = Cause(
         code="no_answer",
         message="the database reserved the number, but its answer was lost",

@@ -2,7 +2,7 @@
 
 A template can be renamed or removed while one of its partitions records. The partition is then loaded with what is
 known: its detectors, the global systems of the description and of its open run, all in one level that is never lost,
-and as recorders the systems that record now. It can be stopped, aborted and deleted, and nothing else.
+and as recorders the systems that record now. Stop, abort and delete are its only commands.
 """
 
 from __future__ import annotations

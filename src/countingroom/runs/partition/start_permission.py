@@ -30,7 +30,8 @@ _RETRY_S = 1.0
 
 
 class StartPermission:
-    """The interlocks of one partition. Without any it follows nothing and forbids nothing."""
+    """The interlocks that can forbid a start of one partition. Without any it follows no state and allows every
+    start."""
 
     def __init__(self, context: RunControlContext, partition: str, tell: Callable[[Fact], None]) -> None:
         self._bus = context.bus

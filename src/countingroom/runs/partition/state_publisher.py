@@ -95,8 +95,8 @@ class StatePublisher:
                     return
 
     async def _look_again(self, conflict: Conflict) -> None:
-        """Read the revision again after a conflict. It comes from our own write whose answer was lost, from a bucket
-        that the server lost with its memory, or from another owner; then our lease is lost."""
+        """Read the revision again after a conflict. The conflict comes from our own write, if its answer was lost, from
+        a bucket that the server lost with its memory, or from another owner; in the last case our lease is lost."""
         try:
             entry = await self._context.bus.get(subjects.STATE_BUCKET, self._key)
         except LinkError:

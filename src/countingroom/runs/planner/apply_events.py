@@ -205,7 +205,7 @@ def _is_kept(failure: Failure | None) -> bool:
 
 def _failure(pending: Pending, before: SystemState | None, now: SystemState) -> Failure | None:
     """The failure of a start or a stop that this report tells: a program that ended with status 7. The system is then
-    in Error; one whose chart has no Error there stays where it is, with a new cause. So does one that was to be
+    in Error; where its chart has no Error, it stays in its state with a new cause. So does one that was to be
     reconfigured in place: its agent drops an earlier cause when it begins."""
     if pending.action is Action.RECONFIGURE and now.cause is not None and now.order == pending.id:
         return Failure(action=pending.action, cause=now.cause)

@@ -37,7 +37,7 @@ def because(message: str, under: Sequence[Cause]) -> str:
 
 
 def no_configuration(system: str) -> Cause:
-    """Nothing is selected for it."""
+    """No configuration is selected for it."""
     return Cause(
         code="no_configuration",
         message=f"no configuration is selected for {system}",
@@ -201,7 +201,7 @@ def run_open(run: int) -> Cause:
 
 
 def unreachable(partition: str, goal: str, state: str) -> Cause:
-    """There is nothing to do, and yet it is not there."""
+    """The goal is not reached, but no order leads to it."""
     return Cause(
         code="not_reached",
         message=f"nothing more can be done, and {partition} is in {state}, not in {goal}",

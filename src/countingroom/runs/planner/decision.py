@@ -32,5 +32,5 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     @property
     def settled(self) -> bool:
-        """Nothing to do and nothing to wait for."""
+        """No order to give, and none to wait for."""
         return not (self.steps or self.waiting or self.adopt or self.exclude or self.hooks)

@@ -109,7 +109,7 @@ class RunBegan(Struct, frozen=True, kw_only=True):
 
 
 class RunOver(Struct, frozen=True, kw_only=True):
-    """Nothing records any more: close it."""
+    """No system records any more: close the run."""
 
     run: int
     end: RunEnd

@@ -35,7 +35,7 @@ def with_fingerprints(
     *,
     in_place: Collection[str] = (),
 ) -> tuple[Member, ...]:
-    """The members with what they are to be configured with; None where nothing is chosen for one.
+    """The members with the fingerprints of their wanted configurations; None where one has no configuration chosen.
 
     `in_place`: the systems that can be reconfigured in place.
     """

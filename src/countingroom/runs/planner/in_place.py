@@ -1,6 +1,6 @@
 """Changes in place: which members have another configuration than the wanted one, and which can take it as they are.
 
-A member is changed in place where its agent can do it and nothing below it has changed: it stays Active or Recording.
+A member is changed in place if its agent can do it and no member below it has changed. It stays Active or Recording.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def is_possible(member: Member, seen: Seen) -> bool:
 def is_enough(members: Iterable[Member], seen: Mapping[str, Seen]) -> bool:
     """Whether all that differs can be changed in place, so that no member has to be configured again for it.
 
-    Not during a recording, whose conditions change only when that is asked for. Nor where the last change in place
+    Not during a recording: its conditions change only when that is asked for. Nor where the last change in place
     failed: then a member is configured, which is what can mend it.
     """
     found = False

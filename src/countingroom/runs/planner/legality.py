@@ -1,7 +1,7 @@
 """Legality of the commands of a partition: for each the reasons against it, in the order in which they are checked.
 
 The first reason that holds is the Cause. Buttons, API and CLI show it, and the owner checks it again when a command
-comes. The code `nothing_to_do` is no refusal: a command for what is so already succeeds.
+comes. The code `nothing_to_do` is no refusal: a command succeeds if its goal is reached already.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def _there_already(q: Question) -> Cause | None:
 
 
 def _no_way_up(q: Question) -> Cause | None:
-    """A goal above needs what configuring needs; one below needs nothing."""
+    """The reasons against a goal above the present state: those against configuring. A goal below has none."""
     template = q.partition.template
     if not q.state or template.reached(q.state) <= template.reached(q.found.configured):
         return None

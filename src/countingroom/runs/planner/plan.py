@@ -153,7 +153,8 @@ class _Planner:
     # Changes in place.
 
     def _reconfigure(self) -> Decision | None:
-        """Change all that can be changed in place, at the same time: no level depends on it. None: nothing is left."""
+        """Change all that can be changed in place, at the same time, because no level depends on it. None if no change
+        is left."""
         steps: list[Step] = []
         waiting: list[str] = []
         obstacles: list[Cause] = []

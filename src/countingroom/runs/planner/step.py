@@ -70,7 +70,7 @@ def step(
 
 
 def wake_ns(partition: PartitionModel) -> int | None:
-    """When it wants to be stepped again although nothing happens: the next deadline."""
+    """Time of the next step if no event comes before it: the next deadline. None without one."""
     deadlines = [pending.deadline_ns for pending in partition.attempts.pending.values()]
     deadlines += [run.deadline_ns for run in partition.attempts.hooks.values() if not run.over]
     if partition.look_until_ns:
@@ -79,7 +79,7 @@ def wake_ns(partition: PartitionModel) -> int | None:
 
 
 def _expire(partition: PartitionModel, now_ns: int) -> PartitionModel:
-    """Orders and hooks whose time is over have failed."""
+    """Take orders and hooks past their deadline as failed."""
     attempts = partition.attempts
     pending = {name: one for name, one in attempts.pending.items() if now_ns < one.deadline_ns}
     hooks = {name: one for name, one in attempts.hooks.items() if one.over or now_ns < one.deadline_ns}
@@ -307,7 +307,7 @@ def _ended(
 
 
 def _is_reached(partition: PartitionModel, goal: Goal, found: Survey) -> bool:
-    """The plan has nothing left to do. A level without members makes no difference."""
+    """Whether the plan has no order left. A level without members makes no difference."""
     template = partition.template
     if goal.state == template.recording:
         return found.recording

@@ -188,7 +188,8 @@ def _state(template: Template, views: Sequence[LevelView], ready: int, recording
 def moves(chart: Chart, before: str, after: str, *, prefer: Collection[str] = ()) -> tuple[Row, ...]:
     """The shortest way through the chart, each row a move that is recorded; empty where there is none or no need.
 
-    Of ways equally short the preferred events are taken; `abort` only then, or where nothing else leads there.
+    Of ways equally short, the one with the preferred events is taken. `abort` is used only if it is preferred, or if no
+    other event leads there.
     """
 
     def taste(row: Row) -> int:

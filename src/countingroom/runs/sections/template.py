@@ -98,7 +98,7 @@ ConditionList = list[
 
 
 def condition_problems(conditions: Sequence[ConditionSection]) -> Iterable[Problem]:
-    """Conditions that are named twice or whose limits exclude each other."""
+    """Conditions that are named twice, or that no value can meet."""
     points = [one.point for one in conditions]
     for index, one in enumerate(conditions):
         if one.point in points[:index]:

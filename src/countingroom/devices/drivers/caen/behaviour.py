@@ -1,7 +1,7 @@
 """States and commands of a CAEN mainframe. A channel's state follows its status words.
 
-A command to a channel acts on that channel alone. A command to the supply acts on every active channel whose own state
-allows it. HV on with LV off damages a module: it is an ERROR of the channel, and no command leads to it.
+A command to a channel acts on that channel alone. A command to the supply acts on every active channel that is in a
+state which allows it. HV on with LV off damages a module: it is an ERROR of the channel, and no command leads to it.
 """
 
 from __future__ import annotations

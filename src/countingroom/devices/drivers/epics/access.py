@@ -113,7 +113,8 @@ def _ignore_exception(details: Any) -> None:
 class ChannelAccess:
     """The client of a device host: where it searches and which channels it holds. Get it by `resources.get`.
 
-    It does nothing to the process before `start`. Only one may be in use in a process, because libca is one.
+    Before `start` it changes neither the environment nor libca. A process may use only one, because libca keeps its
+    state per process.
     """
 
     def __init__(self) -> None:

@@ -31,8 +31,8 @@ CHART = Chart(
 class EpicsBehaviour(PlainBehaviour):
     """Behaviour of a device that is a table of process variables.
 
-    `missing`: the points whose variables do not answer, as the driver knows them now. They are not searched for in the
-    readings, because this is called for every batch of changes, and a device can have ten thousand points.
+    `missing`: the points without an answer from their variable, as the driver knows them now. They are not searched for
+    in the readings, because this is called for every batch of changes, and a device can have ten thousand points.
     """
 
     chart = CHART

@@ -1,4 +1,5 @@
-"""Completes a point by what its IOC says of the process variable, where the table says nothing. Pure."""
+"""Completes a point from the metadata that its IOC sends, where the table of the description leaves a value open.
+Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of Channel Access as samples. Every value gives a sample; nothing here raises.
+"""Values of Channel Access as samples. Every value gives a sample; no function here raises.
 
 A value is requested in the type in which the IOC keeps it and converted here: a server that converts cuts 3.9 to 3, and
 5000000123 to 705032827, without a word.

@@ -27,7 +27,7 @@ ValueName = Annotated[str, AfterValidator(_value_name)]
 
 
 class ChannelAccessSection(DeviceSection):
-    """A device whose values are process variables.
+    """A device that consists of process variables.
 
     Channel Access has one client a process, so all EPICS devices of one host search at the union of their addresses.
     Where no device names any, the `EPICS_CA_…` variables of the environment hold, as for every EPICS program.

@@ -29,8 +29,9 @@ ASKED_AGAIN = 50
 class EpicsDriver:
     """Process variables as points: a ProvingDriver.
 
-    A variable whose link is lost is STALE. When all are lost, `read` raises LinkError, so that the host closes the
-    driver and searches again. A variable whose update the IOC refuses is BAD until the next `prove` subscribes again.
+    A variable that has lost its link is STALE. When all are lost, `read` raises LinkError, so that the host closes the
+    driver and searches again. Where the IOC refuses to send an update, the variable is BAD until the next `prove`
+    subscribes again.
     """
 
     def __init__(

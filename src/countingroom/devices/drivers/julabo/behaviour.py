@@ -111,7 +111,7 @@ class JulaboBehaviour:
                 raise OutOfRange(f"a Julabo has no command {command}", code="not_found")
 
     def may_write(self, point: str, value: Scalar, readings: Mapping[str, Reading]) -> Cause | None:
-        """Setting `running` is start or stop, and as legal as they are. In manual control nothing is written."""
+        """Setting `running` is start or stop, and as legal as they are. In manual control no value may be written."""
         if manual := _manual_now(readings):
             return manual
         if point != "running":

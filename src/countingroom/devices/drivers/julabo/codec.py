@@ -81,7 +81,7 @@ def parse_power(answer: bytes) -> float:
 
 
 def parse_sensor(answer: bytes) -> float | None:
-    """A temperature, or None where dashes or nothing stand for a sensor that is not plugged in."""
+    """A temperature in degC; None for dashes or an empty answer, which mean that no sensor is plugged in."""
     if _NO_SENSOR.fullmatch(_text(answer)):
         return None
     return parse_temperature(answer)

@@ -106,7 +106,8 @@ class JulaboDriver:
         return [*(found.samples if found else self._all_bad()), self._stage, self._version_sample()]
 
     async def _confirmed(self, found: _Poll) -> _Poll | None:
-        """This poll, or another whose suspect answers came twice; None where no two polls agree."""
+        """This poll, or a later one that repeats the suspect answers of the poll before it; None where no two polls
+        agree."""
         suspects = self._shifted.suspects(found.answers)
         for _ in range(_MOST_CONFIRMATIONS):
             if not suspects:

@@ -20,7 +20,7 @@ class ShiftedAnswers:
         self._believed: dict[str, bytes] = {}
 
     def suspects(self, answers: Answers) -> frozenset[str]:
-        """The points whose answer may be that of another question."""
+        """The points that may have received the answer to another question."""
         found: set[str] = set()
         earlier: set[bytes] = set()
         before = b""

@@ -28,7 +28,7 @@ ALARMS = Point(
 
 
 def alarm_bits(section: MartaSection) -> tuple[str, ...]:
-    """The registers that are alarms: read-only bits whose name has a severity."""
+    """The registers that are alarms: read-only bits with a severity in their name."""
     return tuple(
         name
         for name, register in section.registers.items()

@@ -98,7 +98,7 @@ class Connection:
         """Requests without an answer since the last answer."""
 
     async def join(self, user: object, timeout_s: float) -> None:
-        """Open the connection, or share it; LinkError where nothing answers."""
+        """Open the connection, or share it; LinkError where no device accepts it."""
         async with self._turn:
             if not self._is_up:
                 await self._open(timeout_s)

@@ -188,7 +188,7 @@ class ModbusSection(ModbusTable):
     driver: Literal["modbus"] = "modbus"
 
     def warnings(self) -> Iterable[Problem]:
-        """Values whose order of registers is not written. The default was the other one before."""
+        """Values without an explicit order of registers. The default was the other one before."""
         if "word_order" in self.model_fields_set:
             return
         for name, register in self.registers.items():

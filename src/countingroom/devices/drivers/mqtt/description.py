@@ -136,7 +136,7 @@ class Availability(Section):
 
 
 class Board(Section):
-    """A board whose name in topics is not its name here."""
+    """A board with another name in topics than in the description."""
 
     name: FixedTopic
     """As in its topics. It may have spaces, `/`, `:` and dots: `Hall 3/0x00158d:1`."""

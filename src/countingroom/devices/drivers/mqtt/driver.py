@@ -69,8 +69,9 @@ class PayloadQueue(asyncio.Queue[Message]):
 
 
 class TolerantClient(Client):
-    """The client of aiomqtt, which would end the connection for one message whose topic no message may have: with a
-    wildcard, or no UTF-8. A broker must refuse them, and some do not."""
+    """A client that drops a message with an invalid topic: one with a wildcard, or one that is not UTF-8.
+
+    The client of aiomqtt ends the connection for one such message. A broker must refuse them, and some do not."""
 
     def __init__(self, *given: Any, on_odd: Callable[[str], None], **named: Any) -> None:
         self._on_odd = on_odd

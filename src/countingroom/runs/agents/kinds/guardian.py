@@ -1,6 +1,6 @@
 """A guardian ends the programs that are under way when the process of the agents is killed, with all their children.
 
-Without it a program whose agent was ended by kill -9 went on, and the next configure started a second copy beside it.
+Without it a program went on after a kill -9 of its agent, and the next configure started a second copy beside it.
 One guardian, a small process, serves all agents of a process. It learns of a program from the program itself, before
 its first instruction, so that the agents can be killed at no moment unseen. The next guardian waits until this one has
 ended what was left. What an ended program left running is not touched.
