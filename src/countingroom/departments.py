@@ -1,6 +1,6 @@
 """The departments of the product, one row each: what `serve` starts, the description holds and the console shows.
 
-A row names code by import path ("package.module:name") and imports nothing. So every layer may read the table: the
+A row names code by import path ("package.module:name") and imports none of it. So every layer may read the table: the
 experiment takes the sections, the app the roles, the console the state keys, routes, pages and navigation. `load`
 imports what a path names. How a row is added: docs/howto/add-a-department.md.
 """

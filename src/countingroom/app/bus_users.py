@@ -32,7 +32,7 @@ def users(experiment: Experiment) -> list[BusUser]:
 
 
 def _principals(experiment: Experiment, role: ProcessRole) -> list[str]:
-    """The principals of the description in whose names a role sends commands: it may do so in no other name."""
+    """The principals of the description that a role may send commands as. It may send as no other."""
     return [*experiment.section(AlarmsSection).principals] if role.name == "alarms" else []
 
 

@@ -181,8 +181,8 @@ def prepare(modules: Sequence[str], description: str) -> None:
 
 
 def _forget_attributes() -> None:
-    """Empty the interpreter's cache of attributes, whose entries count references to 4,000 names all over the memory:
-    each of them that another takes the place of is a page copied."""
+    """Empty the interpreter's cache of attributes. Its entries hold references to 4,000 names all over the memory, and
+    each entry that is replaced in a forked process changes such a count: the kernel then copies a page of memory."""
     clear = getattr(sys, "_clear_internal_caches", None) or getattr(sys, "_clear_type_cache", None)
     if clear:  # CPython has one of them; which one depends on its version
         clear()

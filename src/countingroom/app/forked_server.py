@@ -31,9 +31,9 @@ _MALLOC = {"MALLOC_ARENA_MAX": -8, "MALLOC_TRIM_THRESHOLD_": -1}
 def forked_server(modules: Sequence[str], description: Path) -> Generator[Path | None]:
     """A running fork server that has imported these modules and read this description; its socket.
 
-    None where this process then has threads: a lock that one of them holds would stay locked in the fork. The caller
+    None where this process already has threads: a lock that one of them holds would stay locked in the fork. The caller
     then starts the server by exec. In the fork this function raises SystemExit at the end of each forked process, so
-    enter it where nothing has to be cleaned up.
+    enter it at a place without cleanup.
     """
     _save_memory()
     fork_server.prepare(modules, str(description))

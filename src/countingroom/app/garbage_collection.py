@@ -1,8 +1,9 @@
 """Garbage collection of long-lived objects at fixed intervals instead of during bursts of work.
 
 What a process has after its start stays there to its end, and is frozen: a full collection would look at it each time,
-for 50 to 100 ms in which the console answers nothing. What is there before the roles run, the modules, is frozen
-without any collection: the first one came ten seconds after the start, in the middle of the first requests.
+for 50 to 100 ms in which the console answers nothing. The modules, which are
+there before the roles run, are frozen without any collection: the first one came ten seconds after the start, in the
+middle of the first requests.
 
 Python starts a full collection after a number of new objects, and a burst of work creates that many. A process with
 2,000 agents then stopped for 0.4 s in the middle of each configuration. Young objects are still collected as usual, and

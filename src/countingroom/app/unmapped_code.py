@@ -1,4 +1,4 @@
-"""Unmaps the code of large libraries that a process does not use any more. Linux only; elsewhere it does nothing.
+"""Unmaps the code of large libraries that a process does not use any more. Linux only; elsewhere it has no effect.
 
 DuckDB has 50 MiB of code. Its start runs through 30 of them, which stay in the memory of the process though 8 are in
 use later. Executed code that is mapped is what the kernel takes away last when memory is scarce. Once unmapped it is

@@ -263,7 +263,7 @@ class _Processes:
         self._events.add_change(change)
 
     def _report(self, message: str) -> None:
-        """Print a line with the time. During the start it prints nothing."""
+        """Print a line with the time, but not during the start."""
         if self._started:
             self._say(f"{datetime.datetime.now(datetime.UTC):%H:%M:%S} UTC  {message}")
 

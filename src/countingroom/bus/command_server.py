@@ -67,7 +67,7 @@ Policy = Callable[[CommandRequest, CommandHandler, Permission], AbstractAsyncCon
 
 
 def allow_all(request: CommandRequest, handler: CommandHandler, permission: Permission) -> nullcontext[None]:
-    """The policy of a department whose senders decide, as the console does for devices."""
+    """The policy of a department that leaves the decision to the sender, as devices leave it to the console."""
     return nullcontext()
 
 

@@ -92,7 +92,7 @@ class Election:
         """`holder`: this process, for people. `ask_s`: between two attempts to take the lease. `source`: of log lines.
 
         `keep`: a lease that ran out does not end the work, only another holder does. For work that must go on while the
-        bus is away and that two processes cannot spoil, such as reading a device.
+        bus is away, and that two processes may do at the same time without harm, such as reading a device.
 
         `is_unchanged`: a lease that ran out and is taken again within TAKE_AGAIN_S does not end the work either, where
         this finds under the new lease that no other process has led meanwhile. The work does nothing that needs the

@@ -1,6 +1,6 @@
 """Which objects are served now, from the heartbeats of processes and from what their owners publish.
 
-An object is a device, or a key of the state bucket whose owner sends heartbeats with that key among its targets.
+An object is a device, or a key of the state bucket; its owner sends heartbeats with that key among its targets.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class UnstoredQueue(Generic[T]):
                 return
 
     def take_lost(self) -> LostSpan | None:
-        """What was dropped since the last call; None when nothing was."""
+        """The span of the messages dropped since the last call; None without any."""
         taken, self.lost = self.lost, None
         return taken
 

@@ -119,7 +119,7 @@ def reset(
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
-    """Reset latched alarms whose condition is clear."""
+    """Reset latched alarms with a clear condition."""
     _command("reset", alarms, "", {"comment": comment}, wait, url, json)
 
 

@@ -14,7 +14,8 @@ from countingroom.core.times import parse_time
 def chosen(api: Client, names: list[str] | None, *, area: str, every: bool, state: str) -> dict[str, Seen]:
     """Identity -> present occurrence and priority, of the alarms that are named, else of all in this state and area.
 
-    RequestError where nothing is named, NotFound where a named alarm is normal or none is in this state.
+    RequestError where neither alarms nor a state or area are named, NotFound where a named alarm is normal or none is
+    in this state.
     """
     if bool(names) + bool(area) + every != 1:
         raise RequestError(

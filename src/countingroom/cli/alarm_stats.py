@@ -101,6 +101,6 @@ def _duration(seconds: float) -> str:
 
 
 def _bars(rates: list[int]) -> str:
-    """The rates as a line of block characters: nothing is a blank."""
+    """The rates as a line of block characters; a blank for zero."""
     most = max(rates, default=0) or 1
     return "".join(_BLOCKS[-(-rate * (len(_BLOCKS) - 1) // most)] for rate in rates)

@@ -1,6 +1,6 @@
 """The command `apply`: shows how the edited description differs from the database, and applies it.
 
-Exit status of `--plan`: 0 nothing to do, 3 something to do or to decide.
+Exit status of `--plan`: 0 no difference, 3 a difference to apply or a conflict to decide.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def apply(
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
-    """Apply the description that run control read at its start: all that the plan shows, or nothing.
+    """Apply the description that run control read at its start: the whole plan, or none of it.
 
-    Status of --plan: 0 nothing to do, 3 something to do or to decide.
+    Status of --plan: 0 no difference, 3 a difference to apply or a conflict to decide.
     """
     decided = ",".join(take or ())
     with Client(url) as api:

@@ -163,7 +163,8 @@ class AlarmCheck:
         return any(fnmatchcase(one, name) for one in known) if is_pattern(name) else name in known
 
     def _may_be_unbuilt(self, name: str) -> bool:
-        """Whether it may be of a device that has mistakes, whose points are not known: `point.caen.0.lv_vMon`."""
+        """Whether it may be an alarm of a device with mistakes in its section, so that its points are not known:
+        `point.caen.0.lv_vMon`."""
         _, _, inner = name.partition(".")
         device = inner.partition(".")[0]
         return any(fnmatchcase(one, device) for one in self._unbuilt)

@@ -1,6 +1,7 @@
 """Completes names of devices, points, commands and partitions in the shell, from the running console.
 
-A console that does not answer completes nothing: an error text would stand in the middle of the command line.
+Without an answer of the console there are no completions: an error text would stand in the middle of the command
+line.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def history(
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
-    """Every change of a system's configurations, newest first: who, when, what."""
+    """Every change of a system's configurations, newest first: user, time, change."""
     found = fetch(url, f"/api/v1/configurations/{checked(system)}/history", json, tag=tag or None)
     _print(found["history"])
 

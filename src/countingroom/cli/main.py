@@ -55,7 +55,7 @@ _OWN_COMPLETION = {"install_completion", "show_completion"}
 
 
 class _Rooms(TyperGroup):
-    """A group whose commands are imported when they are called. Typer's own Click has no public types."""
+    """A group that imports a command when it is called. Typer's own Click has no public types."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)

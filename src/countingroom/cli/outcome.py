@@ -37,7 +37,7 @@ def tell(answer: Any, *, json: bool) -> None:
 
 
 def raise_failed(answer: Any) -> None:
-    """Raise Remote with the Cause if the command failed; nothing else."""
+    """Raise Remote with the Cause if the command failed."""
     outcome = answer.get("outcome")
     if outcome and outcome["kind"] == "failed":
         raise _failed(outcome)

@@ -77,7 +77,7 @@ def goal(
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
-    """Bring a partition to a state, by whatever is needed and nothing else."""
+    """Bring a partition to a state, by the steps that are needed and no others."""
     if plan:
         return show_way(partition, state, tag, url, json)
     return do(partition, "goal", {"state": state, "tag": tag or None}, wait, url, json)
@@ -91,7 +91,7 @@ def show_way(
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
-    """The way to a state: every step, why, what stays as it is, and how long it should take. Nothing is done."""
+    """Show the way to a state: every step, its reason, what stays as it is, and the expected time. No step is done."""
     return _show_plan(partition, url, json, goal=state, tag=tag or None)
 
 
@@ -128,7 +128,7 @@ def select(
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
-    """Choose what its systems are to be configured with. Nothing is configured by it."""
+    """Choose what its systems are configured with at the next configure."""
     action, chosen = ("select_one", {"system": system, "tag": tag}) if system else ("select", {"tag": tag})
     do(partition, action, chosen, wait, url, json)
 

@@ -63,7 +63,7 @@ def disarm(
     url: Url = DEFAULT_URL,
     json: Json = False,
 ) -> None:
-    """Disarm a rule: it does nothing until it is armed again."""
+    """Disarm a rule: it does not act until it is armed again."""
     _give("disarm", rule, reason, wait, url, json)
 
 

@@ -43,7 +43,7 @@ def when_not_given(context: Any, parameter: Any, value: str) -> str:
 
 
 def console_of(data: Path) -> str:
-    """The address of the console whose experiment runs on this data folder; empty where none runs."""
+    """The address of the console of the experiment that runs on this data folder; empty where none runs."""
     return next((owner.console for owner in _running_on([data])), "")
 
 

@@ -47,7 +47,8 @@ def serve(
 
 
 def serve_for_up(words: Sequence[str]) -> bool:
-    """Do `serve` with the arguments that `up` gives its children. False for any others: nothing was done.
+    """Do `serve` with the arguments that `up` gives its children. Returns False for any other arguments, without
+    effect.
 
     The objects that Typer makes of a command line lie between those that the processes share: 1.5 MiB a process.
     """

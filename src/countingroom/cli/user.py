@@ -195,7 +195,7 @@ def _me() -> str:
 
 
 def _link(experiment: Path, data: Path | None, secret: str) -> str:
-    """The link at the running console, whose port may be another one than that of the description."""
+    """The link at the running console. Its port may differ from that of the description."""
     from countingroom.app.data_folder import default_data
     from countingroom.cli.running import console_of
     from countingroom.console.description import ConsoleSection

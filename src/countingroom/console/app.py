@@ -78,7 +78,7 @@ def create(
     `names`: the host names it answers for; others than loopback need a login. `behind_proxy`: addresses or networks of
     the proxies whose headers name the client.
     `insecure`: other machines reach it without TLS, and every page says so.
-    `departments`: whose API and pages are mounted. `beside`: the roles that must be present for /readyz.
+    `departments`: their API and pages are mounted. `beside`: the roles that must be present for /readyz.
     `audit_folder`: for entries of the audit that the database does not take.
     """
     if (login is not None and database is None) or (login is None and not names <= LOOPBACK_NAMES):

@@ -73,7 +73,7 @@ class DirectOrders:
 
     @property
     def waiting(self) -> frozenset[str]:
-        """The partitions whose command waits for an owner."""
+        """The partitions with a command that waits for an owner."""
         return frozenset(self._open)
 
     async def send(self, state: PartitionState, command: Command, *, user: str, why: LinkError) -> DirectResult:

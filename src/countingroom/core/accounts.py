@@ -17,7 +17,7 @@ TOKEN_ORIGIN = "token"  # noqa: S105 - the name of the kind, not a secret
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """A person who may log in."""
+    """A person with an account."""
 
     name: str
     full_name: str = ""
@@ -34,7 +34,7 @@ class User(Struct, frozen=True, kw_only=True):
     """Kept for programs of earlier versions; an account is never locked as a whole."""
 
     def role(self, target: str) -> Role:
-        """The highest role whose pattern fits the target; VIEWER where there is none."""
+        """The highest role with a pattern that matches the target; VIEWER without one."""
         return role_on(self.roles, target)
 
     @property

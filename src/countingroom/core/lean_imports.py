@@ -18,7 +18,7 @@ from typing import Any
 def without_init(package: str, *, names_of: str) -> Generator[None]:
     """In the block this package has the names of one of its modules, and its `__init__` does not run.
 
-    It does nothing where the package is imported already, or is not installed.
+    It has no effect where the package is imported already, or is not installed.
     """
     spec = None if package in sys.modules else find_spec(package)
     if spec is None:
@@ -38,7 +38,7 @@ def without_init(package: str, *, names_of: str) -> Generator[None]:
 def without(module: str) -> Generator[None]:
     """In the block this module is not found. For a library that does without it.
 
-    It does nothing where the module is imported already.
+    It has no effect where the module is imported already.
     """
     if module in sys.modules:
         yield

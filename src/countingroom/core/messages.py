@@ -1,7 +1,7 @@
 """The messages on the bus: readings, device states, commands, replies, events, heartbeats.
 
-All are encoded as MessagePack by `encode` and decoded by `decode` or a `MessageDecoder`, and by nothing else: bytes
-that are no message always raise `Malformed`.
+All are encoded as MessagePack by `encode` and decoded only by `decode` or a `MessageDecoder`, so that bytes which are
+no message always raise `Malformed`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ _MOST_DECIMALS = 15
 
 
 def decimals(value: float, precision: int) -> str:
-    """The number with that many decimals: `12.50`. Where they would show nothing of it, three significant digits and an
-    exponent: `3.20e-9`, not 0.00."""
+    """The number with that many decimals: `12.50`. Where only zeros would be left of it, three significant digits and
+    an exponent: `3.20e-9`, not 0.00."""
     if abs(value) >= LARGE:
         return _exponent(value, 3)
     text = f"{value:.{precision}f}"

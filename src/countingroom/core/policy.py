@@ -95,7 +95,7 @@ def _includes(wider: str, pattern: str) -> bool:
 
 
 def role_on(roles: Mapping[str, Role], target: str) -> Role:
-    """The highest role whose pattern matches the target; VIEWER when none matches."""
+    """The highest role with a pattern that matches the target; VIEWER when none matches."""
     fitting = (role for pattern, role in roles.items() if fnmatchcase(target, pattern))
     return max(fitting, default=Role.VIEWER)
 

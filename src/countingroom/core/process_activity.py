@@ -1,7 +1,7 @@
 """What the kernel tells about another process: whether it is stopped, sleeps or waits for a processor; its CPU time.
 
 From it a supervisor sees why a process does not answer: one that hangs can be ended soon, one that merely waits for a
-processor of a busy machine must not. Linux only; elsewhere nothing is known.
+processor of a busy machine must not. Linux only; elsewhere the activity is unknown.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ProcessActivity(Struct, frozen=True, kw_only=True):
 
 
 def activity_of(pid: int, proc: Path = Path("/proc")) -> ProcessActivity | None:
-    """A look at a process; None where the system tells nothing, or the process is gone."""
+    """The present activity of a process; None where the system does not tell it, or the process is gone."""
     try:
         process = _fields(proc / str(pid) / "stat")
         thread = _fields(proc / str(pid) / "task" / str(pid) / "stat")
@@ -41,7 +41,7 @@ def activity_of(pid: int, proc: Path = Path("/proc")) -> ProcessActivity | None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether the process is stopped by a signal; False where the system tells nothing."""
+    """Whether the process is stopped by a signal; False where the system does not tell it."""
     activity = activity_of(pid)
     return activity is not None and activity.state == STOPPED
 

@@ -1,7 +1,7 @@
 """Temporary folders of this program: the one place that makes them, and that removes those of killed processes.
 
 A folder `countingroom-KIND-…` has a file that its process keeps locked (`flock`) while it lives. Whenever a process
-makes a folder, it removes the folders of the same user whose lock is free.
+makes a folder, it removes the folders of the same user with a free lock.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class TemporaryFolder:
 
 
 def sweep() -> None:
-    """Remove the folders of this user whose processes are dead. A folder without a lock was made by another program."""
+    """Remove the folders of dead processes of this user. A folder without a lock was made by another program."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError):
             if not folder.is_symlink() and folder.is_dir() and _is_left(folder):

@@ -19,7 +19,8 @@ _MOST_CHARACTERS = 10_000_000
 
 
 def read(path: Path) -> Located:
-    """The description in this file and all it includes. Mistakes in the files are in `problems`; they raise nothing."""
+    """The description in this file and all it includes. Mistakes in the files are in `problems`; they raise no
+    error."""
     return _Files().document(path, Place(str(path)))
 
 

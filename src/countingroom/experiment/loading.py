@@ -44,7 +44,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
         return Problem(place=self.located.place(path), path=show(path), message=message)
 
     def is_whole(self, path: KeyPath) -> bool:
-        """Whether nothing under this path was wrong."""
+        """Whether no value under this path was wrong."""
         return not any(lost[: len(path)] == path for lost in self.removed)
 
     def wrong_keys(self, path: KeyPath) -> frozenset[str]:
@@ -80,7 +80,7 @@ def load_located(path: Path | str, departments: tuple[Department, ...] = DEPARTM
 
 
 def load_with_problems(path: Path | str, departments: tuple[Department, ...] = DEPARTMENTS) -> Loaded:
-    """What is right of the experiment, and all problems. Raises Invalid where nothing can be made of it."""
+    """The valid part of the experiment, and all problems. Raises Invalid where no part is valid."""
     model = experiment_model(departments)
     path = Path(path)
     located = read(path)

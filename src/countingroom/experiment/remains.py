@@ -25,7 +25,7 @@ _MOST_ROUNDS = 20
 def without_wrong_values(
     value: Any, model: type[Experiment], error: ValidationError, context: dict[str, Any]
 ) -> tuple[Experiment, frozenset[KeyPath]] | None:
-    """The experiment of the other values, and the paths of the removed ones; None where nothing remains."""
+    """The experiment of the valid values, and the paths of the removed ones; None where no value remains."""
     rest = deepcopy(value)
     removed: set[KeyPath] = set()
     for _ in range(_MOST_ROUNDS):
@@ -59,7 +59,7 @@ def _remove(value: Any, path: KeyPath) -> bool:
 def is_consequence(lost: Set[KeyPath], experiment: Experiment, section: KeyPath, path: KeyPath, message: str) -> bool:
     """Whether a problem may only result from the wrong values at the paths `lost`.
 
-    section: the path of the section whose rule found the problem. path: that of the problem.
+    section: the path of the section with the rule that found the problem. path: that of the problem.
     """
     if () in lost and len(section) < 2:  # a file could not be read: any name may be in it
         return True

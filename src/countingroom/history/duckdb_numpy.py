@@ -1,6 +1,6 @@
 """Between `Columns` or `Buckets` and DuckDB data travel as NumPy arrays, never row by row.
 
-Arrow tables cost as much CPU and 25 MiB more, because PyArrow loads libraries that are used for nothing else here.
+Arrow tables cost as much CPU and 25 MiB more, because PyArrow loads libraries that the product has no other use for.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ def _later(found: Mapping[str, Any], name: str, kind: Any) -> Any:
 
 
 def _filled(values: Any, kind: Any) -> Any:
-    """An array of this kind. NULL is NaN in one of floats, and 0 in one of integers, whose columns have none."""
+    """An array of this kind. NULL becomes NaN in an array of floats, and 0 in one of integers: columns of integers have
+    no NULL."""
     missing = np.nan if kind is np.float64 else 0
     return np.ma.filled(values, missing).astype(kind, copy=False)

@@ -110,7 +110,8 @@ def reduce_samples(bucket_ns: int, where: str) -> str:
 
 
 def kept(table: str, base_ns: int, bucket_ns: int, where: str, fresh: str) -> str:
-    """Stored rollups, and for minutes whose rollup is due (within the limits of `fresh`) sums of their samples."""
+    """Stored rollups; for minutes with a rollup that is still due (within the limits of `fresh`), sums of their
+    samples."""
     due = f"(SELECT minute_ns // {base_ns} * {base_ns} FROM due)"
     again = f"{_begin(base_ns)} IN {due} AND time_ns >= (SELECT raw_ns FROM progress)"
     return (

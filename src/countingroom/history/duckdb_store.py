@@ -44,7 +44,7 @@ class DuckStore:
         chunk: int = 2_000_000,
         read_only: bool = False,
     ) -> None:
-        """`read_only`: the file is there, and nothing is written to it."""
+        """`read_only`: the file exists and is not changed."""
         self._path = path
         self._read_only = read_only
         self._chunk = chunk

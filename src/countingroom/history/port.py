@@ -1,7 +1,7 @@
 """The port of a store of time series. Every adapter passes tests/contract/test_history.py.
 
 Methods block, so they are called from threads: `append` and `maintain` from one thread, queries from any number, and
-neither waits for the other. What a store cannot do now (disk full, server away) is a LinkError: nothing of that call
+neither waits for the other. What a store cannot do now (disk full, server away) is a LinkError: no part of that call
 was stored, and the caller tries again.
 """
 
@@ -39,8 +39,8 @@ class HistoryStore(Protocol):
     def position(self) -> Position: ...
 
     def append(self, columns: Columns, position: Position) -> None:
-        """All of it and the position in one transaction, on disk when this returns. With the position that the store is
-        at already nothing is stored: an append whose outcome is unknown can be repeated."""
+        """All of it and the position in one transaction, on disk when this returns. A call with the
+        position that the store is at already has no effect, so an append with an unknown outcome can be repeated."""
         ...
 
     def points(self) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""The answers to queries: no more rows than asked for, with gaps where nothing was recorded. Pure but for the store.
+"""The answers to queries: no more rows than asked for, with gaps where no value was recorded. Pure but for the store.
 
 What is read, in which resolution and where lines end is the same for every store; a store only reads.
 """
@@ -107,7 +107,7 @@ def _texts(store: HistoryStore, query: RangeQuery) -> Iterator[text_stretches.Te
 
 
 def _held(store: HistoryStore, query: RangeQuery) -> Columns:
-    """The sample whose value held when the range began, if there is one."""
+    """The sample that was in force when the range began, if there is one."""
     return store.last_before((query.point,), query.start_ns - 1, since_ns=query.start_ns - GAP_NS)
 
 

@@ -12,7 +12,7 @@ GAP_NS = 125_000_000_000
 
 
 def ends_before_gap(first_ns: Integers, last_ns: Integers, end_ns: int) -> NDArray[np.bool_]:
-    """For each stretch [first, last] of samples, in order: whether nothing follows it for longer than GAP_NS.
+    """For each stretch [first, last] of samples, in order: whether no sample follows it for longer than GAP_NS.
 
     What follows the last stretch is the end of what was asked.
     """

@@ -38,7 +38,7 @@ class Ioc:
     def __init__(
         self, records: Iterable[IocRecord], on_put: PutHandler, *, again: Mapping[str, Any] | None = None
     ) -> None:
-        """`again`: the keys given at an earlier start, whose port is taken once more."""
+        """`again`: the keys given at an earlier start; the server takes the port of that start again."""
         self._records = {record.name: record for record in records}
         self._on_put = on_put
         self._values: dict[str, tuple[Scalar, int]] = {r.name: (r.value, 0) for r in self._records.values()}

@@ -1,4 +1,4 @@
-"""A Modbus TCP server on loopback whose link can be dropped, frozen and slowed down."""
+"""A Modbus TCP server on loopback. Its link can be dropped, frozen and slowed down."""
 
 from __future__ import annotations
 

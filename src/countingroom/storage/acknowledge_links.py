@@ -42,7 +42,7 @@ class AcknowledgeLinks(Repository):
 
     @writing
     def give_back(self, connection: Connection, link: AcknowledgeLink) -> None:
-        """It was used and nothing was acknowledged: it may be used again."""
+        """The link was used but acknowledged no alarm: it may be used again."""
         connection.execute(update(acknowledge_link).where(_same(link)).values(used_ns=None))
 
 

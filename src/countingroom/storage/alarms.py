@@ -79,7 +79,7 @@ class Alarms(Repository):
         """Store states and add rows to the history, all or none. `writer` is the number from `take_over`; Conflict
         (`superseded`) where another process has taken over since.
 
-        The same call again does nothing more, so one whose outcome is not known may be repeated.
+        The same call again has no effect, so a call with an unknown outcome may be repeated.
         """
         check_writer(connection, writer)
         if changed:

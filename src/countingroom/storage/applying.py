@@ -59,7 +59,7 @@ class Description(Repository):
         """Apply the description and return the plan that was carried out.
 
         `expected`: digest of the plan that the user saw. Conflict where the plan is another one now, where a conflict
-        is not decided, and where a configuration violates its schema: then nothing is changed.
+        is not decided, and where a configuration violates its schema: then the database stays as it is.
         """
         plan = _plan(connection, seed, choices)
         check(plan, expected)

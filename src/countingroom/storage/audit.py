@@ -1,4 +1,4 @@
-"""The audit: who requested which action, when, with which outcome. A database trigger makes it append-only."""
+"""The audit: user, action, time and outcome of each request. A database trigger makes it append-only."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Audit:
         await self._store.write(work)
 
     async def append_again(self, *entries: AuditEntry) -> None:
-        """Add those of the entries that are not there yet, all or none. For entries of an attempt whose outcome is not
-        known, or that was lost with its process: an entry of the same nanosecond, user, action, target, address and
+        """Add those of the entries that are not there yet, all or none. For entries of an attempt with an unknown
+        outcome, or that was lost with its process: an entry of the same nanosecond, user, action, target, address and
         outcome is the same one."""
         if not entries:
             return

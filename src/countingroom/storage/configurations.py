@@ -108,7 +108,7 @@ class Configurations(Repository):
 
     @writing
     def put(self, connection: Connection, given: ConfigurationSet, by: str, comment: str = "") -> ImportReport:
-        """Save every difference as one change; what is not in the set stays. Nothing is saved if a
+        """Save every difference as one change; what is not in the set stays. None is saved if a
         configuration violates its schema or a tag names a missing one (Conflict, NotFound, OutOfRange)."""
         now_ns = self.clock.now_ns()
         return importing.put(connection, given, by=by, comment=comment, now_ns=now_ns)

@@ -2,7 +2,7 @@
 
 A file `waiting-*.jsonl` has one record on each line, synced to disk; a line `done` says that the oldest record before
 it is stored. Each process writes files of its own and holds a lock on them; the files of a dead process are adopted. A
-process that dies between the store and its `done` repeats records: a repetition must do nothing.
+process that dies between the store and its `done` repeats records: a repetition must have no effect.
 
 A process that must keep records while the disk is full calls `reserve` before: it makes a file `reserve-*` of zeros,
 which becomes the next file of records and is overwritten from its begin.
@@ -148,7 +148,7 @@ class _WaitingFile:
 
     @classmethod
     def create(cls, folder: Path, *, zeros: int = 0) -> _WaitingFile:
-        """A new file; with zeros it is a reserve, whose blocks the disk has given."""
+        """A new file; with zeros it is a reserve, with all its blocks allocated on the disk."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = _reserve_path(folder) if zeros else _waiting_path(folder)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

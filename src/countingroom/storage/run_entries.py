@@ -1,6 +1,6 @@
 """The entries that a partition writes into the run book, as values: they can wait in a file and be stored later.
 
-To store an entry again does nothing, so that one with an unknown outcome is repeated without harm.
+To store an entry again has no effect, so that one with an unknown outcome is repeated without harm.
 """
 
 from __future__ import annotations

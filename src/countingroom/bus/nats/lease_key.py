@@ -91,7 +91,7 @@ class LeaseKey:
                     await delete(self._store, self.name, last.revision)
 
     async def _compare_with_server(self) -> None:
-        """The key has another revision than expected: go on if that is our own renewal whose answer was lost."""
+        """The key has another revision than expected: go on if that is our own renewal, after its answer was lost."""
         last = await self._store.last(LEASE_BUCKET, self.name)
         if last and last.data == self.data:
             self.revision = last.revision

@@ -1,6 +1,6 @@
 """A small process that renews the leases of others: `python -m countingroom.bus.nats.renewer [SOCKET]`.
 
-On a busy machine an event loop comes seconds too late for a renewal; a process that does nothing else does not. It
+On a busy machine an event loop comes seconds too late for a renewal. A process that only renews comes in time. It
 renews only while the event loop of the holder runs. When the holder ends, it frees the leases at once.
 
 Without SOCKET it has one client, its parent, by its standard input and output, and ends with it. With the path of a

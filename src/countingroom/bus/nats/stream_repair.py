@@ -1,6 +1,6 @@
 """Finds the streams that met a full disk, and repairs them when there is room again, without a restart of the server.
 
-A stream whose write failed refuses all further writes, also after the disk has room. It can still be read. So it is
+After a failed write a stream refuses all further writes, also after the disk has room. It can still be read. So it is
 copied into a second one, deleted, and copied back under its name, with the same numbers; then it stores again. Its
 owners keep what they append meanwhile.
 """

@@ -59,7 +59,7 @@ class NatsSubscription:
 
 
 class NatsConsumer:
-    """A durable consumer: a reader whose acknowledged position is stored in a bucket.
+    """A durable consumer: a reader that stores its acknowledged position in a bucket.
 
     It does not use the durable consumers of JetStream, because these send unacknowledged messages again only after a
     time-out, and then after newer messages. With a stored position they come at once and in order.

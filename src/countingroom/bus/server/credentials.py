@@ -87,7 +87,7 @@ def of_running(data: Path, user: str) -> tuple[str, FindBusLogin]:
 
 
 def given(passwords: Mapping[str, str], user: str) -> FindBusLogin:
-    """The login of a user whose password a parent has given."""
+    """The login of a user with a password from the parent process."""
     login = UserPasswords(url="", passwords=dict(passwords)).login(user)
     return lambda: login
 

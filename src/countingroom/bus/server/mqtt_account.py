@@ -1,6 +1,6 @@
 """The account of MQTT clients on the embedded server: users, limits, and the subjects that it shares.
 
-MQTT clients have an account of their own, so that nothing they send can fill the streams of the experiment. Subjects
+MQTT clients have an account of their own, so that their messages cannot fill the streams of the experiment. Subjects
 cross between the two accounts only where a topic of a user names them; `#` and `+` at the first level name none.
 """
 

@@ -1,7 +1,7 @@
 """Persistent sessions of MQTT clients on the embedded server: found and removed, with their JetStream consumers.
 
-The server keeps a session whose client asked for it (`clean_session` 0) after the client has gone, with one consumer
-for each of its subscriptions with quality of service 1 or 2, and has only so many consumers for all.
+If a client asks for it (`clean_session` 0), the server keeps the session after the client has gone, with one consumer
+for each of its subscriptions with quality of service 1 or 2. The number of consumers of all sessions is limited.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def session_key(consumer: str) -> str:
 
 
 async def find(bus: Bus) -> list[MqttSession]:
-    """All sessions, also consumers whose session was pushed out of the full store. The oldest is first."""
+    """All sessions, oldest first, also consumers left from a session that was removed from the full store."""
     info = await _asked(bus, f"{STORE}.INFO.{SESSIONS}", {"subjects_filter": ">"}, _Stream)
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for stream in _STREAMS:
@@ -124,7 +124,7 @@ async def connections(bus: Bus) -> Connections:
 
 
 async def remove(bus: Bus, sessions: Collection[MqttSession]) -> None:
-    """Remove sessions with their consumers. A client that is connected hears nothing more after that."""
+    """Remove sessions with their consumers. A client that is connected gets no more messages after that."""
     turns = asyncio.Semaphore(_AT_ONCE)
 
     failed: list[CountingRoomError] = []

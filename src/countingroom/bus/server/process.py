@@ -67,7 +67,7 @@ def end_with(parent: int) -> Callable[[], None] | None:
 def running_pid(directory: Path) -> int | None:
     """The id of the process that serves this directory; None when none runs.
 
-    The pid file alone proves nothing, as the id may have been given to another process; its command line must name the
+    The pid file alone is no proof, because another process may have the id by now; its command line must name the
     directory.
     """
     try:

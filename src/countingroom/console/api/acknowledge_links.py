@@ -1,6 +1,6 @@
 """The API behind the one-time link of a message. The secret of the link, in the body, stands for a login.
 
-Programs that check mails open every link; so nothing is done without a POST of the page, and the secret is in the
+Programs that check mails open every link; so only a POST from the page acknowledges, and the secret is in the
 fragment of the address, which no browser sends.
 """
 
@@ -65,7 +65,7 @@ class _Answer(msgspec.Struct):
     },
 )
 async def look(console: Console, request: Request, body: LinkBody) -> Response:
-    """Changes nothing: the link stays valid."""
+    """Without effect: the link stays valid."""
     link, user = await _entered(console, request, body.token)
     return as_json({"user": user.name, "expires_ns": link.expires_ns, "alarms": _alarms(console, link)})
 
@@ -83,7 +83,7 @@ async def look(console: Console, request: Request, body: LinkBody) -> Response:
 )
 async def acknowledge(console: Console, request: Request, body: LinkBody) -> Response:
     """As the person of the link, with the rights of the account; for the occurrence and priority that the message told.
-    A link that acknowledged nothing can be used again."""
+    A link that acknowledged no alarm can be used again."""
     links, (link, _) = console.records.acknowledge_links, await _entered(console, request, body.token)
     await links.use(body.token)
     order = AlarmCommandBody(alarms={**link.alarms}, arguments={"comment": COMMENT}, wait_s=_WAIT_S)

@@ -49,7 +49,7 @@ async def get_move(
     detectors: Annotated[str, Query(description="their names, separated by commas")],
     to: Annotated[str, Query(description="the partition; empty: no partition")] = "",
 ) -> Response:
-    """The effects alone; nothing is moved. `obstacle`: why the move would be refused without force."""
+    """The effects of a move, without moving. `obstacle`: why the move would be refused without force."""
     names = tuple(name.strip() for name in detectors.split(",") if name.strip())
     found = await ask(console.bus, "runs", "move", MoveQuery(detectors=names, to=to), MoveAnswer)
     return as_json({"effects": found.effects, "obstacle": found.obstacle})

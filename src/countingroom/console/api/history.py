@@ -1,4 +1,4 @@
-"""The API of the history: series of points. The console asks the history over the bus and keeps nothing."""
+"""The API of the history: series of points. The console asks the history over the bus and keeps no copy."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ async def export_runs(
     format: Annotated[str, Query()] = "csv",
     limit: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
 ) -> Response:
-    """`csv`, `json` or `parquet`: one row a run, nothing left out. Without a limit, all that match."""
+    """`csv`, `json` or `parquet`: one row a run, with all its values. Without a limit, all runs that match."""
     async with console.long_work.reading:
         found = await console.records.runs.find(structs.replace(wanted, limit=limit))
     media, pieces = await asyncio.to_thread(export, found, format)  # for Parquet a library is imported

@@ -79,7 +79,7 @@ class Accounts:
         return await self._users.make_link(name, by.name, lifetime_s=LINK_S)
 
     async def check_change(self, name: str, by: Principal) -> None:
-        """Denied where the user has more rights than the one who changes the account."""
+        """Denied where the user has more rights than the requester of the change."""
         # A link for a new password, for example, would otherwise give an administrator of one target every right.
         account = await self._users.get(name)
         _check_rights(by, name, account.roles if account else {})

@@ -1,7 +1,8 @@
 """Proving the identity of a user. What the user may do is decided elsewhere.
 
 `PasswordLogin` is the port, `LocalAccounts` its adapter by name and password. A provider of OpenID Connect would be
-another adapter, whose proof is the code it sends back. Each of them returns one of our accounts, which has the roles.
+another adapter, with the code that it sends back as proof. Each of them returns one of our accounts, which has the
+roles.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ def known_passwords() -> dict[str, int]:
 
 
 def guesses_log10(password: str, known: Mapping[str, int]) -> float:
-    """log10 of the guesses that an attacker needs who knows these passwords and how people vary them."""
+    """log10 of the number of guesses until this password, by an attacker with the list of known passwords and their
+    usual variations."""
     text = password.casefold()[:_LOOKED_AT]
     for size in range(1, len(text) // 2 + 1):
         copies, rest = divmod(len(text), size)

@@ -94,7 +94,7 @@ class Sessions:
         return _requester(session, user, secret)
 
     async def enter(self, user: User, *, origin: str, agent: str) -> Requester:
-        """Create a session for a user whose identity is proven."""
+        """Create a session for a user after the proof of identity."""
         secret, session = await self._database.sessions.create(
             user.name, lifetime_s=self.life.whole_s, origin=origin, agent=agent[:200]
         )

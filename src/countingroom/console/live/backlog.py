@@ -37,7 +37,7 @@ class FeedChange(Struct, frozen=True, kw_only=True):
         return 6 * sum(map(len, texts))
 
     def compose(self, watch: LiveSubscription) -> str | None:
-        """The message for this subscription; None where nothing in it changed."""
+        """The message for this subscription; None without a change in it."""
         parts: list[bytes] = []
         points = list(self._points(watch))
         if points:

@@ -1,6 +1,6 @@
 """How many live feeds one user, one address and all together may have open, and how often one may subscribe. Pure.
 
-A part of the places is reserved for operators: users who may do more than look. A page without a place asks for the
+A part of the places is reserved for operators: users with more rights than to view. A page without a place asks for the
 state by request instead (`api/live.py`), so a limit never takes the commands from a page.
 """
 

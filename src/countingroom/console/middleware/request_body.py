@@ -76,7 +76,8 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def drain(headers: Headers, receive: Receive) -> None:
-    """Read and forget the rest of a body, within bounds of size and time; nothing where the client waits to send."""
+    """Read and forget the rest of a body, within bounds of size and time. Not while the client waits to send it
+    (`Expect: 100-continue`)."""
     # Closing a connection on which the client still sends resets it, and the client never sees the answer.
     length = headers.get("content-length", "0")
     if "expect" in headers or not length.isdecimal() or int(length) > _MOST_DRAINED:

@@ -113,7 +113,7 @@ class RunPages:
         )
 
     async def _may_control(self, partition: str) -> list[dict[str, object]]:
-        """The users to whom control of it can be handed over, those who are logged in first; empty without a login."""
+        """The users that control of it can be handed over to, first those with a session; empty without a login."""
         context = self._context
         if not context.sessions.has_login:
             return []
@@ -215,7 +215,7 @@ class RunPages:
         return run.started_ns or run.asked_ns, run.ended_ns or self._context.clock.now_ns()
 
     def _differs(self, request: Request) -> str:
-        """How the description differs from the database, for users who may apply it; else empty."""
+        """How the description differs from the database; empty for users without the permission to apply it."""
         state = self._context.latest.words.get(subjects.DESCRIPTION_KEY)
         who, now_ns = requester(request).principal, self._context.clock.now_ns()
         if not isinstance(state, DescriptionState) or "apply" in partition_views.denied_experiment(who, now_ns):
@@ -223,7 +223,7 @@ class RunPages:
         return summary(state.counts)
 
     async def _plan(self, differs: str) -> ApplyPlan | None:
-        """The plan of applying the description; None where there is nothing to do or run control does not answer."""
+        """The plan of applying the description; None without a difference, or without an answer of run control."""
         if not differs:
             return None
         try:

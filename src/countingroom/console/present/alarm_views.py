@@ -85,7 +85,8 @@ def ordered(alarms: Iterable[AlarmState]) -> list[AlarmState]:
 def cause_of(alarm: AlarmState, alarms: Mapping[str, AlarmState]) -> str:
     """The identity of the alarm that it stands under in the list; empty: it stands for itself.
 
-    A cause that is normal again, or shelved, hides nothing: what followed from it then stands for itself.
+    A cause that is normal again, or shelved, hides no alarm: the alarms that followed from it then stand for
+    themselves.
     """
     found, seen = alarm, {alarm.id}
     while (above := alarms.get(found.cause_id)) is not None and is_open(above):

@@ -1,4 +1,5 @@
-"""Who asks for control of a partition, until the holder changes. Every page shows it to the holder. Pure."""
+"""The users that ask for control of a partition, until the holder changes. Every page shows them to the holder.
+Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ class ControlRequests:
         self._tokens: dict[str, int] = {}
 
     def take(self, event: Event) -> None:
-        """Take in an event; those that are no requests change nothing."""
+        """Take in an event; one that is no request has no effect."""
         if event.action == "request_control" and event.kind is EventKind.DONE and event.principal:
             self._asked.setdefault(event.source, {})[event.principal] = event.time_ns
 

@@ -80,8 +80,8 @@ class DeviceRows:
     def learn(self, catalogue: Catalogue) -> bool:
         """Take in the catalogue of a device, and forget points that are no longer in it.
 
-        False where it is unchanged. A restarted device host alone changes nothing: otherwise every page would ask to be
-        loaded again at every restart.
+        False where it is unchanged. A restart of the device host alone counts as unchanged: otherwise every page would
+        ask to be loaded again at every restart.
         """
         device, lasting = catalogue.device, structs.replace(catalogue, boot="")
         if self._catalogues.get(device) == lasting:
@@ -123,7 +123,8 @@ class DeviceRows:
         self._states.setdefault(state.device, {})[state.channel] = state
 
     def alarm(self, identity: str, alarm: AlarmState | None) -> set[tuple[str, str]]:
-        """Take in the state of an alarm, None: it is at rest. The (device, point) whose level may have changed."""
+        """Take in the state of an alarm, None: it is at rest. Returns the (device, point) that may have another level
+        now."""
         changed: set[tuple[str, str]] = set()
         if place := self._places.pop(identity, None):
             device, point = place

@@ -73,7 +73,7 @@ def key_points(catalogue: Catalogue, most: int = 4) -> list[Point]:
 
 
 class CardRow(Struct, frozen=True, kw_only=True):
-    """A value on the card of a device; `channel`: whose state is written beside it, empty: none."""
+    """A value on the card of a device; `channel`: the state of this channel is written beside it, empty: none."""
 
     label: str
     point: Point
@@ -125,8 +125,8 @@ def condition_points(catalogues: Mapping[str, Catalogue]) -> list[dict[str, obje
 
 
 def _main_column(catalogue: Catalogue) -> str:
-    """The column that says most of a channel: the measured number whose setting has the widest range, of a high voltage
-    channel its voltage; else the first number."""
+    """The most important column of a channel: the measured number with the widest range of its setting, which is the
+    voltage of a high voltage channel; else the first number."""
     width: dict[str, float] = {}
     for point in catalogue.points:
         if point.channel and point.writable and point.main and point.unit:

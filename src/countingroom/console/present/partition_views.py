@@ -105,7 +105,7 @@ def _denied(table: CommandTable, principal: Principal, target: str, now_ns: int)
 
 
 def gone(partition: str) -> dict[str, Cause | None]:
-    """Every command of a partition whose owner is gone, and why it cannot be given. Stop and abort can: the console
+    """Every command of a partition after its owner is gone, and why it cannot be given. Stop and abort can: the console
     sends them to the systems itself."""
     cause = Cause(
         code="not_looked_after",

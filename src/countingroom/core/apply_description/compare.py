@@ -29,7 +29,7 @@ from countingroom.core.placement import Renames
 
 
 class Side(StrEnum):
-    """Whose value a conflict gets."""
+    """The side that wins a conflict."""
 
     DESCRIPTION = "description"
     DATABASE = "database"
@@ -261,7 +261,7 @@ def contents_after(described: Contents, plan: ApplyPlan) -> Contents:
 
 
 def with_equal_contents(described: Contents, applied: AppliedDescription, held: Held) -> Contents | None:
-    """What was applied, with everything that description and database have in common; None where that adds nothing.
+    """What was applied, with everything that description and database have in common; None if that is no addition.
 
     A database without a record of what was applied gets one by this, for all that is equal at its first start.
     """

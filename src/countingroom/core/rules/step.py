@@ -1,7 +1,7 @@
 """The state table of one rule: (spec, memory, input, now) -> (memory, what happened). Pure.
 
 A rule acts once each time that its condition becomes true. It acts again only after the condition was known to be
-false in between: while it stays true, and while it cannot be evaluated, nothing happens. `unless` is asked at the
+false in between: while it stays true, and while it cannot be evaluated, the rule does not act. `unless` is asked at the
 moment of acting: only where it is known to be false does the rule act. With a condition it then waits, and acts when
 `unless` becomes false while the condition still holds; a time or an event that `unless` stops is passed over.
 """
@@ -76,7 +76,7 @@ class EventCame(Struct, frozen=True):
 
 
 class RuleTimePassed(Struct, frozen=True):
-    """Nothing but the time has changed."""
+    """Only the time has changed."""
 
 
 class Arm(Struct, frozen=True):
@@ -132,7 +132,7 @@ def begin(spec: RuleSpec, now_ns: int) -> RuleMemory:
 
 
 def step(spec: RuleSpec, memory: RuleMemory, given: Input, now_ns: int) -> Step:
-    """The next memory, the same object where nothing changed, and what happened."""
+    """The next memory, the same object without a change, and what happened."""
     match given:
         case RuleBegin():
             memory = replace(memory, when=None, true_since_ns=0, unless=None, was_known=False)

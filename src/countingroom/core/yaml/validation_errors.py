@@ -37,7 +37,7 @@ def mistakes(error: ValidationError, model: type[BaseModel] | TypeAdapter[Any], 
 
 
 def wrong_paths(error: ValidationError, model: type[BaseModel], value: Any) -> set[Path]:
-    """The paths, as in the file, whose values this error refuses. Where a key is missing, that of its mapping."""
+    """The paths, as in the file, of the values that this error refuses. For a missing key, the path of its mapping."""
     return {
         path[:-1] if one["type"] in ("missing", "union_tag_not_found") else path
         for path, _, one in _placed(error, model, value)
