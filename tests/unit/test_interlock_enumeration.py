@@ -16,8 +16,8 @@ from countingroom.core.interlocks.events import (
     ReportEffect,
     ResetInterlock,
 )
-from countingroom.core.interlocks.legality import tripped
-from countingroom.core.interlocks.specs import CauseSpec, EffectSpec, InterlockSpec
+from countingroom.core.interlocks.permissive import start_forbidden
+from countingroom.core.interlocks.specs import CauseSpec, EffectSpec, InterlockSpec, permissives
 from countingroom.core.interlocks.states import InterlockState, Truth
 from countingroom.core.policy import Role
 from tests.unit.interlock_specs import FORBID, OFF, cause, condition, interlock
@@ -45,6 +45,7 @@ def bypassed(spec: InterlockSpec, *names: str) -> InterlockState:
 def test_all_combinations(vote: int, latch: bool) -> None:
     spec = interlock(cause("a", 3, vote=vote), cause("b"), cells=CELLS, latch=latch)
     calm = reading(a=(Truth.FALSE,) * 3, b=(Truth.FALSE,))
+    ((permissive,),) = permissives([spec]).values()
     for past_a, past_b in product((False, True), repeat=2):
         start = bypassed(spec, *(["a"] if past_a else []), *(["b"] if past_b else []))
         for truths in product(Truth, repeat=4):
@@ -61,7 +62,7 @@ def test_all_combinations(vote: int, latch: bool) -> None:
             acting = {one.name for one in state.effects if one.acting_ns is not None}
             assert acting == {effect for one, effect in CELLS if one in trips}
             assert {one.name for one in actions if one.kind is ActionKind.ACT} == acting
-            assert (tripped(spec, state, "no_start") is not None) is bool(trips)
+            assert (start_forbidden(permissive, state, 0.0) is not None) is bool(trips)
             # It cannot be reset before the causes are gone, and then it can.
             _, refused = step(spec, state, reading(a=truths[:3], b=truths[3:]), 101, reset())
             codes = [one.refusal.code for one in refused if one.refusal]

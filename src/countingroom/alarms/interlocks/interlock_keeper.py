@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.interlocks.effects import EffectRunner
@@ -133,7 +134,8 @@ class InterlockKeeper:
             saved[name] = state if known is None else merged(known, state)
         now_ns = self._clock.now_ns()
         for name, spec in self._specs.items():
-            state = self._states[name] = fitted(spec, saved.get(name) or InterlockState(name=name))
+            state = fitted(spec, saved.get(name) or InterlockState(name=name))
+            state = self._states[name] = replace(state, unread=writer is None)
             self._publisher.state(subjects.interlock_key(name), state)
             self._find(findings(state, now_ns))
             for effect in spec.effects:

@@ -51,36 +51,15 @@ def refusal_of_reset(spec: InterlockSpec, state: InterlockState) -> Cause | None
         return None
     return Cause(
         code="cause_present",
-        message=f"the interlock {spec.shown} cannot be reset: {' and '.join(_told(one) for one in present)}",
+        message=f"the interlock {spec.shown} cannot be reset: {' and '.join(told(one) for one in present)}",
         since_ns=min(one.present_since_ns or 0 for one in present),
         evidence={"causes": ", ".join(one.name for one in present)},
         suggestion="remove the cause, or let an expert bypass it, then reset",
     )
 
 
-def tripped(spec: InterlockSpec, state: InterlockState, effect: str) -> Cause | None:
-    """Why this effect acts, as the reason of what it refuses; None: it does not act."""
-    return interlocked(state, effect) if spec.effect(effect) else None
-
-
-def interlocked(state: InterlockState, effect: str) -> Cause | None:
-    """The same from the published state alone."""
-    found = state.effect(effect)
-    if found is None or found.acting_ns is None:
-        return None
-    cause = state.cause(found.cause)
-    title = cause.title if cause and cause.title else found.cause
-    return Cause(
-        code="interlocked",
-        message=f"the interlock {state.title or state.name} has tripped: {title}",
-        source=f"interlock.{state.name}",
-        since_ns=found.acting_ns,
-        evidence={"interlock": state.name, "cause": found.cause, "effect": effect},
-        suggestion="remove the cause, then reset the interlock",
-    )
-
-
-def _told(cause: CauseState) -> str:
+def told(cause: CauseState) -> str:
+    """That a cause is present, and why where its inputs cannot be evaluated."""
     shown = cause.title or cause.name
     if not cause.is_unknown:
         return f"{shown} is still there"

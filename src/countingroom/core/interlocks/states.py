@@ -156,6 +156,8 @@ class InterlockState(Struct, frozen=True, kw_only=True):
     proof: ProofTest | None = None
     proof_due_ns: int | None = None
     """When the next proof test is due; None: no period is declared."""
+    unread: bool = False
+    """The engine that published it could not read what the database keeps of it: whether it is tripped is not known."""
     changed_ns: int = 0
 
     @property

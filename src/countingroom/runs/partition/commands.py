@@ -37,6 +37,7 @@ from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 from countingroom.runs.partition.run_numbers import limit_of, reserve_run_number
 from countingroom.runs.partition.run_sequence import Sequence
+from countingroom.runs.partition.starts import AcceptedStart
 from countingroom.runs.planner.legality import REASONS, next_state, refusal
 
 
@@ -99,12 +100,18 @@ class PartitionCommands:
             return None
         if action == "goal" and request.text("tag", ""):
             action = "select"  # the goal is checked after the selection, against the new configurations
+        if action in ("stop", "abort") and self._is_starting():
+            return None
         return refusal(
             self._owner.partition,
             action,
             system=request.text("system", ""),
             state="" if request.text("tag", "") else request.text("state", ""),
         )
+
+    def _is_starting(self) -> bool:
+        """Whether a run will begin that the partition does not show yet."""
+        return bool(self._life.starts) or self._life.open is not None
 
     # Goals.
 
@@ -131,40 +138,54 @@ class PartitionCommands:
                 f"{state} is not a stable state of {self._owner.name}",
                 suggestion=f"choose one of {', '.join(template.rests)}",
             )
-        limit = await limit_of(self._owner.context.bus, request)
-        if tag := request.text("tag", ""):
-            await self._selection.select_tag(tag, request.by)
-            if cause := refusal(self._owner.partition, "goal", state=state):
-                raise Refused(cause)
-        if state == template.recording and not self._owner.partition.run:
-            return self._want(request, state, await self._reserved(request, limit, request.text("comment", "")))
-        return self._want(request, state)
+        with self._life.starts.accepted() as start:
+            limit = await limit_of(self._owner.context.bus, request)
+            if tag := request.text("tag", ""):
+                await self._selection.select_tag(tag, request.by)
+                if cause := refusal(self._owner.partition, "goal", state=state):
+                    raise Refused(cause)
+            if state == template.recording and not self._owner.partition.run:
+                run = await self._reserved(request, limit, request.text("comment", ""))
+                return self._record(request, start, run)
+            if state == template.recording and (cause := start.cause(self._owner.source)):
+                raise Refused(cause)  # the run that was open is being stopped
+            return self._want(request, state)
 
     async def _start(self, request: CommandRequest) -> Completion:
-        limit = await limit_of(self._owner.context.bus, request)
-        run = await self._reserved(request, limit, request.text("comment", ""))
-        return self._want(request, self._owner.partition.template.recording, run)
+        with self._life.starts.accepted() as start:
+            limit = await limit_of(self._owner.context.bus, request)
+            run = await self._reserved(request, limit, request.text("comment", ""))
+            return self._record(request, start, run)
 
     async def _repeat(self, request: CommandRequest) -> Completion:
-        last = await self._owner.context.database.runs.last(self._owner.name)
-        if last is None:
-            raise NotFound(f"{self._owner.name} has no earlier run", suggestion="start a run instead")
-        if await self._selection.select_as_in(last, request.by):
-            state = self._owner.partition.template.recording  # what differs is configured before the start
-            if cause := refusal(self._owner.partition, "goal", state=state):
-                raise Refused(cause)
-            run = await reserve_run_number(
-                self._owner, self._life, request.by, last.limit, f"repeats run {last.number}"
-            )
-        else:
-            run = await self._reserved(request, last.limit, f"repeats run {last.number}")
-        return self._want(request, self._owner.partition.template.recording, run)
+        with self._life.starts.accepted() as start:
+            last = await self._owner.context.database.runs.last(self._owner.name)
+            if last is None:
+                raise NotFound(f"{self._owner.name} has no earlier run", suggestion="start a run instead")
+            comment = f"repeats run {last.number}"
+            if await self._selection.select_as_in(last, request.by):
+                state = self._owner.partition.template.recording  # what differs is configured before the start
+                if cause := refusal(self._owner.partition, "goal", state=state):
+                    raise Refused(cause)
+                run = await reserve_run_number(self._owner, self._life, request.by, last.limit, comment)
+            else:
+                run = await self._reserved(request, last.limit, comment)
+            return self._record(request, start, run)
 
     async def _stop(self, request: CommandRequest) -> Completion:
+        self._life.starts.end(request.by)
         return self._want(request, self._owner.partition.template.top, stop=True)
 
     async def _abort(self, request: CommandRequest) -> Completion:
+        self._life.starts.end(request.by)
         return self._want(request, self._owner.partition.template.idle, at_once=True)
+
+    def _record(self, request: CommandRequest, start: AcceptedStart, run: Run) -> Completion:
+        """Set the goal to record this run, unless a stop has come since the command was accepted."""
+        if cause := start.cause(self._owner.source):
+            self._life.over(run.number, RunEnd.NEVER_STARTED, cause)
+            raise Refused(cause)
+        return self._want(request, self._owner.partition.template.recording, run)
 
     def _want(
         self,

@@ -172,6 +172,7 @@ class PartitionOwner:
             began=bool(opened and opened.started_ns),
             joining=frozenset(one.system for one in last.members if one.joining) if last else frozenset(),
             locked=record.locked,
+            forbidden=self.start_permission.cause(),
             unexplained=unexplained,
         )
         self._template_name = record.template
@@ -245,8 +246,7 @@ class PartitionOwner:
         while True:
             await self.lease.held()
             self._news.clear()
-            batch, self._inbox = self._inbox, []
-            before = self.partition
+            batch, self._inbox, before = self._inbox, [], self.partition
             self.life.heard(batch)
             self.partition, effects = step(before, batch, now_ns=monotonic_ns(clock), wall_ns=clock.now_ns())
             if self.partition.goal != before.goal and self.partition.goal is not None:

@@ -26,10 +26,12 @@ refuses a second open run of the partition."""
 async def reserve_run_number(
     owner: OwnerPort, life: RunLifecycle, by: str, limit: RunLimit | None, comment: str = "", *, sequence: str = ""
 ) -> Run:
-    """Reserve a run number and record the run. Conflict while a run is open."""
+    """Reserve a run number and record the run. Conflict while a run is open, Refused while an interlock forbids it."""
     async with life.reserving:
         await _skip_seen(owner)
         is_written = await _is_written(owner)
+        if cause := owner.partition.forbidden:  # an interlock tripped since the command was accepted
+            raise Refused(cause)
         try:
             run = await _reserve(owner, life, by, limit, sequence)
         except Conflict as error:

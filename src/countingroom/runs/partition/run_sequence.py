@@ -40,6 +40,8 @@ class Sequence:
         self._life = life
         self._selection = selection
         self._begun = asyncio.Event()
+        self._start = life.starts.add()
+        """Ends the present sequence where a stop comes between two runs. A former owner may have left a sequence."""
         self.handlers: Mapping[str, Handler] = {"sequence": self._sequence, "stop_sequence": self._stop}
 
     async def _sequence(self, request: CommandRequest) -> Completion:
@@ -68,19 +70,26 @@ class Sequence:
                 f"{system} has a configuration {name}, which the sequence would overwrite",
                 suggestion="choose another name",
             )
-        await owner.context.database.sequences.begin(
-            RunSequence(
-                name=name,
-                partition=owner.name,
-                requested_by=request.by,
-                created_ns=clock.now_ns(),
-                system=system,
-                parameter=parameter,
-                values=values,
-                limit=RunLimit(seconds=seconds),
-                tag=base.tag,
+        start = self._life.starts.add()
+        try:
+            await owner.context.database.sequences.begin(
+                RunSequence(
+                    name=name,
+                    partition=owner.name,
+                    requested_by=request.by,
+                    created_ns=clock.now_ns(),
+                    system=system,
+                    parameter=parameter,
+                    values=values,
+                    limit=RunLimit(seconds=seconds),
+                    tag=base.tag,
+                )
             )
-        )
+        except BaseException:
+            self._life.starts.remove(start)
+            raise
+        self._life.starts.remove(self._start)
+        self._start = start
         self._begun.set()
         return None
 
@@ -105,8 +114,10 @@ class Sequence:
             await self._begun.wait()
 
     async def _go_on(self) -> None:
+        start = self._start
         if going := await self._owner.context.database.sequences.going(self._owner.name):
             await self._drive(going)
+        self._life.starts.remove(start)
 
     async def _drive(self, going: RunSequence) -> None:
         owner, sequences = self._owner, self._owner.context.database.sequences
@@ -145,6 +156,8 @@ class Sequence:
             await owner.changed()
         await owner.book.written()
         going = await owner.context.database.sequences.get(going.name)
+        if self._start.ended_by:
+            return going, going.end or "stopped"
         if going.end or not going.runs:
             return going, going.end
         last = await owner.context.database.runs.get(going.runs[-1])
@@ -177,12 +190,17 @@ class Sequence:
         owner = self._owner
         if owner.partition.forbidden:
             raise Refused(owner.partition.forbidden)
+        if self._start.ended_by:
+            return going
         run = await reserve_run_number(owner, self._life, going.requested_by, going.limit, sequence=going.name)
         try:
             going = await owner.context.database.sequences.advance(going.name, run.number)
         except CountingRoomError as error:
             self._life.over(run.number, RunEnd.NEVER_STARTED, error.cause)
             raise
+        if cause := self._start.cause(owner.source):
+            self._life.over(run.number, RunEnd.NEVER_STARTED, cause)
+            return going
         goal = Goal(state=owner.partition.template.recording, requested_by=going.requested_by, since_ns=owner.now_ns())
         owner.goal(goal, "start", run=run)
         while owner.partition.run != run.number and self._life.open is not None:

@@ -1,7 +1,6 @@
 """Follows the interlocks that forbid the start of runs of one partition.
 
-What is not known forbids as well: no published state, inputs that an engine which has just begun has not read yet, or
-no sign of life of an alarm engine for the declared time.
+What is not known forbids as well, see `core/interlocks/permissive.py`.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from countingroom.bus.follow import BucketFollower
 from countingroom.bus.port import Entry
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, CountingRoomError
-from countingroom.core.interlocks.legality import interlocked
-from countingroom.core.interlocks.specs import Permissive
+from countingroom.core.interlocks.permissive import start_forbidden
 from countingroom.core.interlocks.states import InterlockState
 from countingroom.core.messages import MessageDecoder, Presence, decode
 from countingroom.core.retry import Retry, edge_log
@@ -62,27 +60,9 @@ class StartPermission:
 
     def cause(self) -> Cause | None:
         """Why no run may be started now; None: it may."""
-        return next((cause for one in self._permissives if (cause := self._of(one)) is not None), None)
-
-    def _of(self, one: Permissive) -> Cause | None:
-        state = self._states.get(one.interlock)
-        if state is not None and (cause := interlocked(state, one.effect)) is not None:
-            return cause
-        if state is None:
-            why = "no alarm engine has published it"
-        elif self._clock.monotonic() - self._heard_s > one.silent_s:
-            why = f"no alarm engine is heard for {one.silent_s:g} s"
-        elif not all(cause.inputs for cause in state.causes):
-            why = "the alarm engine has not read its inputs yet"
-        else:
-            return None
-        return Cause(
-            code="interlock_unknown",
-            message=f"the state of the interlock {one.title} is not known: {why}",
-            source=f"interlock.{one.interlock}",
-            evidence={"interlock": one.interlock, "effect": one.effect},
-            suggestion="see whether the alarm department runs: countingroom serve … alarms",
-        )
+        silent_s = self._clock.monotonic() - self._heard_s
+        found = (start_forbidden(one, self._states.get(one.interlock), silent_s) for one in self._permissives)
+        return next((cause for cause in found if cause is not None), None)
 
     def _take(self, entry: Entry) -> None:
         name = entry.key.partition(".")[2]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from countingroom.core.errors import Cause
+from countingroom.core.interlocks.permissive import UNKNOWN
 from countingroom.core.partitions import Goal, Member, Step
 from countingroom.runs.planner.attempts import Attempts
 from countingroom.runs.planner.survey import Seen, Survey, survey
@@ -51,7 +52,12 @@ class PartitionModel(Struct, frozen=True, kw_only=True):
 
     def is_looking(self, now_ns: int) -> bool:
         """Whether it is too early to conclude anything."""
-        return now_ns < self.look_until_ns and any(m.included and m.system not in self.seen for m in self.members)
+        if now_ns >= self.look_until_ns:
+            return False
+        starts = self.goal is not None and self.goal.state == self.template.recording and not self.began
+        if starts and self.forbidden is not None and self.forbidden.code == UNKNOWN:
+            return True  # a new owner has not heard the alarm engine yet
+        return any(m.included and m.system not in self.seen for m in self.members)
 
     def survey(self) -> Survey:
         """What the reports prove."""

@@ -178,6 +178,8 @@ def _act(partition: PartitionModel, found: Survey, at_ns: tuple[int, int], effec
     now_ns, wall_ns = at_ns
     attempts, goal = partition.attempts, partition.goal
     decision = plan(partition.template, found, partition.seen, goal, attempts, began=partition.began)
+    if cause := _why_not_begun(partition, decision):
+        decision = Decision(obstacle=cause, level=len(partition.template.levels))
     partition = _ordered(partition, decision, now_ns, wall_ns, effects)
     if decision.exclude:
         for system, cause in decision.exclude.items():
@@ -192,6 +194,14 @@ def _act(partition: PartitionModel, found: Survey, at_ns: tuple[int, int], effec
     elif decision.obstacle and decision.obstacle != partition.cause:
         partition = msgspec.structs.replace(partition, cause=decision.obstacle)
     return partition
+
+
+def _why_not_begun(partition: PartitionModel, decision: Decision) -> Cause | None:
+    """An interlock forbids the start now, and recorders would be told to start; None: it does not. A command was
+    accepted before its systems were configured, and the interlock may have tripped since."""
+    starts = any(each.action is Action.START for each in decision.steps)
+    starts = starts or any(hook.trigger == "before start" for hook in decision.hooks)
+    return partition.forbidden if starts and not partition.began else None
 
 
 def _ordered(
