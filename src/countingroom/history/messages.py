@@ -117,16 +117,22 @@ def _grouped(
     device_ns = rows.device_ns[chosen].tolist()
     received_ns = rows.received_ns[chosen].tolist()
     alarm = rows.alarm[chosen].tolist()
+    owner: list[str] = [of_point[index][0] for index in point[begins].tolist()]
     of_message = zip(
-        begins.tolist(), ends.tolist(), times[begins].tolist(), point[begins].tolist(), is_given.tolist(), strict=True
+        begins.tolist(),
+        ends.tolist(),
+        times[begins].tolist(),
+        owner,
+        is_given.tolist(),
+        strict=True,
     )
     begin: int
     end: int
-    first: int
-    for begin, end, sent_ns, first, given in of_message:
+    name: str
+    for begin, end, sent_ns, name, given in of_message:
         part = slice(begin, end)
         yield Readings(
-            device=of_point[first][0],
+            device=name,
             boot="",
             sequence=0,
             full=False,

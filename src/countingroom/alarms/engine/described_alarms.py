@@ -59,18 +59,24 @@ class DescribedAlarms:
             if (row := self._add(name, keys, NO_MEMORY, now_ns, 0, 0)) is not None:
                 self._suppressions[row] = name
         self._points = {address for one in self._conditions.values() for address in one.inputs}
-        self._devices = {address.partition(".")[0] for address in self._points}
+        self._names: dict[str, dict[str, str]] = {}
+        """Device -> name of a point -> its address."""
+        for address in self._points:
+            device, _, name = address.partition(".")
+            self._names.setdefault(device, {})[name] = address
 
-    def concerns(self, device: str) -> bool:
-        """Whether readings of this device are taken in."""
-        return device in self._devices
+    def concerns(self, message: Readings) -> bool:
+        """Whether a message has readings of points that are taken in."""
+        names = self._names.get(message.device)
+        return names is not None and not names.keys().isdisjoint(message.points)
 
     def read(self, message: Readings, now_ns: int) -> list[Found]:
         """Take in readings."""
-        if message.device not in self._devices:
+        names = self._names.get(message.device)
+        if names is None:
             return []
         for name, value in zip(message.points, message.values, strict=True):
-            if (address := f"{message.device}.{name}") in self._points:
+            if (address := names.get(name)) is not None:
                 self._values[address] = value
         return self._changed(self._rows.take(message, now_ns))
 

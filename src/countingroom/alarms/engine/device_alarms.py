@@ -24,7 +24,7 @@ from countingroom.core.points import Point
 from countingroom.core.values import Quality, Scalar
 
 NOT_SERVED = "its device host is gone or sends no heartbeat"
-
+_STALE = int(Quality.STALE)
 
 _log = logging.getLogger(__name__)
 
@@ -157,13 +157,13 @@ class DeviceAlarms:
         for row in self._rows.values():
             yield row.subject, removed(now_ns)
 
-    def read(self, message: Readings, now_ns: int) -> Iterator[Found]:
+    def read(self, message: Readings, now_ns: int) -> list[Found]:
         """Take in readings."""
+        changed: list[Found] = []
         rows = self._rows
         alarms = message.alarms
         reasons = message.reasons
         is_plain = not alarms and self._gone_ns is None
-        stale = int(Quality.STALE)
         for name, value, quality, device_ns in zip(
             message.points, message.values, message.qualities, message.device_ns, strict=True
         ):
@@ -175,7 +175,7 @@ class DeviceAlarms:
             if (
                 row.is_quiet
                 and is_plain
-                and quality < stale
+                and quality < _STALE
                 and (value.__class__ is float or value.__class__ is int)
                 and row.low <= value <= row.high  # pyright: ignore[reportOperatorIssue]
             ):
@@ -191,7 +191,8 @@ class DeviceAlarms:
             row.reason = reasons.get(name, "") if reasons else ""
             row.is_read = True
             if found := self._point(row, now_ns):
-                yield row.subject, found
+                changed.append((row.subject, found))
+        return changed
 
     def _row(self, point: Point, now_ns: int) -> _Row:
         limits = point.limits

@@ -59,6 +59,8 @@ class Evaluation:
         self._suppressing: frozenset[str] = frozenset()
         self._settled = SettledFindings(known.find, held, now_ns)
         self._values = ValueAlarms(known.find, held)
+        self._parts = (described, self._values)
+        """Those that take in the readings of a few points."""
         self._devices: dict[str, DeviceAlarms] = {}
         self._partitions: dict[str, PartitionAlarms] = {}
         self._roles = RoleAlarms(roles, perhaps, lambda id: held(id)[0] > 0)
@@ -69,11 +71,12 @@ class Evaluation:
         """Take in readings. When the conditions that they concern are to be looked at again; None: none waits."""
         name = message.device
         device = self._devices.get(name) or self._device(name)
-        self._pass_on(device.read(message, now_ns))
+        if found := device.read(message, now_ns):
+            self._pass_on(found)
         due_ns = device.next_due_ns()
         # Most messages concern no condition of the section: these are left out where a replay reads a million.
-        for part in (self._described, self._values):
-            if part.concerns(name):
+        for part in self._parts:
+            if part.concerns(message):
                 self._take_described(part.read(message, now_ns))
                 own_ns = part.next_due_ns()
                 due_ns = own_ns if due_ns is None or (own_ns is not None and own_ns < due_ns) else due_ns

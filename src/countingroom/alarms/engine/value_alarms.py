@@ -52,6 +52,7 @@ class ValueAlarms:
         device = catalogue.device
         before = {one.address: one for one in self._values.pop(device, [])}
         self._rows.pop(device, None)
+        self._by_name.pop(device, None)
         rows = ConditionRows()
         values: list[_Value] = []
         for point in catalogue.points:
@@ -75,11 +76,13 @@ class ValueAlarms:
     def forget(self, device: str, now_ns: int) -> list[Found]:
         """The device is no longer described."""
         self._rows.pop(device, None)
+        self._by_name.pop(device, None)
         return [(one.subject, removed(now_ns)) for one in self._values.pop(device, [])]
 
-    def concerns(self, device: str) -> bool:
-        """Whether readings of this device are taken in."""
-        return device in self._values
+    def concerns(self, message: Readings) -> bool:
+        """Whether a message has readings of points that are taken in."""
+        names = self._by_name.get(message.device)
+        return names is not None and not names.keys().isdisjoint(message.points)
 
     def read(self, message: Readings, now_ns: int) -> list[Found]:
         """Take in readings."""

@@ -31,7 +31,8 @@ class Truths:
         self._inputs: dict[str, tuple[str, ...]] = {}
         self._values: dict[str, Scalar] = {}
         self._addresses: set[str] = set()
-        self._devices: set[str] = set()
+        self._names: dict[str, dict[str, str]] = {}
+        """Device -> name of a point -> its address."""
         self.texts: dict[str, str] = {}
         """Key -> the condition in words, `chiller.bath is above 35`."""
 
@@ -44,7 +45,9 @@ class Truths:
         self._inputs[key] = condition.inputs
         self.texts[key] = condition.text
         self._addresses.update(condition.inputs)
-        self._devices.update(address.partition(".")[0] for address in condition.inputs)
+        for address in condition.inputs:
+            device, _, name = address.partition(".")
+            self._names.setdefault(device, {})[name] = address
 
     def value(self, key: str) -> bool | None:
         """The present truth value of a condition."""
@@ -60,10 +63,11 @@ class Truths:
 
     def read(self, message: Readings, now_ns: int) -> list[Truth]:
         """Take in readings."""
-        if message.device not in self._devices:
+        names = self._names.get(message.device)
+        if names is None or names.keys().isdisjoint(message.points):
             return []
         for name, value, quality in zip(message.points, message.values, message.qualities, strict=True):
-            if (address := f"{message.device}.{name}") in self._addresses:
+            if (address := names.get(name)) is not None:
                 self._values[address] = value if quality < _STALE else None
         return self._changed(self._rows.take(message, now_ns))
 
