@@ -28,8 +28,8 @@ from countingroom.core.interlocks.specs import (
 )
 from countingroom.core.interlocks.states import Bypass, InterlockState
 from countingroom.core.messages import Command, DeviceState, Event, EventKind, Presence, Reply, decode, encode
+from countingroom.core.start_up import START_UP_S
 from countingroom.devices.host.host import DeviceHost
-from countingroom.devices.interlocks.hosted_part import FIRST_VALUES_NS
 from countingroom.devices.port import Driver
 from countingroom.devices.registry import Hosted
 from countingroom.devices.section import DeviceSection
@@ -349,7 +349,7 @@ async def test_a_device_that_is_not_reached_at_the_start_trips_only_after_the_gr
     async with room.host():
         await room.settle(5.0)
         assert not (await room.published()).evaluates
-        await room.settle(FIRST_VALUES_NS / 1e9 - 4.0)
+        await room.settle(START_UP_S - 4.0)
         assert (await room.local()).is_tripped
         room.supply.present = True
         await room.settle(20.0)

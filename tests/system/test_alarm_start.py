@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from countingroom.alarms.engine.follow import FIRST_BEATS_S
+from countingroom.core.start_up import HEARD_S
 from tests.system.running import Running, until, up
 from tests.system.test_alarm_department import DESCRIPTION, LINK, alarm, events
 
@@ -13,7 +13,7 @@ from tests.system.test_alarm_department import DESCRIPTION, LINK, alarm, events
 def decided(running: Running) -> None:
     """Wait until the alarm engine reports also what is gone."""
     until(lambda: running.state("chiller") == "OFF", "the chiller is connected")
-    end_s = time.monotonic() + FIRST_BEATS_S + 2.0
+    end_s = time.monotonic() + HEARD_S + 2.0
     until(lambda: time.monotonic() >= end_s, "the first heartbeats have come")
 
 

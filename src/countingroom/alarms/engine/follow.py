@@ -24,15 +24,10 @@ from countingroom.core.clock import Clock, within
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import Catalogue, DeviceState, MessageDecoder, Presence, Readings, decode
 from countingroom.core.partitions import PartitionState
+from countingroom.core.start_up import HEARD_S, START_UP_S
 
 _log = logging.getLogger(__name__)
 
-FIRST_BEATS_S = 4.0
-"""After the start nothing is reported gone for so long: three heartbeats and a little more."""
-START_S = 15.0
-"""A device or partition that was never served since the start is reported gone after so long. Other processes may start
-later than this one. That of a missing process comes a little before it (`role_alarms.MISSING_S` after the first
-heartbeats)."""
 LONGEST_S = 60.0
 """The time is looked at again after so long, because the wall clock of delays may be set."""
 _RETRY_S = 1.0
@@ -93,7 +88,7 @@ class BusFollower:
         """Device, or key -> when the last heartbeat came of a process that serves it."""
         self._described_devices = frozenset(devices)
         self._began_s = clock.monotonic()
-        self._quiet_until_s = self._began_s + FIRST_BEATS_S
+        self._quiet_until_s = self._began_s + HEARD_S
         self._looked_s = float("-inf")
         self.updates = 0
         """Readings taken since the start."""
@@ -227,12 +222,12 @@ class BusFollower:
 
     def _gone_from_s(self, name: str) -> float:
         beaten_s = self._beaten_s.get(name)
-        return self._began_s + START_S if beaten_s is None else beaten_s + MISSED * INTERVAL_S
+        return self._began_s + START_UP_S if beaten_s is None else beaten_s + MISSED * INTERVAL_S
 
     def _update_served(self) -> None:
         """Tell which devices and partitions are served. Without the bus nothing is known of them."""
         if not self._bus.connected:
-            self._quiet_until_s = self._clock.monotonic() + FIRST_BEATS_S
+            self._quiet_until_s = self._clock.monotonic() + HEARD_S
             return
         self._served.update(self._catalogued)
         if self._clock.monotonic() < self._quiet_until_s:

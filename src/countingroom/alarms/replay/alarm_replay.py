@@ -20,9 +20,8 @@ from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.events import AlarmEvent
 from countingroom.core.alarms.history import AlarmEntry, SavedAlarm
 from countingroom.core.messages import Catalogue, DeviceState, Readings
+from countingroom.core.start_up import HEARD_S
 
-KNOWN_AFTER_NS = 4_000_000_000
-"""So long after its start the engine knows what there is (`follow.FIRST_BEATS_S`)."""
 _NEVER = 1 << 63
 
 
@@ -83,7 +82,7 @@ class AlarmReplay:
             held=self._book.held,
             listeners=self._others,
         )
-        self._known_at_ns: int | None = begin_ns + KNOWN_AFTER_NS
+        self._known_at_ns: int | None = begin_ns + round(HEARD_S * 1e9)
         self._due_ns = _NEVER
         for catalogue in catalogues:
             self._evaluation.catalogue(catalogue.device, catalogue, begin_ns)

@@ -26,6 +26,7 @@ from countingroom.console.present.present_alarms import AlarmsNow
 from countingroom.console.present.recent_events import RecentEvents, shown
 from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock
+from countingroom.core.start_up import HEARD_S
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +35,6 @@ _WAITING = 32
 _ALARMS_EVERY_S = 1.0
 _TROUBLE_S = 10.0
 """A failed tick makes the feed not ready for so long."""
-_FIRST_BEATS_S = 4.0
-"""After the start no device is reported gone for this long: three heartbeats and a little more."""
 
 
 class Viewer:
@@ -112,7 +111,7 @@ class LiveFeed:
         self._alarms = b""
         self._alarms_at_s = float("-inf")
         self._failed_at_s = float("-inf")
-        self._quiet_until_s = clock.monotonic() + _FIRST_BEATS_S
+        self._quiet_until_s = clock.monotonic() + HEARD_S
         self._unreported: set[str] = set()
         self._reported_connected = True
         """The link as of this revision. A snapshot has this, not the link of the moment: a loss between two ticks is in

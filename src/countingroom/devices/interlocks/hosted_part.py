@@ -20,10 +20,7 @@ from countingroom.core.interlocks.events import (
 from countingroom.core.interlocks.local_part import LocalPart
 from countingroom.core.interlocks.states import Bypass, InterlockState
 from countingroom.core.policy import Role
-
-FIRST_VALUES_NS = 10_000_000_000
-"""After the start, or after it got a device, a host waits so long for the first values of the inputs: a device that is
-not reached yet has not failed."""
+from countingroom.core.start_up import START_UP_S
 
 
 class HostedPart:
@@ -49,8 +46,8 @@ class HostedPart:
         clock was set back in between."""
 
     def serve(self, now_ns: int) -> None:
-        """The host serves all devices of it from now on."""
-        self._begins_ns = now_ns + FIRST_VALUES_NS
+        """The host serves all devices of it from now on. One that is not reached yet has not failed."""
+        self._begins_ns = now_ns + round(START_UP_S * 1e9)
 
     def leave(self) -> None:
         """The host does not serve them any more."""
