@@ -21,6 +21,11 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests.input_files import OWN, OWN_CHANNELS, Channels, Tables, published, published_channels
 
+# Containers often forbid compiled files. Every process of a test then compiles all of the source again: 5 s of
+# processor time each, and as much for the tests themselves. `make test` allows them too.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 settings.register_profile("house", deadline=None)  # how long a case takes says more about the machine than about us
 settings.load_profile("house")
 
@@ -58,7 +63,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
-    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 _POSTGRESQL = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)  # Debian keeps it off the PATH
