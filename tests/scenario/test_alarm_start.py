@@ -107,6 +107,25 @@ async def test_a_host_that_is_started_again_is_no_alarm(stage: AlarmStage, in_or
             assert await stage.told() == []
 
 
+async def test_a_channel_that_is_found_later_than_its_device_is_no_alarm(stage: AlarmStage) -> None:
+    """The channels of a gateway are found when they send something; until then the bus has the last word of the old
+    host about them."""
+    gone: dict[str, Any] = {"link": Link.DISCONNECTED, "state": "DISCONNECTED", "common": "no_link"}
+    await stage.state("1", **gone, cause=FAREWELL)
+    async with stage.engine(), stage.host("chiller"), stage.host("partition.mCBM", role="runs"):
+        await connecting(stage)
+        await stage.clock.advance(2)
+        await stage.state()
+        await stage.clock.advance(6)
+        assert await stage.told() == []
+        await stage.state("1")
+        await stage.clock.advance(2)
+        assert await stage.told() == []
+        await stage.state("1", **gone, cause=REFUSED)
+        await stage.clock.advance(2)
+        assert await stage.told() == ["announced channel.chiller.1"]
+
+
 async def test_a_host_that_is_stopped_in_order_and_stays_away_is_one_alarm(stage: AlarmStage) -> None:
     async with stage.engine(), stage.host("partition.mCBM", role="runs"):
         async with stage.host("chiller"):

@@ -14,10 +14,10 @@ from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.port import Message
 from countingroom.core import subjects
 from countingroom.core.errors import Cause
-from countingroom.core.messages import Command, DeviceState, Link, Presence, Reply, decode, encode
+from countingroom.core.messages import HOST_STOPPED, Command, DeviceState, Link, Presence, Reply, decode, encode
 from countingroom.core.systems import Action, Answer, Order, SystemState
 from countingroom.runs.agents.agent import AgentRunner
-from countingroom.runs.agents.kinds.slow_control import SlowControl
+from countingroom.runs.agents.kinds.slow_control import START_S, SlowControl
 from countingroom.runs.sections.agent import SlowControlAgent
 from countingroom.runs.sections.system import plain_chart
 from countingroom.testing.clock import FakeClock
@@ -253,3 +253,64 @@ async def test_started_again_it_is_what_it_was_while_the_device_stands_there(sta
     await stage.end()
     await stage.begin("OFF", memory=tmp_path)
     assert stage.now.state == "Unconfigured"
+
+
+FAREWELL = Cause(code=HOST_STOPPED, message="the device host was stopped")
+
+
+@pytest.mark.parametrize("farewell", [FAREWELL, None])
+async def test_started_before_the_device_host_it_stays_what_it_was_until_the_device_is_known(
+    stage: Stage, tmp_path: Any, farewell: Cause | None
+) -> None:
+    """All processes were stopped in order, or killed, and are started again: the agents are ready first."""
+    await stage.begin(memory=tmp_path)
+    await stage.order(Action.CONFIGURE, key="k")
+    await stage.device("ON")
+    if farewell:
+        await stage.device("DISCONNECTED", Link.DISCONNECTED, farewell)
+    await stage.end()
+    stage.serves = ()
+    await stage.begin("", memory=tmp_path)
+    await stage.clock.advance(6)
+    assert (stage.now.state, stage.now.key) == ("Active", "k")
+    stage.serves = ("hv",)
+    await stage.device("INIT", Link.CONNECTING, boot="next")
+    await stage.clock.advance(3)
+    assert (stage.now.state, stage.now.key) == ("Active", "k")
+    await stage.device("ON", boot="next")
+    await stage.clock.advance(20)
+    assert (stage.now.state, stage.now.key) == ("Active", "k")
+
+
+@pytest.mark.parametrize("farewell", [FAREWELL, None])
+async def test_started_without_a_device_host_it_is_in_error_in_the_end(
+    stage: Stage, tmp_path: Any, farewell: Cause | None
+) -> None:
+    await stage.begin(memory=tmp_path)
+    await stage.order(Action.CONFIGURE, key="k")
+    await stage.device("ON")
+    if farewell:
+        await stage.device("DISCONNECTED", Link.DISCONNECTED, farewell)
+    await stage.end()
+    stage.serves = ()
+    await stage.begin("", memory=tmp_path)
+    await stage.clock.advance(START_S)
+    assert (stage.now.state, stage.code) == ("Error", "no_host")
+
+
+async def test_a_device_host_that_is_restarted_in_order_is_no_error(stage: Stage) -> None:
+    await active(stage)
+    await stage.device("DISCONNECTED", Link.DISCONNECTED, FAREWELL)
+    await stage.clock.advance(2)
+    await stage.device("INIT", Link.CONNECTING, boot="next")
+    assert stage.now.state == "Active"
+    await stage.device("ON", boot="next")
+    assert (stage.now.state, stage.now.key) == ("Active", "k")
+
+
+async def test_a_device_host_that_is_stopped_in_order_and_not_started_again_is_an_error(stage: Stage) -> None:
+    await active(stage)
+    stage.serves = ()
+    await stage.device("DISCONNECTED", Link.DISCONNECTED, FAREWELL)
+    await stage.clock.advance(8)
+    assert stage.now.state == "Error"

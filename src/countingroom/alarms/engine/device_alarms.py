@@ -336,6 +336,8 @@ class DeviceAlarms:
         # A lost device is one alarm, not one for each of its channels.
         if self._gone_ns is not None or (whole is not None and whole.link is not Link.CONNECTED):
             return unknown(state.since_ns)
+        if _is_farewell(state):  # the next host is connected to the device, and has not found this channel yet
+            return unknown(state.since_ns)
         return _of_state(state, severity.of_state(state))
 
     def _subject(self, id: str) -> AlarmSubject:

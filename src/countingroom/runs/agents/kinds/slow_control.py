@@ -18,7 +18,7 @@ from countingroom.bus.presence import MISSED
 from countingroom.core import subjects
 from countingroom.core.clock import Clock
 from countingroom.core.errors import Cause, CountingRoomError, DeviceError, NotAllowed
-from countingroom.core.messages import Command, DeviceState, Link, Presence, Reply, decode
+from countingroom.core.messages import HOST_STOPPED, Command, DeviceState, Link, Presence, Reply, decode
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, RECORDING, UNCONFIGURED
 from countingroom.core.values import Scalar
 from countingroom.runs.agents.port import Handle, Recovery, System
@@ -30,6 +30,9 @@ _LOOK_S = 0.25
 _ANSWER_S = 5.0
 _FIRST_S = 3.5
 """Time-out for the first heartbeat of a running device host."""
+START_S = 15.0
+"""So long after its start an agent waits for the first heartbeat of a device host, and for the device: all processes
+may be starting, and the agents are ready before the hosts. Before, no run outlived a restart of everything."""
 _USER = "agents"
 _SPONTANEOUS = {
     (ACTIVE, UNCONFIGURED): "abort",
@@ -66,6 +69,8 @@ class SlowControl(System):
         """Whether the device caused the Error. Then Error is resolved when the device recovers."""
         self._new_until_s = 0.0
         """Until then a restarted host may still be connecting to the device. A restart of a host must not end a run."""
+        self._starting_until_s = float("-inf")
+        """Until then the first heartbeat of a host is waited for, by an agent that goes on with its saved state."""
         self._deaf_until_s = 0.0
         """Until then silence of hosts is ignored, after a loss of the own link or a delay of this process. A delayed
         agent took unread heartbeats for silence, and an Active detector control had to be configured again."""
@@ -97,12 +102,15 @@ class SlowControl(System):
             raise self._failed(cause)
 
     async def recover(self) -> Recovery | None:
-        """The saved state, when the device is still Active or Recording."""
+        """The saved state, when the device is still Active or Recording, or when its host has still to start."""
         with suppress(CountingRoomError):
             device = await stored_state(self._bus, subjects.device_key(self._section.device), DeviceState)
             if device and (found := self.handle.remembered):
                 self._device = device
-                return found if self._common() in (ACTIVE, RECORDING) else None
+                kept = self.handle.chart.to_common(found.state) if _is_between_hosts(device) else self._common()
+                if kept in (ACTIVE, RECORDING):
+                    self._starting_until_s = self._clock.monotonic() + START_S
+                    return found
         return None
 
     async def live(self) -> None:
@@ -126,12 +134,17 @@ class SlowControl(System):
         return self.handle.chart.to_common(self._own())
 
     def _is_sought(self) -> bool:
-        """Whether a restarted host is still connecting to the device. Until then its state is unknown."""
-        device = self._device
-        if device is None or self._clock.monotonic() >= self._new_until_s:
+        """Whether a host is still starting, or connecting to the device. Until then its state is unknown."""
+        device, now_s = self._device, self._clock.monotonic()
+        if device is None:
             return False
+        if now_s < self._starting_until_s and not self._hosted:
+            return True
+        if _is_farewell(device):  # the next host has as long as after the death of one
+            return now_s < max(self._served_until_s, self._starting_until_s)
         unread = device.link is Link.CONNECTED and not self._own() and device.common == "no_link"
-        return unread or device.link is Link.CONNECTING
+        is_new = now_s < max(self._new_until_s, self._starting_until_s)
+        return is_new and (unread or device.link is Link.CONNECTING)
 
     def _trouble(self) -> Cause | None:
         """Why the device cannot be used; None when it can."""
@@ -264,3 +277,14 @@ class SlowControl(System):
         if hosted != self._hosted or self._known.is_set():
             self._hosted = hosted
             self._news.set()
+
+
+def _is_farewell(device: DeviceState) -> bool:
+    """Whether a host has written it when it was stopped."""
+    return device.link is Link.DISCONNECTED and device.cause is not None and device.cause.code == HOST_STOPPED
+
+
+def _is_between_hosts(device: DeviceState) -> bool:
+    """Whether it tells nothing of the device: one host was stopped, or the next one has not reached it yet."""
+    unread = device.link is Link.CONNECTED and device.common == "no_link"
+    return unread or device.link is Link.CONNECTING or _is_farewell(device)
