@@ -140,7 +140,7 @@ def test_a_bypassed_cause_trips_nothing_and_shows_what_it_would_do(operator: Ope
 def test_a_proof_test_is_recorded_and_the_matrix_saved_as_csv(operator: Operator) -> None:
     page = operator.page
     proof = page.locator('[aria-label="Proof tests"]')
-    expect(proof).to_contain_text("never")
+    expect(proof).to_contain_text("not yet tested")
     operator.press("proof_test")
     page.locator("#confirm select[name=passed]").select_option("false")
     expect(page.locator("#confirm .acts .btn").last).to_be_disabled()
@@ -154,4 +154,4 @@ def test_a_proof_test_is_recorded_and_the_matrix_saved_as_csv(operator: Operator
     lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
     assert download.value.suggested_filename == "interlock-cooling_lost.csv"
     assert len(lines) == 5
-    assert lines[1].startswith('"Bath too warm"') and '"X after 300 s"' in lines[1]
+    assert lines[1].startswith('"Bath too warm"') and '"X after 5 min"' in lines[1]

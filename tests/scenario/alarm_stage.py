@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
@@ -176,6 +176,8 @@ class AlarmStage:
         """Further parts of an engine, by their names in `AlarmService`."""
         self.described: tuple[str, ...] | None = None
         """Devices of the description."""
+        self.warnings: Callable[[], list[str]] = list
+        """Warnings of the engine that began last."""
         self._sequence = 0
 
     async def prepare(self) -> None:
@@ -203,6 +205,7 @@ class AlarmStage:
             **self.parts,
             interlocks=self.interlocks,
         )
+        self.warnings = service.warnings
         task = asyncio.create_task(service.run())
         try:
             await self.clock.advance(0.1)

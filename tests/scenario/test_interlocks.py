@@ -145,6 +145,28 @@ async def test_roles_bypass_and_its_end() -> None:
         assert (await stage.state_of()).proof is not None
 
 
+async def test_an_interlock_that_was_never_tested_is_overdue_only_after_its_period() -> None:
+    """The period counts from the first start with this interlock, whichever engine that was."""
+    stage = InterlockStage()
+    await stage.prepare()
+    period_ns = 180 * 86_400 * 10**9
+    async with stage.host("chiller"), stage.targets(), stage.engine():
+        await stage.read(full=True, bath=20.0, pump=False)
+        await stage.clock.advance(3)
+        first = await stage.state_of()
+        assert first.seen_ns is not None
+        assert first.proof_due_ns == first.seen_ns + period_ns
+        assert not any("proof test" in one for one in stage.warnings())
+    await stage.clock.advance(period_ns / 1e9)
+    async with stage.host("chiller"), stage.targets(), stage.engine("next"):
+        await stage.read(full=True, bath=20.0, pump=False)
+        await stage.clock.advance(3)
+        assert (await stage.state_of()).proof_due_ns == first.proof_due_ns
+        assert "the proof test of the interlock Cooling lost is overdue" in stage.warnings()
+        assert await stage.ask("proof_test", passed=True, comment="bath warmed") is None
+        assert not any("proof test" in one for one in stage.warnings())
+
+
 async def test_it_acts_while_the_database_does_not_answer_and_refuses_commands() -> None:
     stage = InterlockStage()
     await stage.prepare()

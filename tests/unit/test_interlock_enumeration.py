@@ -203,7 +203,8 @@ def test_what_carrying_out_an_effect_led_to() -> None:
 def test_a_proof_test_has_a_period() -> None:
     plain = interlock(cause("a"), cells={("a", "off"): 0})
     spec = InterlockSpec(name="x", causes=plain.causes, effects=plain.effects, matrix=plain.matrix, proof_test_ns=1000)
-    assert initial(spec).proof_due_ns == 0
+    assert initial(spec).proof_due_ns is None
+    assert fitted(spec, InterlockState(name="x", seen_ns=50)).proof_due_ns == 1050
     passed = RecordProofTest(by="eva", role=Role.EXPERT, passed=True, comment="all well")
     state, actions = step(spec, initial(spec), reading(a=(Truth.FALSE,)), 100, passed)
     assert (state.proof_due_ns, actions[0].kind) == (1100, ActionKind.PROOF_TEST)

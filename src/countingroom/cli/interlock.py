@@ -12,6 +12,7 @@ from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.outcome import Wait, give, tell
 from countingroom.cli.output import Json, print_table
 from countingroom.core.errors import RequestError
+from countingroom.core.times import duration
 
 app = typer.Typer(no_args_is_help=True, help="See, reset, bypass and test interlocks.")
 
@@ -48,7 +49,10 @@ def show(interlock: Interlock, url: Url = DEFAULT_URL, json: Json = False) -> No
             cause["name"],
             _cause(cause),
             "; ".join(f"{given['text']}: {given['truth']}" for given in cause["inputs"]),
-            *(f"after {cells[cause['name'], name]:g} s" if (cause["name"], name) in cells else "" for name in effects),
+            *(
+                f"after {duration(cells[cause['name'], name])}" if (cause["name"], name) in cells else ""
+                for name in effects
+            ),
         )
         for cause in one["causes"]
     )
@@ -138,7 +142,7 @@ def _bypassed(one: dict[str, Any]) -> str:
 
 def _proof(one: dict[str, Any]) -> str:
     last = one["proof"]
-    done = f"{'passed' if last['passed'] else 'failed'} {_time(last['time_ns'])}" if last else "never done"
+    done = f"{'passed' if last['passed'] else 'failed'} {_time(last['time_ns'])}" if last else "not yet tested"
     return f"overdue, {done}" if one["is_proof_overdue"] else done
 
 

@@ -23,6 +23,7 @@ _UNITS_NS = {
     "w": 604_800_000_000_000,
     "y": 31_557_600_000_000_000,
 }
+_PARTS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _RELATIVE = re.compile(r"(?:now)?\s*([+-])\s*((?:\d+(?:\.\d+)?\s*[a-z]+\s*)+)")
 _TERM = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 _FRACTION = re.compile(r"([^\d+-]\d\d(?::\d\d:|\d\d)\d\d)[.,](\d+)", re.ASCII)
@@ -93,6 +94,23 @@ def format_time(time_ns: int) -> str:
     while decimals.endswith("000"):
         decimals = decimals[:-3]
     return f"{whole}.{decimals}Z" if decimals else f"{whole}Z"
+
+
+def duration(seconds: float) -> str:
+    """How long, as people read it: `0.25 s`, `45 s`, `5 min`, `1 h 30 min`, `2 d 4 h`. At most the two largest units.
+
+    Every page, command and text that shows a length of time takes this one, or `duration` of `format.js`, its equal.
+    """
+    shown = float(f"{max(0.0, round(seconds, 3)):.3g}")
+    if shown < 60:
+        return f"{shown:g} s"
+    whole = round(seconds)
+    for index, (unit, size) in enumerate(_PARTS):
+        if whole >= size:
+            count, rest = divmod(whole, size)
+            below, smaller = _PARTS[index + 1]
+            return f"{count} {unit} {rest // smaller} {below}" if rest >= smaller else f"{count} {unit}"
+    return f"{whole} s"
 
 
 def format_span(span_ns: int) -> str:

@@ -124,7 +124,7 @@ class AlarmService:
                     boot=self._boot,
                     targets=_Active(self),
                     troubles=self._troubles,
-                    warnings=self._warnings,
+                    warnings=self.warnings,
                 )
             )
             while True:
@@ -142,7 +142,8 @@ class AlarmService:
         rules = self._rules.troubles() if self._rules else []
         return [*self._follower.troubles(), *self._keeper.troubles(), *told, *rules, *self._interlocks.troubles()]
 
-    def _warnings(self) -> list[str]:
+    def warnings(self) -> list[str]:
+        """What may become a trouble, one sentence each."""
         return [*self._problems, *self._interlocks.warnings(), *(self._notify.warnings() if self._notify else [])]
 
     async def _serve(self, leadership: Leadership) -> None:

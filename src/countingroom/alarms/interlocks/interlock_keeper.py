@@ -129,13 +129,18 @@ class InterlockKeeper:
         does not answer now."""
         self._writer = writer
         saved = {} if writer is None else {one.name: one for one in await self._store.load()}
+        if writer is not None:  # since when it is known outlives this engine
+            self._unsaved |= {name for name in self._specs if name not in saved or saved[name].seen_ns is None}
+            self._next_save_s = self._clock.monotonic()
         for name, state in published.items():
             known = saved.get(name)
             saved[name] = state if known is None else merged(known, state)
         now_ns = self._clock.now_ns()
         for name, spec in self._specs.items():
-            state = fitted(spec, saved.get(name) or InterlockState(name=name))
-            state = self._states[name] = replace(state, unread=writer is None)
+            kept = saved.get(name) or InterlockState(name=name)
+            if kept.seen_ns is None:
+                kept = replace(kept, seen_ns=now_ns)
+            state = self._states[name] = replace(fitted(spec, kept), unread=writer is None)
             self._publisher.state(subjects.interlock_key(name), state)
             self._find(findings(state, now_ns))
             for effect in spec.effects:

@@ -82,7 +82,7 @@ def fitted(spec: InterlockSpec, state: InterlockState) -> InterlockState:
         reset_role=spec.reset_role.name.lower(),
         bypass_role=spec.bypass.role.name.lower(),
         longest_bypass_ns=spec.bypass.longest_ns,
-        proof_due_ns=_proof_due_ns(spec, state.proof),
+        proof_due_ns=_proof_due_ns(spec, state.proof, state.seen_ns),
     )
 
 
@@ -307,7 +307,9 @@ class _Step:
                 proof = ProofTest(
                     time_ns=self.now_ns, by=event.by, passed=event.passed, comment=event.comment, cause=event.cause
                 )
-                self.state = replace(self.state, proof=proof, proof_due_ns=_proof_due_ns(self.spec, proof))
+                self.state = replace(
+                    self.state, proof=proof, proof_due_ns=_proof_due_ns(self.spec, proof, self.state.seen_ns)
+                )
                 text = f"proof test {'passed' if event.passed else 'failed'}"
                 text += f": {event.comment}" if event.comment else ""
                 self._act(ActionKind.PROOF_TEST, event.cause, by=event.by, text=text)
@@ -382,10 +384,10 @@ def _why(cause: CauseState) -> str:
     return "; ".join(said) or "present"
 
 
-def _proof_due_ns(spec: InterlockSpec, proof: ProofTest | None) -> int | None:
-    """When the next proof test is due. It is due at once where there was none, or the last one failed."""
+def _proof_due_ns(spec: InterlockSpec, proof: ProofTest | None, seen_ns: int | None) -> int | None:
+    """When the next proof test is due: at once where the last one failed."""
     if spec.proof_test_ns is None:
         return None
     if proof is None:
-        return 0
+        return None if seen_ns is None else seen_ns + spec.proof_test_ns
     return proof.time_ns + spec.proof_test_ns if proof.passed else proof.time_ns

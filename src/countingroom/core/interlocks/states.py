@@ -158,6 +158,8 @@ class InterlockState(Struct, frozen=True, kw_only=True):
     """When the next proof test is due; None: no period is declared."""
     unread: bool = False
     """The engine that published it could not read what the database keeps of it: whether it is tripped is not known."""
+    seen_ns: int | None = None
+    """When an engine knew it first. The first proof test is due one period later."""
     changed_ns: int = 0
 
     @property

@@ -20,7 +20,13 @@ def merged(one: InterlockState, other: InterlockState) -> InterlockState:
         for cause in older.causes
         if older.latch and cause.tripped_ns is not None and cause.tripped_ns > reset_ns
     }
-    newer = replace(newer, trip=max(newer.trip, older.trip), proof=newer.proof or older.proof)
+    seen = [ns for ns in (one.seen_ns, other.seen_ns) if ns is not None]
+    newer = replace(
+        newer,
+        trip=max(newer.trip, older.trip),
+        proof=newer.proof or older.proof,
+        seen_ns=min(seen, default=None),
+    )
     if not open_trips:
         return newer
     if not newer.is_tripped:

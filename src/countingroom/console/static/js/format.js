@@ -1,5 +1,11 @@
 // How values, units and times are written, never as NaN. present/format.py and core/numbers.py do the same on the server.
 export const NOTHING = "–";
+const PARTS = [
+  ["d", 86_400],
+  ["h", 3_600],
+  ["min", 60],
+  ["s", 1],
+];
 const UNITS = { uA: "µA", uV: "µV", uW: "µW", us: "µs", um: "µm", degC: "°C", percent: "%", delta_degC: "K" };
 
 export const unit = (text) => UNITS[text] ?? text ?? "";
@@ -79,6 +85,26 @@ export const clock = (ns) => new Date(ns / 1e6).toISOString().slice(11, 19);
 export const moment = (ns) => new Date(ns / 1e6).toISOString().slice(0, 19).replace("T", " ");
 export const iso = (ns) => new Date(ns / 1e6).toISOString();
 export const words = (state) => (state ?? "unknown").replaceAll("_", " ");
+
+// How long: 0.25 s, 45 s, 5 min, 1 h 30 min, 2 d 4 h. At most the two largest units, as `duration` of core/times.py writes it.
+export function duration(given) {
+  const shown = Number(Math.max(0, Math.round(given * 1000) / 1000).toPrecision(3));
+  if (shown < 60) return `${shown} s`;
+  const whole = Math.round(given),
+    at = PARTS.findIndex(([, size]) => whole >= size),
+    [[name, size], [below, smaller]] = PARTS.slice(at, at + 2),
+    rest = Math.floor((whole % size) / smaller);
+  return `${Math.floor(whole / size)} ${name}${rest ? ` ${rest} ${below}` : ""}`;
+}
+
+// A length that goes on, to the whole second.
+export const lasting = (given) => duration(Math.round(given));
+
+// How long after the first: +0.4 s, +2 min 5 s.
+export function after(ns) {
+  const seconds = Math.max(0, ns / 1e9);
+  return `+${seconds < 10 ? `${seconds.toFixed(1)} s` : lasting(seconds)}`;
+}
 
 export function age(seconds) {
   if (seconds < 100) return Math.max(0, seconds).toFixed(1);

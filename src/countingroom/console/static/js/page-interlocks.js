@@ -1,6 +1,6 @@
 // The page of interlocks: each matrix as it is now, and below it what tripped, what is bypassed, and the proof tests.
 import { $, $$, el } from "./dom.js";
-import { clock, iso, moment } from "./format.js";
+import { after, clock, iso, moment } from "./format.js";
 import { mark } from "./acts.js";
 import { glyph } from "./parts.js";
 import { bypass, endBypass, proofTest, refusal, reset } from "./interlock-acts.js";
@@ -68,7 +68,7 @@ export function page(live) {
     const of = (known?.rows ?? []).filter(({ trip }) => trip === state.trip).reverse(),
       begin = of.find(({ kind }) => kind === "trip")?.time_ns ?? state.tripped_ns;
     const list = of.map((one) =>
-      el("li", {}, el("span", { class: "mut", title: `${moment(one.time_ns)} UTC` }, since(one.time_ns - begin)), el("span", {}, told(one, title(one.name)))),
+      el("li", {}, el("span", { class: "mut", title: `${moment(one.time_ns)} UTC` }, after(one.time_ns - begin)), el("span", {}, told(one, title(one.name)))),
     );
     for (const one of state.effects.filter(({ due_ns, acting_ns }) => due_ns !== null && acting_ns === null))
       list.push(el("li", {}, el("span", { class: "mut" }, `in ${rest(one.due_ns - live.nowNs())}`), el("span", {}, `${titleOf(one)}: ${one.does}`)));
@@ -107,8 +107,6 @@ export function page(live) {
     const more = text === title ? "" : text.startsWith(`${title}: `) ? text.slice(title.length + 2) : text;
     return `${name ? `${title} ` : ""}${KINDS[kind] ?? kind.replaceAll("_", " ")}${more ? `: ${more}` : ""}${person ? ` (${person})` : ""}`;
   }
-
-  const since = (ns) => (ns < 600e9 ? `+${(ns / 1e9).toFixed(1)} s` : `+${Math.floor(ns / 60e9)} min`);
 
   function bypassed(state, why) {
     const found = state.causes.filter((one) => one.bypass);
@@ -152,10 +150,10 @@ export function page(live) {
         "div",
         { class: "bd" },
         rows([
-          ["Last", last ? `${moment(last.time_ns)}, ${last.passed ? "passed" : "FAILED"}, ${last.by}` : "never"],
+          ["Last", last ? `${moment(last.time_ns)}, ${last.passed ? "passed" : "FAILED"}, ${last.by}` : "not yet tested"],
           ["Cause", last ? titleOf(state.causes.find(({ name }) => name === last.cause) ?? { title: "every cause" }) : ""],
           ["Found", last?.comment ?? ""],
-          ["Next due", state.proof_due_ns === null ? "no period is declared" : last ? moment(state.proof_due_ns).slice(0, 10) : "now"],
+          ["Next due", state.proof_due_ns === null ? "no period is declared" : moment(state.proof_due_ns).slice(0, 10)],
         ]),
         overdue ? el("p", {}, glyph(3), " ", el("b", {}, "The proof test is overdue.")) : null,
       ),
