@@ -323,7 +323,7 @@ def two_rules(now_ns: int) -> list[RuleState]:
             rule="bath_warm",
             title="Bath warm for long",
             reason="The supplies heat it further.",
-            when="chiller.internal_temp is above 35, for 300 s",
+            when="chiller.internal_temp is above 35, for 5 min",
             unless="partition.mCBM is Recording",
             actions=("log: warm", "caen: hv_off"),
             armed=True,

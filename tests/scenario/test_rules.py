@@ -72,7 +72,7 @@ async def test_more_often_than_its_rate_it_is_held_back_and_told_once() -> None:
         assert len(stage.given()) == 2
         assert (await stage.rule("warm")).held_back == 3
         held = [text for text in await stage.record_of("warm") if "held back" in text]
-        assert held == ["warm is held back: it acts at most 2 times in 100 s: chiller.bath 31"]
+        assert held == ["warm is held back: it acts at most 2 times in 1 min 40 s: chiller.bath 31"]
 
 
 async def test_without_a_grant_nothing_is_done() -> None:

@@ -206,7 +206,7 @@ async def test_a_device_that_is_no_longer_published_is_a_lost_condition() -> Non
         await world.clock.advance(60)
         await co2.says("t", -25.0)
         await world.clock.advance(40)
-        assert told(await the_run(world)) == [("degraded", "hv.u is STALE: nothing was published for 90 s")]
+        assert told(await the_run(world)) == [("degraded", "hv.u is STALE: nothing was published for 1 min 30 s")]
 
 
 async def test_readings_of_a_condition_that_cannot_be_decoded_are_a_dead_letter() -> None:

@@ -81,4 +81,4 @@ def test_a_hysteresis_is_at_most_the_range_between_the_limits() -> None:
 
 
 def test_a_rate_tells_which_way_is_too_fast() -> None:
-    assert custom({"rate": {"point": "a.b", "rise": 6}}).text == "a.b rises by more than 6 in 60 s"
+    assert custom({"rate": {"point": "a.b", "rise": 6}}).text == "a.b rises by more than 6 in 1 min"

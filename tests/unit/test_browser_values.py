@@ -15,7 +15,7 @@ from countingroom.console.present import format as write
 from countingroom.console.present.device_rows import DeviceRows
 from countingroom.core.errors import RequestError
 from countingroom.core.points import Point, Type
-from countingroom.core.times import parse_time
+from countingroom.core.times import duration, parse_time
 from countingroom.core.values import Quality, Reading
 
 SCRIPTS = Path(__file__).parents[2] / "src" / "countingroom" / "console" / "static" / "js"
@@ -150,3 +150,28 @@ def test_a_time_of_yesterday_is_on_the_clock_of_the_user_where_summer_time_ended
         midnight_s + 6 * 3600,
         midnight_s - 21 * 3600,
     ]
+
+
+def test_a_duration_is_written_as_by_the_server() -> None:
+    given = [
+        0,
+        -1,
+        0.0004,
+        0.25,
+        6.234,
+        12.5,
+        45,
+        59.94,
+        59.96,
+        60,
+        90,
+        119.6,
+        300,
+        605,
+        3599.7,
+        3600,
+        5400,
+        90_061,
+        15_552_000,
+    ]
+    assert browser("format.js", "duration", f"{json.dumps(given)}.map(duration)") == [duration(one) for one in given]

@@ -62,7 +62,7 @@ def test_a_right_interlock_is_enumerated_in_a_table(tmp_path: Path) -> None:
     status, told, output = run(tmp_path, GOOD)
     assert (status, told) == (0, [])
     assert "1 interlock: every combination of causes has one outcome (each tried)" in output
-    assert "off, slow after 300 s" in output
+    assert "off, slow after 5 min" in output
 
 
 def test_the_enumeration_is_in_the_json_too(tmp_path: Path) -> None:

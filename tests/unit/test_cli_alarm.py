@@ -66,7 +66,7 @@ def test_an_alarm_is_shown_with_what_to_do_and_what_was(
 ) -> None:
     assert run(["alarm", "show", BATH]) == 0
     out = capsys.readouterr().out
-    for text in ("not acknowledged", "means: The bath no longer cools", "fill the bath", "within: 300 s", "anna"):
+    for text in ("not acknowledged", "means: The bath no longer cools", "fill the bath", "within: 5 min", "anna"):
         assert text in out
     assert run(["alarm", "history", BATH, "-n", "1"]) == 0
     assert "raised to priority 1" in capsys.readouterr().out

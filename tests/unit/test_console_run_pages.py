@@ -84,7 +84,7 @@ async def test_a_run_shows_its_notes_its_end_and_the_trends_of_its_time(
     page = await text(web, f"/runs/{run.number}")
     assert "beam &lt;i&gt;is&lt;/i&gt; back" in page
     assert "TFC was lost" in page
-    assert "90 s" in page
+    assert "1 min 30 s" in page
     assert "1\u202f234\u202f567" in page
     assert "/trends?span=210&amp;to=" in page
     book = await text(web, "/runs?text=beam")

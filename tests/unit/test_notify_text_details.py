@@ -10,7 +10,7 @@ from msgspec import structs
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.states import BaseState
 from countingroom.core.notify.messages import NotificationKind
-from countingroom.core.notify.texts import LISTED, compose, page_of, span
+from countingroom.core.notify.texts import LISTED, compose, page_of
 from countingroom.core.notify.tracks import Track
 from tests.unit.test_notify_texts import BEGIN, ID, STATE, WORDS, S, find, planned, track
 
@@ -71,7 +71,3 @@ def test_a_group_names_whom_to_call_also_without_guidance() -> None:
 
 def test_the_page_of_an_alarm_is_an_address_whatever_its_name() -> None:
     assert page_of("https://c.example.org", "point.a b#1") == "https://c.example.org/alarms#point.a%20b%231"
-
-
-def test_seconds_count_below_ten_minutes() -> None:
-    assert [span(s) for s in (599, 605)] == ["9 min 59 s", "10 min"]

@@ -9,7 +9,7 @@ from countingroom.core.alarms.queries import AlarmLink
 from countingroom.core.alarms.states import AlarmState, BaseState
 from countingroom.core.notify.messages import NotificationKind
 from countingroom.core.notify.planned import Planned
-from countingroom.core.notify.texts import Wording, compose, span
+from countingroom.core.notify.texts import Wording, compose
 from countingroom.core.notify.tracks import Track
 
 S = 1_000_000_000
@@ -144,14 +144,3 @@ def test_a_subject_has_one_line_and_no_link_without_a_console() -> None:
     assert len(message.title) == 160
     assert "\n" not in message.title
     assert [link.title for link in message.links] == ["Procedure"]
-
-
-def test_spans_in_words() -> None:
-    assert [span(s) for s in (5, 59.6, 90, 600, 5400, 7200)] == [
-        "5 s",
-        "1 min",
-        "1 min 30 s",
-        "10 min",
-        "1 h 30 min",
-        "2 h",
-    ]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countingroom.core.errors import RequestError
-from countingroom.core.times import format_span, format_time, parse_time
+from countingroom.core.times import duration, format_span, format_time, parse_time
 
 NOW = 1_790_000_000_123_456_789
 S = 1_000_000_000
@@ -106,3 +106,41 @@ def test_a_written_instant_reads_back_exactly(instant: int) -> None:
 @given(st.integers(1, 10**18))
 def test_a_written_span_reads_back_exactly(span: int) -> None:
     assert parse_time(f"-{format_span(span)}", now_ns=span) == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (-3, "0 s"),
+        (0.25, "0.25 s"),
+        (0.0004, "0 s"),
+        (6.2, "6.2 s"),
+        (12.5, "12.5 s"),
+        (45, "45 s"),
+        (59.96, "1 min"),
+        (60, "1 min"),
+        (90, "1 min 30 s"),
+        (300, "5 min"),
+        (605, "10 min 5 s"),
+        (3600, "1 h"),
+        (3601, "1 h"),
+        (5400, "1 h 30 min"),
+        (28800, "8 h"),
+        (90_061, "1 d 1 h"),
+        (180 * 86_400, "180 d"),
+    ],
+)
+def test_a_duration_has_its_two_largest_units(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+@given(st.integers(60, 10**9))
+def test_a_duration_is_never_longer_than_it_was_and_loses_less_than_its_second_unit(seconds: int) -> None:
+    sizes = {"d": 86400, "h": 3600, "min": 60, "s": 1}
+    words = duration(seconds).split()
+    units = words[1::2]
+    told = sum(int(count) * sizes[unit] for count, unit in zip(words[::2], units, strict=True))
+    order = list(sizes)
+    smaller = order[min(order.index(units[0]) + 1, 3)]
+    assert 0 <= seconds - told < sizes[smaller]

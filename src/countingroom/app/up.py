@@ -46,6 +46,7 @@ from countingroom.core.accounts import FIRST_ADMINISTRATOR
 from countingroom.core.clock import Clock, SystemClock
 from countingroom.core.errors import CountingRoomError
 from countingroom.core.messages import Event
+from countingroom.core.times import duration
 from countingroom.core.umask import keep_files_private
 from countingroom.departments import DEPARTMENTS, roles, stages
 from countingroom.devices.description import DevicesSection
@@ -258,7 +259,7 @@ class _Processes:
     def _report_change(self, change: ChildChange) -> None:
         if self._server and not change.running:
             self._server.process_ended(change.pid)
-        again = f"; again in {change.again_in_s:g} s" if change.again_in_s is not None else ""
+        again = f"; again in {duration(change.again_in_s)}" if change.again_in_s is not None else ""
         self._report(change.message + again)
         self._events.add_change(change)
 

@@ -15,6 +15,7 @@ from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.outcome import Wait, give, tell
 from countingroom.cli.output import Json, print_table
 from countingroom.core.errors import RequestError
+from countingroom.core.times import duration
 
 if TYPE_CHECKING:
     from countingroom.core.alarms.states import AlarmState
@@ -263,7 +264,7 @@ def _guidance(definition: dict[str, Any]) -> list[str]:
         ("condition", definition.get("condition")),
         ("means", guidance.get("meaning")),
         ("do", "\n      ".join(guidance.get("do") or ())),
-        ("within", guidance.get("time_to_act_s") and f"{guidance['time_to_act_s']:g} s"),
+        ("within", guidance.get("time_to_act_s") and duration(guidance["time_to_act_s"])),
         ("if not", guidance.get("if_not")),
         ("contact", definition.get("contact")),
         *((f"see {link['title']}", link["address"]) for link in definition.get("links") or ()),

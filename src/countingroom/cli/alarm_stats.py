@@ -11,6 +11,7 @@ from countingroom.cli import completing
 from countingroom.cli.client import DEFAULT_URL, Client, Url
 from countingroom.cli.output import Json, print_json, print_table
 from countingroom.core.plain_text import readable
+from countingroom.core.times import duration
 
 _PATH = "/api/v1/alarms/statistics"
 _TIMEOUT_S = 120.0
@@ -65,7 +66,7 @@ def _show(found: dict[str, Any]) -> None:
     title = f"{_time(counted['from_ns'])} to {_time(counted['to_ns'])}: {counted['announced']} announced"
     print_table(("figure", "value", "target", "verdict"), rows, title=title, numbers=("value",))
     rates = [sum(one["counts"]) for one in counted["bins"]]
-    typer.echo(f"alarms every {_duration(counted['bin_ns'] / 1e9)}, at most {max(rates)}: {_bars(rates)}\n")
+    typer.echo(f"alarms every {duration(counted['bin_ns'] / 1e9)}, at most {max(rates)}: {_bars(rates)}\n")
     for name, alarms in (("worst actors", counted["actors"]), ("chattering", counted["chattering"])):
         if alarms:
             told = ((one["count"], f"{100 * one['share']:.1f} %", one["id"], one["title"]) for one in alarms[:_LISTED])
@@ -83,7 +84,7 @@ def _value(figure: dict[str, Any]) -> str:
     if value is None:
         return ""
     if figure["unit"] == "s":
-        return _duration(value)
+        return duration(value)
     return f"{value:.3g} {figure['unit']}".rstrip() if value < 1000 else f"{value:.0f}"
 
 
@@ -91,13 +92,6 @@ def _time(time_ns: int) -> str:
     from countingroom.core.times import format_time
 
     return format_time(time_ns - time_ns % 1_000_000_000)
-
-
-def _duration(seconds: float) -> str:
-    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {name}"
-    return f"{seconds:.3g} s"
 
 
 def _bars(rates: list[int]) -> str:

@@ -16,6 +16,7 @@ from countingroom.core.interlocks.consequences import EffectOnDevice, Place, fig
 from countingroom.core.interlocks.local_part import local_part
 from countingroom.core.interlocks.outcomes import MOST_ENUMERATED, combinations_of, expected, outcomes
 from countingroom.core.interlocks.specs import InterlockSpec
+from countingroom.core.times import duration
 from countingroom.core.yaml.located import Path, Problem
 from countingroom.core.yaml.validation_errors import did_you_mean
 from countingroom.devices.description import DevicesSection
@@ -114,7 +115,8 @@ class InterlockCheck:
             for cause in spec.causes:
                 cells = [cell for cell in spec.matrix if cell.cause == cause.name]
                 led = [
-                    f"{cell.effect} after {cell.delay_ns / 1e9:g} s" if cell.delay_ns else cell.effect for cell in cells
+                    f"{cell.effect} after {duration(cell.delay_ns / 1e9)}" if cell.delay_ns else cell.effect
+                    for cell in cells
                 ]
                 rows.append(
                     InterlockFacts(
@@ -148,16 +150,14 @@ class InterlockCheck:
 
     def _periods(self, name: str, spec: InterlockSpec) -> Iterator[Problem]:
         if spec.proof_test_ns and spec.bypass.longest_ns > spec.proof_test_ns:
-            message = (
-                f"a bypass may be longer ({spec.bypass.longest_ns / 1e9:g} s) than the time between two proof tests"
-            )
+            longest = duration(spec.bypass.longest_ns / 1e9)
+            message = f"a bypass may be longer ({longest}) than the time between two proof tests"
             yield self._problem((name, "bypass", "longest"), message)
         part = local_part(spec, self._devices)
         is_commanding = any(effect.commands for effect in spec.effects)
         if spec.engine_silent and spec.engine_silent.after_ns < TAKEOVER_S * 1e9:
-            message = (
-                f"a standby engine needs up to {TAKEOVER_S:g} s to take over from one that hangs; give a longer time"
-            )
+            takeover = duration(TAKEOVER_S)
+            message = f"a standby engine needs up to {takeover} to take over from one that hangs; give a longer time"
             yield self._problem((name, "engine_silent", "after"), message)
         if is_commanding and spec.engine_silent is None and not (part and part.is_whole):
             message = "no device host evaluates all of it; without engine_silent nothing acts while the engine is away"

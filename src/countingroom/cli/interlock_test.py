@@ -19,6 +19,7 @@ from countingroom.core.errors import Cause, CountingRoomError, NotFound, Refused
 from countingroom.core.interlocks.local_part import device_of
 from countingroom.core.interlocks.specs import SimulatorFault
 from countingroom.core.interlocks.states import CauseState, InterlockState
+from countingroom.core.times import duration
 
 
 class SimulatedPlant:
@@ -160,10 +161,10 @@ def _plan(state: InterlockState, causes: Sequence[CauseState], stale_s: dict[str
         if cause.test is None:
             continue
         most_s = stale_s[cause.name] + cause.test.trip_ns / 1e9
-        lines.append(f"  {cause.name}: fault {cause.test.simulate.shown}; it must trip within {most_s:g} s")
+        lines.append(f"  {cause.name}: fault {cause.test.simulate.shown}; it must trip within {duration(most_s)}")
         for cell in state.matrix:
             if cell.cause == cause.name:
-                after = f" after {cell.delay_ns / 1e9:g} s" if cell.delay_ns else ""
+                after = f" after {duration(cell.delay_ns / 1e9)}" if cell.delay_ns else ""
                 lines.append(f"    then{after} {cell.effect}: {effects.get(cell.effect, '')}")
         reset = "reset" if state.latch else "it releases by itself"
         lines.append(f"    then fault {cause.test.restore.shown}, {reset}, and the result is recorded")

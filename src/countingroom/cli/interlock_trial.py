@@ -16,6 +16,7 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import CountingRoomError, LinkError, RequestError
 from countingroom.core.interlocks.specs import CauseTest, SimulatorFault
 from countingroom.core.interlocks.states import CauseState, InterlockState
+from countingroom.core.times import duration
 
 Said = Callable[[int, str], None]
 """Tells a step: when it was (ns), and what."""
@@ -54,8 +55,11 @@ class TrialFinding(Struct, frozen=True, kw_only=True):
         """For the record."""
         if self.missing:
             return f"by simulation: {'; '.join(self.missing)}"
-        reached = ", ".join(f"{name} reached after {seconds:.1f} s" for name, seconds in self.reached_s.items())
-        return f"by simulation: tripped {self.tripped_s or 0.0:.1f} s after the fault; {reached or 'no effects'}"
+        reached = ", ".join(
+            f"{name} reached after {duration(round(seconds, 1))}" for name, seconds in self.reached_s.items()
+        )
+        tripped = duration(round(self.tripped_s or 0.0, 1))
+        return f"by simulation: tripped {tripped} after the fault; {reached or 'no effects'}"
 
 
 def hindrance(state: InterlockState, cause: CauseState) -> RequestError | None:
@@ -133,7 +137,7 @@ class Trial:
         if tripped_ns is None:
             truth = ", ".join(f"{one.text}: {one.truth}" for one in self._of(state).inputs)
             waited_s = (self._clock.now_ns() - began_ns) / 1e9
-            return TrialFinding(cause=self._cause, missing=(f"no trip within {waited_s:.0f} s ({truth})",))
+            return TrialFinding(cause=self._cause, missing=(f"no trip within {duration(round(waited_s))} ({truth})",))
         cells = {one.effect: one.delay_ns for one in state.matrix if one.cause == self._cause}
         longest_s = (max(cells.values(), default=0) + self._test.within_ns) / 1e9
 

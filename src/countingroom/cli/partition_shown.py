@@ -9,6 +9,7 @@ import typer
 
 from countingroom.cli.output import print_rich, print_table, text
 from countingroom.core.subjects import token
+from countingroom.core.times import duration
 
 if TYPE_CHECKING:
     from countingroom.core.partitions import PartitionState, Plan
@@ -69,7 +70,7 @@ def show_plan(plan: Plan) -> None:
 
 
 def _about(seconds: float | None) -> str:
-    return "" if seconds is None else f", about {seconds:.3g} s"
+    return "" if seconds is None else f", about {duration(seconds)}"
 
 
 def checked(name: str) -> str:

@@ -13,6 +13,7 @@ from countingroom.cli.client import DEFAULT_URL, Client, Url, fetch
 from countingroom.cli.outcome import Wait, give, tell
 from countingroom.cli.output import Json, print_table
 from countingroom.cli.rules_replay import replay
+from countingroom.core.times import duration
 
 if TYPE_CHECKING:
     from countingroom.core.rules.states import Firing, RuleState
@@ -110,7 +111,7 @@ def _lines(one: RuleState) -> Iterator[str]:
         yield f"  unless: {one.unless}"
     for action in one.actions:
         yield f"  does: {action}"
-    yield f"  at most {one.most_times} times in {one.most_per_s:g} s; {one.firings} firings"
+    yield f"  at most {one.most_times} times in {duration(one.most_per_s)}; {one.firings} firings"
     if one.held_back:
         yield f"  held back since the last one: {one.held_back}"
     if one.due_ns is not None:

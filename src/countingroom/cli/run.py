@@ -13,6 +13,7 @@ from countingroom.cli.outcome import give, tell
 from countingroom.cli.output import Json, listed, print_table
 from countingroom.cli.run_refused import app as refused
 from countingroom.core.errors import RequestError
+from countingroom.core.times import duration
 
 if TYPE_CHECKING:
     from countingroom.core.run_book import Run
@@ -174,7 +175,7 @@ def _times(run: Run) -> tuple[str, str]:
     if run.started_ns is None:
         return f"{_time(run.asked_ns)} (not)", ""
     seconds = run.lasted_s()
-    return _time(run.started_ns), "" if seconds is None else f"{seconds:.1f} s"
+    return _time(run.started_ns), "" if seconds is None else duration(seconds)
 
 
 def _time(ns: int) -> str:

@@ -20,6 +20,7 @@ from countingroom.core.alarms.conditions.specs import (
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.expressions import compile_expression
 from countingroom.core.points import Limits
+from countingroom.core.times import duration
 from countingroom.core.values import Scalar
 
 LEVEL = severity.LOW
@@ -72,7 +73,7 @@ def condition_of(keys: ConditionKeys, definition: AlarmDefinition = NO_MEMORY) -
                 off_delay_ns=settled["off_delay_ns"],
             ),
             inputs=(silence.point,),
-            text=f"{silence.point} got no new value for {silence.longer_than:g} s",
+            text=f"{silence.point} got no new value for {duration(silence.longer_than)}",
         )
     if (expression := keys.expression) is not None:
         compiled = compile_expression(expression.text, expression.names)
@@ -115,4 +116,4 @@ def _beyond(limit: LimitCondition) -> str:
 
 def _too_fast(rate: RateCondition) -> str:
     ways = [f"{verb} by more than {most:g}" for verb, most in (("rises", rate.rise), ("falls", rate.fall)) if most]
-    return f"{rate.point} {' or '.join(ways)} in {rate.per:g} s"
+    return f"{rate.point} {' or '.join(ways)} in {duration(rate.per)}"

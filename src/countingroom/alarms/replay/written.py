@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from countingroom.core.times import format_time
+from countingroom.core.times import duration, format_time
 
 _S = 1_000_000_000
 
@@ -16,8 +16,4 @@ def length_of(length_ns: int) -> str:
     """`2 h 53 min`, `4 min 10 s`; empty for nothing."""
     if length_ns < _S:
         return "< 1 s" if length_ns else ""
-    seconds = length_ns // _S
-    hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return duration(length_ns // _S)

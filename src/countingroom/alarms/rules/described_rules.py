@@ -20,6 +20,7 @@ from countingroom.core.rules.specs import (
     RuleSpec,
     Trigger,
 )
+from countingroom.core.times import duration
 
 
 def spec_of(name: str, rule: RuleSection) -> RuleSpec:
@@ -63,7 +64,7 @@ def when_in_words(rule: RuleSection, condition: str = "") -> str:
     if (event := when.event) is not None:
         given = event.model_dump(exclude_defaults=True, exclude={"department", "data"}, mode="json") | event.data
         return f"event of {event.department}: {', '.join(f'{name} {value}' for name, value in given.items())}"
-    return f"{condition}, for {rule.hold:g} s" if rule.hold else condition
+    return f"{condition}, for {duration(rule.hold)}" if rule.hold else condition
 
 
 def _trigger(rule: RuleSection) -> Trigger:

@@ -16,7 +16,7 @@ from countingroom.core.messages import Event, EventKind
 from countingroom.core.rules.specs import principal_of
 from countingroom.core.rules.states import OPEN, ActionOutcome, ActionResult, Firing
 from countingroom.core.rules.step import RuleEffectKind, RuleMemory
-from countingroom.core.times import format_time
+from countingroom.core.times import duration, format_time
 from countingroom.core.values import Scalar
 
 _SHOWN = 6
@@ -119,7 +119,7 @@ def _sentence(outcome: RuleOutcome, rule: RuleSection, memory: RuleMemory) -> st
             return f"acts{_values(outcome.evidence)}"
         case RuleEffectKind.HELD_BACK:
             times = f"{rule.most.times} time{'s' if rule.most.times > 1 else ''}"
-            return f"is held back: it acts at most {times} in {rule.most.per:g} s{_values(outcome.evidence)}"
+            return f"is held back: it acts at most {times} in {duration(rule.most.per)}{_values(outcome.evidence)}"
         case RuleEffectKind.PASSED_OVER:
             return f"does not act: unless is true, or not known{_values(outcome.evidence)}"
         case RuleEffectKind.MISSED:

@@ -40,6 +40,7 @@ from countingroom.core.rules.actions import (
 )
 from countingroom.core.rules.specs import principal_of
 from countingroom.core.rules.states import ActionResult
+from countingroom.core.times import duration
 from countingroom.core.values import Scalar
 
 _log = logging.getLogger(__name__)
@@ -233,7 +234,8 @@ class RuleRunner:
                     end = await self._end(events, id)
             except TimeoutError:
                 raise LinkError(
-                    f"{action.command} was accepted; it neither finished nor failed within {action.deadline_s:g} s",
+                    f"{action.command} was accepted; it neither finished nor failed "
+                    f"within {duration(action.deadline_s)}",
                     code="timeout",
                     source=f"{action.department}.{action.target}",
                     suggestion="it may still finish: look at the state",

@@ -18,6 +18,7 @@ from countingroom.core.partitions import MemberState, PartitionState
 from countingroom.core.policy import Principal, decide
 from countingroom.core.run_book import Run, RunCondition
 from countingroom.core.systems import ACTIVE, CONFIGURING, ERROR, NO_CONNECTION, RECORDING, SystemKind
+from countingroom.core.times import duration as shown
 from countingroom.core.values import Quality
 
 _DISCS = {CONFIGURING: "moving", ACTIVE: "ready", RECORDING: "on", ERROR: "error", NO_CONNECTION: "no_link"}
@@ -137,11 +138,7 @@ def duration(run: Run, now_ns: int) -> str:
     lasted_s = run.lasted_s(now_ns)
     if lasted_s is None:
         return "–"
-    seconds = int(lasted_s)
-    if seconds < 120:
-        return f"{seconds} s"
-    minutes, hours = seconds // 60, seconds // 3600
-    return f"{minutes} min" if hours < 1 else f"{hours} h {minutes % 60} min"
+    return shown(int(lasted_s))
 
 
 def events(run: Run) -> str:

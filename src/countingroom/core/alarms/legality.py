@@ -8,6 +8,7 @@ from typing import Protocol
 from countingroom.core.alarms.events import Acknowledge, Reset, Shelve, TakeOutOfService
 from countingroom.core.alarms.states import BaseState, OutOfService, Shelf
 from countingroom.core.errors import Cause
+from countingroom.core.times import duration
 
 
 class AlarmCommand(StrEnum):
@@ -160,12 +161,12 @@ def _of_end(end_ns: int, now_ns: int) -> Cause | None:
 def _of_length(length_ns: int, longest_ns: int) -> Cause | None:
     if length_ns <= longest_ns:
         return None
-    longest_min = longest_ns / 60e9
+    longest = duration(longest_ns / 1e9)
     return Cause(
         code="shelf_too_long",
-        message=f"alarms of this priority may be shelved for at most {longest_min:g} min; got {length_ns / 60e9:g} min",
-        evidence={"longest_min": longest_min, "asked_min": length_ns / 60e9},
-        suggestion=f"shelve it for at most {longest_min:g} min",
+        message=f"alarms of this priority may be shelved for at most {longest}; got {duration(length_ns / 1e9)}",
+        evidence={"longest_min": longest_ns / 60e9, "asked_min": length_ns / 60e9},
+        suggestion=f"shelve it for at most {longest}",
     )
 
 

@@ -7,6 +7,7 @@ from countingroom.core.interlocks.events import BypassCause, EndBypass, RecordPr
 from countingroom.core.interlocks.specs import InterlockSpec
 from countingroom.core.interlocks.states import CauseState, InterlockState
 from countingroom.core.policy import Role
+from countingroom.core.times import duration
 
 ALREADY_SO = frozenset({"not_tripped", "not_bypassed"})
 """Codes for what a command would lead to and already is."""
@@ -99,14 +100,14 @@ def _of_length(spec: InterlockSpec, until_ns: int, now_ns: int) -> Cause | None:
     longest_ns = spec.bypass.longest_ns
     if now_ns < until_ns <= now_ns + longest_ns:
         return None
-    longest_min, asked_min = longest_ns / 60e9, (until_ns - now_ns) / 60e9
+    longest, asked = duration(longest_ns / 1e9), duration((until_ns - now_ns) / 1e9)
     if until_ns <= now_ns:
         return Cause(code="time_over", message="the end lies in the past", suggestion="give a time in the future")
     return Cause(
         code="bypass_too_long",
-        message=f"a cause of {spec.shown} may be bypassed for at most {longest_min:g} min; got {asked_min:g} min",
-        evidence={"longest_min": longest_min, "asked_min": asked_min},
-        suggestion=f"bypass it for at most {longest_min:g} min",
+        message=f"a cause of {spec.shown} may be bypassed for at most {longest}; got {asked}",
+        evidence={"longest_min": longest_ns / 60e9, "asked_min": (until_ns - now_ns) / 60e9},
+        suggestion=f"bypass it for at most {longest}",
     )
 
 

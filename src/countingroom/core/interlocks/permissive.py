@@ -11,6 +11,7 @@ from countingroom.core.errors import Cause
 from countingroom.core.interlocks.legality import told
 from countingroom.core.interlocks.specs import InterlockEffect, Permissive
 from countingroom.core.interlocks.states import CauseState, InterlockState
+from countingroom.core.times import duration
 
 UNKNOWN = "interlock_unknown"
 """Code of the cause where the state of the interlock is not known."""
@@ -63,7 +64,7 @@ def _unknown(one: Permissive, state: InterlockState | None, silent_s: float) -> 
     if state is None:
         why = "no alarm engine has published it"
     elif silent_s > one.silent_s:
-        why = f"no alarm engine is heard for {one.silent_s:g} s"
+        why = f"no alarm engine is heard for {duration(one.silent_s)}"
     elif effect is None or effect.kind != InterlockEffect.FORBID:
         why = f"the alarm engine has another description, in which {one.effect} forbids no start"
     elif state.unread:

@@ -19,6 +19,7 @@ from countingroom.core.alarms.states import AlarmState
 from countingroom.core.notify.messages import Notification, NotificationKind
 from countingroom.core.notify.planned import Planned
 from countingroom.core.notify.tracks import Track
+from countingroom.core.times import duration
 
 LISTED = 20
 """Alarms that one message names; the others are counted."""
@@ -81,18 +82,6 @@ def shown_time(time_ns: int, zone: TimeZone) -> str:
     return f"{instant.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def span(seconds: float) -> str:
-    """`45 s`, `10 min`, `2 h 30 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
 def _prefix(planned: Planned) -> str:
     """The begin of the subject."""
     first = planned.tracks[0]
@@ -109,7 +98,7 @@ def _prefix(planned: Planned) -> str:
 
 def _head(planned: Planned, words: Wording) -> Iterator[str]:
     """Why the message comes, where the subject does not say it."""
-    waited = span((planned.created_ns - min(track.first_ns for track in planned.tracks)) / 1e9)
+    waited = duration(round((planned.created_ns - min(track.first_ns for track in planned.tracks)) / 1e9))
     if planned.kind is NotificationKind.ESCALATION:
         yield f"Not acknowledged for {waited} after the first message."
         yield ""
@@ -163,7 +152,7 @@ def _guidance(definition: AlarmDefinition, since_ns: int, zone: TimeZone) -> Ite
             yield f"  {number}. {step}"
     if guidance.time_to_act_s is not None:
         until = shown_time(since_ns + round(guidance.time_to_act_s * 1e9), zone)
-        yield f"Time to do it: {span(guidance.time_to_act_s)}, until {until}"
+        yield f"Time to do it: {duration(guidance.time_to_act_s)}, until {until}"
     if guidance.if_not:
         yield f"If nothing is done: {guidance.if_not}"
 

@@ -91,7 +91,7 @@ class RuleState(Struct, frozen=True, kw_only=True):
     title: str
     reason: str = ""
     when: str = ""
-    """In words: `chiller.bath is above 35, for 300 s`."""
+    """In words: `chiller.bath is above 35, for 5 min`."""
     unless: str = ""
     actions: tuple[str, ...] = ()
     armed: bool

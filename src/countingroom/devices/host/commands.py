@@ -23,6 +23,7 @@ from countingroom.core.errors import Cause, Conflict, CountingRoomError, DeviceE
 from countingroom.core.interlocks.hold import HeldCommand
 from countingroom.core.messages import Command, CommandSpec
 from countingroom.core.policy import Permission
+from countingroom.core.times import duration
 from countingroom.core.values import Quality, Reading
 from countingroom.devices.behaviour import Write
 from countingroom.devices.host.admission import Admitted, Situation, admit, find
@@ -262,7 +263,7 @@ class DeviceCommands:
                 now = situation.readings[name]
                 return DeviceError(
                     f"{write.point} was to be {write.value}, but {name} reads {now.value}"
-                    f" ({now.quality.name.lower()}) after {admitted.deadline_s:g} s",
+                    f" ({now.quality.name.lower()}) after {duration(admitted.deadline_s)}",
                     code="not_confirmed",
                     evidence={"written": write.value, "readback": now.value},
                     suggestion="look whether the device is in remote control and what holds the value back",
@@ -270,7 +271,7 @@ class DeviceCommands:
         state = situation.states[admitted.command.channel]
         wanted = " or ".join(admitted.spec.done_in) or "connected"
         return DeviceError(
-            f"after {admitted.deadline_s:g} s it is {state.state}, not {wanted}",
+            f"after {duration(admitted.deadline_s)} it is {state.state}, not {wanted}",
             code="not_in_time",
             evidence={"state": state.state},
             suggestion="look at the readings; the command may still take effect",

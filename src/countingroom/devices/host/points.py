@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from countingroom.core.messages import Readings
 from countingroom.core.points import Point
+from countingroom.core.times import duration
 from countingroom.core.values import Quality, Reading
 from countingroom.devices.host import quality
 from countingroom.devices.host.deadband import moved
@@ -122,7 +123,9 @@ class PointTable:
             if is_stale(point, monotonic - last):
                 before = self.readings[name]
                 # What is BAD or STALE already keeps its own reason.
-                reason = f"no value for more than {point.stale_after_s:g} s" if before.quality < Quality.STALE else ""
+                reason = (
+                    f"no value for more than {duration(point.stale_after_s)}" if before.quality < Quality.STALE else ""
+                )
                 self._set(point, stale(before, now_ns, reason), changed)
         return changed
 

@@ -12,6 +12,7 @@ from countingroom.core.interlocks.events import ActionKind, InterlockAction
 from countingroom.core.interlocks.specs import EffectSpec, InterlockSpec
 from countingroom.core.interlocks.states import InterlockState
 from countingroom.core.messages import Event, EventKind
+from countingroom.core.times import duration
 from countingroom.devices.interlocks.hosted_part import HostedPart
 
 SOURCE = "devices.interlocks"
@@ -61,7 +62,7 @@ def event_of_silence(
     after_s = spec.engine_silent.after_ns / 1e9 if spec.engine_silent else 0.0
     cause = Cause(
         code="engine_silent",
-        message=f"no alarm engine was heard for {after_s:g} s",
+        message=f"no alarm engine was heard for {duration(after_s)}",
         source=SOURCE,
         evidence={"after_s": after_s},
         suggestion="look at the process of the alarm department, and at the bus",

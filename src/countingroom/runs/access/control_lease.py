@@ -18,6 +18,7 @@ from countingroom.core.clock import Clock
 from countingroom.core.errors import Conflict, CountingRoomError, OutOfRange
 from countingroom.core.messages import encode
 from countingroom.core.policy import Control
+from countingroom.core.times import duration
 
 IDLE_S = 1200.0
 """The lease ends after this time without a command of its holder."""
@@ -72,7 +73,9 @@ class ControlLease:
                 self._notify(f"{holder} is no longer in control of {self.target}: idle for too long", "")
             elif left_ns <= NOTICE_S * 1e9 and not self._noticed:
                 self._noticed = True
-                self._notify(f"{holder} loses control of {self.target} in {left_ns / 1e9:.0f} s, being idle", "")
+                self._notify(
+                    f"{holder} loses control of {self.target} in {duration(round(left_ns / 1e9))}, being idle", ""
+                )
 
     async def take(self, by: str) -> None:
         """Make the user the holder; for the present holder, renew. The caller has checked the policy."""

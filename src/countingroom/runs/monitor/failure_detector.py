@@ -13,6 +13,7 @@ from msgspec import Struct
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Presence
 from countingroom.core.subjects import connection
+from countingroom.core.times import duration
 from countingroom.runs.planner.events import LinkChanged
 
 MISSED = 3
@@ -101,7 +102,10 @@ class FailureDetector:
         return [
             *(
                 self._lose(
-                    name, "agent_silent", f"the agent of {name} has not been heard for {MISSED * beat:g} s", now_ns
+                    name,
+                    "agent_silent",
+                    f"the agent of {name} has not been heard for {duration(MISSED * beat)}",
+                    now_ns,
                 )
                 for name, beat in silent
             ),

@@ -28,6 +28,7 @@ from countingroom.core.partitions import Goal
 from countingroom.core.policy import Permission
 from countingroom.core.run_book import Run, RunEnd, RunLimit
 from countingroom.core.systems import ERROR, Action, Answer, Order
+from countingroom.core.times import duration
 from countingroom.core.values import Scalar
 from countingroom.runs.access.control_commands import control_commands
 from countingroom.runs.owner_messages import ANSWER_S
@@ -248,7 +249,7 @@ class PartitionCommands:
                     await owner.changed()
         except TimeoutError:
             raise DeviceError(
-                f"{system} is still in Error {seconds:g} s after the reset",
+                f"{system} is still in Error {duration(seconds)} after the reset",
                 code="not_in_time",
                 source=f"systems.{system}",
                 suggestion=f"check {system}",

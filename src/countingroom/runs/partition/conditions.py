@@ -16,6 +16,7 @@ from countingroom.core.messages import Readings
 from countingroom.core.retry import Retry, edge_log
 from countingroom.core.run_book import RunCondition, RunFlagKind
 from countingroom.core.run_flags import RunTrouble, condition_trouble
+from countingroom.core.times import duration
 from countingroom.core.values import Quality, Reading
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
@@ -90,7 +91,7 @@ class Conditions:
         reading, heard_s = self._readings.get(point), self._heard_s.get(point.partition(".")[0], 0.0)
         if reading is None or self._owner.context.clock.monotonic() - heard_s < _YOUNG_S:
             return reading
-        reason = f"nothing was published for {_YOUNG_S:g} s"
+        reason = f"nothing was published for {duration(_YOUNG_S)}"
         return msgspec.structs.replace(reading, quality=max(Quality.STALE, reading.quality), reason=reason)
 
     async def _age(self) -> None:

@@ -17,6 +17,7 @@ from countingroom.core import subjects
 from countingroom.core.clock import within
 from countingroom.core.errors import Cause, ConfigurationError, CountingRoomError
 from countingroom.core.messages import Command, Reply
+from countingroom.core.times import duration
 from countingroom.runs.agents.kinds import program
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.planner.events import Fact, HookOver, RunHook
@@ -56,7 +57,7 @@ class Hooks:
             async with within(self._clock, hook.deadline_s):
                 cause = await (self._ask(argv[1:], effect) if argv[0] == BUS else self._execute(hook.name, argv))
         except TimeoutError:
-            cause = self._cause("not_in_time", hook.name, f"{hook.name} did not end within {hook.deadline_s:g} s")
+            cause = self._cause("not_in_time", hook.name, f"{hook.name} did not end within {duration(hook.deadline_s)}")
         except ConfigurationError as error:
             cause = self._cause("not_begun", hook.name, error.cause.message)
         except CountingRoomError as error:

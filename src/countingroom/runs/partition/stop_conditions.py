@@ -17,6 +17,7 @@ from countingroom.core.messages import Readings
 from countingroom.core.partitions import Goal
 from countingroom.core.retry import Retry, edge_log
 from countingroom.core.run_book import Run, RunEnd, RunLimit
+from countingroom.core.times import duration
 from countingroom.core.values import Quality, Reading
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
@@ -58,7 +59,7 @@ class StopConditions:
     async def _time(self, run: Run, seconds: float) -> None:
         passed_s = self._life.duration_s(run.number) or 0.0
         await self._owner.context.clock.sleep(seconds - passed_s)
-        self._end(run, f"{seconds:g} s have passed")
+        self._end(run, f"{duration(seconds)} have passed")
 
     async def _point(self, run: Run, started_ns: int, limit: RunLimit) -> None:
         report = edge_log(_log, f"{limit.point} is not followed", f"{limit.point} is followed again")

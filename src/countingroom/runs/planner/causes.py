@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Member
 from countingroom.core.systems import NO_CONNECTION, Action
+from countingroom.core.times import duration
 from countingroom.runs.planner.attempts import Failure
 from countingroom.runs.planner.survey import LevelView, Seen
 from countingroom.runs.planner.template import Hook
@@ -19,7 +20,7 @@ def late(system: str, action: Action, seconds: float) -> Cause:
     """An order was not over by its deadline."""
     return Cause(
         code="not_in_time",
-        message=f"{system} did not {action.value} within {seconds:g} s",
+        message=f"{system} did not {action.value} within {duration(seconds)}",
         source=f"runs.{system}",
         suggestion=f"look at {system}; if it needs so long, give it a longer deadline in the template",
     )

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from countingroom.core.errors import Cause
 from countingroom.core.partitions import Goal, Member, Step
 from countingroom.core.systems import ACTIVE, CONFIGURING, RECORDING, UNCONFIGURED, Action
+from countingroom.core.times import duration
 from countingroom.runs.planner import causes
 from countingroom.runs.planner.attempts import Attempts
 from countingroom.runs.planner.decision import Decision
@@ -241,7 +242,7 @@ class _Planner:
             case "Configuring" if failure is None or (failure.action is not Action.ABORT and not failure.late):
                 return self._step(name, Action.CONFIGURE, "it is being configured", view.level.name, seconds)
             case "Configuring" if failure and failure.action is not Action.ABORT:
-                return self._step(name, Action.ABORT, f"it did not finish within {seconds:g} s", view.level.name)
+                return self._step(name, Action.ABORT, f"it did not finish within {duration(seconds)}", view.level.name)
             case "Error" if left and self.attempts.tried.get((name, Action.RESET), 0) <= tried:
                 reason = "it is in Error and will be configured again"
                 return self._step(name, Action.RESET, reason, view.level.name)

@@ -1,12 +1,12 @@
 // What a person does with alarms: each is one request for all that are named, with occurrence and priority that were seen.
 import { $, data, el, setText } from "./dom.js";
-import { iso } from "./format.js";
+import { duration, iso } from "./format.js";
 import { confirm } from "./confirm.js";
 import { boxed } from "./buttons.js";
 import { note } from "./shell.js";
 import { post } from "./post.js";
 import { WAITING } from "./alarm-model.js";
-import { duration, sign, word } from "./alarm-words.js";
+import { sign, word } from "./alarm-words.js";
 
 const WAIT_S = 5;
 const AT_ONCE = 500; // alarms of one request, which has at most 64 KiB

@@ -1,7 +1,8 @@
 // The list of alarms. Only the rows that are seen are in the page, so that ten thousand alarms stay usable; a row is
 // made anew only where what it shows has changed.
+import { after } from "./format.js";
 import { $, el } from "./dom.js";
-import { after, flagText, memberState, sign, stateText, time, what } from "./alarm-words.js";
+import { flagText, memberState, sign, stateText, time, what } from "./alarm-words.js";
 import { canReset, waits } from "./alarm-model.js";
 
 const BEYOND = 8; // rows above and below those that are seen

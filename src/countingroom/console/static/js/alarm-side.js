@@ -1,11 +1,11 @@
 // Beside the list: one alarm with its value, the time left to act, guidance, trend and history.
 import { $, el, setText } from "./dom.js";
-import { number, unit } from "./format.js";
+import { duration, lasting, number, unit } from "./format.js";
 import { Line, past } from "./series.js";
 import { Trend } from "./trend.js";
 import { canAcknowledge, canReset, hasFlag, isActive } from "./alarm-model.js";
 import { acknowledge, comment, inService, outOfService, refusal, reset, shelve, unshelve } from "./alarm-acts.js";
-import { PRIORITIES, duration, sign, stateText, when } from "./alarm-words.js";
+import { PRIORITIES, sign, stateText, when } from "./alarm-words.js";
 import { mark } from "./acts.js";
 
 const ROWS = 600;
@@ -115,7 +115,7 @@ export class AlarmSide {
     bar.hidden = !within || !isActive(alarm) || hasFlag(alarm);
     if (bar.hidden) return;
     const left = (alarm.since_ns - live.nowNs()) / 1e9 + within;
-    setText($("b", bar), left > 0 ? `${duration(left)} left of ${duration(within)}` : `${duration(-left)} over the ${duration(within)}`);
+    setText($("b", bar), left > 0 ? `${lasting(left)} left of ${duration(within)}` : `${lasting(-left)} over the ${duration(within)}`);
     $("progress", bar).value = Math.max(0, Math.min(1, 1 - left / within));
   }
 

@@ -1,7 +1,7 @@
 // How an alarm is written and drawn: its sign, its state in words, its times. The sign says priority by shape and colour,
 // and the state by corners (not acknowledged), a hollow shape (returned) and a line below it (latched).
 import { el, svg } from "./dom.js";
-import { clock, iso } from "./format.js";
+import { clock, iso, lasting } from "./format.js";
 import { WAITING, isActive, isOpen, shown } from "./alarm-model.js";
 
 export const PRIORITIES = ["", "high", "medium", "low", "for information"];
@@ -49,14 +49,6 @@ export function when(ns, nowNs) {
 
 export const time = (ns, nowNs) => el("time", { datetime: iso(ns), title: `${iso(ns).slice(0, 19).replace("T", " ")} UTC` }, when(ns, nowNs));
 
-export function duration(seconds) {
-  const s = Math.max(0, Math.round(seconds));
-  if (s < 120) return `${s} s`;
-  if (s < 600) return `${Math.floor(s / 60)} min ${s % 60 ? `${s % 60} s` : ""}`.trim();
-  if (s < 7200 && s % 3600) return `${Math.round(s / 60)} min`;
-  return s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} d`;
-}
-
 // What stands in the column "State" of an alarm that is open.
 export function stateText(alarm, nowNs) {
   if (alarm.base === "acknowledged") return alarm.acknowledged_by ? `ack. ${alarm.acknowledged_by} ${when(alarm.acknowledged_ns ?? alarm.changed_ns, nowNs)}` : "acknowledged";
@@ -76,11 +68,5 @@ export function flagText(alarm, nowNs) {
   if (!alarm.shelf) return ["", ""];
   const { reason, by, until_ns: until } = alarm.shelf,
     left = until - nowNs;
-  return [`${reason} · ${by}${left > 0 && left < 3600e9 ? `, ${duration(left / 1e9)} left` : ""}`, `until ${when(until, nowNs).slice(0, 5).trim()}`];
+  return [`${reason} · ${by}${left > 0 && left < 3600e9 ? `, ${lasting(left / 1e9)} left` : ""}`, `until ${when(until, nowNs).slice(0, 5).trim()}`];
 }
-
-export const after = (ns) => {
-  const seconds = Math.max(0, ns / 1e9);
-  if (seconds < 10) return `+${seconds.toFixed(1)} s`;
-  return seconds < 120 ? `+${seconds.toFixed(0)} s` : `+${Math.floor(seconds / 60)} min`;
-};

@@ -5,7 +5,7 @@ import { confirm, meanwhile } from "./confirm.js";
 import { denied } from "./denied.js";
 import { send } from "./commands.js";
 import { note } from "./shell.js";
-import { unit, words } from "./format.js";
+import { duration, unit, words } from "./format.js";
 
 export const labelOf = (command) => command.label || words(command.name);
 
@@ -64,7 +64,7 @@ export class Buttons {
         ...(command.description ? [["Does", command.description]] : []),
         ...(command.done_in.length ? [["Until", command.done_in.map(words).join(" or ")]] : []),
         ...this.effects(command),
-        ["At most", `${command.deadline_s} s`],
+        ["At most", duration(command.deadline_s)],
         ["Affects", this.channel ? `channel ${this.channel} alone` : `all of ${this.title}`],
         ...meanwhile(this.live),
       ],

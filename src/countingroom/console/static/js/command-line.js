@@ -1,16 +1,10 @@
 // A command and its end as one line, in words: "Hv on: done, took 6.2 s".
-import { words } from "./format.js";
+import { duration, words } from "./format.js";
 
 const ENDS = new Set(["done", "failed", "refused"]);
 
 export const isCommand = ({ kind, command_id: id }) => kind === "command" && Boolean(id);
 export const isEnd = ({ kind, command_id: id }) => ENDS.has(kind) && Boolean(id);
-
-function took(ns) {
-  const seconds = ns / 1e9;
-  if (seconds < 100) return `${seconds.toFixed(1)} s`;
-  return `${Math.round(seconds / 60)} min`;
-}
 
 // What was ordered: the action in words, with what it was given.
 function ordered({ action, channel, message }) {
@@ -26,5 +20,5 @@ export function sentence(command, end) {
   const usual = end.message === `${command.message} done`,
     why = end.cause ? end.cause.message : usual ? "" : end.message;
   const told = end.kind === "done" && !end.cause ? (usual ? "done" : end.message) : `${end.kind}${why ? `, ${why}` : ""}`;
-  return `${ordered(command)}: ${told}, took ${took(Math.max(0, end.time_ns - command.time_ns))}`;
+  return `${ordered(command)}: ${told}, took ${duration((end.time_ns - command.time_ns) / 1e9)}`;
 }

@@ -1,5 +1,5 @@
 // What the page of a device knows: points, the point that sets a value, states of the device and its channels.
-import { value, withUnit } from "./format.js";
+import { duration, value, withUnit } from "./format.js";
 
 export class Model {
   constructor(live, { device, catalogue, states, rows }) {
@@ -72,7 +72,7 @@ export class Model {
         rate = this.rateOf(setting),
         told = `${typeof from === "number" ? `${value(measured, from)} → ` : ""}${withUnit(setting, to)}`;
       const seconds = rate && typeof from === "number" ? Math.abs(to - from) / rate.value : 0;
-      return [[this.whose(one), `${told}${seconds ? `, about ${seconds.toFixed(seconds < 10 ? 1 : 0)} s` : ""}`]];
+      return [[this.whose(one), `${told}${seconds ? `, about ${duration(seconds)}` : ""}`]];
     });
   }
 

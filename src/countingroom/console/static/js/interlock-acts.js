@@ -1,10 +1,10 @@
 // What a person does with an interlock: reset it, bypass a cause or end that, record a proof test.
+import { duration } from "./format.js";
 import { data, el } from "./dom.js";
 import { boxed } from "./buttons.js";
 import { confirm } from "./confirm.js";
 import { note } from "./shell.js";
 import { post } from "./post.js";
-import { duration } from "./alarm-words.js";
 import { titleOf } from "./interlock-model.js";
 
 const WAIT_S = 5;

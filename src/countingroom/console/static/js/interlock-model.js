@@ -1,7 +1,6 @@
 // What an interlock says, in words: its causes, its effects, what a reset needs. It decides nothing: each word follows
 // from the published state.
-import { clock } from "./format.js";
-import { duration } from "./alarm-words.js";
+import { clock, duration } from "./format.js";
 
 const UNKNOWN = ["stale", "bad", "missing"];
 
@@ -87,7 +86,7 @@ export function csv(state) {
     `${cause.vote} of ${cause.inputs.length}`,
     ...state.effects.map((effect) => {
       const found = state.matrix.find((one) => one.cause === cause.name && one.effect === effect.name);
-      return found ? `${effect.kind === "forbid" ? "P" : "X"}${found.delay_ns ? ` after ${found.delay_ns / 1e9} s` : ""}` : "";
+      return found ? `${effect.kind === "forbid" ? "P" : "X"}${found.delay_ns ? ` after ${duration(found.delay_ns / 1e9)}` : ""}` : "";
     }),
   ]);
   return [head, ...rows].map((row) => row.map(quote).join(",")).join("\r\n") + "\r\n";

@@ -1,7 +1,6 @@
 // The page of the figures of EEMUA 191: each with its target and verdict, and pictures of what they are made of.
 import { $, el, setText } from "./dom.js";
-import { duration } from "./alarm-words.js";
-import { moment } from "./format.js";
+import { duration, lasting, moment } from "./format.js";
 import { glyph } from "./parts.js";
 import { Range } from "./range.js";
 import { RatePicture, lying } from "./rate-picture.js";
@@ -129,7 +128,7 @@ export function page(live) {
   function floods({ floods: found, flood_count: count, to_ns: to }) {
     setText($("#floods-told"), count > found.length ? `the largest ${found.length} of ${count}` : "");
     const row = ({ begin_ns: begin, end_ns: end, count: alarms, peak }) =>
-      el("tr", {}, el("td", { class: "nw" }, el("a", { href: `/events?from=${Math.round(begin / 1e6)}&to=${Math.round((end ?? to) / 1e6)}` }, moment(begin).slice(0, 16))), el("td", { class: "nw" }, end ? duration(s(end - begin)) : "goes on"), el("td", { class: "num" }, String(alarms)), el("td", { class: "num" }, String(peak)));
+      el("tr", {}, el("td", { class: "nw" }, el("a", { href: `/events?from=${Math.round(begin / 1e6)}&to=${Math.round((end ?? to) / 1e6)}` }, moment(begin).slice(0, 16))), el("td", { class: "nw" }, end ? lasting(s(end - begin)) : "goes on"), el("td", { class: "num" }, String(alarms)), el("td", { class: "num" }, String(peak)));
     rows($("#floods"), found.map(row).reverse(), "There was no flood.", 4);
   }
 

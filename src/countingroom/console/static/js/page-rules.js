@@ -1,12 +1,11 @@
 // The page of rules: whether each is armed, what it waits for, and the evidence of its last firing.
 import { $, $$, data, el, setText } from "./dom.js";
-import { moment } from "./format.js";
+import { duration, moment } from "./format.js";
 import { boxed } from "./buttons.js";
 import { confirm } from "./confirm.js";
 import { mark } from "./acts.js";
 import { note } from "./shell.js";
 import { post } from "./post.js";
-import { duration } from "./alarm-words.js";
 
 const WAIT_S = 5;
 const PHASES = {

@@ -1,6 +1,6 @@
 // Pieces that several pages show: state discs, glyphs, logs. templates/parts.html makes the same pieces on the server.
 import { el, setClass, setText, $ } from "./dom.js";
-import { clock, disc, iso, moment, words } from "./format.js";
+import { after, clock, disc, iso, moment, words } from "./format.js";
 import { WAITING } from "./alarm-model.js";
 import { sign } from "./alarm-words.js";
 
@@ -26,12 +26,6 @@ export const link = (alarm) =>
     : alarm.device
       ? `/devices/${encodeURIComponent(alarm.device)}${alarm.point ? "#" + alarm.point : ""}`
       : `/alarms#${alarm.id}`;
-
-const after = (ns) => {
-  const seconds = ns / 1e9;
-  if (seconds < 10) return `+${seconds.toFixed(1)} s`;
-  return seconds < 120 ? `+${seconds.toFixed(0)} s` : `+${Math.floor(seconds / 60)} min`;
-};
 
 // A row of the list of alarms. What follows from a cause stands below it, with the time after it.
 export const alarmRow = (alarm) => {

@@ -1,6 +1,6 @@
 // How a partition and its systems are shown on every page; present/partition_views.py does the same on the server.
 import { $, el, setClass, setText } from "./dom.js";
-import { clock, words } from "./format.js";
+import { clock, duration, words } from "./format.js";
 
 export const LOST = "Connection Problem";
 const DISCS = { Configuring: "moving", Active: "ready", Recording: "on", Error: "error", [LOST]: "no_link" };
@@ -58,5 +58,5 @@ export function some(names) {
 
 export function seconds(given) {
   if (given === null || given === undefined) return "–";
-  return given < 100 ? `${given.toFixed(1)} s` : `${Math.round(given / 60)} min`;
+  return duration(given);
 }

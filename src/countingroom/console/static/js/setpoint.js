@@ -3,7 +3,7 @@
 import { confirm, meanwhile } from "./confirm.js";
 import { send } from "./commands.js";
 import { el } from "./dom.js";
-import { allowed, number, unit, unlimited, value, withUnit } from "./format.js";
+import { allowed, duration, number, unit, unlimited, value, withUnit } from "./format.js";
 import { denied } from "./denied.js";
 import { boxed, tellOutcome } from "./buttons.js";
 
@@ -157,5 +157,5 @@ function change(point, from, to, rate) {
     signed = `${by > 0 ? "+" : ""}${number(by, point.precision ?? 2)} ${unit(point.unit)}`;
   if (!rate || !by) return signed;
   const seconds = Math.abs(by) / rate.value;
-  return `${signed}, about ${seconds.toFixed(seconds < 10 ? 1 : 0)} s at ${withUnit(rate.point, rate.value)}`;
+  return `${signed}, about ${duration(seconds)} at ${withUnit(rate.point, rate.value)}`;
 }

@@ -1,7 +1,6 @@
 // The states of a device and its channels over the last hours, as spans with words: from the events, up to the present.
 import { $, $$, el, setText, svg } from "./dom.js";
-import { duration } from "./alarm-words.js";
-import { moment, words } from "./format.js";
+import { lasting, moment, words } from "./format.js";
 import { durationIn } from "./times.js";
 import { marks, texts } from "./time-axis.js";
 
@@ -143,7 +142,7 @@ export class StateTimeline {
           width = Math.max(1.5, x(one.to) - left - 0.5),
           box = svg("rect", { class: `span ${kind}`, x: left, y: 1, width, height: HEIGHT - 2 }),
           title = svg("title");
-        title.textContent = `${text}, ${moment(one.from * 1e9)} UTC, ${duration(one.to - one.from)}`;
+        title.textContent = `${text}, ${moment(one.from * 1e9)} UTC, ${lasting(one.to - one.from)}`;
         box.append(title);
         picture.append(box);
         if (text.length * LETTER_PX + 6 > width) return;
@@ -177,7 +176,7 @@ export class StateTimeline {
   // The same in words, for those who read or hear it.
   list(shown) {
     const lines = shown.flatMap(({ name, spans }) => spans.map((one) => ({ name, ...one }))).sort((a, b) => b.from - a.from);
-    const row = ({ name, from, to, state }) => el("tr", {}, el("td", { class: "nw" }, moment(from * 1e9)), el("td", {}, name), el("td", {}, words(state)), el("td", { class: "num nw" }, duration(to - from)));
+    const row = ({ name, from, to, state }) => el("tr", {}, el("td", { class: "nw" }, moment(from * 1e9)), el("td", {}, name), el("td", {}, words(state)), el("td", { class: "num nw" }, lasting(to - from)));
     $("#states-list").replaceChildren(...lines.slice(0, LISTED).map(row));
   }
 }

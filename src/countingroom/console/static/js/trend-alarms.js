@@ -1,6 +1,6 @@
 // Where the points of a trend were in alarm: a strip below the lines in the colour of the priority, a faint tint behind
 // them, and the same in words.
-import { duration } from "./alarm-words.js";
+import { lasting } from "./format.js";
 
 const STRIP = 6;
 const WORDS = ["", "high", "medium", "low", "for information"];
@@ -50,7 +50,7 @@ export function alarmsText(lines, about, alarms, untilS) {
       seconds = spans.reduce((sum, { from, to }) => sum + (to ?? untilS) - from, 0),
       worst = Math.min(...spans.map(({ priority }) => priority)),
       open = spans.at(-1).to === null;
-    return [`${about[name].label} ${times === 1 ? "once" : `${times} times`}, ${duration(seconds)} in all, at most ${WORDS[worst]}${open ? `, ${WORDS[spans.at(-1).priority]} at the end` : ""}`];
+    return [`${about[name].label} ${times === 1 ? "once" : `${times} times`}, ${lasting(seconds)} in all, at most ${WORDS[worst]}${open ? `, ${WORDS[spans.at(-1).priority]} at the end` : ""}`];
   });
   return told.length ? `In alarm: ${told.join("; ")}` : "";
 }
