@@ -182,3 +182,13 @@ def test_a_rule_that_finds_its_condition_true_tells_that_it_waits() -> None:
     memory, effects = step(spec, memory, RuleBegin(), 2 * S)
     memory, effects = step(spec, memory, ConditionIs(True), 3 * S)
     assert not effects  # told once
+
+
+def test_a_memory_of_an_earlier_version_does_not_know_what_was_described() -> None:
+    """What a person did stays; without a person it was as described."""
+    off = structs.replace(HOURLY, armed=False)
+    touched = RuleMemory(armed=False, armed_by="anna")
+    assert not step(HOURLY, touched, RuleBegin(), 10)[0].armed
+    untouched = RuleMemory(armed=True)
+    assert not step(off, untouched, RuleBegin(), 10)[0].armed
+    assert step(HOURLY, untouched, RuleBegin(), 10)[0].armed

@@ -133,7 +133,7 @@ def _sentence(outcome: RuleOutcome, rule: RuleSection, memory: RuleMemory) -> st
             return f"does not act: its condition was true already, and must be false first{_values(outcome.evidence)}"
         case RuleEffectKind.ARMED | RuleEffectKind.DISARMED:
             reason = f": {memory.armed_reason}" if memory.armed_reason else ""
-            return f"{effect.kind.value} by {memory.armed_by}{reason}"
+            return f"{effect.kind.value}{f' by {memory.armed_by}' if memory.armed_by else ''}{reason}"
 
 
 def _values(evidence: Mapping[str, Scalar]) -> str:

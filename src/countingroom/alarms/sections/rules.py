@@ -189,7 +189,7 @@ class RuleSection(Section):
     """Target or pattern of targets (`device.caen`, `partition.*`, `_experiment`) -> its role there. Without an entry it
     may do nothing there."""
     armed: bool = True
-    """Whether it is armed at first. Later it stays as a person has left it."""
+    """Whether it is armed. It stays as a person has left it, until this is changed."""
     arming: Literal["shifter", "expert", "administrator"] = "shifter"
     """The lowest role that may arm and disarm it."""
     if_already_true: Literal["wait", "act"] = "wait"

@@ -76,7 +76,7 @@ class RuleSpec(Struct, frozen=True, kw_only=True):
     """Whether a second condition must be known and false when it acts."""
     most: FiringRate = FiringRate()
     armed: bool = True
-    """Whether it is armed at first, before a person has armed or disarmed it."""
+    """Whether its description arms it: at first, and each time that the description is changed."""
 
 
 def principal_of(rule: str) -> str:

@@ -24,14 +24,20 @@ _COUNTED = 1000
 """Missed times that are counted."""
 
 
+DESCRIBED = "the description says so now"
+"""Why a rule is armed or disarmed whose description was changed."""
+
+
 class RuleMemory(Struct, frozen=True, kw_only=True):
-    """Where one rule stands. `armed`, `spent`, `firings`, `recent_ns` and `cron_ns` outlive a restart."""
+    """Where one rule stands. `armed`, `described`, `spent`, `firings`, `recent_ns` and `cron_ns` outlive a restart."""
 
     armed: bool
     armed_by: str = ""
     """The person who armed or disarmed it last; empty: the description did."""
     armed_ns: int = 0
     armed_reason: str = ""
+    described: bool | None = None
+    """Whether its description armed it at the last start; None: that was not saved."""
     when: bool | None = None
     """The condition; None: it is not known."""
     true_since_ns: int = 0
@@ -128,7 +134,7 @@ Step = tuple[RuleMemory, tuple[RuleEffect, ...]]
 
 def begin(spec: RuleSpec, now_ns: int) -> RuleMemory:
     """The memory of a rule that was not saved before."""
-    return _scheduled(spec, RuleMemory(armed=spec.armed, armed_ns=now_ns, cron_ns=now_ns))
+    return _scheduled(spec, RuleMemory(armed=spec.armed, described=spec.armed, armed_ns=now_ns, cron_ns=now_ns))
 
 
 def step(spec: RuleSpec, memory: RuleMemory, given: Input, now_ns: int) -> Step:
@@ -138,7 +144,9 @@ def step(spec: RuleSpec, memory: RuleMemory, given: Input, now_ns: int) -> Step:
             memory = replace(memory, when=None, true_since_ns=0, unless=None, was_known=False)
             if memory.cron_text != _cron_text(spec):
                 memory = replace(memory, cron_ns=now_ns)
-            return _pass_time(spec, _scheduled(spec, memory), now_ns)
+            memory, armed = _described(spec, memory, now_ns)
+            memory, effects = _pass_time(spec, _scheduled(spec, memory), now_ns)
+            return memory, (*armed, *effects)
         case ConditionIs(value):
             return _condition(spec, memory, value, now_ns)
         case UnlessIs(value):
@@ -154,10 +162,7 @@ def step(spec: RuleSpec, memory: RuleMemory, given: Input, now_ns: int) -> Step:
         case Arm(by, reason):
             return _arm(spec, memory, by, reason, now_ns)
         case Disarm(by, reason):
-            if not memory.armed:
-                return memory, ()
-            after = replace(memory, armed=False, armed_by=by, armed_reason=reason, armed_ns=now_ns)
-            return after, (RuleEffect(kind=RuleEffectKind.DISARMED),)
+            return _disarm(memory, by, reason, now_ns)
 
 
 def next_due_ns(spec: RuleSpec, memory: RuleMemory) -> int:
@@ -178,6 +183,7 @@ def _saved(memory: RuleMemory) -> tuple[object, ...]:
     return (
         memory.armed,
         memory.armed_ns,
+        memory.described,
         memory.spent,
         memory.firings,
         memory.cron_ns,
@@ -197,6 +203,24 @@ def _condition(spec: RuleSpec, memory: RuleMemory, value: bool | None, now_ns: i
         effect = RuleEffect(kind=RuleEffectKind.ALREADY_TRUE, time_ns=now_ns)
         return replace(memory, spent=True), (effect,) if memory.armed else ()
     return _act_on_condition(spec, memory, now_ns)
+
+
+def _described(spec: RuleSpec, memory: RuleMemory, now_ns: int) -> Step:
+    """What a changed description says counts, also where a person had armed or disarmed it before."""
+    before = memory.described
+    if before is None:  # without a person it is as it was described
+        before = spec.armed if memory.armed_by else memory.armed
+    memory = replace(memory, described=spec.armed)
+    if before == spec.armed:
+        return memory, ()
+    return _arm(spec, memory, "", DESCRIBED, now_ns) if spec.armed else _disarm(memory, "", DESCRIBED, now_ns)
+
+
+def _disarm(memory: RuleMemory, by: str, reason: str, now_ns: int) -> Step:
+    if not memory.armed:
+        return memory, ()
+    after = replace(memory, armed=False, armed_by=by, armed_reason=reason, armed_ns=now_ns)
+    return after, (RuleEffect(kind=RuleEffectKind.DISARMED),)
 
 
 def _arm(spec: RuleSpec, memory: RuleMemory, by: str, reason: str, now_ns: int) -> Step:
