@@ -82,6 +82,7 @@ class DeviceAlarms:
         that started while a host was gone told first that the link is back, and then that it is lost again."""
         self._labels: dict[str, str] = {}
         self._due: list[tuple[int, str]] = []
+        self._looked_ns = 0
 
     def learn(self, catalogue: Catalogue, now_ns: int) -> Iterator[Found]:
         """Take in the catalogue: points that are no longer in it have no alarm, new limits count at once."""
@@ -240,6 +241,12 @@ class DeviceAlarms:
 
     def pass_time(self, now_ns: int) -> Iterator[Found]:
         """What is found because a delay of a point is over."""
+        if now_ns < self._looked_ns:
+            for row in self._rows.values():
+                if row.condition:
+                    row.condition.set_back(now_ns)
+                    self._wait(row)
+        self._looked_ns = now_ns
         while self._due and self._due[0][0] <= now_ns:
             _, name = heapq.heappop(self._due)
             row = self._rows.get(name)

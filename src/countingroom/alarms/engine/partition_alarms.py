@@ -52,6 +52,8 @@ class PartitionAlarms:
 
     def lost_processes(self, now_ns: int) -> set[str]:
         """The alarms of processes whose members are not connected, for so long that they should be back."""
+        # A time that lies ahead is of a clock that was set back since.
+        self._lost_ns = {system: min(since_ns, now_ns) for system, since_ns in self._lost_ns.items()}
         lost = (system for system, since_ns in self._lost_ns.items() if now_ns - since_ns >= PROCESS_LOST_NS)
         return {self._process_of(system) for system in lost} - {""}
 

@@ -9,6 +9,7 @@ from countingroom.alarms.conditions import limit_spec, settling_of
 from countingroom.core import severity
 from countingroom.core.alarms.conditions.kinds import evaluator, initial
 from countingroom.core.alarms.conditions.kinds import pass_time as pass_condition
+from countingroom.core.alarms.conditions.settling import set_back
 from countingroom.core.alarms.conditions.specs import AT_REST, ConditionSpec, ConditionState, StateSpec
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.points import Point
@@ -22,6 +23,7 @@ class PointCondition:
         """`level`, `since_ns`: those that the alarm had before a restart."""
         self._spec = spec
         self._evaluate = evaluator(spec)
+        self._now_ns = now_ns
         self.state: ConditionState = initial(spec, now_ns, level=level, since_ns=since_ns)
 
     @property
@@ -31,13 +33,21 @@ class PointCondition:
 
     def take(self, value: Scalar, quality: int, given: int, now_ns: int) -> int:
         """The level after a reading. `given`: priority of an alarm that the device itself gives."""
+        self.set_back(now_ns)
         self.state = self._evaluate(self._spec, self.state, value, quality, given, now_ns)
         return self._level()
 
     def pass_time(self, now_ns: int) -> int:
         """The level when no reading came."""
+        self.set_back(now_ns)
         self.state = pass_condition(self._spec, self.state, now_ns)
         return self._level()
+
+    def set_back(self, now_ns: int) -> None:
+        """Where the clock was set back, delays begin anew."""
+        if now_ns < self._now_ns:
+            self.state = pass_condition(self._spec, set_back(self.state, now_ns), now_ns)
+        self._now_ns = now_ns
 
     def reset(self) -> None:
         """Its channel is off: the condition is clear, whatever was before."""

@@ -68,7 +68,8 @@ class RoleAlarms:
                 self._since_ns.pop(role, None)
                 yield subject, clear(now_ns)
                 continue
-            since_ns = self._since_ns.setdefault(role, now_ns)
+            # A time that lies ahead is of a clock that was set back since.
+            since_ns = self._since_ns[role] = min(self._since_ns.get(role, now_ns), now_ns)
             if now_ns - since_ns >= MISSING_S * 1e9 or (not processes and subject.id in lost):
                 yield (
                     subject,

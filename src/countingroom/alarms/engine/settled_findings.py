@@ -41,9 +41,12 @@ class SettledFindings:
         self._began_ns = began_ns
         self._held: dict[str, _Held] = {}
         self._due: list[tuple[int, str]] = []
+        self._now_ns = began_ns
+        """When it was given a time last."""
 
     def take(self, found: Iterable[Found], now_ns: int) -> Iterator[Found]:
         """What is to be passed on now."""
+        self._at(now_ns)
         for subject, finding in found:
             definition = self._find(subject.id)
             if subject.point or definition is None or finding.removed:
@@ -84,6 +87,7 @@ class SettledFindings:
 
     def pass_time(self, now_ns: int) -> Iterator[Found]:
         """What is to be passed on because a delay is over."""
+        self._at(now_ns)
         while self._due and self._due[0][0] <= now_ns:
             _, id = heapq.heappop(self._due)
             held = self._held.get(id)
@@ -99,6 +103,14 @@ class SettledFindings:
                 yield held.subject, structs.replace(held.finding, level=held.state.level)
             else:
                 yield held.subject, clear(held.state.since_ns)
+
+    def _at(self, now_ns: int) -> None:
+        if now_ns < self._now_ns:  # the clock was set back
+            for id, held in self._held.items():
+                held.state = settling.pass_time(held.spec, settling.set_back(held.state, now_ns), now_ns)
+                if held.state.due_ns != NEVER:
+                    heapq.heappush(self._due, (held.state.due_ns, id))
+        self._now_ns = now_ns
 
     def next_due_ns(self) -> int | None:
         """When `pass_time` is to be called; None: nothing waits."""

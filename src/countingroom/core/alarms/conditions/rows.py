@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Mapping
 
 from countingroom.core.alarms.conditions.kinds import STALE, Evaluate, evaluator, initial, pass_time, quiet_band
+from countingroom.core.alarms.conditions.settling import set_back
 from countingroom.core.alarms.conditions.specs import AT_REST, NEVER, ConditionSpec, ConditionState
 from countingroom.core.messages import Readings
 from countingroom.core.values import Scalar
@@ -49,6 +50,8 @@ class ConditionRows:
         self._values: dict[str, Scalar] = {}
         self._due: list[tuple[int, int]] = []
         self._queued: list[int] = []
+        self._now_ns = 0
+        """When it was given a time last."""
 
     def add(
         self,
@@ -95,6 +98,7 @@ class ConditionRows:
         sources = self._sources.get(message.device)
         if sources is None:
             return changes
+        self._at(now_ns)
         alarms = message.alarms
         for name, value, quality in zip(message.points, message.values, message.qualities, strict=True):
             source = sources.get(name)
@@ -112,6 +116,7 @@ class ConditionRows:
         """Evaluate one value that did not come in a message of readings, as the state of a device."""
         device, _, name = address.partition(".")
         changes: list[Change] = []
+        self._at(now_ns)
         if source := self._sources.get(device, {}).get(name):
             self._evaluate(source, value, quality, given, now_ns, changes)
         return changes
@@ -119,6 +124,7 @@ class ConditionRows:
     def pass_time(self, now_ns: int) -> list[Change]:
         """Evaluate the rows whose due time has come, though no reading came."""
         changes: list[Change] = []
+        self._at(now_ns)
         while self._due and self._due[0][0] <= now_ns:
             due_ns, row = heapq.heappop(self._due)
             if self._queued[row] != due_ns:
@@ -135,6 +141,13 @@ class ConditionRows:
     def next_due_ns(self) -> int:
         """When `pass_time` is to be called at the latest; NEVER: no row waits."""
         return self._due[0][0] if self._due else NEVER
+
+    def _at(self, now_ns: int) -> None:
+        if now_ns < self._now_ns:
+            for row, state in enumerate(self.states):
+                self.states[row] = back = set_back(state, now_ns)
+                self._wait(row, back)
+        self._now_ns = now_ns
 
     def _evaluate(
         self, source: _Source, value: Scalar, quality: int, given: int, now_ns: int, changes: list[Change]

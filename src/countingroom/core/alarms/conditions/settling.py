@@ -54,6 +54,29 @@ def pass_time(spec: ConditionSpec, state: ConditionState, now_ns: int) -> Condit
     return state
 
 
+def set_back(state: ConditionState, now_ns: int) -> ConditionState:
+    """The state after the clock was set back to `now_ns`: times that lie ahead become the present one, and it is due
+    now. A delay, the window of a rate and the wait for an update begin anew; else they would wait for the old time to
+    come again. The same state where no time lies ahead."""
+    if max(state.since_ns, state.anchor_ns, *state.turned_ns) <= now_ns:
+        return state
+    first, second, third, fourth = (min(one, now_ns) for one in state.turned_ns)
+    is_ahead = state.anchor_ns > now_ns
+    return ConditionState(
+        level=state.level,
+        since_ns=min(state.since_ns, now_ns),
+        due_ns=min(state.due_ns, now_ns) if state.due_ns != NEVER else NEVER,
+        unknown=state.unknown,
+        raw=state.raw,
+        turned_ns=(first, second, third, fourth),
+        held=state.held,
+        recent=state.recent,
+        value=state.value,
+        anchor=state.value if is_ahead else state.anchor,
+        anchor_ns=min(state.anchor_ns, now_ns),
+    )
+
+
 def _counted(recent: int, count: int, of: int) -> int:
     levels = [recent >> 3 * place & 7 for place in range(of)]
     for priority in PRIORITIES:
