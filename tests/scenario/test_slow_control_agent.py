@@ -234,7 +234,7 @@ async def test_the_loss_of_our_own_link_says_nothing_of_the_device(stage: Stage)
 
 async def test_an_agent_that_was_held_up_blames_no_host(stage: Stage) -> None:
     await active(stage)
-    stage.clock._seconds += 10.0  # time went by, and nobody did anything
+    stage.clock._seconds += 10.0  # pyright: ignore[reportPrivateUsage] - time went by, and no process ran
     await stage.clock.advance(5)
     assert (stage.now.state, stage.now.key) == ("Active", "k")
     assert stage.beating
