@@ -24,6 +24,8 @@ from countingroom.core.alarms.states import AlarmState, BaseState, OutOfService,
 from countingroom.core.commands.alarms import named
 from countingroom.core.errors import Cause
 from countingroom.core.messages import Command, Event, EventKind, Presence, Reply, decode, encode
+from countingroom.core.notify.messages import Notification, NotificationKind, NotificationState, OutboxEntry
+from countingroom.core.notify.queries import OutboxAnswer, OutboxQuery
 from countingroom.core.rules.states import (
     ActionOutcome,
     ActionResult,
@@ -52,6 +54,8 @@ class AlarmStage:
         self.rules: dict[str, RuleState] = {}
         self.details: dict[str, AlarmDetails] = {}
         self.records: dict[str, list[AlarmHistoryEntry]] = {}
+        self.messages: dict[str, list[OutboxEntry]] = {}
+        """Alarm -> messages to people that tell of it, the last first."""
         self.commands: list[tuple[str, Command]] = []
         self.refuse: Cause | None = None
         self.interlocks = InterlockStage(here.bus, here.clock)
@@ -112,6 +116,9 @@ class AlarmStage:
         if message.subject == subjects.query("alarms", "definition"):
             ids = decode(message.data, DefinitionQuery).ids
             return encode(DefinitionAnswer(definitions=tuple(self.details[one] for one in ids if one in self.details)))
+        if message.subject == subjects.query("alarms", "notifications"):
+            alarm = decode(message.data, OutboxQuery).alarm
+            return encode(OutboxAnswer(ended=tuple(self.messages.get(alarm, ()))))
         asked = decode(message.data, HistoryQuery)
         records = self.records.get(asked.id, [])
         return encode(HistoryAnswer(records=tuple(records[: asked.limit]), occurrences_30d=len(records)))
@@ -179,6 +186,7 @@ async def alarms_stage(here: Stage) -> AsyncGenerator[AlarmStage]:
     async with (
         bus.respond(subjects.query("alarms", "definition"), alarms.query),
         bus.respond(subjects.query("alarms", "history"), alarms.query),
+        bus.respond(subjects.query("alarms", "notifications"), alarms.query),
         bus.respond(subjects.query("alarms", "interlock_history"), alarms.interlocks.history),
         bus.respond(subjects.commands_to("alarms"), alarms.command),
     ):
@@ -232,6 +240,29 @@ def a_night(alarms: AlarmStage) -> list[AlarmState]:
             (300, "acknowledged", "acknowledged by anna", "acknowledged", 3),
             (333, "announced", "announced, priority 3 above 30.0", "unacknowledged", 3),
             (900_000, "returned", "active 12 min, acknowledged by ben after 48 s", "normal", 0),
+        )
+    ]
+    alarms.messages[BATH] = [
+        OutboxEntry(
+            notification=Notification(
+                id=f"{number:032x}",
+                channel="anna_mail",
+                person="anna",
+                kind=NotificationKind.FIRST,
+                title="Julabo chiller / Bath",
+                text="too warm",
+                alarms=((BATH, 3),),
+                created_ns=now_ns,
+                due_ns=now_ns,
+                expires_ns=now_ns,
+            ),
+            state=state,
+            error=error,
+            ended_ns=now_ns - age * SECOND_NS,
+        )
+        for number, age, state, error in (
+            (1, 97, NotificationState.SENT, ""),
+            (2, 320, NotificationState.DEAD, "smtp.example.org:587 answers 550: no such user"),
         )
     ]
     chain = {"cause_id": BATH, "base": BaseState.ACKNOWLEDGED}

@@ -71,10 +71,21 @@ async def test_an_alarm_has_guidance_history_and_its_point() -> None:
         definitions = (await client.get("/api/v1/alarms/definitions", params={"id": [BATH, "custom.no"]})).json()
     assert found["alarm"]["shown"] == "unacknowledged"
     assert found["definition"]["guidance"]["time_to_act_s"] == 300.0
-    assert [one["kind"] for one in found["history"]] == ["raised", "acknowledged", "announced", "returned"]
+    assert [one["kind"] for one in found["history"]] == [
+        "message",
+        "raised",
+        "acknowledged",
+        "message",
+        "announced",
+        "returned",
+    ]
+    assert [one["text"] for one in found["history"] if one["kind"] == "message"] == [
+        "message to anna by anna_mail: sent",
+        "message to anna by anna_mail: could not be sent: smtp.example.org:587 answers 550: no such user",
+    ]
     assert found["point"]["unit"] == "degC"
     assert found["problem"] is None
-    assert [one["kind"] for one in history["history"]] == ["raised", "acknowledged"]
+    assert [one["kind"] for one in history["history"]] == ["message", "raised"]
     assert [one["id"] for one in definitions["definitions"]] == [BATH]
 
 

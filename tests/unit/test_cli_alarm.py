@@ -69,7 +69,7 @@ def test_an_alarm_is_shown_with_what_to_do_and_what_was(
     for text in ("not acknowledged", "means: The bath no longer cools", "fill the bath", "within: 5 min", "anna"):
         assert text in out
     assert run(["alarm", "history", BATH, "-n", "1"]) == 0
-    assert "raised to priority 1" in capsys.readouterr().out
+    assert "message to anna by anna_mail: sent" in capsys.readouterr().out
     assert run(["alarm", "show", "custom.no/../x"]) == 1
     assert "[not_found]" in capsys.readouterr().err
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from msgspec import structs
 from pydantic import Field
 
 from countingroom.console.api.commands import CommandBody, carry
@@ -29,11 +30,14 @@ from countingroom.core.alarms.states import HIGHEST_PRIORITY, LOWEST_PRIORITY, A
 from countingroom.core.commands.alarms import ALARMS, MOST_ALARMS, listed, named
 from countingroom.core.commands.row import reference
 from countingroom.core.errors import Cause, CountingRoomError, NotFound, OutOfRange, Refused
+from countingroom.core.notify.queries import OutboxAnswer, OutboxQuery
+from countingroom.core.notify.told import with_messages
 from countingroom.core.points import Point
 from countingroom.core.policy import decide
 
 router = APIRouter(tags=["alarms"])
 _MOST_RECORDS = 1000
+_MOST_NS = 2**63
 _ALARM: dict[str, Any] = {
     "id": "point.chiller.internal_temp",
     "area": "cooling/chiller",
@@ -212,7 +216,8 @@ async def get_history(
     limit: Annotated[int, Query(ge=1, le=_MOST_RECORDS)] = 100,
     before_ns: Annotated[int | None, Query(ge=0, lt=2**63, description="only entries before this time")] = None,
 ) -> Response:
-    """Announcements, returns, acknowledgements, shelves, comments."""
+    """Announcements, returns, acknowledgements, shelves, comments, and the messages that were sent for it
+    (`message`)."""
     found = await _history(console, HistoryQuery(id=alarm, limit=limit, before_ns=before_ns))
     return as_json({"history": found.records, "occurrences_30d": found.occurrences_30d})
 
@@ -223,7 +228,23 @@ async def _definitions(console: ConsoleContext, ids: Iterable[str]) -> tuple[Ala
 
 
 async def _history(console: ConsoleContext, question: HistoryQuery) -> HistoryAnswer:
-    return await ask(console.bus, "alarms", "history", question, HistoryAnswer)
+    """With the messages to people about this alarm, where the description has channels."""
+    found = await ask(console.bus, "alarms", "history", question, HistoryAnswer)
+    try:
+        outbox = await ask(
+            console.bus, "alarms", "notifications", OutboxQuery(alarm=question.id, limit=question.limit), OutboxAnswer
+        )
+    except CountingRoomError:  # the history alone is still of use
+        return found
+    # Messages from before the oldest record of a full page belong to a later page.
+    oldest_ns = found.records[-1].time_ns if len(found.records) >= question.limit else 0
+    newest_ns = question.before_ns or _MOST_NS
+    messages = [
+        one
+        for one in (*outbox.pending, *outbox.ended)
+        if oldest_ns <= (one.ended_ns or one.notification.created_ns) < newest_ns
+    ]
+    return structs.replace(found, records=with_messages(found.records, messages, question.id, question.limit))
 
 
 def _point(console: ConsoleContext, state: AlarmState) -> Point | None:

@@ -79,7 +79,7 @@ class AlarmHistoryEntry(Struct, frozen=True, kw_only=True):
 
     time_ns: int
     kind: str
-    """`announced`, `raised`, `acknowledged`, `returned`, `reset`, `shelved`, `unshelved`, `commented` …"""
+    """`announced`, `raised`, `acknowledged`, `returned`, `reset`, `shelved`, `unshelved`, `commented`, `message` …"""
     text: str
     """In words: `acknowledged by anna: I fill it`."""
     occurrence: int = 0
