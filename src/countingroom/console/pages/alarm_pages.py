@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from countingroom.console.context import ConsoleContext
+from countingroom.console.pages.commanded import commanded
 from countingroom.console.pages.page_set import Render
-from countingroom.console.present import alarm_views
+from countingroom.console.present import alarm_views, partition_words
 
 
 class AlarmPages:
@@ -32,12 +33,15 @@ class AlarmPages:
 
     async def alarms(self, request: Request) -> HTMLResponse:
         """The list of alarms with filters, guidance, trend and history of the selected one."""
+        words = self._context.latest.words
+        partitions = [commanded(self._context, request, one) for one in partition_words.partitions(words).values()]
         return self._render(
             request,
             "alarms.html",
             "alarms",
             "Alarms",
-            counted=alarm_views.counts(alarm_views.all_alarms(self._context.latest.words)),
+            counted=alarm_views.counts(alarm_views.all_alarms(words)),
+            data={"partitions": partitions},
         )
 
     async def figures(self, request: Request) -> HTMLResponse:

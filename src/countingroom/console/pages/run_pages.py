@@ -16,6 +16,7 @@ from countingroom.console.api.runs import chosen
 from countingroom.console.api.systems import systems
 from countingroom.console.auth.requester import requester
 from countingroom.console.context import ConsoleContext
+from countingroom.console.pages.commanded import commanded
 from countingroom.console.pages.page_set import Render
 from countingroom.console.present import (
     device_views,
@@ -32,7 +33,6 @@ from countingroom.core.apply_description.messages import ApplyAnswer, ApplyQuery
 from countingroom.core.charts.draw import svg
 from countingroom.core.configurations import ConfigurationRevision, compare, with_changes
 from countingroom.core.errors import CountingRoomError, LinkError
-from countingroom.core.partitions import PartitionState
 from countingroom.core.policy import Permission, decide
 from countingroom.core.run_book import Run, RunFilter
 
@@ -78,7 +78,7 @@ class RunPages:
             "unmapped": sorted(unmapped(context), key=partition_views.natural),
             "differs": self._differs(request),
             "last_runs": last,
-            "data": {"partitions": [self._commanded(request, state) for state, _ in found]},
+            "data": {"partitions": [commanded(context, request, state) for state, _ in found]},
         }
 
     async def partition(self, request: Request, partition: str) -> HTMLResponse:
@@ -104,7 +104,7 @@ class RunPages:
             chart=Markup(svg(state.chart, state.state)),  # noqa: S704 - our own code, which escapes the names in it
             events=[shown(one) for one in context.recent_events.recent(40, source=partition)],
             data={
-                **self._commanded(request, state),
+                **commanded(context, request, state),
                 "states": msgspec.to_builtins(mine),
                 "tags": [tag.name for tag in covering],
                 "rests": partition_views.rests(state),
@@ -126,21 +126,6 @@ class RunPages:
         ]
         able.sort(key=lambda one: (not one.logins, one.user.name))
         return [{"name": one.user.name, "logins": one.logins} for one in able]
-
-    def _commanded(self, request: Request, state: PartitionState) -> dict[str, Any]:
-        """What a script needs to offer the commands of a partition to this person."""
-        context, who = self._context, requester(request)
-        denied = partition_views.denied(who.principal, state.partition, context.clock.now_ns())
-        return {
-            "partition": state.partition,
-            "gone_ns": partition_words.gone_since(context.device_rows, state.partition),
-            "states": {subjects.partition_key(state.partition): msgspec.to_builtins(state)},
-            "tags": [],
-            "denied": msgspec.to_builtins(denied),
-            "leased": partition_views.leased(),
-            "commands": partition_views.buttons(),
-            "user": who.name,
-        }
 
     async def runs(self, request: Request, wanted: Annotated[RunFilter, Depends(chosen)]) -> HTMLResponse:
         """The run book."""

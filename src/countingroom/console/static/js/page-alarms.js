@@ -5,11 +5,13 @@ import { AlarmModel, canAcknowledge } from "./alarm-model.js";
 import { AlarmSide } from "./alarm-side.js";
 import { acknowledge, inService, outOfService, refusal, reset, shelve, unshelve } from "./alarm-acts.js";
 import { mark } from "./acts.js";
+import { partitionsTold, runsNow } from "./runs-now.js";
 
 const TYPES_TEXT = "input:not([type=checkbox]), textarea, select";
 
 export function page(live) {
-  live.watch = { devices: [], points: false, states: false, events: true, partitions: [], alarms: true };
+  live.watch = { devices: [], points: false, states: false, events: true, partitions: partitionsTold(), alarms: true };
+  runsNow(live, $("#runs-now"));
   const model = new AlarmModel(),
     side = new AlarmSide(live, $("#alarm-side"), (alarm) => model.withMembers([alarm])),
     ticked = new Set();

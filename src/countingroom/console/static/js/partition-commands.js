@@ -32,10 +32,12 @@ async function askAndSend(live, model, row, send) {
 }
 
 export class Commands {
-  // brief: a card has room for those that can be given now, and for stop and abort of a run.
-  constructor(live, model, { place = $("#partition-commands"), brief = false } = {}) {
+  // brief: a card has room for those that can be given now, and for stop and abort of a run. only: the names of those
+  // that have a button here.
+  constructor(live, model, { place = $("#partition-commands"), brief = false, only = null } = {}) {
     Object.assign(this, { live, model, brief });
-    this.buttons = new Map(model.commandsAt("head").map((row) => [row.name, this.button(row)]));
+    const rows = model.commandsAt("head").filter((row) => !only || only.includes(row.name));
+    this.buttons = new Map(rows.map((row) => [row.name, this.button(row)]));
     place.replaceChildren(...this.buttons.values());
     this.refresh();
   }
