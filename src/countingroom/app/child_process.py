@@ -156,6 +156,7 @@ class ForkedProcess:
 
     async def wait(self) -> int:
         """Wait for the end; the exit status."""
+        # Several tasks wait for this end: one that is cancelled must not cancel the future for the others.
         return await asyncio.shield(self._end)
 
     async def _wait(self, server: _Connection) -> int:
@@ -194,6 +195,7 @@ async def _fork(path: Path, module: str, arguments: Sequence[str], errors: int |
         async with timeout(PID_S):
             pid = msgspec.json.decode(await server[0].readline(), type=_Start).pid
     except BaseException:
+        # Also when cancelled: the process sees the closed input as the end of its parent, and ends.
         connection.close()
         ours.close()
         os.close(read_end)

@@ -76,6 +76,7 @@ class ForkServer:
         with selectors.DefaultSelector() as ready:
             wakeup, woken = os.pipe()
             os.set_blocking(woken, False)
+            # Without a handler of its own Python writes no byte into the wake-up pipe for this signal.
             signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
             signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
             for source in (0, wakeup, self._listener.fileno()):

@@ -101,6 +101,7 @@ class Child:
 
     async def ready(self) -> dict[str, Any]:
         """The facts of the first ready message. Raises ChildRefused when the first start fails."""
+        # A cancelled future would count as a first start that succeeded, and a child that fails would be started again.
         return await asyncio.shield(self._first)
 
     async def run(self) -> None:

@@ -106,6 +106,7 @@ class ConsoleContext:
         """Wait until a background task fails, then raise FollowerFailed."""
         if self._failed is None:
             self._failed = asyncio.get_running_loop().create_future()
+        # The background tasks and `failure` use the future too: the end of this wait must not cancel it.
         await asyncio.shield(self._failed)
 
     def troubles(self) -> list[str]:

@@ -63,6 +63,7 @@ class LongWork:
         while True:
             async with self._turn:
                 made, is_end = _slice(iterator)
+                # Within the turn: short requests come between two slices, other long work does not.
                 await asyncio.sleep(0)
             if made:
                 yield made

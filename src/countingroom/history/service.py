@@ -50,6 +50,7 @@ class HistoryService:
                 await self._serve(store, writing, answering)
             finally:
                 answering.shutdown()
+                # A cancelled close would leave the queue of the thread, behind an append, and the file open.
                 await asyncio.shield(_in(writing, store.close))
 
     async def _serve(self, store: HistoryStore, writing: ThreadPoolExecutor, answering: ThreadPoolExecutor) -> None:

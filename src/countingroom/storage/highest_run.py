@@ -33,6 +33,7 @@ class HighestRun:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(f"{number}\n")
             file.flush()
+            # Before the rename: otherwise the file can be empty after a power failure, and run numbers begin again.
             os.fsync(file.fileno())
         half.replace(self._file)
         sync_folder(self._file.parent)

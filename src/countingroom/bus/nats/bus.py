@@ -136,6 +136,7 @@ class NatsBus:
             try:
                 data = await handler(Message(subject=message.subject, data=message.data))
             except Exception:
+                # One faulty request must not end the handler for all others. Its sender gets no reply.
                 _log.exception("the handler of a request on %s failed", message.subject)
             else:
                 if message.reply:

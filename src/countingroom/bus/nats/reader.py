@@ -84,6 +84,7 @@ class Reader:
         try:
             await self._begin()
         except BaseException as error:
+            # Also when cancelled: the subscription would go on to receive, and its buffer would never be read.
             await self.close()
             if isinstance(error, ApiError):
                 raise LinkError(f"there is no stream {self._stream}", source="bus", code="no_stream") from None

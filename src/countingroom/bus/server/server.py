@@ -147,6 +147,7 @@ class EmbeddedServer:
             await self._guard_mqtt()
             await self._admit_mqtt()
         except BaseException:
+            # Also when cancelled: the server would outlive us, and the next start would find its port and store in use.
             await self._end_guard()
             await self._close_connection()
             await self._end()

@@ -157,6 +157,7 @@ class DeviceCommands:
         return self._see_through(new)
 
     async def _join(self, one: _UnderWay) -> None:
+        # Several requesters wait for the end of one command: one that gives up must not end it for the others.
         await asyncio.shield(one.ended)
 
     def _as_if_done(self, situation: Situation) -> Situation:

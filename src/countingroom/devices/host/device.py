@@ -243,6 +243,7 @@ class HostedDevice:
 
     async def news(self) -> None:
         self._news = self._news or asyncio.get_running_loop().create_future()
+        # Several commands wait for the same news: one that is cancelled must not cancel it for the others.
         await asyncio.shield(self._news)
 
     async def settle(self) -> Mapping[str, int]:

@@ -268,6 +268,7 @@ class DriverLoop:
         except DeviceError as error:
             _fail(write, error)
         except BaseException as error:
+            # Also when cancelled: the command that waits for this write must not wait until its deadline.
             _fail(write, error if isinstance(error, CountingRoomError) else _unknown(self._source))
             raise
         else:

@@ -131,6 +131,7 @@ class SystemWorker:
         """The recovered state of the system; None when it fails to give one."""
         try:
             return await self._system.recover()
+        # Code of a user: its fault must not end the agent, or the operator could not even reset the system.
         except Exception as error:
             _log.exception("systems.%s cannot say what it is doing: %s", self.system, error)
             return None

@@ -99,6 +99,7 @@ class Holds:
                         raise
                     _log.warning("%s is not reached; its detectors are moved with force: %s", name, error.cause)
         except BaseException:
+            # Also when cancelled: the partitions would refuse commands until the end of their hold.
             await self._let_go()
             raise
         return self

@@ -288,6 +288,7 @@ class PartitionCommands:
         number = self._number(request)
         await self._of_mine(number)
         stored = self._owner.book.note(number, "comment", text, author=request.by)
+        # The comment is stored also when its requester does not wait any more.
         if stored and (cause := await asyncio.shield(stored)):
             raise Refused(cause)
         return None

@@ -266,6 +266,7 @@ class PartitionOwner:
         now_ns = monotonic_ns(self.context.clock)
         wake = wake_ns(self.partition)
         if self._inbox:
+            # A full inbox never suspends: the other tasks of the process would wait until it is empty.
             await asyncio.sleep(0)
         elif wake is None or wake <= now_ns:
             await self._news.wait()

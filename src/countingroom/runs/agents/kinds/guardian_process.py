@@ -65,6 +65,7 @@ def end(programs: dict[int, str]) -> None:
 
 def guard(lock: str) -> None:
     """Guard programs until the input ends."""
+    # Only the end of the input ends it: a signal that is meant for the agents must not leave their programs unguarded.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with Path(lock).open("w") as locked:
