@@ -40,7 +40,9 @@ help:
 demo: vendor
 	@exec $(BIN)/countingroom demo --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
-test: system vendor lint docs
+# pyright and sphinx use one core each: beside each other they take as long as pyright alone.
+test: system vendor
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint docs
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 # What fits into the minute between two edits; types and tests at the same time.
