@@ -20,6 +20,7 @@ MODULES = (
     "bus",
     "ca_to_bus",
     "interlock_host",
+    "interlock_engine",
     "start_caen48",
     "history_bus",
     "history_store",

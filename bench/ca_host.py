@@ -12,6 +12,7 @@ import msgspec
 
 from countingroom.alarms.description import AlarmsSection
 from countingroom.alarms.interlocks.described import interlock_specs
+from countingroom.app.garbage_collection import collect
 from countingroom.bus import nats
 from countingroom.core.clock import SystemClock
 from countingroom.devices.description import DevicesSection
@@ -38,10 +39,17 @@ async def main() -> None:
     )
     sys.stdout.write("{}\n")
     sys.stdout.flush()
-    serving = asyncio.ensure_future(host.run())
+    serving = asyncio.ensure_future(_serve(host))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
     with suppress(asyncio.CancelledError):
         await serving
+
+
+async def _serve(host: DeviceHost) -> None:
+    """With the collection of garbage of a role."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(collect(SystemClock()))
+        group.create_task(host.run())
 
 
 if __name__ == "__main__":

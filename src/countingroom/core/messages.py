@@ -246,6 +246,8 @@ class Command(Struct, frozen=True, kw_only=True):
     """Fencing token of the sender's control lease."""
     origin: str = ""
     """The sender's interface and address, for the record: `console 127.0.0.1`, `cli`."""
+    trip: int = 0
+    """Number of the trip, of a command of an interlock: one of a later trip does not join that of an earlier one."""
 
 
 class Reply(Struct, frozen=True, kw_only=True):

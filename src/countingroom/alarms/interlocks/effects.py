@@ -104,7 +104,7 @@ class EffectRunner:
     async def _carry_out(self, interlock: str, effect: str, trip: int, orders: list[_Order]) -> None:
         left, pause_s = orders, PAUSE_S
         while True:
-            troubles = await self._attempt(interlock, left)
+            troubles = await self._attempt(interlock, trip, left)
             left = [order for order in left if order in troubles]
             self._report(interlock, effect, trip, "; ".join(troubles[order] for order in left))
             if not left:
@@ -112,7 +112,7 @@ class EffectRunner:
             await self._clock.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _attempt(self, interlock: str, orders: list[_Order]) -> _Troubles:
+    async def _attempt(self, interlock: str, trip: int, orders: list[_Order]) -> _Troubles:
         """Send each command once; why those that are not done are not."""
         troubles = _Troubles()
         ends: list[tuple[_Order, str, asyncio.Future[Event]]] = []
@@ -121,7 +121,7 @@ class EffectRunner:
                 id = uuid4().hex
                 self._ends[id] = end = asyncio.get_running_loop().create_future()
                 ends.append((order, id, end))
-                if trouble := await self._send(interlock, order, id):
+                if trouble := await self._send(interlock, trip, order, id):
                     troubles.add(order, trouble)
             waiting = [end for order, _, end in ends if order not in troubles]
             if waiting:
@@ -142,7 +142,7 @@ class EffectRunner:
                 self._ends.pop(id, None)
         return troubles
 
-    async def _send(self, interlock: str, order: _Order, id: str) -> str:
+    async def _send(self, interlock: str, trip: int, order: _Order, id: str) -> str:
         """Why the command is not accepted; empty: it is."""
         now_ns = self._clock.now_ns()
         command = Command(
@@ -154,6 +154,7 @@ class EffectRunner:
             deadline_ns=now_ns + round(ANSWER_S * 1e9),
             within_s=ANSWER_S,
             origin=f"interlock {interlock}",
+            trip=trip,
         )
         subject = subjects.command(f"interlock.{interlock}", order.department, order.target)
         try:

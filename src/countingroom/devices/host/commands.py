@@ -78,11 +78,13 @@ class _UnderWay(Struct, eq=False):
 
     def is_joined_by(self, new: _UnderWay) -> bool:
         """Whether the new one, of an interlock, asks for the same and is to be done once: host and engine command the
-        same. A command that the host gave for an earlier trip is of no use to the next one: it has written already."""
+        same, and the engine repeats what is slow. A command that the same giver gave for an earlier trip is of no use
+        to the next one: it has written already, and what it wrote may have been undone since."""
         one, other = self.admitted.command, new.admitted.command
         if not new.by.startswith(INTERLOCK) or self.superseded_by:
             return False
-        is_earlier = other.origin == one.origin == OF_THE_HOST_ITSELF and self.by == new.by
+        is_of_one_giver = self.by == new.by and other.origin == one.origin
+        is_earlier = is_of_one_giver and (one.origin == OF_THE_HOST_ITSELF or one.trip != other.trip)
         same = (one.action, one.channel, one.arguments) == (other.action, other.channel, other.arguments)
         return same and not is_earlier
 
