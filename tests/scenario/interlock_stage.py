@@ -64,7 +64,12 @@ class MemoryInterlocks:
         return tuple(self.saved.values())
 
     async def save(
-        self, writer: int, states: Sequence[InterlockState] = (), entries: Sequence[InterlockEntry] = ()
+        self,
+        writer: int,
+        states: Sequence[InterlockState] = (),
+        entries: Sequence[InterlockEntry] = (),
+        *,
+        synced: bool = True,
     ) -> None:
         self._answer()
         if writer < self.writer:

@@ -197,16 +197,21 @@ class Deadly(MemoryInterlocks):
         self.is_stored = False
 
     async def save(
-        self, writer: int, states: Sequence[InterlockState] = (), entries: Sequence[InterlockEntry] = ()
+        self,
+        writer: int,
+        states: Sequence[InterlockState] = (),
+        entries: Sequence[InterlockEntry] = (),
+        *,
+        synced: bool = True,
     ) -> None:
         if self.left == 0 and self.victim is not None:
             if self.is_stored:
-                await super().save(writer, states, entries)
+                await super().save(writer, states, entries, synced=synced)
             self.left = -1
             self.victim.cancel()
             await asyncio.Future[None]()  # a killed process gets no answer
         self.left -= 1
-        await super().save(writer, states, entries)
+        await super().save(writer, states, entries, synced=synced)
 
 
 @pytest.mark.parametrize("is_stored", [False, True], ids=["before", "after"])
@@ -304,11 +309,16 @@ class Choosy(MemoryInterlocks):
     """It cannot store a text with a NUL, as PostgreSQL."""
 
     async def save(
-        self, writer: int, states: Sequence[InterlockState] = (), entries: Sequence[InterlockEntry] = ()
+        self,
+        writer: int,
+        states: Sequence[InterlockState] = (),
+        entries: Sequence[InterlockEntry] = (),
+        *,
+        synced: bool = True,
     ) -> None:
         if any("\0" in row.text for row in entries):
             raise OutOfRange("the database cannot store the value: a NUL", source="storage")
-        await super().save(writer, states, entries)
+        await super().save(writer, states, entries, synced=synced)
 
 
 async def test_what_the_database_cannot_store_keeps_no_interlock_from_acting() -> None:

@@ -1,5 +1,7 @@
 """Runs transactions: writes in one thread, each synced before it returns; reads never wait for writes.
 
+A write that must not wait for the disk is committed, which outlives the process, and synced right after.
+
 SQLite: WAL mode, `synchronous=FULL` and `BEGIN IMMEDIATE`, so that several processes may have the file open.
 PostgreSQL: each writing transaction holds one advisory lock, and `synchronous_commit` is on.
 """
@@ -10,11 +12,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, exc, make_url, text
 
 from countingroom.core.errors import ConfigurationError, Conflict, CountingRoomError, LinkError, OutOfRange
+from countingroom.storage.late_sync import LateSync
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -23,6 +27,10 @@ WAITING = 1000
 """Maximum number of waiting requests; further ones are refused."""
 DEADLINE_S = 30.0
 _BUSY_MS = 10_000
+_ONE_SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
+"""Options of a transaction of PostgreSQL that reads."""
+_CHECKPOINT_PAGES = 1000
+"""Pages in the log of SQLite after which a commit copies them to the database: its default."""
 _PATIENCE = {
     "connect_timeout": 10,
     "tcp_user_timeout": 20_000,
@@ -45,10 +53,14 @@ class SqlStore:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="storage-write")
         self._reader = self._writer if self.in_memory else ThreadPoolExecutor(2, thread_name_prefix="storage-read")
         self._waiting = 0
+        self._late = LateSync(Path(f"{self.url.database}-wal")) if self.is_sqlite and not self.in_memory else None
 
-    async def write(self, work: Work[T]) -> T:
-        """Run `work` in a transaction and return its result after the synced commit. An error rolls it back."""
-        return await self._run(self._writer, lambda: self._transaction(work, writes=True))
+    async def write(self, work: Work[T], *, synced: bool = True) -> T:
+        """Run `work` in a transaction and return its result after the synced commit. An error rolls it back. Not
+        `synced`: after the commit; it outlives this process, and a loss of power only after the sync that follows."""
+        if synced:
+            return await self._run(self._writer, lambda: self._transaction(work, writes=True))
+        return await self._run(self._writer, lambda: self._unsynced(work))
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on one snapshot of the database."""
@@ -68,17 +80,27 @@ class SqlStore:
         """Close after the pending transactions."""
         await asyncio.to_thread(self._writer.shutdown)
         await asyncio.to_thread(self._reader.shutdown)
+        if self._late:
+            await asyncio.to_thread(self._late.close)
         self._engine.dispose()
 
     def _transaction(self, work: Work[T], *, writes: bool) -> T:
-        def do() -> T:
-            options = {"writes": writes} if self.is_sqlite or writes else {"isolation_level": "REPEATABLE READ"}
-            with self._engine.connect().execution_options(**options) as connection, connection.begin():
-                if writes and not self.is_sqlite:
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-                return work(connection)
+        return _translate_errors(lambda: self._do(work, writes=writes, synced=True))
 
-        return _translate_errors(do)
+    def _unsynced(self, work: Work[T]) -> T:
+        result = _translate_errors(lambda: self._do(work, writes=True, synced=False))
+        if self._late:
+            self._late.soon()
+        return result
+
+    def _do(self, work: Work[T], *, writes: bool, synced: bool) -> T:
+        options = {"writes": writes, "synced": synced} if self.is_sqlite or writes else _ONE_SNAPSHOT
+        with self._engine.connect().execution_options(**options) as connection, connection.begin():
+            if writes and not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                if not synced:
+                    connection.execute(text("SET LOCAL synchronous_commit = off"))
+            return work(connection)
 
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T], deadline_s: float | None = DEADLINE_S) -> T:
         if self._waiting >= WAITING:
@@ -149,7 +171,10 @@ def _engine(url: URL, *, in_memory: bool) -> Engine:
         _set_wal_mode(connection)
 
     def began(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", True)
+        options = connection.get_execution_options()
+        writes = options.get("writes", True)
+        if writes:
+            _set_synced(connection, is_synced=options.get("synced", True))
         # IMMEDIATE takes the write lock at the start, where SQLite waits up to `busy_timeout`. A read lock that must be
         # upgraded later fails at once as busy, whatever the time-out, because its snapshot is outdated.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
@@ -157,6 +182,15 @@ def _engine(url: URL, *, in_memory: bool) -> Engine:
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", began)
     return engine
+
+
+def _set_synced(connection: Connection, *, is_synced: bool) -> None:
+    """Whether the next commit waits for the disk. Only between transactions; one that does not wait leaves the
+    checkpoint, which does, to one that does."""
+    if connection.info.get("synced", True) is not is_synced:
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if is_synced else 'NORMAL'}")
+        connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES if is_synced else 0}")
+        connection.info["synced"] = is_synced
 
 
 def _lower(text: object) -> object:

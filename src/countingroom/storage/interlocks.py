@@ -1,4 +1,5 @@
-"""Saved states and history of interlocks. A change is one transaction, synced before the call returns.
+"""Saved states and history of interlocks. A change is one transaction, synced before the call returns where a person
+asked for it. A trip does not wait for the disk: it is committed, which outlives a kill, and synced right after.
 
 Only the alarm process that took over last may write; see `alarm_writer.py`.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from countingroom.core.interlocks.history import InterlockEntry, InterlockHistoryQuery
 from countingroom.core.interlocks.states import InterlockState
@@ -16,7 +17,7 @@ from countingroom.storage import rows
 from countingroom.storage.alarm_writer import check_writer
 from countingroom.storage.inserting import meeting_insert
 from countingroom.storage.interlock_tables import interlock, interlock_history
-from countingroom.storage.repository import Repository, reading, writing
+from countingroom.storage.repository import Repository, reading
 
 MOST_ROWS = 100_000
 """Rows of the history that are kept; about 20 MB. Trips are rare."""
@@ -33,16 +34,25 @@ class Interlocks(Repository):
         query = select(interlock.c.state).order_by(interlock.c.name)
         return tuple(_states.decode(state) for state in connection.scalars(query))
 
-    @writing
-    def save(
+    async def save(
         self,
-        connection: Connection,
         writer: int,
         states: Sequence[InterlockState] = (),
         entries: Sequence[InterlockEntry] = (),
+        *,
+        synced: bool = True,
     ) -> None:
         """Store states and add rows to the history, all or none. `writer` is the number from `Alarms.take_over`;
         Conflict (`superseded`) where another process has taken over since. The same call again does nothing more."""
+        await self.store.write(lambda connection: self._save(connection, writer, states, entries), synced=synced)
+
+    def _save(
+        self,
+        connection: Connection,
+        writer: int,
+        states: Sequence[InterlockState],
+        entries: Sequence[InterlockEntry],
+    ) -> None:
         check_writer(connection, writer)
         if states:
             last = {one.name: msgspec.json.encode(one).decode() for one in states}
@@ -55,8 +65,9 @@ class Interlocks(Repository):
             added = [rows.columns(one, "sequence") | {"kind": one.kind.value} for one in entries]
             connection.execute(meeting_insert(connection, interlock_history).on_conflict_do_nothing(), added)
             sequence = interlock_history.c.sequence
-            newest = select(sequence).order_by(sequence.desc()).offset(MOST_ROWS).limit(1).scalar_subquery()
-            connection.execute(delete(interlock_history).where(sequence <= newest))
+            # The numbers are about consecutive. To count the rows would take each trip milliseconds.
+            newest = select(func.max(sequence)).scalar_subquery()
+            connection.execute(delete(interlock_history).where(sequence <= newest - MOST_ROWS))
 
     @reading
     def history(self, connection: Connection, wanted: InterlockHistoryQuery) -> tuple[InterlockEntry, ...]:

@@ -1,8 +1,8 @@
 """Evaluates the interlocks, and carries what changed to the database, to the bus and to their effects, in this order.
 
-What trips is saved before anything is done: an engine that takes over completes it. While the database does not answer
-an interlock acts all the same, and is saved later; the bus has its state meanwhile. Commands of people are refused
-then, because what they do would not outlive a kill.
+What trips is saved before anything is done, and synced to the disk right after: an engine that takes over completes it.
+While the database does not answer an interlock acts all the same, and is saved later; the bus has its state meanwhile.
+Commands of people are refused then, because what they do would not outlive a kill.
 """
 
 from __future__ import annotations
@@ -54,7 +54,12 @@ class InterlockStore(Protocol):
 
     def load(self) -> Awaitable[tuple[InterlockState, ...]]: ...
     def save(
-        self, writer: int, states: Sequence[InterlockState] = (), entries: Sequence[InterlockEntry] = ()
+        self,
+        writer: int,
+        states: Sequence[InterlockState] = (),
+        entries: Sequence[InterlockEntry] = (),
+        *,
+        synced: bool = ...,
     ) -> Awaitable[None]: ...
     def history(self, wanted: InterlockHistoryQuery) -> Awaitable[tuple[InterlockEntry, ...]]: ...
 
@@ -281,7 +286,7 @@ class InterlockKeeper:
                 self._keep_unsaved(names, done.rows)
             else:
                 try:
-                    await self._save(names, done.rows)
+                    await self._save(names, done.rows, synced=False)
                 except (LinkError, OutOfRange):
                     self._keep_unsaved(names, done.rows)
         self._tell(done)
@@ -320,8 +325,9 @@ class InterlockKeeper:
         self._unsaved.clear()
         self._rows.clear()
 
-    async def _save(self, names: Iterable[str], rows: Sequence[InterlockEntry]) -> None:
-        """LinkError where the database does not answer in time; Conflict where another process has taken over."""
+    async def _save(self, names: Iterable[str], rows: Sequence[InterlockEntry], *, synced: bool = True) -> None:
+        """LinkError where the database does not answer in time; Conflict where another process has taken over. Not
+        `synced`: it outlives a kill of this process, and is synced to the disk right after; so a trip acts sooner."""
         writer = self._writer
         if writer is None:
             raise LinkError(
@@ -330,9 +336,9 @@ class InterlockKeeper:
                 code="database_away",
                 suggestion="look at the database and its disk, then send the command again",
             )
-        await save_within(
-            self._clock, SAVE_S, self._saved, self._store.save(writer, [self._states[name] for name in names], rows)
-        )
+        states = [self._states[name] for name in names]
+        saving = self._store.save(writer, states, rows, synced=synced)
+        await save_within(self._clock, SAVE_S, self._saved, saving)
 
     def _title(self, name: str) -> str:
         return self._specs[name].shown if name in self._specs else name

@@ -1,0 +1,40 @@
+"""Syncs a file to the disk in a thread of its own, soon after it is asked to."""
+
+from __future__ import annotations
+
+import logging
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+
+class LateSync:
+    """For what was written and must not wait for the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="storage-sync")
+        self._asked: Future[None] | None = None
+
+    def soon(self) -> None:
+        """Sync what is written by now. Called by one thread only."""
+        if self._asked is None or self._asked.running() or self._asked.done():
+            self._asked = self._thread.submit(self._sync)
+
+    def close(self) -> None:
+        """After the sync that was asked for."""
+        self._thread.shutdown()
+
+    def _sync(self) -> None:
+        try:
+            opened = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return  # its content went into the database, which was synced
+        try:
+            os.fdatasync(opened)
+        except OSError as error:
+            _log.error("%s is not synced to the disk: %s", self._path, error)
+        finally:
+            os.close(opened)
