@@ -61,7 +61,7 @@ class InterlockHost:
         self._instance = instance
         self._boot = boot
         self._specs = {spec.name: spec for spec in specs}
-        self._saves = SavedLatches(file, SavedInterlocks, clock)
+        self._saves = SavedLatches(file, SavedInterlocks, clock, self._publish_all)
         saved = self._saves.load() or SavedInterlocks()
         parts = [part for spec in specs if (part := local_part(spec, devices))]
         self._parts = {part.spec.name: HostedPart(part, saved.interlocks.get(part.spec.name)) for part in parts}

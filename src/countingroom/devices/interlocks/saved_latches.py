@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +34,9 @@ MOST_S = 0.05
 class SavedLatches(Generic[T]):
     """The saved state of the interlocks of one host; without a file nothing is saved."""
 
-    def __init__(self, file: Path | None, kind: type[T], clock: Clock) -> None:
+    def __init__(self, file: Path | None, kind: type[T], clock: Clock, told: Callable[[], None]) -> None:
+        """`told` is called when `problem` has changed."""
+        self._told = told
         self._file = SlotFile(file) if file else None
         self._kind = kind
         self._clock = clock
@@ -96,6 +99,7 @@ class SavedLatches(Generic[T]):
     def _written(self, writing: asyncio.Future[None]) -> None:
         if writing.cancelled():
             return
+        before = self.problem
         if error := writing.exception():
             self.problem = str(error)
             cause = Cause(
@@ -109,6 +113,8 @@ class SavedLatches(Generic[T]):
         else:
             self.problem = ""
             self._report.worked()
+        if self.problem != before:
+            self._told()
 
 
 def _sync(file: SlotFile) -> None:
