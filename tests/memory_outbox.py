@@ -23,6 +23,8 @@ class MemoryOutbox:
         self._rows = rows
         self.writer = 1
         self.is_away = False
+        self.is_full = False
+        """It can be read and not written."""
         self.entries: dict[str, OutboxEntry] = {}
         self.saved_cursor: NotifyCursor | None = None
 
@@ -51,10 +53,16 @@ class MemoryOutbox:
         *,
         sequence: int | None = None,
         changed: Mapping[str, str | None] | None = None,
+        held: Sequence[OutboxEntry] = (),
     ) -> None:
         self._check(writer)
         for one in messages:
             self.entries.setdefault(one.id, OutboxEntry(notification=one, state=DUE))
+        for one in held:
+            known = self.entries.get(one.notification.id)
+            if known is None or known.state.is_pending:
+                state = TRYING if one.state.is_pending else one.state
+                self.entries[one.notification.id] = structs.replace(one, state=state)
         before = self.saved_cursor or NotifyCursor(sequence=0)
         plan = {key: value for key, value in {**before.plan, **(changed or {})}.items() if value is not None}
         self.saved_cursor = NotifyCursor(sequence=before.sequence if sequence is None else sequence, plan=plan)
@@ -142,6 +150,8 @@ class MemoryOutbox:
 
     def _check(self, writer: int) -> None:
         self._answer()
+        if self.is_full:
+            raise LinkError("the disk is full", source="storage", code="disk_full")
         if writer != self.writer:
             raise Conflict("another has taken over", source="alarms", code="superseded")
 

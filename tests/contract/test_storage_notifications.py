@@ -77,6 +77,35 @@ async def test_a_planned_message_is_read_by_the_next_process_as_it_was(shared_st
     assert pending == tuple(OutboxEntry(notification=one, state=NotificationState.DUE) for one in (MESSAGE, other(1)))
 
 
+async def test_a_message_that_its_process_sends_from_memory_is_not_given_to_another(database: Database) -> None:
+    writer = await begin(database)
+    outbox = database.notifications
+    await outbox.put(writer, [MESSAGE])
+    due = OutboxEntry(notification=structs.replace(MESSAGE, attempt=2), state=NotificationState.DUE, error="451 later")
+    new = OutboxEntry(notification=other(1), state=NotificationState.TRYING)
+    await outbox.put(writer, [MESSAGE], held=[due, new])
+    assert await outbox.claim(writer, "mail", NOW_NS + 60 * S) is None
+    pending = await outbox.pending()
+    assert [(one.state.value, one.notification.attempt, one.error) for one in pending] == [
+        ("trying", 2, "451 later"),
+        ("trying", 0, ""),
+    ]
+    sent = structs.replace(due, state=NotificationState.SENT, error="", ended_ns=NOW_NS + 90 * S)
+    for _ in range(2):
+        await outbox.put(writer, held=[sent])
+    (ended,) = await outbox.ended()
+    assert (ended.notification.id, ended.state, ended.ended_ns) == (MESSAGE.id, NotificationState.SENT, NOW_NS + 90 * S)
+    await outbox.put(writer, held=[due])
+    assert len(await outbox.ended()) == 1, "what ended stays so"
+    await outbox.recover(await database.alarms.take_over("two"))
+    (again,) = await outbox.pending()
+    assert (again.notification.id, again.state, again.notification.is_repeat) == (
+        other(1).id,
+        NotificationState.DUE,
+        True,
+    )
+
+
 async def test_the_first_process_of_all_begins_at_the_end_of_the_history(database: Database) -> None:
     assert await database.notifications.cursor() is None
     writer = await database.alarms.take_over("one")

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from countingroom.alarms.notify.sender import ACCEPTED, UNWANTED, Delivery, IsWanted, failed, refused, unknown
-from countingroom.alarms.notify.worker import ChannelWorker, Linked, backoff_s
+from countingroom.alarms.notify.worker import ChannelRecord, ChannelWorker, Linked, backoff_s
 from countingroom.core.alarms.queries import AlarmLink
 from countingroom.core.errors import Conflict
 from countingroom.core.notify.messages import Notification, NotificationKind, notification_id
@@ -66,7 +66,7 @@ class Stand:
             self.clock,
             still_wanted=lambda message: message.id not in self.acknowledged,
             dead=lambda message, reason: self.dead.append((message.id, reason)),
-            changed=lambda _: None,
+            record=ChannelRecord("mail", self.line, lambda _: None),
             linked=linked,
         )
 

@@ -83,14 +83,20 @@ class Notifications(Repository):
         *,
         sequence: int | None = None,
         changed: Mapping[str, str | None] | None = None,
+        held: Sequence[OutboxEntry] = (),
     ) -> None:
         """Store messages, how far the history was read, and what the planner remembers, all or none. `changed`: the
         keys of the plan with another value; None: deleted. A message whose identity is in the outbox already changes
-        nothing, so the same call may be repeated. Conflict (`superseded`) where another process has taken over."""
+        nothing, so the same call may be repeated. `held`: messages that the calling process sends without the outbox;
+        those that have not ended are marked as being tried. Conflict (`superseded`) where another process has taken
+        over."""
         check_writer(connection, writer)
-        if messages:
+        new = [*messages, *(entry.notification for entry in held)]
+        if new:
             statement = meeting_insert(connection, notification).on_conflict_do_nothing()
-            connection.execute(statement, [_columns(one) for one in messages])
+            connection.execute(statement, [_columns(one) for one in new])
+        for entry in held:
+            connection.execute(update(notification).where(_is_pending(entry.notification.id)).values(_held(entry)))
         if sequence is not None:
             connection.execute(update(notification_cursor).values(sequence=sequence))
         _put_plan(connection, changed or {})
@@ -236,6 +242,19 @@ def _columns(message: Notification) -> dict[str, Any]:
         "is_repeat": message.is_repeat,
         "error": "",
         "message": msgspec.json.encode(message).decode(),
+    }
+
+
+def _held(entry: OutboxEntry) -> dict[str, Any]:
+    message = entry.notification
+    state = NotificationState.TRYING if entry.state.is_pending else entry.state
+    return {
+        "state": state.value,
+        "due_ns": message.due_ns,
+        "attempt": message.attempt,
+        "is_repeat": message.is_repeat,
+        "error": entry.error[:MOST_ERROR],
+        "ended_ns": entry.ended_ns,
     }
 
 

@@ -52,6 +52,10 @@ ROWS = 20_000
 """Rows of the history that wait for the database; the oldest are dropped."""
 
 
+AfterSave = Callable[[Sequence[SavedAlarm], Sequence[AlarmEntry]], None]
+"""Is told of states and of the rows of the history about them."""
+
+
 class AlarmStore(Protocol):
     """What the engine needs of the database; `storage/alarms.py` is it."""
 
@@ -76,10 +80,12 @@ class AlarmKeeper:
         publisher: Publisher,
         clock: Clock,
         *,
-        after_save: Callable[[Sequence[SavedAlarm]], None] = lambda _: None,
+        after_save: AfterSave | None = None,
+        after_failure: AfterSave | None = None,
     ) -> None:
         """`writer`: the number from `AlarmStore.take_over`; None: the database did not answer. `after_save` is called
-        with the states that were saved together with the rows that tell of them."""
+        with the states that were saved together with the rows that tell of them, `after_failure` with those that could
+        not be saved and are saved later."""
         self._book = book
         self._store = store
         self._writer = writer
@@ -87,7 +93,8 @@ class AlarmKeeper:
         """The database answers, which it did not at the begin."""
         self._publisher = publisher
         self._clock = clock
-        self._after_save = after_save
+        self._after_save = after_save or _ignore
+        self._after_failure = after_failure or _ignore
         self.counts = EngineCounts()
         self._waiting = WaitingFindings(book.urgency)
         self._found_s = 0.0
@@ -209,16 +216,20 @@ class AlarmKeeper:
         states = _states(changes)
         if changes.saved or changes.history:
             if self._saved.is_failing:  # a database that hangs must not delay each batch
-                self._unsaved |= changes.saved
-                self._rows.extend(changes.history)
+                self._keep(changes, states)
             else:
                 try:
                     await self._save(changes.saved, changes.history, states)
                 except LinkError:
-                    self._unsaved |= changes.saved
-                    self._rows.extend(changes.history)
+                    self._keep(changes, states)
                     self._next_save_s = self._clock.monotonic() + AGAIN_S
         self._publish(changes, states)
+
+    def _keep(self, changes: BookChanges, states: Mapping[str, AlarmState | None]) -> None:
+        """Save it later."""
+        self._unsaved |= changes.saved
+        self._rows.extend(changes.history)
+        self._after_failure([one.saved(states.get(id)) for id, one in changes.saved.items()], changes.history)
 
     async def _save_again(self, *, now: bool = False) -> None:
         nothing = not (self._unsaved or self._rows) and self._writer is not None
@@ -249,7 +260,7 @@ class AlarmKeeper:
             raise _never_answered()
         saved = [one.saved(states.get(id)) for id, one in changed.items()]
         await save_within(self._clock, SAVE_S, self._saved, self._store.save(self._writer, saved, rows))
-        self._after_save(saved)
+        self._after_save(saved, rows)
 
     def _publish(self, changes: BookChanges, states: Mapping[str, AlarmState | None]) -> None:
         # The most urgent first: a batch can be a whole device with a thousand alarms.
@@ -273,6 +284,10 @@ class AlarmKeeper:
         self._refreshed_s = self._clock.monotonic()
         for id in list(self._refreshed)[:REFRESHED]:
             self._publish_one(id, _state(self._refreshed.pop(id)))
+
+
+def _ignore(_: Sequence[SavedAlarm], __: Sequence[AlarmEntry]) -> None:
+    """Nothing waits for what is saved."""
 
 
 def _never_answered() -> LinkError:

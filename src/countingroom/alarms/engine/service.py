@@ -35,7 +35,6 @@ from countingroom.bus.port import Bus
 from countingroom.bus.presence import heartbeat
 from countingroom.bus.publisher import Publisher
 from countingroom.core import subjects
-from countingroom.core.alarms.history import SavedAlarm
 from countingroom.core.alarms.queries import EngineFigures
 from countingroom.core.clock import Clock, within
 from countingroom.core.errors import Conflict, LinkError
@@ -160,9 +159,16 @@ class AlarmService:
         begin = partial(self._begin, book, known, publisher, carried)
         begun = await Retry(self._clock, report, pause_s=RETRY_S).run(begin)
         rules, writer = await self._make_rules(begun.writer, publisher, known)
-        self._notify = notify = self._notification(book, known, writer, publisher)
-        after_save = notify.notifier.saved if notify else _ignore
-        keeper = AlarmKeeper(book, self._store, writer, publisher, self._clock, after_save=after_save)
+        self._notify = notify = self._notification(book, known, writer, publisher, begun.unsaved)
+        keeper = AlarmKeeper(
+            book,
+            self._store,
+            writer,
+            publisher,
+            self._clock,
+            after_save=notify.notifier.saved if notify else None,
+            after_failure=notify.notifier.unsaved if notify else None,
+        )
         keeper.save_soon(begun.unsaved, begun.rows)
         interlocks = await Retry(self._clock, report, pause_s=RETRY_S).run(
             partial(self._interlocks.take_over, writer, publisher, keeper.find)
@@ -251,7 +257,12 @@ class AlarmService:
         return await takeover.begin(book, known, publisher, carried)
 
     def _notification(
-        self, book: AlarmBook, known: KnownAlarms, writer: int | None, publisher: Publisher
+        self,
+        book: AlarmBook,
+        known: KnownAlarms,
+        writer: int | None,
+        publisher: Publisher,
+        unsaved: Collection[str],
     ) -> NotifyService | None:
         """None where nothing is to be told, and while the database does not answer: it has the outbox."""
         section = self._definitions.section.notify
@@ -266,6 +277,7 @@ class AlarmService:
             publisher,
             find=known.find,
             present=[entry.published() for entry in book.entries() if not entry.record.is_at_rest],
+            unsaved=unsaved,
             troubles=self._troubles,
         )
 
@@ -308,10 +320,6 @@ class AlarmService:
             else:
                 report.worked()
             await self._clock.sleep(DISCARD_S)
-
-
-def _ignore(_: Sequence[SavedAlarm]) -> None:
-    """Nothing waits for what is saved."""
 
 
 class _Active:

@@ -12,9 +12,19 @@ from functools import partial
 from uuid import uuid4
 
 from countingroom.alarms.notify.heartbeat import OutsideHeartbeat
+from countingroom.alarms.notify.held_outbox import HeldOutbox
 from countingroom.alarms.notify.line import Line, line_of
 from countingroom.alarms.notify.sender import TryOutcome
-from countingroom.alarms.notify.worker import RETRY_S, ChannelWorker, Dead, Linked, OutboxStore, StillWanted, failure
+from countingroom.alarms.notify.worker import (
+    RETRY_S,
+    ChannelRecord,
+    ChannelWorker,
+    Dead,
+    Linked,
+    OutboxStore,
+    StillWanted,
+    failure,
+)
 from countingroom.alarms.sections.notify_channels import ChannelSection, HeartbeatSection
 from countingroom.bus.publisher import Publisher
 from countingroom.core import severity, subjects
@@ -46,32 +56,38 @@ class Deliveries:
         troubles: Callable[[], Sequence[str]] = tuple,
         dead: Dead | None = None,
         linked: Linked | None = None,
+        held: HeldOutbox | None = None,
         line: Callable[[str, ChannelSection, Clock], Line] = line_of,
     ) -> None:
         """`writer`: the number from `Alarms.take_over`; the first `wake` comes after `Notifications.recover`.
         `still_wanted`: asked right before a message is sent. `troubles`: why the department is not ready;
         then the heartbeat stops. `dead`: told of each message that is not tried any more, after the outbox has it.
-        `linked`: adds the link that acknowledges, right before a message is sent."""
+        `linked`: adds the link that acknowledges, right before a message is sent. `held`: what is sent although the
+        database is away."""
         self._store = store
         self._writer = writer
         self._clock = clock
         self._publisher = publisher
         self._on_dead = dead
         self._is_recovered = asyncio.Event()
-        self._workers = {
-            name: ChannelWorker(
+        self._workers: dict[str, ChannelWorker] = {}
+        self._held_workers: dict[str, ChannelWorker] = {}
+        for name, section in channels.items():
+            found = line(name, section, clock)
+            make = partial(
+                ChannelWorker,
                 name,
-                line(name, section, clock),
-                store,
-                writer,
-                clock,
+                found,
+                writer=writer,
+                clock=clock,
                 still_wanted=still_wanted,
                 dead=self._dead,
-                changed=self._changed,
-                linked=linked,
+                record=ChannelRecord(name, found, self._changed),
             )
-            for name, section in channels.items()
-        }
+            may_send = held.may_send if held else _always
+            self._workers[name] = make(store=store, linked=linked, may_send=may_send)
+            if held:
+                self._held_workers[name] = make(store=held)
         self._heartbeat = None if heartbeat is None else OutsideHeartbeat(heartbeat, clock, troubles)
 
     @property
@@ -87,6 +103,11 @@ class Deliveries:
         """There may be new messages in the outbox."""
         self._is_recovered.set()
         for worker in self._workers.values():
+            worker.wake()
+
+    def wake_held(self) -> None:
+        """There are new messages that are sent although the database is away."""
+        for worker in self._held_workers.values():
             worker.wake()
 
     def troubles(self) -> list[str]:
@@ -115,6 +136,8 @@ class Deliveries:
                 group.create_task(self._heartbeat.run())
             # A message that is being tried now must not be taken for one of the last process.
             await self._is_recovered.wait()
+            for worker in self._held_workers.values():
+                group.create_task(worker.run())
             await self._end_unknown()
             for worker in self._workers.values():
                 group.create_task(worker.run())
@@ -176,3 +199,8 @@ class Deliveries:
         )
         if self._on_dead is not None:
             self._on_dead(message, reason)
+
+
+def _always(_: str) -> bool:
+    """There is no other outbox."""
+    return True

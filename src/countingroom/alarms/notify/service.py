@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from countingroom.alarms.notify.acknowledging import AcknowledgeLinker, LinkStore
 from countingroom.alarms.notify.deliveries import Deliveries
 from countingroom.alarms.notify.duty_answers import DutyAnswers
+from countingroom.alarms.notify.held_outbox import HeldOutbox
 from countingroom.alarms.notify.notifier import Notifier, NotifyStore
 from countingroom.alarms.notify.requests import NotifyRequests, OutboxRows
 from countingroom.alarms.notify.worker import OutboxStore
@@ -23,7 +24,7 @@ from countingroom.core.alarms.states import AlarmState
 from countingroom.core.clock import Clock
 from countingroom.core.errors import LinkError
 from countingroom.core.notify.elsewhere import elsewhere
-from countingroom.core.notify.messages import NotificationState
+from countingroom.core.notify.messages import Notification, NotificationState
 from countingroom.core.notify.texts import Find, Wording
 from countingroom.core.retry import Retry, edge_log
 
@@ -60,10 +61,12 @@ class NotifyService:
         *,
         find: Find,
         present: Iterable[AlarmState],
+        unsaved: Collection[str] = (),
         troubles: Callable[[], Sequence[str]],
     ) -> None:
-        """`experiment`: its name, for subjects. `writer`: the number from `Alarms.take_over`. `present`: the saved
-        alarms that are not at rest. `troubles`: why the department is not ready."""
+        """`experiment`: its name, for subjects. `writer`: the number from `Alarms.take_over`. `present`: the alarms
+        that are not at rest, and `unsaved` those of them that are saved otherwise. `troubles`: why the department is
+        not ready."""
         self._store = store
         self._clock = clock
         self._publisher = publisher
@@ -73,6 +76,7 @@ class NotifyService:
         self._news = asyncio.Event()
         """Messages may be dead that are to be sent another way."""
         words = Wording(experiment=experiment, console=section.console, zone=ZoneInfo(section.zone))
+        self._held = HeldOutbox(clock, offered=self._wake_held, ended=self._wake_notifier)
         self.notifier = Notifier(
             self._spec,
             words,
@@ -82,6 +86,8 @@ class NotifyService:
             find=find,
             present=present,
             stored=self._wake,
+            held=self._held,
+            unsaved=unsaved,
         )
         self.deliveries = Deliveries(
             section.channels,
@@ -92,8 +98,9 @@ class NotifyService:
             publisher,
             still_wanted=self.notifier.still_wanted,
             troubles=troubles,
-            dead=lambda message, reason: self._news.set(),
+            dead=self._dead,
             linked=AcknowledgeLinker(section, self._spec.directory, store, writer).linked,
+            held=self._held,
         )
 
     def troubles(self) -> list[str]:
@@ -122,6 +129,17 @@ class NotifyService:
             self._has_begun = True
             self._news.set()
         self.deliveries.wake()
+
+    def _wake_held(self) -> None:
+        self.deliveries.wake_held()
+
+    def _wake_notifier(self) -> None:
+        self.notifier.wake()
+
+    def _dead(self, message: Notification, reason: str) -> None:
+        self._news.set()
+        if self._held.has(message.id):  # the database may be away for long
+            self._held.offer(elsewhere(message, reason, self._spec, self._clock.now_ns()))
 
     async def _send_elsewhere(self) -> None:
         """Send what is dead another way. What was planned for it before is not stored again."""

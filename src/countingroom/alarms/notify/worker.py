@@ -18,7 +18,7 @@ from msgspec import structs
 from countingroom.alarms.notify.line import Line
 from countingroom.alarms.notify.sender import Delivery, TryOutcome
 from countingroom.core.clock import Clock, within
-from countingroom.core.errors import Cause
+from countingroom.core.errors import Cause, LinkError
 from countingroom.core.notify.messages import ChannelState, Notification, OutboxEntry
 from countingroom.core.retry import Retry, edge_log
 
@@ -34,6 +34,8 @@ LONGEST_WAIT_S = 60.0
 """The outbox is looked at again after so long, because the wall clock of its times may be set."""
 RETRY_S = 1.0
 """Between two attempts to reach the database."""
+LINK_S = 5.0
+"""The most that an urgent message waits for its link."""
 
 
 class OutboxStore(Protocol):
@@ -61,6 +63,44 @@ def backoff_s(attempt: int) -> float:
     return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(attempt - 1, 10))
 
 
+class ChannelRecord:
+    """What is known of a channel. Its workers share it."""
+
+    def __init__(self, channel: str, line: Line, changed: Callable[[ChannelState], None]) -> None:
+        """`changed`: what is known has changed."""
+        self._channel = channel
+        self._line = line
+        self._changed = changed
+        self.state = ChannelState(channel=channel, kind=line.kind)
+        self._sending = edge_log(
+            _log,
+            f"alarms: messages through the channel {channel} are not sent",
+            f"alarms: messages through the channel {channel} are sent again",
+        )
+
+    def count(self, delivery: Delivery, now_ns: int) -> None:
+        """Count a try, and log where the channel begins to fail or to work."""
+        if delivery.outcome is TryOutcome.ACCEPTED:
+            self._sending.worked()
+            self.tell(structs.replace(self.state, sent=self.state.sent + 1, last_sent_ns=now_ns, problem=""))
+            return
+        self._sending.failed(failure(self._channel, delivery))
+        self.tell(structs.replace(self.state, failed=self.state.failed + 1, problem=delivery.text))
+
+    def cancelled(self) -> None:
+        """A message was cancelled."""
+        self.tell(structs.replace(self.state, cancelled=self.state.cancelled + 1))
+
+    def dead(self) -> None:
+        """A message is not tried any more."""
+        self.tell(structs.replace(self.state, dead=self.state.dead + 1))
+
+    def tell(self, state: ChannelState) -> None:
+        """This is known from now on."""
+        self.state = structs.replace(state, kind=self._line.kind)
+        self._changed(self.state)
+
+
 class ChannelWorker:
     """Sends the messages of one channel, one after the other. `run` until cancelled."""
 
@@ -74,11 +114,12 @@ class ChannelWorker:
         *,
         still_wanted: StillWanted,
         dead: Dead,
-        changed: Callable[[ChannelState], None],
+        record: ChannelRecord,
         linked: Linked | None = None,
+        may_send: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        """`writer`: the number from `Alarms.take_over`. `changed`: what is known of the channel has changed. `linked`:
-        adds to a message what only the sent one has."""
+        """`writer`: the number from `Alarms.take_over`. `linked`: adds to a message what only the sent one has.
+        `may_send`: whether a message of this identity from `store` is not sent by another worker."""
         self._channel = channel
         self._line = line
         self._store = store
@@ -86,20 +127,20 @@ class ChannelWorker:
         self._clock = clock
         self._still_wanted = still_wanted
         self._dead = dead
-        self._changed = changed
+        self._record = record
         self._linked = linked
+        self._may_send = may_send
         self._news = asyncio.Event()
-        self.state = ChannelState(channel=channel, kind=line.kind)
         self._database = edge_log(
             _log,
             f"alarms: the outbox of the channel {channel} is not reached",
             f"alarms: the outbox of the channel {channel} is reached again",
         )
-        self._sending = edge_log(
-            _log,
-            f"alarms: messages through the channel {channel} are not sent",
-            f"alarms: messages through the channel {channel} are sent again",
-        )
+
+    @property
+    def state(self) -> ChannelState:
+        """What is known of the channel."""
+        return self._record.state
 
     @property
     def is_hanging(self) -> bool:
@@ -112,7 +153,7 @@ class ChannelWorker:
 
     async def run(self) -> None:
         """Send until cancelled, or until another process has taken over (Conflict)."""
-        self._changed(self.state)
+        self._record.tell(self.state)
         while True:
             self._news.clear()
             if self._line.is_hanging:
@@ -120,7 +161,8 @@ class ChannelWorker:
             now_ns = self._clock.now_ns()
             message = await self._saved(lambda: self._store.claim(self._writer, self._channel, self._clock.now_ns()))
             if message is not None:
-                await self._handle(message)
+                if self._may_send(message.id):
+                    await self._handle(message)
                 continue
             next_ns = await self._saved(partial(self._store.next_due_ns, self._channel))
             wait_s = LONGEST_WAIT_S if next_ns is None else min(LONGEST_WAIT_S, (next_ns - now_ns) / 1e9)
@@ -137,9 +179,7 @@ class ChannelWorker:
             return await self._end(message, f"it could not be sent in time, after {message.attempt - 1} tries")
         if not self._still_wanted(message):
             return await self._cancel(message)
-        shown = message
-        if (linked := self._linked) is not None:
-            shown = await self._saved(lambda: linked(message))
+        shown = await self._with_link(message)
         delivery = await self._line.send(shown, lambda: self._still_wanted(message))
         match delivery.outcome:
             case TryOutcome.ACCEPTED:
@@ -155,6 +195,19 @@ class ChannelWorker:
                 await self._again(message, delivery)
         return None
 
+    async def _with_link(self, message: Notification) -> Notification:
+        """The message with what only the sent one has. An urgent one does not wait for a database that is away."""
+        linked = self._linked
+        if linked is None:
+            return message
+        if not message.is_urgent:
+            return await self._saved(lambda: linked(message))
+        try:
+            async with within(self._clock, LINK_S):
+                return await linked(message)
+        except (LinkError, TimeoutError):
+            return message
+
     async def _again(self, message: Notification, delivery: Delivery) -> None:
         now_ns = self._clock.now_ns()
         next_ns = min(now_ns + round(backoff_s(message.attempt) * 1e9), message.expires_ns)
@@ -166,26 +219,15 @@ class ChannelWorker:
 
     async def _cancel(self, message: Notification) -> None:
         await self._saved(lambda: self._store.cancel(self._writer, message.id, "it was not wanted any more"))
-        self._tell(structs.replace(self.state, cancelled=self.state.cancelled + 1))
+        self._record.cancelled()
 
     async def _end(self, message: Notification, reason: str) -> None:
         await self._saved(lambda: self._store.dead(self._writer, message.id, reason))
-        self._tell(structs.replace(self.state, dead=self.state.dead + 1))
+        self._record.dead()
         self._dead(message, reason)
 
     def _count(self, delivery: Delivery) -> None:
-        """Count a try, and log where the channel begins to fail or to work."""
-        if delivery.outcome is TryOutcome.ACCEPTED:
-            self._sending.worked()
-            last_ns = self._clock.now_ns()
-            self._tell(structs.replace(self.state, sent=self.state.sent + 1, last_sent_ns=last_ns, problem=""))
-            return
-        self._sending.failed(failure(self._channel, delivery))
-        self._tell(structs.replace(self.state, failed=self.state.failed + 1, problem=delivery.text))
-
-    def _tell(self, state: ChannelState) -> None:
-        self.state = structs.replace(state, kind=self._line.kind)
-        self._changed(self.state)
+        self._record.count(delivery, self._clock.now_ns())
 
     async def _wait_for_line(self) -> None:
         """While a try hangs, messages still expire, so that they are sent another way."""

@@ -14,6 +14,9 @@ from msgspec import Struct
 from countingroom.core.alarms.queries import AlarmLink
 from countingroom.core.alarms.states import LOWEST_PRIORITY
 
+URGENT_PRIORITY = 2
+"""Messages about alarms of this priority and more urgent ones are sent also while the database is away."""
+
 
 class NotificationKind(StrEnum):
     """Why a message is sent."""
@@ -81,6 +84,11 @@ class Notification(Struct, frozen=True, kw_only=True):
     """Channels that could not send it before; it is sent this way in their place."""
     is_repeat: bool = False
     """An earlier try may have reached the receiver, though its answer is not known."""
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it tells of an alarm that must not wait for a database that is away."""
+        return self.priority <= URGENT_PRIORITY and self.kind.asks_for_acknowledgement
 
 
 class NotificationState(StrEnum):

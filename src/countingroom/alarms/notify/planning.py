@@ -1,0 +1,129 @@
+"""Plans and words messages beside the event loop: with ten thousand alarms that takes up to 0.5 s, in which the engine
+has to go on. All that it works on is given to it and is not changed by others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from countingroom.core.alarms.definition import AlarmDefinition
+from countingroom.core.alarms.history import AlarmEntry
+from countingroom.core.alarms.states import AlarmState
+from countingroom.core.notify.messages import Notification, NotificationKind
+from countingroom.core.notify.plan import missed, plan
+from countingroom.core.notify.planned import NextMessages, Planned
+from countingroom.core.notify.routes import NotifySpec
+from countingroom.core.notify.texts import Find, Wording, compose
+from countingroom.core.notify.tracks import PlanState, restored, saved
+
+T = TypeVar("T")
+
+INLINE = 100
+"""So many rows and alarms are planned at once: a thread takes longer to begin."""
+
+
+class UnstoredPlan(Struct, frozen=True, kw_only=True):
+    """What was planned and is not known to be stored. It is stored as it is: planned anew it could be other messages
+    about the same alarms."""
+
+    messages: tuple[Notification, ...] = ()
+    follow_ups: tuple[Planned, ...] = ()
+    """Their receivers are found in the outbox."""
+    changed: Mapping[str, str | None] = {}
+    """What the planner remembers otherwise than before."""
+    sequence: int = 0
+    """How far the history was read."""
+    is_read: bool = False
+    """Whether it was read further."""
+
+    def __bool__(self) -> bool:
+        return bool(self.messages or self.follow_ups or self.changed or self.is_read)
+
+    def then(self, more: UnstoredPlan) -> UnstoredPlan:
+        """Both, in this order."""
+        return UnstoredPlan(
+            messages=(*self.messages, *more.messages),
+            follow_ups=(*self.follow_ups, *more.follow_ups),
+            changed={**self.changed, **more.changed},
+            sequence=max(self.sequence, more.sequence),
+            is_read=self.is_read or more.is_read,
+        )
+
+
+class MessagePlanning:
+    """Calls the planner with the routes and words of the description."""
+
+    def __init__(self, spec: NotifySpec, words: Wording, find: Find, perhaps_told: Mapping[str, int | None]) -> None:
+        """`perhaps_told`: alarms of which an earlier engine may have told without a trace -> their announcement."""
+        self._perhaps_told = perhaps_told
+        self._spec = spec
+        self._words = words
+        self._find = find
+
+    async def next(
+        self,
+        before: PlanState,
+        rows: Sequence[AlarmEntry],
+        present: Mapping[str, AlarmState],
+        now_ns: int,
+        *,
+        last: NextMessages | None = None,
+        changed: Sequence[str] = (),
+    ) -> tuple[NextMessages, UnstoredPlan]:
+        """What the planner gives, and what of it is to be stored."""
+        size = len(rows) + len(before.tracks)
+        seen = present if size < INLINE else {**present}  # others may change it meanwhile
+        found = await _beside(size, partial(plan, self._spec, before, rows, seen, now_ns, last=last, changed=changed))
+        first = {one.tracks[0].alarm for one in found.messages}
+        definitions = {alarm: self._find(alarm) for alarm in first}
+        repeats = frozenset(one.id for one in found.messages if self._may_repeat(one))
+        return found, await _beside(size, partial(_worded, found, definitions, seen, self._words, repeats))
+
+    async def missed(self, before: PlanState, present: Mapping[str, AlarmState]) -> list[AlarmEntry]:
+        """Rows of alarms that no track knows."""
+        return await _beside(len(present), partial(missed, self._spec, before, {**present}))
+
+    async def worded(self, planned: Sequence[Planned], present: Mapping[str, AlarmState]) -> list[Notification]:
+        """Follow-ups whose receivers are known, with their words."""
+        definitions = {one.tracks[0].alarm: self._find(one.tracks[0].alarm) for one in planned}
+        size = sum(len(one.tracks) for one in planned)
+        seen = present if size < INLINE else {**present}
+        return await _beside(size, lambda: [compose(one, definitions.get, seen, self._words) for one in planned])
+
+    async def restored(self, plan: Mapping[str, str]) -> PlanState:
+        """What the planner remembers, from what was saved."""
+        state = await _beside(len(plan), partial(restored, plan.items()))
+        # What the earlier engine saved of an alarm tells what it told.
+        known = {(track.alarm, track.announced_ns) for track in state.tracks.values()}
+        self._perhaps_told = {alarm: ns for alarm, ns in self._perhaps_told.items() if (alarm, ns) not in known}
+        return state
+
+    def _may_repeat(self, planned: Planned) -> bool:
+        if planned.kind is NotificationKind.REMINDER:  # its time is in its identity: it is another one
+            return False
+        return any(self._perhaps_told.get(track.alarm) == track.announced_ns for track in planned.tracks)
+
+
+def _worded(
+    found: NextMessages,
+    definitions: Mapping[str, AlarmDefinition | None],
+    present: Mapping[str, AlarmState],
+    words: Wording,
+    repeats: frozenset[str],
+) -> UnstoredPlan:
+    is_over = NotificationKind.FOLLOW_UP
+    messages = (compose(one, definitions.get, present, words) for one in found.messages if one.kind is not is_over)
+    return UnstoredPlan(
+        messages=tuple(replace(one, is_repeat=True) if one.id in repeats else one for one in messages),
+        follow_ups=tuple(one for one in found.messages if one.kind is is_over),
+        changed=saved(found.changed),
+    )
+
+
+async def _beside(size: int, work: Callable[[], T]) -> T:
+    return work() if size < INLINE else await asyncio.to_thread(work)
