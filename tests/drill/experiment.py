@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -22,6 +22,8 @@ STATES = ALL_STATES
 GOOD = 0
 RECORDING_S = 90.0
 """Time for a run to begin: a device that lost its simulator is back after 30 s."""
+WRITTEN_S = 10.0
+"""Time for the end of a run, and for commands in the audit, to be in the database."""
 _LOOK_S = 0.2
 
 
@@ -45,8 +47,11 @@ class Drilled:
     def send(self, command: str, *, wait_s: float = 0.0, timeout_s: float = 5.0, **arguments: Any) -> bool:
         """Send a command; whether it was accepted, and done where `wait_s` is given."""
         url = f"/api/v1/partitions/{PARTITION}/commands/{command}"
+        return self._post(url, {"arguments": arguments, "wait_s": wait_s}, timeout_s)
+
+    def _post(self, url: str, body: Mapping[str, Any], timeout_s: float) -> bool:
         try:
-            answer = self.running.http.post(url, json={"arguments": arguments, "wait_s": wait_s}, timeout=timeout_s)
+            answer = self.running.http.post(url, json=body, timeout=timeout_s)
         except httpx.HTTPError as error:
             self.refusal = repr(error)
             return False
@@ -78,8 +83,15 @@ class Drilled:
         """Whether a run is on; where no goal is under way, it is asked for. It fails while a system is not back yet."""
         partition = self.partition()
         if partition["goal"] is None and partition["state"] != "Recording":
+            self._reset_interlocks()
             self.send("goal", wait_s=15.0, timeout_s=20.0, state="Recording", tag="beam")
         return bool(partition["goal"] is None and partition["state"] == "Recording")
+
+    def _reset_interlocks(self) -> None:
+        """As the shifter does after a fault that made a device disappear for a minute: no run starts before."""
+        for one in self.running.get("/interlocks")["interlocks"]:
+            if one["is_tripped"]:
+                self._post(f"/api/v1/interlocks/{one['name']}/commands/reset", {"wait_s": 5.0}, 10.0)
 
     def control_s(self, command: str, most_s: float) -> float | None:
         """Seconds until the command was done, sent again after each refusal; None: not within `most_s`."""
@@ -127,19 +139,27 @@ class Drilled:
     def lost(self) -> tuple[str, ...]:
         """What is missing since `begin`: runs that are over and have no end, accepted commands that the audit does
         not hold. By numbers, not by times: a drill may set the clocks."""
-        current = self.partition()["run"]
-        runs = self.running.get("/runs", open="true")["runs"]
-        found = [f"run {run['number']} has no end" for run in runs if run["number"] != current]
+        found: list[str] = []
+        try:
+            until(lambda: not self._endless(), "every run that is over has its end", deadline_s=WRITTEN_S)
+        except AssertionError:
+            found += [f"run {number} has no end" for number in self._endless()]
 
         def written() -> bool:
             return len([one for one in self._audit() if one["sequence"] > self._before]) >= self._accepted
 
         try:
-            until(written, "the audit holds every command", deadline_s=10.0)
+            until(written, "the audit holds every command", deadline_s=WRITTEN_S)
         except AssertionError:
             there = len([one for one in self._audit() if one["sequence"] > self._before])
             found.append(f"{self._accepted - there} of {self._accepted} accepted commands are not in the audit")
         return tuple(found)
+
+    def _endless(self) -> list[int]:
+        """Runs that are over and have no end."""
+        current = self.partition()["run"]
+        runs = self.running.get("/runs", open="true")["runs"]
+        return [run["number"] for run in runs if run["number"] != current]
 
     def _audit(self) -> list[Any]:
         entries: list[Any] = self.running.get("/audit", limit=1000, outcome="accepted")["entries"]
