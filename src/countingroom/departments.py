@@ -143,7 +143,6 @@ DEPARTMENTS: tuple[Department, ...] = (
                 modules=(
                     "countingroom.runs.service",
                     "countingroom.app.database",
-                    "countingroom.storage.alembic_import",
                 ),
             ),
         ),
@@ -247,7 +246,6 @@ DEPARTMENTS: tuple[Department, ...] = (
                     "countingroom.alarms.definitions",
                     "countingroom.alarms.rules.rule_engine",
                     "countingroom.app.database",
-                    "countingroom.storage.alembic_import",
                     "countingroom.storage.principals",
                 ),
             ),
