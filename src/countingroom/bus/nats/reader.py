@@ -1,7 +1,7 @@
 """Reads a stream in order and without gaps, across lost links and restarts of the server.
 
 A reader pulls messages through an ephemeral consumer on the server. The consumer numbers its messages and sends a
-heartbeat every 0.5 s. After a gap in the numbers, 1.5 s of silence, or a reconnection, the reader creates a new
+heartbeat every second. After a gap in the numbers, 3 s of silence, or a reconnection, the reader creates a new
 consumer at its present position.
 """
 
@@ -28,7 +28,7 @@ RESTORING = "countingroom-restoring"
 """Metadata of a bucket that the server lost and whose keys are being put back. A snapshot of it would miss keys."""
 _BATCH = 256
 """Messages per pull request; up to as many more are buffered for a slow reader."""
-_HEARTBEAT_S, _SILENCE_S = 0.5, 1.5
+_HEARTBEAT_S, _SILENCE_S = 1.0, 3.0
 _PULL_S = 30.0
 _IDLE_S = 60.0
 """The server deletes a consumer after this time without a pull."""
