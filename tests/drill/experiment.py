@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -167,7 +167,7 @@ class Drilled:
 
 
 @contextmanager
-def watched_readiness(url: str) -> Iterator[list[str]]:
+def watched_readiness(url: str) -> Generator[list[str]]:
     """Asks /readyz all the time in a thread; the list gets the text of each answer that is not "ready", once."""
     said: list[str] = []
     ended = threading.Event()

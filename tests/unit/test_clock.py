@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from countingroom.core.clock import SystemClock, timeout, within
+from countingroom.core.clock import SystemClock, pause_to_multiple, timeout, within
 from countingroom.testing.clock import FakeClock
 
 
@@ -71,3 +73,20 @@ async def test_a_deadline_by_a_clock_stands_still_with_it() -> None:
         assert not over
         await clock.advance(1)
     assert over
+
+
+@given(st.floats(min_value=0, max_value=1e7), st.sampled_from([0.5, 1.0, 2.0]), st.sampled_from([0.0, 0.3]))
+def test_a_pause_ends_at_a_multiple_and_is_never_longer_than_the_interval(
+    now_s: float, interval_s: float, phase_s: float
+) -> None:
+    pause_s = pause_to_multiple(now_s, interval_s, phase_s)
+    assert 0 <= pause_s <= interval_s + 0.001
+    assert (now_s + pause_s - phase_s) % interval_s == pytest.approx(0, abs=1e-6) or (
+        now_s + pause_s - phase_s
+    ) % interval_s == pytest.approx(interval_s, abs=1e-6)
+
+
+def test_a_timer_that_fires_a_little_early_is_not_repeated_at_once() -> None:
+    assert pause_to_multiple(71.9999, 1.0) == pytest.approx(1.0001)
+    assert pause_to_multiple(72.0, 1.0) == pytest.approx(1.0)
+    assert pause_to_multiple(72.3, 1.0) == pytest.approx(0.7)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+import pytest
+
 from countingroom.bus.memory.bus import MemoryBus
 from countingroom.bus.presence import Roster, heartbeat
 from countingroom.core.messages import Presence, decode
@@ -96,3 +98,34 @@ async def test_the_heart_goes_on_beating_over_a_lost_link() -> None:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def _times(clock: FakeClock, role: str, instance: str, begin_s: float) -> list[float]:
+    """Times of the heartbeats of 3 s, of a process that begins this much later."""
+    await clock.advance(begin_s)
+    bus = MemoryBus(clock)
+    found: list[float] = []
+    async with bus.subscribe("presence.>") as heard:
+        task = asyncio.create_task(heartbeat(bus, clock, role=role, instance=instance, boot="b"))
+        for _ in range(300):
+            await clock.advance(0.01)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        while not (beat := decode((await anext(heard)).data, Presence)).leaving:
+            found.append(beat.sent_ns / 1e9 % 1)
+    return found
+
+
+async def test_processes_that_began_at_different_times_beat_together() -> None:
+    clock = FakeClock()
+    first = await _times(clock, "devices", "main", 0.3)
+    second = await _times(clock, "runs", "main", 0.41)
+    assert first[1:] == pytest.approx(second[1:])
+    assert len(set(first[1:])) == 1
+
+
+async def test_agents_with_a_process_each_do_not_all_beat_at_once() -> None:
+    clock = FakeClock()
+    phases = {round((await _times(clock, "agents", f"S{number}", 0.0))[-1], 2) for number in range(12)}
+    assert len(phases) > 3

@@ -29,7 +29,7 @@ from countingroom.bus.dead_letters import DeadLetters
 from countingroom.bus.nats.renewal_process import LaunchRenewer
 from countingroom.bus.port import Bus
 from countingroom.bus.server.credentials import SUPERVISOR
-from countingroom.core.clock import Clock, SystemClock
+from countingroom.core.clock import Clock, SystemClock, pause_to_multiple
 from countingroom.core.errors import ConfigurationError, CountingRoomError
 from countingroom.core.plain_text import readable
 from countingroom.core.umask import keep_files_private
@@ -129,7 +129,7 @@ async def run_until_stopped(
 async def _tick(tick: Callable[[], None], clock: Clock) -> None:
     while True:
         tick()
-        await clock.sleep(TICK_S)
+        await clock.sleep(pause_to_multiple(clock.monotonic(), TICK_S))
 
 
 async def _run_roles(

@@ -12,11 +12,12 @@ import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from uuid import uuid4
+from zlib import crc32
 
 from countingroom.bus.dead_letters import DeadLetter
 from countingroom.bus.port import Bus
 from countingroom.core import subjects
-from countingroom.core.clock import Clock
+from countingroom.core.clock import Clock, pause_to_multiple
 from countingroom.core.errors import LinkError
 from countingroom.core.messages import Event, EventKind, Presence, encode
 
@@ -24,6 +25,8 @@ INTERVAL_S = 1.0
 MISSED = 3
 """A process counts as gone after this many missed heartbeats."""
 
+MAIN = "main"
+"""Instance of a role that has one process."""
 BUS_ROLE = "bus"
 """The role in the heartbeats of the supervisor of the embedded server."""
 
@@ -32,6 +35,7 @@ DEAD_LETTERS = "dead_letters"
 LETTERS = 10
 """Dead letters told with one heartbeat."""
 PROCESSES = 4096
+_PHASES = 10
 
 
 async def heartbeat(
@@ -49,6 +53,9 @@ async def heartbeat(
     (why the process is not ready) and `warnings` (what may become a trouble) are read each time."""
     subject = subjects.presence(role, instance)
     host, pid = socket.gethostname(), os.getpid()
+    # The roles beat at whole seconds, with their pings: they wake the bus and the receivers together. Those with a
+    # process each may be hundreds, so their names spread them.
+    phase_s = 0.0 if instance == MAIN else crc32(instance.encode()) % _PHASES / _PHASES * INTERVAL_S
 
     async def beat(*, leaving: bool) -> None:
         presence = Presence(
@@ -74,7 +81,7 @@ async def heartbeat(
     try:
         while True:
             await beat(leaving=False)
-            await clock.sleep(INTERVAL_S)
+            await clock.sleep(pause_to_multiple(clock.monotonic(), INTERVAL_S, phase_s))
     except asyncio.CancelledError:
         await beat(leaving=True)
         raise

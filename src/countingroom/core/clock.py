@@ -6,10 +6,13 @@ Code reads the time and waits only through a `Clock`, so that tests can replace 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Protocol
+
+_EARLY_S = 0.001
 
 
 class Clock(Protocol):
@@ -44,6 +47,17 @@ class SystemClock:
 def monotonic_ns(clock: Clock) -> int:
     """The monotonic time of a clock in ns, for deadlines that are compared as whole numbers."""
     return round(clock.monotonic() * 1e9)
+
+
+def pause_to_multiple(now_s: float, interval_s: float, phase_s: float = 0.0) -> float:
+    """Time from this monotonic time to the next multiple of the interval plus the phase: the interval, or less.
+
+    What is due each second in many tasks and processes of a machine then happens together: all wake once in place of
+    once for each other. The processes of a machine have the same monotonic clock.
+    """
+    # A timer may fire a little early: the multiple that was meant is then not waited for again.
+    begun = math.floor((now_s - phase_s + _EARLY_S) / interval_s)
+    return max(0.0, (begun + 1) * interval_s + phase_s - now_s)
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from countingroom.bus.login import BusLogin, FindBusLogin
 from countingroom.bus.nats.deadline import within_deadline
 from countingroom.bus.nats.files_of_login import check_nkeys, tls_context
 from countingroom.bus.nats.open_requests import OpenRequests, Outgoing, new_tokens, no_answer, result
-from countingroom.bus.nats.pinned_client import PinnedClient
+from countingroom.bus.nats.pinned_client import PING_S, PinnedClient
 from countingroom.core.clock import timeout
 from countingroom.core.errors import ConfigurationError, CountingRoomError, Denied, LinkError, RequestError
 from countingroom.core.messages import Malformed, decode_json
@@ -30,7 +30,6 @@ from countingroom.core.subjects import is_token
 
 _log = logging.getLogger(__name__)
 
-_PING_S = 1
 _PINGS_OUTSTANDING = 2
 _RETRY_S = 0.1
 _UNSENT_BYTES = 32 << 20
@@ -113,7 +112,7 @@ class NatsConnection:
                     connect_timeout=2,
                     reconnect_time_wait=cast("int", _RETRY_S),
                     max_reconnect_attempts=-1,
-                    ping_interval=_PING_S,
+                    ping_interval=cast("int", PING_S),
                     max_outstanding_pings=_PINGS_OUTSTANDING,
                     pending_size=-1,
                     error_cb=self._error,

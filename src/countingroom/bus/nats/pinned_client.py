@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import nats.errors
 from nats.aio.client import Client, Srv
 from nats.aio.transport import TcpTransport
 
-from countingroom.core.clock import timeout
+from countingroom.core.clock import pause_to_multiple, timeout
 
 if TYPE_CHECKING:
     from urllib.parse import ParseResult
 
 
+PING_S = 1.0
+"""Interval of pings to the server. After two without an answer the connection counts as lost."""
 _END_S = 1.0
 """Time for an attempt to connect again to end, and for a connection to close."""
 
@@ -41,9 +44,9 @@ class PinnedTransport(TcpTransport):
 
 
 class PinnedClient(Client):
-    """The client of nats-py with five changes: it never closes itself, it can discard unsent messages, a server that
-    closes the connection during the handshake does not count as connected, PinnedTransport, and `close`
-    leaves no connection open."""
+    """The client of nats-py with six changes: it never closes itself, it can discard unsent messages, a server that
+    closes the connection during the handshake does not count as connected, PinnedTransport, pings of all processes at
+    the same times, and `close` leaves no connection open."""
 
     _reading_task: asyncio.Task[None] | None
     _ping_interval_task: asyncio.Task[None] | None
@@ -89,6 +92,11 @@ class PinnedClient(Client):
             if closing.done() and not closing.cancelled():
                 closing.exception()  # the reason why it had ended, which is known
             closing.cancel()
+
+    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
+        await super()._send_ping(future)  # pyright: ignore[reportUnknownMemberType]
+        # The task that sends pings reads it before each pause.
+        self.options["ping_interval"] = pause_to_multiple(time.monotonic(), PING_S)
 
     def discard_unsent(self) -> None:
         """Drop the send buffer, which nats-py would send after the reconnection."""

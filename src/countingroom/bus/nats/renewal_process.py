@@ -18,7 +18,7 @@ from msgspec import Struct
 from countingroom.bus.nats import renewal_messages as messages
 from countingroom.bus.nats.lease_key import LeaseKey
 from countingroom.bus.nats.renewal_page import SLOTS, SharedPage
-from countingroom.core.clock import Clock, timeout
+from countingroom.core.clock import Clock, pause_to_multiple, timeout
 from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.retry import edge_log
 
@@ -232,7 +232,7 @@ class RenewalProcess:
             if late >= _TICKS:
                 _log.warning("the process that renews the leases does not run; it is started again")
                 _kill(child)
-            await self._clock.sleep(TICK_S)
+            await self._clock.sleep(pause_to_multiple(self._clock.monotonic(), TICK_S))
 
     def _send(self, orders: asyncio.StreamWriter, message: Struct) -> None:
         with suppress(OSError):  # it has ended, which `_live` sees
