@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,29 @@ APART = {
 """Files whose tests are long and have no fixture in common: workers share them one by one."""
 
 
+COMPUTING, WAITING = ("tests/browser/", "tests/property/"), ("tests/system/",)
+"""Folders with tests that mostly compute, and with tests that mostly wait for the processes that they started."""
+
+
+def by_turns(files: Sequence[str]) -> list[str]:
+    """Files that compute and files that wait by turns, then the others: while one worker waits another one computes."""
+    computing = [file for file in files if file.startswith(COMPUTING)]
+    waiting = [file for file in files if file.startswith(WAITING)]
+    place = {file: (number + 0.5) / len(kind) for kind in (computing, waiting) for number, file in enumerate(kind)}
+    return sorted(files, key=lambda file: place.get(file, 1.0))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def file(item: pytest.Item) -> str:
+        return item.nodeid.partition("::")[0]
+
+    order = {name: number for number, name in enumerate(by_turns(list(dict.fromkeys(map(file, items)))))}
+    items.sort(key=lambda item: order[file(item)])
+
+
 class Scheduling(LoadFileScheduling):
-    """As `--dist loadfile`, but tests that stand APART are handed out one by one, and files in the order of folders:
+    """As `--dist loadfile`, but tests that stand APART are handed out one by one, and files in the order of `by_turns`:
     with browsers and whole experiments first, no worker is left alone with one at the end."""
 
     def __init__(self, config: pytest.Config, log: Any) -> None:
