@@ -3,8 +3,8 @@
 PYTHON ?= python3
 PORT ?= 8080
 DATA ?=
-# The tests of `make check` wait more than they compute.
-WORKERS ?= 2
+# Tests wait more than they compute, those of `make check` most of all: more workers than cores.
+WORKERS ?= 3
 CHECK_WORKERS ?= 4
 BIN := .venv/bin
 UV := uv==0.13.9
