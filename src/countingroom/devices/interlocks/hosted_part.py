@@ -95,8 +95,9 @@ class HostedPart:
             bypass, own = theirs.bypass if theirs else None, ours.bypass if ours else None
             if bypass is not None and bypass.until_ns > now_ns:
                 until_ns = min(bypass.until_ns, now_ns + self.spec.bypass.longest_ns)
-                if self._followed.get(one.name) != bypass:
-                    self._followed[one.name] = bypass
+                is_taken = own is not None and (own.by, own.until_ns) == (bypass.by, until_ns)  # by an earlier host
+                is_new, self._followed[one.name] = self._followed.get(one.name) != bypass, bypass
+                if is_new and not is_taken:
                     yield BypassCause(
                         cause=one.name,
                         by=bypass.by,

@@ -22,12 +22,12 @@ from countingroom.core.interlocks.inputs import InterlockInputs
 from countingroom.core.interlocks.local_part import local_part, silent_effects
 from countingroom.core.interlocks.specs import EffectSpec, InterlockSpec
 from countingroom.core.interlocks.states import InterlockState
-from countingroom.core.messages import DeviceState, Link, MessageDecoder, Readings
+from countingroom.core.messages import DeviceState, Event, Link, MessageDecoder, Readings
 from countingroom.devices.host.device import HostedDevice
 from countingroom.devices.interlocks.effect_actor import EffectActor
 from countingroom.devices.interlocks.engine_watch import EngineWatch
 from countingroom.devices.interlocks.held_effects import Acting, HeldEffects, of_state
-from countingroom.devices.interlocks.host_records import SOURCE, SavedInterlocks, event_of, event_of_silence
+from countingroom.devices.interlocks.host_records import SOURCE, SavedInterlocks, event_of, event_of_silence, told_again
 from countingroom.devices.interlocks.hosted_part import TIME_PASSED, HostedPart, kept
 from countingroom.devices.interlocks.saved_latches import SavedLatches
 
@@ -104,6 +104,8 @@ class InterlockHost:
                     self._save()  # the file is there when the first one trips
                 for hosted in self._parts.values():
                     self._carry_out(hosted)
+                    for event in told_again(hosted, self._instance, self._clock.now_ns()):
+                        self._publisher.event(event)
         finally:
             self._group = None
             self._saves.close()
@@ -182,9 +184,16 @@ class InterlockHost:
         self._carry_out(part)
         if any(one.kind in (ActionKind.ACT, ActionKind.RELEASE) for one in actions):
             self._update_holds()
-        for action in actions:
-            self._publisher.event(event_of(part, action, self._instance, self._clock.now_ns()))
+        if actions and self._group:
+            now_ns = self._clock.now_ns()
+            self._group.create_task(self._tell([event_of(part, one, self._instance, now_ns) for one in actions]))
         self._publish(part.name)
+
+    async def _tell(self, events: Iterable[Event]) -> None:
+        """Record them when they are saved: the next host may not know what this one has told."""
+        await self._saves.written()
+        for event in events:
+            self._publisher.event(event)
 
     async def _pass_time(self) -> None:
         looked_ns = 0
