@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
+from msgspec import structs
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from countingroom.core.alarms.states import BaseState
 from countingroom.core.messages import encode
+from countingroom.core.notify.messages import ChannelState
 from tests.browser.conftest import Requester, serious, wider_than_seen
 from tests.console.alarm_console import AlarmConsole, alarm_console
 from tests.console.alarms_stage import BATH, a_night
@@ -231,6 +233,21 @@ def test_on_a_phone_tabs_are_at_the_thumb_and_the_worst_alarm_is_first(watcher: 
     page.keyboard.press("Escape")
     expect(page.locator("#nav")).to_be_hidden()
     expect(page.locator("#more")).to_be_focused()
+
+
+def test_a_message_that_was_sent_is_seen_in_the_history(watcher: Watcher) -> None:
+    history = watcher.page.locator("#alarm-history li")
+    expect(history).to_have_count(6)
+    stage = watcher.console.alarms
+
+    async def send() -> None:
+        stage.messages[BATH].append(structs.replace(stage.messages[BATH][0], error="queued as 17"))
+        state = ChannelState(channel="anna_mail", kind="mail", sent=2)
+        await stage.here.bus.put("state", "notification.anna_mail", encode(state))
+
+    watcher.console.do(send())
+    expect(history).to_have_count(7)
+    expect(history.filter(has_text="sent: queued as 17")).to_be_visible()
 
 
 def test_a_run_is_stopped_or_aborted_from_the_page_of_alarms_on_a_phone(watcher: Watcher) -> None:

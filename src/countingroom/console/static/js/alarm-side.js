@@ -12,12 +12,13 @@ const ROWS = 600;
 const SHORTEST_S = 600;
 const LONGEST_S = 86_400;
 const AGAIN_MS = 10_000;
+const SENT_MS = 1000;
 const BASES = ["unacknowledged", "acknowledged", "returned", "latched_unacknowledged", "latched"];
 
 export class AlarmSide {
   // within(alarm): it and what follows from it.
   constructor(live, place, within) {
-    Object.assign(this, { live, place, within, alarm: null, asked: null, told: null, line: null });
+    Object.assign(this, { live, place, within, alarm: null, asked: null, told: null, line: null, later: null });
     this.trend = document.body.dataset.vendored === "yes" ? new Trend($("#alarm-trend"), { height: 150 }) : null;
     setInterval(() => this.again(), AGAIN_MS);
     setInterval(() => this.tick(), 1000);
@@ -42,6 +43,14 @@ export class AlarmSide {
     if (this.asked === key) return;
     this.asked = key;
     this.ask();
+  }
+
+  // Messages to people were sent, or were not: the history has them.
+  sent() {
+    this.later ??= setTimeout(() => {
+      this.later = null;
+      if (this.alarm) this.ask();
+    }, SENT_MS);
   }
 
   async ask() {

@@ -10,7 +10,7 @@ import { partitionsTold, runsNow } from "./runs-now.js";
 const TYPES_TEXT = "input:not([type=checkbox]), textarea, select";
 
 export function page(live) {
-  live.watch = { devices: [], points: false, states: false, events: true, partitions: partitionsTold(), alarms: true };
+  live.watch = { devices: [], points: false, states: false, events: true, partitions: ["", ...partitionsTold()], alarms: true };
   runsNow(live, $("#runs-now"));
   const model = new AlarmModel(),
     side = new AlarmSide(live, $("#alarm-side"), (alarm) => model.withMembers([alarm])),
@@ -233,6 +233,7 @@ export function page(live) {
 
   live.on("change", ({ states, snapshot }) => {
     if (model.take(states, snapshot)) later();
+    if (!snapshot && Object.keys(states).some((key) => key.startsWith("notification."))) side.sent();
   });
   live.on("link", later);
   setInterval(later, 10_000); // times left of shelves
