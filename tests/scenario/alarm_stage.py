@@ -69,7 +69,14 @@ class MemoryAlarms:
         self._answer()
         return tuple(self.saved.values())
 
-    async def save(self, writer: int, changed: Sequence[SavedAlarm] = (), entries: Sequence[AlarmEntry] = ()) -> None:
+    async def save(
+        self,
+        writer: int,
+        changed: Sequence[SavedAlarm] = (),
+        entries: Sequence[AlarmEntry] = (),
+        *,
+        synced: bool = True,
+    ) -> None:
         self._answer()
         if writer != self._writer:
             raise Conflict("another has taken over", source="alarms", code="superseded")

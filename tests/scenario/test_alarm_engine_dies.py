@@ -29,7 +29,14 @@ class Deadly(MemoryAlarms):
         self.left = -1
         self.is_stored = False
 
-    async def save(self, writer: int, changed: Sequence[SavedAlarm] = (), entries: Sequence[AlarmEntry] = ()) -> None:
+    async def save(
+        self,
+        writer: int,
+        changed: Sequence[SavedAlarm] = (),
+        entries: Sequence[AlarmEntry] = (),
+        *,
+        synced: bool = True,
+    ) -> None:
         if self.left == 0 and self.victim is not None:
             if self.is_stored:
                 await super().save(writer, changed, entries)

@@ -45,10 +45,10 @@ async def test_only_the_write_that_asks_for_it_waits_for_no_disk(
     sync = os.fdatasync
     monkeypatch.setattr(os, "fdatasync", seen)
     store = SqlStore(f"sqlite:///{tmp_path / 'a.sqlite'}")
-    normal, full, pages = 1, 2, 1000
+    normal, full, pages, long = 1, 2, 1000, 8000
     assert await store.write(modes) == [full, pages]
     assert synced == []
-    assert await store.write(modes, synced=False) == [normal, 0]
+    assert await store.write(modes, synced=False) == [normal, long]
     assert await store.write(modes) == [full, pages]
     await store.close()
     assert synced == ["a.sqlite-wal"]

@@ -68,19 +68,25 @@ class Alarms(Repository):
             for one, occurrence, state, extra in connection.execute(query)
         )
 
-    @writing
-    def save(
+    async def save(
         self,
-        connection: Connection,
         writer: int,
         changed: Sequence[SavedAlarm] = (),
         entries: Sequence[AlarmEntry] = (),
+        *,
+        synced: bool = True,
     ) -> None:
         """Store states and add rows to the history, all or none. `writer` is the number from `take_over`; Conflict
-        (`superseded`) where another process has taken over since.
+        (`superseded`) where another process has taken over since. Not `synced`: it outlives this process, and is synced
+        right after.
 
         The same call again has no effect, so a call with an unknown outcome may be repeated.
         """
+        await self.store.write(lambda connection: self._save(connection, writer, changed, entries), synced=synced)
+
+    def _save(
+        self, connection: Connection, writer: int, changed: Sequence[SavedAlarm], entries: Sequence[AlarmEntry]
+    ) -> None:
         check_writer(connection, writer)
         if changed:
             connection.exec_driver_sql(_marked(connection, _SAVE), _saved(changed))

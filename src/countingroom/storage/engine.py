@@ -31,6 +31,8 @@ _ONE_SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 """Options of a transaction of PostgreSQL that reads."""
 _CHECKPOINT_PAGES = 1000
 """Pages in the log of SQLite after which a commit copies them to the database: its default."""
+_LONG_PAGES = 8 * _CHECKPOINT_PAGES
+"""After so many a commit that does not wait for the disk copies them too; 32 MiB."""
 _PATIENCE = {
     "connect_timeout": 10,
     "tcp_user_timeout": 20_000,
@@ -185,11 +187,11 @@ def _engine(url: URL, *, in_memory: bool) -> Engine:
 
 
 def _set_synced(connection: Connection, *, is_synced: bool) -> None:
-    """Whether the next commit waits for the disk. Only between transactions; one that does not wait leaves the
-    checkpoint, which does, to one that does."""
+    """Whether the next commit waits for the disk. Only between transactions. One that does not wait leaves the
+    checkpoint, which does, to one that does, unless the log has become long."""
     if connection.info.get("synced", True) is not is_synced:
         connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if is_synced else 'NORMAL'}")
-        connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES if is_synced else 0}")
+        connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES if is_synced else _LONG_PAGES}")
         connection.info["synced"] = is_synced
 
 

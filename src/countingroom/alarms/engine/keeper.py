@@ -62,7 +62,12 @@ class AlarmStore(Protocol):
     def take_over(self, name: str) -> Awaitable[int]: ...
     def load(self) -> Awaitable[tuple[SavedAlarm, ...]]: ...
     def save(
-        self, writer: int, changed: Sequence[SavedAlarm] = (), entries: Sequence[AlarmEntry] = ()
+        self,
+        writer: int,
+        changed: Sequence[SavedAlarm] = (),
+        entries: Sequence[AlarmEntry] = (),
+        *,
+        synced: bool = ...,
     ) -> Awaitable[None]: ...
     def history(self, wanted: AlarmHistoryFilter) -> Awaitable[tuple[AlarmEntry, ...]]: ...
     def occurrences(self, of: str, since_ns: int) -> Awaitable[int]: ...
@@ -219,7 +224,7 @@ class AlarmKeeper:
                 self._keep(changes, states)
             else:
                 try:
-                    await self._save(changes.saved, changes.history, states)
+                    await self._save(changes.saved, changes.history, states, synced=False)
                 except LinkError:
                     self._keep(changes, states)
                     self._next_save_s = self._clock.monotonic() + AGAIN_S
@@ -251,15 +256,23 @@ class AlarmKeeper:
         self._rows.clear()
 
     async def _save(
-        self, changed: Mapping[str, EngineAlarm], rows: Sequence[AlarmEntry], states: Mapping[str, AlarmState | None]
+        self,
+        changed: Mapping[str, EngineAlarm],
+        rows: Sequence[AlarmEntry],
+        states: Mapping[str, AlarmState | None],
+        *,
+        synced: bool = True,
     ) -> None:
-        """LinkError where the database does not answer in time; Conflict where another process has taken over."""
+        """LinkError where the database does not answer in time; Conflict where another process has taken over. Not
+        `synced`: what the engine itself found outlives a kill, and is synced right after. The trip of an interlock that
+        comes next then waits for no disk."""
         if not (changed or rows):
             return
         if self._writer is None:
             raise _never_answered()
         saved = [one.saved(states.get(id)) for id, one in changed.items()]
-        await save_within(self._clock, SAVE_S, self._saved, self._store.save(self._writer, saved, rows))
+        saving = self._store.save(self._writer, saved, rows, synced=synced)
+        await save_within(self._clock, SAVE_S, self._saved, saving)
         self._after_save(saved, rows)
 
     def _publish(self, changes: BookChanges, states: Mapping[str, AlarmState | None]) -> None:
