@@ -153,6 +153,7 @@ def _columns(names: list[str], time_ns: Any) -> Columns:
         sent_ns=time_ns + 2000,
         place=zeros.astype(np.int64),
         alarm=zeros,
+        whole=zeros,
         texts={},
     )
 

@@ -30,6 +30,7 @@ class _Sample(Struct, frozen=True, kw_only=True):
     sent_ns: int
     place: int
     alarm: int
+    whole: int
     text: str | None
 
 
@@ -66,6 +67,7 @@ class MemoryStore:
                     sent_ns=int(columns.sent_ns[row]),
                     place=int(columns.place[row]),
                     alarm=int(columns.alarm[row]),
+                    whole=int(columns.whole[row]),
                     text=columns.texts.get(row),
                 )
                 self._samples.setdefault(name, []).append(sample)
@@ -163,5 +165,6 @@ def _columns(rows: list[_Sample]) -> Columns:
         sent_ns=column("sent_ns", np.int64),
         place=column("place", np.int64),
         alarm=column("alarm", np.uint8),
+        whole=column("whole", np.uint8),
         texts={place: row.text for place, row in enumerate(rows) if row.text is not None},
     )

@@ -91,7 +91,7 @@ def end_of(given_messages: list[Readings]) -> int:
 
 def plain(message: Readings) -> Readings:
     """Without what is not stored."""
-    return structs.replace(message, boot="", sequence=0, full=False)
+    return structs.replace(message, boot="", sequence=0)
 
 
 @given(sent(), st.sampled_from([2, 5, 1000]), st.booleans())

@@ -51,8 +51,8 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
-async def play(played: Recorded, seed: int) -> None:
-    """A random series."""
+async def play(played: Recorded, seed: int, *, loses: str = "") -> None:
+    """A random series. `loses`: a point that some of the full messages do not have any more."""
     chance = random.Random(seed)
     values: dict[str, float] = {"bath": 25.0, "flow": 6.0}
     pump = False
@@ -72,6 +72,8 @@ async def play(played: Recorded, seed: int) -> None:
         if full:  # it has every point of the device: one that it lacks would be missing
             named = {name for name, *_ in rows}
             rows += [(name, value, GOOD) for name, value in {**values, "pump": pump}.items() if name not in named]
+            if loses and chance.random() < 0.3:
+                rows = [one for one in rows if one[0] != loses]
         await played.send(*rows, full=full)
 
 
@@ -159,7 +161,14 @@ async def test_a_replay_has_the_trips_and_effects_of_the_engine(tmp_path: Path) 
             await stage.clock.advance(3.5)
             assert await stage.ask("bypass", cause="pump", reason="it is repaired", seconds=100.0) is None
             await stage.clock.advance(3.5)
-            await play(played, seed)
+            await play(played, seed, loses="pump")
+        # The device has lost its point, which is told by a full message alone.
+        await played.send(("bath", 20.0, GOOD), ("pump", False, GOOD))
+        await stage.clock.advance(3.5)
+        assert await stage.ask("reset") is None
+        await stage.clock.advance(3.5)
+        await played.send(("bath", 20.0, GOOD), ("flow", 6.0, GOOD), full=True)
+        await stage.clock.advance(3.5)
         live = [one for one in await stored(stage) if one.source == "cooling"]
         end_ns = stage.clock.now_ns() + 1
     subject = InterlockReplay(AlarmsSection.model_validate(SECTION).interlocks, played.begin_ns)
@@ -168,6 +177,7 @@ async def test_a_replay_has_the_trips_and_effects_of_the_engine(tmp_path: Path) 
     played.store.close()
     mine = subject.acted
     theirs = [one for one in live if one.action.startswith("interlock_") and not one.action.endswith("reached")]
+    assert ("interlock_trip", "pump") in [(one.action, one.data["name"]) for one in theirs[-5:]]
     assert {one.action for one in theirs} >= {f"interlock_{kind}" for kind in ("trip", "act", "reset", "bypass")}
     # A command takes a moment.
     assert [(one.time_ns // (S // 10), one.kind, one.about, one.number) for one in mine] == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from countingroom.core.alarms.conditions.kinds import difference, evaluator, initial, pass_time
 from countingroom.core.alarms.conditions.rows import ConditionRows
@@ -317,7 +318,8 @@ def test_rows_with_bands_and_due_times_do_what_plain_evaluation_does(
     for seconds, values, quality, alarms in steps:
         now += seconds * S
         rows.pass_time(now)
-        rows.take(message("d", values, quality=quality, alarms=alarms), now)
+        given = message("d", values, quality=quality, alarms=alarms)
+        rows.take(structs.replace(given, sent_ns=now, received_ns=[now] * len(values)), now)
         for row, spec in enumerate(specs):
             plain[row] = pass_time(spec, plain[row], now)
             if "a" in values:
@@ -326,3 +328,42 @@ def test_rows_with_bands_and_due_times_do_what_plain_evaluation_does(
             expected, found = plain[row], rows.states[row]
             assert (found.level, found.raw, found.unknown) == (expected.level, expected.raw, expected.unknown)
             assert found.due_ns == NEVER or rows.next_due_ns() <= found.due_ns
+
+
+def test_a_value_that_a_host_repeats_is_no_new_one_for_silence() -> None:
+    rows = ConditionRows()
+    silent = rows.add(UpdateSpec(after_ns=90 * S, priority=3), ("caen.v",), now_ns=0)
+
+    def sent(now_s: int, received_s: int) -> None:
+        rows.pass_time(now_s * S)
+        rows.take(
+            structs.replace(message("caen", {"v": 1.0}), received_ns=[received_s * S], sent_ns=now_s * S), now_s * S
+        )
+
+    # The source gave its last value at 70 s. The host repeats it each minute; nothing says that it is stale.
+    for now_s, received_s, level in (
+        (60, 59, 0),
+        (120, 70, 0),
+        (161, 70, 3),
+        (180, 70, 3),
+        (240, 70, 3),
+        (241, 241, 0),
+    ):
+        sent(now_s, received_s)
+        assert rows.states[silent].level == level, now_s
+    assert rows.next_due_ns() <= (241 + 90) * S
+
+
+def test_silence_counts_from_the_time_at_which_a_value_was_received_by_the_clock_of_its_host() -> None:
+    rows = ConditionRows()
+    silent = rows.add(UpdateSpec(after_ns=90 * S, priority=3), ("caen.v",), now_ns=0)
+    # The clock of the host is an hour ahead; the value was received 40 s before its message was sent.
+    first = structs.replace(message("caen", {"v": 1.0}), received_ns=[3620 * S], sent_ns=3660 * S)
+    rows.take(first, 60 * S)
+    rows.pass_time(109 * S)
+    assert rows.states[silent].level == 0
+    rows.pass_time(111 * S)
+    assert (rows.states[silent].level, rows.states[silent].since_ns) == (3, 110 * S)
+    # It was set back: what comes is new all the same.
+    rows.take(structs.replace(first, received_ns=[112 * S], sent_ns=112 * S), 112 * S)
+    assert rows.states[silent].level == 0

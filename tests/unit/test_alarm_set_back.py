@@ -34,17 +34,17 @@ NEW = OLD - 86_400 * S
 HIGH = (AlarmLimit(10.0, 1),)
 
 
-def readings(value: float) -> Readings:
+def readings(value: float, now_ns: int = 0) -> Readings:
     return Readings(
         device="d",
         boot="b",
         sequence=1,
         full=False,
-        sent_ns=0,
+        sent_ns=now_ns,
         points=["p"],
         values=[value],
-        device_ns=[0],
-        received_ns=[0],
+        device_ns=[now_ns],
+        received_ns=[now_ns],
         qualities=[int(Quality.GOOD)],
     )
 
@@ -58,7 +58,7 @@ class Evaluated:
 
     def read(self, value: float, now_ns: int) -> int:
         self.wait(now_ns)
-        self.rows.take(readings(value), now_ns)
+        self.rows.take(readings(value, now_ns), now_ns)
         return self.rows.states[0].level
 
     def wait(self, now_ns: int) -> int:

@@ -289,7 +289,7 @@ def test_a_file_of_an_earlier_version_is_read_as_it_is_and_gets_its_columns_when
         for table in ("raw", "text"):
             old.execute(f"DROP VIEW {table}")
             for part in ("recent", "settled"):
-                for column in ("sent_ns", "place", "alarm"):
+                for column in ("sent_ns", "place", "alarm", "whole"):
                     old.execute(f"ALTER TABLE {table}_{part} DROP COLUMN {column}")
             old.execute(f"CREATE VIEW {table} AS SELECT * FROM {table}_recent UNION ALL SELECT * FROM {table}_settled")
     name = ("chiller.internal_temp",)

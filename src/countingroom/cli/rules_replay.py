@@ -173,7 +173,11 @@ def _report(file: Path, source: Source, begin_ns: int, end_ns: int, chosen: Chos
     start_ns = begin_ns - round(settling_s(section, defined, rules.values(), interlocks.values()) * 1e9)
     known = set(source.points())
     needed = needed_points(section, catalogues, chosen.alarms) if chosen.has_alarms else []
-    needed += points_of((*condition_keys(rules.values()), *input_keys(interlocks.values())))
+    inputs_of = points_of(input_keys(interlocks.values()))
+    needed += (*points_of(condition_keys(rules.values())), *inputs_of)
+    # A device whose messages no longer have an input still sends others of its points.
+    guarded = {name.partition(".")[0] for name in inputs_of}
+    needed += [name for name in known if name.partition(".")[0] in guarded]
     names = [name for name in dict.fromkeys(needed) if name in known]
     rows = source.alarms(start_ns, end_ns)
     inactive = {one.name: tuple(one.behaviour.inactive) for one in hosted.values()}

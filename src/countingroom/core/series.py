@@ -103,7 +103,7 @@ class ExportQuery(Struct, frozen=True, kw_only=True):
     limit: int = 20_000
     """Approximate maximum number of rows in a page."""
     messages: bool = False
-    """Also the message of each sample: `sent_ns`, `place` and `alarm` of the answer."""
+    """Also the message of each sample: `sent_ns`, `place`, `alarm` and `whole` of the answer."""
 
 
 class Samples(Struct, frozen=True, kw_only=True):
@@ -122,6 +122,8 @@ class Samples(Struct, frozen=True, kw_only=True):
     """The row of the sample in that message."""
     alarm: list[int] = []
     """Priority of an alarm that the device itself has given to the value; 0: none."""
+    whole: list[int] = []
+    """1: that message had all points of its device. 0: it had not, or this is not known."""
 
 
 class ExportAnswer(Struct, frozen=True, kw_only=True, tag=True):

@@ -59,6 +59,8 @@ class Columns(Struct, frozen=True, kw_only=True):
     """Its row in that message."""
     alarm: Bytes
     """Priority of an alarm that the device itself has given to the value; 0: none."""
+    whole: Bytes
+    """1: its message had all points of its device. 0: it had not, or this is not known."""
     texts: dict[int, str]
     """Row -> text, for rows of kind TEXT."""
 
@@ -90,7 +92,7 @@ class Columns(Struct, frozen=True, kw_only=True):
         )
 
 
-_ARRAYS = ("time_ns", "number", "kind", "quality", "device_ns", "received_ns", "sent_ns", "place", "alarm")
+_ARRAYS = ("time_ns", "number", "kind", "quality", "device_ns", "received_ns", "sent_ns", "place", "alarm", "whole")
 
 
 def together(parts: Sequence[Columns]) -> Columns:
@@ -147,6 +149,7 @@ def flatten(messages: Sequence[Readings]) -> Columns:
         sent_ns=sent,
         place=place,
         alarm=_alarms(messages, size),
+        whole=full.astype(np.uint8),
         texts=texts,
     )
 
@@ -167,6 +170,7 @@ def of_samples(points: Sequence[str], samples: Samples) -> Columns:
         sent_ns=np.array(samples.sent_ns or nothing, np.int64),
         place=np.array(samples.place or nothing, np.int64),
         alarm=np.array(samples.alarm or nothing, np.uint8),
+        whole=np.array(samples.whole or nothing, np.uint8),
         texts=texts,
     )
 

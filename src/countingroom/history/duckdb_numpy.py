@@ -46,6 +46,7 @@ def samples(columns: Columns, point: Any, rows: Any) -> dict[str, Any]:
         "sent_ns": columns.sent_ns[rows],
         "place": columns.place[rows],
         "alarm": columns.alarm[rows],
+        "whole": columns.whole[rows],
     }
 
 
@@ -60,6 +61,7 @@ def columns(found: Mapping[str, Any], names: dict[int, str]) -> Columns:
         kind=_filled(found["kind"], np.uint8),
         quality=_filled(found["quality"], np.uint8),
         alarm=_later(found, "alarm", np.uint8),
+        whole=_later(found, "whole", np.uint8),
         sent_ns=_later(found, "sent_ns", np.int64),
         place=_later(found, "place", np.int64),
         **{name: _filled(found[name], np.int64) for name in ("time_ns", "device_ns", "received_ns")},

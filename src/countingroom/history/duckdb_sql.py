@@ -19,7 +19,7 @@ _SUMMARY = (
     "point INTEGER, time_ns BIGINT, count BIGINT, good BIGINT, low DOUBLE, high DOUBLE, total DOUBLE, latest DOUBLE, "
     "quality UTINYINT, first_ns BIGINT, last_ns BIGINT"
 )
-_LATER = {"sent_ns": "BIGINT", "place": "INTEGER", "alarm": "UTINYINT"}
+_LATER = {"sent_ns": "BIGINT", "place": "INTEGER", "alarm": "UTINYINT", "whole": "UTINYINT"}
 """Columns of samples that files of earlier versions lack."""
 _WITH_LATER = "".join(f", {name} {kind}" for name, kind in _LATER.items())
 SAMPLES = {"raw": _SAMPLE + _WITH_LATER, "text": _SAMPLE + ", text VARCHAR" + _WITH_LATER}
@@ -66,7 +66,7 @@ def _good(where: str) -> str:
     return f"(SELECT point, time_ns, quality, {good} FROM raw WHERE {where})"
 
 
-LACKS_COLUMNS = "SELECT count(*) = 0 FROM duckdb_columns() WHERE table_name = 'raw_recent' AND column_name = 'place'"
+LACKS_COLUMNS = "SELECT count(*) = 0 FROM duckdb_columns() WHERE table_name = 'raw_recent' AND column_name = 'whole'"
 """Whether the file is of an earlier version."""
 
 

@@ -117,6 +117,7 @@ def _grouped(
     device_ns = rows.device_ns[chosen].tolist()
     received_ns = rows.received_ns[chosen].tolist()
     alarm = rows.alarm[chosen].tolist()
+    whole = (rows.whole[chosen[begins]] > 0).tolist()
     owner: list[str] = [of_point[index][0] for index in point[begins].tolist()]
     of_message = zip(
         begins.tolist(),
@@ -124,18 +125,19 @@ def _grouped(
         times[begins].tolist(),
         owner,
         is_given.tolist(),
+        whole,
         strict=True,
     )
     begin: int
     end: int
     name: str
-    for begin, end, sent_ns, name, given in of_message:
+    for begin, end, sent_ns, name, given, full in of_message:
         part = slice(begin, end)
         yield Readings(
             device=name,
             boot="",
             sequence=0,
-            full=False,
+            full=full,
             sent_ns=sent_ns,
             points=names[part],
             values=values[part],

@@ -59,7 +59,11 @@ def answer_export(store: HistoryStore, query: ExportQuery) -> tuple[Samples, int
     )
     if query.messages:
         page = structs.replace(
-            page, sent_ns=rows.sent_ns.tolist(), place=rows.place.tolist(), alarm=rows.alarm.tolist()
+            page,
+            sent_ns=rows.sent_ns.tolist(),
+            place=rows.place.tolist(),
+            alarm=rows.alarm.tolist(),
+            whole=rows.whole.tolist(),
         )
     return page, following
 

@@ -81,6 +81,7 @@ async def get_last(console: Console, points: Addresses, at: Annotated[str, Query
                     "sent_ns": [],
                     "place": [],
                     "alarm": [],
+                    "whole": [],
                 },
                 "next_ns": 1790000060000000000,
             },
@@ -98,8 +99,9 @@ async def export(
     messages: Annotated[bool, Query(description="also the message in which each sample came")] = False,
 ) -> Response:
     """Raw samples in order of time; samples of one moment are on one page. With `messages` each sample has `sent_ns`,
-    the time at which its message was sent (0: not known), `place`, its row in that message, and `alarm`, the priority
-    that the device itself gave to the value. Without it these lists are empty."""
+    the time at which its message was sent (0: not known), `place`, its row in that message, `alarm`, the priority
+    that the device itself gave to the value, and `whole`, 1 where that message had all points of its device. Without
+    it these lists are empty."""
     now_ns = console.clock.now_ns()
     question = ExportQuery(
         points=tuple(points),

@@ -9,9 +9,17 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping
 
-from countingroom.core.alarms.conditions.kinds import STALE, Evaluate, evaluator, initial, pass_time, quiet_band
+from countingroom.core.alarms.conditions.kinds import (
+    STALE,
+    Evaluate,
+    evaluator,
+    initial,
+    of_update,
+    pass_time,
+    quiet_band,
+)
 from countingroom.core.alarms.conditions.settling import set_back
-from countingroom.core.alarms.conditions.specs import AT_REST, NEVER, ConditionSpec, ConditionState
+from countingroom.core.alarms.conditions.specs import AT_REST, NEVER, ConditionSpec, ConditionState, UpdateSpec
 from countingroom.core.messages import Readings
 from countingroom.core.values import Scalar
 
@@ -26,7 +34,7 @@ _NO_BAND = (float("inf"), float("-inf"))
 class _Source:
     """One point, or one other source of values, and the rows that depend on it."""
 
-    __slots__ = ("address", "band", "high", "is_input", "low", "rows")
+    __slots__ = ("address", "band", "high", "is_awaited", "is_input", "low", "received_ns", "rows")
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -34,6 +42,10 @@ class _Source:
         self.band = (float("-inf"), float("inf"))
         self.is_input = False
         """It is one of several inputs of a row, which needs its last value."""
+        self.is_awaited = False
+        """A row tells that no new value came."""
+        self.received_ns = -1
+        """When the last usable value was received, by the clock of its device host; kept where it is awaited."""
         self.low, self.high = _NO_BAND
 
 
@@ -87,6 +99,7 @@ class ConditionRows:
             source.band = (max(source.band[0], low), min(source.band[1], high))
             source.low, source.high = _NO_BAND  # this row is not at rest before its first reading
             source.is_input |= derive is not None
+            source.is_awaited |= isinstance(spec, UpdateSpec)
             sources.append(source)
         self._sources_of.append(tuple(sources))
         self._wait(row, self.states[row])
@@ -100,10 +113,14 @@ class ConditionRows:
             return changes
         self._at(now_ns)
         alarms = message.alarms
-        for name, value, quality in zip(message.points, message.values, message.qualities, strict=True):
+        for name, value, quality, received_ns in zip(
+            message.points, message.values, message.qualities, message.received_ns, strict=True
+        ):
             source = sources.get(name)
             if source is None:
                 continue
+            if source.is_awaited:
+                self._await(source, quality, received_ns, message.sent_ns, now_ns, changes)
             try:
                 if source.low <= value <= source.high and quality < STALE and not alarms:  # type: ignore[operator]
                     continue
@@ -155,12 +172,34 @@ class ConditionRows:
         if source.is_input:
             self._values[source.address] = value if quality < STALE else None
         for row in source.rows:
+            if isinstance(self._specs[row], UpdateSpec):
+                continue  # it is about when a value was received (`_await`)
             before = self.states[row]
             derive = self._derived.get(row) if source.is_input else None
             if derive is None:
                 after = self._functions[row](self._specs[row], before, value, quality, given, now_ns)
             else:
                 after = self._functions[row](self._specs[row], before, derive(self._values), 0, 0, now_ns)
+            if after is not before:
+                self._change(row, before, after, changes)
+
+    def _await(
+        self, source: _Source, quality: int, received_ns: int, sent_ns: int, now_ns: int, changes: list[Change]
+    ) -> None:
+        """Rows that wait for a new value. What a host repeats was received before, and is not new. How old a value is
+        follows from the clock of its host alone, which may differ from this one."""
+        is_new = quality < STALE and received_ns != source.received_ns
+        if is_new:
+            source.received_ns = received_ns
+        at_ns = now_ns - max(0, sent_ns - received_ns)
+        for row in source.rows:
+            spec = self._specs[row]
+            if not isinstance(spec, UpdateSpec):
+                continue
+            before = after = self.states[row]
+            if is_new:  # it came after the last one; the clock of the host may have been set meanwhile
+                after = of_update(spec, before, None, 0, 0, max(at_ns, min(before.anchor_ns, now_ns)))
+            after = pass_time(spec, after, now_ns)
             if after is not before:
                 self._change(row, before, after, changes)
 

@@ -136,7 +136,8 @@ class QualitySpec(_Settled, frozen=True, kw_only=True, gc=False, tag="quality"):
 
 
 class UpdateSpec(_Settled, frozen=True, kw_only=True, gc=False, tag="update"):
-    """No usable reading for a time, whether its value changed or not."""
+    """No usable value received for a time, whether it changed or not. A value that a device host repeats in a full
+    message was received before."""
 
     after_ns: Annotated[int, Meta(gt=0)]
     priority: Priority
