@@ -15,7 +15,7 @@ import msgspec
 from countingroom.cli.client import Client, Remote
 from countingroom.core.alarms.history import AlarmEntry, AlarmHistoryFilter
 from countingroom.core.errors import ConfigurationError, CountingRoomError, LinkError
-from countingroom.core.messages import Event
+from countingroom.core.messages import Event, EventKind
 from countingroom.core.series import Last, LastQuery, RangeQuery, Samples, Series
 from countingroom.core.times import format_time
 from countingroom.core.values import Reading
@@ -39,9 +39,8 @@ MOST_EVENTS = 200_000
 class Source(Protocol):
     """What was recorded."""
 
-    has_states: bool
-    """Whether it knows the states of devices."""
-
+    @property
+    def has_states(self) -> bool: ...
     def points(self) -> list[str]: ...
     def last(self, names: Sequence[str], at_ns: int) -> Mapping[str, Reading]: ...
     def pages(self, names: Sequence[str], begin_ns: int, end_ns: int) -> Iterator[Page]: ...
@@ -57,6 +56,7 @@ class ApiSource:
     """The running experiment, over its API."""
 
     has_states = True
+    """It knows the states of devices."""
 
     def __init__(self, url: str) -> None:
         self._api = Client(url, timeout_s=120.0)
@@ -150,8 +150,6 @@ class ApiSource:
 class FileSource:
     """The data folder of an experiment that does not run."""
 
-    has_states = False
-
     def __init__(self, data: Path, storage: StorageSection) -> None:
         """ConfigurationError where there is no history; LinkError where a process has it open."""
         from countingroom.history.duckdb_store import DuckStore
@@ -163,6 +161,8 @@ class FileSource:
             )
         self._data = data
         self._storage = storage
+        self._read: dict[tuple[int, int], list[Event]] = {}
+        """Range -> its events."""
         try:
             self._store = DuckStore(file, read_only=True)
         except LinkError as error:
@@ -175,6 +175,13 @@ class FileSource:
 
     def close(self) -> None:
         self._store.close()
+
+    @property
+    def has_states(self) -> bool:
+        """Whether the folder has the events, which tell the states of devices."""
+        from countingroom.cli.stored_events import has_events
+
+        return has_events(self._data)
 
     def points(self) -> list[str]:
         """Addresses of the points that have a history."""
@@ -202,16 +209,33 @@ class FileSource:
             return None
 
     def events(self, begin_ns: int, end_ns: int) -> list[Event]:
-        """None: the events are in the stream of the bus, which does not run."""
-        return []
+        """Changes of states and links, in the order of time."""
+        return [
+            one
+            for one in self._of_range(begin_ns, end_ns)
+            if one.kind in (EventKind.STATE, EventKind.LINK) and one.department != _ALARMS
+        ]
 
     def about(self, names: Sequence[str], begin_ns: int, end_ns: int) -> list[Event] | None:
-        """None: as `events`."""
-        return None
+        """Events of these rules or interlocks, in the order of time. None: the folder has no events."""
+        if not self.has_states:
+            return None
+        wanted = set(names)
+        return [one for one in self._of_range(begin_ns, end_ns) if one.department == _ALARMS and one.source in wanted]
 
     def triggers(self, triggers: Sequence[EventTrigger], begin_ns: int, end_ns: int) -> list[Event]:
-        """None: as `events`."""
-        return []
+        """Events for which rules wait, each once, in the order of time."""
+        every = {one.id: one for one in self._of_range(begin_ns, end_ns)}
+        return [one for one in every.values() if any(trigger.matches(one) for trigger in triggers)]
+
+    def _of_range(self, begin_ns: int, end_ns: int) -> list[Event]:
+        """All of them, in the order of time."""
+        from countingroom.cli.stored_events import stored_events
+
+        if (begin_ns, end_ns) not in self._read:
+            found = stored_events(self._data, begin_ns, end_ns)
+            self._read[begin_ns, end_ns] = sorted(found, key=lambda one: one.time_ns)
+        return self._read[begin_ns, end_ns]
 
     def alarms(self, begin_ns: int, end_ns: int) -> list[AlarmEntry]:
         """The history of all alarms, in the order in which it was stored. The database is not migrated."""

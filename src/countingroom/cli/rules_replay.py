@@ -194,6 +194,7 @@ def _report(file: Path, source: Source, begin_ns: int, end_ns: int, chosen: Chos
         devices=frozenset(name for name, _ in loaded.experiment.section(DevicesSection).items()),
         others=[*([of_interlocks] if interlocks else []), *([of_rules] if rules else [])],
     )
+    of_interlocks.find = subject.find
     for message in first_messages(source.last(names, start_ns - 1) if names else {}, start_ns):
         subject.read(message)
     if names:

@@ -83,6 +83,8 @@ class ActedPart:
         self.notes = notes
         self._counted = counted
         self._members = members
+        self.names = tuple(one.name for one in members)
+        """Of all of them."""
         self._end_ns = end_ns
         every, known = list(acted), list(recorded or ())
         self.acted = [one for one in every if begin_ns <= one.time_ns < end_ns]

@@ -122,6 +122,10 @@ class AlarmReplay:
         self._evaluation.device_served(device, is_alive, self._now_ns)
         self._settle()
 
+    def find(self, found: Iterable[Found]) -> None:
+        """Take findings of one of the others: what an interlock shows is an alarm as well."""
+        self._found.extend(found)
+
     def act(self, events: Callable[[AlarmBook], Mapping[str, AlarmEvent]], by: str, now_ns: int) -> None:
         """What a person did. What the present state refuses has no effect."""
         self._begin(now_ns)

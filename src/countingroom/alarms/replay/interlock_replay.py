@@ -6,11 +6,13 @@ known. A trip that a device host found by itself is found here from the same inp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
+from countingroom.alarms.engine.finding import Found
 from countingroom.alarms.interlocks.described import interlock_spec
 from countingroom.alarms.interlocks.evaluation import InterlockEvaluation, TakenStep
+from countingroom.alarms.interlocks.interlock_records import findings
 from countingroom.alarms.replay.acted import Acted, ActedPart, ReplayMember
 from countingroom.alarms.replay.recorded import OtherAt
 from countingroom.alarms.replay.spans import ActiveSpan
@@ -50,6 +52,8 @@ class InterlockReplay:
         """Interlocks that cannot be evaluated, one sentence each."""
         self.acted: list[Acted] = []
         """All that happened, in order."""
+        self.find: Callable[[Iterable[Found]], None] = lambda _: None
+        """Takes what their alarms show."""
         specs: list[InterlockSpec] = []
         for name, section in sections.items():
             try:
@@ -122,7 +126,7 @@ class InterlockReplay:
         notes = [*self.problems, "interlocks: effects are told, not done; whether they are reached is not replayed"]
         if about is None:
             notes.append(
-                "interlocks: resets and bypasses are not read from a data folder, so what latches stays tripped"
+                "interlocks: the data folder has no events with resets and bypasses: what latches stays tripped"
             )
         return ActedPart(
             "interlock", _COUNTED, _COMPARED, members, self.acted, recorded, trip_spans, begin_ns, end_ns, notes=notes
@@ -134,6 +138,8 @@ class InterlockReplay:
 
     def _add(self, taken: TakenStep) -> None:
         spec = self._specs[taken.name]
+        if taken.is_changed:
+            self.find(findings(self._evaluation.states[taken.name], taken.now_ns))
         for action in taken.actions:
             if action.kind is ActionKind.REFUSED:
                 continue

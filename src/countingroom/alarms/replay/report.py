@@ -12,11 +12,20 @@ from countingroom.alarms.replay.run import NOT_REPLAYED, OF_STATES, is_chosen, i
 from countingroom.alarms.replay.spans import ActiveSpan, Difference, Total, differences, spans, total
 from countingroom.alarms.replay.written import length_of, second
 from countingroom.core import units
+from countingroom.core.alarms import identity
 from countingroom.core.alarms.definition import AlarmDefinition
 from countingroom.core.alarms.history import AlarmEntry
 from countingroom.core.points import Limits, Point
 from countingroom.core.series import Series
 from countingroom.core.times import format_time
+
+MAY_DIFFER = (
+    "may differ: after a restart of the engine its delays, counts, rates and silences began anew; here they go on",
+    "may differ: where a clock was set back, readings are replayed by their times; where it was set forward, a delay "
+    "that ended in the time left out ended for the engine up to a minute later",
+    "may differ: what the engine got more than 2 s after it was sent, as after a lost link of the bus",
+)
+"""Why a replay may have other rows than an engine that is right."""
 
 
 class Report:
@@ -55,8 +64,11 @@ class Report:
         self._points = points
         self._problems = problems
 
+        interlocks = {identity.of_interlock(name) for part in parts if part.word == "interlock" for name in part.names}
+
         def wanted(row: AlarmEntry) -> bool:
-            return has_alarms and is_chosen(row.alarm, patterns) and is_replayed(row.alarm, states=has_states)
+            is_asked_for = has_alarms and is_chosen(row.alarm, patterns)
+            return is_asked_for and is_replayed(row.alarm, states=has_states, interlocks=interlocks)
 
         every = [row for row in rows if wanted(row)]
         known = [row for row in recorded if wanted(row)]
@@ -115,6 +127,8 @@ class Report:
         """What is not in it, one sentence each."""
         for part in self.parts:
             yield from part.notes
+        if self._differences or any(part.differences for part in self.parts):
+            yield from MAY_DIFFER
         if not self.has_alarms:
             return
         yield from self._problems

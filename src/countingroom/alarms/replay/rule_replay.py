@@ -108,7 +108,7 @@ class RuleReplay:
         recorded = None if about is None else [one for event in about if (one := self._recorded(event)) is not None]
         notes = [*self.problems, "rules: what a rule would have changed is not in the recorded values"]
         if about is None and self.triggers:
-            notes.append("rules: events are not read from a data folder, so rules that wait for one do not act")
+            notes.append("rules: the data folder has no stream of events, so rules that wait for one do not act")
         return ActedPart(
             "rule", _COUNTED, _COMPARED, members, self.acted(), recorded, firing_spans, begin_ns, end_ns, notes=notes
         )

@@ -115,9 +115,12 @@ def is_chosen(id: str, patterns: Collection[str]) -> bool:
     return not patterns or any(fnmatchcase(id, pattern) for pattern in patterns)
 
 
-def is_replayed(id: str, *, states: bool) -> bool:
-    """Whether an alarm can be replayed. `states`: the states of devices are known."""
+def is_replayed(id: str, *, states: bool, interlocks: Collection[str] = ()) -> bool:
+    """Whether an alarm can be replayed. `states`: the states of devices are known. `interlocks`: the alarms of those
+    that are replayed; whether their effects are reached is not."""
     kind = id.partition(".")[0]
+    if kind == "interlock":
+        return id in interlocks
     return kind not in NOT_REPLAYED and (states or kind not in OF_STATES)
 
 
