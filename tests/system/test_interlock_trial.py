@@ -30,9 +30,10 @@ alarms:
         hot:
           inputs: [{ limit: { point: chiller.internal_temp, alarm_high: 90 } }]
           test: { simulate: { device: chiller, fault: slow, arguments: { seconds: 0.01 } }, within: 1 s }
+        by_hand: { inputs: [{ limit: { point: pump.internal_temp, alarm_high: 95 } }] }
       effects:
         pump_off: { commands: [{ device: pump, command: stop }] }
-      matrix: { broken: [pump_off], hot: [pump_off] }
+      matrix: { broken: [pump_off], hot: [pump_off], by_hand: [pump_off] }
 """
 
 
@@ -70,6 +71,7 @@ def test_a_cause_trips_its_effect_is_reached_and_it_is_reset_and_recorded(runnin
     steps = [text for line in done.stdout.splitlines() if (text := line.partition("  ")[2])]
     for step in ("cause broken has tripped", "effect pump_off is reached", "fault ended: chiller restore", "reset"):
         assert step in steps, done.stdout
+    assert "Not tested, because they declare no `test`: by_hand." in done.stdout
     assert running.state("pump") == "OFF"
     found = running.get("/interlocks/cooling")["interlock"]
     assert (found["is_tripped"], found["trip"]) == (False, 1)
@@ -87,7 +89,8 @@ def test_a_cause_that_does_not_trip_is_recorded_as_failed(running: Running) -> N
     assert (proof["passed"], proof["cause"]) == (False, "hot")
 
 
-def test_ctrl_c_ends_the_fault_and_records_nothing(running: Running) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_fault_and_records_nothing(running: Running, number: signal.Signals) -> None:
     until(lambda: calm(running), "no cause is present")
     before = running.get("/interlocks/cooling")["interlock"]["proof"]
     with subprocess.Popen(
@@ -99,7 +102,7 @@ def test_ctrl_c_ends_the_fault_and_records_nothing(running: Running) -> None:
     ) as test:
         assert test.stdout is not None
         assert any("fault: chiller trip" in line for line in test.stdout)
-        test.send_signal(signal.SIGINT)
+        test.send_signal(number)
         said, errors = test.communicate(timeout=30)
         assert test.returncode != 0
     assert "fault ended: chiller restore" in said

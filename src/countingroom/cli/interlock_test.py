@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -58,10 +60,11 @@ def test_by_simulation(url: str, interlock: str, cause: str, wait: float, *, yes
         if not yes:
             typer.confirm("Go on?", abort=True, err=json)
         plant, findings = SimulatedPlant(api, interlock, wait), list[TrialFinding]()
-        for one in causes:
-            findings.append(_try(plant, url, interlock, one, stale_s[one.name], json=json))
-            if not findings[-1].passed:
-                break
+        with _ended_by_a_signal():
+            for one in causes:
+                findings.append(_try(plant, url, interlock, one, stale_s[one.name], json=json))
+                if not findings[-1].passed:
+                    break
     if json:
         print_json([{**to_builtins(one), "passed": one.passed, "comment": one.comment} for one in findings])
     if findings and not findings[-1].passed:
@@ -73,6 +76,20 @@ def test_by_simulation(url: str, interlock: str, cause: str, wait: float, *, yes
                 suggestion=f"look at: countingroom interlock show {interlock}",
             )
         )
+
+
+@contextmanager
+def _ended_by_a_signal() -> Generator[None]:
+    """SIGTERM ends the command as Ctrl-C does: the fault is ended first."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _try(
@@ -168,4 +185,6 @@ def _plan(state: InterlockState, causes: Sequence[CauseState], stale_s: dict[str
                 lines.append(f"    then{after} {cell.effect}: {effects.get(cell.effect, '')}")
         reset = "reset" if state.latch else "it releases by itself"
         lines.append(f"    then fault {cause.test.restore.shown}, {reset}, and the result is recorded")
+    if untested := [one.name for one in state.causes if one.test is None]:
+        lines.append(f"Not tested, because they declare no `test`: {', '.join(untested)}. Test them by hand.")
     return [*lines, "The effects really act on this experiment. Devices stay as they leave them."]
