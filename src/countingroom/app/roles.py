@@ -293,7 +293,13 @@ def simulators(setting: Setting) -> Role:
     async def run(platform: Platform) -> None:
         sections = dict(setting.experiment.section(DevicesSection).items())
         made = Simulators(platform.bus, setting.clock, sections, again=setting.overrides)
-        async with _beating(platform.bus, setting.clock, "simulators"):
-            await made.run(platform.ready)
+        starting = ["the simulators are starting"]
+
+        def ready(facts: Mapping[str, Any]) -> None:
+            starting.clear()
+            platform.ready(facts)
+
+        async with _beating(platform.bus, setting.clock, "simulators", lambda: starting):
+            await made.run(ready)
 
     return run
