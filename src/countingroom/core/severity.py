@@ -33,7 +33,8 @@ def of_reading(point: Point, value: Scalar, quality: int, alarm: int = NORMAL) -
         return NORMAL
     if quality >= Quality.STALE or value is None:
         return STALE
-    return max(alarm, _of_value(point, value), key=urgency)
+    level = _of_value(point, value)
+    return alarm if alarm and _URGENCY[alarm] > _URGENCY[level] else level
 
 
 def _of_value(point: Point, value: float | int | str | bool) -> int:

@@ -251,10 +251,12 @@ class AlarmBook:
             if entry.unknown or finding is None:
                 continue
             if finding.level:
+                priority = entry.definition.priority(finding.level)
+                is_same = entry.is_active and entry.record.priority == priority  # then its text stays as it began
                 event: AlarmEvent = ConditionActive(
-                    priority=entry.definition.priority(finding.level),
+                    priority=priority,
                     since_ns=finding.since_ns,
-                    text=finding.text,
+                    text="" if is_same else finding.sentence(),
                     as_consequence=id in causes,
                 )
             else:

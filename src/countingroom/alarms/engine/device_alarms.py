@@ -13,9 +13,17 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, clear, removed, unknown
+from countingroom.alarms.engine.finding import (
+    AbnormalReading,
+    AlarmFinding,
+    AlarmSubject,
+    Found,
+    clear,
+    removed,
+    unknown,
+)
 from countingroom.alarms.engine.point_conditions import PointCondition, spec_of
-from countingroom.core import severity, units
+from countingroom.core import severity
 from countingroom.core.alarms import identity
 from countingroom.core.alarms.conditions.specs import NEVER
 from countingroom.core.alarms.definition import AlarmDefinition
@@ -51,8 +59,8 @@ class _Row(Struct):
     """Nothing is known of it, or nothing was found yet."""
     condition: PointCondition | None = None
     """Where its alarm has hysteresis, delays or a count."""
-    text: str = ""
-    """Of the last value that was beyond a limit."""
+    beyond: AbnormalReading | None = None
+    """The last one that was beyond a limit."""
     is_quiet: bool = False
     """It is known and at rest: a number from `low` to `high` changes nothing."""
 
@@ -101,7 +109,7 @@ class DeviceAlarms:
                 row.is_read = known.is_read
                 row.level = known.level
                 row.since_ns = known.since_ns
-                row.text = known.text
+                row.beyond = known.beyond
             elif early := self._early.pop(point.name, None):
                 row.value, row.quality, row.device_ns, row.alarm, row.reason = early
                 row.is_read = True
@@ -273,7 +281,7 @@ class DeviceAlarms:
                 condition.reset()
             return severity.NORMAL  # the voltage of a channel that is off is below every low limit
         if condition:
-            quality = int(Quality.STALE) if self._gone_ns is not None else row.quality
+            quality = _STALE if self._gone_ns is not None else row.quality
             level = condition.take(row.value, quality, row.alarm, now_ns)
             self._wait(row)
             return level
@@ -303,12 +311,16 @@ class DeviceAlarms:
             return None
         if level == severity.NORMAL:
             return clear(row.since_ns)
-        point = row.point
-        reached = severity.of_reading(point, row.value, row.quality, row.alarm)
-        if not row.text or severity.urgency(reached) >= severity.urgency(level):
-            # Within hysteresis or an off-delay the text is that of the last value that was beyond.
-            row.text = severity.why(point, row.value, unit=units.written(point.unit), reason=row.reason)
-        return AlarmFinding(level=level, since_ns=row.since_ns, text=row.text, value=row.value)
+        beyond = row.beyond
+        # Within hysteresis or an off-delay the text is that of the last value that was beyond.
+        if beyond is None or row.condition is None or self._reaches(row, level):
+            beyond = row.beyond = AbnormalReading(row.point, row.value, row.reason)
+        return AlarmFinding(level=level, since_ns=row.since_ns, reading=beyond, value=row.value)
+
+    def _reaches(self, row: _Row, level: int) -> bool:
+        """Whether the last reading alone is of this level."""
+        reached = severity.of_reading(row.point, row.value, row.quality, row.alarm)
+        return severity.urgency(reached) >= severity.urgency(level)
 
     def _whole(self, now_ns: int) -> Iterator[Found]:
         link = self._subject(identity.of_link(self._device))

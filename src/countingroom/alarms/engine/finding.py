@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from countingroom.core import severity, units
 from countingroom.core.alarms import identity
+from countingroom.core.points import Point
 from countingroom.core.values import Scalar
 
 CLEAR = 0
@@ -24,6 +26,20 @@ class AlarmSubject(Struct, frozen=True, kw_only=True, gc=False):
     system: str = ""
 
 
+class AbnormalReading(Struct, frozen=True, gc=False):
+    """A reading that is abnormal. Its sentence is made only where it is told: an alarm that stays active has a reading
+    many times a second, and in a flood the urgent alarms do not wait for the sentences of the others."""
+
+    point: Point
+    value: Scalar
+    reason: str
+    """That of an alarm that the device itself has given."""
+
+    def sentence(self) -> str:
+        """What is abnormal, with value, limit and unit."""
+        return severity.why(self.point, self.value, unit=units.written(self.point.unit), reason=self.reason)
+
+
 class AlarmFinding(Struct, frozen=True, kw_only=True, gc=False):
     """The condition of an alarm at one evaluation."""
 
@@ -32,7 +48,8 @@ class AlarmFinding(Struct, frozen=True, kw_only=True, gc=False):
     since_ns: int
     """When it got this level."""
     text: str = ""
-    """One sentence: what is abnormal."""
+    """One sentence: what is abnormal. Empty: `reading` gives it."""
+    reading: AbnormalReading | None = None
     advice: str = ""
     blames: str = ""
     """The device that its cause names, or the alarm of the process that served it."""
@@ -43,6 +60,10 @@ class AlarmFinding(Struct, frozen=True, kw_only=True, gc=False):
     """It cannot be evaluated now: the alarm stays as it was."""
     removed: bool = False
     """Its source is no longer described."""
+
+    def sentence(self) -> str:
+        """What is abnormal."""
+        return self.reading.sentence() if self.reading else self.text
 
 
 Found = tuple[AlarmSubject, AlarmFinding]

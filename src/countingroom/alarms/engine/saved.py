@@ -50,7 +50,7 @@ class EngineAlarm(Struct, eq=False, kw_only=True):
             title=self.definition.title or subject.title,
             base=record.base,
             priority=record.priority,
-            text=finding.text if finding and finding.level else record.text,
+            text=finding.sentence() if finding and finding.level else record.text,
             advice=(finding.advice if finding else "") or " ".join(guidance.do),
             occurrence=record.occurrence,
             since_ns=record.since_ns,
