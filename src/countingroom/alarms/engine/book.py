@@ -295,8 +295,10 @@ class AlarmBook:
         changes.published[id] = entry
         changes.saved[id] = entry
         changes.history += history_rows(entry, before, effects, now_ns, by=by, event=event)
-        self._groups.index(entry)
-        if entry.record.has_flag != before.has_flag:
+        is_flagged = entry.record.has_flag != before.has_flag
+        if is_flagged or entry.unknown or entry.finding is None:  # else it is active by its finding, as it was indexed
+            self._groups.index(entry)
+        if is_flagged:
             self._unfolded.update(self._groups.touched(entry))
         if entry.record.service is not before.service:
             self._look_overdue(entry, now_ns, changes)

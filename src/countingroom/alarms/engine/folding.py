@@ -19,7 +19,7 @@ SKEW_NS = 10_000_000_000
 """A consequence may be stamped so much before its cause: each point is read at its own time."""
 
 
-class Active(Struct, frozen=True, kw_only=True):
+class Active(Struct, frozen=True, kw_only=True, gc=False):
     """An active alarm with what was found last."""
 
     subject: AlarmSubject
@@ -32,16 +32,25 @@ class Active(Struct, frozen=True, kw_only=True):
 def causes(active: Iterable[Active]) -> dict[str, str]:
     """Alarm -> the alarm that it follows from in the end, of those that follow from another one."""
     given = sorted(active, key=lambda one: (one.finding.level, -one.finding.since_ns, one.subject.id))
+    following = [number for number, one in enumerate(given) if can_follow(one.subject, unknown=one.unknown)]
+    if not following:
+        return {}
     earliest = _earliest(given)
     lost = {one.subject.id: number for number, one in enumerate(given) if not one.unknown}
     found: dict[str, str] = {}
-    for number, one in enumerate(given):
+    for number in following:
+        one = given[number]
         root = number
         while (before := _cause(given[root], given, earliest, lost)) is not None:
             root = before
         if root != number:
             found[one.subject.id] = given[root].subject.id
     return found
+
+
+def can_follow(subject: AlarmSubject, *, unknown: bool) -> bool:
+    """Whether an alarm of this kind can follow from another one. A value beyond its limit is a fault of its own."""
+    return unknown or rank_of(subject) not in (_FIRST, _OTHER)
 
 
 _Place = tuple[str, str, str, int, int]
@@ -54,7 +63,7 @@ def _earliest(alarms: Sequence[Active]) -> dict[_Place, int]:
     for number, one in enumerate(alarms):
         subject = one.subject
         for channel in {subject.channel, "*"}:
-            place = _home(subject), subject.partition, channel, _rank(one), one.finding.level
+            place = _home(subject), subject.partition, channel, rank_of(one.subject), one.finding.level
             if place not in found or one.finding.since_ns < alarms[found[place]].finding.since_ns:
                 found[place] = number
     return found
@@ -68,7 +77,7 @@ def _cause(
     if alarm.unknown:
         source = identity.of_owner(subject.partition) if subject.partition else identity.of_link(subject.device)
         return lost.get(source)
-    mine = _rank(alarm)
+    mine = rank_of(subject)
     if mine == _VALUE:
         return lost.get(identity.of_link(subject.device))  # of a device that is not reached every value is stale
     if mine == _OTHER or (mine == _LINK and not alarm.finding.blames):
@@ -105,20 +114,20 @@ def _home(subject: AlarmSubject) -> str:
 
 _OTHER = -1
 _VALUE = -2
+_FIRST = 0
 _DEVICE = 2
 _LINK = 3
 _MEMBER = 4
 
 
-def _rank(alarm: Active) -> int:
+def rank_of(subject: AlarmSubject) -> int:
     """How far from the hardware its kind is: a lower one can be the cause of a higher one."""
-    subject = alarm.subject
     if subject.partition:
         return _MEMBER if subject.system else _MEMBER + 1
     if not subject.device:
-        return 0 if group_of(subject) else _OTHER
+        return _FIRST if group_of(subject) else _OTHER
     if subject.point:
-        return _VALUE if subject.id == identity.of_value(subject.device, subject.point) else 0
+        return _VALUE if identity.is_of_value(subject.id) else _FIRST
     if subject.channel:
         return 1
     return _LINK if subject.id == identity.of_link(subject.device) else _DEVICE

@@ -43,6 +43,9 @@ class AlarmGroups:
         """Device, or alarm of a process -> the partitions in which a member blames it."""
         self._below: dict[str, set[str]] = {}
         """Alarm -> those that are folded under it."""
+        self._following: dict[str, set[str]] = {}
+        """Device or partition -> those members that can follow from another alarm, and those that are folded or have
+        others under them. Without one there is nothing to fold: a flood of limits costs no look at all of them."""
 
     def index(self, entry: EngineAlarm) -> None:
         """Take in what an alarm has become: active alarms without a flag can be causes and consequences."""
@@ -54,11 +57,21 @@ class AlarmGroups:
             members.add(entry.subject.id)
             if entry.blames:
                 self._blaming.setdefault(entry.blames, set()).add(group)
+            self._look_whether_it_follows(entry, group)
         else:
             members.discard(entry.subject.id)
+            self._following.get(group, set()).discard(entry.subject.id)
             if not members:
                 del self._members[group]
+                self._following.pop(group, None)
             entry.first_out = False
+
+    def _look_whether_it_follows(self, entry: EngineAlarm, group: str) -> None:
+        id = entry.subject.id
+        if entry.cause_id or entry.first_out or folding.can_follow(entry.subject, unknown=entry.unknown):
+            self._following.setdefault(group, set()).add(id)
+        elif (following := self._following.get(group)) is not None:
+            following.discard(id)
 
     def touched(self, entry: EngineAlarm) -> Iterator[str]:
         """The groups whose folds an alarm can change."""
@@ -69,7 +82,7 @@ class AlarmGroups:
 
     def fold(self, groups: Iterable[str]) -> Folds:
         """Find anew what follows from what among the alarms of these groups."""
-        ids = {id for group in groups for id in self._members.get(group, ())}
+        ids = {id for group in groups if self._following.get(group) for id in self._members.get(group, ())}
         # A partition's member can follow from an alarm of another group.
         blamed = {self._entries[id].blames for id in ids} - {""}
         ids |= {id for group in blamed for id in self._members.get(group, ())}
@@ -84,8 +97,8 @@ class AlarmGroups:
             cause = causes.get(id, "")
             is_first = id in roots
             if (entry.cause_id, entry.first_out) != (cause, is_first):
-                self.put_under(entry, cause)
                 entry.first_out = is_first
+                self.put_under(entry, cause)
                 found.changed.append(entry)
             if self.is_orphan(entry):
                 found.orphans.append(id)
@@ -101,6 +114,9 @@ class AlarmGroups:
         if cause:
             self._below.setdefault(cause, set()).add(id)
         entry.cause_id = cause
+        group = group_of(entry.subject)
+        if id in self._members.get(group, ()):
+            self._look_whether_it_follows(entry, group)
 
     def below(self, id: str) -> tuple[str, ...]:
         """The alarms that are folded under this one."""

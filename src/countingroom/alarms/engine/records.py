@@ -73,7 +73,7 @@ def history_rows(
 ) -> Iterator[AlarmEntry]:
     """The rows of one step."""
     effects = tuple(effects)
-    is_announced = any(effect.kind in ANNOUNCEMENTS for effect in effects)
+    is_announced = bool(ANNOUNCEMENTS.intersection([effect.kind for effect in effects]))
     record = entry.record
     for effect in effects:
         kind = _kind(effect.kind, before, record, event, is_announced=is_announced)

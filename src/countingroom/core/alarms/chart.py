@@ -9,6 +9,7 @@ with its sources.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -71,6 +72,7 @@ class Cell(Struct, frozen=True, kw_only=True):
 _A, _B, _C = BaseState.NORMAL, BaseState.UNACKNOWLEDGED, BaseState.ACKNOWLEDGED
 _D, _E, _F = BaseState.RETURNED, BaseState.LATCHED_UNACKNOWLEDGED, BaseState.LATCHED
 _NOTHING = Cell()
+_NOT_ACKNOWLEDGED: dict[str, Any] = {"acknowledged_by": "", "acknowledged_ns": None, "comment": ""}
 
 TABLE: dict[BaseState, dict[Trigger, Cell]] = {
     _A: {
@@ -131,7 +133,7 @@ class ChartRules(Struct, frozen=True, kw_only=True):
     """The longest time for which a person may shelve it, which depends on its priority."""
 
 
-class AlarmRecord(Struct, frozen=True, kw_only=True):
+class AlarmRecord(Struct, frozen=True, kw_only=True, gc=False):
     """All that the chart knows of one alarm, and all that has to survive a restart. Its fields are those of AlarmState.
 
     The number of the last occurrence is kept also for an alarm at rest: if it began again at 1, an acknowledgement of
@@ -173,8 +175,11 @@ class AlarmRecord(Struct, frozen=True, kw_only=True):
 
 def next_due_ns(record: AlarmRecord) -> int | None:
     """When `TimePassed` will have an effect: the end of the shelf or of the suppression; None: never."""
-    due = [time for time in (record.shelf and record.shelf.until_ns, record.suppression_ends_ns) if time is not None]
-    return min(due, default=None)
+    shelf = record.shelf
+    if shelf is None:
+        return record.suppression_ends_ns
+    ends_ns = record.suppression_ends_ns
+    return shelf.until_ns if ends_ns is None else min(ends_ns, shelf.until_ns)
 
 
 def step(
@@ -245,6 +250,8 @@ class _Step:
     def end_what_is_over(self) -> None:
         """Take away the shelf and the suppression whose time has come."""
         record = self.record
+        if not record.has_flag:
+            return
         shelf_is_over = record.shelf is not None and record.shelf.until_ns <= self._now_ns
         suppression_is_over = record.suppression_ends_ns is not None and record.suppression_ends_ns <= self._now_ns
         if shelf_is_over:
@@ -320,19 +327,20 @@ class _Step:
         before = self.record
         cell = TABLE[before.base][trigger]
         is_silent = before.has_flag
+        changed: dict[str, Any] = {}
         if (base := self._next_base(cell)) is not before.base or cell.occurs:
             latched = before.base in (BaseState.LATCHED_UNACKNOWLEDGED, BaseState.LATCHED)
-            self.record = replace(
-                before,
-                base=base,
-                changed_ns=self._now_ns,
-                holds_latch=base.is_active and (before.holds_latch or latched),
-            )
+            changed["base"] = base
+            changed["changed_ns"] = self._now_ns
+            changed["holds_latch"] = base.is_active and (before.holds_latch or latched)
             if base is BaseState.UNACKNOWLEDGED or cell.occurs:
-                self.record = replace(self.record, acknowledged_by="", acknowledged_ns=None, comment="")
+                changed |= _NOT_ACKNOWLEDGED
         if cell.occurs:
-            occurrence = before.occurrence + 1
-            self.record = replace(self.record, occurrence=occurrence, announced_ns=None, returned_ns=None)
+            changed["occurrence"] = before.occurrence + 1
+            changed["announced_ns"] = changed["returned_ns"] = None
+        if changed:
+            self.record = replace(before, **changed)
+        if cell.occurs:
             self._effect(EffectKind.OCCURRED)
         if cell.effect is None:
             return
@@ -362,14 +370,7 @@ class _Step:
         record = self.record
         if record.has_flag or not record.base.is_active:
             return
-        self.record = replace(
-            record,
-            base=BaseState.UNACKNOWLEDGED,
-            changed_ns=self._now_ns,
-            acknowledged_by="",
-            acknowledged_ns=None,
-            comment="",
-        )
+        self.record = replace(record, base=BaseState.UNACKNOWLEDGED, changed_ns=self._now_ns, **_NOT_ACKNOWLEDGED)
         self._announce(EffectKind.ANNOUNCE_BACK)
 
     def _announce(self, kind: EffectKind) -> None:

@@ -14,7 +14,7 @@ from countingroom.core.alarms.states import Priority
 from countingroom.core.errors import Cause
 
 
-class ConditionActive(Struct, frozen=True, kw_only=True):
+class ConditionActive(Struct, frozen=True, kw_only=True, gc=False):
     """The condition is true. While it was true before, only a more urgent priority has an effect (a re-alarm)."""
 
     priority: Priority
@@ -166,7 +166,7 @@ ANNOUNCEMENTS = frozenset(
 )
 
 
-class AlarmEffect(Struct, frozen=True, kw_only=True):
+class AlarmEffect(Struct, frozen=True, kw_only=True, gc=False):
     """One effect of one event, in the order in which they are to be recorded."""
 
     kind: EffectKind

@@ -64,7 +64,7 @@ class HistoryKind(StrEnum):
     """The description has no such alarm any more."""
 
 
-class AlarmEntry(Struct, frozen=True, kw_only=True):
+class AlarmEntry(Struct, frozen=True, kw_only=True, gc=False):
     """One row of the history of an alarm. Two rows of the same alarm, time, kind, occurrence and person are one."""
 
     sequence: int = 0

@@ -35,6 +35,11 @@ def of_value(device: str, point: str) -> str:
     return f"value.{token(device)}.{point}"
 
 
+def is_of_value(id: str) -> bool:
+    """Whether it is the alarm of a point without a usable value."""
+    return id.startswith("value.")
+
+
 def of_device_state(device: str) -> str:
     """A device in an error state."""
     return f"device.{token(device)}.state"

@@ -42,7 +42,7 @@ class BaseState(StrEnum):
     @property
     def is_active(self) -> bool:
         """Whether the condition is true."""
-        return self in (BaseState.UNACKNOWLEDGED, BaseState.ACKNOWLEDGED)
+        return self is BaseState.UNACKNOWLEDGED or self is BaseState.ACKNOWLEDGED
 
     @property
     def needs_acknowledgement(self) -> bool:
@@ -88,7 +88,7 @@ class OutOfService(Struct, frozen=True, kw_only=True):
     """When it should be in service again; later it is overdue, which is an alarm of its own."""
 
 
-class AlarmState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AlarmState(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The state of one alarm, at the key `alarm.<id>` of the bucket `state`. A field that has its default is left out
     where it is encoded: of most alarms half of the fields, and a page gets the states of all."""
 
