@@ -52,8 +52,8 @@ def run() -> list[Row]:
     rows.append(Row(name="flood: every point crosses a limit", value=evaluated_s, unit="s", goal="<= 0.5 s"))
     rows.append(Row(name="flood, with the step of each alarm", value=stepped_s, unit="s"))
     evaluated_s, booked_s = map(min, zip(*(_department_flood() for _ in range(ROUNDS)), strict=True))
-    rows.append(Row(name="the same by the department, with the texts", value=evaluated_s, unit="s", goal="<= 0.5 s"))
-    rows.append(Row(name="and folded and stepped in its book", value=booked_s, unit="s"))
+    rows.append(Row(name="the same by the department", value=evaluated_s, unit="s", goal="<= 0.5 s"))
+    rows.append(Row(name="and folded and stepped in its book, with the texts", value=booked_s, unit="s"))
     rows.append(Row(name="expression of three points, evaluated", value=_expression(), unit="us"))
     return rows
 
@@ -131,7 +131,7 @@ def _department() -> tuple[dict[str, DeviceAlarms], KnownAlarms]:
         known.learn(catalogue)
         list(one.learn(catalogue, 0))
     for message in _messages(POINTS_OF_A_DEVICE, ALARMS, lambda number: 5.0):
-        list(devices[message.device].read(message, 1))
+        devices[message.device].read(message, 1)
     return devices, known
 
 
@@ -141,7 +141,7 @@ def _department_flood() -> tuple[float, float]:
     messages = list(_messages(POINTS_OF_A_DEVICE, ALARMS, lambda number: 13.0))
     gc.collect()
     begin = time.perf_counter()
-    found = [list(devices[message.device].read(message, SECOND_NS)) for message in messages]
+    found = [devices[message.device].read(message, SECOND_NS) for message in messages]
     evaluated = time.perf_counter()
     changed = sum(len(book.take(one, SECOND_NS).published) for one in found)
     booked = time.perf_counter()
@@ -150,7 +150,7 @@ def _department_flood() -> tuple[float, float]:
 
 
 def _department_rate(size: int) -> float:
-    """As the department evaluates limits without delays: it also makes the text of each alarm that begins."""
+    """As the department evaluates limits without delays."""
     devices, _ = _department()
     data = [encode(one) for one in _messages(size, READINGS, lambda number: 11.0 if number % ABNORMAL == 0 else 5.0)]
     decoder = MessageDecoder(Readings)
@@ -158,7 +158,7 @@ def _department_rate(size: int) -> float:
     begin = time.perf_counter()
     for now_ns, one in enumerate(data):
         message = decoder.decode(one)
-        list(devices[message.device].read(message, now_ns))
+        devices[message.device].read(message, now_ns)
     return READINGS / (time.perf_counter() - begin)
 
 

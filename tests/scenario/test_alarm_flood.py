@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from countingroom.alarms.engine.keeper import AT_ONCE
 from countingroom.bus.streams import prepare
 from countingroom.core import subjects
 from countingroom.core.alarms.history import HistoryKind
@@ -90,3 +91,22 @@ async def test_within_a_device_the_urgent_alarm_is_published_first(stage: AlarmS
             assert entry
             revisions[name] = entry.revision
         assert min(revisions, key=lambda name: revisions[name]) == "trip"
+
+
+async def test_a_device_with_very_many_alarms_delays_no_urgent_one_and_no_command(stage: AlarmStage) -> None:
+    names = [f"q{number}" for number in range(6000)]
+    trip = Point(name="trip", severity=1, description="it has tripped")
+    points = tuple(Point(name=name, limits=Limits(alarm_high=10.0)) for name in names)
+    await stage.put(Catalogue(device="d0", title="d0", driver="fake", group="", points=(*points, trip)))
+    async with stage.engine():
+        await read(stage, "d0", 13.0, *names, "trip")
+        await read(stage, "magnet", True, "trip")
+        asking = asyncio.create_task(stage.command("comment", alarms='{"point.d0.q5999": null}', comment="I see it"))
+        await stage.clock.advance(5)
+        assert await asking is None
+        rows = stage.store.rows
+        assert len(rows) == len(names) + 3
+        order = [row.alarm for row in rows]
+        assert order[0] == "point.d0.trip"
+        assert order.index("point.magnet.trip") <= 2 * AT_ONCE
+        assert [row.kind for row in rows].index(HistoryKind.COMMENTED) < len(rows) / 2

@@ -113,11 +113,12 @@ def _home(subject: AlarmSubject) -> str:
 
 
 _OTHER = -1
-_VALUE = -2
 _FIRST = 0
 _DEVICE = 2
 _LINK = 3
 _MEMBER = 4
+_VALUE = 9
+"""It is the cause of nothing."""
 
 
 def rank_of(subject: AlarmSubject) -> int:

@@ -63,6 +63,8 @@ class KnownAlarms:
         self._fixed = {one.id: one for role in roles for one in definitions.of_role(role)}
         self._fixed |= {one.id: one for one in definitions.of_customs()}
         self._fixed |= {one.id: one for one in definitions.of_interlocks()}
+        self._rules: dict[tuple[bool, int], ChartRules] = {}
+        """By latching and priority: an alarm has them at each of its steps."""
         self._of_devices: dict[str, dict[str, AlarmDefinition]] = {}
         self._of_partitions: dict[str, dict[str, AlarmDefinition]] = {}
 
@@ -102,6 +104,9 @@ class KnownAlarms:
     def define(self, subject: AlarmSubject) -> AlarmDefinition | None:
         """The definition of an alarm; None: the description has switched it off. One without title: what it is about is
         not known yet."""
+        of_device = self._of_devices.get(subject.device)
+        if of_device is not None and (known := of_device.get(subject.id)) is not None:
+            return known  # nearly all in a flood; the others are looked for by their identity
         if (known := self.find(subject.id)) is not None:
             return known
         if identity.overdue(subject.id):
@@ -152,8 +157,13 @@ class KnownAlarms:
 
     def rules(self, definition: AlarmDefinition, priority: int) -> ChartRules:
         """The rules of its chart at this priority."""
-        longest_s = self._definitions.longest_shelf_s.get(priority, 0.0)
-        return ChartRules(latching=definition.latching, longest_shelf_ns=round(longest_s * 1e9))
+        which = definition.latching, priority
+        rules = self._rules.get(which)
+        if rules is None:
+            longest_s = self._definitions.longest_shelf_s.get(priority, 0.0)
+            rules = ChartRules(latching=definition.latching, longest_shelf_ns=round(longest_s * 1e9))
+            self._rules[which] = rules
+        return rules
 
     def longest_shelf_s(self, definition: AlarmDefinition) -> float:
         """The longest time for which it may be shelved at its most urgent priority."""

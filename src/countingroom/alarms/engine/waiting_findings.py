@@ -1,7 +1,9 @@
 """Findings that wait for the book. In a flood the most urgent ones are taken first. Pure.
 
 Those of one device or partition are taken together and in the order in which they came, because causes and consequences
-are found among them. A partition whose member blames a device is taken together with that device.
+are found among them. A partition whose member blames a device is taken after all findings of that device. Of a device
+with more findings than are taken at once, the more urgent alarms are taken first, and of equally urgent ones those that
+can be the cause of others: a cause is at least as urgent as what follows from it.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, group_of
+from countingroom.alarms.engine.folding import rank_of
 
 Urgency = Callable[[AlarmSubject, AlarmFinding], int]
 """The priority that a finding gives to its alarm; larger numbers where it announces nothing."""
@@ -16,7 +19,7 @@ _LEAST_URGENT = 99
 
 
 class _Group:
-    __slots__ = ("blamed", "found", "number", "urgency")
+    __slots__ = ("_is_sorted", "_urgencies", "blamed", "found", "number", "urgency")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -24,6 +27,32 @@ class _Group:
         self.urgency = _LEAST_URGENT
         self.found: list[Found] = []
         self.blamed: set[str] = set()
+        self._urgencies: dict[str, int] = {}
+        """Alarm -> that of its most urgent finding."""
+        self._is_sorted = False
+
+    def add(self, subject: AlarmSubject, finding: AlarmFinding, urgency: int) -> None:
+        self.found.append((subject, finding))
+        self.urgency = min(self.urgency, urgency)
+        self._urgencies[subject.id] = min(urgency, self._urgencies.get(subject.id, urgency))
+        self._is_sorted = False
+        if finding.blames:
+            self.blamed.add(finding.blames)
+
+    def take(self, most: int) -> list[Found]:
+        """All where there are not more, else those of the most urgent alarms."""
+        found = self.found
+        if len(found) <= most and not self._is_sorted:
+            self.found = []
+            return found
+        urgencies = self._urgencies
+        if not self._is_sorted:
+            # All findings of an alarm have one place in this order, and so they keep their own.
+            found.sort(key=lambda one: (urgencies[one[0].id], rank_of(one[0])))
+            self._is_sorted = True
+        self.found = found[most:]
+        self.urgency = urgencies[self.found[0][0].id] if self.found else _LEAST_URGENT
+        return found[:most]
 
 
 class WaitingFindings:
@@ -55,7 +84,7 @@ class WaitingFindings:
         for name in sorted(self._groups, key=lambda name: (self._groups[name].urgency, self._groups[name].number)):
             if len(taken) >= most:
                 break
-            self._take_group(name, taken)
+            self._take_group(name, taken, most)
         self._waiting -= len(taken)
         return taken
 
@@ -66,17 +95,18 @@ class WaitingFindings:
             if group is None:
                 self._number += 1
                 group = self._groups[name] = _Group(self._number)
-            group.urgency = min(group.urgency, self._urgency(subject, finding))
-            if finding.blames:
-                group.blamed.add(finding.blames)
-            group.found.append((subject, finding))
+            group.add(subject, finding, self._urgency(subject, finding))
         self._waiting += len(self._new)
         self._new = []
 
-    def _take_group(self, name: str, taken: list[Found]) -> None:
+    def _take_group(self, name: str, taken: list[Found], most: int) -> bool:
+        """Whether none of it waits any more."""
         group = self._groups.pop(name, None)
         if group is None:
-            return  # it was taken with a partition that blames it
-        for device in group.blamed:
-            self._take_group(device, taken)
-        taken += group.found
+            return True  # it was taken with a partition that blames it
+        if all(self._take_group(device, taken, most) for device in group.blamed):
+            taken += group.take(most)
+            if not group.found:
+                return True
+        self._groups[name] = group
+        return False

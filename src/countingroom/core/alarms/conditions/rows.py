@@ -36,10 +36,11 @@ class _Source:
 
     __slots__ = ("address", "band", "high", "is_awaited", "is_input", "low", "received_ns", "rows")
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, band: tuple[float, float]) -> None:
         self.address = address
         self.rows: list[int] = []
-        self.band = (float("-inf"), float("inf"))
+        self.band = band
+        """That of all rows together."""
         self.is_input = False
         """It is one of several inputs of a row, which needs its last value."""
         self.is_awaited = False
@@ -84,25 +85,28 @@ class ConditionRows:
         self._functions.append(evaluator(spec))
         self.states.append(initial(spec, now_ns, level=level, since_ns=since_ns))
         self._queued.append(NEVER)
-        band = None if derive else quiet_band(spec)
+        band = (None if derive else quiet_band(spec)) or _NO_BAND
         if derive:
             self._derived[row] = derive
         sources: list[_Source] = []
-        for address in dict.fromkeys(inputs):
+        for address in inputs if len(inputs) == 1 else dict.fromkeys(inputs):
             device, _, name = address.partition(".")
-            of_device = self._sources.setdefault(device, {})
-            if name not in of_device:
-                of_device[name] = _Source(address)
-            source = of_device[name]
+            of_device = self._sources.get(device)
+            if of_device is None:
+                of_device = self._sources[device] = {}
+            source = of_device.get(name)
+            if source is None:
+                source = of_device[name] = _Source(address, band)
+            else:
+                source.band = (max(source.band[0], band[0]), min(source.band[1], band[1]))
             source.rows.append(row)
-            low, high = band or _NO_BAND
-            source.band = (max(source.band[0], low), min(source.band[1], high))
             source.low, source.high = _NO_BAND  # this row is not at rest before its first reading
             source.is_input |= derive is not None
             source.is_awaited |= isinstance(spec, UpdateSpec)
             sources.append(source)
         self._sources_of.append(tuple(sources))
-        self._wait(row, self.states[row])
+        if self.states[row].due_ns != NEVER:
+            self._wait(row, self.states[row])
         return row
 
     def take(self, message: Readings, now_ns: int) -> list[Change]:
