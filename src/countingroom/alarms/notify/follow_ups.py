@@ -105,11 +105,14 @@ def _is_about(entry: OutboxEntry, planned: Planned) -> bool:
 def _told(planned: Planned, entries: Iterable[OutboxEntry]) -> Planned | None:
     """The follow-up with those of its alarms of which its channel was told last that they are active; None: with
     none. `entries`: the messages of the channel, the last first."""
-    is_active: dict[str, bool] = {}
+    last: dict[str, tuple[int, bool]] = {}
     for entry in entries:
         # One that is a repeat may have been delivered before it was cancelled or dead.
         if entry.state in (NotificationState.SENT, NotificationState.TRYING) or entry.notification.is_repeat:
-            for alarm, _ in entry.notification.alarms:
-                is_active.setdefault(alarm, entry.notification.kind.asks_for_acknowledgement)
-    tracks = tuple(track for track in planned.tracks if is_active.get(track.alarm))
+            for alarm, occurrence in entry.notification.alarms:
+                # The return of an earlier occurrence may be sent after a later one was told: the channel failed.
+                if alarm not in last or occurrence > last[alarm][0]:
+                    last[alarm] = occurrence, entry.notification.kind.asks_for_acknowledgement
+    is_active = {alarm for alarm, (_, asks) in last.items() if asks}
+    tracks = tuple(track for track in planned.tracks if track.alarm in is_active)
     return replace(planned, tracks=tracks) if tracks else None
