@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from pathlib import Path
 
 from countingroom.bus import nats
@@ -18,6 +17,7 @@ from countingroom.bus.server.credentials import bus_folder
 from countingroom.bus.server.server import EmbeddedServer
 from countingroom.core import subjects
 from countingroom.core.messages import Event, Malformed, MessageDecoder
+from countingroom.core.temporary_folder import TemporaryFolder
 
 _events = MessageDecoder(Event)
 
@@ -33,10 +33,13 @@ def stored_events(data: Path, begin_ns: int, end_ns: int) -> list[Event]:
     stream = _stream(bus_folder(data))
     if not stream.is_dir():
         return []
-    with tempfile.TemporaryDirectory(prefix="countingroom-events-") as folder:
-        copy = Path(folder) / "bus"
+    folder = TemporaryFolder("events")
+    try:
+        copy = folder.path / "bus"
         shutil.copytree(stream, _stream(copy))
         return asyncio.run(_read(copy, begin_ns, end_ns))
+    finally:
+        folder.remove()
 
 
 def _stream(bus: Path) -> Path:
