@@ -33,6 +33,8 @@ from tests.system.told_people import ANSWER_S, Accepted, People, link_of
 KILLS = int(os.environ.get("NOTIFY_KILLS", "3"))
 SEED = int(os.environ.get("NOTIFY_SEED") or random.randrange(1 << 30))
 DEVICES = 5
+GOOD = 0
+"""A quality, as the API gives it."""
 LIVED_S = 5.0
 """The longest life of an active process after it has begun."""
 PATIENCE_S = 90.0
@@ -136,6 +138,9 @@ class Operator:
             answered_s = self._acknowledge(self._by_command)
         time.sleep(self._random.uniform(0, 2))
         self._running.fault(f"c{self._number}", "restore")
+        restored_ns = time.time_ns()
+        # A loss that is noticed only now would begin an alarm that goes on in the next round.
+        self._wait(lambda: self._is_read_since(restored_ns), "the chiller is read again")
         self._wait(lambda: not self._is_active(), "it is over")
         if way == "escalation":
             self._wait(
@@ -145,6 +150,10 @@ class Operator:
         time.sleep(self._random.uniform(0, 3))
         if answered_s is not None:
             self.acknowledged.append(Acknowledged(answered_s, time.monotonic()))
+
+    def _is_read_since(self, time_ns: int) -> bool:
+        reading = self._running.reading(f"c{self._number}", "internal_temp")
+        return bool(reading) and reading["quality"] == GOOD and reading["received_ns"] > time_ns
 
     def _acknowledge(self, attempt: Any) -> float:
         """When it was answered that it is acknowledged."""
