@@ -9,6 +9,7 @@ import inspect
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -25,6 +26,9 @@ from tests.input_files import OWN, OWN_CHANNELS, Channels, Tables, published, pu
 # processor time each, and as much for the tests themselves. `make test` allows them too.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# What a shell starts in the background ignores Ctrl-C, and so do its children: here programs under test get one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("house", deadline=None)  # how long a case takes says more about the machine than about us
 settings.load_profile("house")

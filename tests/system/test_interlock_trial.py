@@ -56,11 +56,6 @@ def words(running: Running, *more: str) -> list[str]:
     return [sys.executable, "-m", "countingroom", "interlock", "test", "cooling", "--url", running.url, *more]
 
 
-def takes_ctrl_c() -> None:
-    """As in a terminal. What a shell starts in the background ignores it, and so do its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_a_cause_trips_its_effect_is_reached_and_it_is_reset_and_recorded(running: Running) -> None:
     running.command("pump", "start", wait_s=20)
     until(lambda: running.state("pump") == "ON", "the pump runs")
@@ -98,7 +93,6 @@ def test_a_signal_ends_the_fault_and_records_nothing(running: Running, number: s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=takes_ctrl_c,  # noqa: PLW1509 - this process starts no thread between fork and exec
     ) as test:
         assert test.stdout is not None
         assert any("fault: chiller trip" in line for line in test.stdout)
