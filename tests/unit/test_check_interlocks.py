@@ -42,7 +42,8 @@ GOOD = """\
         off: {commands: [{device: chiller, command: stop}]}
         slow: {commands: [{device: mill, command: set, arguments: {point: drive, value: 0}}]}
         halt: {stop: mCBM}
-      matrix: {fast: [off, halt], hot: {off: 0 s, slow: 5 min}}
+        wait: {forbid: mCBM}
+      matrix: {fast: [off, halt, wait], hot: {off: 0 s, slow: 5 min}}
 """
 
 
@@ -121,8 +122,9 @@ def test_mistakes_are_told_with_their_place(tmp_path: Path, before: str, after: 
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ("fast: [off, halt], ", "", "warning: 2: it leads to no effect, so mill.speed guard nothing"),
-        ("[off, halt]", "[off]", "warning: 7: no cause leads to it"),
+        ("fast: [off, halt, wait], ", "", "warning: 2: it leads to no effect, so mill.speed guard nothing"),
+        ("[off, halt, wait]", "[off, wait]", "warning: 7: no cause leads to it"),
+        ("[off, halt, wait]", "[off, halt]", "warning: 7: fast stops the run of mCBM, and the next run can be started"),
         ("stop: mCBM", "stop: mCBN", "warning: 7: no partition is named mCBN; did you mean mCBM?"),
         (
             "point: mill.speed, alarm_high: 5",
@@ -132,9 +134,9 @@ def test_mistakes_are_told_with_their_place(tmp_path: Path, before: str, after: 
         (
             "matrix:",
             "bypass: {longest: 9 h}\n      proof_test: 1 h\n      matrix:",
-            "warning: 8: a bypass may be longer",
+            "warning: 9: a bypass may be longer",
         ),
-        ("matrix:", "engine_silent: {after: 3 s, effects: [off]}\n      matrix:", "warning: 8: a standby engine needs"),
+        ("matrix:", "engine_silent: {after: 3 s, effects: [off]}\n      matrix:", "warning: 9: a standby engine needs"),
         (
             "fast: {inputs: [{limit: {point: mill.speed, alarm_high: 5}}]}",
             "fast: {inputs: [{state: {of: partition.mCBM, in: [error]}}]}",
@@ -151,7 +153,7 @@ def test_what_guards_nothing_or_does_not_fit_is_a_warning(tmp_path: Path, before
     assert before in GOOD
     section = GOOD.replace(before, after, 1)
     if "mill.drive" in after:
-        section = section.replace("fast: [off, halt]", "fast: [off, halt, slow]")
+        section = section.replace("fast: [off, halt, wait]", "fast: [off, halt, wait, slow]")
     _, found, _ = run(tmp_path, section)
     assert any(one.startswith(told) for one in found), found
 

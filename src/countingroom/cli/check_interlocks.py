@@ -91,6 +91,7 @@ class InterlockCheck:
             yield from self._without_effect(name, spec)
             yield from self._periods(name, spec)
             yield from self._readback(name, spec)
+            yield from self._starts(name, spec)
             for key, effect in self._sections[name].effects.items():
                 for kind in ("stop", "forbid"):
                     partition = getattr(effect, kind)
@@ -177,6 +178,21 @@ class InterlockCheck:
                     if self._commands.is_never_stale(address):
                         message = f"{address} has no stale_after: when its updates end, this is not noticed by itself"
                         yield self._problem((name, "causes", cause.name, "inputs", number), message)
+
+    def _starts(self, name: str, spec: InterlockSpec) -> Iterator[Problem]:
+        """A cause that ends a run and does not keep the next one from being started."""
+        effects = {effect.name: effect for effect in spec.effects}
+        leads = {(cell.cause, effects[cell.effect].forbid) for cell in spec.matrix}
+        told: set[str] = set()
+        for cell in spec.matrix:
+            stopped = effects[cell.effect].stop
+            if stopped and (cell.cause, stopped) not in leads and cell.effect not in told:
+                told.add(cell.effect)
+                message = (
+                    f"{cell.cause} stops the run of {stopped}, and the next run can be started while it has tripped: "
+                    f"let it lead to an effect with forbid: {stopped} too"
+                )
+                yield self._problem((name, "effects", cell.effect, "stop"), message)
 
     def _on_devices(self) -> list[EffectOnDevice]:
         """The commands of all effects that can act."""
