@@ -132,7 +132,7 @@ def _give(url: str, interlock: str, command: str, arguments: dict[str, Any], wai
 
 def _state(one: dict[str, Any]) -> str:
     if not one["is_tripped"]:
-        return "not tripped"
+        return "not known: the database was not read" if one.get("unread") else "not tripped"
     return f"tripped by {one['first_out']} at {_time(one['tripped_ns'])}"
 
 

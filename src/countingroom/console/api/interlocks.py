@@ -56,6 +56,7 @@ _INTERLOCK: dict[str, Any] = {
     "matrix": [{"cause": "bath_too_warm", "effect": "hv_off", "delay_ns": 0}],
     "proof_due_ns": 1800000000000000000,
     "is_proof_overdue": False,
+    "unread": False,
 }
 _RECORD = {
     "time_ns": 1790000000000000000,

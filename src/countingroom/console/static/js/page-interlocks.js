@@ -81,7 +81,7 @@ export function page(live) {
       wanted = needs(state),
       missing = wanted.filter(([holds]) => holds === false).length;
     const first = state.causes.find(({ name }) => name === state.first_out);
-    const heading = tripped ? [glyph(1), ` Tripped at ${clock(state.tripped_ns)}`, first ? `, first out: ${titleOf(first)}` : ""] : [state.trip ? `Not tripped; trip ${state.trip} was the last` : "It has never tripped"];
+    const heading = tripped ? [glyph(1), ` Tripped at ${clock(state.tripped_ns)}`, first ? `, first out: ${titleOf(first)}` : ""] : [state.unread ? "Not known whether it is tripped: the database was not read" : state.trip ? `Not tripped; trip ${state.trip} was the last` : "It has never tripped"];
     return el(
       "section",
       { class: tripped ? "card bad" : "card", "aria-label": "Trip" },
