@@ -92,3 +92,21 @@ async def test_a_disk_that_takes_nothing_is_told(room: Room, monkeypatch: pytest
                 break
             await room.settle()
         assert "input/output error" in (await room.published()).problem
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+async def test_what_could_not_be_read_is_told_until_the_process_ends(room: Room, is_damaged: bool) -> None:
+    async with room.host():
+        room.supply.put("temperature", 36.0)
+        await room.settle()
+    file = room.file
+    if is_damaged:
+        file.write_bytes(b"{")
+    else:
+        file.unlink()
+        file.mkdir()
+    async with room.host():
+        room.supply.put("temperature", 36.5)
+        await room.settle(1.0)
+        assert "cannot be read" in (await room.published()).problem
+    assert file.is_dir() is not is_damaged

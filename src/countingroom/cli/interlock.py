@@ -175,7 +175,7 @@ def _host(host: dict[str, Any]) -> str:
         effects = ", ".join(host["silent_effects"])
         words.append(f"applies {effects}, because the alarm engine is silent since {_time(host['silent_since_ns'])}")
     if host["problem"]:
-        words.append(f"cannot save what trips: {host['problem']}")
+        words.append(f"cannot keep what trips: {host['problem']}")
     return ", ".join(words)
 
 

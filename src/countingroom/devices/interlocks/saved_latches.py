@@ -49,11 +49,19 @@ class SavedLatches(Generic[T]):
         self._report = edge_log(
             _log, "interlocks: what has tripped is not saved", "interlocks: what has tripped is saved again"
         )
-        self.problem = ""
+        self._unread = ""
+        """Why what an earlier process saved is not known; it stays until this process ends."""
+        self._unsaved = ""
         """Why the last attempt to save failed; empty: it did not."""
 
+    @property
+    def problem(self) -> str:
+        """Why what has tripped was not read or is not saved; empty: it was and it is."""
+        return "; ".join(one for one in (self._unread, self._unsaved) if one)
+
     def load(self) -> T | None:
-        """What was saved; None where there is nothing. A file that cannot be read is put aside."""
+        """What was saved; None where there is nothing. A file with another content is put aside; one that cannot be
+        read is left, because what it has may be good."""
         if self._file is None:
             return None
         path = self._file.path
@@ -61,27 +69,32 @@ class SavedLatches(Generic[T]):
             content = self._file.read()
             return None if content is None else decode_json(content, self._kind)
         except (OSError, Malformed) as error:
-            self.problem = f"{path} cannot be read: {error}"
-            _log.error("interlocks: %s", self.problem)
-            with suppress(OSError):
-                path.rename(path.with_suffix(".unreadable"))
+            self._unread = f"{path} cannot be read: {error}"
+            _log.error("interlocks: %s", self._unread)
+            if isinstance(error, Malformed):
+                with suppress(OSError):
+                    path.rename(path.with_suffix(".unreadable"))
             return None
 
     def begin(self, state: T) -> None:
         """Begin to save it."""
         if self._file is None:
-            return
-        data = msgspec.json.encode(state)
+            return None
+        try:
+            data = msgspec.json.encode(state)
+        except Exception as error:  # the effect must act all the same
+            return self._saved(error)
         self._writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, self._file, data)
         self._writing.add_done_callback(self._written)
+        return None
 
     async def written(self) -> None:
         """Returns when all that was begun is written, or after MOST_S; then it is written later."""
         if self._writing is None or self._writing.done():
             return
-        with suppress(TimeoutError, OSError):
+        with suppress(TimeoutError):
             async with within(self._clock, MOST_S):
-                await asyncio.shield(self._writing)
+                await asyncio.wait({self._writing})
 
     def close(self) -> None:
         """End the threads; what is being written is completed."""
@@ -97,11 +110,14 @@ class SavedLatches(Generic[T]):
                 self._unsynced = self._syncing.submit(_sync, file)
 
     def _written(self, writing: asyncio.Future[None]) -> None:
-        if writing.cancelled():
-            return
-        before = self.problem
-        if error := writing.exception():
-            self.problem = str(error)
+        if not writing.cancelled():
+            self._saved(writing.exception())
+
+    def _saved(self, error: BaseException | None) -> None:
+        """What came of an attempt."""
+        before = self._unsaved
+        if error:
+            self._unsaved = str(error)
             cause = Cause(
                 code="not_saved",
                 message=str(error),
@@ -111,9 +127,9 @@ class SavedLatches(Generic[T]):
             )
             self._report.failed(cause)
         else:
-            self.problem = ""
+            self._unsaved = ""
             self._report.worked()
-        if self.problem != before:
+        if self._unsaved != before:
             self._told()
 
 

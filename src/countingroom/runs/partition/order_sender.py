@@ -16,7 +16,7 @@ from countingroom.bus.election import Leadership
 from countingroom.core import subjects
 from countingroom.core.errors import Cause, CountingRoomError
 from countingroom.core.messages import MessageDecoder
-from countingroom.core.systems import Answer, Order
+from countingroom.core.systems import Action, Answer, Order
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.owner_messages import ANSWER_S
 from countingroom.runs.planner.events import Fact, OrderRefused, Reported, SendOrder
@@ -28,14 +28,21 @@ class Orders:
     """Sends orders under one lease and reports their results as events."""
 
     def __init__(
-        self, context: RunControlContext, lease: Leadership, partition: str, tell: Callable[[Fact], None]
+        self,
+        context: RunControlContext,
+        lease: Leadership,
+        partition: str,
+        tell: Callable[[Fact], None],
+        forbidden: Callable[[], Cause | None],
     ) -> None:
+        """`forbidden`: why no system may be told to start recording now; None: it may."""
         self._bus = context.bus
         self._clock = context.clock
         self._durations = context.system_states.durations
         self._lease = lease
         self._partition = partition
         self._tell = tell
+        self._forbidden = forbidden
 
     def send(self, group: asyncio.TaskGroup, orders: Iterable[SendOrder]) -> None:
         """Start to send all orders; none is sent while the lease is lost."""
@@ -45,6 +52,9 @@ class Orders:
     async def _send(self, effect: SendOrder) -> None:
         await self._lease.held()
         step, configuration = effect.step, effect.configuration
+        # Between the decision and this moment the bus or the lease may have been waited for.
+        if step.action is Action.START and (cause := self._forbidden()):
+            return self._refused(effect, cause)
         order = Order(
             id=effect.id,
             action=step.action,
@@ -72,6 +82,7 @@ class Orders:
                     answer.cause
                     or Cause(code="refused", message=f"{step.system} refused the order", suggestion="check the system"),
                 )
+        return None
 
     def _refused(self, effect: SendOrder, cause: Cause) -> None:
         if not cause.source:

@@ -97,7 +97,7 @@ class PartitionOwner:
         self._control_policy = LeasePolicy(context.clock, name, self.control, self._principal)
         self.partition: PartitionModel
         self._template_name = ""
-        self.orders = Orders(context, lease, name, self.tell)
+        self.orders = Orders(context, lease, name, self.tell, lambda: self.start_permission.forbids(self.partition))
         self.hooks = Hooks(context, name, self.tell)
         self.state_publisher = StatePublisher(context, name, lease, self._snapshot)
         self._inbox: list[Fact] = []

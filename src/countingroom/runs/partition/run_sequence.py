@@ -23,6 +23,7 @@ from countingroom.runs.partition.configuration_selection import ConfigurationSel
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 from countingroom.runs.partition.run_numbers import reserve_run_number
+from countingroom.runs.partition.starts import AcceptedStart
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
@@ -45,6 +46,19 @@ class Sequence:
         self.handlers: Mapping[str, Handler] = {"sequence": self._sequence, "stop_sequence": self._stop}
 
     async def _sequence(self, request: CommandRequest) -> Completion:
+        start = self._life.starts.add()  # first: a stop that comes while the database is asked ends it
+        try:
+            await self._accept(request, start)
+        except BaseException:
+            self._life.starts.remove(start)
+            raise
+        self._life.starts.remove(self._start)
+        self._start = start
+        self._begun.set()
+        return None
+
+    async def _accept(self, request: CommandRequest, start: AcceptedStart) -> None:
+        """Store the sequence, if all that it needs is there and it was not stopped meanwhile."""
         owner, clock = self._owner, self._owner.context.clock
         system, parameter = request.text("system"), request.text("parameter")
         wanted = await owner.context.database.partitions.wanted(owner.name)
@@ -70,28 +84,21 @@ class Sequence:
                 f"{system} has a configuration {name}, which the sequence would overwrite",
                 suggestion="choose another name",
             )
-        start = self._life.starts.add()
-        try:
-            await owner.context.database.sequences.begin(
-                RunSequence(
-                    name=name,
-                    partition=owner.name,
-                    requested_by=request.by,
-                    created_ns=clock.now_ns(),
-                    system=system,
-                    parameter=parameter,
-                    values=values,
-                    limit=RunLimit(seconds=seconds),
-                    tag=base.tag,
-                )
+        if cause := start.cause(owner.source):
+            raise Refused(cause)
+        await owner.context.database.sequences.begin(
+            RunSequence(
+                name=name,
+                partition=owner.name,
+                requested_by=request.by,
+                created_ns=clock.now_ns(),
+                system=system,
+                parameter=parameter,
+                values=values,
+                limit=RunLimit(seconds=seconds),
+                tag=base.tag,
             )
-        except BaseException:
-            self._life.starts.remove(start)
-            raise
-        self._life.starts.remove(self._start)
-        self._start = start
-        self._begun.set()
-        return None
+        )
 
     async def _stop(self, request: CommandRequest) -> Completion:
         owner = self._owner

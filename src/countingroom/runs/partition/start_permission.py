@@ -19,6 +19,7 @@ from countingroom.core.messages import MessageDecoder, Presence, decode
 from countingroom.core.retry import Retry, edge_log
 from countingroom.runs.context import RunControlContext
 from countingroom.runs.planner.events import Fact, StartForbidden
+from countingroom.runs.planner.partition import PartitionModel
 
 _log = logging.getLogger(__name__)
 _states = MessageDecoder(InterlockState)
@@ -37,6 +38,8 @@ class StartPermission:
         self._permissives = context.permissives.get(partition, ())
         self._tell = tell
         self._states: dict[str, InterlockState] = {}
+        self._followers: dict[str, BucketFollower] = {}
+        """Interlock -> what follows its state."""
         self._heard_s = float("-inf")
         self._told: Cause | None = None
 
@@ -45,12 +48,12 @@ class StartPermission:
         if not self._permissives:
             return
         report = edge_log(_log, "the alarm engine is not followed", "the alarm engine is followed again")
-        followers = [
-            BucketFollower(self._bus, self._clock, subjects.interlock_key(name), self._take)
-            for name in dict.fromkeys(one.interlock for one in self._permissives)
-        ]
+        for name in dict.fromkeys(one.interlock for one in self._permissives):
+            key = subjects.interlock_key(name)
+            follower = BucketFollower(self._bus, self._clock, key, self._take, current=self._look, lost=self._look)
+            self._followers[name] = follower
         async with asyncio.TaskGroup() as group:
-            for follower in followers:
+            for follower in self._followers.values():
                 group.create_task(follower.run())
             retry = Retry(self._clock, report, pause_s=_RETRY_S, on=CountingRoomError)
             group.create_task(retry.forever(self._follow_engine))
@@ -61,14 +64,22 @@ class StartPermission:
     def cause(self) -> Cause | None:
         """Why no run may be started now; None: it may."""
         silent_s = self._clock.monotonic() - self._heard_s
-        found = (start_forbidden(one, self._states.get(one.interlock), silent_s) for one in self._permissives)
+        found = (start_forbidden(one, self._state(one.interlock), silent_s) for one in self._permissives)
         return next((cause for cause in found if cause is not None), None)
+
+    def forbids(self, partition: PartitionModel) -> Cause | None:
+        """Why no system of it may be told to start now; None: it may. A run that has begun is ended by a stop."""
+        return None if partition.began else self.cause()
+
+    def _state(self, name: str) -> InterlockState | None:
+        """None while it is not known: what was received before the link was lost may be out of date."""
+        follower = self._followers.get(name)
+        return None if follower is None or follower.stale else self._states.get(name)
 
     def _take(self, entry: Entry) -> None:
         name = entry.key.partition(".")[2]
-        if entry.data is None:
-            self._states.pop(name, None)
-        else:
+        self._states.pop(name, None)  # one that cannot be decoded leaves no older one in force
+        if entry.data is not None:
             self._states[name] = decode(entry.data, _states)
         self._look()
 
