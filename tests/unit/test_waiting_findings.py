@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found
 from countingroom.alarms.engine.waiting_findings import WaitingFindings
+from countingroom.core.alarms.states import LOWEST_PRIORITY
 
 
 def waiting() -> WaitingFindings:
@@ -80,4 +81,21 @@ def test_a_partition_waits_for_all_of_a_large_device_that_it_blames() -> None:
     queue.add([found("d", level=0)])
     assert names(queue.take(2)) == ["d.p", "b.p2", "mCBM.DCS"]
     assert names(queue.take(2)) == ["c.p"]
+    assert len(queue) == 0
+
+
+def test_a_lost_link_comes_before_more_urgent_consequences_of_a_large_device() -> None:
+    queue = waiting()
+    link = AlarmSubject(id="device.a.link", title="a", device="a")
+    queue.add([*(found("a", f"p{number}", level=1) for number in range(4)), (link, AlarmFinding(level=2, since_ns=0))])
+    assert [subject.id for subject, _ in queue.take(2)] == ["device.a.link", "point.a.p0"]
+
+
+def test_what_announces_nothing_is_taken_whole() -> None:
+    queue = waiting()
+    queue.add([found("a", f"p{number}", level=LOWEST_PRIORITY + 1) for number in range(4)])
+    queue.add([found("a", f"q{number}", level=2) for number in range(3)])
+    assert names(queue.take(2)) == ["a.q0", "a.q1"]
+    assert names(queue.take(2)) == ["a.q2", "a.p0"]
+    assert names(queue.take(1)) == ["a.p1", "a.p2", "a.p3"]
     assert len(queue) == 0

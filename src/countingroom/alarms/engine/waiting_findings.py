@@ -2,8 +2,8 @@
 
 Those of one device or partition are taken together and in the order in which they came, because causes and consequences
 are found among them. A partition whose member blames a device is taken after all findings of that device. Of a device
-with more findings than are taken at once, the more urgent alarms are taken first, and of equally urgent ones those that
-can be the cause of others: a cause is at least as urgent as what follows from it.
+with more findings than are taken at once, its lost link is taken first, then the more urgent alarms, and of equally
+urgent ones those that can be the cause of others. What announces nothing is taken whole: alarms return together.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 
 from countingroom.alarms.engine.finding import AlarmFinding, AlarmSubject, Found, group_of
 from countingroom.alarms.engine.folding import rank_of
+from countingroom.core.alarms import identity
+from countingroom.core.alarms.states import LOWEST_PRIORITY
 
 Urgency = Callable[[AlarmSubject, AlarmFinding], int]
 """The priority that a finding gives to its alarm; larger numbers where it announces nothing."""
@@ -40,19 +42,24 @@ class _Group:
             self.blamed.add(finding.blames)
 
     def take(self, most: int) -> list[Found]:
-        """All where there are not more, else those of the most urgent alarms."""
+        """All where there are not more, or none announces anything; else those of the most urgent alarms."""
         found = self.found
-        if len(found) <= most and not self._is_sorted:
+        # In parts, the return of a cause would come before those of its consequences, which would be announced.
+        if self.urgency > LOWEST_PRIORITY or (len(found) <= most and not self._is_sorted):
             self.found = []
             return found
         urgencies = self._urgencies
         if not self._is_sorted:
             # All findings of an alarm have one place in this order, and so they keep their own.
-            found.sort(key=lambda one: (urgencies[one[0].id], rank_of(one[0])))
+            found.sort(key=lambda one: (not _is_link(one[0]), urgencies[one[0].id], rank_of(one[0])))
             self._is_sorted = True
         self.found = found[most:]
         self.urgency = urgencies[self.found[0][0].id] if self.found else _LEAST_URGENT
         return found[:most]
+
+
+def _is_link(subject: AlarmSubject) -> bool:
+    return subject.id == identity.of_link(subject.device)
 
 
 class WaitingFindings:
