@@ -36,7 +36,9 @@ def box() -> Box:
 
 
 async def test_a_message_that_a_worker_of_the_database_has_is_not_taken(box: Box) -> None:
+    assert not box.is_done("1")
     assert box.may_send("1")
+    assert box.is_done("1")
     box.offer([MESSAGE])
     assert (box.calls, await box.pending()) == ([], ())
 
@@ -53,7 +55,9 @@ async def test_a_worker_of_the_database_leaves_one_that_is_here_or_was(box: Box)
     assert box.calls == ["offered", "ended"]
     entries = box.unstored()
     assert [one.state for one in entries] == [NotificationState.SENT]
+    assert not box.is_done("1")
     box.stored(entries)
+    assert box.is_done("1")
     assert not box.has("1")
     assert not box.may_send("1")
     box.offer([MESSAGE])

@@ -54,9 +54,9 @@ class HeldOutbox:
         _remember(self._claimed, id)
         return True
 
-    def was_claimed(self, id: str) -> bool:
-        """Whether a worker got it from the database."""
-        return id in self._claimed
+    def is_done(self, id: str) -> bool:
+        """Whether a worker got it from the database, or it has ended here."""
+        return id in self._claimed or id in self._left
 
     def has(self, id: str) -> bool:
         """Whether it is here."""

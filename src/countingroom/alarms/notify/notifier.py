@@ -329,7 +329,7 @@ class Notifier:
     def _keep_urgent(self, messages: Iterable[Notification]) -> None:
         """Remember urgent messages until a worker has them: the database may be away before."""
         known = self._urgent
-        self._urgent = {id: one for id, one in known.items() if not self._held.was_claimed(id)}
+        self._urgent = {id: one for id, one in known.items() if not self._held.is_done(id)}
         self._urgent |= {one.id: one for one in messages if one.is_urgent}
 
     async def _wait(self, took_s: float) -> None:
