@@ -30,11 +30,11 @@ class LateSync:
     def _sync(self) -> None:
         try:
             opened = os.open(self._path, os.O_RDONLY)
+            try:
+                os.fdatasync(opened)
+            finally:
+                os.close(opened)
         except FileNotFoundError:
             return  # its content went into the database, which was synced
-        try:
-            os.fdatasync(opened)
         except OSError as error:
             _log.error("%s is not synced to the disk: %s", self._path, error)
-        finally:
-            os.close(opened)
