@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from operator import not_
 from pathlib import Path
 from typing import TypeVar
@@ -93,6 +94,19 @@ class Requester:
         # A console that was stopped answers what it was asked before with a time-out.
         if status >= 500 and not (self.loses_link and status == 504):
             self.wrong.append(f"{status}: {url}")
+
+
+@contextmanager
+def strict_page(browser: Browser, width: int, height: int) -> Generator[Page]:
+    """A page of a browser without a login; a violated policy or an error of a script fails the test at its end."""
+    context, wrong = browser.new_context(viewport={"width": width, "height": height}), list[str]()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.add_init_script("addEventListener('securitypolicyviolation', e => { throw new Error(e.violatedDirective); })")
+    yield page
+    context.close()
+    assert wrong == []
 
 
 def serious(page: Page) -> list[str]:

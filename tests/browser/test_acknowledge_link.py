@@ -12,7 +12,7 @@ from countingroom.console.app import Login
 from countingroom.console.auth.sessions import SessionLifetime
 from countingroom.core.notify.messages import Notification, NotificationKind
 from countingroom.core.policy import Role
-from tests.browser.conftest import PATIENCE_MS, SCREENSHOTS, serious
+from tests.browser.conftest import SCREENSHOTS, serious, strict_page
 from tests.console.alarm_console import AlarmConsole, alarm_console
 from tests.console.alarms_stage import BATH, a_night
 from tests.console.people import cheap
@@ -30,15 +30,9 @@ def console() -> Iterator[AlarmConsole]:
 
 @pytest.fixture
 def phone(browser: Browser) -> Iterator[Page]:
-    """A browser without a login; a violated policy or a script's error fails the test."""
-    context, wrong = browser.new_context(viewport={"width": 420, "height": 800}), list[str]()
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.add_init_script("addEventListener('securitypolicyviolation', e => { throw new Error(e.violatedDirective); })")
-    yield page
-    context.close()
-    assert wrong == []
+    """A phone without a login."""
+    with strict_page(browser, 420, 800) as page:
+        yield page
 
 
 def link(console: AlarmConsole) -> str:

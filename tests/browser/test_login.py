@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.conftest import PATIENCE_MS, SCREENSHOTS, serious
+from tests.browser.conftest import SCREENSHOTS, serious, strict_page
 from tests.system.running import Running, up
 
 DESCRIPTION = """
@@ -33,15 +33,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A browser of somebody new; a violated policy or a script's error fails the test."""
-    context, wrong = browser.new_context(viewport={"width": 1400, "height": 900}), list[str]()
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.add_init_script("addEventListener('securitypolicyviolation', e => { throw new Error(e.violatedDirective); })")
-    yield page
-    context.close()
-    assert wrong == []
+    """A browser without a login."""
+    with strict_page(browser, 1400, 900) as page:
+        yield page
 
 
 def first_link(site: Running) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
 import pytest
 from msgspec import structs
 
@@ -14,14 +12,6 @@ from tests.console.runs_stage import member, partition
 from tests.scenario.alarm_stage import CHILLER, AlarmStage
 
 BATH = "point.chiller.bath"
-
-
-@pytest.fixture
-async def stage() -> AsyncGenerator[AlarmStage]:
-    made = AlarmStage()
-    await made.prepare()
-    async with made.host("chiller"):
-        yield made
 
 
 async def test_a_value_beyond_its_limit_is_published_announced_and_gone_when_it_is_acknowledged_and_back(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
-import pytest
 from msgspec import structs
 
 from countingroom.core.alarms.states import BaseState
@@ -15,14 +12,6 @@ from tests.console.runs_stage import member, partition
 from tests.scenario.alarm_stage import CHILLER, AlarmStage
 
 BATH = "point.chiller.bath"
-
-
-@pytest.fixture
-async def stage() -> AsyncGenerator[AlarmStage]:
-    made = AlarmStage()
-    await made.prepare()
-    async with made.host("chiller"):
-        yield made
 
 
 async def test_a_lost_link_is_one_alarm_under_which_those_of_the_device_are_folded(stage: AlarmStage) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
-import pytest
 from msgspec import structs
 
 from countingroom.core.commands.alarms import listed
@@ -17,14 +14,6 @@ DEVICE = "device.chiller.state"
 PUMP = "point.chiller.pump"
 URGENT = structs.replace(CHILLER, points=(CHILLER.points[0], structs.replace(CHILLER.points[1], severity=1)))
 OVER_CURRENT = Cause(code="trip", message="over-current", suggestion="clear the alarm")
-
-
-@pytest.fixture
-async def stage() -> AsyncGenerator[AlarmStage]:
-    made = AlarmStage()
-    await made.prepare()
-    async with made.host("chiller"):
-        yield made
 
 
 async def trip(stage: AlarmStage) -> None:

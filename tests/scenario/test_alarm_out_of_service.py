@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
-
-import pytest
 
 from countingroom.core.commands.alarms import listed
 from countingroom.core.policy import Role
 from tests.scenario.alarm_stage import AlarmStage
 
 BATH = "point.chiller.bath"
-
-
-@pytest.fixture
-async def stage() -> AsyncGenerator[AlarmStage]:
-    made = AlarmStage()
-    await made.prepare()
-    async with made.host("chiller"):
-        yield made
 
 
 async def test_out_of_service_needs_an_expert_and_nothing_is_announced(stage: AlarmStage) -> None:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
-import pytest
 from msgspec import structs
 
 from countingroom.core.messages import Link
 from tests.scenario.alarm_stage import CHILLER, AlarmStage
 
 BATH = "point.chiller.bath"
-
-
-@pytest.fixture
-async def stage() -> AsyncGenerator[AlarmStage]:
-    made = AlarmStage()
-    await made.prepare()
-    async with made.host("chiller"):
-        yield made
 
 
 async def test_a_killed_engine_is_followed_and_announces_nothing_twice(stage: AlarmStage) -> None:

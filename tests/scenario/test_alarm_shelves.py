@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
-
-import pytest
 
 from countingroom.core.commands.alarms import listed
 from tests.scenario.alarm_stage import AlarmStage
 
 BATH = "point.chiller.bath"
-
-
-@pytest.fixture
-async def stage() -> AsyncGenerator[AlarmStage]:
-    made = AlarmStage()
-    await made.prepare()
-    async with made.host("chiller"):
-        yield made
 
 
 async def test_a_shelf_ends_by_itself_and_the_alarm_is_announced_as_back(stage: AlarmStage) -> None:

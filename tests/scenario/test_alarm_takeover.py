@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
 import pytest
 
 from tests.console.runs_stage import member, partition
 from tests.scenario.alarm_stage import AlarmStage
 
 BATH = "point.chiller.bath"
-
-
-@pytest.fixture
-async def stage() -> AsyncGenerator[AlarmStage]:
-    made = AlarmStage()
-    await made.prepare()
-    async with made.host("chiller"):
-        yield made
 
 
 @pytest.mark.parametrize(("described", "left"), [((), {}), (("chiller",), {BATH: "unacknowledged"})])

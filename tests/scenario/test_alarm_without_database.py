@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
-import pytest
-
 from countingroom.core.alarms.history import HistoryKind
 from countingroom.core.alarms.states import BaseState
 from tests.scenario.alarm_stage import AlarmStage
 
 BATH = "point.chiller.bath"
 PUMP = "point.chiller.pump"
-
-
-@pytest.fixture
-async def stage() -> AsyncGenerator[AlarmStage]:
-    made = AlarmStage()
-    await made.prepare()
-    async with made.host("chiller"):
-        yield made
 
 
 async def test_it_keeps_what_the_bus_has_and_announces_what_is_new(stage: AlarmStage) -> None:
