@@ -145,7 +145,8 @@ def _no_test(why: str) -> RequestError:
 
 
 def _staleness(api: Client, cause: CauseState) -> float:
-    """After so many seconds all its points are stale. NotAllowed where a device of its test is not simulated."""
+    """After so many seconds all its points are stale. RequestError (`not_simulated`) where a device of its test is
+    not simulated."""
     test = cause.test
     for device in {test.simulate.device, test.restore.device} if test else ():
         if not _catalogue(api, device)["simulated"]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, convert
+from msgspec.structs import replace
 
 from countingroom.cli.values import clock as time_of_day
 from countingroom.core.clock import Clock
@@ -225,12 +226,10 @@ def line(time_ns: int, text: str) -> str:
 
 def states_of(name: str, messages: Iterator[Any]) -> Iterator[InterlockState]:
     """The state of one interlock out of the messages of the live feed: at each message, also where nothing changed."""
-    import msgspec
-
     state: InterlockState | None = None
     for said in messages:
         if found := said.get("states", {}).get(f"interlock.{name}"):
-            state = msgspec.convert(found, InterlockState)
+            state = convert(found, InterlockState)
         if state is not None:
             yield state
 
@@ -251,9 +250,7 @@ def _not_reached(state: InterlockState, cells: dict[str, int]) -> Iterator[str]:
 
 
 def _with(finding: TrialFinding, missing: str) -> TrialFinding:
-    import msgspec
-
-    return msgspec.structs.replace(finding, missing=(*finding.missing, missing))
+    return replace(finding, missing=(*finding.missing, missing))
 
 
 def _hindered(why: str, suggestion: str) -> RequestError:
