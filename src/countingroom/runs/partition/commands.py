@@ -38,7 +38,6 @@ from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 from countingroom.runs.partition.run_numbers import limit_of, reserve_run_number
 from countingroom.runs.partition.run_sequence import Sequence
-from countingroom.runs.partition.starts import AcceptedStart
 from countingroom.runs.planner.legality import REASONS, next_state, refusal
 
 
@@ -96,15 +95,17 @@ class PartitionCommands:
 
     def refusal(self, request: CommandRequest) -> Cause | None:
         """The reason for a refusal in the present state; None when the command is allowed."""
+        if cause := self._life.accepted.why_ended(request.command.id, self._owner.source):
+            return cause
         action = request.command.action
         if action not in REASONS or action == "reconfigure":  # this one is checked against the latest parameters
             return None
         if action == "goal" and request.text("tag", ""):
             action = "select"  # the goal is checked after the selection, against the new configurations
-        if action in ("stop", "abort") and self._is_starting():
+        if (action == "stop" and self._is_starting()) or (action == "abort" and self._is_under_way()):
             return None
         return refusal(
-            self._owner.partition,
+            self._owner.upcoming(),
             action,
             system=request.text("system", ""),
             state="" if request.text("tag", "") else request.text("state", ""),
@@ -112,22 +113,26 @@ class PartitionCommands:
 
     def _is_starting(self) -> bool:
         """Whether a run will begin that the partition does not show yet."""
-        return bool(self._life.starts) or self._life.open is not None
+        return self._life.accepted.is_starting or self._life.open is not None
+
+    def _is_under_way(self) -> bool:
+        """Whether something will be done that the partition does not show yet."""
+        return bool(self._life.accepted) or self._life.open is not None
 
     # Goals.
 
     async def _configure(self, request: CommandRequest) -> Completion:
-        return self._want(request, next_state(self._owner.partition))
+        return self._want(request, next_state(self._owner.upcoming()))
 
     async def _configure_all(self, request: CommandRequest) -> Completion:
-        partition = self._owner.partition
+        partition = self._owner.upcoming()
         recording = partition.template.recording
         return self._want(request, recording if partition.state == recording else partition.template.top)
 
     async def _reconfigure(self, request: CommandRequest) -> Completion:
         asked = request.flag("while_recording")
         await self._selection.refresh()
-        partition = self._owner.partition
+        partition = self._owner.upcoming()
         if cause := refusal(partition, "reconfigure", while_recording=asked):
             raise Refused(cause)
         return self._want(request, partition.state, reconfigure=True)
@@ -139,54 +144,45 @@ class PartitionCommands:
                 f"{state} is not a stable state of {self._owner.name}",
                 suggestion=f"choose one of {', '.join(template.rests)}",
             )
-        with self._life.starts.accepted() as start:
-            limit = await limit_of(self._owner.context.bus, request)
-            if tag := request.text("tag", ""):
-                await self._selection.select_tag(tag, request.by)
-                if cause := refusal(self._owner.partition, "goal", state=state):
-                    raise Refused(cause)
-            if state == template.recording and not self._owner.partition.run:
-                run = await self._reserved(request, limit, request.text("comment", ""))
-                return self._record(request, start, run)
-            if state == template.recording and (cause := start.cause(self._owner.source)):
-                raise Refused(cause)  # the run that was open is being stopped
-            return self._want(request, state)
+        limit = await limit_of(self._owner.context.bus, request)
+        if tag := request.text("tag", ""):
+            await self._selection.select_tag(tag, request.by)
+            self._check_goal(state)
+        if state == template.recording and not self._owner.upcoming().run:
+            run = await self._reserved(request, limit, request.text("comment", ""))
+            return self._want(request, state, run)
+        return self._want(request, state)
 
     async def _start(self, request: CommandRequest) -> Completion:
-        with self._life.starts.accepted() as start:
-            limit = await limit_of(self._owner.context.bus, request)
-            run = await self._reserved(request, limit, request.text("comment", ""))
-            return self._record(request, start, run)
+        limit = await limit_of(self._owner.context.bus, request)
+        run = await self._reserved(request, limit, request.text("comment", ""))
+        return self._want(request, self._owner.partition.template.recording, run)
 
     async def _repeat(self, request: CommandRequest) -> Completion:
-        with self._life.starts.accepted() as start:
-            last = await self._owner.context.database.runs.last(self._owner.name)
-            if last is None:
-                raise NotFound(f"{self._owner.name} has no earlier run", suggestion="start a run instead")
-            comment = f"repeats run {last.number}"
-            if await self._selection.select_as_in(last, request.by):
-                state = self._owner.partition.template.recording  # what differs is configured before the start
-                if cause := refusal(self._owner.partition, "goal", state=state):
-                    raise Refused(cause)
-                run = await reserve_run_number(self._owner, self._life, request.by, last.limit, comment)
-            else:
-                run = await self._reserved(request, last.limit, comment)
-            return self._record(request, start, run)
+        state = self._owner.partition.template.recording
+        last = await self._owner.context.database.runs.last(self._owner.name)
+        if last is None:
+            raise NotFound(f"{self._owner.name} has no earlier run", suggestion="start a run instead")
+        comment = f"repeats run {last.number}"
+        if await self._selection.select_as_in(last, request.by):
+            self._check_goal(state)  # what differs is configured before the start
+            run = await reserve_run_number(self._owner, self._life, request.by, last.limit, comment)
+        else:
+            run = await self._reserved(request, last.limit, comment)
+        return self._want(request, state, run)
+
+    def _check_goal(self, state: str) -> None:
+        """Refused where this goal is not possible after a selection."""
+        if cause := refusal(self._owner.upcoming(), "goal", state=state):
+            raise Refused(cause)
 
     async def _stop(self, request: CommandRequest) -> Completion:
-        self._life.starts.end(request.by)
+        self._life.accepted.end(request.by)
         return self._want(request, self._owner.partition.template.top, stop=True)
 
     async def _abort(self, request: CommandRequest) -> Completion:
-        self._life.starts.end(request.by)
+        self._life.accepted.end(request.by)
         return self._want(request, self._owner.partition.template.idle, at_once=True)
-
-    def _record(self, request: CommandRequest, start: AcceptedStart, run: Run) -> Completion:
-        """Set the goal to record this run, unless a stop has come since the command was accepted."""
-        if cause := start.cause(self._owner.source):
-            self._life.over(run.number, RunEnd.NEVER_STARTED, cause)
-            raise Refused(cause)
-        return self._want(request, self._owner.partition.template.recording, run)
 
     def _want(
         self,
@@ -198,6 +194,11 @@ class PartitionCommands:
         stop: bool = False,
         reconfigure: bool = False,
     ) -> Completion:
+        """Set the goal, unless a stop has come since the command was accepted; `run`: the reserved run for it."""
+        if cause := self._life.accepted.why_ended(request.command.id, self._owner.source):
+            if run:
+                self._life.over(run.number, RunEnd.NEVER_STARTED, cause)
+            raise Refused(cause)
         goal = Goal(
             state=state,
             requested_by=request.by,

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 
 import msgspec
 
-from countingroom.bus.command_request import CommandHandler, CommandRequest
 from countingroom.bus.command_server import CommandServer
 from countingroom.bus.election import Leadership
 from countingroom.bus.port import Entry
@@ -24,13 +23,12 @@ from countingroom.core.errors import Cause, Conflict, LinkError, NotFound
 from countingroom.core.messages import EventKind
 from countingroom.core.partitions import Goal, PartitionState
 from countingroom.core.placement import PartitionRecord
-from countingroom.core.policy import Permission, Principal
 from countingroom.core.retry import Retry, edge_log
 from countingroom.core.run_book import Run, RunEnd
 from countingroom.core.systems import SystemKind
 from countingroom.runs.access.control_lease import ControlLease
-from countingroom.runs.access.lease_policy import LeasePolicy
 from countingroom.runs.context import RunControlContext, members_of
+from countingroom.runs.partition.command_policy import PartitionPolicy
 from countingroom.runs.partition.commands import PartitionCommands
 from countingroom.runs.partition.configuration_selection import ConfigurationSelection
 from countingroom.runs.partition.flag_keeper import FlagKeeper
@@ -61,8 +59,6 @@ LOOK_S = 1.8
 SETTLE_S = 0.3
 """Time for the last orders of a former owner to take effect. A lease is free at once when its holder dies, and an order
 that the holder has just sent would be sent twice."""
-HELD_S = 2.0
-"""So long a command waits for a lease that is lost."""
 RETRY_S = 0.2
 
 
@@ -92,9 +88,8 @@ class PartitionOwner:
             name,
             self.handlers,
             self.publisher,
-            policy=self._policy,
+            policy=PartitionPolicy(self, self.life.accepted),
         )
-        self._control_policy = LeasePolicy(context.clock, name, self.control, self._principal)
         self.partition: PartitionModel
         self._template_name = ""
         self.orders = Orders(context, lease, name, self.tell, lambda: self.start_permission.forbids(self.partition))
@@ -117,6 +112,14 @@ class PartitionOwner:
         """Put an event into the queue of the main loop."""
         self._inbox.append(fact)
         self._news.set()
+
+    def upcoming(self) -> PartitionModel:
+        """The partition with all that the main loop has not taken from its queue yet. A command is checked against this
+        one: in `partition` a stop of the same moment is still missing, and the command would take its place."""
+        if not self._inbox:
+            return self.partition
+        after, _ = step(self.partition, self._inbox, now_ns=monotonic_ns(self.context.clock), wall_ns=self.now_ns())
+        return after
 
     async def run(self) -> None:
         """Run until cancelled. While the lease is lost it does nothing; the standby cancels it when another process may
@@ -376,25 +379,3 @@ class PartitionOwner:
             )
             await self.lease.held()
             self.command_server.record(EventKind.NOTE, f"the lease is held again by {self.context.holder}")
-
-    @asynccontextmanager
-    async def _policy(
-        self, request: CommandRequest, handler: CommandHandler, permission: Permission
-    ) -> AsyncGenerator[None]:
-        """The policy of the partition, under the lease: what is accepted without it might never be done."""
-        try:
-            if self.lease.lost:
-                async with within(self.context.clock, HELD_S):
-                    await self.lease.held()
-        except TimeoutError:
-            raise LinkError(
-                f"the process that answers for {self.name} is not its owner now",
-                source=self.source,
-                code="lease_lost",
-                suggestion="send the command again",
-            ) from None
-        async with self._control_policy(request, handler, permission):
-            yield
-
-    async def _principal(self, user: str) -> Principal:
-        return await self.context.principals.principal(user, subjects.partition_key(self.name))

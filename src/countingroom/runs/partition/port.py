@@ -36,6 +36,10 @@ class OwnerPort(Protocol):
     @property
     def partition(self) -> PartitionModel: ...
 
+    def upcoming(self) -> PartitionModel:
+        """The partition with all that the main loop has not taken from its queue yet."""
+        ...
+
     def now_ns(self) -> int:
         """The present time, ns since the epoch."""
         ...

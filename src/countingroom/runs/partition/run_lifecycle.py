@@ -15,7 +15,7 @@ from countingroom.core.run_book import Run, RunCondition, RunEnd, RunFlag
 from countingroom.core.systems import ACTIVE, ERROR, RECORDING, UNCONFIGURED, Action, SystemState
 from countingroom.core.values import Scalar
 from countingroom.runs.partition.port import OwnerPort
-from countingroom.runs.partition.starts import StartsUnderWay
+from countingroom.runs.partition.starts import AcceptedCommands
 from countingroom.runs.planner.events import Fact, LinkChanged, Reported
 from countingroom.runs.planner.survey import UNSEEN, Seen
 from countingroom.storage.run_entries import BeganEntry, EndEntry, ExclusionEntry
@@ -30,7 +30,7 @@ class RunLifecycle:
         self._owner = owner
         self.open: Run | None = None
         """The open run as the run book has it; None: none."""
-        self.starts = StartsUnderWay()
+        self.accepted = AcceptedCommands()
         self.reserving = asyncio.Lock()
         """Held while a run number is reserved, so that two commands do not reserve one each."""
         self._began_s: tuple[int, float] | None = None

@@ -23,7 +23,7 @@ from countingroom.runs.partition.configuration_selection import ConfigurationSel
 from countingroom.runs.partition.port import OwnerPort
 from countingroom.runs.partition.run_lifecycle import RunLifecycle
 from countingroom.runs.partition.run_numbers import reserve_run_number
-from countingroom.runs.partition.starts import AcceptedStart
+from countingroom.runs.partition.starts import AcceptedCommand
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 1.0
@@ -41,23 +41,23 @@ class Sequence:
         self._life = life
         self._selection = selection
         self._begun = asyncio.Event()
-        self._start = life.starts.add()
+        self._start = life.accepted.add_start()
         """Ends the present sequence where a stop comes between two runs. A former owner may have left a sequence."""
         self.handlers: Mapping[str, Handler] = {"sequence": self._sequence, "stop_sequence": self._stop}
 
     async def _sequence(self, request: CommandRequest) -> Completion:
-        start = self._life.starts.add()  # first: a stop that comes while the database is asked ends it
+        start = self._life.accepted.add_start()  # first: a stop that comes while the database is asked ends it
         try:
             await self._accept(request, start)
         except BaseException:
-            self._life.starts.remove(start)
+            self._life.accepted.remove(start)
             raise
-        self._life.starts.remove(self._start)
+        self._life.accepted.remove(self._start)
         self._start = start
         self._begun.set()
         return None
 
-    async def _accept(self, request: CommandRequest, start: AcceptedStart) -> None:
+    async def _accept(self, request: CommandRequest, start: AcceptedCommand) -> None:
         """Store the sequence, if all that it needs is there and it was not stopped meanwhile."""
         owner, clock = self._owner, self._owner.context.clock
         system, parameter = request.text("system"), request.text("parameter")
@@ -124,7 +124,7 @@ class Sequence:
         start = self._start
         if going := await self._owner.context.database.sequences.going(self._owner.name):
             await self._drive(going)
-        self._life.starts.remove(start)
+        self._life.accepted.remove(start)
 
     async def _drive(self, going: RunSequence) -> None:
         owner, sequences = self._owner, self._owner.context.database.sequences

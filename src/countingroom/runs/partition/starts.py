@@ -1,7 +1,7 @@
-"""Starts that were accepted and whose goal is not set yet: the number of their run is being reserved.
+"""Commands that were accepted and have not set their goal yet: they wait for their turn, the database or the bus.
 
-A stop or an abort that comes meanwhile finds no run that it could end. It ends these starts, or the run would begin
-after it.
+A stop or an abort that comes meanwhile finds no goal of theirs that it could take the place of. It ends these commands,
+or what was asked before the stop would be done after it.
 """
 
 from __future__ import annotations
@@ -12,53 +12,71 @@ from contextlib import contextmanager
 from countingroom.core.errors import Cause
 
 
-class AcceptedStart:
-    """One of them: a command that starts a run, or a sequence of runs."""
+class AcceptedCommand:
+    """One of them, or a sequence of runs."""
 
-    ended_by: str = ""
-    """The user or interlock that has stopped it; empty: none."""
+    def __init__(self, *, is_start: bool) -> None:
+        self.is_start = is_start
+        """A run is to begin by it."""
+        self.ended_by = ""
+        """The user or interlock that has stopped it; empty: none."""
 
     def cause(self, source: str) -> Cause | None:
-        """Why no run may begin by it any more; None: it may."""
+        """Why it may not act any more; None: it may."""
         if not self.ended_by:
             return None
+        before = "before the run began" if self.is_start else "before it had begun"
         return Cause(
             code="stopped",
-            message=f"{self.ended_by} has stopped it before the run began",
+            message=f"{self.ended_by} has stopped it {before}",
             source=source,
-            suggestion="see why it was stopped, then start again",
+            suggestion="see why it was stopped, then give it again",
         )
 
 
-class StartsUnderWay:
+class AcceptedCommands:
     """Those of one partition."""
 
     def __init__(self) -> None:
-        self._open: set[AcceptedStart] = set()
+        self._open: set[AcceptedCommand] = set()
+        self._by_id: dict[str, AcceptedCommand] = {}
 
     def __bool__(self) -> bool:
         return bool(self._open)
 
-    def add(self) -> AcceptedStart:
-        """A further one; to be removed when its goal is set, or it has failed."""
-        start = AcceptedStart()
+    @property
+    def is_starting(self) -> bool:
+        """A run is to begin by one of them."""
+        return any(one.is_start for one in self._open)
+
+    def add_start(self) -> AcceptedCommand:
+        """A further start; to be removed when its goal is set, or it has failed."""
+        start = AcceptedCommand(is_start=True)
         self._open.add(start)
         return start
 
-    def remove(self, start: AcceptedStart) -> None:
-        """A stop finds its run from now on."""
-        self._open.discard(start)
+    def remove(self, command: AcceptedCommand) -> None:
+        """A stop finds its goal from now on."""
+        self._open.discard(command)
 
     @contextmanager
-    def accepted(self) -> Generator[AcceptedStart]:
-        """A further one, while entered."""
-        start = self.add()
+    def accepted(self, command_id: str, *, is_start: bool) -> Generator[None]:
+        """A further command, while entered."""
+        command = AcceptedCommand(is_start=is_start)
+        self._open.add(command)
+        self._by_id[command_id] = command
         try:
-            yield start
+            yield
         finally:
-            self.remove(start)
+            del self._by_id[command_id]
+            self._open.discard(command)
+
+    def why_ended(self, command_id: str, source: str) -> Cause | None:
+        """Why this command may not act any more; None: it may."""
+        command = self._by_id.get(command_id)
+        return command.cause(source) if command else None
 
     def end(self, by: str) -> None:
         """A stop or an abort has come."""
-        for start in self._open:
-            start.ended_by = start.ended_by or by
+        for command in self._open:
+            command.ended_by = command.ended_by or by
