@@ -69,7 +69,7 @@ class _Done(Struct):
 
     changed: set[str]
     rows: list[InterlockEntry]
-    begins: list[tuple[str, EffectSpec, int]]
+    begins: list[tuple[str, EffectSpec]]
     ends: list[tuple[str, str]]
     refusal: Cause | None = None
 
@@ -273,7 +273,7 @@ class InterlockKeeper:
             elif action.kind is ActionKind.ACT:
                 spec = self._specs[name].effect(action.name)
                 if spec is not None:
-                    done.begins.append((name, spec, action.trip))
+                    done.begins.append((name, spec))
             elif action.kind is ActionKind.RELEASE:
                 done.ends.append((name, action.name))
 
@@ -301,9 +301,10 @@ class InterlockKeeper:
         now_ns = self._clock.now_ns()
         for name, effect in done.ends:
             self._runner.end(name, effect)
-        for name, spec, trip in done.begins:
-            if self._is_unfinished(self._states[name], spec):
-                self._runner.begin(name, spec, trip)
+        for name, spec in done.begins:
+            # Not for the trip with which it began: it may have ended and begun again since, in one save that hung.
+            if self._is_unfinished(state := self._states[name], spec):
+                self._runner.begin(name, spec, state.trip)
         for name in done.changed:
             self._publisher.state(subjects.interlock_key(name), self._states[name])
             self._find(findings(self._states[name], now_ns))

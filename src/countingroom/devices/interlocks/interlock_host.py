@@ -72,8 +72,8 @@ class InterlockHost:
         """Interlock whose safe outputs are applied -> since when the engine is silent."""
         self._published: dict[str, InterlockState] = {}
         self._served: dict[str, HostedDevice] = {}
-        self._running: dict[tuple[str, str, str], Task] = {}
-        """(`part` or `silent`, interlock, effect) -> what carries it out."""
+        self._running: dict[tuple[str, str, str], tuple[object, Task]] = {}
+        """(`part` or `silent`, interlock, effect) -> since which trip it acts, and what carries it out."""
         self._held = HeldEffects()
         self._news = asyncio.Event()
         self._engine = EngineWatch(bus, clock)
@@ -216,23 +216,28 @@ class InterlockHost:
     # Effects.
 
     def _carry_out(self, part: HostedPart) -> None:
-        """Begin the effects that act and are not carried out yet, and end the others."""
-        acting = {one.name for one in part.state.effects if one.acting_ns is not None} if part.is_served else set[str]()
+        """Begin the effects that act and are not carried out yet, and end the others. One that has ended and begun
+        again in one step begins anew: it acts for another trip."""
+        state = part.state
+        acting = {one.name: (state.trip, one.acting_ns) for one in state.effects if one.acting_ns is not None}
         for effect in part.spec.effects:
-            self._set_running("part", part.spec, effect, is_wanted=effect.name in acting)
+            self._set_running("part", part.spec, effect, since=acting.get(effect.name) if part.is_served else None)
 
-    def _set_running(self, kind: str, spec: InterlockSpec, effect: EffectSpec, *, is_wanted: bool) -> None:
+    def _set_running(self, kind: str, spec: InterlockSpec, effect: EffectSpec, *, since: object) -> None:
         key = kind, spec.name, effect.name
-        task = self._running.get(key)
-        if not is_wanted and task:
-            self._running.pop(key).cancel()
-        elif is_wanted and not task and self._group:
-            self._running[key] = self._group.create_task(self._act(key, spec, effect))
+        running, task = self._running.get(key, (None, None))
+        if running == since:
+            return
+        if task:
+            del self._running[key]
+            task.cancel()
+        if since is not None and self._group:
+            self._running[key] = since, self._group.create_task(self._act(key, spec, effect))
 
     async def _act(self, key: tuple[str, str, str], spec: InterlockSpec, effect: EffectSpec) -> None:
-        await self._saves.written()
         part = self._parts[spec.name] if key[0] == "part" else None
         trip = part.state.trip if part else 0
+        await self._saves.written()
 
         def told() -> None:
             if part:
@@ -311,7 +316,7 @@ class InterlockHost:
             del self._silent_since[name]
         self._update_holds()
         for effect in self._silent[name]:
-            self._set_running("silent", spec, effect, is_wanted=is_silent)
+            self._set_running("silent", spec, effect, since=self._silent_since.get(name))
         self._publisher.event(event_of_silence(spec, self._silent[name], self._instance, now_ns, is_silent=is_silent))
         self._publish(name)
 
