@@ -11,6 +11,7 @@ from functools import cache
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from countingroom.core.alarms.chart import AlarmRecord, ChartRules, next_due_ns, step
 from countingroom.core.alarms.events import (
@@ -218,31 +219,46 @@ LONGEST = 40
 TIMES = st.integers(0, 25)
 
 
-def events(now: int) -> st.SearchStrategy[AlarmEvent]:
-    end = st.integers(now - 1, now + LONGEST + 2)
-    return st.one_of(
-        st.builds(ConditionActive, priority=st.integers(1, 4), since_ns=st.just(now), as_consequence=st.booleans()),
-        st.just(ConditionClear()),
-        st.just(ReAlarm()),
-        st.builds(Acknowledge, by=st.just("anna"), occurrence=st.integers(0, 4)),
-        st.just(Reset(by="anna")),
-        st.builds(Shelve, by=st.just("anna"), reason=st.just("why"), until_ns=end, once=st.booleans()),
-        st.just(Unshelve(by="anna")),
-        st.just(Suppress(why="off")),
-        st.builds(EndSuppression, delay_ns=st.integers(0, 20)),
-        st.just(TakeOutOfService(by="anna", owner="ben", reason="why", due_ns=now + 1)),
-        st.just(PutInService(by="anna")),
-        st.just(TimePassed()),
-    )
+# Their times count from the moment of the event: a strategy of its own for every moment would take most of the time.
+EVENTS: st.SearchStrategy[AlarmEvent] = st.one_of(
+    st.builds(ConditionActive, priority=st.integers(1, 4), since_ns=st.just(0), as_consequence=st.booleans()),
+    st.just(ConditionClear()),
+    st.just(ReAlarm()),
+    st.builds(Acknowledge, by=st.just("anna"), occurrence=st.integers(0, 4)),
+    st.just(Reset(by="anna")),
+    st.builds(
+        Shelve, by=st.just("anna"), reason=st.just("why"), until_ns=st.integers(-1, LONGEST + 2), once=st.booleans()
+    ),
+    st.just(Unshelve(by="anna")),
+    st.just(Suppress(why="off")),
+    st.builds(EndSuppression, delay_ns=st.integers(0, 20)),
+    st.just(TakeOutOfService(by="anna", owner="ben", reason="why", due_ns=1)),
+    st.just(PutInService(by="anna")),
+    st.just(TimePassed()),
+)
+LENGTHS = st.integers(0, 18)
+
+
+def at(now: int, event: AlarmEvent) -> AlarmEvent:
+    """The event with the times that it has at that moment."""
+    match event:
+        case ConditionActive():
+            return replace(event, since_ns=now)
+        case Shelve():
+            return replace(event, until_ns=now + event.until_ns)
+        case TakeOutOfService():
+            return replace(event, due_ns=now + event.due_ns)
+        case _:
+            return event
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     now = 0
     history: list[tuple[int, AlarmEvent]] = []
-    for _ in range(draw(st.integers(0, 18))):
+    for _ in range(draw(LENGTHS)):
         now += draw(TIMES)
-        history.append((now, draw(events(now))))
+        history.append((now, at(now, draw(EVENTS))))
     return tuple(history)
 
 

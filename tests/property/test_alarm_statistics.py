@@ -32,25 +32,23 @@ def row(time_ns: int, alarm: str, kind: str, base: str, priority: int) -> Counte
     return CountedRow(time_ns, 0, alarm, "area", alarm.upper(), kind, base, priority)
 
 
+STEPS = st.one_of(
+    st.integers(0, 5 * SECOND_NS), st.integers(0, 90 * SECOND_NS), st.sampled_from([0, 600 * SECOND_NS])
+)
+LENGTHS, ALARMS, PRIORITIES = st.integers(0, 60), st.sampled_from("abc"), st.integers(1, 4)
+LIKELY_KINDS, ALL_KINDS, OF_TEN = st.sampled_from(LIKELY), st.sampled_from(KINDS), st.integers(0, 9)
+BASES = st.sampled_from([base.value for base in BaseState])
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[CountedRow], int]:
     """Rows in bursts and pauses, and the end of the range."""
-    steps = st.one_of(
-        st.integers(0, 5 * SECOND_NS), st.integers(0, 90 * SECOND_NS), st.sampled_from([0, 600 * SECOND_NS])
-    )
     time_ns = FROM_NS
     rows: list[CountedRow] = []
-    for _ in range(draw(st.integers(0, 60))):
-        time_ns += draw(steps)
-        rows.append(
-            row(
-                time_ns,
-                draw(st.sampled_from("abc")),
-                draw(st.sampled_from(LIKELY) if draw(st.integers(0, 9)) else st.sampled_from(KINDS)),
-                draw(st.sampled_from(list(BaseState))).value,
-                draw(st.integers(1, 4)),
-            )
-        )
+    for _ in range(draw(LENGTHS)):
+        time_ns += draw(STEPS)
+        kinds = LIKELY_KINDS if draw(OF_TEN) else ALL_KINDS
+        rows.append(row(time_ns, draw(ALARMS), draw(kinds), draw(BASES), draw(PRIORITIES)))
     return rows, time_ns + draw(st.integers(1, 3600 * SECOND_NS))
 
 
