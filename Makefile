@@ -3,8 +3,8 @@
 PYTHON ?= python3
 PORT ?= 8080
 DATA ?=
-# Tests wait more than they compute, those of `make check` most of all: more workers than cores.
-WORKERS ?= 3
+# Tests wait as long as they compute: more workers than cores.
+WORKERS ?= 5
 CHECK_WORKERS ?= 4
 BIN := .venv/bin
 UV := uv==0.13.9

@@ -32,9 +32,7 @@ def row(time_ns: int, alarm: str, kind: str, base: str, priority: int) -> Counte
     return CountedRow(time_ns, 0, alarm, "area", alarm.upper(), kind, base, priority)
 
 
-STEPS = st.one_of(
-    st.integers(0, 5 * SECOND_NS), st.integers(0, 90 * SECOND_NS), st.sampled_from([0, 600 * SECOND_NS])
-)
+STEPS = st.one_of(st.integers(0, 5 * SECOND_NS), st.integers(0, 90 * SECOND_NS), st.sampled_from([0, 600 * SECOND_NS]))
 LENGTHS, ALARMS, PRIORITIES = st.integers(0, 60), st.sampled_from("abc"), st.integers(1, 4)
 LIKELY_KINDS, ALL_KINDS, OF_TEN = st.sampled_from(LIKELY), st.sampled_from(KINDS), st.integers(0, 9)
 BASES = st.sampled_from([base.value for base in BaseState])
