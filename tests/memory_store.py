@@ -14,7 +14,7 @@ from countingroom.history import buckets
 from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns
 from countingroom.history.description import Retention
-from countingroom.history.port import Maintained, Position
+from countingroom.history.port import HistoryStore, Maintained, Position
 from countingroom.history.query_plan import QueryPlan
 from countingroom.history.retention import MINUTE_NS, Horizon, Resolution, kept_from
 
@@ -37,7 +37,7 @@ class _Sample(Struct, frozen=True, kw_only=True):
 _in_time = attrgetter("time_ns", "received_ns", "quality")
 
 
-class MemoryStore:
+class MemoryStore(HistoryStore):
     """A HistoryStore that ends with its process."""
 
     def __init__(self, keep: Retention | None = None) -> None:

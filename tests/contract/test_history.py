@@ -10,13 +10,13 @@ import pytest
 
 from countingroom.core.errors import NotFound, RequestError
 from countingroom.core.messages import Readings
-from countingroom.core.series import ExportQuery, LastQuery, RangeQuery, Series
+from countingroom.core.series import ExportQuery, LastQuery, RangeQuery, RangesQuery, Series
 from countingroom.core.values import Quality, Scalar
 from countingroom.history.columns import flatten
 from countingroom.history.description import HistorySection, Retention
 from countingroom.history.duckdb_store import DuckStore
 from countingroom.history.port import HistoryStore, Position
-from countingroom.history.query_answers import answer_export, answer_last, answer_range
+from countingroom.history.query_answers import answer_export, answer_last, answer_range, answer_ranges
 from countingroom.history.query_plan import QueryPlan
 from countingroom.history.retention import MINUTE_NS, Resolution
 from tests.memory_store import MemoryStore
@@ -225,6 +225,25 @@ def test_samples_later_than_the_raw_horizon_still_count(opened: HistoryStore) ->
     assert fives.count.tolist() == [31, 30]
 
 
+def test_several_points_in_one_question_are_answered_as_each_alone(opened: HistoryStore) -> None:
+    put(opened, "many", [(T0 + k * S, float(k % 7)) for k in range(3000)])
+    put(opened, "few", [(T0 + k * 900 * S, float(k)) for k in range(3)])
+    put(opened, "state", [(T0, "OFF"), (T0 + 60 * S, "ON")])
+    names = ("caen.state", "caen.few", "caen.many")
+    for end, most in ((T0 + 3000 * S, 100), (T0 + 4 * HOUR, 20), (T0 + 100 * S, 2000)):
+        query = RangesQuery(points=names, start_ns=T0, end_ns=end, max_points=most)
+        alone = [ask(opened, name.removeprefix("caen."), T0, end, most) for name in names]
+        assert answer_ranges(opened, query) == alone
+    plan = QueryPlan(base=Resolution.RAW, bucket_ns=10 * S)
+    each = opened.buckets_each((*names, "caen.none"), T0, T0 + HOUR, plan)
+    assert {name: int(rows.count.sum()) for name, rows in each.items()} == {
+        "caen.state": 0,
+        "caen.few": 3,
+        "caen.many": 3000,
+        "caen.none": 0,
+    }
+
+
 def test_texts_are_thinned_to_changes(opened: HistoryStore) -> None:
     words = ["OFF"] * 5 + ["ON"] * 5 + ["OFF"] * 5
     put(opened, "state", [(T0 + k * 60 * S, word) for k, word in enumerate(words)])
@@ -291,8 +310,8 @@ def test_an_export_gives_every_sample_once_page_by_page(opened: HistoryStore) ->
         pages += 1
     assert pages > 10
     assert [time for _, time, _ in rows] == sorted(time for _, time, _ in rows)
-    assert sorted(v for p, _, v in rows if p == 0) == sorted(map(str, range(60)))
-    assert sorted(v for p, _, v in rows if p == 1) == sorted([float(k) for k in range(60)] + [-1.0] * 7)
+    assert sorted(str(v) for p, _, v in rows if p == 0) == sorted(map(str, range(60)))
+    assert sorted(str(v) for p, _, v in rows if p == 1) == sorted(map(str, [float(k) for k in range(60)] + [-1.0] * 7))
 
 
 def test_a_question_about_nothing_is_refused(opened: HistoryStore) -> None:

@@ -13,7 +13,7 @@ from countingroom.core.alarms.queries import EngineFigures
 from countingroom.core.clock import SystemClock
 from countingroom.core.errors import Cause
 from countingroom.core.messages import EventKind, encode
-from countingroom.core.series import QueryRefusal, RangeQuery, Series, SeriesAnswer
+from countingroom.core.series import QueryRefusal, RangeQuery, RangesQuery, Series, SeriesAnswer, SeriesListAnswer
 from countingroom.history.metrics import HistoryMetrics
 from countingroom.testing.clock import FakeClock
 from tests.console.stage import Stage, served, stage
@@ -215,12 +215,27 @@ async def test_the_past_is_asked_of_the_history(here: Stage, web: httpx.AsyncCli
         told = await web.get("/api/v1/history?point=caen.0.hv_vMon&from=2023-11-14T22:00:00Z&to=2023-11-14T23:00:00Z")
         assert told.json()["mean"] == [1.5, None]
         assert asked[0].end_ns - asked[0].start_ns == 3600 * 10**9
-        several = await web.get("/api/v1/history?point=a.b&point=a.c&from=-1h&max_points=100")
-        assert len(several.json()["series"]) == 2
         text = (await web.get("/api/v1/history?point=a.b&format=csv")).text.splitlines()
     assert text[0] == "point,time,mean,low,high,quality,count,text,unit"
     assert text[1] == "caen.0.hv_vMon,2023-11-14T22:13:20Z,1.5,1.5,1.5,GOOD,1,'=danger,V"
     assert text[2].startswith("caen.0.hv_vMon,2023-11-14T22:13:21Z,,,,BAD")
+
+
+async def test_several_points_are_asked_in_one_question(here: Stage, web: httpx.AsyncClient) -> None:
+    asked: list[RangesQuery] = []
+
+    async def answer(message: object) -> bytes:
+        from countingroom.core.messages import decode
+
+        asked.append(decode(message.data, RangesQuery))  # type: ignore[attr-defined]
+        return encode(SeriesListAnswer(series=[SERIES] * len(asked[-1].points)))
+
+    async with here.bus.client().respond("query.history.ranges", answer):
+        several = await web.get("/api/v1/history?point=a.b&point=a.c&from=-1h&max_points=100")
+        assert len(several.json()["series"]) == 2
+        large = "&".join(f"point=a.p{number}" for number in range(8))
+        assert len((await web.get(f"/api/v1/history?{large}&max_points=4000")).json()["series"]) == 8
+    assert [len(question.points) for question in asked] == [2, 4, 4]
 
 
 async def test_a_refusal_of_the_history_is_passed_on(here: Stage, web: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """Queries to the history and their answers. A gap in the recording is visible in the answer.
 
-Subjects: `query.history.range` (RangeQuery -> SeriesAnswer), `query.history.last` (LastQuery -> LastAnswer),
+Subjects: `query.history.range` (RangeQuery -> SeriesAnswer), `query.history.ranges` (RangesQuery -> SeriesListAnswer),
+`query.history.last` (LastQuery -> LastAnswer),
 `query.history.points` (PointsQuery -> PointsAnswer), `query.history.export` (ExportQuery -> ExportAnswer). Each is
 answered by its answer or by QueryRefusal.
 """
@@ -22,6 +23,16 @@ class RangeQuery(Struct, frozen=True, kw_only=True):
     end_ns: int
     max_points: int = 2000
     """Maximum number of rows. More samples are reduced to minimum, maximum and mean of buckets of equal length."""
+
+
+class RangesQuery(Struct, frozen=True, kw_only=True):
+    """Several points over the same time range, [start_ns, end_ns); faster than one query for each."""
+
+    points: tuple[str, ...]
+    start_ns: int
+    end_ns: int
+    max_points: int = 2000
+    """Maximum number of rows of each point."""
 
 
 class Series(Struct, frozen=True, kw_only=True):
@@ -72,6 +83,12 @@ class SeriesAnswer(Struct, frozen=True, kw_only=True, tag=True):
     """The answer to a RangeQuery."""
 
     series: Series
+
+
+class SeriesListAnswer(Struct, frozen=True, kw_only=True, tag=True):
+    """The answer to a RangesQuery: a series for each point, in the order of the query."""
+
+    series: list[Series]
 
 
 class LastAnswer(Struct, frozen=True, kw_only=True, tag=True):

@@ -91,7 +91,7 @@ def concatenate(parts: Sequence[Buckets]) -> Buckets:
     )
 
 
-def select(parts: Buckets, chosen: Integers | np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Buckets:
+def select(parts: Buckets, chosen: Integers | np.ndarray[tuple[int], np.dtype[np.bool_]] | slice) -> Buckets:
     """Those rows."""
     return Buckets(**{name: column[chosen] for name, column in structs.asdict(parts).items()})
 

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from countingroom.history.buckets import Buckets
+from countingroom.history.buckets import Buckets, select
 from countingroom.history.columns import Columns
 
 
@@ -68,7 +68,13 @@ def columns(found: Mapping[str, Any], names: dict[int, str]) -> Columns:
     )
 
 
-def buckets(found: Mapping[str, Any]) -> Buckets:
+def buckets_each(found: Mapping[str, Any], keys: Mapping[str, int]) -> dict[str, Buckets]:
+    """The rows of each point among those of several, in order of point and time; `keys` are those of the points."""
+    every, point = _buckets(found), _filled(found["point"], np.int32)
+    return {name: select(every, slice(*np.searchsorted(point, (key, key + 1)).tolist())) for name, key in keys.items()}
+
+
+def _buckets(found: Mapping[str, Any]) -> Buckets:
     """Rows of the tables of summaries, as `fetchnumpy` gives them."""
     whole = ("count", "good", "quality", "first_ns", "last_ns")
     real = ("low", "high", "total", "latest")

@@ -8,6 +8,8 @@ minima and maxima, so that one point of a thousand is found without reading the 
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from countingroom.core.values import Quality
 from countingroom.history.retention import FIVE_MINUTES_NS, MINUTE_NS
 
@@ -60,10 +62,28 @@ def _begin(bucket_ns: int) -> str:
     return f"time_ns // {bucket_ns} * {bucket_ns}"
 
 
-def _good(where: str) -> str:
-    """Samples with `good`: the value where its quality is GOOD or UNCERTAIN."""
-    good = f"CASE WHEN quality < {int(Quality.STALE)} THEN number END AS good"
-    return f"(SELECT point, time_ns, quality, {good} FROM raw WHERE {where})"
+_GOOD = f"point, time_ns, quality, CASE WHEN quality < {int(Quality.STALE)} THEN number END AS good"
+"""Samples with `good`: the value where its quality is GOOD or UNCERTAIN."""
+_EACH = 16
+"""Points up to which sorted chunks are read once for each point."""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """Rows of some points in [start_ns, end_ns)."""
+
+    keys: tuple[int, ...]
+    start_ns: int
+    end_ns: int
+
+    def of(self, table: str, columns: str = "*", also: str = "true") -> str:
+        """These rows of both tables, where they also fulfil a condition."""
+        time = f"time_ns >= {self.start_ns} AND time_ns < {self.end_ns} AND {also}"
+        every = f"point IN ({', '.join(map(str, self.keys))})" if self.keys else "false"
+        # An equal point skips the row groups of other points, IN does not. Recent rows have no order, so one pass
+        # through them is cheaper than one for each point.
+        each = [f"point = {key}" for key in self.keys] if 0 < len(self.keys) <= _EACH else [every]
+        parts = [f"{table}_recent WHERE {every}", *(f"{table}_settled WHERE {one}" for one in each)]
+        return " UNION ALL ".join(f"SELECT {columns} FROM {part} AND {time}" for part in parts)
 
 
 LACKS_COLUMNS = "SELECT count(*) = 0 FROM duckdb_columns() WHERE table_name = 'raw_recent' AND column_name = 'whole'"
@@ -83,41 +103,46 @@ def add_columns() -> list[str]:
     return [*statements, *views]
 
 
-def samples(where: str) -> str:
+def samples(asked: Asked) -> str:
     """Samples and texts, in order."""
-    return f"SELECT * FROM ({_all(where)}) ORDER BY time_ns, point, received_ns, quality"
+    return f"SELECT * FROM ({_all(asked)}) ORDER BY time_ns, point, received_ns, quality"
 
 
-def last(where: str, *, one: bool) -> str:
+def last(asked: Asked) -> str:
     """The latest of them of each point; cheaper where there is one point."""
-    if one:
-        return f"SELECT * FROM ({_all(where)}) ORDER BY time_ns DESC, received_ns DESC, quality DESC LIMIT 1"
+    if len(asked.keys) == 1:
+        return f"SELECT * FROM ({_all(asked)}) ORDER BY time_ns DESC, received_ns DESC, quality DESC LIMIT 1"
     return f"""
-        WITH asked AS ({_all(where)}),
+        WITH asked AS ({_all(asked)}),
         latest AS (SELECT point, max(time_ns) AS time_ns FROM asked GROUP BY point)
         SELECT asked.* FROM asked JOIN latest USING (point, time_ns)
         QUALIFY row_number() OVER (PARTITION BY point ORDER BY received_ns DESC, quality DESC) = 1"""
 
 
-def _all(where: str) -> str:
-    return f"SELECT * FROM raw WHERE {where} UNION ALL BY NAME SELECT * FROM text WHERE {where}"
+def _all(asked: Asked) -> str:
+    return f"SELECT * FROM ({asked.of('raw')}) UNION ALL BY NAME SELECT * FROM ({asked.of('text')})"
 
 
-def reduce_samples(bucket_ns: int, where: str) -> str:
-    """Samples of one point by bucket."""
+def count(asked: Asked, most: int) -> str:
+    """The number of samples, not above `most`."""
+    return f"SELECT count(*) FROM (SELECT 1 FROM ({asked.of('raw', '1')}) LIMIT {most})"
+
+
+def reduce_samples(bucket_ns: int, asked: Asked, also: str = "true") -> str:
+    """Samples of points by bucket."""
     columns = _OF_SAMPLES.format(latest="NULL::DOUBLE")
-    return f"SELECT {_begin(bucket_ns)} AS time_ns, {columns} FROM {_good(where)} GROUP BY ALL"
+    return f"SELECT point, {_begin(bucket_ns)} AS time_ns, {columns} FROM ({asked.of('raw', _GOOD, also)}) GROUP BY ALL"
 
 
-def kept(table: str, base_ns: int, bucket_ns: int, where: str, fresh: str) -> str:
+def kept(table: str, base_ns: int, bucket_ns: int, asked: Asked, fresh: str) -> str:
     """Stored rollups; for minutes with a rollup that is still due (within the limits of `fresh`), sums of their
     samples."""
     due = f"(SELECT minute_ns // {base_ns} * {base_ns} FROM due)"
     again = f"{_begin(base_ns)} IN {due} AND time_ns >= (SELECT raw_ns FROM progress)"
     return (
-        f"SELECT {_begin(bucket_ns)} AS time_ns, {_OF_SUMMARIES} FROM ("
-        f"SELECT time_ns, {_NAMES} FROM {table} WHERE {where} AND NOT ({again}) "
-        f"UNION ALL {reduce_samples(base_ns, f'{where} AND {fresh} AND {again}')}) GROUP BY ALL"
+        f"SELECT point, {_begin(bucket_ns)} AS time_ns, {_OF_SUMMARIES} FROM ("
+        f"{asked.of(table, f'point, time_ns, {_NAMES}', f'NOT ({again})')} "
+        f"UNION ALL {reduce_samples(base_ns, asked, f'{fresh} AND {again}')}) GROUP BY ALL"
     )
 
 
@@ -137,7 +162,8 @@ def roll(low_ns: int, high_ns: int, raw_ns: int, minute_ns: int) -> list[str]:
     statements = [f"DELETE FROM minute_{part} WHERE {near} AND time_ns >= {raw_ns}" for part in ("recent", "settled")]
     sums = _OF_SAMPLES.format(latest="arg_max(good, time_ns)")
     statements.append(
-        f"INSERT INTO minute_recent SELECT point, {_begin(MINUTE_NS)}, {sums} FROM {_good(near)} GROUP BY ALL"
+        f"INSERT INTO minute_recent SELECT point, {_begin(MINUTE_NS)}, {sums} "
+        f"FROM (SELECT {_GOOD} FROM raw WHERE {near}) GROUP BY ALL"
     )
     statements += [
         f"DELETE FROM five_{part} WHERE {near_five} AND time_ns >= {minute_ns}" for part in ("recent", "settled")

@@ -133,29 +133,31 @@ class DuckStore:
 
     def samples(self, names: tuple[str, ...], start_ns: int, end_ns: int, *, limit: int) -> Columns:
         with self._query() as ask:
-            return self._columns(ask, f"{sql.samples(self._where(names, start_ns, end_ns))} LIMIT {limit}")
+            return self._columns(ask, f"{sql.samples(self._asked(names, start_ns, end_ns))} LIMIT {limit}")
 
     def fits(self, name: str, start_ns: int, end_ns: int, most: int) -> bool:
-        where = self._where((name,), start_ns, end_ns)
         with self._query() as ask:
-            found = ask.execute(f"SELECT count(*) FROM (SELECT 1 FROM raw WHERE {where} LIMIT {most + 1})").fetchall()
+            found = ask.execute(sql.count(self._asked((name,), start_ns, end_ns), most + 1)).fetchall()
         return int(found[0][0]) <= most
 
     def buckets(self, name: str, start_ns: int, end_ns: int, plan: QueryPlan) -> Buckets:
+        return self.buckets_each((name,), start_ns, end_ns, plan)[name]
+
+    def buckets_each(self, names: tuple[str, ...], start_ns: int, end_ns: int, plan: QueryPlan) -> dict[str, Buckets]:
         with self._query() as ask:
             if plan.base is Resolution.RAW:
-                query = sql.reduce_samples(plan.bucket_ns, self._where((name,), start_ns, end_ns))
+                query = sql.reduce_samples(plan.bucket_ns, self._asked(names, start_ns, end_ns))
             else:
                 base = int(plan.base)
                 low = start_ns // base * base
-                where = self._where((name,), low, -(-end_ns // base) * base)
+                asked = self._asked(names, low, -(-end_ns // base) * base)
                 first, last = ask.execute("SELECT min(minute_ns), max(minute_ns) FROM due").fetchall()[0]
                 fresh = (
                     f"time_ns >= {(first or 0) // base * base} AND time_ns < {base + (-base if last is None else last)}"
                 )
-                query = sql.kept(_TABLES[plan.base], base, plan.bucket_ns, where, fresh)
-            found = ask.sql(f"{query} ORDER BY time_ns").fetchnumpy()
-        return arrays.buckets(found)
+                query = sql.kept(_TABLES[plan.base], base, plan.bucket_ns, asked, fresh)
+            found = ask.sql(f"{query} ORDER BY point, time_ns").fetchnumpy()
+        return arrays.buckets_each(found, {name: self._ids.get(name, -1) for name in names})
 
     def last_before(self, names: tuple[str, ...], at_ns: int, *, since_ns: int = 0) -> Columns:
         missing = {self._ids[name]: name for name in names if name in self._ids}
@@ -163,8 +165,8 @@ class DuckStore:
         with self._query() as ask:
             for back in _BACK_NS:
                 start = max(since_ns, at_ns - back)
-                where = self._where(missing.values(), start, at_ns + 1)
-                found.append(self._columns(ask, sql.last(where, one=len(missing) == 1)))
+                asked = self._asked(missing.values(), start, at_ns + 1)
+                found.append(self._columns(ask, sql.last(asked)))
                 for name in found[-1].names:
                     del missing[self._ids[name]]
                 if not missing or start == since_ns:
@@ -238,10 +240,9 @@ class DuckStore:
     def _count(self, table: str) -> int:
         return int(self._writer.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
-    def _where(self, names: Iterable[str], start_ns: int, end_ns: int) -> str:
-        keys = [self._ids[name] for name in names if name in self._ids] or [-1]
-        which = f"= {keys[0]}" if len(keys) == 1 else f"IN ({', '.join(map(str, keys))})"
-        return f"point {which} AND time_ns >= {start_ns} AND time_ns < {end_ns}"
+    def _asked(self, names: Iterable[str], start_ns: int, end_ns: int) -> sql.Asked:
+        keys = tuple(self._ids[name] for name in dict.fromkeys(names) if name in self._ids)
+        return sql.Asked(keys=keys, start_ns=start_ns, end_ns=end_ns)
 
     def _columns(self, ask: duckdb.DuckDBPyConnection, query: str) -> Columns:
         names = {key: name for name, key in self._ids.items()}

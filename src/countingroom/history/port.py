@@ -34,7 +34,8 @@ class Maintained(Struct, frozen=True, kw_only=True):
 
 
 class HistoryStore(Protocol):
-    """Samples of points by time. A point is known once it was appended."""
+    """Samples of points by time. A point is known once it was appended. A store that derives from this class has the
+    methods with a body as they are here."""
 
     def position(self) -> Position: ...
 
@@ -61,6 +62,10 @@ class HistoryStore(Protocol):
         """Numbers reduced. From RAW: samples in [start_ns, end_ns). Otherwise whole minutes (or five) that begin from
         the one that holds start_ns to before end_ns. Late samples are in, whether maintained or not."""
         ...
+
+    def buckets_each(self, names: tuple[str, ...], start_ns: int, end_ns: int, plan: QueryPlan) -> dict[str, Buckets]:
+        """The same of several points. A store that can read them together does so in one question."""
+        return {name: self.buckets(name, start_ns, end_ns, plan) for name in names}
 
     def last_before(self, names: tuple[str, ...], at_ns: int, *, since_ns: int = 0) -> Columns:
         """The latest raw sample, from since_ns to at_ns inclusive, of each that has one."""

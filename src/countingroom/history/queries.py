@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 
 from msgspec import Struct, structs
 
@@ -21,18 +22,23 @@ from countingroom.core.series import (
     PointsQuery,
     QueryRefusal,
     RangeQuery,
+    RangesQuery,
     SeriesAnswer,
+    SeriesListAnswer,
 )
 from countingroom.history.metrics import HistoryMetrics
 from countingroom.history.port import HistoryStore
-from countingroom.history.query_answers import FEWEST_ROWS, answer_export, answer_last, answer_range
+from countingroom.history.query_answers import FEWEST_ROWS, answer_export, answer_last, answer_range, answer_ranges
 
 _log = logging.getLogger(__name__)
 
 MOST_BYTES = 7_000_000
 """The bus carries 8 MB."""
 
-Query = RangeQuery | LastQuery | PointsQuery | ExportQuery
+Query = RangeQuery | RangesQuery | LastQuery | PointsQuery | ExportQuery
+
+
+Range = TypeVar("Range", RangeQuery, RangesQuery)
 
 
 class Queries:
@@ -44,6 +50,7 @@ class Queries:
         self._metrics = metrics or HistoryMetrics()
         self.answers: dict[str, Callable[[bytes], bytes]] = {
             "range": lambda data: self._answer("range", data, RangeQuery),
+            "ranges": lambda data: self._answer("ranges", data, RangesQuery),
             "last": lambda data: self._answer("last", data, LastQuery),
             "points": lambda data: self._answer("points", data, PointsQuery),
             "export": lambda data: self._answer("export", data, ExportQuery),
@@ -72,7 +79,7 @@ class Queries:
         """The answer, made smaller until it can be carried."""
         while len(answer := encode(self._ask(query))) > MOST_BYTES:
             match query:
-                case RangeQuery(max_points=most) if most >= 2 * FEWEST_ROWS:
+                case RangeQuery(max_points=most) | RangesQuery(max_points=most) if most >= 2 * FEWEST_ROWS:
                     query = structs.replace(query, max_points=most // 2)
                 case ExportQuery(limit=limit) if limit > 1:
                     query = structs.replace(query, limit=limit // 2)
@@ -91,6 +98,8 @@ class Queries:
         match query:
             case RangeQuery():
                 return SeriesAnswer(series=answer_range(self._store, self._until_now(query)))
+            case RangesQuery():
+                return SeriesListAnswer(series=answer_ranges(self._store, self._until_now(query)))
             case LastQuery():
                 return LastAnswer(last=answer_last(self._store, query))
             case PointsQuery():
@@ -99,7 +108,7 @@ class Queries:
                 samples, following = answer_export(self._store, query)
                 return ExportAnswer(samples=samples, next_ns=following)
 
-    def _until_now(self, query: RangeQuery) -> RangeQuery:
+    def _until_now(self, query: Range) -> Range:
         """The query, ended at the present: the future is not a gap."""
         now = self._clock.now_ns()
         return structs.replace(query, end_ns=max(min(query.end_ns, now), min(query.end_ns, query.start_ns + 1)))

@@ -11,13 +11,14 @@ import numpy as np
 from msgspec import structs
 
 from countingroom.core.errors import NotFound, RequestError
-from countingroom.core.series import ExportQuery, Last, LastQuery, RangeQuery, Samples, Series
+from countingroom.core.series import ExportQuery, Last, LastQuery, RangeQuery, RangesQuery, Samples, Series
 from countingroom.core.values import Quality
 from countingroom.history import buckets, text_stretches
 from countingroom.history.buckets import Buckets
 from countingroom.history.columns import Columns, Numbers, scalars
 from countingroom.history.port import HistoryStore
 from countingroom.history.query_plan import QueryPlan, coarser, plan
+from countingroom.history.retention import Resolution
 from countingroom.history.time_gaps import GAP_NS, ends_before_gap
 
 FEWEST_ROWS, MOST_ROWS = 10, 50_000
@@ -27,14 +28,30 @@ _WINDOW_NS = 600_000_000_000
 
 def answer_range(store: HistoryStore, query: RangeQuery) -> Series:
     """The series; NotFound for a point without a history, RequestError for a range that ends before it begins."""
-    _check(store, (query.point,), query.start_ns, query.end_ns)
+    whole = RangesQuery(
+        points=(query.point,), start_ns=query.start_ns, end_ns=query.end_ns, max_points=query.max_points
+    )
+    return answer_ranges(store, whole)[0]
+
+
+def answer_ranges(store: HistoryStore, query: RangesQuery) -> list[Series]:
+    """The series of each point, in the order of the query; errors as of `answer_range`."""
+    _check(store, query.points, query.start_ns, query.end_ns)
     if not FEWEST_ROWS <= query.max_points <= MOST_ROWS:
         raise RequestError(
             f"max_points is {query.max_points}", suggestion=f"ask for {FEWEST_ROWS} to {MOST_ROWS}", code="out_of_range"
         )
-    if store.points()[query.point]:
-        return text_stretches.series(query, text_stretches.stretches(_texts(store, query)))
-    return _numbers(store, query)
+    has_text = store.points()
+    single = {
+        name: RangeQuery(point=name, start_ns=query.start_ns, end_ns=query.end_ns, max_points=query.max_points)
+        for name in query.points
+    }
+    numbers = [one for name, one in single.items() if not has_text[name]]
+    found = _numbers(store, query, numbers) if numbers else {}
+    for name, one in single.items():
+        if has_text[name]:
+            found[name] = text_stretches.series(one, text_stretches.stretches(_texts(store, one)))
+    return [found[name] for name in query.points]
 
 
 def answer_last(store: HistoryStore, query: LastQuery) -> Last:
@@ -96,7 +113,7 @@ def _page(store: HistoryStore, names: tuple[str, ...], start: int, end: int, lim
 def _texts(store: HistoryStore, query: RangeQuery) -> Iterator[text_stretches.TextSample]:
     """The text that held when the range began, then every sample in it."""
     start: int | None = query.start_ns
-    rows = _held(store, query)
+    rows = _held(store, (query.point,), query.start_ns)
     while True:
         for row in range(len(rows)):
             value = rows.value(row)
@@ -110,25 +127,63 @@ def _texts(store: HistoryStore, query: RangeQuery) -> Iterator[text_stretches.Te
         rows, start = _page(store, (query.point,), start, query.end_ns, _PAGE)
 
 
-def _held(store: HistoryStore, query: RangeQuery) -> Columns:
-    """The sample that was in force when the range began, if there is one."""
-    return store.last_before((query.point,), query.start_ns - 1, since_ns=query.start_ns - GAP_NS)
+def _held(store: HistoryStore, names: tuple[str, ...], start_ns: int) -> Columns:
+    """The samples that were in force when the range began, of each point that has one."""
+    return store.last_before(names, start_ns - 1, since_ns=start_ns - GAP_NS)
 
 
-def _numbers(store: HistoryStore, query: RangeQuery) -> Series:
-    horizon, held = store.horizon(), _held(store, query)
+def _numbers(store: HistoryStore, query: RangesQuery, wanted: list[RangeQuery]) -> dict[str, Series]:
+    """Series of points that have numbers, read together."""
+    names = tuple(one.point for one in wanted)
+    horizon, held = store.horizon(), _by_name(_held(store, names, query.start_ns), names)
     chosen = plan(query.start_ns, query.end_ns, query.max_points, horizon)
-    if query.start_ns >= horizon.raw_ns and store.fits(query.point, query.start_ns, query.end_ns, query.max_points):
-        every = store.samples((query.point,), query.start_ns, query.end_ns, limit=query.max_points)
-        series = _draw(query, None, buckets.samples(every.time_ns, every.number, every.quality.astype(np.int64)), held)
-        if len(series.time_ns) <= query.max_points:
-            return series
-    while True:
-        rows = store.buckets(query.point, query.start_ns, query.end_ns, chosen)
-        series = _draw(query, chosen, rows, held)
-        if len(series.time_ns) <= query.max_points:
-            return series
+    rows = store.buckets_each(names, query.start_ns, query.end_ns, chosen)
+    found: dict[str, Series] = {}
+    if query.start_ns >= horizon.raw_ns:
+        few = [one for one in wanted if _is_few(store, one, chosen, rows[one.point])]
+        found = _unreduced(store, few, held)
+    while left := [one for one in wanted if one.point not in found]:
+        drawn = [_draw(one, chosen, rows[one.point], held[one.point]) for one in left]
+        found |= {series.point: series for series in drawn if len(series.time_ns) <= query.max_points}
         chosen = coarser(chosen)
+        if names := tuple(one.point for one in left if one.point not in found):
+            rows = store.buckets_each(names, query.start_ns, query.end_ns, chosen)
+    return found
+
+
+def _is_few(store: HistoryStore, query: RangeQuery, chosen: QueryPlan, rows: Buckets) -> bool:
+    """Whether all samples of the range are few enough to be the answer. `rows` are the buckets of the range."""
+    if chosen.base is Resolution.RAW:
+        return int(rows.count.sum()) <= query.max_points
+    is_inside = (rows.begin_ns >= query.start_ns) & (rows.begin_ns + chosen.bucket_ns <= query.end_ns)
+    if int(rows.count[is_inside].sum()) > query.max_points:
+        return False
+    return store.fits(query.point, query.start_ns, query.end_ns, query.max_points)
+
+
+def _unreduced(store: HistoryStore, wanted: list[RangeQuery], held: dict[str, Columns]) -> dict[str, Series]:
+    """Series of every sample, of points with few samples in the range; without those that gaps make too long."""
+    if not wanted:
+        return {}
+    names = tuple(one.point for one in wanted)
+    every = _by_name(store.samples(names, wanted[0].start_ns, wanted[0].end_ns, limit=2**62), names)
+    found: dict[str, Series] = {}
+    for one in wanted:
+        own = every[one.point]
+        rows = buckets.samples(own.time_ns, own.number, own.quality.astype(np.int64))
+        series = _draw(one, None, rows, held[one.point])
+        if len(series.time_ns) <= one.max_points:
+            found[one.point] = series
+    return found
+
+
+def _by_name(columns: Columns, names: tuple[str, ...]) -> dict[str, Columns]:
+    """The rows of each point, in their order."""
+    if len(names) == 1:
+        return {names[0]: columns}
+    places = {name: place for place, name in enumerate(names)}
+    place = np.fromiter(map(places.__getitem__, columns.names), np.int64, len(columns))
+    return {name: columns.chosen(np.flatnonzero(place == places[name])) for name in names}
 
 
 def _draw(query: RangeQuery, chosen: QueryPlan | None, rows: Buckets, held: Columns) -> Series:

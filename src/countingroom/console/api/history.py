@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from msgspec import structs
 
 from countingroom.console.api.devices import Console
 from countingroom.console.auth.requester import requester
@@ -18,7 +18,7 @@ from countingroom.console.long_work import json_columns
 from countingroom.console.query_client import ask
 from countingroom.console.responses import example, in_pieces, refusals
 from countingroom.core.errors import RequestError
-from countingroom.core.series import RangeQuery, Series, SeriesAnswer
+from countingroom.core.series import RangeQuery, RangesQuery, Series, SeriesAnswer, SeriesListAnswer
 from countingroom.core.times import format_time, parse_time
 from countingroom.core.values import Quality
 
@@ -27,6 +27,8 @@ _POINTS = 16
 """Most points of one question."""
 _SMALL = 5000
 """Rows of a point up to which an answer is no large one."""
+_DECODED = 16_000
+"""Rows of one answer of the history: decoding more in one step would delay other requests."""
 
 
 class HistoryFormat(StrEnum):
@@ -36,8 +38,21 @@ class HistoryFormat(StrEnum):
     CSV = "csv"
 
 
-async def _ask(console: ConsoleContext, question: RangeQuery) -> Series:
-    return (await ask(console.bus, "history", "range", question, SeriesAnswer)).series
+async def _ask(console: ConsoleContext, question: RangesQuery) -> list[Series]:
+    """In questions whose answers are decoded in a short step each."""
+    together = max(1, _DECODED // question.max_points)
+    series: list[Series] = []
+    for begin in range(0, len(question.points), together):
+        match question.points[begin : begin + together]:
+            case (point,):
+                single = RangeQuery(
+                    point=point, start_ns=question.start_ns, end_ns=question.end_ns, max_points=question.max_points
+                )
+                series.append((await ask(console.bus, "history", "range", single, SeriesAnswer)).series)
+            case names:
+                part = structs.replace(question, points=names)
+                series += (await ask(console.bus, "history", "ranges", part, SeriesListAnswer)).series
+    return series
 
 
 async def _heavy(
@@ -91,16 +106,8 @@ async def get_history(
     start_ns, end_ns = parse_time(begin, now_ns=now_ns), parse_time(end, now_ns=now_ns)
     if start_ns >= end_ns:
         raise RequestError("`from` must be before `to`", source="console", code="invalid")
-    questions = [RangeQuery(point=one, start_ns=start_ns, end_ns=end_ns, max_points=max_points) for one in point]
-    if max_points > _SMALL:  # one by one: decoding several large answers in a row would be one long step
-        series = [await _ask(console, question) for question in questions]
-    else:
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                asked = [tasks.create_task(_ask(console, question)) for question in questions]
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        series = [task.result() for task in asked]
+    question = RangesQuery(points=tuple(point), start_ns=start_ns, end_ns=end_ns, max_points=max_points)
+    series = await _ask(console, question)
     if format is HistoryFormat.CSV:
         name = "history.csv" if len(point) > 1 else f"{point[0]}.csv"
         safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
