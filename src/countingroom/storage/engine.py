@@ -9,16 +9,20 @@ PostgreSQL: each writing transaction holds one advisory lock, and `synchronous_c
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, exc, make_url, text
 
+from countingroom.core.ending_threads import EndingThreads
 from countingroom.core.errors import ConfigurationError, Conflict, CountingRoomError, LinkError, OutOfRange
 from countingroom.storage.late_sync import LateSync
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -26,6 +30,8 @@ Work = Callable[[Connection], T]
 WAITING = 1000
 """Maximum number of waiting requests; further ones are refused."""
 DEADLINE_S = 30.0
+CLOSE_S = 3.0
+"""So long `close` waits for the disk; a supervisor kills a process 5 s after it asked it to end."""
 _BUSY_MS = 10_000
 _ONE_SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 """Options of a transaction of PostgreSQL that reads."""
@@ -52,10 +58,14 @@ class SqlStore:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.in_memory = self.is_sqlite and not self.url.database
         self._engine = _engine(self.url, in_memory=self.in_memory)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="storage-write")
-        self._reader = self._writer if self.in_memory else ThreadPoolExecutor(2, thread_name_prefix="storage-read")
+        self._writer = writer = EndingThreads(1, "storage-write")
+        self._reader = reader = writer if self.in_memory else EndingThreads(2, "storage-read")
+        self._threads = {writer: "a transaction that writes", reader: "a transaction"}
+        """What each has to do, for messages."""
         self._waiting = 0
         self._late = LateSync(Path(f"{self.url.database}-wal")) if self.is_sqlite and not self.in_memory else None
+        if self._late:
+            self._threads[self._late.thread] = "the sync to the disk"
 
     async def write(self, work: Work[T], *, synced: bool = True) -> T:
         """Run `work` in a transaction and return its result after the synced commit. An error rolls it back. Not
@@ -79,12 +89,26 @@ class SqlStore:
         return await self._run(self._reader, work)
 
     async def close(self) -> None:
-        """Close after the pending transactions."""
-        await asyncio.to_thread(self._writer.shutdown)
-        await asyncio.to_thread(self._reader.shutdown)
-        if self._late:
-            await asyncio.to_thread(self._late.close)
-        self._engine.dispose()
+        """Close after the pending transactions and the last sync, or after CLOSE_S: a disk that hangs keeps no process
+        from its end. What is lost then is told in the log."""
+        until_s = asyncio.get_running_loop().time() + CLOSE_S
+        closing = EndingThreads(1, "storage-close")  # the last connection to SQLite syncs the database as it closes
+        for thread in self._threads:
+            thread.shutdown(wait=False)
+        hanging = [self._threads[one] for one in await _hanging(self._threads, until_s)]
+        if not hanging:
+            closing.submit(self._engine.dispose)
+        closing.shutdown(wait=False)
+        if await _hanging([closing], until_s):
+            hanging = ["the last sync of the database"]
+        if hanging:
+            _log.error(
+                "the database %s is left while this hangs: %s. A transaction under way is made whole or not at all. "
+                "What was committed is kept when this process ends; its last seconds are lost if the computer fails "
+                "before its disk works again. See whether the disk answers.",
+                self.url.render_as_string(hide_password=True),
+                ", ".join(hanging),
+            )
 
     def _transaction(self, work: Work[T], *, writes: bool) -> T:
         return _translate_errors(lambda: self._do(work, writes=writes, synced=True))
@@ -104,7 +128,7 @@ class SqlStore:
                     connection.execute(text("SET LOCAL synchronous_commit = off"))
             return work(connection)
 
-    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T], deadline_s: float | None = DEADLINE_S) -> T:
+    async def _run(self, pool: Executor, work: Callable[[], T], deadline_s: float | None = DEADLINE_S) -> T:
         if self._waiting >= WAITING:
             raise LinkError(
                 f"{WAITING} requests are already waiting for the database",
@@ -125,6 +149,13 @@ class SqlStore:
             ) from error
         finally:
             self._waiting -= 1
+
+
+async def _hanging(threads: Iterable[EndingThreads], until_s: float) -> list[EndingThreads]:
+    """Those that have not ended at this time of the event loop."""
+    ends = {asyncio.wrap_future(one.ended): one for one in threads}
+    _, late = await asyncio.wait(ends, timeout=max(0.0, until_s - asyncio.get_running_loop().time()))
+    return [one for end, one in ends.items() if end in late]
 
 
 def ping(connection: Connection) -> None:

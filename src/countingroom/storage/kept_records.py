@@ -9,18 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
 from countingroom.core.clock import Clock, within
+from countingroom.core.ending_threads import EndingThreads
 from countingroom.core.errors import LinkError
 from countingroom.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+CLOSE_S = 3.0
+"""So long `close` waits for the disk; a supervisor kills a process 5 s after it asked it to end."""
 
 
 class KeptRecords:
@@ -32,7 +36,7 @@ class KeptRecords:
         self.failure = ""
         """Why records could not be put into the file the last time; empty: they could."""
         self._what = what
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix=what)
+        self._disk: Executor = EndingThreads(1, what)
 
     @property
     def place(self) -> str:
@@ -111,9 +115,17 @@ class KeptRecords:
         return self._disk.submit(work)
 
     def close(self, rest: Sequence[bytes]) -> bool:
-        """Put the rest into the file and close it; returns whether the rest is in it. It may wait for the disk: the
-        process ends."""
-        self._disk.shutdown()
+        """Put the rest into the file and close it; returns whether the rest is in it. It waits for the disk, up to
+        CLOSE_S, because the process ends: then the rest is lost, unless the disk takes it before the end."""
+        ended = self._disk.submit(self._put_rest, rest)
+        self._disk.shutdown(wait=False)
+        try:
+            return ended.result(CLOSE_S)
+        except TimeoutError:
+            _log.error("%s: the disk does not answer", self._what)
+            return not rest
+
+    def _put_rest(self, rest: Sequence[bytes]) -> bool:
         if self.outbox is None:
             return not rest
         is_kept = not rest

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
+
+from countingroom.core.ending_threads import EndingThreads
 
 _log = logging.getLogger(__name__)
 
@@ -15,17 +17,13 @@ class LateSync:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="storage-sync")
+        self.thread = EndingThreads(1, "storage-sync")
         self._asked: Future[None] | None = None
 
     def soon(self) -> None:
         """Sync what is written by now. Called by one thread only."""
         if self._asked is None or self._asked.running() or self._asked.done():
-            self._asked = self._thread.submit(self._sync)
-
-    def close(self) -> None:
-        """After the sync that was asked for."""
-        self._thread.shutdown()
+            self._asked = self.thread.submit(self._sync)
 
     def _sync(self) -> None:
         try:

@@ -1,0 +1,74 @@
+"""Threads for work that waits for a disk: one that hangs keeps its process from nothing.
+
+The threads of ThreadPoolExecutor are joined at the end of the process, without a deadline, and a thread cannot be
+killed. A process whose disk hung did not end before its supervisor killed it, and without a supervisor not at all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class EndingThreads(Executor):
+    """An executor whose threads end with the process, whatever they wait for."""
+
+    def __init__(self, most: int, name: str) -> None:
+        """`most`: so many threads at once; with one, work is done in the order in which it is submitted."""
+        self._most = most
+        self._name = name
+        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._is_shut = False
+        self.ended: Future[None] = Future()
+        """Done when the last thread has ended after `shutdown`."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Do it in a thread. RuntimeError after `shutdown`."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._is_shut:
+                raise RuntimeError(f"{self._name}: no more work after the shutdown")
+            self._jobs.put((future, partial(fn, *args, **kwargs)))
+            if self._threads < self._most:
+                self._threads += 1
+                threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more work; what was submitted is done. `wait`: until the last thread has ended."""
+        with self._lock:
+            if not self._is_shut:
+                self._is_shut = True
+                for _ in range(self._threads):
+                    self._jobs.put(None)
+                if not self._threads:
+                    self.ended.set_result(None)
+        if wait:
+            self.ended.result()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, work = job
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = work()
+                except BaseException as error:  # as every executor: it is raised where the result is asked for
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+                    del result
+            del job, future, work  # what they hold is not kept until the next one comes
+        with self._lock:
+            self._threads -= 1
+            is_last = not self._threads
+        if is_last:
+            self.ended.set_result(None)
