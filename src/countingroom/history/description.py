@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from countingroom.core.yaml.section import Seconds, Section
+from countingroom.core.yaml.section import Name, Seconds, Section
+from countingroom.history.stores.section import StoreSection
 
 _DAY = 86400.0
 _YEAR = 365.25 * _DAY
@@ -36,3 +37,5 @@ class HistorySection(Section):
     can be twice as large."""
     memory_mb: int = Field(default=512, ge=64)
     """What the store may use for its buffers."""
+    stores: dict[Name, StoreSection] = {}
+    """Name -> a database of the site that gets every sample too, beside this store."""

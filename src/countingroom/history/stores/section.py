@@ -1,0 +1,43 @@
+"""The section `history.stores`: further stores that get all samples, each of one kind."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from countingroom.core.yaml.section import Seconds, Section
+from countingroom.history.stores.postgresql_section import PostgresqlSection
+
+
+class StoreSection(Section):
+    """A store. It has the settings of one kind."""
+
+    postgresql: PostgresqlSection | None = None
+    timeout: Annotated[Seconds, Field(ge=1, le=600)] = 30.0
+    """A call to the store that takes longer has failed, and is tried again."""
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        """The keys of which a store has one."""
+        return tuple(name for name in cls.model_fields if name not in _OF_EACH)
+
+    @property
+    def kind(self) -> str:
+        """Which of them this store has."""
+        return next(kind for kind in self.kinds() if getattr(self, kind) is not None)
+
+    @property
+    def settings(self) -> Section:
+        """The settings of its kind."""
+        return getattr(self, self.kind)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> StoreSection:
+        given = [kind for kind in self.kinds() if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a store has one of {', '.join(self.kinds())}; this has {' and '.join(given) or 'none'}")
+        return self
+
+
+_OF_EACH = ("timeout",)
