@@ -23,7 +23,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint style types quick format docs bench drill mutants sheets wheel lock system vendor clean
+.PHONY: help demo test check lint style types quick compiled format docs bench drill mutants sheets wheel lock system vendor clean
 ifneq ($(or $(ASKED),$(THERE)),$(THERE))
 .PHONY: .venv/bin/python
 endif
@@ -42,7 +42,7 @@ demo: vendor
 
 # pyright and sphinx use one core each: beside each other they take as long as pyright alone.
 test: system vendor
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint docs
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint docs compiled
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 # What fits into the minute between two edits; types and tests at the same time.
@@ -62,6 +62,10 @@ style: .venv/.ready
 
 types: .venv/.ready
 	$(BIN)/pyright
+
+# In a fresh checkout each worker would compile all tests and all of the source for itself, all at the same time.
+compiled: .venv/.ready
+	@$(BIN)/pytest -q --collect-only >/dev/null
 
 format: .venv/.ready
 	$(BIN)/ruff format .
