@@ -110,8 +110,10 @@ def test_a_trip_shows_what_was_first_what_acts_and_what_a_reset_lacks(operator: 
     operator.read(bath=_COLD)
     expect(operator.cause("bath")).to_contain_text("it is gone")
     operator.press("reset")
+    page.locator("#confirm input[name=reason]").fill("pump exchanged")
     operator.agree()
     expect(trip).to_contain_text("Not tripped; trip 1 was the last")
+    expect(trip).to_contain_text("pump exchanged")
     expect(operator.effect("no_start")).to_have_text("–")
     assert not operator.interlocks.state.is_tripped
 

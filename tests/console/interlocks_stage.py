@@ -102,7 +102,7 @@ class InterlockStage:
         event: InterlockEvent
         match command.action:
             case "reset":
-                event = ResetInterlock(**person)
+                event = ResetInterlock(reason=str(given.get("reason") or ""), **person)
             case "bypass":
                 until_ns = self._clock.now_ns() + round(float(given["seconds"] or 0) * _SECOND_NS)
                 event = BypassCause(cause=str(given["cause"]), reason=str(given["reason"]), until_ns=until_ns, **person)

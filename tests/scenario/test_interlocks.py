@@ -47,7 +47,9 @@ async def test_a_cause_trips_after_its_delay_and_its_effects_are_carried_out() -
         await stage.read(bath=20.0)
         await stage.clock.advance(5)
         assert (await stage.state_of()).is_tripped
-        assert await stage.ask("reset") is None
+        assert await stage.ask("reset", reason="pump exchanged ") is None
+        assert (await stage.state_of()).reset_reason == "pump exchanged"
+        assert [row.text for row in stage.kept.rows if row.kind == "reset"] == ["reset by anna: pump exchanged"]
         assert await stage.acting() == []
         assert (await stage.shown())["interlock.cooling"] == "returned"
         kinds = [row.kind.value for row in stage.kept.rows]

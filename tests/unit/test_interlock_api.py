@@ -70,5 +70,8 @@ async def test_states_history_and_commands() -> None:
         answer = await client.post("/api/v1/interlocks/cooling/commands/bypass", json=body)
         assert answer.status_code == 202
         assert given == [("bypass", {"interlock": "cooling", "cause": "warm", "reason": "repair", "seconds": 60})]
+        body = {"arguments": {"reason": "pump exchanged"}}
+        assert (await client.post("/api/v1/interlocks/cooling/commands/reset", json=body)).status_code == 202
+        assert given[-1] == ("reset", {"interlock": "cooling", "reason": "pump exchanged"})
         assert (await client.post("/api/v1/interlocks/cooling/commands/explode")).status_code == 404
     assert not structs.replace(COOLING, tripped_ns=None).is_tripped

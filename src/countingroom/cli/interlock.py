@@ -67,9 +67,15 @@ def show(interlock: Interlock, url: Url = DEFAULT_URL, json: Json = False) -> No
 
 
 @app.command()
-def reset(interlock: Interlock, wait: Wait = _WAIT_S, url: Url = DEFAULT_URL, json: Json = False) -> None:
+def reset(
+    interlock: Interlock,
+    reason: Annotated[str, typer.Option("--reason", "-m", help="What was found and mended, for the record.")] = "",
+    wait: Wait = _WAIT_S,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
     """End the trip. Refused while a cause is present and not bypassed."""
-    _give(url, interlock, "reset", {}, wait, json=json)
+    _give(url, interlock, "reset", {"reason": reason} if reason else {}, wait, json=json)
 
 
 @app.command()

@@ -53,7 +53,7 @@ class InterlockRequests(TableTarget):
         )
 
     async def _reset(self, request: CommandRequest) -> Completion:
-        event = ResetInterlock(by=request.by, role=await self._role(request))
+        event = ResetInterlock(by=request.by, role=await self._role(request), reason=request.text("reason", ""))
         return await self._keeper.command(request.text("interlock"), event)
 
     async def _bypass(self, request: CommandRequest) -> Completion:

@@ -105,7 +105,8 @@ class InterlockReplay:
             is_person = by != f"interlock.{name}"
             match event.action.removeprefix(_RECORDED):
                 case ActionKind.RESET.value if is_person:
-                    given = ResetInterlock(by=by, role=role)
+                    reason = event.message.partition(f"reset by {by}: ")[2]
+                    given = ResetInterlock(by=by, role=role, reason=reason)
                 case ActionKind.BYPASS.value:
                     until_ns = event.time_ns + spec.bypass.longest_ns
                     given = BypassCause(cause=cause, by=by, role=role, reason=event.message, until_ns=until_ns)

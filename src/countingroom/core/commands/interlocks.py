@@ -19,7 +19,12 @@ INTERLOCKS = table(
         description="End the trip of an interlock whose causes are gone or bypassed.",
         details="The interlock declares the role that may do it.",
         permission=Permission.OPERATE,
-        arguments=(_INTERLOCK,),
+        arguments=(
+            _INTERLOCK,
+            Argument(
+                name="reason", description="What was found and mended, for the record.", optional=True, letter="m"
+            ),
+        ),
     ),
     CommandRow(
         name="bypass",

@@ -250,11 +250,11 @@ class _Step:
             if cause.tripped_ns is not None and (not cause.is_present or cause.bypass is not None):
                 self.causes[name] = replace(cause, tripped_ns=None)
         if self.state.is_tripped and all(one.tripped_ns is None for one in self.causes.values()):
-            self._end_trip("")
+            self._end_trip()
 
-    def _end_trip(self, by: str) -> None:
-        self.state = replace(self.state, tripped_ns=None, reset_ns=self.now_ns, reset_by=by)
-        self._act(ActionKind.RESET, by=by, text=f"reset by {by}" if by else "its causes are gone")
+    def _end_trip(self, by: str = "", reason: str = "") -> None:
+        self.state = replace(self.state, tripped_ns=None, reset_ns=self.now_ns, reset_by=by, reset_reason=reason)
+        self._act(ActionKind.RESET, by=by, text=self.state.told_reset)
 
     def _derive_effects(self) -> None:
         for one in self.spec.effects:
@@ -296,7 +296,7 @@ class _Step:
             case ResetInterlock():
                 for name, cause in self.causes.items():
                     self.causes[name] = replace(cause, tripped_ns=None)
-                self._end_trip(event.by)
+                self._end_trip(event.by, event.reason.strip())
             case BypassCause():
                 bypass = Bypass(by=event.by, reason=event.reason, since_ns=self.now_ns, until_ns=event.until_ns)
                 self.causes[event.cause] = replace(self.causes[event.cause], bypass=bypass)

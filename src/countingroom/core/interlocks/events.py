@@ -35,6 +35,7 @@ class ResetInterlock(Struct, frozen=True, kw_only=True):
     by: str
     role: Role
     """Of the person, on the target of interlocks."""
+    reason: str = ""
 
 
 class BypassCause(Struct, frozen=True, kw_only=True):

@@ -153,6 +153,8 @@ class InterlockState(Struct, frozen=True, kw_only=True):
     """When it was reset, or released by itself, last."""
     reset_by: str = ""
     """The user that reset it; empty: it released by itself."""
+    reset_reason: str = ""
+    """What this user said of the last reset."""
     proof: ProofTest | None = None
     proof_due_ns: int | None = None
     """When the next proof test is due; None: no period is declared."""
@@ -166,6 +168,13 @@ class InterlockState(Struct, frozen=True, kw_only=True):
     def is_tripped(self) -> bool:
         """Whether it is tripped."""
         return self.tripped_ns is not None
+
+    @property
+    def told_reset(self) -> str:
+        """How the last trip ended, as one sentence."""
+        if not self.reset_by:
+            return "its causes are gone"
+        return f"reset by {self.reset_by}{f': {self.reset_reason}' if self.reset_reason else ''}"
 
     @property
     def bypassed(self) -> tuple[str, ...]:

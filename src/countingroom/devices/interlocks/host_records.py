@@ -82,8 +82,7 @@ def _actions_of(state: InterlockState) -> Iterator[InterlockAction]:
         if effect.reached_ns is not None:
             yield InterlockAction(kind=ActionKind.REACHED, name=effect.name, trip=trip, text=effect.title)
     if state.reset_ns is not None:
-        text = f"reset by {state.reset_by}" if state.reset_by else "its causes are gone"
-        yield InterlockAction(kind=ActionKind.RESET, trip=trip, by=state.reset_by, text=text)
+        yield InterlockAction(kind=ActionKind.RESET, trip=trip, by=state.reset_by, text=state.told_reset)
 
 
 def _time_ns(state: InterlockState, action: InterlockAction) -> int | None:

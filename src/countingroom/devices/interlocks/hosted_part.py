@@ -110,7 +110,8 @@ class HostedPart:
         reset_ns = published.reset_ns or 0
         tripped = [one.tripped_ns for one in self.state.causes if one.tripped_ns is not None]
         if tripped and reset_ns > max(tripped) and reset_ns != self._old_reset_ns:
-            yield ResetInterlock(by=published.reset_by or "the alarm department", role=Role.ADMINISTRATOR)
+            by, reason = published.reset_by or "the alarm department", published.reset_reason
+            yield ResetInterlock(by=by, role=Role.ADMINISTRATOR, reason=reason)
         if published.is_tripped and self.spec.latch:
             for theirs in published.causes:
                 if theirs.tripped_ns is not None and self.spec.cause(theirs.name):

@@ -34,17 +34,21 @@ const choice = (name, options) => el("select", { name }, ...options.map(([value,
 const line = (name) => el("input", { name, type: "text", maxlength: "500", autocomplete: "off" });
 const causes = (found) => choice("cause", found.map((one) => [one.name, titleOf(one)]));
 
-export const reset = (live, state) =>
-  sure(live, state, {
+export function reset(live, state) {
+  const reason = line("reason");
+  return sure(live, state, {
     command: "reset",
     done: "reset",
+    values: () => (reason.value.trim() ? { reason: reason.value.trim() } : {}),
     title: `Reset ${titleOf(state)}?`,
     rows: [
       ["After that", "what it forbids is allowed again; outputs stay as they are until a person switches them"],
       ["Role", state.reset_role],
     ],
     button: `Reset ${titleOf(state)}`,
+    fields: el("div", {}, boxed("What was found and mended; it goes into the record", reason)),
   });
+}
 
 export function bypass(live, state) {
   const longest = state.longest_bypass_ns / 1e9,

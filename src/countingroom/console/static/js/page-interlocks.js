@@ -95,7 +95,7 @@ export function page(live) {
           state.trip ? el("div", {}, el("h3", {}, "What happened"), happened(state)) : null,
           tripped
             ? el("div", {}, el("h3", {}, "Reset is possible when"), el("ul", { class: "needs" }, ...wanted.map(([holds, text]) => el("li", {}, el("span", { class: holds === false ? "no" : "", "aria-hidden": "true" }, holds === null ? "·" : holds ? "✓" : "✕"), el("span", {}, text)))))
-            : state.reset_ns ? el("div", {}, el("h3", {}, "Last reset"), el("p", {}, time(state.reset_ns), state.reset_by ? ` by ${state.reset_by}` : ", by itself")) : null,
+            : state.reset_ns ? el("div", {}, el("h3", {}, "Last reset"), el("p", {}, time(state.reset_ns), state.reset_by ? ` by ${state.reset_by}${state.reset_reason ? `: ${state.reset_reason}` : ""}` : ", by itself")) : null,
         ),
         tripped ? el("div", { class: "acts2" }, act("reset", "Reset…", why || (missing ? `${missing} ${missing === 1 ? "condition is" : "conditions are"} missing.` : ""), () => reset(live, states.get(state.name)), { class: "btn" })) : null,
       ),
